@@ -1,0 +1,45 @@
+# The two commands: make demo, make test. Everything else is CMake's (CMakeLists.txt).
+
+TORCH_VERSION := 2.13.0
+JOBS ?= $(shell nproc)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PACKAGES := $(shell cat .packages)
+LINT_PACKAGES := $(shell cat .packages-lint)
+
+.PHONY: demo test build bench lint format sanitize setup clean
+
+demo: build
+	build/gradus run scripts/quickstart.lua
+
+test: build
+	cd build && ctest --output-on-failure --no-tests=error -j $(JOBS)
+
+build: build/gradus-setup.stamp
+	@cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	cmake --build build -j $(JOBS)
+
+sanitize: build/gradus-setup.stamp
+	cmake --preset sanitize
+	cmake --build build-sanitize -j $(JOBS)
+	cd build-sanitize && ASAN_OPTIONS=detect_leaks=0 ctest --output-on-failure --no-tests=error -j $(JOBS) -E e2e
+
+lint: build
+	@dpkg -s $(LINT_PACKAGES) > /dev/null 2>&1 || $(SUDO) apt-get install -y -q $(LINT_PACKAGES)
+	luacheck --quiet stdlib scripts tests
+	clang-tidy --quiet -p build $$(git ls-files 'results/*.cpp' 'bindings/*.cpp' 'runtime/*.cpp')
+
+format:
+	@dpkg -s $(LINT_PACKAGES) > /dev/null 2>&1 || $(SUDO) apt-get install -y -q $(LINT_PACKAGES)
+	clang-format -i $$(git ls-files '*.cpp' '*.h')
+
+# Installs what is missing, once: Debian's packages from .packages, and LibTorch unless there is one.
+setup: build/gradus-setup.stamp
+build/gradus-setup.stamp: .packages
+	@mkdir -p build
+	@dpkg -s $(PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(PACKAGES); }
+	@[ -n "$$TORCH_DIR" ] || python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' || [ -d build/wheel/torch ] || \
+	  python3 -m pip install -q --no-deps --target build/wheel torch==$(TORCH_VERSION)
+	@touch $@
+
+clean:
+	rm -rf build build-sanitize
