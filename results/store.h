@@ -1,0 +1,145 @@
+// The store: one SQLite file that many processes write at once, and beside it one folder per run.
+//
+//   auto store  = Store::open("runs/gradus.db", Store::Mode::create);
+//   auto run    = store->begin({.name = "digits", .seed = 1, .params = {{"lr", 0.003}}});
+//   int loss    = run->key("train/loss");
+//   run->log(loss, step, value);          // some nanoseconds: appends to a memory-mapped spool, never touches SQLite
+//   run->finish("finished");
+//
+// What log(), progress(), event() and artifact() were given survives `kill -9`: the spool is a shared mapping of a file, a
+// background thread of this process drains it into SQLite at least every 100 ms, and whoever opens the store next drains
+// the spools of dead runs. Tables: schema.h. All functions throw Error (error.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace gradus::results {
+
+// A typed value of SQLite: NULL, integer, real, text. A query gives and takes these.
+using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
+
+struct Rows {
+  std::vector<std::string> columns;
+  std::vector<std::vector<Cell>> rows;
+  bool truncated = false;  // there were more rows than Limits::rows
+};
+
+// What one query may cost. Exceeding `seconds` is an Error (data); exceeding `rows` sets Rows::truncated.
+struct Limits {
+  double seconds = 10;
+  std::int64_t rows = 100'000;
+};
+
+struct Param {
+  std::string key;  // nested tables are dotted: "optimizer.lr"
+  std::variant<std::monostate, bool, std::int64_t, double, std::string> value;  // type: null, boolean, integer, number, string
+};
+
+struct Source {
+  std::string path;  // as the user would name it
+  std::string sha256;
+  std::string text;
+};
+
+struct Environment {
+  std::optional<std::int64_t> threads;
+  std::string device, host, command, script;
+  std::string git_commit;         // empty: not in a repository
+  bool git_dirty = false;
+  std::optional<Source> git_diff; // the uncommitted difference, kept among the sources
+  std::string versions;           // a JSON object, or empty
+};
+
+struct RunStart {
+  std::string name;
+  std::string kind = "run";  // "run", or what a child run is for: "teacher"
+  std::optional<std::int64_t> seed;
+  std::string config_hash;
+  std::optional<std::int64_t> parent;  // id of the run that started this one
+  std::vector<Param> params;
+  std::vector<Source> sources;
+  Environment environment;
+};
+
+class Spool;
+struct StoreImpl;
+
+// One live run. log/progress/event/artifact are for one thread at a time (the run's own).
+class Writer {
+ public:
+  ~Writer();  // a run that was never finished is drained and marked interrupted
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  std::int64_t id() const { return id_; }
+  const std::string& uid() const { return uid_; }        // 32 hex digits
+  const std::string& folder() const { return folder_; }  // exists; ends without a slash
+
+  // The run's number for a metric name; the same name gives the same number. Error (usage) unless [A-Za-z0-9_./-]{1,200}.
+  int key(std::string_view name);
+  // NaN becomes a row with NULL, infinities stay. Logging a (key, step) twice: the last wins.
+  void log(int key, std::int64_t step, double value);
+  void progress(std::int64_t step, double epoch, std::int64_t samples, double flops, double seconds);
+  // detail_json: a JSON document or empty. kind: stage, decision, best, warning, health, error.
+  void event(std::int64_t step, std::string_view kind, std::string_view name, std::string_view detail_json);
+  // path: relative to the run's folder. The same path again replaces the row.
+  void artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes);
+  // Returns when everything given so far is committed to SQLite.
+  void flush();
+  // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after it.
+  void finish(std::string_view status, std::string_view message = {});
+  bool finished() const { return finished_; }
+
+ private:
+  friend class Store;
+  friend struct StoreImpl;
+  Writer();
+  void check_live(const char* what) const;
+
+  std::shared_ptr<StoreImpl> store_;
+  std::unique_ptr<Spool> spool_;  // owned
+  std::int64_t id_ = 0;
+  std::string uid_, folder_;
+  double started_ = 0;  // monotonic seconds
+  bool finished_ = false;
+};
+
+class Store {
+ public:
+  enum class Mode {
+    create,  // for `run`: makes folder and file where missing
+    read,    // for reading commands: the file must exist; still drains dead runs where it may write
+  };
+
+  // Errors: missing (read: no such file), data (a directory, not SQLite, another program's file, a newer schema), io (no permission, disk).
+  static std::shared_ptr<Store> open(const std::string& path, Mode mode);
+  ~Store();  // waits for the background thread's last drain
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  const std::string& path() const;    // absolute
+  const std::string& folder() const;  // of the file; run folders are in it
+  bool writable() const;
+
+  std::shared_ptr<Writer> begin(const RunStart& start);  // new; keeps the store's connection alive
+  // Any reading statement, on a connection that cannot write. `args` bind to ?1, ?2, …
+  Rows query(const std::string& sql, const std::vector<Cell>& args = {}, const Limits& limits = {});
+  // RUN of the command line: an id, a prefix of a uid (4 or more digits unless it is whole), or @last. Error (missing) otherwise; an ambiguous prefix names the candidates.
+  std::int64_t resolve(const std::string& run);
+
+ private:
+  Store() = default;
+  std::shared_ptr<StoreImpl> impl_;
+};
+
+// $GRADUS_STORE or "runs/gradus.db".
+std::string default_store();
+bool valid_key(std::string_view name);
+
+}  // namespace gradus::results
