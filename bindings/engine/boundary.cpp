@@ -1,0 +1,56 @@
+#include "boundary.h"
+
+#include <cstring>
+
+#include "../error_code.h"
+#include "error.h"
+#include "torch.h"
+
+namespace gradus {
+namespace {
+
+// LibTorch appends a C++ backtrace and, for some errors, a page of dispatcher tables: only the first line is for users.
+std::string first_line(const std::exception& error) {
+  std::string text;
+  if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error))
+    text = torch_error->what_without_backtrace();
+  else
+    text = error.what();
+  const auto end = text.find('\n');
+  if (end != std::string::npos) {
+    // A heading such as "Error: sizes do not match:" is worth nothing without its next line.
+    std::string rest = text.substr(end + 1);
+    text.resize(end);
+    if (!text.empty() && text.back() == ':') text += " " + rest.substr(0, rest.find('\n'));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string user_position(lua_State* L) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(L, level, &frame); ++level) {
+    lua_getinfo(L, "Sl", &frame);
+    if (frame.currentline > 0 && std::strncmp(frame.short_src, "stdlib/", 7) != 0)
+      return std::string(frame.short_src) + ":" + std::to_string(frame.currentline) + ": ";
+  }
+  return "";
+}
+
+void push_error(lua_State* L, const std::exception& error, const char* what) {
+  const auto* ours = dynamic_cast<const Error*>(&error);
+  std::string text = user_position(L);
+  if (what) text += std::string(what) + ": ";
+  text += first_line(error);
+  remember_error(L, text, static_cast<int>(ours ? ours->code : Exit::data));
+  lua_pushlstring(L, text.data(), text.size());
+}
+
+void raise(lua_State* L, const std::string& text) {
+  push_error(L, Error(Exit::data, text));
+  lua_error(L);
+  __builtin_unreachable();
+}
+
+}  // namespace gradus

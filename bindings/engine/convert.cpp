@@ -1,0 +1,338 @@
+#include "convert.h"
+
+#include <cmath>
+
+#include "boundary.h"
+#include "device.h"
+#include "error.h"
+#include "memory.h"
+
+namespace gradus {
+namespace {
+
+// Tensor bytes that may be garbage before a full collection: small enough to keep memory warm in caches.
+constexpr std::size_t kFreeBytes = 64u << 20;
+std::size_t collect_above = kFreeBytes;
+
+void collect_when_heavy(lua_State* L) {
+  if (memory::live_bytes() < collect_above) return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  // What is left is in use; wait until it has grown by half, or a program with large tensors would collect for ever.
+  collect_above = memory::live_bytes() + std::max(kFreeBytes, memory::live_bytes() / 2);
+}
+
+bool is_integer(lua_State* L, int index, int64_t* value) {
+  if (lua_type(L, index) != LUA_TNUMBER) return false;
+  const double number = lua_tonumber(L, index);
+  if (number != std::floor(number) || std::fabs(number) > 9007199254740992.0) return false;
+  *value = static_cast<int64_t>(number);
+  return true;
+}
+
+std::optional<at::Scalar> to_scalar(lua_State* L, int index) {
+  int64_t integer;
+  if (lua_type(L, index) == LUA_TBOOLEAN) return at::Scalar(static_cast<bool>(lua_toboolean(L, index)));
+  if (is_integer(L, index, &integer)) return at::Scalar(integer);
+  if (lua_type(L, index) == LUA_TNUMBER) return at::Scalar(static_cast<double>(lua_tonumber(L, index)));
+  return std::nullopt;
+}
+
+// A number where a tensor is expected is a "wrapped number", as in PyTorch: it does not raise the other side's dtype.
+std::optional<at::Tensor> to_tensor(lua_State* L, int index) {
+  if (at::Tensor* tensor = test_tensor(L, index)) {
+    if (!tensor->defined()) throw Error(Exit::data, "a tensor was used after release()");
+    return *tensor;
+  }
+  if (auto scalar = to_scalar(L, index)) {
+    at::Tensor tensor = at::scalar_tensor(*scalar, at::device(at::kCPU).dtype(scalar->type() == at::kLong ? at::kLong : scalar->type() == at::kBool ? at::kBool : at::kDouble));
+    tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
+    return tensor;
+  }
+  return std::nullopt;
+}
+
+template <class T, class Read>
+std::optional<std::vector<T>> to_list(lua_State* L, int index, Read read) {
+  if (lua_type(L, index) != LUA_TTABLE) return std::nullopt;
+  std::vector<T> list;
+  const int length = static_cast<int>(lua_objlen(L, index));
+  list.reserve(length);
+  for (int i = 1; i <= length; ++i) {
+    lua_rawgeti(L, index, i);
+    auto value = read(lua_gettop(L));
+    lua_pop(L, 1);
+    if (!value) return std::nullopt;
+    list.push_back(std::move(*value));
+  }
+  if (length == 0 && lua_next(L, (lua_pushnil(L), index))) {  // string keys only: named arguments, not a list
+    lua_pop(L, 2);
+    return std::nullopt;
+  }
+  return list;
+}
+
+std::optional<int64_t> to_integer(lua_State* L, int index) {
+  int64_t value;
+  return is_integer(L, index, &value) ? std::optional(value) : std::nullopt;
+}
+
+std::optional<c10::IValue> to_int_list(lua_State* L, int index, std::optional<int> length) {
+  int64_t one;
+  if (is_integer(L, index, &one)) return c10::IValue(std::vector<int64_t>(length.value_or(1), one));
+  auto list = to_list<int64_t>(L, index, [&](int at) { return to_integer(L, at); });
+  if (!list) return std::nullopt;
+  return c10::IValue(*list);
+}
+
+std::optional<c10::IValue> list_to_ivalue(lua_State* L, int index, const c10::Type& element, std::optional<int> length) {
+  switch (element.kind()) {
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::SymIntType:
+      return to_int_list(L, index, length);
+    case c10::TypeKind::TensorType: {
+      auto list = to_list<at::Tensor>(L, index, [&](int at) { return to_tensor(L, at); });
+      if (!list) return std::nullopt;
+      return c10::IValue(*list);
+    }
+    case c10::TypeKind::OptionalType: {  // Tensor?[]: false stands for "none", since Lua lists have no holes
+      c10::List<std::optional<at::Tensor>> list;
+      if (lua_type(L, index) != LUA_TTABLE) return std::nullopt;
+      for (int i = 1; i <= static_cast<int>(lua_objlen(L, index)); ++i) {
+        lua_rawgeti(L, index, i);
+        const bool none = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+        auto tensor = none ? std::nullopt : to_tensor(L, lua_gettop(L));
+        lua_pop(L, 1);
+        if (!none && !tensor) return std::nullopt;
+        list.push_back(tensor);
+      }
+      return c10::IValue(list);
+    }
+    case c10::TypeKind::FloatType: {
+      auto list = to_list<double>(L, index, [&](int at) {
+        return lua_type(L, at) == LUA_TNUMBER ? std::optional<double>(lua_tonumber(L, at)) : std::nullopt;
+      });
+      if (!list) return std::nullopt;
+      return c10::IValue(*list);
+    }
+    case c10::TypeKind::BoolType: {
+      auto list = to_list<bool>(L, index, [&](int at) {
+        return lua_isboolean(L, at) ? std::optional<bool>(lua_toboolean(L, at)) : std::nullopt;
+      });
+      if (!list) return std::nullopt;
+      c10::List<bool> values;
+      for (bool value : *list) values.push_back(value);
+      return c10::IValue(values);
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+struct DtypeName {
+  const char* name;
+  at::ScalarType type;
+};
+constexpr DtypeName kDtypes[] = {{"float32", at::kFloat},  {"float64", at::kDouble}, {"bfloat16", at::kBFloat16},
+                                 {"float16", at::kHalf},   {"int64", at::kLong},     {"int32", at::kInt},
+                                 {"int16", at::kShort},    {"int8", at::kChar},      {"uint8", at::kByte},
+                                 {"bool", at::kBool}};
+
+// ScalarType, Device, MemoryFormat, Layout are plain integers or strings to the schema; only the alias tells them apart.
+std::optional<c10::IValue> string_to_ivalue(const std::string& text, const c10::Type& type) {
+  const std::string kind = type.annotation_str();
+  if (type.kind() == c10::TypeKind::StringType) return c10::IValue(text);
+  if (type.kind() == c10::TypeKind::DeviceObjType) return c10::IValue(resolve_device(text));
+  if (kind == "ScalarType" || type.kind() == c10::TypeKind::ScalarTypeType || type.kind() == c10::TypeKind::IntType) {
+    if (auto dtype = parse_dtype(text)) return c10::IValue(static_cast<int64_t>(*dtype));
+    if (text == "channels_last") return c10::IValue(static_cast<int64_t>(at::MemoryFormat::ChannelsLast));
+    if (text == "contiguous_format") return c10::IValue(static_cast<int64_t>(at::MemoryFormat::Contiguous));
+    // at::Reduction, which schemas write as an int
+    if (text == "none") return c10::IValue(int64_t{0});
+    if (text == "mean") return c10::IValue(int64_t{1});
+    if (text == "sum") return c10::IValue(int64_t{2});
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+at::Tensor* test_tensor(lua_State* L, int index) {
+  auto* box = static_cast<TensorBox*>(lua_touserdata(L, index));
+  if (!box || lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return nullptr;
+  luaL_getmetatable(L, kTensorType);
+  const bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same ? &box->tensor : nullptr;
+}
+
+at::Tensor& check_tensor(lua_State* L, int index, const char* what) {
+  at::Tensor* tensor = test_tensor(L, index);
+  if (!tensor) raise(L, std::string(what) + ": expected a Tensor; got " + describe(L, index));
+  if (!tensor->defined()) raise(L, std::string(what) + ": the tensor was used after release()");
+  return *tensor;
+}
+
+at::Generator* test_generator(lua_State* L, int index) {
+  auto* box = static_cast<GeneratorBox*>(lua_touserdata(L, index));
+  if (!box || lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return nullptr;
+  luaL_getmetatable(L, kGeneratorType);
+  const bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same ? &box->generator : nullptr;
+}
+
+void push_tensor(lua_State* L, at::Tensor tensor) {
+  if (!tensor.defined()) {
+    lua_pushnil(L);
+    return;
+  }
+  collect_when_heavy(L);
+  auto* box = static_cast<TensorBox*>(lua_newuserdata(L, sizeof(TensorBox)));
+  new (box) TensorBox{std::move(tensor)};
+  luaL_getmetatable(L, kTensorType);
+  lua_setmetatable(L, -2);
+  lua_getfield(L, LUA_REGISTRYINDEX, "gradus.scope");  // open scopes remember what is made inside them
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, static_cast<int>(lua_objlen(L, -2)) + 1);
+  }
+  lua_pop(L, 1);
+}
+
+void push_generator(lua_State* L, at::Generator generator) {
+  auto* box = static_cast<GeneratorBox*>(lua_newuserdata(L, sizeof(GeneratorBox)));
+  new (box) GeneratorBox{std::move(generator)};
+  luaL_getmetatable(L, kGeneratorType);
+  lua_setmetatable(L, -2);
+}
+
+void push_sizes(lua_State* L, at::IntArrayRef sizes) {
+  lua_createtable(L, static_cast<int>(sizes.size()), 0);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    lua_pushnumber(L, static_cast<double>(sizes[i]));
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
+
+std::optional<at::ScalarType> parse_dtype(const std::string& name) {
+  for (const auto& [text, type] : kDtypes)
+    if (name == text) return type;
+  return std::nullopt;
+}
+
+std::string dtype_name(at::ScalarType type) {
+  for (const auto& [text, known] : kDtypes)
+    if (type == known) return text;
+  return c10::toString(type);
+}
+
+std::string describe(lua_State* L, int index) {
+  if (at::Tensor* tensor = test_tensor(L, index)) {
+    if (!tensor->defined()) return "a released Tensor";
+    return "Tensor " + c10::str(tensor->sizes()) + " " + dtype_name(tensor->scalar_type());
+  }
+  switch (lua_type(L, index)) {
+    case LUA_TNONE:
+      return "nothing";
+    case LUA_TNUMBER:
+    case LUA_TSTRING: {
+      lua_pushvalue(L, index);  // lua_tostring would change the caller's number into a string
+      std::string text = lua_tostring(L, -1);
+      lua_pop(L, 1);
+      if (lua_type(L, index) == LUA_TNUMBER) return "number " + text;
+      return "string '" + text.substr(0, 40) + "'";
+    }
+    case LUA_TBOOLEAN:
+      return lua_toboolean(L, index) ? "true" : "false";
+    default:
+      return lua_typename(L, lua_type(L, index));
+  }
+}
+
+std::optional<c10::IValue> to_ivalue(lua_State* L, int index, const c10::Type& type, std::optional<int> length) {
+  if (type.kind() == c10::TypeKind::OptionalType) {
+    if (lua_isnoneornil(L, index)) return c10::IValue();
+    return to_ivalue(L, index, *type.castRaw<c10::OptionalType>()->getElementType(), length);
+  }
+  if (lua_type(L, index) == LUA_TSTRING) return string_to_ivalue(lua_tostring(L, index), type);
+  switch (type.kind()) {
+    case c10::TypeKind::TensorType:
+      if (auto tensor = to_tensor(L, index)) return c10::IValue(std::move(*tensor));
+      return std::nullopt;
+    case c10::TypeKind::NumberType:
+      if (auto scalar = to_scalar(L, index)) return c10::IValue(*scalar);
+      return std::nullopt;
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::SymIntType:
+      if (auto value = to_integer(L, index)) return c10::IValue(*value);
+      return std::nullopt;
+    case c10::TypeKind::FloatType:
+      if (lua_type(L, index) == LUA_TNUMBER) return c10::IValue(static_cast<double>(lua_tonumber(L, index)));
+      return std::nullopt;
+    case c10::TypeKind::BoolType:
+      if (lua_isboolean(L, index)) return c10::IValue(static_cast<bool>(lua_toboolean(L, index)));
+      return std::nullopt;
+    case c10::TypeKind::GeneratorType:
+      if (at::Generator* generator = test_generator(L, index)) return c10::IValue(*generator);
+      return std::nullopt;
+    case c10::TypeKind::ListType:
+      return list_to_ivalue(L, index, *type.castRaw<c10::ListType>()->getElementType(), length);
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string expected(const c10::Type& type) {
+  switch (type.kind()) {
+    case c10::TypeKind::OptionalType:
+      return expected(*type.castRaw<c10::OptionalType>()->getElementType()) + " or nil";
+    case c10::TypeKind::TensorType:
+      return "a Tensor";
+    case c10::TypeKind::NumberType:
+    case c10::TypeKind::FloatType:
+      return "a number";
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::SymIntType:
+      return "an integer";
+    case c10::TypeKind::BoolType:
+      return "true or false";
+    case c10::TypeKind::StringType:
+      return "a string";
+    case c10::TypeKind::DeviceObjType:
+      return "a device name";
+    case c10::TypeKind::GeneratorType:
+      return "a generator";
+    case c10::TypeKind::ListType: {
+      const std::string one = expected(*type.castRaw<c10::ListType>()->getElementType());
+      return "a list of " + one.substr(one.find(' ') + 1) + "s";
+    }
+    default:
+      return type.str();
+  }
+}
+
+int push_ivalue(lua_State* L, c10::IValue value) {
+  if (value.isTensor()) {
+    push_tensor(L, std::move(value).toTensor());
+  } else if (value.isTensorList()) {
+    const auto list = value.toTensorVector();
+    lua_createtable(L, static_cast<int>(list.size()), 0);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      push_tensor(L, list[i]);
+      lua_rawseti(L, -2, static_cast<int>(i) + 1);
+    }
+  } else if (value.isInt() || value.isDouble()) {
+    lua_pushnumber(L, value.isInt() ? static_cast<double>(value.toInt()) : value.toDouble());
+  } else if (value.isBool()) {
+    lua_pushboolean(L, value.toBool());
+  } else if (value.isScalar()) {
+    lua_pushnumber(L, value.toScalar().toDouble());
+  } else if (value.isString()) {
+    lua_pushstring(L, value.toStringRef().c_str());
+  } else {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
+}  // namespace gradus

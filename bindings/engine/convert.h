@@ -1,0 +1,50 @@
+// Values across the border: Lua values <-> LibTorch's IValues, driven by the operator's schema.
+#pragma once
+
+#include <lua.hpp>
+#include <optional>
+#include <string>
+
+#include "torch.h"
+
+namespace gradus {
+
+// A tensor in Lua: userdata that owns one reference. Undefined after t:release().
+struct TensorBox {
+  at::Tensor tensor;
+};
+struct GeneratorBox {
+  at::Generator generator;
+};
+
+inline constexpr const char* kTensorType = "gradus.Tensor";
+inline constexpr const char* kGeneratorType = "gradus.Generator";
+
+// The tensor at `index`, borrowed; null when the value is none.
+at::Tensor* test_tensor(lua_State* L, int index);
+// The same, raising at the user's line when it is none, or was released. `what` names the argument.
+at::Tensor& check_tensor(lua_State* L, int index, const char* what = "tensor");
+at::Generator* test_generator(lua_State* L, int index);
+
+// Pushes a new userdata that takes the tensor (nil when undefined). Collects first when tensors hold too many bytes.
+void push_tensor(lua_State* L, at::Tensor tensor);
+void push_generator(lua_State* L, at::Generator generator);
+// Pushes a list of sizes as a Lua list.
+void push_sizes(lua_State* L, at::IntArrayRef sizes);
+
+// "float32" <-> kFloat. Empty when no such dtype.
+std::optional<at::ScalarType> parse_dtype(const std::string& name);
+std::string dtype_name(at::ScalarType type);
+
+// What a Lua value is, for messages: "number 3.5", "string 'mean'", "Tensor [2, 3] float32", "nil", …
+std::string describe(lua_State* L, int index);
+
+// Converts the Lua value at `index` to `type`; empty when the value does not fit. `length` is N of int[N].
+std::optional<c10::IValue> to_ivalue(lua_State* L, int index, const c10::Type& type, std::optional<int> length);
+// What `to_ivalue` takes for that type, in words: "a Tensor", "a list of integers", …
+std::string expected(const c10::Type& type);
+
+// Pushes an operator's result: Tensor, list of them, number, boolean, string. Returns how many values were pushed (1).
+int push_ivalue(lua_State* L, c10::IValue value);
+
+}  // namespace gradus

@@ -1,0 +1,155 @@
+// require "gradus.engine": what of the runtime Lua can reach.
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/headeronly/version.h>
+
+#include "boundary.h"
+#include "convert.h"
+#include "create.h"
+#include "device.h"
+#include "error.h"
+#include "memory.h"
+#include "ops.h"
+#include "tensor.h"
+
+namespace gradus {
+
+__attribute__((weak)) void open_data(lua_State* L);  // data.cpp
+
+namespace {
+
+int set_grad_enabled(lua_State* L) {
+  const bool before = at::GradMode::is_enabled();
+  at::GradMode::set_enabled(lua_toboolean(L, 1));
+  lua_pushboolean(L, before);
+  return 1;
+}
+
+int is_grad_enabled(lua_State* L) {
+  lua_pushboolean(L, at::GradMode::is_enabled());
+  return 1;
+}
+
+// grad(loss, {p1, p2, …}) -> list of gradients; false for a parameter that the loss does not depend on.
+int gradients(lua_State* L) {
+  at::Tensor& loss = check_tensor(L, 1, "grad: loss");
+  torch::autograd::variable_list result;
+  guard(L, "grad", [&] {
+    if (!lua_istable(L, 2)) throw Error(Exit::data, "argument 2: expected a list of parameters; got " + describe(L, 2));
+    if (!loss.requires_grad()) throw Error(Exit::data, "the loss depends on no parameter that requires a gradient");
+    torch::autograd::variable_list parameters;
+    for (int i = 1; i <= static_cast<int>(lua_objlen(L, 2)); ++i) {
+      lua_rawgeti(L, 2, i);
+      at::Tensor* tensor = test_tensor(L, -1);
+      if (!tensor || !tensor->defined()) throw Error(Exit::data, "parameter " + std::to_string(i) + ": expected a Tensor; got " + describe(L, -1));
+      parameters.push_back(*tensor);
+      lua_pop(L, 1);
+    }
+    result = torch::autograd::grad({loss}, parameters, {}, std::nullopt, false, /*allow_unused=*/true);
+  });
+  lua_createtable(L, static_cast<int>(result.size()), 0);
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (result[i].defined()) push_tensor(L, std::move(result[i]));
+    else lua_pushboolean(L, false);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
+int make_generator(lua_State* L) {
+  const auto seed = static_cast<uint64_t>(luaL_optnumber(L, 1, 0));
+  push_generator(L, at::make_generator<at::CPUGeneratorImpl>(seed));
+  return 1;
+}
+
+// The generator that operators use when none is given (dropout, randn, …).
+int default_generator(lua_State* L) {
+  push_generator(L, at::detail::getDefaultCPUGenerator());
+  return 1;
+}
+
+int manual_seed(lua_State* L) {
+  at::manual_seed(static_cast<uint64_t>(luaL_checknumber(L, 1)));
+  return 0;
+}
+
+int device(lua_State* L) {
+  std::string name = luaL_checkstring(L, 1);
+  guard(L, [&] { name = resolve_device(name).str(); });
+  lua_pushstring(L, name.c_str());
+  return 1;
+}
+
+int set_thread_count(lua_State* L) {
+  guard(L, [&] { set_threads(static_cast<int>(luaL_checknumber(L, 1))); });
+  return 0;
+}
+
+int thread_count(lua_State* L) {
+  lua_pushnumber(L, threads());
+  return 1;
+}
+
+int memory_use(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(memory::live_bytes()));
+  lua_pushnumber(L, static_cast<double>(memory::peak_bytes()));
+  lua_pushnumber(L, static_cast<double>(memory::allocations()));
+  return 3;
+}
+
+int help(lua_State* L) {
+  const std::string text = op_help(luaL_checkstring(L, 1));
+  text.empty() ? lua_pushnil(L) : lua_pushstring(L, text.c_str());
+  return 1;
+}
+
+int names(lua_State* L) {
+  lua_newtable(L);
+  int i = 0;
+  for (const std::string& name : op_names()) {
+    lua_pushstring(L, name.c_str());
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+int is_tensor(lua_State* L) {
+  lua_pushboolean(L, test_tensor(L, 1) != nullptr);
+  return 1;
+}
+
+// set_scope(list | nil) -> the list before: new tensors are appended to the open scope's list.
+int set_scope(lua_State* L) {
+  lua_settop(L, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, "gradus.scope");
+  lua_insert(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, "gradus.scope");
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor}, {"is_tensor", is_tensor}, {"set_grad_enabled", set_grad_enabled},
+    {"is_grad_enabled", is_grad_enabled}, {"grad", gradients}, {"generator", make_generator}, {"default_generator", default_generator},
+    {"manual_seed", manual_seed}, {"device", device}, {"set_threads", set_thread_count}, {"threads", thread_count},
+    {"memory", memory_use}, {"set_scope", set_scope}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
+
+}  // namespace
+}  // namespace gradus
+
+extern "C" __attribute__((visibility("default"))) int luaopen_gradus_engine(lua_State* L) {
+  using namespace gradus;
+  memory::install();
+  at::set_num_threads(1);  // small steps belong on one thread; a run raises it (engine.set_threads)
+  open_tensor_types(L);
+  lua_newtable(L);
+  luaL_register(L, nullptr, kFunctions);
+  open_ops(L);
+  lua_setfield(L, -2, "ops");
+  luaL_getmetatable(L, kTensorType);
+  lua_getfield(L, -1, "methods");
+  lua_setfield(L, -3, "tensor_methods");
+  lua_pop(L, 1);
+  lua_pushliteral(L, TORCH_VERSION);
+  lua_setfield(L, -2, "torch_version");
+  if (open_data) {open_data(L);
+  lua_setfield(L, -2, "data");}
+  return 1;
+}

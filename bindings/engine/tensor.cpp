@@ -1,0 +1,299 @@
+// The Tensor type in Lua: properties, methods that are no operators, arithmetic, life time.
+#include "tensor.h"
+
+#include "../nearest.h"
+#include "boundary.h"
+#include "convert.h"
+#include "create.h"
+#include "error.h"
+#include "memory.h"
+#include "ops.h"
+#include "print.h"
+
+namespace gradus {
+namespace {
+
+// --- properties: t.shape, t.dtype, …
+
+void push_property(lua_State* L, const at::Tensor& tensor, const std::string& name) {
+  if (name == "shape") return push_sizes(L, tensor.sizes());
+  if (name == "dtype") return lua_pushstring(L, dtype_name(tensor.scalar_type()).c_str());
+  if (name == "device") return lua_pushstring(L, tensor.device().str().c_str());
+  if (name == "requires_grad") return lua_pushboolean(L, tensor.requires_grad());
+  if (name == "is_leaf") return lua_pushboolean(L, tensor.is_leaf());
+  if (name == "ndim") return lua_pushnumber(L, static_cast<double>(tensor.dim()));
+  if (name == "grad") return push_tensor(L, tensor.grad());
+  if (name == "T") return push_tensor(L, tensor.t());
+  std::vector<std::string> names = {"shape", "dtype", "device", "requires_grad", "is_leaf", "ndim", "grad", "T"};
+  luaL_getmetatable(L, kTensorType);
+  lua_getfield(L, -1, "methods");
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) names.push_back(lua_tostring(L, -2));
+  const std::string near = nearest(name, names);
+  raise(L, "Tensor has no method or property '" + name + "'" + (near.empty() ? "" : "; did you mean '" + near + "'?"));
+}
+
+int tensor_get(lua_State* L) {
+  if (lua_type(L, 2) != LUA_TSTRING || (lua_objlen(L, 2) == 1 && *lua_tostring(L, 2) == ':')) return index_tensor(L);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(1));
+  if (!lua_isnil(L, -1)) return 1;
+  push_property(L, check_tensor(L, 1), lua_tostring(L, 2));
+  return 1;
+}
+
+int tensor_set(lua_State* L) {
+  if (lua_type(L, 2) != LUA_TSTRING) return assign_tensor(L);
+  const std::string name = lua_tostring(L, 2);
+  at::Tensor& tensor = check_tensor(L, 1);
+  if (name == ":") return assign_tensor(L);
+  if (name == "grad" && (lua_isnil(L, 3) || test_tensor(L, 3))) {
+    guard(L, "grad", [&] { tensor.mutable_grad() = lua_isnil(L, 3) ? at::Tensor() : *test_tensor(L, 3); });
+  } else if (name == "requires_grad" && lua_isboolean(L, 3)) {
+    guard(L, "requires_grad", [&] { tensor.requires_grad_(lua_toboolean(L, 3)); });
+  } else {
+    raise(L, "Tensor has no property '" + name + "' to set; expected grad or requires_grad, or an index");
+  }
+  return 0;
+}
+
+// --- methods
+
+int tensor_size(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  if (lua_isnoneornil(L, 2)) {
+    push_sizes(L, tensor.sizes());
+    return 1;
+  }
+  int64_t size = 0;
+  guard(L, "size", [&] { size = tensor.size(static_cast<int64_t>(lua_tonumber(L, 2))); });
+  lua_pushnumber(L, static_cast<double>(size));
+  return 1;
+}
+
+int tensor_length(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  if (tensor.dim() == 0) raise(L, "a 0-dim tensor has no length");
+  lua_pushnumber(L, static_cast<double>(tensor.size(0)));
+  return 1;
+}
+
+int tensor_numel(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(check_tensor(L, 1).numel()));
+  return 1;
+}
+
+int tensor_dim(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(check_tensor(L, 1).dim()));
+  return 1;
+}
+
+// t:to("float64"), t:to("cuda"), t:to{dtype=, device=}
+int tensor_to(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  at::Tensor result = tensor;
+  guard(L, "to", [&] {
+    const bool is_name = lua_type(L, 2) == LUA_TSTRING;
+    if (is_name && !parse_dtype(lua_tostring(L, 2))) {
+      lua_createtable(L, 0, 1);
+      lua_pushvalue(L, 2);
+      lua_setfield(L, -2, "device");
+      lua_replace(L, 2);
+    }
+    const TensorOptions options = read_tensor_options(L, 2, "to");
+    if (options.dtype) result = result.to(*options.dtype);
+    if (options.device) result = result.to(*options.device);
+  });
+  push_tensor(L, std::move(result));
+  return 1;
+}
+
+template <at::ScalarType type>
+int tensor_cast(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  at::Tensor result;
+  guard(L, [&] { result = tensor.to(type); });
+  push_tensor(L, std::move(result));
+  return 1;
+}
+
+int tensor_cpu(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  at::Tensor result;
+  guard(L, "cpu", [&] { result = tensor.cpu(); });
+  push_tensor(L, std::move(result));
+  return 1;
+}
+
+int tensor_requires_grad(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  const bool wanted = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+  guard(L, "requires_grad_", [&] { tensor.requires_grad_(wanted); });
+  lua_settop(L, 1);
+  return 1;
+}
+
+int tensor_backward(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  guard(L, "backward", [&] {
+    at::Tensor* seed = test_tensor(L, 2);
+    torch::autograd::backward({tensor}, seed ? std::vector<at::Tensor>{*seed} : std::vector<at::Tensor>{});
+  });
+  return 0;
+}
+
+int tensor_release(lua_State* L) {
+  if (at::Tensor* tensor = test_tensor(L, 1)) tensor->reset();
+  return 0;
+}
+
+// Points this tensor at another's storage: how flat buffers and checkpoints are put under a live parameter.
+int tensor_set_data(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  at::Tensor& other = check_tensor(L, 2, "set_data");
+  guard(L, "set_data", [&] { tensor.set_data(other); });
+  lua_settop(L, 1);
+  return 1;
+}
+
+// -> address (light userdata), number of values, dtype: for the typed views of stdlib/tensor.lua.
+int tensor_data_pointer(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  guard(L, "data", [&] {
+    if (!tensor.device().is_cpu()) throw Error(Exit::data, "the tensor is on " + tensor.device().str() + "; expected one on the cpu (t:cpu():data())");
+    if (!tensor.is_contiguous()) throw Error(Exit::data, "the tensor is not contiguous; expected t:contiguous():data()");
+  });
+  lua_pushlightuserdata(L, tensor.numel() ? tensor.mutable_data_ptr() : nullptr);
+  lua_pushnumber(L, static_cast<double>(tensor.numel()));
+  lua_pushstring(L, dtype_name(tensor.scalar_type()).c_str());
+  return 3;
+}
+
+int tensor_is_contiguous(lua_State* L) {
+  lua_pushboolean(L, check_tensor(L, 1).is_contiguous());
+  return 1;
+}
+
+int tensor_nbytes(lua_State* L) {
+  lua_pushnumber(L, static_cast<double>(check_tensor(L, 1).nbytes()));
+  return 1;
+}
+
+int tensor_to_string(lua_State* L) {
+  at::Tensor* tensor = test_tensor(L, 1);
+  if (!tensor || !tensor->defined()) {
+    lua_pushliteral(L, "tensor(released)");
+    return 1;
+  }
+  std::string text;
+  guard(L, "print", [&] { text = print_tensor(*tensor); });
+  lua_pushlstring(L, text.data(), text.size());
+  return 1;
+}
+
+int tensor_equal(lua_State* L) {
+  at::Tensor* a = test_tensor(L, 1);
+  at::Tensor* b = test_tensor(L, 2);
+  lua_pushboolean(L, a && b && a->is_same(*b));
+  return 1;
+}
+
+int tensor_collect(lua_State* L) {
+  static_cast<TensorBox*>(lua_touserdata(L, 1))->~TensorBox();
+  return 0;
+}
+
+int generator_collect(lua_State* L) {
+  static_cast<GeneratorBox*>(lua_touserdata(L, 1))->~GeneratorBox();
+  return 0;
+}
+
+at::Generator& check_generator(lua_State* L, int index) {
+  at::Generator* generator = test_generator(L, index);
+  if (!generator) raise(L, "expected a generator; got " + describe(L, index));
+  return *generator;
+}
+
+int generator_get_state(lua_State* L) {
+  at::Generator& generator = check_generator(L, 1);
+  at::Tensor state;
+  guard(L, "get_state", [&] {
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    state = generator.get_state();
+  });
+  push_tensor(L, std::move(state));
+  return 1;
+}
+
+int generator_set_state(lua_State* L) {
+  at::Generator& generator = check_generator(L, 1);
+  at::Tensor& state = check_tensor(L, 2, "state");
+  guard(L, "set_state", [&] {
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_state(state);
+  });
+  return 0;
+}
+
+int generator_seed(lua_State* L) {
+  at::Generator& generator = check_generator(L, 1);
+  generator.set_current_seed(static_cast<uint64_t>(luaL_checknumber(L, 2)));
+  lua_settop(L, 1);
+  return 1;
+}
+
+constexpr luaL_Reg kMethods[] = {
+    {"size", tensor_size}, {"numel", tensor_numel}, {"dim", tensor_dim}, {"to", tensor_to}, {"cpu", tensor_cpu},
+    {"float", tensor_cast<at::kFloat>}, {"double", tensor_cast<at::kDouble>}, {"long", tensor_cast<at::kLong>},
+    {"bool", tensor_cast<at::kBool>}, {"requires_grad_", tensor_requires_grad}, {"backward", tensor_backward},
+    {"release", tensor_release}, {"set_data", tensor_set_data}, {"data_pointer", tensor_data_pointer},
+    {"is_contiguous", tensor_is_contiguous}, {"nbytes", tensor_nbytes}, {"item", tensor_item},
+    {"totable", tensor_to_table}, {nullptr, nullptr}};
+
+struct Arithmetic {
+  const char* event;
+  const char* op;
+};
+constexpr Arithmetic kArithmetic[] = {{"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"},
+                                      {"__div", "div"}, {"__mod", "remainder"}, {"__pow", "pow"}};
+
+int tensor_negate(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  at::Tensor result;
+  guard(L, "neg", [&] { result = tensor.neg(); });
+  push_tensor(L, std::move(result));
+  return 1;
+}
+
+}  // namespace
+
+void open_tensor_types(lua_State* L) {
+  luaL_newmetatable(L, kTensorType);
+  lua_newtable(L);  // methods
+  add_methods(L);
+  luaL_register(L, nullptr, kMethods);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "methods");  // stdlib/tensor.lua adds to it
+  lua_pushvalue(L, -1);
+  lua_pushcclosure(L, &tensor_get, 1);
+  lua_setfield(L, -3, "__index");
+  lua_pop(L, 1);
+  constexpr luaL_Reg events[] = {{"__newindex", tensor_set}, {"__len", tensor_length}, {"__tostring", tensor_to_string},
+                                 {"__eq", tensor_equal}, {"__gc", tensor_collect}, {"__unm", tensor_negate}, {nullptr, nullptr}};
+  luaL_register(L, nullptr, events);
+  open_ops(L);
+  for (const auto& [event, op] : kArithmetic) {
+    lua_getfield(L, -1, op);
+    lua_setfield(L, -3, event);
+  }
+  lua_pop(L, 2);
+
+  luaL_newmetatable(L, kGeneratorType);
+  constexpr luaL_Reg generator_methods[] = {{"get_state", generator_get_state}, {"set_state", generator_set_state},
+                                            {"manual_seed", generator_seed}, {"__gc", generator_collect}, {nullptr, nullptr}};
+  luaL_register(L, nullptr, generator_methods);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+}  // namespace gradus

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <lua.hpp>
+
+namespace gradus {
+
+// Registers the metatables of Tensor and Generator.
+void open_tensor_types(lua_State* L);
+// Index expressions: t[i], t[{…}], and assignment to them. Called with (tensor, key[, value]).
+int index_tensor(lua_State* L);
+int assign_tensor(lua_State* L);
+
+}  // namespace gradus

@@ -1,0 +1,60 @@
+#include "device.h"
+
+#include <ATen/Context.h>
+#include <ATen/detail/AcceleratorHooksInterface.h>
+#include <dlfcn.h>
+
+#include <filesystem>
+
+#include "error.h"
+
+namespace gradus {
+namespace {
+
+// libtorch_cuda.so and its like lie beside libtorch_cpu.so.
+void load_accelerator_library(const std::string& type) {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<void*>(&at::get_num_threads), &info) || !info.dli_fname) return;
+  const auto path = std::filesystem::path(info.dli_fname).parent_path() / ("libtorch_" + type + ".so");
+  if (std::filesystem::exists(path)) dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+}
+
+c10::Device parse(const std::string& name) {
+  try {
+    return c10::Device(name);
+  } catch (const c10::Error&) {
+    throw Error(Exit::usage, "device '" + name + "' is unknown; expected cpu, cuda, cuda:N, mps or xpu");
+  }
+}
+
+}  // namespace
+
+c10::Device resolve_device(const std::string& name) {
+  const c10::Device device = parse(name);
+  if (device.is_cpu()) return device;
+  const c10::DeviceType type = device.type();
+  const std::string type_name = c10::DeviceTypeName(type, /*lower_case=*/true);
+  static thread_local std::string loaded;
+  if (loaded != type_name) {
+    load_accelerator_library(type_name);
+    loaded = type_name;
+  }
+  bool present = false;
+  try {
+    present = at::globalContext().getAcceleratorHooksInterface(type).isAvailable();
+  } catch (const c10::Error&) {  // this LibTorch was built without it
+  }
+  if (!present)
+    throw Error(Exit::usage, "device '" + name + "' is not available here: this LibTorch or this machine has no " +
+                                 type_name + "; expected cpu");
+  return device;
+}
+
+void set_threads(int count) {
+  if (count < 1) throw Error(Exit::usage, "threads: expected a count of 1 or more; got " + std::to_string(count));
+  at::set_num_threads(count);
+}
+
+int threads() { return at::get_num_threads(); }
+
+}  // namespace gradus

@@ -1,0 +1,20 @@
+// Devices by name. An accelerator's library is loaded when a script first asks for the device, so that one binary
+// serves CPU and CUDA builds of LibTorch.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "torch.h"
+
+namespace gradus {
+
+// "cpu", "cuda", "cuda:1", … Throws Error(usage) for a name that is no device, one LibTorch has no library for, or
+// one that has no hardware here.
+c10::Device resolve_device(const std::string& name);
+
+// Intra-op threads of this process; resolved once per run and stored with it.
+void set_threads(int count);
+int threads();
+
+}  // namespace gradus

@@ -1,0 +1,17 @@
+// Bytes of tensor memory in use. LuaJIT cannot see them, so the collector is driven by this count.
+#pragma once
+
+#include <cstddef>
+
+namespace gradus::memory {
+
+// Puts a counting allocator in front of LibTorch's CPU allocator, once per process, before the first tensor.
+void install();
+
+// Bytes that CPU tensors hold now, and the most they ever held.
+std::size_t live_bytes();
+std::size_t peak_bytes();
+// Number of allocations so far: a warm step must not change it.
+std::size_t allocations();
+
+}  // namespace gradus::memory
