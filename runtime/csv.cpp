@@ -1,0 +1,308 @@
+#include "csv.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "file.h"
+
+namespace gradus {
+
+namespace {
+
+constexpr size_t kMaxField = 1 << 20, kMaxColumns = 1'000'000;
+
+std::string show(std::string_view text) {
+  return "'" + std::string(text.substr(0, 40)) + (text.size() > 40 ? "…'" : "'");
+}
+
+// Splits a text into rows of fields (RFC 4180), remembering the line on which each row begins.
+class RowReader {
+ public:
+  RowReader(std::string_view text, std::string name, char delimiter)
+      : text_(text), name_(std::move(name)), delimiter_(delimiter) {}
+
+  bool next() {
+    while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r')) line_end();
+    if (at_ >= text_.size()) return false;
+    row_line_ = line_;
+    count_ = 0;
+    do {
+      if (count_ == kMaxColumns) throw data_error(where(), "too many columns", "at most 1000000", "more");
+      if (count_ == fields_.size()) fields_.emplace_back();
+      read_field(fields_[count_++]);
+    } while (at_ < text_.size() && text_[at_] == delimiter_ && ++at_);
+    if (at_ < text_.size()) line_end();
+    return true;
+  }
+  size_t count() const { return count_; }
+  const std::string& field(size_t i) const { return fields_[i]; }
+  int64_t line() const { return row_line_; }
+  std::string where() const { return name_ + ":" + std::to_string(row_line_); }
+
+ private:
+  void line_end() {
+    if (text_[at_] == '\r' && at_ + 1 < text_.size() && text_[at_ + 1] == '\n') ++at_;
+    ++at_, ++line_;
+  }
+  [[noreturn]] void fail(const std::string& what, const std::string& expected, const std::string& got) const {
+    throw data_error(where() + ", column " + std::to_string(count_), what, expected, got);
+  }
+  static bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+  void read_field(std::string& field) {
+    while (at_ < text_.size() && is_space(text_[at_]) && text_[at_] != delimiter_) ++at_;
+    field.clear();
+    if (at_ < text_.size() && text_[at_] == '"') return read_quoted(field);
+    const size_t begin = at_;
+    while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') ++at_;
+    size_t end = at_;
+    while (end > begin && is_space(text_[end - 1])) --end;
+    keep(field, text_.substr(begin, end - begin));
+  }
+  void read_quoted(std::string& field) {
+    const int64_t opened = line_;
+    for (++at_;; ++at_) {
+      const size_t begin = at_;
+      while (at_ < text_.size() && text_[at_] != '"') {
+        if (text_[at_] == '\n' || (text_[at_] == '\r' && !text_.substr(at_ + 1).starts_with('\n'))) ++line_;
+        ++at_;
+      }
+      if (at_ >= text_.size())
+        fail("quote is not closed", "a closing \"",
+             "the end of the file (opened on line " + std::to_string(opened) + ")");
+      keep(field, text_.substr(begin, at_ - begin));
+      if (!text_.substr(at_ + 1).starts_with('"')) break;
+      field += '"';
+      ++at_;
+    }
+    ++at_;
+    while (at_ < text_.size() && is_space(text_[at_]) && text_[at_] != delimiter_) ++at_;
+    if (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') {
+      fail("text after a closing quote", std::string("'") + delimiter_ + "' or the line's end",
+           show(text_.substr(at_, 10)));
+    }
+  }
+  void keep(std::string& field, std::string_view piece) {
+    if (field.size() + piece.size() > kMaxField) fail("field too long", "at most 1048576 bytes", "more");
+    if (piece.find('\0') != std::string_view::npos)
+      fail("a zero byte", "text (a UTF-16 file must be saved as UTF-8)", "binary data");
+    field += piece;
+  }
+
+  std::string_view text_;
+  std::string name_;
+  char delimiter_;
+  size_t at_ = 0, count_ = 0;
+  int64_t line_ = 1, row_line_ = 1;
+  std::vector<std::string> fields_;
+};
+
+enum class Number { fine, no, not_finite, too_large };
+
+Number to_number(std::string_view text, double* value) {
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  if (end != text.data() + text.size() || error == std::errc::invalid_argument || text.empty()) return Number::no;
+  if (error == std::errc::result_out_of_range) return Number::too_large;
+  if (!std::isfinite(*value)) return Number::not_finite;
+  return std::isfinite(static_cast<float>(*value)) ? Number::fine : Number::too_large;
+}
+
+class CsvReader {
+ public:
+  CsvReader(std::string_view text, const std::string& name, const CsvOptions& options)
+      : rows_(text, name, options.delimiter), name_(name), options_(options), labels_(options.labels) {}
+
+  Csv read() {
+    check_options();
+    if (!rows_.next()) throw data_error(name_, "empty file", "rows of numbers", "none");
+    width_ = rows_.count();
+    if (options_.label_index) find_label();
+    if (is_header()) {
+      for (size_t i = 0; i < width_; ++i) names_.push_back(rows_.field(i));
+      if (options_.label) find_label();
+      if (!rows_.next()) throw data_error(rows_.where(), "no data under the header", "rows of numbers", "none");
+    } else if (options_.label) {
+      throw data_error(rows_.where(), "label " + show(*options_.label) + " needs a header",
+                       "column names in the first row", "numbers");
+    }
+    if (label_ >= 0 && width_ == 1) throw data_error(name_, "no feature columns", "columns beside the label", "none");
+    do take_row();
+    while (rows_.next());
+    return finish();
+  }
+
+ private:
+  void check_options() {
+    const auto usage = [&](const std::string& text) { throw Error(Exit::data, name_ + ": " + text); };
+    if (labels_ != "auto" && labels_ != "class" && labels_ != "value")
+      refuse("unknown labels; expected 'auto', 'class' or 'value'; got " + show(labels_));
+    if (options_.label && options_.label_index) refuse("two label columns; expected a name or an index; got both");
+    if (std::strchr("\"\r\n0123456789.+-", options_.delimiter))
+      refuse(std::string("unusable delimiter; expected one like ',' ';' or a tab; got '") + options_.delimiter + "'");
+    if (!options_.classes.empty()) {
+      if (labels_ == "value") refuse("classes of values; expected labels 'class'; got 'value'");
+      labels_ = "class";
+    }
+  }
+
+  std::string column(size_t i) const {
+    return "column " + std::to_string(i + 1) +
+           (i < names_.size() && !names_[i].empty() ? " (" + show(names_[i]) + ")" : "");
+  }
+
+  void find_label() {
+    if (options_.label_index) {
+      const auto width = static_cast<int64_t>(width_);
+      label_ = *options_.label_index < 0 ? *options_.label_index + width : *options_.label_index;
+      if (label_ >= 0 && label_ < width) return;
+      throw data_error(rows_.where(), "no such label column",
+                       "an index from " + std::to_string(-width) + " to " + std::to_string(width - 1),
+                       std::to_string(*options_.label_index));
+    }
+    const auto count = std::count(names_.begin(), names_.end(), *options_.label);
+    if (count == 1) {
+      label_ = std::find(names_.begin(), names_.end(), *options_.label) - names_.begin();
+      return;
+    }
+    std::string names;
+    for (size_t i = 0; i < names_.size() && names.size() < 200; ++i) names += (i ? ", " : "") + names_[i];
+    throw data_error(rows_.where(), count ? "label column is named twice" : "no such label column", "one of: " + names,
+                     show(*options_.label));
+  }
+
+  bool is_header() {
+    if (options_.header) return *options_.header;
+    size_t numbers = 0, features = 0, text = 0;
+    for (size_t i = 0; i < width_; ++i) {
+      if (static_cast<int64_t>(i) == label_) continue;
+      double ignored;
+      const bool number = to_number(rows_.field(i), &ignored) != Number::no;
+      ++features;
+      numbers += number;
+      if (!number) text = i;
+    }
+    if (numbers == features) return false;
+    if (numbers == 0) return true;
+    throw data_error(rows_.where() + ", " + column(text), "first row is neither names nor numbers",
+                     "all names or all numbers (or say header = true or false; label = … if this is the label)",
+                     show(rows_.field(text)));
+  }
+
+  void take_row() {
+    if (rows_.count() != width_) {
+      const bool other = width_ == 1 || rows_.count() == 1;
+      throw data_error(rows_.where(), "ragged row",
+                       std::to_string(width_) + " columns" + (other ? " (is the delimiter right?)" : ""),
+                       std::to_string(rows_.count()));
+    }
+    for (size_t i = 0; i < width_; ++i) {
+      if (static_cast<int64_t>(i) == label_) {
+        take_label(rows_.field(i));
+      } else {
+        values_.push_back(static_cast<float>(number(rows_.field(i), i)));
+      }
+    }
+    ++count_;
+  }
+
+  double number(const std::string& text, size_t i) const {
+    double value = 0;
+    const Number kind = to_number(text, &value);
+    if (kind == Number::fine) return value;
+    const char* what = text.empty()                 ? "empty cell"
+                       : kind == Number::no         ? "not a number"
+                       : kind == Number::not_finite ? "not finite"
+                                                    : "number out of range";
+    throw data_error(rows_.where() + ", " + column(i), what, "a finite number that fits float32", show(text));
+  }
+
+  void take_label(const std::string& text) {
+    const std::string where = rows_.where() + ", " + column(label_);
+    if (text.empty()) throw data_error(where, "empty label", "a label", "''");
+    double value = 0;
+    if (labels_ == "auto" && count_ == 0 && to_number(text, &value) == Number::no) labels_ = "class";
+    if (labels_ == "class") {
+      if (!options_.classes.empty() &&
+          std::find(options_.classes.begin(), options_.classes.end(), text) == options_.classes.end()) {
+        throw data_error(where, "unknown class",
+                         "one of the " + std::to_string(options_.classes.size()) + " given classes", show(text));
+      }
+      texts_.push_back(text);
+      return;
+    }
+    if (to_number(text, &value) == Number::no && labels_ == "auto") {
+      throw data_error(where, "label is not a number, but those above are", "a number (or labels = 'class')",
+                       show(text));
+    }
+    value = number(text, label_);
+    whole_ = whole_ && value == std::floor(value) && std::abs(value) < 9007199254740992.0;
+    numbers_.push_back(value);
+  }
+
+  Csv finish() {
+    Csv csv;
+    const int64_t features = static_cast<int64_t>(width_) - (label_ >= 0);
+    csv.x = at::empty({count_, features}, at::kFloat);
+    std::copy(values_.begin(), values_.end(), csv.x.mutable_data_ptr<float>());
+    for (size_t i = 0; i < names_.size(); ++i) {
+      if (static_cast<int64_t>(i) != label_) csv.columns.push_back(names_[i]);
+    }
+    if (label_ < 0) return csv;
+    if (labels_ == "class") {
+      csv.classes = options_.classes;
+      if (csv.classes.empty()) {
+        csv.classes = texts_;
+        std::sort(csv.classes.begin(), csv.classes.end());
+        csv.classes.erase(std::unique(csv.classes.begin(), csv.classes.end()), csv.classes.end());
+      }
+      std::map<std::string, int64_t> positions;
+      for (size_t i = 0; i < csv.classes.size(); ++i) positions.emplace(csv.classes[i], static_cast<int64_t>(i));
+      csv.y = at::empty({count_}, at::kLong);
+      std::transform(texts_.begin(), texts_.end(), csv.y.mutable_data_ptr<int64_t>(),
+                     [&](const std::string& text) { return positions.at(text); });
+    } else if (labels_ == "auto" && whole_) {
+      csv.y = at::empty({count_}, at::kLong);
+      std::copy(numbers_.begin(), numbers_.end(), csv.y.mutable_data_ptr<int64_t>());
+    } else {
+      csv.y = at::empty({count_}, at::kFloat);
+      std::copy(numbers_.begin(), numbers_.end(), csv.y.mutable_data_ptr<float>());
+    }
+    return csv;
+  }
+
+  RowReader rows_;
+  std::string name_;
+  const CsvOptions& options_;  // borrowed
+  std::string labels_;         // decided by the first row when "auto"
+  size_t width_ = 0;
+  int64_t label_ = -1, count_ = 0;
+  bool whole_ = true;
+  std::vector<std::string> names_, texts_;
+  std::vector<float> values_;
+  std::vector<double> numbers_;
+};
+
+}  // namespace
+
+Csv parse_csv(std::string_view text, const std::string& name, const CsvOptions& options) {
+  if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+    throw data_error(name, "UTF-16 text", "UTF-8", "a UTF-16 byte order mark");
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
+  return CsvReader(text, name, options).read();
+}
+
+Csv read_csv(const std::string& path, const CsvOptions& options) {
+  std::string text;
+  {
+    const File file(path);
+    text = file.read(0, file.size());
+  }
+  if (is_gzip(text)) text = gunzip(text, path);
+  return parse_csv(text, path, options);
+}
+
+}  // namespace gradus

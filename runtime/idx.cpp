@@ -1,0 +1,68 @@
+#include "idx.h"
+
+#include <algorithm>
+
+#include "file.h"
+
+namespace gradus {
+
+namespace {
+
+at::ScalarType type_of(const File& file, unsigned char code) {
+  switch (code) {
+    case 0x08:
+      return at::kByte;
+    case 0x09:
+      return at::kChar;
+    case 0x0B:
+      return at::kShort;
+    case 0x0C:
+      return at::kInt;
+    case 0x0D:
+      return at::kFloat;
+    case 0x0E:
+      return at::kDouble;
+    default:
+      throw data_error(file.at(2), "unknown type", "8, 9, 11, 12, 13 or 14", std::to_string(code));
+  }
+}
+
+}  // namespace
+
+at::Tensor read_idx(const std::string& path) {
+  const File file(path);
+  const std::string magic = file.read(0, std::min<int64_t>(file.size(), 4));
+  if (is_gzip(magic))
+    throw data_error(file.at(0), "gzip-compressed", "an IDX file (unpack it with gunzip)", "a gzip file");
+  if (magic.size() < 4 || magic[0] != 0 || magic[1] != 0) {
+    throw data_error(file.at(0), "not an IDX file", "two zero bytes, a type, a number of dimensions",
+                     std::to_string(magic.size()) + " other bytes");
+  }
+  const at::ScalarType type = type_of(file, static_cast<unsigned char>(magic[2]));
+  const int64_t rank = static_cast<unsigned char>(magic[3]), begin = 4 + 4 * rank;
+  if (rank == 0 || rank > 64)
+    throw data_error(file.at(3), "wrong number of dimensions", "1 to 64", std::to_string(rank));
+  if (file.size() < begin)
+    throw data_error(file.at(4), "the file ends in its sizes", std::to_string(begin) + " bytes",
+                     std::to_string(file.size()));
+  std::vector<int64_t> shape(rank);
+  for (int64_t i = 0; i < rank; ++i) {
+    uint32_t size = 0;
+    file.read(4 + 4 * i, &size, 4);
+    shape[i] = __builtin_bswap32(size);
+    if (shape[i] == 0) throw data_error(file.at(4 + 4 * i), "an empty dimension", "a size above 0", "0");
+  }
+  const auto bytes = byte_count(shape, static_cast<int64_t>(at::elementSize(type)));
+  if (!bytes) throw data_error(file.at(4), "sizes overflow", "a size that fits 63 bits", show_shape(shape));
+  if (*bytes != file.size() - begin) {
+    throw data_error(file.at(begin), "data does not fill shape " + show_shape(shape), std::to_string(*bytes) + " bytes",
+                     std::to_string(file.size() - begin));
+  }
+  at::Tensor tensor = read_tensor(file, begin, shape, type);
+  auto* data = static_cast<char*>(tensor.mutable_data_ptr());
+  const int64_t width = tensor.element_size();
+  for (int64_t i = 0; width > 1 && i < tensor.numel(); ++i) std::reverse(data + i * width, data + (i + 1) * width);
+  return tensor;
+}
+
+}  // namespace gradus

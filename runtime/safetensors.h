@@ -1,0 +1,29 @@
+// safetensors (huggingface.co/docs/safetensors): named tensors in one file, without code in it.
+//
+// Layout: 8 bytes little-endian header length, a JSON header, the data. Types read and written: F64 F32 F16 BF16 I64
+// I32 I16 I8 U8 BOOL. Everything that the header claims is checked against the file before anything is allocated for
+// it; a header that lies is an Error with Exit::data that names the byte or the tensor.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "torch.h"
+
+namespace gradus {
+
+struct SafeTensors {
+  std::map<std::string, at::Tensor> tensors;    // contiguous, on the CPU; sorted by name
+  std::map<std::string, std::string> metadata;  // "__metadata__"
+  int64_t non_finite = 0;                       // NaN and infinities among all values
+};
+
+// strict: values that are not finite are an Error instead of a count.
+SafeTensors read_safetensors(const std::string& path, bool strict = false);
+
+// Atomic: after a crash the path holds the old file or the new one. Tensors of any device and layout; the data is laid
+// out by item size (largest first), then name, so that each tensor is aligned in the file: PyTorch's reader needs that.
+void write_safetensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace gradus
