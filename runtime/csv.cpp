@@ -137,7 +137,7 @@ class CsvReader {
 
  private:
   void check_options() {
-    const auto usage = [&](const std::string& text) { throw Error(Exit::data, name_ + ": " + text); };
+    const auto refuse = [&](const std::string& text) { throw Error(Exit::data, name_ + ": " + text); };
     if (labels_ != "auto" && labels_ != "class" && labels_ != "value")
       refuse("unknown labels; expected 'auto', 'class' or 'value'; got " + show(labels_));
     if (options_.label && options_.label_index) refuse("two label columns; expected a name or an index; got both");
