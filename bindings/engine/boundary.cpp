@@ -1,8 +1,7 @@
 #include "boundary.h"
 
-#include <cstring>
-
 #include "../error_code.h"
+#include "../user_line.h"
 #include "error.h"
 #include "torch.h"
 
@@ -29,13 +28,8 @@ std::string first_line(const std::exception& error) {
 }  // namespace
 
 std::string user_position(lua_State* L) {
-  lua_Debug frame;
-  for (int level = 0; lua_getstack(L, level, &frame); ++level) {
-    lua_getinfo(L, "Sl", &frame);
-    if (frame.currentline > 0 && std::strncmp(frame.short_src, "stdlib/", 7) != 0)
-      return std::string(frame.short_src) + ":" + std::to_string(frame.currentline) + ": ";
-  }
-  return "";
+  const std::string line = user_line(L);
+  return line.empty() ? line : line + ": ";
 }
 
 void push_error(lua_State* L, const std::exception& error, const char* what) {

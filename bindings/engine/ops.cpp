@@ -85,6 +85,7 @@ class Binder {
 
   // Fills the stack; false with a reason when the arguments do not fit the schema.
   bool bind(Mismatch* mismatch) {
+    if (named_ && !know_names(mismatch)) return false;
     const int last_positional = named_ ? named_ - 1 : last_;
     int next = 1;
     std::size_t used_names = 0;
@@ -117,7 +118,7 @@ class Binder {
       stack_.push_back(*argument.default_value());
     }
     if (next <= last_positional) return refuse(mismatch, "got " + std::to_string(last_positional) + " arguments");
-    return !named_ || check_names(used_names, mismatch);
+    return !named_ || all_used(used_names, mismatch);
   }
 
  private:
@@ -144,22 +145,29 @@ class Binder {
     return false;
   }
 
-  bool check_names(std::size_t used, Mismatch* mismatch) {
+  // A typo is told first: what it leaves out would otherwise be reported as missing.
+  bool know_names(Mismatch* mismatch) {
     std::vector<std::string> names;
     for (const auto& argument : schema_.arguments()) names.push_back(argument.name());
-    std::size_t given = 0;
-    std::string stranger;
+    bool known = true;
     for (lua_pushnil(L_); lua_next(L_, named_); lua_pop(L_, 1)) {
-      ++given;
       const std::string name = lua_type(L_, -2) == LUA_TSTRING ? lua_tostring(L_, -2) : "?";
-      if (std::find(names.begin(), names.end(), name) == names.end()) stranger = name;
+      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      known = false;
+      const std::string near = nearest(name, names);
+      const std::string hint = near.empty() ? "" : "; did you mean '" + near + "'?";
+      refuse(mismatch, "no argument '" + name + "'" + hint, near.empty() ? 0 : kTypo);
     }
-    if (given == used) return true;
-    if (stranger.empty()) return refuse(mismatch, "an argument is given both by place and by name");
-    std::string text = "no argument '" + stranger + "'";
-    const std::string near = nearest(stranger, names);
-    return refuse(mismatch, text + (near.empty() ? "" : "; did you mean '" + near + "'?"), names.size());
+    return known;
   }
+
+  bool all_used(std::size_t used, Mismatch* mismatch) {
+    std::size_t given = 0;
+    for (lua_pushnil(L_); lua_next(L_, named_); lua_pop(L_, 1)) ++given;
+    return given == used || refuse(mismatch, "an argument is given both by place and by name");
+  }
+
+  static constexpr std::size_t kTypo = 1000;  // the best guess at what is wrong
 
   lua_State* L_;
   const c10::FunctionSchema& schema_;
@@ -178,7 +186,7 @@ std::string signature(const Op& op, const c10::FunctionSchema& schema) {
       text += "*, ";
       star = true;
     }
-    text += argument.type()->annotation_str() + " " + argument.name();
+    text += argument.real_type()->str() + " " + argument.name();
     if (argument.default_value()) text += "=" + c10::str(*argument.default_value());
   }
   text += ") -> ";
