@@ -28,7 +28,7 @@ void check(at::TensorList grads, const at::Tensor& max_norm) {
 
 template <typename T>
 double sum_of_squares(const at::Tensor& grad) {
-  constexpr int64_t kLanes = 16;  // a fixed shape of the sum, whatever the instruction set
+  constexpr int64_t kLanes = 16;  // independent sums, so that they can be vectorised
   double lanes[kLanes] = {};
   const T* g = grad.const_data_ptr<T>();
   const int64_t n = grad.numel(), whole = n / kLanes * kLanes;

@@ -30,7 +30,7 @@ struct KdRows {
   double *loss = nullptr, *ce = nullptr, *kl = nullptr;                // out [rows], unweighted
 };
 
-// Computes rows begin..end-1. The bits do not depend on the instruction set: sums have a fixed shape of lanes.
+// Computes rows begin..end-1 with the widest registers of this CPU; the width decides the order of the sums.
 template <typename T>
 void kd_loss_rows(const KdRows<T>& problem, int64_t begin, int64_t end);
 
