@@ -1,0 +1,280 @@
+--- Data sets: tensors of inputs and labels, and views of their rows.
+---   data.digits()                                    1,797 handwritten digits, 8×8 (UCI)
+---   data.csv("points.csv", { label = "class" })      data.idx { x = …, y = … }   data.npy { … }   data.safetensors(…)
+---   data.tensors(x, y, { classes = 10 })             data.generator(fn, { epoch = 10000 })
+--- A view: d:split { train = .7, val = .15, test = .15 }, d:rank(score):first(.3), d:subset(index).
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.check"
+local tensor = require "gradus.tensor"
+local current = require "gradus.current"
+
+local ops, files = engine.ops, engine.data
+local data = {}
+
+---@class Dataset
+---@field base table       what the views of one data set share: x [N, …], y [N], weight [N]?, classes, name
+---@field index Tensor     int64 [n]: the rows of this view, in its order
+---@field difficulty Tensor?  [n], after rank
+local Dataset = {}
+Dataset.__index = Dataset
+Dataset.__len = function(self) return self.index:size(0) end
+
+function data.is(value) return getmetatable(value) == Dataset end
+
+local function view(base, index, difficulty)
+  return setmetatable({ base = base, index = index, difficulty = difficulty, classes = base.classes, name = base.name }, Dataset)
+end
+
+--- Number of rows.
+function Dataset:size() return self.index:size(0) end
+
+function Dataset:__tostring()
+  return ("%s: %d of %d rows, x %s%s"):format(self.name, self:size(), self.base.x:size(0),
+    table.concat(self.base.x.shape, "×", 2), self.classes and (", %d classes"):format(self.classes) or "")
+end
+
+--- A data set of tensors.
+---@param x Tensor             [N, …]
+---@param y? Tensor            [N] int64 classes, or float values
+---@param options? {classes: number, name: string, weight: Tensor}
+function data.tensors(x, y, options)
+  options = options or {}
+  check.options("data.tensors", options, { "classes", "name", "weight" })
+  if not engine.is_tensor(x) then host.fail("data.tensors: x: expected a Tensor; got " .. type(x)) end
+  if x:dim() == 0 or x:size(0) == 0 then host.fail "data.tensors: the data set is empty; expected at least one row" end
+  if y and y:size(0) ~= x:size(0) then
+    host.fail(("data.tensors: x has %d rows, y has %d"):format(x:size(0), y:size(0)))
+  end
+  local classes = options.classes
+  if y and not (y.dtype == "float32" or y.dtype == "float64") then
+    y = y:long()
+    local low, high = y:amin():item(), y:amax():item()
+    classes = classes or high + 1
+    if low < 0 or high >= classes then
+      host.fail(("data.tensors: labels from %d to %d; expected 0 to %d"):format(low, high, classes - 1))
+    end
+  end
+  local base = { x = x:contiguous(), y = y, weight = options.weight, classes = classes, name = options.name or "tensors" }
+  return view(base, ops.arange(x:size(0)))
+end
+
+--- UCI "Optical Recognition of Handwritten Digits": x [1797, 1, 8, 8] in 0 … 1, y 0 … 9.
+function data.digits()
+  local x, y = files.digits()
+  return data.tensors(x, y, { classes = 10, name = "digits" })
+end
+
+--- A CSV file, `.gz` too. `label` names or numbers (from 0) the label column; the other columns are the features.
+--- Labels may be text: classes are numbered in sorted order.
+---@param path string
+---@param options? {label: string|number, header: boolean, separator: string}
+function data.csv(path, options)
+  local read = files.read_csv(path, options or {})
+  local d = data.tensors(read.x, read.y, { name = path, classes = read.classes and #read.classes or nil })
+  d.base.columns, d.base.class_names = read.columns, read.classes
+  return d
+end
+
+local function from_files(name, paths, read)
+  check.options("data." .. name, paths, { "x", "y", "scale" })
+  if type(paths.x) ~= "string" then host.fail(("data.%s: x: expected a path; got %s"):format(name, type(paths.x))) end
+  local x, y = read(paths.x), paths.y and read(paths.y)
+  if x.dtype ~= "float64" then x = x:float() end
+  if paths.scale then x = x * paths.scale end
+  return data.tensors(x, y, { name = paths.x })
+end
+
+--- IDX files (MNIST): data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
+function data.idx(paths) return from_files("idx", paths, files.read_idx) end
+
+--- NumPy files: data.npy { x = "x.npy", y = "y.npy" }.
+function data.npy(paths) return from_files("npy", paths, files.read_npy) end
+
+--- Two tensors of a safetensors file, by name.
+---@param path string
+---@param names? {x: string, y: string}
+function data.safetensors(path, names)
+  names = names or { x = "x", y = "y" }
+  local read = files.read_safetensors(path)
+  local function take(name)
+    if read[name] then return read[name] end
+    local have = {}
+    for known in pairs(read) do have[#have + 1] = known end
+    table.sort(have)
+    host.fail(("data.safetensors: %s: no tensor '%s'; the file has %s"):format(path, name, table.concat(have, ", ")), 65)
+  end
+  return data.tensors(take(names.x), names.y and take(names.y), { name = path })
+end
+
+-- --- views -----------------------------------------------------------------------------------------------------------
+
+local Splits = {}
+Splits.__index = function(self, name)
+  local names = {}
+  for known in pairs(self) do names[#names + 1] = known end
+  table.sort(names)
+  host.fail(("the data was not split into a part '%s'; it has %s"):format(tostring(name), table.concat(names, ", ")))
+end
+
+--- Splits the rows at random into disjoint named parts, by the run's "split" stream: strategies that share a seed share
+--- the split. Shares may leave rows out, but not use them twice.
+---@param shares table<string, number>
+---@param options? {seed: number}
+function Dataset:split(shares, options)
+  options = options or {}
+  check.options("split", options, { "seed" })
+  local names, total = {}, 0
+  for name, share in pairs(shares) do
+    if type(share) ~= "number" or not (share > 0 and share <= 1) then
+      host.fail(("split: '%s': expected a share above 0, up to 1; got %s"):format(tostring(name), tostring(share)))
+    end
+    names[#names + 1], total = name, total + share
+  end
+  if total > 1 + 1e-9 then host.fail(("split: the shares add up to %g; expected at most 1"):format(total)) end
+  -- train, val, test in this order, so that a smaller test share leaves the training rows as they are
+  local rank = { train = 1, val = 2, test = 3 }
+  table.sort(names, function(a, b)
+    local ra, rb = rank[a] or 4, rank[b] or 4
+    if ra ~= rb then return ra < rb end
+    return a < b
+  end)
+  local generator = engine.generator(options.seed or current.stream "split")
+  local order = ops.randperm(self:size(), { generator = generator })
+  local parts, from, used = {}, 0, 0
+  for _, name in ipairs(names) do
+    used = used + shares[name]
+    local to = math.floor(used * self:size() + .5)
+    if to == from then host.fail(("split: '%s' gets no row of %d"):format(name, self:size())) end
+    parts[name] = view(self.base, self.index:index_select(0, order:slice(0, from, to)))
+    from = to
+  end
+  return setmetatable(parts, Splits)
+end
+
+--- The rows of the view at these positions (int64, from 0).
+function Dataset:subset(index)
+  return view(self.base, self.index:index_select(0, index),
+    self.difficulty and self.difficulty:index_select(0, index))
+end
+
+local function count_of(self, amount, what)
+  if type(amount) ~= "number" or not (amount > 0) then
+    host.fail(("%s: expected a share above 0, up to 1, or a number of rows; got %s"):format(what, tostring(amount)))
+  end
+  if amount > 1 and amount % 1 ~= 0 then host.fail(("%s: expected a whole number of rows; got %g"):format(what, amount)) end
+  local rows = amount <= 1 and math.max(1, math.floor(amount * self:size() + .5)) or amount
+  if rows > self:size() then host.fail(("%s: %d rows of %d"):format(what, rows, self:size())) end
+  return rows
+end
+
+--- The first rows in the view's order: of a ranked view, the easiest. A share (up to 1) or a number of rows.
+function Dataset:first(amount)
+  local rows = count_of(self, amount, "first")
+  return view(self.base, self.index:slice(0, 0, rows), self.difficulty and self.difficulty:slice(0, 0, rows))
+end
+
+--- The last rows: of a ranked view, the hardest.
+function Dataset:last(amount)
+  local from = self:size() - count_of(self, amount, "last")
+  return view(self.base, self.index:slice(0, from), self.difficulty and self.difficulty:slice(0, from))
+end
+
+--- The same rows, last first: hard to easy, the anti-curriculum.
+function Dataset:reversed()
+  return view(self.base, self.index:flip { 0 }, self.difficulty and self.difficulty:flip { 0 })
+end
+
+--- The same rows in a random order of the run's "order" stream: the control of a ranking.
+function Dataset:shuffled(seed)
+  local generator = engine.generator(seed or current.stream "shuffled")
+  return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
+end
+
+--- Calls fn(x, y, index) on chunks of at most `size` rows, in order, without gradients.
+function Dataset:each(size, fn)
+  tensor.no_grad(function()
+    for from = 0, self:size() - 1, size do
+      local index = self.index:slice(0, from, math.min(from + size, self:size()))
+      fn(self.base.x:index_select(0, index), self.base.y and self.base.y:index_select(0, index), index)
+    end
+  end)
+end
+
+--- All inputs and labels of the view: x [n, …], y [n].
+function Dataset:gather()
+  return self.base.x:index_select(0, self.index), self.base.y and self.base.y:index_select(0, self.index)
+end
+
+--- Sorted by difficulty, easiest first; ties keep their order.
+---@param score fun(x: Tensor, y: Tensor): Tensor | Tensor  one number per row
+---@return Dataset
+function Dataset:rank(score)
+  local values = score
+  if type(score) == "function" then
+    local parts = {}
+    self:each(1024, function(x, y) parts[#parts + 1] = score(x, y):detach():double():reshape { -1 } end)
+    values = ops.cat(parts, 0)
+  end
+  if not engine.is_tensor(values) or values:numel() ~= self:size() then
+    host.fail(("rank: expected one score for each of %d rows; got %s"):format(self:size(),
+      engine.is_tensor(values) and values:numel() or type(score)))
+  end
+  if not values:isfinite():all():item() then host.fail "rank: a score is NaN or infinite" end
+  local order = values:argsort(true, 0, false)
+  return view(self.base, self.index:index_select(0, order), values:index_select(0, order))
+end
+
+--- Two or more data sets, one after the other.
+function data.concat(...)
+  local xs, ys, classes = {}, {}, 0
+  for i, d in ipairs { ... } do
+    xs[i], ys[i] = d:gather()
+    classes = math.max(classes, d.classes or 0)
+  end
+  return data.tensors(ops.cat(xs, 0), ys[1] and ops.cat(ys, 0), { classes = classes > 0 and classes or nil, name = "concat" })
+end
+
+--- What identifies the view's content: a hash of its tensors and rows.
+function Dataset:fingerprint()
+  local base = self.base
+  base.hash = base.hash or host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or ""))
+  return host.sha256(base.hash .. self.index:hash())
+end
+
+-- --- generators ------------------------------------------------------------------------------------------------------
+
+local Generator = {}
+Generator.__index = Generator
+Generator.__len = function(self) return self.epoch end
+
+--- Batches made by a Lua function on the training thread: fn(size, batch) -> x, y[, weight], batch counted from 0.
+---@param fn fun(size: number, batch: number): Tensor, Tensor, Tensor?
+---@param options {epoch: number, classes: number?}  epoch: how many samples count as one
+function data.generator(fn, options)
+  options = options or {}
+  check.options("data.generator", options, { "epoch", "classes" })
+  if type(fn) ~= "function" then host.fail("data.generator: expected a function(size, batch); got " .. type(fn)) end
+  if type(options.epoch) ~= "number" or options.epoch < 1 then host.fail "data.generator: epoch: expected how many samples count as one" end
+  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, made = 0, samples = 0, name = "generator" }, Generator)
+end
+
+function data.is_generator(value) return getmetatable(value) == Generator end
+function Generator:size() return self.epoch end
+
+--- The next batch: { x, y, weight, index }.
+function Generator:next(size)
+  local x, y, weight = self.fn(size, self.made)
+  if not engine.is_tensor(x) or x:dim() == 0 or x:size(0) ~= size then
+    host.fail(("data.generator: batch %d: expected x with %d rows; got %s"):format(self.made, size,
+      engine.is_tensor(x) and table.concat(x.shape, "×") or type(x)))
+  end
+  local index = ops.arange(self.samples, self.samples + size)
+  self.made, self.samples = self.made + 1, self.samples + size
+  return { x = x, y = y, weight = weight, index = index }
+end
+
+function Generator:state() return { made = self.made, samples = self.samples } end
+function Generator:restore(state) self.made, self.samples = state.made, state.samples end
+
+return data

@@ -1,0 +1,42 @@
+--- Gradus: curricula for knowledge distillation. `local g = require "gradus"` gives
+---   g.experiment, g.int, g.choice, g.number      an experiment and its typed parameters
+---   g.nn, g.optim, g.loss, g.data, g.sampler     modules, optimizers, losses, data
+---   g.score, g.schedule, g.when, g.curriculum    difficulty, schedules, advance rules, named strategies
+---   g.tensor, g.zeros, g.matmul, …               tensors and LibTorch's operators (g.help "softmax")
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local tensor = require "gradus.tensor"
+
+local g = { help = engine.help, device = engine.device, is_tensor = engine.is_tensor, tensor = engine.tensor,
+  generator = engine.generator, manual_seed = engine.manual_seed, memory = engine.memory, grad = engine.grad }
+
+for name, op in pairs(engine.ops) do
+  if not name:find "^_" then g[name] = op end
+end
+g.no_grad, g.scope, g.full = tensor.no_grad, tensor.scope, tensor.full
+
+-- Loaded on first use, so that a script pays for what it asks for.
+local MODULES = { nn = true, optim = true, loss = true, data = true, sampler = true, score = true, schedule = true,
+  when = true, curriculum = true, target = true }
+local FROM = { experiment = "experiment", int = "params", number = "params", choice = "params", kd_loss = "loss",
+  projection = "loss", fit = "run" }
+
+setmetatable(g, {
+  __index = function(_, name)
+    if MODULES[name] then
+      g[name] = require("gradus." .. name)
+    elseif FROM[name] then
+      g[name] = require("gradus." .. FROM[name])[name]
+    else
+      local names = engine.op_names()
+      for _, from in ipairs { MODULES, FROM, g } do
+        for known in pairs(from) do names[#names + 1] = known end
+      end
+      local near = host.nearest(tostring(name), names)
+      host.fail(("gradus has no '%s'%s"):format(tostring(name), near and ("; did you mean '%s'?"):format(near) or ""))
+    end
+    return rawget(g, name)
+  end,
+})
+
+return g

@@ -1,0 +1,141 @@
+--- Advance rules: when a stage ends. A rule is called with the run's state and returns a verdict and the numbers that
+--- it was taken from; both become an event in the store. Verdicts: "next" (go on), "stop" (end the run), "back"
+--- (to the stage before), false (stay). A plain Lua function(s) does the same; true means "next".
+--- Rules over metrics are asked once per evaluation, so patience counts evaluations; those over counts, at every step.
+local host = require "gradus.host"
+
+local when = {}
+local Rule = {}
+Rule.__index = Rule
+function Rule:__call(s) return self.decide(s) end
+function Rule:__tostring() return self.text end
+
+local function rule(text, every, decide) return setmetatable({ text = text, every = every, decide = decide }, Rule) end
+when.is = function(value) return getmetatable(value) == Rule end
+
+local function positive(name, value)
+  if type(value) ~= "number" or not (value > 0) then
+    host.fail(("when.%s: expected a number above 0; got %s"):format(name, tostring(value)))
+  end
+end
+
+local function metric(name, key, value)
+  if type(key) ~= "string" then
+    host.fail(("when.%s: expected a metric's name such as 'val/acc'; got %s"):format(name, tostring(key)))
+  end
+  if type(value) ~= "number" then
+    host.fail(("when.%s: expected a number; got %s"):format(name, tostring(value)))
+  end
+end
+
+-- Counts since the stage began; `field` of the state.
+local function count(name, field)
+  when[name] = function(limit)
+    positive(name, limit)
+    return rule(("%g %s"):format(limit, name), "step", function(s)
+      local now = s[field]
+      return now >= limit and "next", { [name] = now, limit = limit }
+    end)
+  end
+end
+count("steps", "stage_steps")      --- after so many optimizer updates in the stage
+count("epochs", "stage_epochs")    --- after so many full training sets' worth of samples
+count("passes", "stage_passes")    --- after so many traversals of the stage's own subset
+count("samples", "stage_samples")  --- after so many samples
+count("seconds", "stage_seconds")  --- after so much time
+count("flops", "stage_flops")      --- after so many floating-point operations, the teacher's included
+
+--- When the metric's last value is at least `value`.
+function when.above(key, value)
+  metric("above", key, value)
+  return rule(("%s >= %g"):format(key, value), "evaluation", function(s)
+    local now = s:last(key)
+    return now ~= nil and now >= value and "next", { [key] = now, threshold = value }
+  end)
+end
+
+--- When the metric's last value is at most `value`.
+function when.below(key, value)
+  metric("below", key, value)
+  return rule(("%s <= %g"):format(key, value), "evaluation", function(s)
+    local now = s:last(key)
+    return now ~= nil and now <= value and "next", { [key] = now, threshold = value }
+  end)
+end
+
+--- When the metric has not improved by more than `min_delta` for `patience` evaluations of the stage.
+---@param key string
+---@param patience number
+---@param min_delta? number  default 0
+function when.plateau(key, patience, min_delta)
+  metric("plateau", key, patience)
+  positive("plateau", patience)
+  min_delta = min_delta or 0
+  return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
+    local values = s:stage_history(key)
+    local sign = s.lower_is_better(key) and -1 or 1
+    local best, since = nil, 0
+    for _, value in ipairs(values) do
+      if best == nil or sign * value > best + min_delta then best, since = sign * value, 0 else since = since + 1 end
+    end
+    return since >= patience and "next", { [key] = values[#values], best = best and sign * best, evaluations = since }
+  end)
+end
+
+--- When student and teacher give the same class on at least this share of the validation set.
+function when.agreement(share)
+  return when.above("val/agreement", share)
+end
+
+--- Goes back a stage when the metric has fallen from its best by more than `bound`: forgetting.
+---@param bound number
+---@param key? string  default "easy/acc" where the run has an easy suite, else "val/acc"
+function when.forgetting(bound, key)
+  positive("forgetting", bound)
+  return rule(("forgetting above %g"):format(bound), "evaluation", function(s)
+    local name = key or (s:last "easy/acc" and "easy/acc") or "val/acc"
+    local best, now = s:best(name), s:last(name)
+    local lost = best and now and (s.lower_is_better(name) and now - best or best - now) or 0
+    return lost > bound and "back", { metric = name, forgotten = lost, bound = bound }
+  end)
+end
+
+local function combine(name, rules, done)
+  if #rules == 0 then host.fail(("when.%s: expected rules"):format(name)) end
+  local texts, every = {}, "evaluation"
+  for i, one in ipairs(rules) do
+    texts[i] = tostring(one)
+    if when.is(one) and one.every == "step" then every = "step" end
+  end
+  return rule(name .. "(" .. table.concat(texts, ", ") .. ")", every, function(s)
+    local numbers, verdict, agreed = {}, false, 0
+    for _, one in ipairs(rules) do
+      -- A rule over metrics has nothing new to say between evaluations.
+      local asked = s.evaluating or (when.is(one) and one.every == "step")
+      local answer, detail
+      if asked then answer, detail = one(s) end
+      for key, value in pairs(detail or {}) do numbers[key] = value end
+      if answer then
+        agreed = agreed + 1
+        verdict = verdict or (answer == true and "next" or answer)
+      end
+    end
+    return done(agreed, #rules) and verdict, numbers
+  end)
+end
+
+--- As soon as one of the rules says so; its verdict.
+function when.any(...) return combine("any", { ... }, function(agreed) return agreed > 0 end) end
+
+--- When all rules say so at once; the first one's verdict.
+function when.all(...) return combine("all", { ... }, function(agreed, count_of) return agreed == count_of end) end
+
+--- The rule, but its verdict ends the run.
+function when.stop(inner)
+  return rule("stop when " .. tostring(inner), when.is(inner) and inner.every or "evaluation", function(s)
+    local answer, detail = inner(s)
+    return answer and "stop", detail
+  end)
+end
+
+return when
