@@ -106,7 +106,6 @@ class Writer {
   std::unique_ptr<Spool> spool_;  // owned
   std::int64_t id_ = 0;
   std::string uid_, folder_;
-  double started_ = 0;  // monotonic seconds
   bool finished_ = false;
 };
 
@@ -130,7 +129,8 @@ class Store {
   std::shared_ptr<Writer> begin(const RunStart& start);  // new; keeps the store's connection alive
   // Any reading statement, on a connection that cannot write. `args` bind to ?1, ?2, …
   Rows query(const std::string& sql, const std::vector<Cell>& args = {}, const Limits& limits = {});
-  // RUN of the command line: an id, a prefix of a uid (4 or more digits unless it is whole), or @last. Error (missing) otherwise; an ambiguous prefix names the candidates.
+  // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error (missing)
+  // otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);
 
  private:

@@ -1,0 +1,17 @@
+// What is in a store. Users query these tables and views, so their names and columns are a promise.
+#pragma once
+
+#include "database.h"
+
+namespace gradus::results {
+
+constexpr int kApplicationId = 0x47724475;  // "GrDu" in the file's header, so that `file` and we know our own
+constexpr int kSchemaVersion = 1;
+
+// Makes the tables in a fresh file, or checks that they are ours. `lock` is the store's file lock (not held): creation
+// happens under it, so that any number of processes may open one fresh file in the same instant.
+// Errors (data): not a database, another program's database, a newer schema.
+void create_schema(Database& database, FileLock& lock);
+void check_schema(Database& database);
+
+}  // namespace gradus::results
