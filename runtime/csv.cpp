@@ -217,7 +217,10 @@ class CsvReader {
                        : kind == Number::no         ? "not a number"
                        : kind == Number::not_finite ? "not finite"
                                                     : "number out of range";
-    throw data_error(rows_.where() + ", " + column(i), what, "a finite number that fits float32", show(text));
+    const char* hint =
+        width_ == 1 && text.find_first_of(",;\t") != std::string::npos ? " (is the delimiter right?)" : "";
+    throw data_error(rows_.where() + ", " + column(i), what, std::string("a finite number that fits float32") + hint,
+                     show(text));
   }
 
   void take_label(const std::string& text) {

@@ -18,7 +18,11 @@ static_assert(std::endian::native == std::endian::little, "the formats here are 
 
 Error data_error(const std::string& where, const std::string& what, const std::string& expected,
                  const std::string& got) {
-  return Error(Exit::data, where + ": " + what + "; expected " + expected + "; got " + got);
+  std::string text = where + ": " + what + "; expected " + expected + "; got " + got;
+  // Names and values come from files: one that holds a line break or a terminal's escape must not leave its line.
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return Error(Exit::data, text);
 }
 
 namespace {

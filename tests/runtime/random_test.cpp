@@ -1,0 +1,93 @@
+#include "random.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <vector>
+
+namespace gradus {
+namespace {
+
+using Words = std::array<uint32_t, 4>;
+
+// The published known answers: Random123's kat_vectors, "philox4x32 10".
+TEST(RandomTest, PhiloxGivesTheKnownAnswers) {
+  EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}), (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(RandomTest, SeedsAreStableAndApart) {
+  // A second implementation's numbers (data/make_seeds.py): runs of old versions must stay reproducible.
+  EXPECT_EQ(derive_seed(0, "init"), 4401858621870689u);
+  EXPECT_EQ(derive_seed(1, "order"), 2929128681249200u);
+  EXPECT_EQ(derive_seed(12345, "a stream with a long name", 7), 8813023726942491u);
+  std::set<uint64_t> seeds;
+  for (uint64_t run = 0; run < 50; ++run) {
+    for (const char* name : {"split", "init", "order", "augment", "dropout", "probe", ""}) {
+      for (uint64_t sub = 0; sub < 20; ++sub) seeds.insert(derive_seed(run, name, sub));
+    }
+  }
+  EXPECT_EQ(seeds.size(), 50u * 7 * 20);
+  EXPECT_LT(*seeds.rbegin(), uint64_t{1} << 53);  // exact as a Lua number
+  EXPECT_NE(derive_seed(0, std::string_view("a\0", 2)), derive_seed(0, "a"));
+}
+
+struct Moments {
+  double mean = 0, variance = 0, kurtosis = 0;
+};
+template <class Draw>
+Moments moments(int n, Draw draw) {
+  std::vector<double> v(n);
+  Moments m;
+  for (int i = 0; i < n; ++i) m.mean += (v[i] = draw(i)) / n;
+  for (const double x : v) m.variance += (x - m.mean) * (x - m.mean) / n;
+  for (const double x : v) m.kurtosis += std::pow(x - m.mean, 4) / (n * m.variance * m.variance);
+  return m;
+}
+
+TEST(RandomTest, NumbersOfARowHaveTheirDistributions) {
+  const int n = 200'000;  // bounds: about 5 standard errors
+  const Moments u = moments(n, [](int i) { return RowRandom(3, i, 0).uniform(0); });
+  EXPECT_NEAR(u.mean, 0.5, 0.0033);
+  EXPECT_NEAR(u.variance, 1.0 / 12, 0.001);
+  const auto check_normal = [](const Moments& m) {
+    EXPECT_NEAR(m.mean, 0, 0.011);
+    EXPECT_NEAR(m.variance, 1, 0.016);
+    EXPECT_NEAR(m.kurtosis, 3, 0.06);
+  };
+  check_normal(moments(n, [](int i) { return RowRandom(3, 7, i).normal(1); }));
+  check_normal(moments(n, [](int i) { return RowRandom(3, 7, 2).normals(i / 4)[i % 4]; }));
+}
+
+TEST(RandomTest, EveryPartOfTheKeyMatters) {
+  const RowRandom base(1, 2, 3);
+  EXPECT_EQ(base.bits(4), RowRandom(1, 2, 3).bits(4));
+  for (const RowRandom& other :
+       {RowRandom(uint64_t{1} << 32 | 1, 2, 3), RowRandom(1, int64_t{1} << 32 | 2, 3), RowRandom(1, 2, 4)}) {
+    EXPECT_NE(base.bits(4), other.bits(4));
+  }
+  EXPECT_NE(base.bits(4), base.bits(5));
+}
+
+TEST(RandomTest, SequenceResumesAtItsPosition) {
+  Random a(9);
+  for (int i = 0; i < 5; ++i) a.next();
+  Random b(9, a.position());
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(a.next(), b.next());
+}
+
+TEST(RandomTest, BelowIsUniform) {
+  Random random(4);
+  std::vector<int> counts(7);
+  for (int i = 0; i < 70'000; ++i) ++counts.at(random.below(7));
+  double chi2 = 0;
+  for (const int c : counts) chi2 += (c - 10'000.0) * (c - 10'000.0) / 10'000;
+  EXPECT_LT(chi2, 22.5);  // 6 degrees of freedom, p = 0.001
+  EXPECT_EQ(random.below(1), 0u);
+}
+
+}  // namespace
+}  // namespace gradus
