@@ -1,0 +1,43 @@
+// Runs C++ that may throw on behalf of Lua: the exception becomes a Lua error at the user's line, raised after the try
+// is left, so that no Lua error ever passes through a handler.
+#pragma once
+
+#include <exception>
+#include <lua.hpp>
+#include <string>
+
+#include "../error_code.h"
+#include "../user_line.h"
+#include "error.h"
+#include "host_error.h"
+
+namespace gradus {
+
+// Pushes "file:line: text" and remembers its exit code.
+inline void push_failure(lua_State* L, const std::string& text, int code) {
+  const std::string line = user_line(L);
+  const std::string full = line.empty() ? text : line + ": " + text;
+  remember_error(L, full, code);
+  lua_pushlstring(L, full.data(), full.size());
+}
+
+inline int exit_code_of(const std::exception& error) {
+  if (const auto* host = dynamic_cast<const HostError*>(&error)) return host->code;
+  if (const auto* store = dynamic_cast<const results::Error*>(&error)) return static_cast<int>(store->code);
+  return kBug;
+}
+
+// `compute` must not call Lua.
+template <class F>
+void guard(lua_State* L, F&& compute) {
+  bool failed = false;
+  try {
+    compute();
+  } catch (const std::exception& error) {
+    push_failure(L, error.what(), exit_code_of(error));
+    failed = true;
+  }
+  if (failed) lua_error(L);
+}
+
+}  // namespace gradus

@@ -1,0 +1,118 @@
+#include "interpreter.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "guard.h"
+#include "registry.h"
+#include "source_loader.h"
+
+namespace gradus {
+namespace {
+
+char kInterpreter;  // its address is the registry key
+
+struct Call {
+  const char* module;
+  const char* function;
+  const std::function<int(lua_State*)>* push;
+};
+
+int enter(lua_State* L) {
+  const auto& call = *static_cast<const Call*>(lua_touserdata(L, 1));
+  push_trusted_require(L);
+  lua_pushstring(L, call.module);
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, call.function);
+  const int count = (*call.push)(L);
+  lua_call(L, count, 1);
+  return 1;
+}
+
+// os.exit as an error that nobody names, so that whoever holds a run can close it on the way up.
+int exit_by_unwinding(lua_State* L) {
+  const int code = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? 0 : 1) : static_cast<int>(luaL_optinteger(L, 1, 0));
+  Interpreter::of(L).exit_code = code & 255;
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, code & 255);
+  lua_setfield(L, -2, "exit");
+  lua_pushfstring(L, "os.exit(%d)", code & 255);
+  lua_setfield(L, -2, "message");
+  return lua_error(L);
+}
+
+// With --json, standard output is for one document: what the script prints goes to standard error.
+constexpr const char* kPrintToStderr = R"(
+local err, tostring, select = io.stderr, tostring, select
+function print(...)
+  local words = { ... }
+  for i = 1, select("#", ...) do words[i] = tostring(words[i]) end
+  err:write(table.concat(words, "\t"), "\n")
+end
+io.output(err)
+)";
+
+int set_up(lua_State* L) {
+  auto* interpreter = static_cast<Interpreter*>(lua_touserdata(L, 1));
+  luaL_openlibs(L);
+  lua_pushlightuserdata(L, interpreter);
+  set_registry(L, &kInterpreter);
+  install_source_loader(L);
+  lua_getglobal(L, "os");
+  lua_pushcfunction(L, exit_by_unwinding);
+  lua_setfield(L, -2, "exit");
+  if (interpreter->session.options.json && luaL_dostring(L, kPrintToStderr)) return lua_error(L);
+  return 0;
+}
+
+}  // namespace
+
+Interpreter::Interpreter(Session& session) : session(session), L_(luaL_newstate()) {
+  if (!L_) throw std::bad_alloc();
+  if (lua_cpcall(L_, set_up, this) != 0) throw HostError(kBug, std::string("lua: ") + lua_tostring(L_, -1));
+}
+
+Interpreter::~Interpreter() { lua_close(L_); }
+
+Interpreter& Interpreter::of(lua_State* L) {
+  get_registry(L, &kInterpreter);
+  auto* interpreter = static_cast<Interpreter*>(lua_touserdata(L, -1));
+  lua_pop(L, 1);
+  return *interpreter;
+}
+
+bool Interpreter::call(const char* module, const char* function, const std::function<int(lua_State*)>& push,
+                       const std::function<void(lua_State*)>& take) {
+  const Call call = {module, function, &push};
+  lua_settop(L_, 0);
+  lua_pushcfunction(L_, record_traceback);
+  lua_pushcfunction(L_, enter);
+  lua_pushlightuserdata(L_, const_cast<Call*>(&call));
+  const bool ok = lua_pcall(L_, 1, 1, 1) == 0;
+  if (ok)
+    take(L_);
+  else if (!exit_code)
+    error = describe_error(L_, *this);
+  lua_settop(L_, 0);
+  return ok && !exit_code;
+}
+
+void Interpreter::push_chunk(lua_State* L, const Source& source) {
+  const std::string chunk_name = (source.path == "stdin" ? "=" : "@") + source.path;
+  bool known = false;
+  for (const Source* other : loaded) known = known || other == &source;
+  if (!known) loaded.push_back(&source);
+  if (!load_text(L, source.text, chunk_name, source.path)) lua_error(L);
+}
+
+const std::string* Interpreter::find_source(const std::string& name) {
+  if (name.starts_with("stdlib/")) return session.stdlib.find(name.substr(7));
+  const bool cut = name.starts_with("...");
+  for (const Source* source : loaded) {
+    if (source->path == name || (cut && source->path.ends_with(name.substr(3)))) return &source->text;
+  }
+  return nullptr;
+}
+
+}  // namespace gradus

@@ -1,0 +1,204 @@
+// The command line of gradus.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+#include "../nearest.h"
+#include "commands.h"
+#include "doctor_command.h"
+#include "error.h"
+#include "host_error.h"
+#include "host_module.h"
+#include "run_command.h"
+#include "store.h"
+
+namespace gradus {
+namespace {
+
+struct CommandLine {
+  RunOptions run;
+  std::vector<std::string> set, files;
+  std::string seed, threads, store;
+  bool json = false;
+};
+
+std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low, std::int64_t high) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < low || number > high)
+    throw HostError(kUsage, std::string(option) + ": expected a whole number from " + std::to_string(low) + " to " +
+                                std::to_string(high) + ", got '" + text + "'");
+  return number;
+}
+
+void add_run(CLI::App& app, CommandLine& line) {
+  CLI::App* run = app.add_subcommand("run", "Run an experiment script");
+  run->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
+  run->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
+  run->add_option("--seed", line.seed, "Seed of the run");
+  run->add_option("--name", line.run.name, "Name of the run in the store");
+  run->add_option("--device", line.run.device, "cpu, cuda, …");
+  run->add_option("--threads", line.threads, "Threads of LibTorch");
+  run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+  run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
+  run->add_flag("--json", line.run.json, "One JSON document on standard output");
+  run->add_flag("--strict", line.run.strict, "Warnings are errors");
+  run->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+  run->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+}
+
+void add_others(CLI::App& app, CommandLine& line) {
+  CLI::App* test = app.add_subcommand("test", "Run Lua specs");
+  test->add_option("FILE", line.files, "Specs");
+  test->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+  test->add_flag("--allow-ffi", line.run.allow_ffi, "Let specs require 'ffi'");
+  CLI::App* doctor = app.add_subcommand("doctor", "Check this installation and the store");
+  doctor->add_option("--store", line.store, "Results store");
+  doctor->add_flag("--json", line.json, "One JSON document on standard output");
+  app.add_subcommand("version", "Print versions");
+  app.add_subcommand("help", "Explain a command: help COMMAND");
+}
+
+void finish_run_options(CommandLine& line) {
+  if (line.run.script.empty()) throw HostError(kUsage, "run: no SCRIPT; expected a Lua file, or - for standard input");
+  for (const std::string& text : line.set) {
+    const auto equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      throw HostError(kUsage, "--set: expected key=value, got '" + text + "'");
+    line.run.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  if (!line.seed.empty()) line.run.seed = whole_number("--seed", line.seed, 0, std::int64_t{1} << 53);
+  if (!line.threads.empty()) line.run.threads = static_cast<int>(whole_number("--threads", line.threads, 1, 1024));
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& words) {
+  const std::string meant = nearest(word, words);
+  return meant.empty() ? "" : "; did you mean '" + meant + "'?";
+}
+
+// What CLI11 could not place, in our words.
+HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const auto parsed = app.get_subcommands();
+  const std::vector<std::string> extra = app.remaining(true);
+  if (extra.empty()) return {kUsage, error.what()};
+  const std::string word = extra.front().substr(0, extra.front().find('='));
+  if (word.starts_with('-') && word.size() > 1) {
+    std::vector<std::string> options;
+    const CLI::App& owner = parsed.empty() ? app : *parsed.front();
+    for (const CLI::Option* option : owner.get_options())
+      for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    return {kUsage, (parsed.empty() ? "" : owner.get_name() + ": ") + "unknown option '" + word + "'" +
+                        suggestion(word, options)};
+  }
+  if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
+  return {kUsage, parsed.front()->get_name() + ": unexpected argument '" + extra.front() + "'"};
+}
+
+int print_help(CLI::App& app, const std::string& topic) {
+  if (topic.empty()) {
+    std::printf("%s", app.help().c_str());
+    return 0;
+  }
+  const std::vector<std::string> names = command_names(app);
+  if (std::find(names.begin(), names.end(), topic) == names.end())
+    throw HostError(kUsage, "help: unknown command '" + topic + "'" + suggestion(topic, names));
+  std::printf("%s", app.get_subcommand(topic)->help().c_str());
+  return 0;
+}
+
+int dispatch(int argc, char** argv) {
+  CommandLine line;
+  std::string reading_store;
+  CLI::App app("Distillation curricula as Lua scripts, their runs in one SQLite file.", "gradus");
+  app.set_version_flag("--version", version_line());
+  add_run(app, line);
+  add_reading_commands(app, reading_store);
+  add_others(app, line);
+  // Not by CLI11: it would take the topic for the command itself.
+  if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, argc > 2 ? argv[2] : "");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto parsed = app.get_subcommands();
+    return print_help(app, parsed.empty() ? "" : parsed.front()->get_name());
+  } catch (const CLI::CallForVersion&) {
+    std::printf("%s\n", version_line().c_str());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    throw usage_error(app, error);
+  }
+
+  line.run.store = line.store.empty() ? results::default_store() : line.store;
+  if (app.got_subcommand("run")) {
+    finish_run_options(line);
+    return run_command(std::move(line.run));
+  }
+  if (app.got_subcommand("test")) {
+    if (line.files.empty()) throw HostError(kUsage, "test: no FILE; expected Lua specs");
+    return test_command(std::move(line.run), line.files);
+  }
+  if (app.got_subcommand("doctor")) return doctor_command(line.run.store, line.json);
+  if (app.got_subcommand("version")) return std::printf("%s\n", version_line().c_str()), 0;
+  if (app.get_subcommands().empty()) {
+    std::fprintf(stderr, "%s", app.help().c_str());
+    return kUsage;
+  }
+  return 0;  // a reading command: its callback has done the work
+}
+
+int complain(const std::exception& error, int code) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "gradus: %s\n", error.what());
+  return code;
+}
+
+int guarded_dispatch(int argc, char** argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (const HostError& error) {
+    return complain(error, error.code);
+  } catch (const results::Error& error) {
+    return complain(error, static_cast<int>(error.code));
+  } catch (const std::exception& error) {
+    return complain(error, kBug);
+  }
+}
+
+// A closed standard stream would give its number to the next file that is opened: the database, for instance.
+void fill_standard_streams() {
+  for (int fd = 0; fd <= 2; ++fd)
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
+}
+
+// A reader that left (`| head`) is no failure; a full disk is.
+bool is_pipe(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
+}  // namespace
+}  // namespace gradus
+
+int main(int argc, char** argv) {
+  gradus::fill_standard_streams();
+  int code = gradus::guarded_dispatch(argc, argv);
+  gradus::close_stores();
+  std::fflush(stdout);
+  if (code == 0 && std::ferror(stdout) && !gradus::is_pipe(STDOUT_FILENO)) {
+    std::fprintf(stderr, "gradus: standard output could not be written\n");
+    code = gradus::kIo;
+  }
+  _exit(code);  // LibTorch's destructors cost a tenth of a second and do nothing for us
+}

@@ -1,0 +1,114 @@
+#include "run_command.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "host_error.h"
+#include "host_module.h"
+#include "interpreter.h"
+#include "json_value.h"
+#include "run_log.h"
+#include "signals.h"
+
+namespace gradus {
+namespace {
+
+constexpr const char* kRunner = "gradus.runner";
+
+void push_results(lua_State* L, const std::vector<std::string>& results) {
+  lua_createtable(L, static_cast<int>(results.size()), 0);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    lua_pushlstring(L, results[i].data(), results[i].size());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
+
+std::string take_text(lua_State* L) {
+  std::size_t size = 0;
+  const char* text = lua_tolstring(L, -1, &size);
+  return text ? std::string(text, size) : "null";
+}
+
+// The exit code of a call that did not succeed: os.exit's, or the error's, which is told here.
+int failure(const Interpreter& interpreter) {
+  if (interpreter.exit_code) return *interpreter.exit_code;
+  std::fflush(stdout);
+  print_error(stderr, interpreter.error, isatty(STDERR_FILENO));
+  return interpreter.error.code;
+}
+
+// How many runs the script's grid makes; sets `code` when planning failed or the script ended the process.
+int plan(Session& session, std::optional<int>& code) {
+  double count = 0;
+  Interpreter interpreter(session);
+  const bool ok = interpreter.call(
+      kRunner, "plan", [&](lua_State* L) { return push_options(L, session), 1; },
+      [&](lua_State* L) { count = lua_tonumber(L, -1); });
+  if (!ok)
+    code = failure(interpreter);
+  else if (!(count >= 1) || count != std::floor(count) || count > 1e6)
+    throw HostError(kBug, "gradus.runner.plan: expected a number of runs, got " + std::to_string(count));
+  return static_cast<int>(count);
+}
+
+}  // namespace
+
+int run_command(RunOptions options) {
+  Session session(std::move(options));
+  session.read_script(session.options.script);
+  watch_signals();
+
+  std::optional<int> code;  // of the first thing that failed
+  const int count = plan(session, code);
+  if (code) return *code;
+
+  std::vector<std::string> results;
+  for (int i = 1; i <= count && !stopping(); ++i) {
+    Interpreter interpreter(session);
+    const bool ok = interpreter.call(
+        kRunner, "execute", [&](lua_State* L) { return push_options(L, session), lua_pushinteger(L, i), 2; },
+        [&](lua_State* L) { results.push_back(take_text(L)); });
+    if (!ok) {
+      const int failed = failure(interpreter);
+      if (!code) code = failed;
+      // Nothing that a later run could do better: the script wants to end, or was called wrongly.
+      if (interpreter.exit_code || failed == kUsage) return *code;
+      results.push_back(dump_json({{"run", i}, {"error", interpreter.error.message}, {"code", failed}}));
+    }
+    std::fflush(stdout);
+    open_run_log("");
+  }
+  if (stop_code()) return stop_code();
+
+  Interpreter interpreter(session);
+  const bool ok = interpreter.call(
+      kRunner, "summarize", [&](lua_State* L) { return push_options(L, session), push_results(L, results), 2; },
+      [](lua_State*) {});
+  if (!ok && !code) code = failure(interpreter);
+  return code.value_or(0);
+}
+
+int test_command(RunOptions options, const std::vector<std::string>& files) {
+  int failures = 0;
+  for (const std::string& file : files) {
+    options.script = file;
+    Session session(options);
+    const Source& source = session.read_script(file);
+    Interpreter interpreter(session);
+    const bool ok = interpreter.call(
+        "gradus.test", "run",
+        [&](lua_State* L) {
+          lua_pushstring(L, file.c_str());
+          interpreter.push_chunk(L, source);
+          return 2;
+        },
+        [&](lua_State* L) { failures += static_cast<int>(lua_tointeger(L, -1)); });
+    if (!ok && failure(interpreter) != 0) ++failures;
+    std::fflush(stdout);
+  }
+  return failures > 0 ? 1 : 0;
+}
+
+}  // namespace gradus

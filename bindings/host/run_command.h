@@ -1,0 +1,18 @@
+// `gradus run` and `gradus test`: the commands that execute Lua.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "session.h"
+
+namespace gradus {
+
+// One process, one script, the runs of its grid one after another, each in a Lua state of its own. Returns the exit
+// code.
+int run_command(RunOptions options);
+
+// Lua specs, each in a fresh state. 0 when all passed, 1 when any failed.
+int test_command(RunOptions options, const std::vector<std::string>& files);
+
+}  // namespace gradus
