@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "host_error.h"
 #include "host_module.h"
@@ -35,7 +36,7 @@ std::string take_text(lua_State* L) {
 int failure(const Interpreter& interpreter) {
   if (interpreter.exit_code) return *interpreter.exit_code;
   std::fflush(stdout);
-  print_error(stderr, interpreter.error, isatty(STDERR_FILENO));
+  print_error(stderr, interpreter.error, isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"));
   return interpreter.error.code;
 }
 

@@ -48,6 +48,9 @@ std::string did_you_mean(const std::string& path) {
   return best.empty() ? "" : "; did you mean '" + (folder / best).string() + "'?";
 }
 
+// Chunk names that begin with stdlib/ are the standard library's alone.
+std::string shown_path(const std::string& path) { return path.starts_with("stdlib/") ? "./" + path : path; }
+
 }  // namespace
 
 std::string read_source_text(const std::string& path) {
@@ -115,7 +118,7 @@ const Source& Session::read_script(const std::string& path) {
     source.path = "stdin";
     source.text = read_all(stdin, "standard input");
   } else {
-    source.path = path;
+    source.path = shown_path(path);
     source.text = read_source_text(path);
     script_dir_ = fs::path(path).parent_path().string();
   }
@@ -150,7 +153,7 @@ const Source* Session::user_module(const std::string& name) {
       std::error_code ignored;
       if (!fs::is_regular_file(path, ignored)) continue;
       auto source = std::make_unique<Source>();
-      source->path = path;
+      source->path = shown_path(path);
       source->text = read_source_text(path);
       source->sha256 = sha256(source->text);
       place->second = std::move(source);
@@ -162,10 +165,10 @@ const Source* Session::user_module(const std::string& name) {
 
 const Source& Session::read_file(const std::string& path) {
   std::string text = read_source_text(path);
-  std::string hash = sha256(text);
+  std::string hash = sha256(text), shown = shown_path(path);
   for (const auto& known : files_)
-    if (known->path == path && known->sha256 == hash) return *known;
-  files_.push_back(std::make_unique<Source>(Source{path, std::move(text), std::move(hash)}));
+    if (known->path == shown && known->sha256 == hash) return *known;
+  files_.push_back(std::make_unique<Source>(Source{std::move(shown), std::move(text), std::move(hash)}));
   return *files_.back();
 }
 

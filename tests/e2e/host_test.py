@@ -191,6 +191,15 @@ class Errors(HostCase):
         self.assert_fails(self.script(front + "for i = 1, 1000 do t = { t } end\ng.json_encode(t)\n"), 65,
                           "x.lua:4: json: tables nested")
 
+    def test_errors_in_finalizers_do_not_abort(self):
+        self.assert_runs(self.script("for _ = 1, 3 do local p = newproxy(true)\n"
+                                     "getmetatable(p).__gc = function() error('late') end end\nprint('end')"), "end")
+
+    def test_rethrow_shows_the_origin(self):
+        err = self.assert_fails(self.script("local ok, e = pcall(function()\n  error('first')\nend)\nerror(e)\n"), 65,
+                                "  2 |   error('first')", "in main chunk (x.lua:4)")
+        self.assertTrue(err.startswith("x.lua:2: first\n"), err)
+
     def test_fail_blames_the_user_and_keeps_the_code(self):
         self.write("std/thing.lua", "local host = require 'gradus.host'\n"
                    "return function(x) host.fail(\"thing: expected a number, got '\" .. x .. \"'\", 66) end\n")
@@ -274,6 +283,10 @@ class Scripts(HostCase):
     def test_odd_file_names(self):
         for name in ("a b.lua", "quo'te\".lua", "-rf.lua", "ü.lua", "x" * 200 + ".lua", "%s.lua"):
             self.assert_fails(self.script("error('named')", name="./" + name), 65, "named", "  1 | error")
+
+    def test_a_users_folder_named_stdlib(self):
+        err = self.assert_fails(self.script("error('mine')", name="stdlib/x.lua"), 65, "  1 | error('mine')")
+        self.assertTrue(err.startswith("./stdlib/x.lua:1: mine"), err)
 
     def test_missing(self):
         self.write("quickstart.lua", "")
