@@ -110,6 +110,11 @@ int hostname(lua_State* L) {
   return 1;
 }
 
+int file_exists(lua_State* L) {
+  lua_pushboolean(L, access(luaL_checkstring(L, 1), F_OK) == 0);
+  return 1;
+}
+
 int make_folders(lua_State* L) {
   const std::string path = text_argument(L, 1);
   guard(L, [&] {
@@ -304,6 +309,8 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"write", write_text},
                                    {"hostname", hostname},
                                    {"mkdirs", make_folders},
+                                   {"exists", file_exists},
+                                   {"lock", lock_file},
                                    {"random_hex", random_hex},
                                    {"sha256", sha256_of},
                                    {"json_encode", json_encode},

@@ -71,15 +71,9 @@ nlohmann::json table_to_json(lua_State* L, int index, int depth) {
   return object;
 }
 
-}  // namespace
-
-nlohmann::json to_json(lua_State* L, int index) {
-  if (index < 0) index = lua_gettop(L) + index + 1;
-  return value_to_json(L, index, 0);
-}
-
-void push_json(lua_State* L, const nlohmann::json& value) {
-  luaL_checkstack(L, 4, "json: nested too deeply");
+void push_value(lua_State* L, const nlohmann::json& value, int depth) {
+  if (depth > kMaxDepth) luaL_error(L, "json: nested more than %d deep", kMaxDepth);
+  luaL_checkstack(L, 4, "json");
   if (value.is_boolean()) {
     lua_pushboolean(L, value.get<bool>());
   } else if (value.is_number()) {
@@ -91,20 +85,29 @@ void push_json(lua_State* L, const nlohmann::json& value) {
     lua_createtable(L, static_cast<int>(value.size()), 0);
     int i = 0;
     for (const auto& item : value) {
-      push_json(L, item);
+      push_value(L, item, depth + 1);
       lua_rawseti(L, -2, ++i);
     }
   } else if (value.is_object()) {
     lua_createtable(L, 0, static_cast<int>(value.size()));
     for (const auto& [key, item] : value.items()) {
       lua_pushlstring(L, key.data(), key.size());
-      push_json(L, item);
+      push_value(L, item, depth + 1);
       lua_rawset(L, -3);
     }
   } else {
     lua_pushnil(L);
   }
 }
+
+}  // namespace
+
+nlohmann::json to_json(lua_State* L, int index) {
+  if (index < 0) index = lua_gettop(L) + index + 1;
+  return value_to_json(L, index, 0);
+}
+
+void push_json(lua_State* L, const nlohmann::json& value) { push_value(L, value, 0); }
 
 std::string dump_json(const nlohmann::json& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
