@@ -19,7 +19,7 @@ Json to_json(const Cell& cell);
 Json to_json(const Rows& rows);  // array of objects
 
 struct RunFilter {
-  std::string where;      // where.h; empty: all runs
+  std::string where = {};  // where.h; empty: all runs
   int limit = 0;          // the newest n; 0: all
   bool children = false;  // also runs that other runs started (teachers)
 };
@@ -39,10 +39,10 @@ struct Threshold {
 Threshold parse_threshold(const std::string& text);  // "val/acc>=0.9"
 
 struct CompareOptions {
-  RunFilter filter;
-  std::vector<std::string> by;       // parameters, or name; empty: every parameter but the seed, strategy first
-  std::vector<std::string> metrics;  // empty: the runs' result/* keys, else val/acc, else every val/* key, else train/loss
-  std::optional<Threshold> threshold;
+  RunFilter filter = {};
+  std::vector<std::string> by = {};       // parameters, or name; empty: every parameter but the seed, strategy first
+  std::vector<std::string> metrics = {};  // empty: the runs' result/* keys, else val/acc, else every val/* key, else train/loss
+  std::optional<Threshold> threshold = {};
   bool unfinished = false;           // also runs that are not finished
 };
 // {by: [columns], metrics: [{key, better}], threshold: {key, op, value} or null, groups: [{label: {column: value}, n, runs: [id], seeds: [seed],

@@ -120,10 +120,13 @@ enum class State { empty, ours };
 State state_of(Database& database) {
   std::int64_t application, version, objects;
   try {
+    database.run("BEGIN");  // one view of all three: another process may be making the tables right now
     application = database.integer("PRAGMA application_id");
     version = database.integer("PRAGMA user_version");
     objects = database.integer("SELECT count(*) FROM sqlite_master");
+    database.run("COMMIT");
   } catch (const Error& error) {
+    sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
     if (error.code != Exit::data) throw;
     throw Error(Exit::data, database.path() + ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read");
   }

@@ -1,6 +1,6 @@
 #include "store.h"
 
-#include <sys/stat.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,7 +62,8 @@ std::shared_ptr<Store> Store::open(const std::string& path, Mode mode) {
     fs::create_directories(impl->folder, code);
     if (code) throw Error(Exit::io, impl->folder + ": cannot make the store's folder; got " + code.message());
   }
-  if (mode == Mode::create || (::access(impl->path.c_str(), W_OK) == 0 && ::access(impl->folder.c_str(), W_OK) == 0)) {
+  const auto writable = [](const std::string& name) { return ::faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0; };
+  if (mode == Mode::create || (writable(impl->path) && writable(impl->folder))) {
     impl->open_writing();
     impl->recover();
   }

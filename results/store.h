@@ -48,23 +48,23 @@ struct Source {
 };
 
 struct Environment {
-  std::optional<std::int64_t> threads;
-  std::string device, host, command, script;
-  std::string git_commit;         // empty: not in a repository
+  std::optional<std::int64_t> threads = {};
+  std::string device = {}, host = {}, command = {}, script = {};
+  std::string git_commit = {};  // empty: not in a repository
   bool git_dirty = false;
-  std::optional<Source> git_diff; // the uncommitted difference, kept among the sources
-  std::string versions;           // a JSON object, or empty
+  std::optional<Source> git_diff = {};  // the uncommitted difference, kept among the sources
+  std::string versions = {};  // a JSON object, or empty
 };
 
 struct RunStart {
-  std::string name;
+  std::string name = {};
   std::string kind = "run";  // "run", or what a child run is for: "teacher"
-  std::optional<std::int64_t> seed;
-  std::string config_hash;
-  std::optional<std::int64_t> parent;  // id of the run that started this one
-  std::vector<Param> params;
-  std::vector<Source> sources;
-  Environment environment;
+  std::optional<std::int64_t> seed = {};
+  std::string config_hash = {};
+  std::optional<std::int64_t> parent = {};  // id of the run that started this one
+  std::vector<Param> params = {};
+  std::vector<Source> sources = {};
+  Environment environment = {};
 };
 
 class Spool;
