@@ -97,7 +97,7 @@ TEST_F(NpyTest, RefusesLies) {
 }
 
 TEST_F(NpyTest, SurvivesMutations) {
-  expect_no_crash(path("m"), bytes_of(kFormats + "fortran_big.npy"), 3000,
+  expect_no_crash(path("m"), bytes_of(kFormats + "fortran_big.npy"), 800,
                   [](const std::string& file) { read_npy(file); });
 }
 

@@ -1,0 +1,187 @@
+// Files and named seeds.
+#include "data.h"
+
+#include <cmath>
+
+#include "csv.h"
+#include "digits.h"
+#include "idx.h"
+#include "npy.h"
+#include "options.h"
+#include "random.h"
+#include "safetensors.h"
+
+namespace gradus {
+
+namespace {
+
+// The text at `index`; zero bytes are kept, so that the runtime can refuse them.
+std::string text_at(lua_State* L, int index, const char* what) {
+  if (lua_type(L, index) != LUA_TSTRING)
+    throw Error(Exit::data, std::string(what) + ": expected a text; got " + describe(L, index));
+  size_t length;
+  const char* bytes = lua_tolstring(L, index, &length);
+  return {bytes, length};
+}
+
+void push_texts(lua_State* L, const std::vector<std::string>& texts) {
+  lua_createtable(L, static_cast<int>(texts.size()), 0);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    lua_pushlstring(L, texts[i].data(), texts[i].size());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+}
+
+// read_csv(path, {header, label, separator, labels, classes}) -> {x, y?, columns, classes?}
+int lua_read_csv(lua_State* L) {
+  Csv csv;
+  guard(L, [&] {
+    const Options given(L, 2, "read_csv", {"header", "label", "separator", "labels", "classes"});
+    CsvOptions options;
+    options.header = given.boolean("header");
+    if (given.is_number("label")) {
+      options.label_index = given.whole("label", 0);
+    } else if (given.has("label")) {
+      options.label = given.text("label", "");
+    }
+    const std::string separator = given.text("separator", ",");
+    if (separator.size() != 1)
+      throw Error(Exit::data, "read_csv: separator: expected one character; got '" + separator + "'");
+    options.delimiter = separator[0];
+    options.labels = given.text("labels", "auto");
+    options.classes = given.texts("classes");
+    csv = read_csv(text_at(L, 1, "read_csv: path"), options);
+  });
+  lua_createtable(L, 0, 4);
+  push_tensor(L, csv.x);
+  lua_setfield(L, -2, "x");
+  push_tensor(L, csv.y);
+  lua_setfield(L, -2, "y");
+  push_texts(L, csv.columns);
+  lua_setfield(L, -2, "columns");
+  if (!csv.classes.empty()) {
+    push_texts(L, csv.classes);
+    lua_setfield(L, -2, "classes");
+  }
+  return 1;
+}
+
+template <at::Tensor read(const std::string&)>
+int lua_read_array(lua_State* L) {
+  at::Tensor tensor;
+  guard(L, [&] { tensor = read(text_at(L, 1, "path")); });
+  push_tensor(L, std::move(tensor));
+  return 1;
+}
+
+// read_safetensors(path, {strict}) -> {name = Tensor}, {key = text}, number of values that are not finite
+int lua_read_safetensors(lua_State* L) {
+  SafeTensors read;
+  guard(L, [&] {
+    const Options given(L, 2, "read_safetensors", {"strict"});
+    read = read_safetensors(text_at(L, 1, "read_safetensors: path"), given.boolean("strict").value_or(false));
+  });
+  lua_createtable(L, 0, static_cast<int>(read.tensors.size()));
+  for (auto& [name, tensor] : read.tensors) {
+    lua_pushlstring(L, name.data(), name.size());
+    push_tensor(L, std::move(tensor));
+    lua_rawset(L, -3);
+  }
+  lua_createtable(L, 0, static_cast<int>(read.metadata.size()));
+  for (const auto& [key, value] : read.metadata) {
+    lua_pushlstring(L, key.data(), key.size());
+    lua_pushlstring(L, value.data(), value.size());
+    lua_rawset(L, -3);
+  }
+  lua_pushnumber(L, static_cast<double>(read.non_finite));
+  return 3;
+}
+
+// write_safetensors(path, {name = Tensor}, {key = text})
+int lua_write_safetensors(lua_State* L) {
+  lua_settop(L, 3);
+  guard(L, [&] {
+    const std::string path = text_at(L, 1, "write_safetensors: path");
+    if (!lua_istable(L, 2))
+      throw Error(Exit::data, "write_safetensors: expected a table of tensors; got " + describe(L, 2));
+    std::map<std::string, at::Tensor> tensors;
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+      const std::string name = text_at(L, 4, "write_safetensors: a tensor's name");
+      at::Tensor* tensor = test_tensor(L, 5);
+      if (!tensor || !tensor->defined())
+        throw Error(Exit::data, "write_safetensors: '" + name + "': expected a Tensor; got " + describe(L, 5));
+      tensors.emplace(name, *tensor);
+    }
+    std::map<std::string, std::string> metadata;
+    if (!lua_isnil(L, 3)) {
+      if (!lua_istable(L, 3))
+        throw Error(Exit::data, "write_safetensors: metadata: expected a table of texts; got " + describe(L, 3));
+      for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+        std::string key = text_at(L, 4, "write_safetensors: a metadata key");
+        metadata.emplace(std::move(key), text_at(L, 5, "write_safetensors: a metadata value"));
+      }
+    }
+    write_safetensors(path, tensors, metadata);
+  });
+  return 0;
+}
+
+// digits() -> x [1797, 1, 8, 8], y [1797]
+int lua_digits(lua_State* L) {
+  std::pair<at::Tensor, at::Tensor> data;
+  guard(L, [&] { data = digits(); });
+  push_tensor(L, std::move(data.first));
+  push_tensor(L, std::move(data.second));
+  return 2;
+}
+
+// derive_seed(seed, name, sub = 0) -> a whole number below 2^53
+int lua_derive_seed(lua_State* L) {
+  uint64_t seed = 0;
+  guard(L, [&] {
+    const auto whole = [&](int index, const char* what) {
+      const double value = lua_isnoneornil(L, index) && index == 3 ? 0 : lua_tonumber(L, index);
+      const bool number = lua_type(L, index) == LUA_TNUMBER || (index == 3 && lua_isnoneornil(L, index));
+      if (!number || value < 0 || value != std::floor(value) || value > kMaxWhole) {
+        throw Error(Exit::data, std::string("derive_seed: ") + what + ": expected a whole number from 0 to 2^53; got " +
+                                    describe(L, index));
+      }
+      return static_cast<uint64_t>(value);
+    };
+    seed = derive_seed(whole(1, "seed"), text_at(L, 2, "derive_seed: name"), whole(3, "sub"));
+  });
+  lua_pushnumber(L, static_cast<double>(seed));
+  return 1;
+}
+
+constexpr luaL_Reg kFunctions[] = {{"read_csv", lua_read_csv},
+                                   {"read_npy", lua_read_array<read_npy>},
+                                   {"read_idx", lua_read_array<read_idx>},
+                                   {"read_safetensors", lua_read_safetensors},
+                                   {"write_safetensors", lua_write_safetensors},
+                                   {"digits", lua_digits},
+                                   {"derive_seed", lua_derive_seed},
+                                   {nullptr, nullptr}};
+
+}  // namespace
+
+void register_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFunction collect) {
+  luaL_newmetatable(L, type);
+  lua_newtable(L);
+  luaL_register(L, nullptr, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  lua_pushstring(L, type);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
+void open_data(lua_State* L) {
+  lua_newtable(L);
+  luaL_register(L, nullptr, kFunctions);
+  open_sampler(L);
+  open_loader(L);
+}
+
+}  // namespace gradus
