@@ -152,6 +152,9 @@ function Dataset:split(shares, options)
   return setmetatable(parts, Splits)
 end
 
+--- All rows of the data set that this is a view of.
+function Dataset:whole() return view(self.base, ops.arange(self.base.x:size(0))) end
+
 --- The rows of the view at these positions (int64, from 0).
 function Dataset:subset(index)
   return view(self.base, self.index:index_select(0, index),

@@ -43,6 +43,7 @@ count("epochs", "stage_epochs")    --- after so many full training sets' worth o
 count("passes", "stage_passes")    --- after so many traversals of the stage's own subset
 count("samples", "stage_samples")  --- after so many samples
 count("seconds", "stage_seconds")  --- after so much time
+count("progress", "progress")      --- once this share of the whole budget is used
 count("flops", "stage_flops")      --- after so many floating-point operations, the teacher's included
 
 --- When the metric's last value is at least `value`.

@@ -5,15 +5,15 @@
 #include "boundary.h"
 #include "convert.h"
 #include "create.h"
+#include "data.h"
 #include "device.h"
 #include "error.h"
+#include "flops.h"
 #include "memory.h"
 #include "ops.h"
 #include "tensor.h"
 
 namespace gradus {
-
-__attribute__((weak)) void open_data(lua_State* L);  // data.cpp
 
 namespace {
 
@@ -117,6 +117,28 @@ int is_tensor(lua_State* L) {
   return 1;
 }
 
+int stop_counting(lua_State* L) {
+  auto* counter = static_cast<FlopCounter*>(lua_touserdata(L, lua_upvalueindex(1)));
+  lua_pushnumber(L, counter->stop());
+  return 1;
+}
+
+int destroy_counter(lua_State* L) {
+  static_cast<FlopCounter*>(lua_touserdata(L, 1))->~FlopCounter();
+  return 0;
+}
+
+// count_flops() -> function that ends the counting and returns the floating-point operations since.
+int count_flops(lua_State* L) {
+  new (lua_newuserdata(L, sizeof(FlopCounter))) FlopCounter();
+  lua_newtable(L);
+  lua_pushcfunction(L, destroy_counter);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushcclosure(L, stop_counting, 1);
+  return 1;
+}
+
 // set_scope(list | nil) -> the list before: new tensors are appended to the open scope's list.
 int set_scope(lua_State* L) {
   lua_settop(L, 1);
@@ -129,7 +151,7 @@ int set_scope(lua_State* L) {
 constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor}, {"is_tensor", is_tensor}, {"set_grad_enabled", set_grad_enabled},
     {"is_grad_enabled", is_grad_enabled}, {"grad", gradients}, {"generator", make_generator}, {"default_generator", default_generator},
     {"manual_seed", manual_seed}, {"device", device}, {"set_threads", set_thread_count}, {"threads", thread_count},
-    {"memory", memory_use}, {"set_scope", set_scope}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
+    {"memory", memory_use}, {"set_scope", set_scope}, {"count_flops", count_flops}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
 
 }  // namespace
 }  // namespace gradus
@@ -149,7 +171,7 @@ extern "C" __attribute__((visibility("default"))) int luaopen_gradus_engine(lua_
   lua_pop(L, 1);
   lua_pushliteral(L, TORCH_VERSION);
   lua_setfield(L, -2, "torch_version");
-  if (open_data) {open_data(L);
-  lua_setfield(L, -2, "data");}
+  open_data(L);
+  lua_setfield(L, -2, "data");
   return 1;
 }

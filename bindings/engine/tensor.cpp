@@ -1,6 +1,9 @@
 // The Tensor type in Lua: properties, methods that are no operators, arithmetic, life time.
 #include "tensor.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "../nearest.h"
 #include "boundary.h"
 #include "convert.h"
@@ -168,6 +171,23 @@ int tensor_data_pointer(lua_State* L) {
   return 3;
 }
 
+// 32 hex digits over dtype, shape and values: what identifies a tensor's content (XXH3).
+int tensor_hash(lua_State* L) {
+  at::Tensor& tensor = check_tensor(L, 1);
+  std::string text;
+  guard(L, "hash", [&] {
+    const at::Tensor plain = tensor.detach().cpu().contiguous();
+    const std::string head = dtype_name(plain.scalar_type()) + c10::str(plain.sizes());
+    const auto seed = XXH3_64bits(head.data(), head.size());
+    const auto hash = XXH3_128bits_withSeed(plain.numel() ? plain.const_data_ptr() : nullptr, plain.nbytes(), seed);
+    char digits[33];
+    std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64), static_cast<unsigned long long>(hash.low64));
+    text = digits;
+  });
+  lua_pushstring(L, text.c_str());
+  return 1;
+}
+
 int tensor_is_contiguous(lua_State* L) {
   lua_pushboolean(L, check_tensor(L, 1).is_contiguous());
   return 1;
@@ -246,7 +266,7 @@ constexpr luaL_Reg kMethods[] = {
     {"float", tensor_cast<at::kFloat>}, {"double", tensor_cast<at::kDouble>}, {"long", tensor_cast<at::kLong>},
     {"bool", tensor_cast<at::kBool>}, {"requires_grad_", tensor_requires_grad}, {"backward", tensor_backward},
     {"release", tensor_release}, {"set_data", tensor_set_data}, {"data_pointer", tensor_data_pointer},
-    {"is_contiguous", tensor_is_contiguous}, {"nbytes", tensor_nbytes}, {"item", tensor_item},
+    {"is_contiguous", tensor_is_contiguous}, {"hash", tensor_hash}, {"nbytes", tensor_nbytes}, {"item", tensor_item},
     {"totable", tensor_to_table}, {nullptr, nullptr}};
 
 struct Arithmetic {

@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "../nearest.h"
+#include "file_lock.h"
 #include "guard.h"
 #include "interpreter.h"
 #include "json_value.h"

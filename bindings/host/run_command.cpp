@@ -49,7 +49,7 @@ int plan(Session& session, std::optional<int>& code) {
       [&](lua_State* L) { count = lua_tonumber(L, -1); });
   if (!ok)
     code = failure(interpreter);
-  else if (!(count >= 1) || count != std::floor(count) || count > 1e6)
+  else if (!(count >= 0) || count != std::floor(count) || count > 1e6)
     throw HostError(kBug, "gradus.runner.plan: expected a number of runs, got " + std::to_string(count));
   return static_cast<int>(count);
 }
@@ -63,7 +63,7 @@ int run_command(RunOptions options) {
 
   std::optional<int> code;  // of the first thing that failed
   const int count = plan(session, code);
-  if (code) return *code;
+  if (code || count == 0) return code.value_or(0);  // 0: the script returned no experiment and has done its work
 
   std::vector<std::string> results;
   for (int i = 1; i <= count && !stopping(); ++i) {

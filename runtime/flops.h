@@ -1,0 +1,21 @@
+// Floating-point operations of what runs: counted from the operators' shapes while counting is on.
+#pragma once
+
+namespace gradus {
+
+// Counts the operators that this thread calls from construction to `stop`, forward and backward alike: matrix products
+// and convolutions as 2 · multiply-adds, which is what published FLOP counts are made of; elementwise work is left out.
+class FlopCounter {
+ public:
+  FlopCounter();
+  ~FlopCounter() { stop(); }
+  FlopCounter(const FlopCounter&) = delete;
+  double stop();  // the count; further calls return the same
+
+ private:
+  double count_ = 0;
+  unsigned long handle_ = 0;
+  bool running_ = true;
+};
+
+}  // namespace gradus

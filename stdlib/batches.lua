@@ -1,0 +1,51 @@
+--- The open loop's batches: an iterator that yields i, batch and keeps the run's counts.
+local host = require "gradus.host"
+local console = require "gradus.console"
+local feed = require "gradus.feed"
+local sampler = require "gradus.sampler"
+local schedule = require "gradus.schedule"
+local State = require "gradus.state"
+local target = require "gradus.target"
+local data = require "gradus.data"
+
+return function(run, given, options)
+  local source = sampler.of("batches", given)
+  local size = options.size or 64
+  if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
+    host.fail("batches: size: expected a whole number above 0; got " .. tostring(size))
+  end
+  local epoch = data.is_generator(source) and source:size() or source.data:size()
+  local steps = options.steps or options.epochs and math.ceil(options.epochs * epoch / size)
+  if type(steps) ~= "number" or steps < 1 then host.fail "batches: expected steps = … or epochs = …, at least one step" end
+  local strength = schedule.check("batches: augment", options.augment or 0)
+  local s = State.new { run = run, params = run.params, step_progress = 1 / steps, step_epochs = size / epoch }
+  s:begin_stage("all", 1)
+  local goal = options.teacher and target.resolve("batches: teacher", options.teacher)
+  local batches = feed.new { source = source, size = size, device = run.device,
+    augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 }), teacher = goal and goal.of }
+  local began, row = host.monotonic(), {}
+  local parts = console.training_parts(steps, {}, row)
+  local first = run.step_number
+
+  return function(_, i)
+    i = i or 0
+    if i > 0 then  -- the step that the loop's body has just done
+      s.step, s.samples = i, i * size
+      s.epoch, s.progress, s.seconds = s.samples / epoch, i / steps, host.monotonic() - began
+      s:count()
+      run.line.step(s, parts)
+      run:breathe(s)
+    end
+    if i == steps then
+      batches:rewind()
+      run:progress(s)
+      return nil
+    end
+    if source.refresh and (i == 0 or math.floor(s.epoch) > math.floor((i - 1) * size / epoch)) then
+      batches:rewind()
+      source:refresh(s)
+    end
+    run.step_number = first + i + 1
+    return i + 1, batches:next(schedule.value(strength, s))
+  end, nil, 0
+end

@@ -1,0 +1,120 @@
+--- What the user sees while a run goes on: one live line on a terminal, plain lines otherwise; tables at the end.
+local host = require "gradus.host"
+
+local console = {}
+
+local LIVE_EVERY, PLAIN_EVERY = .1, 5  -- seconds between lines
+local LOOK_EVERY = 16                   -- steps between looks at the clock, so that short steps do not pay for it
+
+local live = host.isatty(2)
+
+--- Seconds as people read them: 0.4s, 12s, 3m 05s, 2h 10m.
+function console.duration(seconds)
+  if seconds ~= seconds or seconds == math.huge then return "?" end
+  if seconds < 10 then return ("%.1fs"):format(seconds) end
+  if seconds < 60 then return ("%ds"):format(seconds) end
+  if seconds < 3600 then return ("%dm %02ds"):format(seconds / 60, seconds % 60) end
+  return ("%dh %02dm"):format(seconds / 3600, seconds % 3600 / 60)
+end
+
+--- 950, 12.3k, 4.5M.
+function console.count(n)
+  if n < 1000 then return ("%d"):format(n) end
+  if n < 1e6 then return ("%.1fk"):format(n / 1e3) end
+  if n < 1e9 then return ("%.1fM"):format(n / 1e6) end
+  return ("%.1fG"):format(n / 1e9)
+end
+
+--- A progress line for one run. `label` is at its beginning: "3/12 linear_ramp seed 1".
+function console.progress(label, quiet)
+  local began, last, steps, shown = host.monotonic(), 0, 0, false
+  local line = {}
+
+  local function clear()
+    if shown then host.write(2, "\r\27[K") end
+    shown = false
+  end
+
+  --- Called once per step; formats only when a line is due.
+  function line.step(s, parts, force)
+    if quiet then return end
+    steps = steps + 1
+    if not force and steps % LOOK_EVERY ~= 0 then return end
+    local now = host.monotonic()
+    if not force and now - last < (live and LIVE_EVERY or PLAIN_EVERY) then return end
+    if not live and last == 0 and not force then
+      last = began
+      if now - last < PLAIN_EVERY then return end
+    end
+    last = now
+    local text = label .. "  " .. table.concat(parts(s, now - began), "  ")
+    if live then
+      text = text:sub(1, math.max(20, host.columns() - 1))
+      host.write(2, "\r\27[K" .. text)
+      shown = true
+    else
+      host.write(2, text .. "\n")
+    end
+  end
+
+  --- Prints a line that stays.
+  function line.say(text)
+    if quiet then return end
+    clear()
+    host.write(2, text .. "\n")
+  end
+
+  line.clear = clear
+  return line
+end
+
+--- The parts of a distillation's line: step, loss, accuracy, stage, temperature, speed, time left.
+function console.training_parts(total_steps, knobs, row)
+  -- knobs and row are filled anew at each step
+  return function(s, elapsed)
+    local parts = { total_steps and ("step %d/%d"):format(s.step, total_steps) or ("step %d"):format(s.step) }
+    if row["train/loss"] then parts[#parts + 1] = ("loss %.4f"):format(row["train/loss"]) end
+    local acc = s.series["val/acc"]
+    if acc then parts[#parts + 1] = ("val %.1f%%"):format(100 * acc[#acc].value) end
+    if s.stage ~= "all" then parts[#parts + 1] = s.stage end
+    if knobs.temperature then parts[#parts + 1] = ("T %.1f"):format(knobs.temperature) end
+    if s.seconds > 0 then parts[#parts + 1] = console.count(s.samples / s.seconds) .. " samples/s" end
+    if s.progress > .02 and s.progress < 1 then
+      parts[#parts + 1] = console.duration(elapsed * (1 - s.progress) / s.progress) .. " left"
+    end
+    return parts
+  end
+end
+
+local function width(text)
+  local _, continuation = text:gsub("[\128-\191]", "")
+  return #text - continuation
+end
+
+--- An aligned table: the first columns of text to the left, numbers to the right.
+---@param headings string[]
+---@param rows string[][]
+---@param text_columns number  how many columns are text
+function console.table(headings, rows, text_columns)
+  local widths = {}
+  for c, heading in ipairs(headings) do
+    widths[c] = width(heading)
+    for _, row in ipairs(rows) do widths[c] = math.max(widths[c], width(row[c])) end
+  end
+  local function format(cells)
+    local out = {}
+    for c, cell in ipairs(cells) do
+      local pad = (" "):rep(widths[c] - width(cell))
+      out[c] = c <= text_columns and cell .. pad or pad .. cell
+    end
+    return ("  " .. table.concat(out, "   ")):gsub("%s+$", "")
+  end
+  local lines = { format(headings) }
+  local rule = {}
+  for c, w in ipairs(widths) do rule[c] = ("─"):rep(w) end
+  lines[2] = "  " .. table.concat(rule, "   ")
+  for _, row in ipairs(rows) do lines[#lines + 1] = format(row) end
+  return table.concat(lines, "\n")
+end
+
+return console

@@ -1,0 +1,489 @@
+--- Distillation: a student learns from a teacher (or from labels alone) under a curriculum. `run:distill { … }`.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.check"
+local console = require "gradus.console"
+local curriculum = require "gradus.curriculum"
+local data = require "gradus.data"
+local evaluate = require "gradus.evaluate"
+local feed = require "gradus.feed"
+local loss = require "gradus.loss"
+local optim = require "gradus.optim"
+local sampler = require "gradus.sampler"
+local schedule = require "gradus.schedule"
+local State = require "gradus.state"
+local target = require "gradus.target"
+local tensor = require "gradus.tensor"
+local when = require "gradus.when"
+
+---@class DistillOptions
+---@field student Module
+---@field data Dataset|table    a data set, or a split with parts train and (optional) val
+---@field teacher? Module|table what is imitated (target.lua); none: labels alone
+---@field curriculum? any       see curriculum.lua; none: one-shot
+---@field budget table          { epochs = | steps = | samples = | seconds = | flops = }: the run ends at the first one reached
+---@field batch? number         64; training batches are always full
+---@field lr? any               number, schedule or function; 1e-3
+---@field warmup? any           share of the budget, { steps = } or { epochs = }; .05 when lr is a number
+---@field decay? string         "constant", "linear", "cosine" or "step"; "cosine" when lr is a number
+---@field temperature? any      4; number, schedule or function; schedule.by_entropy gives one per example
+---@field alpha? any            .7, weight of the labels: α CE + (1 − α) T² KL
+---@field augment? any          0, strength of the augmentations, 0 to 1
+---@field augmentations? table  { noise =, shift =, erase =, mixup = } at strength 1; { noise = .3, shift = 1 } for images
+---@field optimizer? string|table  "AdamW", "Adam", "SGD", or an optimizer over the student's parameters
+---@field weight_decay? number  .01
+---@field clip? number          1, largest gradient norm; false for none
+---@field label_smoothing? number
+---@field t2? boolean           true; false for the papers that do not scale by T²
+---@field teacher_temperature? number  the teacher's own temperature; the student's when left out
+---@field evaluate? table       { epochs = 1 } or { steps = }
+---@field suites? table         name -> data set, evaluated along: "easy/acc", "hard/acc"
+---@field monitor? string       "val/loss": what the best checkpoint and patience go by
+---@field patience? number      evaluations without improvement until the run stops; none when left out
+---@field restore_best? boolean true where there is validation data
+local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
+  "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
+  "suites", "monitor", "patience", "restore_best" }
+local BUDGETS = { "epochs", "steps", "samples", "seconds", "flops" }
+local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
+
+local Distill = {}
+Distill.__index = Distill
+
+-- --- settings --------------------------------------------------------------------------------------------------------
+
+local function positive(where, value)
+  if type(value) ~= "number" or not (value > 0) or value == math.huge then
+    host.fail(("%s: expected a number above 0; got %s"):format(where, tostring(value)))
+  end
+  return value
+end
+
+local function check_budget(where, given)
+  if type(given) ~= "table" or not next(given) then
+    host.fail(("%s: expected { epochs = … } or { steps = … }; got %s"):format(where, tostring(given)))
+  end
+  check.options(where, given, BUDGETS)
+  for unit, amount in pairs(given) do positive(where .. "." .. unit, amount) end
+  return given
+end
+
+-- lr as one answer: the base, its decay over the budget, the warm-up before it.
+local function learning_rate(o)
+  local lr = schedule.check("distill: lr", o.lr == nil and 1e-3 or o.lr)
+  local plain = type(lr) == "number"
+  if plain then positive("distill: lr", lr) end
+  local decay = o.decay or (plain and "cosine" or "constant")
+  if decay ~= "constant" and not plain then host.fail("distill: decay: lr is a schedule already; expected decay = 'constant' or a number as lr") end
+  if decay == "linear" then lr = schedule.linear(lr, 0)
+  elseif decay == "cosine" then lr = schedule.cosine(lr, 0)
+  elseif decay == "step" then lr = schedule.pieces { { 0, lr }, { .5, lr * .1 }, { .75, lr * .01 } }
+  elseif decay ~= "constant" then
+    host.fail(("distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got '%s'"):format(tostring(decay)))
+  end
+  local warmup = o.warmup
+  if warmup == nil then warmup = plain and .05 or false end
+  if warmup == 0 then warmup = false end
+  return warmup and schedule.warmup(lr, warmup) or lr
+end
+
+local function parts_of(given)
+  if data.is(given) or data.is_generator(given) then return given, nil end
+  if type(given) == "table" and rawget(given, "train") then return given.train, rawget(given, "val") end
+  host.fail(("distill: data: expected a data set or a split with a part 'train'; got %s"):format(type(given)))
+end
+
+local function module(where, value)
+  if type(value) ~= "table" or not value.parameters then
+    host.fail(("%s: expected a module; got %s"):format(where, type(value)))
+  end
+  return value
+end
+
+local function make_optimizer(o)
+  local given = o.optimizer or "AdamW"
+  if type(given) == "table" then return given end
+  if given ~= "AdamW" and given ~= "Adam" and given ~= "SGD" then
+    host.fail(("distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '%s'"):format(tostring(given)))
+  end
+  local wd = o.weight_decay
+  if wd == nil then wd = given == "AdamW" and .01 or 0 end
+  return optim[given](o.student, { weight_decay = wd })
+end
+
+-- Options that a named strategy brings (S10's) stand where the user left them out.
+local function with_defaults(options, defaults)
+  local o = {}
+  for key, value in pairs(defaults) do o[key] = value end
+  for key, value in pairs(options) do o[key] = value end
+  return o
+end
+
+local function default_augmentations(train)
+  local images = data.is(train) and train.base.x:dim() == 4
+  return images and { noise = .3, shift = 1 } or { noise = .3 }
+end
+
+local function new(run, options)
+  check.options("distill", options, OPTIONS)
+  module("distill: student", options.student)
+  local train, val = parts_of(options.data)
+  local teacher = options.teacher
+  local stages, defaults = curriculum.normalise(options.curriculum, { train = train, teacher = type(teacher) == "table" and teacher.parameters and teacher or nil })
+  local o = with_defaults(options, defaults)
+  local self = setmetatable({ run = run, o = o, stages = stages, train = train, val = val, student = o.student }, Distill)
+  self.budget = check_budget("distill: budget", o.budget)
+  self.batch = positive("distill: batch", o.batch or 64)
+  if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end
+  self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or default_augmentations(train))
+  self.knobs = { lr = learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
+    alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha), augment = schedule.check("distill: augment", o.augment or 0) }
+  self.clip = o.clip == nil and 1 or o.clip or nil
+  self.optimizer = make_optimizer(o)
+  self.suites = o.suites or {}
+  self.monitor = o.monitor or (val and "val/loss" or nil)
+  self.restore_best = o.restore_best ~= false and self.monitor ~= nil
+  if o.patience then self.early = when.stop(when.plateau(self.monitor or host.fail "distill: patience: expected validation data or monitor", positive("distill: patience", o.patience))) end
+  self.every = check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
+  self.epoch_size = train:size()
+  if self.epoch_size < 1 then host.fail "distill: data: the training set is empty" end
+  self.warned = {}
+  self.state = State.new { run = run, student = o.student, teacher = teacher, params = run.params, seed = run.seed,
+    step_epochs = self.batch / self.epoch_size }
+  self:plan_steps()
+  self.shown_knobs, self.shown_row = {}, {}
+  self.parts = console.training_parts(self.total_steps, self.shown_knobs, self.shown_row)
+  return self
+end
+
+-- How much of the budget one step is, where that is known beforehand.
+function Distill:plan_steps()
+  local b, per_step = self.budget, self.batch
+  local total = math.huge
+  if b.steps then total = math.min(total, b.steps) end
+  if b.epochs then total = math.min(total, math.ceil(b.epochs * self.epoch_size / per_step)) end
+  if b.samples then total = math.min(total, math.ceil(b.samples / per_step)) end
+  self.total_steps = total < math.huge and total or nil
+  self.state.step_progress = self.total_steps and 1 / self.total_steps or 0
+  self.eval_steps = self.every.steps or math.max(1, math.floor((self.every.epochs or 1) * self.epoch_size / per_step + .5))
+end
+
+function Distill:warn(name, text)
+  if self.warned[name] then return end
+  self.warned[name] = true
+  self.run:warn(name, text)
+end
+
+-- --- stages ----------------------------------------------------------------------------------------------------------
+
+local function answer(value, s)
+  if type(value) == "function" then
+    host.entering(value)
+    return value(s)
+  end
+  return value
+end
+
+function Distill:enter_stage(index, why)
+  local s, stage = self.state, self.stages[index]
+  s:begin_stage(stage.name, index)
+  self.stage = stage
+  local goal = stage.target
+  if goal == nil then goal = s.teacher else goal = answer(goal, s) end
+  self.target = target.resolve(("stage '%s': target"):format(stage.name), goal)
+  self.stage_source = nil
+  self:ask_sample()
+  self.step = self:make_step()
+  self.run:event("stage", stage.name, { index = index, of = #self.stages, target = self.target.text, rows = self.source:size(),
+    advance = stage.advance and (when.is(stage.advance) and tostring(stage.advance) or "function") or nil, from = why })
+  self:check_stage()
+end
+
+-- Which examples, asked once per epoch. The same data set keeps its sampler, so that a pass over it is not cut short.
+function Distill:ask_sample()
+  local s = self.state
+  local given = self.stage.sample
+  if given == nil then given = self.train else given = answer(given, s) end
+  local where = ("stage '%s': sample"):format(self.stage.name)
+  if data.is(given) and data.is(self.train) and given.base == self.train.base then
+    self.uniform = self.uniform or sampler.uniform(self.train)
+    if self.feed then self.feed:rewind() end
+    self.uniform:restrict(given)
+    self.source = self.uniform
+  else
+    self.source = sampler.of(where, given)
+    if self.feed then self.feed:rewind() end
+    if self.source.refresh then self.source:refresh(s) end
+  end
+  if not self.feed then
+    self.feed = feed.new { source = self.source, size = self.batch, augmentations = self.augmentations, device = self.run.device }
+  end
+  self.feed:use(self.source)
+  self.feed.teacher = self.target.of
+end
+
+-- Settings without effect are told before they cost a run.
+function Distill:check_stage()
+  local alpha, augment = self.stage.knobs.alpha or self.knobs.alpha, self.stage.knobs.augment or self.knobs.augment
+  if self.target.kind == "logits" and alpha == 1 and not self.stage.pressure then
+    self:warn("teacher_unused", ("stage '%s': alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'"):format(self.stage.name))
+  end
+  if augment ~= 0 and not next(self.augmentations) then
+    host.fail(("stage '%s': augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }"):format(self.stage.name))
+  end
+end
+
+-- --- one step --------------------------------------------------------------------------------------------------------
+
+function Distill:make_step()
+  local o, student, optimizer, goal = self.o, self.student, self.optimizer, self.target
+  local update = { lr = nil, clip = self.clip }
+  local extra = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature }
+  return self.run:step(function(b, k)
+    local out
+    if goal.kind == "layer" then
+      local _, taps = student:forward_taps(b.x, { goal.to })
+      local features = taps[goal.to]:flatten(1)
+      out = { loss = loss.feature_mse(features, b.teacher, goal.project(features, b.teacher)) }
+    elseif b.y and (b.y.dtype == "float32" or b.y.dtype == "float64") and b.y:dim() == 1 then
+      out = { loss = loss.mse(student(b.x):reshape(b.y.shape), b.y) }
+    else
+      local options = { temperature = k.temperature, alpha = k.alpha, weight = b.weight }
+      for key, value in pairs(extra) do options[key] = value end
+      out = loss.kd_loss(student(b.x), b.teacher, b.y, options)
+    end
+    update.lr = k.lr
+    out.norm = optimizer:minimize(out.loss, update)
+    return out
+  end)
+end
+
+-- Knobs of the coming step: the distillation's own, over them the stage's, over them what its pressure function says.
+function Distill:pressure(batch_of)
+  local s, values = self.state, {}
+  local said = self.stage.pressure and answer(self.stage.pressure, s) or {}
+  if type(said) ~= "table" then host.fail("curriculum: pressure: expected a table of knobs; got " .. type(said)) end
+  for name in pairs(said) do
+    if self.knobs[name] == nil then check.options("curriculum: pressure", said, { "temperature", "alpha", "augment", "lr" }) end
+  end
+  for name, base in pairs(self.knobs) do
+    local one = said[name]
+    if one == nil then one = self.stage.knobs[name] end
+    if one == nil then one = base end
+    if type(one) == "function" then host.entering(one) end
+    local value = type(one) == "table" and one.of_batch and one or schedule.value(one, s)
+    if type(value) == "number" then self:check_knob(name, value) end
+    values[name] = value
+  end
+  return values
+end
+
+function Distill:check_knob(name, value)
+  local good = value == value and value ~= math.huge
+    and (name ~= "temperature" or value > 0) and (name ~= "lr" or value >= 0)
+    and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
+  if good then return end
+  local wanted = name == "temperature" and "a number above 0" or name == "lr" and "a number of at least 0" or "a number from 0 to 1"
+  host.fail(("stage '%s', step %d: %s: expected %s; got %g"):format(self.stage.name, self.state.step, name, wanted, value))
+end
+
+function Distill:one_step()
+  local s, run = self.state, self.run
+  local knobs = self:pressure()
+  local batch = self.feed:next(knobs.augment)
+  for name, value in pairs(knobs) do
+    if type(value) == "table" then knobs[name] = value.of_batch(batch) end
+  end
+  local strength = knobs.augment
+  knobs.augment = nil
+  if not s.flops_per_step or s.flops_of ~= self.step then
+    local count = engine.count_flops()
+    self.out = self.step(batch, knobs)
+    s.flops_of, s.flops_per_step = self.step, count()
+    s.flops_per_step = s.flops_per_step + self:teacher_flops(batch)
+  else
+    self.out = self.step(batch, knobs)
+  end
+  s.step, s.samples, s.flops = s.step + 1, s.samples + self.batch, s.flops + s.flops_per_step
+  s.epoch = s.samples / self.epoch_size
+  s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
+  knobs.augment = strength
+  run.step_number = s.step
+  self:log(batch, knobs)
+end
+
+function Distill:teacher_flops(batch)
+  if not self.target.of then return 0 end
+  local count = engine.count_flops()
+  self.target.of(batch.x)
+  return count()
+end
+
+function Distill:log(batch, knobs)
+  local s, out, run = self.state, self.out, self.run
+  local value = out.loss:item()
+  if value ~= value or value == math.huge or value == -math.huge then
+    run:event("health", "non_finite", { loss = tostring(value), rows = batch.index:totable() })
+    host.fail(("step %d: the loss is %s; the rows of the batch are in the run's events; lower lr (%g) or clip harder")
+      :format(s.step, tostring(value), type(knobs.lr) == "number" and knobs.lr or 0), 3)
+  end
+  local row = { ["train/loss"] = value }
+  if out.ce and self.target.kind ~= "layer" then
+    row["train/ce"] = out.ce:item()
+    if self.target.of then row["train/kl"] = out.kl:item() end
+  end
+  if out.confidence then
+    local mean = out.confidence:mean():item()
+    s.confidence = s.confidence and .9 * s.confidence + .1 * mean or mean
+    row["train/confidence"] = mean
+    if self.source.adaptive then self.source:observe(batch.index, out.confidence) end
+  end
+  for name, knob in pairs(knobs) do
+    local number = type(knob) == "number" and knob or knob:mean():item()
+    self.shown_knobs[name] = number
+    row["knob/" .. name] = number
+  end
+  if self.source.share_now then row["knob/share"] = self.source.share_now end
+  self.shown_row["train/loss"] = value
+  run:log(row)
+end
+
+-- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
+
+function Distill:evaluate()
+  local s, run, numbers = self.state, self.run, {}
+  local function add(name, result)
+    for _, key in ipairs { "loss", "acc", "agreement" } do
+      if result[key] then numbers[name .. "/" .. key] = result[key] end
+    end
+  end
+  if self.val then
+    local plain = type(s.teacher) == "table" and s.teacher.parameters and s.teacher or nil
+    add("val", evaluate(self.student, self.val, plain))
+  end
+  for name, suite in pairs(self.suites) do add(name, evaluate(self.student, suite)) end
+  if not next(numbers) then return end
+  s:record(numbers)
+  run:log(numbers)
+  run:progress(s)
+  if self.monitor then self:keep_best() end
+end
+
+function Distill:keep_best()
+  local s = self.state
+  local value, step = s:best(self.monitor)
+  if not value then host.fail(("distill: monitor: no metric '%s' is evaluated"):format(self.monitor)) end
+  if step ~= s.step then return end
+  self.best = { value = value, step = step }
+  if self.restore_best then
+    tensor.no_grad(function()
+      self.best.weights = self.best_weights or {}
+      self.best_weights = self.best.weights
+      for name, one in pairs(self.student:state_dict()) do
+        local kept = self.best.weights[name]
+        if kept then kept:copy_(one) else self.best.weights[name] = one:detach():clone() end
+      end
+    end)
+  end
+  self.run:event("best", self.monitor, { value = value })
+end
+
+-- Asks the stage's rule (and early stopping) and acts on the verdict. Returns true when the run should end.
+function Distill:decide()
+  local s, stage = self.state, self.stage
+  for _, rule in ipairs { stage.advance or false, self.early or false } do
+    if rule and (s.evaluating or when.is(rule) and rule.every == "step") then
+      if type(rule) == "function" then host.entering(rule) end
+      local verdict, numbers = rule(s)
+      if verdict == true then verdict = "next" end
+      if verdict then return self:act(verdict, rule, numbers) end
+    end
+  end
+  return false
+end
+
+function Distill:act(verdict, rule, numbers)
+  local s = self.state
+  local index = s.stage_index
+  if verdict ~= "next" and verdict ~= "stop" and verdict ~= "back" then
+    host.fail(("stage '%s': advance: expected 'next', 'stop', 'back', true or false; got '%s'"):format(s.stage, tostring(verdict)))
+  end
+  if verdict == "next" and index == #self.stages then verdict = "stop" end
+  if verdict == "back" and index == 1 then return false end
+  local to = verdict == "next" and index + 1 or verdict == "back" and index - 1 or nil
+  self.run:event("decision", verdict, { stage = s.stage, to = to and self.stages[to].name or nil,
+    rule = when.is(rule) and tostring(rule) or "function", numbers = numbers })
+  if verdict == "stop" then return true end
+  self:enter_stage(to, s.stage)
+  return false
+end
+
+function Distill:used()
+  local s, used = self.state, 0
+  for unit, limit in pairs(self.budget) do used = math.max(used, s[FIELD[unit]] / limit) end
+  return used
+end
+
+function Distill:loop()
+  local s, run = self.state, self.run
+  local began = host.monotonic()
+  self.student:train()
+  self:enter_stage(1)
+  local reached = 1
+  while true do
+    local epoch = math.floor(s.epoch + 1e-9)
+    self:one_step()
+    s.seconds = host.monotonic() - began
+    s.progress = math.min(1, self:used())
+    s:count()
+    local over = s.progress >= 1 - 1e-12
+    s.evaluating = s.step % self.eval_steps == 0 or over
+    if s.evaluating then self:evaluate() end
+    run:show(s, self.parts)
+    if self:decide() or over then break end
+    reached = math.max(reached, s.stage_index)
+    s.evaluating = false
+    if math.floor(s.epoch + 1e-9) > epoch then self:ask_sample() end
+    run:breathe(s)
+  end
+  if reached < #self.stages and s.progress >= 1 then
+    self:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, self.stages[#self.stages].name))
+  end
+  self.feed:rewind()
+end
+
+---@class Distilled
+---@field student Module    with the best checkpoint's weights, where there was validation data
+---@field steps number
+---@field epochs number
+---@field seconds number
+---@field flops number
+---@field best table?       { value, step } of the monitored metric
+local Distilled = {}
+Distilled.__index = Distilled
+function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
+function Distilled:last(key) return self.state:last(key) end
+function Distilled:best_of(key) return self.state:best(key) end
+function Distilled:history(key) return self.state:history(key) end
+
+--- How far the metric fell from its best to the end of the training; 0 when it ended at its best.
+function Distilled:forgetting(key)
+  local best, last = self.state:best(key), self.state:last(key)
+  if not best then return nil end
+  return self.state.lower_is_better(key) and last - best or best - last
+end
+
+--- Trains `options.student`; see DistillOptions. Returns a Distilled.
+return function(run, options)
+  local self = new(run, options)
+  self:loop()
+  if self.restore_best and self.best then
+    self.student:load_state_dict(self.best.weights)
+    self.best = { value = self.best.value, step = self.best.step }
+  end
+  self.student:eval()
+  local s = self.state
+  run:progress(s)
+  return setmetatable({ student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
+    best = self.best, state = s }, Distilled)
+end

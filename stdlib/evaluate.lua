@@ -1,0 +1,38 @@
+--- Evaluation: a model's loss and accuracy on a data set, without gradients, in evaluation mode.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local data = require "gradus.data"
+
+local ops = engine.ops
+local CHUNK = 1024  -- rows at a time; has its own shapes, so evaluation never disturbs the training step
+
+local function is_classes(y) return y and y.dtype == "int64" and y:dim() == 1 end
+
+--- { loss, acc, n } of the model on the data (regression: loss is the mean squared error, no acc); with a teacher also
+--- `agreement`, the share of rows where both give the same class.
+---@param model Module
+---@param d Dataset
+---@param teacher? Module
+return function(model, d, teacher)
+  if type(model) ~= "table" or not model.forward then host.fail("evaluate: expected a module; got " .. type(model)) end
+  if not data.is(d) then host.fail("evaluate: expected a data set; got " .. type(d)) end
+  if not d.base.y then host.fail("evaluate: the data set has no labels") end
+  local training = model.training
+  model:eval()
+  if teacher then teacher:eval() end
+  local loss, right, agreed, n = 0, 0, 0, d:size()
+  local classes = is_classes(d.base.y)
+  d:each(CHUNK, function(x, y)
+    local out = model(x)
+    if classes then
+      loss = loss + ops.cross_entropy_loss(out, y, { reduction = "sum" }):item()
+      local guess = out:argmax(-1)
+      right = right + guess:eq(y):sum():item()
+      if teacher then agreed = agreed + guess:eq(teacher(x):argmax(-1)):sum():item() end
+    else
+      loss = loss + ops.mse_loss(out:reshape(y.shape), y, { reduction = "sum" }):item() / (y:numel() / y:size(0))
+    end
+  end)
+  if training then model:train() end
+  return { loss = loss / n, acc = classes and right / n or nil, agreement = teacher and classes and agreed / n or nil, n = n }
+end

@@ -1,0 +1,98 @@
+--- Batches: rows from a source, gathered and augmented (ahead of use on a thread where that pays), with the teacher's
+--- answer. A batch is { x, y, index, visit, weight, teacher }.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.check"
+local current = require "gradus.current"
+local data = require "gradus.data"
+
+local Feed = {}
+Feed.__index = Feed
+
+local AHEAD = 2                  -- batches prepared ahead
+local WORTH_A_THREAD = 64 * 1024 -- bytes of x in a batch below which handing over costs more than gathering
+
+local feed = {}
+
+--- Augmentations as { noise = sd, shift = pixels, erase = share, mixup = alpha }; strength 0 to 1 scales them.
+function feed.check_augmentations(where, given)
+  check.options(where, given, { "noise", "shift", "erase", "mixup" })
+  return given
+end
+
+---@param options {source: Source, size: number, augmentations: table?, teacher: fun(x: Tensor): Tensor?, device: string?}
+function feed.new(options)
+  local self = setmetatable({ size = options.size, augmentations = options.augmentations or {}, device = options.device or "cpu",
+    teacher = options.teacher, clean = options.clean, seed = current.stream "augment", strength = nil, pending = {} }, Feed)
+  self:use(options.source)
+  return self
+end
+
+--- Goes on with another source; batches prepared from the old one are given back to it.
+function Feed:use(source)
+  if source == self.source then return end
+  self:rewind()
+  self.source = source
+  if data.is_generator(source) then
+    self.loader, self.base = nil, nil
+    return
+  end
+  local rows, x = source:size(), source.data.base.x
+  if source.mode == "shuffle" and rows < 1 then host.fail "the training set is empty" end
+  local bytes = x:nbytes() / x:size(0) * self.size
+  self.ahead = (bytes >= WORTH_A_THREAD and not source.adaptive) and AHEAD or 0
+  if self.base ~= source.data.base then
+    local base = source.data.base
+    self.base = base
+    self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = self.ahead, seed = self.seed,
+      classes = base.classes or 0, noise = self.augmentations.noise, shift = self.augmentations.shift,
+      erase = self.augmentations.erase, mixup = self.augmentations.mixup }
+  end
+end
+
+--- Gives back what was drawn ahead, so that the source stands where the last batch left it.
+function Feed:rewind()
+  if #self.pending == 0 then return end
+  self.loader:drop()
+  for i = #self.pending, 1, -1 do self.source:undo(self.pending[i]) end
+  self.pending = {}
+end
+
+local function draw(self, strength)
+  local index, visit = self.source:draw(self.size)
+  self.loader:submit(index, visit, strength)
+  self.pending[#self.pending + 1] = index
+end
+
+local function gathered(self, strength)
+  if strength ~= self.strength then
+    self:rewind()  -- drawn ahead with another strength
+    self.strength = strength
+  end
+  draw(self, strength)
+  while #self.pending < self.ahead do draw(self, strength) end
+  table.remove(self.pending, 1)
+  return self.loader:next()
+end
+
+--- The next batch. strength scales the augmentations, 0 to 1.
+function Feed:next(strength)
+  local batch
+  if self.loader then
+    batch = gathered(self, strength or 0)
+  else
+    batch = self.source:next(self.size)
+    if (strength or 0) > 0 and next(self.augmentations) then
+      batch.visit = engine.ops.zeros({ self.size }, { dtype = "int32" })
+      batch.x = engine.data.augment(batch.x, batch.index, batch.visit, { seed = self.seed, strength = strength,
+        noise = self.augmentations.noise, shift = self.augmentations.shift, erase = self.augmentations.erase })
+    end
+  end
+  if self.device ~= "cpu" then
+    for _, name in ipairs { "x", "y", "weight" } do batch[name] = batch[name] and batch[name]:to(self.device) end
+  end
+  if self.teacher then batch.teacher = self.teacher(batch.x) end
+  return batch
+end
+
+return feed

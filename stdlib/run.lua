@@ -1,0 +1,211 @@
+--- A run: what the script's `run` function is given. It logs, decides, trains, and lands in the store.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.check"
+local console = require "gradus.console"
+local current = require "gradus.current"
+local step = require "gradus.step"
+
+local run = {}
+
+---@class Run
+---@field id number      in the store; uid too
+---@field seed number
+---@field params table
+---@field folder string  of the run's files
+---@field device string
+---@field state table    a plain table of the script's own, saved with the run
+local Run = {}
+Run.__index = Run
+
+-- The random streams of a run: initialisation, dropout (and every operator that is given no generator), Lua's own.
+local function seed_streams(seed)
+  local derive = engine.data.derive_seed
+  require("gradus.nn").init_generator = engine.generator(derive(seed, "init"))
+  engine.manual_seed(derive(seed, "dropout"))
+  math.randomseed(derive(seed, "lua") % 2 ^ 31)
+end
+
+local function param_list(flat)
+  local keys, list = {}, {}
+  for key in pairs(flat) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for i, key in ipairs(keys) do
+    list[i] = { key = key, value = flat[key], type = type(flat[key]) == "number" and flat.types and flat.types[key] or nil }
+  end
+  return list
+end
+
+--- Starts a run in the store and makes it the current one.
+---@param options {store: any, name: string, kind: string?, seed: number, flat: table, params: table, parent: Run?, options: table, label: string}
+function run.begin(options)
+  local flat, opts = options.flat, options.options
+  local list = param_list(flat)
+  local sources, parts = {}, { options.name, options.kind or "run" }
+  for i, source in ipairs(host.sources()) do
+    sources[i] = source
+    parts[#parts + 1] = source.path .. " " .. source.sha256
+  end
+  for _, one in ipairs(list) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
+  local versions = host.versions()
+  versions.torch = engine.torch_version
+  versions.stdlib = host.stdlib_hash()
+  local device = engine.device(opts.device or "cpu")
+  local writer = options.store:begin {
+    name = options.name, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
+    config_hash = host.sha256(table.concat(parts, "\n")), params = list, sources = sources,
+    environment = { threads = engine.threads(), device = device, host = host.hostname(), script = opts.script,
+      command = opts.command, git = host.git(), versions = versions },
+  }
+  local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
+    name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
+    step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+  current.run = self
+  seed_streams(self.seed)
+  require("gradus.sampler").reset()
+  return self
+end
+
+-- --- logging ---------------------------------------------------------------------------------------------------------
+
+--- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one.
+---@param values table<string, number|Tensor>
+---@param at? number
+function Run:log(values, at)
+  local writer, keys, now = self.writer, self.keys, at or self.step_number
+  for name, value in pairs(values) do
+    local key = keys[name]
+    if not key then
+      key = writer:key(name)
+      keys[name] = key
+    end
+    if type(value) ~= "number" then
+      if not engine.is_tensor(value) then
+        host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
+      end
+      value = value:item()
+      if value == true then value = 1 elseif value == false then value = 0 end
+    end
+    writer:log(key, now, value)
+  end
+end
+
+--- Stores an event: kind "stage", "decision", "best", "warning", "health" or "error"; detail is a table of plain values.
+function Run:event(kind, name, detail)
+  self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
+  host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
+end
+
+--- Stores a decision of the script's own, with the numbers it was taken from.
+function Run:decide(name, numbers)
+  self:event("decision", name, numbers)
+end
+
+--- A warning: shown, logged and stored; with --strict an error.
+function Run:warn(name, text)
+  if self.options.strict then host.fail(text) end
+  self:event("warning", name, { text = text })
+  self.line.say("warning: " .. text)
+end
+
+--- Stores where the run stands.
+function Run:progress(s)
+  self.writer:progress(s.step, s.epoch, s.samples, s.flops, s.seconds)
+end
+
+--- Shows the live line (console.lua decides how often).
+function Run:show(s, parts) self.line.step(s, parts) end
+
+--- A safe point between two steps: ends the run when the process was asked to stop.
+function Run:breathe(s)
+  local signal = host.stopping()
+  if not signal then return end
+  if s then self:progress(s) end
+  self.interrupted = signal
+  error({ interrupted = signal }, 0)
+end
+
+-- --- work ------------------------------------------------------------------------------------------------------------
+
+--- Registers what the run needs to go on: module, optimizer, source, …; returns it.
+function Run:register(name, object)
+  if type(name) ~= "string" or name == "" then host.fail("register: expected a name; got " .. tostring(name)) end
+  if self.registered[name] and self.registered[name] ~= object then
+    host.fail(("register: '%s' is taken by another object"):format(name))
+  end
+  self.registered[name] = object
+  return object
+end
+
+--- A training step: fn(batch, knobs) -> named outputs. See step.lua.
+function Run:step(fn) return step.new(fn) end
+
+--- The seed of one of this run's named random streams.
+function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, sub or 0) end
+
+--- { loss, acc, n } of a model on a data set.
+---@param model Module
+---@param d Dataset
+---@param teacher? Module
+function Run:evaluate(model, d, teacher) return require "gradus.evaluate"(model, d, teacher) end
+
+--- Trains a student under a curriculum; see distill.lua.
+function Run:distill(options)
+  if self.replaying then return { student = options.student } end
+  return require "gradus.distill"(self, options)
+end
+
+local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
+  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate" }
+
+--- Trains a model on labels. Returns the model, in evaluation mode.
+---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?}  and distill's own
+function Run:fit(options)
+  check.options("fit", options, FIT)
+  local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }
+  for _, name in ipairs(FIT) do
+    if name ~= "model" and name ~= "epochs" and name ~= "steps" then given[name] = options[name] end
+  end
+  if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
+  return self:distill(given).student
+end
+
+--- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
+function Run:cached(name, fn, ...) return require "gradus.cached"(self, name, fn, ...) end
+
+--- Iterates batches of a source: `for i, batch in run:batches(source, { size = 64, steps = 5000 }) do`. i is from 1 and is
+--- the step that run:log writes to.
+---@param source Source|Dataset
+---@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?}
+function Run:batches(source, options)
+  check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations" })
+  if self.replaying then return function() end end
+  return require "gradus.batches"(self, source, options)
+end
+
+--- Stores the result table of the run (numbers by name) as result/NAME at its last step.
+function Run:store_result(result)
+  local numbers = {}
+  for name, value in pairs(result) do
+    if type(value) == "number" then numbers["result/" .. name] = value end
+  end
+  self:log(numbers)
+end
+
+--- Closes the run. status: finished, failed or interrupted.
+function Run:finish(status, message)
+  self.line.clear()
+  self.writer:finish(status, message)
+  if current.run == self then current.run = self.parent end
+end
+
+--- The current run's fit, for functions that build a model: `run:cached("teacher", build, d.train)`.
+function run.fit(options)
+  if not current.run then host.fail "fit: no run is going on; expected a call inside of an experiment's run function" end
+  return current.run:fit(options)
+end
+
+run.seed_streams = seed_streams
+
+return run
