@@ -45,7 +45,8 @@ void resolve(Op& op) {
     auto handle = c10::Dispatcher::singleton().findSchemaOrThrow(text.substr(0, dot).c_str(), overload.c_str());
     const auto& schema = handle.schema();
     const bool in_place = op.name.back() == '_' && schema.returns().size() == 1 && !schema.arguments().empty() &&
-                          schema.arguments()[0].alias_info() && schema.arguments()[0].alias_info()->isWrite();
+                          schema.arguments()[0].alias_info() && schema.arguments()[0].alias_info()->isWrite() &&
+                          schema.returns()[0].alias_info();
     op.overloads.push_back({handle, in_place});
   }
 }
