@@ -88,7 +88,10 @@ std::vector<Run> load(Store& store, const CompareOptions& options) {
   std::vector<Run> runs;
   std::map<std::int64_t, std::size_t> place;
   Json ids = Json::array();
-  for (Json& row : list_runs(store, options.filter)) {
+  RunFilter filter = options.filter;
+  filter.last = false;
+  Json rows_of_runs = list_runs(store, filter);
+  for (Json& row : rows_of_runs) {
     if (!options.unfinished && row["status"] != "finished") continue;
     const std::int64_t id = row["id"];
     place[id] = runs.size();
@@ -241,15 +244,30 @@ Json metric_json(const Group& group, const std::string& key) {
   return json;
 }
 
-Json steps_json(Store& store, const Group& group, const Threshold& t) {
+// First step at which each run reached the threshold; runs that never did are absent. One statement: a walk along one curve per run.
+std::map<std::int64_t, double> first_steps(Store& store, const std::vector<Run>& runs, const Threshold& t) {
+  Json ids = Json::array();
+  for (const Run& run : runs) {
+    const auto found = run.curves.find(t.key);
+    const bool reached = found != run.curves.end() && (t.at_least ? found->second.max >= t.value : found->second.min <= t.value);
+    if (reached) ids.push_back(run.id);  // the summary knows who did
+  }
+  const Rows rows = store.query(
+      std::string("SELECT j.value, (SELECT v.step FROM metric_values v WHERE v.run_id = j.value AND v.key_id = k.id AND v.value ") +
+          (t.at_least ? ">=" : "<=") + " ?3 ORDER BY v.step LIMIT 1) FROM keys k, json_each(?1) j WHERE k.name = ?2",
+      {ids.dump(), t.key, t.value});
+  std::map<std::int64_t, double> steps;
+  for (const auto& row : rows.rows) {
+    if (row[1].index() == 1) steps[std::get<std::int64_t>(row[0])] = static_cast<double>(std::get<std::int64_t>(row[1]));
+  }
+  return steps;
+}
+
+Json steps_json(const Group& group, const std::map<std::int64_t, double>& first) {
   std::vector<double> steps;
   for (const Run* run : group.runs) {
-    const auto found = run->curves.find(t.key);
-    const bool reached = found != run->curves.end() && (t.at_least ? found->second.max >= t.value : found->second.min <= t.value);
-    if (!reached) continue;  // the summary knows, without a look at the curve
-    const Rows rows = store.query(std::string("SELECT step FROM metrics WHERE run_id = ?1 AND key = ?2 AND value ") +
-                                      (t.at_least ? ">=" : "<=") + " ?3 ORDER BY step LIMIT 1", {run->id, t.key, t.value});
-    if (!rows.rows.empty()) steps.push_back(static_cast<double>(std::get<std::int64_t>(rows.rows[0][0])));
+    const auto found = first.find(run->id);
+    if (found != first.end()) steps.push_back(found->second);
   }
   Json json = spread_json(steps);
   json["reached"] = json["n"];
@@ -281,6 +299,8 @@ Json compare(Store& store, const CompareOptions& options) {
     const Threshold& t = *options.threshold;
     json["threshold"] = {{"key", t.key}, {"op", t.at_least ? ">=" : "<="}, {"value", t.value}};
   }
+  std::map<std::int64_t, double> first;
+  if (options.threshold) first = first_steps(store, runs, *options.threshold);
   for (Group& g : groups) {
     drop_repetitions(g);
     Json one = {{"label", g.label}, {"n", g.runs.size()}, {"runs", Json::array()}, {"seeds", Json::array()}, {"repeated", g.repeated}};
@@ -294,7 +314,7 @@ Json compare(Store& store, const CompareOptions& options) {
     }
     one["metrics"] = Json::object();
     for (const std::string& key : metrics) one["metrics"][key] = metric_json(g, key);
-    one["steps_to"] = options.threshold ? steps_json(store, g, *options.threshold) : Json();
+    one["steps_to"] = options.threshold ? steps_json(g, first) : Json();
     json["groups"].push_back(std::move(one));
   }
   return json;

@@ -1,6 +1,7 @@
 #include "query.h"
 
 #include <cmath>
+#include <map>
 
 #include "error.h"
 #include "where.h"
@@ -73,6 +74,7 @@ Json list_runs(Store& store, const RunFilter& filter) {
   for (const auto& row : store.query("SELECT run_id, key, value, type FROM params" + among, {ids.dump()}).rows) {
     runs[place[integer(row[0])]]["params"][text(row[1])] = typed_value(row[2], text(row[3]));
   }
+  if (!filter.last) return runs;
   for (const auto& row : store.query("SELECT run_id, key, last FROM summaries" + among, {ids.dump()}).rows) {
     runs[place[integer(row[0])]]["last"][text(row[1])] = to_json(row[2]);
   }

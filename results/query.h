@@ -21,6 +21,7 @@ Json to_json(const Rows& rows);  // array of objects
 struct RunFilter {
   std::string where = {};  // where.h; empty: all runs
   int limit = 0;          // the newest n; 0: all
+  bool last = true;       // with the last value of every metric
   bool children = false;  // also runs that other runs started (teachers)
 };
 

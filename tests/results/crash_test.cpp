@@ -1,10 +1,9 @@
 // What many processes, and dead ones, do to a store.
-#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <chrono>
-#include <sys/mman.h>
 #include <thread>
 
 #include "spool.h"
@@ -103,7 +102,7 @@ TEST_F(StoreTest, ALiveRunOfAnotherProcessIsLeftAlone) {
     auto run = create()->begin({.name = "live"});
     run->log(run->key("x"), 1, 1);
     run->flush();
-    ::write(pipe_ends[1], "x", 1);
+    if (::write(pipe_ends[1], "x", 1) != 1) throw std::runtime_error("pipe");
     ::usleep(300'000);
     run->log(run->key("x"), 2, 2);
     run->finish("finished");
@@ -167,7 +166,7 @@ TEST_F(StoreTest, TheWalStaysSmall) {
   auto run = store->begin({.name = "a"});
   const int x = run->key("x");
   std::uint64_t largest = 0;
-  for (int step = 0; step < 1'500'000; ++step) {
+  for (int step = 0; step < 500'000; ++step) {
     run->log(x, step, step);
     if (step % 10'000 == 0) {
       run->flush();
@@ -177,7 +176,7 @@ TEST_F(StoreTest, TheWalStaysSmall) {
   run->finish("finished");
   EXPECT_LT(largest, 8U << 20);
   EXPECT_EQ(size_of(path_ + "-wal"), 0U) << "the last run leaves a file that is whole without its WAL";
-  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "1500000");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "500000");
 }
 
 // A reader that never ends its transaction pins the WAL. Writers then wait in their spools, and nothing is lost.
@@ -187,21 +186,25 @@ TEST_F(StoreTest, ALongReaderDoesNotLetTheWalGrowWithoutBound) {
   sqlite3* reader = nullptr;
   ASSERT_EQ(sqlite3_open_v2(path_.c_str(), &reader, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM runs", nullptr, nullptr, nullptr), SQLITE_OK);
-  const int x = run->key("x");
-  constexpr int kValues = 4'000'000;
-  for (int step = 0; step < kValues; ++step) run->log(x, step, step);
+  // Many curves: each batch touches a page of each, so the WAL grows fast.
+  constexpr int kKeys = 4000, kSteps = 200;
+  int keys[kKeys];
+  for (int k = 0; k < kKeys; ++k) keys[k] = run->key("k" + std::to_string(k));
+  for (int step = 0; step < kSteps; ++step) {
+    for (const int key : keys) run->log(key, step, step);
+  }
   std::uint64_t largest = 0;
-  for (int quiet = 0; quiet < 20;) {  // until the WAL stops growing
+  for (int quiet = 0; quiet < 10;) {  // until the WAL stops growing
     const std::uint64_t size = size_of(path_ + "-wal");
     quiet = size > largest ? 0 : quiet + 1;
     largest = std::max(largest, size);
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  EXPECT_GT(largest, 60U << 20) << "the test did not reach the limit";
-  EXPECT_LT(largest, 72U << 20);
+  EXPECT_GT(largest, 64U << 20) << "the test did not reach the limit";
+  EXPECT_LT(largest, 100U << 20);
   sqlite3_close(reader);
   run->finish("finished");
-  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), std::to_string(kValues));
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), std::to_string(kKeys * kSteps));
 }
 
 TEST_F(StoreTest, SegmentsFollowEachOtherAndLongTextsFit) {

@@ -35,6 +35,12 @@ class QueryTest : public StoreTest {
     for (const Json& run : runs) all.push_back(run["id"]);
     return all;
   }
+  // compare() with these options set by the caller.
+  static Json compared(Store& store, const std::function<void(CompareOptions&)>& set = [](CompareOptions&) {}) {
+    CompareOptions options;
+    set(options);
+    return compare(store, options);
+  }
   bool results_ = false;
 };
 
@@ -55,7 +61,7 @@ TEST_F(QueryTest, ComparesStrategiesOverSeeds) {
   add(*store, "a", 2, {0.6, 0.7, 0.6});
   add(*store, "b", 1, {0.2, 0.95});
   add(*store, "b", 2, {}, 0.1, "failed");
-  const Json json = compare(*store, {.threshold = parse_threshold("val/acc >= 0.7")});
+  const Json json = compared(*store, [](auto& o) { o.threshold = parse_threshold("val/acc >= 0.7"); });
   EXPECT_EQ(json["by"].dump(), R"(["strategy"])");
   EXPECT_EQ(json["metrics"].dump(), R"([{"key":"val/acc","better":"higher"}])");
   ASSERT_EQ(json["groups"].size(), 2U);
@@ -72,13 +78,16 @@ TEST_F(QueryTest, ComparesStrategiesOverSeeds) {
   const Json& b = json["groups"][1];
   EXPECT_EQ(b["n"], 1) << "a failed run is not compared";
   EXPECT_TRUE(b["metrics"]["val/acc"]["last"]["sd"].is_null());
-  EXPECT_EQ(compare(*store, {.unfinished = true})["groups"][1]["n"], 2);
+  EXPECT_EQ(compared(*store, [](auto& o) { o.unfinished = true; })["groups"][1]["n"], 2);
 }
 
 TEST_F(QueryTest, LowerIsBetterForLosses) {
   auto store = create();
   add(*store, "a", 1, {0.5, 0.9, 0.8});
-  const Json json = compare(*store, {.metrics = {"val/loss"}, .threshold = parse_threshold("val/loss<=0.3")});
+  const Json json = compared(*store, [](auto& o) {
+    o.metrics = {"val/loss"};
+    o.threshold = parse_threshold("val/loss<=0.3");
+  });
   EXPECT_NEAR(json["groups"][0]["metrics"]["val/loss"]["best"]["value"].get<double>(), 0.1, 1e-12);
   EXPECT_EQ(json["groups"][0]["steps_to"]["mean"], 20);
   for (const char* key : {"train/loss", "train/kl", "result/hard_loss", "result/seconds", "result/steps_to_90", "forgetting"}) EXPECT_TRUE(lower_is_better(key)) << key;
@@ -91,12 +100,12 @@ TEST_F(QueryTest, GroupsByEverythingButTheSeed) {
   add(*store, "a", 1, {0.5}, 0.1);
   add(*store, "a", 2, {0.7}, 0.1);
   add(*store, "a", 1, {0.1}, 0.2);
-  const Json json = compare(*store, {});
+  const Json json = compared(*store);
   EXPECT_EQ(json["by"].dump(), R"(["strategy","lr"])");
   EXPECT_EQ(json["metrics"][0]["key"], "result/hard") << "results come before curves";
   ASSERT_EQ(json["groups"].size(), 2U);
   EXPECT_DOUBLE_EQ(json["groups"][0]["metrics"]["result/hard"]["last"]["mean"], 0.6);
-  const Json mixed = compare(*store, {.by = {"strategy"}});
+  const Json mixed = compared(*store, [](auto& o) { o.by = {"strategy"}; });
   ASSERT_EQ(mixed["groups"].size(), 1U);
   EXPECT_EQ(mixed["groups"][0]["n"], 3);
   EXPECT_EQ(mixed["groups"][0]["mixed"].dump(), R"(["lr"])") << "the user hears what is mixed";
@@ -107,7 +116,7 @@ TEST_F(QueryTest, ARepeatedSeedCountsOnce) {
   add(*store, "a", 1, {0.5});
   add(*store, "a", 2, {0.7});
   add(*store, "a", 1, {0.5});
-  const Json json = compare(*store, {});
+  const Json json = compared(*store);
   EXPECT_EQ(json["groups"][0]["runs"].dump(), "[2,3]") << "the newest";
   EXPECT_EQ(json["groups"][0]["repeated"], 1);
   EXPECT_DOUBLE_EQ(json["groups"][0]["metrics"]["val/acc"]["last"]["sd"], 0.1 * std::sqrt(2.0));
@@ -120,7 +129,7 @@ TEST_F(QueryTest, OtherCodeIsAnotherGroup) {
     run->log(run->key("val/acc"), 1, 1);
     run->finish("finished");
   }
-  const Json json = compare(*store, {});
+  const Json json = compared(*store);
   ASSERT_EQ(json["groups"].size(), 2U);
   EXPECT_EQ(json["groups"][0]["label"].dump(), R"({"strategy":"a","config":"11111111"})");
 }
@@ -131,7 +140,7 @@ TEST_F(QueryTest, NanIsNullAndInfinityText) {
   run->log(run->key("val/acc"), 1, kNan);
   run->log(run->key("val/inf"), 1, -HUGE_VAL);
   run->finish("finished");
-  const Json json = compare(*store, {.metrics = {"val/acc", "val/inf"}});
+  const Json json = compared(*store, [](auto& o) { o.metrics = {"val/acc", "val/inf"}; });
   EXPECT_EQ(json["groups"][0]["metrics"]["val/acc"]["last"].dump(), R"({"n":0,"mean":null,"sd":null})");
   EXPECT_EQ(json["groups"][0]["metrics"]["val/inf"]["last"]["mean"], "-inf");
   EXPECT_EQ(to_json(store->query("SELECT value FROM metrics ORDER BY key")).dump(), R"([{"value":null},{"value":"-inf"}])");
@@ -140,12 +149,8 @@ TEST_F(QueryTest, NanIsNullAndInfinityText) {
 TEST_F(QueryTest, RefusesWhatNobodyHas) {
   auto store = create();
   add(*store, "a", 1, {0.5});
-  CompareOptions misspelt;
-  misspelt.metrics = {"val/ac"};
-  expect_error(Exit::usage, "did you mean 'val/acc'?", [&] { compare(*store, misspelt); });
-  CompareOptions nope;
-  nope.by = {"nope"};
-  expect_error(Exit::usage, "no run has the parameter 'nope'", [&] { compare(*store, nope); });
+  expect_error(Exit::usage, "did you mean 'val/acc'?", [&] { compared(*store, [](auto& o) { o.metrics = {"val/ac"}; }); });
+  expect_error(Exit::usage, "no run has the parameter 'nope'", [&] { compared(*store, [](auto& o) { o.by = {"nope"}; }); });
   for (const char* bad : {"", "val/acc", "val/acc>0.9", "val/acc>=", ">=1", "val/acc>=x", "val/acc>=1 2", "a b>=1", "x>=nan"}) {
     expect_error(Exit::usage, "METRIC>=NUMBER", [&] { parse_threshold(bad); });
   }
