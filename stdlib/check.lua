@@ -1,0 +1,180 @@
+--- Arguments and options, checked: one line that blames the user's line, and the nearest name for a misspelt one.
+---   check.options("jsd", given, { "beta", "temperature" })                       names only
+---   check.options("jsd", given, { beta = check.number(0, 1), t2 = check.boolean }, { beta = .5 })
+---   check.arguments("Linear", { { "in_features", check.int(1) }, { "bias", check.boolean, true } }, ...)
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+
+---@class Rule
+---@field expected string              what fits, in words
+---@field test fun(value: any): boolean
+
+local check = {}
+
+--- Raises "where: text" at the user's line.
+function check.fail(where, text, ...)
+  if select("#", ...) > 0 then text = text:format(...) end
+  host.fail(where .. ": " .. text)
+end
+
+--- A value in words: "3", "'mean'", "nil", "Tensor [2, 3] float32".
+function check.describe(value)
+  if engine.is_tensor(value) then return ("Tensor [%s] %s"):format(table.concat(value.shape, ", "), value.dtype) end
+  if type(value) == "string" then return "'" .. value .. "'" end
+  if type(value) == "number" then return ("%.10g"):format(value) end
+  if type(value) == "table" then
+    local class = getmetatable(value)
+    return class and class.__name and "a " .. class.__name or "a table"
+  end
+  return type(value) == "nil" and "nil" or type(value) == "boolean" and tostring(value) or "a " .. type(value)
+end
+
+-- --- rules -------------------------------------------------------------------------------------------------------------
+
+local function rule(expected, test) return { expected = expected, test = test } end
+
+check.any = rule("any value", function() return true end)
+check.boolean = rule("true or false", function(v) return type(v) == "boolean" end)
+check.string = rule("a text", function(v) return type(v) == "string" end)
+check.callable = rule("a function", function(v)
+  return type(v) == "function" or (getmetatable(v) or {}).__call ~= nil
+end)
+check.table = rule("a table", function(v) return type(v) == "table" end)
+check.tensor = rule("a Tensor", engine.is_tensor)
+
+local function range(kind, min, max)
+  if min and max then return ("%s from %g to %g"):format(kind, min, max) end
+  if min then return ("%s of at least %g"):format(kind, min) end
+  return max and ("%s of at most %g"):format(kind, max) or kind
+end
+
+local function within(v, min, max)  -- false for NaN
+  return type(v) == "number" and v == v and (not min or v >= min) and (not max or v <= max)
+end
+
+--- A number, both limits included.
+function check.number(min, max)
+  return rule(range("a number", min, max), function(v) return within(v, min, max) end)
+end
+
+function check.above(limit)
+  return rule(("a number > %g"):format(limit), function(v) return within(v) and v > limit end)
+end
+
+function check.int(min, max)
+  return rule(range("a whole number", min, max), function(v) return within(v, min, max) and v % 1 == 0 end)
+end
+
+function check.choice(...)
+  local names = { ... }
+  return rule("'" .. table.concat(names, "', '") .. "'", function(v)
+    for _, name in ipairs(names) do
+      if v == name then return true end
+    end
+    return false
+  end)
+end
+
+--- A value that one of two rules takes.
+function check.either(a, b)
+  return rule(a.expected .. " or " .. b.expected, function(v) return a.test(v) or b.test(v) end)
+end
+
+--- A list of `count` (any number when nil) values that fit a rule.
+function check.list(item, count)
+  local text = count and ("a list of %d, each %s"):format(count, item.expected) or "a list, each " .. item.expected
+  return rule(text, function(v)
+    if type(v) ~= "table" or getmetatable(v) or #v == 0 or (count and #v ~= count) then return false end
+    for _, one in ipairs(v) do
+      if not item.test(one) then return false end
+    end
+    return true
+  end)
+end
+
+-- --- checks ------------------------------------------------------------------------------------------------------------
+
+--- Raises unless the value fits the rule; returns the value.
+function check.value(where, name, value, fits)
+  if not fits.test(value) then
+    check.fail(where, "'%s': expected %s; got %s", name, fits.expected, check.describe(value))
+  end
+  return value
+end
+
+--- Raises for a name that is not among the known ones.
+function check.unknown(where, kind, name, known)
+  table.sort(known)
+  local near = host.nearest(tostring(name), known)
+  check.fail(where, "no %s '%s'; %s", kind, tostring(name),
+    near and ("did you mean '%s'?"):format(near) or "expected " .. table.concat(known, ", "))
+end
+
+local function keys(map)
+  local list = {}
+  for key in pairs(map) do list[#list + 1] = key end
+  return list
+end
+
+--- Checks a table of options (nil: none) against a list of names, or a map from name to rule; a list part of the given
+--- table is not looked at. Returns a new table of the options, with the defaults filled in.
+---@param where string
+---@param given? table
+---@param allowed string[]|table<string, Rule>
+---@param defaults? table
+function check.options(where, given, allowed, defaults)
+  local rules = allowed
+  if #allowed > 0 then
+    rules = {}
+    for _, name in ipairs(allowed) do rules[name] = check.any end
+  end
+  if given ~= nil and type(given) ~= "table" then
+    check.fail(where, "expected a table of options; got %s", check.describe(given))
+  end
+  local result = {}
+  for name, value in pairs(defaults or {}) do result[name] = value end
+  for name, value in pairs(given or {}) do
+    if type(name) ~= "number" then
+      if not rules[name] then check.unknown(where, "option", name, keys(rules)) end
+      result[name] = check.value(where, name, value, rules[name])
+    end
+  end
+  return result
+end
+
+local function is_named(value)
+  return type(value) == "table" and not getmetatable(value) and #value == 0 and type(next(value)) == "string"
+end
+
+--- Arguments by place, with a last plain table for those by name. A specification is a list of { name, rule, default };
+--- without a default the argument is required, unless it says optional = true. Returns a table by name.
+function check.arguments(where, specification, ...)
+  local count, given = select("#", ...), { ... }
+  local named = is_named(given[count]) and given[count] or {}
+  if next(named) then count = count - 1 end
+  if count > #specification then
+    check.fail(where, "expected at most %d arguments; got %d", #specification, count)
+  end
+  local result, known = {}, {}
+  for i, one in ipairs(specification) do known[i], known[one[1]] = one[1], true end
+  for name in pairs(named) do
+    if not known[name] then check.unknown(where, "argument", name, { unpack(known) }) end
+  end
+  for i, one in ipairs(specification) do
+    local name, fits, default = one[1], one[2], one[3]
+    local value = named[name]
+    if i <= count and given[i] ~= nil then
+      if value ~= nil then check.fail(where, "argument '%s' is given by place and by name", name) end
+      value = given[i]
+    end
+    if value == nil then value = default end
+    if value ~= nil then
+      result[name] = check.value(where, name, value, fits)
+    elseif not one.optional then
+      check.fail(where, "argument %d '%s' is missing; expected %s", i, name, fits.expected)
+    end
+  end
+  return result
+end
+
+return check

@@ -1,0 +1,50 @@
+--- PyTorch's default initialisations, drawn from nn.init_generator, so that a run's "init" stream decides them alone.
+--- With a generator seeded like torch.manual_seed they give PyTorch's numbers, bit for bit.
+local check = require "gradus.check"
+local engine = require "gradus.engine"
+local tensor = require "gradus.tensor"
+
+return function(nn)
+  local init = {}
+  nn.init = init
+
+  --- The generator of all initial weights; a run sets its own.
+  nn.init_generator = engine.generator(0)
+
+  local function fan_in(t)
+    if t:dim() < 2 then check.fail("init", "fan-in of a tensor of %d dims; expected 2 or more", t:dim()) end
+    return t:numel() / t:size(0)
+  end
+
+  function init.uniform_(t, low, high)
+    return tensor.no_grad(t.uniform_, t, low, high, { generator = nn.init_generator })
+  end
+
+  function init.normal_(t, mean, std)
+    return tensor.no_grad(t.normal_, t, mean or 0, std or 1, { generator = nn.init_generator })
+  end
+
+  function init.constant_(t, value) return tensor.no_grad(t.fill_, t, value) end
+
+  --- He et al. 2015 for leaky ReLU of slope a, mode fan_in: U(−b, b), b = √3 · √(2 / (1 + a²)) / √fan_in.
+  function init.kaiming_uniform_(t, a)
+    local bound = math.sqrt(3) * (math.sqrt(2 / (1 + (a or 0) ^ 2)) / math.sqrt(fan_in(t)))
+    return init.uniform_(t, -bound, bound)
+  end
+
+  --- Glorot and Bengio 2010: U(−b, b), b = gain · √(6 / (fan_in + fan_out)).
+  function init.xavier_uniform_(t, gain)
+    local fan_out = t:size(0) * t:numel() / (t:size(0) * t:size(1))
+    local bound = math.sqrt(3) * ((gain or 1) * math.sqrt(2 / (fan_in(t) + fan_out)))
+    return init.uniform_(t, -bound, bound)
+  end
+
+  --- What Linear and Conv start from: weight and bias uniform in ±1/√fan_in.
+  function init.linear_(weight, bias)
+    init.kaiming_uniform_(weight, math.sqrt(5))
+    if bias then
+      local bound = 1 / math.sqrt(fan_in(weight))
+      init.uniform_(bias, -bound, bound)
+    end
+  end
+end

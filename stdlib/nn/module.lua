@@ -1,0 +1,334 @@
+--- nn.Module: the base of everything with parameters, after PyTorch's.
+---   local Net = nn.class("Net", nn.Module)          -- nn.Module is the default base
+---   function Net:init(width) self.l1 = nn.Linear(64, width); self.scale = nn.Parameter(g.ones(1)) end
+---   function Net:forward(x) return self.l1(x) * self.scale end
+---   local net = Net(100); net(x)
+--- Assigning a module registers a child, assigning an nn.Parameter registers a parameter; both in order.
+local check = require "gradus.check"
+local engine = require "gradus.engine"
+local tensor = require "gradus.tensor"
+local weights = require "gradus.weights"
+
+local is_tensor = engine.is_tensor
+
+---@class Module
+---@field training boolean
+local Module = { __name = "Module" }
+
+-- Attributes live in self._values, so that every assignment passes __newindex; self._kinds tells parameters, buffers and
+-- modules from plain values, self._order is the order in which they were registered.
+local function new_instance(class)
+  return setmetatable({ _values = { training = true }, _kinds = {}, _order = {} }, class.__instance)
+end
+
+local function is_module(value) return type(value) == "table" and rawget(value, "_kinds") ~= nil end
+
+local function kind_of(value)
+  if is_module(value) then return "module" end
+  if is_tensor(value) and value.requires_grad and value.is_leaf then return "parameter" end
+end
+
+local function register(self, name, value, kind)
+  if type(name) ~= "string" or name == "" or name:find(".", 1, true) then
+    check.fail(self.__name, "'%s' cannot be the name of a %s; expected a text without dots", tostring(name), kind)
+  end
+  if not self._kinds[name] then self._order[#self._order + 1] = name end
+  self._kinds[name], self._values[name] = kind, value
+end
+
+local function unregister(self, name)
+  self._kinds[name] = nil
+  for i, known in ipairs(self._order) do
+    if known == name then table.remove(self._order, i) break end
+  end
+end
+
+local function assign(self, name, value)
+  local old, kind = self._kinds[name], kind_of(value)
+  if kind then
+    register(self, name, value, kind)
+  elseif old and value == nil then
+    unregister(self, name)
+    self._values[name] = nil
+  elseif old == "buffer" and is_tensor(value) then
+    self._values[name] = value
+  elseif old then
+    check.fail(self.__name, "'%s' is a %s; expected another one or nil; got %s", name, old, check.describe(value))
+  elseif type(value) == "table" and not getmetatable(value) and is_module(value[1]) then
+    check.fail(self.__name, "'%s' is a plain list of modules, whose parameters nobody would see; expected nn.ModuleList",
+      tostring(name))
+  else
+    self._values[name] = value
+  end
+end
+
+-- While taps are taken: module -> list of its paths, and what each returned.
+local tapping
+
+local function call(self, ...)
+  local paths = tapping and tapping.paths[self]
+  if not paths then return self:forward(...) end
+  local taken, outputs = tapping.taken, { self:forward(...) }
+  for _, path in ipairs(paths) do taken[path] = outputs[1] end
+  return unpack(outputs)
+end
+
+local function make_class(name, base)
+  local class = { __name = name, __base = base }
+  class.__instance = {
+    __name = name,
+    __index = function(self, key)
+      local value = self._values[key]
+      if value ~= nil then return value end
+      return class[key]
+    end,
+    __newindex = assign,
+    __call = call,
+    __tostring = function(self) return self:describe() end,
+  }
+  return setmetatable(class, {
+    __index = base,
+    __tostring = function() return "class " .. name end,
+    __call = function(_, ...)
+      local self = new_instance(class)
+      class.init(self, ...)
+      return self
+    end,
+  })
+end
+
+function Module:init() end
+
+function Module:forward()
+  check.fail(self.__name, "has no forward; expected function %s:forward(x)", self.__name)
+end
+
+--- What stands between the parentheses of tostring: a class's own sizes and options.
+function Module:extra_repr() return "" end
+
+-- --- registration ------------------------------------------------------------------------------------------------------
+
+--- Registers a tensor that is saved with the module but not trained.
+function Module:register_buffer(name, value)
+  check.value(self.__name, name, value, check.tensor)
+  register(self, name, value, "buffer")
+end
+
+function Module:register_parameter(name, value)
+  check.value(self.__name, name, value, check.tensor)
+  register(self, name, value, "parameter")
+end
+
+function Module:add_module(name, module)
+  if not is_module(module) then check.fail(self.__name, "'%s': expected a module; got %s", name, check.describe(module)) end
+  register(self, name, module, "module")
+end
+
+-- Calls visit(path, module) for self and all below, parents first, each module once.
+local function walk(self, path, visit, seen)
+  if seen[self] then return end
+  seen[self] = true
+  visit(path, self)
+  for _, name in ipairs(self._order) do
+    if self._kinds[name] == "module" then walk(self._values[name], path == "" and name or path .. "." .. name, visit, seen) end
+  end
+end
+
+-- Lists { name =, value =, owner =, key = } of one kind of tensor; `all` names a shared tensor each time it occurs.
+local function named_tensors(self, kind, all)
+  local list, seen = {}, {}
+  walk(self, "", function(path, module)
+    for _, key in ipairs(module._order) do
+      local value = module._values[key]
+      if module._kinds[key] == kind and (all or not seen[value]) then
+        seen[value] = true
+        list[#list + 1] = { name = path == "" and key or path .. "." .. key, value = value, owner = module, key = key }
+      end
+    end
+  end, {})
+  return list
+end
+
+local function iterate(list)
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return list[i].name, list[i].value end
+  end
+end
+
+local function values(list)
+  local result = {}
+  for i, one in ipairs(list) do result[i] = one.value end
+  return result
+end
+
+--- for name, tensor in net:named_parameters() do … end
+function Module:named_parameters() return iterate(named_tensors(self, "parameter")) end
+function Module:named_buffers() return iterate(named_tensors(self, "buffer")) end
+function Module:parameters() return values(named_tensors(self, "parameter")) end
+function Module:buffers() return values(named_tensors(self, "buffer")) end
+
+--- for path, module in net:named_modules() do … end; the module itself first, under "".
+function Module:named_modules()
+  local list = {}
+  walk(self, "", function(path, module) list[#list + 1] = { name = path, value = module } end, {})
+  return iterate(list)
+end
+
+function Module:named_children()
+  local list = {}
+  for _, name in ipairs(self._order) do
+    if self._kinds[name] == "module" then list[#list + 1] = { name = name, value = self._values[name] } end
+  end
+  return iterate(list)
+end
+
+function Module:children()
+  local list = {}
+  for _, child in self:named_children() do list[#list + 1] = child end
+  return list
+end
+
+--- How many numbers are trained, or only those that require a gradient.
+function Module:num_parameters(trainable_only)
+  local count = 0
+  for _, p in self:named_parameters() do
+    if not trainable_only or p.requires_grad then count = count + p:numel() end
+  end
+  return count
+end
+
+--- The module at a path like "layers.2".
+function Module:get_submodule(path)
+  local known = {}
+  for name, module in self:named_modules() do
+    if name == path then return module end
+    if name ~= "" then known[#known + 1] = name end
+  end
+  check.unknown(self.__name, "module", path, known)
+end
+
+-- --- modes and places --------------------------------------------------------------------------------------------------
+
+function Module:train(mode)
+  for _, module in self:named_modules() do module.training = mode ~= false end
+  return self
+end
+
+function Module:eval() return self:train(false) end
+
+function Module:requires_grad_(wanted)
+  for _, p in self:named_parameters() do p:requires_grad_(wanted ~= false) end
+  return self
+end
+
+--- No gradients from here on: a teacher.
+function Module:freeze() return self:requires_grad_(false) end
+
+function Module:zero_grad()
+  for _, p in self:named_parameters() do p.grad = nil end
+end
+
+--- Moves parameters and buffers to a device, or makes the floating-point ones of another dtype; they stay the same
+--- tensors, so an optimizer that holds them goes on.
+function Module:to(where)
+  tensor.no_grad(function()
+    for _, kind in ipairs { "parameter", "buffer" } do
+      for _, one in ipairs(named_tensors(self, kind)) do
+        local moved = one.value:detach():to(where)
+        if moved.dtype == one.value.dtype or one.value.dtype:find "float" then one.value:set_data(moved) end
+      end
+    end
+  end)
+  return self
+end
+
+-- --- state -------------------------------------------------------------------------------------------------------------
+
+--- name -> tensor (the live storage, without gradient) of all parameters and buffers.
+function Module:state_dict()
+  local state = {}
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, one in ipairs(named_tensors(self, kind, true)) do state[one.name] = one.value:detach() end
+  end
+  return state
+end
+
+--- Copies tensors in; one error names everything that is missing, unexpected or of another shape.
+function Module:load_state_dict(state, options)
+  options = check.options("load_state_dict", options, { strict = check.boolean }, { strict = true })
+  weights.load(self.__name .. ".load_state_dict", self:state_dict(), state, options.strict)
+  return self
+end
+
+--- Writes the weights as safetensors, with PyTorch's names.
+---@param path string
+---@param metadata? table<string, string>
+function Module:save(path, metadata)
+  engine.data.write_safetensors(path, self:state_dict(), metadata)
+end
+
+--- Reads weights that save, or another program, wrote; returns the module and the file's metadata.
+function Module:load(path, options)
+  local state, metadata = engine.data.read_safetensors(path)
+  return self:load_state_dict(state, options), metadata
+end
+
+local function copy(value, made)
+  if is_tensor(value) then
+    if not made[value] then made[value] = value:detach():clone():requires_grad_(value.requires_grad) end
+    return made[value]
+  end
+  if type(value) ~= "table" or (getmetatable(value) and not is_module(value)) then return value end
+  if made[value] then return made[value] end
+  local result = {}
+  made[value] = result
+  for key, inner in pairs(value) do result[key] = copy(inner, made) end
+  return setmetatable(result, getmetatable(value))
+end
+
+--- A deep copy with storage of its own; what was shared inside stays shared inside.
+function Module:clone() return copy(self, {}) end
+
+-- --- taps --------------------------------------------------------------------------------------------------------------
+
+local function end_taps(outer, ok, ...)
+  tapping = outer
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Calls the module and also returns what the modules at `paths` returned: out, { ["layers.2"] = tensor, … }.
+---@param x Tensor
+---@param paths string[]
+function Module:forward_taps(x, paths)
+  local by_module, taps, outer = {}, {}, tapping
+  for _, path in ipairs(paths) do
+    local module = self:get_submodule(path)
+    by_module[module] = by_module[module] or {}
+    table.insert(by_module[module], path)
+  end
+  tapping = { paths = by_module, taken = taps }
+  local out = end_taps(outer, pcall(call, self, x))
+  for _, path in ipairs(paths) do
+    if not taps[path] then check.fail(self.__name, "module '%s' was not called in forward; expected one that is", path) end
+  end
+  return out, taps
+end
+
+-- --- printing ----------------------------------------------------------------------------------------------------------
+
+--- As PyTorch prints it: the class, its sizes, and its children indented.
+function Module:describe()
+  local lines = {}
+  for name, child in self:named_children() do
+    lines[#lines + 1] = ("  (%s): %s"):format(name, (child:describe():gsub("\n", "\n  ")))
+  end
+  local extra = self:extra_repr()
+  if #lines == 0 then return ("%s(%s)"):format(self.__name, extra) end
+  if extra ~= "" then table.insert(lines, 1, "  " .. extra) end
+  return ("%s(\n%s\n)"):format(self.__name, table.concat(lines, "\n"))
+end
+
+return { Module = make_class("Module", Module), make_class = make_class, is_module = is_module }
