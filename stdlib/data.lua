@@ -224,7 +224,7 @@ function Dataset:rank(score)
       engine.is_tensor(values) and values:numel() or type(score)))
   end
   if not values:isfinite():all():item() then host.fail "rank: a score is NaN or infinite" end
-  local order = values:argsort(true, 0, false)
+  local order = values:argsort { stable = true, dim = 0 }
   return view(self.base, self.index:index_select(0, order), values:index_select(0, order))
 end
 
