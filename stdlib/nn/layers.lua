@@ -36,7 +36,8 @@ return function(nn)
       local weight = ops.empty { size = { self.out_features, self.in_features } }
       init.linear_(weight, bias)
       self.has_bias, self.bias = bias ~= nil, nil
-      self.weight, self.bias = nn.Parameter(weight), bias and nn.Parameter(bias)
+      self.weight = nn.Parameter(weight)
+      if bias then self.bias = nn.Parameter(bias) end
     end)
 
   function Linear:forward(x)
@@ -65,7 +66,8 @@ return function(nn)
       local bias = self.bias and ops.empty { size = { self.out_channels } } or nil
       init.linear_(weight, bias)
       self.has_bias, self.bias = bias ~= nil, nil
-      self.weight, self.bias = nn.Parameter(weight), bias and nn.Parameter(bias)
+      self.weight = nn.Parameter(weight)
+      if bias then self.bias = nn.Parameter(bias) end
     end)
 
   function Conv2d:forward(x)
@@ -121,7 +123,8 @@ return function(nn)
         { "affine", check.boolean, true }, { "track_running_stats", check.boolean, true } }, function(self)
         local shape = { size = { self.num_features } }
         if self.affine then
-          self.weight, self.bias = nn.Parameter(ops.ones(shape)), nn.Parameter(ops.zeros(shape))
+          self.weight = nn.Parameter(ops.ones(shape))
+          self.bias = nn.Parameter(ops.zeros(shape))
         end
         if self.track_running_stats then
           self:register_buffer("running_mean", ops.zeros(shape))

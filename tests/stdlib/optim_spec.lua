@@ -1,0 +1,131 @@
+local g = require "gradus"
+local host = require "gradus.host"
+local nn, optim = g.nn, g.optim
+
+local function read_json(name)
+  local file = assert(io.open("tests/stdlib/data/" .. name))
+  local text = file:read "*a"
+  file:close()
+  return host.json_decode(text)
+end
+
+local function tensor_of(plain) return g.tensor(plain.values, { dtype = "float64" }):reshape(plain.shape) end
+local function values(t) return t:flatten():totable() end
+local function parameter(list) return nn.Parameter(g.tensor(list)) end
+
+local function start_of(case)
+  local params = {}
+  for i, plain in ipairs(case.start) do params[i] = nn.Parameter(tensor_of(plain)) end
+  return params
+end
+
+-- A loss whose gradients are the given ones; parameter 2 takes no part at step 3.
+local function loss_of(case, params, step)
+  local total = 0
+  for i, p in ipairs(params) do
+    if not (step == 3 and i == 2) then total = (p * tensor_of(case.grads[step][i])):sum() + total end
+  end
+  return total
+end
+
+local function expect_path(case, params, step)
+  for i, p in ipairs(params) do expect(values(p)):near(case.path[step][i].values, 1e-12) end
+end
+
+describe("optimizers equal PyTorch's:", function()
+  for _, case in ipairs(read_json "optimizers.json") do
+    local name = case.kind .. " " .. case.name
+    it(name .. ", minimize", function()
+      local params = start_of(case)
+      local opt = optim[case.kind](params, case.options)
+      for step, rate in ipairs(case.rates) do
+        local norm = opt:minimize(loss_of(case, params, step), { lr = rate, clip = case.clip })
+        expect_path(case, params, step)
+        if case.clip then expect(norm:item()):near(case.norms[step], 1e-12) end
+      end
+    end)
+    it(name .. ", step", function()
+      local params = start_of(case)
+      local opt = optim[case.kind](params, case.options)
+      for step, rate in ipairs(case.rates) do
+        opt:zero_grad()
+        loss_of(case, params, step):backward()
+        opt.lr = rate
+        opt:step { clip = case.clip }
+        expect_path(case, params, step)
+      end
+    end)
+    it(name .. ", saved and restored in the middle", function()
+      local params = start_of(case)
+      local opt = optim[case.kind](params, case.options)
+      for step, rate in ipairs(case.rates) do
+        if step == 4 then
+          local other = optim[case.kind](params, case.options)
+          local saved = {}
+          for key, t in pairs(opt:state_dict()) do saved[key] = t:clone() end
+          opt = other:load_state_dict(saved)
+        end
+        opt:minimize(loss_of(case, params, step), { lr = g.tensor(rate, { dtype = "float64" }), clip = case.clip })
+        expect_path(case, params, step)
+      end
+    end)
+  end
+end)
+
+describe("gradients of another layout", function()
+  -- The fused kernels read memory in order, whatever the strides: an expanded or transposed gradient must be laid out first.
+  it("are laid out as the parameter is", function()
+    local p, q = parameter { { 1, 2, 3 }, { 4, 5, 6 } }, parameter { { 1, 2, 3 }, { 4, 5, 6 } }
+    local c = g.tensor { { 1, 10 }, { 2, 20 }, { 3, 30 } }
+    optim.SGD({ p, q }, { lr = 1 }):minimize((p:t() * c):sum() + q:sum())
+    expect(values(p)):equals { 0, 0, 0, -6, -15, -24 }
+    expect(values(q)):equals { 0, 1, 2, 3, 4, 5 }
+  end)
+  it("may be one tensor for two parameters", function()
+    local p, q = parameter { 3, 0 }, parameter { 0, 4 }
+    local sum = p + q
+    local norm = optim.SGD({ p, q }, { lr = 1 }):minimize((sum * sum):sum() / 2, { clip = 1 })
+    expect(norm:item()):near(math.sqrt(50), 1e-6)
+    expect(values(p)):near({ 3 - 3 / math.sqrt(50), -4 / math.sqrt(50) }, 1e-5)
+    expect(values(q)):near({ -3 / math.sqrt(50), 4 - 4 / math.sqrt(50) }, 1e-5)
+  end)
+end)
+
+describe("optimizers", function()
+  it("take a module, and groups with their own rate and decay", function()
+    local net = nn.Sequential { nn.Linear(2, 2), nn.Linear(2, 2) }
+    expect(#optim.AdamW(net).params):equals(4)
+    local a, b, c = parameter { 1 }, parameter { 1 }, parameter { 1 }
+    local opt = optim.SGD({ { params = { a } }, { params = { b }, lr_scale = .1 }, { params = { c }, weight_decay = .5 } },
+      { lr = 1 })
+    opt:minimize((a + b + c):sum())
+    expect(a:item()):near(0, 1e-6)
+    expect(b:item()):near(.9, 1e-6)
+    expect(c:item()):near(1 - 1 - .5, 1e-6)
+  end)
+  it("learn", function()
+    local net = nn.MLP { 2, 16, 2 }
+    local x, y = g.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }, g.tensor({ 0, 1, 1, 0 }, "int64")
+    local opt = optim.AdamW(net, { lr = .05 })
+    for _ = 1, 200 do opt:minimize(g.loss.cross_entropy(net(x), y), { clip = 1 }) end
+    expect(net(x):argmax(1):totable()):equals { 0, 1, 1, 0 }
+  end)
+  it("check what they are given", function()
+    local p = parameter { 1, 2 }
+    expect(function() optim.SGD({ p }, { learning_rate = 1 }) end):fails_with "no option 'learning_rate'"
+    expect(function() optim.SGD({ p }, { momentun = 1 }) end):fails_with "did you mean 'momentum'?"
+    expect(function() optim.SGD({ p }, { lr = -1 }) end):fails_with "expected a number of at least 0 or a Tensor; got -1"
+    expect(function() optim.SGD({ p }, { nesterov = true }) end):fails_with "nesterov needs momentum > 0"
+    expect(function() optim.AdamW({ p }, { betas = { .9 } }) end):fails_with "a list of 2"
+    expect(function() optim.AdamW {} end):fails_with "expected a module or a list of parameters; got none"
+    expect(function() optim.AdamW(3) end):fails_with "got 3"
+    expect(function() optim.AdamW { p, p } end):fails_with "given twice"
+    expect(function() optim.AdamW { p * 2 } end):fails_with "no contiguous leaf"
+    local opt = optim.AdamW { p }
+    expect(function() opt:minimize(p) end):fails_with "expected a 0-dim tensor; got Tensor [2] float32"
+    expect(function() opt:minimize(parameter { 1 }:sum()) end):fails_with "depends on none of this optimizer's parameters"
+    expect(function() opt:minimize(p:sum(), { clip = 0 }) end):fails_with "expected a number > 0"
+    expect(function() opt:step() end):fails_with "expected loss:backward() before"
+    expect(function() opt:load_state_dict { ["0.0.step"] = g.tensor(1) } end):fails_with "missing: 0.0.exp_avg, 0.0.exp_avg_sq"
+  end)
+end)
