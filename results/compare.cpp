@@ -16,6 +16,11 @@ Spread spread(const std::vector<double>& values) {
     if (!std::isnan(v)) s.mean += v, ++s.n;
   }
   s.mean = s.n > 0 ? s.mean / s.n : std::numeric_limits<double>::quiet_NaN();
+  double rest = 0;  // of the rounding, so that equal values have no spread at all
+  for (const double v : values) {
+    if (!std::isnan(v)) rest += v - s.mean;
+  }
+  if (std::isfinite(rest)) s.mean += rest / s.n;
   if (s.n < 2) return s;
   double squares = 0;
   for (const double v : values) {
@@ -26,8 +31,9 @@ Spread spread(const std::vector<double>& values) {
 }
 
 bool lower_is_better(const std::string& key) {
-  static const std::set<std::string> kLess = {"loss", "ce", "kl", "jsd", "mse", "mae", "nll", "err", "error", "ece", "perplexity",
-                                              "seconds", "steps", "flops", "samples", "forgetting", "nan", "gap"};
+  static const std::set<std::string> kLess = {"loss",  "ce",    "kl",      "jsd",        "mse",        "mae",
+                                              "nll",   "err",   "error",   "ece",        "perplexity", "seconds",
+                                              "steps", "flops", "samples", "forgetting", "nan",        "gap"};
   std::string word;  // any word of the last part of the path
   const std::string part = key.substr(key.rfind('/') + 1) + "_";
   for (const char c : part) {
@@ -99,14 +105,15 @@ std::vector<Run> load(Store& store, const CompareOptions& options) {
     runs.push_back({id, std::move(row), {}});
   }
   const Rows rows = store.query(
-      "SELECT run_id, key, last, min, max, count FROM summaries WHERE run_id IN (SELECT value FROM json_each(?1))", {ids.dump()});
+      "SELECT run_id, key, last, min, max, count FROM summaries WHERE run_id IN (SELECT value FROM json_each(?1))",
+      {ids.dump()});
   const auto real = [](const Cell& cell) {
     const double* value = std::get_if<double>(&cell);
     return value != nullptr ? *value : std::numeric_limits<double>::quiet_NaN();
   };
   for (const auto& row : rows.rows) {
-    runs[place[std::get<std::int64_t>(row[0])]].curves[std::get<std::string>(row[1])] = {real(row[2]), real(row[3]), real(row[4]),
-                                                                                        std::get<std::int64_t>(row[5])};
+    runs[place[std::get<std::int64_t>(row[0])]].curves[std::get<std::string>(row[1])] = {
+        real(row[2]), real(row[3]), real(row[4]), std::get<std::int64_t>(row[5])};
   }
   return runs;
 }
@@ -135,7 +142,8 @@ void check_metrics(const std::vector<Run>& runs, const std::vector<std::string>&
   for (const std::string& metric : metrics) {
     if (known.count(metric) != 0 || runs.empty()) continue;
     const std::string near = nearest(metric, {known.begin(), known.end()});
-    throw Error(Exit::usage, "compare: no run has the metric '" + metric + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+    throw Error(Exit::usage, "compare: no run has the metric '" + metric + "'" +
+                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
   }
 }
 
@@ -165,7 +173,8 @@ std::vector<const Run*> pointers(const std::vector<Run>& runs) {
 
 // The columns that tell the groups apart when the user names none: strategy (or name), then whatever else differs.
 std::vector<std::string> default_by(const std::vector<Run>& runs) {
-  const bool strategies = std::any_of(runs.begin(), runs.end(), [](const Run& run) { return run.row["params"].contains("strategy"); });
+  const bool strategies =
+      std::any_of(runs.begin(), runs.end(), [](const Run& run) { return run.row["params"].contains("strategy"); });
   std::set<std::string> names, configs;
   for (const Run& run : runs) names.insert(run.row["name"].get<std::string>());
   std::vector<std::string> by;
@@ -244,21 +253,25 @@ Json metric_json(const Group& group, const std::string& key) {
   return json;
 }
 
-// First step at which each run reached the threshold; runs that never did are absent. One statement: a walk along one curve per run.
+// First step at which each run reached the threshold; runs that never did are absent. One statement: a walk along one
+// curve per run.
 std::map<std::int64_t, double> first_steps(Store& store, const std::vector<Run>& runs, const Threshold& t) {
   Json ids = Json::array();
   for (const Run& run : runs) {
     const auto found = run.curves.find(t.key);
-    const bool reached = found != run.curves.end() && (t.at_least ? found->second.max >= t.value : found->second.min <= t.value);
+    const bool reached =
+        found != run.curves.end() && (t.at_least ? found->second.max >= t.value : found->second.min <= t.value);
     if (reached) ids.push_back(run.id);  // the summary knows who did
   }
-  const Rows rows = store.query(
-      std::string("SELECT j.value, (SELECT v.step FROM metric_values v WHERE v.run_id = j.value AND v.key_id = k.id AND v.value ") +
-          (t.at_least ? ">=" : "<=") + " ?3 ORDER BY v.step LIMIT 1) FROM keys k, json_each(?1) j WHERE k.name = ?2",
-      {ids.dump(), t.key, t.value});
+  const Rows rows = store.query(std::string("SELECT j.value, (SELECT v.step FROM metric_values v WHERE v.run_id = "
+                                            "j.value AND v.key_id = k.id AND v.value ") +
+                                    (t.at_least ? ">=" : "<=") +
+                                    " ?3 ORDER BY v.step LIMIT 1) FROM keys k, json_each(?1) j WHERE k.name = ?2",
+                                {ids.dump(), t.key, t.value});
   std::map<std::int64_t, double> steps;
   for (const auto& row : rows.rows) {
-    if (row[1].index() == 1) steps[std::get<std::int64_t>(row[0])] = static_cast<double>(std::get<std::int64_t>(row[1]));
+    if (row[1].index() == 1)
+      steps[std::get<std::int64_t>(row[0])] = static_cast<double>(std::get<std::int64_t>(row[1]));
   }
   return steps;
 }
@@ -286,15 +299,16 @@ Json compare(Store& store, const CompareOptions& options) {
   std::vector<std::string> by = options.by;
   for (const std::string& column : by) {
     const bool known = runs.empty() || std::any_of(runs.begin(), runs.end(), [&](const Run& run) {
-      return run.row["params"].contains(column) || run.row.contains(column);
-    });
+                         return run.row["params"].contains(column) || run.row.contains(column);
+                       });
     if (!known) throw Error(Exit::usage, "compare: --by: no run has the parameter '" + column + "'");
   }
   if (by.empty()) by = default_by(runs);
 
   std::vector<Group> groups = group(runs, by, !options.by.empty());
   Json json = {{"by", by}, {"metrics", Json::array()}, {"threshold", nullptr}, {"groups", Json::array()}};
-  for (const std::string& key : metrics) json["metrics"].push_back({{"key", key}, {"better", lower_is_better(key) ? "lower" : "higher"}});
+  for (const std::string& key : metrics)
+    json["metrics"].push_back({{"key", key}, {"better", lower_is_better(key) ? "lower" : "higher"}});
   if (options.threshold) {
     const Threshold& t = *options.threshold;
     json["threshold"] = {{"key", t.key}, {"op", t.at_least ? ">=" : "<="}, {"value", t.value}};
@@ -303,7 +317,11 @@ Json compare(Store& store, const CompareOptions& options) {
   if (options.threshold) first = first_steps(store, runs, *options.threshold);
   for (Group& g : groups) {
     drop_repetitions(g);
-    Json one = {{"label", g.label}, {"n", g.runs.size()}, {"runs", Json::array()}, {"seeds", Json::array()}, {"repeated", g.repeated}};
+    Json one = {{"label", g.label},
+                {"n", g.runs.size()},
+                {"runs", Json::array()},
+                {"seeds", Json::array()},
+                {"repeated", g.repeated}};
     for (const Run* run : g.runs) {
       one["runs"].push_back(run->id);
       one["seeds"].push_back(run->row["seed"]);

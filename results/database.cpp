@@ -34,7 +34,9 @@ int busy(void*, int tries) {
 
 FileLock::FileLock(const std::string& path) : path_(path) {
   fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd_ < 0) throw Error(Exit::io, path + ": cannot open the lock file; expected a writable folder; got " + std::strerror(errno));
+  if (fd_ < 0)
+    throw Error(Exit::io,
+                path + ": cannot open the lock file; expected a writable folder; got " + std::strerror(errno));
 }
 
 FileLock::~FileLock() {
@@ -62,7 +64,8 @@ void FileLock::lock(double seconds) {
     if (errno != EWOULDBLOCK) throw Error(Exit::io, path_ + ": cannot lock; got " + std::strerror(errno));
     if (Clock::now() > deadline) {
       throw Error(Exit::io, path_ + ": the store is locked; expected other writers to finish within " +
-                                std::to_string(static_cast<int>(seconds)) + " s; got a process that holds it (`lsof` names it)");
+                                std::to_string(static_cast<int>(seconds)) +
+                                " s; got a process that holds it (`lsof` names it)");
     }
     nap();
   }
@@ -72,7 +75,8 @@ void FileLock::unlock() { ::flock(fd_, LOCK_UN); }
 
 void fail(sqlite3* database, int code) {
   const char* file = database ? sqlite3_db_filename(database, "main") : nullptr;
-  std::string text = (file && *file ? file : "store") + std::string(": ") + (database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
+  std::string text = (file && *file ? file : "store") + std::string(": ") +
+                     (database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
   switch (code & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
@@ -125,10 +129,14 @@ Statement& Statement::bind(int index, std::string_view value) {
 
 Statement& Statement::bind(int index, const Cell& value) {
   switch (value.index()) {
-    case 0: return bind_null(index);
-    case 1: return bind(index, std::get<std::int64_t>(value));
-    case 2: return bind(index, std::get<double>(value));
-    default: return bind(index, std::string_view(std::get<std::string>(value)));
+    case 0:
+      return bind_null(index);
+    case 1:
+      return bind(index, std::get<std::int64_t>(value));
+    case 2:
+      return bind(index, std::get<double>(value));
+    default:
+      return bind(index, std::string_view(std::get<std::string>(value)));
   }
 }
 
@@ -171,19 +179,26 @@ std::string Statement::text(int column) const {
 
 Cell Statement::cell(int column) const {
   switch (sqlite3_column_type(handle_, column)) {
-    case SQLITE_NULL: return {};
-    case SQLITE_INTEGER: return integer(column);
-    case SQLITE_FLOAT: return real(column);
-    case SQLITE_BLOB: return "<" + std::to_string(sqlite3_column_bytes(handle_, column)) + " bytes>";
-    default: return text(column);
+    case SQLITE_NULL:
+      return {};
+    case SQLITE_INTEGER:
+      return integer(column);
+    case SQLITE_FLOAT:
+      return real(column);
+    case SQLITE_BLOB:
+      return "<" + std::to_string(sqlite3_column_bytes(handle_, column)) + " bytes>";
+    default:
+      return text(column);
   }
 }
 
 Database::Database(const std::string& path, int flags) : path_(path) {
-  const int code = sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  const int code =
+      sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   if (code != SQLITE_OK) {
     sqlite3* broken = std::exchange(handle_, nullptr);
-    std::string text = path + ": cannot open the store; got " + (broken ? sqlite3_errmsg(broken) : sqlite3_errstr(code));
+    std::string text =
+        path + ": cannot open the store; got " + (broken ? sqlite3_errmsg(broken) : sqlite3_errstr(code));
     sqlite3_close_v2(broken);
     throw Error(Exit::io, text);
   }

@@ -76,7 +76,7 @@ class Database {
   void run(const char* sql);  // one or more statements without parameters
   Statement prepare(std::string_view sql) { return Statement(handle_, sql); }
   std::int64_t integer(const char* sql);  // first column of the first row, 0 without one
-  void wait_when_busy();  // the handler that waits kLockSeconds for foreign writers; set from the start
+  void wait_when_busy();                  // the handler that waits kLockSeconds for foreign writers; set from the start
   std::int64_t last_id() const { return sqlite3_last_insert_rowid(handle_); }
   sqlite3* handle() const { return handle_; }  // borrowed
   const std::string& path() const { return path_; }
@@ -88,9 +88,9 @@ class Database {
 
 // BEGIN IMMEDIATE … COMMIT under the store's file lock; rolls back when it goes out of scope without commit().
 //
-// Every Gradus process writes and checkpoints under this one lock. That makes waiting fair and free of SQLITE_BUSY, and it
-// keeps two connections from ever checkpointing, or checkpointing and restarting the WAL, at the same time (SQLite before
-// 3.51.3 can lose commits then).
+// Every Gradus process writes and checkpoints under this one lock. That makes waiting fair and free of SQLITE_BUSY, and
+// it keeps two connections from ever checkpointing, or checkpointing and restarting the WAL, at the same time (SQLite
+// before 3.51.3 can lose commits then).
 class Transaction {
  public:
   Transaction(Database& database, FileLock& lock);

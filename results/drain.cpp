@@ -60,10 +60,12 @@ DrainStatements::DrainStatements(Database& database)
       key_add(database.prepare("INSERT INTO keys (name) VALUES (?1) RETURNING id")),
       summary_get(database.prepare("SELECT last, min, max, argmin, argmax, count, last_step, nans "
                                    "FROM summary_values WHERE run_id = ?1 AND key_id = ?2")),
-      summary_put(database.prepare("INSERT OR REPLACE INTO summary_values VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")),
+      summary_put(
+          database.prepare("INSERT OR REPLACE INTO summary_values VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")),
       curve(database.prepare("SELECT step, value FROM metric_values WHERE run_id = ?1 AND key_id = ?2 ORDER BY step")),
       progress(database.prepare("INSERT OR REPLACE INTO progress VALUES (?1, ?2, ?3, ?4, ?5, ?6)")),
-      event(database.prepare("INSERT INTO events (run_id, step, time, kind, name, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")),
+      event(database.prepare(
+          "INSERT INTO events (run_id, step, time, kind, name, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")),
       artifact(database.prepare("INSERT OR REPLACE INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5)")),
       position_get(database.prepare("SELECT segment, records FROM drained WHERE run_id = ?1")),
       position_put(database.prepare("INSERT OR REPLACE INTO drained VALUES (?1, ?2, ?3)")) {}
@@ -97,8 +99,11 @@ RunDrain::Key* RunDrain::key(std::uint32_t number) {
   }
   Statement& get = statements_.summary_get.bind(1, run_id_).bind(2, fresh.id);
   if (get.step()) {
-    const auto real = [&](int column) { return get.null(column) ? std::numeric_limits<double>::quiet_NaN() : get.real(column); };
-    fresh.summary = {real(0), real(1), real(2), get.integer(3), get.integer(4), get.integer(5), get.integer(6), get.integer(7)};
+    const auto real = [&](int column) {
+      return get.null(column) ? std::numeric_limits<double>::quiet_NaN() : get.real(column);
+    };
+    fresh.summary = {real(0),        real(1),        real(2),        get.integer(3),
+                     get.integer(4), get.integer(5), get.integer(6), get.integer(7)};
   }
   get.reset();
   return &keys_.emplace(number, fresh).first->second;
@@ -169,11 +174,13 @@ void RunDrain::write_summary(Key& key) {
   if (key.recount) {
     Summary again;
     Statement& curve = statements_.curve.bind(1, run_id_).bind(2, key.id);
-    while (curve.step()) again.add(curve.integer(0), curve.null(1) ? std::numeric_limits<double>::quiet_NaN() : curve.real(1));
+    while (curve.step())
+      again.add(curve.integer(0), curve.null(1) ? std::numeric_limits<double>::quiet_NaN() : curve.real(1));
     key.summary = again;
   }
   const Summary& s = key.summary;
-  Statement& put = statements_.summary_put.bind(1, run_id_).bind(2, key.id).bind(3, s.last).bind(4, s.min).bind(5, s.max);
+  Statement& put =
+      statements_.summary_put.bind(1, run_id_).bind(2, key.id).bind(3, s.last).bind(4, s.min).bind(5, s.max);
   if (std::isnan(s.min)) {
     put.bind_null(6).bind_null(7);
   } else {
@@ -198,7 +205,12 @@ void RunDrain::apply_text(const Record* head) {
     statements_.event.bind(1, run_id_).bind(2, head->step).bind(3, std::string_view(iso_time(head->value)));
     statements_.event.bind(4, parts[0]).bind_text(5, parts[1]).bind_text(6, parts[2]).run();
   } else {
-    statements_.artifact.bind(1, run_id_).bind(2, parts[0]).bind(3, parts[1]).bind_text(4, parts[2]).bind(5, head->step).run();
+    statements_.artifact.bind(1, run_id_)
+        .bind(2, parts[0])
+        .bind(3, parts[1])
+        .bind_text(4, parts[2])
+        .bind(5, head->step)
+        .run();
   }
 }
 

@@ -27,7 +27,8 @@ struct Summary {
 // Prepared once for a connection (borrowed).
 struct DrainStatements {
   explicit DrainStatements(Database& database);
-  Statement put, old, key_find, key_add, summary_get, summary_put, curve, progress, event, artifact, position_get, position_put;
+  Statement put, old, key_find, key_add, summary_get, summary_put, curve, progress, event, artifact, position_get,
+      position_put;
 };
 
 class RunDrain {

@@ -1,5 +1,5 @@
-// `<run folder>/alive`: locked (flock) by the process whose run it is, so that its death is seen at once whatever killed it, and a
-// mapping of the time it was last seen, so that an interrupted run's end is known to about 50 ms.
+// `<run folder>/alive`: locked (flock) by the process whose run it is, so that its death is seen at once whatever
+// killed it, and a mapping of the time it was last seen, so that an interrupted run's end is known to about 50 ms.
 #pragma once
 
 #include <atomic>

@@ -16,10 +16,14 @@ Json to_json(double value) {
 
 Json to_json(const Cell& cell) {
   switch (cell.index()) {
-    case 0: return nullptr;
-    case 1: return std::get<std::int64_t>(cell);
-    case 2: return to_json(std::get<double>(cell));
-    default: return std::get<std::string>(cell);
+    case 0:
+      return nullptr;
+    case 1:
+      return std::get<std::int64_t>(cell);
+    case 2:
+      return to_json(std::get<double>(cell));
+    default:
+      return std::get<std::string>(cell);
   }
 }
 
@@ -56,9 +60,12 @@ Json list_runs(Store& store, const RunFilter& filter) {
   if (!filter.children) condition.sql = "(" + condition.sql + ") AND r.parent IS NULL";
   const std::string limit = filter.limit > 0 ? " LIMIT " + std::to_string(filter.limit) : "";
   const Rows rows = store.query(
-      "SELECT r.id, r.uid, r.name, r.kind, r.status, r.seed, r.started, r.ended, r.seconds, r.parent, r.config_hash, r.device, "
+      "SELECT r.id, r.uid, r.name, r.kind, r.status, r.seed, r.started, r.ended, r.seconds, r.parent, r.config_hash, "
+      "r.device, "
       "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1) AS step, r.error "
-      "FROM runs r WHERE " + condition.sql + " ORDER BY r.id DESC" + limit, condition.args);
+      "FROM runs r WHERE " +
+          condition.sql + " ORDER BY r.id DESC" + limit,
+      condition.args);
   Json ids = Json::array();
   Json runs = Json::array();
   std::map<std::int64_t, std::size_t> place;
@@ -91,21 +98,30 @@ Json show_run(Store& store, const std::string& run) {
   for (const auto& row : store.query("SELECT key, value, type FROM params WHERE run_id = ?1 ORDER BY key", id).rows) {
     shown["params"][text(row[0])] = typed_value(row[1], text(row[2]));
   }
-  const Json progress =
-      to_json(store.query("SELECT step, epoch, samples, flops, seconds FROM progress WHERE run_id = ?1 ORDER BY step DESC LIMIT 1", id));
+  const Json progress = to_json(store.query(
+      "SELECT step, epoch, samples, flops, seconds FROM progress WHERE run_id = ?1 ORDER BY step DESC LIMIT 1", id));
   shown["progress"] = progress.empty() ? Json() : progress[0];
-  shown["summaries"] = to_json(store.query(
-      "SELECT key, last, min, max, argmin, argmax, count, last_step, nans FROM summaries WHERE run_id = ?1 ORDER BY key", id));
+  shown["summaries"] =
+      to_json(store.query("SELECT key, last, min, max, argmin, argmax, count, last_step, nans FROM summaries WHERE "
+                          "run_id = ?1 ORDER BY key",
+                          id));
   shown["events"] = Json::array();
-  const Rows events = store.query("SELECT step, time, kind, name, detail FROM events WHERE run_id = ?1 ORDER BY id", id);
+  const Rows events =
+      store.query("SELECT step, time, kind, name, detail FROM events WHERE run_id = ?1 ORDER BY id", id);
   for (const auto& row : events.rows) {
-    shown["events"].push_back({{"step", to_json(row[0])}, {"time", to_json(row[1])}, {"kind", to_json(row[2])},
-                               {"name", to_json(row[3])}, {"detail", parsed(row[4])}});
+    shown["events"].push_back({{"step", to_json(row[0])},
+                               {"time", to_json(row[1])},
+                               {"kind", to_json(row[2])},
+                               {"name", to_json(row[3])},
+                               {"detail", parsed(row[4])}});
   }
   shown["children"] = to_json(store.query("SELECT id, name, kind, status FROM runs WHERE parent = ?1 ORDER BY id", id));
-  shown["sources"] = to_json(store.query(
-      "SELECT path, sha256, length(CAST(text AS BLOB)) AS bytes FROM run_sources JOIN sources USING (sha256) WHERE run_id = ?1 ORDER BY path", id));
-  shown["artifacts"] = to_json(store.query("SELECT kind, path, sha256, bytes FROM artifacts WHERE run_id = ?1 ORDER BY path", id));
+  shown["sources"] =
+      to_json(store.query("SELECT path, sha256, length(CAST(text AS BLOB)) AS bytes FROM run_sources JOIN sources "
+                          "USING (sha256) WHERE run_id = ?1 ORDER BY path",
+                          id));
+  shown["artifacts"] =
+      to_json(store.query("SELECT kind, path, sha256, bytes FROM artifacts WHERE run_id = ?1 ORDER BY path", id));
   return shown;
 }
 

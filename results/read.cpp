@@ -1,5 +1,6 @@
 // The reading half of Store: a connection that cannot write, whatever the statement.
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -12,8 +13,8 @@
 namespace gradus::results {
 namespace {
 
-constexpr int kLongestValue = 64 << 20;             // bytes of one text
-constexpr std::size_t kLongestAnswer = 256 << 20;   // bytes of all texts of an answer
+constexpr int kLongestValue = 64 << 20;            // bytes of one text
+constexpr std::size_t kLongestAnswer = 256 << 20;  // bytes of all texts of an answer
 
 int authorize(void*, int action, const char* first, const char* second, const char*, const char*) {
   switch (action) {
@@ -21,15 +22,17 @@ int authorize(void*, int action, const char* first, const char* second, const ch
     case SQLITE_READ:
     case SQLITE_RECURSIVE:
       return SQLITE_OK;
-    case SQLITE_UPDATE:  // how json_each and its like declare their columns; nothing is written, and on this connection nothing can be
+    case SQLITE_UPDATE:  // how json_each and its like declare their columns; nothing is written, and on this connection
+                         // nothing can be
       return std::strcmp(first, "sqlite_master") == 0 ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_FUNCTION:
       return second != nullptr && std::strcmp(second, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_PRAGMA: {
-      static constexpr const char* kAsking[] = {"table_info", "table_xinfo", "table_list", "index_list", "index_info",
-                                                "foreign_key_list", "integrity_check", "quick_check"};
-      static constexpr const char* kPlain[] = {"user_version", "application_id", "page_count", "page_size",
-                                               "database_list", "compile_options", "table_list", "integrity_check", "quick_check"};
+      static constexpr const char* kAsking[] = {"table_info", "table_xinfo",      "table_list",      "index_list",
+                                                "index_info", "foreign_key_list", "integrity_check", "quick_check"};
+      static constexpr const char* kPlain[] = {"user_version", "application_id",  "page_count",
+                                               "page_size",    "database_list",   "compile_options",
+                                               "table_list",   "integrity_check", "quick_check"};
       const auto is = [&](const char* name) { return std::strcmp(first, name) == 0; };
       const bool asks = second != nullptr ? std::any_of(std::begin(kAsking), std::end(kAsking), is)
                                           : std::any_of(std::begin(kPlain), std::end(kPlain), is);
@@ -44,7 +47,8 @@ int authorize(void*, int action, const char* first, const char* second, const ch
 class TimeLimit {
  public:
   TimeLimit(sqlite3* database, double seconds) : database_(database), deadline_(monotonic_seconds() + seconds) {
-    sqlite3_progress_handler(database, 2000, [](void* self) { return static_cast<TimeLimit*>(self)->check(); }, this);
+    sqlite3_progress_handler(
+        database, 2000, [](void* self) { return static_cast<TimeLimit*>(self)->check(); }, this);
   }
   ~TimeLimit() { sqlite3_progress_handler(database_, 0, nullptr, nullptr); }
   bool over() const { return over_; }
@@ -61,10 +65,12 @@ class TimeLimit {
 
 [[noreturn]] void fail_query(sqlite3* database, const Error& error, const TimeLimit& limit, double seconds) {
   if (limit.over()) {
-    throw Error(Exit::data, "sql: took too long; expected an answer within " + std::to_string(static_cast<int>(seconds)) + " s");
+    throw Error(Exit::data,
+                "sql: took too long; expected an answer within " + std::to_string(static_cast<int>(seconds)) + " s");
   }
   const int code = sqlite3_errcode(database) & 0xff;
-  if (code == SQLITE_AUTH) throw Error(Exit::usage, "sql: expected a statement that only reads; got one that would write");
+  if (code == SQLITE_AUTH)
+    throw Error(Exit::usage, "sql: expected a statement that only reads; got one that would write");
   if (code == SQLITE_ERROR) {
     std::string text = std::string("sql: ") + sqlite3_errmsg(database);
     if (text.find("no such table") != std::string::npos) {
@@ -77,6 +83,15 @@ class TimeLimit {
 
 }  // namespace
 
+bool StoreImpl::may_write() const {
+  const auto may = [](const std::string& name) { return ::faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0; };
+  return may(path) && may(folder);
+}
+
+bool StoreImpl::any_running() {
+  return reader->integer("SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')") != 0;
+}
+
 void StoreImpl::open_reading() {
   const auto open = [this](const std::string& name, int flags) {
     auto database = std::make_unique<Database>(name, flags);
@@ -86,10 +101,12 @@ void StoreImpl::open_reading() {
   try {
     reader = open(path, SQLITE_OPEN_READONLY);
   } catch (const Error& error) {
-    if (error.code != Exit::io || writable) throw;
+    if (error.code != Exit::io || may_write()) throw;
     // A WAL database in a folder that we may not write: readable as it stands when nothing waits in its WAL.
     if (wal_bytes() > 0) {
-      throw Error(Exit::io, path + ": cannot read; expected a folder that this user may write (its log holds newer rows); got a read-only one");
+      throw Error(Exit::io, path +
+                                ": cannot read; expected a folder that this user may write (its log holds newer rows); "
+                                "got a read-only one");
     }
     std::string uri = "file:";
     for (const char c : path) {
@@ -121,11 +138,13 @@ Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const L
     Statement statement(handle);
     if (code != SQLITE_OK) fail(database, code);
     if (handle == nullptr) throw Error(Exit::usage, "sql: expected a statement; got an empty text");
-    if (tail[std::strspn(tail, " \t\r\n;")] != '\0') throw Error(Exit::usage, "sql: expected one statement; got more text after it");
-    if (!sqlite3_stmt_readonly(handle)) throw Error(Exit::usage, "sql: expected a statement that only reads; got one that would write");
+    if (tail[std::strspn(tail, " \t\r\n;")] != '\0')
+      throw Error(Exit::usage, "sql: expected one statement; got more text after it");
+    if (!sqlite3_stmt_readonly(handle))
+      throw Error(Exit::usage, "sql: expected a statement that only reads; got one that would write");
     if (static_cast<int>(args.size()) != sqlite3_bind_parameter_count(handle)) {
-      throw Error(Exit::usage, "sql: expected " + std::to_string(sqlite3_bind_parameter_count(handle)) + " values for its parameters; got " +
-                                   std::to_string(args.size()));
+      throw Error(Exit::usage, "sql: expected " + std::to_string(sqlite3_bind_parameter_count(handle)) +
+                                   " values for its parameters; got " + std::to_string(args.size()));
     }
     for (std::size_t i = 0; i < args.size(); ++i) statement.bind(static_cast<int>(i) + 1, args[i]);
     const int columns = sqlite3_column_count(handle);
@@ -152,28 +171,35 @@ Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const L
 
 std::int64_t Store::resolve(const std::string& run) {
   const auto none = [&](const std::string& expected) {
-    return Error(Exit::missing, "run '" + run + "': no such run in " + path() + "; expected " + expected + " (`gradus runs` lists them)");
+    return Error(Exit::missing, "run '" + run + "': no such run in " + path() + "; expected " + expected +
+                                    " (`gradus runs` lists them)");
   };
   if (run == "@last") {
     const Rows rows = query("SELECT max(id) FROM runs WHERE parent IS NULL");
-    if (rows.rows[0][0].index() == 0) throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
+    if (rows.rows[0][0].index() == 0)
+      throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
     return std::get<std::int64_t>(rows.rows[0][0]);
   }
-  const bool digits = !run.empty() && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isdigit(c); });
+  const bool digits =
+      !run.empty() && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isdigit(c); });
   if (digits && run.size() <= 18) {
     const Rows rows = query("SELECT id FROM runs WHERE id = ?1", {std::int64_t{std::stoll(run)}});
     if (!rows.rows.empty()) return std::get<std::int64_t>(rows.rows[0][0]);
   }
-  const bool hex = !run.empty() && run.size() <= 32 && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isxdigit(c); });
+  const bool hex = !run.empty() && run.size() <= 32 &&
+                   std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isxdigit(c); });
   if (!hex) throw Error(Exit::usage, "run '" + run + "': expected an id, the beginning of a uid, or @last");
   std::string low = run;
-  std::transform(low.begin(), low.end(), low.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const Rows rows = query("SELECT id, uid, name FROM runs WHERE uid >= ?1 AND uid < ?2 ORDER BY id LIMIT 6", {low, low + "g"});
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const Rows rows =
+      query("SELECT id, uid, name FROM runs WHERE uid >= ?1 AND uid < ?2 ORDER BY id LIMIT 6", {low, low + "g"});
   if (rows.rows.empty()) throw none("an id, the beginning of a uid, or @last");
   if (rows.rows.size() > 1) {
     std::string text = "run '" + run + "': ambiguous; expected more digits; got";
     for (const auto& row : rows.rows) {
-      text += " " + std::get<std::string>(row[1]).substr(0, 12) + " (" + std::to_string(std::get<std::int64_t>(row[0])) + ", " + std::get<std::string>(row[2]) + ")";
+      text += " " + std::get<std::string>(row[1]).substr(0, 12) + " (" +
+              std::to_string(std::get<std::int64_t>(row[0])) + ", " + std::get<std::string>(row[2]) + ")";
     }
     throw Error(Exit::usage, text);
   }

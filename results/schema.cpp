@@ -7,8 +7,8 @@
 namespace gradus::results {
 namespace {
 
-// Rows that are written or read by the million have integer keys and no rowid: 31 bytes a value instead of 182, and one curve
-// lies together. The views give them their names back.
+// Rows that are written or read by the million have integer keys and no rowid: 31 bytes a value instead of 182, and one
+// curve lies together. The views give them their names back.
 constexpr const char* kSchema = R"sql(
 CREATE TABLE runs (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -128,15 +128,19 @@ State state_of(Database& database) {
   } catch (const Error& error) {
     sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
     if (error.code != Exit::data) throw;
-    throw Error(Exit::data, database.path() + ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read");
+    throw Error(
+        Exit::data,
+        database.path() + ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read");
   }
   if (application == 0 && version == 0 && objects == 0) return State::empty;
   if (application != kApplicationId) {
-    throw Error(Exit::data, database.path() + ": not a store; expected a SQLite file made by gradus; got another program's SQLite file");
+    throw Error(
+        Exit::data,
+        database.path() + ": not a store; expected a SQLite file made by gradus; got another program's SQLite file");
   }
   if (version > kSchemaVersion) {
-    throw Error(Exit::data, database.path() + ": made by a newer gradus; expected store version " + std::to_string(kSchemaVersion) +
-                                " or older; got " + std::to_string(version));
+    throw Error(Exit::data, database.path() + ": made by a newer gradus; expected store version " +
+                                std::to_string(kSchemaVersion) + " or older; got " + std::to_string(version));
   }
   return State::ours;
 }
@@ -166,7 +170,8 @@ void create_schema(Database& database, FileLock& lock) {
 
 void check_schema(Database& database) {
   if (state_of(database) == State::empty) {
-    throw Error(Exit::missing, database.path() + ": the store is empty; expected at least one run; `gradus run SCRIPT` makes one");
+    throw Error(Exit::missing,
+                database.path() + ": the store is empty; expected at least one run; `gradus run SCRIPT` makes one");
   }
 }
 

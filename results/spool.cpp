@@ -19,15 +19,20 @@ std::uint64_t text_records(std::uint64_t bytes) { return (bytes + sizeof(Record)
 
 }  // namespace
 
-std::string segment_path(const std::string& folder, std::int64_t number) { return folder + "/spool." + std::to_string(number); }
+std::string segment_path(const std::string& folder, std::int64_t number) {
+  return folder + "/spool." + std::to_string(number);
+}
 std::string keys_path(const std::string& folder) { return folder + "/spool.keys"; }
 
 std::uint64_t message_records(const Record& head) {
   switch (head.kind) {
-    case Record::progress: return 3;
+    case Record::progress:
+      return 3;
     case Record::event:
-    case Record::artifact: return 1 + text_records(head.key);
-    default: return 1;
+    case Record::artifact:
+      return 1 + text_records(head.key);
+    default:
+      return 1;
   }
 }
 
@@ -46,7 +51,8 @@ void Segment::create(const std::string& path, std::uint64_t records) {
   ::close(fd);
   if (code != 0) {
     ::unlink(path.c_str());
-    throw Error(Exit::io, path + ": cannot reserve " + std::to_string(bytes_) + " bytes for the log; got " + std::strerror(code));
+    throw Error(Exit::io,
+                path + ": cannot reserve " + std::to_string(bytes_) + " bytes for the log; got " + std::strerror(code));
   }
   header_ = static_cast<SegmentHeader*>(address);
   header_->capacity = records;

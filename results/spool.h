@@ -1,6 +1,6 @@
 // A run's spool: numbered segment files (shared mappings of reserved space) that the training thread appends to and a
-// drainer reads. What is published is in the kernel's pages, so it outlives the process. Only whole messages are published:
-// a value is one record, a text (event, artifact) is a head record and as many as its bytes need.
+// drainer reads. What is published is in the kernel's pages, so it outlives the process. Only whole messages are
+// published: a value is one record, a text (event, artifact) is a head record and as many as its bytes need.
 //
 //   <run folder>/spool.0, spool.1, …   64-byte header, then records of 24 bytes
 //   <run folder>/spool.keys            metric names, one a line; a record's key is the line's number from 0
@@ -19,17 +19,17 @@ namespace gradus::results {
 struct Record {
   enum Kind : std::uint32_t { metric = 1, progress = 2, event = 3, artifact = 4 };
   std::int64_t step;
-  double value;        // metric: the value; progress: the epoch; event: Unix time; artifact: bytes
-  std::uint32_t key;   // metric: number of the name; event, artifact: bytes of text that follow
+  double value;       // metric: the value; progress: the epoch; event: Unix time; artifact: bytes
+  std::uint32_t key;  // metric: number of the name; event, artifact: bytes of text that follow
   std::uint32_t kind;
 };
 static_assert(sizeof(Record) == 24);
 
 struct SegmentHeader {
   std::uint64_t magic;
-  std::uint64_t capacity;                 // records
-  std::atomic<std::uint64_t> published;   // records that a reader may read
-  std::atomic<std::uint64_t> sealed;      // 1: nothing more comes, the next segment exists
+  std::uint64_t capacity;                // records
+  std::atomic<std::uint64_t> published;  // records that a reader may read
+  std::atomic<std::uint64_t> sealed;     // 1: nothing more comes, the next segment exists
   std::uint64_t reserved[4];
 };
 static_assert(sizeof(SegmentHeader) == 64 && std::atomic<std::uint64_t>::is_always_lock_free);
@@ -75,7 +75,8 @@ class Spool {
   std::size_t keys() const { return numbers_.size(); }
 
   void metric(std::uint32_t key, std::int64_t step, double value) {
-    if (count_ == capacity_) [[unlikely]] roll(1);
+    if (count_ == capacity_) [[unlikely]]
+      roll(1);
     records_[count_] = {step, value, key, Record::metric};
     publish(1);
   }
@@ -110,8 +111,8 @@ class SpoolReader {
  public:
   SpoolReader(std::string folder, SpoolPosition position) : folder_(std::move(folder)), position_(position) {}
 
-  // Up to `limit` records from the position on, whole messages only; empty: nothing new. Valid until the next call. `dead`: the
-  // writing process is gone, so an unsealed segment may be followed by another.
+  // Up to `limit` records from the position on, whole messages only; empty: nothing new. Valid until the next call.
+  // `dead`: the writing process is gone, so an unsealed segment may be followed by another.
   struct Span {
     const Record* data = nullptr;
     std::uint64_t size = 0;

@@ -1,8 +1,5 @@
 #include "store.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -25,7 +22,8 @@ std::string default_store() {
 
 bool valid_key(std::string_view name) {
   return !name.empty() && name.size() <= 200 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::strchr("_./-", c) != nullptr;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::strchr("_./-", c) != nullptr;
   });
 }
 
@@ -38,11 +36,14 @@ void check_file(const std::string& path, Store::Mode mode) {
   const fs::file_status status = fs::status(path, code);
   if (status.type() == fs::file_type::not_found) {
     if (mode == Store::Mode::read) {
-      throw Error(Exit::missing, path + ": no such store; expected a file that `gradus run SCRIPT` made (--store FILE or GRADUS_STORE names another); got nothing");
+      throw Error(Exit::missing, path +
+                                     ": no such store; expected a file that `gradus run SCRIPT` made (--store FILE or "
+                                     "GRADUS_STORE names another); got nothing");
     }
     return;
   }
-  if (status.type() == fs::file_type::none) throw Error(Exit::io, path + ": cannot look at the store; got " + code.message());
+  if (status.type() == fs::file_type::none)
+    throw Error(Exit::io, path + ": cannot look at the store; got " + code.message());
   if (status.type() == fs::file_type::directory) {
     throw Error(Exit::data, path + ": not a store; expected a file; got a directory");
   }
@@ -62,12 +63,18 @@ std::shared_ptr<Store> Store::open(const std::string& path, Mode mode) {
     fs::create_directories(impl->folder, code);
     if (code) throw Error(Exit::io, impl->folder + ": cannot make the store's folder; got " + code.message());
   }
-  const auto writable = [](const std::string& name) { return ::faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0; };
-  if (mode == Mode::create || (writable(impl->path) && writable(impl->folder))) {
+  if (mode == Mode::create) {
     impl->open_writing();
     impl->recover();
+    impl->open_reading();
+  } else {
+    // Most stores have nothing to recover: then one connection that reads is all, and a command is quick.
+    impl->open_reading();
+    if (impl->may_write() && impl->any_running()) {
+      impl->open_writing();
+      impl->recover();
+    }
   }
-  impl->open_reading();
   std::shared_ptr<Store> store(new Store());
   store->impl_ = std::move(impl);
   return store;
@@ -99,13 +106,15 @@ Writer::~Writer() {
 }
 
 void Writer::check_live(const char* what) const {
-  if (finished_) throw Error(Exit::usage, std::string(what) + ": run " + std::to_string(id_) + " is over; expected a running run");
+  if (finished_)
+    throw Error(Exit::usage, std::string(what) + ": run " + std::to_string(id_) + " is over; expected a running run");
 }
 
 int Writer::key(std::string_view name) {
   check_live("log");
   if (!valid_key(name)) {
-    throw Error(Exit::usage, "log: bad metric name; expected 1 to 200 of A-Z a-z 0-9 _ . / -; got '" + std::string(name.substr(0, 200)) + "'");
+    throw Error(Exit::usage, "log: bad metric name; expected 1 to 200 of A-Z a-z 0-9 _ . / -; got '" +
+                                 std::string(name.substr(0, 200)) + "'");
   }
   return spool_->key(name);
 }
@@ -141,7 +150,8 @@ void Writer::event(std::int64_t step, std::string_view kind, std::string_view na
   check_live("event");
   if (kind.empty()) throw Error(Exit::usage, "event: expected a kind; got an empty text");
   if (!detail_json.empty() && !nlohmann::json::accept(detail_json)) {
-    throw Error(Exit::usage, "event: bad detail; expected a JSON document; got '" + std::string(detail_json.substr(0, 60)) + "'");
+    throw Error(Exit::usage,
+                "event: bad detail; expected a JSON document; got '" + std::string(detail_json.substr(0, 60)) + "'");
   }
   spool_->text(Record::event, step, unix_seconds(), joined(kind, name, detail_json));
 }

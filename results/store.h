@@ -6,9 +6,9 @@
 //   run->log(loss, step, value);          // some nanoseconds: appends to a memory-mapped spool, never touches SQLite
 //   run->finish("finished");
 //
-// What log(), progress(), event() and artifact() were given survives `kill -9`: the spool is a shared mapping of a file, a
-// background thread of this process drains it into SQLite at least every 100 ms, and whoever opens the store next drains
-// the spools of dead runs. Tables: schema.h. All functions throw Error (error.h).
+// What log(), progress(), event() and artifact() were given survives `kill -9`: the spool is a shared mapping of a
+// file, a background thread of this process drains it into SQLite at least every 100 ms, and whoever opens the store
+// next drains the spools of dead runs. Tables: schema.h. All functions throw Error (error.h).
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,8 @@ struct Limits {
 
 struct Param {
   std::string key;  // nested tables are dotted: "optimizer.lr"
-  std::variant<std::monostate, bool, std::int64_t, double, std::string> value;  // type: null, boolean, integer, number, string
+  std::variant<std::monostate, bool, std::int64_t, double, std::string>
+      value;  // type: null, boolean, integer, number, string
 };
 
 struct Source {
@@ -53,7 +54,7 @@ struct Environment {
   std::string git_commit = {};  // empty: not in a repository
   bool git_dirty = false;
   std::optional<Source> git_diff = {};  // the uncommitted difference, kept among the sources
-  std::string versions = {};  // a JSON object, or empty
+  std::string versions = {};            // a JSON object, or empty
 };
 
 struct RunStart {
@@ -81,7 +82,8 @@ class Writer {
   const std::string& uid() const { return uid_; }        // 32 hex digits
   const std::string& folder() const { return folder_; }  // exists; ends without a slash
 
-  // The run's number for a metric name; the same name gives the same number. Error (usage) unless [A-Za-z0-9_./-]{1,200}.
+  // The run's number for a metric name; the same name gives the same number. Error (usage) unless
+  // [A-Za-z0-9_./-]{1,200}.
   int key(std::string_view name);
   // NaN becomes a row with NULL, infinities stay. Logging a (key, step) twice: the last wins.
   void log(int key, std::int64_t step, double value);
@@ -92,7 +94,8 @@ class Writer {
   void artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes);
   // Returns when everything given so far is committed to SQLite.
   void flush();
-  // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after it.
+  // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after
+  // it.
   void finish(std::string_view status, std::string_view message = {});
   bool finished() const { return finished_; }
 
@@ -116,7 +119,8 @@ class Store {
     read,    // for reading commands: the file must exist; still drains dead runs where it may write
   };
 
-  // Errors: missing (read: no such file), data (a directory, not SQLite, another program's file, a newer schema), io (no permission, disk).
+  // Errors: missing (read: no such file), data (a directory, not SQLite, another program's file, a newer schema), io
+  // (no permission, disk).
   static std::shared_ptr<Store> open(const std::string& path, Mode mode);
   ~Store();  // waits for the background thread's last drain
   Store(const Store&) = delete;
@@ -124,13 +128,13 @@ class Store {
 
   const std::string& path() const;    // absolute
   const std::string& folder() const;  // of the file; run folders are in it
-  bool writable() const;
+  bool writable() const;              // false in a store that was opened to read and had nothing to recover
 
   std::shared_ptr<Writer> begin(const RunStart& start);  // new; keeps the store's connection alive
   // Any reading statement, on a connection that cannot write. `args` bind to ?1, ?2, …
   Rows query(const std::string& sql, const std::vector<Cell>& args = {}, const Limits& limits = {});
-  // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error (missing)
-  // otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
+  // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error
+  // (missing) otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);
 
  private:

@@ -46,11 +46,16 @@ struct TypedParam {
 
 TypedParam typed(const Param& param) {
   switch (param.value.index()) {
-    case 0: return {"null", {}};
-    case 1: return {"boolean", std::int64_t{std::get<bool>(param.value)}};
-    case 2: return {"integer", std::get<std::int64_t>(param.value)};
-    case 3: return {"number", std::get<double>(param.value)};
-    default: return {"string", std::get<std::string>(param.value)};
+    case 0:
+      return {"null", {}};
+    case 1:
+      return {"boolean", std::int64_t{std::get<bool>(param.value)}};
+    case 2:
+      return {"integer", std::get<std::int64_t>(param.value)};
+    case 3:
+      return {"number", std::get<double>(param.value)};
+    default:
+      return {"string", std::get<std::string>(param.value)};
   }
 }
 
@@ -108,7 +113,8 @@ void StoreImpl::recover_run(std::int64_t id, const std::string& uid) {
     more = drain.apply(kBatchRecords, true) > 0;
     if (!more) {
       const bool known = heartbeat->unix_time() > 0;
-      end_run(id, "interrupted", known ? heartbeat->unix_time() : started, heartbeat->seconds(), "the process ended without finishing the run");
+      end_run(id, "interrupted", known ? heartbeat->unix_time() : started, heartbeat->seconds(),
+              "the process ended without finishing the run");
     }
     transaction.commit();
     drain.committed();
@@ -117,15 +123,23 @@ void StoreImpl::recover_run(std::int64_t id, const std::string& uid) {
   heartbeat->remove();
 }
 
-void StoreImpl::end_run(std::int64_t id, std::string_view status, double unix_time, double seconds, std::string_view message) {
-  Statement update = database_->prepare("UPDATE runs SET status = ?2, ended = ?3, seconds = ?4, error = ?5 WHERE id = ?1");
-  update.bind(1, id).bind(2, status).bind(3, std::string_view(iso_time(unix_time))).bind(4, seconds).bind_text(5, message).run();
+void StoreImpl::end_run(std::int64_t id, std::string_view status, double unix_time, double seconds,
+                        std::string_view message) {
+  Statement update =
+      database_->prepare("UPDATE runs SET status = ?2, ended = ?3, seconds = ?4, error = ?5 WHERE id = ?1");
+  update.bind(1, id)
+      .bind(2, status)
+      .bind(3, std::string_view(iso_time(unix_time)))
+      .bind(4, seconds)
+      .bind_text(5, message)
+      .run();
   Statement forget = database_->prepare("DELETE FROM drained WHERE run_id = ?1");
   forget.bind(1, id).run();
 }
 
 void StoreImpl::begin(Writer& writer, const RunStart& start) {
-  if (!writable) throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
+  if (!writable)
+    throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
   writer.uid_ = random_uid();
   writer.folder_ = folder + "/" + writer.uid_;
   std::error_code code;
@@ -154,21 +168,33 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
 void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
   const Environment& e = start.environment;
   Statement run = database_->prepare(
-      "INSERT INTO runs (uid, name, kind, status, seed, config_hash, started, parent, threads, device, host, script, command, "
-      "git_commit, git_dirty, git_diff, versions) VALUES (?1, ?2, ?3, 'running', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)");
+      "INSERT INTO runs (uid, name, kind, status, seed, config_hash, started, parent, threads, device, host, script, "
+      "command, "
+      "git_commit, git_dirty, git_diff, versions) VALUES (?1, ?2, ?3, 'running', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+      "?12, ?13, ?14, ?15, ?16)");
   const auto optional = [](const std::optional<std::int64_t>& value) { return value ? Cell(*value) : Cell(); };
   run.bind(1, std::string_view(writer.uid_)).bind(2, std::string_view(start.name.empty() ? "run" : start.name));
   run.bind(3, std::string_view(start.kind)).bind(4, optional(start.seed)).bind_text(5, start.config_hash);
   run.bind(6, std::string_view(iso_time(unix_seconds()))).bind(7, optional(start.parent)).bind(8, optional(e.threads));
-  run.bind_text(9, e.device).bind_text(10, e.host).bind_text(11, e.script).bind_text(12, e.command).bind_text(13, e.git_commit);
+  run.bind_text(9, e.device)
+      .bind_text(10, e.host)
+      .bind_text(11, e.script)
+      .bind_text(12, e.command)
+      .bind_text(13, e.git_commit);
   run.bind(14, e.git_commit.empty() ? Cell() : Cell(std::int64_t{e.git_dirty}));
-  run.bind_text(15, e.git_diff ? std::string_view(e.git_diff->sha256) : std::string_view()).bind_text(16, e.versions).run();
+  run.bind_text(15, e.git_diff ? std::string_view(e.git_diff->sha256) : std::string_view())
+      .bind_text(16, e.versions)
+      .run();
   writer.id_ = database_->last_id();
 
   Statement param = database_->prepare("INSERT OR REPLACE INTO params VALUES (?1, ?2, ?3, ?4)");
   for (const Param& p : start.params) {
     const TypedParam value = typed(p);
-    param.bind(1, writer.id_).bind(2, std::string_view(p.key)).bind(3, value.value).bind(4, std::string_view(value.type)).run();
+    param.bind(1, writer.id_)
+        .bind(2, std::string_view(p.key))
+        .bind(3, value.value)
+        .bind(4, std::string_view(value.type))
+        .run();
   }
   Statement source = database_->prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)");
   Statement link = database_->prepare("INSERT OR REPLACE INTO run_sources VALUES (?1, ?2, ?3)");
@@ -176,7 +202,8 @@ void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
     source.bind(1, std::string_view(s.sha256)).bind(2, std::string_view(s.text)).run();
     link.bind(1, writer.id_).bind(2, std::string_view(s.path)).bind(3, std::string_view(s.sha256)).run();
   }
-  if (e.git_diff) source.bind(1, std::string_view(e.git_diff->sha256)).bind(2, std::string_view(e.git_diff->text)).run();
+  if (e.git_diff)
+    source.bind(1, std::string_view(e.git_diff->sha256)).bind(2, std::string_view(e.git_diff->text)).run();
 }
 
 StoreImpl::Live& StoreImpl::live_of(const Writer& writer) {
@@ -251,8 +278,8 @@ bool StoreImpl::wal_full() {
 
 void StoreImpl::checkpoint() {
   lock_.lock(kLockSeconds);
-  // TRUNCATE, because with it the WAL restarts while we hold the write lock and never between two checkpoints; it waits this long
-  // for readers, and copies what it can when one stays.
+  // TRUNCATE, because with it the WAL restarts while we hold the write lock and never between two checkpoints; it waits
+  // this long for readers, and copies what it can when one stays.
   sqlite3_busy_timeout(database_->handle(), 100);
   int pages = 0, copied = 0;
   const int code = sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &pages, &copied);
@@ -277,7 +304,8 @@ void StoreImpl::loop() {
     try {
       more = drain_live();
     } catch (const std::exception&) {
-      // A full disk or a stuck lock: what was logged stays in the spools and is tried again; flush() and finish() tell the caller.
+      // A full disk or a stuck lock: what was logged stays in the spools and is tried again; flush() and finish() tell
+      // the caller.
     }
     // Between two full batches too: begin() and flush() of other threads want their turn.
     wake_.wait_for(guard, std::chrono::milliseconds(more ? 1 : 50), [this] { return stop_; });

@@ -1,4 +1,5 @@
-// What Store and Writer share: the writing connection, the live runs, and the thread that drains them. Inside results/ only.
+// What Store and Writer share: the writing connection, the live runs, and the thread that drains them. Inside results/
+// only.
 #pragma once
 
 #include <condition_variable>
@@ -16,9 +17,9 @@
 
 namespace gradus::results {
 
-constexpr std::uint64_t kCheckpointBytes = std::uint64_t{4} << 20;   // WAL size from which it is copied into the file
-constexpr std::uint64_t kWalLimitBytes = std::uint64_t{64} << 20;    // WAL size from which writers wait in their spools
-constexpr std::uint64_t kBatchRecords = 20'000;                      // per run and transaction: others wait some 30 ms at most
+constexpr std::uint64_t kCheckpointBytes = std::uint64_t{4} << 20;  // WAL size from which it is copied into the file
+constexpr std::uint64_t kWalLimitBytes = std::uint64_t{64} << 20;   // WAL size from which writers wait in their spools
+constexpr std::uint64_t kBatchRecords = 20'000;  // per run and transaction: others wait some 30 ms at most
 
 double monotonic_seconds();
 double unix_seconds();
@@ -35,17 +36,19 @@ struct StoreImpl {
     double started = monotonic_seconds();
   };
 
-  void open_writing();                    // lock file, connection, schema
-  void open_reading();                    // the query connection
-  void recover();                         // drains dead runs
+  void open_writing();     // lock file, connection, schema
+  void open_reading();     // the query connection
+  bool may_write() const;  // by the permissions of file and folder
+  bool any_running();      // by the table; asks the query connection
+  void recover();          // drains dead runs
   void begin(Writer& writer, const RunStart& start);
-  void flush(Writer& writer);             // all of one run, in the caller's thread
+  void flush(Writer& writer);  // all of one run, in the caller's thread
   void finish(Writer& writer, std::string_view status, std::string_view message);
 
   std::string path, folder;
   bool writable = false;
 
-  std::mutex reading;                     // guards reader
+  std::mutex reading;  // guards reader
   std::unique_ptr<Database> reader;
 
  private:
@@ -55,21 +58,21 @@ struct StoreImpl {
   void insert_run(Writer& writer, const RunStart& start);
   void end_run(std::int64_t id, std::string_view status, double unix_time, double seconds, std::string_view message);
   std::uint64_t drain(const std::vector<Live*>& runs);  // one transaction; returns records
-  bool drain_live();                      // true: there is more than one batch to do
-  void abandon(const Writer& writer);     // leaves the run to whoever opens the store next
-  bool wal_full();                        // past the limit, and a checkpoint could not help
+  bool drain_live();                                    // true: there is more than one batch to do
+  void abandon(const Writer& writer);                   // leaves the run to whoever opens the store next
+  bool wal_full();                                      // past the limit, and a checkpoint could not help
   void checkpoint();
   std::uint64_t wal_bytes() const;
   Live& live_of(const Writer& writer);
   void start_thread();
   void loop();
 
-  std::mutex mutex_;                      // guards everything below
+  std::mutex mutex_;  // guards everything below
   std::unique_ptr<Database> database_;
   FileLock lock_;
   std::unique_ptr<DrainStatements> statements_;
   std::vector<std::unique_ptr<Live>> live_;
-  double next_checkpoint_ = 0;            // monotonic: not tried again before
+  double next_checkpoint_ = 0;  // monotonic: not tried again before
   std::condition_variable wake_;
   bool stop_ = false;
   std::thread thread_;

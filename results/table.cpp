@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 
 namespace gradus::results {
 namespace {
@@ -12,7 +12,11 @@ namespace {
 std::uint32_t decode(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(at);
-  const int more = first < 0x80 ? 0 : (first & 0xe0) == 0xc0 ? 1 : (first & 0xf0) == 0xe0 ? 2 : (first & 0xf8) == 0xf0 ? 3 : -1;
+  const int more = first < 0x80             ? 0
+                   : (first & 0xe0) == 0xc0 ? 1
+                   : (first & 0xf0) == 0xe0 ? 2
+                   : (first & 0xf8) == 0xf0 ? 3
+                                            : -1;
   if (more == 0) return text[at++];
   if (more < 0 || at + static_cast<std::size_t>(more) >= text.size()) return ++at, 0xfffd;
   std::uint32_t point = first & (0x3fu >> more);
@@ -27,8 +31,8 @@ std::uint32_t decode(std::string_view text, std::size_t& at) {
 int width(std::uint32_t c) {
   const auto in = [c](std::uint32_t a, std::uint32_t b) { return c >= a && c <= b; };
   if (in(0x300, 0x36f) || in(0x200b, 0x200f) || in(0x20d0, 0x20ff) || in(0xfe00, 0xfe0f)) return 0;
-  if (in(0x1100, 0x115f) || in(0x2e80, 0xa4cf) || in(0xac00, 0xd7a3) || in(0xf900, 0xfaff) || in(0xfe30, 0xfe6f) || in(0xff00, 0xff60) ||
-      in(0xffe0, 0xffe6) || in(0x1f300, 0x1faff) || in(0x20000, 0x3fffd)) {
+  if (in(0x1100, 0x115f) || in(0x2e80, 0xa4cf) || in(0xac00, 0xd7a3) || in(0xf900, 0xfaff) || in(0xfe30, 0xfe6f) ||
+      in(0xff00, 0xff60) || in(0xffe0, 0xffe6) || in(0x1f300, 0x1faff) || in(0x20000, 0x3fffd)) {
     return 2;
   }
   return 1;
@@ -114,7 +118,8 @@ std::string duration(double seconds) {
   } else if (seconds < 3600) {
     std::snprintf(text, sizeof text, "%d min %02d s", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
   } else {
-    std::snprintf(text, sizeof text, "%lld h %02d min", static_cast<long long>(seconds) / 3600, static_cast<int>(std::fmod(seconds, 3600)) / 60);
+    std::snprintf(text, sizeof text, "%lld h %02d min", static_cast<long long>(seconds) / 3600,
+                  static_cast<int>(std::fmod(seconds, 3600)) / 60);
   }
   return text;
 }
@@ -134,7 +139,8 @@ std::string Table::text(bool styled) const {
   }
   const auto line = [&](const auto& cell) {
     std::string text;
-    for (std::size_t i = 0; i < columns_.size(); ++i) text += (i == 0 ? "" : "  ") + padded(cell(i), widths[i], columns_[i].align);
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      text += (i == 0 ? "" : "  ") + padded(cell(i), widths[i], columns_[i].align);
     text.erase(text.find_last_not_of(' ') + 1);
     return text + "\n";
   };

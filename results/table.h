@@ -28,7 +28,8 @@ class Table {
 
 // Terminal columns that UTF-8 text takes. Combining marks take none, East Asian wide characters and emoji two.
 int display_width(std::string_view text);
-// Printable on one line: control characters, which could drive a terminal, become spaces; cut to `width` columns with an ellipsis (0: not).
+// Printable on one line: control characters, which could drive a terminal, become spaces; cut to `width` columns with
+// an ellipsis (0: not).
 std::string printable(std::string_view text, int width = 0);
 // Few digits that say enough: 0.9412, 1.234e-05, 12000; "nan" and "inf" as such.
 std::string number(double value);

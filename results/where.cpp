@@ -34,8 +34,9 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
 
 namespace {
 
-const std::vector<std::string> kColumns = {"id",     "uid",  "name",   "kind",    "status",     "seed",      "config_hash", "started", "ended", "seconds",
-                                           "parent", "host", "device", "threads", "git_commit", "git_dirty", "script",      "command", "error"};
+const std::vector<std::string> kColumns = {
+    "id",     "uid",  "name",   "kind",    "status",     "seed",      "config_hash", "started", "ended", "seconds",
+    "parent", "host", "device", "threads", "git_commit", "git_dirty", "script",      "command", "error"};
 const std::vector<std::string> kFunctions = {"last", "min", "max", "argmin", "argmax", "count"};
 
 bool has(const std::vector<std::string>& words, const std::string& word) {
@@ -45,7 +46,8 @@ bool has(const std::vector<std::string>& words, const std::string& word) {
 class Parser {
  public:
   Parser(Store& store, const std::string& text) : text_(text) {
-    for (const auto& row : store.query("SELECT DISTINCT key FROM params").rows) params_.push_back(std::get<std::string>(row[0]));
+    for (const auto& row : store.query("SELECT DISTINCT key FROM params").rows)
+      params_.push_back(std::get<std::string>(row[0]));
   }
 
   Condition parse() {
@@ -58,7 +60,8 @@ class Parser {
  private:
   [[noreturn]] void fail(const std::string& expected) {
     const std::string rest = text_.substr(at_, 24);
-    throw Error(Exit::usage, "--where, character " + std::to_string(at_ + 1) + ": " + expected + "; got " + (rest.empty() ? "the end" : "'" + rest + "'"));
+    throw Error(Exit::usage, "--where, character " + std::to_string(at_ + 1) + ": " + expected + "; got " +
+                                 (rest.empty() ? "the end" : "'" + rest + "'"));
   }
 
   void skip() {
@@ -116,7 +119,8 @@ class Parser {
 
   std::string comparison() {
     const std::string left = operand();
-    static constexpr const char* kSymbols[][2] = {{"<=", "<="}, {">=", ">="}, {"==", "="}, {"!=", "!="}, {"~=", "!="}, {"<>", "!="}, {"<", "<"}, {">", ">"}, {"=", "="}};
+    static constexpr const char* kSymbols[][2] = {{"<=", "<="}, {">=", ">="}, {"==", "="}, {"!=", "!="}, {"~=", "!="},
+                                                  {"<>", "!="}, {"<", "<"},   {">", ">"},  {"=", "="}};
     for (const auto& [symbol, sql] : kSymbols) {
       if (take(symbol)) return "(" + left + " " + sql + " " + operand() + ")";
     }
@@ -175,7 +179,8 @@ class Parser {
       std::vector<std::string> known = kColumns;
       known.insert(known.end(), params_.begin(), params_.end());
       const std::string near = nearest(param, known);
-      fail("unknown name '" + param + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") + "; expected a column of runs, a parameter, or a text in quotes");
+      fail("unknown name '" + param + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
+           "; expected a column of runs, a parameter, or a text in quotes");
     }
     return "(SELECT value FROM params WHERE run_id = r.id AND key = " + value(param) + ")";
   }

@@ -3,8 +3,8 @@
 //   strategy = "stages" and lr < 1e-3 and (last(val/acc) > 0.9 or status != "finished")
 //
 // A name is a column of runs (id, name, status, seed, seconds, …) or a parameter; params.NAME is always the parameter.
-// last(KEY), min(KEY), max(KEY), argmin(KEY), argmax(KEY), count(KEY) ask a run's summary of a metric. Text is quoted. A run that lacks the
-// name fails the comparison.
+// last(KEY), min(KEY), max(KEY), argmin(KEY), argmax(KEY), count(KEY) ask a run's summary of a metric. Text is quoted.
+// A run that lacks the name fails the comparison.
 #pragma once
 
 #include <string>

@@ -91,8 +91,9 @@ void runs_command(const std::string& path, const ReadOptions& options) {
   for (const Json& run : runs) {
     std::vector<std::string> cells = {shown(run["id"]), run["uid"].get<std::string>().substr(0, 8), shown(run["name"])};
     if (strategies) cells.push_back(run["params"].contains("strategy") ? shown(run["params"]["strategy"]) : "–");
-    for (const std::string& cell : {shown(run["seed"]), status(run), shown(run["step"]),
-                                    run["last"].contains(key) ? shown(run["last"][key]) : "–", seconds(run["seconds"]), started(run)}) {
+    for (const std::string& cell :
+         {shown(run["seed"]), status(run), shown(run["step"]),
+          run["last"].contains(key) ? shown(run["last"][key]) : "–", seconds(run["seconds"]), started(run)}) {
       cells.push_back(cell);
     }
     table.row(std::move(cells));
@@ -100,17 +101,23 @@ void runs_command(const std::string& path, const ReadOptions& options) {
   print(table.text(styled()));
 }
 
+// As it was given: a parameter is not rounded.
+std::string exact(const Json& value) { return value.is_number() ? value.dump() : shown(value, 100); }
+
 std::string pairs(const Json& object) {
   std::string text;
-  for (const auto& [key, value] : object.items()) text += "  " + printable(key) + " = " + shown(value, 100) + "\n";
+  for (const auto& [key, value] : object.items()) text += "  " + printable(key) + " = " + exact(value) + "\n";
   return text;
 }
 
-std::string heading(const std::string& title) { return "\n" + (styled() ? "\033[1m" + title + "\033[0m" : title) + "\n"; }
+std::string heading(const std::string& title) {
+  return "\n" + (styled() ? "\033[1m" + title + "\033[0m" : title) + "\n";
+}
 
 Table table_of(const Json& rows, const std::vector<std::string>& columns, const std::string& right) {
   Table table;
-  for (const std::string& column : columns) table.column(column, right.find(" " + column + " ") != std::string::npos ? Align::right : Align::left);
+  for (const std::string& column : columns)
+    table.column(column, right.find(" " + column + " ") != std::string::npos ? Align::right : Align::left);
   for (const Json& row : rows) {
     std::vector<std::string> cells;
     for (const std::string& column : columns) cells.push_back(shown(row[column], 80));
@@ -123,25 +130,33 @@ void show_command(const std::string& path, const ReadOptions& options) {
   const auto store = Store::open(path, Store::Mode::read);
   Json run = show_run(*store, options.run);
   if (options.json) return print_json(run);
-  std::string text = "run " + shown(run["id"]) + "  " + shown(run["name"]) + "  " + status(run) + "  " + seconds(run["seconds"]) + "\n";
-  for (const char* key : {"uid", "kind", "parent", "seed", "started", "ended", "device", "threads", "host", "script", "command", "git_commit", "config_hash", "error", "folder"}) {
+  std::string text = "run " + shown(run["id"]) + "  " + shown(run["name"]) + "  " + status(run) + "  " +
+                     seconds(run["seconds"]) + "\n";
+  for (const char* key : {"uid", "kind", "parent", "seed", "started", "ended", "device", "threads", "host", "script",
+                          "command", "git_commit", "config_hash", "error", "folder"}) {
     if (run[key].is_null()) continue;
     text += "  " + std::string(key) + std::string(13 - std::string(key).size(), ' ') + shown(run[key], 200);
-    if (std::string(key) == "git_commit" && run["git_dirty"] == true) text += " (with uncommitted changes, kept among the sources)";
+    if (std::string(key) == "git_commit" && run["git_dirty"] == true)
+      text += " (with uncommitted changes, kept among the sources)";
     text += "\n";
   }
   if (run["progress"].is_object()) text += heading("progress") + pairs(run["progress"]);
   if (!run["params"].empty()) text += heading("params") + pairs(run["params"]);
   if (!run["summaries"].empty()) {
-    text += heading("metrics") + table_of(run["summaries"], {"key", "last", "min", "argmin", "max", "argmax", "count"}, " last min argmin max argmax count ").text(styled());
+    text += heading("metrics") + table_of(run["summaries"], {"key", "last", "min", "argmin", "max", "argmax", "count"},
+                                          " last min argmin max argmax count ")
+                                     .text(styled());
   }
-  if (!run["events"].empty()) text += heading("events") + table_of(run["events"], {"step", "kind", "name", "detail"}, " step ").text(styled());
-  if (!run["children"].empty()) text += heading("started") + table_of(run["children"], {"id", "name", "kind", "status"}, " id ").text(styled());
+  if (!run["events"].empty())
+    text += heading("events") + table_of(run["events"], {"step", "kind", "name", "detail"}, " step ").text(styled());
+  if (!run["children"].empty())
+    text += heading("started") + table_of(run["children"], {"id", "name", "kind", "status"}, " id ").text(styled());
   if (!run["sources"].empty()) {
     for (Json& source : run["sources"]) source["sha256"] = source["sha256"].get<std::string>().substr(0, 12);
     text += heading("sources") + table_of(run["sources"], {"path", "sha256", "bytes"}, " bytes ").text(styled());
   }
-  if (!run["artifacts"].empty()) text += heading("artifacts") + table_of(run["artifacts"], {"kind", "path", "bytes"}, " bytes ").text(styled());
+  if (!run["artifacts"].empty())
+    text += heading("artifacts") + table_of(run["artifacts"], {"kind", "path", "bytes"}, " bytes ").text(styled());
   print(text);
 }
 
@@ -160,7 +175,9 @@ std::string compare_text(const Json& compared) {
   }
   const Json& threshold = compared["threshold"];
   if (threshold.is_object()) {
-    table.column("steps to " + threshold["key"].get<std::string>() + threshold["op"].get<std::string>() + number(threshold["value"]), Align::right);
+    table.column("steps to " + threshold["key"].get<std::string>() + threshold["op"].get<std::string>() +
+                     threshold["value"].dump(),
+                 Align::right);
   }
   for (const Json& group : compared["groups"]) {
     std::vector<std::string> cells;
@@ -173,7 +190,10 @@ std::string compare_text(const Json& compared) {
     if (threshold.is_object()) {
       const Json& steps = group["steps_to"];
       const bool all = steps["reached"] == steps["n"];
-      cells.push_back(steps["reached"] == 0 ? "never" : spread_cell(steps) + (all ? "" : " (" + shown(steps["reached"]) + " of " + shown(steps["n"]) + ")"));
+      cells.push_back(steps["reached"] == 0
+                          ? "never"
+                          : spread_cell(steps) +
+                                (all ? "" : " (" + shown(steps["reached"]) + " of " + shown(steps["n"]) + ")"));
     }
     table.row(std::move(cells));
   }
@@ -183,7 +203,8 @@ std::string compare_text(const Json& compared) {
   for (const Json& group : compared["groups"]) {
     repeated += group["repeated"].get<int>();
     for (const Json& key : group["mixed"]) {
-      if (mixed.find(key.get<std::string>()) == std::string::npos) mixed += (mixed.empty() ? "" : ", ") + key.get<std::string>();
+      if (mixed.find(key.get<std::string>()) == std::string::npos)
+        mixed += (mixed.empty() ? "" : ", ") + key.get<std::string>();
     }
   }
   text += "mean ± sample standard deviation over runs";
@@ -207,7 +228,8 @@ void compare_command(const std::string& path, const ReadOptions& options) {
   const Json compared = compare(*store, compare_options);
   if (options.json) return print_json(compared);
   if (compared["groups"].empty()) {
-    return print("no " + std::string(options.unfinished ? "" : "finished ") + "runs" + (options.filter.where.empty() ? "" : " fit --where") + "\n");
+    return print("no " + std::string(options.unfinished ? "" : "finished ") + "runs" +
+                 (options.filter.where.empty() ? "" : " fit --where") + "\n");
   }
   print(compare_text(compared));
 }
@@ -236,7 +258,9 @@ void sql_command(const std::string& path, const ReadOptions& options) {
     }
     print(table.text(styled()));
   }
-  if (rows.truncated) std::fprintf(stderr, "gradus: there are more rows than %lld; --rows N shows more\n", static_cast<long long>(limits.rows));
+  if (rows.truncated)
+    std::fprintf(stderr, "gradus: there are more rows than %lld; --rows N shows more\n",
+                 static_cast<long long>(limits.rows));
 }
 
 }  // namespace
@@ -251,7 +275,8 @@ void add_reading_commands(CLI::App& app, std::string& store) {
     sub->callback([options, command, &store] { command(store.empty() ? default_store() : store, *options); });
   };
   const auto filter = [](CLI::App* sub, ReadOptions& options) {
-    sub->add_option("--where", options.filter.where, "only runs that fit, e.g. 'strategy = \"stages\" and last(val/acc) > 0.9'");
+    sub->add_option("--where", options.filter.where,
+                    "only runs that fit, e.g. 'strategy = \"stages\" and last(val/acc) > 0.9'");
     sub->add_flag("--children", options.filter.children, "also runs that other runs started, such as teachers");
   };
   add("runs", "list the runs", runs_command, [&](CLI::App* sub, ReadOptions& options) {
@@ -263,14 +288,16 @@ void add_reading_commands(CLI::App& app, std::string& store) {
   });
   add("compare", "mean and spread over seeds, by strategy", compare_command, [&](CLI::App* sub, ReadOptions& options) {
     filter(sub, options);
-    sub->add_option("--by", options.by, "group by these parameters only, e.g. strategy,lr (default: by all but the seed)");
+    sub->add_option("--by", options.by,
+                    "group by these parameters only, e.g. strategy,lr (default: by all but the seed)");
     sub->add_option("--metric", options.metrics, "metrics to compare (default: result/*, else val/acc)");
     sub->add_option("--threshold", options.threshold, "count the steps until, e.g. val/acc>=0.9");
     sub->add_flag("--unfinished", options.unfinished, "also runs that are running, failed or interrupted");
   });
   add("sql", "ask the store in SQL", sql_command, [](CLI::App* sub, ReadOptions& options) {
     sub->add_option("query", options.sql, "one statement that reads")->required();
-    sub->add_option("--rows", options.rows, "show at most N rows (default: 1000; with --json 100000)")->check(CLI::PositiveNumber);
+    sub->add_option("--rows", options.rows, "show at most N rows (default: 1000; with --json 100000)")
+        ->check(CLI::PositiveNumber);
   });
 }
 

@@ -20,7 +20,8 @@ std::uint64_t size_of(const std::string& path) {
 TEST_F(StoreTest, ManyProcessesOpenAFreshFileInTheSameInstant) {
   constexpr int kProcesses = 64, kSteps = 500;
   // They wait on a shared flag, so that they truly begin together.
-  auto* go = static_cast<std::atomic<int>*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* go =
+      static_cast<std::atomic<int>*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   std::vector<pid_t> children;
   for (int p = 0; p < kProcesses; ++p) {
     children.push_back(spawn([&] {
@@ -44,17 +45,22 @@ TEST_F(StoreTest, ManyProcessesOpenAFreshFileInTheSameInstant) {
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), std::to_string(2 * kProcesses * kSteps));
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM events"), std::to_string(5 * kProcesses));
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM keys"), "5");
-  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs r JOIN metrics m ON m.run_id = r.id AND m.key = 'a' WHERE m.value != m.step + r.seed"), "0");
+  EXPECT_EQ(ask(*store,
+                "SELECT count(*) FROM runs r JOIN metrics m ON m.run_id = r.id AND m.key = 'a' WHERE m.value != m.step "
+                "+ r.seed"),
+            "0");
   EXPECT_EQ(ask(*store, "PRAGMA integrity_check"), "ok");
 }
 
-// The child tells through a shared page how far it had logged; not one value before that may be missing, wherever it was killed.
+// The child tells through a shared page how far it had logged; not one value before that may be missing, wherever it
+// was killed.
 TEST_F(StoreTest, NothingLoggedIsLostToKill9) {
   struct Shared {
     std::atomic<std::int64_t> logged, events;
   };
   for (int round = 0; round < 12; ++round) {
-    auto* shared = static_cast<Shared*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    auto* shared =
+        static_cast<Shared*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     const pid_t pid = spawn([&] {
       auto store = create();
       auto run = store->begin({.name = "victim", .seed = round});
@@ -78,7 +84,8 @@ TEST_F(StoreTest, NothingLoggedIsLostToKill9) {
 
     auto store = read();
     const std::string id = ask(*store, "SELECT max(id) FROM runs");
-    const std::int64_t rows = std::stoll(ask(*store, "SELECT count(*) FROM metrics WHERE key = 'a' AND run_id = " + id));
+    const std::int64_t rows =
+        std::stoll(ask(*store, "SELECT count(*) FROM metrics WHERE key = 'a' AND run_id = " + id));
     // One more may have been published between the store to the spool and the store to the shared page.
     EXPECT_GE(rows, shared->logged.load());
     EXPECT_LE(rows, shared->logged.load() + 1);
@@ -88,7 +95,10 @@ TEST_F(StoreTest, NothingLoggedIsLostToKill9) {
     const std::int64_t events = std::stoll(ask(*store, "SELECT count(*) FROM events WHERE run_id = " + id));
     EXPECT_GE(events, shared->events.load());
     EXPECT_LE(events, shared->events.load() + 1);
-    EXPECT_EQ(ask(*store, "SELECT status || (ended >= started) || (seconds >= 0) || (error IS NOT NULL) FROM runs WHERE id = " + id), "interrupted111");
+    EXPECT_EQ(
+        ask(*store,
+            "SELECT status || (ended >= started) || (seconds >= 0) || (error IS NOT NULL) FROM runs WHERE id = " + id),
+        "interrupted111");
     EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/" + ask(*store, "SELECT uid FROM runs WHERE id = " + id)));
     EXPECT_EQ(ask(*store, "PRAGMA integrity_check"), "ok");
     ::munmap(shared, 4096);

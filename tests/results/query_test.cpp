@@ -14,8 +14,8 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 class QueryTest : public StoreTest {
  protected:
   // A finished run whose val/acc is `accuracies` at steps 10, 20, …, and whose result/hard is the last of them.
-  std::string add(Store& store, const std::string& strategy, std::int64_t seed, const std::vector<double>& accuracies, double lr = 0.1,
-                  const std::string& status = "finished") {
+  std::string add(Store& store, const std::string& strategy, std::int64_t seed, const std::vector<double>& accuracies,
+                  double lr = 0.1, const std::string& status = "finished") {
     RunStart start{.name = "digits", .seed = seed, .config_hash = strategy + std::to_string(lr)};
     start.params = {{"strategy", strategy}, {"lr", lr}, {"seed", seed}};
     auto run = store.begin(start);
@@ -36,7 +36,8 @@ class QueryTest : public StoreTest {
     return all;
   }
   // compare() with these options set by the caller.
-  static Json compared(Store& store, const std::function<void(CompareOptions&)>& set = [](CompareOptions&) {}) {
+  static Json compared(
+      Store& store, const std::function<void(CompareOptions&)>& set = [](CompareOptions&) {}) {
     CompareOptions options;
     set(options);
     return compare(store, options);
@@ -52,6 +53,8 @@ TEST_F(QueryTest, SpreadIsTheSampleDeviation) {
   EXPECT_DOUBLE_EQ(spread({3}).mean, 3);
   EXPECT_TRUE(std::isnan(spread({}).mean));
   EXPECT_EQ(spread({1, kNan, 3}).n, 2);
+  EXPECT_EQ(spread(std::vector<double>(50, 0.97)).sd, 0);
+  EXPECT_EQ(spread({HUGE_VAL, 1}).mean, HUGE_VAL);
   EXPECT_DOUBLE_EQ(spread({1e9 + 1, 1e9 + 2, 1e9 + 3}).sd, 1) << "no cancellation far from zero";
 }
 
@@ -90,8 +93,11 @@ TEST_F(QueryTest, LowerIsBetterForLosses) {
   });
   EXPECT_NEAR(json["groups"][0]["metrics"]["val/loss"]["best"]["value"].get<double>(), 0.1, 1e-12);
   EXPECT_EQ(json["groups"][0]["steps_to"]["mean"], 20);
-  for (const char* key : {"train/loss", "train/kl", "result/hard_loss", "result/seconds", "result/steps_to_90", "forgetting"}) EXPECT_TRUE(lower_is_better(key)) << key;
-  for (const char* key : {"val/acc", "loss/acc", "result/hard", "lossless", "knob/lr"}) EXPECT_FALSE(lower_is_better(key)) << key;
+  for (const char* key :
+       {"train/loss", "train/kl", "result/hard_loss", "result/seconds", "result/steps_to_90", "forgetting"})
+    EXPECT_TRUE(lower_is_better(key)) << key;
+  for (const char* key : {"val/acc", "loss/acc", "result/hard", "lossless", "knob/lr"})
+    EXPECT_FALSE(lower_is_better(key)) << key;
 }
 
 TEST_F(QueryTest, GroupsByEverythingButTheSeed) {
@@ -143,15 +149,19 @@ TEST_F(QueryTest, NanIsNullAndInfinityText) {
   const Json json = compared(*store, [](auto& o) { o.metrics = {"val/acc", "val/inf"}; });
   EXPECT_EQ(json["groups"][0]["metrics"]["val/acc"]["last"].dump(), R"({"n":0,"mean":null,"sd":null})");
   EXPECT_EQ(json["groups"][0]["metrics"]["val/inf"]["last"]["mean"], "-inf");
-  EXPECT_EQ(to_json(store->query("SELECT value FROM metrics ORDER BY key")).dump(), R"([{"value":null},{"value":"-inf"}])");
+  EXPECT_EQ(to_json(store->query("SELECT value FROM metrics ORDER BY key")).dump(),
+            R"([{"value":null},{"value":"-inf"}])");
 }
 
 TEST_F(QueryTest, RefusesWhatNobodyHas) {
   auto store = create();
   add(*store, "a", 1, {0.5});
-  expect_error(Exit::usage, "did you mean 'val/acc'?", [&] { compared(*store, [](auto& o) { o.metrics = {"val/ac"}; }); });
-  expect_error(Exit::usage, "no run has the parameter 'nope'", [&] { compared(*store, [](auto& o) { o.by = {"nope"}; }); });
-  for (const char* bad : {"", "val/acc", "val/acc>0.9", "val/acc>=", ">=1", "val/acc>=x", "val/acc>=1 2", "a b>=1", "x>=nan"}) {
+  expect_error(Exit::usage, "did you mean 'val/acc'?",
+               [&] { compared(*store, [](auto& o) { o.metrics = {"val/ac"}; }); });
+  expect_error(Exit::usage, "no run has the parameter 'nope'",
+               [&] { compared(*store, [](auto& o) { o.by = {"nope"}; }); });
+  for (const char* bad :
+       {"", "val/acc", "val/acc>0.9", "val/acc>=", ">=1", "val/acc>=x", "val/acc>=1 2", "a b>=1", "x>=nan"}) {
     expect_error(Exit::usage, "METRIC>=NUMBER", [&] { parse_threshold(bad); });
   }
 }
@@ -177,7 +187,9 @@ TEST_F(QueryTest, Where) {
   expect_error(Exit::usage, "closing quote", [&] { fits("name = 'a"); });
   expect_error(Exit::usage, "expected `)`", [&] { fits("(seed = 1"); });
   expect_error(Exit::usage, "character 10", [&] { fits("seed = 1 seed = 2"); });
-  for (const char* bad : {"seed", "= 1", "seed = ", "seed = 1 and", "last(", "last(a b) > 1", "; DROP TABLE runs", "seed = stages"}) EXPECT_THROW(fits(bad), Error) << bad;
+  for (const char* bad :
+       {"seed", "= 1", "seed = ", "seed = 1 and", "last(", "last(a b) > 1", "; DROP TABLE runs", "seed = stages"})
+    EXPECT_THROW(fits(bad), Error) << bad;
   EXPECT_THROW(fits(std::string(5000, '(')), Error);
 }
 

@@ -1,4 +1,5 @@
-// What logging costs. Not a check: `results_tests --gtest_also_run_disabled_tests --gtest_filter=*Speed*` prints the figures.
+// What logging costs. Not a check: `results_tests --gtest_also_run_disabled_tests --gtest_filter=*Speed*` prints the
+// figures.
 #include <chrono>
 
 #include "query.h"
@@ -18,7 +19,8 @@ double seconds() { return std::chrono::duration<double>(std::chrono::steady_cloc
 TEST_F(StoreTest, DISABLED_SpeedOfLogging) {
   auto store = create();
   auto run = store->begin({.name = "a"});
-  const int keys[] = {run->key("train/loss"), run->key("train/ce"), run->key("train/kl"), run->key("train/acc"), run->key("knob/lr")};
+  const int keys[] = {run->key("train/loss"), run->key("train/ce"), run->key("train/kl"), run->key("train/acc"),
+                      run->key("knob/lr")};
   constexpr int kSteps = 400'000;
   const double begin = seconds(), begin_cpu = cpu(CLOCK_THREAD_CPUTIME_ID);
   for (int step = 0; step < kSteps; ++step) {
@@ -28,16 +30,19 @@ TEST_F(StoreTest, DISABLED_SpeedOfLogging) {
   run->flush();
   const double drained = seconds();
   const double n = 5.0 * kSteps;
-  std::printf("log: %.1f ns a value, of which the thread's own %.1f; to SQLite: %.0f values/s\n", (logged - begin) / n * 1e9,
-              (logged_cpu - begin_cpu) / n * 1e9, n / (drained - begin));
+  std::printf("log: %.1f ns a value, of which the thread's own %.1f; to SQLite: %.0f values/s\n",
+              (logged - begin) / n * 1e9, (logged_cpu - begin_cpu) / n * 1e9, n / (drained - begin));
 }
 
 TEST_F(StoreTest, DISABLED_SpeedOfReading200Runs) {
   {
     auto store = create();
     for (int i = 0; i < 200; ++i) {
-      auto run = store->begin({.name = "digits", .seed = i % 5, .config_hash = std::to_string(i / 5),
-                               .params = {{"strategy", std::string(1, static_cast<char>('a' + i / 5 % 4))}, {"lr", 0.1 * (i / 20)}}});
+      auto run = store->begin(
+          {.name = "digits",
+           .seed = i % 5,
+           .config_hash = std::to_string(i / 5),
+           .params = {{"strategy", std::string(1, static_cast<char>('a' + i / 5 % 4))}, {"lr", 0.1 * (i / 20)}}});
       int keys[10];
       for (int k = 0; k < 10; ++k) keys[k] = run->key(k == 0 ? "val/acc" : "k" + std::to_string(k));
       for (int step = 0; step < 1000; ++step) {
@@ -50,7 +55,8 @@ TEST_F(StoreTest, DISABLED_SpeedOfReading200Runs) {
     const double begin = seconds(), begin_cpu = cpu(CLOCK_PROCESS_CPUTIME_ID);
     auto store = read();
     body(*store);
-    std::printf("%s: %.1f ms, %.1f of CPU\n", what, (seconds() - begin) * 1e3, (cpu(CLOCK_PROCESS_CPUTIME_ID) - begin_cpu) * 1e3);
+    std::printf("%s: %.1f ms, %.1f of CPU\n", what, (seconds() - begin) * 1e3,
+                (cpu(CLOCK_PROCESS_CPUTIME_ID) - begin_cpu) * 1e3);
   };
   time("runs", [](Store& store) { list_runs(store, {}); });
   time("show", [](Store& store) { show_run(store, "@last"); });
@@ -60,7 +66,8 @@ TEST_F(StoreTest, DISABLED_SpeedOfReading200Runs) {
     compare(store, options);
   });
   time("compare, no threshold", [](Store& store) { compare(store, {}); });
-  time("one curve", [](Store& store) { store.query("SELECT step, value FROM metrics WHERE run_id = 100 AND key = 'k5'"); });
+  time("one curve",
+       [](Store& store) { store.query("SELECT step, value FROM metrics WHERE run_id = 100 AND key = 'k5'"); });
 }
 
 }  // namespace

@@ -36,14 +36,17 @@ class StoreTest : public ::testing::Test {
     if (rows.rows.empty()) return "-";
     const Cell& cell = rows.rows[0][0];
     switch (cell.index()) {
-      case 0: return "NULL";
-      case 1: return std::to_string(std::get<std::int64_t>(cell));
+      case 0:
+        return "NULL";
+      case 1:
+        return std::to_string(std::get<std::int64_t>(cell));
       case 2: {
         char text[40];
         std::snprintf(text, sizeof text, "%.15g", std::get<double>(cell));
         return text;
       }
-      default: return std::get<std::string>(cell);
+      default:
+        return std::get<std::string>(cell);
     }
   }
 

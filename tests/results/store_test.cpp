@@ -1,10 +1,10 @@
-#include "store_fixture.h"
-
 #include <cmath>
 #include <fstream>
 #include <limits>
 #include <map>
 #include <random>
+
+#include "store_fixture.h"
 
 namespace gradus::results {
 namespace {
@@ -24,7 +24,8 @@ TEST_F(StoreTest, KeepsTheContract) {
       {"sources", "sha256, text"},
       {"run_sources", "run_id, path, sha256"},
       {"artifacts", "run_id, kind, path, sha256, bytes"}};
-  for (const auto& [table, columns] : contract) EXPECT_NO_THROW(store->query("SELECT " + columns + " FROM " + table)) << table;
+  for (const auto& [table, columns] : contract)
+    EXPECT_NO_THROW(store->query("SELECT " + columns + " FROM " + table)) << table;
   EXPECT_EQ(ask(*store, "PRAGMA user_version"), "1");
   EXPECT_TRUE(std::filesystem::exists(path_ + "-wal"));
 }
@@ -32,10 +33,18 @@ TEST_F(StoreTest, KeepsTheContract) {
 TEST_F(StoreTest, KeepsEverythingOfARun) {
   auto store = create();
   RunStart start{.name = "digits", .seed = 7, .config_hash = "abc"};
-  start.params = {{"strategy", std::string("stages")}, {"width", std::int64_t{12}}, {"lr", 0.003}, {"flag", true}, {"none", {}}};
+  start.params = {
+      {"strategy", std::string("stages")}, {"width", std::int64_t{12}}, {"lr", 0.003}, {"flag", true}, {"none", {}}};
   start.sources = {{"a.lua", "s1", "return 1"}, {"b.lua", "s1", "return 1"}};
-  start.environment = {.threads = 2, .device = "cpu", .host = "h", .command = "gradus run a.lua", .script = "a.lua",
-                       .git_commit = "c0ffee", .git_dirty = true, .git_diff = Source{"", "d1", "+x"}, .versions = R"({"gradus":"1"})"};
+  start.environment = {.threads = 2,
+                       .device = "cpu",
+                       .host = "h",
+                       .command = "gradus run a.lua",
+                       .script = "a.lua",
+                       .git_commit = "c0ffee",
+                       .git_dirty = true,
+                       .git_diff = Source{"", "d1", "+x"},
+                       .versions = R"({"gradus":"1"})"};
   auto run = store->begin(start);
   EXPECT_EQ(run->uid().size(), 32U);
   EXPECT_TRUE(std::filesystem::is_directory(run->folder()));
@@ -58,16 +67,21 @@ TEST_F(StoreTest, KeepsEverythingOfARun) {
   EXPECT_EQ(ask(*store, "SELECT typeof(value) FROM params WHERE key = 'width'"), "integer");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = 1 AND key = 'train/loss'"), "10");
   EXPECT_EQ(ask(*store, "SELECT value FROM metrics WHERE step = 4"), "0.25");
-  EXPECT_EQ(ask(*store, "SELECT last || ' ' || argmin || ' ' || argmax || ' ' || count || ' ' || max FROM summaries"), "0.1 10 1 10 1.0");
-  EXPECT_EQ(ask(*store, "SELECT step || ' ' || epoch || ' ' || samples || ' ' || flops || ' ' || seconds FROM progress"),
-            "10 0.5 640 1000000000.0 2.5");
-  EXPECT_EQ(ask(*store, "SELECT json_extract(detail, '$.acc') FROM events WHERE kind = 'stage' AND name = 'easy' AND step = 5"), "0.9");
+  EXPECT_EQ(ask(*store, "SELECT last || ' ' || argmin || ' ' || argmax || ' ' || count || ' ' || max FROM summaries"),
+            "0.1 10 1 10 1.0");
+  EXPECT_EQ(
+      ask(*store, "SELECT step || ' ' || epoch || ' ' || samples || ' ' || flops || ' ' || seconds FROM progress"),
+      "10 0.5 640 1000000000.0 2.5");
+  EXPECT_EQ(ask(*store,
+                "SELECT json_extract(detail, '$.acc') FROM events WHERE kind = 'stage' AND name = 'easy' AND step = 5"),
+            "0.9");
   EXPECT_EQ(ask(*store, "SELECT detail FROM events WHERE kind = 'warning'"), "NULL");
   EXPECT_EQ(ask(*store, "SELECT time GLOB '20[0-9][0-9]-[01][0-9]-[0-3][0-9]T*Z' FROM events"), "1");
   EXPECT_EQ(ask(*store, "SELECT sha256 || bytes FROM artifacts"), "f01124");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM run_sources"), "2");
   EXPECT_EQ(ask(*store, "SELECT text FROM sources JOIN runs ON sha256 = git_diff"), "+x");
-  EXPECT_EQ(ask(*store, "SELECT status || (ended >= started) || (seconds > 0) || git_dirty || threads FROM runs"), "finished1112");
+  EXPECT_EQ(ask(*store, "SELECT status || (ended >= started) || (seconds > 0) || git_dirty || threads FROM runs"),
+            "finished1112");
   EXPECT_TRUE(std::filesystem::is_empty(run->folder())) << "a finished run leaves no spool";
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM drained"), "0");
 }
@@ -89,11 +103,16 @@ TEST_F(StoreTest, KnowsNanAndInfinity) {
   for (int i = 0; i < 6; ++i) run->log(x, i, values[i]);
   run->log(n, 0, kNan);
   run->finish("finished");
-  EXPECT_EQ(ask(*store, "SELECT group_concat(coalesce(value, 'NULL'), ' ') FROM metrics WHERE key = 'x'"), "2.0 NULL Inf -Inf 1.0 NULL");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(coalesce(value, 'NULL'), ' ') FROM metrics WHERE key = 'x'"),
+            "2.0 NULL Inf -Inf 1.0 NULL");
   EXPECT_EQ(ask(*store, "SELECT typeof(value) FROM metrics WHERE key = 'x' AND step = 2"), "real");
-  EXPECT_EQ(ask(*store, "SELECT coalesce(last, 'NULL') || ' ' || argmin || ' ' || argmax || ' ' || count || ' ' || nans FROM summaries WHERE key = 'x'"),
+  EXPECT_EQ(ask(*store,
+                "SELECT coalesce(last, 'NULL') || ' ' || argmin || ' ' || argmax || ' ' || count || ' ' || nans FROM "
+                "summaries WHERE key = 'x'"),
             "NULL 3 2 6 2");
-  EXPECT_EQ(ask(*store, "SELECT coalesce(min, 'none') || coalesce(argmax, 'none') || count FROM summaries WHERE key = 'n'"), "nonenone1");
+  EXPECT_EQ(
+      ask(*store, "SELECT coalesce(min, 'none') || coalesce(argmax, 'none') || count FROM summaries WHERE key = 'n'"),
+      "nonenone1");
 }
 
 // Summaries are kept value by value; what SQLite computes from the rows is the reference.
@@ -113,7 +132,8 @@ TEST_F(StoreTest, TheLastValueOfAStepWinsAndSummariesAgree) {
   run->finish("finished");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), std::to_string(expected.size()));
   for (const auto& [at, value] : expected) {
-    const Rows rows = store->query("SELECT value FROM metrics WHERE key = ?1 AND step = ?2", {"k" + std::to_string(at.first), std::int64_t{at.second}});
+    const Rows rows = store->query("SELECT value FROM metrics WHERE key = ?1 AND step = ?2",
+                                   {"k" + std::to_string(at.first), std::int64_t{at.second}});
     ASSERT_EQ(rows.rows.size(), 1U);
     if (std::isnan(value)) {
       EXPECT_EQ(rows.rows[0][0].index(), 0U);
@@ -136,7 +156,8 @@ TEST_F(StoreTest, TheLastValueOfAStepWinsAndSummariesAgree) {
 TEST_F(StoreTest, ChecksItsArguments) {
   auto store = create();
   auto run = store->begin({.name = "a"});
-  for (const char* bad : {"", "a b", "é", "x=1", "a\n"}) expect_error(Exit::usage, "metric name", [&] { run->key(bad); });
+  for (const char* bad : {"", "a b", "é", "x=1", "a\n"})
+    expect_error(Exit::usage, "metric name", [&] { run->key(bad); });
   expect_error(Exit::usage, "metric name", [&] { run->key(std::string(201, 'a')); });
   EXPECT_NO_THROW(run->key(std::string(200, 'a')));
   expect_error(Exit::usage, "number 99", [&] { run->log(99, 1, 1); });
@@ -169,7 +190,8 @@ TEST_F(StoreTest, RefusesWhatIsNotAStore) {
   std::filesystem::create_directory(path_);
   both(Exit::data, "directory");
   std::filesystem::remove(path_);
-  std::ofstream(path_) << "This is a text file, long enough to be looked at as a header of a database file, and then some more of it.\n";
+  std::ofstream(path_)
+      << "This is a text file, long enough to be looked at as a header of a database file, and then some more of it.\n";
   both(Exit::data, "not a store");
   std::filesystem::remove(path_);
   sqlite3* other = nullptr;
@@ -221,11 +243,13 @@ TEST_F(StoreTest, IsReadWithoutPermissionToWrite) {
 TEST_F(StoreTest, SqlOnlyReads) {
   auto store = create();
   store->begin({.name = "a"})->finish("finished");
-  for (const char* sql : {"DELETE FROM runs", "UPDATE runs SET name = 'x'", "INSERT INTO keys (name) VALUES ('x')", "DROP TABLE runs", "CREATE TABLE t (a)",
-                          "CREATE TEMP TABLE t (a)", "PRAGMA user_version = 3", "PRAGMA query_only = 0", "PRAGMA journal_mode = DELETE",
-                          "PRAGMA wal_checkpoint", "BEGIN", "VACUUM", "VACUUM INTO '/tmp/gradus-should-not-be'", "ATTACH '/tmp/gradus-should-not-be' AS x",
-                          "SELECT load_extension('x')", "REINDEX", "ANALYZE",
-                          "WITH x AS (SELECT 1) DELETE FROM runs", "INSERT INTO runs SELECT * FROM runs RETURNING id"}) {
+  for (const char* sql :
+       {"DELETE FROM runs", "UPDATE runs SET name = 'x'", "INSERT INTO keys (name) VALUES ('x')", "DROP TABLE runs",
+        "CREATE TABLE t (a)", "CREATE TEMP TABLE t (a)", "PRAGMA user_version = 3", "PRAGMA query_only = 0",
+        "PRAGMA journal_mode = DELETE", "PRAGMA wal_checkpoint", "BEGIN", "VACUUM",
+        "VACUUM INTO '/tmp/gradus-should-not-be'", "ATTACH '/tmp/gradus-should-not-be' AS x",
+        "SELECT load_extension('x')", "REINDEX", "ANALYZE", "WITH x AS (SELECT 1) DELETE FROM runs",
+        "INSERT INTO runs SELECT * FROM runs RETURNING id"}) {
     EXPECT_THROW(store->query(sql), Error) << sql;
   }
   EXPECT_FALSE(std::filesystem::exists("/tmp/gradus-should-not-be"));
@@ -263,11 +287,13 @@ TEST_F(StoreTest, ResolvesRuns) {
   std::map<char, int> firsts;
   for (const std::string& uid : uids) ++firsts[uid[0]];
   for (const auto& [first, n] : firsts) {
-    if (n > 1 && std::isalpha(first)) expect_error(Exit::usage, "ambiguous", [&, f = first] { store->resolve(std::string(1, f)); });
+    if (n > 1 && std::isalpha(first))
+      expect_error(Exit::usage, "ambiguous", [&, f = first] { store->resolve(std::string(1, f)); });
   }
   expect_error(Exit::missing, "no such run", [&] { store->resolve("4711"); });
   expect_error(Exit::missing, "no such run", [&] { store->resolve("00000000000000000000000000000000"); });
-  for (const char* bad : {"", "@first", "xyz", "-1", "1.5"}) expect_error(Exit::usage, "expected an id", [&] { store->resolve(bad); });
+  for (const char* bad : {"", "@first", "xyz", "-1", "1.5"})
+    expect_error(Exit::usage, "expected an id", [&] { store->resolve(bad); });
 }
 
 }  // namespace
