@@ -68,6 +68,7 @@ std::vector<std::pair<std::string, KdArguments>> variants(at::IntArrayRef shape,
   add("no teacher", arguments(z, std::nullopt, y));
   add("no target", arguments(z, u, std::nullopt));
   add("probabilities", arguments(z, u, soft));
+  add("probabilities that do not sum to 1", arguments(z, u, soft * 2));
   KdArguments a = arguments(z, u, y);
   a.reverse = true;
   add("reverse", a);
@@ -222,6 +223,14 @@ TEST(KdLoss, NanIsNotHidden) {
   EXPECT_TRUE(std::isnan(std::get<0>(result).item<float>()));
   EXPECT_TRUE(at::isnan(gradient[1]).all().item<bool>());
   EXPECT_TRUE(at::isfinite(gradient[0]).all().item<bool>());
+}
+
+TEST(KdLoss, IgnoredRowsMayHoldAnything) {
+  at::Tensor z = at::randn({2, 20});
+  z[1][3] = std::nan("");
+  const auto [result, gradient] = differentiate(arguments(z, at::randn({2, 20}), at::tensor({1, -100}, at::kLong)));
+  EXPECT_TRUE(std::isfinite(std::get<0>(result).item<float>()));
+  EXPECT_EQ(gradient[1].abs().sum().item<float>(), 0);
 }
 
 TEST(KdLoss, Bfloat16IsComputedInFloat) {

@@ -237,6 +237,9 @@ describe("taps", function()
     expect(function() net:forward_taps(g.ones(1, 3), { "layers.0" }) end):fails_with "3 values a sample; expected 4"
     local _, taps = net:forward_taps(g.ones(1, 4), { "layers" })
     expect(taps["layers.0"]):equals(nil)
+    local taken = taps.layers
+    net(g.zeros(1, 4))
+    expect(taps.layers):equals(taken)
   end)
   it("say when a module was not called", function()
     local net = Net(2)

@@ -98,10 +98,10 @@ describe("optimizers", function()
     local a, b, c = parameter { 1 }, parameter { 1 }, parameter { 1 }
     local opt = optim.SGD({ { params = { a } }, { params = { b }, lr_scale = .1 }, { params = { c }, weight_decay = .5 } },
       { lr = 1 })
-    opt:minimize((a + b + c):sum())
-    expect(a:item()):near(0, 1e-6)
-    expect(b:item()):near(.9, 1e-6)
-    expect(c:item()):near(1 - 1 - .5, 1e-6)
+    opt:minimize((a + b * 2 + c * 3):sum())
+    expect(a:item()):near(1 - 1, 1e-6)
+    expect(b:item()):near(1 - .1 * 2, 1e-6)
+    expect(c:item()):near(1 - 3 - .5, 1e-6)
   end)
   it("learn", function()
     local net = nn.MLP { 2, 16, 2 }
