@@ -87,6 +87,7 @@ TEST_F(NpyTest, RefusesLies) {
                      {npy(header("'<f4'", "(2.0,)"), 8), "header refused"},
                      {npy(header("'<f4'", "(4294967296, 4294967296)"), 0), "shape overflows"},
                      {npy(header("'<f4'", "(4611686018427387904, 4, 0)"), 0), "shape overflows"},
+                     {npy(header("'<f4'", "(0, 4611686018427387904, 4)"), 0), "shape overflows"},
                      {npy(header("'<f4'", dims + ")"), 0), "at most 64 dimensions"},
                      {npy(header("'<f4'", "(3,)"), 8), "data does not fill shape [3]; expected 12 bytes; got 8"},
                      {npy(header("'<f4'", "(2,)"), 9), "expected 8 bytes; got 9"},

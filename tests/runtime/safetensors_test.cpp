@@ -111,6 +111,7 @@ TEST_F(SafeTensorsTest, RefusesLies) {
           {with_header(one(entry("F32", "[2]", "[0,18446744073709551615]")), 8), "data_offsets lie"},
           {with_header(one(entry("F32", "[4294967296,4294967296]", "[0,0]"))), "shape overflows"},
           {with_header(one(entry("F32", "[4611686018427387904,4,0]", "[0,0]"))), "shape overflows"},
+          {with_header(one(entry("F32", "[0,4611686018427387904,4]", "[0,0]"))), "shape overflows"},
           {with_header(one(entry("F32", "[18446744073709551615]", "[0,8]")), 8), "shape overflows"},
           {with_header(one(entry("F32", "[99999999999999999999]", "[0,8]")), 8), "the number 99999999999999999999"},
           {with_header(one(entry("F32", "[3]", "[0,8]")), 8), "shape [3] of F32 does not fill"},
