@@ -18,11 +18,12 @@ local strategies = {
 
 return g.experiment {
   name   = "quickstart",
-  params = { strategy = g.choice { "one_shot", "linear_ramp", "confidence", "multi_stage" }, width = g.int(12), epochs = g.int(40),
-    alpha = .5, temperature = 4, lr = 5e-3 },
+  params = { strategy = g.choice { "one_shot", "linear_ramp", "confidence", "multi_stage" }, width = g.int(12), epochs = g.int(150),
+    alpha = .7, temperature = 4, lr = 5e-3 },
   grid   = { strategy = { "one_shot", "linear_ramp", "confidence", "multi_stage" }, seed = { 1, 2, 3 } },
   columns = { { "easy_acc", "easy", "%.1f%%" }, { "hard_acc", "hard", "%.1f%%" }, { "steps_to_90", "steps to 90 %", "%.0f" },
     { "forgetting", "forgetting", "%.1f%%" }, { "seconds", "seconds", "%.1f" } },
+  versus = { "hard_acc", "one_shot", "hard vs one_shot" },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

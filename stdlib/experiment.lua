@@ -15,10 +15,12 @@ Experiment.__index = Experiment
 ---@field grid? table         key -> list of values; one run for each combination; "seed" too
 ---@field columns? table[]    final table: { "result name", "heading"[, "format"] }; default: all results by name
 ---@field by? string|string[] parameters that make the final table's rows; default: the grid's keys but seed
+---@field versus? table       { "result name", "value", "heading" }: a column with the difference to the group of that value,
+---                           paired over the seeds that both have
 ---@field footer? string      printed under the final table
 ---@param options ExperimentOptions
 function experiment.experiment(options)
-  check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "footer" })
+  check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "footer" })
   if type(options.name) ~= "string" or not options.name:find "^[%w_.-]+$" or #options.name > 100 then
     host.fail("experiment: 'name': expected 1 to 100 letters, digits, '_', '-' or '.'; got " .. tostring(options.name))
   end

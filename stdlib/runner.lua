@@ -162,6 +162,44 @@ local function values_of(group, name)
   return values
 end
 
+-- The differences of a result to the baseline group's, run by run of the same seed.
+local function paired(group, baseline, name)
+  local of_seed, differences = {}, {}
+  for _, one in ipairs(baseline.runs) do of_seed[one.seed] = one.result[name] end
+  for _, one in ipairs(group.runs) do
+    local base = of_seed[one.seed]
+    if base and one.result[name] then differences[#differences + 1] = one.result[name] - base end
+  end
+  return differences
+end
+
+-- The column of paired differences: one cell a group, or nil when the experiment asks for none or the baseline did not run.
+local function versus_cells(experiment, groups, columns)
+  local versus = experiment.versus
+  if not versus then return nil end
+  local baseline, pattern
+  for _, group in ipairs(groups) do
+    for _, word in ipairs(group.words) do
+      if word == tostring(versus[2]) then baseline = group end
+    end
+  end
+  for _, column in ipairs(columns) do
+    if column[1] == versus[1] then pattern = column[3]:gsub("^%%", "%%+") end
+  end
+  if not baseline or #groups < 2 then return nil end
+  local cells = {}
+  for i, group in ipairs(groups) do
+    local differences = group ~= baseline and paired(group, baseline, versus[1]) or {}
+    if #differences == 0 then
+      cells[i] = ""
+    else
+      local mean, sd = mean_sd(differences)
+      cells[i] = format(pattern or "%+.4g", mean) .. (sd and " ± " .. format((pattern or "%.4g"):gsub("+", ""), sd) or "")
+    end
+  end
+  return cells
+end
+
 local function as_json(results, keys, columns, groups, failed)
   local out = {}
   for i, group in ipairs(groups) do
@@ -202,17 +240,21 @@ function runner.summarize(options, texts)
   if #keys == 0 then headings[1] = "run" end
   headings[#headings + 1] = "runs"
   for _, column in ipairs(columns) do headings[#headings + 1] = column[2] end
+  local versus = versus_cells(experiment, groups, columns)
+  if versus then headings[#headings + 1] = experiment.versus[3] or ("%s − %s"):format(experiment.versus[1], experiment.versus[2]) end
   for g, group in ipairs(groups) do
     local row = {}
     for i, word in ipairs(group.words) do row[i] = word end
     if #keys == 0 then row[1] = experiment.name end
     row[#row + 1] = tostring(#group.runs)
     for _, column in ipairs(columns) do row[#row + 1] = cell(column, values_of(group, column[1])) end
+    if versus then row[#row + 1] = versus[g] end
     rows[g] = row
   end
   local ids = {}
   for _, one in ipairs(results) do ids[#ids + 1] = one.id end
   print("\n" .. require("gradus.console").table(headings, rows, math.max(1, #keys)) .. "\n")
+  print("  mean ± sd over seeds" .. (versus and "; the last column pairs the runs of one seed" or "") .. "\n")
   if experiment.footer then print(experiment.footer) end
   local store = options.store ~= "runs/gradus.db" and " --store " .. options.store or ""
   print(#results > 1 and ("Look further: gradus compare%s   gradus show %d%s"):format(store, ids[#ids], store)
