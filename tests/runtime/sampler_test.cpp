@@ -105,6 +105,12 @@ TEST(SamplerTest, WeightedHasNoSizeLimitAndNeverDrawsZero) {
   for (const int64_t row : draw(s, 200)) EXPECT_TRUE(row == 5 || row == n + 1) << row;
 }
 
+TEST(SamplerTest, RoundingNeverDrawsZeroWeight) {
+  Sampler s(options(Sampling::weighted, 2));
+  s.set_weights(at::tensor({5e-324, 0.}, at::kDouble));  // half of all products with it round up to the whole sum
+  for (const int64_t row : draw(s, 50)) EXPECT_EQ(row, 0);
+}
+
 TEST(SamplerTest, ConfidenceFollowsItsRule) {
   SamplerOptions o = options(Sampling::confidence, 4);
   o.floor = 0.1, o.decay = 0.5;
