@@ -7,13 +7,6 @@ namespace gradus {
 
 namespace {
 
-uint64_t mix(uint64_t h) {
-  h += 0x9e3779b97f4a7c15;
-  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
-  h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
-  return h ^ (h >> 31);
-}
-
 uint64_t join(uint32_t low, uint32_t high) { return low | static_cast<uint64_t>(high) << 32; }
 
 double to_unit(uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
@@ -31,15 +24,15 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, std::array<uint32_t, 2
 }
 
 uint64_t derive_seed(uint64_t run_seed, std::string_view stream, uint64_t sub) {
-  uint64_t h = mix(run_seed);
-  h = mix(h ^ stream.size());
+  uint64_t h = splitmix64(run_seed);
+  h = splitmix64(h ^ stream.size());
   for (size_t i = 0; i < stream.size(); i += 8) {
     uint64_t word = 0;
     for (size_t j = 0; j < 8 && i + j < stream.size(); ++j)
       word |= uint64_t{static_cast<unsigned char>(stream[i + j])} << 8 * j;
-    h = mix(h ^ word);
+    h = splitmix64(h ^ word);
   }
-  return mix(h ^ sub) >> 11;
+  return splitmix64(h ^ sub) >> 11;
 }
 
 double RowRandom::uniform(uint32_t lane) const {

@@ -10,13 +10,20 @@
 
 namespace gradus {
 
+// The output function of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a state to 64 well mixed bits.
+inline uint64_t splitmix64(uint64_t h) {
+  h += 0x9e3779b97f4a7c15;
+  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+  h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+  return h ^ (h >> 31);
+}
+
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 // The seed of a named stream ("split", "init", "order", "augment", "dropout", "probe", …) of a run, and of its part
 // `sub`. Below 2^53, so that it is the same number in Lua. Stable across platforms and versions: the 64-bit words
 // run_seed, length of the name, the name's bytes (8 at a time, little-endian, padded with zeros), sub are absorbed one
-// by one, h = mix(h ^ word) with SplitMix64's mix (Steele, Lea, Flood, OOPSLA 2014) of h + 0x9e3779b97f4a7c15, from h =
-// 0; the top 53 bits are the seed.
+// by one, h = splitmix64(h ^ word), from h = 0; the top 53 bits are the seed.
 uint64_t derive_seed(uint64_t run_seed, std::string_view stream, uint64_t sub = 0);
 
 // The random numbers of one row at one visit. `lane` tells the uses apart.

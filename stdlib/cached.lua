@@ -7,6 +7,7 @@
 --- modules of the right shape; then the stored weights are put into them.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local checkpoints = require "gradus.checkpoints"
 local current = require "gradus.current"
 local data = require "gradus.data"
 local run_module = require "gradus.run"
@@ -60,6 +61,7 @@ local function describe(value, out, seen, library)
     seen[value] = seen.count
     if engine.is_tensor(value) then out[#out + 1] = value:hash()
     elseif data.is(value) then out[#out + 1] = value:fingerprint()
+    elseif data.is_generator(value) then describe({ value.fn, value.epoch, value.samples }, out, seen, library)
     elseif kind == "function" then
       out[#out + 1] = function_text(value)
       for i = 1, math.huge do
@@ -149,6 +151,15 @@ local function build(run, name, key, fn, ...)
   end)
 end
 
+-- The entries whose names begin with the prefix, without it.
+local function under(stored, prefix)
+  local found = {}
+  for name, value in pairs(stored) do
+    if name:sub(1, #prefix) == prefix then found[name:sub(#prefix + 1)] = value end
+  end
+  return found
+end
+
 local function replay(run, fn, path, ...)
   local args, seed = pack(...), 0
   local results = in_own_streams(run, seed, function()
@@ -157,6 +168,9 @@ local function replay(run, fn, path, ...)
     return pack(fn(unpack(args, 1, args.n)))
   end)
   local stored = files.read_safetensors(path)
+  for i = 1, results.n do
+    if checkpoints.is(results[i]) then results[i]:adopt(under(stored, i .. ".")) end
+  end
   for place, one in pairs(tensors_of(results)) do
     if not stored[place] then host.fail(("cached: %s: no tensor '%s'"):format(path, place)) end
     require("gradus.tensor").no_grad(function() one:copy_(stored[place]) end)

@@ -5,18 +5,22 @@
 ---   "linear_ramp" or curriculum.linear_ramp(ranked)         a named strategy
 ---   { { "easy", sample = …, temperature = 6, advance = … }, { "hard", … } }     stages
 ---   { sample = f, target = f, pressure = f, advance = f }                       four functions of the state
+local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.check"
+local checkpoints = require "gradus.checkpoints"
+local current = require "gradus.current"
 local data = require "gradus.data"
 local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
 local score = require "gradus.score"
+local target = require "gradus.target"
 local when = require "gradus.when"
 
 local curriculum = {}
 
 local KNOBS = { "temperature", "alpha", "augment", "lr" }
-local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "defaults" }
+local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train", "defaults" }
 
 ---@class Stage
 ---@field name string
@@ -24,6 +28,7 @@ local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperatu
 ---@field target any      see target.lua; nil: the teacher
 ---@field knobs table     temperature, alpha, augment, lr: number, schedule or function
 ---@field pressure? fun(s: State): table   knobs once per step, over the others
+---@field train? string[]  paths of the student's modules that are trained; nil: all that the loss reaches
 ---@field advance? any    rule or function of the state
 
 local function stage_of(given, i, count)
@@ -31,7 +36,10 @@ local function stage_of(given, i, count)
   check.options(where, given, STAGE)
   local name = given[1] or given.name or (count > 1 and "stage " .. i or "all")
   if type(name) ~= "string" or name == "" then host.fail(where .. ": name: expected a text; got " .. tostring(name)) end
-  local stage = { name = name, sample = given.sample, target = given.target, advance = given.advance, knobs = {} }
+  local stage = { name = name, sample = given.sample, target = given.target, advance = given.advance, train = given.train, knobs = {} }
+  if given.train ~= nil and not check.list(check.string).test(given.train) then
+    host.fail(where .. ": train: expected a list of the student's modules, such as { 'layers.0' }; got " .. check.describe(given.train))
+  end
   for _, knob in ipairs(KNOBS) do
     if given[knob] ~= nil then stage.knobs[knob] = schedule.check(("%s: %s"):format(where, knob), given[knob]) end
   end
@@ -147,6 +155,70 @@ end
 function curriculum.transfer_loop()
   return { alpha = .7, temperature = 4, defaults = { optimizer = "AdamW", weight_decay = .01, clip = 1,
     warmup = { epochs = 1 }, decay = "linear", patience = 3, restore_best = true } }
+end
+
+-- The rule that ends a stage of so many steps, FLOPs, …; `before` is the share of the budget that earlier stages have.
+local LENGTHS = { "steps", "flops", "samples", "epochs", "seconds" }
+local function length_rule(where, given, before)
+  if given.advance ~= nil then return given.advance, before end
+  for _, unit in ipairs(LENGTHS) do
+    if given[unit] ~= nil then return when[unit](given[unit]), before end
+  end
+  if type(given.share) == "number" and given.share > 0 and before + given.share < 1 then
+    return when.progress(before + given.share), before + given.share
+  end
+  host.fail(("%s: how long? expected steps, flops, samples, epochs, seconds, a share of the budget or an advance rule"):format(where))
+end
+
+--- S6: curriculum extraction (Gupta & Karmalkar 2025). The student's layers are aligned in order, by mean squared error, with
+--- fixed random projections of the teacher's; then it learns from the teacher's logits. See target.layer.
+---   curriculum.extraction { teacher = t, layers = { { from = "layers.1", to = "layers.0", steps = 7200 } } }
+--- A layer's length is steps, flops, samples, epochs, seconds, share (of the budget) or a rule `advance`; `train` names what
+--- it trains, all up to the layer when left out.
+---@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?}
+function curriculum.extraction(options)
+  check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise" })
+  if type(options.layers) ~= "table" or #options.layers == 0 then
+    host.fail "curriculum.extraction: layers: expected { { from = …, to = …, steps = … }, … }"
+  end
+  local stages, used = {}, 0
+  for i, layer in ipairs(options.layers) do
+    local where = ("curriculum.extraction: layer %d"):format(i)
+    check.options(where, layer, { "from", "to", "steps", "flops", "samples", "epochs", "seconds", "share", "advance", "train" })
+    local rule
+    rule, used = length_rule(where, layer, used)
+    local seed = engine.data.derive_seed(options.seed or current.stream "projection", "layer", i)
+    stages[i] = { ("layer %d"):format(i), train = layer.train, advance = rule,
+      target = target.layer { teacher = options.teacher, from = layer.from, to = layer.to, seed = seed, normalise = options.normalise } }
+  end
+  stages[#stages + 1] = { "logits", target = options.teacher }
+  return stages
+end
+
+--- S8: progressive distillation (Panigrahi et al. 2024). The student learns from the checkpoints that were kept while the
+--- teacher trained, one after the other, and at last from the teacher. Each lasts so many steps, flops, …, an equal part of
+--- `share` of the budget, or until `advance`, such as when.saturated "val/acc".
+---   curriculum.progressive { teacher = t, checkpoints = kept, steps = 4000 }
+---@param options {teacher: Module, checkpoints: Checkpoints, count: number?}  count: no more than so many, evenly chosen
+function curriculum.progressive(options)
+  check.options("curriculum.progressive", options, { "teacher", "checkpoints", "count", "steps", "flops", "samples", "epochs",
+    "seconds", "share", "advance" })
+  if not checkpoints.is(options.checkpoints) then
+    host.fail "curriculum.progressive: checkpoints: expected what run:fit { checkpoints = { steps = … } } keeps"
+  end
+  local kept = options.count and options.checkpoints:thin(options.count + 1) or options.checkpoints
+  local storage, before = options.teacher:clone(), kept:count() - 1  -- the last is the teacher
+  if before < 1 then host.fail "curriculum.progressive: only the final teacher was kept; expected more checkpoints" end
+  local length, used, stages = {}, 0, {}
+  for key, value in pairs(options) do length[key] = value end
+  length.share = options.share and options.share / before
+  for i = 1, before do
+    local rule
+    rule, used = length_rule("curriculum.progressive", length, used)
+    stages[i] = { ("checkpoint %d"):format(i), target = target.checkpoint(storage, kept, i), advance = rule }
+  end
+  stages[#stages + 1] = { "teacher", target = options.teacher }
+  return stages
 end
 
 --- Control: the ramp over a random order.

@@ -2,6 +2,7 @@
 ---   data.digits()                                    1,797 handwritten digits, 8×8 (UCI)
 ---   data.csv("points.csv", { label = "class" })      data.idx { x = …, y = … }   data.npy { … }   data.safetensors(…)
 ---   data.tensors(x, y, { classes = 10 })             data.generator(fn, { epoch = 10000 })
+---   data.parity { d = 50, k = 5 }                    sparse parity, fresh samples without end
 --- A view: d:split { train = .7, val = .15, test = .15 }, d:rank(score):first(.3), d:subset(index).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
@@ -251,8 +252,9 @@ local Generator = {}
 Generator.__index = Generator
 Generator.__len = function(self) return self.epoch end
 
---- Batches made by a Lua function on the training thread: fn(size, batch) -> x, y[, weight], batch counted from 0.
----@param fn fun(size: number, batch: number): Tensor, Tensor, Tensor?
+--- Batches made by a Lua function on the training thread: fn(size, batch, first) -> x, y[, weight]; batches and samples
+--- are counted from 0, first is the number of the batch's first sample.
+---@param fn fun(size: number, batch: number, first: number): Tensor, Tensor, Tensor?
 ---@param options {epoch: number, classes: number?}  epoch: how many samples count as one
 function data.generator(fn, options)
   options = options or {}
@@ -267,7 +269,7 @@ function Generator:size() return self.epoch end
 
 --- The next batch: { x, y, weight, index }.
 function Generator:next(size)
-  local x, y, weight = self.fn(size, self.made)
+  local x, y, weight = self.fn(size, self.made, self.samples)
   if not engine.is_tensor(x) or x:dim() == 0 or x:size(0) ~= size then
     host.fail(("data.generator: batch %d: expected x with %d rows; got %s"):format(self.made, size,
       engine.is_tensor(x) and table.concat(x.shape, "×") or type(x)))
@@ -279,5 +281,25 @@ end
 
 function Generator:state() return { made = self.made, samples = self.samples } end
 function Generator:restore(state) self.made, self.samples = state.made, state.samples end
+
+--- Sparse parity (runtime/parity.h): x uniform in ±1, y whether an odd number of the first k of d coordinates is -1. Has
+--- the parts train, fresh samples without end, and val, a fixed set of samples that train never makes.
+---@param options {d: number, k: number, seed: number?, held_out: number?, epoch: number?}  seed: the run's "data" stream;
+---   held_out: 4096 rows; epoch: 10000 samples count as one
+function data.parity(options)
+  options = check.options("data.parity", options, { d = check.int(1, 65536), k = check.int(1), seed = check.int(0),
+    held_out = check.int(1), epoch = check.int(1) }, { held_out = 4096, epoch = 10000 })
+  for _, name in ipairs { "d", "k" } do
+    if not options[name] then host.fail(("data.parity: '%s' is missing; expected { d = 50, k = 5 }"):format(name)) end
+  end
+  local d, k, seed = options.d, options.k, options.seed or current.stream "data"
+  local train, val = files.derive_seed(seed, "parity"), files.derive_seed(seed, "parity held out")
+  local x, y = files.parity { d = d, k = k, seed = val, size = options.held_out }
+  return setmetatable({
+    train = data.generator(function(size, _, first) return files.parity { d = d, k = k, seed = train, first = first, size = size } end,
+      { epoch = options.epoch, classes = 2 }),
+    val = data.tensors(x, y, { classes = 2, name = ("parity d=%d k=%d"):format(d, k) }),
+  }, Splits)
+end
 
 return data

@@ -2,6 +2,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.check"
+local checkpoints = require "gradus.checkpoints"
 local console = require "gradus.console"
 local curriculum = require "gradus.curriculum"
 local data = require "gradus.data"
@@ -41,9 +42,10 @@ local when = require "gradus.when"
 ---@field monitor? string       "val/loss": what the best checkpoint and patience go by
 ---@field patience? number      evaluations without improvement until the run stops; none when left out
 ---@field restore_best? boolean true where there is validation data
+---@field checkpoints? table    { steps = } or { epochs = }: the student's weights are kept this often (checkpoints.lua)
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
-  "suites", "monitor", "patience", "restore_best" }
+  "suites", "monitor", "patience", "restore_best", "checkpoints" }
 local BUDGETS = { "epochs", "steps", "samples", "seconds", "flops" }
 local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 
@@ -145,6 +147,7 @@ local function new(run, options)
   self.restore_best = o.restore_best ~= false and self.monitor ~= nil
   if o.patience then self.early = when.stop(when.plateau(self.monitor or host.fail "distill: patience: expected validation data or monitor", positive("distill: patience", o.patience))) end
   self.every = check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
+  self.kept = o.checkpoints and checkpoints.new()
   self.epoch_size = train:size()
   if self.epoch_size < 1 then host.fail "distill: data: the training set is empty" end
   self.warned = {}
@@ -165,7 +168,9 @@ function Distill:plan_steps()
   if b.samples then total = math.min(total, math.ceil(b.samples / per_step)) end
   self.total_steps = total < math.huge and total or nil
   self.state.step_progress = self.total_steps and 1 / self.total_steps or 0
-  self.eval_steps = self.every.steps or math.max(1, math.floor((self.every.epochs or 1) * self.epoch_size / per_step + .5))
+  local function steps_of(every) return every.steps or math.max(1, math.floor((every.epochs or 1) * self.epoch_size / per_step + .5)) end
+  self.eval_steps = steps_of(self.every)
+  self.keep_steps = self.kept and steps_of(check_budget("distill: checkpoints", self.o.checkpoints))
 end
 
 function Distill:warn(name, text)
@@ -191,12 +196,41 @@ function Distill:enter_stage(index, why)
   local goal = stage.target
   if goal == nil then goal = s.teacher else goal = answer(goal, s) end
   self.target = target.resolve(("stage '%s': target"):format(stage.name), goal)
+  self:freeze()
+  if self.target.prepare then
+    self.student:eval()
+    self.target.prepare(self.student, function() return self:some_rows(4096) end)
+    self.student:train()
+  end
   self.stage_source = nil
   self:ask_sample()
   self.step = self:make_step()
   self.run:event("stage", stage.name, { index = index, of = #self.stages, target = self.target.text, rows = self.source:size(),
-    advance = stage.advance and (when.is(stage.advance) and tostring(stage.advance) or "function") or nil, from = why })
+    advance = stage.advance and (when.is(stage.advance) and tostring(stage.advance) or "function") or nil, from = why,
+    trained = stage.train or (self.target.kind == "layer" and "all up to " .. self.target.to or "all"), detail = self.target.detail })
   self:check_stage()
+end
+
+-- Lets only what the stage trains have gradients: all, or the modules at the paths of `train`.
+function Distill:freeze()
+  local paths, hits = self.stage.train, {}
+  for name, p in self.student:named_parameters() do
+    local trained = paths == nil
+    for _, path in ipairs(paths or {}) do
+      if name == path or name:sub(1, #path + 1) == path .. "." then trained, hits[path] = true, true end
+    end
+    p:requires_grad_(trained)
+  end
+  for _, path in ipairs(paths or {}) do
+    if not hits[path] then host.fail(("stage '%s': train: the student has no parameters under '%s'"):format(self.stage.name, path)) end
+  end
+end
+
+-- Inputs to measure a layer on, without moving any of the run's streams.
+function Distill:some_rows(count)
+  local from = data.is(self.train) and self.train or self.val
+  if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
+  return (from:shuffled(0):first(math.min(count, from:size())):gather()):to(self.run.device)
 end
 
 -- Which examples, asked once per epoch. The same data set keeps its sampler, so that a pass over it is not cut short.
@@ -242,9 +276,7 @@ function Distill:make_step()
   return self.run:step(function(b, k)
     local out
     if goal.kind == "layer" then
-      local _, taps = student:forward_taps(b.x, { goal.to })
-      local features = taps[goal.to]:flatten(1)
-      out = { loss = loss.feature_mse(features, b.teacher, goal.project(features, b.teacher)) }
+      out = { loss = loss.mse(goal.student(student, b.x), b.teacher) }
     elseif b.y and (b.y.dtype == "float32" or b.y.dtype == "float64") and b.y:dim() == 1 then
       out = { loss = loss.mse(student(b.x):reshape(b.y.shape), b.y) }
     else
@@ -439,6 +471,7 @@ function Distill:loop()
     local over = s.progress >= 1 - 1e-12
     s.evaluating = s.step % self.eval_steps == 0 or over
     if s.evaluating then self:evaluate() end
+    if self.kept and s.step % self.keep_steps == 0 then self.kept:keep(s.step, self.student) end
     run:show(s, self.parts)
     if self:decide() or over then break end
     reached = math.max(reached, s.stage_index)
@@ -449,6 +482,7 @@ function Distill:loop()
   if reached < #self.stages and s.progress >= 1 then
     self:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, self.stages[#self.stages].name))
   end
+  if self.kept then self.kept:keep(s.step, self.student) end
   self.feed:rewind()
 end
 
@@ -459,6 +493,7 @@ end
 ---@field seconds number
 ---@field flops number
 ---@field best table?       { value, step } of the monitored metric
+---@field checkpoints Checkpoints?
 local Distilled = {}
 Distilled.__index = Distilled
 function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
@@ -481,9 +516,9 @@ return function(run, options)
     self.student:load_state_dict(self.best.weights)
     self.best = { value = self.best.value, step = self.best.step }
   end
-  self.student:eval()
+  self.student:requires_grad_(true):eval()
   local s = self.state
   run:progress(s)
   return setmetatable({ student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
-    best = self.best, state = s }, Distilled)
+    best = self.best, state = s, checkpoints = self.kept }, Distilled)
 end

@@ -152,23 +152,26 @@ function Run:evaluate(model, d, teacher) return require "gradus.evaluate"(model,
 
 --- Trains a student under a curriculum; see distill.lua.
 function Run:distill(options)
-  if self.replaying then return { student = options.student } end
+  if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.checkpoints").new() } end
   return require "gradus.distill"(self, options)
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
-  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate" }
+  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop" }
 
---- Trains a model on labels. Returns the model, in evaluation mode.
----@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?}  and distill's own
+--- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
+---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
+---   and distill's own; stop: a rule of when.lua that ends the training before its budget
 function Run:fit(options)
   check.options("fit", options, FIT)
   local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }
   for _, name in ipairs(FIT) do
-    if name ~= "model" and name ~= "epochs" and name ~= "steps" then given[name] = options[name] end
+    if name ~= "model" and name ~= "epochs" and name ~= "steps" and name ~= "stop" then given[name] = options[name] end
   end
+  if options.stop then given.curriculum = { advance = options.stop } end
   if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
-  return self:distill(given).student
+  local done = self:distill(given)
+  return done.student, done.checkpoints
 end
 
 --- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.

@@ -2,11 +2,13 @@
 ---   teacher                                     a module: its logits
 ---   { { teacher_a, .7 }, { teacher_b, .3 } }    several: the weighted mean of their logits
 ---   "labels"                                    nobody: labels alone
----   target.layer { teacher = t, from = "layers.0", to = "layers.0", seed = 0 }
+---   target.layer { teacher = t, from = "layers.1", to = "layers.0" }
 ---                                               a hidden layer through a fixed seeded random projection, by MSE
+---   target.checkpoint(teacher, kept, 3)         the teacher as it was in its own training
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.check"
+local current = require "gradus.current"
 local loss = require "gradus.loss"
 local tensor = require "gradus.tensor"
 
@@ -15,6 +17,8 @@ local target = {}
 ---@class Target
 ---@field of fun(x: Tensor): Tensor   what the batch should imitate; computed without gradient, outside of the step
 ---@field kind string                 "logits", "labels" or "layer"
+---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
+---@field detail? table               what the stage's event says of it
 local Target = {}
 Target.__index = Target
 
@@ -28,28 +32,74 @@ local function frozen(module, call)
   end
 end
 
---- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1).
---- The student's layer is compared with it by mean squared error.
----@param options {teacher: Module, from: string, to: string, seed: number?, dim: number?}  dim: the student layer's width, found at the first batch when left out
+-- What a layer returns as the projection takes it: [N, …, width]. The channels of an image are not apart from its places.
+local function features(module, path, x)
+  local _, taps = module:forward_taps(x, { path }, { stop = true })
+  return taps[path]:dim() == 4 and taps[path]:flatten(1) or taps[path]
+end
+
+-- Mean and standard deviation of each projected unit over the rows.
+local function spread(projected)
+  local flat = projected:reshape { -1, projected:size(-1) }
+  return flat:mean { dim = { 0 } }, flat:std { dim = { 0 }, correction = 0 }
+end
+
+--- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1). The
+--- student's layer is compared with it by mean squared error; both forward passes stop at the layer. The projected units
+--- are centred and scaled to unit spread, by what they are on 4,096 rows before the stage, unless normalise = false.
+---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
+---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
 function target.layer(options)
-  check.options("target.layer", options, { "teacher", "from", "to", "seed", "dim" })
+  check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
   if not is_module(options.teacher) then host.fail "target.layer: teacher: expected a module" end
   for _, name in ipairs { "from", "to" } do
     if type(options[name]) ~= "string" then host.fail(("target.layer: %s: expected a layer's path such as 'layers.0'"):format(name)) end
   end
   local self = make { kind = "layer", to = options.to, teacher = options.teacher }
   self.text = ("layer %s -> %s"):format(options.from, options.to)
-  self.of = frozen(options.teacher, function(x)
-    local _, taps = options.teacher:forward_taps(x, { options.from })
-    return taps[options.from]:flatten(1)
-  end)
+  self.seed = options.seed or current.stream("projection")
+  local of_teacher = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
+  local scale, shift
+
+  --- The student's layer for a batch: [N, …, S].
+  self.student = function(student, x) return features(student, options.to, x) end
+
   -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.
-  self.project = function(student_features, features)
-    if not self.projection then
-      self.projection = loss.projection(features:size(1), options.dim or student_features:size(1), options.seed or 0)
+  self.prepare = function(student, rows)
+    if scale then return end
+    local x = rows()
+    local theirs, ours = of_teacher(x), tensor.no_grad(self.student, student, x)
+    scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed)
+    self.detail = { from = options.from, to = options.to, seed = self.seed, teacher_width = theirs:size(-1),
+      student_width = ours:size(-1), normalise = options.normalise ~= false, rows = x:size(0) }
+    if options.normalise == false then return end
+    local mean, sd = tensor.no_grad(function() return spread(theirs:matmul(scale)) end)
+    if not (sd:amin():item() > 0) then
+      host.fail(("target.layer: '%s' of the teacher is constant on %d rows; it teaches nothing"):format(options.from, x:size(0)))
     end
-    return self.projection
+    scale, shift = scale / sd, -mean / sd
   end
+
+  --- What the student's layer should be: ((h P) - mean) / spread, folded into one product and one sum.
+  self.of = function(x)
+    return tensor.no_grad(function()
+      local projected = of_teacher(x):matmul(scale)
+      return shift and projected + shift or projected
+    end)
+  end
+  return self
+end
+
+--- The teacher as it was at a checkpoint of its own training. The weights are copied into `storage`, a clone of the
+--- teacher that all checkpoints share, when the stage begins; the teacher itself stays what it is.
+---@param storage Module
+---@param kept Checkpoints
+---@param i number          from 1
+function target.checkpoint(storage, kept, i)
+  if not is_module(storage) then host.fail "target.checkpoint: expected a module to hold the weights" end
+  local self = make { kind = "logits", teacher = storage, of = frozen(storage), detail = { checkpoint = i, teacher_step = kept:step(i) } }
+  self.text = ("checkpoint %d of %d (step %d)"):format(i, kept:count(), kept:step(i))
+  self.prepare = function() kept:load(storage, i) end
   return self
 end
 

@@ -2,6 +2,7 @@
 --- it was taken from; both become an event in the store. Verdicts: "next" (go on), "stop" (end the run), "back"
 --- (to the stage before), false (stay). A plain Lua function(s) does the same; true means "next".
 --- Rules over metrics are asked once per evaluation, so patience counts evaluations; those over counts, at every step.
+local check = require "gradus.check"
 local host = require "gradus.host"
 
 local when = {}
@@ -80,6 +81,31 @@ function when.plateau(key, patience, min_delta)
       if best == nil or sign * value > best + min_delta then best, since = sign * value, 0 else since = since + 1 end
     end
     return since >= patience and "next", { [key] = values[#values], best = best and sign * best, evaluations = since }
+  end)
+end
+
+--- When the metric no longer gains: its mean of the last `smooth` evaluations grew by less than `gain` since the evaluation
+--- before, after it has grown by more than `progress` since the stage began. The rule by which the public code of
+--- progressive distillation goes to the teacher's next checkpoint.
+---@param key string
+---@param options? {gain: number, progress: number, smooth: number, most: number}  .01, .01, 5; most: steps after which it goes on anyway
+function when.saturated(key, options)
+  options = check.options("when.saturated", options, { gain = check.number(0), progress = check.number(0), smooth = check.int(1),
+    most = check.above(0) }, { gain = .01, progress = .01, smooth = 5 })
+  metric("saturated", key, options.gain)
+  return rule(key .. " saturated", "evaluation", function(s)
+    local values, sign = s:stage_history(key), s.lower_is_better(key) and -1 or 1
+    local function smoothed(n)
+      local sum, first = 0, math.max(1, n - options.smooth + 1)
+      for i = first, n do sum = sum + values[i] end
+      return sum / (n - first + 1)
+    end
+    local n = #values
+    local numbers = { [key] = values[n], steps = s.stage_steps }
+    if options.most and s.stage_steps >= options.most then return "next", numbers end
+    if n < 2 then return false, numbers end
+    numbers.gain, numbers.progress = sign * (smoothed(n) - smoothed(n - 1)), sign * (smoothed(n) - values[1])
+    return numbers.gain < options.gain and numbers.progress > options.progress and "next", numbers
   end)
 end
 

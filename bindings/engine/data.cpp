@@ -8,6 +8,7 @@
 #include "idx.h"
 #include "npy.h"
 #include "options.h"
+#include "parity.h"
 #include "random.h"
 #include "safetensors.h"
 
@@ -135,6 +136,19 @@ int lua_digits(lua_State* L) {
   return 2;
 }
 
+// parity{d, k, seed, first, size} -> x [size, d], y [size]
+int lua_parity(lua_State* L) {
+  std::pair<at::Tensor, at::Tensor> data;
+  guard(L, [&] {
+    const Options given(L, 1, "parity", {"d", "k", "seed", "first", "size"});
+    data = parity({given.whole("d", 0), given.whole("k", 0), given.seed("seed")}, given.whole("first", 0),
+                  given.whole("size", 0));
+  });
+  push_tensor(L, std::move(data.first));
+  push_tensor(L, std::move(data.second));
+  return 2;
+}
+
 // derive_seed(seed, name, sub = 0) -> a whole number below 2^53
 int lua_derive_seed(lua_State* L) {
   uint64_t seed = 0;
@@ -160,6 +174,7 @@ constexpr luaL_Reg kFunctions[] = {{"read_csv", lua_read_csv},
                                    {"read_safetensors", lua_read_safetensors},
                                    {"write_safetensors", lua_write_safetensors},
                                    {"digits", lua_digits},
+                                   {"parity", lua_parity},
                                    {"derive_seed", lua_derive_seed},
                                    {nullptr, nullptr}};
 

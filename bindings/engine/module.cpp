@@ -11,6 +11,7 @@
 #include "flops.h"
 #include "memory.h"
 #include "ops.h"
+#include "replay.h"
 #include "tensor.h"
 
 namespace gradus {
@@ -29,7 +30,7 @@ int is_grad_enabled(lua_State* L) {
   return 1;
 }
 
-// grad(loss, {p1, p2, …}) -> list of gradients; false for a parameter that the loss does not depend on.
+// grad(loss, {p1, p2, …}) -> list of gradients; false for a parameter that is frozen or that the loss does not depend on.
 int gradients(lua_State* L) {
   at::Tensor& loss = check_tensor(L, 1, "grad: loss");
   torch::autograd::variable_list result;
@@ -37,14 +38,18 @@ int gradients(lua_State* L) {
     if (!lua_istable(L, 2)) throw Error(Exit::data, "argument 2: expected a list of parameters; got " + describe(L, 2));
     if (!loss.requires_grad()) throw Error(Exit::data, "the loss depends on no parameter that requires a gradient");
     torch::autograd::variable_list parameters;
+    std::vector<bool> trained;
     for (int i = 1; i <= static_cast<int>(lua_objlen(L, 2)); ++i) {
       lua_rawgeti(L, 2, i);
       at::Tensor* tensor = test_tensor(L, -1);
       if (!tensor || !tensor->defined()) throw Error(Exit::data, "parameter " + std::to_string(i) + ": expected a Tensor; got " + describe(L, -1));
-      parameters.push_back(*tensor);
+      trained.push_back(tensor->requires_grad());
+      if (trained.back()) parameters.push_back(*tensor);
       lua_pop(L, 1);
     }
-    result = torch::autograd::grad({loss}, parameters, {}, std::nullopt, false, /*allow_unused=*/true);
+    auto found = torch::autograd::grad({loss}, parameters, {}, std::nullopt, false, /*allow_unused=*/true);
+    auto next = found.begin();
+    for (const bool one : trained) result.push_back(one ? std::move(*next++) : at::Tensor());
   });
   lua_createtable(L, static_cast<int>(result.size()), 0);
   for (std::size_t i = 0; i < result.size(); ++i) {
@@ -173,5 +178,7 @@ extern "C" __attribute__((visibility("default"))) int luaopen_gradus_engine(lua_
   lua_setfield(L, -2, "torch_version");
   open_data(L);
   lua_setfield(L, -2, "data");
+  open_record(L);
+  lua_setfield(L, -2, "record");
   return 1;
 }

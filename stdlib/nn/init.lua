@@ -4,6 +4,8 @@ local check = require "gradus.check"
 local engine = require "gradus.engine"
 local tensor = require "gradus.tensor"
 
+local ops = engine.ops
+
 return function(nn)
   local init = {}
   nn.init = init
@@ -46,5 +48,34 @@ return function(nn)
       local bound = 1 / math.sqrt(fan_in(weight))
       init.uniform_(bias, -bound, bound)
     end
+  end
+
+  --- Symmetric initialisation (Gupta & Karmalkar 2025, definition 4.2, as in Barak et al. 2022): the second half of the hidden
+  --- units copies the first and their outgoing weights are negated, so that the network starts as the zero function. With k
+  --- the first half is drawn anew: weights from {±1}, biases from {j/k : |j| < k}, outgoing weights from {±1/width}.
+  ---@param inner Linear   into the hidden units
+  ---@param outer Linear   out of them
+  ---@param options? {k: number}
+  function init.symmetric_(inner, outer, options)
+    local k = check.options("init.symmetric_", options, { k = check.int(1) }).k
+    local width = inner.weight:size(0)
+    if width % 2 ~= 0 or outer.weight:size(1) ~= width then
+      check.fail("init.symmetric_", "%d hidden units into %d; expected an even number, the same on both sides", width, outer.weight:size(1))
+    end
+    local half = width / 2
+    tensor.no_grad(function()
+      local function signs(t) return t:copy_(ops.randint(0, 2, t.shape, { generator = nn.init_generator }) * 2 - 1) end
+      if k then
+        signs(inner.weight)
+        signs(outer.weight):mul_(1 / width)
+        if inner.bias then
+          inner.bias:copy_(ops.randint(1 - k, k, { width }, { generator = nn.init_generator }) / k)
+        end
+      end
+      inner.weight:slice(0, half):copy_(inner.weight:slice(0, 0, half))
+      if inner.bias then inner.bias:slice(0, half):copy_(inner.bias:slice(0, 0, half)) end
+      outer.weight:slice(1, half):copy_(-outer.weight:slice(1, 0, half))
+      if outer.bias then outer.bias:zero_() end
+    end)
   end
 end

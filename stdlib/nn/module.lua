@@ -62,14 +62,19 @@ local function assign(self, name, value)
   end
 end
 
--- While taps are taken: module -> list of its paths, and what each returned.
+-- While taps are taken: module -> list of its paths, what each returned, and how many are missing until the call stops.
 local tapping
+local TAPPED = {}  -- raised by the last tap of a call that stops there
 
 local function call(self, ...)
   local paths = tapping and tapping.paths[self]
   if not paths then return self:forward(...) end
   local taken, outputs = tapping.taken, { self:forward(...) }
-  for _, path in ipairs(paths) do taken[path] = outputs[1] end
+  for _, path in ipairs(paths) do
+    if not taken[path] and tapping.missing then tapping.missing = tapping.missing - 1 end
+    taken[path] = outputs[1]
+  end
+  if tapping.missing == 0 then error(TAPPED, 0) end
   return unpack(outputs)
 end
 
@@ -295,21 +300,24 @@ function Module:clone() return copy(self, {}) end
 
 local function end_taps(outer, ok, ...)
   tapping = outer
-  if not ok then error((...), 0) end
-  return ...
+  if ok then return ... end
+  if (...) ~= TAPPED then error((...), 0) end
 end
 
---- Calls the module and also returns what the modules at `paths` returned: out, { ["layers.2"] = tensor, … }.
+--- Calls the module and also returns what the modules at `paths` returned: out, { ["layers.2"] = tensor, … }. With
+--- stop = true the call ends at the last of them, so that what comes after costs nothing; out is then nil.
 ---@param x Tensor
 ---@param paths string[]
-function Module:forward_taps(x, paths)
+---@param options? {stop: boolean}
+function Module:forward_taps(x, paths, options)
+  options = check.options("forward_taps", options, { stop = check.boolean })
   local by_module, taps, outer = {}, {}, tapping
   for _, path in ipairs(paths) do
     local module = self:get_submodule(path)
     by_module[module] = by_module[module] or {}
     table.insert(by_module[module], path)
   end
-  tapping = { paths = by_module, taken = taps }
+  tapping = { paths = by_module, taken = taps, missing = options.stop and #paths or nil }
   local out = end_taps(outer, pcall(call, self, x))
   for _, path in ipairs(paths) do
     if not taps[path] then check.fail(self.__name, "module '%s' was not called in forward; expected one that is", path) end
