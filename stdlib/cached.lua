@@ -11,6 +11,7 @@ local checkpoints = require "gradus.checkpoints"
 local current = require "gradus.current"
 local data = require "gradus.data"
 local run_module = require "gradus.run"
+local sampler = require "gradus.sampler"
 
 local files = engine.data
 
@@ -122,6 +123,7 @@ local function in_own_streams(run, seed, work)
   local nn = require "gradus.nn"
   local generator = engine.default_generator()
   local default, init, before = generator:get_state(), nn.init_generator, current.run
+  local sources = sampler.numbered(0)
   local numbers = {}
   for i = 1, 4 do numbers[i] = math.random(2 ^ 31) - 1 end
   local ok, result = xpcall(work, host.traceback)
@@ -129,18 +131,32 @@ local function in_own_streams(run, seed, work)
   generator:set_state(default)
   nn.init_generator = init
   math.randomseed(numbers[1])  -- the same on a hit and on a miss
+  sampler.numbered(sources)
   run.line.clear()
   if not ok then error(result, 0) end
   return result
 end
 
-local function build(run, name, key, fn, ...)
+-- Writes the results for later runs; the child run that made them lists the file.
+local function keep(child, path, name, key, results)
+  files.write_safetensors(path, tensors_of(results), { key = key, name = name })
+  local file = assert(io.open(path, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.sha256(bytes), #bytes)
+end
+
+local function build(run, name, key, path, fn, ...)
   local args = pack(...)
   local seed = tonumber(key:sub(1, 12), 16)
   return in_own_streams(run, seed, function()
     local child = run_module.begin { store = run.store, name = run.name .. "/" .. name, kind = name, seed = seed, flat = { key = key },
       params = {}, parent = run, options = run.options, label = name }
-    local ok, results = xpcall(function() return pack(fn(unpack(args, 1, args.n))) end, host.traceback)
+    local ok, results = xpcall(function()
+      local made = pack(fn(unpack(args, 1, args.n)))
+      keep(child, path, name, key, made)
+      return made
+    end, host.traceback)
     if ok then
       child:finish "finished"
       return results
@@ -194,9 +210,7 @@ return function(run, name, fn, ...)
       return replay(run, fn, path, ...)
     end
     run:event("cache", "miss", { name = name, key = key })
-    local made = build(run, name, key, fn, ...)
-    files.write_safetensors(path, tensors_of(made), { key = key, name = name })
-    return made
+    return build(run, name, key, path, fn, ...)
   end, host.traceback, ...)
   lock:unlock()
   if not ok then error(results, 0) end

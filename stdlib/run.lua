@@ -63,7 +63,7 @@ function run.begin(options)
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   current.run = self
   seed_streams(self.seed)
-  require("gradus.sampler").reset()
+  require("gradus.sampler").numbered(0)
   return self
 end
 

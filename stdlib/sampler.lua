@@ -194,7 +194,11 @@ function sampler.of(where, answer)
   host.fail(("%s: expected a data set or a sampler; got %s"):format(where, type(answer)))
 end
 
---- Starts a run's numbering anew.
-function sampler.reset() made = 0 end
+--- Numbers the coming sources from `count` on; returns how many there were.
+function sampler.numbered(count)
+  local before = made
+  made = count
+  return before
+end
 
 return sampler
