@@ -126,11 +126,11 @@ void StoreImpl::open_reading() {
   sqlite3_set_authorizer(reader->handle(), authorize, nullptr);
 }
 
-Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits) {
+void Store::read(const std::string& sql, const std::vector<Cell>& args, double seconds,
+                 const std::function<void(Statement&)>& body) {
   const std::lock_guard guard(impl_->reading);
   sqlite3* database = impl_->reader->handle();
-  Rows rows;
-  const TimeLimit limit(database, limits.seconds);
+  const TimeLimit limit(database, seconds);
   try {
     sqlite3_stmt* handle = nullptr;
     const char* tail = nullptr;
@@ -147,8 +147,18 @@ Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const L
                                    " values for its parameters; got " + std::to_string(args.size()));
     }
     for (std::size_t i = 0; i < args.size(); ++i) statement.bind(static_cast<int>(i) + 1, args[i]);
-    const int columns = sqlite3_column_count(handle);
-    for (int i = 0; i < columns; ++i) rows.columns.emplace_back(sqlite3_column_name(handle, i));
+    body(statement);
+  } catch (const Error& error) {
+    if (error.code == Exit::usage) throw;
+    fail_query(database, error, limit, seconds);
+  }
+}
+
+Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits) {
+  Rows rows;
+  read(sql, args, limits.seconds, [&](Statement& statement) {
+    const int columns = sqlite3_column_count(statement.handle());
+    for (int i = 0; i < columns; ++i) rows.columns.emplace_back(sqlite3_column_name(statement.handle(), i));
     std::size_t bytes = 0;
     while (statement.step()) {
       if (static_cast<std::int64_t>(rows.rows.size()) >= limits.rows || bytes > kLongestAnswer) {
@@ -162,10 +172,7 @@ Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const L
         if (const auto* text = std::get_if<std::string>(&row.back())) bytes += text->size();
       }
     }
-  } catch (const Error& error) {
-    if (error.code == Exit::usage) throw;
-    fail_query(database, error, limit, limits.seconds);
-  }
+  });
   return rows;
 }
 

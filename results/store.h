@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +70,7 @@ struct RunStart {
 };
 
 class Spool;
+class Statement;
 struct StoreImpl;
 
 // One live run. log/progress/event/artifact are for one thread at a time (the run's own).
@@ -133,6 +135,9 @@ class Store {
   std::shared_ptr<Writer> begin(const RunStart& start);  // new; keeps the store's connection alive
   // Any reading statement, on a connection that cannot write. `args` bind to ?1, ?2, …
   Rows query(const std::string& sql, const std::vector<Cell>& args = {}, const Limits& limits = {});
+  // The same without a copy of the rows, for long curves: `body` steps the statement itself.
+  void read(const std::string& sql, const std::vector<Cell>& args, double seconds,
+            const std::function<void(Statement&)>& body);
   // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error
   // (missing) otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);

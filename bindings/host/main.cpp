@@ -15,6 +15,7 @@
 #include "host_error.h"
 #include "host_module.h"
 #include "run_command.h"
+#include "serve_command.h"
 #include "store.h"
 
 namespace gradus {
@@ -125,6 +126,7 @@ int dispatch(int argc, char** argv) {
   app.set_version_flag("--version", version_line());
   add_run(app, line);
   add_reading_commands(app, reading_store);
+  add_serve_command(app, reading_store);
   add_others(app, line);
   // Not by CLI11: it would take the topic for the command itself.
   if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, argc > 2 ? argv[2] : "");

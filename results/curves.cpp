@@ -1,0 +1,201 @@
+#include "curves.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "database.h"
+
+namespace gradus::results {
+namespace {
+
+constexpr double kSeconds = 1;
+constexpr std::int64_t kPiece = 500'000;  // rows of one statement: a tenth of a second
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// The 0.975 quantile of Student's t. Exact to four digits for few degrees of freedom, where it matters, then the
+// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), whose error at 31 is below 1e-5.
+double t975(int freedom) {
+  static constexpr double kTable[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
+                                      2.2010,  2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
+                                      2.0796,  2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423};
+  if (freedom <= 30) return kTable[freedom - 1];
+  const double z = 1.959963985, n = freedom;
+  return z + (z * z * z + z) / (4 * n) + (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * n * n);
+}
+
+struct Curve {
+  std::vector<std::int64_t> steps;
+  std::vector<double> values;
+
+  double at(std::int64_t step) const {  // NaN outside
+    const auto found = std::lower_bound(steps.begin(), steps.end(), step);
+    if (found == steps.end() || step < steps.front()) return kNaN;
+    const auto i = static_cast<std::size_t>(found - steps.begin());
+    if (steps[i] == step) return values[i];
+    const double part = static_cast<double>(step - steps[i - 1]) / static_cast<double>(steps[i] - steps[i - 1]);
+    return values[i - 1] + part * (values[i] - values[i - 1]);
+  }
+};
+
+std::vector<std::int64_t> common_steps(const std::vector<Curve>& curves, int columns) {
+  const auto same = [&](const Curve& curve) { return curve.steps == curves[0].steps; };
+  if (std::all_of(curves.begin(), curves.end(), same)) return curves[0].steps;
+  std::vector<std::int64_t> shared = curves[0].steps;
+  std::int64_t from = shared.front(), to = shared.back();
+  for (const Curve& curve : curves) {
+    std::vector<std::int64_t> both;
+    std::set_intersection(shared.begin(), shared.end(), curve.steps.begin(), curve.steps.end(), std::back_inserter(both));
+    shared = std::move(both);
+    from = std::min(from, curve.steps.front());
+    to = std::max(to, curve.steps.back());
+  }
+  std::size_t longest = 0;
+  for (const Curve& curve : curves) longest = std::max(longest, curve.steps.size());
+  if (shared.size() * 4 > longest * 3) return shared;
+  std::vector<std::int64_t> even;
+  const std::int64_t parts = std::min<std::int64_t>(columns, to - from);
+  for (std::int64_t i = 0; i <= parts; ++i)
+    even.push_back(from + static_cast<std::int64_t>(std::llround(static_cast<double>(to - from) * i / std::max<std::int64_t>(parts, 1))));
+  return even;
+}
+
+}  // namespace
+
+StepRange step_range(Store& store, const std::vector<CurveRef>& curves) {
+  StepRange range;
+  bool any = false;
+  for (const CurveRef& curve : curves) {
+    // Two look-ups in the key, not a walk along the curve.
+    store.read(
+        "SELECT (SELECT min(step) FROM metric_values WHERE run_id = ?1 AND key_id = k.id), (SELECT max(step) FROM "
+        "metric_values WHERE run_id = ?1 AND key_id = k.id) FROM keys k WHERE k.name = ?2",
+        {curve.run, curve.key}, kSeconds, [&](Statement& row) {
+          while (row.step()) {
+            if (row.null(0)) continue;
+            range.from = any ? std::min(range.from, row.integer(0)) : row.integer(0);
+            range.to = any ? std::max(range.to, row.integer(1)) : row.integer(1);
+            any = true;
+          }
+        });
+  }
+  return range;
+}
+
+std::int64_t step_at_or_before(Store& store, const CurveRef& curve, std::int64_t step) {
+  std::int64_t found = step;
+  store.read(
+      "SELECT max(step) FROM metric_values WHERE run_id = ?1 AND key_id = (SELECT id FROM keys WHERE name = ?2) AND step "
+      "<= ?3",
+      {curve.run, curve.key, step}, kSeconds, [&](Statement& row) {
+        while (row.step()) {
+          if (!row.null(0)) found = row.integer(0);
+        }
+      });
+  return found;
+}
+
+void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int64_t to,
+                const std::function<bool(std::int64_t, double)>& point) {
+  for (bool more = true; more;) {
+    std::int64_t rows = 0, last = from;
+    store.read(
+        "SELECT step, value FROM metric_values WHERE run_id = ?1 AND key_id = (SELECT id FROM keys WHERE name = ?2) AND "
+        "step BETWEEN ?3 AND ?4 ORDER BY step LIMIT ?5",
+        {curve.run, curve.key, from, to, kPiece}, kSeconds, [&](Statement& row) {
+          while (row.step()) {
+            ++rows;
+            last = row.integer(0);
+            if (!point(last, row.null(1) ? kNaN : row.real(1))) {
+              rows = 0;
+              break;
+            }
+          }
+        });
+    more = rows == kPiece && last < to;
+    from = last + 1;
+  }
+}
+
+Points read_points(Store& store, const CurveRef& curve, const StepRange& range, int columns) {
+  Downsampler down(range.from, range.to, columns);
+  read_curve(store, curve, range.from, range.to, [&](std::int64_t step, double value) {
+    down.add(step, value);
+    return true;
+  });
+  return down.take();
+}
+
+Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns) {
+  std::vector<Curve> curves;
+  for (const std::int64_t run : runs) {
+    Curve curve;
+    read_curve(store, {run, key}, INT64_MIN, INT64_MAX, [&](std::int64_t step, double value) {
+      curve.steps.push_back(step);
+      curve.values.push_back(value);
+      return true;
+    });
+    if (!curve.steps.empty()) curves.push_back(std::move(curve));
+  }
+  Band band;
+  band.runs = static_cast<int>(curves.size());
+  if (curves.empty()) return band;
+  const std::vector<std::int64_t> steps = common_steps(curves, columns);
+  std::vector<double> means, deviations;
+  Downsampler down(steps.front(), steps.back(), columns);
+  for (const std::int64_t step : steps) {
+    double sum = 0, squares = 0;
+    int n = 0;
+    for (const Curve& curve : curves) {
+      const double value = curve.at(step);
+      if (!std::isnan(value)) sum += value, ++n;
+    }
+    const double mean = n > 0 ? sum / n : kNaN;
+    for (const Curve& curve : curves) {
+      const double value = curve.at(step);
+      if (!std::isnan(value)) squares += (value - mean) * (value - mean);
+    }
+    means.push_back(mean);
+    deviations.push_back(n > 1 ? t975(n - 1) * std::sqrt(squares / (n - 1) / n) : kNaN);
+    down.add(step, mean);
+  }
+  const Points kept = down.take();
+  std::size_t at = 0;
+  for (const std::int64_t step : kept.steps) {
+    while (steps[at] != step) ++at;
+    band.steps.push_back(step);
+    band.mean.push_back(means[at]);
+    band.low.push_back(means[at] - deviations[at]);
+    band.high.push_back(means[at] + deviations[at]);
+  }
+  return band;
+}
+
+std::vector<Stage> stages(Store& store, std::int64_t run) {
+  std::vector<Stage> found;
+  store.read("SELECT step, name FROM events WHERE run_id = ?1 AND kind = 'stage' ORDER BY id", {run}, kSeconds,
+             [&](Statement& row) {
+               while (row.step()) {
+                 if (!found.empty()) found.back().to = row.integer(0);
+                 found.push_back({row.text(1), row.integer(0), row.integer(0)});
+               }
+             });
+  if (found.empty()) return found;
+  store.read("SELECT max(last_step) FROM summary_values WHERE run_id = ?1", {run}, kSeconds, [&](Statement& row) {
+    while (row.step()) found.back().to = std::max(found.back().from, row.integer(0));
+  });
+  return found;
+}
+
+std::vector<Mark> marks(Store& store, std::int64_t run) {
+  std::vector<Mark> found;
+  store.read(
+      "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', 'warning', 'health', "
+      "'error') AND step IS NOT NULL ORDER BY id",
+      {run}, kSeconds, [&](Statement& row) {
+        while (row.step()) found.push_back({row.integer(0), row.text(1), row.text(2), row.text(3)});
+      });
+  return found;
+}
+
+}  // namespace gradus::results

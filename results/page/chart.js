@@ -1,0 +1,282 @@
+// A line chart on two canvases (curves, hover) under one SVG (axes, stages, decisions). D3 gives scales, axes and the
+// brush. It shows what it has at once and asks `load` for the exact points of a new range.
+import { h, number } from "./util.js";
+
+const MARGIN = { top: 22, right: 14, bottom: 26, left: 52 };
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export class Chart {
+  // options: title, height, load(from, to, columns) -> {from, to, series: [{label, color, steps, values, low, high,
+  // faint, width}]}, stages: [{name, from, to}], marks: [{step, kind, name, detail}], link: charts that zoom together,
+  // log, format
+  constructor(options) {
+    this.options = { height: 220, link: new Set(), ...options };
+    this.options.link.add(this);
+    this.log = !!options.log;
+    this.series = [];
+    this.range = null;
+    this.zoom = null;
+    this.lines = h("canvas");
+    this.over = h("canvas");
+    this.svg = d3.create("svg").node();
+    this.tip = h("div", { className: "tip", hidden: true });
+    this.legend = h("div", { className: "legend" });
+    this.plot = h("div", { className: "plot", style: { height: `${this.options.height}px` } },
+      this.lines, this.over, this.svg, this.tip);
+    this.node = h("figure", { className: "chart" },
+      h("figcaption", {}, h("b", {}, options.title || ""), this.legend,
+        h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log")),
+      this.plot);
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.plot);
+  }
+
+  resize() {
+    this.width = this.plot.clientWidth;
+    if (!this.width) return;
+    const ratio = devicePixelRatio || 1;
+    for (const canvas of [this.lines, this.over]) {
+      canvas.width = this.width * ratio;
+      canvas.height = this.options.height * ratio;
+    }
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.options.height}`);
+    if (this.loaded) this.draw();
+    else this.refresh();
+  }
+
+  get inner() { return Math.max(10, this.width - MARGIN.left - MARGIN.right); }
+
+  async refresh() {
+    if (!this.width) return;
+    this.loaded = true;
+    const asked = this.asked = Symbol();
+    const data = await this.options.load(this.zoom && Math.floor(this.zoom[0]), this.zoom && Math.ceil(this.zoom[1]),
+      Math.round(this.inner));
+    if (asked !== this.asked) return;  // the reader has zoomed on
+    this.range = [data.from, data.to];
+    this.series = data.series;
+    this.drawLegend();
+    this.draw();
+  }
+
+  // New points at the end of curves that grow, without asking for the old ones again.
+  append(more, to) {
+    for (const [index, curve] of more) {
+      const series = this.series[index];
+      if (!series || !curve.steps.length) continue;
+      for (const part of ["steps", "values"]) {
+        const joined = new Float64Array(series[part].length + curve[part].length);
+        joined.set(series[part]);
+        joined.set(curve[part], series[part].length);
+        series[part] = joined;
+      }
+    }
+    this.range = [this.range ? this.range[0] : 0, Math.max(this.range ? this.range[1] : 0, to)];
+    this.draw();
+  }
+
+  setZoom(zoom) {
+    for (const chart of this.options.link) {
+      chart.zoom = zoom;
+      chart.draw();
+      chart.refresh();
+    }
+    if (this.options.onzoom) this.options.onzoom(zoom);
+  }
+
+  toggleLog() {
+    this.log = !this.log;
+    this.draw();
+  }
+
+  scales() {
+    const [from, to] = this.zoom || this.range || [0, 1];
+    this.x = d3.scaleLinear([from, to > from ? to : from + 1], [MARGIN.left, this.width - MARGIN.right]);
+    let low = Infinity, high = -Infinity;
+    for (const s of this.series) {
+      const begin = Math.max(0, d3.bisectLeft(s.steps, from)), end = d3.bisectRight(s.steps, to);
+      for (const values of [s.values, s.low, s.high]) {
+        if (!values) continue;
+        for (let i = begin; i < end; i++) {
+          const v = values[i];
+          if (!(v > -Infinity && v < Infinity) || (this.log && v <= 0)) continue;
+          if (v < low) low = v;
+          if (v > high) high = v;
+        }
+      }
+    }
+    if (low > high) [low, high] = this.log ? [0.1, 1] : [0, 1];
+    if (low === high) [low, high] = this.log ? [low / 2, high * 2] : [low - Math.abs(low || 1) * 0.1, high + Math.abs(high || 1) * 0.1];
+    const box = [this.options.height - MARGIN.bottom, MARGIN.top];
+    this.y = this.log ? d3.scaleLog([low, high], box) : d3.scaleLinear([low, high], box).nice(5);
+  }
+
+  draw() {
+    if (!this.width || !this.range) return;
+    this.scales();
+    this.drawLines();
+    this.drawFrame();
+  }
+
+  clip(canvas) {
+    const ratio = devicePixelRatio || 1;
+    const g = canvas.getContext("2d");
+    g.setTransform(ratio, 0, 0, ratio, 0, 0);
+    g.clearRect(0, 0, this.width, this.options.height);
+    g.save();
+    g.beginPath();
+    g.rect(MARGIN.left, MARGIN.top - 2, this.inner, this.options.height - MARGIN.top - MARGIN.bottom + 4);
+    g.clip();
+    g.lineJoin = "round";
+    return g;
+  }
+
+  trace(g, s, values) {
+    // By hand, not through the scales: a million points of 200 curves in one frame.
+    const [d0, d1] = this.x.domain(), kx = this.inner / (d1 - d0);
+    const height = this.options.height - MARGIN.bottom - MARGIN.top, log = this.log;
+    const [y0, y1] = this.y.domain().map((v) => (log ? Math.log(v) : v)), ky = height / (y1 - y0);
+    const bottom = this.options.height - MARGIN.bottom;
+    let pen = false, alone = false, px = 0, py = 0;
+    const begin = Math.max(0, d3.bisectLeft(s.steps, d0) - 1), end = Math.min(s.steps.length, d3.bisectRight(s.steps, d1) + 1);
+    for (let i = begin; i < end; i++) {
+      const v = log ? Math.log(values[i]) : values[i];
+      if (!(v > -Infinity && v < Infinity)) {
+        if (alone) g.rect(px - 1, py - 1, 2, 2);
+        pen = alone = false;
+        continue;
+      }
+      px = MARGIN.left + (s.steps[i] - d0) * kx;
+      py = bottom - (v - y0) * ky;
+      alone = !pen;
+      if (pen) g.lineTo(px, py);
+      else g.moveTo(px, py);
+      pen = true;
+    }
+    if (alone) g.rect(px - 1.5, py - 1.5, 3, 3);
+  }
+
+  drawLines() {
+    const g = this.clip(this.lines);
+    const many = this.series.length;
+    for (const s of this.series) {
+      if (s.hidden) continue;
+      if (s.low) {
+        g.beginPath();
+        const at = (i, v) => [this.x(s.steps[i]), this.y(v)];
+        const shown = d3.range(s.steps.length).filter((i) => s.low[i] !== null && Number.isFinite(s.low[i]) && (!this.log || s.low[i] > 0));
+        shown.forEach((i, k) => (k ? g.lineTo(...at(i, s.high[i])) : g.moveTo(...at(i, s.high[i]))));
+        shown.reverse().forEach((i) => g.lineTo(...at(i, s.low[i])));
+        g.globalAlpha = 0.16;
+        g.fillStyle = s.color;
+        g.fill();
+      }
+      g.globalAlpha = s.faint ? (many > 60 ? 0.14 : 0.25) : many > 30 ? 0.55 : 1;
+      g.strokeStyle = s.color;
+      g.lineWidth = s.width || (many > 30 ? 1 : 1.5);
+      g.beginPath();
+      this.trace(g, s, s.values);
+      g.stroke();
+    }
+    g.restore();
+    const o = this.over.getContext("2d");
+    o.setTransform(1, 0, 0, 1, 0, 0);
+    o.clearRect(0, 0, this.over.width, this.over.height);
+  }
+
+  drawLegend() {
+    const named = this.series.filter((s) => s.label && !s.faint);
+    this.legend.replaceChildren(...(named.length > 1 && named.length <= 12 ? named : []).map((s) =>
+      h("button", { className: "plain key" + (s.hidden ? " off" : ""), onclick: () => {
+        s.hidden = !s.hidden;
+        this.drawLegend();
+        this.draw();
+      } }, h("i", { style: { background: s.color } }), s.label)));
+  }
+
+  drawFrame() {
+    const { height } = this.options, bottom = height - MARGIN.bottom;
+    const svg = d3.select(this.svg);
+    svg.selectAll("*").remove();
+    const [from, to] = this.x.domain();
+    const stages = (this.options.stages || []).filter((s) => s.to >= from && s.from <= to);
+    stages.forEach((stage) => {
+      const x0 = Math.max(this.x(stage.from), MARGIN.left), x1 = Math.min(this.x(stage.to), this.width - MARGIN.right);
+      const band = svg.append("g").attr("class", "stage");
+      if (stage.index % 2) band.append("rect").attr("x", x0).attr("y", MARGIN.top).attr("width", Math.max(0, x1 - x0)).attr("height", bottom - MARGIN.top);
+      if (stage.index) band.append("line").attr("x1", x0).attr("x2", x0).attr("y1", MARGIN.top).attr("y2", bottom);
+      if (this.options.stages.length > 1 && x1 - x0 > 24)
+        band.append("text").attr("x", x0 + 4).attr("y", MARGIN.top - 6).text(stage.name.slice(0, Math.floor((x1 - x0) / 6.5)));
+    });
+    const y = d3.axisLeft(this.y).ticks(5, this.log ? "~g" : undefined).tickSize(-this.inner).tickPadding(6);
+    if (!this.log) y.tickFormat((v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(6))));
+    svg.append("g").attr("class", "axis y").attr("transform", `translate(${MARGIN.left},0)`).call(y);
+    svg.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
+      .call(d3.axisBottom(this.x).ticks(Math.max(2, this.width / 90)).tickSize(4).tickFormat((v) => (v >= 1e4 ? d3.format("~s")(v) : v)));
+    const brush = d3.brushX().extent([[MARGIN.left, MARGIN.top], [this.width - MARGIN.right, bottom]]).on("end", () => {
+      if (!d3.event.selection) return;
+      const [a, b] = d3.event.selection.map(this.x.invert);
+      if (b - a >= 1) this.setZoom([Math.max(a, this.range[0]), Math.min(b, this.range[1])]);
+    });
+    svg.append("g").attr("class", "brush").call(brush).on("dblclick", () => this.setZoom(null))
+      .on("mousemove", () => this.hover(d3.event)).on("mouseleave", () => this.leave());
+    for (const mark of (this.options.marks || []).filter((m) => m.step >= from && m.step <= to)) {
+      const x = this.x(mark.step);
+      const g = svg.append("g").attr("class", `mark ${mark.kind}`);
+      g.append("line").attr("x1", x).attr("x2", x).attr("y1", MARGIN.top).attr("y2", bottom);
+      g.append("path").attr("d", `M${x - 5},${MARGIN.top - 1}h10l-5,7z`);
+      g.append("title").text(`step ${mark.step}: ${mark.kind} ${mark.name || ""} ${mark.detail ? JSON.stringify(mark.detail) : ""}`);
+    }
+  }
+
+  hover(event) {
+    const [mx, my] = [event.offsetX, event.offsetY];
+    const step = this.x.invert(mx);
+    const at = [];
+    for (const s of this.series) {
+      if (s.hidden || !s.steps.length) continue;
+      let i = d3.bisectLeft(s.steps, step);
+      if (i >= s.steps.length || (i > 0 && step - s.steps[i - 1] < s.steps[i] - step)) i--;
+      const v = s.values[i];
+      if (v === null || !Number.isFinite(v) || (this.log && v <= 0)) continue;
+      at.push({ s, step: s.steps[i], v, d: Math.abs(this.y(v) - my), i });
+    }
+    if (!at.length) return this.leave();
+    const nearest = d3.least ? d3.least(at, (a) => a.d) : at.reduce((a, b) => (b.d < a.d ? b : a));
+    const g = this.clip(this.over);
+    g.fillStyle = css("--line");
+    g.fillRect(this.x(nearest.step) - 0.5, 0, 1, this.options.height);
+    g.strokeStyle = g.fillStyle = nearest.s.color;
+    g.lineWidth = 2.5;
+    if (this.series.length > 1) {
+      g.beginPath();
+      this.trace(g, nearest.s, nearest.s.values);
+      g.stroke();
+    }
+    const shown = (at.length <= 10 ? at.filter((a) => !a.s.faint || a === nearest) : [nearest]).sort((a, b) => b.v - a.v);
+    for (const a of shown) {
+      g.fillStyle = a.s.color;
+      g.beginPath();
+      g.arc(this.x(a.step), this.y(a.v), 3.5, 0, 7);
+      g.fill();
+    }
+    g.restore();
+    this.tip.replaceChildren(h("div", { className: "quiet" }, `step ${number(nearest.step)}`),
+      ...shown.map((a) => h("div", { className: a === nearest ? "near" : "" }, h("i", { style: { background: a.s.color } }),
+        h("span", {}, a.s.label || ""), h("b", {}, number(a.v)))));
+    this.tip.hidden = false;
+    const left = mx > this.width / 2;
+    Object.assign(this.tip.style, { left: left ? "" : `${mx + 14}px`, right: left ? `${this.width - mx + 14}px` : "",
+      top: `${Math.min(my, this.options.height - this.tip.offsetHeight)}px` });
+  }
+
+  leave() {
+    this.tip.hidden = true;
+    this.clip(this.over).restore();
+  }
+
+  remove() {
+    this.observer.disconnect();
+    this.options.link.delete(this);
+  }
+}

@@ -1,0 +1,198 @@
+// Several runs: one metric overlaid with the mean of each group, the groups' numbers, what differs, and how parameters
+// and results hang together.
+import { h, json, curves, number, meanSd, color, remember, select } from "./util.js";
+import { Chart } from "./chart.js";
+
+const label = (group) => Object.values(group.label).map((v) => (v === null ? "–" : typeof v === "number" ? number(v) : String(v))).join(" · ") || "all";
+
+class Compare {
+  constructor(at) {
+    this.query = at.query;
+    this.charts = [];
+    this.pane = h("div");
+    this.tools = h("div", { className: "tools" });
+    this.title = h("h1");
+    this.node = h("section", { className: "compare" }, this.title, this.tools, this.pane);
+  }
+
+  async load() {
+    const { runs, by } = this.query;
+    const table = await json("runs", { children: "1", where: runs ? runs.split(",").map((id) => `id == ${+id}`).join(" or ") : "" });
+    this.columns = table.columns;
+    this.rows = table.rows;
+    this.better = Object.fromEntries(table.keys.map((key, i) => [key, table.better[i]]));
+    this.ids = this.rows.map((row) => row[0]).sort((a, b) => a - b);
+    this.compared = await json("compare", { runs: this.ids.join(","), by });
+    this.groups = this.compared.groups;
+    this.groupOf = new Map(this.groups.flatMap((group, i) => group.runs.map((id) => [id, i])));
+    this.keys = table.keys.filter((key) => !key.startsWith("result/") && !key.startsWith("knob/")).concat(table.keys.filter((key) => key.startsWith("knob/")));
+    this.key = this.query.key || ["val/acc", "val/loss", "train/loss"].find((key) => this.keys.includes(key)) || this.keys[0];
+    this.render();
+  }
+
+  column(id) { return this.columns.indexOf(id); }
+  value(row, id) { return row[this.column(id)]; }
+
+  set(part) {
+    Object.assign(this.query, part);
+    remember(part);
+  }
+
+  varying() {
+    return this.columns.filter((id, i) => id.startsWith("params.") && new Set(this.rows.map((row) => JSON.stringify(row[i]))).size > 1);
+  }
+
+  metrics() { return this.columns.filter((id) => /^(last|best):/.test(id)); }
+
+  render() {
+    this.title.textContent = `${this.ids.length} runs in ${this.groups.length} group${this.groups.length === 1 ? "" : "s"}`;
+    const params = this.columns.filter((id) => id.startsWith("params.")).map((id) => id.slice(7));
+    this.tools.replaceChildren(
+      select("metric ", this.keys, this.key, (key) => { this.key = key; this.set({ key }); this.drawChart(); }),
+      select("group by ", ["", "name", ...params], this.query.by || "", (by) => { this.set({ by }); this.load(); }),
+      select("show ", ["mean and runs", "mean", "runs"], this.query.show || "mean and runs", (show) => { this.set({ show }); this.drawChart(); }));
+    this.chartBox = h("div");
+    this.pane.replaceChildren(this.chartBox, h("h2", {}, "Groups"), this.table(), h("h2", {}, "What differs"), this.differences(),
+      h("h2", {}, "Parameters and results"), this.parallel(), this.scatterBox = h("div"));
+    this.drawChart();
+    this.scatter();
+  }
+
+  drawChart() {
+    this.charts.forEach((chart) => chart.remove());
+    const show = this.query.show || "mean and runs";
+    const chart = new Chart({ title: this.key, height: 380, onzoom: (zoom) => this.set({ zoom: zoom ? zoom.map(Math.round).join("-") : "" }),
+      load: async (from, to, columns) => {
+        const { key } = this;
+        const [head, bands] = await Promise.all([
+          show === "mean" ? { curves: [] } : curves({ runs: this.ids.join(","), keys: key, from, to, columns }),
+          show === "runs" ? null : this.bands && this.bands.key === key ? this.bands
+            : json("bands", { runs: this.ids.join(","), by: this.query.by, key, columns })]);
+        if (bands) this.bands = bands;
+        const single = show === "runs" && this.ids.length <= 12;
+        const series = head.curves.map((c) => {
+          const group = this.groupOf.get(c.run) ?? 0;
+          return { ...c, faint: show !== "runs", color: color(single ? this.ids.indexOf(c.run) : group),
+            label: single || show !== "runs" || this.groups.length > 1 ? `#${c.run} ${this.groups[group] ? label(this.groups[group]) : ""}` : `#${c.run}` };
+        });
+        const means = (bands ? bands.groups : []).map((group, i) => ({ steps: Float64Array.from(group.steps), values: Float64Array.from(group.mean, (v) => (v === null ? NaN : v)),
+          low: group.n > 1 ? group.low : null, high: group.n > 1 ? group.high : null, color: color(i), label: `${label(group)} (${group.n})`, width: 2 })).filter((s) => s.steps.length);
+        const range = head.curves.length ? [head.from, head.to] : [d3.min(means, (s) => s.steps[0]) ?? 0, d3.max(means, (s) => s.steps[s.steps.length - 1]) ?? 1];
+        return { from: range[0], to: range[1], series: [...series, ...means] };
+      } });
+    if (this.query.zoom) chart.zoom = this.query.zoom.split("-").map(Number);
+    this.charts = [chart];
+    this.chartBox.replaceChildren(chart.node, h("p", { className: "quiet note" },
+      show === "runs" ? "Each line is a run." : "Bold: the mean of a group. Band: its 95 % confidence interval (Student's t over seeds)."));
+  }
+
+  table() {
+    const { by, metrics } = this.compared;
+    const cell = (s) => h("td", { className: "right" }, typeof s.mean === "number" ? meanSd(s.mean, s.sd) : "–");
+    const leader = new Map(metrics.map((m) => {
+      const means = this.groups.map((g) => g.metrics[m.key].last.mean).filter((v) => typeof v === "number");
+      return [m.key, means.length > 1 ? (m.better === "lower" ? d3.min(means) : d3.max(means)) : undefined];
+    }));
+    const curve = (m) => this.groups.some((g) => g.metrics[m.key].curve);
+    return h("div", { className: "wide" }, h("table", { className: "plain" },
+      h("thead", {}, h("tr", {}, h("th"), by.map((column) => h("th", {}, column)), h("th", { className: "right" }, "runs"),
+        metrics.map((m) => [h("th", { className: "right", title: `${m.better} is better` }, m.key.replace("result/", "") + (curve(m) ? " last" : ""), m.better === "lower" ? " ↓" : " ↑"),
+          curve(m) ? h("th", { className: "right" }, "best") : null]))),
+      h("tbody", {}, this.groups.map((g, i) => h("tr", {}, h("td", {}, h("i", { className: "dot", style: { background: color(i) } })),
+        by.map((column) => h("td", {}, number(g.label[column]))), h("td", { className: "right" }, g.n),
+        metrics.map((m) => {
+          const td = cell(g.metrics[m.key].last);
+          if (g.metrics[m.key].last.mean === leader.get(m.key)) td.classList.add("best");
+          return [td, curve(m) ? cell(g.metrics[m.key].best) : null];
+        }))))), h("p", { className: "quiet note" }, "mean ± sample standard deviation over runs"));
+  }
+
+  differences() {
+    const ids = [...this.varying(), ...["config", "git_commit", "device", "name"].filter((id) => new Set(this.rows.map((row) => this.value(row, id))).size > 1)];
+    if (!ids.length) return h("p", { className: "quiet" }, "Only the seed.");
+    return h("div", { className: "wide" }, h("table", { className: "plain" },
+      h("thead", {}, h("tr", {}, h("th"), this.groups.map((g, i) => h("th", {}, h("i", { className: "dot", style: { background: color(i) } }), label(g))))),
+      h("tbody", {}, ids.map((id) => h("tr", {}, h("th", {}, id.replace("params.", "")), this.groups.map((g) => {
+        const members = this.rows.filter((row) => g.runs.includes(row[0]));
+        const values = [...new Set(members.map((row) => number(this.value(row, id)).slice(0, 24)))];
+        return h("td", {}, values.slice(0, 4).join(", ") + (values.length > 4 ? ` … (${values.length})` : ""));
+      }))))));
+  }
+
+  // Axes of parallel coordinates: what differs, then results. Numbers on a line, words at points.
+  scale(id, range) {
+    const values = this.rows.map((row) => this.value(row, id)).filter((v) => v !== null && v !== undefined);
+    if (values.length && values.every((v) => typeof v === "number")) {
+      const [low, high] = d3.extent(values);
+      const wide = low > 0 && high / low > 50;
+      return (wide ? d3.scaleLog() : d3.scaleLinear()).domain(low === high ? [low - 1, high + 1] : [low, high]).range(range);
+    }
+    return d3.scalePoint([...new Set(values.map(String))].sort(), range).padding(0.3);
+  }
+
+  at(scale, value) {
+    if (value === null || value === undefined) return undefined;
+    return scale(scale.step ? String(value) : value);
+  }
+
+  parallel() {
+    const axes = [...this.varying(), ...this.metrics()].slice(0, 12);
+    if (axes.length < 2) return h("p", { className: "quiet" }, "Too little differs to draw.");
+    const height = 300, gap = Math.max(90, Math.min(190, (Math.min(1400, innerWidth) - 180) / (axes.length - 1)));
+    const width = gap * (axes.length - 1) + 160, top = 44, bottom = height - 20;
+    const svg = d3.create("svg").attr("class", "parallel").attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
+    const scales = axes.map((id) => this.scale(id, [bottom, top]));
+    const x = (i) => 80 + gap * i;
+    const lines = svg.append("g").selectAll("path").data(this.rows).enter().append("path").attr("class", "run")
+      .attr("stroke", (row) => color(this.groupOf.get(row[0]) ?? 0))
+      .attr("d", (row) => d3.line().defined(([, y]) => y !== undefined).curve(d3.curveMonotoneX)(axes.map((id, i) => [x(i), this.at(scales[i], this.value(row, id))])))
+      .on("click", (row) => (location.hash = `#/run/${row[0]}`));
+    lines.append("title").text((row) => `#${row[0]} ${axes.map((id) => `${id.replace("params.", "")} ${number(this.value(row, id))}`).join(", ")}`);
+    const brushed = new Map();
+    axes.forEach((id, i) => {
+      const axis = svg.append("g").attr("class", "axis").attr("transform", `translate(${x(i)},0)`).call(scales[i].step ? d3.axisLeft(scales[i]) : d3.axisLeft(scales[i]).ticks(5, "~g"));
+      axis.append("text").attr("class", "name").attr("y", i % 2 ? 16 : 30).text(id.replace("params.", "").replace(/^last:(result\/)?/, "").replace("best:", "best "));
+      axis.append("g").attr("class", "brush").call(d3.brushY().extent([[-9, top], [9, bottom]]).on("brush end", () => {
+        d3.event.selection ? brushed.set(i, d3.event.selection) : brushed.delete(i);
+        lines.classed("off", (row) => [...brushed].some(([k, [a, b]]) => {
+          const y = this.at(scales[k], this.value(row, axes[k]));
+          return !(y >= a && y <= b);
+        }));
+      }));
+    });
+    return h("div", { className: "wide" }, svg.node(), h("p", { className: "quiet note" }, "Drag along an axis to choose; click on a line to open its run."));
+  }
+
+  scatter() {
+    const params = [...this.varying(), ...this.columns.filter((id) => id.startsWith("params.") && !this.varying().includes(id)), "seed", "seconds"];
+    const metrics = this.metrics();
+    if (!metrics.length) return;
+    const px = this.query.px && this.column(this.query.px) >= 0 ? this.query.px : params[0];
+    const py = this.query.py && this.column(this.query.py) >= 0 ? this.query.py : metrics[0];
+    const width = Math.min(760, innerWidth - 60), height = 280;
+    const svg = d3.create("svg").attr("class", "scatter").attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
+    const x = this.scale(px, [70, width - 20]), y = this.scale(py, [height - 34, 14]);
+    if (y.nice) y.nice(5);
+    svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - 34})`).call(x.step ? d3.axisBottom(x) : d3.axisBottom(x).ticks(6, "~g"));
+    svg.append("g").attr("class", "axis y").attr("transform", "translate(70,0)").call(d3.axisLeft(y).ticks(5).tickSize(-(width - 90)));
+    const shown = this.rows.filter((row) => this.at(x, this.value(row, px)) !== undefined && this.at(y, this.value(row, py)) !== undefined);
+    svg.append("g").selectAll("circle").data(shown).enter().append("circle").attr("r", 5)
+      .attr("cx", (row) => this.at(x, this.value(row, px))).attr("cy", (row) => this.at(y, this.value(row, py)))
+      .attr("fill", (row) => color(this.groupOf.get(row[0]) ?? 0)).on("click", (row) => (location.hash = `#/run/${row[0]}`))
+      .append("title").text((row) => `#${row[0]} ${px.replace("params.", "")} ${number(this.value(row, px))}, ${py} ${number(this.value(row, py))}`);
+    this.scatterBox.replaceChildren(h("div", { className: "tools" },
+      select("parameter ", params, px, (v) => { this.set({ px: v }); this.scatter(); }),
+      select("against ", metrics, py, (v) => { this.set({ py: v }); this.scatter(); })), svg.node());
+  }
+}
+
+export async function compareView(at) {
+  const view = new Compare(at);
+  await view.load();
+  const redraw = () => view.charts.forEach((chart) => chart.draw());
+  addEventListener("theme", redraw);
+  return { node: view.node, title: "Compare", keys: { l: () => view.charts.forEach((chart) => chart.toggleLog()) }, stop: () => {
+    removeEventListener("theme", redraw);
+    view.charts.forEach((chart) => chart.remove());
+  } };
+}

@@ -1,0 +1,209 @@
+// One run: curves with stages and decisions, knobs, script, environment, log.
+import { h, json, curves, number, duration, when, status, color, link, remember } from "./util.js";
+import { Chart } from "./chart.js";
+
+const TABS = ["curves", "decisions", "script", "log", "environment"];
+
+function stages(run) {
+  const last = Math.max(0, ...run.summaries.map((s) => s.last_step));
+  const begun = run.events.filter((e) => e.kind === "stage");
+  return begun.map((e, i) => ({ name: e.name, from: e.step, to: begun[i + 1] ? begun[i + 1].step : last, index: i }));
+}
+
+const marks = (run) => run.events.filter((e) => ["decision", "warning", "health", "error"].includes(e.kind) && e.step !== null);
+
+// Metrics that share their last name share a chart: train/loss, val/loss. Knobs have one each, results are not curves.
+function families(run) {
+  const found = new Map();
+  for (const s of run.summaries) {
+    if (s.key.startsWith("result/")) continue;
+    const family = s.key.startsWith("knob/") ? s.key : s.key.split("/").pop();
+    if (!found.has(family)) found.set(family, []);
+    found.get(family).push(s);
+  }
+  const weight = (name) => (name.startsWith("knob/") ? 2 : ["acc", "loss"].includes(name) ? 0 : 1);
+  return [...found].sort(([a], [b]) => weight(a) - weight(b) || a.localeCompare(b));
+}
+
+function knobIsFlat(summaries) {
+  return summaries.every((s) => s.min === s.max);
+}
+
+class Run {
+  constructor(run, at) {
+    this.run = run;
+    this.tab = TABS.includes(at.query.tab) ? at.query.tab : "curves";
+    this.zoom = at.query.zoom ? at.query.zoom.split("-").map(Number) : null;
+    this.charts = [];
+    this.pane = h("div", { className: "pane" });
+    this.top = h("div");
+    this.tabs = h("nav", { className: "tabs" }, TABS.map((tab) => h("button", { type: "button", onclick: () => this.open(tab) }, tab)));
+    this.node = h("section", { className: "run" }, this.top, this.tabs, this.pane);
+    this.header();
+    this.open(this.tab);
+  }
+
+  header() {
+    const { run } = this;
+    const results = run.summaries.filter((s) => s.key.startsWith("result/"));
+    const best = run.summaries.filter((s) => ["val/acc", "val/loss"].includes(s.key));
+    const tile = (name, value, note) => h("div", { className: "tile" }, h("span", { className: "quiet" }, name), h("b", {}, value), note ? h("small", { className: "quiet" }, note) : null);
+    this.top.replaceChildren(
+      h("h1", {}, run.name, " ", h("span", { className: "quiet" }, `#${run.id}`), " ", status(run.status)),
+      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, duration(run.seconds), run.progress ? `step ${number(run.progress.step)}` : null,
+        `started ${when(run.started)} UTC`, run.device, run.uid.slice(0, 8)].filter(Boolean).join("  ·  "),
+      run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
+      run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),
+      run.error ? h("p", { className: "error" }, run.error) : "",
+      h("div", { className: "params" }, Object.entries(run.params).map(([key, value]) => h("span", {}, h("i", {}, key), " ", h("b", {}, number(typeof value === "boolean" ? String(value) : value))))),
+      h("div", { className: "tiles" },
+        best.map((s) => tile(`${s.key} best`, number(s.better === "lower" ? s.min : s.max), `step ${number(s.better === "lower" ? s.argmin : s.argmax)} · last ${number(s.last)}`)),
+        results.map((s) => tile(s.key.slice(7), number(s.last)))));
+  }
+
+  open(tab) {
+    this.tab = tab;
+    remember({ tab: tab === "curves" ? "" : tab });
+    this.charts.forEach((chart) => chart.remove());
+    this.charts = [];
+    [...this.tabs.children].forEach((button, i) => button.classList.toggle("on", TABS[i] === tab));
+    this[tab]();
+  }
+
+  curves() {
+    const linked = new Set();
+    const shared = { stages: stages(this.run), marks: marks(this.run), link: linked,
+      onzoom: (zoom) => remember({ zoom: zoom ? zoom.map(Math.round).join("-") : "" }) };
+    const make = ([family, summaries], height) => {
+      const keys = summaries.map((s) => s.key);
+      const chart = new Chart({ ...shared, title: family, height, load: async (from, to, columns) => {
+        const head = await curves({ runs: this.run.id, keys: keys.join(","), from, to, columns });
+        return { ...head, series: head.curves.map((c) => ({ ...c, label: c.key, color: color(keys.indexOf(c.key)) })) };
+      } });
+      chart.keys = keys;
+      chart.zoom = this.zoom;
+      this.charts.push(chart);
+      return chart.node;
+    };
+    const all = families(this.run);
+    const knobs = all.filter(([name]) => name.startsWith("knob/"));
+    const moving = knobs.filter(([, s]) => !knobIsFlat(s)), flat = knobs.filter(([, s]) => knobIsFlat(s));
+    const metrics = all.filter(([name]) => !name.startsWith("knob/"));
+    this.pane.replaceChildren(
+      metrics.length ? h("div", { className: "charts" }, metrics.map((f) => make(f, 230))) : h("p", { className: "quiet" }, "No metrics yet."),
+      knobs.length ? h("h2", {}, "Knobs") : "",
+      flat.length ? h("p", { className: "params" }, flat.map(([name, s]) => h("span", {}, h("i", {}, name.slice(5)), " ", h("b", {}, number(s[0].last)), " throughout"))) : "",
+      h("div", { className: "charts small" }, moving.map((f) => make(f, 150))));
+  }
+
+  decisions() {
+    const kinds = [...new Set(this.run.events.map((e) => e.kind))];
+    const rows = (kind) => this.run.events.filter((e) => !kind || e.kind === kind);
+    const body = h("tbody");
+    const fill = (kind) => body.replaceChildren(...rows(kind).map((e) => h("tr", {}, h("td", { className: "right" }, e.step === null ? "–" : number(e.step)),
+      h("td", {}, h("span", { className: `kind ${e.kind}` }, e.kind)), h("td", {}, e.name || ""),
+      h("td", { className: "detail" }, e.detail && typeof e.detail === "object"
+        ? Object.entries(e.detail).map(([k, v]) => h("span", {}, h("i", {}, k), " ", typeof v === "string" ? v.slice(0, 60) : typeof v === "number" ? number(v) : JSON.stringify(v)))
+        : String(e.detail ?? "")))));
+    fill("");
+    this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : "all")).flatMap((b) => [b, " "])),
+      h("table", { className: "plain" }, h("thead", {}, h("tr", {}, h("th", { className: "right" }, "step"), h("th", {}, "kind"), h("th", {}, "name"), h("th", {}, "numbers"))), body));
+  }
+
+  async script() {
+    const box = h("div");
+    const open = async (source) => {
+      const { text } = await json("source", { sha256: source.sha256 });
+      box.replaceChildren(h("pre", { className: "code" }, ...lua(text)));
+    };
+    this.pane.replaceChildren(h("p", {}, this.run.sources.map((s) => h("button", { type: "button", title: s.path, onclick: () => open(s) }, s.path.split("/").pop())).flatMap((b) => [b, " "])), box);
+    if (this.run.sources.length) await open(this.run.sources.find((s) => s.path === this.run.script) || this.run.sources[0]);
+    else box.replaceChildren(h("p", { className: "quiet" }, "The script was not kept."));
+  }
+
+  async log() {
+    const log = this.logText = h("pre", { className: "log" });
+    this.pane.replaceChildren(log);
+    this.logNext = undefined;
+    await this.moreLog();
+    log.scrollTop = log.scrollHeight;
+  }
+
+  async moreLog() {
+    const more = await json("log", { run: this.run.id, from: this.logNext });
+    this.logNext = more.next;
+    for (const line of more.text.split("\n")) {
+      if (line) this.logText.append(h("span", { className: /^\S+ (warning|error)/.test(line) ? "warn" : "" }, line + "\n"));
+    }
+    if (!this.logText.childNodes.length) this.logText.textContent = "";
+  }
+
+  environment() {
+    const { run } = this;
+    const facts = { uid: run.uid, "configuration": run.config_hash, script: run.script, command: run.command, folder: run.folder, host: run.host, device: run.device,
+      threads: run.threads, "git commit": run.git_commit && run.git_commit + (run.git_dirty ? " with uncommitted changes" : ""), ended: run.ended, ...(run.versions || {}),
+      ...(run.progress ? { epochs: number(run.progress.epoch), samples: number(run.progress.samples), FLOPs: number(run.progress.flops) } : {}) };
+    this.pane.replaceChildren(h("table", { className: "plain facts" }, Object.entries(facts).filter(([, v]) => v !== null && v !== undefined && v !== "")
+      .map(([key, value]) => h("tr", {}, h("th", {}, key), h("td", {}, String(value))))),
+    run.artifacts.length ? h("h2", {}, "Files") : "",
+    h("table", { className: "plain" }, run.artifacts.map((a) => h("tr", {}, h("td", {}, a.kind),
+      h("td", {}, h("a", { href: `/api/artifact?run=${run.id}&path=${encodeURIComponent(a.path)}` }, a.path)), h("td", { className: "right" }, number(a.bytes))))));
+  }
+
+  async poll() {
+    if (document.hidden || this.run.status !== "running") return;
+    const after = Math.max(-1, ...this.run.events.map((e) => e.id));
+    const news = await json("run", { run: this.run.id, event: after });
+    news.events = [...this.run.events, ...news.events];
+    const fresh = news.summaries.length !== this.run.summaries.length;
+    this.run = news;
+    this.header();
+    if (this.tab === "log") await this.moreLog();
+    if (this.tab !== "curves") return;
+    if (fresh || news.status !== "running") return this.open("curves");
+    for (const chart of this.charts) {
+      chart.options.stages = stages(news);
+      chart.options.marks = marks(news);
+      if (chart.zoom || !chart.range) continue;
+      const last = Math.min(...chart.series.map((s) => s.steps[s.steps.length - 1] ?? -1));
+      const more = await curves({ runs: news.id, keys: chart.keys.join(","), after: last, columns: 500 });
+      const find = (curve) => chart.series.findIndex((s) => s.key === curve.key);
+      chart.append(more.curves.map((c) => {
+        const index = find(c), s = chart.series[index];
+        const from = s ? d3.bisectRight(c.steps, s.steps[s.steps.length - 1]) : 0;
+        return [index, { steps: c.steps.subarray(from), values: c.values.subarray(from) }];
+      }), more.to);
+      // Appended points are not thinned out: once there are many, ask for the whole curve again.
+      if (chart.series.some((s) => s.steps.length > 8 * chart.inner)) chart.refresh();
+    }
+  }
+}
+
+// Enough of Lua's look to read a script: comments, strings, keywords, numbers.
+function lua(text) {
+  const token = /(--\[\[[\s\S]*?\]\]|--[^\n]*)|("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|\b(local|function|end|if|then|else|elseif|for|while|do|repeat|until|return|in|and|or|not|nil|true|false|break)\b|\b(\d[\w.]*)/g;
+  const out = [];
+  let at = 0;
+  for (const match of text.matchAll(token)) {
+    out.push(text.slice(at, match.index));
+    const kind = match[1] ? "c" : match[2] ? "s" : match[3] ? "k" : "n";
+    out.push(h("span", { className: kind }, match[0]));
+    at = match.index + match[0].length;
+  }
+  out.push(text.slice(at));
+  return out;
+}
+
+export async function runView(at) {
+  const view = new Run(await json("run", { run: at.id }), at);
+  const redraw = () => view.charts.forEach((chart) => chart.draw());
+  addEventListener("theme", redraw);
+  const timer = setInterval(() => view.poll().catch(() => {}), 1000);
+  const keys = { l: () => view.charts.forEach((chart) => chart.toggleLog()), j: () => step(1), k: () => step(-1) };
+  const step = (by) => json("run", { run: view.run.id + by }).then((run) => (location.hash = link(`run/${run.id}`)), () => {});
+  return { node: view.node, title: `${view.run.name} #${view.run.id}`, keys, stop: () => {
+    clearInterval(timer);
+    removeEventListener("theme", redraw);
+    view.charts.forEach((chart) => chart.remove());
+  } };
+}

@@ -1,0 +1,303 @@
+// The table of runs: virtual rows, so that thousands cost what forty cost.
+import { h, json, number, meanSd, duration, when, status, link, remember, select, Refusal } from "./util.js";
+
+const ROW = 34;
+const HIDDEN = new Set(["uid", "kind", "parent", "error", "config", "device", "git_commit"]);
+const chosen = new Set();  // outlives the view: choose, look at a run, come back
+
+const title = (id) => id.replace(/^params\./, "").replace(/^last:result\//, "").replace(/^last:/, "").replace(/^(best|min|max):(.*)/, "$2 $1");
+const isMetric = (id) => /^(last|best|min|max):/.test(id);
+
+function compare(a, b) {
+  if (a === b) return 0;
+  if (a === null || a === undefined) return 1;
+  if (b === null || b === undefined) return -1;
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return String(a).localeCompare(String(b), "en", { numeric: true });
+}
+
+class Runs {
+  constructor(at) {
+    this.query = at.query;
+    this.cursorRow = 0;
+    this.head = h("div", { className: "thead", role: "row" });
+    this.body = h("div", { className: "tbody" });
+    this.spacer = h("div", { className: "spacer" }, this.body);
+    this.scroll = h("div", { className: "table", role: "table", onscroll: () => this.paint() }, this.head, this.spacer);
+    this.note = h("p", { className: "error", hidden: true });
+    this.count = h("span", { className: "quiet" });
+    this.compareButton = h("button", { type: "button", className: "primary", onclick: () => this.compare() });
+    this.groupBox = h("span");
+    this.node = h("section", { className: "runs" },
+      h("div", { className: "tools" }, this.count, this.note, h("span", { className: "grow" }), this.groupBox,
+        h("label", {}, h("input", { type: "checkbox", checked: at.query.children === "1", onchange: (event) => {
+          location.hash = link("runs", { ...this.query, children: event.target.checked ? "1" : "" });
+        } }), " teachers"),
+        h("button", { type: "button", onclick: () => this.pick() }, "Columns"), this.compareButton),
+      this.scroll);
+  }
+
+  async load() {
+    const { where, children, metrics } = this.query;
+    this.data = await json("runs", { where, children, metrics });
+    this.data.byId = new Map(this.data.rows.map((row) => [row[0], row]));
+    this.arrange();
+  }
+
+  column(id) { return this.data.columns.indexOf(id); }
+
+  // Columns worth a look: parameters that differ, metrics, and the plain facts.
+  columns() {
+    if (this.query.cols) return this.query.cols.split(",").filter((id) => this.column(id) >= 0);
+    return this.data.columns.filter((id, index) => {
+      if (HIDDEN.has(id)) return false;
+      if (!id.startsWith("params.") && id !== "name") return true;
+      const first = this.data.rows.length ? JSON.stringify(this.data.rows[0][index]) : "";
+      return id === "name" || this.data.rows.some((row) => JSON.stringify(row[index]) !== first);
+    });
+  }
+
+  arrange() {
+    this.shown = this.columns();
+    const order = ["id", "name", "status"].filter((id) => this.shown.includes(id));
+    const late = ["step", "seconds", "started"].filter((id) => this.shown.includes(id));
+    const params = this.shown.filter((id) => id.startsWith("params."));
+    const strategy = params.indexOf("params.strategy");
+    if (strategy > 0) params.unshift(...params.splice(strategy, 1));
+    const metrics = this.shown.filter(isMetric);
+    const rest = this.shown.filter((id) => ![...order, ...late, ...params, ...metrics].includes(id));
+    this.shown = [...order, ...params, ...rest, ...metrics, ...late];
+    const sort = this.query.sort || "-id";
+    const by = this.column(sort.replace(/^-/, "")), sign = sort.startsWith("-") ? -1 : 1;
+    const rows = [...this.data.rows];
+    if (by >= 0) rows.sort((a, b) => {
+      const missing = (v) => v === null || v === undefined;
+      if (missing(a[by]) || missing(b[by])) return compare(a[by], b[by]);  // at the end, either way
+      return sign * compare(a[by], b[by]) || b[0] - a[0];
+    });
+    const group = this.query.group && this.column(this.query.group);
+    if (this.query.group && group >= 0) {
+      const groups = new Map();
+      for (const row of rows) {
+        const key = JSON.stringify(row[group] ?? null);
+        if (!groups.has(key)) groups.set(key, []);
+        groups.get(key).push(row);
+      }
+      this.rows = [...groups].flatMap(([key, members]) => [{ group: JSON.parse(key), members }, ...members]);
+    } else {
+      this.rows = rows;
+    }
+    const running = this.column("status");
+    this.watch = this.data.rows.filter((row) => row[running] === "running").map((row) => row[0]);
+    this.render();
+  }
+
+  render() {
+    const widths = this.shown.map((id) => (id === "id" ? "62px" : id === "name" ? "minmax(130px, 1.6fr)" : id === "status" ? "104px"
+      : id === "started" ? "138px" : id === "seed" ? "70px" : "minmax(84px, 1fr)"));
+    this.template = ["34px", ...widths].join(" ");
+    const sort = this.query.sort || "-id";
+    this.head.style.gridTemplateColumns = this.template;
+    this.head.replaceChildren(h("span"), ...this.shown.map((id) => h("button", {
+      className: "plain" + (this.right(id) ? " right" : ""), title: id, onclick: () => this.sort(id),
+    }, title(id), sort.replace(/^-/, "") === id ? (sort.startsWith("-") ? " ↓" : " ↑") : "")));
+    const groups = ["", ...this.data.columns.filter((id) => id.startsWith("params.") || ["name", "status", "seed", "config"].includes(id))];
+    this.groupBox.replaceChildren(select("group by ", groups.map((id) => id), this.query.group || "", (value) => {
+      this.query.group = value;
+      remember({ group: value });
+      this.arrange();
+    }));
+    this.spacer.style.height = `${this.rows.length * ROW}px`;
+    const n = this.data.rows.length;
+    this.count.textContent = `${number(n)} run${n === 1 ? "" : "s"}${this.watch.length ? `, ${this.watch.length} running` : ""}`;
+    this.painted = null;
+    this.paint();
+    this.paintCompare();
+  }
+
+  right(id) {
+    const index = this.column(id);
+    const some = this.data.rows.find((row) => row[index] !== null && row[index] !== undefined);
+    return id !== "id" && some !== undefined && typeof some[index] === "number";
+  }
+
+  cell(id, row) {
+    const value = row[this.column(id)];
+    if (id === "id") return h("a", { href: `#/run/${row[0]}`, tabIndex: -1 }, String(value));
+    if (id === "name") return h("a", { href: `#/run/${row[0]}`, title: value, tabIndex: -1 }, value);
+    if (id === "status") return status(value);
+    if (id === "seconds") return h("span", { className: "right" }, duration(value));
+    if (id === "started") return h("span", { className: "quiet" }, when(value));
+    const text = typeof value === "boolean" ? String(value) : number(value);
+    return h("span", { className: (typeof value === "number" ? "right" : "") + (text === "–" ? " none" + (this.right(id) ? " right" : "") : ""), title: typeof value === "string" ? value : "" }, text);
+  }
+
+  groupRow(entry) {
+    return [h("span"), ...this.shown.map((id) => {
+      if (id === "name") return h("b", {}, `${title(this.query.group)} = ${entry.group === null ? "–" : entry.group}`);
+      if (id === "id") return h("span", { className: "quiet" }, `${entry.members.length}×`);
+      if (!isMetric(id) && id !== "seconds") return h("span");
+      const index = this.column(id);
+      const values = entry.members.map((row) => row[index]).filter((v) => typeof v === "number");
+      if (!values.length) return h("span", { className: "right none" }, "–");
+      return h("span", { className: "right", title: `mean ± sample standard deviation of ${values.length}` }, meanSd(d3.mean(values), d3.deviation(values)));
+    })];
+  }
+
+  paint() {
+    const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - 8);
+    const last = Math.min(this.rows.length, first + Math.ceil(this.scroll.clientHeight / ROW) + 16);
+    const key = `${first}-${last}`;
+    if (this.painted === key) return;
+    this.painted = key;
+    this.body.style.transform = `translateY(${first * ROW}px)`;
+    this.body.replaceChildren(...d3.range(first, last).map((i) => {
+      const row = this.rows[i];
+      const style = { gridTemplateColumns: this.template };
+      if (row.members) return h("div", { className: "tr group", role: "row", style }, ...this.groupRow(row));
+      return h("div", {
+        className: "tr" + (i === this.cursorRow ? " at" : "") + (chosen.has(row[0]) ? " chosen" : ""), role: "row", style,
+        onclick: (event) => {
+          if (event.target.tagName === "INPUT" || event.target.tagName === "A") return;
+          location.hash = `#/run/${row[0]}`;
+        },
+      }, h("input", { type: "checkbox", checked: chosen.has(row[0]), ariaLabel: "choose for comparison", onclick: (event) => this.choose(i, event.shiftKey) }),
+      ...this.shown.map((id) => this.cell(id, row)));
+    }));
+  }
+
+  repaint() {
+    this.painted = null;
+    this.paint();
+    this.paintCompare();
+  }
+
+  paintCompare() {
+    this.compareButton.textContent = chosen.size ? `Compare ${chosen.size}` : "Compare all";
+    this.compareButton.disabled = !this.data.rows.length;
+  }
+
+  choose(i, range) {
+    const ids = range && this.lastChosen !== undefined
+      ? this.rows.slice(Math.min(i, this.lastChosen), Math.max(i, this.lastChosen) + 1).filter((row) => !row.members).map((row) => row[0])
+      : [this.rows[i][0]];
+    const on = !chosen.has(this.rows[i][0]);
+    for (const id of ids) on ? chosen.add(id) : chosen.delete(id);
+    this.lastChosen = i;
+    this.repaint();
+  }
+
+  sort(id) {
+    const sort = this.query.sort || "-id";
+    this.query.sort = sort === `-${id}` ? id : `-${id}`;
+    remember({ sort: this.query.sort });
+    this.arrange();
+  }
+
+  compare() {
+    const shown = this.rows.filter((row) => !row.members).map((row) => row[0]);
+    const runs = chosen.size ? [...chosen] : shown.slice(0, 500);
+    location.hash = link("compare", { runs: runs.sort((a, b) => a - b).join(",") });
+  }
+
+  pick() {
+    const now = new Set(this.shown);
+    const box = (id, label, checked) => h("label", {}, h("input", { type: "checkbox", value: id, checked }), ` ${label}`);
+    const facts = this.data.columns.filter((id) => !isMetric(id));
+    const metrics = this.data.keys.flatMap((key) => (key.startsWith("result/") ? [`last:${key}`] : [`last:${key}`, `best:${key}`]));
+    const list = h("div", { className: "picks" }, facts.map((id) => box(id, title(id), now.has(id))), h("hr"),
+      metrics.map((id) => box(id, id.replace(":", " "), now.has(id))));
+    const search = h("input", { type: "text", placeholder: "find a column", oninput: () => {
+      for (const label of list.querySelectorAll("label")) label.hidden = !label.textContent.includes(search.value);
+    } });
+    const dialog = h("dialog", { className: "columns", onclose: () => dialog.remove() }, h("h2", {}, "Columns"), search, list,
+      h("p", {}, h("button", { type: "button", className: "primary", onclick: () => {
+        const ids = [...list.querySelectorAll("input:checked")].map((input) => input.value);
+        dialog.close();
+        location.hash = link("runs", { ...this.query, cols: ids.join(","), metrics: ids.filter(isMetric).join(",") });
+      } }, "Show"), " ", h("button", { type: "button", onclick: () => {
+        dialog.close();
+        location.hash = link("runs", { ...this.query, cols: "", metrics: "" });
+      } }, "Usual ones")));
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  async filter(where) {
+    const latest = this.filtering = Symbol();
+    try {
+      const { children, metrics } = this.query;
+      const data = await json("runs", { where, children, metrics });
+      if (latest !== this.filtering) return;
+      data.byId = new Map(data.rows.map((row) => [row[0], row]));
+      this.data = data;
+      this.query.where = where;
+      remember({ where });
+      this.note.hidden = true;
+      this.cursorRow = 0;
+      this.scroll.scrollTop = 0;
+      this.arrange();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.note.textContent = error.message;
+      this.note.hidden = false;
+    }
+  }
+
+  // Only rows that are new or that were running: the rest cannot have changed.
+  async poll() {
+    if (document.hidden) return;
+    try {
+      const { where, children, metrics } = this.query;
+      const news = await json("runs", { where, children, metrics, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
+      if (!news.rows.length) return;
+      if (news.columns.some((id) => !this.data.columns.includes(id))) return this.load();  // a parameter never seen before
+      const order = this.data.columns.map((id) => news.columns.indexOf(id));
+      for (const row of news.rows) {
+        const full = order.map((index) => (index >= 0 ? row[index] : null));
+        if (!this.data.byId.has(row[0])) this.data.rows.unshift(full);
+        else Object.assign(this.data.byId.get(row[0]), full);
+        if (!this.data.byId.has(row[0])) this.data.byId.set(row[0], full);
+      }
+      this.data.cursor = Math.max(this.data.cursor, news.cursor);
+      this.arrange();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  }
+
+  move(by) {
+    let i = this.cursorRow + by;
+    while (this.rows[i] && this.rows[i].members) i += by;
+    if (!this.rows[i]) return;
+    this.cursorRow = i;
+    const top = i * ROW, view = this.scroll.clientHeight - ROW * 2;
+    if (top < this.scroll.scrollTop) this.scroll.scrollTop = top;
+    if (top > this.scroll.scrollTop + view) this.scroll.scrollTop = top - view;
+    this.repaint();
+  }
+}
+
+export async function runsView(at) {
+  const runs = new Runs(at);
+  await runs.load();
+  const timer = setInterval(() => runs.poll(), 2000);
+  const open = () => runs.rows[runs.cursorRow] && (location.hash = `#/run/${runs.rows[runs.cursorRow][0]}`);
+  return {
+    node: runs.node,
+    title: "Runs",
+    store: runs.data.store,
+    shown: () => {
+      runs.resize = new ResizeObserver(() => runs.repaint());
+      runs.resize.observe(runs.scroll);
+      runs.repaint();
+    },
+    filter: (text) => runs.filter(text),
+    keys: { j: () => runs.move(1), k: () => runs.move(-1), ArrowDown: () => runs.move(1), ArrowUp: () => runs.move(-1), Enter: open,
+      x: () => runs.choose(runs.cursorRow), c: () => runs.compare() },
+    stop: () => {
+      clearInterval(timer);
+      if (runs.resize) runs.resize.disconnect();
+    },
+  };
+}

@@ -1,0 +1,115 @@
+// Small things that every view uses. Text from the store only ever becomes text nodes: nothing here parses markup.
+
+export function h(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "style") Object.assign(node.style, value);
+    else if (name in node && name !== "list") node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+export class Refusal extends Error {}
+
+async function ask(path, parameters) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== "") query.set(name, value);
+  }
+  let response;
+  try {
+    response = await fetch(`/api/${path}?${query}`);
+  } catch {
+    throw new Refusal("The server does not answer: is `gradus serve` still running?");
+  }
+  if (!response.ok) {
+    const text = await response.text();
+    let message = text;
+    try { message = JSON.parse(text).error; } catch { /* plain text */ }
+    throw new Refusal(message || `status ${response.status}`);
+  }
+  return response;
+}
+
+export async function json(path, parameters = {}) {
+  return (await ask(path, parameters)).json();
+}
+
+// Curves come as a JSON head and float64 arrays, which need no parsing.
+export async function curves(parameters) {
+  const bytes = await (await ask("curves", parameters)).arrayBuffer();
+  const length = new DataView(bytes).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
+  let at = Math.ceil((4 + length) / 8) * 8;
+  for (const curve of head.curves) {
+    curve.steps = new Float64Array(bytes, at, curve.points);
+    curve.values = new Float64Array(bytes, at + 8 * curve.points, curve.points);
+    at += 16 * curve.points;
+  }
+  return head;
+}
+
+export function number(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value !== "number") return String(value);
+  if (Number.isNaN(value)) return "nan";
+  if (Number.isInteger(value) && Math.abs(value) < 1e9) return value.toLocaleString("en").replaceAll(",", " ");
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e9) return value.toExponential(2).replace("e+", "e");
+  return size >= 1000 ? value.toFixed(1) : value.toPrecision(4);
+}
+
+// "0.941 ± 0.012": the deviation to two digits, the mean to the same place.
+export function meanSd(mean, sd) {
+  if (typeof mean !== "number") return "–";
+  if (typeof sd !== "number") return number(mean);
+  if (sd === 0) return `${number(mean)} ± 0`;
+  const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(sd))));
+  return `${mean.toFixed(decimals)} ± ${sd.toFixed(decimals)}`;
+}
+
+export function duration(seconds) {
+  if (typeof seconds !== "number") return "–";
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+  return `${Math.floor(seconds / 3600)} h ${String(Math.floor(seconds % 3600 / 60)).padStart(2, "0")} min`;
+}
+
+export const when = (iso) => (iso ? iso.slice(0, 16).replace("T", " ") : "–");
+
+const PALETTE = ["#3b6fb6", "#d9822b", "#3f9c6b", "#b3446c", "#7b61b0", "#2a9d9d", "#c9a227", "#8a5a44", "#5f7f9f", "#9aa53f"];
+export const color = (index) => PALETTE[index % PALETTE.length];
+
+export function status(text) {
+  return h("span", { className: `status ${text}` }, text);
+}
+
+// The hash holds the whole state of a view: "#/compare?runs=1,2&by=strategy".
+export function place() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const [view, id] = path.split("/");
+  return { view: view || "runs", id, query: Object.fromEntries(new URLSearchParams(query || "")) };
+}
+
+export function link(view, query = {}) {
+  const text = new URLSearchParams(Object.entries(query).filter(([, v]) => v !== undefined && v !== null && v !== ""))
+    .toString().replaceAll("%2C", ",").replaceAll("%2F", "/").replaceAll("%3A", ":");
+  return `#/${view}${text ? "?" + text : ""}`;
+}
+
+// Changes the address without a new view and without an entry in the history.
+export function remember(query) {
+  const { view, id, query: old } = place();
+  history.replaceState(null, "", link(id ? `${view}/${id}` : view, { ...old, ...query }));
+}
+
+export function select(label, options, value, onchange) {
+  return h("label", { className: "select" }, label,
+    h("select", { onchange: (event) => onchange(event.target.value) },
+      options.map((option) => h("option", { value: option, selected: option === value }, option || "–"))));
+}
