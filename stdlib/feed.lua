@@ -40,11 +40,11 @@ function Feed:use(source)
   local rows, x = source:size(), source.data.base.x
   if source.mode == "shuffle" and rows < 1 then host.fail "the training set is empty" end
   local bytes = x:nbytes() / x:size(0) * self.size
-  self.ahead = (bytes >= WORTH_A_THREAD and not source.adaptive) and AHEAD or 0
-  if self.base ~= source.data.base then
+  local ahead = (bytes >= WORTH_A_THREAD and not source.adaptive) and AHEAD or 0
+  if self.base ~= source.data.base or self.ahead ~= ahead then
     local base = source.data.base
-    self.base = base
-    self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = self.ahead, seed = self.seed,
+    self.base, self.ahead = base, ahead
+    self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = ahead, seed = self.seed,
       classes = base.classes or 0, noise = self.augmentations.noise, shift = self.augmentations.shift,
       erase = self.augmentations.erase, mixup = self.augmentations.mixup }
   end
