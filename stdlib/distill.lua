@@ -5,6 +5,7 @@ local check = require "gradus.check"
 local checkpoints = require "gradus.checkpoints"
 local console = require "gradus.console"
 local curriculum = require "gradus.curriculum"
+local distilled = require "gradus.distilled"
 local data = require "gradus.data"
 local evaluate = require "gradus.evaluate"
 local feed = require "gradus.feed"
@@ -382,6 +383,18 @@ end
 
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
 
+-- The teacher's classes on the validation rows, asked once: it is frozen. Nil where it is no classifier.
+function Distill:teacher_classes()
+  local teacher = self.state.teacher
+  if self.classes == nil and type(teacher) == "table" and teacher.parameters and self.val.classes then
+    local parts = {}
+    teacher:eval()
+    self.val:each(1024, function(x) parts[#parts + 1] = teacher(x):argmax(-1) end)
+    self.classes = engine.ops.cat(parts, 0)
+  end
+  return self.classes
+end
+
 function Distill:evaluate()
   local s, run, numbers = self.state, self.run, {}
   local function add(name, result)
@@ -390,8 +403,7 @@ function Distill:evaluate()
     end
   end
   if self.val then
-    local plain = type(s.teacher) == "table" and s.teacher.parameters and s.teacher or nil
-    add("val", evaluate(self.student, self.val, plain))
+    add("val", evaluate(self.student, self.val, self:teacher_classes()))
   end
   for name, suite in pairs(self.suites) do add(name, evaluate(self.student, suite)) end
   if not next(numbers) then return end
@@ -486,28 +498,6 @@ function Distill:loop()
   self.feed:rewind()
 end
 
----@class Distilled
----@field student Module    with the best checkpoint's weights, where there was validation data
----@field steps number
----@field epochs number
----@field seconds number
----@field flops number
----@field best table?       { value, step } of the monitored metric
----@field checkpoints Checkpoints?
-local Distilled = {}
-Distilled.__index = Distilled
-function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
-function Distilled:last(key) return self.state:last(key) end
-function Distilled:best_of(key) return self.state:best(key) end
-function Distilled:history(key) return self.state:history(key) end
-
---- How far the metric fell from its best to the end of the training; 0 when it ended at its best.
-function Distilled:forgetting(key)
-  local best, last = self.state:best(key), self.state:last(key)
-  if not best then return nil end
-  return self.state.lower_is_better(key) and last - best or best - last
-end
-
 --- Trains `options.student`; see DistillOptions. Returns a Distilled.
 return function(run, options)
   local self = new(run, options)
@@ -519,6 +509,6 @@ return function(run, options)
   self.student:requires_grad_(true):eval()
   local s = self.state
   run:progress(s)
-  return setmetatable({ student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
-    best = self.best, state = s, checkpoints = self.kept }, Distilled)
+  return distilled { student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
+    best = self.best, state = s, checkpoints = self.kept }
 end

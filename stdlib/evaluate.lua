@@ -8,19 +8,20 @@ local CHUNK = 1024  -- rows at a time; has its own shapes, so evaluation never d
 
 local function is_classes(y) return y and y.dtype == "int64" and y:dim() == 1 end
 
---- { loss, acc, n } of the model on the data (regression: loss is the mean squared error, no acc); with a teacher also
---- `agreement`, the share of rows where both give the same class.
+--- { loss, acc, n } of the model on the data (regression: loss is the mean squared error, no acc); with a teacher, or the
+--- classes [n] that it gives, also `agreement`, the share of rows where both give the same class.
 ---@param model Module
 ---@param d Dataset
----@param teacher? Module
+---@param teacher? Module|Tensor
 return function(model, d, teacher)
   if type(model) ~= "table" or not model.forward then host.fail("evaluate: expected a module; got " .. type(model)) end
   if not data.is(d) then host.fail("evaluate: expected a data set; got " .. type(d)) end
   if not d.base.y then host.fail("evaluate: the data set has no labels") end
   local training = model.training
   model:eval()
-  if teacher then teacher:eval() end
-  local loss, right, agreed, n = 0, 0, 0, d:size()
+  local given = engine.is_tensor(teacher) and teacher
+  if teacher and not given then teacher:eval() end
+  local loss, right, agreed, done, n = 0, 0, 0, 0, d:size()
   local classes = is_classes(d.base.y)
   d:each(CHUNK, function(x, y)
     local out = model(x)
@@ -28,7 +29,9 @@ return function(model, d, teacher)
       loss = loss + ops.cross_entropy_loss(out, y, { reduction = "sum" }):item()
       local guess = out:argmax(-1)
       right = right + guess:eq(y):sum():item()
-      if teacher then agreed = agreed + guess:eq(teacher(x):argmax(-1)):sum():item() end
+      local wanted = given and given:slice(0, done, done + x:size(0)) or teacher and teacher(x):argmax(-1)
+      if wanted then agreed = agreed + guess:eq(wanted):sum():item() end
+      done = done + x:size(0)
     else
       loss = loss + ops.mse_loss(out:reshape(y.shape), y, { reduction = "sum" }):item() / (y:numel() / y:size(0))
     end

@@ -2,6 +2,7 @@
 ---   g.experiment, g.int, g.choice, g.number      an experiment and its typed parameters
 ---   g.nn, g.optim, g.loss, g.data, g.sampler     modules, optimizers, losses, data
 ---   g.score, g.schedule, g.when, g.curriculum    difficulty, schedules, advance rules, named strategies
+---   g.target, g.probe, g.sparkline               what is imitated; what a network has found; a curve in a line
 ---   g.tensor, g.zeros, g.matmul, …               tensors and LibTorch's operators (g.help "softmax")
 local engine = require "gradus.engine"
 local host = require "gradus.host"
@@ -15,9 +16,18 @@ for name, op in pairs(engine.ops) do
 end
 g.no_grad, g.scope, g.full = tensor.no_grad, tensor.scope, tensor.full
 
+--- The floating-point operations that fn(…) does: matrix products and convolutions (runtime/flops.h).
+function g.flops(fn, ...)
+  local count = engine.count_flops()
+  local ok, err = pcall(tensor.no_grad, fn, ...)
+  local flops = count()
+  if not ok then error(err, 0) end
+  return flops
+end
+
 -- Loaded on first use, so that a script pays for what it asks for.
 local MODULES = { nn = true, optim = true, loss = true, data = true, sampler = true, score = true, schedule = true,
-  when = true, curriculum = true, target = true }
+  when = true, curriculum = true, target = true, probe = true, sparkline = true }
 local FROM = { experiment = "experiment", int = "params", number = "params", choice = "params", kd_loss = "loss",
   projection = "loss", fit = "run" }
 

@@ -4,6 +4,7 @@ local host = require "gradus.host"
 local check = require "gradus.check"
 local console = require "gradus.console"
 local current = require "gradus.current"
+local recording = require "gradus.recording"
 local step = require "gradus.step"
 
 local run = {}
@@ -73,6 +74,10 @@ end
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
+  if recording.active then
+    host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
+      :format(recording.active))
+  end
   local writer, keys, now = self.writer, self.keys, at or self.step_number
   for name, value in pairs(values) do
     local key = keys[name]
@@ -139,7 +144,9 @@ function Run:register(name, object)
 end
 
 --- A training step: fn(batch, knobs) -> named outputs. See step.lua.
-function Run:step(fn) return step.new(fn) end
+function Run:step(fn)
+  return step.new(fn, function(name, text) self:warn(name, text) end)
+end
 
 --- The seed of one of this run's named random streams.
 function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, sub or 0) end
@@ -171,6 +178,7 @@ function Run:fit(options)
   if options.stop then given.curriculum = { advance = options.stop } end
   if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
   local done = self:distill(given)
+  if not options.checkpoints then return done.student end
   return done.student, done.checkpoints
 end
 

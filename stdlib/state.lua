@@ -56,7 +56,7 @@ function State:record(numbers)
       list = {}
       self.series[key] = list
     end
-    list[#list + 1] = { step = self.step, value = value, evaluation = self.evaluations }
+    list[#list + 1] = { step = self.step, value = value, evaluation = self.evaluations, flops = self.flops, stage = self.stage_index }
   end
 end
 
@@ -95,6 +95,9 @@ function State:history(key)
   return values
 end
 
+--- All evaluations of the metric, oldest first: { step =, value =, flops =, stage = } each.
+function State:entries(key) return known(self, key) or {} end
+
 --- The values of this stage's evaluations.
 function State:stage_history(key)
   local values = {}
@@ -104,13 +107,34 @@ function State:stage_history(key)
   return values
 end
 
---- The first step at which the metric reached the threshold; nil when it never did.
-function State:first_step(key, threshold)
+-- The first evaluation at which the metric reached the threshold.
+local function first(self, key, threshold)
   for _, one in ipairs(known(self, key) or {}) do
     if self.lower_is_better(key) and one.value <= threshold or not self.lower_is_better(key) and one.value >= threshold then
-      return one.step
+      return one
     end
   end
+end
+
+--- The first step at which the metric reached the threshold; nil when it never did.
+function State:first_step(key, threshold)
+  local one = first(self, key, threshold)
+  return one and one.step
+end
+
+--- The FLOPs charged until the metric first reached the threshold; nil when it never did.
+function State:first_flops(key, threshold)
+  local one = first(self, key, threshold)
+  return one and one.flops
+end
+
+--- The metric's value at the last evaluation within so many FLOPs; nil before the first.
+function State:at_flops(key, flops)
+  local value
+  for _, one in ipairs(known(self, key) or {}) do
+    if one.flops <= flops * (1 + 1e-9) then value = one.value end
+  end
+  return value
 end
 
 return State

@@ -1,0 +1,41 @@
+--- What run:distill returns: the student and what its training came to.
+local sparkline = require "gradus.sparkline"
+
+---@class Distilled
+---@field student Module    with the best checkpoint's weights, where there was validation data
+---@field steps number
+---@field epochs number
+---@field seconds number
+---@field flops number
+---@field best table?       { value, step } of the monitored metric
+---@field checkpoints Checkpoints?
+local Distilled = {}
+Distilled.__index = Distilled
+function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
+function Distilled:first_flops(key, threshold) return self.state:first_flops(key, threshold) end
+function Distilled:at_flops(key, flops) return self.state:at_flops(key, flops) end
+function Distilled:last(key) return self.state:last(key) end
+function Distilled:best_of(key) return self.state:best(key) end
+function Distilled:history(key) return self.state:history(key) end
+
+--- The metric's history as a line of text, with a "┆" where a stage began. Options of sparkline.lua.
+function Distilled:sparkline(key, options)
+  local marks, list = {}, self.state:entries(key)
+  for i = 2, #list do
+    if list[i].stage ~= list[i - 1].stage then marks[#marks + 1] = i end
+  end
+  local given = { marks = marks }
+  for name, value in pairs(options or {}) do given[name] = value end
+  return sparkline(self.state:history(key), given)
+end
+
+--- How far the metric fell from its best to the end of the training; 0 when it ended at its best.
+function Distilled:forgetting(key)
+  local best, last = self.state:best(key), self.state:last(key)
+  if not best then return nil end
+  return self.state.lower_is_better(key) and last - best or best - last
+end
+
+---@param fields table
+---@return Distilled
+return function(fields) return setmetatable(fields, Distilled) end

@@ -1,0 +1,28 @@
+--- A curve in one line of text: sparkline({ 0, 1, 4, 2 }) is "▁▂█▄".
+local BARS = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }
+
+--- The values as bars between `low` and `high` (their own least and greatest when left out). More values than `width` are
+--- averaged in equal groups. `marks` are positions in the list before which a "┆" is put.
+---@param values number[]
+---@param options? {low: number, high: number, width: number, marks: number[]}
+---@return string
+return function(values, options)
+  options = options or {}
+  if #values == 0 then return "" end
+  local low, high = options.low or math.huge, options.high or -math.huge
+  for _, v in ipairs(values) do
+    if not options.low then low = math.min(low, v) end
+    if not options.high then high = math.max(high, v) end
+  end
+  local width, marked, out = math.min(options.width or 60, #values), {}, {}
+  for _, position in ipairs(options.marks or {}) do marked[math.floor((position - 1) * width / #values) + 1] = true end
+  for column = 1, width do
+    local from, to = math.floor((column - 1) * #values / width) + 1, math.floor(column * #values / width)
+    local sum = 0
+    for i = from, to do sum = sum + values[i] end
+    local share = high > low and (sum / (to - from + 1) - low) / (high - low) or .5
+    local bar = math.min(8, math.max(1, math.floor(share * 8) + 1))
+    out[#out + 1] = (marked[column] and column > 1 and "┆" or "") .. (share == share and BARS[bar] or "?")
+  end
+  return table.concat(out)
+end
