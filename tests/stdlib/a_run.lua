@@ -1,0 +1,28 @@
+--- A run in a store of its own, for specs of what needs one.
+local host = require "gradus.host"
+local run_module = require "gradus.run"
+local store = require "gradus.store"
+
+local number = 0
+
+--- Calls fn(run, events) with a fresh run; events() is what was stored: { step, kind, name, detail } each, in order.
+---@param fn fun(run: Run, events: fun(): table[])
+---@param options? {seed: number, strict: boolean}
+return function(fn, options)
+  options = options or {}
+  number = number + 1
+  local path = ("%s/gradus-spec-%s/%d.db"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8), number)
+  host.mkdirs((path:gsub("/[^/]*$", "")))
+  local opened = store.open(path)
+  local run = run_module.begin { store = opened, name = "spec", seed = options.seed or 0, flat = {}, params = {},
+    options = { quiet = true, strict = options.strict, script = "spec" }, label = "spec" }
+  local function events()
+    run.writer:flush()
+    local rows = opened:query("select step, kind, name, detail from events where run_id = ? order by id", run.id)
+    for _, row in ipairs(rows) do row.detail = host.json_decode(row.detail) end
+    return rows
+  end
+  local ok, err = xpcall(fn, host.traceback, run, events)
+  run:finish(ok and "finished" or "failed", not ok and tostring(err) or nil)
+  if not ok then error(err, 0) end
+end
