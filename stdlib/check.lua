@@ -112,8 +112,27 @@ end
 
 local function keys(map)
   local list = {}
-  for key in pairs(map) do list[#list + 1] = key end
+  for key in pairs(map) do
+    if type(key) == "string" then list[#list + 1] = key end
+  end
   return list
+end
+
+--- Makes a module's missing names an error that tells the nearest one.
+function check.names(where, module)
+  return setmetatable(module, { __index = function(_, name)
+    local near = host.nearest(tostring(name), keys(module))
+    host.fail(("%s has no '%s'%s"):format(where, tostring(name), near and ("; did you mean '%s'?"):format(near) or ""))
+  end })
+end
+
+--- Makes a misspelt method of a class an error that tells the right one. Names that are near none stay nil: objects are
+--- asked for fields that they may lack.
+function check.methods(where, class)
+  return setmetatable(class, { __index = function(_, name)
+    local near = type(name) == "string" and not name:find "^_" and host.nearest(name, keys(class))
+    if near then host.fail(("%s has no '%s'; did you mean '%s'?"):format(where, name, near)) end
+  end })
 end
 
 --- Checks a table of options (nil: none) against a list of names, or a map from name to rule; a list part of the given

@@ -17,7 +17,7 @@ local data = {}
 ---@field base table       what the views of one data set share: x [N, …], y [N], weight [N]?, classes, name
 ---@field index Tensor     int64 [n]: the rows of this view, in its order
 ---@field difficulty Tensor?  [n], after rank
-local Dataset = {}
+local Dataset = check.methods("a data set", {})
 Dataset.__index = Dataset
 Dataset.__len = function(self) return self.index:size(0) end
 

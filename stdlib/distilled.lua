@@ -1,4 +1,5 @@
 --- What run:distill returns: the student and what its training came to.
+local check = require "gradus.check"
 local sparkline = require "gradus.sparkline"
 
 ---@class Distilled
@@ -9,7 +10,7 @@ local sparkline = require "gradus.sparkline"
 ---@field flops number
 ---@field best table?       { value, step } of the monitored metric
 ---@field checkpoints Checkpoints?
-local Distilled = {}
+local Distilled = check.methods("what distill returns", {})
 Distilled.__index = Distilled
 function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
 function Distilled:first_flops(key, threshold) return self.state:first_flops(key, threshold) end

@@ -30,11 +30,13 @@ local MODULES = { nn = true, optim = true, loss = true, data = true, sampler = t
   when = true, curriculum = true, target = true, probe = true, sparkline = true }
 local FROM = { experiment = "experiment", int = "params", number = "params", choice = "params", kd_loss = "loss",
   projection = "loss", fit = "run" }
+for name in pairs(FROM) do g[name] = nil end  -- kd_loss with options by name, not the operator
 
 setmetatable(g, {
   __index = function(_, name)
     if MODULES[name] then
-      g[name] = require("gradus." .. name)
+      local module = require("gradus." .. name)
+      g[name] = (type(module) ~= "table" or getmetatable(module)) and module or require "gradus.check".names("g." .. name, module)
     elseif FROM[name] then
       g[name] = require("gradus." .. FROM[name])[name]
     else

@@ -16,7 +16,7 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
-local Run = {}
+local Run = check.methods("a run", {})
 Run.__index = Run
 
 -- The random streams of a run: initialisation, dropout (and every operator that is given no generator), Lua's own.
@@ -88,6 +88,9 @@ function Run:log(values, at)
     if type(value) ~= "number" then
       if not engine.is_tensor(value) then
         host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
+      end
+      if value:numel() ~= 1 then
+        host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), check.describe(value)))
       end
       value = value:item()
       if value == true then value = 1 elseif value == false then value = 0 end

@@ -3,13 +3,13 @@ local host = require "gradus.host"
 
 local runner = {}
 
-local function load_experiment()
+local function load_experiment(options)
   local chunk = host.load_script()
   host.entering(chunk)
   local value = chunk()
   local experiment = require "gradus.experiment"
   if value ~= nil and not experiment.is(value) then
-    host.fail(("the script returned a %s; expected `return g.experiment { … }`, or nothing"):format(type(value)))
+    host.fail(("%s: the script returned a %s; expected `return g.experiment { … }`, or nothing"):format(options.script, type(value)))
   end
   return value
 end
@@ -17,7 +17,7 @@ end
 --- How many runs the script makes. A script that returns no experiment has done its work by now: 0.
 ---@param options table  the command line
 function runner.plan(options)
-  local experiment = load_experiment()
+  local experiment = load_experiment(options)
   if not experiment then
     if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
     return 0
@@ -52,12 +52,12 @@ function runner.execute(options, i)
   local params = require "gradus.params"
   local run_module = require "gradus.run"
   engine.set_threads(options.threads or 1)
-  local experiment = load_experiment()
+  local store = require("gradus.store").open(options.store)  -- before the script, whose fault a bad store is not
+  local experiment = load_experiment(options)
   local plan = experiment:plan(options)
   local one = plan[i]
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
-  local store = require("gradus.store").open(options.store)
   local label = ("%s%s seed %d"):format(#plan > 1 and ("%d/%d "):format(i, #plan) or "", describe(one.given), one.seed)
   local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
     options = options, label = label }
@@ -222,7 +222,7 @@ end
 ---@param options table
 ---@param texts string[]  what execute returned
 function runner.summarize(options, texts)
-  local experiment = load_experiment()
+  local experiment = load_experiment(options)
   local results, failed = {}, 0
   for _, text in ipairs(texts) do
     local one = host.json_decode(text)

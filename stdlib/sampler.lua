@@ -21,7 +21,7 @@ local sampler = {}
 ---@class Source
 ---@field data Dataset      the rows it may draw
 ---@field adaptive boolean  whether draws depend on what the student has shown: then nothing is drawn ahead
-local Source = {}
+local Source = check.methods("a sampler", {})
 Source.__index = Source
 
 function sampler.is(value) return getmetatable(value) == Source end

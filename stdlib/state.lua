@@ -12,9 +12,10 @@
 ---@field params table         the run's parameters
 ---@field confidence number?   exponential mean of the student's probability for the right class
 ---@field evaluating boolean   whether an evaluation has just been made
+local check = require "gradus.check"
 local host = require "gradus.host"
 
-local State = {}
+local State = check.methods("the state", {})
 State.__index = State
 
 --- Losses and errors get better downwards, everything else upwards.

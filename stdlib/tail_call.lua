@@ -24,5 +24,6 @@ return function(fn)
       line = util.funcinfo(fn, pc).currentline
     end
   end
-  return debug.getinfo(fn, "S").short_src .. ":" .. (line or info.linedefined)
+  line = line or info.linedefined
+  return line > 0 and debug.getinfo(fn, "S").short_src .. ":" .. line or nil
 end
