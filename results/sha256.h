@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), for naming sources by their content.
+// SHA-256 (FIPS 180-4), for naming things by their content.
 #pragma once
 
 #include <string>
