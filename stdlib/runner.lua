@@ -52,7 +52,9 @@ function runner.execute(options, i)
   local params = require "gradus.params"
   local run_module = require "gradus.run"
   engine.set_threads(options.threads or 1)
-  local store = require("gradus.store").open(options.store)  -- before the script, whose fault a bad store is not
+  -- Before the script, whose fault neither a bad device nor a bad store is.
+  engine.device(options.device or "cpu")
+  local store = require("gradus.store").open(options.store)
   local experiment = load_experiment(options)
   local plan = experiment:plan(options)
   local one = plan[i]
@@ -215,7 +217,8 @@ local function as_json(results, keys, columns, groups, failed)
     end
     out[i] = row
   end
-  return host.json_encode { runs = results, groups = out, failed = failed }
+  local function list(t) return #t == 0 and "[]" or host.json_encode(t) end
+  return ('{"failed":%d,"groups":%s,"runs":%s}'):format(failed, list(out), list(results))
 end
 
 --- Prints what the runs came to: a table of the groups, mean ± sd over seeds, and where to look further.

@@ -94,6 +94,12 @@ local function make_class(name, base)
   return setmetatable(class, {
     __index = base,
     __tostring = function() return "class " .. name end,
+    __newindex = function(_, key, value)
+      if key == "__init" or key == "__forward" then
+        check.fail(name, "'%s' would never be called; expected function %s:%s(…)", key, name, key:sub(3))
+      end
+      rawset(class, key, value)
+    end,
     __call = function(_, ...)
       local self = new_instance(class)
       class.init(self, ...)
