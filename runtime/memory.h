@@ -11,7 +11,18 @@ void install();
 // Bytes that CPU tensors hold now, and the most they ever held.
 std::size_t live_bytes();
 std::size_t peak_bytes();
-// Number of allocations so far: a warm step must not change it.
+// Number of allocations from the system so far: a warm step must not change it.
 std::size_t allocations();
+
+// While one lives, what this thread allocates comes from blocks that such scopes gave back before, where one fits.
+class BlockScope {
+ public:
+  BlockScope();
+  ~BlockScope();
+  BlockScope(const BlockScope&) = delete;
+};
+
+// Blocks are kept as long as there is somebody who wants them (plans): each calls once with true, once with false.
+void keep_blocks(bool on);
 
 }  // namespace gradus::memory

@@ -7,6 +7,7 @@
 --- can be replayed.
 local check = require "gradus.check"
 local engine = require "gradus.engine"
+local recording = require "gradus.recording"
 local scalar = require "gradus.scalar"
 local tensor = require "gradus.tensor"
 local weights = require "gradus.weights"
@@ -94,7 +95,9 @@ end
 -- --- a step ------------------------------------------------------------------------------------------------------------
 
 -- grads: one for each of self.params, false or nil for those to leave alone.
-local function update(self, grads, lr)
+-- skip: 0-dim float32, 1 leaves everything as it is; nil for never.
+local function update(self, grads, lr, skip)
+  if lr == nil then recording.note(self, "lr") end
   lr = scalar(lr or self.lr)
   if lr.dtype ~= "float64" then lr = lr:double() end  -- the kernels round otherwise with a float32 rate
   local offset = 0

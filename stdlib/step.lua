@@ -1,14 +1,30 @@
---- One training step: a function of a batch and knobs to a loss and named outputs. Knobs (temperature, alpha, lr, loss
---- weights) reach it as 0-dim float64 tensors on the CPU, so that they may change from step to step while the function
---- stays the same; a per-example knob is a tensor [B].
+--- One training step: a function of a batch and knobs to a loss and named outputs. The first call is recorded below
+--- autograd and later ones are replayed, without Lua, bit for bit as the function would do it (runtime/record.h). Knobs
+--- (temperature, alpha, lr, loss weights) reach the function as 0-dim float64 tensors on the CPU, so that they may change
+--- from step to step while the recording stays the same; a per-example knob is a tensor [B].
+---
+--- The function may close over modules, optimizers and constants. What it does in Lua alone happens when it is recorded
+--- and when it is checked, not in every step: so it must not log, print, count or keep tensors.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local recording = require "gradus.recording"
 
-local step = {}
+local record, is_tensor = engine.record, engine.is_tensor
+local step = { mode = os.getenv "GRADUS_STEP" == "eager" and "eager" or "replay" }
 local Step = {}
 Step.__index = Step
 
-local is_tensor = engine.is_tensor
+local PLANS = 8        -- shapes, modes, …: as many plans are kept of one step
+local IN_VAIN = 16     -- recordings in a row that were never replayed, after which the step runs as it is
+
+--- How steps are run from here on: "replay", or "eager" for looking into them (environment: GRADUS_STEP=eager).
+---@param mode string
+function step.set_mode(mode)
+  if mode ~= "replay" and mode ~= "eager" then
+    host.fail(("step_mode: expected 'replay' or 'eager'; got '%s'"):format(tostring(mode)))
+  end
+  step.mode = mode
+end
 
 local function guard_names(knobs)
   return setmetatable(knobs, { __index = function(t, name)
@@ -21,12 +37,20 @@ local function guard_names(knobs)
   end })
 end
 
+local function line_of(fn)
+  local info = debug.getinfo(fn, "S")
+  return ("%s:%d"):format(info.short_src, info.linedefined)
+end
+
 --- A step from a function fn(batch, knobs) -> table of named outputs (or one tensor, the loss).
 ---@param fn fun(batch: table, knobs: table): table
-function step.new(fn)
+---@param warn? fun(name: string, text: string)  told once why a step cannot be replayed
+function step.new(fn, warn)
   if type(fn) ~= "function" then host.fail("step: expected a function(batch, knobs); got " .. type(fn)) end
-  return setmetatable({ fn = fn, tensors = {} }, Step)
+  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, line = line_of(fn) }, Step)
 end
+
+-- --- the function itself -----------------------------------------------------------------------------------------------
 
 local function knob_tensor(self, name, value)
   if is_tensor(value) then return value end
@@ -39,16 +63,174 @@ local function knob_tensor(self, name, value)
   return self.tensors[name]
 end
 
---- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
-function Step:__call(batch, knobs)
+local function knob_tensors(self, knobs)
   local given = {}
   for name, value in pairs(knobs or {}) do given[name] = knob_tensor(self, name, value) end
+  return given
+end
+
+local function call(self, batch, given)
   local out = self.fn(batch, guard_names(given))
   if is_tensor(out) then return out:detach() end
   if type(out) ~= "table" then host.fail("step: expected a table of outputs or a tensor; got " .. type(out)) end
   local detached = {}
   for name, value in pairs(out) do detached[name] = is_tensor(value) and value:detach() or value end
   return detached
+end
+
+local function restore_active(before, ok, ...)
+  recording.active = before
+  if not ok then error((...), 0) end
+  return ...
+end
+
+local function eager(self, batch, given)
+  local before = recording.active
+  recording.active = step.mode ~= "eager" and self.line or before
+  return restore_active(before, pcall(call, self, batch, given))
+end
+
+-- --- recording ---------------------------------------------------------------------------------------------------------
+
+local function upvalues_of(fn)
+  local values, names = {}, {}
+  for i = 1, 60 do
+    local name, value = debug.getupvalue(fn, i)
+    if not name then break end
+    names[i], values[i] = name, value
+  end
+  return values, names
+end
+
+-- The name of an upvalue that is no longer what it was.
+local function changed_upvalue(fn, values, names)
+  for i = 1, #names do
+    local _, value = debug.getupvalue(fn, i)
+    if not rawequal(value, values[i]) then return names[i] end
+  end
+end
+
+local FORBIDDEN = { { _G, "print" }, { io, "write" }, { io, "open" }, { io, "lines" }, { io, "read" } }
+
+local function forbid(line)
+  local kept = {}
+  for i, one in ipairs(FORBIDDEN) do
+    kept[i] = one[1][one[2]]
+    one[1][one[2]] = function()
+      host.fail(("%s inside of the step at %s: a replay would not do it; expected it after the step, from its outputs (or GRADUS_STEP=eager)")
+        :format(one[2], line))
+    end
+  end
+  return kept
+end
+
+local function allow(kept)
+  for i, one in ipairs(FORBIDDEN) do one[1][one[2]] = kept[i] end
+end
+
+local function end_recording(recorder, kept, ok, ...)
+  allow(kept)
+  recording.modules, recording.notes = nil, nil
+  if not ok then
+    recorder:abort()
+    error((...), 0)
+  end
+  return ...
+end
+
+local function why_not(entry, fn)
+  local name = changed_upvalue(fn, entry.upvalues, entry.names)
+  if name then return ("it changes '%s', which a replay would not do"):format(name) end
+  local module = recording.changed_module(entry.modules)
+  if module then return ("the module %s changes in its forward"):format(module.__name or "") end
+end
+
+local function give_up(self, why)
+  self.unrecordable = why
+  self.plans = {}
+  if self.warn then self.warn("step_eager", ("the step at %s runs without being replayed: %s"):format(self.line, why)) end
+end
+
+local function record_step(self, batch, knobs)
+  local given = knob_tensors(self, knobs)
+  local entry = { modules = {}, notes = {}, version = recording.version, calls = 1, audit_at = 2 }
+  entry.upvalues, entry.names = upvalues_of(self.fn)
+  local recorder = record.start(batch, knobs, self.tensors)
+  recording.modules, recording.notes = entry.modules, entry.notes
+  local out = end_recording(recorder, forbid(self.line), pcall(eager, self, batch, given))
+  local problem = why_not(entry, self.fn)
+  local why
+  entry.plan, why = recorder:finish(out)
+  if problem or not entry.plan then
+    give_up(self, problem or why)
+    return out
+  end
+  entry.version = recording.version
+  self.vain = self.vain + 1
+  if self.vain > IN_VAIN then
+    give_up(self, ("%d recordings in a row fitted no later call"):format(IN_VAIN))
+    return out
+  end
+  table.insert(self.plans, 1, entry)
+  self.plans[PLANS + 1] = nil
+  return out
+end
+
+-- --- replaying ---------------------------------------------------------------------------------------------------------
+
+local function still_holds(self, entry)
+  if entry.version ~= recording.version then
+    if recording.changed_module(entry.modules) then return false end
+    entry.version = recording.version
+  end
+  return not changed_upvalue(self.fn, entry.upvalues, entry.names) and recording.notes_hold(entry.notes)
+end
+
+-- The step both ways from one state; what the function itself does stands.
+local function audit(self, entry, batch, knobs)
+  if not entry.plan:audit(batch, knobs) then return nil end
+  entry.audit_at = entry.audit_at * 2
+  local out = eager(self, batch, knob_tensors(self, knobs))
+  local difference = entry.plan:compare(out)
+  if difference then
+    host.fail(("step at %s: replayed and eager results differ at step %d: %s; expected a step that depends on its batch, "
+      .. "its knobs, modules and optimizers alone (GRADUS_STEP=eager runs it as it is)"):format(self.line, entry.calls, difference))
+  end
+  return out
+end
+
+local function replay(self, entry, batch, knobs)
+  if not still_holds(self, entry) then return nil end
+  local out
+  if entry.calls + 1 == entry.audit_at then
+    entry.calls = entry.calls + 1
+    out = audit(self, entry, batch, knobs)
+    if not out then entry.calls = entry.calls - 1 end
+    return out
+  end
+  out = entry.plan:run(batch, knobs)
+  if out then entry.calls = entry.calls + 1 end
+  return out
+end
+
+--- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
+function Step:__call(batch, knobs)
+  if recording.active then host.fail(("step: called inside of the step at %s; expected one after the other"):format(recording.active)) end
+  if step.mode == "eager" or self.unrecordable then return eager(self, batch, knob_tensors(self, knobs)) end
+  local plans = self.plans
+  for i = 1, #plans do
+    local entry = plans[i]
+    local out = replay(self, entry, batch, knobs)
+    if out then
+      self.vain = 0
+      if i > 1 then
+        table.remove(plans, i)
+        table.insert(plans, 1, entry)
+      end
+      return out
+    end
+  end
+  return record_step(self, batch, knobs)
 end
 
 return step

@@ -4,6 +4,7 @@
 #include "create.h"
 #include "device.h"
 #include "error.h"
+#include "record.h"
 
 namespace gradus {
 namespace {
@@ -113,7 +114,10 @@ int make_tensor(lua_State* L) {
 int tensor_to_table(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   at::Tensor flat;
-  guard(L, "totable", [&] { flat = tensor.detach().to(at::kCPU, at::kDouble).contiguous(); });
+  guard(L, "totable", [&] {
+    Recorder::value_read("totable");
+    flat = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
+  });
   luaL_checkstack(L, static_cast<int>(flat.dim()) + 4, "tensor too deep");
   push_nested(L, flat.const_data_ptr<double>(), flat.sizes(), flat.numel(), tensor.scalar_type() == at::kBool);
   return 1;

@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "ops.h"
 #include "print.h"
+#include "record.h"
 
 namespace gradus {
 namespace {
@@ -50,7 +51,10 @@ int tensor_set(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   if (name == ":") return assign_tensor(L);
   if (name == "grad" && (lua_isnil(L, 3) || test_tensor(L, 3))) {
-    guard(L, "grad", [&] { tensor.mutable_grad() = lua_isnil(L, 3) ? at::Tensor() : *test_tensor(L, 3); });
+    guard(L, "grad", [&] {
+      if (Recorder* recorder = Recorder::current(); recorder && lua_isnil(L, 3)) recorder->grad_cleared(tensor);
+      tensor.mutable_grad() = lua_isnil(L, 3) ? at::Tensor() : *test_tensor(L, 3);
+    });
   } else if (name == "requires_grad" && lua_isboolean(L, 3)) {
     guard(L, "requires_grad", [&] { tensor.requires_grad_(lua_toboolean(L, 3)); });
   } else {
@@ -153,7 +157,10 @@ int tensor_release(lua_State* L) {
 int tensor_set_data(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   at::Tensor& other = check_tensor(L, 2, "set_data");
-  guard(L, "set_data", [&] { tensor.set_data(other); });
+  guard(L, "set_data", [&] {
+    if (Recorder* recorder = Recorder::current()) recorder->cannot("a tensor is given other memory (set_data)");
+    tensor.set_data(other);
+  });
   lua_settop(L, 1);
   return 1;
 }
@@ -167,6 +174,7 @@ int tensor_data_pointer(lua_State* L) {
   });
   lua_pushlightuserdata(L, tensor.numel() ? tensor.mutable_data_ptr() : nullptr);
   lua_pushnumber(L, static_cast<double>(tensor.numel()));
+    Recorder::value_read("data");
   lua_pushstring(L, dtype_name(tensor.scalar_type()).c_str());
   return 3;
 }
@@ -181,6 +189,7 @@ int tensor_hash(lua_State* L) {
     const auto seed = XXH3_64bits(head.data(), head.size());
     const auto hash = XXH3_128bits_withSeed(plain.numel() ? plain.const_data_ptr() : nullptr, plain.nbytes(), seed);
     char digits[33];
+    Recorder::value_read("hash");
     std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64), static_cast<unsigned long long>(hash.low64));
     text = digits;
   });
@@ -205,7 +214,10 @@ int tensor_to_string(lua_State* L) {
     return 1;
   }
   std::string text;
-  guard(L, "print", [&] { text = print_tensor(*tensor); });
+  guard(L, "print", [&] {
+    Recorder::value_read("tostring");
+    text = print_tensor(*tensor);
+  });
   lua_pushlstring(L, text.data(), text.size());
   return 1;
 }

@@ -6,6 +6,7 @@
 --- Assigning a module registers a child, assigning an nn.Parameter registers a parameter; both in order.
 local check = require "gradus.check"
 local engine = require "gradus.engine"
+local recording = require "gradus.recording"
 local tensor = require "gradus.tensor"
 local weights = require "gradus.weights"
 
@@ -44,6 +45,7 @@ local function unregister(self, name)
 end
 
 local function assign(self, name, value)
+  recording.version = recording.version + 1
   local old, kind = self._kinds[name], kind_of(value)
   if kind then
     register(self, name, value, kind)
@@ -67,6 +69,7 @@ local tapping
 local TAPPED = {}  -- raised by the last tap of a call that stops there
 
 local function call(self, ...)
+  if recording.modules then recording.called(self) end
   local paths = tapping and tapping.paths[self]
   if not paths then return self:forward(...) end
   local taken, outputs = tapping.taken, { self:forward(...) }

@@ -1,0 +1,250 @@
+// start(batch, knobs, tensors) -> Recorder; recorder:finish(outputs) -> Plan | nil, why; recorder:abort().
+// plan:run(batch, knobs) -> outputs | nil where the plan was made for others.
+#include "replay.h"
+
+#include <memory>
+
+#include "../user_line.h"
+#include "audit.h"
+#include "boundary.h"
+#include "convert.h"
+#include "data.h"
+#include "error.h"
+#include "plan.h"
+#include "signature.h"
+
+namespace gradus {
+namespace {
+
+constexpr const char* kRecorderType = "gradus.Recorder";
+constexpr const char* kPlanType = "gradus.Plan";
+
+struct Output {
+  const char* name;  // an interned string, kept by `anchors`
+  int constant;      // place in `anchors` of a plain value; 0: a tensor
+};
+
+// What belongs to a recording in Lua: the shape of the call and of its results.
+struct Call {
+  Signature batch, knobs;
+  std::vector<Output> outputs;
+  bool single = false;         // the step returns one tensor
+  int anchors = LUA_NOREF;     // a Lua table that keeps what is compared by address
+};
+
+struct LuaRecorder {
+  std::unique_ptr<Recorder> recorder;
+  Call call;
+  std::vector<at::Tensor> outputs;
+};
+
+struct LuaPlan {
+  std::unique_ptr<Plan> plan;
+  std::unique_ptr<Audit> audit;
+  Call call;
+  Arguments arguments;  // of the call that is going on
+  std::vector<at::Tensor> outputs;
+};
+
+// --- recording
+
+int start(lua_State* L) {
+  lua_settop(L, 3);
+  push_object(L, kRecorderType, [] { return std::make_unique<LuaRecorder>(); });
+  LuaRecorder& self = check_object<LuaRecorder>(L, 4, kRecorderType);
+  lua_newtable(L);
+  const int anchors = lua_gettop(L);
+  std::vector<at::Tensor> inputs;
+  self.call.batch = read_signature(L, 1, anchors, inputs);
+  self.call.knobs = read_signature(L, 2, anchors, inputs);
+  if (lua_istable(L, 3)) bind_knobs(L, self.call.knobs, 3);
+  self.call.anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+  guard(L, "step", [&] {
+    self.recorder = std::make_unique<Recorder>(std::move(inputs), [L] { return user_line(L); });
+  });
+  return 1;
+}
+
+// Reads the outputs' names; tensors must be at the top level.
+std::string read_outputs(lua_State* L, LuaRecorder& self) {
+  if (at::Tensor* tensor = test_tensor(L, 2)) {
+    self.call.single = true;
+    self.outputs.push_back(*tensor);
+    return "";
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, self.call.anchors);
+  const int anchors = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) return "an output has no name";
+    const std::string name = lua_tostring(L, -2);
+    anchor(L, anchors, -2);
+    if (at::Tensor* tensor = test_tensor(L, lua_gettop(L))) {
+      self.call.outputs.push_back({lua_tostring(L, -2), 0});
+      self.outputs.push_back(*tensor);
+    } else if (lua_isnumber(L, -1) || lua_isstring(L, -1) || lua_isboolean(L, -1)) {
+      self.call.outputs.push_back({lua_tostring(L, -2), anchor(L, anchors, -1)});
+    } else {
+      return "output '" + name + "' is a " + luaL_typename(L, -1);
+    }
+  }
+  return "";
+}
+
+int finish(lua_State* L) {
+  LuaRecorder& self = check_object<LuaRecorder>(L, 1, kRecorderType);
+  lua_settop(L, 2);
+  std::string problem = self.recorder->problem().empty() ? read_outputs(L, self) : "";
+  if (!problem.empty()) self.recorder->cannot(problem);
+  bool good = false;
+  std::unique_ptr<Plan> plan;
+  guard(L, "step", [&] {
+    good = self.recorder->finish(self.outputs);
+    if (good) plan = std::make_unique<Plan>(self.recorder->take());
+    problem = self.recorder->problem();
+    self.outputs.clear();
+    self.recorder.reset();
+  });
+  if (!good) {
+    lua_pushnil(L);
+    lua_pushlstring(L, problem.data(), problem.size());
+    return 2;
+  }
+  push_object(L, kPlanType, [&] {
+    auto made = std::make_unique<LuaPlan>();
+    made->plan = std::move(plan);
+    std::swap(made->call, self.call);
+    return made;
+  });
+  return 1;
+}
+
+int abort_recording(lua_State* L) {
+  check_object<LuaRecorder>(L, 1, kRecorderType).recorder.reset();
+  return 0;
+}
+
+int cannot(lua_State* L) {
+  if (Recorder* recorder = Recorder::current()) recorder->cannot(luaL_checkstring(L, 1));
+  return 0;
+}
+
+// --- replaying
+
+bool take_arguments(lua_State* L, LuaPlan& self) {
+  self.arguments.clear();
+  if (!matches(L, 2, self.call.batch, self.arguments) || !matches(L, 3, self.call.knobs, self.arguments)) return false;
+  bool fits = false;
+  guard(L, "step", [&] {
+    fits = self.plan->fits(self.arguments.inputs);
+    if (fits) self.arguments.set_knobs();
+  });
+  return fits;
+}
+
+void push_outputs(lua_State* L, LuaPlan& self) {
+  if (self.call.single) return push_tensor(L, std::move(self.outputs[0]));
+  lua_createtable(L, 0, static_cast<int>(self.call.outputs.size()) + 1);
+  std::size_t next = 0;
+  for (const Output& output : self.call.outputs) {
+    lua_pushstring(L, output.name);
+    if (output.constant) {
+      lua_rawgeti(L, LUA_REGISTRYINDEX, self.call.anchors);
+      lua_rawgeti(L, -1, output.constant);
+      lua_remove(L, -2);
+    } else {
+      push_tensor(L, std::move(self.outputs[next++]));
+    }
+    lua_rawset(L, -3);
+  }
+}
+
+int run(lua_State* L) {
+  LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
+  lua_settop(L, 3);
+  if (!take_arguments(L, self)) return 0;
+  guard(L, "step", [&] { self.plan->run(self.arguments.inputs, self.outputs); });
+  self.arguments.clear();
+  push_outputs(L, self);
+  self.outputs.clear();
+  return 1;
+}
+
+// audit(batch, knobs) -> true: replays, remembers the outcome, and puts everything back as it was before.
+int audit(lua_State* L) {
+  LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
+  lua_settop(L, 3);
+  if (!take_arguments(L, self)) return 0;
+  guard(L, "step", [&] {
+    self.audit = std::make_unique<Audit>(*self.plan);
+    self.audit->replay(self.arguments.inputs);
+  });
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+// Outputs of an eager call, in the plan's order; empty where there are others.
+std::vector<at::Tensor> eager_outputs(lua_State* L, const LuaPlan& self) {
+  std::vector<at::Tensor> list;
+  if (at::Tensor* single = test_tensor(L, 2)) return {*single};
+  for (const Output& output : self.call.outputs) {
+    if (output.constant) continue;
+    lua_getfield(L, 2, output.name);
+    at::Tensor* tensor = test_tensor(L, lua_gettop(L));
+    lua_pop(L, 1);
+    if (!tensor) return {};
+    list.push_back(*tensor);
+  }
+  return list;
+}
+
+// compare(outputs) -> nil, or what differs from the replay, after the step itself was run.
+int compare(lua_State* L) {
+  LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
+  lua_settop(L, 2);
+  const std::vector<at::Tensor> outputs = eager_outputs(L, self);
+  std::string difference;
+  guard(L, "step", [&] {
+    difference = self.audit->compare(outputs, [&](std::size_t i) {
+      std::size_t tensors = 0;
+      for (const Output& output : self.call.outputs)
+        if (!output.constant && tensors++ == i) return std::string(output.name);
+      return std::string("1");
+    });
+  });
+  self.arguments.clear();
+  if (difference.empty()) {
+    self.audit.reset();
+    return 0;
+  }
+  lua_pushlstring(L, difference.data(), difference.size());
+  return 1;
+}
+
+int describe_plan(lua_State* L) {
+  const std::string text = check_object<LuaPlan>(L, 1, kPlanType).plan->describe();
+  lua_pushlstring(L, text.data(), text.size());
+  return 1;
+}
+
+template <class T>
+int collect_call(lua_State* L) {
+  T** box = static_cast<T**>(lua_touserdata(L, 1));
+  if (*box) luaL_unref(L, LUA_REGISTRYINDEX, (*box)->call.anchors);
+  return collect_object<T>(L);
+}
+
+constexpr luaL_Reg kRecorderMethods[] = {{"finish", finish}, {"abort", abort_recording}, {nullptr, nullptr}};
+constexpr luaL_Reg kPlanMethods[] = {{"run", run},         {"audit", audit},    {"compare", compare},
+                                     {"describe", describe_plan}, {nullptr, nullptr}};
+
+}  // namespace
+
+void open_record(lua_State* L) {
+  register_type(L, kRecorderType, kRecorderMethods, &collect_call<LuaRecorder>);
+  register_type(L, kPlanType, kPlanMethods, &collect_call<LuaPlan>);
+  constexpr luaL_Reg functions[] = {{"start", start}, {"cannot", cannot}, {nullptr, nullptr}};
+  lua_newtable(L);
+  luaL_register(L, nullptr, functions);
+}
+
+}  // namespace gradus

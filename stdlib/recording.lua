@@ -1,0 +1,42 @@
+--- What the step that is going on depends on besides tensors: the modules that it calls, and numbers of objects. While
+--- no step is recorded, `modules` and `notes` are nil and all of this is a test of two fields.
+local recording = { modules = nil, notes = nil, version = 0, active = false }
+
+--- Told by module.lua: a module is called in the step.
+function recording.called(module)
+  if recording.modules[module] then return end
+  local values = {}
+  for key, value in pairs(module._values) do values[key] = value end
+  recording.modules[module] = values
+end
+
+--- Told by whoever reads object[key] in a step, where a script may set it between two steps.
+function recording.note(object, key)
+  if recording.notes then table.insert(recording.notes, { object, key, rawget(object, key) }) end
+end
+
+local function same(a, b)
+  for key, value in pairs(a) do
+    if not rawequal(b[key], value) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+--- The first module that differs from what it was when it was called, or nil.
+function recording.changed_module(modules)
+  for module, values in pairs(modules) do
+    if not same(values, module._values) then return module end
+  end
+end
+
+function recording.notes_hold(notes)
+  for _, note in ipairs(notes) do
+    if rawget(note[1], note[2]) ~= note[3] then return false end
+  end
+  return true
+end
+
+return recording
