@@ -1,5 +1,6 @@
 --- Modules with PyTorch's names and defaults, over LibTorch's operators; see nn/module.lua for the base class,
---- nn/layers.lua for layers, nn/models.lua for containers and whole networks, nn/init.lua for initial weights.
+--- nn/layers.lua for layers, nn/attention.lua and nn/transformer.lua for transformers, nn/models.lua for containers and whole
+--- networks, nn/init.lua for initial weights.
 local check = require "gradus.check"
 local host = require "gradus.host"
 local module = require "gradus.nn.module"
@@ -23,7 +24,7 @@ function nn.Parameter(t)
   return check.value("nn.Parameter", "tensor", t, check.tensor):detach():requires_grad_(true)
 end
 
-for _, part in ipairs { "init", "layers", "models" } do require("gradus.nn." .. part)(nn) end
+for _, part in ipairs { "init", "layers", "models", "attention", "transformer" } do require("gradus.nn." .. part)(nn) end
 
 return setmetatable(nn, {
   __index = function(_, name)

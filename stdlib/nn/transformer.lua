@@ -1,0 +1,74 @@
+--- A whole transformer in one line: embeddings, an encoder, a head.
+local check = require "gradus.check"
+local engine = require "gradus.engine"
+
+local ops = engine.ops
+local size1 = check.int(1)
+
+local RULES = { vocabulary = size1, inputs = size1, context = size1, width = size1, layers = size1, heads = size1,
+  feedforward = size1, outputs = size1, pool = check.choice("none", "mean", "first", "last"), causal = check.boolean,
+  norm_first = check.boolean, activation = check.choice("relu", "gelu"), dropout = check.number(0, 1), tie = check.boolean }
+local DEFAULTS = { causal = false, norm_first = true, activation = "gelu", dropout = 0, pool = "none", tie = false }
+
+return function(nn)
+  --- A language model: nn.Transformer { vocabulary = 96, context = 128, width = 64, layers = 2, heads = 4, causal = true }
+  --- takes tokens [N, L] (int64) and gives logits [N, L, vocabulary]. A classifier of sequences: outputs = 10,
+  --- pool = "mean" ("first", "last") gives [N, 10]. Of real-valued sequences [N, L, F]: inputs = F instead of vocabulary.
+  --- feedforward = 4 · width; tie = true shares the token embedding with the head. Taps: "token", "encoder.layers.0", …,
+  --- "encoder.layers.0.self_attn", "encoder", "head". (PyTorch's class of this name is an encoder and a decoder.)
+  local Transformer = nn.class("Transformer")
+  nn.Transformer = Transformer
+
+  function Transformer:init(options)
+    local o = check.options("Transformer", options, RULES, DEFAULTS)
+    for _, name in ipairs { "context", "width", "layers", "heads" } do
+      if not o[name] then
+        check.fail("Transformer", "option '%s' is missing; expected e.g. { vocabulary = 96, context = 128, width = 64, "
+          .. "layers = 2, heads = 4 }", name)
+      end
+    end
+    if (o.vocabulary == nil) == (o.inputs == nil) then
+      check.fail("Transformer", "expected either vocabulary (tokens) or inputs (features a position)")
+    end
+    local outputs = o.outputs or o.vocabulary
+    if not outputs then check.fail("Transformer", "option 'outputs' is missing; expected the number of outputs") end
+    if o.tie and not (o.vocabulary and outputs == o.vocabulary) then
+      check.fail("Transformer", "tie = true shares the token embedding with the head; expected outputs = vocabulary")
+    end
+    self.context, self.causal, self.pool = o.context, o.causal, o.pool
+    self.token = o.vocabulary and nn.Embedding(o.vocabulary, o.width) or nn.Linear(o.inputs, o.width)
+    self.position = nn.Embedding(o.context, o.width)
+    if o.vocabulary then  -- GPT-2's scale; Embedding's N(0, 1) would drown what the layers add (Radford et al. 2019)
+      nn.init.normal_(self.token.weight, 0, .02)
+    end
+    nn.init.normal_(self.position.weight, 0, .02)
+    self.dropout = nn.Dropout(o.dropout)
+    local layers = {}
+    for i = 1, o.layers do
+      layers[i] = nn.TransformerEncoderLayer(o.width, o.heads, { dim_feedforward = o.feedforward or 4 * o.width,
+        dropout = o.dropout, activation = o.activation, norm_first = o.norm_first })
+    end
+    self.encoder = nn.TransformerEncoder(layers, o.norm_first and nn.LayerNorm(o.width) or nil)
+    self.head = nn.Linear(o.width, outputs, { bias = not o.tie })
+    if o.tie then self.head.weight = self.token.weight end
+  end
+
+  --- What the head sees: [N, L, width], or [N, width] with a pool. For losses that never hold the logits (loss.linear_kd).
+  function Transformer:hidden(x, options)
+    local length = x:size(1)
+    if length > self.context then
+      check.fail("Transformer", "input has %d positions; expected at most context = %d", length, self.context)
+    end
+    local position = self.position.weight
+    if length < self.context then position = position:narrow(0, 0, length) end
+    local masks = check.options("Transformer", options, { src_key_padding_mask = check.tensor, mask = check.tensor })
+    masks.is_causal = self.causal
+    local h = self.encoder(self.dropout(self.token(x) + position), masks)
+    if self.pool == "mean" then return h:mean(1) end
+    if self.pool == "first" then return h:select(1, 0) end
+    if self.pool == "last" then return h:select(1, length - 1) end
+    return h
+  end
+
+  function Transformer:forward(x, options) return self.head(self:hidden(x, options)) end
+end
