@@ -24,7 +24,10 @@ end
 
 local function check_point(where, point)
   if type(point) == "number" and point >= 0 and point <= 1 then return point end
-  if type(point) == "table" and (type(point.epochs) == "number" or type(point.steps) == "number") then return point end
+  if type(point) == "table" then
+    local unit, amount = next(point)
+    if (unit == "epochs" or unit == "steps") and next(point, unit) == nil and type(amount) == "number" and amount >= 0 then return point end
+  end
   host.fail(("%s: expected a share of the budget from 0 to 1, { epochs = } or { steps = }; got %s")
     :format(where, tostring(point)))
 end
@@ -115,6 +118,7 @@ function schedule.competence(start, options)
   finite("schedule.competence", start)
   if start <= 0 or start > 1 then host.fail("schedule.competence: expected a share above 0, up to 1; got " .. start) end
   local p = options.power or 2
+  if type(p) ~= "number" or not (p > 0) then host.fail("schedule.competence: power: expected a number above 0; got " .. tostring(p)) end
   local at = span("competence", { from = options.from, to = options.to })
   return make(("competence from %g"):format(start), function(s)
     return math.min(1, (at(s) * (1 - start ^ p) + start ^ p) ^ (1 / p))
@@ -128,6 +132,7 @@ function schedule.pieces(list)
     host.fail "schedule.pieces: expected { { 0, value }, { share, value }, … }"
   end
   for i, piece in ipairs(list) do
+    if type(piece) ~= "table" then host.fail("schedule.pieces: expected { { 0, value }, { share, value }, … }; got " .. tostring(piece)) end
     finite("schedule.pieces", piece[1], piece[2])
     if i > 1 and piece[1] <= list[i - 1][1] then
       host.fail(("schedule.pieces: share %g does not come after %g"):format(piece[1], list[i - 1][1]))
@@ -147,12 +152,13 @@ end
 ---@param inner number|Schedule
 ---@param length any  a share of the budget, { steps = } or { epochs = }
 function schedule.warmup(inner, length)
+  schedule.check("schedule.warmup", inner)
   check_point("schedule.warmup: length", length)
   return make(("warm-up, then %s"):format(tostring(inner)), function(s)
     local now, total = position(length, s)
     local value = schedule.value(inner, s)
     if now >= total then return value end
-    -- The first step already moves: (step + 1) of the warm-up's steps, as in transformers' schedules.
+    -- The first step already moves, by one step's share of the warm-up: at a rate of 0 it would be wasted.
     local one = type(length) == "number" and s.step_progress or length.epochs and s.step_epochs or 1
     return value * math.min(1, (now + one) / total)
   end)

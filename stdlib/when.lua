@@ -72,7 +72,9 @@ end
 function when.plateau(key, patience, min_delta)
   metric("plateau", key, patience)
   positive("plateau", patience)
+  if patience % 1 ~= 0 then host.fail(("when.plateau: expected a whole number of evaluations; got %g"):format(patience)) end
   min_delta = min_delta or 0
+  if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. tostring(min_delta)) end
   return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
     local values = s:stage_history(key)
     local sign = s.lower_is_better(key) and -1 or 1
@@ -120,15 +122,21 @@ end
 function when.forgetting(bound, key)
   positive("forgetting", bound)
   return rule(("forgetting above %g"):format(bound), "evaluation", function(s)
-    local name = key or (s:last "easy/acc" and "easy/acc") or "val/acc"
+    local name = key or (s.series["easy/acc"] and "easy/acc") or "val/acc"
     local best, now = s:best(name), s:last(name)
     local lost = best and now and (s.lower_is_better(name) and now - best or best - now) or 0
     return lost > bound and "back", { metric = name, forgotten = lost, bound = bound }
   end)
 end
 
-local function combine(name, rules, done)
-  if #rules == 0 then host.fail(("when.%s: expected rules"):format(name)) end
+local function check_rule(where, one)
+  if when.is(one) or type(one) == "function" then return end
+  host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, tostring(one)))
+end
+
+local function combine(name, count_of, rules, done)
+  if count_of == 0 then host.fail(("when.%s: expected rules"):format(name)) end
+  for i = 1, count_of do check_rule(("when.%s: rule %d"):format(name, i), rules[i]) end
   local texts, every = {}, "evaluation"
   for i, one in ipairs(rules) do
     texts[i] = tostring(one)
@@ -152,13 +160,14 @@ local function combine(name, rules, done)
 end
 
 --- As soon as one of the rules says so; its verdict.
-function when.any(...) return combine("any", { ... }, function(agreed) return agreed > 0 end) end
+function when.any(...) return combine("any", select("#", ...), { ... }, function(agreed) return agreed > 0 end) end
 
 --- When all rules say so at once; the first one's verdict.
-function when.all(...) return combine("all", { ... }, function(agreed, count_of) return agreed == count_of end) end
+function when.all(...) return combine("all", select("#", ...), { ... }, function(agreed, of) return agreed == of end) end
 
 --- The rule, but its verdict ends the run.
 function when.stop(inner)
+  check_rule("when.stop", inner)
   return rule("stop when " .. tostring(inner), when.is(inner) and inner.every or "evaluation", function(s)
     local answer, detail = inner(s)
     return answer and "stop", detail

@@ -1,0 +1,150 @@
+local g = require "gradus"
+local schedule = g.schedule
+
+local function at(progress, more)
+  local s = { progress = progress, step = 0, epoch = 0, step_progress = .01, step_epochs = .1 }
+  for key, value in pairs(more or {}) do s[key] = value end
+  return s
+end
+
+local function curve(one, points)
+  local values = {}
+  for i, p in ipairs(points) do values[i] = one(at(p)) end
+  return values
+end
+
+describe("schedules in closed form:", function()
+  it("constant", function() expect(curve(schedule.constant(3), { 0, .5, 1 })):equals { 3, 3, 3 } end)
+  it("linear", function() expect(curve(schedule.linear(6, 2), { 0, .25, .5, 1 })):near { 6, 5, 4, 2 } end)
+  it("linear over a part of the budget", function()
+    local one = schedule.linear(0, 1, { from = .2, to = .6 })
+    expect(curve(one, { 0, .2, .3, .4, .6, 1 })):near { 0, 0, .25, .5, 1, 1 }
+  end)
+  it("in epochs and in steps", function()
+    local epochs = schedule.linear(10, 0, { from = { epochs = 5 }, to = { epochs = 15 } })
+    expect(epochs(at(.9, { epoch = 4 }))):near(10)
+    expect(epochs(at(.9, { epoch = 7.5 }))):near(7.5)
+    local steps = schedule.linear(0, 100, { to = { steps = 50 } })
+    expect(steps(at(.9, { step = 10 }))):near(20)
+    expect(steps(at(0, { step = 500 }))):near(100)
+  end)
+  it("cosine is Loshchilov and Hutter's equation 5", function()
+    local one = schedule.cosine(3e-3, 1e-4)
+    for _, t in ipairs { 0, .1, .37, .5, .9, 1 } do
+      expect(one(at(t))):near(1e-4 + .5 * (3e-3 - 1e-4) * (1 + math.cos(math.pi * t)), 1e-15)
+    end
+    expect(one(at(.5))):near((3e-3 + 1e-4) / 2, 1e-15)
+  end)
+  it("exponential has a constant ratio", function()
+    local one = schedule.exponential(8, 1)
+    expect(curve(one, { 0, 1 / 3, 2 / 3, 1 })):near { 8, 4, 2, 1 }
+  end)
+  it("staircase: equal levels, equally long, both ends among them", function()
+    local one = schedule.staircase(.2, 1, 5)
+    expect(curve(one, { 0, .199, .2, .399, .4, .6, .8, 1 })):near { .2, .2, .4, .4, .6, .8, 1, 1 }
+    local counts = {}
+    for i = 0, 999 do
+      local level = ("%.3f"):format(one(at(i / 1000)))
+      counts[level] = (counts[level] or 0) + 1
+    end
+    expect(counts):equals { ["0.200"] = 200, ["0.400"] = 200, ["0.600"] = 200, ["0.800"] = 200, ["1.000"] = 200 }
+  end)
+  it("competence is Platanios' formula", function()
+    -- c(t) = min(1, sqrt(t (1 - c0²) / T + c0²)), NAACL 2019, eq. 7
+    local root = schedule.competence(.1)
+    for _, t in ipairs { 0, .2, .5, .99, 1 } do expect(root(at(t))):near(math.sqrt(t * (1 - .01) + .01)) end
+    local linear = schedule.competence(.1, { power = 1, to = .5 })
+    expect(curve(linear, { 0, .25, .5, .8 })):near { .1, .55, 1, 1 }
+  end)
+  it("pieces hold from their share on", function()
+    local one = schedule.pieces { { 0, 6 }, { .5, 4 }, { .8, 2 } }
+    expect(curve(one, { 0, .49, .5, .79, .8, 1 })):equals { 6, 6, 4, 4, 2, 2 }
+  end)
+  it("by confidence", function()
+    local one = schedule.by_confidence(6, 2)
+    expect(one(at(0))):equals(6)
+    expect(one(at(0, { confidence = .25 }))):near(5)
+    expect(one(at(0, { confidence = 1 }))):near(2)
+  end)
+  it("by the teacher's entropy, one value per example", function()
+    local one = schedule.by_entropy(1, 5)
+    local logits = g.tensor { { 0, 0, 0, 0 }, { 1000, 0, 0, 0 }, { 0, 0, -1000, -1000 } }
+    local t = one.of_batch { teacher = logits }
+    expect(t.dtype):equals "float64"
+    expect(t:totable()):near({ 5, 1, 3 }, 1e-6)  -- uniform: all of it; certain: none; one of two: half of log 4
+  end)
+end)
+
+describe("warm-up", function()
+  it("moves at the first step and ends at the inner schedule", function()
+    local one = schedule.warmup(.1, { steps = 4 })
+    local values = {}
+    for step = 0, 5 do values[step + 1] = one(at(0, { step = step })) end
+    expect(values):near { .025, .05, .075, .1, .1, .1 }
+  end)
+  it("as a share of the budget", function()
+    local one = schedule.warmup(1, .1)  -- a step is .01 of the budget: ten steps
+    expect(one(at(0))):near(.1)
+    expect(one(at(.05))):near(.6)
+    expect(one(at(.09))):near(1)
+    expect(one(at(.5))):near(1)
+  end)
+  it("in epochs", function()
+    local one = schedule.warmup(1, { epochs = 1 })  -- a step is .1 epochs
+    expect(one(at(0, { epoch = 0 }))):near(.1)
+    expect(one(at(0, { epoch = .5 }))):near(.6)
+    expect(one(at(0, { epoch = 2 }))):near(1)
+  end)
+  it("scales a schedule that moves meanwhile", function()
+    local one = schedule.warmup(schedule.linear(1, 0), .1)
+    expect(one(at(.05))):near(.95 * .6)
+    expect(one(at(.6))):near(.4)
+  end)
+  it("takes a function", function()
+    local one = schedule.warmup(function(s) return s.step * 2 end, { steps = 2 })
+    expect(one(at(0, { step = 1 }))):near(2)
+  end)
+end)
+
+describe("a schedule refuses", function()
+  local cases = {
+    { "text for a number", function() schedule.linear("6", 2) end, "schedule.linear: expected a number; got 6" },
+    { "NaN", function() schedule.cosine(0 / 0, 1) end, "schedule.cosine: expected a number; got" },
+    { "infinity", function() schedule.constant(math.huge) end, "schedule.constant: expected a number; got inf" },
+    { "a misspelt option", function() schedule.linear(1, 0, { form = .2 }) end, "schedule.linear: no option 'form'; did you mean 'from'?" },
+    { "a share above 1", function() schedule.linear(1, 0, { to = 1.5 }) end, "to: expected a share of the budget from 0 to 1" },
+    { "a misspelt unit", function() schedule.linear(1, 0, { to = { epoch = 5 } }) end, "to: expected a share of the budget" },
+    { "two units at once", function() schedule.linear(1, 0, { to = { epochs = 5, steps = 3 } }) end, "to: expected a share of the budget" },
+    { "to go backwards", function() schedule.linear(1, 0, { from = .8, to = .2 }) end, "runs backwards: from 0.8 to 0.2" },
+    { "an empty span", function() schedule.cosine(1, 0, { from = .5, to = .5 }) end, "runs backwards" },
+    { "a negative point", function() schedule.linear(1, 0, { from = { epochs = -2 }, to = { epochs = 5 } }) end, "from: expected a share of the budget" },
+    { "two units at its ends", function() schedule.linear(1, 0, { from = .1, to = { epochs = 5 } }) end, "from is in share and to in epochs" },
+    { "zero in constant ratio", function() schedule.exponential(1, 0) end, "expected values above 0" },
+    { "one level", function() schedule.staircase(0, 1, 1) end, "expected 2 levels or more; got 1" },
+    { "half a level", function() schedule.staircase(0, 1, 2.5) end, "expected 2 levels or more; got 2.5" },
+    { "no competence", function() schedule.competence(0) end, "expected a share above 0, up to 1; got 0" },
+    { "a power of 0", function() schedule.competence(.1, { power = 0 }) end, "power: expected a number above 0; got 0" },
+    { "pieces without a beginning", function() schedule.pieces { { .1, 6 } } end, "expected { { 0, value }" },
+    { "pieces in disorder", function() schedule.pieces { { 0, 6 }, { .5, 4 }, { .4, 2 } } end, "share 0.4 does not come after 0.5" },
+    { "a piece without a value", function() schedule.pieces { { 0, 6 }, { .5 } } end, "schedule.pieces: expected a number; got nil" },
+    { "a piece that is none", function() schedule.pieces { { 0, 6 }, .5 } end, "schedule.pieces: expected { { 0, value }" },
+    { "a warm-up of nothing", function() schedule.warmup("fast", .1) end, "schedule.warmup: expected a number, a schedule or a function" },
+    { "a warm-up longer than the budget", function() schedule.warmup(1, 2) end, "schedule.warmup: length: expected a share" },
+    { "a table as a knob", function() schedule.check("distill: lr", { 1, 2 }) end, "distill: lr: expected a number, a schedule or a function of the state; got table" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+  it("and blames the user's line", function()
+    expect(function() schedule.linear(1, "x") end):fails_with "schedule_spec.lua:%d+: schedule.linear"
+  end)
+end)
+
+describe("a schedule tells what it is:", function()
+  it("in words", function()
+    expect(tostring(schedule.linear(6, 2))):equals "linear 6 to 2"
+    expect(tostring(schedule.warmup(.1, .05))):equals "warm-up, then 0.1"
+    expect(schedule.is(schedule.constant(1))):is_true()
+    expect(schedule.is(1)):is_false()
+  end)
+end)
