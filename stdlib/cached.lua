@@ -10,6 +10,7 @@ local host = require "gradus.host"
 local checkpoints = require "gradus.checkpoints"
 local current = require "gradus.current"
 local data = require "gradus.data"
+local nn = require "gradus.nn"
 local run_module = require "gradus.run"
 local sampler = require "gradus.sampler"
 
@@ -49,8 +50,43 @@ local function function_text(fn)
   return table.concat(lines, "\n", info.linedefined, math.min(#lines, info.lastlinedefined))
 end
 
+local describe
+
+-- Whether the table or its class has the field; some tables refuse unknown names.
+local function has(value, name)
+  local ok, field = pcall(function() return value[name] end)
+  return ok and field ~= nil
+end
+
+-- A user's class of modules: its methods and those of its bases, up to the library's.
+local function describe_class(class, out, seen, library)
+  local methods = {}
+  for name, value in pairs(class) do
+    if not name:find "^__" then methods[name] = value end
+  end
+  out[#out + 1] = class.__name
+  describe(methods, out, seen, library)
+  describe(class.__base, out, seen, library)
+end
+
+-- A module: its class, its plain values and weights, and those of all below.
+local function describe_module(module, out, seen, library)
+  out[#out + 1] = tostring(module)
+  for path, one in module:named_modules() do
+    local plain = {}
+    for name, value in pairs(one._values) do
+      local kind = type(value)
+      if name ~= "training" and (kind == "number" or kind == "string" or kind == "boolean") then plain[name] = value end
+    end
+    out[#out + 1] = path
+    describe(plain, out, seen, library)
+    describe(nn.class_of(one), out, seen, library)
+  end
+  describe(module:state_dict(), out, seen, library)
+end
+
 -- Appends a text that identifies the value to `out`.
-local function describe(value, out, seen, library)
+function describe(value, out, seen, library)
   local kind = type(value)
   if kind == "number" then out[#out + 1] = ("%.17g"):format(value)
   elseif kind == "string" then out[#out + 1] = ("%q"):format(value)
@@ -71,9 +107,13 @@ local function describe(value, out, seen, library)
         out[#out + 1] = name
         describe(inner, out, seen, library)
       end
-    elseif kind == "table" and value.state_dict then
+    elseif nn.is_module(value) then describe_module(value, out, seen, library)
+    elseif nn.is_class(value) then describe_class(value, out, seen, library)
+    elseif kind == "table" and has(value, "state_dict") then
       out[#out + 1] = tostring(value)
       describe(value:state_dict(), out, seen, library)
+    elseif kind == "table" and has(value, "uid") then  -- the run itself
+      describe({ value.seed, value.params }, out, seen, library)
     elseif kind == "table" then
       local keys = {}
       for key in pairs(value) do keys[#keys + 1] = key end
@@ -120,7 +160,6 @@ local function pack(...) return { n = select("#", ...), ... } end
 
 -- Runs the function with streams of its own and gives the caller's back, whatever happens.
 local function in_own_streams(run, seed, work)
-  local nn = require "gradus.nn"
   local generator = engine.default_generator()
   local default, init, before = generator:get_state(), nn.init_generator, current.run
   local sources = sampler.numbered(0)

@@ -5,7 +5,7 @@ local check = require "gradus.check"
 local host = require "gradus.host"
 local module = require "gradus.nn.module"
 
-local nn = { Module = module.Module, is_module = module.is_module }
+local nn = { Module = module.Module, is_module = module.is_module, is_class = module.is_class, class_of = module.class_of }
 
 --- A new class of modules. The base is nn.Module unless another is given.
 ---@param name string

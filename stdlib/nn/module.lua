@@ -85,6 +85,7 @@ local function make_class(name, base)
   local class = { __name = name, __base = base }
   class.__instance = {
     __name = name,
+    __class = class,
     __index = function(self, key)
       local value = self._values[key]
       if value ~= nil then return value end
@@ -348,4 +349,10 @@ function Module:describe()
   return ("%s(\n%s\n)"):format(self.__name, table.concat(lines, "\n"))
 end
 
-return { Module = make_class("Module", Module), make_class = make_class, is_module = is_module }
+return {
+  Module = make_class("Module", Module),
+  make_class = make_class,
+  is_module = is_module,
+  is_class = function(value) return type(value) == "table" and rawget(value, "__instance") ~= nil end,
+  class_of = function(module) return getmetatable(module).__class end,
+}
