@@ -9,6 +9,7 @@ local distilled = require "gradus.distilled"
 local data = require "gradus.data"
 local evaluate = require "gradus.evaluate"
 local feed = require "gradus.feed"
+local health = require "gradus.health"
 local loss = require "gradus.loss"
 local optim = require "gradus.optim"
 local sampler = require "gradus.sampler"
@@ -16,6 +17,7 @@ local schedule = require "gradus.schedule"
 local State = require "gradus.state"
 local target = require "gradus.target"
 local tensor = require "gradus.tensor"
+local watch = require "gradus.watch"
 local when = require "gradus.when"
 
 ---@class DistillOptions
@@ -43,15 +45,18 @@ local when = require "gradus.when"
 ---@field monitor? string       "val/loss": what the best checkpoint and patience go by
 ---@field patience? number      evaluations without improvement until the run stops; none when left out
 ---@field restore_best? boolean true where there is validation data
+---@field non_finite? string   "stop"; what follows a NaN or infinite gradient, which never reaches the weights: "stop", "skip" the
+---                             batch, or "roll_back" to the last evaluation
 ---@field checkpoints? table    { steps = } or { epochs = }: the student's weights are kept this often (checkpoints.lua)
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
-  "suites", "monitor", "patience", "restore_best", "checkpoints" }
+  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite" }
 local BUDGETS = { "epochs", "steps", "samples", "seconds", "flops" }
 local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 
 local Distill = {}
 Distill.__index = Distill
+watch.add_to(Distill)
 
 -- --- settings --------------------------------------------------------------------------------------------------------
 
@@ -149,6 +154,11 @@ local function new(run, options)
   if o.patience then self.early = when.stop(when.plateau(self.monitor or host.fail "distill: patience: expected validation data or monitor", positive("distill: patience", o.patience))) end
   self.every = check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
   self.kept = o.checkpoints and checkpoints.new()
+  self.non_finite = o.non_finite or "stop"
+  if self.non_finite ~= "stop" and self.non_finite ~= "skip" and self.non_finite ~= "roll_back" then
+    host.fail(("distill: non_finite: expected 'stop', 'skip' or 'roll_back'; got '%s'"):format(tostring(self.non_finite)))
+  end
+  self.health = health.new { classes = train.classes, rows = val and val:size() }
   self.epoch_size = train:size()
   if self.epoch_size < 1 then host.fail "distill: data: the training set is empty" end
   self.warned = {}
@@ -198,6 +208,7 @@ function Distill:enter_stage(index, why)
   if goal == nil then goal = s.teacher else goal = answer(goal, s) end
   self.target = target.resolve(("stage '%s': target"):format(stage.name), goal)
   self:freeze()
+  self.health:stage()
   if self.target.prepare then
     self.student:eval()
     self.target.prepare(self.student, function() return self:some_rows(4096) end)
@@ -272,7 +283,7 @@ end
 
 function Distill:make_step()
   local o, student, optimizer, goal = self.o, self.student, self.optimizer, self.target
-  local update = { lr = nil, clip = self.clip }
+  local update = { lr = nil, clip = self.clip, guard = true }
   local extra = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature }
   return self.run:step(function(b, k)
     local out
@@ -355,11 +366,8 @@ end
 function Distill:log(batch, knobs)
   local s, out, run = self.state, self.out, self.run
   local value = out.loss:item()
-  if value ~= value or value == math.huge or value == -math.huge then
-    run:event("health", "non_finite", { loss = tostring(value), rows = batch.index:totable() })
-    host.fail(("step %d: the loss is %s; the rows of the batch are in the run's events; lower lr (%g) or clip harder")
-      :format(s.step, tostring(value), type(knobs.lr) == "number" and knobs.lr or 0), 3)
-  end
+  if not watch.finite(value) or not watch.finite(out.norm:item()) then return self:meet_non_finite(batch, knobs, value) end
+  self.met = 0
   local row = { ["train/loss"] = value }
   if out.ce and self.target.kind ~= "layer" then
     row["train/ce"] = out.ce:item()
@@ -379,21 +387,10 @@ function Distill:log(batch, knobs)
   if self.source.share_now then row["knob/share"] = self.source.share_now end
   self.shown_row["train/loss"] = value
   run:log(row)
+  self:report(self.health:step(value, row["train/ce"], row["knob/lr"]))
 end
 
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
-
--- The teacher's classes on the validation rows, asked once: it is frozen. Nil where it is no classifier.
-function Distill:teacher_classes()
-  local teacher = self.state.teacher
-  if self.classes == nil and type(teacher) == "table" and teacher.parameters and self.val.classes then
-    local parts = {}
-    teacher:eval()
-    self.val:each(1024, function(x) parts[#parts + 1] = teacher(x):argmax(-1) end)
-    self.classes = engine.ops.cat(parts, 0)
-  end
-  return self.classes
-end
 
 function Distill:evaluate()
   local s, run, numbers = self.state, self.run, {}
@@ -403,13 +400,16 @@ function Distill:evaluate()
     end
   end
   if self.val then
-    add("val", evaluate(self.student, self.val, self:teacher_classes()))
+    local result = evaluate(self.student, self.val, self:teacher_classes())
+    add("val", result)
+    self:check_health(result)
   end
   for name, suite in pairs(self.suites) do add(name, evaluate(self.student, suite)) end
   if not next(numbers) then return end
   s:record(numbers)
   run:log(numbers)
   run:progress(s)
+  self:keep_safe()
   if self.monitor then self:keep_best() end
 end
 

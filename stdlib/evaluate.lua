@@ -9,7 +9,8 @@ local CHUNK = 1024  -- rows at a time; has its own shapes, so evaluation never d
 local function is_classes(y) return y and y.dtype == "int64" and y:dim() == 1 end
 
 --- { loss, acc, n } of the model on the data (regression: loss is the mean squared error, no acc); with a teacher, or the
---- classes [n] that it gives, also `agreement`, the share of rows where both give the same class.
+--- classes [n] that it gives, also `agreement`, the share of rows where both give the same class. `constant` is the share of
+--- the class that the model gives most often.
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module|Tensor
@@ -23,12 +24,14 @@ return function(model, d, teacher)
   if teacher and not given then teacher:eval() end
   local loss, right, agreed, done, n = 0, 0, 0, 0, d:size()
   local classes = is_classes(d.base.y)
+  local given_often = 0
   d:each(CHUNK, function(x, y)
     local out = model(x)
     if classes then
       loss = loss + ops.cross_entropy_loss(out, y, { reduction = "sum" }):item()
       local guess = out:argmax(-1)
       right = right + guess:eq(y):sum():item()
+      given_often = given_often + guess:bincount({ minlength = out:size(-1) })
       local wanted = given and given:slice(0, done, done + x:size(0)) or teacher and teacher(x):argmax(-1)
       if wanted then agreed = agreed + guess:eq(wanted):sum():item() end
       done = done + x:size(0)
@@ -37,5 +40,6 @@ return function(model, d, teacher)
     end
   end)
   if training then model:train() end
-  return { loss = loss / n, acc = classes and right / n or nil, agreement = teacher and classes and agreed / n or nil, n = n }
+  local constant = classes and given_often:amax():item() / n or nil
+  return { loss = loss / n, constant = constant, acc = classes and right / n or nil, agreement = teacher and classes and agreed / n or nil, n = n }
 end

@@ -115,7 +115,7 @@ local function update(self, grads, lr, skip)
       local state = {}
       for key, list in pairs(group.state) do state[key] = pick(list, positions) end
       self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state,
-        group.lr_scale == 1 and lr or lr * group.lr_scale)
+        group.lr_scale == 1 and lr or lr * group.lr_scale, skip)
     end
   end
 end
@@ -130,17 +130,19 @@ end
 
 local function clip_and_update(self, grads, options)
   local given = present(grads)
-  local norm = options.clip and ops.clip_grad_norm_(given, scalar(options.clip)) or nil
-  update(self, grads, options.lr)
+  local limit = options.clip or options.guard and math.huge
+  local norm = limit and ops.clip_grad_norm_(given, scalar(limit)) or nil
+  update(self, grads, options.lr, options.guard and norm:isfinite():logical_not():float() or nil)
   return norm
 end
 
-local STEP_OPTIONS = { lr = LR, clip = CLIP }
+local STEP_OPTIONS = { lr = LR, clip = CLIP, guard = check.boolean }
 
 --- Computes the gradients of a 0-dim loss, clips their global L2 norm to `clip` where given, and updates. Parameters that
---- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip).
+--- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip). With
+--- guard = true a gradient with NaN or infinity changes no parameter; the norm tells.
 ---@param loss Tensor
----@param options? {lr: number|Tensor, clip: number|Tensor}
+---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
 function Optimizer:minimize(loss, options)
   local where = self.name .. ":minimize"
   options = check.options(where, options, STEP_OPTIONS)
@@ -212,13 +214,14 @@ optim.SGD = class("SGD",
     end
     return state
   end,
-  function(options, weight_decay, params, grads, state, lr)
+  function(options, weight_decay, params, grads, state, lr, skip)
     if state.share then
       if options.maximize then weight_decay = -weight_decay end  -- the kernel negates the sum
       grads, weight_decay = damp(options, weight_decay, params, grads, state), 0
     end
     ops._fused_sgd_(params, grads, state.momentum_buffer or {}, { weight_decay = weight_decay, momentum = options.momentum,
-      lr = lr, dampening = 0, nesterov = options.nesterov, maximize = options.maximize, is_first_step = false })
+      lr = lr, dampening = 0, nesterov = options.nesterov, maximize = options.maximize, is_first_step = false,
+      found_inf = skip })
   end)
 
 local ADAM = { betas = check.list(check.number(0, 1), 2), eps = check.number(0), maximize = check.boolean }
@@ -226,10 +229,11 @@ local ADAM = { betas = check.list(check.number(0, 1), 2), eps = check.number(0),
 local function adam(name, kernel, weight_decay)
   return class(name, ADAM, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = weight_decay, maximize = false },
     function() return { step = step_count, exp_avg = zeros, exp_avg_sq = zeros } end,
-    function(options, decay, params, grads, state, lr)
+    function(options, decay, params, grads, state, lr, skip)
       ops._foreach_add_(state.step, 1)
       kernel(params, grads, state.exp_avg, state.exp_avg_sq, {}, state.step, { lr = lr, beta1 = options.betas[1],
-        beta2 = options.betas[2], weight_decay = decay, eps = options.eps, amsgrad = false, maximize = options.maximize })
+        beta2 = options.betas[2], weight_decay = decay, eps = options.eps, amsgrad = false, maximize = options.maximize,
+        found_inf = skip })
     end)
 end
 

@@ -62,7 +62,8 @@ end
 
 --- Asks for the subset or the weights of the coming epoch.
 function Source:refresh(s)
-  if self.on_refresh then self:on_refresh(s) end
+  local ask = rawget(self, "on_refresh")  -- not every sampler has one
+  if ask then ask(self, s) end
 end
 
 --- Restricts the draws to the rows of a view of the same data.

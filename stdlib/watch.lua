@@ -1,0 +1,76 @@
+--- The part of a distillation that watches over it: what follows a NaN, and what health.lua is asked and said.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+
+local watch = {}
+
+function watch.finite(value) return value == value and value ~= math.huge and value ~= -math.huge end
+
+--- Adds the methods to the class of distill.lua.
+function watch.add_to(Distill)
+  -- NaN or infinity: the optimizer has left the weights alone. The batch's rows are stored, then the policy decides.
+  function Distill:meet_non_finite(batch, knobs, value)
+    local s, run = self.state, self.run
+    self.met = (self.met or 0) + 1
+    run:log { ["train/loss"] = value }
+    run:event("health", "non_finite", { loss = tostring(value), gradient_norm = tostring(self.out.norm:item()), policy = self.non_finite,
+      rows = batch.index:totable() })
+    if self.non_finite == "stop" or self.met == 20 then
+      host.fail(("step %d: the %s; the rows of the batch are in the run's events; lower lr (%g) or clip harder%s"):format(s.step,
+        watch.finite(value) and "gradient is not finite" or "loss is " .. tostring(value), type(knobs.lr) == "number" and knobs.lr or 0,
+        self.met > 1 and (" (%d in a row)"):format(self.met) or ""), 3)
+    end
+    if self.non_finite == "roll_back" and self.safe then
+      self.student:load_state_dict(self.safe.student)
+      self.optimizer:load_state_dict(self.safe.optimizer)
+      run:event("decision", "roll_back", { to = self.safe.step })
+    end
+  end
+
+  -- What "roll_back" goes back to.
+  function Distill:keep_safe()
+    if self.non_finite ~= "roll_back" then return end
+    local function copies(state)
+      local copy = {}
+      for name, one in pairs(state) do copy[name] = one:clone() end
+      return copy
+    end
+    self.safe = { step = self.state.step, student = copies(self.student:state_dict()), optimizer = copies(self.optimizer:state_dict()) }
+  end
+
+  -- Stores and shows what health.lua found.
+  function Distill:report(found)
+    for _, one in ipairs(found or {}) do
+      one.numbers.advice, one.numbers.stage = one.advice, self.state.stage
+      self.run:event("health", one.name, one.numbers)
+      self.run.line.say(("health: step %d: %s: %s"):format(self.state.step, one.name, one.advice))
+    end
+  end
+
+  -- Asks health.lua about an evaluation. A layer's target says nothing of the validation data.
+  function Distill:check_health(result)
+    if self.target.kind == "layer" then return end
+    local h = self.health
+    if result.acc and not self.majority then
+      local _, y = self.val:gather()
+      self.majority = y:bincount():amax():item() / self.val:size()
+      local classes = self:teacher_classes()
+      h.teacher_acc = classes and classes:eq(y):sum():item() / self.val:size()
+    end
+    self:report(h:evaluation { loss = result.loss, acc = result.acc, constant = result.constant, majority = self.majority })
+  end
+
+  -- The teacher's classes on the validation rows, asked once: it is frozen. Nil where it is no classifier.
+  function Distill:teacher_classes()
+    local teacher = self.state.teacher
+    if self.classes == nil and type(teacher) == "table" and teacher.parameters and self.val.classes then
+      local parts = {}
+      teacher:eval()
+      self.val:each(1024, function(x) parts[#parts + 1] = teacher(x):argmax(-1) end)
+      self.classes = engine.ops.cat(parts, 0)
+    end
+    return self.classes
+  end
+end
+
+return watch
