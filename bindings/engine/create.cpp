@@ -14,6 +14,7 @@ constexpr int kMaxDepth = 16;
 struct Gathered {
   std::vector<int64_t> sizes;
   std::vector<double> values;
+  bool numbers = false, booleans = false;  // what kinds of values there were
 };
 
 std::string path_text(const std::vector<int>& path) {
@@ -29,12 +30,15 @@ void gather(lua_State* L, int index, std::vector<int>& path, Gathered& out) {
   if (!lua_istable(L, index)) {
     if (lua_type(L, index) != LUA_TNUMBER && !lua_isboolean(L, index))
       throw Error(Exit::data, "tensor: value " + path_text(path) + ": expected a number; got " + describe(L, index));
-    if (depth < out.sizes.size() && !out.values.empty())
+    if (depth < out.sizes.size())
       throw Error(Exit::data, "tensor: ragged: " + path_text(path) + " is a number; expected a list of " + std::to_string(out.sizes[depth]));
+    (lua_isboolean(L, index) ? out.booleans : out.numbers) = true;
     out.values.push_back(lua_isboolean(L, index) ? lua_toboolean(L, index) : lua_tonumber(L, index));
     return;
   }
   const auto length = static_cast<int64_t>(lua_objlen(L, index));
+  if (length == 0 && lua_next(L, (lua_pushnil(L), index)))
+    throw Error(Exit::data, "tensor: " + (depth ? "value " + path_text(path) : "argument 1") + ": expected a list; got a table with names");
   if (depth == out.sizes.size() && out.values.empty()) {
     out.sizes.push_back(length);
   } else if (depth >= out.sizes.size() || out.sizes[depth] != length) {
@@ -101,7 +105,7 @@ int make_tensor(lua_State* L) {
       gather(L, 1, path, gathered);
       result = at::empty(gathered.sizes, at::kDouble);
       std::copy(gathered.values.begin(), gathered.values.end(), result.mutable_data_ptr<double>());
-      const bool boolean = lua_isboolean(L, 1);
+      const bool boolean = gathered.booleans && !gathered.numbers;
       result = result.to(options.dtype.value_or(boolean ? at::kBool : at::kFloat));
     }
     if (options.device) result = result.to(*options.device);

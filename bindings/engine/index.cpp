@@ -1,6 +1,8 @@
 // t[i], t[{ {1, 5}, 0 }], t[mask] = v: indices are LibTorch's, from 0; a range {a, b} excludes b, as in Python.
 #include <ATen/TensorIndexing.h>
 
+#include <cmath>
+
 #include "boundary.h"
 #include "convert.h"
 #include "error.h"
@@ -12,35 +14,48 @@ namespace {
 using at::indexing::Slice;
 using at::indexing::TensorIndex;
 
-std::optional<int64_t> integer_at(lua_State* L, int table, int i) {
-  lua_rawgeti(L, table, i);
-  std::optional<int64_t> value;
-  if (lua_type(L, -1) == LUA_TNUMBER) value = static_cast<int64_t>(lua_tonumber(L, -1));
-  lua_pop(L, 1);
-  return value;
+// A whole number at `at`: a fraction is an error, not a neighbour's value.
+int64_t whole_number(lua_State* L, int at) {
+  const double number = lua_tonumber(L, at);
+  if (lua_type(L, at) != LUA_TNUMBER || number != std::floor(number) || std::fabs(number) > 9007199254740992.0)
+    throw Error(Exit::data, "expected an integer; got " + describe(L, at));
+  return static_cast<int64_t>(number);
+}
+
+// {from, to[, step]}; {} is all of the dimension, {from} its end.
+TensorIndex range(lua_State* L, int table) {
+  std::optional<c10::SymInt> parts[3];
+  const auto length = static_cast<int>(lua_objlen(L, table));
+  if (length > 3) throw Error(Exit::data, "expected a range {from, to, step}; got a list of " + std::to_string(length) + " (a tensor takes several rows)");
+  for (int i = 0; i < length; ++i) {
+    lua_rawgeti(L, table, i + 1);
+    parts[i] = whole_number(L, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  return TensorIndex(Slice(parts[0], parts[1], parts[2]));
 }
 
 // One entry of an index list: number, {from, to[, step]}, ":" for all, "new" for a new dimension, tensor.
 TensorIndex one_index(lua_State* L, int at) {
-  if (at::Tensor* tensor = test_tensor(L, at)) return TensorIndex(*tensor);
+  if (at::Tensor* tensor = test_tensor(L, at)) {
+    if (!tensor->defined()) throw Error(Exit::data, "a tensor was used after release()");
+    return TensorIndex(*tensor);
+  }
   switch (lua_type(L, at)) {
     case LUA_TNUMBER:
-      return TensorIndex(static_cast<int64_t>(lua_tonumber(L, at)));
+      return TensorIndex(whole_number(L, at));
     case LUA_TBOOLEAN:
       return TensorIndex(static_cast<bool>(lua_toboolean(L, at)));
     case LUA_TSTRING:
       if (std::string(lua_tostring(L, at)) == ":") return TensorIndex(Slice());
       if (std::string(lua_tostring(L, at)) == "new") return TensorIndex(at::indexing::None);
       break;
-    case LUA_TTABLE: {
-      const auto from = integer_at(L, at, 1), to = integer_at(L, at, 2), step = integer_at(L, at, 3);
-      auto sym = [](std::optional<int64_t> v) { return v ? std::optional<c10::SymInt>(*v) : std::nullopt; };
-      return TensorIndex(Slice(sym(from), sym(to), sym(step)));
-    }
+    case LUA_TTABLE:
+      return range(L, at);
     default:
       break;
   }
-  throw Error(Exit::data, "index: expected an integer, {from, to}, ':', 'new' or a tensor; got " + describe(L, at));
+  throw Error(Exit::data, "expected an integer, {from, to}, ':', 'new' or a tensor; got " + describe(L, at));
 }
 
 std::vector<TensorIndex> read_index(lua_State* L, int key) {
@@ -69,7 +84,10 @@ int assign_tensor(lua_State* L) {
   guard(L, "index", [&] {
     const auto index = read_index(L, 2);
     if (at::Tensor* value = test_tensor(L, 3)) {
+      if (!value->defined()) throw Error(Exit::data, "a tensor was used after release()");
       tensor.index_put_(index, *value);
+    } else if (lua_isboolean(L, 3)) {
+      tensor.index_put_(index, at::Scalar(static_cast<bool>(lua_toboolean(L, 3))));
     } else if (lua_type(L, 3) == LUA_TNUMBER) {
       tensor.index_put_(index, at::Scalar(lua_tonumber(L, 3)));
     } else {

@@ -27,7 +27,11 @@ void push_property(lua_State* L, const at::Tensor& tensor, const std::string& na
   if (name == "is_leaf") return lua_pushboolean(L, tensor.is_leaf());
   if (name == "ndim") return lua_pushnumber(L, static_cast<double>(tensor.dim()));
   if (name == "grad") return push_tensor(L, tensor.grad());
-  if (name == "T") return push_tensor(L, tensor.t());
+  if (name == "T") {
+    at::Tensor transposed;
+    guard(L, "T", [&] { transposed = tensor.t(); });
+    return push_tensor(L, std::move(transposed));
+  }
   std::vector<std::string> names = {"shape", "dtype", "device", "requires_grad", "is_leaf", "ndim", "grad", "T"};
   luaL_getmetatable(L, kTensorType);
   lua_getfield(L, -1, "methods");
@@ -71,6 +75,7 @@ int tensor_size(lua_State* L) {
     push_sizes(L, tensor.sizes());
     return 1;
   }
+  if (lua_type(L, 2) != LUA_TNUMBER) raise(L, "size: expected a dimension, an integer; got " + describe(L, 2));
   int64_t size = 0;
   guard(L, "size", [&] { size = tensor.size(static_cast<int64_t>(lua_tonumber(L, 2))); });
   lua_pushnumber(L, static_cast<double>(size));
@@ -141,8 +146,8 @@ int tensor_requires_grad(lua_State* L) {
 
 int tensor_backward(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
+  at::Tensor* seed = lua_isnoneornil(L, 2) ? nullptr : &check_tensor(L, 2, "backward: gradient");
   guard(L, "backward", [&] {
-    at::Tensor* seed = test_tensor(L, 2);
     torch::autograd::backward({tensor}, seed ? std::vector<at::Tensor>{*seed} : std::vector<at::Tensor>{});
   });
   return 0;
@@ -169,12 +174,12 @@ int tensor_set_data(lua_State* L) {
 int tensor_data_pointer(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   guard(L, "data", [&] {
+    Recorder::value_read("data");
     if (!tensor.device().is_cpu()) throw Error(Exit::data, "the tensor is on " + tensor.device().str() + "; expected one on the cpu (t:cpu():data())");
     if (!tensor.is_contiguous()) throw Error(Exit::data, "the tensor is not contiguous; expected t:contiguous():data()");
   });
   lua_pushlightuserdata(L, tensor.numel() ? tensor.mutable_data_ptr() : nullptr);
   lua_pushnumber(L, static_cast<double>(tensor.numel()));
-    Recorder::value_read("data");
   lua_pushstring(L, dtype_name(tensor.scalar_type()).c_str());
   return 3;
 }
@@ -184,12 +189,12 @@ int tensor_hash(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   std::string text;
   guard(L, "hash", [&] {
+    Recorder::value_read("hash");
     const at::Tensor plain = tensor.detach().cpu().contiguous();
     const std::string head = dtype_name(plain.scalar_type()) + c10::str(plain.sizes());
     const auto seed = XXH3_64bits(head.data(), head.size());
     const auto hash = XXH3_128bits_withSeed(plain.numel() ? plain.const_data_ptr() : nullptr, plain.nbytes(), seed);
     char digits[33];
-    Recorder::value_read("hash");
     std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64), static_cast<unsigned long long>(hash.low64));
     text = digits;
   });
