@@ -7,6 +7,22 @@ local experiment = {}
 local Experiment = {}
 Experiment.__index = Experiment
 
+-- What the final table is made of, checked before the runs and not after them.
+local function check_table(self)
+  for _, key in ipairs(type(self.by) == "table" and self.by or { self.by }) do
+    if not self.specs[key] then params.unknown(tostring(key), self.specs, "experiment: by") end
+  end
+  for i, column in ipairs(check.value("experiment", "columns", self.columns or {}, check.table)) do
+    if type(column) ~= "table" or type(column[1]) ~= "string" then
+      host.fail(('experiment: column %d: expected { "result", "heading"[, "format"] }; got %s'):format(i, check.describe(column)))
+    end
+  end
+  if self.versus ~= nil and (type(self.versus) ~= "table" or type(self.versus[1]) ~= "string" or self.versus[2] == nil) then
+    host.fail('experiment: versus: expected { "result", "value"[, "heading"] }; got ' .. check.describe(self.versus))
+  end
+  if self.footer ~= nil then check.value("experiment", "footer", self.footer, check.string) end
+end
+
 --- Declares an experiment.
 ---@class ExperimentOptions
 ---@field name string         1 to 100 letters, digits, "_", "-" or "."
@@ -33,6 +49,7 @@ function experiment.experiment(options)
   if self.specs.seed then host.fail "experiment: 'seed' is not a parameter of yours; --seed, grid.seed and run.seed are it" end
   self.grid = options.grid or {}
   params.check_grid(self.grid, self.specs)
+  check_table(self)
   return self
 end
 

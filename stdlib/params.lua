@@ -6,6 +6,7 @@
 ---   verbose = false, tag = "a"   booleans and strings
 ---   optim = { wd = .01 }         nested tables become dotted keys: --set optim.wd=0
 local host = require "gradus.host"
+local check = require "gradus.check"
 
 local params = {}
 local Spec = {}
@@ -13,18 +14,39 @@ Spec.__index = Spec
 
 local function is_spec(value) return getmetatable(value) == Spec end
 
-local function spec(kind, default, limits)
-  return setmetatable({ kind = kind, default = default, min = limits and limits.min, max = limits and limits.max }, Spec)
+local function quote(value) return type(value) == "string" and ("'%s'"):format(value) or tostring(value) end
+
+local function fits(one, value)
+  if one.kind == "choice" then
+    for _, choice in ipairs(one.choices) do
+      if choice == value then return true end
+    end
+    return false
+  elseif one.kind == "boolean" or one.kind == "string" then
+    return type(value) == one.kind
+  end
+  return type(value) == "number" and math.abs(value) < math.huge and (one.kind ~= "int" or value % 1 == 0)
+    and (not one.min or value >= one.min) and (not one.max or value <= one.max)
+end
+
+-- A default that its own limits refuse would only fail when somebody sets it to the value that it has.
+local function spec(where, kind, default, limits)
+  limits = check.options(where, limits, { min = check.number(), max = check.number() })
+  local self = setmetatable({ kind = kind, default = default, min = limits.min, max = limits.max }, Spec)
+  if kind ~= "choice" and not fits(self, default) then
+    host.fail(("%s: the default %s does not fit; expected %s"):format(where, tostring(default), self:expected()))
+  end
+  return self
 end
 
 --- A whole number.
 ---@param default number
 ---@param limits? {min: number, max: number}
 function params.int(default, limits)
-  if type(default) ~= "number" or default % 1 ~= 0 then
+  if type(default) ~= "number" or not (default % 1 == 0) then
     host.fail(("int: expected a whole number as default; got %s"):format(tostring(default)))
   end
-  return spec("int", default, limits)
+  return spec("int", "int", default, limits)
 end
 
 --- A number, with limits.
@@ -32,19 +54,22 @@ end
 ---@param limits? {min: number, max: number}
 function params.number(default, limits)
   if type(default) ~= "number" then host.fail("number: expected a number as default; got " .. tostring(default)) end
-  return spec("number", default, limits)
+  return spec("number", "number", default, limits)
 end
 
 --- One of several values; the first is the default.
 ---@param list any[]
 function params.choice(list)
   if type(list) ~= "table" or #list == 0 then host.fail "choice: expected a list of values, the default first" end
-  local one = spec("choice", list[1])
+  for i, value in ipairs(list) do
+    if type(value) ~= "number" and type(value) ~= "string" and type(value) ~= "boolean" then
+      host.fail(("choice: value %d: expected a number, text or boolean; got %s"):format(i, check.describe(value)))
+    end
+  end
+  local one = spec("choice", "choice", list[1])
   one.choices = list
   return one
 end
-
-local function quote(value) return type(value) == "string" and ("'%s'"):format(value) or tostring(value) end
 
 function Spec:expected()
   if self.kind == "choice" then
@@ -74,19 +99,6 @@ local function parse(one, text)
   return tonumber(text)
 end
 
-local function fits(one, value)
-  if one.kind == "choice" then
-    for _, choice in ipairs(one.choices) do
-      if choice == value then return true end
-    end
-    return false
-  elseif one.kind == "boolean" or one.kind == "string" then
-    return type(value) == one.kind
-  end
-  return type(value) == "number" and value == value and (one.kind ~= "int" or value % 1 == 0)
-    and (not one.min or value >= one.min) and (not one.max or value <= one.max)
-end
-
 -- Flattens nested tables to dotted keys: { "lr" = Spec, "optim.wd" = Spec }.
 local function flatten(declared, prefix, out)
   for key, value in pairs(declared) do
@@ -98,7 +110,7 @@ local function flatten(declared, prefix, out)
     elseif type(value) == "table" then
       flatten(value, name .. ".", out)
     elseif type(value) == "number" or type(value) == "boolean" or type(value) == "string" then
-      out[name] = spec(type(value), value)
+      out[name] = spec(("params: '%s'"):format(name), type(value), value)
     else
       host.fail(("params: '%s': expected a number, text, boolean, g.int, g.number, g.choice or a table; got %s")
         :format(name, type(value)))
@@ -115,7 +127,8 @@ local function keys_of(specs)
 end
 params.sorted_keys = keys_of
 
-local function unknown(key, specs, where)
+--- Raises: the script declares no such parameter.
+function params.unknown(key, specs, where)
   local keys = keys_of(specs)
   local near = host.nearest(key, keys)
   local hint = near and ("did you mean '%s'?"):format(near)
@@ -125,16 +138,20 @@ end
 
 --- Declared parameters -> dotted key -> Spec.
 function params.declare(declared)
+  if declared ~= nil and type(declared) ~= "table" then
+    host.fail("params: expected a table of parameters; got " .. tostring(declared))
+  end
   return flatten(declared or {}, "", {})
 end
 
 --- Checks a grid { key = { values… } }: every key a parameter or "seed", every value of its type.
 function params.check_grid(grid, specs)
+  if type(grid) ~= "table" then host.fail("grid: expected a table of lists; got " .. tostring(grid)) end
   for key, values in pairs(grid) do
     if type(values) ~= "table" or #values == 0 then
       host.fail(("grid: '%s': expected a list of values; got %s"):format(tostring(key), quote(values)))
     end
-    local one = key == "seed" and spec("int", 0, { min = 0 }) or specs[key] or unknown(tostring(key), specs, "grid")
+    local one = key == "seed" and spec("seed", "int", 0, { min = 0 }) or specs[key] or params.unknown(tostring(key), specs, "grid")
     for _, value in ipairs(values) do
       if not fits(one, value) then
         host.fail(("grid: '%s': expected %s; got %s"):format(key, one:expected(), quote(value)))
@@ -145,7 +162,7 @@ end
 
 --- The value that `--set key=text` gives; errors are usage errors.
 function params.parse_set(key, text, specs)
-  local one = specs[key] or unknown(key, specs, "--set")
+  local one = specs[key] or params.unknown(key, specs, "--set")
   local value = parse(one, text)
   if value == nil or not fits(one, value) then
     host.fail(("--set %s: expected %s; got '%s'"):format(key, one:expected(), text), 64)

@@ -84,7 +84,7 @@ function State:best(key)
   for _, one in ipairs(known(self, key) or {}) do
     local better = not best or (self.lower_is_better(key) and one.value < best.value)
       or (not self.lower_is_better(key) and one.value > best.value)
-    if better then best = one end
+    if better and one.value == one.value then best = one end  -- NaN is never the best
   end
   if best then return best.value, best.step end
 end
