@@ -174,7 +174,8 @@ end
 --- fixed random projections of the teacher's; then it learns from the teacher's logits. See target.layer.
 ---   curriculum.extraction { teacher = t, layers = { { from = "layers.1", to = "layers.0", steps = 7200 } } }
 --- A layer's length is steps, flops, samples, epochs, seconds, share (of the budget) or a rule `advance`; `train` names what
---- it trains, all up to the layer when left out.
+--- it trains, all up to the layer when left out; `lr` is its learning rate, the run's when left out. The error is a mean over
+--- units too, so plain SGD wants a rate some ten times that of the logits.
 ---@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?}
 function curriculum.extraction(options)
   check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise" })
@@ -184,11 +185,11 @@ function curriculum.extraction(options)
   local stages, used = {}, 0
   for i, layer in ipairs(options.layers) do
     local where = ("curriculum.extraction: layer %d"):format(i)
-    check.options(where, layer, { "from", "to", "steps", "flops", "samples", "epochs", "seconds", "share", "advance", "train" })
+    check.options(where, layer, { "from", "to", "steps", "flops", "samples", "epochs", "seconds", "share", "advance", "train", "lr" })
     local rule
     rule, used = length_rule(where, layer, used)
     local seed = engine.data.derive_seed(options.seed or current.stream "projection", "layer", i)
-    stages[i] = { ("layer %d"):format(i), train = layer.train, advance = rule,
+    stages[i] = { ("layer %d"):format(i), train = layer.train, lr = layer.lr, advance = rule,
       target = target.layer { teacher = options.teacher, from = layer.from, to = layer.to, seed = seed, normalise = options.normalise } }
   end
   stages[#stages + 1] = { "logits", target = options.teacher }
