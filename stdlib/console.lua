@@ -47,13 +47,12 @@ function console.progress(label, quiet)
       if now - last < PLAIN_EVERY then return end
     end
     last = now
-    local text = label .. "  " .. table.concat(parts(s, now - began), "  ")
+    local words, optional = parts(s, now - began)
     if live then
-      text = text:sub(1, math.max(20, host.columns() - 1))
-      host.write(2, "\r\27[K" .. text)
+      host.write(2, "\r\27[K" .. console.fit(label, words, optional, math.max(20, host.columns() - 1)))
       shown = true
     else
-      host.write(2, text .. "\n")
+      host.write(2, label .. "  " .. table.concat(words, "  ") .. "\n")
     end
   end
 
@@ -68,34 +67,67 @@ function console.progress(label, quiet)
   return line
 end
 
---- The parts of a distillation's line: step, loss, accuracy, stage, temperature, speed, time left.
-function console.training_parts(total_steps, knobs, row)
-  -- knobs and row are filled anew at each step
-  return function(s, elapsed)
-    local parts = { total_steps and ("step %d/%d"):format(s.step, total_steps) or ("step %d"):format(s.step) }
-    if row["train/loss"] then parts[#parts + 1] = ("loss %.4f"):format(row["train/loss"]) end
-    local acc = s.series["val/acc"]
-    if acc then parts[#parts + 1] = ("val %.1f%%"):format(100 * acc[#acc].value) end
-    if s.stage ~= "all" then parts[#parts + 1] = s.stage end
-    if knobs.temperature then parts[#parts + 1] = ("T %.1f"):format(knobs.temperature) end
-    if s.seconds > 0 then parts[#parts + 1] = console.count(s.samples / s.seconds) .. " samples/s" end
-    if s.progress > .02 and s.progress < 1 then
-      parts[#parts + 1] = console.duration(elapsed * (1 - s.progress) / s.progress) .. " left"
-    end
-    return parts
-  end
-end
-
 local function width(text)
   local _, continuation = text:gsub("[\128-\191]", "")
   return #text - continuation
 end
 
---- An aligned table: the first columns of text to the left, numbers to the right.
----@param headings string[]
----@param rows string[][]
----@param text_columns number  how many columns are text
-function console.table(headings, rows, text_columns)
+--- Label and words in one line of at most `columns`: words named in `optional` are left out, first ones first, until it fits.
+---@param label string
+---@param words string[]
+---@param optional? string[]
+---@param columns number
+function console.fit(label, words, optional, columns)
+  local left_out = {}
+  local function line()
+    local shown = { label }
+    for _, word in ipairs(words) do
+      if not left_out[word] then shown[#shown + 1] = word end
+    end
+    return table.concat(shown, "  ")
+  end
+  local text = line()
+  for _, word in ipairs(optional or {}) do
+    if width(text) <= columns then return text end
+    left_out[word] = true
+    text = line()
+  end
+  if width(text) <= columns then return text end
+  local out, count = {}, 0
+  for character in text:gmatch "[%z\1-\127\192-\255][\128-\191]*" do
+    if count == columns - 1 then break end
+    out[#out + 1], count = character, count + 1
+  end
+  return table.concat(out) .. "…"
+end
+
+--- The parts of a distillation's line: step, loss, accuracy, stage, temperature, speed, time left; and those that a narrow
+--- terminal does without, the least telling first.
+function console.training_parts(total_steps, knobs, row)
+  -- knobs and row are filled anew at each step
+  return function(s, elapsed)
+    local parts, optional = { total_steps and ("step %d/%d"):format(s.step, total_steps) or ("step %d"):format(s.step) }, {}
+    if row["train/loss"] then parts[#parts + 1] = ("loss %.4f"):format(row["train/loss"]) end
+    local acc = s.series["val/acc"]
+    if acc then parts[#parts + 1] = ("val %.1f%%"):format(100 * acc[#acc].value) end
+    if s.stage ~= "all" then parts[#parts + 1] = s.stage end
+    if s.seconds > 0 then
+      parts[#parts + 1] = console.count(s.samples / s.seconds) .. " samples/s"
+      optional[1] = parts[#parts]
+    end
+    if knobs.temperature then
+      table.insert(parts, #parts, ("T %.1f"):format(knobs.temperature))
+      optional[#optional + 1] = parts[#parts - 1]
+    end
+    if s.progress > .02 and s.progress < 1 then
+      parts[#parts + 1] = console.duration(elapsed * (1 - s.progress) / s.progress) .. " left"
+    end
+    if s.stage ~= "all" then optional[#optional + 1] = s.stage end
+    return parts, optional
+  end
+end
+
+local function aligned(headings, rows, text_columns)
   local widths = {}
   for c, heading in ipairs(headings) do
     widths[c] = width(heading)
@@ -107,14 +139,45 @@ function console.table(headings, rows, text_columns)
       local pad = (" "):rep(widths[c] - width(cell))
       out[c] = c <= text_columns and cell .. pad or pad .. cell
     end
-    return ("  " .. table.concat(out, "   ")):gsub("%s+$", "")
+    return ("  " .. table.concat(out, "  ")):gsub("%s+$", "")
   end
   local lines = { format(headings) }
   local rule = {}
   for c, w in ipairs(widths) do rule[c] = ("─"):rep(w) end
-  lines[2] = "  " .. table.concat(rule, "   ")
+  lines[2] = "  " .. table.concat(rule, "  ")
   for _, row in ipairs(rows) do lines[#lines + 1] = format(row) end
-  return table.concat(lines, "\n")
+  return table.concat(lines, "\n"), width(lines[2])
+end
+
+-- The columns at these positions.
+local function pick(cells, positions)
+  local out = {}
+  for i, position in ipairs(positions) do out[i] = cells[position] end
+  return out
+end
+
+--- An aligned table: the first columns of text to the left, numbers to the right. One that is wider than the terminal is
+--- continued below, under the columns of text again.
+---@param headings string[]
+---@param rows string[][]
+---@param text_columns number  how many columns are text
+function console.table(headings, rows, text_columns)
+  local most = host.isatty(1) and host.columns() or math.huge
+  local blocks, from = {}, text_columns + 1
+  repeat
+    local positions, text = {}, nil
+    for c = 1, text_columns do positions[c] = c end
+    for c = from, #headings do
+      positions[#positions + 1] = c
+      local picked = {}
+      for r, row in ipairs(rows) do picked[r] = pick(row, positions) end
+      local block, wide = aligned(pick(headings, positions), picked, text_columns)
+      if text and wide > most then break end
+      text, from = block, c + 1
+    end
+    blocks[#blocks + 1] = text or aligned(headings, rows, text_columns)
+  until from > #headings
+  return table.concat(blocks, "\n\n")
 end
 
 return console

@@ -25,11 +25,19 @@ function runner.plan(options)
   return #experiment:plan(options)
 end
 
-local function describe(given)
-  local keys, words = {}, {}
-  for key in pairs(given) do keys[#keys + 1] = key end
-  table.sort(keys)
-  for i, key in ipairs(keys) do words[i] = #keys == 1 and tostring(given[key]) or key .. "=" .. tostring(given[key]) end
+-- A run in words: its number, what tells it from the others, its seed.
+local function describe(plan, i)
+  local one, varied, words = plan[i], {}, {}
+  for _, other in ipairs(plan) do
+    for key, value in pairs(other.given) do varied[key] = varied[key] or value ~= one.given[key] end
+  end
+  local keys = require "gradus.params".sorted_keys(varied)
+  for _, key in ipairs(keys) do
+    if varied[key] then words[#words + 1] = key .. "=" .. tostring(one.given[key]) end
+  end
+  if #words == 1 then words[1] = words[1]:gsub("^[^=]*=", "") end
+  if #plan > 1 then table.insert(words, 1, ("%d/%d"):format(i, #plan)) end
+  words[#words + 1] = "seed " .. one.seed
   return table.concat(words, " ")
 end
 
@@ -60,7 +68,7 @@ function runner.execute(options, i)
   local one = plan[i]
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
-  local label = ("%s%s seed %d"):format(#plan > 1 and ("%d/%d "):format(i, #plan) or "", describe(one.given), one.seed)
+  local label = describe(plan, i)
   local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
     options = options, label = label }
   host.open_log(run.folder .. "/log.txt")
@@ -97,14 +105,14 @@ end
 local function columns_of(experiment, results)
   local columns = {}
   for _, column in ipairs(experiment.columns or {}) do
-    columns[#columns + 1] = { column[1], column[2] or column[1], column[3] or "%.4g" }
+    columns[#columns + 1] = { column[1], column[2] or column[1], column[3] }
   end
   if #columns > 0 then return columns end
   local seen = {}
   for _, one in ipairs(results) do
     for name in pairs(one.result or {}) do seen[name] = true end
   end
-  for name in pairs(seen) do columns[#columns + 1] = { name, name, "%.4g" } end
+  for name in pairs(seen) do columns[#columns + 1] = { name, name } end
   table.sort(columns, function(a, b) return a[1] < b[1] end)
   return columns
 end
@@ -114,18 +122,25 @@ local function format(pattern, value)
   return pattern:format(pattern:find "%%%%" and 100 * value or value)
 end
 
-local function cell(column, values)
+-- Mean ± sd of a group of n runs, of which some may lack the value. Without a format: as many digits as the sd has two of.
+local function cell(column, values, n)
   if #values == 0 then return "–" end
   local mean, sd = mean_sd(values)
-  local text = format(column[3], mean)
-  if sd then text = text .. " ± " .. format(column[3], sd):gsub("^%s+", "") end
+  local pattern = column[3]
+  if not pattern then
+    local digits = sd and sd > 0 and sd < math.huge and math.max(0, math.min(12, 1 - math.floor(math.log10(sd))))
+    pattern = digits and ("%%.%df"):format(digits) or "%.4g"
+  end
+  local text = format(pattern, mean)
+  if sd then text = text .. " ± " .. format(pattern, sd):gsub("^%s+", "") end
+  if #values < n then text = ("%s (%d of %d)"):format(text, #values, n) end
   return text
 end
 
 function runner.summary_line(experiment, numbers)
   local words = {}
   for _, column in ipairs(columns_of(experiment, { { result = numbers } })) do
-    if numbers[column[1]] then words[#words + 1] = column[2] .. " " .. format(column[3], numbers[column[1]]) end
+    if numbers[column[1]] then words[#words + 1] = column[2] .. " " .. format(column[3] or "%.4g", numbers[column[1]]) end
   end
   return table.concat(words, "  ")
 end
@@ -186,7 +201,7 @@ local function versus_cells(experiment, groups, columns)
     end
   end
   for _, column in ipairs(columns) do
-    if column[1] == versus[1] then pattern = column[3]:gsub("^%%", "%%+") end
+    if column[1] == versus[1] and column[3] then pattern = column[3]:gsub("^%%", "%%+") end
   end
   if not baseline or #groups < 2 then return nil end
   local cells = {}
@@ -241,7 +256,9 @@ function runner.summarize(options, texts)
   local headings, rows = {}, {}
   for i, key in ipairs(keys) do headings[i] = key end
   if #keys == 0 then headings[1] = "run" end
-  headings[#headings + 1] = "runs"
+  local least, most = math.huge, 0
+  for _, group in ipairs(groups) do least, most = math.min(least, #group.runs), math.max(most, #group.runs) end
+  if least < most then headings[#headings + 1] = "runs" end
   for _, column in ipairs(columns) do headings[#headings + 1] = column[2] end
   local versus = versus_cells(experiment, groups, columns)
   if versus then headings[#headings + 1] = experiment.versus[3] or ("%s − %s"):format(experiment.versus[1], experiment.versus[2]) end
@@ -249,15 +266,17 @@ function runner.summarize(options, texts)
     local row = {}
     for i, word in ipairs(group.words) do row[i] = word end
     if #keys == 0 then row[1] = experiment.name end
-    row[#row + 1] = tostring(#group.runs)
-    for _, column in ipairs(columns) do row[#row + 1] = cell(column, values_of(group, column[1])) end
+    if least < most then row[#row + 1] = tostring(#group.runs) end
+    for _, column in ipairs(columns) do row[#row + 1] = cell(column, values_of(group, column[1]), #group.runs) end
     if versus then row[#row + 1] = versus[g] end
     rows[g] = row
   end
   local ids = {}
   for _, one in ipairs(results) do ids[#ids + 1] = one.id end
   print("\n" .. require("gradus.console").table(headings, rows, math.max(1, #keys)) .. "\n")
-  print("  mean ± sd over seeds" .. (versus and "; the last column pairs the runs of one seed" or "") .. "\n")
+  if most > 1 then
+    print(("  mean ± sd over %s%s\n"):format(least < most and "runs" or most .. " runs", versus and "; the last column pairs those of one seed" or ""))
+  end
   if experiment.footer then print(experiment.footer) end
   local store = options.store ~= "runs/gradus.db" and " --store " .. options.store or ""
   print(#results > 1 and ("Look further: gradus compare%s   gradus show %d%s"):format(store, ids[#ids], store)
