@@ -31,13 +31,13 @@ end
 
 local function close_scope(outer, made, ok, ...)
   engine.set_scope(outer)
-  if not ok then error((...), 0) end
   local kept = {}
-  for i = 1, select("#", ...) do keep(select(i, ...), kept, 0) end
+  for i = 1, ok and select("#", ...) or 0 do keep(select(i, ...), kept, 0) end
   for i = 1, #made do
     local t = made[i]
     if not kept[t] then t:release() elseif outer then outer[#outer + 1] = t end
   end
+  if not ok then error((...), 0) end
   return ...
 end
 
@@ -58,6 +58,15 @@ local C_TYPES = { float32 = "float", float64 = "double", int64 = "int64_t", int3
 local owners = setmetatable({}, { __mode = "k" })  -- view -> its tensor, so that the memory outlives the view
 local views = {}
 
+local function outside(view, i)
+  if type(i) ~= "number" or i % 1 ~= 0 then
+    error("data: index " .. tostring(i) .. ": expected a whole number", 3)
+  elseif view.length == 0 then
+    error("data: index " .. tostring(i) .. ": the tensor is empty", 3)
+  end
+  error(("data: index %d is outside of 0 … %d"):format(i, view.length - 1), 3)
+end
+
 local function view_type(dtype)
   if views[dtype] then return views[dtype] end
   local c_type = C_TYPES[dtype]
@@ -65,13 +74,11 @@ local function view_type(dtype)
   local struct = ffi.typeof("struct { " .. c_type .. " *values; double length; }")
   views[dtype] = ffi.metatype(struct, {
     __index = function(view, i)
-      if i >= 0 and i < view.length then return view.values[i] end
-      error("data: index " .. tostring(i) .. " is outside of 0 … " .. (view.length - 1), 2)
+      if type(i) == "number" and i >= 0 and i < view.length and i % 1 == 0 then return view.values[i] end
+      outside(view, i)
     end,
     __newindex = function(view, i, value)
-      if not (i >= 0 and i < view.length) then
-        error("data: index " .. tostring(i) .. " is outside of 0 … " .. (view.length - 1), 2)
-      end
+      if not (type(i) == "number" and i >= 0 and i < view.length and i % 1 == 0) then outside(view, i) end
       view.values[i] = value
     end,
     __len = function(view) return view.length end,
@@ -85,7 +92,9 @@ function methods:data()
   local address, length, dtype = self:data_pointer()
   local make = view_type(dtype)
   local view = make(ffi.cast(C_TYPES[dtype] .. "*", address), length)
+  local scope = engine.set_scope(nil)  -- a scope would release what the view reads
   owners[view] = self:detach()
+  engine.set_scope(scope)
   return view
 end
 
@@ -94,11 +103,17 @@ function tensor.number(value)
   return type(value) == "number" and value or value:item()
 end
 
---- full(size, value, options): as LibTorch's, but float32 unless a dtype is given, whatever the value.
-function tensor.full(size, value, options)
-  local given = { dtype = "float32" }
-  for k, v in pairs(options or {}) do given[k] = v end
-  return engine.ops.full(size, value, given)
+--- full(size, fill_value, options): as LibTorch's, but float32 unless a dtype is given, whatever the value.
+function tensor.full(...)
+  local given, count = { ... }, select("#", ...)
+  local last = given[count]
+  local named = { dtype = "float32" }
+  if type(last) == "table" and #last == 0 and (count > 2 or next(last) ~= nil) then
+    for key, value in pairs(last) do named[key] = value end
+    count = count - 1
+  end
+  given[count + 1] = named
+  return engine.ops.full(unpack(given, 1, count + 1))
 end
 
 return tensor

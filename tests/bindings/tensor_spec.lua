@@ -1,0 +1,492 @@
+-- What Lua adds to the operators: creation from tables, indexing, views of the data, life time, messages.
+local engine = require "gradus.engine"
+local g = require "gradus"
+
+local function list(t) return t:totable() end
+local function grid() return g.arange(12, { dtype = "float32" }):reshape(3, 4) end
+
+describe("a tensor from Lua values", function()
+  it("has the shape of the nesting", function()
+    local t = g.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+    expect(t.shape):equals { 2, 3 }
+    expect(t.dtype):equals "float32"
+    expect(list(t)):equals { { 1, 2, 3 }, { 4, 5, 6 } }
+    expect(g.tensor(7):dim()):equals(0)
+    expect(g.tensor({}).shape):equals { 0 }
+    expect(g.tensor({ {}, {} }).shape):equals { 2, 0 }
+  end)
+  it("of booleans alone is boolean, among numbers they are numbers", function()
+    expect(g.tensor({ true, false }).dtype):equals "bool"
+    expect(list(g.tensor { { true }, { false } })):equals { { true }, { false } }
+    expect(g.tensor(true).dtype):equals "bool"
+    expect(list(g.tensor { true, 2 })):equals { 1, 2 }
+  end)
+  it("takes a dtype, by name or among options", function()
+    for _, dtype in ipairs { "float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", "float16", "bfloat16" } do
+      expect(g.tensor({ 1, 0 }, dtype).dtype):equals(dtype)
+      expect(g.tensor({ 1, 0 }, { dtype = dtype }).dtype):equals(dtype)
+    end
+    expect(g.tensor({ 1 }, { requires_grad = true }).requires_grad):is_true()
+  end)
+  it("of a tensor is a copy", function()
+    local a = g.tensor { 1, 2 }
+    local b = g.tensor(a)
+    b[0] = 9
+    expect(list(a)):equals { 1, 2 }
+  end)
+  local cases = {
+    { "ragged rows", function() g.tensor { { 1, 2 }, { 3 } } end, "tensor: ragged: [2] holds 1 values; expected 2 values" },
+    { "a number among lists", function() g.tensor { { 1 }, 2 } end, "tensor: ragged: [2] is a number; expected a list of 1" },
+    { "a number after an empty list", function() g.tensor { {}, 2 } end, "tensor: ragged: [2] is a number; expected a list of 0" },
+    { "a list among numbers", function() g.tensor { 1, { 2 } } end, "tensor: ragged: [2] holds 1 values; expected a number" },
+    { "text", function() g.tensor { 1, "2" } end, "tensor: value [2]: expected a number; got string '2'" },
+    { "nothing", function() g.tensor() end, "expected a number; got nothing" },
+    { "names", function() g.tensor { a = 1 } end, "tensor: argument 1: expected a list; got a table with names" },
+    { "a misspelt dtype", function() g.tensor({ 1 }, "float") end, "tensor: dtype 'float' is unknown; expected float32, float64" },
+    { "a misspelt option", function() g.tensor({ 1 }, { dtyp = "int64" }) end, "tensor: no option 'dtyp'; expected dtype, device or requires_grad" },
+    { "an unknown device", function() g.tensor({ 1 }, { device = "gpu" }) end, "device" },
+    { "a gradient of whole numbers", function() g.tensor({ 1 }, { dtype = "int64", requires_grad = true }) end, "tensor_spec.lua" },
+    { "a list that holds itself", function() local t = {} t[1] = t g.tensor(t) end, "tensor: lists nested deeper than 16" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("g.full", function()
+  it("is float32 unless a dtype is given", function()
+    expect(list(g.full({ 2 }, 3))):equals { 3, 3 }
+    expect(g.full({ 2 }, 3).dtype):equals "float32"
+    expect(g.full({ 2 }, 3, {}).dtype):equals "float32"
+    expect(g.full({}, 3):item()):equals(3)
+    expect(g.full({ 2 }, 3, { dtype = "int64" }).dtype):equals "int64"
+  end)
+  it("takes its arguments by name too", function()
+    local t = g.full { size = { 2, 2 }, fill_value = 1.5, dtype = "float64" }
+    expect(list(t)):equals { { 1.5, 1.5 }, { 1.5, 1.5 } }
+    expect(t.dtype):equals "float64"
+    expect(g.full({ size = { 1 }, fill_value = 1 }).dtype):equals "float32"
+  end)
+end)
+
+describe("indexing", function()
+  it("counts from 0, and from the end", function()
+    local t = grid()
+    expect(list(t[0])):equals { 0, 1, 2, 3 }
+    expect(list(t[-1])):equals { 8, 9, 10, 11 }
+    expect(t[{ 1, 2 }]:item()):equals(6)
+    expect(t[1][-1]:item()):equals(7)
+  end)
+  it("takes ranges that exclude their end", function()
+    local t = grid()
+    expect(list(t[{ { 0, 2 } }])):equals { { 0, 1, 2, 3 }, { 4, 5, 6, 7 } }
+    expect(list(t[{ { 1, 3 }, { 0, 4, 2 } }])):equals { { 4, 6 }, { 8, 10 } }
+    expect(list(t[{ { 2 } }])):equals { { 8, 9, 10, 11 } }
+    expect(list(t[{ 0, { -2 } }])):equals { 2, 3 }
+    expect(list(t[{ { 1, 99 }, 0 }])):equals { 4, 8 }
+    expect(t[{ { 2, 2 } }].shape):equals { 0, 4 }
+    expect(list(t[{ {}, 1 }])):equals { 1, 5, 9 }
+  end)
+  it("takes ':' and 'new'", function()
+    local t = grid()
+    expect(list(t[{ ":", 1 }])):equals { 1, 5, 9 }
+    expect(t[{ "new", ":", ":" }].shape):equals { 1, 3, 4 }
+    expect(t[":"].shape):equals { 3, 4 }
+  end)
+  it("takes tensors of rows and masks", function()
+    local t = grid()
+    local rows = g.tensor({ 2, 0, 2 }, "int64")
+    expect(list(t[rows])):equals { { 8, 9, 10, 11 }, { 0, 1, 2, 3 }, { 8, 9, 10, 11 } }
+    expect(list(t[{ rows, g.tensor({ 1, 1, 3 }, "int64") }])):equals { 9, 1, 11 }
+    expect(list(t[t:gt(8)])):equals { 9, 10, 11 }
+    expect(list(t[{ ":", g.tensor { true, false, false, true } }])):equals { { 0, 3 }, { 4, 7 }, { 8, 11 } }
+  end)
+  it("is a view where PyTorch's is", function()
+    local t = grid()
+    t[1]:zero_()
+    expect(list(t[1])):equals { 0, 0, 0, 0 }
+    t[g.tensor({ 0 }, "int64")]:zero_()
+    expect(list(t[0])):equals { 0, 1, 2, 3 }
+  end)
+  it("carries gradients", function()
+    local t = g.tensor({ 1, 2, 3 }, { requires_grad = true })
+    local total = t[1] * 5 + t[{ { 0, 2 } }]:sum()
+    total:backward()
+    expect(list(t.grad)):equals { 1, 6, 0 }
+  end)
+  local cases = {
+    { "a row too far", function() return grid()[3] end, "index 3 is out of bounds for dimension 0 with size 3" },
+    { "a row too far back", function() return grid()[-4] end, "index -4 is out of bounds" },
+    { "a fraction", function() return grid()[1.5] end, "index: expected an integer; got number 1.5" },
+    { "a fraction in a list", function() return grid()[{ 0, .5 }] end, "index: expected an integer; got number 0.5" },
+    { "NaN", function() return grid()[0 / 0] end, "index: expected an integer; got number" },
+    { "text in a range", function() return grid()[{ { "1", 2 } }] end, "index: expected an integer; got string '1'" },
+    { "a range of four", function() return grid()[{ { 0, 1, 2, 3 } }] end, "index: expected a range {from, to, step}; got a list of 4" },
+    { "too many indices", function() return grid()[{ 0, 0, 0 }] end, "too many indices for tensor of dimension 2" },
+    { "a step backwards", function() return grid()[{ { 2, 0, -1 } }] end, "step must be greater than zero" },
+    { "a mask of another shape", function() return grid()[g.ones({ 2, 4 }, { dtype = "bool" })] end, "the mask [2, 4] at index 0 does not match the shape of the indexed tensor [3, 4]" },
+    { "a function", function() return grid()[print] end, "index: expected an integer, {from, to}, ':', 'new' or a tensor; got function" },
+    { "another text", function() return grid()[{ "all" }] end, "index: expected an integer" },
+    { "a released tensor", function() local i = g.tensor({ 0 }, "int64") i:release() return grid()[i] end, "a tensor was used after release()" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("assignment", function()
+  it("of numbers, tensors and booleans", function()
+    local t = grid()
+    t[0] = 7
+    t[{ 1, { 0, 2 } }] = g.tensor { -1, -2 }
+    t[{ ":", 3 }] = g.tensor { 30, 31, 32 }
+    expect(list(t)):equals { { 7, 7, 7, 30 }, { -1, -2, 6, 31 }, { 8, 9, 10, 32 } }
+    t[t:lt(0)] = 0
+    expect(list(t[1])):equals { 0, 0, 6, 31 }
+    t[g.tensor({ 0, 2 }, "int64")] = g.zeros(2, 4)
+    expect(list(t[2])):equals { 0, 0, 0, 0 }
+    local mask = g.zeros({ 2 }, { dtype = "bool" })
+    mask[1] = true
+    expect(list(mask)):equals { false, true }
+    local whole = g.zeros({ 2 }, { dtype = "int64" })
+    whole[0] = 2 ^ 40
+    expect(whole[0]:item()):equals(2 ^ 40)
+    t[":"] = 1
+    expect(t:sum():item()):equals(12)
+  end)
+  local cases = {
+    { "another shape", function(t) t[0] = g.zeros(3) end, "Target sizes: [4].  Tensor sizes: [3]" },
+    { "text", function(t) t[0] = "1" end, "index: assignment: expected a number or a Tensor; got string '1'" },
+    { "nil", function(t) t[0] = nil end, "index: assignment: expected a number or a Tensor; got nil" },
+    { "a row too far", function(t) t[9] = 1 end, "index 9 is out of bounds" },
+    { "a property that is none", function(t) t.dtype = "int64" end, "Tensor has no property 'dtype' to set; expected grad or requires_grad, or an index" },
+    { "a leaf that wants a gradient", function() local p = g.zeros(2):requires_grad_() p[0] = 1 end, "leaf Variable that requires grad" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(function() case[2](grid()) end):fails_with(case[3]) end)
+  end
+end)
+
+describe("properties and methods", function()
+  it("say what a tensor is", function()
+    local t = grid()
+    expect({ t.dtype, t.device, t.ndim, #t, t:numel(), t:dim(), t:size(1), t:size(-1), t:nbytes() }):equals { "float32", "cpu", 2, 3, 12, 2, 4, 4, 48 }
+    expect(t:size()):equals { 3, 4 }
+    expect(t.T.shape):equals { 4, 3 }
+    expect({ t.requires_grad, t.is_leaf, t.grad == nil, t:is_contiguous(), t.T:is_contiguous() }):equals { false, true, true, true, false }
+  end)
+  it("a tensor is equal to itself alone", function()
+    local t = grid()
+    expect(t == t):is_true()
+    expect(t == grid()):is_false()
+    expect(t:detach() == t):is_false()
+    expect(t:equal(grid())):is_true()
+  end)
+  it("arithmetic works from both sides", function()
+    local t = g.tensor { 1, 2, 4 }
+    expect(list(t + 1)):equals { 2, 3, 5 }
+    expect(list(1 + t)):equals { 2, 3, 5 }
+    expect(list(10 - t)):equals { 9, 8, 6 }
+    expect(list(8 / t)):equals { 8, 4, 2 }
+    expect(list(2 ^ t)):equals { 2, 4, 16 }
+    expect(list(t ^ 2)):equals { 1, 4, 16 }
+    expect(list(5 % t)):equals { 0, 1, 1 }
+    expect(list(-t)):equals { -1, -2, -4 }
+    expect(list(t * t)):equals { 1, 4, 16 }
+  end)
+  it("a number does not raise the other side's dtype", function()
+    expect((g.tensor { 1 } * 2.5).dtype):equals "float32"
+    expect((g.tensor({ 1 }, "int64") * 2).dtype):equals "int64"
+    expect((g.tensor({ 1 }, "int64") * 2.5).dtype):equals "float32"
+    expect((g.tensor({ 1 }, "float64") + 1).dtype):equals "float64"
+  end)
+  it("in-place operators hand back the tensor itself", function()
+    local t = g.zeros(2)
+    expect(t:add_(1) == t):is_true()
+    expect(t:requires_grad_() == t):is_true()
+  end)
+  it("hash tells content, dtype and shape", function()
+    local t = grid()
+    expect(t:hash()):equals(grid():hash())
+    expect(t:hash()):differs_from((t + 1):hash())
+    expect(t:hash()):differs_from(t:reshape({ 4, 3 }):hash())
+    expect(g.zeros(2):hash()):differs_from(g.zeros({ 2 }, { dtype = "int32" }):hash())
+    expect(t.T:hash()):equals(t.T:contiguous():hash())
+  end)
+  it("item and totable", function()
+    expect(g.tensor(true):item()):equals(true)
+    expect(g.tensor({ { 2.5 } }):item()):equals(2.5)
+    expect(g.tensor(3):totable()):equals(3)
+    expect(g.zeros({ 2, 0 }):totable()):equals { {}, {} }
+    expect(function() g.zeros(2):item() end):fails_with "item: expected a tensor of one value; got [2]"
+  end)
+  it("to changes dtype and device", function()
+    expect(g.zeros(2):to("float64").dtype):equals "float64"
+    expect(g.zeros(2):to({ dtype = "int64", device = "cpu" }).dtype):equals "int64"
+    expect(g.tensor({ 1.7 }):long():item()):equals(1)
+    expect(function() g.zeros(2):to("floaty") end):fails_with "floaty"
+  end)
+  it("a gradient is given to backward as a tensor", function()
+    local x = g.tensor({ 1, 2 }, { requires_grad = true })
+    local y = x * 3
+    y:backward(g.tensor { 1, 10 })
+    expect(list(x.grad)):equals { 3, 30 }
+    x.grad = nil
+    expect(x.grad):equals(nil)
+    expect(function() (x * 2):backward() end):fails_with "grad can be implicitly created only for scalar outputs"
+    expect(function() (x * 2):sum():backward { retain_graph = true } end):fails_with "backward: gradient: expected a Tensor; got table"
+  end)
+  it("a scalar list stands for both sides of a window", function()
+    local x = g.randn(1, 1, 4, 4)
+    expect(g.max_pool2d(x, 2):equal(g.max_pool2d(x, { 2, 2 }))):is_true()
+    expect(g.adaptive_avg_pool2d(x, 1):equal(g.adaptive_avg_pool2d(x, { 1, 1 }))):is_true()
+  end)
+  it("a run of numbers stands for a list", function()
+    expect(g.zeros(2, 3).shape):equals { 2, 3 }
+    expect(grid():view(2, -1).shape):equals { 2, 6 }
+    expect(grid():permute(1, 0).shape):equals { 4, 3 }
+  end)
+  it("reductions and dtypes go by name", function()
+    local logits, y = g.randn(3, 4), g.tensor({ 0, 1, 2 }, "int64")
+    expect(g.cross_entropy_loss(logits, y, { reduction = "none" }).shape):equals { 3 }
+    local sum = g.cross_entropy_loss(logits, y, { reduction = "sum" }):item()
+    expect(sum / 3):near(g.cross_entropy_loss(logits, y, { reduction = "mean" }):item(), 1e-6)
+    expect(g.arange(3, { dtype = "int32" }).dtype):equals "int32"
+  end)
+end)
+
+describe("a message", function()
+  local t, u = g.zeros(2, 3), g.zeros(4, 5)
+  local cases = {
+    { "names both shapes of a product", function() return g.mm(t, u) end, "mm: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)" },
+    { "names both sizes of a sum", function() return t + u end, "add: The size of tensor a (3) must match the size of tensor b (5) at non-singleton dimension 1" },
+    { "names the shapes of a concatenation", function() return g.cat({ t, u }, 0) end, "cat: Sizes of tensors must match except in dimension 0. Expected size 3 but got size 5" },
+    { "names the shapes of a layer", function() return g.linear(t, u) end, "linear: mat1 and mat2 shapes cannot be multiplied (2x3 and 5x4)" },
+    { "names the shape that does not fit", function() return t:view(4, 2) end, "view: shape '[4, 2]' is invalid for input of size 6" },
+    { "names the nearest argument", function() return t:sum { dims = 1 } end, "sum: no argument 'dims'; did you mean 'dim'?" },
+    { "names a typo before what it leaves out", function() return g.softmax(t, { dimm = 1 }) end, "softmax: no argument 'dimm'; did you mean 'dim'?" },
+    { "names what is missing", function() return g.softmax(t) end, "softmax: argument 2 'dim': expected an integer; got nothing; usage: softmax(Tensor self, int dim" },
+    { "names what it got", function() return g.softmax(t, "1") end, "softmax: argument 2 'dim': expected an integer; got string '1'" },
+    { "names a table among numbers", function() return t:add {} end, "add: argument 2 'other': expected a Tensor; got table" },
+    { "names too many arguments", function() return g.relu(t, 1, 2) end, "relu: got 3 arguments" },
+    { "names what is given twice", function() return g.softmax(t, 1, { dim = 1 }) end, "softmax: an argument is given both by place and by name" },
+    { "names the nearest operator", function() return g.sofmax(t, 1) end, "gradus has no 'sofmax'; did you mean 'softmax'?" },
+    { "names the nearest method", function() return t:transpos(0, 1) end, "Tensor has no method or property 'transpos'; did you mean 'transpose'?" },
+    { "says when a dimension is none", function() return t:sum(5) end, "Dimension out of range (expected to be in range of [-2, 1], but got 5)" },
+    { "says that a size asks for a number", function() return t:size "rows" end, "size: expected a dimension, an integer; got string 'rows'" },
+    { "says that T is for matrices", function() return g.zeros(2, 2, 2).T end, "T: t() expects a tensor with <= 2 dimensions" },
+    { "says that a tensor was released", function() local r = g.zeros(1) r:release() return r + 1 end, "a tensor was used after release()" },
+    { "says that a receiver was released", function() local r = g.zeros(1) r:release() return r.shape end, "the tensor was used after release()" },
+    { "is one line without a backtrace", function() return g.conv2d(t, u) end, "^[^\n]*$" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+  it("blames the user's line", function()
+    expect(function() return t + u end):fails_with "tensor_spec.lua:%d+: add"
+  end)
+  it("help is a schema, nil for what is none", function()
+    expect(g.help "softmax"):equals "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor"
+    expect(g.help "sofmax"):equals(nil)
+  end)
+end)
+
+describe("a view of the data", function()
+  it("reads and writes in place", function()
+    local t = g.tensor { 1, 2, 3 }
+    local v = t:data()
+    v[1] = 9.5
+    expect({ v[0], v[1], v[2], #v }):equals { 1, 9.5, 3, 3 }
+    expect(list(t)):equals { 1, 9.5, 3 }
+  end)
+  it("of every dtype that C has", function()
+    for _, dtype in ipairs { "float32", "float64", "int32", "int16", "int8", "uint8" } do
+      local v = g.tensor({ 1, 100 }, dtype):data()
+      v[0] = 7
+      expect(v[0] + v[1]):equals(107)
+    end
+    local b = g.tensor({ true, false }):data()
+    expect({ b[0], b[1] }):equals { true, false }
+  end)
+  it("of int64 keeps all 64 bits", function()
+    local t = g.full({ 2 }, 2 ^ 53, { dtype = "int64" })
+    local v = t:data()
+    expect(tostring(v[0] + 1)):equals "9007199254740993LL"
+    expect(tonumber(v[1])):equals(2 ^ 53)
+    v[0] = 5
+    expect(t[0]:item()):equals(5)
+  end)
+  it("refuses what lies outside, and says what is inside", function()
+    local v = g.tensor({ 1, 2, 3 }):data()
+    expect(function() return v[3] end):fails_with "data: index 3 is outside of 0 … 2"
+    expect(function() return v[-1] end):fails_with "data: index -1 is outside of 0 … 2"
+    expect(function() v[3] = 1 end):fails_with "tensor_spec.lua:%d+: data: index 3 is outside of 0 … 2"
+    expect(function() return v[0 / 0] end):fails_with "data: index"
+    expect(function() return v[.5] end):fails_with "data: index 0.5: expected a whole number"
+    expect(function() v[.5] = 1 end):fails_with "data: index 0.5: expected a whole number"
+    expect(function() return g.zeros(0):data()[0] end):fails_with "data: index 0: the tensor is empty"
+    expect(function() v[0] = "x" end):fails_with "cannot convert"
+  end)
+  it("refuses tensors that are none in memory order", function()
+    expect(function() grid().T:data() end):fails_with "data: the tensor is not contiguous; expected t:contiguous():data()"
+    expect(function() g.zeros({ 1 }, { dtype = "bfloat16" }):data() end):fails_with "data: no view of bfloat16; expected t:float():data()"
+  end)
+  it("keeps the memory alive", function()
+    local views = {}
+    for i = 1, 50 do
+      local t = g.full({ 1000 }, i)
+      views[i] = t:data()
+      t:release()
+    end
+    collectgarbage()
+    collectgarbage()
+    for _ = 1, 100 do g.full({ 1000 }, -1) end
+    for i, v in ipairs(views) do expect({ v[0], v[999] }):equals { i, i } end
+  end)
+  it("and outlives the scope it was made in", function()
+    local v
+    g.scope(function() v = g.full({ 1000 }, 3):data() end)
+    for _ = 1, 100 do g.full({ 1000 }, -1) end
+    expect({ v[0], v[999] }):equals { 3, 3 }
+  end)
+  it("lets go of the memory with the view", function()
+    collectgarbage()
+    local before = g.memory()
+    local v = g.zeros(1e6):data()
+    expect(g.memory() - before >= 4e6):is_true()
+    v = nil
+    collectgarbage()
+    collectgarbage()
+    expect(g.memory() - before < 4e6):is_true()
+    expect(v):equals(nil)
+  end)
+end)
+
+describe("scope", function()
+  it("releases what was made inside but the results", function()
+    local inner
+    local a, b = g.scope(function(x)
+      inner = x * 2
+      return inner + 1, { kept = x * 3 }
+    end, g.tensor { 1 })
+    expect(list(a)):equals { 3 }
+    expect(list(b.kept)):equals { 3 }
+    expect(tostring(inner)):equals "tensor(released)"
+  end)
+  it("nests, results going to the outer scope", function()
+    local kept, passed
+    kept = g.scope(function()
+      passed = g.scope(function() return g.zeros(2) + 1 end)
+      return passed + 1
+    end)
+    expect(list(kept)):equals { 2, 2 }
+    expect(tostring(passed)):equals "tensor(released)"
+  end)
+  it("ends at an error, which goes on", function()
+    local inner
+    expect(function()
+      g.scope(function()
+        inner = g.zeros(1)
+        error "boom"
+      end)
+    end):fails_with "boom"
+    expect(tostring(inner)):equals "tensor(released)"
+    local after = g.zeros(1)
+    g.scope(function() end)
+    expect(after:numel()):equals(1)
+  end)
+  it("frees memory at once", function()
+    local before = g.memory()
+    g.scope(function() g.zeros(1e6) end)
+    expect(g.memory() - before < 4e6):is_true()
+  end)
+  it("leaves the in-place operators' tensor alone", function()
+    local t = g.zeros(1)
+    g.scope(function() t:add_(1) end)
+    expect(t:item()):equals(1)
+  end)
+end)
+
+describe("release", function()
+  it("frees at once, twice is no harm", function()
+    local before = g.memory()
+    local t = g.zeros(1e6)
+    t:release()
+    t:release()
+    expect(g.memory() - before < 4e6):is_true()
+    expect(function() return t:sum() end):fails_with "used after release()"
+    expect(function() return #t end):fails_with "used after release()"
+    expect(function() return t[0] end):fails_with "used after release()"
+  end)
+  it("of one name leaves the other's memory", function()
+    local t = g.ones(3)
+    local view = t:view(3)
+    t:release()
+    expect(list(view)):equals { 1, 1, 1 }
+  end)
+end)
+
+describe("no_grad", function()
+  it("records nothing inside and goes on recording after", function()
+    local x = g.tensor({ 1 }, { requires_grad = true })
+    local y, z = g.no_grad(function(a) return a * 2, "z" end, x)
+    expect({ y.requires_grad, z }):equals { false, "z" }
+    expect((x * 2).requires_grad):is_true()
+  end)
+  it("ends at an error too", function()
+    local x = g.tensor({ 1 }, { requires_grad = true })
+    expect(function() g.no_grad(function() error "boom" end) end):fails_with "boom"
+    expect((x * 2).requires_grad):is_true()
+  end)
+  it("nests", function()
+    g.no_grad(function()
+      g.no_grad(function() end)
+      expect(engine.is_grad_enabled()):is_false()
+    end)
+    expect(engine.is_grad_enabled()):is_true()
+  end)
+end)
+
+describe("random numbers", function()
+  it("come from the seed, or from a generator of one's own", function()
+    engine.manual_seed(3)
+    local a = g.rand(4)
+    engine.manual_seed(3)
+    expect(g.rand(4):equal(a)):is_true()
+    local gen = g.generator(5)
+    local b = g.rand({ 4 }, { generator = gen })
+    expect(g.rand({ 4 }, { generator = g.generator(5) }):equal(b)):is_true()
+    local state = gen:get_state()
+    local c = g.randperm(9, { generator = gen })
+    gen:set_state(state)
+    expect(g.randperm(9, { generator = gen }):equal(c)):is_true()
+  end)
+end)
+
+describe("memory", function()
+  -- The peak is the process's own, so the loop runs in one of its own.
+  it("of 100,000 tensors of 400 KB, made and dropped, stays under 300 MB", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write [[
+      local g = require "gradus"
+      local t
+      for _ = 1, 100000 do
+        t = g.empty(100000)
+        t:slice(0, 0, 100000, 1024):fill_(1)  -- memory that nobody touches is none: one value in each page
+      end
+      for line in io.lines "/proc/self/status" do
+        local peak = line:match "VmHWM:%s*(%d+)"
+        if peak then print(math.floor(peak / 1024)) end
+      end
+    ]]
+    file:close()
+    local binary = io.open("/proc/self/cmdline", "rb"):read "*a":match "^[^%z]+"
+    local pipe = assert(io.popen(("%s run %s 2>&1"):format(binary, path)))
+    local out = pipe:read "*a"
+    pipe:close()
+    os.remove(path)
+    local megabytes = tonumber(out:match "%d+")
+    if not megabytes or megabytes >= 300 then error("expected a peak under 300 MB, got " .. out, 0) end
+  end)
+end)
