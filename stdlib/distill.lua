@@ -164,6 +164,7 @@ local function new(run, options)
   self.warned = {}
   self.state = State.new { run = run, student = o.student, teacher = teacher, params = run.params, seed = run.seed,
     step_epochs = self.batch / self.epoch_size }
+  self.state.suites = self.suites
   self:plan_steps()
   self.shown_knobs, self.shown_row = {}, {}
   self.parts = console.training_parts(self.total_steps, self.shown_knobs, self.shown_row)
@@ -413,6 +414,17 @@ function Distill:evaluate()
   if self.monitor then self:keep_best() end
 end
 
+-- The teacher's accuracy on the suites, which the student's is compared with.
+function Distill:benchmark_teacher()
+  local teacher = self.state.teacher
+  if type(teacher) ~= "table" or not teacher.parameters then return end
+  for name, suite in pairs(self.suites) do
+    local acc = evaluate(teacher, suite).acc
+    self.state.teacher_acc[name] = acc
+    if acc then self.run:log { [name .. "/teacher_acc"] = acc } end
+  end
+end
+
 function Distill:keep_best()
   local s = self.state
   local value, step = s:best(self.monitor)
@@ -449,15 +461,15 @@ end
 function Distill:act(verdict, rule, numbers)
   local s = self.state
   local index = s.stage_index
-  if verdict ~= "next" and verdict ~= "stop" and verdict ~= "back" then
-    host.fail(("stage '%s': advance: expected 'next', 'stop', 'back', true or false; got '%s'"):format(s.stage, tostring(verdict)))
+  if verdict ~= "next" and verdict ~= "stop" and verdict ~= "back" and verdict ~= "stay" then
+    host.fail(("stage '%s': advance: expected 'next', 'stop', 'back', 'stay', true or false; got '%s'"):format(s.stage, tostring(verdict)))
   end
   if verdict == "next" and index == #self.stages then verdict = "stop" end
   if verdict == "back" and index == 1 then return false end
   local to = verdict == "next" and index + 1 or verdict == "back" and index - 1 or nil
   self.run:event("decision", verdict, { stage = s.stage, to = to and self.stages[to].name or nil,
     rule = when.is(rule) and tostring(rule) or "function", numbers = numbers })
-  if verdict == "stop" then return true end
+  if verdict == "stop" or verdict == "stay" then return verdict == "stop" end
   self:enter_stage(to, s.stage)
   return false
 end
@@ -472,6 +484,7 @@ function Distill:loop()
   local s, run = self.state, self.run
   local began = host.monotonic()
   self.student:train()
+  self:benchmark_teacher()
   self:enter_stage(1)
   local reached = 1
   while true do

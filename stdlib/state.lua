@@ -12,6 +12,8 @@
 ---@field params table         the run's parameters
 ---@field confidence number?   exponential mean of the student's probability for the right class
 ---@field evaluating boolean   whether an evaluation has just been made
+---@field suites table         name -> data set, as distill was given them; teacher_acc: name -> the teacher's accuracy there
+---@field benchmarks table[]   what when.benchmarked found, oldest first
 local check = require "gradus.check"
 local host = require "gradus.host"
 
@@ -25,7 +27,7 @@ end
 
 function State.new(fields)
   local self = { step = 0, epoch = 0, samples = 0, flops = 0, seconds = 0, progress = 0, stage_index = 1, evaluations = 0,
-    evaluating = false, series = {}, step_progress = 1, step_epochs = 1 }
+    evaluating = false, series = {}, suites = {}, teacher_acc = {}, benchmarks = {}, step_progress = 1, step_epochs = 1 }
   for key, value in pairs(fields) do self[key] = value end
   return setmetatable(self, State)
 end

@@ -1,0 +1,47 @@
+-- Mixing synthetic data that the teacher labels with real data that people labelled, 70 % to 30 %, or with a share that
+-- moves, on digits. Real labels are few; synthetic inputs are mixtures of two real ones.
+--   gradus run scripts/mixing.lua
+--   gradus run scripts/mixing.lua --set real=60
+local g = require "gradus"
+local nn, sampler, schedule = g.nn, g.sampler, g.schedule
+
+local function build_teacher(train)
+  return g.fit { model = nn.MLP { 64, 256, 10 }, data = train, epochs = 60, lr = 2e-3, augment = 1, augmentations = { noise = .1 } }
+end
+
+-- Inputs between two random ones, labelled by the teacher.
+local function synthesise(real, teacher, rows, seed)
+  local x, generator = real:gather(), g.generator(seed)
+  local function pick() return x:index_select(0, g.randint(0, x:size(0), { rows }, { generator = generator })) end
+  local share = g.rand({ rows, 1, 1, 1 }, { generator = generator }) * .4
+  local made = pick() * (g.tensor(1) - share) + pick() * share
+  return g.data.tensors(made, g.no_grad(teacher, made):argmax(-1), { classes = 10, name = "synthetic" })
+end
+
+local shares = {  -- of the synthetic data
+  real_only = 0, synthetic_only = 1, ["70_30"] = .7, falling = schedule.linear(.9, .5), rising = schedule.linear(.5, .9),
+}
+
+return g.experiment {
+  name   = "mixing",
+  params = { mix = g.choice { "70_30", "real_only", "synthetic_only", "falling", "rising" }, real = g.int(120), synthetic = g.int(2000),
+    epochs = g.int(20), width = g.int(16), lr = 5e-3, alpha = .5, temperature = 4 },
+  grid   = { mix = { "real_only", "synthetic_only", "70_30", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
+  columns = { { "test", "test", "%.1f%%" }, { "teacher", "teacher", "%.1f%%" } },
+  versus = { "test", "real_only", "vs real only" },
+
+  run = function(run, p)
+    local d = g.data.digits():split { train = .5, val = .2, test = .3 }
+    local teacher = run:cached("teacher", build_teacher, d.train)
+    local few = d.train:first(p.real)
+    local all = g.data.concat(few, synthesise(few, teacher, p.synthetic, run:stream "synthetic"))
+    local real, synthetic = all:subset(g.arange(p.real)), all:subset(g.arange(p.real, p.real + p.synthetic))
+
+    local share = shares[p.mix]
+    local sample = share == 0 and real or share == 1 and synthetic or sampler.mixture {
+      { synthetic, share }, { real, type(share) == "number" and 1 - share or function(s) return 1 - share(s) end } }
+    local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = { train = all, val = d.val },
+      budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature, curriculum = { sample = sample } }
+    return { test = run:evaluate(r.student, d.test).acc, teacher = run:evaluate(teacher, d.test).acc }
+  end,
+}

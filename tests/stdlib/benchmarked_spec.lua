@@ -1,0 +1,58 @@
+local g = require "gradus"
+local State = require "gradus.state"
+local when = g.when
+
+-- Plays evaluations { stage, easy, hard }, one epoch each, against a teacher of .95 and .9; gives the verdicts. Moves from
+-- stage to stage as the verdicts say.
+local function play(options, evaluations)
+  local s, rule, said = State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 } }, when.benchmarked(options), {}
+  local index = 1
+  s:begin_stage("1", index)
+  for i, e in ipairs(evaluations) do
+    s.step, s.epoch = i * 10, i
+    s:count()
+    s:record { ["easy/acc"] = e[1], ["hard/acc"] = e[2] }
+    local verdict = rule(s) or "-"
+    said[i] = verdict
+    if verdict == "next" then index = index + 1 elseif verdict == "back" then index = index - 1 end
+    if verdict == "next" or verdict == "back" then s:begin_stage(tostring(index), index) end
+  end
+  return table.concat(said, " "), s
+end
+
+describe("when.benchmarked", function()
+  it("waits for the stage's time, then goes on when the hard suite gained", function()
+    expect((play({ epochs = 2 }, { { .5, .3 }, { .6, .4 }, { .7, .5 }, { .8, .6 } }))):equals "- next - next"
+  end)
+  it("goes back when a suite lost more than the bound against the stage before", function()
+    local said, s = play({ epochs = 1, forget = .05 }, { { .9, .5 }, { .8, .6 }, { .9, .55 } })
+    expect(said):equals "next back next"
+    expect(s.benchmarks[2].verdict):equals "back"
+    expect(s.benchmarks[2].acc):equals { easy = .8, hard = .6 }
+  end)
+  it("goes back no more often than its patience", function()
+    expect((play({ epochs = 1, forget = .05, patience = 1 }, { { .9, .5 }, { .8, .6 }, { .9, .6 }, { .8, .7 } }))):equals "next back next next"
+  end)
+  it("stays without gain, up to its patience", function()
+    expect((play({ epochs = 1, patience = 3 }, { { .9, .5 }, { .9, .5 }, { .9, .5 }, { .9, .5 } }))):equals "next stay stay next"
+  end)
+  it("goes on without gain near the teacher", function()
+    expect((play({ epochs = 1, near = .03 }, { { .94, .88 }, { .94, .88 } }))):equals "next next"
+  end)
+  it("gives the numbers", function()
+    local s = State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 } }
+    s:begin_stage("1", 1)
+    s.benchmarks[1] = { index = 0, step = 0, acc = { easy = .9, hard = .5 } }
+    s.step, s.epoch = 10, 1
+    s:count()
+    s:record { ["easy/acc"] = .8, ["hard/acc"] = .7 }
+    local verdict, numbers = when.benchmarked { epochs = 1 } (s)
+    expect(verdict):equals "back"
+    expect(numbers.forgotten):near(.1, 1e-12)
+    expect({ numbers.easy, numbers.easy_teacher, numbers.easy_previous }):equals { .8, .95, .9 }
+  end)
+  it("needs suites and one unit of time", function()
+    expect(function() when.benchmarked {} end):fails_with "expected epochs = … or steps = …"
+    expect(function() when.benchmarked { epochs = 1 } (State.new {}) end):fails_with "expected suites"
+  end)
+end)
