@@ -40,6 +40,13 @@ double sum_of_squares(const at::Tensor& grad) {
   return total;
 }
 
+template <typename T>
+void scale(const at::Tensor& grad, double factor) {
+  const auto share = static_cast<T>(factor);
+  T* g = grad.mutable_data_ptr<T>();
+  for (int64_t i = 0; i < grad.numel(); ++i) g[i] *= share;
+}
+
 bool simple(const at::Tensor& grad) {
   return grad.is_non_overlapping_and_dense() && (grad.scalar_type() == at::kFloat || grad.scalar_type() == at::kDouble);
 }
@@ -63,7 +70,8 @@ at::Tensor clip_cpu(at::TensorList grads, const at::Tensor& max_norm) {
   const double norm = std::sqrt(squares);
   const double factor = max_norm.to(at::kDouble).const_data_ptr<double>()[0] / (norm + kEpsilon);
   if (!(factor >= 1))  // NaN too: it spreads to the gradients, as in PyTorch
-    for (auto grad : distinct(grads)) grad.mul_(factor);
+    for (const auto& grad : distinct(grads))
+      grad.scalar_type() == at::kFloat ? scale<float>(grad, factor) : scale<double>(grad, factor);
   return at::scalar_tensor(norm, grads[0].options());
 }
 

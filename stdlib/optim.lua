@@ -12,7 +12,7 @@ local scalar = require "gradus.scalar"
 local tensor = require "gradus.tensor"
 local weights = require "gradus.weights"
 
-local ops = engine.ops
+local ops, flat = engine.ops, engine.flat
 local optim = {}
 
 ---@class Optimizer
@@ -58,6 +58,40 @@ local function groups_of(where, params, weight_decay)
   return groups
 end
 
+-- --- flat buffers ------------------------------------------------------------------------------------------------------
+
+-- The parameters of a group, their gradients and their state side by side in one buffer each, so that one call updates
+-- all: group.flat = { params =, grads =, state = }. group.state and group.grads are the parts. Padding stays zero, as no
+-- update moves a zero whose gradient is zero.
+local function join(group, state, options)
+  if options.dampening and options.dampening > 0 then return false end  -- keeps a number for each parameter
+  local params = flat.join(group.params)
+  if not params then return false end
+  local grads = ops.zeros_like(params)
+  group.flat = { params = { params }, grads = { grads }, state = {} }
+  group.grads = flat.parts(grads, group.params)
+  for key, make in pairs(state) do
+    local whole = make(params)
+    group.flat.state[key] = { whole }
+    group.state[key] = whole:dim() == 0 and {} or flat.parts(whole, group.params)
+    if whole:dim() == 0 then
+      for i = 1, #group.params do group.state[key][i] = whole end  -- one count of steps for all
+    end
+  end
+  return true
+end
+
+-- From here on each parameter goes its own way: only some have gradients, or their counts of steps differ.
+local function part(group)
+  recording.again = true  -- the new tensors belong to no recording
+  for _, list in pairs(group.state) do
+    for i = 1, #list do
+      if list[i]:dim() == 0 then list[i] = list[i]:clone() end
+    end
+  end
+  group.flat = nil
+end
+
 -- A class of optimizers: `names` are the tensors kept for each parameter, made by the functions in `state`.
 local function class(name, rules, defaults, state, update)
   local methods = setmetatable({ name = name, update_group = update }, Optimizer)
@@ -71,9 +105,12 @@ local function class(name, rules, defaults, state, update)
     self.groups = groups_of(where, params, options.weight_decay)
     for _, group in ipairs(self.groups) do
       group.state = {}
-      for key, make in pairs(state(options)) do
-        group.state[key] = {}
-        for i, p in ipairs(group.params) do group.state[key][i] = tensor.no_grad(make, p) end
+      local makers = state(options)
+      if not tensor.no_grad(join, group, makers, options) then
+        for key, make in pairs(makers) do
+          group.state[key] = {}
+          for i, p in ipairs(group.params) do group.state[key][i] = tensor.no_grad(make, p) end
+        end
       end
       for _, p in ipairs(group.params) do self.params[#self.params + 1] = p end
     end
@@ -94,7 +131,47 @@ end
 
 -- --- a step ------------------------------------------------------------------------------------------------------------
 
--- grads: one for each of self.params, false or nil for those to leave alone.
+local function complete(grads, offset, count)
+  for i = offset + 1, offset + count do
+    if not grads[i] then return false end
+  end
+  return true
+end
+
+-- Puts the gradients of every group that can be updated as a whole into its flat buffer.
+-- Returns the gradients, those in flat buffers replaced by their places there.
+local function gather(self, grads)
+  local placed, offset = {}, 0
+  for _, group in ipairs(self.groups) do
+    local count = #group.params
+    if group.flat and not (complete(grads, offset, count) and flat.holds(group.flat.params[1], group.params)) then part(group) end
+    if group.flat then
+      local own = {}
+      for i = 1, count do own[i] = grads[offset + i] end
+      flat.gather(group.grads, own)
+    end
+    for i = 1, count do placed[offset + i] = group.flat and group.grads[i] or grads[offset + i] end
+    offset = offset + count
+  end
+  return placed
+end
+
+local function update_parts(self, group, grads, offset, lr, skip)
+  local positions, own = {}, {}
+  for i = 1, #group.params do
+    local grad = grads[offset + i]
+    if grad then
+      positions[#positions + 1] = i
+      own[#own + 1] = grad:is_contiguous() and grad or grad:contiguous()  -- the kernels do not look at strides
+    end
+  end
+  if #own == 0 then return end
+  local state = {}
+  for key, list in pairs(group.state) do state[key] = pick(list, positions) end
+  self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state, lr, skip)
+end
+
+-- grads: one for each of self.params, false or nil for those to leave alone; in their flat buffers where there are some.
 -- skip: 0-dim float32, 1 leaves everything as it is; nil for never.
 local function update(self, grads, lr, skip)
   if lr == nil then recording.note(self, "lr") end
@@ -102,21 +179,14 @@ local function update(self, grads, lr, skip)
   if lr.dtype ~= "float64" then lr = lr:double() end  -- the kernels round otherwise with a float32 rate
   local offset = 0
   for _, group in ipairs(self.groups) do
-    local positions, own = {}, {}
-    for i = 1, #group.params do
-      local grad = grads[offset + i]
-      if grad then
-        positions[#positions + 1] = i
-        own[#own + 1] = grad:is_contiguous() and grad or grad:contiguous()  -- the kernels do not look at strides
-      end
+    local own_lr = group.lr_scale == 1 and lr or lr * group.lr_scale
+    if group.flat then
+      self.update_group(self.options, group.weight_decay, group.flat.params, group.flat.grads, group.flat.state, own_lr, skip)
+      flat.changed(group.params)
+    else
+      update_parts(self, group, grads, offset, own_lr, skip)
     end
     offset = offset + #group.params
-    if #own > 0 then
-      local state = {}
-      for key, list in pairs(group.state) do state[key] = pick(list, positions) end
-      self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state,
-        group.lr_scale == 1 and lr or lr * group.lr_scale, skip)
-    end
   end
 end
 
@@ -128,10 +198,12 @@ local function present(grads)
   return list
 end
 
-local function clip_and_update(self, grads, options)
-  local given = present(grads)
+-- own: the gradients are the parameters' own, which are clipped where they are.
+local function clip_and_update(self, grads, options, own)
+  if not own then grads = gather(self, grads) end
   local limit = options.clip or options.guard and math.huge
-  local norm = limit and ops.clip_grad_norm_(given, scalar(limit)) or nil
+  local norm = limit and ops.clip_grad_norm_(present(grads), scalar(limit)) or nil
+  if own then grads = gather(self, grads) end
   update(self, grads, options.lr, options.guard and norm:isfinite():logical_not():float() or nil)
   return norm
 end
@@ -162,7 +234,7 @@ function Optimizer:step(options)
   local grads = {}
   for i, p in ipairs(self.params) do grads[i] = p.grad or false end
   if #present(grads) == 0 then check.fail(where, "no parameter has a gradient; expected loss:backward() before") end
-  return tensor.no_grad(clip_and_update, self, grads, options)
+  return tensor.no_grad(clip_and_update, self, grads, options, true)
 end
 
 function Optimizer:zero_grad()
@@ -181,6 +253,16 @@ function Optimizer:state_dict()
 end
 
 function Optimizer:load_state_dict(state)
+  for g, group in ipairs(self.groups) do
+    local first = group.flat and group.state.step and state[("%d.0.step"):format(g - 1)]
+    for i = 2, first and #group.params or 0 do
+      local other = state[("%d.%d.step"):format(g - 1, i - 1)]
+      if engine.is_tensor(first) and engine.is_tensor(other) and first:item() ~= other:item() then
+        part(group)
+        break
+      end
+    end
+  end
   weights.load(self.name .. ".load_state_dict", self:state_dict(), state, true)
   return self
 end

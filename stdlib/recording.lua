@@ -1,6 +1,7 @@
 --- What the step that is going on depends on besides tensors: the modules that it calls, and numbers of objects. While
---- no step is recorded, `modules` and `notes` are nil and all of this is a test of two fields.
-local recording = { modules = nil, notes = nil, version = 0, active = false }
+--- no step is recorded, `modules` and `notes` are nil and all of this is a test of two fields. `again` is set by what
+--- arranges itself anew in a step: that call's recording is worth nothing, the next one's is.
+local recording = { modules = nil, notes = nil, version = 0, active = false, again = false }
 
 --- Told by module.lua: a module is called in the step.
 function recording.called(module)

@@ -156,11 +156,12 @@ local function record_step(self, batch, knobs)
   local entry = { modules = {}, notes = {}, version = recording.version, calls = 1, audit_at = 2 }
   entry.upvalues, entry.names = upvalues_of(self.fn)
   local recorder = record.start(batch, knobs, self.tensors)
-  recording.modules, recording.notes = entry.modules, entry.notes
+  recording.modules, recording.notes, recording.again = entry.modules, entry.notes, false
   local out = end_recording(recorder, forbid(self.line), pcall(eager, self, batch, given))
   local problem = why_not(entry, self.fn)
   local why
   entry.plan, why = recorder:finish(out)
+  if recording.again then return out end
   if problem or not entry.plan then
     give_up(self, problem or why)
     return out

@@ -8,6 +8,7 @@
 #include "data.h"
 #include "device.h"
 #include "error.h"
+#include "flat_buffers.h"
 #include "flops.h"
 #include "memory.h"
 #include "ops.h"
@@ -180,5 +181,7 @@ extern "C" __attribute__((visibility("default"))) int luaopen_gradus_engine(lua_
   lua_setfield(L, -2, "data");
   open_record(L);
   lua_setfield(L, -2, "record");
+  open_flat(L);
+  lua_setfield(L, -2, "flat");
   return 1;
 }

@@ -171,6 +171,11 @@ describe("a replayed step gives the same bits:", function()
     Adam = { function(net) return optim.Adam(net, { weight_decay = .1 }) end, with_lr },
     AdamW = { function(net) return optim.AdamW(net) end, with_lr },
     ["AdamW, clipped by a knob"] = { function(net) return optim.AdamW(net) end, function(k) return { lr = k.lr, clip = k.lr } end },
+    ["a parameter without gradient"] = { function(net)
+      local p = net:parameters()
+      p[5] = nn.Parameter(g.ones(3))
+      return optim.AdamW(p)
+    end, with_lr },
     ["groups"] = { function(net)
       local p = net:parameters()
       return optim.AdamW { { params = { p[1], p[2] }, lr_scale = .1 }, { params = { p[3], p[4] }, weight_decay = 0 } }
