@@ -19,7 +19,6 @@ local data = {}
 ---@field difficulty Tensor?  [n], after rank
 local Dataset = check.methods("a data set", {})
 Dataset.__index = Dataset
-Dataset.__len = function(self) return self.index:size(0) end
 
 function data.is(value) return getmetatable(value) == Dataset end
 
@@ -44,8 +43,14 @@ function data.tensors(x, y, options)
   check.options("data.tensors", options, { "classes", "name", "weight" })
   if not engine.is_tensor(x) then host.fail("data.tensors: x: expected a Tensor; got " .. type(x)) end
   if x:dim() == 0 or x:size(0) == 0 then host.fail "data.tensors: the data set is empty; expected at least one row" end
+  if y ~= nil and not engine.is_tensor(y) then host.fail("data.tensors: y: expected a Tensor; got " .. check.describe(y)) end
+  if y and y:dim() == 0 then host.fail "data.tensors: y: expected one label for each row; got a lone one" end
   if y and y:size(0) ~= x:size(0) then
     host.fail(("data.tensors: x has %d rows, y has %d"):format(x:size(0), y:size(0)))
+  end
+  local weight = options.weight
+  if weight ~= nil and not (engine.is_tensor(weight) and weight:numel() == x:size(0)) then
+    host.fail(("data.tensors: weight: expected one number for each of %d rows; got %s"):format(x:size(0), check.describe(weight)))
   end
   local classes = options.classes
   if y and not (y.dtype == "float32" or y.dtype == "float64") then
@@ -56,7 +61,7 @@ function data.tensors(x, y, options)
       host.fail(("data.tensors: labels from %d to %d; expected 0 to %d"):format(low, high, classes - 1))
     end
   end
-  local base = { x = x:contiguous(), y = y, weight = options.weight, classes = classes, name = options.name or "tensors" }
+  local base = { x = x:contiguous(), y = y, weight = weight, classes = classes, name = options.name or "tensors" }
   return view(base, ops.arange(x:size(0)))
 end
 
@@ -125,6 +130,7 @@ end
 function Dataset:split(shares, options)
   options = options or {}
   check.options("split", options, { "seed" })
+  if type(shares) ~= "table" or next(shares) == nil then host.fail "split: expected shares by name: { train = .7, val = .15, test = .15 }" end
   local names, total = {}, 0
   for name, share in pairs(shares) do
     if type(share) ~= "number" or not (share > 0 and share <= 1) then
@@ -217,7 +223,11 @@ function Dataset:rank(score)
   local values = score
   if type(score) == "function" then
     local parts = {}
-    self:each(1024, function(x, y) parts[#parts + 1] = score(x, y):detach():double():reshape { -1 } end)
+    self:each(1024, function(x, y)
+      local one = score(x, y)
+      if not engine.is_tensor(one) then host.fail("rank: expected the score to return a Tensor; got " .. check.describe(one)) end
+      parts[#parts + 1] = one:detach():double():reshape { -1 }
+    end)
     values = ops.cat(parts, 0)
   end
   if not engine.is_tensor(values) or values:numel() ~= self:size() then
@@ -231,12 +241,21 @@ end
 
 --- Two or more data sets, one after the other.
 function data.concat(...)
-  local xs, ys, classes = {}, {}, 0
-  for i, d in ipairs { ... } do
+  local xs, ys, weights, classes, given = {}, {}, {}, 0, { ... }
+  if #given == 0 then host.fail "data.concat: expected data sets" end
+  for i, d in ipairs(given) do
+    if not data.is(d) then host.fail(("data.concat: argument %d: expected a data set; got %s"):format(i, check.describe(d))) end
+    for _, part in ipairs { { "y", "labels" }, { "weight", "weights" } } do
+      if (d.base[part[1]] == nil) ~= (given[1].base[part[1]] == nil) then
+        host.fail(("data.concat: argument %d has %s %s, unlike the first"):format(i, d.base[part[1]] and "its" or "no", part[2]))
+      end
+    end
     xs[i], ys[i] = d:gather()
+    weights[i] = d.base.weight and d.base.weight:index_select(0, d.index)
     classes = math.max(classes, d.classes or 0)
   end
-  return data.tensors(ops.cat(xs, 0), ys[1] and ops.cat(ys, 0), { classes = classes > 0 and classes or nil, name = "concat" })
+  return data.tensors(ops.cat(xs, 0), ys[1] and ops.cat(ys, 0), { classes = classes > 0 and classes or nil, name = "concat",
+    weight = weights[1] and ops.cat(weights, 0) })
 end
 
 --- What identifies the view's content: a hash of its tensors and rows.
@@ -250,7 +269,6 @@ end
 
 local Generator = {}
 Generator.__index = Generator
-Generator.__len = function(self) return self.epoch end
 
 --- Batches made by a Lua function on the training thread: fn(size, batch, first) -> x, y[, weight]; batches and samples
 --- are counted from 0, first is the number of the batch's first sample.
@@ -273,6 +291,12 @@ function Generator:next(size)
   if not engine.is_tensor(x) or x:dim() == 0 or x:size(0) ~= size then
     host.fail(("data.generator: batch %d: expected x with %d rows; got %s"):format(self.made, size,
       engine.is_tensor(x) and table.concat(x.shape, "×") or type(x)))
+  end
+  for name, one in pairs { y = y or nil, weight = weight or nil } do
+    if not engine.is_tensor(one) or one:dim() == 0 or one:size(0) ~= size then
+      host.fail(("data.generator: batch %d: expected %s with %d rows; got %s"):format(self.made, name, size,
+        engine.is_tensor(one) and table.concat(one.shape, "×") or type(one)))
+    end
   end
   local index = ops.arange(self.samples, self.samples + size)
   self.made, self.samples = self.made + 1, self.samples + size
