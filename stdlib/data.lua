@@ -29,6 +29,9 @@ end
 --- Number of rows.
 function Dataset:size() return self.index:size(0) end
 
+--- How many numbers each row of x has: the width of a model's first layer.
+function Dataset:features() return self.base.x:numel() / self.base.x:size(0) end
+
 function Dataset:__tostring()
   return ("%s: %d of %d rows, x %s%s"):format(self.name, self:size(), self.base.x:size(0),
     table.concat(self.base.x.shape, "×", 2), self.classes and (", %d classes"):format(self.classes) or "")
