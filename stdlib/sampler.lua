@@ -83,18 +83,30 @@ function Source:restore(state) core(self):restore(state) end
 ---@param d Dataset
 function sampler.uniform(d) return source("sampler.uniform", d, "shuffle") end
 
+local function check_share(where, share)
+  schedule.check(where .. ": share", share)
+  if type(share) == "number" and not (share > 0 and share <= 1) then
+    host.fail(("%s: share: expected above 0, up to 1; got %g"):format(where, share))
+  end
+end
+
+-- A share above 1 is everything; 0 or less would leave nothing to draw.
+local function share_now(self, s)
+  local now = schedule.value(self.share, s)
+  if type(now) ~= "number" or not (now > 0) then
+    host.fail(("%s: the share is %s at epoch %g; expected above 0"):format(self.where, tostring(now), s.epoch))
+  end
+  return math.min(1, now)
+end
+
 --- The easiest share of a ranked view.
 ---@param ranked Dataset   from d:rank(score); reversed() for hard first, shuffled() for the random control
 ---@param share number|Schedule|fun(s: State): number  above 0, up to 1
 function sampler.easiest(ranked, share)
-  schedule.check("sampler.easiest: share", share)
-  if type(share) == "number" and not (share > 0 and share <= 1) then
-    host.fail(("sampler.easiest: share: expected above 0, up to 1; got %g"):format(share))
-  end
+  check_share("sampler.easiest", share)
   local self = source("sampler.easiest", ranked, "shuffle", { share = share })
   self.on_refresh = function(me, s)
-    local now = math.min(1, schedule.value(me.share, s))
-    if not (now > 0) then host.fail(("sampler.easiest: the share is %g at epoch %g; expected above 0"):format(now, s.epoch)) end
+    local now = share_now(me, s)
     me.share_now = now
     me:restrict(me.data:first(now))
   end
@@ -114,10 +126,10 @@ end
 ---@param d Dataset
 ---@param share number|Schedule|fun(s: State): number
 function sampler.self_paced(d, share)
-  schedule.check("sampler.self_paced: share", share)
+  check_share("sampler.self_paced", share)
   local self = source("sampler.self_paced", d, "shuffle", { share = share, adaptive = true })
   self.on_refresh = function(me, s)
-    local now = math.min(1, schedule.value(me.share, s))
+    local now = share_now(me, s)
     me.share_now = now
     me:restrict(me.data:rank(score.loss(s.student)):first(now))
   end
@@ -155,8 +167,9 @@ end
 ---@param parts table[]  { { view, share }, … }; shares are numbers, schedules or functions, taken relative to their sum
 function sampler.mixture(parts)
   if type(parts) ~= "table" or #parts < 2 then host.fail "sampler.mixture: expected { { data, share }, { data, share }, … }" end
-  local base = data.is(parts[1][1]) and parts[1][1].base
+  local base = type(parts[1]) == "table" and data.is(parts[1][1]) and parts[1][1].base
   for i, part in ipairs(parts) do
+    if type(part) ~= "table" then host.fail(("sampler.mixture: part %d: expected { data, share }; got %s"):format(i, tostring(part))) end
     if not data.is(part[1]) then host.fail(("sampler.mixture: part %d: expected a data set"):format(i)) end
     if part[1].base ~= base then host.fail("sampler.mixture: the parts are of different data sets; data.concat makes one of them") end
     schedule.check(("sampler.mixture: part %d: share"):format(i), part[2])
@@ -165,12 +178,18 @@ function sampler.mixture(parts)
   local rows = whole:size()
   local self = source("sampler.mixture", whole, "weighted", { parts = parts })
   self.on_refresh = function(me, s)
-    local weights, size = ops.zeros({ rows }, { dtype = "float64" }), 0
-    for _, part in ipairs(me.parts) do
-      local each = schedule.value(part[2], s) / part[1]:size()
+    local weights, size, total = ops.zeros({ rows }, { dtype = "float64" }), 0, 0
+    for i, part in ipairs(me.parts) do
+      local share = schedule.value(part[2], s)
+      if type(share) ~= "number" or not (share >= 0) then
+        host.fail(("sampler.mixture: part %d: the share is %s at epoch %g; expected at least 0"):format(i, tostring(share), s.epoch))
+      end
+      local each = share / part[1]:size()
+      total = total + share
       weights = weights:index_add(0, part[1].index, ops.full({ part[1]:size() }, each, { dtype = "float64" }))
       size = size + part[1]:size()
     end
+    if not (total > 0) then host.fail(("sampler.mixture: the shares are all 0 at epoch %g; expected one above 0"):format(s.epoch)) end
     me.weights, me.open = weights, math.min(size, rows)
     core(me):set_weights(me.data.index, weights)
   end

@@ -1,0 +1,59 @@
+local g = require "gradus"
+local nn, target = g.nn, g.target
+
+local function scaled(factor)
+  local t = nn.Linear(3, 3, { bias = false })
+  g.no_grad(function() t.weight:copy_(g.eye(3) * factor) end)
+  return t
+end
+
+describe("a target", function()
+  it("of a module is its logits, without gradient and in evaluation mode", function()
+    local t = nn.Sequential { scaled(2), nn.Dropout(.5) }
+    t:train()
+    local goal = target.resolve("t", t)
+    local out = goal.of(g.tensor { { 1, 2, 3 } })
+    expect(out:totable()):equals { { 2, 4, 6 } }
+    expect(out.requires_grad):is_false()
+    expect({ goal.kind, goal.teacher == t }):equals { "logits", true }
+  end)
+  it("of several modules is the weighted mean of their logits", function()
+    local goal = target.resolve("t", { { scaled(1), 3 }, { scaled(5), 1 } })
+    expect(goal.of(g.tensor { { 1, 2, 3 } }):totable()):equals { { 2, 4, 6 } }
+    expect(goal.text):equals "2 teachers"
+  end)
+  it("of labels asks nobody", function()
+    for _, answer in ipairs { "labels", false } do
+      local goal = target.resolve("t", answer or nil)
+      expect({ goal.kind, goal.of == nil }):equals { "labels", true }
+    end
+  end)
+  it("of a layer is the layer through a fixed matrix, centred and scaled by what it is on the rows given", function()
+    local teacher, student = nn.MLP { 4, 8, 3 }, nn.MLP { 4, 5, 3 }
+    local x = g.randn(64, 4)
+    local _, taps = teacher:forward_taps(x, { "layers.0" })
+    local projected = taps["layers.0"]:detach():matmul(g.loss.projection(8, 5, 7))
+    local plain = target.layer { teacher = teacher, from = "layers.0", to = "layers.0", seed = 7, normalise = false }
+    expect(target.resolve("t", plain) == plain):is_true()
+    plain.prepare(student, function() return x end)
+    expect(plain.of(x):allclose(projected)):is_true()
+    local scaled_one = target.layer { teacher = teacher, from = "layers.0", to = "layers.0", seed = 7 }
+    scaled_one.prepare(student, function() return x end)
+    local out = scaled_one.of(x)
+    local wanted = (projected - projected:mean { dim = { 0 } }) / projected:std { dim = { 0 }, correction = 0 }
+    expect((out - wanted):abs():amax():item() < 1e-4):is_true()
+    expect({ scaled_one.kind, out.requires_grad, scaled_one.detail.student_width }):equals { "layer", false, 5 }
+  end)
+  local cases = {
+    { "a number", function() target.resolve("stage 'a': target", 5) end, "stage 'a': target: expected a module, { { module, weight }, … }, 'labels' or target.layer; got 5" },
+    { "a misspelt word", function() target.resolve("t", "label") end, "t: expected a module, { { module, weight }, … }, 'labels' or target.layer; got label" },
+    { "a teacher without weight", function() target.resolve("t", { { scaled(1) } }) end, "t: teacher 1: expected { module, weight above 0 }" },
+    { "a weight of 0", function() target.resolve("t", { { scaled(1), 1 }, { scaled(1), 0 } }) end, "t: teacher 2: expected { module, weight above 0 }" },
+    { "a layer of nobody", function() target.layer { from = "a", to = "b" } end, "target.layer: teacher: expected a module" },
+    { "a layer without a path", function() target.layer { teacher = scaled(1), from = "a" } end, "target.layer: to: expected a layer's path" },
+    { "a misspelt option", function() target.layer { teacher = scaled(1), form = "a", to = "b" } end, "target.layer: no option 'form'; did you mean 'from'?" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
