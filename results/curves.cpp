@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "database.h"
+#include "statistics.h"
 
 namespace gradus::results {
 namespace {
@@ -12,17 +13,6 @@ namespace {
 constexpr double kSeconds = 1;
 constexpr std::int64_t kPiece = 500'000;  // rows of one statement: a tenth of a second
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-// The 0.975 quantile of Student's t. Exact to four digits for few degrees of freedom, where it matters, then the
-// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), whose error at 31 is below 1e-5.
-double t975(int freedom) {
-  static constexpr double kTable[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281,
-                                      2.2010,  2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
-                                      2.0796,  2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423};
-  if (freedom <= 30) return kTable[freedom - 1];
-  const double z = 1.959963985, n = freedom;
-  return z + (z * z * z + z) / (4 * n) + (5 * std::pow(z, 5) + 16 * z * z * z + 3 * z) / (96 * n * n);
-}
 
 struct Curve {
   std::vector<std::int64_t> steps;
@@ -156,7 +146,7 @@ Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::s
       if (!std::isnan(value)) squares += (value - mean) * (value - mean);
     }
     means.push_back(mean);
-    deviations.push_back(n > 1 ? t975(n - 1) * std::sqrt(squares / (n - 1) / n) : kNaN);
+    deviations.push_back(n > 1 ? t_quantile(0.975, n - 1) * std::sqrt(squares / (n - 1) / n) : kNaN);
     down.add(step, mean);
   }
   const Points kept = down.take();

@@ -23,14 +23,14 @@ void append(std::string& out, double value) { out.append(reinterpret_cast<const 
 
 std::string where_ids(const std::vector<std::int64_t>& ids) {
   std::string where;
-  for (const std::int64_t id : ids) where += (where.empty() ? "id = " : " or id = ") + std::to_string(id);
-  return where;
+  for (const std::int64_t id : ids) where += (where.empty() ? "id in (" : ", ") + std::to_string(id);
+  return where.empty() ? where : where + ")";
 }
 
 CompareOptions compare_options(const PageQuery& query) {
   CompareOptions options;
   options.filter.where = where_ids(query.ids("runs", kMostRuns));
-  options.filter.children = true;
+  options.filter.children = options.filter.archived = true;
   options.unfinished = true;
   options.by = query.list("by", 20);
   return options;
@@ -107,6 +107,7 @@ Json page_compare(Store& store, const PageQuery& query) {
   CompareOptions options = compare_options(query);
   if (options.filter.where.empty()) throw Error(Exit::usage, "runs: missing");
   options.metrics = query.list("metrics", 100);
+  options.versus = query.text("versus");
   return compare(store, options);
 }
 

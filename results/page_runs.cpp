@@ -53,6 +53,12 @@ std::vector<std::string> default_columns(const std::vector<std::string>& keys) {
 Json page_runs(Store& store, const PageQuery& query) {
   Condition condition = parse_where(store, query.text("where"));
   if (query.text("children") != "1") condition.sql = "(" + condition.sql + ") AND r.parent IS NULL";
+  if (!condition.archived && !query.has("runs")) condition.sql = "(" + condition.sql + ") AND r.archived IS NULL";
+  if (query.has("runs")) {
+    condition.sql = "(" + condition.sql + ") AND r.id IN (SELECT value FROM json_each(?" +
+                    std::to_string(condition.args.size() + 1) + "))";
+    condition.args.emplace_back(Json(query.ids("runs", 1000)).dump());
+  }
   if (query.has("since")) {
     Json watch = query.ids("watch", 1000);
     const std::string first = std::to_string(condition.args.size() + 1);
@@ -73,10 +79,12 @@ Json page_runs(Store& store, const PageQuery& query) {
   for (const std::string& id : query.has("metrics") ? query.list("metrics", 60) : default_columns(names))
     metrics.push_back(metric_column(id));
 
+  // What tells apart two runs, but would make the list of 5,000 twice as long.
+  const bool facts = query.text("facts") == "1";
   const Rows runs = store.query(
-      "SELECT r.id, substr(r.uid, 1, 8) AS uid, r.name, r.status, r.kind, r.parent, r.seed, r.started, r.seconds, "
-      "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1) AS step, r.error, "
-      "substr(r.config_hash, 1, 8) AS config, r.device, r.git_commit FROM runs r WHERE " +
+      std::string("SELECT r.id, r.name, r.status, r.seed, substr(r.started, 1, 16) AS started, r.seconds, r.note, "
+                  "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1) AS step") +
+          (facts ? ", substr(r.config_hash, 1, 8) AS config, r.device, r.git_commit" : "") + " FROM runs r WHERE " +
           condition.sql + " ORDER BY r.id DESC",
       condition.args, kLimits);
   std::unordered_map<std::int64_t, std::size_t> place;
@@ -88,6 +96,10 @@ Json page_runs(Store& store, const PageQuery& query) {
   const std::string among = ids.dump();
   const Rows params = store.query(
       "SELECT run_id, key, value, type FROM params WHERE run_id IN (SELECT value FROM json_each(?1))", {among}, kLimits);
+  const Rows tags = store.query(
+      "SELECT run_id, name, value FROM tags WHERE run_id IN (SELECT value FROM json_each(?1))", {among}, kLimits);
+  std::set<std::string> tag_names;
+  for (const auto& row : tags.rows) tag_names.insert(text(row[1]));
   std::set<std::string> param_names;
   for (const auto& row : params.rows) param_names.insert(text(row[1]));
 
@@ -97,6 +109,11 @@ Json page_runs(Store& store, const PageQuery& query) {
   for (const std::string& name : param_names) {
     param_place[name] = columns.size();
     columns.push_back("params." + name);
+  }
+  std::unordered_map<std::string, std::size_t> tag_place;
+  for (const std::string& name : tag_names) {
+    tag_place[name] = columns.size();
+    columns.push_back("tags." + name);
   }
   const std::size_t first_metric = columns.size();
   for (const MetricColumn& column : metrics) columns.push_back(column.id);
@@ -111,6 +128,8 @@ Json page_runs(Store& store, const PageQuery& query) {
     Json value = text(param[3]) == "boolean" && integer(param[2]) ? Json(*integer(param[2]) != 0) : to_json(param[2]);
     rows[place[*integer(param[0])]][param_place[text(param[1])]] = std::move(value);
   }
+  for (const auto& tag : tags.rows)
+    rows[place[*integer(tag[0])]][tag_place[text(tag[1])]] = text(tag[2]).empty() ? "✓" : text(tag[2]);
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     const std::string of = metrics[i].of == "best" ? (lower_is_better(metrics[i].key) ? "min" : "max") : metrics[i].of;
     store.read("SELECT s.run_id, s." + of +

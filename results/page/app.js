@@ -30,7 +30,7 @@ async function show() {
     main.replaceChildren(view.node);
     if (view.shown) view.shown();
     document.title = view.title ? `${view.title} · Gradus` : "Gradus";
-    if (view.store) document.getElementById("store").textContent = view.store;
+    if (view.store) Object.assign(document.getElementById("store"), { textContent: view.store.split("/").slice(-3).join("/"), title: view.store });
   } catch (error) {
     if (!(error instanceof Refusal)) console.error(error);
     main.replaceChildren(h("p", { className: "error" }, error.message), h("p", {}, h("a", { href: "#/runs" }, "All runs")));

@@ -18,11 +18,12 @@ export class Chart {
     this.zoom = null;
     this.lines = h("canvas");
     this.over = h("canvas");
+    this.back = d3.create("svg").node();
     this.svg = d3.create("svg").node();
     this.tip = h("div", { className: "tip", hidden: true });
     this.legend = h("div", { className: "legend" });
     this.plot = h("div", { className: "plot", style: { height: `${this.options.height}px` } },
-      this.lines, this.over, this.svg, this.tip);
+      this.back, this.lines, this.over, this.svg, this.tip);
     this.node = h("figure", { className: "chart" },
       h("figcaption", {}, h("b", {}, options.title || ""), this.legend,
         h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log")),
@@ -39,7 +40,7 @@ export class Chart {
       canvas.width = this.width * ratio;
       canvas.height = this.options.height * ratio;
     }
-    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.options.height}`);
+    for (const svg of [this.back, this.svg]) svg.setAttribute("viewBox", `0 0 ${this.width} ${this.options.height}`);
     if (this.loaded) this.draw();
     else this.refresh();
   }
@@ -196,13 +197,14 @@ export class Chart {
 
   drawFrame() {
     const { height } = this.options, bottom = height - MARGIN.bottom;
-    const svg = d3.select(this.svg);
+    const back = d3.select(this.back), svg = d3.select(this.svg);
+    back.selectAll("*").remove();
     svg.selectAll("*").remove();
     const [from, to] = this.x.domain();
     const stages = (this.options.stages || []).filter((s) => s.to >= from && s.from <= to);
     stages.forEach((stage) => {
       const x0 = Math.max(this.x(stage.from), MARGIN.left), x1 = Math.min(this.x(stage.to), this.width - MARGIN.right);
-      const band = svg.append("g").attr("class", "stage");
+      const band = back.append("g").attr("class", "stage");
       if (stage.index % 2) band.append("rect").attr("x", x0).attr("y", MARGIN.top).attr("width", Math.max(0, x1 - x0)).attr("height", bottom - MARGIN.top);
       if (stage.index) band.append("line").attr("x1", x0).attr("x2", x0).attr("y1", MARGIN.top).attr("y2", bottom);
       if (this.options.stages.length > 1 && x1 - x0 > 24)
@@ -210,8 +212,8 @@ export class Chart {
     });
     const y = d3.axisLeft(this.y).ticks(5, this.log ? "~g" : undefined).tickSize(-this.inner).tickPadding(6);
     if (!this.log) y.tickFormat((v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(6))));
-    svg.append("g").attr("class", "axis y").attr("transform", `translate(${MARGIN.left},0)`).call(y);
-    svg.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
+    back.append("g").attr("class", "axis y").attr("transform", `translate(${MARGIN.left},0)`).call(y);
+    back.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
       .call(d3.axisBottom(this.x).ticks(Math.max(2, this.width / 90)).tickSize(4).tickFormat((v) => (v >= 1e4 ? d3.format("~s")(v) : v)));
     const brush = d3.brushX().extent([[MARGIN.left, MARGIN.top], [this.width - MARGIN.right, bottom]]).on("end", () => {
       if (!d3.event.selection) return;

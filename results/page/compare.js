@@ -1,9 +1,10 @@
 // Several runs: one metric overlaid with the mean of each group, the groups' numbers, what differs, and how parameters
 // and results hang together.
-import { h, json, curves, number, meanSd, color, remember, select } from "./util.js";
+import { h, json, curves, number, plain, meanSd, color, remember, select } from "./util.js";
 import { Chart } from "./chart.js";
 
-const label = (group) => Object.values(group.label).map((v) => (v === null ? "–" : typeof v === "number" ? number(v) : String(v))).join(" · ") || "all";
+const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(0) : String(+v.toPrecision(4)));
+const label = (group) => Object.values(group.label).map((v) => plain(v)).join(" · ") || "all";
 
 class Compare {
   constructor(at) {
@@ -17,12 +18,12 @@ class Compare {
 
   async load() {
     const { runs, by } = this.query;
-    const table = await json("runs", { children: "1", where: runs ? runs.split(",").map((id) => `id == ${+id}`).join(" or ") : "" });
+    const table = await json("runs", { children: "1", facts: "1", runs });
     this.columns = table.columns;
     this.rows = table.rows;
     this.better = Object.fromEntries(table.keys.map((key, i) => [key, table.better[i]]));
     this.ids = this.rows.map((row) => row[0]).sort((a, b) => a - b);
-    this.compared = await json("compare", { runs: this.ids.join(","), by });
+    this.compared = await json("compare", { runs: this.ids.join(","), by, versus: this.query.versus });
     this.groups = this.compared.groups;
     this.groupOf = new Map(this.groups.flatMap((group, i) => group.runs.map((id) => [id, i])));
     this.keys = table.keys.filter((key) => !key.startsWith("result/") && !key.startsWith("knob/")).concat(table.keys.filter((key) => key.startsWith("knob/")));
@@ -52,7 +53,7 @@ class Compare {
       select("group by ", ["", "name", ...params], this.query.by || "", (by) => { this.set({ by }); this.load(); }),
       select("show ", ["mean and runs", "mean", "runs"], this.query.show || "mean and runs", (show) => { this.set({ show }); this.drawChart(); }));
     this.chartBox = h("div");
-    this.pane.replaceChildren(this.chartBox, h("h2", {}, "Groups"), this.table(), h("h2", {}, "What differs"), this.differences(),
+    this.pane.replaceChildren(this.chartBox, h("h2", {}, "Groups"), this.table(), ...[this.versus()].flat(), h("h2", {}, "What differs"), this.differences(),
       h("h2", {}, "Parameters and results"), this.parallel(), this.scatterBox = h("div"));
     this.drawChart();
     this.scatter();
@@ -99,12 +100,31 @@ class Compare {
         metrics.map((m) => [h("th", { className: "right", title: `${m.better} is better` }, m.key.replace("result/", "") + (curve(m) ? " last" : ""), m.better === "lower" ? " ↓" : " ↑"),
           curve(m) ? h("th", { className: "right" }, "best") : null]))),
       h("tbody", {}, this.groups.map((g, i) => h("tr", {}, h("td", {}, h("i", { className: "dot", style: { background: color(i) } })),
-        by.map((column) => h("td", {}, number(g.label[column]))), h("td", { className: "right" }, g.n),
+        by.map((column) => h("td", {}, plain(g.label[column]))), h("td", { className: "right" }, g.n),
         metrics.map((m) => {
           const td = cell(g.metrics[m.key].last);
           if (g.metrics[m.key].last.mean === leader.get(m.key)) td.classList.add("best");
           return [td, curve(m) ? cell(g.metrics[m.key].best) : null];
         }))))), h("p", { className: "quiet note" }, "mean ± sample standard deviation over runs"));
+  }
+
+  // Is a group better than the baseline, by how much, how sure? Over the runs that share a seed.
+  versus() {
+    if (this.groups.length < 2) return "";
+    const column = this.compared.by[0];
+    const values = [...new Set(this.groups.map((g) => plain(g.label[column])))].map((v) => `${column}=${v}`);
+    const pick = select("against the baseline ", ["", ...values], this.query.versus || "", (versus) => { this.set({ versus }); this.load(); });
+    if (!this.compared.versus) return h("p", {}, pick);
+    const rows = this.compared.versus.comparisons;
+    const p = (v) => (typeof v !== "number" ? "–" : v < 0.001 ? "< 0.001" : v.toFixed(3));
+    return [h("p", {}, pick), h("div", { className: "wide" }, h("table", { className: "plain" },
+      h("thead", {}, h("tr", {}, ["group", "metric", "", "pairs", "difference", "95 % interval", "p (Holm)", "seeds for 80 % power", ""].map((t, i) => h("th", { className: i > 2 && i < 8 ? "right" : "" }, t)))),
+      h("tbody", {}, rows.map((r) => h("tr", {}, h("td", {}, h("i", { className: "dot", style: { background: color(r.group) } }), label(this.groups[r.group])),
+        h("td", {}, r.metric.replace("result/", "")), h("td", { className: "quiet" }, r.measure), h("td", { className: "right" }, r.pairs),
+        h("td", { className: "right" }, number(r.mean)), h("td", { className: "right" }, typeof r.low === "number" ? `${number(r.low)} … ${number(r.high)}` : "–"),
+        h("td", { className: "right" }, p(r.p_holm)), h("td", { className: "right" }, r.seeds_needed ?? "–"),
+        h("td", { className: `verdict ${r.verdict}` }, r.verdict)))))),
+    h("p", { className: "quiet note" }, "Paired over shared seeds; interval by Student's t; p corrected over the groups (Holm).")];
   }
 
   differences() {
@@ -114,7 +134,7 @@ class Compare {
       h("thead", {}, h("tr", {}, h("th"), this.groups.map((g, i) => h("th", {}, h("i", { className: "dot", style: { background: color(i) } }), label(g))))),
       h("tbody", {}, ids.map((id) => h("tr", {}, h("th", {}, id.replace("params.", "")), this.groups.map((g) => {
         const members = this.rows.filter((row) => g.runs.includes(row[0]));
-        const values = [...new Set(members.map((row) => number(this.value(row, id)).slice(0, 24)))];
+        const values = [...new Set(members.map((row) => plain(this.value(row, id)).slice(0, 24)))];
         return h("td", {}, values.slice(0, 4).join(", ") + (values.length > 4 ? ` … (${values.length})` : ""));
       }))))));
   }
@@ -150,8 +170,8 @@ class Compare {
     lines.append("title").text((row) => `#${row[0]} ${axes.map((id) => `${id.replace("params.", "")} ${number(this.value(row, id))}`).join(", ")}`);
     const brushed = new Map();
     axes.forEach((id, i) => {
-      const axis = svg.append("g").attr("class", "axis").attr("transform", `translate(${x(i)},0)`).call(scales[i].step ? d3.axisLeft(scales[i]) : d3.axisLeft(scales[i]).ticks(5, "~g"));
-      axis.append("text").attr("class", "name").attr("y", i % 2 ? 16 : 30).text(id.replace("params.", "").replace(/^last:(result\/)?/, "").replace("best:", "best "));
+      const axis = svg.append("g").attr("class", "axis").attr("transform", `translate(${x(i)},0)`).call(scales[i].step ? d3.axisLeft(scales[i]) : d3.axisLeft(scales[i]).ticks(5).tickFormat(tick));
+      axis.append("text").attr("class", "name").attr("y", i % 2 ? 12 : 28).text(id.replace("params.", "").replace(/^last:(result\/)?/, "").replace("best:", "best "));
       axis.append("g").attr("class", "brush").call(d3.brushY().extent([[-9, top], [9, bottom]]).on("brush end", () => {
         d3.event.selection ? brushed.set(i, d3.event.selection) : brushed.delete(i);
         lines.classed("off", (row) => [...brushed].some(([k, [a, b]]) => {
@@ -173,7 +193,7 @@ class Compare {
     const svg = d3.create("svg").attr("class", "scatter").attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
     const x = this.scale(px, [70, width - 20]), y = this.scale(py, [height - 34, 14]);
     if (y.nice) y.nice(5);
-    svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - 34})`).call(x.step ? d3.axisBottom(x) : d3.axisBottom(x).ticks(6, "~g"));
+    svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - 34})`).call(x.step ? d3.axisBottom(x) : d3.axisBottom(x).ticks(6).tickFormat(tick));
     svg.append("g").attr("class", "axis y").attr("transform", "translate(70,0)").call(d3.axisLeft(y).ticks(5).tickSize(-(width - 90)));
     const shown = this.rows.filter((row) => this.at(x, this.value(row, px)) !== undefined && this.at(y, this.value(row, py)) !== undefined);
     svg.append("g").selectAll("circle").data(shown).enter().append("circle").attr("r", 5)

@@ -1,5 +1,5 @@
 // One run: curves with stages and decisions, knobs, script, environment, log.
-import { h, json, curves, number, duration, when, status, color, link, remember } from "./util.js";
+import { h, json, curves, number, plain, duration, when, status, color, link, remember } from "./util.js";
 import { Chart } from "./chart.js";
 
 const TABS = ["curves", "decisions", "script", "log", "environment"];
@@ -55,7 +55,7 @@ class Run {
       run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
       run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),
       run.error ? h("p", { className: "error" }, run.error) : "",
-      h("div", { className: "params" }, Object.entries(run.params).map(([key, value]) => h("span", {}, h("i", {}, key), " ", h("b", {}, number(typeof value === "boolean" ? String(value) : value))))),
+      h("div", { className: "params" }, Object.entries(run.params).map(([key, value]) => h("span", {}, h("i", {}, key), " ", h("b", {}, plain(value))))),
       h("div", { className: "tiles" },
         best.map((s) => tile(`${s.key} best`, number(s.better === "lower" ? s.min : s.max), `step ${number(s.better === "lower" ? s.argmin : s.argmax)} · last ${number(s.last)}`)),
         results.map((s) => tile(s.key.slice(7), number(s.last)))));
@@ -92,7 +92,7 @@ class Run {
     this.pane.replaceChildren(
       metrics.length ? h("div", { className: "charts" }, metrics.map((f) => make(f, 230))) : h("p", { className: "quiet" }, "No metrics yet."),
       knobs.length ? h("h2", {}, "Knobs") : "",
-      flat.length ? h("p", { className: "params" }, flat.map(([name, s]) => h("span", {}, h("i", {}, name.slice(5)), " ", h("b", {}, number(s[0].last)), " throughout"))) : "",
+      flat.length ? h("p", { className: "params" }, flat.map(([name, s]) => h("span", {}, h("i", {}, name.slice(5)), " ", h("b", {}, plain(s[0].last)), " throughout"))) : "",
       h("div", { className: "charts small" }, moving.map((f) => make(f, 150))));
   }
 

@@ -1,11 +1,11 @@
 // The table of runs: virtual rows, so that thousands cost what forty cost.
-import { h, json, number, meanSd, duration, when, status, link, remember, select, Refusal } from "./util.js";
+import { h, json, number, meanSd, plain, duration, when, status, link, remember, select, Refusal } from "./util.js";
 
 const ROW = 34;
-const HIDDEN = new Set(["uid", "kind", "parent", "error", "config", "device", "git_commit"]);
+const HIDDEN = new Set(["uid", "step", "kind", "parent", "error", "config", "device", "git_commit"]);
 const chosen = new Set();  // outlives the view: choose, look at a run, come back
 
-const title = (id) => id.replace(/^params\./, "").replace(/^last:result\//, "").replace(/^last:/, "").replace(/^(best|min|max):(.*)/, "$2 $1");
+const title = (id) => id.replace(/^(params|tags)\./, "").replace(/^last:result\//, "").replace(/^last:/, "").replace(/^(best|min|max):(.*)/, "$2 $1");
 const isMetric = (id) => /^(last|best|min|max):/.test(id);
 
 function compare(a, b) {
@@ -51,6 +51,7 @@ class Runs {
     if (this.query.cols) return this.query.cols.split(",").filter((id) => this.column(id) >= 0);
     return this.data.columns.filter((id, index) => {
       if (HIDDEN.has(id)) return false;
+      if (id === "note") return this.data.rows.some((row) => row[index]);
       if (!id.startsWith("params.") && id !== "name") return true;
       const first = this.data.rows.length ? JSON.stringify(this.data.rows[0][index]) : "";
       return id === "name" || this.data.rows.some((row) => JSON.stringify(row[index]) !== first);
@@ -60,7 +61,7 @@ class Runs {
   arrange() {
     this.shown = this.columns();
     const order = ["id", "name", "status"].filter((id) => this.shown.includes(id));
-    const late = ["step", "seconds", "started"].filter((id) => this.shown.includes(id));
+    const late = ["seconds", "started"].filter((id) => this.shown.includes(id));
     const params = this.shown.filter((id) => id.startsWith("params."));
     const strategy = params.indexOf("params.strategy");
     if (strategy > 0) params.unshift(...params.splice(strategy, 1));
@@ -93,8 +94,8 @@ class Runs {
   }
 
   render() {
-    const widths = this.shown.map((id) => (id === "id" ? "62px" : id === "name" ? "minmax(130px, 1.6fr)" : id === "status" ? "104px"
-      : id === "started" ? "138px" : id === "seed" ? "70px" : "minmax(84px, 1fr)"));
+    const widths = this.shown.map((id) => (id === "id" ? "62px" : id === "name" ? "minmax(120px, 1.6fr)" : id === "status" ? "104px"
+      : id === "started" ? "138px" : id === "seed" ? "56px" : "minmax(76px, 1fr)"));
     this.template = ["34px", ...widths].join(" ");
     const sort = this.query.sort || "-id";
     this.head.style.gridTemplateColumns = this.template;
@@ -128,7 +129,7 @@ class Runs {
     if (id === "status") return status(value);
     if (id === "seconds") return h("span", { className: "right" }, duration(value));
     if (id === "started") return h("span", { className: "quiet" }, when(value));
-    const text = typeof value === "boolean" ? String(value) : number(value);
+    const text = id.startsWith("params.") ? plain(value) : number(value);
     return h("span", { className: (typeof value === "number" ? "right" : "") + (text === "–" ? " none" + (this.right(id) ? " right" : "") : ""), title: typeof value === "string" ? value : "" }, text);
   }
 
@@ -147,23 +148,32 @@ class Runs {
   paint() {
     const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - 8);
     const last = Math.min(this.rows.length, first + Math.ceil(this.scroll.clientHeight / ROW) + 16);
-    const key = `${first}-${last}`;
+    const key = `${first}-${last}`, fresh = this.painted === null;
     if (this.painted === key) return;
     this.painted = key;
     this.body.style.transform = `translateY(${first * ROW}px)`;
+    // Rows that stay in view stay as they are: only those that come into it are made.
+    const kept = fresh ? new Map() : this.nodes;
+    this.nodes = new Map();
     this.body.replaceChildren(...d3.range(first, last).map((i) => {
-      const row = this.rows[i];
-      const style = { gridTemplateColumns: this.template };
-      if (row.members) return h("div", { className: "tr group", role: "row", style }, ...this.groupRow(row));
-      return h("div", {
-        className: "tr" + (i === this.cursorRow ? " at" : "") + (chosen.has(row[0]) ? " chosen" : ""), role: "row", style,
-        onclick: (event) => {
-          if (event.target.tagName === "INPUT" || event.target.tagName === "A") return;
-          location.hash = `#/run/${row[0]}`;
-        },
-      }, h("input", { type: "checkbox", checked: chosen.has(row[0]), ariaLabel: "choose for comparison", onclick: (event) => this.choose(i, event.shiftKey) }),
-      ...this.shown.map((id) => this.cell(id, row)));
+      const node = kept.get(i) || this.row(i);
+      this.nodes.set(i, node);
+      return node;
     }));
+  }
+
+  row(i) {
+    const row = this.rows[i];
+    const style = { gridTemplateColumns: this.template };
+    if (row.members) return h("div", { className: "tr group", role: "row", style }, ...this.groupRow(row));
+    return h("div", {
+      className: "tr" + (i === this.cursorRow ? " at" : "") + (chosen.has(row[0]) ? " chosen" : ""), role: "row", style,
+      onclick: (event) => {
+        if (event.target.tagName === "INPUT" || event.target.tagName === "A") return;
+        location.hash = `#/run/${row[0]}`;
+      },
+    }, h("input", { type: "checkbox", checked: chosen.has(row[0]), ariaLabel: "choose for comparison", onclick: (event) => this.choose(i, event.shiftKey) }),
+    ...this.shown.map((id) => this.cell(id, row)));
   }
 
   repaint() {

@@ -9,7 +9,7 @@ export function h(tag, attributes = {}, ...children) {
     else if (name in node && name !== "list") node[name] = value;
     else node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -62,6 +62,9 @@ export function number(value) {
   if (size < 1e-3 || size >= 1e9) return value.toExponential(2).replace("e+", "e");
   return size >= 1000 ? value.toFixed(1) : value.toPrecision(4);
 }
+
+// As short as a person would write a setting: 0.5, not 0.5000.
+export const plain = (value) => (typeof value === "number" ? String(+value.toPrecision(6)) : String(value ?? "–"));
 
 // "0.941 ± 0.012": the deviation to two digits, the mean to the same place.
 export function meanSd(mean, sd) {

@@ -1,0 +1,152 @@
+#include "plot_command.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "error.h"
+#include "plot.h"
+#include "query.h"
+#include "report.h"
+#include "where.h"
+
+namespace gradus {
+namespace {
+
+using namespace results;
+
+struct Options {
+  std::vector<std::string> words;  // plot: METRIC… RUN…, report: RUN…
+  std::string where, by, output, title;
+  std::vector<std::string> metrics;
+  bool markdown = false;
+  int width = 0, height = 0;
+};
+
+void write_out(const std::string& path, const std::string& text) {
+  if (path.empty() || path == "-") {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+      throw Error(Exit::io, "standard output: cannot write");
+    return;
+  }
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool closed = file != nullptr && std::fclose(file) == 0;
+  if (!written || !closed) throw Error(Exit::io, path + ": cannot write; got " + std::strerror(errno));
+}
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> items;
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    if (end > begin) items.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return items;
+}
+
+// The runs that were named; else those that fit --where; else the last one.
+std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& named, const std::string& where) {
+  std::vector<std::int64_t> runs;
+  for (const std::string& run : named) runs.push_back(store.resolve(run));
+  if (!named.empty() && !where.empty()) throw Error(Exit::usage, "expected either RUN or --where; got both");
+  if (!where.empty()) {
+    RunFilter filter;
+    filter.where = where;
+    filter.last = false;
+    for (const Json& run : list_runs(store, filter)) runs.push_back(run["id"].get<std::int64_t>());
+    if (runs.empty()) throw Error(Exit::missing, "no runs fit --where");
+  }
+  if (runs.empty()) runs.push_back(store.resolve("@last"));
+  return runs;
+}
+
+int terminal_width() {
+  winsize size;
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return std::min<int>(size.ws_col, 200);
+  return 100;
+}
+
+void plot_command(const std::string& path, const Options& options) {
+  if (!options.output.empty() && !ends_with(options.output, ".svg"))
+    throw Error(Exit::usage, "plot: --output: expected a file name that ends in .svg; got '" + options.output +
+                                 "' (rsvg-convert or a browser make PNG of it)");
+  const auto store = Store::open(path, Store::Mode::read);
+  // A word is a metric when the store has it, a run when it looks like one; anything else is a misspelt metric.
+  const std::vector<std::string> known = metric_names(*store);
+  PlotOptions plot;
+  std::vector<std::string> runs;
+  for (const std::string& word : options.words) {
+    const bool metric = std::find(known.begin(), known.end(), word) != known.end();
+    const bool run = word == "@last" || word.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    (metric || !run ? plot.metrics : runs).push_back(word);
+  }
+  if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");
+  plot.runs = choose(*store, runs, options.where);
+  plot.by = split(options.by);
+  plot.grouped = plot.runs.size() > 12;  // more lines than a legend can name
+  const std::vector<Figure> drawn = figures(*store, plot);
+  if (drawn.empty()) throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0]);
+  if (!options.output.empty())
+    return write_out(options.output,
+                     svg_plot(drawn, options.width > 0 ? options.width : 800, options.height > 0 ? options.height : 320));
+  std::string text;
+  for (const Figure& figure : drawn) {
+    text += terminal_plot(figure, options.width > 0 ? options.width : terminal_width(),
+                          options.height > 0 ? options.height : 16, ::isatty(STDOUT_FILENO) == 1);
+  }
+  write_out("", text);
+}
+
+void report_command(const std::string& path, const Options& options) {
+  const auto store = Store::open(path, Store::Mode::read);
+  ReportOptions wanted;
+  wanted.runs = choose(*store, options.words, options.where);
+  std::sort(wanted.runs.begin(), wanted.runs.end());
+  for (const std::string& name : options.metrics)
+    wanted.metrics.push_back(resolve_metric(*store, name, "report", nullptr));
+  wanted.by = split(options.by);
+  wanted.title = options.title;
+  wanted.markdown = options.markdown || ends_with(options.output, ".md");
+  write_out(options.output, report(*store, wanted));
+  if (!options.output.empty() && options.output != "-")
+    std::printf("%s: %zu run%s\n", options.output.c_str(), wanted.runs.size(), wanted.runs.size() == 1 ? "" : "s");
+}
+
+}  // namespace
+
+void add_plot_commands(CLI::App& app, std::string& store) {
+  const auto add = [&](const char* name, const char* what, auto command, auto more) {
+    CLI::App* sub = app.add_subcommand(name, what);
+    auto options = std::make_shared<Options>();  // lives as long as the callback below
+    sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
+    sub->add_option("--where", options->where, "runs that fit, e.g. \"strategy == 'stages' and last(val/acc) > 0.9\"");
+    sub->add_option("--by", options->by, "mean and 95 % confidence interval by these parameters, e.g. strategy,lr");
+    more(sub, *options);
+    sub->callback([options, command, &store] { command(store.empty() ? default_store() : store, *options); });
+  };
+  add("plot", "draw curves in the terminal, or as SVG", plot_command, [](CLI::App* sub, Options& options) {
+    sub->add_option("METRIC", options.words, "metrics, then runs (default: @last)")->required();
+    sub->add_option("--output,-o", options.output, "write an SVG file instead");
+    sub->add_option("--width", options.width, "columns, or pixels of the SVG")->check(CLI::Range(20, 10000));
+    sub->add_option("--height", options.height, "rows, or pixels of one figure")->check(CLI::Range(4, 10000));
+  });
+  add("report", "one HTML file, or Markdown, that stands alone", report_command, [](CLI::App* sub, Options& options) {
+    sub->add_option("RUN", options.words, "ids, beginnings of uids, or @last (the default)");
+    sub->add_option("--output,-o", options.output, "the file (default: standard output); .md makes Markdown");
+    sub->add_flag("--markdown", options.markdown, "Markdown, for a paper's appendix");
+    sub->add_option("--metric", options.metrics, "figures of these metrics (default: val/* and train/loss)");
+    sub->add_option("--title", options.title, "title (default: the runs' names)");
+  });
+}
+
+}  // namespace gradus

@@ -1,0 +1,47 @@
+// Curves for a terminal (braille dots) and for a paper (SVG).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "curves.h"
+#include "query.h"
+#include "store.h"
+
+namespace gradus::results {
+
+struct Line {
+  std::string label;
+  std::vector<double> x, y;       // NaN: a gap
+  std::vector<double> low, high;  // a band around it, or empty
+  bool faint = false;             // a single run behind the mean of its group
+  int color = 0;                  // of the palette, which repeats after ten
+};
+
+struct Figure {
+  std::string title;
+  std::vector<Line> lines;
+  std::vector<Stage> stages;  // of the run, when the figure is of one
+  std::vector<Mark> marks;
+};
+
+struct PlotOptions {
+  std::vector<std::string> metrics;
+  std::vector<std::int64_t> runs;  // oldest first
+  std::vector<std::string> by;     // one line per group, with the 95 % confidence interval of its mean
+  bool grouped = false;            // the same by everything but the seed
+  int columns = 600;
+};
+// One figure per metric; those that no run has are left out. Error (usage) for a metric that the store does not know,
+// with the nearest name.
+std::vector<Figure> figures(Store& store, const PlotOptions& options);
+
+// Lines of `width` columns. styled: in colour.
+std::string terminal_plot(const Figure& figure, int width, int height, bool styled);
+std::string svg_plot(const std::vector<Figure>& figures, int width, int height);  // one below the other
+
+// Round numbers from below `low` to above `high`, about `count` steps.
+std::vector<double> ticks(double low, double high, int count);
+std::string escape_markup(std::string_view text);  // for the text and the attributes of XML and HTML
+
+}  // namespace gradus::results

@@ -1,0 +1,257 @@
+"""`gradus serve` as a client meets it: who is let in, what is answered, and that nothing is changed."""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import sqlite3
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+NASTY = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "';DROP TABLE runs;--", "javascript:alert(1)",
+         "{{7*7}}", "</title><svg onload=alert(1)>", "\\u2028\\u2029", "%00%0a", "ünï—☃"]
+
+
+class Serve(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = pathlib.Path(tempfile.mkdtemp())
+        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        cls.store = cls.dir / "runs" / "gradus.db"
+        std = cls.dir / "std"
+        std.mkdir()
+        # A runner that only writes a store: no engine, no training.
+        (std / "runner.lua").write_text("""
+local host, stores = require "gradus.host", require "gradus.store"
+local runner = {}
+function runner.plan() return 1 end
+function runner.execute(options)
+  local store = stores.open(options.store)
+  local names = host.json_decode(io.open("names.json"):read("*a"))
+  for seed, name in ipairs(names) do
+    local run = store:begin { name = name, seed = seed, config_hash = "c", params = { { key = "note", value = name }, { key = "lr", value = seed / 10 } } }
+    local key = run:key "val/acc"
+    run:event(0, "stage", name, host.json_encode { text = name })
+    for step = 0, 99 do run:log(key, step, step * seed / 1000) end
+    run:event(50, "decision", "advance", "{}")
+    run:finish "finished"
+  end
+  return "{}"
+end
+function runner.summarize() end
+return runner
+""")
+        (cls.dir / "x.lua").write_text("")
+        (cls.dir / "names.json").write_text(json.dumps(NASTY))
+        made = subprocess.run([GRADUS, "run", "x.lua", "--stdlib", "std", "--store", str(cls.store)], cwd=cls.dir, capture_output=True, timeout=60)
+        assert made.returncode == 0, made.stderr
+        cls.server = subprocess.Popen([GRADUS, "serve", "--json", "--store", str(cls.store)], stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(cls.server.stdout.close)
+        cls.addClassCleanup(cls.server.wait)
+        cls.addClassCleanup(cls.server.terminate)
+        cls.url = json.loads(cls.server.stdout.readline())["url"]
+        cls.port = int(cls.url.split(":")[2].split("/")[0])
+        cls.token = cls.url.split("token=")[1]
+
+    def ask(self, path, method="GET", headers=None, token=True, host=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        self.addCleanup(connection.close)
+        connection.putrequest(method, path, skip_host=True)
+        connection.putheader("Host", host if host is not None else f"127.0.0.1:{self.port}")
+        if token:
+            connection.putheader("Cookie", f"gradus-{self.port}={self.token}")
+        for name, value in (headers or {}).items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        answer.body = answer.read()
+        return answer
+
+    def raw(self, data, wait=3):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as sock:
+            sock.sendall(data)
+            out = b""
+            try:
+                while chunk := sock.recv(65536):
+                    out += chunk
+                    if len(out) > 1 << 20:
+                        break
+            except (TimeoutError, ConnectionResetError):
+                pass
+            return out
+
+    def json(self, path):
+        answer = self.ask(path)
+        self.assertEqual(answer.status, 200, answer.body)
+        return json.loads(answer.body)
+
+    def test_token_has_128_bits_and_opens_the_page(self):
+        self.assertRegex(self.token, "^[0-9a-f]{32}$")
+        answer = self.ask(f"/?token={self.token}", token=False)
+        self.assertEqual(answer.status, 200)
+        cookie = answer.headers["Set-Cookie"]
+        for part in ("HttpOnly", "SameSite=Strict", self.token):
+            self.assertIn(part, cookie)
+        self.assertEqual(self.ask("/api/runs", token=False, headers={"Authorization": f"Bearer {self.token}"}).status, 200)
+
+    def test_without_the_token_nothing_is_told(self):
+        for path in ("/", "/api/runs", "/app.js", "/d3.min.js", f"/?token={self.token[:-1]}0x", "/?token=", f"/api/runs?token={self.token}"):
+            self.assertEqual(self.ask(path, token=False).status, 401, path)
+        for cookie in ("", "gradus=1", f"gradus-{self.port}=", f"gradus-{self.port}={'0' * 32}", f"x={self.token}"):
+            self.assertEqual(self.ask("/api/runs", token=False, headers={"Cookie": cookie}).status, 401, cookie)
+
+    def test_foreign_hosts(self):
+        p = self.port
+        for host in ("evil.com", f"evil.com:{p}", f"127.0.0.1.evil.com:{p}", "127.0.0.1", f"127.0.0.1:{p + 1}", f"127.0.0.1:{p}0",
+                     f"localhost.:{p}", f"[::1]:{p}", f"0.0.0.0:{p}", f"127.1:{p}", "", f"127.0.0.1:{p}.evil.com", f"evil.com@127.0.0.1:{p}",
+                     f"127.0.0.1:{p} evil.com", f"xlocalhost:{p}", "localhost"):
+            self.assertIn(self.ask("/api/runs", host=host).status, (400, 403), host)
+        for host in (f"127.0.0.1:{p}", f"localhost:{p}", f"LOCALHOST:{p}"):
+            self.assertEqual(self.ask("/api/runs", host=host).status, 200, host)
+        two = self.raw(f"GET /api/runs HTTP/1.1\r\nHost: 127.0.0.1:{p}\r\nHost: evil.com\r\nCookie: gradus-{p}={self.token}\r\nConnection: close\r\n\r\n".encode())
+        self.assertIn(b"403", two.split(b"\r\n")[0])
+        none = self.raw(f"GET /api/runs HTTP/1.0\r\nCookie: gradus-{p}={self.token}\r\n\r\n".encode())
+        self.assertIn(b"403", none.split(b"\r\n")[0])
+
+    def test_foreign_origins(self):
+        p = self.port
+        for origin in ("http://evil.com", "null", f"https://127.0.0.1:{p}", "http://127.0.0.1", f"http://127.0.0.1:{p}.evil.com",
+                       f"http://127.0.0.1:{p + 1}", f"http://evil.com:{p}", "file://", f"http://127.0.0.1:{p}/"):
+            self.assertEqual(self.ask("/api/runs", headers={"Origin": origin}).status, 403, origin)
+        for origin in (f"http://127.0.0.1:{p}", f"http://localhost:{p}"):
+            self.assertEqual(self.ask("/api/runs", headers={"Origin": origin}).status, 200, origin)
+
+    def test_only_reading_methods(self):
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"):
+            self.assertIn(self.ask("/api/runs", method=method).status, (405, 400, 501), method)
+        self.assertEqual(self.ask("/api/runs", method="POST").status, 405)
+        head = self.ask("/app.js", method="HEAD")
+        self.assertEqual((head.status, head.body), (200, b""))
+        self.assertGreater(int(head.headers["Content-Length"]), 1000)
+
+    def test_headers_of_every_answer(self):
+        for path, token in (("/", True), ("/api/runs", True), ("/nothing", True), ("/", False)):
+            headers = self.ask(path, token=token).headers
+            self.assertIn("default-src 'self'", headers["Content-Security-Policy"])
+            self.assertNotIn("unsafe", headers["Content-Security-Policy"])
+            self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+            self.assertEqual(headers["Referrer-Policy"], "no-referrer")
+            self.assertIsNone(headers["Access-Control-Allow-Origin"])
+
+    def test_no_path_leads_out(self):
+        ups = ["../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..%5c", "..\\", "%252e%252e%252f", "..%c0%af", "..;/", "....//", "%00/", "/"]
+        targets = ["etc/passwd", "runs/gradus.db", "proc/self/root/etc/passwd"]
+        n = 0
+        for up in ups:
+            for target in targets:
+                for path in (f"/{up * 6}{target}", f"/api/{up * 3}{target}", f"/api/artifact?run=1&path={up * 4}{target}", f"/app.js/{up}{target}",
+                             f"/api/log?run={up}{target}", f"/api/source?sha256={up}{target}"):
+                    answer = self.ask(path.replace("\\", "%5c"))
+                    self.assertIn(answer.status, (400, 404), path)
+                    self.assertNotIn(b"root:", answer.body)
+                    self.assertNotIn(b"SQLite format", answer.body)
+                    n += 1
+        self.assertGreaterEqual(n, 200)
+
+    def test_names_come_back_as_data(self):
+        data = self.json("/api/runs")
+        self.assertEqual([row[1] for row in data["rows"]], NASTY[::-1])
+        answer = self.ask("/api/runs")
+        self.assertEqual(answer.headers["Content-Type"], "application/json")
+        for i, name in enumerate(NASTY):
+            run = self.json(f"/api/run?run={i + 1}")
+            self.assertEqual((run["name"], run["params"]["note"], run["events"][0]["name"], run["events"][0]["detail"]["text"]), (name,) * 4)
+        # What is served as a page never has any of it.
+        for path in ("/", "/app.js", "/style.css"):
+            self.assertNotIn(b"alert(1)", self.ask(path).body)
+
+    def test_wrong_values_are_refused(self):
+        for query in ("run?run=abc", "run?run=-1", "run", "curves?runs=1&keys=val/acc&columns=1e18", "curves?runs=1&keys=val/acc&columns=-1",
+                      "curves?runs=' OR 1=1--&keys=x".replace(" ", "%20"), "runs?where=%27", "runs?metrics=last:a%20b", "bands?key=x",
+                      "curves?runs=" + ",".join(["1"] * 1001) + "&keys=x"):
+            self.assertIn(self.ask("/api/" + query).status, (400, 404), query)
+
+    def test_curves_and_their_cursor(self):
+        body = self.ask("/api/curves?runs=1,2&keys=val/acc&columns=50").body
+        length = struct.unpack("<I", body[:4])[0]
+        head = json.loads(body[4:4 + length])
+        self.assertEqual([c["run"] for c in head["curves"]], [1, 2])
+        after = self.ask("/api/curves?runs=2&keys=val/acc&after=97").body
+        length = struct.unpack("<I", after[:4])[0]
+        self.assertEqual(json.loads(after[4:4 + length])["curves"], [{"run": 2, "key": "val/acc", "points": 2}])
+        at = -(-(4 + length) // 8) * 8
+        self.assertEqual(struct.unpack("<4d", after[at:]), (98, 99, 98 * 2 / 1000, 99 * 2 / 1000))
+
+    def test_table_cursor(self):
+        data = self.json("/api/runs")
+        self.assertEqual(self.json(f"/api/runs?since={data['cursor']}")["rows"], [])
+        self.assertEqual(len(self.json(f"/api/runs?since={data['cursor'] - 2}")["rows"]), 2)
+        self.assertEqual(len(self.json(f"/api/runs?since={data['cursor']}&watch=1,2")["rows"]), 2)
+
+    def test_broken_requests_end_soon(self):
+        p, token = self.port, self.token
+        good = f"Host: 127.0.0.1:{p}\r\nCookie: gradus-{p}={token}\r\n"
+        for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET\r\n\r\n", b"\r\n" * 1000, f"GET /{'a' * 1000000} HTTP/1.1\r\n{good}\r\n".encode(),
+                     f"GET / HTTP/1.1\r\n{good}{''.join(f'X{i}: y' + chr(13) + chr(10) for i in range(100000))}\r\n".encode(),
+                     f"POST / HTTP/1.1\r\n{good}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/runs HTTP/1.1\r\n{good}\r\n".encode(),
+                     f"GET / HTTP/1.1\r\n{good}Content-Length: -1\r\n\r\n".encode(), f"GET http://evil.com/ HTTP/1.1\r\n{good}\r\n".encode()):
+            try:
+                answer = self.raw(data, wait=1)
+            except (BrokenPipeError, ConnectionResetError):
+                continue
+            self.assertNotIn(b"HTTP/1.1 200", answer.split(b"\r\n")[0], data[:60])
+            self.assertNotIn(b'"rows"', answer)
+        self.assertEqual(self.ask("/api/runs").status, 200)
+
+    def test_idle_connections_do_not_stop_others(self):
+        idle = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(300)]
+        try:
+            for sock in idle:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: ")
+            began = time.monotonic()
+            self.assertEqual(self.ask("/api/runs").status, 200)
+            self.assertLess(time.monotonic() - began, 3)
+        finally:
+            for sock in idle:
+                sock.close()
+
+    def test_the_store_is_not_written(self):
+        def content():
+            with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as db:
+                return list(db.iterdump())
+        before = content()
+        threads = [threading.Thread(target=lambda: [self.ask(f"/api/{q}") for q in ("runs", "run?run=1", "compare?runs=1,2,3", "bands?key=val/acc&runs=1,2")]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(content(), before)
+
+    def test_listens_on_loopback_only(self):
+        hex_port = f"{self.port:04X}"
+        with open("/proc/net/tcp") as table:
+            listening = [line.split()[1] for line in table if line.split()[3] == "0A" and line.split()[1].endswith(":" + hex_port)]
+        self.assertEqual(listening, ["0100007F:" + hex_port])
+
+    def test_a_taken_port_is_told(self):
+        taken = subprocess.run([GRADUS, "serve", "--port", str(self.port), "--store", str(self.store)], capture_output=True, text=True, timeout=20)
+        self.assertEqual(taken.returncode, 74)
+        self.assertIn(str(self.port), taken.stderr)
+        other = subprocess.Popen([GRADUS, "serve", "--json", "--store", str(self.store)], stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertNotIn(f":{self.port}/", json.loads(other.stdout.readline())["url"])
+        finally:
+            other.terminate()
+            other.wait()
+            other.stdout.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

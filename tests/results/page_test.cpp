@@ -1,0 +1,304 @@
+// What the page shows: no extreme is lost on the way, whatever is stored comes back as it was, files stay in their folder.
+#include "page.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <random>
+
+#include "curves.h"
+#include "downsample.h"
+#include "plot.h"
+#include "report.h"
+#include "store_fixture.h"
+
+namespace gradus::results {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+Points thin(const std::vector<std::int64_t>& steps, const std::vector<double>& values, std::int64_t from, std::int64_t to,
+            int columns) {
+  Downsampler down(from, to, columns);
+  for (std::size_t i = 0; i < steps.size(); ++i) down.add(steps[i], values[i]);
+  return down.take();
+}
+
+// Against the definition, written out plainly: of each column the least, the greatest and whether there is a NaN.
+TEST(Downsample, KeepsEveryColumnsExtremes) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 300; ++round) {
+    const int n = static_cast<int>(random() % 3000), columns = 1 + static_cast<int>(random() % 200);
+    std::vector<std::int64_t> steps;
+    std::vector<double> values;
+    std::int64_t step = static_cast<std::int64_t>(random() % 1000) - 500;
+    for (int i = 0; i < n; ++i) {
+      steps.push_back(step);
+      values.push_back(random() % 20 == 0   ? kNaN
+                       : random() % 50 == 0 ? std::numeric_limits<double>::infinity()
+                                            : std::round(std::normal_distribution<>(0, 5)(random)));
+      step += 1 + static_cast<std::int64_t>(random() % 5);
+    }
+    const std::int64_t from = n == 0 ? 0 : steps[random() % steps.size()] - 3, to = from + static_cast<std::int64_t>(random() % 4000);
+    const Points points = thin(steps, values, from, to, columns);
+
+    ASSERT_TRUE(std::is_sorted(points.steps.begin(), points.steps.end()));
+    ASSERT_EQ(std::adjacent_find(points.steps.begin(), points.steps.end()), points.steps.end());
+    ASSERT_LE(points.steps.size(), static_cast<std::size_t>(3 * columns + 4));
+    for (std::size_t i = 0; i < points.steps.size(); ++i) {  // nothing is made up
+      const auto found = std::lower_bound(steps.begin(), steps.end(), points.steps[i]);
+      ASSERT_TRUE(found != steps.end() && *found == points.steps[i]);
+      const double value = values[static_cast<std::size_t>(found - steps.begin())];
+      ASSERT_TRUE(value == points.values[i] || (std::isnan(value) && std::isnan(points.values[i])));
+    }
+    const auto column = [&](std::int64_t s) { return static_cast<int>((s - from) * columns / (to - from + 1)); };
+    struct Extremes {
+      double low = INFINITY, high = -INFINITY;
+      bool nan = false;
+      bool operator==(const Extremes&) const = default;
+    };
+    const auto extremes = [&](const std::vector<std::int64_t>& xs, const std::vector<double>& ys) {
+      std::vector<Extremes> all(static_cast<std::size_t>(columns));
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        if (xs[i] < from || xs[i] > to) continue;
+        Extremes& e = all[static_cast<std::size_t>(column(xs[i]))];
+        if (std::isnan(ys[i])) e.nan = true;
+        if (ys[i] < e.low) e.low = ys[i];
+        if (ys[i] > e.high) e.high = ys[i];
+      }
+      return all;
+    };
+    ASSERT_EQ(extremes(steps, values), extremes(points.steps, points.values)) << "round " << round;
+  }
+}
+
+TEST(Downsample, KeepsNeighboursAcrossTheEdgesAndBothEndsOfAFlatStretch) {
+  const Points points = thin({0, 10, 20, 30, 40, 50}, {1, 2, 3, 4, 5, 6}, 15, 35, 100);
+  EXPECT_EQ(points.steps, (std::vector<std::int64_t>{10, 20, 30, 40}));
+  std::vector<std::int64_t> steps;
+  for (std::int64_t i = 0; i < 100; ++i) steps.push_back(i);
+  EXPECT_EQ(thin(steps, std::vector<double>(100, 7.0), 0, 99, 1).steps, (std::vector<std::int64_t>{0, 99}));
+  EXPECT_TRUE(thin({}, {}, 0, 10, 5).steps.empty());
+  // Steps as large as they go: the width of the range does not fit an integer.
+  const std::int64_t low = INT64_MIN, high = INT64_MAX;
+  EXPECT_EQ(thin({low, 0, high}, {1, 2, 3}, low, high, 2).steps, (std::vector<std::int64_t>{low, 0, high}));
+}
+
+class PageTest : public StoreTest {
+ protected:
+  Json ask_page(const std::string& path, const std::map<std::string, std::string>& query, int status = 200) {
+    Page page(read());
+    const Answer answer = page.get(path, query);
+    EXPECT_EQ(answer.status, status) << answer.body;
+    return Json::parse(answer.body);
+  }
+  std::int64_t make_run(const std::string& name, std::int64_t seed, const std::string& strategy, double slope, int steps = 50) {
+    const auto store = create();
+    const auto run = store->begin({.name = name, .seed = seed, .config_hash = strategy, .params = {{"strategy", strategy}},
+                                   .sources = {{"x.lua", std::string(64, 'a'), "return 1 -- <script>"}}});
+    const int key = run->key("val/acc");
+    run->event(0, "stage", "easy", "{\"rows\":3}");
+    for (int i = 0; i < steps; ++i) run->log(key, i, slope * i + static_cast<double>(seed));
+    run->event(20, "decision", "advance", "{\"val/acc\":0.5}");
+    run->event(20, "stage", "hard", "");
+    run->finish("finished");
+    return run->id();
+  }
+};
+
+const std::string kNasty = "</script><img src=x onerror=alert(1)>\"'&\\ \x01\x1f\xff\xc3(\u2028 '; DROP TABLE runs; --";
+
+TEST_F(PageTest, WhateverIsStoredIsOneJsonText) {
+  const std::int64_t id = make_run(kNasty, 1, kNasty, 1);
+  const Json runs = ask_page("/api/runs", {});
+  ASSERT_EQ(runs["rows"].size(), 1u);
+  const std::string name = runs["rows"][0][1];
+  EXPECT_EQ(name.rfind("</script><img src=x onerror=alert(1)>\"'&\\ \x01\x1f", 0), 0u) << name;
+  EXPECT_EQ(ask_page("/api/run", {{"run", std::to_string(id)}})["params"]["strategy"], name);
+  EXPECT_EQ(ask_page("/api/source", {{"sha256", std::string(64, 'a')}})["text"], "return 1 -- <script>");
+}
+
+TEST_F(PageTest, TheTableAsksByCursor) {
+  make_run("first", 1, "a", 1);
+  const Json all = ask_page("/api/runs", {});
+  const std::string cursor = all["cursor"].dump();
+  EXPECT_TRUE(ask_page("/api/runs", {{"since", cursor}})["rows"].empty());
+  const std::int64_t second = make_run("second", 2, "a", 1);
+  const Json news = ask_page("/api/runs", {{"since", cursor}});
+  ASSERT_EQ(news["rows"].size(), 1u);
+  EXPECT_EQ(news["rows"][0][0], second);
+  EXPECT_EQ(ask_page("/api/runs", {{"since", cursor}, {"watch", "1"}})["rows"].size(), 2u);
+  EXPECT_EQ(ask_page("/api/runs", {{"where", "seed == 2"}})["rows"].size(), 1u);
+  EXPECT_EQ(ask_page("/api/runs", {{"metrics", "best:val/acc"}})["rows"][0].back(), 51.0);
+}
+
+TEST_F(PageTest, EventsComeAfterTheirCursor) {
+  const std::string id = std::to_string(make_run("r", 1, "a", 1));
+  const Json events = ask_page("/api/run", {{"run", id}})["events"];
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[1]["detail"]["val/acc"], 0.5);
+  const Json rest = ask_page("/api/run", {{"run", id}, {"event", events[1]["id"].dump()}})["events"];
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0]["name"], "hard");
+}
+
+TEST_F(PageTest, CurvesAreBinaryAndExact) {
+  const std::string id = std::to_string(make_run("r", 3, "a", 0.25));
+  Page page(read());
+  const std::string body = page.get("/api/curves", {{"runs", id}, {"keys", "val/acc,nothing"}, {"columns", "500"}}).body;
+  std::uint32_t length;
+  std::memcpy(&length, body.data(), 4);
+  const Json head = Json::parse(body.substr(4, length));
+  ASSERT_EQ(head["curves"].size(), 1u);
+  EXPECT_EQ(head["from"], 0);
+  EXPECT_EQ(head["to"], 49);
+  const std::size_t n = head["curves"][0]["points"], at = (4 + length + 7) / 8 * 8;
+  ASSERT_EQ(n, 50u);
+  ASSERT_EQ(body.size(), at + 16 * n);
+  double step, value;
+  std::memcpy(&step, body.data() + at + 8 * 10, 8);
+  std::memcpy(&value, body.data() + at + 8 * (n + 10), 8);
+  EXPECT_EQ(step, 10);
+  EXPECT_EQ(value, 5.5);
+  const std::string after = page.get("/api/curves", {{"runs", id}, {"keys", "val/acc"}, {"after", "47"}}).body;
+  std::memcpy(&length, after.data(), 4);
+  EXPECT_EQ(Json::parse(after.substr(4, length))["curves"][0]["points"], 2);
+}
+
+TEST_F(PageTest, BandsAreMeanAndStudentsInterval) {
+  std::string ids;
+  for (int seed = 1; seed <= 3; ++seed) ids += (seed > 1 ? "," : "") + std::to_string(make_run("r", seed, "a", 1));
+  const Json bands = ask_page("/api/bands", {{"key", "val/acc"}, {"runs", ids}});
+  ASSERT_EQ(bands["groups"].size(), 1u);
+  const Json& group = bands["groups"][0];
+  EXPECT_EQ(group["n"], 3);
+  EXPECT_DOUBLE_EQ(group["mean"][10].get<double>(), 12);
+  // Of 11, 12, 13: sd 1, t(0.975, 2) = 4.30265, so 12 + 4.30265 / sqrt(3).
+  EXPECT_NEAR(group["high"][10].get<double>(), 14.48414, 1e-4);
+  EXPECT_NEAR(group["low"][10].get<double>(), 9.51586, 1e-4);
+}
+
+TEST_F(PageTest, BandsOfCurvesWithOtherSteps) {
+  const auto store = create();
+  std::vector<std::int64_t> ids;
+  for (int k = 0; k < 2; ++k) {
+    const auto run = store->begin({.name = "r"});
+    for (std::int64_t step = k; step <= 100; step += 7 + k) run->log(run->key("m"), step, 2.0 * static_cast<double>(step) + k);
+    run->finish("finished");
+    ids.push_back(run->id());
+  }
+  const Band band = mean_band(*store, ids, "m", 50);
+  ASSERT_GT(band.steps.size(), 20u);
+  for (std::size_t i = 0; i < band.steps.size(); ++i) {
+    if (std::isnan(band.low[i])) continue;  // only one of them reaches here
+    EXPECT_NEAR(band.mean[i], 2.0 * static_cast<double>(band.steps[i]) + 0.5, 1e-9);
+  }
+}
+
+TEST_F(PageTest, WrongQuestionsAreRefusedByName) {
+  make_run("r", 1, "a", 1);
+  const std::vector<std::tuple<std::string, std::map<std::string, std::string>, int>> cases = {
+      {"/api/run", {{"run", "abc'--"}}, 400},
+      {"/api/run", {{"run", "999"}}, 404},
+      {"/api/run", {}, 400},
+      {"/api/curves", {{"runs", "1"}, {"keys", "val/acc"}, {"columns", "1000000000000000000"}}, 400},
+      {"/api/curves", {{"runs", "1;DROP"}, {"keys", "x"}}, 400},
+      {"/api/curves", {{"runs", "1"}, {"keys", "x"}, {"from", "1e5"}}, 400},
+      {"/api/runs", {{"where", "' OR 1=1--"}}, 400},
+      {"/api/runs", {{"metrics", "last:a b"}}, 400},
+      {"/api/runs", {{"metrics", "drop:val/acc"}}, 400},
+      {"/api/source", {{"sha256", "' OR 1=1"}}, 404},
+      {"/api/bands", {{"key", "val/acc"}}, 400},
+      {"/api/artifact", {{"run", "1"}, {"path", "../gradus.db"}}, 404},
+      {"/api/none", {}, 404},
+      {"/../../etc/passwd", {}, 404},
+      {"/%2e%2e/gradus.db", {}, 404},
+  };
+  for (const auto& [path, query, status] : cases) EXPECT_TRUE(ask_page(path, query, status).contains("error")) << path;
+}
+
+TEST_F(PageTest, FilesStayInTheirFolder) {
+  ::mkdir((folder_ + "/run").c_str(), 0700);
+  ::mkdir((folder_ + "/run/sub").c_str(), 0700);
+  std::ofstream(folder_ + "/secret") << "secret";
+  std::ofstream(folder_ + "/run/sub/fine") << "fine";
+  ASSERT_EQ(::symlink("../secret", (folder_ + "/run/link").c_str()), 0);
+  ASSERT_EQ(::symlink("..", (folder_ + "/run/up").c_str()), 0);
+  ASSERT_EQ(::mkfifo((folder_ + "/run/pipe").c_str(), 0600), 0);
+  const int fine = open_beneath(folder_ + "/run", "sub/fine");
+  EXPECT_GE(fine, 0);
+  ::close(fine);
+  for (const char* path : {"../secret", "sub/../../secret", "link", "up/secret", "/etc/passwd", "//proc/self/root/etc/passwd", "",
+                           "sub", ".", "..", "pipe", "sub/fine/..", "./../secret", "no", "..\\secret", "%2e%2e/secret"})
+    EXPECT_LT(open_beneath(folder_ + "/run", path), 0) << path;
+  EXPECT_LT(open_beneath(folder_ + "/run", std::string("sub/fine\0x", 10)), 0);
+}
+
+TEST_F(PageTest, TheAssetsAreInTheProgram) {
+  make_run("r", 1, "a", 1);
+  Page page(read());
+  for (const char* name : {"/", "/app.js", "/chart.js", "/style.css", "/d3.min.js", "/icon.svg"})
+    EXPECT_GT(page.get(name, {}).body.size(), 100u) << name;
+  std::size_t bytes = 0;
+  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "theme.js", "style.css",
+                           "d3.min.js", "icon.svg"})
+    bytes += page_asset(name).size();
+  EXPECT_LT(bytes, 500'000u);
+}
+
+TEST(Plot, TicksAreRoundAndCoverTheRange) {
+  EXPECT_EQ(ticks(0.03, 0.97, 5), (std::vector<double>{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}));
+  for (const auto& [low, high] : std::vector<std::pair<double, double>>{{-3, 1e6}, {1e-9, 2e-9}, {5, 5}, {-1, -0.5}}) {
+    const auto t = ticks(low, high, 6);
+    EXPECT_LE(t.front(), low);
+    EXPECT_GE(t.back(), high);
+    EXPECT_LE(t.size(), 14u);
+  }
+}
+
+TEST_F(PageTest, PlotsDrawWhatIsThere) {
+  const std::int64_t id = make_run("<b>", 1, "a", 0.5);
+  PlotOptions options;
+  options.metrics = {"val/acc"};
+  options.runs = {id};
+  const auto drawn = figures(*read(), options);
+  ASSERT_EQ(drawn.size(), 1u);
+  EXPECT_EQ(drawn[0].lines[0].y.size(), 50u);
+  ASSERT_EQ(drawn[0].stages.size(), 2u);
+  EXPECT_EQ(drawn[0].stages[1].from, 20);
+  EXPECT_EQ(drawn[0].marks.at(0).name, "advance");
+  const std::string text = terminal_plot(drawn[0], 60, 10, false);
+  EXPECT_NE(text.find("easy"), std::string::npos) << text;
+  EXPECT_NE(text.find("⠉"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\033'), std::string::npos);
+  const std::string svg = svg_plot(drawn, 600, 300);
+  EXPECT_EQ(svg.find("<b>"), std::string::npos);
+  EXPECT_NE(svg.find("stroke=\"#3b6fb6\""), std::string::npos);
+  expect_error(Exit::usage, "val/acc", [&] { figures(*read(), {.metrics = {"val/ac"}, .runs = {id}}); });
+}
+
+TEST_F(PageTest, ReportsAreOneFileAndEscapeEverything) {
+  ReportOptions options;
+  for (int seed = 1; seed <= 2; ++seed) options.runs.push_back(make_run(kNasty, seed, "a|b", 1));
+  const std::string html = report(*read(), options);
+  EXPECT_EQ(html.find("<img"), std::string::npos);
+  EXPECT_EQ(html.find("<script"), std::string::npos);
+  EXPECT_EQ(html.find("src="), html.find("src=x onerror"));
+  EXPECT_EQ(html.find("href="), std::string::npos);
+  EXPECT_NE(html.find("<svg"), std::string::npos);
+  EXPECT_NE(html.find("return 1 -- &lt;script&gt;"), std::string::npos);
+  EXPECT_NE(html.find("advance"), std::string::npos);
+  options.markdown = true;
+  const std::string markdown = report(*read(), options);
+  EXPECT_NE(markdown.find("a\\|b"), std::string::npos);
+  EXPECT_EQ(markdown.find("<img"), std::string::npos);
+  EXPECT_NE(markdown.find("```lua"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gradus::results
