@@ -367,14 +367,6 @@ void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& o
     }
     if (!op.results.empty()) take_results(op);
     for (int b : op.releases) slots_[b].owner.reset();
-    if (watch_) {
-      std::vector<at::Tensor> made;
-      const RecordedOp& recorded = recording_.ops[op.recorded];
-      for (const auto* values : {&recorded.results, &recorded.writes})
-        for (int value : *values)
-          if (value >= 0) made.push_back(tensor(value));
-      watch_(op.recorded, made);
-    }
   }
   stack_.clear();
   set_grads();
@@ -408,16 +400,6 @@ at::Tensor Plan::output(int value, const std::vector<at::Tensor>& inputs) {
 void Plan::set_grads() {
   for (const GradSlot& slot : recording_.grads)
     if (slot.replaced) slot.leaf.mutable_grad() = slot.value < 0 ? at::Tensor() : output(slot.value, {});
-}
-
-std::vector<at::Tensor> Plan::changed() const {
-  std::vector<at::Tensor> list;
-  for (std::size_t b = 0; b < slots_.size(); ++b) {
-    const Buffer& buffer = recording_.buffers[b];
-    if (!buffer.written || (buffer.kind != Buffer::Kind::persistent && buffer.kind != Buffer::Kind::input)) continue;
-    list.push_back(buffer.tensor);
-  }
-  return list;
 }
 
 std::string Plan::describe() const {

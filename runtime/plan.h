@@ -6,7 +6,6 @@
 // changed: a replay gives the bits that the step itself would give.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,13 +29,7 @@ class Plan {
   // somebody holds them. Errors of operators carry the line that recorded them.
   void run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs);
 
-  // Called after each operator of a replay with its place in the recording and what it made or changed.
-  using Watch = std::function<void(int op, const std::vector<at::Tensor>& tensors)>;
-  void watch(Watch watch) { watch_ = std::move(watch); }
-
   const Recording& recording() const { return recording_; }
-  // What a replay changes beside its outputs: parameters, statistics, optimizer state.
-  std::vector<at::Tensor> changed() const;
   std::size_t num_operators() const { return ops_.size(); }
   std::size_t arena_bytes() const { return arena_bytes_; }
   // One line an operator, for people.
@@ -85,7 +78,6 @@ class Plan {
   at::DataPtr arena_;
   std::size_t arena_bytes_ = 0;
   torch::jit::Stack stack_;
-  Watch watch_;
 };
 
 }  // namespace gradus

@@ -312,7 +312,7 @@ local function adam(name, kernel, weight_decay)
   return class(name, ADAM, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = weight_decay, maximize = false },
     function() return { step = step_count, exp_avg = zeros, exp_avg_sq = zeros } end,
     function(options, decay, params, grads, state, lr, skip)
-      ops._foreach_add_(state.step, 1)
+      ops.count_(state.step)
       kernel(params, grads, state.exp_avg, state.exp_avg_sq, {}, state.step, { lr = lr, beta1 = options.betas[1],
         beta2 = options.betas[2], weight_decay = decay, eps = options.eps, amsgrad = false, maximize = options.maximize,
         found_inf = skip })
