@@ -1,0 +1,122 @@
+#include "transfer_command.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "error.h"
+#include "import.h"
+#include "mlflow.h"
+#include "tensorboard.h"
+
+namespace gradus {
+namespace {
+
+using namespace results;
+
+struct ExportLine {
+  RunFilter filter;
+  std::vector<std::string> runs;
+  std::string target;
+};
+struct ImportLine {
+  ImportOptions options;
+  std::string source;
+  bool json = false;
+};
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw Error(Exit::io, "standard output: cannot write");
+}
+
+std::string count(std::int64_t number, const char* what) {
+  return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
+}
+
+using ExportFunction = Exported (*)(Store&, const std::vector<std::int64_t>&, const std::string&);
+
+void export_runs(const std::string& path, const ExportLine& line, ExportFunction function) {
+  const auto store = Store::open(path, Store::Mode::read);
+  const Exported done = function(*store, select_runs(*store, line.runs, line.filter), line.target);
+  // What goes to standard output is the document and nothing else.
+  if (line.target.empty() || line.target == "-") return;
+  print(count(done.runs, "run") + " with " + count(done.values, "value") + " in " + line.target + "\n");
+}
+
+using ImportFunction = Imported (*)(Store&, const std::string&, const ImportOptions&);
+
+void import_runs(const std::string& path, const ImportLine& line, ImportFunction function) {
+  // Before a store is made for it.
+  if (!std::filesystem::exists(line.source))
+    throw Error(Exit::missing, line.source + ": no such file or folder; expected something to import; got nothing");
+  const auto store = Store::open(path, Store::Mode::create);
+  const Imported done = function(*store, line.source, line.options);
+  if (line.json) {
+    const Json json = {{"added", done.added},
+                       {"updated", done.updated},
+                       {"unchanged", done.unchanged},
+                       {"values", done.values},
+                       {"skipped", done.skipped}};
+    return print(json.dump(2) + "\n");
+  }
+  std::string text = count(done.added, "run") + " added";
+  if (done.updated > 0) text += ", " + std::to_string(done.updated) + " updated";
+  if (done.unchanged > 0) text += ", " + std::to_string(done.unchanged) + " already there";
+  text += "; " + count(done.values, "value");
+  if (done.skipped > 0) text += "; " + std::to_string(done.skipped) + " left out (no scalars, or deleted)";
+  print(text + "\n");
+}
+
+void add_export(CLI::App& app, std::string& store) {
+  CLI::App* root = app.add_subcommand("export", "Write runs as other tools' files");
+  root->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what, const char* target, const char* target_help,
+                       ExportFunction function) {
+    CLI::App* sub = root->add_subcommand(name, what);
+    auto line = std::make_shared<ExportLine>();  // lives as long as the callback below
+    CLI::Option* option = sub->add_option(target, line->target, target_help);
+    if (target[0] != '-') option->required();
+    sub->add_option("RUN", line->runs, "ids, beginnings of uids, or @last (default: all runs)");
+    sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
+    sub->add_option("--where", line->filter.where, "only runs that fit, e.g. 'strategy = \"stages\"'");
+    sub->add_flag("--children", line->filter.children, "also runs that other runs started, such as teachers");
+    sub->callback([line, function, &store] { export_runs(store.empty() ? default_store() : store, *line, function); });
+  };
+  add("tensorboard", "event files that TensorBoard shows, one folder per run", "DIR", "the folder", export_tensorboard);
+  add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE", "the file; runs in it are replaced",
+      export_mlflow);
+  add("csv", "metrics as CSV; to a folder also runs, params, progress and events", "-o,--output",
+      "a file or a folder (default: standard output)", export_csv);
+  add("json", "everything but files as one JSON document", "-o,--output", "a file (default: standard output)",
+      export_json);
+}
+
+void add_import(CLI::App& app, std::string& store) {
+  CLI::App* root = app.add_subcommand("import", "Take runs from other tools' files");
+  root->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what, const char* source, ImportFunction function) {
+    CLI::App* sub = root->add_subcommand(name, what);
+    auto line = std::make_shared<ImportLine>();
+    sub->add_option(source, line->source, "what to read")->required();
+    sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
+    sub->add_option("--name", line->options.name, "name of the runs in the store");
+    sub->add_flag("--json", line->json, "one JSON document on standard output");
+    sub->callback([line, function, &store] { import_runs(store.empty() ? default_store() : store, *line, function); });
+    return std::pair(sub, line);
+  };
+  const auto [sub, line] = add("tensorboard", "event files; each folder with some is a run", "DIR", import_tensorboard);
+  sub->add_flag("--partial", line->options.partial, "take what is before the damage of a damaged file");
+  add("mlflow", "an MLflow store in SQLite", "FILE", import_mlflow);
+  add("trackio", "a Trackio project: PROJECT.db", "FILE", import_trackio);
+}
+
+}  // namespace
+
+void add_transfer_commands(CLI::App& app, std::string& store) {
+  add_export(app, store);
+  add_import(app, store);
+}
+
+}  // namespace gradus
