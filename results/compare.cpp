@@ -4,31 +4,12 @@
 #include <map>
 #include <set>
 
+#include "compare_impl.h"
 #include "error.h"
 #include "query.h"
 #include "where.h"
 
 namespace gradus::results {
-
-Spread spread(const std::vector<double>& values) {
-  Spread s{0, 0, std::numeric_limits<double>::quiet_NaN()};
-  for (const double v : values) {
-    if (!std::isnan(v)) s.mean += v, ++s.n;
-  }
-  s.mean = s.n > 0 ? s.mean / s.n : std::numeric_limits<double>::quiet_NaN();
-  double rest = 0;  // of the rounding, so that equal values have no spread at all
-  for (const double v : values) {
-    if (!std::isnan(v)) rest += v - s.mean;
-  }
-  if (std::isfinite(rest)) s.mean += rest / s.n;
-  if (s.n < 2) return s;
-  double squares = 0;
-  for (const double v : values) {
-    if (!std::isnan(v)) squares += (v - s.mean) * (v - s.mean);
-  }
-  s.sd = std::sqrt(squares / (s.n - 1));
-  return s;
-}
 
 bool lower_is_better(const std::string& key) {
   static const std::set<std::string> kLess = {"loss",  "ce",    "kl",      "jsd",        "mse",        "mae",
@@ -64,25 +45,23 @@ Threshold parse_threshold(const std::string& text) {
   return t;
 }
 
+Budget parse_budget(const std::string& text) {
+  const std::size_t at = text.find('=');
+  Budget budget{text.substr(0, std::min(at, text.size())), 0};
+  char* end = nullptr;
+  if (at != std::string::npos) budget.value = std::strtod(text.c_str() + at + 1, &end);
+  const bool known =
+      budget.axis == "step" || budget.axis == "samples" || budget.axis == "flops" || budget.axis == "seconds";
+  if (!known || end == text.c_str() + at + 1 || *end != '\0' || !std::isfinite(budget.value)) {
+    throw Error(Exit::usage, "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + text + "'");
+  }
+  return budget;
+}
+
 namespace {
 
-struct Curve {
-  double last, min, max;
-  std::int64_t count;
-};
-using Curves = std::map<std::string, Curve>;  // by metric
-
-struct Run {
-  std::int64_t id;
-  Json row;  // of list_runs
-  Curves curves;
-};
-
-struct Group {
-  Json label;
-  std::vector<const Run*> runs;
-  int repeated = 0;
-};
+using Run = ComparedRun;
+using Group = RunGroup;
 
 Json param(const Run& run, const std::string& key) {
   const Json& params = run.row["params"];
@@ -225,77 +204,112 @@ void drop_repetitions(Group& group) {
   group.runs.assign(kept.rbegin(), kept.rend());
 }
 
-Json spread_json(const std::vector<double>& values) {
+Json spread_json(const std::vector<double>& values, const CompareOptions& options) {
   const Spread s = spread(values);
-  return {{"n", s.n}, {"mean", to_json(s.mean)}, {"sd", to_json(s.sd)}};
-}
-
-Json metric_json(const Group& group, const std::string& key) {
-  const bool lower = lower_is_better(key);
-  std::vector<double> last, best;
-  double value = std::numeric_limits<double>::quiet_NaN();
-  Json where;
-  bool curve = false;
-  for (const Run* run : group.runs) {
-    const auto found = run->curves.find(key);
-    if (found == run->curves.end()) continue;
-    curve = curve || found->second.count > 1;
-    last.push_back(found->second.last);
-    best.push_back(lower ? found->second.min : found->second.max);
-    if (std::isnan(value) || (lower ? best.back() < value : best.back() > value)) {
-      value = best.back();
-      where = run->id;
-    }
-  }
-  Json json = {{"last", spread_json(last)}, {"best", spread_json(best)}, {"curve", curve}};
-  json["best"]["value"] = to_json(value);
-  json["best"]["run"] = where;
+  Json json = {{"n", s.n}, {"mean", to_json(s.mean)}, {"sd", to_json(s.sd)}};
+  if (options.ci.empty()) return json;
+  const Interval i = options.ci == "t" ? t_interval(s, options.level) : bootstrap_interval(values, options.level);
+  json["low"] = to_json(i.low);
+  json["high"] = to_json(i.high);
   return json;
 }
 
-// First step at which each run reached the threshold; runs that never did are absent. One statement: a walk along one
-// curve per run.
-std::map<std::int64_t, double> first_steps(Store& store, const std::vector<Run>& runs, const Threshold& t) {
-  Json ids = Json::array();
-  for (const Run& run : runs) {
-    const auto found = run.curves.find(t.key);
-    const bool reached =
-        found != run.curves.end() && (t.at_least ? found->second.max >= t.value : found->second.min <= t.value);
-    if (reached) ids.push_back(run.id);  // the summary knows who did
+// The group's numbers that are not NaN.
+std::vector<double> of_group(const Group& group, const RunValues& values) {
+  std::vector<double> numbers;
+  for (const Run* run : group.runs) {
+    const auto found = values.find(run->id);
+    if (found != values.end() && !std::isnan(found->second)) numbers.push_back(found->second);
   }
-  const Rows rows = store.query(std::string("SELECT j.value, (SELECT v.step FROM metric_values v WHERE v.run_id = "
-                                            "j.value AND v.key_id = k.id AND v.value ") +
-                                    (t.at_least ? ">=" : "<=") +
-                                    " ?3 ORDER BY v.step LIMIT 1) FROM keys k, json_each(?1) j WHERE k.name = ?2",
-                                {ids.dump(), t.key, t.value});
-  std::map<std::int64_t, double> steps;
-  for (const auto& row : rows.rows) {
-    if (row[1].index() == 1)
-      steps[std::get<std::int64_t>(row[0])] = static_cast<double>(std::get<std::int64_t>(row[1]));
-  }
-  return steps;
+  return numbers;
 }
 
-Json steps_json(const Group& group, const std::map<std::int64_t, double>& first) {
-  std::vector<double> steps;
-  for (const Run* run : group.runs) {
-    const auto found = first.find(run->id);
-    if (found != first.end()) steps.push_back(found->second);
+// What a metric is compared by: last, best of curves, and what was asked for.
+std::vector<Measure> measures_of(Store& store, const std::vector<Run>& runs, const std::string& key,
+                                 const CompareOptions& options, const RunValues& budget) {
+  const bool lower = lower_is_better(key);
+  Measure last{key, "last", lower, {}}, best{key, "best", lower, {}};
+  bool curve = false;
+  for (const Run& run : runs) {
+    const auto found = run.curves.find(key);
+    if (found == run.curves.end()) continue;
+    curve = curve || found->second.count > 1;
+    last.values[run.id] = found->second.last;
+    best.values[run.id] = lower ? found->second.min : found->second.max;
   }
-  Json json = spread_json(steps);
+  std::vector<Measure> all = {last, best};
+  if (options.at && curve) all.push_back({key, "at", lower, values_at(store, key, budget)});
+  if (options.auc && curve) all.push_back({key, "auc", lower, areas(store, runs, key)});
+  return all;
+}
+
+Json metric_json(const Group& group, const std::vector<Measure>& measures, const std::string& key,
+                 const CompareOptions& options) {
+  Json json = Json::object();
+  for (const Measure& measure : measures) {
+    if (measure.metric == key && measure.name.find("_to") == std::string::npos)
+      json[measure.name] = spread_json(of_group(group, measure.values), options);
+    if (measure.metric != key || measure.name != "best") continue;
+    double value = std::numeric_limits<double>::quiet_NaN();
+    Json where;
+    for (const Run* run : group.runs) {
+      const auto found = measure.values.find(run->id);
+      if (found == measure.values.end() || std::isnan(found->second)) continue;
+      if (!std::isnan(value) && !(measure.lower ? found->second < value : found->second > value)) continue;
+      value = found->second;
+      where = run->id;
+    }
+    json["best"]["value"] = to_json(value);
+    json["best"]["run"] = where;
+  }
+  bool curve = false;
+  for (const Run* run : group.runs) {
+    const auto found = run->curves.find(key);
+    curve = curve || (found != run->curves.end() && found->second.count > 1);
+  }
+  json["curve"] = curve;
+  return json;
+}
+
+// Steps, samples, FLOPs and seconds to the threshold.
+std::vector<Measure> threshold_measures(Store& store, const std::vector<Run>& runs, const Threshold& threshold) {
+  const RunValues steps = first_steps(store, runs, threshold);
+  std::vector<Measure> all = {{threshold.key, "steps_to", true, steps}};
+  for (auto& [column, values] : spent_at(store, steps))
+    all.push_back({threshold.key, column + "_to", true, std::move(values)});
+  return all;
+}
+
+Json to_threshold_json(const Group& group, const RunValues& values, const CompareOptions& options) {
+  Json json = spread_json(of_group(group, values), options);
   json["reached"] = json["n"];
   json["n"] = group.runs.size();
   return json;
 }
 
+// Where a metric has one value a run, its best is its last: one comparison, not two.
+std::vector<Measure> without_duplicates(std::vector<Measure> measures) {
+  std::vector<Measure> kept;
+  for (Measure& measure : measures) {
+    const bool same = measure.name == "best" && !kept.empty() && kept.back().values == measure.values;
+    if (!same) kept.push_back(std::move(measure));
+  }
+  return kept;
+}
+
 }  // namespace
 
-Json compare(Store& store, const CompareOptions& options) {
+Json compare(Store& store, const CompareOptions& given) {
+  CompareOptions options = given;
   const std::vector<Run> runs = load(store, options);
-  std::vector<std::string> metrics = options.metrics;
+  const auto known_metric = [&](const std::string& key) {
+    return runs.empty() ? key : resolve_metric(store, key, "compare", options.filter.notes);
+  };
+  for (std::string& key : options.metrics) key = known_metric(key);
+  if (options.threshold) options.threshold->key = known_metric(options.threshold->key);
+  std::vector<std::string> metrics = options.metrics.empty() ? default_metrics(runs) : options.metrics;
   check_metrics(runs, metrics);
   if (options.threshold) check_metrics(runs, {options.threshold->key});
-  if (metrics.empty()) metrics = default_metrics(runs);
   std::vector<std::string> by = options.by;
   for (const std::string& column : by) {
     const bool known = runs.empty() || std::any_of(runs.begin(), runs.end(), [&](const Run& run) {
@@ -306,17 +320,25 @@ Json compare(Store& store, const CompareOptions& options) {
   if (by.empty()) by = default_by(runs);
 
   std::vector<Group> groups = group(runs, by, !options.by.empty());
-  Json json = {{"by", by}, {"metrics", Json::array()}, {"threshold", nullptr}, {"groups", Json::array()}};
+  for (Group& g : groups) drop_repetitions(g);
+  std::vector<Measure> measures;
+  const RunValues budget = options.at ? budget_steps(store, runs, *options.at) : RunValues();
+  for (const std::string& key : metrics) {
+    for (Measure& measure : measures_of(store, runs, key, options, budget)) measures.push_back(std::move(measure));
+  }
+  std::vector<Measure> to_threshold;
+  if (options.threshold) to_threshold = threshold_measures(store, runs, *options.threshold);
+
+  Json json = {
+      {"by", by}, {"metrics", Json::array()}, {"threshold", nullptr}, {"at", nullptr}, {"groups", Json::array()}};
   for (const std::string& key : metrics)
     json["metrics"].push_back({{"key", key}, {"better", lower_is_better(key) ? "lower" : "higher"}});
   if (options.threshold) {
     const Threshold& t = *options.threshold;
     json["threshold"] = {{"key", t.key}, {"op", t.at_least ? ">=" : "<="}, {"value", t.value}};
   }
-  std::map<std::int64_t, double> first;
-  if (options.threshold) first = first_steps(store, runs, *options.threshold);
-  for (Group& g : groups) {
-    drop_repetitions(g);
+  if (options.at) json["at"] = {{"axis", options.at->axis}, {"value", options.at->value}};
+  for (const Group& g : groups) {
     Json one = {{"label", g.label},
                 {"n", g.runs.size()},
                 {"runs", Json::array()},
@@ -331,9 +353,16 @@ Json compare(Store& store, const CompareOptions& options) {
       if (std::find(by.begin(), by.end(), key) == by.end()) one["mixed"].push_back(key);
     }
     one["metrics"] = Json::object();
-    for (const std::string& key : metrics) one["metrics"][key] = metric_json(g, key);
-    one["steps_to"] = options.threshold ? steps_json(g, first) : Json();
+    for (const std::string& key : metrics) one["metrics"][key] = metric_json(g, measures, key, options);
+    one["steps_to"] = nullptr;
+    for (const Measure& measure : to_threshold) one[measure.name] = to_threshold_json(g, measure.values, options);
     json["groups"].push_back(std::move(one));
+  }
+  json["versus"] = nullptr;
+  if (!options.versus.empty() && !groups.empty()) {
+    std::vector<Measure> shown = without_duplicates(std::move(measures));
+    for (Measure& measure : to_threshold) shown.push_back(std::move(measure));
+    json["versus"] = versus(groups, by, shown, options);
   }
   return json;
 }

@@ -57,13 +57,15 @@ Json parsed(const Cell& cell) {  // JSON text as JSON; something else stays text
 
 Json list_runs(Store& store, const RunFilter& filter) {
   Condition condition = parse_where(store, filter.where);
+  if (filter.notes != nullptr) *filter.notes = condition.notes;
   if (!filter.children) condition.sql = "(" + condition.sql + ") AND r.parent IS NULL";
+  if (!filter.archived && !condition.archived) condition.sql = "(" + condition.sql + ") AND r.archived IS NULL";
   const std::string limit = filter.limit > 0 ? " LIMIT " + std::to_string(filter.limit) : "";
   const Rows rows = store.query(
       "SELECT r.id, r.uid, r.name, r.kind, r.status, r.seed, r.started, r.ended, r.seconds, r.parent, r.config_hash, "
       "r.device, "
-      "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1) AS step, r.error "
-      "FROM runs r WHERE " +
+      "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1) AS step, r.error, "
+      "r.note, r.archived FROM runs r WHERE " +
           condition.sql + " ORDER BY r.id DESC" + limit,
       condition.args);
   Json ids = Json::array();
@@ -73,9 +75,17 @@ Json list_runs(Store& store, const RunFilter& filter) {
   for (auto run = newest.rbegin(); run != newest.rend(); ++run) {
     ids.push_back((*run)["id"]);
     place[(*run)["id"].get<std::int64_t>()] = runs.size();
+    (*run)["tags"] = Json::object();
     (*run)["params"] = Json::object();
     (*run)["last"] = Json::object();
     runs.push_back(std::move(*run));
+  }
+  for (const auto& row :
+       store
+           .query("SELECT run_id, name, value FROM tags WHERE run_id IN (SELECT value FROM json_each(?1))",
+                  {ids.dump()})
+           .rows) {
+    runs[place[integer(row[0])]]["tags"][text(row[1])] = text(row[2]);
   }
   const std::string among = " WHERE run_id IN (SELECT value FROM json_each(?1)) ORDER BY run_id, key";
   for (const auto& row : store.query("SELECT run_id, key, value, type FROM params" + among, {ids.dump()}).rows) {
@@ -94,6 +104,9 @@ Json show_run(Store& store, const std::string& run) {
   if (shown["versions"].is_string()) shown["versions"] = parsed(shown["versions"].get<std::string>());
   if (shown["git_dirty"].is_number()) shown["git_dirty"] = shown["git_dirty"] != 0;
   shown["folder"] = store.folder() + "/" + shown["uid"].get<std::string>();
+  shown["tags"] = Json::object();
+  for (const auto& row : store.query("SELECT name, value FROM tags WHERE run_id = ?1 ORDER BY name", id).rows)
+    shown["tags"][text(row[0])] = text(row[1]);
   shown["params"] = Json::object();
   for (const auto& row : store.query("SELECT key, value, type FROM params WHERE run_id = ?1 ORDER BY key", id).rows) {
     shown["params"][text(row[0])] = typed_value(row[1], text(row[2]));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "functions.h"
 #include "schema.h"
 #include "store_impl.h"
 
@@ -92,10 +93,11 @@ bool StoreImpl::any_running() {
   return reader->integer("SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')") != 0;
 }
 
-void StoreImpl::open_reading() {
-  const auto open = [this](const std::string& name, int flags) {
+bool StoreImpl::open_reading() {
+  bool current = true;
+  const auto open = [&current](const std::string& name, int flags) {
     auto database = std::make_unique<Database>(name, flags);
-    check_schema(*database);
+    current = check_schema(*database);
     return database;
   };
   try {
@@ -123,7 +125,9 @@ void StoreImpl::open_reading() {
   reader->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY");
   sqlite3_limit(reader->handle(), SQLITE_LIMIT_LENGTH, kLongestValue);
   sqlite3_limit(reader->handle(), SQLITE_LIMIT_ATTACHED, 0);
+  add_functions(reader->handle());
   sqlite3_set_authorizer(reader->handle(), authorize, nullptr);
+  return current;
 }
 
 void Store::read(const std::string& sql, const std::vector<Cell>& args, double seconds,

@@ -31,7 +31,9 @@ CREATE TABLE runs (
   git_dirty   INTEGER,
   git_diff    TEXT REFERENCES sources (sha256),    -- the uncommitted difference
   versions    TEXT,                                -- JSON
-  error       TEXT
+  error       TEXT,
+  note        TEXT,                                -- the user's own
+  archived    TEXT                                 -- ISO-8601 UTC; lists leave the run out
 );
 CREATE INDEX runs_running ON runs (id) WHERE status = 'running';
 CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL;
@@ -42,6 +44,14 @@ CREATE TABLE params (
   value,                                           -- as typed: INTEGER, REAL, TEXT or NULL; booleans are 0 and 1
   type   TEXT NOT NULL CHECK (type IN ('null', 'boolean', 'integer', 'number', 'string')),
   PRIMARY KEY (run_id, key)
+) WITHOUT ROWID;
+CREATE INDEX params_key ON params (key, value);    -- which parameters there are, without a scan
+
+CREATE TABLE tags (
+  run_id INTEGER NOT NULL REFERENCES runs (id),
+  name   TEXT NOT NULL,
+  value  TEXT NOT NULL,                            -- '' for a tag without one
+  PRIMARY KEY (run_id, name)
 ) WITHOUT ROWID;
 
 CREATE TABLE keys (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -115,7 +125,7 @@ CREATE TABLE artifacts (
 CREATE TABLE drained (run_id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, records INTEGER NOT NULL);
 )sql";
 
-enum class State { empty, ours };
+enum class State { empty, older, ours };
 
 State state_of(Database& database) {
   std::int64_t application, version, objects;
@@ -142,7 +152,7 @@ State state_of(Database& database) {
     throw Error(Exit::data, database.path() + ": made by a newer gradus; expected store version " +
                                 std::to_string(kSchemaVersion) + " or older; got " + std::to_string(version));
   }
-  return State::ours;
+  return version < kSchemaVersion ? State::older : State::ours;
 }
 
 }  // namespace
@@ -152,7 +162,9 @@ void create_schema(Database& database, FileLock& lock) {
   // Switching a file to WAL answers SQLITE_BUSY without asking the busy handler, so everybody else waits outside.
   lock.lock(kLockSeconds);
   try {
-    if (state_of(database) == State::empty) {
+    const State state = state_of(database);
+    if (state == State::older) migrate(database);
+    if (state == State::empty) {
       database.run("PRAGMA journal_mode = WAL");
       database.run("BEGIN IMMEDIATE");
       database.run(kSchema);
@@ -168,11 +180,13 @@ void create_schema(Database& database, FileLock& lock) {
   lock.unlock();
 }
 
-void check_schema(Database& database) {
-  if (state_of(database) == State::empty) {
+bool check_schema(Database& database) {
+  const State state = state_of(database);
+  if (state == State::empty) {
     throw Error(Exit::missing,
                 database.path() + ": the store is empty; expected at least one run; `gradus run SCRIPT` makes one");
   }
+  return state == State::ours;
 }
 
 }  // namespace gradus::results

@@ -35,7 +35,7 @@ void check_file(const std::string& path, Store::Mode mode) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (status.type() == fs::file_type::not_found) {
-    if (mode == Store::Mode::read) {
+    if (mode != Store::Mode::create) {
       throw Error(Exit::missing, path +
                                      ": no such store; expected a file that `gradus run SCRIPT` made (--store FILE or "
                                      "GRADUS_STORE names another); got nothing");
@@ -63,17 +63,25 @@ std::shared_ptr<Store> Store::open(const std::string& path, Mode mode) {
     fs::create_directories(impl->folder, code);
     if (code) throw Error(Exit::io, impl->folder + ": cannot make the store's folder; got " + code.message());
   }
-  if (mode == Mode::create) {
+  const auto open_all = [&] {
     impl->open_writing();
     impl->recover();
     impl->open_reading();
-  } else {
-    // Most stores have nothing to recover: then one connection that reads is all, and a command is quick.
-    impl->open_reading();
-    if (impl->may_write() && impl->any_running()) {
-      impl->open_writing();
-      impl->recover();
+  };
+  if (mode != Mode::read) {
+    open_all();
+  } else if (!impl->open_reading()) {
+    if (!impl->may_write()) {
+      throw Error(Exit::io, impl->path +
+                                ": made by an older gradus; expected a store that this user may write, to bring it up "
+                                "to date; got a read-only one");
     }
+    impl->reader.reset();
+    open_all();
+  } else if (impl->may_write() && impl->any_running()) {
+    // Most stores have nothing to recover: then one connection that reads is all, and a command is quick.
+    impl->open_writing();
+    impl->recover();
   }
   std::shared_ptr<Store> store(new Store());
   store->impl_ = std::move(impl);
@@ -91,6 +99,9 @@ std::shared_ptr<Writer> Store::begin(const RunStart& start) {
   writer->store_ = impl_;
   return writer;
 }
+
+void Store::write(const std::function<void(Database&)>& body) { impl_->write(body); }
+void Store::compact() { impl_->compact(); }
 
 // --- one run
 

@@ -70,6 +70,7 @@ struct RunStart {
 };
 
 class Spool;
+class Database;
 class Statement;
 struct StoreImpl;
 
@@ -119,6 +120,7 @@ class Store {
   enum class Mode {
     create,  // for `run`: makes folder and file where missing
     read,    // for reading commands: the file must exist; still drains dead runs where it may write
+    write,   // for housekeeping: the file must exist and be writable
   };
 
   // Errors: missing (read: no such file), data (a directory, not SQLite, another program's file, a newer schema), io
@@ -138,6 +140,10 @@ class Store {
   // The same without a copy of the rows, for long curves: `body` steps the statement itself.
   void read(const std::string& sql, const std::vector<Cell>& args, double seconds,
             const std::function<void(Statement&)>& body);
+  // For housekeeping (database.h): one transaction under the store's lock, undone when `body` throws. Every other
+  // writer waits for it, so it is short. Error (io): the store cannot be written.
+  void write(const std::function<void(Database&)>& body);
+  void compact();  // gives the room of deleted rows back to the file system; needs as much again while it works
   // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error
   // (missing) otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);

@@ -228,6 +228,29 @@ std::uint64_t StoreImpl::drain(const std::vector<Live*>& runs) {
   return records;
 }
 
+void StoreImpl::write(const std::function<void(Database&)>& body) {
+  if (!writable)
+    throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
+  const std::lock_guard guard(mutex_);
+  Transaction transaction(*database_, lock_);
+  body(*database_);
+  transaction.commit();
+  if (wal_bytes() > kCheckpointBytes) checkpoint();
+}
+
+void StoreImpl::compact() {
+  const std::lock_guard guard(mutex_);
+  lock_.lock(kLockSeconds);
+  try {
+    database_->run("VACUUM");
+  } catch (...) {
+    lock_.unlock();
+    throw;
+  }
+  lock_.unlock();
+  checkpoint();
+}
+
 void StoreImpl::flush(Writer& writer) {
   const double deadline = monotonic_seconds() + 10;
   for (bool more = true; more;) {

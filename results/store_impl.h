@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,7 +38,7 @@ struct StoreImpl {
   };
 
   void open_writing();     // lock file, connection, schema
-  void open_reading();     // the query connection
+  bool open_reading();     // the query connection; false: an older store, to be brought up to date first
   bool may_write() const;  // by the permissions of file and folder
   bool any_running();      // by the table; asks the query connection
   void recover();          // drains dead runs
@@ -47,6 +48,9 @@ struct StoreImpl {
 
   std::string path, folder;
   bool writable = false;
+
+  void write(const std::function<void(Database&)>& body);  // one transaction
+  void compact();
 
   std::mutex reading;  // guards reader
   std::unique_ptr<Database> reader;

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdlib>
 #include <numeric>
-#include <set>
 
 #include "error.h"
+#include "query.h"
 
 namespace gradus::results {
 
@@ -34,21 +35,67 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
 
 namespace {
 
-const std::vector<std::string> kColumns = {
-    "id",     "uid",  "name",   "kind",    "status",     "seed",      "config_hash", "started", "ended", "seconds",
-    "parent", "host", "device", "threads", "git_commit", "git_dirty", "script",      "command", "error"};
-const std::vector<std::string> kFunctions = {"last", "min", "max", "argmin", "argmax", "count"};
+enum class Type { any, number, text, nil };
+
+struct Column {
+  const char* name;
+  Type type;
+};
+constexpr Column kColumns[] = {
+    {"id", Type::number},     {"uid", Type::text},       {"name", Type::text},        {"kind", Type::text},
+    {"status", Type::text},   {"seed", Type::number},    {"config_hash", Type::text}, {"started", Type::text},
+    {"ended", Type::text},    {"seconds", Type::number}, {"parent", Type::number},    {"host", Type::text},
+    {"device", Type::text},   {"threads", Type::number}, {"git_commit", Type::text},  {"git_dirty", Type::number},
+    {"script", Type::text},   {"command", Type::text},   {"error", Type::text},       {"note", Type::text},
+    {"archived", Type::text},
+};
+const std::vector<std::string> kFunctions = {"last",   "best",  "min",   "max", "argmin",
+                                             "argmax", "count", "first", "auc", "at"};
 
 bool has(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+const Column* find_column(const std::string& name) {
+  for (const Column& column : kColumns) {
+    if (name == column.name) return &column;
+  }
+  return nullptr;
+}
+
+std::string loose(std::string name) {  // val/acc, val.acc, val-acc and val_acc are one word to a hasty writer
+  for (char& c : name) {
+    if (c == '/' || c == '.' || c == '-') c = '_';
+  }
+  return name;
+}
+
+// The only one of `known` that is `name` but for its separators, or "".
+std::string loosely(const std::string& name, const std::vector<std::string>& known) {
+  std::string found;
+  for (const std::string& other : known) {
+    if (loose(other) != loose(name)) continue;
+    if (!found.empty()) return "";
+    found = other;
+  }
+  return found;
+}
+
+std::vector<std::string> texts(const Rows& rows) {
+  std::vector<std::string> all;
+  for (const auto& row : rows.rows) all.push_back(std::get<std::string>(row[0]));
+  return all;
+}
+
+struct Operand {
+  std::string sql;
+  Type type;
+  bool literal = false;
+};
+
 class Parser {
  public:
-  Parser(Store& store, const std::string& text) : text_(text) {
-    for (const auto& row : store.query("SELECT DISTINCT key FROM params").rows)
-      params_.push_back(std::get<std::string>(row[0]));
-  }
+  Parser(Store& store, const std::string& text) : store_(store), text_(text) {}
 
   Condition parse() {
     condition_.sql = disjunction();
@@ -64,23 +111,29 @@ class Parser {
                                  (rest.empty() ? "the end" : "'" + rest + "'"));
   }
 
+  // --- words and signs
+
   void skip() {
     while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
   }
 
   static bool name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; }
+  static bool metric_char(char c) { return name_char(c) || c == '/' || c == '-'; }
 
-  std::string peek_word() {
+  std::string peek_word(bool (*fits)(char) = name_char) {
     skip();
     std::size_t end = at_;
-    while (end < text_.size() && name_char(text_[end])) ++end;
+    while (end < text_.size() && fits(text_[end])) ++end;
     return text_.substr(at_, end - at_);
   }
 
-  bool take_word(const char* word) {
-    if (peek_word() != word) return false;
-    at_ += std::string(word).size();
-    return true;
+  bool take_word(const std::string& word) {  // in any case of letters
+    const std::string next = peek_word();
+    const bool same = next.size() == word.size() &&
+                      std::equal(next.begin(), next.end(), word.begin(),
+                                 [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
+    if (same) at_ += word.size();
+    return same;
   }
 
   bool take(const std::string& symbol) {
@@ -89,6 +142,34 @@ class Parser {
     at_ += symbol.size();
     return true;
   }
+
+  bool at_quote() {
+    skip();
+    return at_ < text_.size() && (text_[at_] == '"' || text_[at_] == '\'');
+  }
+
+  std::string quoted() {  // a doubled quote stands for itself
+    const char quote = text_[at_];
+    std::string text;
+    for (std::size_t i = at_ + 1; i < text_.size(); ++i) {
+      if (text_[i] != quote) {
+        text += text_[i];
+      } else if (i + 1 < text_.size() && text_[i + 1] == quote) {
+        text += text_[++i];
+      } else {
+        at_ = i + 1;
+        return text;
+      }
+    }
+    fail("expected a closing quote");
+  }
+
+  std::string bind(Cell cell) {
+    condition_.args.push_back(std::move(cell));
+    return "?" + std::to_string(condition_.args.size());
+  }
+
+  // --- and, or, not
 
   std::string disjunction() {
     std::string sql = conjunction();
@@ -117,85 +198,224 @@ class Parser {
     return sql;
   }
 
+  // --- comparisons
+
   std::string comparison() {
-    const std::string left = operand();
-    static constexpr const char* kSymbols[][2] = {{"<=", "<="}, {">=", ">="}, {"==", "="}, {"!=", "!="}, {"~=", "!="},
-                                                  {"<>", "!="}, {"<", "<"},   {">", ">"},  {"=", "="}};
+    const Operand left = operand();
+    const bool negated = take_word("not");
+    if (take_word("in")) return "(" + left.sql + (negated ? " NOT IN " : " IN ") + list(left) + ")";
+    if (take_word("like")) return pattern(left, negated ? " NOT LIKE " : " LIKE ");
+    if (negated) fail("expected `in` or `like` after `not`");
+    // The longer sign first; ~= is Lua's "not equal".
+    static constexpr const char* kSymbols[][2] = {
+        {"<=", "<="}, {">=", ">="}, {"==", "="}, {"!=", "!="}, {"~=", "!="},           {"<>", "!="},
+        {"<", "<"},   {">", ">"},   {"=", "="},  {"~", "~"},   {"!~", " NOT REGEXP "},
+    };
     for (const auto& [symbol, sql] : kSymbols) {
-      if (take(symbol)) return "(" + left + " " + sql + " " + operand() + ")";
+      if (!take(symbol)) continue;
+      if (*sql == '~') return pattern(left, " REGEXP ");
+      if (*sql == ' ') return pattern(left, sql);
+      return compare(left, sql, operand());
     }
-    fail("expected a comparison (= != < <= > >=)");
+    fail("expected a comparison (== != < <= > >= in like ~)");
   }
 
-  std::string value(Cell cell) {
-    condition_.args.push_back(std::move(cell));
-    return "?" + std::to_string(condition_.args.size());
+  std::string compare(const Operand& left, const std::string& op, const Operand& right) {
+    const bool equality = op == "=" || op == "!=";
+    if (left.type == Type::nil || right.type == Type::nil) {
+      if (!equality) fail("expected == nil or != nil before this");
+      return "(" + left.sql + (op == "=" ? " IS " : " IS NOT ") + right.sql + ")";
+    }
+    check_types(left, right);
+    // SQLite puts every number before every text; here no order holds between the two.
+    const std::string plain = left.sql + " " + op + " " + right.sql;
+    if (equality || (left.type == right.type && left.type != Type::any)) return "(" + plain + ")";
+    if (left.type == Type::any && right.type == Type::any)
+      return "(CASE WHEN (typeof(" + left.sql + ") = 'text') = (typeof(" + right.sql + ") = 'text') THEN " + plain +
+             " END)";
+    const Type wanted = left.type == Type::any ? right.type : left.type;
+    const std::string& open = left.type == Type::any ? left.sql : right.sql;
+    const std::string guard = wanted == Type::text ? " = 'text'" : " != 'text'";
+    return "(" + plain + " AND typeof(" + open + ")" + guard + ")";
   }
 
-  std::string operand() {
+  // A column's type is known; a literal of the other kind is a slip of the pen.
+  void check_types(const Operand& left, const Operand& right) {
+    if (left.type == Type::any || right.type == Type::any || left.type == right.type) return;
+    fail(std::string("a number never equals a text; expected ") +
+         (left.type == Type::number ? "a number after" : "a text in quotes after") + " the comparison before this");
+  }
+
+  std::string list(const Operand& left) {
+    const bool round = take("("), square = !round && take("[");
+    if (!round && !square && !take("{")) fail("expected (literal, …)");
+    const char* close = round ? ")" : square ? "]" : "}";
+    std::string sql;
+    do {
+      const Operand item = operand();
+      if (!item.literal) fail("expected numbers and quoted texts in the list before this");
+      check_types(left, item);
+      sql += (sql.empty() ? "(" : ", ") + item.sql;
+    } while (take(","));
+    if (!take(close)) fail(std::string("expected `") + close + "`");
+    return sql + ")";
+  }
+
+  std::string pattern(const Operand& left, const std::string& op) {
+    if (!at_quote()) fail("expected a pattern in quotes");
+    return "(" + left.sql + op + bind(quoted()) + ")";
+  }
+
+  // --- values
+
+  Operand operand() {
     skip();
     if (at_ == text_.size()) fail("expected a name, a number or a quoted text");
     const char c = text_[at_];
-    if (c == '"' || c == '\'') {
-      const std::size_t end = text_.find(c, at_ + 1);
-      if (end == std::string::npos) fail("expected a closing quote");
-      std::string quoted = text_.substr(at_ + 1, end - at_ - 1);
-      at_ = end + 1;
-      return value(std::move(quoted));
-    }
-    if (std::isdigit(static_cast<unsigned char>(c)) || c == '-' || c == '+' || c == '.') {
-      char* end = nullptr;
-      const double number = std::strtod(text_.c_str() + at_, &end);
-      if (end == text_.c_str() + at_) fail("expected a number");
-      at_ = static_cast<std::size_t>(end - text_.c_str());
-      return value(number);
-    }
+    if (at_quote()) return {bind(quoted()), Type::text, true};
+    if (std::isdigit(static_cast<unsigned char>(c)) || c == '-' || c == '+' || c == '.') return number();
     const std::string word = peek_word();
     if (word.empty()) fail("expected a name, a number or a quoted text");
-    if (word == "true" || word == "false") {
+    for (const char* constant : {"true", "false"}) {
+      if (word == constant) {
+        at_ += word.size();
+        return {bind(std::int64_t{word == "true"}), Type::number, true};
+      }
+    }
+    if (word == "nil" || word == "null" || word == "NULL") {
       at_ += word.size();
-      return value(std::int64_t{word == "true"});
+      return {"NULL", Type::nil, true};
     }
     if (has(kFunctions, word) && text_.compare(at_ + word.size(), 1, "(") == 0) return summary(word);
-    const std::string column = name(word);
-    at_ += word.size();
-    return column;
+    return name(word);
   }
 
-  std::string summary(const std::string& function) {
-    const std::size_t begin = at_ + function.size() + 1;
-    const std::size_t end = text_.find(')', begin);
-    const std::string key = end == std::string::npos ? "" : text_.substr(begin, end - begin);
-    if (!valid_key(key)) fail("expected " + function + "(METRIC)");
-    at_ = end + 1;
-    return "(SELECT " + function + " FROM summaries WHERE run_id = r.id AND key = " + value(key) + ")";
+  Operand number() {
+    char* end = nullptr;
+    const double real = std::strtod(text_.c_str() + at_, &end);
+    if (end == text_.c_str() + at_) fail("expected a number");
+    const std::string digits = text_.substr(at_, static_cast<std::size_t>(end - text_.c_str()) - at_);
+    at_ += digits.size();
+    std::int64_t whole = 0;  // seeds may need more than the 53 bits of a double
+    const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), whole);
+    if (error == std::errc() && stop == digits.data() + digits.size()) return {bind(whole), Type::number, true};
+    return {bind(real), Type::number, true};
   }
 
-  std::string name(const std::string& word) {
-    const bool forced = word.rfind("params.", 0) == 0;
-    if (!forced && has(kColumns, word)) return "r." + word;
-    const std::string param = forced ? word.substr(7) : word;
-    if (!has(params_, param)) {
-      std::vector<std::string> known = kColumns;
-      known.insert(known.end(), params_.begin(), params_.end());
-      const std::string near = nearest(param, known);
-      fail("unknown name '" + param + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
-           "; expected a column of runs, a parameter, or a text in quotes");
+  Operand summary(const std::string& function) {
+    at_ += function.size() + 1;
+    const std::size_t begin = at_;
+    std::string key;
+    if (at_quote()) {
+      key = quoted();
+    } else {
+      key = peek_word(metric_char);
+      at_ += key.size();
     }
-    return "(SELECT value FROM params WHERE run_id = r.id AND key = " + value(param) + ")";
+    if (!valid_key(key)) fail("expected " + function + "(METRIC" + (function == "at" ? ", STEP)" : ")"));
+    std::string step;
+    if (function == "at") {
+      if (!take(",")) fail("expected at(METRIC, STEP)");
+      skip();
+      step = number().sql;
+    }
+    if (!take(")")) fail("expected `)` after " + function + "(METRIC" + (function == "at" ? ", STEP" : ""));
+    key = resolve_metric(store_, key, "--where, character " + std::to_string(begin + 1), &condition_.notes);
+    const std::string id = "(SELECT id FROM keys WHERE name = " + bind(key) + ")";
+    const std::string of = " WHERE v.run_id = r.id AND v.key_id = " + id;
+    std::string sql;
+    if (function == "first") {
+      sql = "SELECT v.value FROM metric_values v" + of + " ORDER BY v.step LIMIT 1";
+    } else if (function == "at") {
+      sql = "SELECT v.value FROM metric_values v" + of + " AND v.step <= " + step + " ORDER BY v.step DESC LIMIT 1";
+    } else if (function == "auc") {
+      sql = "SELECT auc(v.step, v.value) FROM metric_values v" + of;
+    } else {
+      const std::string column = function != "best" ? function : lower_is_better(key) ? "min" : "max";
+      sql = "SELECT v." + column + " FROM summary_values v" + of;
+    }
+    return {"(" + sql + ")", Type::number};
   }
 
+  Operand name(const std::string& word) {
+    const bool tag = word.rfind("tags.", 0) == 0, forced = word.rfind("params.", 0) == 0;
+    if (const Column* column = find_column(word)) {
+      at_ += word.size();
+      if (word == "archived") condition_.archived = true;
+      return {"r." + word, column->type};
+    }
+    std::string key = word;
+    if (tag || forced) {
+      at_ += tag ? 5 : 7;
+      key = word.substr(tag ? 5 : 7);
+      if (key.empty() && at_quote()) {
+        key = quoted();
+      } else {
+        at_ += key.size();
+      }
+    }
+    if (tag) return {"(SELECT value FROM tags WHERE run_id = r.id AND name = " + bind(key) + ")", Type::text};
+    key = param(key);
+    if (!forced) at_ += word.size();
+    return {"(SELECT value FROM params WHERE run_id = r.id AND key = " + bind(key) + ")", Type::any};
+  }
+
+  std::string param(const std::string& key) {
+    if (!store_.query("SELECT 1 FROM params WHERE key = ?1 LIMIT 1", {key}).rows.empty()) return key;
+    std::vector<std::string> known = param_names(store_);
+    if (const std::string meant = loosely(key, known); !meant.empty()) {
+      condition_.notes.push_back(key + ": read as the parameter " + meant);
+      return meant;
+    }
+    const std::vector<std::string> metrics = metric_names(store_);
+    const std::string wide = peek_word(metric_char);
+    const std::string metric = has(metrics, wide) ? wide : loosely(wide, metrics);
+    if (!metric.empty()) {
+      fail("'" + wide + "' is a metric; expected which of its values: last(" + metric + "), best(" + metric + "), at(" +
+           metric + ", STEP), …");
+    }
+    for (const Column& column : kColumns) known.emplace_back(column.name);
+    const std::string near = nearest(key, known);
+    fail("unknown name '" + key + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
+         "; expected a column of runs, a parameter, or a text in quotes");
+  }
+
+  Store& store_;  // borrowed
   const std::string& text_;
   std::size_t at_ = 0;
   int depth_ = 0;
-  std::vector<std::string> params_;
   Condition condition_;
 };
 
 }  // namespace
 
+std::vector<std::string> metric_names(Store& store) {
+  return texts(store.query("SELECT name FROM keys ORDER BY name"));
+}
+
+std::vector<std::string> param_names(Store& store) {
+  // One step of the index for a name, instead of all runs' rows.
+  return texts(store.query(
+      "WITH RECURSIVE k(key) AS (SELECT min(key) FROM params UNION ALL SELECT (SELECT min(key) FROM params WHERE key > "
+      "k.key) FROM k WHERE k.key IS NOT NULL) SELECT key FROM k WHERE key IS NOT NULL"));
+}
+
+std::string resolve_metric(Store& store, const std::string& name, const std::string& where,
+                           std::vector<std::string>* notes) {
+  const std::vector<std::string> known = metric_names(store);
+  if (has(known, name)) return name;
+  const std::string meant = loosely(name, known);
+  if (meant.empty()) {
+    const std::string near = nearest(name, known);
+    throw Error(Exit::usage, where + ": no run has the metric '" + name + "'" +
+                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+  }
+  if (notes != nullptr) notes->push_back(name + ": read as the metric " + meant);
+  return meant;
+}
+
 Condition parse_where(Store& store, const std::string& text) {
-  if (text.find_first_not_of(" \t\n") == std::string::npos) return {"1", {}};
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) return {"1"};
   return Parser(store, text).parse();
 }
 

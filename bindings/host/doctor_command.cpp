@@ -1,8 +1,6 @@
 #include "doctor_command.h"
 
 #include <sqlite3.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -10,16 +8,22 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "error.h"
 #include "host_error.h"
+#include "housekeeping.h"
+#include "table.h"
 
 namespace gradus {
 namespace fs = std::filesystem;
 namespace {
 
+using results::Json;
+
 struct Finding {
   const char* name;
   std::string text;
   int code = 0;  // not 0: a fault
+  Json facts = {};
 };
 
 // SQLite 3.7.0 to 3.51.2 can lose commits when two connections checkpoint a WAL at one instant; 3.50.7 and 3.44.6
@@ -51,23 +55,27 @@ Finding check_libtorch() {
   return {"libtorch", std::string(GRADUS_TORCH_VERSION) + " in " GRADUS_TORCH_DIR};
 }
 
-Finding check_store(const std::string& path) {
+std::string size_text(const Json& bytes) { return results::number(bytes.get<double>() / (1 << 20)) + " MiB"; }
+
+Finding check_store(const std::string& path, bool full) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return {"store", path + ": not there yet; the first run makes it"};
-  sqlite3* database = nullptr;
-  std::string verdict;
-  int status = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr);
-  if (status == SQLITE_OK) {
-    sqlite3_busy_timeout(database, 2000);
-    const auto keep = [](void* text, int, char** values, char**) {
-      *static_cast<std::string*>(text) += *values ? *values : "";
-      return 0;
-    };
-    status = sqlite3_exec(database, "PRAGMA quick_check(1)", keep, &verdict, nullptr);
+  try {
+    const Json found = results::inspect(path, full);
+    const auto counted = [&](const char* key) { return std::to_string(found[key].get<std::int64_t>()) + " " + key; };
+    std::string text = path + ": " + size_text(found["bytes"]) + ", WAL " + size_text(found["wal_bytes"]);
+    if (found["free_bytes"] != 0)
+      text += ", " + size_text(found["free_bytes"]) + " free (`gradus gc --compact` gives them back)";
+    text += ", " + counted("runs") + " (" + counted("live") + ", " + counted("dead") + ", " + counted("archived") +
+            "), " + counted("values") + "; ";
+    text += found["check"].is_null()
+                ? "not checked: --full does, which takes a while"
+                : found["checked"].get<std::string>() + " check: " + found["check"].get<std::string>();
+    for (const Json& backup : found["backups"]) text += "; copy of an older version: " + backup.get<std::string>();
+    return {"store", text, found["check"].is_null() || found["check"] == "ok" ? 0 : kData, found};
+  } catch (const results::Error& error) {
+    return {"store", error.what(), static_cast<int>(error.code)};
   }
-  if (status != SQLITE_OK) verdict = sqlite3_errmsg(database);
-  sqlite3_close(database);
-  return {"store", path + ": " + verdict, verdict == "ok" ? 0 : kData};
 }
 
 }  // namespace
@@ -77,14 +85,18 @@ std::string version_line() {
          GRADUS_TORCH_VERSION + ")";
 }
 
-int doctor_command(const std::string& store, bool json) {
-  const std::vector<Finding> findings = {
-      {"gradus", GRADUS_VERSION}, {"luajit", LUAJIT_VERSION}, check_sqlite(), check_libtorch(), check_store(store)};
+int doctor_command(const std::string& store, bool json, bool full) {
+  const std::vector<Finding> findings = {{"gradus", GRADUS_VERSION},
+                                         {"luajit", LUAJIT_VERSION},
+                                         check_sqlite(),
+                                         check_libtorch(),
+                                         check_store(store, full)};
   int code = 0;
   nlohmann::ordered_json document;
   for (const Finding& finding : findings) {
     if (!code) code = finding.code;
     document[finding.name] = {{"ok", finding.code == 0}, {"text", finding.text}};
+    if (!finding.facts.is_null()) document[finding.name].update(finding.facts);
     if (!json) std::printf("%-4s %-9s %s\n", finding.code ? "BAD" : "ok", finding.name, finding.text.c_str());
   }
   if (json) std::printf("%s\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());

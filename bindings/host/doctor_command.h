@@ -5,7 +5,7 @@
 
 namespace gradus {
 
-int doctor_command(const std::string& store, bool json);
+int doctor_command(const std::string& store, bool json, bool full);
 
 std::string version_line();  // "gradus 0.1.0 (LuaJIT …, SQLite …)"
 

@@ -1,0 +1,131 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "diff.h"
+#include "output.h"
+#include "table.h"
+
+namespace gradus {
+namespace {
+
+using namespace results;
+
+struct Options {
+  std::string a, b;
+  bool json = false;
+};
+
+std::string exact(const Json& value) {  // a difference in the last digit is one
+  if (value.is_null()) return "–";
+  return value.is_string() ? printable(value.get<std::string>(), 60) : printable(value.dump(), 60);
+}
+
+Table pairs_table(const Json& diff, const Json& rows) {
+  Table table;
+  table.column("");
+  table.column("run " + exact(diff["a"]["id"]));
+  table.column("run " + exact(diff["b"]["id"]));
+  for (const Json& row : rows) table.row({exact(row["key"]), exact(row["a"]), exact(row["b"])});
+  return table;
+}
+
+std::string event_text(const Json& event) {
+  if (event.is_null()) return "none";
+  std::string text = exact(event["kind"]) + " " + exact(event["name"]) + " at step " + exact(event["step"]);
+  if (event["detail"].is_object() && !event["detail"].empty()) text += "  " + shown(event["detail"], 120);
+  return text;
+}
+
+std::string coloured(const std::string& text) {
+  std::string out;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = printable(std::string_view(text).substr(begin, end - begin));
+    const char* colour = line.rfind("@@", 0) == 0 ? "\033[36m"
+                         : line[0] == '+'         ? "\033[32m"
+                         : line[0] == '-'         ? "\033[31m"
+                                                  : "";
+    out += styled() && *colour ? colour + line + "\033[0m\n" : line + "\n";
+    begin = end + 1;
+  }
+  return out;
+}
+
+std::string steps(const Json& events) {
+  std::string text;
+  for (const Json& event : events)
+    text += (text.empty() ? "" : ", ") + exact(event["name"]) + " at " + exact(event["step"]);
+  return text.empty() ? "none" : text;
+}
+
+std::string schedule_text(const Json& diff) {
+  const Json& schedule = diff["schedule"];
+  std::string text;
+  for (const char* kind : {"stages", "decisions"}) {
+    if (schedule[kind]["a"] == schedule[kind]["b"]) continue;
+    for (const char* side : {"a", "b"})
+      text += std::string(kind) + " of run " + exact(diff[side]["id"]) + ": " + steps(schedule[kind][side]) + "\n";
+  }
+  for (const Json& knob : schedule["knobs"])
+    text += exact(knob["key"]) + " from step " + exact(knob["step"]) + ": " + exact(knob["a"]) + " and " +
+            exact(knob["b"]) + "\n";
+  return text;
+}
+
+std::string metrics_text(const Json& diff) {
+  Table table;
+  table.column("metric");
+  for (const char* title : {"parts at step", "a", "b", "last a", "last b"}) table.column(title, Align::right);
+  for (const Json& one : diff["metrics"])
+    table.row({exact(one["key"]), exact(one["step"]), shown(one["a"]), shown(one["b"]), shown(one["last_a"]),
+               shown(one["last_b"])});
+  return table.empty() ? "" : table.text(styled());
+}
+
+std::string diff_text(const Json& diff) {
+  std::string text = "a: run " + exact(diff["a"]["id"]) + "  " + exact(diff["a"]["name"]) + "\nb: run " +
+                     exact(diff["b"]["id"]) + "  " + exact(diff["b"]["name"]) + "\n";
+  const std::pair<const char*, const char*> sections[] = {
+      {"params", "parameters"}, {"data", "data"}, {"environment", "environment"}};
+  for (const auto& [key, title] : sections) {
+    if (!diff[key].empty()) text += heading(title) + pairs_table(diff, diff[key]).text(styled());
+  }
+  for (const Json& source : diff["sources"])
+    text += heading("source " + exact(source["path"])) + coloured(source["diff"]);
+  if (const std::string schedule = schedule_text(diff); !schedule.empty()) text += heading("schedule") + schedule;
+  if (const std::string metrics = metrics_text(diff); !metrics.empty()) text += heading("metrics") + metrics;
+  if (diff["same_code"] == true) text += "\nthe same code";
+  if (diff["parts"].is_null()) {
+    if (diff["same_code"] == true)
+      text += "; ";
+    else
+      text += "\n";
+    return text + (diff["identical"].empty() ? "no step that both logged" : "every shared value is the same") + "\n";
+  }
+  const Json& parts = diff["parts"];
+  text += "\nthe curves part at step " + exact(parts["step"]) + ": " + exact(parts["key"]) + " is " +
+          exact(parts["a"]) + " and " + exact(parts["b"]) + "\n";
+  for (const char* side : {"a", "b"})
+    text += std::string("  ") + side + ", last before it: " + event_text(diff["before"][side]) + "\n";
+  return text;
+}
+
+}  // namespace
+
+void add_diff_command(CLI::App& app, std::string& store) {
+  CLI::App* sub = app.add_subcommand("diff", "what is different between two runs, and where their curves part");
+  auto options = std::make_shared<Options>();  // lives as long as the callback below
+  sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
+  sub->add_flag("--json", options->json, "one JSON document on standard output");
+  sub->add_option("A", options->a, "an id, the beginning of a uid, or @last")->required();
+  sub->add_option("B", options->b, "another")->required();
+  sub->callback([options, &store] {
+    const auto opened = Store::open(store.empty() ? default_store() : store, Store::Mode::read);
+    const Json diff = diff_runs(*opened, options->a, options->b);
+    options->json ? print_json(diff) : print(diff_text(diff));
+  });
+}
+
+}  // namespace gradus

@@ -1,0 +1,51 @@
+#include "output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "error.h"
+#include "table.h"
+
+namespace gradus {
+
+using results::Json;
+
+bool styled() { return ::isatty(STDOUT_FILENO) == 1; }
+
+void print(const std::string& text) {
+  // A full disk or a closed pipe is seen here or never.
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw results::Error(results::Exit::io, "standard output: cannot write");
+  }
+}
+
+void print_json(const Json& json) { print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"); }
+
+std::string shown(const Json& value, int width) {
+  if (value.is_null()) return "–";
+  if (value.is_number_float()) return results::number(value.get<double>());
+  if (value.is_string()) return results::printable(value.get<std::string>(), width);
+  return results::printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), width);
+}
+
+std::string heading(const std::string& title) {
+  return "\n" + (styled() ? "\033[1m" + title + "\033[0m" : title) + "\n";
+}
+
+void print_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) std::fprintf(stderr, "gradus: %s\n", note.c_str());
+}
+
+std::vector<std::string> split_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+}  // namespace gradus

@@ -1,0 +1,22 @@
+// What the reading commands print with.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "query.h"
+
+namespace gradus {
+
+bool styled();  // standard output is a terminal
+// Writes to standard output. Error (io): a full disk or a closed pipe.
+void print(const std::string& text);
+void print_json(const results::Json& json);
+// A JSON value as a cell of a table.
+std::string shown(const results::Json& value, int width = 40);
+std::string heading(const std::string& title);
+// What an expression was taken to mean, on standard error.
+void print_notes(const std::vector<std::string>& notes);
+std::vector<std::string> split_commas(const std::string& text);
+
+}  // namespace gradus
