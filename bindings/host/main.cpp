@@ -25,7 +25,7 @@ struct CommandLine {
   RunOptions run;
   std::vector<std::string> set, files;
   std::string seed, threads, store;
-  bool json = false;
+  bool json = false, full = false;
 };
 
 std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low, std::int64_t high) {
@@ -61,6 +61,7 @@ void add_others(CLI::App& app, CommandLine& line) {
   CLI::App* doctor = app.add_subcommand("doctor", "Check this installation and the store");
   doctor->add_option("--store", line.store, "Results store");
   doctor->add_flag("--json", line.json, "One JSON document on standard output");
+  doctor->add_flag("--full", line.full, "Check every page, index and summary of the store");
   app.add_subcommand("version", "Print versions");
   app.add_subcommand("help", "Explain a command: help COMMAND");
 }
@@ -151,7 +152,7 @@ int dispatch(int argc, char** argv) {
     if (line.files.empty()) throw HostError(kUsage, "test: no FILE; expected Lua specs");
     return test_command(std::move(line.run), line.files);
   }
-  if (app.got_subcommand("doctor")) return doctor_command(line.run.store, line.json);
+  if (app.got_subcommand("doctor")) return doctor_command(line.run.store, line.json, line.full);
   if (app.got_subcommand("version")) return std::printf("%s\n", version_line().c_str()), 0;
   if (app.get_subcommands().empty()) {
     std::fprintf(stderr, "%s", app.help().c_str());
