@@ -25,17 +25,21 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// The closest of `words` to `typo`, or "" when none is near enough to be what was meant (a third of its letters).
+// The closest of `words` to `typo`, or "" when none is near enough to be what was meant: a third of its letters, one
+// more when the first is right (alfa: alpha); or else the first word that it is the beginning of (temp: temperature).
 inline std::string nearest(std::string_view typo, const std::vector<std::string>& words) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(1, typo.size() / 3) + 1;
   for (const std::string& word : words) {
+    const bool same_start = typo.size() > 3 && !word.empty() && word.front() == typo.front();
     const std::size_t distance = edit_distance(typo, word);
-    if (distance < best_distance) {
+    if (distance < best_distance + (best.empty() && same_start)) {
       best = word;
       best_distance = distance;
     }
   }
+  for (const std::string& word : words)
+    if (best.empty() && typo.size() > 2 && word.starts_with(typo)) best = word;
   return best;
 }
 

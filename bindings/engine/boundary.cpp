@@ -35,8 +35,9 @@ std::string user_position(lua_State* L) {
 void push_error(lua_State* L, const std::exception& error, const char* what) {
   const auto* ours = dynamic_cast<const Error*>(&error);
   std::string text = user_position(L);
-  if (what) text += std::string(what) + ": ";
-  text += first_line(error);
+  const std::string reason = first_line(error);
+  if (what && !reason.starts_with(std::string(what) + ":")) text += std::string(what) + ": ";
+  text += reason;
   remember_error(L, text, static_cast<int>(ours ? ours->code : Exit::data));
   lua_pushlstring(L, text.data(), text.size());
 }

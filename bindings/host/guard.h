@@ -13,9 +13,10 @@
 
 namespace gradus {
 
-// Pushes "file:line: text" and remembers its exit code.
+// Pushes "file:line: text" and remembers its exit code. What is wrong with the command line is on no line of the
+// script.
 inline void push_failure(lua_State* L, const std::string& text, int code) {
-  const std::string line = user_line(L);
+  const std::string line = code == kUsage ? "" : user_line(L);
   const std::string full = line.empty() ? text : line + ": " + text;
   remember_error(L, full, code);
   lua_pushlstring(L, full.data(), full.size());
@@ -34,7 +35,8 @@ void guard(lua_State* L, F&& compute) {
   try {
     compute();
   } catch (const std::exception& error) {
-    push_failure(L, error.what(), exit_code_of(error));
+    const int code = exit_code_of(error);
+    push_failure(L, error.what(), code == kUsage ? kData : code);  // a name that a script got wrong is no usage error
     failed = true;
   }
   if (failed) lua_error(L);

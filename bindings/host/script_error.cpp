@@ -151,7 +151,8 @@ ScriptError describe_error(lua_State* L, Interpreter& interpreter) {
     const bool foreign = position.line > 0;
     position = parse_position(frames.front().where);
     text = interpreter.find_source(position.file);
-    if (!foreign && error.code != kMissing) error.message = frames.front().where + ": " + error.message;
+    if (!foreign && error.code != kMissing && error.code != kUsage)
+      error.message = frames.front().where + ": " + error.message;
   } else if (in_stdlib && !frames.empty()) {
     position = parse_position(frames.front().where);  // show the user's line, not ours
     text = interpreter.find_source(position.file);
