@@ -317,19 +317,25 @@ function Distill:pressure(batch_of)
     if one == nil then one = base end
     if type(one) == "function" then host.entering(one) end
     local value = type(one) == "table" and one.of_batch and one or schedule.value(one, s)
-    if type(value) == "number" then self:check_knob(name, value) end
+    self:check_knob(name, value)
     values[name] = value
   end
   return values
 end
 
+-- A knob is a number, or one for each example: a tensor, or a schedule that makes one of the batch.
 function Distill:check_knob(name, value)
-  local good = value == value and value ~= math.huge
+  if type(value) == "table" and name ~= "temperature" then
+    host.fail(("%s: schedule.by_entropy gives one value for each example, which only the temperature takes"):format(name))
+  end
+  local number = type(value) == "number"
+  if not number and name ~= "augment" and name ~= "lr" and (type(value) == "table" or engine.is_tensor(value)) then return end
+  local good = number and value == value and value ~= math.huge
     and (name ~= "temperature" or value > 0) and (name ~= "lr" or value >= 0)
     and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
   if good then return end
   local wanted = name == "temperature" and "a number above 0" or name == "lr" and "a number of at least 0" or "a number from 0 to 1"
-  host.fail(("stage '%s', step %d: %s: expected %s; got %g"):format(self.stage.name, self.state.step, name, wanted, value))
+  host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted, check.describe(value)))
 end
 
 function Distill:one_step()
@@ -514,7 +520,7 @@ end
 --- Trains `options.student`; see DistillOptions. Returns a Distilled.
 return function(run, options)
   local self = new(run, options)
-  self:loop()
+  if run.dry then require("gradus.dry_run").distill(self) else self:loop() end
   if self.restore_best and self.best then
     self.student:load_state_dict(self.best.weights)
     self.best = { value = self.best.value, step = self.best.step }

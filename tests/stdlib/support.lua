@@ -1,0 +1,65 @@
+-- What specs share that need a run: a small problem, and runs in a store of their own.
+local g = require "gradus"
+local host = require "gradus.host"
+local run_module = require "gradus.run"
+local store_module = require "gradus.store"
+
+local support = {}
+
+-- Three classes of points in six dimensions, the same for every spec.
+function support.points(n)
+  local generator = g.generator(17)
+  local x = g.randn({ n or 240, 6 }, { generator = generator })
+  local y = (x:slice(1, 0, 3) + x:slice(1, 3, 6) * .3):argmax(1)
+  return g.data.tensors(x, y, { classes = 3, name = "points" })
+end
+
+function support.student(width)
+  return g.nn.MLP { 6, width or 8, 3 }
+end
+
+--- Calls fn(run) with a fresh run of a fresh store; returns what it returns and the run's answers to queries.
+---@param options? {seed: number, path: string}
+function support.with_run(options, fn)
+  options = options or {}
+  local folder = options.folder or os.tmpname()
+  if not options.folder then os.remove(folder) end
+  host.mkdirs(folder)
+  local store = store_module.open(folder .. "/s.db")
+  local run = run_module.begin { store = store, name = "spec", seed = options.seed or 1, flat = options.params or {}, params = options.params or {},
+    options = { quiet = true, strict = options.strict }, label = "spec" }
+  local ok, result = xpcall(function() return fn(run) end, host.traceback)
+  run:finish(ok and "finished" or "failed")
+  local seen = {}
+  local function events(kind)
+    local list = store:query("SELECT step, name, detail FROM events WHERE run_id = ? AND kind = ? ORDER BY id", run.id, kind)
+    for _, one in ipairs(list) do one.detail = host.json_decode(one.detail) end
+    return list
+  end
+  seen.stages, seen.decisions, seen.warnings, seen.best, seen.cache = events "stage", events "decision", events "warning", events "best", events "cache"
+  seen.health = events "health"
+  function seen.metric(key)
+    local values = {}
+    for _, row in ipairs(store:query("SELECT step, value FROM metrics WHERE run_id = ? AND key = ? ORDER BY step", run.id, key)) do
+      values[#values + 1] = { row.step, row.value }
+    end
+    return values
+  end
+  function seen.values(key)
+    local values = {}
+    for i, pair in ipairs(seen.metric(key)) do values[i] = pair[2] end
+    return values
+  end
+  if not options.folder then os.execute("rm -rf " .. folder) end
+  if not ok then error(result, 0) end
+  return result, seen
+end
+
+--- The weights, so that two models can be compared bit for bit.
+function support.weights(model)
+  local hashes = {}
+  for name, t in pairs(model:state_dict()) do hashes[name] = t:hash() end
+  return hashes
+end
+
+return support
