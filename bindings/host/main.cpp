@@ -17,6 +17,7 @@
 #include "run_command.h"
 #include "serve_command.h"
 #include "store.h"
+#include "transfer_command.h"
 
 namespace gradus {
 namespace {
@@ -92,20 +93,29 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
 
 // What CLI11 could not place, in our words.
 HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  const auto parsed = app.get_subcommands();
+  auto parsed = app.get_subcommands();
+  std::string command;  // with its own subcommand: "export csv"
+  while (!parsed.empty()) {
+    command += (command.empty() ? "" : " ") + parsed.front()->get_name();
+    const auto inner = parsed.front()->get_subcommands();
+    if (inner.empty()) break;
+    parsed = inner;
+  }
   const std::vector<std::string> extra = app.remaining(true);
-  if (extra.empty()) return {kUsage, error.what()};
+  if (extra.empty()) return {kUsage, (command.empty() ? "" : command + ": ") + error.what()};
   const std::string word = extra.front().substr(0, extra.front().find('='));
   if (word.starts_with('-') && word.size() > 1) {
     std::vector<std::string> options;
     const CLI::App& owner = parsed.empty() ? app : *parsed.front();
     for (const CLI::Option* option : owner.get_options())
       for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
-    return {kUsage, (parsed.empty() ? "" : owner.get_name() + ": ") + "unknown option '" + word + "'" +
+    return {kUsage, (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" +
                         suggestion(word, options)};
   }
   if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
-  return {kUsage, parsed.front()->get_name() + ": unexpected argument '" + extra.front() + "'"};
+  const std::vector<std::string> inner = command_names(*parsed.front());
+  if (!inner.empty()) return {kUsage, command + ": unknown format '" + word + "'" + suggestion(word, inner)};
+  return {kUsage, command + ": unexpected argument '" + extra.front() + "'"};
 }
 
 int print_help(CLI::App& app, const std::string& topic) {
@@ -128,6 +138,7 @@ int dispatch(int argc, char** argv) {
   add_run(app, line);
   add_reading_commands(app, reading_store);
   add_serve_command(app, reading_store);
+  add_transfer_commands(app, reading_store);
   add_others(app, line);
   // Not by CLI11: it would take the topic for the command itself.
   if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, argc > 2 ? argv[2] : "");
