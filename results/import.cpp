@@ -36,10 +36,9 @@ class KeyNames {
       if (!valid_key(std::string_view(&c, 1))) c = '_';
     }
     if (key.empty()) key = "_";
-    if (key != name) {  // a hash where cutting or replacing could make two names one
-      if (name.size() > 200 || taken_.count(key) > 0) key = key.substr(0, 190) + "-" + sha256(name).substr(0, 8);
-      renamed_[key] = name;
-    }
+    // A hash where cutting or replacing would make two names one.
+    if (name.size() > 200 || taken_.count(key) > 0) key = key.substr(0, 190) + "-" + sha256(name).substr(0, 8);
+    if (key != name) renamed_[key] = name;
     taken_.insert(key);
     return keys_.emplace(name, key).first->second;
   }
