@@ -84,7 +84,7 @@ double t_cdf(double t, double degrees) {
 
 double t_quantile(double p, double degrees) {
   if (!(p > 0 && p < 1)) return p == 0 ? -HUGE_VAL : p == 1 ? HUGE_VAL : kNan;
-  if (p > 0.5) return -t_quantile(1 - p, degrees);
+  if (p >= 0.5) return p == 0.5 ? 0 : -t_quantile(1 - p, degrees);
   double low = -1;
   while (t_cdf(low, degrees) > p) low *= 2;
   return bisect([&](double t) { return t_cdf(t, degrees); }, p, low, 0);
@@ -229,16 +229,16 @@ double paired_power(double effect, int n, double alpha) {
   // T = (Z + shift) / S with S² = χ²/degrees: its tails over the density of S, by Simpson's rule where S lives.
   const double width = 12 / std::sqrt(2 * degrees), low = std::max(0.0, 1 - width), high = 1 + width;
   const double constant = std::log(2.0) + degrees / 2 * std::log(degrees / 2) - std::lgamma(degrees / 2);
-  constexpr int kIntervals = 2000;
+  const int intervals = degrees < 4 ? 8000 : 400;  // few degrees: the tails turn on within a narrow part of S
   double sum = 0;
-  for (int i = 0; i <= kIntervals; ++i) {
-    const double s = low + (high - low) * i / kIntervals;
+  for (int i = 0; i <= intervals; ++i) {
+    const double s = low + (high - low) * i / intervals;
     const double log_density = constant + (degrees - 1) * std::log(s) - degrees * s * s / 2;
     const double density = s > 0 ? std::exp(log_density) : degrees == 1 ? std::exp(constant) : 0;
     const double tails = normal_cdf(shift - critical * s) + normal_cdf(-shift - critical * s);
-    sum += tails * density * (i == 0 || i == kIntervals ? 1 : i % 2 == 1 ? 4 : 2);
+    sum += tails * density * (i == 0 || i == intervals ? 1 : i % 2 == 1 ? 4 : 2);
   }
-  return sum * (high - low) / kIntervals / 3;
+  return sum * (high - low) / intervals / 3;
 }
 
 int pairs_needed(double effect, double power, double alpha) {

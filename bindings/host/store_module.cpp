@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "host_module.h"
 #include "json_value.h"
+#include "query.h"
 #include "sha256.h"
 #include "store.h"
 
@@ -272,6 +273,32 @@ int resolve(lua_State* L) {
   return 1;
 }
 
+// runs{where =, limit =, children =, archived =} -> list of runs as `gradus runs --json` shows them, and the notes.
+int runs(lua_State* L) {
+  results::Store& store = check_store(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  luaL_checkstack(L, 20, "store");
+  results::Json found;
+  std::vector<std::string> notes;
+  guard(L, [&] {
+    results::RunFilter filter;
+    filter.where = text_field(L, 2, "where");
+    filter.limit = static_cast<int>(integer_field(L, 2, "limit").value_or(0));
+    filter.children = flag_field(L, 2, "children");
+    filter.archived = flag_field(L, 2, "archived");
+    filter.notes = &notes;
+    found = results::list_runs(store, filter);
+  });
+  push_json(L, nlohmann::json(found));
+  lua_createtable(L, static_cast<int>(notes.size()), 0);
+  for (std::size_t i = 0; i < notes.size(); ++i) {
+    lua_pushlstring(L, notes[i].data(), notes[i].size());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 2;
+}
+
 int store_field(lua_State* L) {
   results::Store& store = check_store(L);
   const std::string field = check_text(L, 2);
@@ -377,7 +404,8 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin}, {"query", query}, {"resolve", resolve}, {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {
+    {"begin", begin}, {"query", query}, {"resolve", resolve}, {"runs", runs}, {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"flush", flush},
                                        {"finish", finish}, {nullptr, nullptr}};
