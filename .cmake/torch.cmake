@@ -2,7 +2,10 @@
 #
 # Not find_package(Torch): a CUDA wheel's package file asks for the CUDA toolkit, and we link nothing of it.
 # Order: TORCH_DIR (environment or -D), the importable torch of python3, then the wheel that the Makefile fetched.
-set(TORCH_DIR "$ENV{TORCH_DIR}" CACHE PATH "Root of a LibTorch 2.13 or later (holds include/ and lib/)")
+set(TORCH_DIR "" CACHE PATH "Root of a LibTorch 2.13 or later (holds include/ and lib/)")
+if(DEFINED ENV{TORCH_DIR} AND NOT "$ENV{TORCH_DIR}" STREQUAL "")
+  set(TORCH_DIR "$ENV{TORCH_DIR}" CACHE PATH "" FORCE)  # said now, so it counts over an earlier configuration
+endif()
 
 if(NOT TORCH_DIR)
   execute_process(
