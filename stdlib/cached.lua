@@ -21,11 +21,15 @@ local files = engine.data
 -- Standard library values are named instead of opened: their source is in the key as a whole.
 local function library_names()
   local names = {}
+  -- What is reachable in several ways gets the least of its names: pairs has another order in every process.
+  local function name(value, text)
+    if not names[value] or text < names[value] then names[value] = text end
+  end
   for module, value in pairs(package.loaded) do
     if (module == "gradus" or module:find "^gradus%.") and type(value) == "table" then
-      names[value] = module
+      name(value, module)
       for field, inner in pairs(value) do
-        if type(inner) == "table" or type(inner) == "function" then names[inner] = names[inner] or module .. "." .. tostring(field) end
+        if type(inner) == "table" or type(inner) == "function" then name(inner, module .. "." .. tostring(field)) end
       end
     end
   end
