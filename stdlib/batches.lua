@@ -9,6 +9,7 @@ local target = require "gradus.target"
 local data = require "gradus.data"
 
 return function(run, given, options)
+  options = options or {}
   local source = sampler.of("batches", given)
   local size = options.size or 64
   if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
@@ -16,7 +17,10 @@ return function(run, given, options)
   end
   local epoch = data.is_generator(source) and source:size() or source.data:size()
   local steps = options.steps or options.epochs and math.ceil(options.epochs * epoch / size)
-  if type(steps) ~= "number" or steps < 1 then host.fail "batches: expected steps = … or epochs = …, at least one step" end
+  if steps == nil then host.fail "batches: expected steps = … or epochs = …" end
+  if type(steps) ~= "number" or not (steps >= 1) or steps % 1 ~= 0 then
+    host.fail("batches: steps: expected a whole number above 0; got " .. tostring(steps))
+  end
   local strength = schedule.check("batches: augment", options.augment or 0)
   local s = State.new { run = run, params = run.params, step_progress = 1 / steps, step_epochs = size / epoch }
   s:begin_stage("all", 1)

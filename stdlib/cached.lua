@@ -15,6 +15,7 @@ local run_module = require "gradus.run"
 local sampler = require "gradus.sampler"
 
 local files = engine.data
+local util = require "jit.util"
 
 -- --- the key -----------------------------------------------------------------------------------------------------------
 
@@ -31,6 +32,11 @@ local function library_names()
       for field, inner in pairs(value) do
         if type(inner) == "table" or type(inner) == "function" then name(inner, module .. "." .. tostring(field)) end
       end
+    end
+  end
+  for _, module in ipairs { "_G", "math", "string", "table", "bit" } do  -- Lua's own, which have no source
+    for field, inner in pairs(package.loaded[module] or {}) do
+      if type(inner) == "function" and debug.getinfo(inner, "S").what == "C" then name(inner, module .. "." .. tostring(field)) end
     end
   end
   return names
@@ -89,6 +95,17 @@ local function describe_module(module, out, seen, library)
   describe(module:state_dict(), out, seen, library)
 end
 
+-- Names, texts and numbers in a function's code, which tell two functions on one line apart.
+local function constants(fn, out)
+  local info = util.funcinfo(fn)
+  out[#out + 1] = ("%d instructions"):format(info.bytecodes or 0)
+  for i = -1, -(info.gcconsts or 0), -1 do
+    local one = util.funck(fn, i)
+    if type(one) == "string" then out[#out + 1] = ("%q"):format(one) end
+  end
+  for i = 0, (info.nconsts or 0) - 1 do out[#out + 1] = ("%.17g"):format(util.funck(fn, i)) end
+end
+
 -- Appends a text that identifies the value to `out`.
 function describe(value, out, seen, library)
   local kind = type(value)
@@ -105,6 +122,7 @@ function describe(value, out, seen, library)
     elseif data.is_generator(value) then describe({ value.fn, value.epoch, value.samples }, out, seen, library)
     elseif kind == "function" then
       out[#out + 1] = function_text(value)
+      constants(value, out)
       for i = 1, math.huge do
         local name, inner = debug.getupvalue(value, i)
         if not name then break end

@@ -149,7 +149,13 @@ local function new(run, options)
   self.clip = o.clip == nil and 1 or o.clip or nil
   self.optimizer = make_optimizer(o)
   self.suites = o.suites or {}
+  for name, suite in pairs(check.value("distill", "suites", self.suites, check.table)) do
+    if not data.is(suite) then host.fail(("distill: suites: '%s': expected a data set; got %s"):format(tostring(name), check.describe(suite))) end
+  end
   self.monitor = o.monitor or (val and "val/loss" or nil)
+  if o.monitor and not val and not next(self.suites) then
+    host.fail "distill: monitor: nothing is evaluated; expected validation data or suites"
+  end
   self.restore_best = o.restore_best ~= false and self.monitor ~= nil
   if o.patience then self.early = when.stop(when.plateau(self.monitor or host.fail "distill: patience: expected validation data or monitor", positive("distill: patience", o.patience))) end
   self.every = check_budget("distill: evaluate", o.evaluate or { epochs = 1 })

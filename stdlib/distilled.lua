@@ -8,7 +8,7 @@ local sparkline = require "gradus.sparkline"
 ---@field epochs number
 ---@field seconds number
 ---@field flops number
----@field best table?       { value, step } of the monitored metric
+---@field best table|false   { value, step } of the monitored metric; false where nothing was
 ---@field checkpoints Checkpoints?
 local Distilled = check.methods("what distill returns", {})
 Distilled.__index = Distilled
@@ -39,4 +39,7 @@ end
 
 ---@param fields table
 ---@return Distilled
-return function(fields) return setmetatable(fields, Distilled) end
+return function(fields)
+  fields.best = fields.best or false  -- a field that is nil would be taken for a misspelt method
+  return setmetatable(fields, Distilled)
+end

@@ -1,0 +1,154 @@
+-- What is built once: hit and miss leave the run alike, and the key holds all that the result depends on.
+local engine = require "gradus.engine"
+local g = require "gradus"
+local support = require "support"
+
+local function folder()
+  local path = os.tmpname()
+  os.remove(path)
+  return path
+end
+
+local function with_folder(fn)
+  local path = folder()
+  local ok, err = pcall(fn, path)
+  os.execute("rm -rf " .. path)
+  if not ok then error(err, 0) end
+end
+
+local function build(train)
+  return g.fit { model = support.student(4), data = train, steps = 15, lr = .01, batch = 12 }
+end
+
+-- A run that caches a teacher in its middle; all that could tell a hit from a miss.
+local function session(path, seed, build_fn)
+  local out = {}
+  local _, seen = support.with_run({ folder = path, seed = seed or 1 }, function(run)
+    local d = support.points():split({ train = .5, val = .5 }, { seed = 9 })
+    local before = g.sampler.uniform(d.train)  -- a source numbered before
+    out.teacher = run:cached("teacher", build_fn or build, d.train)
+    out.random = { g.rand(3):totable(), math.random(), math.random(1000), support.weights(support.student()) }
+    out.drawn = { (before:draw(9)):totable(), (g.sampler.uniform(d.train):draw(9)):totable() }
+    local student = support.student()
+    run:distill { student = student, teacher = out.teacher, data = d, batch = 12, budget = { steps = 12 }, lr = .01, augment = .3, curriculum = "confidence" }
+    out.weights = support.weights(student)
+    out.grad = engine.is_grad_enabled()
+  end)
+  out.loss, out.lr = seen.values "train/loss", seen.values "knob/lr"
+  out.cache = seen.cache[1] and seen.cache[1].name
+  out.teacher_weights = support.weights(out.teacher)
+  return out
+end
+
+describe("a cached teacher", function()
+  it("is built at the first run and taken by the second, which is alike in every bit", function()
+    with_folder(function(path)
+      local miss, hit = session(path), session(path)
+      expect({ miss.cache, hit.cache }):equals { "miss", "hit" }
+      for _, key in ipairs { "teacher_weights", "random", "drawn", "weights", "loss", "lr", "grad" } do expect(hit[key]):equals(miss[key]) end
+      expect(hit.teacher.training):is_false()
+    end)
+  end)
+  it("does not depend on the seed of the run that builds it", function()
+    local a, b
+    with_folder(function(path) a = session(path, 1) end)
+    with_folder(function(path) b = session(path, 2) end)
+    expect(a.teacher_weights):equals(b.teacher_weights)
+    expect(a.weights):differs_from(b.weights)
+  end)
+  it("is a run of its own in the store", function()
+    with_folder(function(path)
+      session(path)
+      local store = require("gradus.store").open(path .. "/s.db")
+      local rows = store:query "SELECT name, status, parent FROM runs ORDER BY id"
+      expect({ #rows, rows[2].name, rows[2].status, rows[2].parent }):equals { 2, "spec/teacher", "finished", 1 }
+    end)
+  end)
+  it("that fails to be built leaves nothing behind", function()
+    with_folder(function(path)
+      expect(function() session(path, 1, function() error "no teacher today" end) end):fails_with "no teacher today"
+      expect(session(path).cache):equals "miss"
+    end)
+  end)
+end)
+
+describe("the key of what is cached", function()
+  -- Whether the second of two calls is a hit.
+  local function hit(first, second)
+    local last
+    with_folder(function(path)
+      for _, call in ipairs { first, second } do
+        local _, seen = support.with_run({ folder = path }, function(run) call(run) end)
+        last = seen.cache[#seen.cache].name
+      end
+    end)
+    return last == "hit"
+  end
+  local function linear(scale) return function() return g.full({ 2 }, scale) end end
+
+  it("is the function and what it closes over", function()
+    expect(hit(function(run) run:cached("t", linear(1)) end, function(run) run:cached("t", linear(1)) end)):is_true()
+    expect(hit(function(run) run:cached("t", linear(1)) end, function(run) run:cached("t", linear(2)) end)):is_false()
+    local options = { a = { 1, 2 } }
+    local function call(run) run:cached("t", function() return g.tensor(options.a) end) end
+    expect(hit(call, call)):is_true()
+    expect(hit(call, function(run)
+      options.a[2] = 3
+      call(run)
+    end)):is_false()
+  end)
+  it("is the arguments, tensors and data by content", function()
+    local function of(x) return x:sum() end
+    local function with(x) return function(run) run:cached("t", of, x) end end
+    expect(hit(with(g.ones(3)), with(g.ones(3)))):is_true()
+    expect(hit(with(g.ones(3)), with(g.zeros(3)))):is_false()
+    local function size(d) return g.full({ 1 }, d:size()) end
+    local d = support.points(20)
+    expect(hit(function(run) run:cached("t", size, d:first(.5)) end, function(run) run:cached("t", size, support.points(20):first(.5)) end)):is_true()
+    expect(hit(function(run) run:cached("t", size, d:first(.5)) end, function(run) run:cached("t", size, d:last(.5)) end)):is_false()
+  end)
+  it("tells two functions on one line apart", function()
+    local one, two = function() return g.ones(2) end, function() return g.zeros(2) end
+    expect(hit(function(run) run:cached("t", one) end, function(run) run:cached("t", two) end)):is_false()
+  end)
+  it("tells Lua's own functions apart", function()
+    local function with(fn) return function(run) run:cached("t", function() return g.tensor(fn(1)) end) end end
+    expect(hit(with(math.sin), with(math.cos))):is_false()
+    expect(hit(with(math.sin), with(math.sin))):is_true()
+  end)
+  it("is the name", function()
+    expect(hit(function(run) run:cached("a", linear(1)) end, function(run) run:cached("b", linear(1)) end)):is_false()
+  end)
+  it("is not the run's seed, nor its other parameters", function()
+    with_folder(function(path)
+      local found
+      for seed = 1, 2 do
+        local _, seen = support.with_run({ folder = path, seed = seed, params = { lr = seed } }, function(run) run:cached("t", linear(4)) end)
+        found = seen.cache[1].name
+      end
+      expect(found):equals "hit"
+    end)
+  end)
+  it("gives back tensors and several results", function()
+    local function two() return g.ones(2), support.student(3) end
+    with_folder(function(path)
+      local kept = {}
+      for i = 1, 2 do
+        support.with_run({ folder = path }, function(run)
+          local t, module = run:cached("t", two)
+          kept[i] = { t:totable(), support.weights(module) }
+        end)
+      end
+      expect(kept[2]):equals(kept[1])
+    end)
+  end)
+  local cases = {
+    { "a name with a blank", function(run) run:cached("a b", print) end, "cached: expected a name of letters, digits, '_' and '-'; got a b" },
+    { "a module instead of a function", function(run) run:cached("t", support.student()) end, "cached: expected a function that builds the result; got table" },
+    { "a result that is a number", function(run) run:cached("t", function() return 5 end) end, "cached: result 1: expected a module or a tensor; got number" },
+    { "a file among the arguments", function(run) run:cached("t", function() end, io.stdout) end, "cannot be part of what identifies the result" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(function() support.with_run(nil, case[2]) end):fails_with(case[3]) end)
+  end
+end)
