@@ -245,8 +245,8 @@ std::string fields_of(const ImportedRun& run) {
 }  // namespace
 
 void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>& points) {
-  if (hexadecimal(run.uid) &&
-      !store_.query("SELECT 1 FROM runs WHERE uid = ?1 AND kind <> 'import'", {run.uid}).rows.empty()) {
+  // A run that was exported from this store.
+  if (hexadecimal(run.uid) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {run.uid}).rows.empty()) {
     ++done_.unchanged;
     return;
   }

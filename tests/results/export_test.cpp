@@ -253,7 +253,8 @@ TEST_F(ExportTest, DamagedEventFilesAreRefused) {
   head.assign(reinterpret_cast<const char*>(&three), 8);
   const std::uint32_t head_crc = masked_crc32c(head), body_crc = masked_crc32c("\x2a\xff\x01");
   head.append(reinterpret_cast<const char*>(&head_crc), 4);
-  refused(head + "\x2a\xff\x01" + std::string(reinterpret_cast<const char*>(&body_crc), 4), "expected an Event message");
+  refused(head + "\x2a\xff\x01" + std::string(reinterpret_cast<const char*>(&body_crc), 4),
+          "expected an Event message");
   refused("no event file at all", "checksum");
   // What is before the damage, on request.
   write(path, good.substr(0, good.size() - 3));
