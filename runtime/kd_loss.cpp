@@ -92,24 +92,31 @@ std::vector<double> shares(const int64_t* labels, int64_t rows, const RowValues&
   return share;
 }
 
-// Weighted mean of the rows, summed in order: the same bits on any number of threads.
-at::Tensor mean(const std::vector<double>& share, const double* values, at::TensorOptions options) {
+// Weighted mean of the rows, summed in order: the same bits on any number of threads. Written to `result`.
+void mean(const std::vector<double>& share, const double* values, const at::Tensor& result) {
   double total = 0;
   for (size_t row = 0; row < share.size(); ++row)
     if (share[row] != 0) total += share[row] * values[row];
-  at::Tensor result = at::empty({}, options);
-  if (options.dtype() == at::kDouble)
+  if (result.scalar_type() == at::kDouble)
     *result.mutable_data_ptr<double>() = total;
   else
     *result.mutable_data_ptr<float>() = static_cast<float>(total);
-  return result;
+}
+
+// Where the results go: the caller's tensors, or new ones.
+Tensors7 make_results(const at::Tensor& student, at::ScalarType type, bool with_gradient) {
+  const auto options = student.options().dtype(type);
+  const auto rows = student.sizes().slice(0, student.dim() - 1);
+  const auto empty = [&](at::IntArrayRef sizes) { return at::empty(sizes, options); };
+  return {empty({}),   empty({}),   empty({}),
+          empty(rows), empty(rows), empty(rows),
+          with_gradient ? empty(student.sizes()) : at::Tensor()};
 }
 
 template <typename T>
-Tensors7 forward_rows(const KdArguments& a, bool with_gradient) {
+Tensors7 forward_rows(const KdArguments& a, const Tensors7& results) {
   const auto type = c10::CppTypeToScalarType<T>::value;
   const at::Tensor student = a.student.to(type).contiguous();
-  const auto row_shape = student.sizes().slice(0, student.dim() - 1);
   KdRows<T> p;
   p.classes = student.size(-1);
   p.rows = student.numel() / p.classes;
@@ -139,11 +146,8 @@ Tensors7 forward_rows(const KdArguments& a, bool with_gradient) {
   p.t2 = a.t2;
   p.reverse = a.reverse;
 
-  const auto options = student.options();
-  at::Tensor gradient = with_gradient ? at::empty(student.sizes(), options) : at::Tensor();
-  at::Tensor confidence = at::empty(row_shape, options), entropy = at::empty(row_shape, options);
-  at::Tensor per_sample = at::empty(row_shape, options);
-  if (with_gradient) p.gradient = gradient.mutable_data_ptr<T>();
+  const auto& [loss, ce, kl, confidence, entropy, per_sample, gradient] = results;
+  if (gradient.defined()) p.gradient = gradient.mutable_data_ptr<T>();
   p.confidence = confidence.mutable_data_ptr<T>();
   p.entropy = entropy.mutable_data_ptr<T>();
   p.per_sample = per_sample.mutable_data_ptr<T>();
@@ -155,20 +159,14 @@ Tensors7 forward_rows(const KdArguments& a, bool with_gradient) {
   constexpr int64_t kGrain = 16384;  // logits a thread should have before a second one pays
   at::parallel_for(0, p.rows, std::max<int64_t>(1, kGrain / p.classes),
                    [&](int64_t begin, int64_t end) { kd_loss_rows(p, begin, end); });
-  if (with_gradient) gradient = gradient.to(a.student.scalar_type());
-  return {mean(share, p.loss, options),
-          mean(share, p.ce, options),
-          mean(share, p.kl, options),
-          confidence,
-          entropy,
-          per_sample,
-          gradient};
+  mean(share, p.loss, loss);
+  mean(share, p.ce, ce);
+  mean(share, p.kl, kl);
+  return results;
 }
 
-Tensors7 kernel_cpu(const KdArguments& a, bool with_gradient) {
-  check(a);
-  return compute_type(a.student) == at::kDouble ? forward_rows<double>(a, with_gradient)
-                                                : forward_rows<float>(a, with_gradient);
+Tensors7 kernel_cpu(const KdArguments& a, const Tensors7& results) {
+  return compute_type(a.student) == at::kDouble ? forward_rows<double>(a, results) : forward_rows<float>(a, results);
 }
 
 }  // namespace
@@ -258,18 +256,26 @@ namespace {
   student, teacher, target, temperature, alpha, teacher_temperature, weight, label_smoothing, ignore_index, t2, reverse
 
 Tensors7 forward_cpu(GRADUS_KD_PARAMETERS, bool with_gradient) {
-  return kernel_cpu({GRADUS_KD_ARGUMENTS}, with_gradient);
+  const KdArguments a{GRADUS_KD_ARGUMENTS};
+  check(a);
+  Tensors7 results = kernel_cpu(a, make_results(student, compute_type(student), with_gradient));
+  if (with_gradient) std::get<6>(results) = std::get<6>(results).to(student.scalar_type());
+  return results;
+}
+// The same into the caller's tensors, contiguous and of the dtypes that the other one returns.
+void forward_out(GRADUS_KD_PARAMETERS, bool with_gradient, const at::Tensor& loss, const at::Tensor& ce,
+                 const at::Tensor& kl, const at::Tensor& confidence, const at::Tensor& entropy,
+                 const at::Tensor& per_sample, const at::Tensor& gradient) {
+  const KdArguments a{GRADUS_KD_ARGUMENTS};
+  check(a);
+  const bool direct = with_gradient && student.scalar_type() == compute_type(student);
+  Tensors7 results{loss, ce, kl, confidence, entropy, per_sample, direct ? gradient : at::Tensor()};
+  if (with_gradient && !direct) std::get<6>(results) = at::empty(student.sizes(), student.options().dtype(at::kFloat));
+  kernel_cpu(a, results);
+  if (with_gradient && !direct) gradient.copy_(std::get<6>(results));
 }
 Tensors7 forward_composed(GRADUS_KD_PARAMETERS, bool with_gradient) {
   return kd_loss_composed({GRADUS_KD_ARGUMENTS}, with_gradient);
-}
-
-Tensors7 call_forward(const KdArguments& a, bool with_gradient) {
-  using Signature = Tensors7(GRADUS_KD_PARAMETERS, bool);
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("gradus::kd_loss_forward", "").typed<Signature>();
-  return op.call(a.student, a.teacher, a.target, a.temperature, a.alpha, a.teacher_temperature, a.weight,
-                 a.label_smoothing, a.ignore_index, a.t2, a.reverse, with_gradient);
 }
 
 Tensors6 without_gradient(const Tensors7& r) {
@@ -277,7 +283,7 @@ Tensors6 without_gradient(const Tensors7& r) {
 }
 
 Tensors6 loss_below_autograd(GRADUS_KD_PARAMETERS) {
-  return without_gradient(call_forward({GRADUS_KD_ARGUMENTS}, false));
+  return without_gradient(kd_loss_forward({GRADUS_KD_ARGUMENTS}, false));
 }
 
 class KdLoss : public torch::autograd::Function<KdLoss> {
@@ -285,7 +291,7 @@ class KdLoss : public torch::autograd::Function<KdLoss> {
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& student,
                                                 const KdArguments& a) {
     at::AutoDispatchBelowADInplaceOrView below;
-    auto [loss, ce, kl, confidence, entropy, per_sample, gradient] = call_forward(a, true);
+    auto [loss, ce, kl, confidence, entropy, per_sample, gradient] = kd_loss_forward(a, true);
     context->save_for_backward({gradient});
     context->mark_non_differentiable({ce, kl, confidence, entropy, per_sample});
     return {loss, ce, kl, confidence, entropy, per_sample};
@@ -302,7 +308,7 @@ Tensors6 loss_autograd(GRADUS_KD_PARAMETERS) {
   const KdArguments a{GRADUS_KD_ARGUMENTS};
   if (!(at::GradMode::is_enabled() && student.requires_grad())) {
     at::AutoDispatchBelowADInplaceOrView below;
-    return without_gradient(call_forward(a, false));
+    return without_gradient(kd_loss_forward(a, false));
   }
   const auto r = KdLoss::apply(student, a);
   return {r[0], r[1], r[2], r[3], r[4], r[5]};
@@ -319,8 +325,14 @@ TORCH_LIBRARY_FRAGMENT(gradus, m) {
   m.def("kd_loss_forward" GRADUS_KD_SCHEMA
         ", bool with_gradient=True) -> (Tensor loss, Tensor ce, Tensor kl, Tensor confidence, Tensor entropy, "
         "Tensor per_sample, Tensor gradient)");
+  m.def("kd_loss_forward.out" GRADUS_KD_SCHEMA
+        ", bool with_gradient=True, Tensor(a!) loss, Tensor(b!) ce, Tensor(c!) kl, Tensor(d!) confidence, "
+        "Tensor(e!) entropy, Tensor(f!) per_sample, Tensor(g!) gradient) -> ()");
 }
-TORCH_LIBRARY_IMPL(gradus, CPU, m) { m.impl("kd_loss_forward", &forward_cpu); }
+TORCH_LIBRARY_IMPL(gradus, CPU, m) {
+  m.impl("kd_loss_forward", &forward_cpu);
+  m.impl("kd_loss_forward.out", &forward_out);
+}
 TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {
   m.impl("kd_loss", &loss_below_autograd);
   m.impl("kd_loss_forward", &forward_composed);
@@ -328,6 +340,14 @@ TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {
 TORCH_LIBRARY_IMPL(gradus, Autograd, m) { m.impl("kd_loss", &loss_autograd); }
 
 }  // namespace
+
+Tensors7 kd_loss_forward(const KdArguments& a, bool with_gradient) {
+  using Signature = Tensors7(GRADUS_KD_PARAMETERS, bool);
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("gradus::kd_loss_forward", "").typed<Signature>();
+  return op.call(a.student, a.teacher, a.target, a.temperature, a.alpha, a.teacher_temperature, a.weight,
+                 a.label_smoothing, a.ignore_index, a.t2, a.reverse, with_gradient);
+}
 
 Tensors6 kd_loss(const KdArguments& a) {
   using Signature = Tensors6(GRADUS_KD_PARAMETERS);

@@ -47,6 +47,9 @@ struct KdArguments {
 // Throws Error(data) on shapes, dtypes or classes that do not fit, and, on the CPU, on T <= 0.
 Tensors6 kd_loss(const KdArguments& arguments);
 
+// Those and ∂loss/∂student, of the mean over all rows; undefined unless `with_gradient`.
+Tensors7 kd_loss_forward(const KdArguments& arguments, bool with_gradient);
+
 // The same from LibTorch's operators, for devices without a kernel of ours, and the peer of the kernel in tests. The
 // last result is ∂loss/∂student, undefined unless `with_gradient`.
 Tensors7 kd_loss_composed(const KdArguments& arguments, bool with_gradient);

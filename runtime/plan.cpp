@@ -63,8 +63,12 @@ Plan::Plan(Recording recording) : recording_(std::move(recording)), tensors_(rec
   measure_lives();
   lay_out_arena();
   prepare_arguments();
-  for (Buffer& buffer : recording_.buffers)
-    if (buffer.kind == Buffer::Kind::produced) buffer.storage = {};
+  // What the recording made is no longer needed, nor the batch that it was made with.
+  for (RecordedOp& op : recording_.ops) op.arguments.clear();
+  for (Buffer& buffer : recording_.buffers) {
+    if (buffer.kind == Buffer::Kind::produced || buffer.kind == Buffer::Kind::input) buffer.storage = {};
+    if (buffer.kind == Buffer::Kind::input) buffer.tensor.reset();
+  }
   memory::keep_blocks(true);
 }
 

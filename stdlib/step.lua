@@ -19,7 +19,7 @@ local IN_VAIN = 16     -- recordings in a row that were never replayed, after wh
 
 --- How steps are run from here on: "replay", or "eager" for looking into them (environment: GRADUS_STEP=eager).
 ---@param mode string
-function step.set_mode(mode)
+function step.step_mode(mode)
   if mode ~= "replay" and mode ~= "eager" then
     host.fail(("step_mode: expected 'replay' or 'eager'; got '%s'"):format(tostring(mode)))
   end

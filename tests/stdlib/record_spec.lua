@@ -8,7 +8,7 @@ local STEPS = 7
 
 -- What a case leaves behind, by name: the outputs of each step, its modules and optimizers, the generator.
 local function outcome(mode, make)
-  step.set_mode(mode)
+  g.step_mode(mode)
   g.manual_seed(5)
   nn.init_generator = g.generator(7)
   local case, seen, why = make(), {}, nil
@@ -24,7 +24,7 @@ local function outcome(mode, make)
     for name, value in pairs(one:state_dict()) do seen[("state %d: %s"):format(i, name)] = value:hash() end
   end
   seen.random = g.rand(3):hash()
-  step.set_mode "replay"
+  g.step_mode "replay"
   return seen, s, why
 end
 
@@ -312,6 +312,15 @@ describe("a replayed step, where recorders go wrong:", function()
     opt.lr = 1
     s { x = x }
     expect(net.weight:hash()):differs_from(before)
+  end)
+
+  it("a variable that the step uses", function()
+    local scale = 1
+    local s = step.new(function(b) return { y = b.x * scale } end)
+    for _ = 1, 3 do s { x = g.ones(1) } end
+    scale = 2
+    expect(s({ x = g.ones(1) }).y:item()):equals(2)
+    expect(#s.plans):equals(2)
   end)
 
   it("constants made in the step", function()
