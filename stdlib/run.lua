@@ -79,6 +79,8 @@ function Run:log(values, at)
       :format(recording.active))
   end
   local writer, keys, now = self.writer, self.keys, at or self.step_number
+  if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
+  if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
   for name, value in pairs(values) do
     local key = keys[name]
     if not key then

@@ -1,0 +1,192 @@
+-- A run as the program carries it out: exit codes, what the store keeps, repetition; and what a run's methods refuse.
+local g = require "gradus"
+local host = require "gradus.host"
+local support = require "support"
+
+local binary = io.open("/proc/self/cmdline", "rb"):read "*a":match "^[^%z]+"
+local stdlib
+do  -- the spec may read the library from a folder: its programs should read the same
+  local seen
+  for word in io.open("/proc/self/cmdline", "rb"):read "*a":gmatch "[^%z]+" do
+    if seen == "--stdlib" then stdlib = word end
+    seen = word
+  end
+end
+
+-- Runs a script in a folder of its own; returns the exit code, what it printed, and queries of its store.
+local function program(text, options)
+  local folder = os.tmpname()
+  os.remove(folder)
+  host.mkdirs(folder)
+  local file = assert(io.open(folder .. "/script.lua", "w"))
+  file:write(text)
+  file:close()
+  local pipe = assert(io.popen(("%s run %s %s --store %s/s.db %s 2>&1; echo exit=$?"):format(binary, stdlib and "--stdlib " .. stdlib or "", folder .. "/script.lua",
+    folder, options or "")))
+  local out = pipe:read "*a"
+  pipe:close()
+  local store = require("gradus.store").open(folder .. "/s.db")
+  local function rows(query, ...) return store:query(query, ...) end
+  return { code = tonumber(out:match "exit=(%d+)%s*$"), out = out, rows = rows, close = function()
+    store = nil
+    os.execute("rm -rf " .. folder)
+  end }
+end
+
+local SCRIPT = [[
+local g = require "gradus"
+return g.experiment {
+  name = "spec",
+  params = { lr = .01, bad = false, stop = 0, width = g.int(8) },
+  grid = { width = { 4, 8 }, seed = { 1, 2 } },
+  run = function(run, p)
+    local x = g.randn({ 120, 6 }, { generator = g.generator(17) })
+    local y = x:slice(1, 0, 3):argmax(1)
+    if p.bad then x[7] = 0 / 0 end
+    local d = g.data.tensors(x, y, { classes = 3 }):split { train = .5, val = .5 }
+    if p.bad then d = { train = g.data.tensors(x, y, { classes = 3 }), val = d.val } end
+    local student = g.nn.MLP { 6, p.width, 3 }
+    local r = run:distill { student = student, data = d, batch = 12, budget = { steps = 20 }, lr = p.lr, augment = .3, restore_best = not p.bad }
+    return { acc = run:evaluate(student, d.val).acc, seed = run.seed, width = p.width }
+  end,
+}
+]]
+
+describe("a script of several runs", function()
+  local one = program(SCRIPT)
+  it("ends well, each run with its result, seed and parameters in the store", function()
+    expect(one.code):equals(0)
+    local runs = one.rows "SELECT id, name, status, seed FROM runs ORDER BY id"
+    local seeds = {}
+    for i, run in ipairs(runs) do seeds[i] = ("%s %s %d"):format(run.name, run.status, run.seed) end
+    expect(seeds):equals { "spec finished 1", "spec finished 2", "spec finished 1", "spec finished 2" }
+    for i, width in ipairs { 4, 4, 8, 8 } do
+      expect(one.rows("SELECT value FROM params WHERE run_id = ? AND key = 'width'", runs[i].id)[1].value):equals(width)
+      expect(one.rows("SELECT last FROM summaries WHERE run_id = ? AND key = 'result/width'", runs[i].id)[1].last):equals(width)
+      expect(one.rows("SELECT last FROM summaries WHERE run_id = ? AND key = 'result/seed'", runs[i].id)[1].last):equals(runs[i].seed)
+    end
+  end)
+  it("makes each run as if it ran alone", function()
+    local alone = program(SCRIPT, "--set width=8 --seed 2")
+    local query = "SELECT step, value FROM metrics WHERE run_id = ? AND key = 'train/loss' ORDER BY step"
+    expect(alone.code):equals(0)
+    expect(#alone.rows "SELECT id FROM runs"):equals(1)
+    expect(#alone.rows(query, 1)):equals(20)
+    expect(alone.rows(query, 1)):equals(one.rows(query, 4))
+    alone.close()
+  end)
+  it("is the same in every metric when it is run again", function()
+    local again = program(SCRIPT)
+    local query = "SELECT run_id, key, step, value FROM metrics ORDER BY run_id, key, step"
+    expect(again.rows(query)):equals(one.rows(query))
+    again.close()
+    one.close()
+  end)
+end)
+
+describe("a loss that is not finite", function()
+  it("ends the program with code 3, names the rows and keeps what was logged", function()
+    local one = program(SCRIPT, "--set bad=true --seed 1 --set width=8")
+    expect(one.code):equals(3)
+    expect(one.out):matches "the loss is %-?nan"
+    local event = one.rows "SELECT step, kind, name, detail FROM events WHERE kind = 'health'"
+    expect(#event >= 1):is_true()
+    local detail = host.json_decode(event[#event].detail)
+    local found = false
+    for _, row in ipairs(detail.rows) do found = found or row == 7 end
+    expect(found):is_true()
+    expect(#detail.rows):equals(12)
+    expect(one.rows("SELECT status FROM runs")[1].status):equals "failed"
+    one.close()
+  end)
+end)
+
+describe("an error in a script", function()
+  it("ends the program with code 65 and leaves a failed run with its message", function()
+    local one = program([[
+local g = require "gradus"
+return g.experiment { name = "x", run = function(run)
+  run:log { a = 1 }
+  local t = g.zeros(2) + g.zeros(3)
+end }
+]])
+    expect(one.code):equals(65)
+    expect(one.out):matches "script.lua:4: add: The size of tensor a %(2%) must match the size of tensor b %(3%)"
+    expect(one.rows("SELECT status FROM runs")[1].status):equals "failed"
+    expect(one.rows("SELECT value FROM metrics WHERE key = 'a'")[1].value):equals(1)
+    one.close()
+  end)
+end)
+
+describe("a run's methods", function()
+  it("log numbers, tensors of one value and booleans, the last of a step wins", function()
+    local _, seen = support.with_run(nil, function(run)
+      run:log { a = 1, t = g.tensor(2.5), b = g.tensor(true) }
+      run:log({ a = 3 }, 7)
+      run:log({ a = 4 }, 7)
+      run:log { nan = 0 / 0, inf = math.huge }
+    end)
+    expect(seen.metric "a"):equals { { 0, 1 }, { 7, 4 } }
+    expect({ seen.values("t")[1], seen.values("b")[1], seen.values("inf")[1] }):equals { 2.5, 1, math.huge }
+    expect(#seen.metric "nan"):equals(1)
+    expect(seen.values("nan")[1]):equals(nil)
+  end)
+  it("keep what is registered by name", function()
+    support.with_run(nil, function(run)
+      local student = support.student()
+      expect(run:register("student", student) == student):is_true()
+      expect(run:register("student", student) == student):is_true()
+      expect(function() run:register("student", support.student()) end):fails_with "register: 'student' is taken by another object"
+      expect(function() run:register(5, student) end):fails_with "register: expected a name; got 5"
+    end)
+  end)
+  it("evaluate", function()
+    support.with_run(nil, function(run)
+      local d = support.points(50)
+      local student = support.student()
+      local r = run:evaluate(student, d)
+      local logits = g.no_grad(function() return student((d:gather())) end)
+      expect(r.n):equals(50)
+      expect(r.acc):near(logits:argmax(1):eq(d.base.y):double():mean():item())
+      expect(r.loss):near(g.cross_entropy_loss(logits, d.base.y):item(), 1e-6)
+      expect(run:evaluate(student, d, student).agreement):equals(1)
+      expect(student.training):is_true()
+    end)
+  end)
+  it("derive streams from the seed by name", function()
+    local function streams(seed)
+      local out
+      support.with_run({ seed = seed }, function(run) out = { run:stream "a", run:stream "b", run:stream("a", 1) } end)
+      return out
+    end
+    expect(streams(1)):equals(streams(1))
+    expect(streams(1)):differs_from(streams(2))
+    local s = streams(1)
+    expect(s[1] ~= s[2] and s[1] ~= s[3]):is_true()
+  end)
+  it("warn, and fail when strict", function()
+    local _, seen = support.with_run(nil, function(run) run:warn("odd", "this is odd") end)
+    expect(seen.warnings[1].detail):equals { text = "this is odd" }
+    expect(function() support.with_run({ strict = true }, function(run) run:warn("odd", "this is odd") end) end):fails_with "this is odd"
+  end)
+  local cases = {
+    { "a text as a metric's value", function(run) run:log { a = "1" } end, "log: 'a': expected a number or a 0-dim tensor; got string" },
+    { "a list as a value", function(run) run:log { a = g.zeros(3) } end, "log: 'a': expected a number or a 0-dim tensor; got" },
+    { "a metric with a blank", function(run) run:log { ["a b"] = 1 } end, "a b" },
+    { "a number as metrics", function(run) run:log(5) end, "log: expected a table of numbers by name; got 5" },
+    { "a step that is no number", function(run) run:log({ a = 1 }, "last") end, "log: step: expected a whole number; got 'last'" },
+    { "an evaluation of nothing", function(run) run:evaluate(nil, support.points(9)) end, "evaluate: expected a module; got nil" },
+    { "an evaluation on a tensor", function(run) run:evaluate(support.student(), g.zeros(3)) end, "evaluate: expected a data set; got userdata" },
+    { "an evaluation without labels", function(run) run:evaluate(support.student(), g.data.tensors(g.zeros(3, 6))) end, "evaluate: the data set has no labels" },
+    { "a fit without an end", function(run) run:fit { model = support.student(), data = support.points(30) } end, "fit: expected epochs = … or steps = …" },
+    { "a misspelt option of fit", function(run) run:fit { modle = 1 } end, "fit: no option 'modle'; did you mean 'model'?" },
+    { "a step that is no function", function(run) run:step(5) end, "step: expected a function(batch, knobs); got number" },
+    { "a misspelt method", function(run) run:evalute() end, "no 'evalute'; did you mean 'evaluate'?" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuse " .. case[1], function() expect(function() support.with_run(nil, case[2]) end):fails_with(case[3]) end)
+  end
+  it("fit outside of a run says so", function()
+    expect(function() g.fit { model = support.student(), data = support.points(9), steps = 1 } end):fails_with "fit: no run is going on"
+  end)
+end)
