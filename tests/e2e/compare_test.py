@@ -1,0 +1,194 @@
+"""Comparisons, diff, queries and housekeeping as a user meets them, on runs whose numbers are known."""
+
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+
+# strategy -> accuracy of seeds 1 to 5 at step 100; every curve rises in a straight line over steps 10, 20, …, 100.
+ACCURACY = {"one_shot": [.90, .91, .89, .92, .90], "stages": [.94, .95, .92, .95, .945], "ramp": [.905, .90, .90, .93, .89]}
+
+SPEC = """
+it("makes runs", function()
+  local store = require("gradus.store").open "%(path)s"
+  local host = require "gradus.host"
+  for _, one in ipairs(host.json_decode [==[%(runs)s]==]) do
+    local run = store:begin { name = "digits", seed = one.seed, config_hash = one.strategy,
+      params = { { key = "strategy", value = one.strategy }, { key = "lr", value = 0.01 } },
+      sources = { { path = "digits.lua", sha256 = one.hash, text = one.text } }, environment = { script = "digits.lua" } }
+    local key = run:key "val/acc"
+    run:event(0, "stage", "easy", "{}")
+    for step = 10, 100, 10 do
+      run:log(key, step, one.acc * step / 100)
+      run:progress(step, step / 10, step * 64, step * 1e6, step * 0.5)
+    end
+    run:event(50, "decision", "advance", '{"acc":0.5}')
+    run:finish "finished"
+  end
+end)
+"""
+
+
+class CompareCase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.made = pathlib.Path(tempfile.mkdtemp())
+        runs = [{"strategy": s, "seed": i + 1, "acc": a, "hash": s[0] * 64, "text": f"-- one\nreturn '{s}'\n"}
+                for s, accs in ACCURACY.items() for i, a in enumerate(accs)]
+        spec = cls.made / "make.lua"
+        spec.write_text(SPEC % {"path": cls.made / "gradus.db", "runs": json.dumps(runs)})
+        subprocess.run([GRADUS, "test", spec], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.made)
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir)
+        shutil.copytree(self.made, self.dir / "runs")
+
+    def gradus(self, *args, code=0, stdin=subprocess.DEVNULL):
+        done = subprocess.run([GRADUS, *map(str, args)], cwd=self.dir, capture_output=True, text=True, timeout=60, stdin=stdin,
+                              env={**os.environ, "GRADUS_STORE": "runs/gradus.db"})
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
+
+    def json(self, *args):
+        return json.loads(self.gradus(*args, "--json").stdout)
+
+
+class Compare(CompareCase):
+    def test_default_output_is_calm(self):
+        out = self.gradus("compare").stdout
+        self.assertEqual(len(out.splitlines()), 6)
+        self.assertIn("0.904 ± 0.011", out)
+        self.assertNotIn("Holm", out)
+
+    def test_versus_is_paired_and_corrected(self):
+        versus = self.json("compare", "--versus", "one_shot")["versus"]
+        self.assertEqual(versus["column"], "strategy")
+        stages = next(c for c in versus["comparisons"] if c["mean"] > .03)
+        # scipy.stats.ttest_rel([.94, .95, .92, .95, .945], [.90, .91, .89, .92, .90])
+        self.assertEqual(stages["pairs"], 5)
+        self.assertAlmostEqual(stages["mean"], .037)
+        self.assertAlmostEqual(stages["t"], 12.3333, 3)
+        self.assertAlmostEqual(stages["p"], 0.000248331, 8)
+        self.assertAlmostEqual(stages["p_holm"], 2 * stages["p"])
+        self.assertAlmostEqual(stages["wilcoxon_p"], 0.0625)
+        self.assertEqual(stages["verdict"], "better")
+        ramp = next(c for c in versus["comparisons"] if c["mean"] < .03)
+        self.assertEqual(ramp["verdict"], "open")
+        self.assertGreater(ramp["seeds_needed"], 100)
+        out = self.gradus("compare", "--versus", "one_shot").stdout
+        self.assertRegex(out, r"stages .*better")
+        self.assertRegex(out, r"ramp .*open; \d+ more seeds")
+
+    def test_versus_names_what_it_knows(self):
+        err = self.gradus("compare", "--versus", "one_shoot", code=64).stderr
+        self.assertIn("did you mean 'one_shot'?", err)
+
+    def test_intervals(self):
+        for method in ("--ci", "--ci=bootstrap"):
+            last = self.json("compare", method)["groups"][0]["metrics"]["val/acc"]["last"]
+            self.assertLess(last["low"], last["mean"])
+            self.assertGreater(last["high"], last["mean"])
+        self.assertIn("bootstrap", self.gradus("compare", "--ci=bootstrap").stdout)
+        self.gradus("compare", "--ci=z", code=64)
+
+    def test_budgets_areas_and_thresholds(self):
+        for at in ("step=55", "samples=3520", "flops=5.5e7", "seconds=27.5"):
+            metric = self.json("compare", "--at", at)["groups"][0]["metrics"]["val/acc"]
+            self.assertAlmostEqual(metric["at"]["mean"], .904 * .5, msg=at)
+        metric = self.json("compare", "--at", "step=1000", "--auc")["groups"][0]["metrics"]["val/acc"]
+        self.assertEqual(metric["at"], metric["last"])  # it ended earlier and keeps its last
+        self.assertAlmostEqual(metric["auc"]["mean"], .904 * .55)
+        group = self.json("compare", "--threshold", "val/acc>=0.81", "--where", "strategy == 'one_shot'")["groups"][0]
+        self.assertEqual(group["steps_to"]["mean"], 92)  # 90, but 100 for .89
+        self.assertEqual(group["samples_to"]["mean"], 92 * 64)
+        self.assertEqual(group["flops_to"]["mean"], 92e6)
+        self.assertEqual(group["seconds_to"]["mean"], 46)
+        self.gradus("compare", "--at", "epochs=3", code=64)
+
+
+class Diff(CompareCase):
+    def test_diff(self):
+        diff = self.json("diff", 1, 6)
+        self.assertEqual([p["key"] for p in diff["params"]], ["strategy"])
+        self.assertIn("-return 'one_shot'\n+return 'stages'\n", diff["sources"][0]["diff"])
+        self.assertEqual(diff["parts"]["step"], 10)
+        self.assertEqual(diff["before"]["a"]["name"], "easy")
+        out = self.gradus("diff", 1, 6).stdout
+        self.assertIn("the curves part at step 10: val/acc is 0.09", out)
+        self.assertIn("stage easy at step 0", out)
+        self.assertIn("every shared value is the same", self.gradus("diff", 1, 1).stdout)
+        self.gradus("diff", 1, 4294967296, code=66)
+
+
+class Where(CompareCase):
+    def test_grammar(self):
+        runs = self.json("runs", "--where", "strategy == 'ramp' and (lr > 1e-3 or seed < 3) and best(val_acc) > 0.9")
+        self.assertEqual([r["seed"] for r in runs], [1, 4])
+        done = self.gradus("runs", "--where", "best(val_acc) > 0.94")
+        self.assertIn("val_acc: read as the metric val/acc", done.stderr)
+        err = self.gradus("compare", "--where", "stategy == 'ramp'", code=64).stderr
+        self.assertIn("did you mean 'strategy'?", err)
+
+
+class Housekeeping(CompareCase):
+    def test_tag_note_archive(self):
+        self.gradus("tag", 1, "paper=table 2")
+        self.gradus("note", 1, "look at this")
+        self.assertEqual([r["id"] for r in self.json("runs", "--where", "tags.paper == 'table 2'")], [1])
+        self.assertIn("look at this", self.gradus("show", 1).stdout)
+        self.gradus("tag", 1, "paper", "--remove")
+        self.gradus("tag", 1, "paper", "--remove", code=66)
+        self.gradus("archive", "--where", "strategy == 'ramp'")
+        self.assertEqual(len(self.json("runs")), 10)
+        self.assertEqual(len(self.json("runs", "--archived")), 15)
+        self.gradus("archive", "--where", "archived != nil", "--undo")
+        self.assertEqual(len(self.json("runs")), 15)
+
+    def test_delete_asks(self):
+        err = self.gradus("delete", 1, 2, code=64).stderr
+        self.assertIn("--yes", err)
+        self.assertEqual(len(self.json("runs")), 15)
+        uid = self.json("show", 1)["uid"]
+        self.assertTrue((self.dir / "runs" / uid).exists())
+        self.gradus("delete", 1, 2, "--yes")
+        self.assertEqual(len(self.json("runs")), 13)
+        self.assertFalse((self.dir / "runs" / uid).exists())
+        self.gradus("gc", "--yes", "--compact")
+        self.assertEqual(self.json("doctor", "--full")["store"]["check"], "ok")
+
+    def test_merge_twice(self):
+        shutil.copytree(self.made, self.dir / "node")
+        self.gradus("delete", "--where", "seed > 2", "--yes")
+        first = self.json("merge", "node/gradus.db")
+        self.assertEqual((first[0]["added"], first[0]["present"]), (9, 6))
+        again = self.json("merge", "node/gradus.db")
+        self.assertEqual((again[0]["added"], again[0]["present"]), (0, 15))
+        db = sqlite3.connect(self.dir / "runs" / "gradus.db")
+        self.assertEqual(db.execute("SELECT count(*) FROM metrics").fetchone()[0], 150)
+        self.gradus("merge", "runs/gradus.db", code=64)
+        self.gradus("merge", "nowhere.db", code=66)
+
+    def test_doctor(self):
+        store = self.json("doctor")["store"]
+        self.assertEqual((store["runs"], store["live"], store["dead"], store["values"]), (15, 0, 0, 150))
+        self.assertEqual(store["check"], "ok")
+
+    def test_commands_need_a_store(self):
+        shutil.rmtree(self.dir / "runs")
+        for args in (("tag", 1, "a"), ("note", 1, "a"), ("archive", 1), ("delete", 1, "--yes"), ("gc", "--yes"), ("diff", 1, 2)):
+            self.gradus(*args, code=66)
+
+
+if __name__ == "__main__":
+    unittest.main()
