@@ -37,9 +37,10 @@ class Progress {
   double step_of(std::int64_t run, double budget) {
     Spent below, above = at_or_after(run, 0);
     if (!above.known) return std::nan("");
-    std::int64_t high = std::int64_t{1} << 53;
-    for (std::int64_t low = 0; low < high;) {  // invariant: rows before `low` are within the budget
-      const std::int64_t middle = low + (high - low) / 2;
+    // Invariant: rows before `low` are within the budget, and none at or after `high`.
+    std::int64_t low = 0, high = -1;  // -1: not known yet; until then the steps double
+    while (high < 0 || low < high) {
+      const std::int64_t middle = high < 0 ? 2 * low : low + (high - low) / 2;
       const Spent row = at_or_after(run, middle);
       if (row.known && row.amount <= budget) {
         below = row;

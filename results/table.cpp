@@ -105,7 +105,7 @@ std::string mean_sd(double mean, double sd) {
   if (sd == 0) return number(mean) + " ± 0";
   const int place = static_cast<int>(std::floor(std::log10(sd)));
   const int decimals = std::max(0, 1 - place);
-  if (decimals > 6 || place > 8) return format("%.*g", 4, mean) + " ± " + format("%.*g", 2, sd);
+  if (decimals > 6 || place > 4) return format("%.*g", 4, mean) + " ± " + format("%.*g", 2, sd);
   return format("%.*f", decimals, mean) + " ± " + format("%.*f", decimals, sd);
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <set>
 
@@ -109,7 +110,10 @@ std::string footer(const Json& compared, const CompareOptions& options) {
 
 std::string p_cell(const Json& p) {
   if (!p.is_number()) return "–";
-  return real(p) < 0.0001 ? "<0.0001" : shown(Json(std::round(real(p) * 1e4) / 1e4));
+  if (real(p) < 0.0001) return "<0.0001";
+  char text[16];
+  std::snprintf(text, sizeof text, "%.4f", real(p));
+  return text;
 }
 
 std::string verdict_cell(const Json& one) {
@@ -117,7 +121,7 @@ std::string verdict_cell(const Json& one) {
   if (one["verdict"] != "open") return one["verdict"];
   if (!one["seeds_needed"].is_number()) return "no difference";
   const int more = one["seeds_needed"].get<int>() - one["pairs"].get<int>();
-  return more > 0 ? "open; " + std::to_string(more) + " more seeds" : "open";
+  return more > 0 ? "open; " + std::to_string(more) + (more == 1 ? " more seed" : " more seeds") : "open";
 }
 
 // Differences to the baseline, pair by pair of one seed.
