@@ -18,6 +18,11 @@ build: build/gradus-setup.stamp
 	@cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 	cmake --build build -j $(JOBS)
 
+# Side by side with PyTorch and JAX; make bench BENCH="--quick --only MLP".
+bench: build
+	@python3 -c 'import ensurepip' 2> /dev/null || $(SUDO) apt-get install -y -q python3-venv
+	python3 tests/bench/run.py $(BENCH)
+
 sanitize: build/gradus-setup.stamp
 	cmake --preset sanitize
 	cmake --build build-sanitize -j $(JOBS)

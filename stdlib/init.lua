@@ -15,7 +15,7 @@ local g = { help = engine.help, device = engine.device, is_tensor = engine.is_te
 for name, op in pairs(engine.ops) do
   if not name:find "^_" then g[name] = op end
 end
-g.no_grad, g.scope, g.full = tensor.no_grad, tensor.scope, tensor.full
+g.no_grad, g.scope, g.full, g.autocast = tensor.no_grad, tensor.scope, tensor.full, tensor.autocast
 
 --- The floating-point operations that fn(…) does: matrix products and convolutions (runtime/flops.h).
 function g.flops(fn, ...)

@@ -53,6 +53,36 @@ function loss.kd_loss(student, teacher, target, options)
   return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
 end
 
+local function check_layer(where, name, layer)
+  if type(layer) ~= "table" or not engine.is_tensor(layer.weight) then
+    check.fail(where, "'%s': expected nn.Linear, or { weight =, bias = }; got %s", name, check.describe(layer))
+  end
+  return layer
+end
+
+--- kd_loss of a large vocabulary that never holds its logits: the last layers of student and teacher are applied in
+--- chunks of rows, inside the loss. Returns what kd_loss returns; the loss has a gradient for `hidden` and for the head.
+---@param hidden Tensor              what the student's head sees, [N, E] or [N, L, E]
+---@param head table                 nn.Linear, or { weight = [C, E], bias = [C] or nil }
+---@param teacher_hidden Tensor?     [N, F] or [N, L, F]
+---@param teacher_head table?        of [C, F]
+---@param target Tensor?             classes [N] or [N, L]
+---@param options? table             as kd_loss's, without weight
+function loss.linear_kd(hidden, head, teacher_hidden, teacher_head, target, options)
+  local knobs = getmetatable(options)
+  if not (knobs and knobs.__knobs) then options = check.options("linear_kd", options, KD) end
+  check.value("linear_kd", "hidden", hidden, check.tensor)
+  check_layer("linear_kd", "head", head)
+  local teacher = teacher_head and check_layer("linear_kd", "teacher_head", teacher_head) or {}
+  local named = kd_options(options)
+  named.weight = nil
+  local given = { hidden, head.weight, head.bias, teacher_hidden, teacher.weight, teacher.bias, target,
+    scalar(options.temperature or 4), scalar(options.alpha or .7) }
+  if next(named) ~= nil then given[10] = named end
+  local value, ce, kl, confidence, entropy, per_sample = ops.linear_kd_loss(unpack(given, 1, given[10] and 10 or 9))
+  return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
+end
+
 --- Cross-entropy, mean over the batch (0-dim tensor). target: classes or probabilities.
 ---@param options? {label_smoothing: number, ignore_index: number, weight: Tensor}  weight: one for each sample
 function loss.cross_entropy(logits, target, options)

@@ -20,6 +20,22 @@ function tensor.no_grad(fn, ...)
   return restore_grad(engine.set_grad_enabled(false), pcall(fn, ...))
 end
 
+local function restore_autocast(before, ok, ...)
+  engine.set_autocast(before)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Calls fn(...) in automatic mixed precision: LibTorch computes products and attention in dtype ("bfloat16"), what needs
+--- the range in float32; parameters stay as they are. Enter it inside of a step; the backward pass is outside.
+---@generic T
+---@param dtype string
+---@param fn fun(...): T
+---@return T
+function tensor.autocast(dtype, fn, ...)
+  return restore_autocast(engine.set_autocast(dtype), pcall(fn, ...))
+end
+
 -- Marks the tensors of a returned value (in tables too) as kept.
 local function keep(value, kept, depth)
   if is_tensor(value) then

@@ -10,7 +10,9 @@
 #include "error.h"
 #include "flat_buffers.h"
 #include "flops.h"
+#include "gemm.h"
 #include "memory.h"
+#include "modes.h"
 #include "ops.h"
 #include "replay.h"
 #include "tensor.h"
@@ -157,7 +159,7 @@ int set_scope(lua_State* L) {
 constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor}, {"is_tensor", is_tensor}, {"set_grad_enabled", set_grad_enabled},
     {"is_grad_enabled", is_grad_enabled}, {"grad", gradients}, {"generator", make_generator}, {"default_generator", default_generator},
     {"manual_seed", manual_seed}, {"device", device}, {"set_threads", set_thread_count}, {"threads", thread_count},
-    {"memory", memory_use}, {"set_scope", set_scope}, {"count_flops", count_flops}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
+    {"memory", memory_use}, {"set_scope", set_scope}, {"count_flops", count_flops}, {"gemm", gemm_rule}, {"set_autocast", set_autocast}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
 
 }  // namespace
 }  // namespace gradus
@@ -165,6 +167,7 @@ constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor}, {"is_tensor", is_ten
 extern "C" __attribute__((visibility("default"))) int luaopen_gradus_engine(lua_State* L) {
   using namespace gradus;
   memory::install();
+  guard(L, "engine", [] { gemm::install(gemm::choose()); });
   at::set_num_threads(1);  // small steps belong on one thread; a run raises it (engine.set_threads)
   open_tensor_types(L);
   lua_newtable(L);

@@ -1,0 +1,103 @@
+-- Gradus's side of a row: `gradus run step.lua --set work=JSON`, then a number of steps a line on standard input.
+local g = require "gradus"
+local host = require "gradus.host"
+local nn = g.nn
+
+local TEMPERATURE, ALPHA, LR = 4, .7, 1e-3
+
+local function mlp(sizes) return nn.MLP { unpack(sizes) } end
+
+local function encoder(work)
+  local layer = nn.TransformerEncoderLayer(work.width, work.heads, { dim_feedforward = 4 * work.width, dropout = 0 })
+  local net = nn.Module()
+  net.encoder = nn.TransformerEncoder(layer, work.layers)
+  net.head = nn.Linear(work.width, work.vocabulary or work.classes)
+  if work.vocabulary then net.token = nn.Embedding(work.vocabulary, work.width) end
+  return net
+end
+
+local function cnn()
+  return nn.Sequential(nn.Conv2d(1, 16, 3, { padding = 1 }), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, { padding = 1 }),
+    nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1568, 10))
+end
+
+local function labels(classes, size) return g.randint(0, classes, size) end
+
+-- The model, a batch, and the loss of a batch under knobs.
+local MAKE = {}
+
+function MAKE.mlp(work)
+  local net, classes = mlp(work.sizes), work.sizes[#work.sizes]
+  local batch = { x = g.randn { work.batch, work.sizes[1] }, teacher = g.randn { work.batch, classes },
+    y = labels(classes, { work.batch }) }
+  return net, batch, function(b, k) return g.kd_loss(net(b.x), b.teacher, b.y, k).loss end
+end
+
+-- The teacher's logits were computed once; a batch's are gathered.
+function MAKE.cached(work)
+  local net, classes = mlp(work.sizes), work.sizes[#work.sizes]
+  local logits = g.randn { 4096, classes }
+  local batch = { x = g.randn { work.batch, work.sizes[1] }, index = labels(4096, { work.batch }),
+    y = labels(classes, { work.batch }) }
+  return net, batch, function(b, k) return g.kd_loss(net(b.x), b.teacher, b.y, k).loss end,
+    function(b) b.teacher = logits:index_select(0, b.index) end
+end
+
+function MAKE.cnn(work)
+  local net = cnn()
+  local batch = { x = g.randn { work.batch, 1, 28, 28 }, teacher = g.randn { work.batch, 10 }, y = labels(10, { work.batch }) }
+  return net, batch, function(b, k) return g.kd_loss(net(b.x), b.teacher, b.y, k).loss end
+end
+
+function MAKE.encoder(work)
+  local net = encoder(work)
+  local batch = { x = g.randn { work.batch, work.length, work.width }, teacher = g.randn { work.batch, work.classes },
+    y = labels(work.classes, { work.batch }) }
+  return net, batch, function(b, k) return g.kd_loss(net.head(net.encoder(b.x):mean(1)), b.teacher, b.y, k).loss end
+end
+
+function MAKE.vocabulary(work)
+  local net, tokens = encoder(work), work.batch * work.length
+  local head = g.randn { work.vocabulary, work.width } / 16
+  local batch = { x = labels(work.vocabulary, { work.batch, work.length }), teacher = g.randn { tokens, work.width },
+    y = labels(work.vocabulary, { tokens }) }
+  return net, batch, function(b, k)
+    local h = net.encoder(net.token(b.x)):flatten(0, 1)
+    return g.loss.linear_kd(h, net.head, b.teacher, { weight = head }, b.y, k).loss
+  end
+end
+
+return g.experiment {
+  name = "bench", params = { work = "" },
+  run = function(run, p)
+    local work = host.json_decode(p.work)
+    local net, batch, loss, before = MAKE[work.kind](work)
+    local opt = g.optim[work.optimizer or "AdamW"](net, { lr = LR })
+    local step = run:step(function(b, k)
+      local value = work.dtype and g.autocast(work.dtype, loss, b, k) or loss(b, k)
+      opt:minimize(value, { lr = k.lr })
+      return { loss = value }
+    end)
+    local knobs = { temperature = TEMPERATURE, alpha = ALPHA, lr = LR }
+    local function advance(steps)
+      local out
+      for _ = 1, steps do
+        if before then before(batch) end
+        out = step(batch, knobs)
+      end
+      return out.loss:item()
+    end
+    local function say(values)
+      io.write("@", host.json_encode(values), "\n")
+      io.flush()
+    end
+    advance(work.startup and 1 or 20)
+    say { ready = true }
+    if work.startup then return end
+    for line in io.lines() do
+      local wall, cpu = host.monotonic(), os.clock()
+      local last = advance(tonumber(line))
+      say { wall = host.monotonic() - wall, cpu = os.clock() - cpu, loss = last }
+    end
+  end,
+}
