@@ -55,7 +55,7 @@ function run.begin(options)
   local writer = options.store:begin {
     name = options.name, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
     config_hash = host.sha256(table.concat(parts, "\n")), params = list, sources = sources,
-    environment = { threads = engine.threads(), device = device, host = host.hostname(), script = opts.script,
+    environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
       command = opts.command, git = host.git(), versions = versions },
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
@@ -188,7 +188,10 @@ function Run:fit(options)
 end
 
 --- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
-function Run:cached(name, fn, ...) return require "gradus.cached"(self, name, fn, ...) end
+function Run:cached(name, fn, ...)
+  if self.dry then return fn(...) end  -- two steps of training must not be kept
+  return require "gradus.cached"(self, name, fn, ...)
+end
 
 --- Iterates batches of a source: `for i, batch in run:batches(source, { size = 64, steps = 5000 }) do`. i is from 1 and is
 --- the step that run:log writes to.
@@ -197,6 +200,7 @@ function Run:cached(name, fn, ...) return require "gradus.cached"(self, name, fn
 function Run:batches(source, options)
   check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations" })
   if self.replaying then return function() end end
+  if self.dry then options.steps, options.epochs = 2, nil end
   return require "gradus.batches"(self, source, options)
 end
 

@@ -11,7 +11,10 @@ Rule.__index = Rule
 function Rule:__call(s) return self.decide(s) end
 function Rule:__tostring() return self.text end
 
-local function rule(text, every, decide) return setmetatable({ text = text, every = every, decide = decide }, Rule) end
+-- unit and limit: what the rule counts and up to where, for those who plan ahead.
+local function rule(text, every, decide, unit, limit)
+  return setmetatable({ text = text, every = every, decide = decide, unit = unit, limit = limit }, Rule)
+end
 when.is = function(value) return getmetatable(value) == Rule end
 
 local function positive(name, value)
@@ -36,7 +39,7 @@ local function count(name, field)
     return rule(("%g %s"):format(limit, name), "step", function(s)
       local now = s[field]
       return now >= limit and "next", { [name] = now, limit = limit }
-    end)
+    end, name, limit)
   end
 end
 count("steps", "stage_steps")      --- after so many optimizer updates in the stage
@@ -83,7 +86,7 @@ function when.plateau(key, patience, min_delta)
       if best == nil or sign * value > best + min_delta then best, since = sign * value, 0 else since = since + 1 end
     end
     return since >= patience and "next", { [key] = values[#values], best = best and sign * best, evaluations = since }
-  end)
+  end, "evaluations", patience)
 end
 
 --- When the metric no longer gains: its mean of the last `smooth` evaluations grew by less than `gain` since the evaluation
@@ -220,7 +223,7 @@ function when.stop(inner)
   return rule("stop when " .. tostring(inner), when.is(inner) and inner.every or "evaluation", function(s)
     local answer, detail = inner(s)
     return answer and "stop", detail
-  end)
+  end, when.is(inner) and inner.unit or nil, when.is(inner) and inner.limit or nil)
 end
 
 return when

@@ -54,6 +54,17 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
 }
 
+void add_check(CLI::App& app, CommandLine& line) {
+  CLI::App* check = app.add_subcommand("check", "Two steps of each stage of a script, its schedules and what is wrong with them");
+  check->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
+  check->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
+  check->add_option("--seed", line.seed, "Seed of the run");
+  check->add_option("--device", line.run.device, "cpu, cuda, …");
+  check->add_option("--threads", line.threads, "Threads of LibTorch");
+  check->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+  check->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+}
+
 void add_others(CLI::App& app, CommandLine& line) {
   CLI::App* test = app.add_subcommand("test", "Run Lua specs");
   test->add_option("FILE", line.files, "Specs");
@@ -68,7 +79,7 @@ void add_others(CLI::App& app, CommandLine& line) {
 }
 
 void finish_run_options(CommandLine& line) {
-  if (line.run.script.empty()) throw HostError(kUsage, "run: no SCRIPT; expected a Lua file, or - for standard input");
+  if (line.run.script.empty()) throw HostError(kUsage, "no SCRIPT; expected a Lua file, or - for standard input");
   for (const std::string& text : line.set) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
@@ -136,6 +147,7 @@ int dispatch(int argc, char** argv) {
   CLI::App app("Distillation curricula as Lua scripts, their runs in one SQLite file.", "gradus");
   app.set_version_flag("--version", version_line());
   add_run(app, line);
+  add_check(app, line);
   add_reading_commands(app, reading_store);
   add_serve_command(app, reading_store);
   add_transfer_commands(app, reading_store);
@@ -158,6 +170,10 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("run")) {
     finish_run_options(line);
     return run_command(std::move(line.run));
+  }
+  if (app.got_subcommand("check")) {
+    finish_run_options(line);
+    return check_command(std::move(line.run));
   }
   if (app.got_subcommand("test")) {
     if (line.files.empty()) throw HostError(kUsage, "test: no FILE; expected Lua specs");

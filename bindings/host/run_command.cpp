@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "host_error.h"
 #include "host_module.h"
@@ -17,6 +18,22 @@ namespace gradus {
 namespace {
 
 constexpr const char* kRunner = "gradus.runner";
+
+// A folder of its own for a store that nobody keeps.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "gradus-check-XXXXXX").string()) {
+    if (!mkdtemp(path_.data())) throw HostError(kIo, "check: no temporary folder could be made at " + path_);
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 void push_results(lua_State* L, const std::vector<std::string>& results) {
   lua_createtable(L, static_cast<int>(results.size()), 0);
@@ -89,6 +106,23 @@ int run_command(RunOptions options) {
       [](lua_State*) {});
   if (!ok && !code) code = failure(interpreter);
   return code.value_or(0);
+}
+
+int check_command(RunOptions options) {
+  const TemporaryFolder folder;
+  options.store = folder.path() + "/runs.db";
+  Session session(std::move(options));
+  session.read_script(session.options.script);
+  watch_signals();
+  int code = 0;
+  {
+    Interpreter interpreter(session);
+    if (!interpreter.call(
+            "gradus.dry_run", "check", [&](lua_State* L) { return push_options(L, session), 1; }, [](lua_State*) {}))
+      code = failure(interpreter);
+  }
+  close_stores();
+  return stop_code() ? stop_code() : code;
 }
 
 int test_command(RunOptions options, const std::vector<std::string>& files) {

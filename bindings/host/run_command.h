@@ -1,4 +1,4 @@
-// `gradus run` and `gradus test`: the commands that execute Lua.
+// `gradus run`, `gradus check` and `gradus test`: the commands that execute Lua.
 #pragma once
 
 #include <string>
@@ -11,6 +11,9 @@ namespace gradus {
 // One process, one script, the runs of its grid one after another, each in a Lua state of its own. Returns the exit
 // code.
 int run_command(RunOptions options);
+
+// A dry run: two steps of each stage, in a store that is thrown away. 65 when a setting was refused.
+int check_command(RunOptions options);
 
 // Lua specs, each in a fresh state. 0 when all passed, 1 when any failed.
 int test_command(RunOptions options, const std::vector<std::string>& files);

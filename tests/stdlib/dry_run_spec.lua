@@ -1,0 +1,78 @@
+local g = require "gradus"
+local a_run = require "a_run"
+local nn, schedule, sampler, when, score = g.nn, g.schedule, g.sampler, g.when, g.score
+
+-- What a dry run of these options says: all of its lines in one text, and the run's steps.
+local function dry(more)
+  local lines, result = {}, nil
+  a_run(function(run)
+    local d = g.data.digits():split { train = .5, val = .2 }
+    local report = { refused = 0, told = {} }
+    report.line = function(text, ...) lines[#lines + 1] = text:format(...) end
+    report.refuse = function(text, ...) lines[#lines + 1] = "refused: " .. text:format(...) end
+    report.advise = function(text, ...) lines[#lines + 1] = "advice: " .. text:format(...) end
+    run.dry = report
+    local options = { student = nn.MLP { 64, 8, 10 }, data = d, budget = { epochs = 20 }, lr = 5e-3, teacher = nn.MLP { 64, 16, 10 } }
+    for key, value in pairs(type(more) == "function" and more(d, options.teacher) or more) do options[key] = value end
+    if not options.teacher then options.teacher = nil end
+    result = run:distill(options)
+  end)
+  local text = table.concat(lines, "\n")
+  local refused = {}
+  for line in text:gmatch "refused: ([^\n]*)" do refused[#refused + 1] = line end
+  return text, refused, result
+end
+
+local function refuses(more, pattern)
+  local text, refused = dry(more)
+  if #refused ~= 1 or not refused[1]:find(pattern, 1, true) then error(("expected one refusal with '%s', got:\n%s"):format(pattern, text), 0) end
+end
+
+describe("a dry run", function()
+  it("does two steps of each stage and draws the schedules", function()
+    local text, refused, r = dry(function(d, teacher)
+      local ranked = d.train:rank(score.loss(teacher))
+      return { temperature = schedule.linear(6, 2), curriculum = {
+        { "easy", sample = ranked:first(.3), advance = when.epochs(5) }, { "rest" } } }
+    end)
+    expect(refused):equals {}
+    expect(r.steps):equals(4)
+    expect(text):matches "easy +teacher, %d+ rows, 0 %% to 25 %% of the budget"
+    expect(text):matches "rest +teacher, 899 rows, 25 %% to 100 %%"
+    expect(text):matches "temperature .*▁.*linear 6 to 2"
+  end)
+  it("advises on temperature and alpha", function()
+    expect((dry { temperature = 1 })):matches "advice: .*temperature is 1 to 1; below 2"
+    expect((dry { temperature = schedule.linear(30, 4) })):matches "advice: .*above 20"
+    expect((dry { alpha = .1 })):matches "advice: .*alpha is 0.1 to 0.1; outside of 0.2 to 0.95"
+    expect((dry { temperature = 4, alpha = .7 }):find "advice"):equals(nil)
+  end)
+end)
+
+describe("a dry run refuses", function()
+  it("a rate that never leaves its warm-up", function()
+    refuses({ lr = 1e-3, decay = "constant", warmup = { epochs = 100 } }, "never leaves its warm-up")
+  end)
+  it("a schedule that begins after the budget", function()
+    refuses({ temperature = schedule.linear(6, 2, { from = { epochs = 50 }, to = { epochs = 90 } }) }, "has no effect: it is 6 throughout")
+  end)
+  it("a share that shrinks, or begins at nothing", function()
+    refuses(function(d, t) return { curriculum = { sample = sampler.easiest(d.train:rank(score.loss(t)), schedule.linear(1, .2)) } } end, "runs backwards")
+  end)
+  it("a ranking that shuffling undoes", function()
+    refuses(function(d, t) return { curriculum = { sample = d.train:rank(score.loss(t)) } } end, "the ranking has no effect")
+  end)
+  it("a teacher that has no say", function()
+    refuses({ alpha = 1 }, "alpha is 1 in every stage")
+  end)
+  it("settings of a teacher that is not there", function()
+    refuses({ teacher = false, temperature = 8 }, "temperature has no effect without a teacher")
+  end)
+  it("a stage that never begins", function()
+    refuses({ curriculum = { { "a", advance = when.epochs(20) }, { "b" } } }, "stage 'b' never begins")
+  end)
+  it("patience that outlasts the budget", function()
+    refuses({ patience = 30 }, "can never come true")
+    refuses({ curriculum = { { "a", advance = when.plateau("val/loss", 25) }, { "b" } } }, "can never come true")
+  end)
+end)
