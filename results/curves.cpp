@@ -18,10 +18,12 @@ struct Curve {
   std::vector<std::int64_t> steps;
   std::vector<double> values;
 
-  double at(std::int64_t step) const {  // NaN outside
-    const auto found = std::lower_bound(steps.begin(), steps.end(), step);
-    if (found == steps.end() || step < steps.front()) return kNaN;
-    const auto i = static_cast<std::size_t>(found - steps.begin());
+  std::size_t next = 0;  // at() is asked for ascending steps
+
+  double at(std::int64_t step) {  // NaN outside
+    while (next < steps.size() && steps[next] < step) ++next;
+    const std::size_t i = next;
+    if (i == steps.size() || step < steps.front()) return kNaN;
     if (steps[i] == step) return values[i];
     const double part = static_cast<double>(step - steps[i - 1]) / static_cast<double>(steps[i] - steps[i - 1]);
     return values[i - 1] + part * (values[i] - values[i - 1]);
@@ -131,22 +133,22 @@ Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::s
   band.runs = static_cast<int>(curves.size());
   if (curves.empty()) return band;
   const std::vector<std::int64_t> steps = common_steps(curves, columns);
-  std::vector<double> means, deviations;
+  std::vector<double> means, deviations, here;
+  std::vector<double> t = {kNaN, kNaN};  // by the number of runs: the quantile costs more than the rest
+  for (std::size_t n = 2; n <= curves.size(); ++n) t.push_back(t_quantile(0.975, static_cast<double>(n - 1)));
   Downsampler down(steps.front(), steps.back(), columns);
   for (const std::int64_t step : steps) {
     double sum = 0, squares = 0;
-    int n = 0;
-    for (const Curve& curve : curves) {
+    here.clear();
+    for (Curve& curve : curves) {
       const double value = curve.at(step);
-      if (!std::isnan(value)) sum += value, ++n;
+      if (!std::isnan(value)) sum += value, here.push_back(value);
     }
+    const int n = static_cast<int>(here.size());
     const double mean = n > 0 ? sum / n : kNaN;
-    for (const Curve& curve : curves) {
-      const double value = curve.at(step);
-      if (!std::isnan(value)) squares += (value - mean) * (value - mean);
-    }
+    for (const double value : here) squares += (value - mean) * (value - mean);
     means.push_back(mean);
-    deviations.push_back(n > 1 ? t_quantile(0.975, n - 1) * std::sqrt(squares / (n - 1) / n) : kNaN);
+    deviations.push_back(n > 1 ? t[static_cast<std::size_t>(n)] * std::sqrt(squares / (n - 1) / n) : kNaN);
     down.add(step, mean);
   }
   const Points kept = down.take();

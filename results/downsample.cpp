@@ -40,16 +40,16 @@ void Downsampler::add(std::int64_t step, double value) {
     after_ = started_ = true;
     return;
   }
-  // In extended precision: steps may be as large as integers go, and the width of the range does not fit then.
-  const long double width = static_cast<long double>(to_) - static_cast<long double>(from_) + 1;
-  const int column = static_cast<int>((static_cast<long double>(step) - from_) / width * columns_);
-  if (!started_) {
-    push({step, value});
-  } else if (column != column_) {
+  if (!started_) push({step, value});
+  if (step > column_end_) {
     close_column();
+    // In 128 bits: steps may be as large as integers go, and the width of the range does not fit then.
+    const __int128 width = static_cast<__int128>(to_) - from_ + 1;
+    const __int128 column = (static_cast<__int128>(step) - from_) * columns_ / width;
+    const __int128 next = ((column + 1) * width + columns_ - 1) / columns_;  // the first step of the next column
+    column_end_ = static_cast<std::int64_t>(from_ + next - 1);
   }
   started_ = true;
-  column_ = column;
   last_ = {step, value};
   if (std::isnan(value)) {
     if (!nan_) first_nan_ = last_;

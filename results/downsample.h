@@ -31,7 +31,7 @@ class Downsampler {
 
   std::int64_t from_, to_;
   int columns_;
-  int column_ = -1;  // of the points below; -1: none yet
+  std::int64_t column_end_ = INT64_MIN;  // last step of the column of the points below
   bool any_ = false, nan_ = false;
   Point low_{}, high_{}, first_nan_{}, last_{};
   bool before_ = false, after_ = false, started_ = false;

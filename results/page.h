@@ -6,7 +6,7 @@
 //   /api/source?sha256=   /api/log?run=&from=   /api/artifact?run=&path=
 //   /api/curves?runs=&keys=&from=&to=&columns=&after=   page_curves.h
 //   /api/bands?key=&runs=&by=&columns=                  mean and confidence over the runs of each group
-//   /api/compare?runs=&by=&metrics=&versus=
+//   /api/compare?runs=&by=&metrics=&versus=   /api/diff?a=&b=
 #pragma once
 
 #include <map>

@@ -119,6 +119,14 @@ std::string shown(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string minute(const Json& run) {
+  std::string text = shown(run["started"]).substr(0, 16);
+  if (text.size() == 16) text[10] = ' ';
+  return text;
+}
+
+std::string without_result(const std::string& key) { return key.rfind("result/", 0) == 0 ? key.substr(7) : key; }
+
 std::string detail(const Json& value) {
   if (!value.is_object()) return value.is_null() ? "" : shown(value);
   std::string text;
@@ -135,7 +143,7 @@ void groups_table(Document& doc, const Json& compared) {
   Cells titles;
   for (const Json& column : compared["by"]) titles.push_back(column.get<std::string>());
   titles.push_back("runs");
-  for (const Json& metric : compared["metrics"]) titles.push_back(metric["key"].get<std::string>());
+  for (const Json& metric : compared["metrics"]) titles.push_back(without_result(metric["key"].get<std::string>()));
   std::vector<Cells> rows;
   for (const Json& group : compared["groups"]) {
     Cells row;
@@ -284,7 +292,7 @@ std::string report(Store& store, const ReportOptions& wanted) {
   Document doc(options.markdown);
   doc.heading(1, options.title);
   doc.paragraph(std::to_string(runs.size()) + (runs.size() == 1 ? " run" : " runs") + ", started " +
-                shown(runs.front()["started"]).substr(0, 16) + " to " + shown(runs.back()["started"]).substr(0, 16) + " UTC.");
+                minute(runs.front()) + (minute(runs.front()) == minute(runs.back()) ? "" : " to " + minute(runs.back())) + " UTC.");
   groups_table(doc, compare(store, compared));
   PlotOptions plot;
   plot.metrics = options.metrics;

@@ -25,6 +25,7 @@ class Compare {
     this.ids = this.rows.map((row) => row[0]).sort((a, b) => a - b);
     this.compared = await json("compare", { runs: this.ids.join(","), by, versus: this.query.versus });
     this.groups = this.compared.groups;
+    this.usual = this.groups.length > 12 ? "runs" : "mean and runs";
     this.groupOf = new Map(this.groups.flatMap((group, i) => group.runs.map((id) => [id, i])));
     this.keys = table.keys.filter((key) => !key.startsWith("result/") && !key.startsWith("knob/")).concat(table.keys.filter((key) => key.startsWith("knob/")));
     this.key = this.query.key || ["val/acc", "val/loss", "train/loss"].find((key) => this.keys.includes(key)) || this.keys[0];
@@ -51,17 +52,32 @@ class Compare {
     this.tools.replaceChildren(
       select("metric ", this.keys, this.key, (key) => { this.key = key; this.set({ key }); this.drawChart(); }),
       select("group by ", ["", "name", ...params], this.query.by || "", (by) => { this.set({ by }); this.load(); }),
-      select("show ", ["mean and runs", "mean", "runs"], this.query.show || "mean and runs", (show) => { this.set({ show }); this.drawChart(); }));
+      select("show ", ["mean and runs", "mean", "runs"], this.query.show || this.usual, (show) => { this.set({ show }); this.drawChart(); }));
     this.chartBox = h("div");
-    this.pane.replaceChildren(this.chartBox, h("h2", {}, "Groups"), this.table(), ...[this.versus()].flat(), h("h2", {}, "What differs"), this.differences(),
+    this.pane.replaceChildren(this.chartBox, this.diffBox = h("div"), h("h2", {}, "Groups"), this.table(), ...[this.versus()].flat(), h("h2", {}, "What differs"), this.differences(),
       h("h2", {}, "Parameters and results"), this.parallel(), this.scatterBox = h("div"));
     this.drawChart();
     this.scatter();
+    if (this.ids.length === 2) this.diff();
+  }
+
+  // Of two runs: where their curves part, what was decided before, and the difference of their code.
+  async diff() {
+    const d = await json("diff", { a: this.ids[0], b: this.ids[1] });
+    const name = (side) => `#${d[side].id}`;
+    const before = (side) => (d.before && d.before[side] ? `${name(side)} ${d.before[side].kind} ${d.before[side].name || ""} at step ${number(d.before[side].step)}` : null);
+    const pairs = [...(d.params || []), ...(d.data || []), ...(d.environment || [])];
+    this.diffBox.replaceChildren(h("h2", {}, `${name("a")} against ${name("b")}`),
+      h("p", {}, d.parts ? `The curves part at step ${number(d.parts.step)} (${d.parts.key}: ${number(d.parts.a)} and ${number(d.parts.b)}).` : "The curves are identical.",
+        d.parts ? h("span", { className: "quiet" }, " Just before: ", [before("a"), before("b")].filter(Boolean).join("; ") || "no decision") : null),
+      h("div", { className: "wide" }, h("table", { className: "plain" }, pairs.map((p) => h("tr", {}, h("th", {}, p.key), h("td", {}, plain(p.a)), h("td", {}, plain(p.b)))))),
+      ...(d.sources || []).map((s) => h("details", {}, h("summary", {}, s.path), h("pre", { className: "code" }, (s.diff || "").split("\n").map((line) =>
+        h("span", { className: line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "" }, line + "\n"))))));
   }
 
   drawChart() {
     this.charts.forEach((chart) => chart.remove());
-    const show = this.query.show || "mean and runs";
+    const show = this.query.show || this.usual;
     const chart = new Chart({ title: this.key, height: 380, onzoom: (zoom) => this.set({ zoom: zoom ? zoom.map(Math.round).join("-") : "" }),
       load: async (from, to, columns) => {
         const { key } = this;
@@ -130,6 +146,11 @@ class Compare {
   differences() {
     const ids = [...this.varying(), ...["config", "git_commit", "device", "name"].filter((id) => new Set(this.rows.map((row) => this.value(row, id))).size > 1)];
     if (!ids.length) return h("p", { className: "quiet" }, "Only the seed.");
+    if (this.groups.length > 12) return h("table", { className: "plain" }, ids.map((id) => {
+      const values = [...new Set(this.rows.map((row) => this.value(row, id)))].sort((a, b) => (a > b ? 1 : -1));
+      return h("tr", {}, h("th", {}, id.replace("params.", "")), h("td", { className: "right" }, values.length),
+        h("td", {}, values.length > 6 ? `${plain(values[0])} … ${plain(values[values.length - 1])}` : values.map(plain).join(", ")));
+    }));
     return h("div", { className: "wide" }, h("table", { className: "plain" },
       h("thead", {}, h("tr", {}, h("th"), this.groups.map((g, i) => h("th", {}, h("i", { className: "dot", style: { background: color(i) } }), label(g))))),
       h("tbody", {}, ids.map((id) => h("tr", {}, h("th", {}, id.replace("params.", "")), this.groups.map((g) => {

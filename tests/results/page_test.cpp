@@ -215,6 +215,7 @@ TEST_F(PageTest, WrongQuestionsAreRefusedByName) {
       {"/api/source", {{"sha256", "' OR 1=1"}}, 404},
       {"/api/bands", {{"key", "val/acc"}}, 400},
       {"/api/artifact", {{"run", "1"}, {"path", "../gradus.db"}}, 404},
+      {"/api/diff", {{"a", "1"}, {"b", "x y"}}, 400},
       {"/api/none", {}, 404},
       {"/../../etc/passwd", {}, 404},
       {"/%2e%2e/gradus.db", {}, 404},
@@ -279,7 +280,8 @@ TEST_F(PageTest, PlotsDrawWhatIsThere) {
   const std::string svg = svg_plot(drawn, 600, 300);
   EXPECT_EQ(svg.find("<b>"), std::string::npos);
   EXPECT_NE(svg.find("stroke=\"#3b6fb6\""), std::string::npos);
-  expect_error(Exit::usage, "val/acc", [&] { figures(*read(), {.metrics = {"val/ac"}, .runs = {id}}); });
+  options.metrics = {"val/ac"};
+  expect_error(Exit::usage, "val/acc", [&] { figures(*read(), options); });
 }
 
 TEST_F(PageTest, ReportsAreOneFileAndEscapeEverything) {

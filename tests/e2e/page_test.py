@@ -1,0 +1,313 @@
+"""The page of `gradus serve` in headless Chromium, clicked as a user clicks. Skipped where there is no chromedriver.
+
+GRADUS_SHOTS=DIR keeps a screenshot of every view.
+"""
+
+import base64
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+SHOTS = os.environ.get("GRADUS_SHOTS")
+ENTER, ESCAPE = "\ue007", "\ue00c"
+XSS = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>"
+
+# Writes a store without the engine: two strategies, three seeds, stages and a decision, and one run that goes on.
+RUNNER = """
+local host, stores = require "gradus.host", require "gradus.store"
+local runner = {}
+function runner.plan() return 1 end
+local function write(store, strategy, seed, steps, name)
+  local run = store:begin { name = name or "digits", seed = seed, config_hash = strategy, params = {
+    { key = "strategy", value = strategy }, { key = "lr", value = strategy == "ramp" and .01 or .003 } },
+    sources = { { path = "digits.lua", sha256 = host.sha256(name or "x"), text = "return 1 -- " .. (name or "script") } } }
+  local acc, loss, knob = run:key "val/acc", run:key "train/loss", run:key "knob/temperature"
+  run:event(0, "stage", "easy", "{}")
+  for step = 0, steps - 1 do
+    run:log(acc, step, 1 - math.exp(-step / (strategy == "ramp" and 30 or 60)) + seed / 100)
+    run:log(loss, step, math.exp(-step / 50) + (step % 7) / 50)
+    run:log(knob, step, 6 - 4 * step / steps)
+  end
+  run:event(40, "decision", "advance", host.json_encode { why = name or "val/acc" })
+  run:event(40, "stage", "hard", "{}")
+  run:log(run:key "result/test_acc", steps, .8 + seed / 100 + (strategy == "ramp" and .05 or 0))
+  return run
+end
+function runner.execute(options)
+  local store = stores.open(options.store)
+  if os.getenv "LIVE" then
+    local run = write(store, "ramp", 9, 200, "live")
+    run:flush()
+    local acc, step = run:key "val/acc", 200
+    while io.open("stop") == nil do
+      run:log(acc, step, .5) step = step + 1
+      local stop = host.monotonic() + .01
+      while host.monotonic() < stop do end
+    end
+    run:finish "finished"
+    return "{}"
+  end
+  for _, strategy in ipairs { "ramp", "stages" } do
+    for seed = 1, 3 do write(store, strategy, seed, 200):finish "finished" end
+  end
+  write(store, XSS, 7, 50, XSS):finish("failed", XSS)
+  return "{}"
+end
+function runner.summarize() end
+return runner
+""".replace("XSS", "[[" + XSS + "]]")
+
+
+class Browser:
+    """As much of WebDriver as a click and a look need."""
+
+    def __init__(self):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        self.driver = subprocess.Popen(["chromedriver", f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1440,900", "--hide-scrollbars"]
+        wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}}
+        self.session = ""
+        self.session = "/session/" + self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+
+    def call(self, method, path, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{self.session}{path}", method=method,
+                                         data=None if body is None else json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(json.load(error)["value"]["message"][:500]) from None
+
+    def open(self, url):
+        self.call("POST", "/url", {"url": url})
+
+    def js(self, script, *arguments):
+        return self.call("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def wait(self, script, seconds=20):
+        deadline = time.monotonic() + seconds
+        while not (value := self.js("return " + script)):
+            if time.monotonic() > deadline:
+                raise AssertionError("never came: " + script + "\n" + self.js("return document.body.innerText")[:500])
+            time.sleep(0.05)
+        return value
+
+    def find(self, css):
+        return next(iter(self.call("POST", "/element", {"using": "css selector", "value": css}).values()))
+
+    def click(self, css):
+        self.call("POST", f"/element/{self.find(css)}/click", {})
+
+    def type(self, css, text):
+        self.call("POST", f"/element/{self.find(css)}/value", {"text": text})
+
+    def key(self, key):
+        self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": [
+            {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]}]})
+
+    def drag(self, css, begin, end):
+        box = self.js("const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.x, r.y, r.width, r.height]", css)
+        at = [{"type": "pointerMove", "x": int(box[0] + box[2] * part), "y": int(box[1] + box[3] / 2), "duration": 50} for part in (begin, (begin + end) / 2, end)]
+        self.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [
+            at[0], {"type": "pointerDown", "button": 0}, at[1], at[2], {"type": "pointerUp", "button": 0}]}]})
+
+    def shot(self, name):
+        if SHOTS:
+            pathlib.Path(SHOTS, name + ".png").write_bytes(base64.b64decode(self.call("GET", "/screenshot")))
+
+    def complaints(self):
+        return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"}) if entry["level"] == "SEVERE" and "status of 400" not in entry["message"]]
+
+    def close(self):
+        try:
+            self.call("DELETE", "")
+        finally:
+            self.driver.terminate()
+            self.driver.wait()
+
+
+@unittest.skipUnless(shutil.which("chromedriver"), "no chromedriver here (Debian's packages chromium and chromium-driver)")
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = pathlib.Path(tempfile.mkdtemp())
+        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        (cls.dir / "std").mkdir()
+        (cls.dir / "std" / "runner.lua").write_text(RUNNER)
+        (cls.dir / "x.lua").write_text("")
+        made = cls.write()
+        made.wait(timeout=60)
+        assert made.returncode == 0, made.stderr.read()
+        made.stderr.close()
+        cls.server = subprocess.Popen([GRADUS, "serve", "--json", "--store", str(cls.dir / "s.db")], stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(cls.server.stdout.close)
+        cls.addClassCleanup(cls.server.wait)
+        cls.addClassCleanup(cls.server.terminate)
+        cls.url = json.loads(cls.server.stdout.readline())["url"]
+        cls.browser = Browser()
+        cls.addClassCleanup(cls.browser.close)
+
+    @classmethod
+    def write(cls, **env):
+        return subprocess.Popen([GRADUS, "run", "x.lua", "--stdlib", "std", "--store", "s.db"], cwd=cls.dir, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE, env={**os.environ, **env})
+
+    def setUp(self):
+        self.browser.open("about:blank")
+        self.browser.open(self.url)
+        self.browser.wait("document.querySelectorAll('.tr').length >= 7")
+
+    def tearDown(self):
+        self.assertEqual(self.browser.complaints(), [])
+        self.assertIsNone(self.browser.js("return window.hit || null"), "a name from the store was run as code")
+
+    def go(self, where):
+        self.browser.js("document.body.dataset.ready = ''; location.hash = arguments[0]", where)
+        self.browser.wait("document.body.dataset.ready")
+
+    def names(self):
+        return self.browser.js("return [...document.querySelectorAll('.tr:not(.group)')].map(r => r.querySelector('a').textContent)")
+
+    def test_table(self):
+        b = self.browser
+        self.assertNotIn("token", b.js("return location.href"))
+        self.go("#/runs?where=id <= 7")
+        self.assertEqual(self.names(), ["7", "6", "5", "4", "3", "2", "1"])
+        b.shot("runs")
+        b.click(".thead button[title='last:result/test_acc']")
+        self.assertEqual(self.names()[0], "3")
+        self.assertIn("sort=-last:result/test_acc", b.js("return location.hash"))
+        b.js("const s = document.querySelector('.tools select'); s.value = 'params.strategy'; s.dispatchEvent(new Event('change'))")
+        self.assertEqual(b.js("return document.querySelectorAll('.tr.group').length"), 3)
+        self.assertIn("0.870 ± 0.010", b.js("return document.querySelector('.tr.group').textContent"))
+        b.shot("groups")
+
+    def test_filter_is_the_command_lines_grammar(self):
+        b = self.browser
+        b.key("/")
+        b.type("#where", "strategy == 'ramp' and (seed < 3 or last(val/acc) > 2)" + ENTER)
+        b.wait("document.querySelectorAll('.tr').length === 2")
+        self.assertEqual(self.names(), ["2", "1"])
+        b.js("document.getElementById('where').value = 'stratgy == 1'; document.getElementById('where').dispatchEvent(new Event('input'))")
+        b.wait("!document.querySelector('.tools .error').hidden")
+        self.assertIn("strategy", b.js("return document.querySelector('.tools .error').textContent"))
+        # A link to what is shown shows it again.
+        self.go("#/runs?where=seed == 3")
+        self.assertEqual(self.names(), ["6", "3"])
+
+    def test_columns(self):
+        b = self.browser
+        b.click(".tools button:not(.primary)")
+        b.click("dialog input[value='params.strategy']")
+        b.click("dialog button.primary")
+        b.wait("location.hash.includes('cols=')")
+        b.wait("document.querySelectorAll('.tr').length && !document.querySelector(\".thead button[title='params.strategy']\")")
+
+    def test_keys(self):
+        b = self.browser
+        b.key("j")
+        b.key("j")
+        b.key("k")
+        b.key(ENTER)
+        b.wait("location.hash.startsWith('#/run/6')")
+        b.wait("document.querySelector('h1')")
+        b.key(ESCAPE)
+        b.wait("document.querySelectorAll('.tr').length")
+        b.key("?")
+        b.wait("document.querySelector('dialog.keys')")
+        b.key(ESCAPE)
+        b.wait("!document.querySelector('dialog')")
+        before = b.js("return getComputedStyle(document.body).backgroundColor")
+        b.key("t")
+        self.assertNotEqual(b.js("return getComputedStyle(document.body).backgroundColor"), before)
+        self.go("#/run/1")
+        b.wait("document.querySelectorAll('.chart .mark').length")
+        b.shot("dark")
+        b.key("t")
+
+    def test_run(self):
+        b = self.browser
+        b.click(".tr a[title='digits']")
+        b.wait("document.querySelectorAll('.chart .mark.decision').length >= 3")
+        self.assertEqual(b.js("return [...document.querySelectorAll('.stage text')].slice(0, 2).map(t => t.textContent)"), ["easy", "hard"])
+        painted = "const c = document.querySelector('.chart canvas'); return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((v, i) => i % 4 === 3 && v).length"
+        self.assertGreater(b.js(painted), 300)
+        b.shot("run")
+        b.drag(".chart .brush .overlay", 0.25, 0.5)
+        b.wait("location.hash.includes('zoom=')")
+        time.sleep(0.3)
+        ticks = b.js("return [...document.querySelectorAll('.chart')[0].querySelectorAll('.axis.x .tick text')].map(t => +t.textContent)")
+        self.assertTrue(45 <= min(ticks) and max(ticks) <= 105, ticks)
+        other = b.js("return [...document.querySelectorAll('.chart')[1].querySelectorAll('.axis.x .tick text')].map(t => +t.textContent)")
+        self.assertEqual(other, ticks)  # charts of a run zoom together
+        for tab, text in (("script", "return 1"), ("decisions", "advance"), ("environment", "uid"), ("log", "")):
+            b.js("[...document.querySelectorAll('.tabs button')].find(b => b.textContent === arguments[0]).click()", tab)
+            b.wait(f"document.querySelector('.pane').textContent.includes({json.dumps(text)})")
+            b.shot(tab)
+
+    def test_compare(self):
+        b = self.browser
+        for i in range(1, 7):  # all but the one with the bad name
+            b.click(f".tbody .tr:nth-child({i + 1}) input")
+        b.key("c")
+        b.wait("document.querySelectorAll('.parallel path.run').length === 6")
+        self.assertIn("6 runs in 2 groups", b.js("return document.querySelector('h1').textContent"))
+        self.assertIn("0.870 ± 0.010", b.js("return document.querySelector('table').textContent"))
+        self.assertEqual(b.js("return document.querySelectorAll('.scatter circle').length"), 6)
+        b.wait("document.querySelectorAll('.legend .key').length === 2")
+        b.shot("compare")
+        b.js("const s = [...document.querySelectorAll('select')].find(s => [...s.options].some(o => o.value === 'strategy=stages')); s.value = 'strategy=stages'; s.dispatchEvent(new Event('change'))")
+        b.wait("document.querySelector('.verdict')")
+        b.js("document.querySelector('main').scrollTop = 560")
+        b.shot("compare-below")
+
+    def test_names_are_text(self):
+        b = self.browser
+        for where in ("#/run/7", "#/run/7?tab=script", "#/run/7?tab=decisions", "#/compare?runs=1,2,7", "#/runs?group=params.strategy"):
+            self.go(where)
+            time.sleep(0.3)
+            self.assertEqual(b.js("return document.querySelectorAll('main img, main script').length"), 0, where)
+            self.assertIsNone(b.js("return window.hit || null"), where)
+        self.go("#/run/7")
+        self.assertIn(XSS, b.js("return document.querySelector('h1').textContent"))
+
+    def test_live(self):
+        b = self.browser
+        live = self.write(LIVE="1")
+        try:
+            b.wait("document.querySelectorAll('.status.running').length === 1")  # a new row, by itself
+            self.assertIn("live", self.names()[0] + b.js("return document.querySelector('.tr').textContent"))
+            b.click(".tr a[title='live']")
+            b.wait("document.querySelector('h1') && document.querySelector('.quiet').textContent")
+            last = "Math.max(...[...document.querySelectorAll('.chart .axis.x .tick text')].map(t => +t.textContent))"
+            b.wait(last + " > 0")
+            first = b.js(f"return {last}")
+            b.wait(f"{last} > {first}")
+            (self.dir / "stop").write_text("")
+            b.wait("document.querySelector('h1 .status.finished')")
+        finally:
+            (self.dir / "stop").write_text("")
+            live.wait(timeout=20)
+            live.stderr.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
