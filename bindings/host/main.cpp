@@ -14,6 +14,7 @@
 #include "error.h"
 #include "host_error.h"
 #include "host_module.h"
+#include "plot_command.h"
 #include "run_command.h"
 #include "serve_command.h"
 #include "store.h"
@@ -150,6 +151,7 @@ int dispatch(int argc, char** argv) {
   add_check(app, line);
   add_reading_commands(app, reading_store);
   add_serve_command(app, reading_store);
+  add_plot_commands(app, reading_store);
   add_transfer_commands(app, reading_store);
   add_others(app, line);
   // Not by CLI11: it would take the topic for the command itself.
