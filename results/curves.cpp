@@ -37,7 +37,8 @@ std::vector<std::int64_t> common_steps(const std::vector<Curve>& curves, int col
   std::int64_t from = shared.front(), to = shared.back();
   for (const Curve& curve : curves) {
     std::vector<std::int64_t> both;
-    std::set_intersection(shared.begin(), shared.end(), curve.steps.begin(), curve.steps.end(), std::back_inserter(both));
+    std::set_intersection(shared.begin(), shared.end(), curve.steps.begin(), curve.steps.end(),
+                          std::back_inserter(both));
     shared = std::move(both);
     from = std::min(from, curve.steps.front());
     to = std::max(to, curve.steps.back());
@@ -48,7 +49,8 @@ std::vector<std::int64_t> common_steps(const std::vector<Curve>& curves, int col
   std::vector<std::int64_t> even;
   const std::int64_t parts = std::min<std::int64_t>(columns, to - from);
   for (std::int64_t i = 0; i <= parts; ++i)
-    even.push_back(from + static_cast<std::int64_t>(std::llround(static_cast<double>(to - from) * i / std::max<std::int64_t>(parts, 1))));
+    even.push_back(from + static_cast<std::int64_t>(
+                              std::llround(static_cast<double>(to - from) * i / std::max<std::int64_t>(parts, 1))));
   return even;
 }
 
@@ -77,7 +79,8 @@ StepRange step_range(Store& store, const std::vector<CurveRef>& curves) {
 std::int64_t step_at_or_before(Store& store, const CurveRef& curve, std::int64_t step) {
   std::int64_t found = step;
   store.read(
-      "SELECT max(step) FROM metric_values WHERE run_id = ?1 AND key_id = (SELECT id FROM keys WHERE name = ?2) AND step "
+      "SELECT max(step) FROM metric_values WHERE run_id = ?1 AND key_id = (SELECT id FROM keys WHERE name = ?2) AND "
+      "step "
       "<= ?3",
       {curve.run, curve.key, step}, kSeconds, [&](Statement& row) {
         while (row.step()) {
@@ -92,7 +95,8 @@ void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int
   for (bool more = true; more;) {
     std::int64_t rows = 0, last = from;
     store.read(
-        "SELECT step, value FROM metric_values WHERE run_id = ?1 AND key_id = (SELECT id FROM keys WHERE name = ?2) AND "
+        "SELECT step, value FROM metric_values WHERE run_id = ?1 AND key_id = (SELECT id FROM keys WHERE name = ?2) "
+        "AND "
         "step BETWEEN ?3 AND ?4 ORDER BY step LIMIT ?5",
         {curve.run, curve.key, from, to, kPiece}, kSeconds, [&](Statement& row) {
           while (row.step()) {

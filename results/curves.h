@@ -19,10 +19,10 @@ struct CurveRef {
 struct StepRange {
   std::int64_t from = 0, to = 0;  // both inclusive
 };
-StepRange step_range(Store& store, const std::vector<CurveRef>& curves);  // of all of them together
+StepRange step_range(Store& store, const std::vector<CurveRef>& curves);                 // of all of them together
 std::int64_t step_at_or_before(Store& store, const CurveRef& curve, std::int64_t step);  // `step` when there is none
-// Calls `point` for each point in [from, to], ascending, until it returns false. Long curves are read in pieces, so that
-// no read transaction lasts long.
+// Calls `point` for each point in [from, to], ascending, until it returns false. Long curves are read in pieces, so
+// that no read transaction lasts long.
 void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int64_t to,
                 const std::function<bool(std::int64_t step, double value)>& point);
 // The whole curve, at most about `columns` pixel columns of it.

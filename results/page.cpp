@@ -102,8 +102,8 @@ std::vector<std::string> PageQuery::list(const std::string& name, std::size_t lo
     begin = end + 1;
   }
   if (items.size() > longest)
-    throw Error(Exit::usage, name + ": expected at most " + std::to_string(longest) + "; got " +
-                                 std::to_string(items.size()));
+    throw Error(Exit::usage,
+                name + ": expected at most " + std::to_string(longest) + "; got " + std::to_string(items.size()));
   return items;
 }
 

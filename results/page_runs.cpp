@@ -27,7 +27,8 @@ struct MetricColumn {
 
 MetricColumn metric_column(const std::string& id) {
   const std::size_t colon = id.find(':');
-  MetricColumn column{id, id.substr(0, std::min(colon, id.size())), colon == std::string::npos ? "" : id.substr(colon + 1)};
+  MetricColumn column{id, id.substr(0, std::min(colon, id.size())),
+                      colon == std::string::npos ? "" : id.substr(colon + 1)};
   static const std::set<std::string> kOf = {"last", "best", "min", "max"};
   if (kOf.count(column.of) == 0 || !valid_key(column.key))
     throw Error(Exit::usage, "metrics: expected last:KEY, best:KEY, min:KEY or max:KEY; got '" + id + "'");
@@ -63,14 +64,16 @@ Json page_runs(Store& store, const PageQuery& query) {
     Json watch = query.ids("watch", 1000);
     const std::string first = std::to_string(condition.args.size() + 1);
     const std::string second = std::to_string(condition.args.size() + 2);
-    condition.sql = "(" + condition.sql + ") AND (r.id > ?" + first + " OR r.id IN (SELECT value FROM json_each(?" + second + ")))";
+    condition.sql =
+        "(" + condition.sql + ") AND (r.id > ?" + first + " OR r.id IN (SELECT value FROM json_each(?" + second + ")))";
     condition.args.emplace_back(query.integer("since", 0, 0, INT64_MAX));
     condition.args.emplace_back(watch.dump());
   }
 
   Json keys = Json::array(), better = Json::array();
   std::vector<std::string> names;
-  for (const auto& row : store.query("SELECT name FROM keys ORDER BY name", {}, kLimits).rows) names.push_back(text(row[0]));
+  for (const auto& row : store.query("SELECT name FROM keys ORDER BY name", {}, kLimits).rows)
+    names.push_back(text(row[0]));
   for (const std::string& name : names) {
     keys.push_back(name);
     better.push_back(lower_is_better(name) ? "lower" : "higher");
@@ -94,8 +97,9 @@ Json page_runs(Store& store, const PageQuery& query) {
     ids.push_back(*integer(runs.rows[i][0]));
   }
   const std::string among = ids.dump();
-  const Rows params = store.query(
-      "SELECT run_id, key, value, type FROM params WHERE run_id IN (SELECT value FROM json_each(?1))", {among}, kLimits);
+  const Rows params =
+      store.query("SELECT run_id, key, value, type FROM params WHERE run_id IN (SELECT value FROM json_each(?1))",
+                  {among}, kLimits);
   const Rows tags = store.query(
       "SELECT run_id, name, value FROM tags WHERE run_id IN (SELECT value FROM json_each(?1))", {among}, kLimits);
   std::set<std::string> tag_names;
@@ -132,17 +136,18 @@ Json page_runs(Store& store, const PageQuery& query) {
     rows[place[*integer(tag[0])]][tag_place[text(tag[1])]] = text(tag[2]).empty() ? "✓" : text(tag[2]);
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     const std::string of = metrics[i].of == "best" ? (lower_is_better(metrics[i].key) ? "min" : "max") : metrics[i].of;
-    store.read("SELECT s.run_id, s." + of +
-                   " FROM json_each(?1) j CROSS JOIN summary_values s ON s.run_id = j.value AND s.key_id = (SELECT id FROM "
-                   "keys WHERE name = ?2)",
-               {among, metrics[i].key}, kSeconds, [&](Statement& statement) {
-                 while (statement.step())
-                   rows[place[statement.integer(0)]][first_metric + i] = to_json(statement.cell(1));
-               });
+    store.read(
+        "SELECT s.run_id, s." + of +
+            " FROM json_each(?1) j CROSS JOIN summary_values s ON s.run_id = j.value AND s.key_id = (SELECT id FROM "
+            "keys WHERE name = ?2)",
+        {among, metrics[i].key}, kSeconds, [&](Statement& statement) {
+          while (statement.step()) rows[place[statement.integer(0)]][first_metric + i] = to_json(statement.cell(1));
+        });
   }
   std::int64_t cursor = query.integer("since", 0, 0, INT64_MAX);
   if (!runs.rows.empty()) cursor = std::max(cursor, *integer(runs.rows[0][0]));
-  return {{"store", store.path()}, {"cursor", cursor}, {"columns", columns}, {"keys", keys}, {"better", better}, {"rows", rows}};
+  return {{"store", store.path()}, {"cursor", cursor}, {"columns", columns},
+          {"keys", keys},          {"better", better}, {"rows", rows}};
 }
 
 Json page_run(Store& store, const PageQuery& query) {
@@ -150,8 +155,8 @@ Json page_run(Store& store, const PageQuery& query) {
   const std::int64_t id = run["id"];
   const std::int64_t after = query.integer("event", -1, -1, INT64_MAX);
   Json events = Json::array();
-  store.read("SELECT id, step, time, kind, name, detail FROM events WHERE run_id = ?1 AND id > ?2 ORDER BY id", {id, after},
-             kSeconds, [&](Statement& row) {
+  store.read("SELECT id, step, time, kind, name, detail FROM events WHERE run_id = ?1 AND id > ?2 ORDER BY id",
+             {id, after}, kSeconds, [&](Statement& row) {
                while (row.step()) {
                  Json detail = row.null(5) ? Json() : Json::parse(row.text(5), nullptr, false);
                  events.push_back({{"id", row.integer(0)},

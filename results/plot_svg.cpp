@@ -19,21 +19,24 @@ std::string n(double value) {
 }
 
 std::string text_at(double x, double y, const char* anchor, const std::string& text, const char* more = "") {
-  return "<text x=\"" + n(x) + "\" y=\"" + n(y) + "\" text-anchor=\"" + anchor + "\"" + more + ">" + escape_markup(text) +
-         "</text>\n";
+  return "<text x=\"" + n(x) + "\" y=\"" + n(y) + "\" text-anchor=\"" + anchor + "\"" + more + ">" +
+         escape_markup(text) + "</text>\n";
 }
 
 struct Frame {
   double top, width, height;
   Box box;
   double x(double v) const { return kLeft + (v - box.x0) / (box.x1 - box.x0) * (width - kLeft - kRight); }
-  double y(double v) const { return top + height - kBottom - (v - box.y0) / (box.y1 - box.y0) * (height - kTop - kBottom); }
+  double y(double v) const {
+    return top + height - kBottom - (v - box.y0) / (box.y1 - box.y0) * (height - kTop - kBottom);
+  }
   double upper() const { return top + kTop; }
   double lower() const { return top + height - kBottom; }
 };
 
 std::string rect(double x, double y, double w, double h, const char* fill) {
-  return "<rect x=\"" + n(x) + "\" y=\"" + n(y) + "\" width=\"" + n(w) + "\" height=\"" + n(h) + "\" fill=\"" + fill + "\"/>\n";
+  return "<rect x=\"" + n(x) + "\" y=\"" + n(y) + "\" width=\"" + n(w) + "\" height=\"" + n(h) + "\" fill=\"" + fill +
+         "\"/>\n";
 }
 
 std::string rule(double x0, double y0, double x1, double y1, const char* style) {
@@ -47,18 +50,21 @@ std::string stages_svg(const Figure& figure, const Frame& f) {
     const double x0 = std::max(f.x(static_cast<double>(stage.from)), kLeft);
     const double x1 = std::min(f.x(static_cast<double>(stage.to)), f.width - kRight);
     if (i % 2 == 1) out += rect(x0, f.upper(), std::max(0.0, x1 - x0), f.lower() - f.upper(), "#3b6fb612");
-    if (x1 - x0 > 6.5 * static_cast<double>(stage.name.size())) out += text_at(x0 + 4, f.upper() - 5, "start", stage.name);
+    if (x1 - x0 > 6.5 * static_cast<double>(stage.name.size()))
+      out += text_at(x0 + 4, f.upper() - 5, "start", stage.name);
   }
   for (const Mark& mark : figure.marks) {
     const double x = f.x(static_cast<double>(mark.step));
     if (x < kLeft - 0.5 || x > f.width - kRight + 0.5) continue;
     const bool decision = mark.kind == "decision";
-    out += "<g><title>" + escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " + mark.detail) +
-           "</title>" +
-           rule(x, f.upper(), x, f.lower(),
-                decision ? "stroke=\"#a86612\" stroke-dasharray=\"2 3\"" : "stroke=\"#b3393f\" stroke-dasharray=\"2 3\"") +
-           "<path d=\"M" + n(x - 4) + " " + n(f.upper() - 1) + "h8l-4 6z\" fill=\"" + (decision ? "#a86612" : "#b3393f") +
-           "\"/></g>\n";
+    out +=
+        "<g><title>" +
+        escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " + mark.detail) +
+        "</title>" +
+        rule(x, f.upper(), x, f.lower(),
+             decision ? "stroke=\"#a86612\" stroke-dasharray=\"2 3\"" : "stroke=\"#b3393f\" stroke-dasharray=\"2 3\"") +
+        "<path d=\"M" + n(x - 4) + " " + n(f.upper() - 1) + "h8l-4 6z\" fill=\"" + (decision ? "#a86612" : "#b3393f") +
+        "\"/></g>\n";
   }
   return out;
 }
@@ -112,17 +118,18 @@ std::string line_svg(const Line& line, const Frame& f) {
     pen = true;
   }
   return out + "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + color +
-         "\" stroke-width=\"1.6\" stroke-linejoin=\"round\" stroke-linecap=\"round\"" + (line.faint ? " stroke-opacity=\"0.3\"" : "") +
-         "/>\n";
+         "\" stroke-width=\"1.6\" stroke-linejoin=\"round\" stroke-linecap=\"round\"" +
+         (line.faint ? " stroke-opacity=\"0.3\"" : "") + "/>\n";
 }
 
 }  // namespace
 
 std::string svg_plot(const std::vector<Figure>& figures, int width, int height) {
   const int all = height * std::max<int>(1, static_cast<int>(figures.size()));
-  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + std::to_string(all) +
-                    "\" width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(all) +
-                    "\" font-family=\"Inter, 'Helvetica Neue', Arial, sans-serif\" font-size=\"11.5\" fill=\"#5c6470\">\n";
+  std::string out =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + std::to_string(all) +
+      "\" width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(all) +
+      "\" font-family=\"Inter, 'Helvetica Neue', Arial, sans-serif\" font-size=\"11.5\" fill=\"#5c6470\">\n";
   double top = 0;
   for (const Figure& figure : figures) {
     Frame f{top, static_cast<double>(width), static_cast<double>(height), box_of(figure)};

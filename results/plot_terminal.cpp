@@ -35,7 +35,8 @@ class Canvas {
     const int steps = std::max({std::abs(x1 - x0), std::abs(y1 - y0), 1});
     for (int i = 0; i <= steps; ++i) {
       const double part = static_cast<double>(i) / steps;
-      dot(static_cast<int>(std::lround(x0 + part * (x1 - x0))), static_cast<int>(std::lround(y0 + part * (y1 - y0))), color);
+      dot(static_cast<int>(std::lround(x0 + part * (x1 - x0))), static_cast<int>(std::lround(y0 + part * (y1 - y0))),
+          color);
     }
   }
 
@@ -94,7 +95,9 @@ std::string legend(const Figure& figure, int width, bool styled) {
         last ? "and " + std::to_string(figure.lines.size() - most) + " more" : printable(figure.lines[i].label, 40);
     const int room = display_width(label) + 4;
     if (used > 0 && used + room > width) text += line + "\n", line.clear(), used = 0;
-    const std::string key = last ? " " : styled ? "\033[" + std::to_string(kAnsi[figure.lines[i].color % 10]) + "m━\033[0m" : "━";
+    const std::string key = last     ? " "
+                            : styled ? "\033[" + std::to_string(kAnsi[figure.lines[i].color % 10]) + "m━\033[0m"
+                                     : "━";
     line += "  " + key + " " + label;
     used += room;
   }
@@ -110,7 +113,9 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
   std::size_t gutter = 0;
   for (const double mark : marks) gutter = std::max(gutter, tick_label(mark).size());
   const int columns = std::max(10, width - static_cast<int>(gutter) - 2), rows = std::max(3, height);
-  const auto to_x = [&](double x) { return static_cast<int>(std::lround((x - box.x0) / (box.x1 - box.x0) * (columns * 2 - 1))); };
+  const auto to_x = [&](double x) {
+    return static_cast<int>(std::lround((x - box.x0) / (box.x1 - box.x0) * (columns * 2 - 1)));
+  };
   const auto to_y = [&](double y) { return static_cast<int>(std::lround((high - y) / (high - low) * (rows * 4 - 1))); };
 
   Canvas canvas(columns, rows);

@@ -77,7 +77,8 @@ class Document {
     for (const Cells& row : rows) {
       const std::string& text = row[column];
       if (text.empty() || text == "–") continue;
-      if (text.find_first_not_of("0123456789.-+e± infa()") != std::string::npos || text.find_first_of("0123456789") == std::string::npos)
+      if (text.find_first_not_of("0123456789.-+e± infa()") != std::string::npos ||
+          text.find_first_of("0123456789") == std::string::npos)
         return false;
       any = true;
     }
@@ -179,7 +180,8 @@ void settings(Document& doc, const std::vector<Json>& runs) {
   std::vector<Cells> rows;
   for (const Json& run : runs) {
     Cells row = {shown(run["id"]), shown(run["name"]), shown(run["seed"]), shown(run["status"])};
-    for (const std::string& key : differing) row.push_back(run["params"].contains(key) ? shown(run["params"][key]) : "–");
+    for (const std::string& key : differing)
+      row.push_back(run["params"].contains(key) ? shown(run["params"][key]) : "–");
     row.push_back(run["seconds"].is_number() ? duration(run["seconds"].get<double>()) : "–");
     rows.push_back(std::move(row));
   }
@@ -196,7 +198,8 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   std::vector<Cells> metrics, events;
   for (const Json& s : run["summaries"]) {
     if (s["key"].get<std::string>().rfind("knob/", 0) == 0) continue;
-    metrics.push_back({shown(s["key"]), shown(s["last"]), shown(s["min"]), shown(s["argmin"]), shown(s["max"]), shown(s["argmax"])});
+    metrics.push_back(
+        {shown(s["key"]), shown(s["last"]), shown(s["min"]), shown(s["argmin"]), shown(s["max"]), shown(s["argmax"])});
   }
   for (const Json& event : run["events"]) {
     if (event["kind"] == "best") continue;  // one for every improvement: the curve tells it
@@ -211,7 +214,8 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   doc.table({"metric", "last", "least", "at step", "greatest", "at step"}, metrics);
   doc.table({"step", "event", "name", "numbers"}, events);
   std::vector<Cells> facts;
-  for (const char* key : {"uid", "started", "ended", "device", "threads", "git_commit", "config_hash", "error", "note"}) {
+  for (const char* key :
+       {"uid", "started", "ended", "device", "threads", "git_commit", "config_hash", "error", "note"}) {
     if (run.contains(key) && !run[key].is_null()) facts.push_back({key, shown(run[key])});
   }
   if (run["versions"].is_object()) facts.push_back({"versions", detail(run["versions"])});
@@ -292,7 +296,8 @@ std::string report(Store& store, const ReportOptions& wanted) {
   Document doc(options.markdown);
   doc.heading(1, options.title);
   doc.paragraph(std::to_string(runs.size()) + (runs.size() == 1 ? " run" : " runs") + ", started " +
-                minute(runs.front()) + (minute(runs.front()) == minute(runs.back()) ? "" : " to " + minute(runs.back())) + " UTC.");
+                minute(runs.front()) +
+                (minute(runs.front()) == minute(runs.back()) ? "" : " to " + minute(runs.back())) + " UTC.");
   groups_table(doc, compare(store, compared));
   PlotOptions plot;
   plot.metrics = options.metrics;
@@ -311,8 +316,8 @@ std::string report(Store& store, const ReportOptions& wanted) {
     doc.paragraph("The other " + std::to_string(runs.size() - kMostRunsInFull) + " runs are in the table above only.");
   scripts(doc, store, runs);
   if (options.markdown) return doc.take();
-  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" + escape_markup(options.title) + "</title>\n" +
-         kHead + "</head>\n<body>\n" + doc.take() + "</body>\n</html>\n";
+  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" +
+         escape_markup(options.title) + "</title>\n" + kHead + "</head>\n<body>\n" + doc.take() + "</body>\n</html>\n";
 }
 
 }  // namespace gradus::results

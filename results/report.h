@@ -10,11 +10,11 @@
 namespace gradus::results {
 
 struct ReportOptions {
-  std::string title = {};           // empty: from the runs' names
-  std::vector<std::int64_t> runs;   // oldest first
+  std::string title = {};                 // empty: from the runs' names
+  std::vector<std::int64_t> runs;         // oldest first
   std::vector<std::string> metrics = {};  // figures of these; empty: val/*, else every curve but the knobs
   std::vector<std::string> by = {};
-  bool markdown = false;            // without figures
+  bool markdown = false;  // without figures
 };
 // How the groups did, what differs, figures, then every run's settings, results, stages and decisions, and each script
 // once.

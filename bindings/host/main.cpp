@@ -151,8 +151,8 @@ int dispatch(int argc, char** argv) {
   add_check(app, line);
   add_reading_commands(app, reading_store);
   add_serve_command(app, reading_store);
-  add_plot_commands(app, reading_store);
   add_transfer_commands(app, reading_store);
+  add_plot_commands(app, reading_store);
   add_others(app, line);
   // Not by CLI11: it would take the topic for the command itself.
   if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, argc > 2 ? argv[2] : "");

@@ -97,8 +97,8 @@ void plot_command(const std::string& path, const Options& options) {
   const std::vector<Figure> drawn = figures(*store, plot);
   if (drawn.empty()) throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0]);
   if (!options.output.empty())
-    return write_out(options.output,
-                     svg_plot(drawn, options.width > 0 ? options.width : 800, options.height > 0 ? options.height : 320));
+    return write_out(options.output, svg_plot(drawn, options.width > 0 ? options.width : 800,
+                                              options.height > 0 ? options.height : 320));
   std::string text;
   for (const Figure& figure : drawn) {
     text += terminal_plot(figure, options.width > 0 ? options.width : terminal_width(),

@@ -1,4 +1,5 @@
-// What the page shows: no extreme is lost on the way, whatever is stored comes back as it was, files stay in their folder.
+// What the page shows: no extreme is lost on the way, whatever is stored comes back as it was, files stay in their
+// folder.
 #include "page.h"
 
 #include <sys/stat.h>
@@ -22,8 +23,8 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-Points thin(const std::vector<std::int64_t>& steps, const std::vector<double>& values, std::int64_t from, std::int64_t to,
-            int columns) {
+Points thin(const std::vector<std::int64_t>& steps, const std::vector<double>& values, std::int64_t from,
+            std::int64_t to, int columns) {
   Downsampler down(from, to, columns);
   for (std::size_t i = 0; i < steps.size(); ++i) down.add(steps[i], values[i]);
   return down.take();
@@ -44,7 +45,8 @@ TEST(Downsample, KeepsEveryColumnsExtremes) {
                                             : std::round(std::normal_distribution<>(0, 5)(random)));
       step += 1 + static_cast<std::int64_t>(random() % 5);
     }
-    const std::int64_t from = n == 0 ? 0 : steps[random() % steps.size()] - 3, to = from + static_cast<std::int64_t>(random() % 4000);
+    const std::int64_t from = n == 0 ? 0 : steps[random() % steps.size()] - 3,
+                       to = from + static_cast<std::int64_t>(random() % 4000);
     const Points points = thin(steps, values, from, to, columns);
 
     ASSERT_TRUE(std::is_sorted(points.steps.begin(), points.steps.end()));
@@ -97,9 +99,13 @@ class PageTest : public StoreTest {
     EXPECT_EQ(answer.status, status) << answer.body;
     return Json::parse(answer.body);
   }
-  std::int64_t make_run(const std::string& name, std::int64_t seed, const std::string& strategy, double slope, int steps = 50) {
+  std::int64_t make_run(const std::string& name, std::int64_t seed, const std::string& strategy, double slope,
+                        int steps = 50) {
     const auto store = create();
-    const auto run = store->begin({.name = name, .seed = seed, .config_hash = strategy, .params = {{"strategy", strategy}},
+    const auto run = store->begin({.name = name,
+                                   .seed = seed,
+                                   .config_hash = strategy,
+                                   .params = {{"strategy", strategy}},
                                    .sources = {{"x.lua", std::string(64, 'a'), "return 1 -- <script>"}}});
     const int key = run->key("val/acc");
     run->event(0, "stage", "easy", "{\"rows\":3}");
@@ -150,7 +156,8 @@ TEST_F(PageTest, EventsComeAfterTheirCursor) {
 TEST_F(PageTest, CurvesAreBinaryAndExact) {
   const std::string id = std::to_string(make_run("r", 3, "a", 0.25));
   Page page(read());
-  const std::string body = page.get("/api/curves", {{"runs", id}, {"keys", "val/acc,nothing"}, {"columns", "500"}}).body;
+  const std::string body =
+      page.get("/api/curves", {{"runs", id}, {"keys", "val/acc,nothing"}, {"columns", "500"}}).body;
   std::uint32_t length;
   std::memcpy(&length, body.data(), 4);
   const Json head = Json::parse(body.substr(4, length));
@@ -188,7 +195,8 @@ TEST_F(PageTest, BandsOfCurvesWithOtherSteps) {
   std::vector<std::int64_t> ids;
   for (int k = 0; k < 2; ++k) {
     const auto run = store->begin({.name = "r"});
-    for (std::int64_t step = k; step <= 100; step += 7 + k) run->log(run->key("m"), step, 2.0 * static_cast<double>(step) + k);
+    for (std::int64_t step = k; step <= 100; step += 7 + k)
+      run->log(run->key("m"), step, 2.0 * static_cast<double>(step) + k);
     run->finish("finished");
     ids.push_back(run->id());
   }
@@ -234,8 +242,9 @@ TEST_F(PageTest, FilesStayInTheirFolder) {
   const int fine = open_beneath(folder_ + "/run", "sub/fine");
   EXPECT_GE(fine, 0);
   ::close(fine);
-  for (const char* path : {"../secret", "sub/../../secret", "link", "up/secret", "/etc/passwd", "//proc/self/root/etc/passwd", "",
-                           "sub", ".", "..", "pipe", "sub/fine/..", "./../secret", "no", "..\\secret", "%2e%2e/secret"})
+  for (const char* path :
+       {"../secret", "sub/../../secret", "link", "up/secret", "/etc/passwd", "//proc/self/root/etc/passwd", "", "sub",
+        ".", "..", "pipe", "sub/fine/..", "./../secret", "no", "..\\secret", "%2e%2e/secret"})
     EXPECT_LT(open_beneath(folder_ + "/run", path), 0) << path;
   EXPECT_LT(open_beneath(folder_ + "/run", std::string("sub/fine\0x", 10)), 0);
 }
@@ -246,8 +255,8 @@ TEST_F(PageTest, TheAssetsAreInTheProgram) {
   for (const char* name : {"/", "/app.js", "/chart.js", "/style.css", "/d3.min.js", "/icon.svg"})
     EXPECT_GT(page.get(name, {}).body.size(), 100u) << name;
   std::size_t bytes = 0;
-  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "theme.js", "style.css",
-                           "d3.min.js", "icon.svg"})
+  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "theme.js",
+                           "style.css", "d3.min.js", "icon.svg"})
     bytes += page_asset(name).size();
   EXPECT_LT(bytes, 500'000u);
 }
