@@ -12,11 +12,23 @@ local sparkline = require "gradus.sparkline"
 ---@field checkpoints Checkpoints?
 local Distilled = check.methods("what distill returns", {})
 Distilled.__index = Distilled
+
+--- The step at which the metric first reached the threshold; nil when it never did.
 function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
+
+--- The floating-point operations charged until then.
 function Distilled:first_flops(key, threshold) return self.state:first_flops(key, threshold) end
+
+--- The metric's latest value within so many floating-point operations.
 function Distilled:at_flops(key, flops) return self.state:at_flops(key, flops) end
+
+--- The metric's last value.
 function Distilled:last(key) return self.state:last(key) end
+
+--- The metric's best value and its step.
 function Distilled:best_of(key) return self.state:best(key) end
+
+--- All values of the metric, oldest first.
 function Distilled:history(key) return self.state:history(key) end
 
 --- The metric's history as a line of text, with a "┆" where a stage began. Options of sparkline.lua.

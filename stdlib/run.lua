@@ -163,6 +163,8 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 function Run:evaluate(model, d, teacher) return require "gradus.evaluate"(model, d, teacher) end
 
 --- Trains a student under a curriculum; see distill.lua.
+---@param options DistillOptions
+---@return Distilled
 function Run:distill(options)
   if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.checkpoints").new() } end
   return require "gradus.distill"(self, options)
