@@ -200,8 +200,6 @@ void OutputFile::fail(const char* what) const {
 
 void OutputFile::write(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size()) return;
-  // Whoever reads our output may have had enough of it (`| head`): that is for main() to judge.
-  if (file_ == stdout && errno == EPIPE) ::_exit(0);
   fail("cannot write");
 }
 

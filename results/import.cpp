@@ -192,8 +192,14 @@ class RunRows {
       Statement progress = database.prepare(
           "INSERT INTO progress (run_id, step, seconds) VALUES (?1, ?2, ?3) "
           "ON CONFLICT DO UPDATE SET seconds = max(seconds, excluded.seconds)");
+      std::int64_t step = 0;
+      double time = std::numeric_limits<double>::quiet_NaN();
       for (const Point& p : points_) {
         put.bind(1, id_).bind(2, p.key).bind(3, p.step).bind(4, p.value).run();
+        // Metrics of one step come one after the other, mostly with one time.
+        if (p.step == step && p.time == time) continue;
+        step = p.step;
+        time = p.time;
         if (std::isfinite(p.time)) progress.bind(1, id_).bind(2, p.step).bind(3, p.time - run_.started).run();
       }
     });
