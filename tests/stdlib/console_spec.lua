@@ -14,10 +14,10 @@ describe("the console", function()
   it("aligns tables, text to the left and numbers to the right, by letters and not by bytes", function()
     local text = console.table({ "strategy", "runs", "acc" }, { { "one_shot", "3", "90.1 ± 0.2" }, { "über", "12", "–" } }, 1)
     expect(text):equals(table.concat({
-      "  strategy   runs          acc",
-      "  ────────   ────   ──────────",
-      "  one_shot      3   90.1 ± 0.2",
-      "  über         12            –" }, "\n"))
+      "  strategy  runs         acc",
+      "  ────────  ────  ──────────",
+      "  one_shot     3  90.1 ± 0.2",
+      "  über        12           –" }, "\n"))
   end)
   it("says what a training line says", function()
     local row, knobs = { ["train/loss"] = .52344 }, { temperature = 4 }

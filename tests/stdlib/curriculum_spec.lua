@@ -28,7 +28,8 @@ local teacher = function() return support.student(4) end
 
 describe("knobs", function()
   it("are constants, schedules and functions of the state", function()
-    local _, seen = distill { teacher = teacher, alpha = .3, temperature = schedule.linear(6, 2), lr = function(s) return .01 * (s.step + 1) end }
+    local _, seen = distill { teacher = teacher, alpha = .3, temperature = schedule.linear(6, 2),
+      lr = function(s) return .01 * (s.step + 1) end }
     expect(knob(seen, "alpha")[20]):equals(.3)
     local t, lr = knob(seen, "temperature"), knob(seen, "lr")
     expect({ t[1], t[11], lr[1], lr[20] }):near { 6, 4, .01, .2 }
@@ -48,7 +49,8 @@ describe("knobs", function()
     expect(asked):equals(20)
   end)
   it("pressure may be a table", function()
-    local _, seen = distill { teacher = teacher, temperature = 8, curriculum = { temperature = 5, pressure = { temperature = schedule.linear(3, 1) } } }
+    local _, seen = distill { teacher = teacher, temperature = 8,
+      curriculum = { temperature = 5, pressure = { temperature = schedule.linear(3, 1) } } }
     expect(knob(seen, "temperature")[1]):equals(3)
   end)
   it("the learning rate decays and warms up as asked", function()
@@ -73,16 +75,26 @@ describe("knobs", function()
     for _, t in ipairs(knob(seen, "temperature")) do expect(t > 1 and t < 5):is_true() end
   end)
   local cases = {
-    { "a temperature of 0", { teacher = teacher, temperature = schedule.linear(1, 0), budget = { steps = 3 }, curriculum = { pressure = function() return { temperature = 0 } end } },
+    { "a temperature of 0",
+      { teacher = teacher, temperature = schedule.linear(1, 0), budget = { steps = 3 },
+        curriculum = { pressure = function() return { temperature = 0 } end } },
       "stage 'all', step 0: temperature: expected a number above 0; got 0" },
-    { "an alpha above 1", { alpha = function() return 1.5 end }, "step 0: alpha: expected a number from 0 to 1; got 1.5" },
-    { "a knob that is nil", { temperature = function() end }, "step 0: temperature: expected a number above 0; got nil" },
-    { "a knob that is text", { augment = function() return "much" end }, "step 0: augment: expected a number from 0 to 1; got 'much'" },
-    { "entropy as an alpha", { teacher = teacher, alpha = schedule.by_entropy(0, 1) }, "alpha: schedule.by_entropy gives one value for each example, which only the temperature takes" },
-    { "a misspelt knob of pressure", { curriculum = { pressure = function() return { temprature = 4 } end } }, "curriculum: pressure: no option 'temprature'; did you mean 'temperature'?" },
-    { "a pressure that is no table", { curriculum = { pressure = function() return 4 end } }, "curriculum: pressure: expected a table of knobs; got number" },
-    { "a decay of a schedule", { lr = schedule.constant(.1), decay = "cosine" }, "distill: decay: lr is a schedule already" },
-    { "an unknown decay", { decay = "cosin" }, "distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got 'cosin'" },
+    { "an alpha above 1", { alpha = function() return 1.5 end },
+      "step 0: alpha: expected a number from 0 to 1; got 1.5" },
+    { "a knob that is nil", { temperature = function() end },
+      "step 0: temperature: expected a number above 0; got nil" },
+    { "a knob that is text", { augment = function() return "much" end },
+      "step 0: augment: expected a number from 0 to 1; got 'much'" },
+    { "entropy as an alpha", { teacher = teacher, alpha = schedule.by_entropy(0, 1) },
+      "alpha: schedule.by_entropy gives one value for each example, which only the temperature takes" },
+    { "a misspelt knob of pressure", { curriculum = { pressure = function() return { temprature = 4 } end } },
+      "curriculum: pressure: no option 'temprature'; did you mean 'temperature'?" },
+    { "a pressure that is no table", { curriculum = { pressure = function() return 4 end } },
+      "curriculum: pressure: expected a table of knobs; got number" },
+    { "a decay of a schedule", { lr = schedule.constant(.1), decay = "cosine" },
+      "distill: decay: lr is a schedule already" },
+    { "an unknown decay", { decay = "cosin" },
+      "distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got 'cosin'" },
   }
   for _, case in ipairs(cases) do
     it("refuse " .. case[1], function() expect(function() distill(case[2]) end):fails_with(case[3]) end)
@@ -162,7 +174,8 @@ end)
 describe("stages", function()
   local function three(rule, more)
     return function(train)
-      local stages = { { "easy", sample = train:first(.3), temperature = 6, advance = rule }, { "medium", sample = train:first(.7), temperature = 4, advance = rule },
+      local stages = { { "easy", sample = train:first(.3), temperature = 6, advance = rule },
+        { "medium", sample = train:first(.7), temperature = 4, advance = rule },
         { "hard", temperature = 2 } }
       for i, fields in pairs(more or {}) do
         for key, value in pairs(fields) do stages[i][key] = value end
@@ -184,7 +197,8 @@ describe("stages", function()
     expect(seen.decisions[1].detail):equals { stage = "easy", to = "medium", rule = "10 steps", numbers = { steps = 10, limit = 10 } }
   end)
   it("the last stage's rule ends the run", function()
-    local result, seen = distill { budget = { steps = 100 }, curriculum = { { "a", advance = when.steps(3) }, { "b", advance = when.steps(4) } } }
+    local stages = { { "a", advance = when.steps(3) }, { "b", advance = when.steps(4) } }
+    local result, seen = distill { budget = { steps = 100 }, curriculum = stages }
     expect(result.steps):equals(7)
     expect(names(seen.decisions)):equals { "next@3", "stop@7" }
   end)
@@ -226,7 +240,9 @@ describe("stages", function()
   it("targets change with the stage", function()
     local other = support.student(5)
     local _, seen = distill { teacher = teacher, budget = { steps = 9 }, curriculum = {
-      { "logits", advance = when.steps(3) }, { "several", target = { { other, 1 }, { other, 2 } }, advance = when.steps(3) }, { "labels", target = "labels" } } }
+      { "logits", advance = when.steps(3) },
+      { "several", target = { { other, 1 }, { other, 2 } }, advance = when.steps(3) },
+      { "labels", target = "labels" } } }
     local texts = {}
     for i, one in ipairs(seen.stages) do texts[i] = one.detail.target end
     expect(texts):equals { "teacher", "2 teachers", "labels" }
@@ -239,17 +255,25 @@ describe("stages", function()
       :fails_with "the budget ended in stage 'easy'; 'hard' never began"
   end)
   local cases = {
-    { "a stage without an end", { { "a" }, { "b" } }, "curriculum: stage 1 'a' has no advance rule, so 'b' would never begin" },
-    { "a misspelt option", { { "a", smaple = 1, advance = when.steps(1) }, { "b" } }, "curriculum: stage 1: no option 'smaple'; did you mean 'sample'?" },
-    { "a number as a rule", { { "a", advance = 5 }, { "b" } }, "curriculum: stage 1: advance: expected a rule such as when.plateau" },
-    { "a number among stages", { { "a", advance = when.steps(1) }, 5 }, "curriculum: stage 2: expected a table; got number" },
-    { "a name that is none", { { 5, advance = when.steps(1) }, { "b" } }, "curriculum: stage 1: name: expected a text; got 5" },
+    { "a stage without an end", { { "a" }, { "b" } },
+      "curriculum: stage 1 'a' has no advance rule, so 'b' would never begin" },
+    { "a misspelt option", { { "a", smaple = 1, advance = when.steps(1) }, { "b" } },
+      "curriculum: stage 1: no option 'smaple'; did you mean 'sample'?" },
+    { "a number as a rule", { { "a", advance = 5 }, { "b" } },
+      "curriculum: stage 1: advance: expected a rule such as when.plateau" },
+    { "a number among stages", { { "a", advance = when.steps(1) }, 5 },
+      "curriculum: stage 2: expected a table; got number" },
+    { "a name that is none", { { 5, advance = when.steps(1) }, { "b" } },
+      "curriculum: stage 1: name: expected a text; got 5" },
     { "a number", 5, "curriculum: expected a strategy's name, a list of stages or a table of answers; got number" },
     { "a misspelt strategy", "liner_ramp", "curriculum: no strategy 'liner_ramp'; did you mean 'linear_ramp'?" },
-    { "a tensor as sample", { sample = g.zeros(3) }, "stage 'all': sample: expected a data set or a sampler; got userdata" },
+    { "a tensor as sample", { sample = g.zeros(3) },
+      "stage 'all': sample: expected a data set or a sampler; got userdata" },
     { "an unknown target", { target = "nobody" }, "stage 'all': target: expected a module" },
-    { "an unknown verdict", { advance = function() return "forward" end }, "stage 'all': advance: expected 'next', 'stop', 'back', .*; got 'forward'" },
-    { "nothing to augment with", { augment = .5 }, "augment has no effect: distill's augmentations are empty", { augmentations = {} } },
+    { "an unknown verdict", { advance = function() return "forward" end },
+      "stage 'all': advance: expected 'next', 'stop', 'back', .*; got 'forward'" },
+    { "nothing to augment with", { augment = .5 }, "augment has no effect: distill's augmentations are empty",
+      { augmentations = {} } },
   }
   for _, case in ipairs(cases) do
     it("refuse " .. case[1], function()
@@ -297,10 +321,12 @@ describe("named strategies", function()
     local _, seen = distill { teacher = teacher, curriculum = "transfer_loop", budget = { epochs = 4 }, lr = .1 }
     local lr = knob(seen, "lr")
     expect({ lr[1], lr[10], lr[21] }):near { .01, .1 * (1 - 9 / 40), .1 * .5 }  -- an epoch of warm-up, linear decay
-    local _, own = distill { teacher = teacher, curriculum = "transfer_loop", budget = { epochs = 4 }, lr = .1, warmup = 0, decay = "constant" }
+    local _, own = distill { teacher = teacher, curriculum = "transfer_loop", budget = { epochs = 4 }, lr = .1, warmup = 0,
+      decay = "constant" }
     expect(knob(own, "lr")[1]):near(.1)
   end)
   it("refuse a strategy by the teacher without one", function()
-    expect(function() distill { curriculum = "linear_ramp" } end):fails_with "a strategy by name ranks by the teacher's loss; expected a teacher"
+    expect(function() distill { curriculum = "linear_ramp" } end)
+      :fails_with "a strategy by name ranks by the teacher's loss; expected a teacher"
   end)
 end)

@@ -31,15 +31,24 @@ describe("a data set of tensors", function()
   end)
   local cases = {
     { "lists", function() data.tensors({ 1 }, { 2 }) end, "data.tensors: x: expected a Tensor; got table" },
-    { "labels that are no tensor", function() data.tensors(g.zeros(3, 2), { 1, 2, 3 }) end, "data.tensors: y: expected a Tensor; got a table" },
-    { "no rows", function() data.tensors(g.zeros(0, 2)) end, "data.tensors: the data set is empty; expected at least one row" },
+    { "labels that are no tensor", function() data.tensors(g.zeros(3, 2), { 1, 2, 3 }) end,
+      "data.tensors: y: expected a Tensor; got a table" },
+    { "no rows", function() data.tensors(g.zeros(0, 2)) end,
+      "data.tensors: the data set is empty; expected at least one row" },
     { "a lone number", function() data.tensors(g.tensor(3)) end, "the data set is empty" },
-    { "another number of labels", function() data.tensors(g.zeros(3, 2), g.zeros({ 4 }, { dtype = "int64" })) end, "data.tensors: x has 3 rows, y has 4" },
-    { "a lone label", function() data.tensors(g.zeros(3, 2), g.tensor(1, "int64")) end, "data.tensors: y: expected one label for each row" },
-    { "labels below 0", function() data.tensors(g.zeros(2, 2), g.tensor({ -1, 1 }, "int64")) end, "data.tensors: labels from -1 to 1; expected 0 to 1" },
-    { "labels above the classes", function() data.tensors(g.zeros(2, 2), g.tensor({ 0, 5 }, "int64"), { classes = 3 }) end, "labels from 0 to 5; expected 0 to 2" },
-    { "a misspelt option", function() data.tensors(g.zeros(2, 2), nil, { clases = 3 }) end, "data.tensors: no option 'clases'; did you mean 'classes'?" },
-    { "another number of weights", function() data.tensors(g.zeros(2, 2), nil, { weight = g.ones(3) }) end, "data.tensors: weight: expected one number for each of 2 rows" },
+    { "another number of labels", function() data.tensors(g.zeros(3, 2), g.zeros({ 4 }, { dtype = "int64" })) end,
+      "data.tensors: x has 3 rows, y has 4" },
+    { "a lone label", function() data.tensors(g.zeros(3, 2), g.tensor(1, "int64")) end,
+      "data.tensors: y: expected one label for each row" },
+    { "labels below 0", function() data.tensors(g.zeros(2, 2), g.tensor({ -1, 1 }, "int64")) end,
+      "data.tensors: labels from -1 to 1; expected 0 to 1" },
+    { "labels above the classes",
+      function() data.tensors(g.zeros(2, 2), g.tensor({ 0, 5 }, "int64"), { classes = 3 }) end,
+      "labels from 0 to 5; expected 0 to 2" },
+    { "a misspelt option", function() data.tensors(g.zeros(2, 2), nil, { clases = 3 }) end,
+      "data.tensors: no option 'clases'; did you mean 'classes'?" },
+    { "another number of weights", function() data.tensors(g.zeros(2, 2), nil, { weight = g.ones(3) }) end,
+      "data.tensors: weight: expected one number for each of 2 rows" },
   }
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
@@ -84,16 +93,20 @@ describe("a split", function()
   end)
   it("of a view takes the view's rows", function()
     local half = rows(100):first(.5)
-    for _, row in ipairs(index(with_seed(1, function() return half:split { train = .5, val = .5 } end).val)) do expect(row < 50):is_true() end
+    local parts_of_half = with_seed(1, function() return half:split { train = .5, val = .5 } end)
+    for _, row in ipairs(index(parts_of_half.val)) do expect(row < 50):is_true() end
   end)
   local cases = {
-    { "shares above 1", function() rows(9):split { a = .7, b = .7 } end, "split: the shares add up to 1.4; expected at most 1" },
+    { "shares above 1", function() rows(9):split { a = .7, b = .7 } end,
+      "split: the shares add up to 1.4; expected at most 1" },
     { "a share of 0", function() rows(9):split { a = 0 } end, "split: 'a': expected a share above 0, up to 1; got 0" },
-    { "a count of rows", function() rows(9):split { a = 5 } end, "split: 'a': expected a share above 0, up to 1; got 5" },
+    { "a count of rows", function() rows(9):split { a = 5 } end,
+      "split: 'a': expected a share above 0, up to 1; got 5" },
     { "a part without rows", function() rows(9):split { a = .01, b = .9 } end, "split: 'a' gets no row of 9" },
     { "nothing", function() rows(9):split {} end, "split: expected shares by name" },
     { "text", function() rows(9):split "half" end, "split: expected shares by name" },
-    { "an unknown part", function() return rows(9):split({ train = 1 }).valid end, "not split into a part 'valid'; it has train" },
+    { "an unknown part", function() return rows(9):split({ train = 1 }).valid end,
+      "not split into a part 'valid'; it has train" },
   }
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
@@ -148,13 +161,16 @@ describe("views", function()
     expect(list(data.concat(d:last(.3), d).base.weight)):equals { 3, 1, 2, 3 }
   end)
   local cases = {
-    { "no rows", function() rows(5):first(0) end, "first: expected a share above 0, up to 1, or a number of rows; got 0" },
+    { "no rows", function() rows(5):first(0) end,
+      "first: expected a share above 0, up to 1, or a number of rows; got 0" },
     { "one and a half rows", function() rows(5):first(1.5) end, "first: expected a whole number of rows; got 1.5" },
     { "more rows than there are", function() rows(5):last(6) end, "last: 6 rows of 5" },
     { "text", function() rows(5):first "half" end, "first: expected a share above 0" },
     { "concat of nothing", function() data.concat() end, "data.concat: expected data sets" },
-    { "concat of a tensor", function() data.concat(rows(3), g.zeros(3)) end, "data.concat: argument 2: expected a data set" },
-    { "concat with and without labels", function() data.concat(rows(3), data.tensors(g.zeros(2, 2))) end, "data.concat: argument 2 has no labels" },
+    { "concat of a tensor", function() data.concat(rows(3), g.zeros(3)) end,
+      "data.concat: argument 2: expected a data set" },
+    { "concat with and without labels", function() data.concat(rows(3), data.tensors(g.zeros(2, 2))) end,
+      "data.concat: argument 2 has no labels" },
     { "a misspelt method", function() rows(3):frist(.5) end, "has no 'frist'; did you mean 'first'?" },
   }
   for _, case in ipairs(cases) do
@@ -192,10 +208,12 @@ describe("rank", function()
     expect(index(d)):equals(index(rows(5000, 1)))
   end)
   local cases = {
-    { "another number of scores", function() rows(6):rank(g.zeros(5)) end, "rank: expected one score for each of 6 rows; got 5" },
+    { "another number of scores", function() rows(6):rank(g.zeros(5)) end,
+      "rank: expected one score for each of 6 rows; got 5" },
     { "NaN", function() rows(2):rank(g.tensor { 1, 0 / 0 }) end, "rank: a score is NaN or infinite" },
     { "text", function() rows(2):rank "loss" end, "rank: expected one score for each of 2 rows; got string" },
-    { "a function that returns no tensor", function() rows(2):rank(function() return 1 end) end, "rank: expected the score to return a Tensor; got 1" },
+    { "a function that returns no tensor", function() rows(2):rank(function() return 1 end) end,
+      "rank: expected the score to return a Tensor; got 1" },
   }
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
@@ -231,12 +249,20 @@ describe("a generator", function()
     expect(d:next(4).x[0][0]:item()):equals(2)
   end)
   local cases = {
-    { "no function", function() data.generator(5, { epoch = 1 }) end, "data.generator: expected a function(size, batch)" },
-    { "no epoch", function() data.generator(print) end, "data.generator: epoch: expected how many samples count as one" },
-    { "a misspelt option", function() data.generator(print, { epochs = 10 }) end, "data.generator: no option 'epochs'; did you mean 'epoch'?" },
-    { "a batch of another size", function() data.generator(function() return g.zeros(3, 2) end, { epoch = 10 }):next(4) end, "data.generator: batch 0: expected x with 4 rows; got 3×2" },
-    { "a batch that is none", function() data.generator(function() end, { epoch = 10 }):next(4) end, "data.generator: batch 0: expected x with 4 rows; got nil" },
-    { "labels of another number", function() data.generator(function() return g.zeros(4, 2), g.zeros(3) end, { epoch = 10 }):next(4) end, "data.generator: batch 0: expected y with 4 rows; got 3" },
+    { "no function", function() data.generator(5, { epoch = 1 }) end,
+      "data.generator: expected a function(size, batch)" },
+    { "no epoch", function() data.generator(print) end,
+      "data.generator: epoch: expected how many samples count as one" },
+    { "a misspelt option", function() data.generator(print, { epochs = 10 }) end,
+      "data.generator: no option 'epochs'; did you mean 'epoch'?" },
+    { "a batch of another size",
+      function() data.generator(function() return g.zeros(3, 2) end, { epoch = 10 }):next(4) end,
+      "data.generator: batch 0: expected x with 4 rows; got 3×2" },
+    { "a batch that is none", function() data.generator(function() end, { epoch = 10 }):next(4) end,
+      "data.generator: batch 0: expected x with 4 rows; got nil" },
+    { "labels of another number",
+      function() data.generator(function() return g.zeros(4, 2), g.zeros(3) end, { epoch = 10 }):next(4) end,
+      "data.generator: batch 0: expected y with 4 rows; got 3" },
   }
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)

@@ -72,7 +72,8 @@ describe("a distillation", function()
   end)
   it("logs every step", function()
     local _, seen = distill { teacher = teacher() }
-    for _, key in ipairs { "train/loss", "train/ce", "train/kl", "train/confidence", "knob/lr", "knob/temperature", "knob/alpha", "knob/augment" } do
+    for _, key in ipairs { "train/loss", "train/ce", "train/kl", "train/confidence",
+      "knob/lr", "knob/temperature", "knob/alpha", "knob/augment" } do
       expect(#seen.values(key)):equals(20)
     end
   end)
@@ -180,7 +181,8 @@ describe("the same seed", function()
       local d = support.points():split { train = .5, val = .5 }
       local t = support.student(4)
       made = g.nn.Sequential { g.nn.Linear(6, 8), g.nn.Dropout(.2), g.nn.Linear(8, 3) }
-      run:distill { teacher = t, student = made, data = d, batch = 12, budget = { steps = 25 }, lr = .01, augment = .5, curriculum = "confidence" }
+      run:distill { teacher = t, student = made, data = d, batch = 12, budget = { steps = 25 }, lr = .01, augment = .5,
+        curriculum = "confidence" }
     end)
     return { weights = support.weights(made), loss = seen.values "train/loss", val = seen.values "val/loss" }
   end
@@ -211,7 +213,8 @@ describe("the same seed", function()
     expect(all_of({ augment = .5 }, 2).loss):differs_from(plain.loss)
   end)
   it("does not notice evaluation", function()
-    local often, seldom = all_of({ evaluate = { steps = 1 }, restore_best = false }, 2), all_of({ evaluate = { steps = 20 }, restore_best = false }, 2)
+    local often = all_of({ evaluate = { steps = 1 }, restore_best = false }, 2)
+    local seldom = all_of({ evaluate = { steps = 20 }, restore_best = false }, 2)
     same(often.weights, seldom.weights)
     same(often.loss, seldom.loss)
   end)
@@ -234,7 +237,8 @@ describe("numbers that are not finite", function()
     local ok, err = pcall(function()
       support.with_run(nil, function(run)
         local parts = split(support.points():split { train = .5, val = .5 })
-        local failed, message = pcall(run.distill, run, { student = support.student(), data = parts, batch = 12, budget = { epochs = 2 }, lr = .01 })
+        local failed, message = pcall(run.distill, run, { student = support.student(), data = parts, batch = 12,
+          budget = { epochs = 2 }, lr = .01 })
         expect(failed):is_false()
         run.failure = message
         seen = { message = type(message) == "table" and message.message or tostring(message), bad = d.train.index[5]:item() }
@@ -255,19 +259,28 @@ describe("a distillation refuses", function()
     { "no budget", { budget = "none" }, "distill: budget: expected { epochs = … } or { steps = … }; got nil" },
     { "a misspelt budget", { budget = { epoch = 3 } }, "distill: budget: no option 'epoch'; did you mean 'epochs'?" },
     { "a budget of 0", { budget = { steps = 0 } }, "distill: budget.steps: expected a number above 0; got 0" },
-    { "an endless budget", { budget = { steps = math.huge } }, "distill: budget.steps: expected a number above 0; got inf" },
+    { "an endless budget", { budget = { steps = math.huge } },
+      "distill: budget.steps: expected a number above 0; got inf" },
     { "half a batch", { batch = .5 }, "distill: batch: expected a whole number" },
     { "a rate below 0", { lr = -1 }, "distill: lr: expected a number above 0; got -1" },
-    { "text as a rate", { lr = "fast" }, "distill: lr: expected a number, a schedule or a function of the state; got string" },
-    { "an unknown optimizer", { optimizer = "Adagrad" }, "distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got 'Adagrad'" },
-    { "a number as optimizer", { optimizer = 5 }, "distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '5'" },
-    { "misspelt augmentations", { augmentations = { nois = .1 } }, "distill: augmentations: no option 'nois'; did you mean 'noise'?" },
-    { "a metric that is never evaluated", { monitor = "val/accuracy" }, "no metric 'val/accuracy' is evaluated in this run" },
-    { "a metric without an evaluation", { monitor = "val/acc", with_data = function(d) return d.train end }, "distill: monitor: nothing is evaluated; expected validation data or suites" },
-    { "patience without validation", { patience = 2, with_data = function(d) return d.train end }, "distill: patience: expected validation data or monitor" },
+    { "text as a rate", { lr = "fast" },
+      "distill: lr: expected a number, a schedule or a function of the state; got string" },
+    { "an unknown optimizer", { optimizer = "Adagrad" },
+      "distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got 'Adagrad'" },
+    { "a number as optimizer", { optimizer = 5 },
+      "distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '5'" },
+    { "misspelt augmentations", { augmentations = { nois = .1 } },
+      "distill: augmentations: no option 'nois'; did you mean 'noise'?" },
+    { "a metric that is never evaluated", { monitor = "val/accuracy" },
+      "no metric 'val/accuracy' is evaluated in this run" },
+    { "a metric without an evaluation", { monitor = "val/acc", with_data = function(d) return d.train end },
+      "distill: monitor: nothing is evaluated; expected validation data or suites" },
+    { "patience without validation", { patience = 2, with_data = function(d) return d.train end },
+      "distill: patience: expected validation data or monitor" },
     { "suites that are no data", { suites = { easy = 5 } }, "distill: suites: 'easy': expected a data set; got 5" },
     { "a clip below 0", { clip = -1 }, "'clip': expected a number > 0" },
-    { "a student of other inputs", { student = g.nn.MLP { 5, 4, 3 } }, "MLP{5, 4, 3}: input has shape [12, 6], 6 values a sample; expected 5" },
+    { "a student of other inputs", { student = g.nn.MLP { 5, 4, 3 } },
+      "MLP{5, 4, 3}: input has shape [12, 6], 6 values a sample; expected 5" },
     { "a student of other classes", { student = g.nn.MLP { 6, 4, 2 }, teacher = support.student() }, "student" },
   }
   for _, case in ipairs(cases) do

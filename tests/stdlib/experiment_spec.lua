@@ -53,8 +53,10 @@ describe("an experiment refuses", function()
     { "a parameter named seed", { params = { seed = 1 } }, "'seed' is not a parameter of yours" },
     { "a grid over nothing", { grid = { depth = { 1 } } }, "grid: no parameter 'depth'" },
     { "a grid that is no table", { grid = 5 }, "grid: expected a table of lists; got 5" },
-    { "a grouping by a misspelt parameter", { by = "strateg" }, "experiment: by: no parameter 'strateg'; did you mean 'strategy'?" },
-    { "columns that are no lists", { columns = { "acc" } }, "experiment: column 1: expected { \"result\", \"heading\"[, \"format\"] }" },
+    { "a grouping by a misspelt parameter", { by = "strateg" },
+      "experiment: by: no parameter 'strateg'; did you mean 'strategy'?" },
+    { "columns that are no lists", { columns = { "acc" } },
+      "experiment: column 1: expected { \"result\", \"heading\"[, \"format\"] }" },
     { "a versus that is no list", { versus = "acc" }, "experiment: versus: expected { \"result\", \"value\"" },
   }
   for _, case in ipairs(cases) do

@@ -48,7 +48,10 @@ describe("a batch", function()
     local base = support.points(30).base
     local d = g.data.tensors(base.x, base.y, { weight = g.arange(30, { dtype = "float32" }) })
     local asked
-    local one = feed.new { source = sampler.uniform(d), size = 10, augmentations = { noise = .5 }, teacher = function(x) asked = x return x * 2 end }
+    local one = feed.new { source = sampler.uniform(d), size = 10, augmentations = { noise = .5 }, teacher = function(x)
+      asked = x
+      return x * 2
+    end }
     local b = one:next(1)
     expect(b.weight:equal(d.base.weight:index_select(0, b.index))):is_true()
     expect(b.teacher:equal(b.x * 2)):is_true()
@@ -130,7 +133,8 @@ describe("preparing ahead", function()
       local ok, result = pcall(support.with_run, { seed = 3 }, function(run)
         student = g.nn.Sequential { g.nn.Flatten(), g.nn.Linear(1024, 4) }
         local d = images()
-        return run:distill { student = student, data = { train = d, val = d }, batch = 16, budget = { steps = 24 }, augment = g.schedule.staircase(.1, .5, 2),
+        return run:distill { student = student, data = { train = d, val = d }, batch = 16, budget = { steps = 24 },
+          augment = g.schedule.staircase(.1, .5, 2),
           lr = .01, curriculum = { { "a", sample = d:first(.5), advance = g.when.steps(9) }, { "b" } } }
       end)
       set_ahead(before)
@@ -143,7 +147,11 @@ end)
 
 describe("a generator", function()
   it("feeds batches as it makes them, augmented by the run's own numbers", function()
-    local function make() return g.data.generator(function(size, batch) return g.full({ size, 2 }, batch), g.zeros({ size }, { dtype = "int64" }) end, { epoch = 20 }) end
+    local function make()
+      return g.data.generator(function(size, batch)
+        return g.full({ size, 2 }, batch), g.zeros({ size }, { dtype = "int64" })
+      end, { epoch = 20 })
+    end
     local one = feed.new { source = make(), size = 4, augmentations = { noise = .5 } }
     expect(one:next(0).x:totable()[1]):equals { 0, 0 }
     local noisy = one:next(1).x
@@ -225,7 +233,8 @@ describe("the open loop", function()
     { "half a step", { steps = 2.5 }, "batches: steps: expected a whole number" },
     { "text as steps", { steps = "9" }, "batches: steps: expected a whole number" },
     { "a misspelt option", { step = 3 }, "batches: no option 'step'; did you mean 'steps'?" },
-    { "augmentation by text", { steps = 3, augment = "much" }, "batches: augment: expected a number, a schedule or a function" },
+    { "augmentation by text", { steps = 3, augment = "much" },
+      "batches: augment: expected a number, a schedule or a function" },
     { "a teacher that is none", { steps = 3, teacher = 5 }, "batches: teacher: expected a module" },
     { "no options", nil, "batches: expected steps = … or epochs = …" },
   }
@@ -233,7 +242,8 @@ describe("the open loop", function()
     it("refuses " .. case[1], function()
       expect(function()
         support.with_run(nil, function(run)
-          for _ in run:batches(support.points(60), case[2]) do break end
+          local draw = run:batches(support.points(60), case[2])
+          draw()
         end)
       end):fails_with(case[3])
     end)

@@ -71,18 +71,25 @@ end)
 describe("a declaration refuses", function()
   local cases = {
     { "a fraction as a whole number", function() g.int(1.5) end, "int: expected a whole number as default; got 1.5" },
-    { "infinity as a whole number", function() g.int(math.huge) end, "int: expected a whole number as default; got inf" },
-    { "a default below its limit", function() g.int(0, { min = 1 }) end, "int: the default 0 does not fit; expected a whole number of at least 1" },
-    { "a default above its limit", function() g.number(2, { max = 1 }) end, "number: the default 2 does not fit; expected a number of at most 1" },
+    { "infinity as a whole number", function() g.int(math.huge) end,
+      "int: expected a whole number as default; got inf" },
+    { "a default below its limit", function() g.int(0, { min = 1 }) end,
+      "int: the default 0 does not fit; expected a whole number of at least 1" },
+    { "a default above its limit", function() g.number(2, { max = 1 }) end,
+      "number: the default 2 does not fit; expected a number of at most 1" },
     { "a misspelt limit", function() g.int(5, { minimum = 1 }) end, "int: no option 'minimum'" },
     { "a limit of text", function() g.int(5, { min = "1" }) end, "int: 'min': expected a number; got '1'" },
     { "text as a number", function() g.number("1") end, "number: expected a number as default; got 1" },
     { "no choices", function() g.choice {} end, "choice: expected a list of values" },
-    { "tables as choices", function() g.choice { {}, {} } end, "choice: value 1: expected a number, text or boolean; got a table" },
-    { "a function", function() params.declare { f = print } end, "params: 'f': expected a number, text, boolean, g.int, g.number, g.choice or a table; got function" },
+    { "tables as choices", function() g.choice { {}, {} } end,
+      "choice: value 1: expected a number, text or boolean; got a table" },
+    { "a function", function() params.declare { f = print } end,
+      "params: 'f': expected a number, text, boolean, g.int, g.number, g.choice or a table; got function" },
     { "a list", function() params.declare { 1, 2 } end, "params: key 1: expected a name" },
-    { "a name with a dash", function() params.declare { ["a-b"] = 1 } end, "params: key 'a-b': expected a name of letters, digits and _" },
-    { "NaN", function() params.declare { lr = 0 / 0 } end, "params: 'lr': the default .*nan does not fit; expected a number" },
+    { "a name with a dash", function() params.declare { ["a-b"] = 1 } end,
+      "params: key 'a-b': expected a name of letters, digits and _" },
+    { "NaN", function() params.declare { lr = 0 / 0 } end,
+      "params: 'lr': the default .*nan does not fit; expected a number" },
     { "a number for the table", function() params.declare(5) end, "params: expected a table of parameters; got 5" },
   }
   for _, case in ipairs(cases) do
@@ -94,7 +101,8 @@ describe("a grid refuses", function()
   local function grid(values) return function() params.check_grid(values, declared()) end end
   local cases = {
     { "a misspelt key", grid { widht = { 1, 2 } }, "grid: no parameter 'widht'; did you mean 'width'?" },
-    { "a value of another type", grid { width = { 12, "16" } }, "grid: 'width': expected a whole number of at least 1; got '16'" },
+    { "a value of another type", grid { width = { 12, "16" } },
+      "grid: 'width': expected a whole number of at least 1; got '16'" },
     { "a value out of range", grid { alpha = { .5, 2 } }, "grid: 'alpha': expected a number from 0 to 1; got 2" },
     { "an unknown choice", grid { strategy = { "two_shot" } }, "expected one of 'stages', 'one_shot'; got 'two_shot'" },
     { "one value instead of a list", grid { width = 12 }, "grid: 'width': expected a list of values; got 12" },

@@ -21,8 +21,8 @@ local function program(text, options)
   local file = assert(io.open(folder .. "/script.lua", "w"))
   file:write(text)
   file:close()
-  local pipe = assert(io.popen(("%s run %s %s --store %s/s.db %s 2>&1; echo exit=$?"):format(binary, stdlib and "--stdlib " .. stdlib or "", folder .. "/script.lua",
-    folder, options or "")))
+  local pipe = assert(io.popen(("%s run %s %s/script.lua --store %s/s.db %s 2>&1; echo exit=$?"):format(binary,
+    stdlib and "--stdlib " .. stdlib or "", folder, folder, options or "")))
   local out = pipe:read "*a"
   pipe:close()
   local store = require("gradus.store").open(folder .. "/s.db")
@@ -46,7 +46,8 @@ return g.experiment {
     local d = g.data.tensors(x, y, { classes = 3 }):split { train = .5, val = .5 }
     if p.bad then d = { train = g.data.tensors(x, y, { classes = 3 }), val = d.val } end
     local student = g.nn.MLP { 6, p.width, 3 }
-    local r = run:distill { student = student, data = d, batch = 12, budget = { steps = 20 }, lr = p.lr, augment = .3, restore_best = not p.bad }
+    local r = run:distill { student = student, data = d, batch = 12, budget = { steps = 20 }, lr = p.lr, augment = .3,
+      restore_best = not p.bad }
     return { acc = run:evaluate(student, d.val).acc, seed = run.seed, width = p.width }
   end,
 }
@@ -170,17 +171,26 @@ describe("a run's methods", function()
     expect(function() support.with_run({ strict = true }, function(run) run:warn("odd", "this is odd") end) end):fails_with "this is odd"
   end)
   local cases = {
-    { "a text as a metric's value", function(run) run:log { a = "1" } end, "log: 'a': expected a number or a 0-dim tensor; got string" },
-    { "a list as a value", function(run) run:log { a = g.zeros(3) } end, "log: 'a': expected a number or a 0-dim tensor; got" },
+    { "a text as a metric's value", function(run) run:log { a = "1" } end,
+      "log: 'a': expected a number or a 0-dim tensor; got string" },
+    { "a list as a value", function(run) run:log { a = g.zeros(3) } end,
+      "log: 'a': expected a number or a 0-dim tensor; got" },
     { "a metric with a blank", function(run) run:log { ["a b"] = 1 } end, "a b" },
     { "a number as metrics", function(run) run:log(5) end, "log: expected a table of numbers by name; got 5" },
-    { "a step that is no number", function(run) run:log({ a = 1 }, "last") end, "log: step: expected a whole number; got 'last'" },
-    { "an evaluation of nothing", function(run) run:evaluate(nil, support.points(9)) end, "evaluate: expected a module; got nil" },
-    { "an evaluation on a tensor", function(run) run:evaluate(support.student(), g.zeros(3)) end, "evaluate: expected a data set; got userdata" },
-    { "an evaluation without labels", function(run) run:evaluate(support.student(), g.data.tensors(g.zeros(3, 6))) end, "evaluate: the data set has no labels" },
-    { "a fit without an end", function(run) run:fit { model = support.student(), data = support.points(30) } end, "fit: expected epochs = … or steps = …" },
-    { "a misspelt option of fit", function(run) run:fit { modle = 1 } end, "fit: no option 'modle'; did you mean 'model'?" },
-    { "a step that is no function", function(run) run:step(5) end, "step: expected a function(batch, knobs); got number" },
+    { "a step that is no number", function(run) run:log({ a = 1 }, "last") end,
+      "log: step: expected a whole number; got 'last'" },
+    { "an evaluation of nothing", function(run) run:evaluate(nil, support.points(9)) end,
+      "evaluate: expected a module; got nil" },
+    { "an evaluation on a tensor", function(run) run:evaluate(support.student(), g.zeros(3)) end,
+      "evaluate: expected a data set; got userdata" },
+    { "an evaluation without labels", function(run) run:evaluate(support.student(), g.data.tensors(g.zeros(3, 6))) end,
+      "evaluate: the data set has no labels" },
+    { "a fit without an end", function(run) run:fit { model = support.student(), data = support.points(30) } end,
+      "fit: expected epochs = … or steps = …" },
+    { "a misspelt option of fit", function(run) run:fit { modle = 1 } end,
+      "fit: no option 'modle'; did you mean 'model'?" },
+    { "a step that is no function", function(run) run:step(5) end,
+      "step: expected a function(batch, knobs); got number" },
     { "a misspelt method", function(run) run:evalute() end, "no 'evalute'; did you mean 'evaluate'?" },
   }
   for _, case in ipairs(cases) do

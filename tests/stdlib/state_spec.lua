@@ -74,7 +74,8 @@ describe("the state of a run", function()
   it("a misspelt metric is told", function()
     local s = state()
     s:record { ["val/acc"] = .5, ["val/loss"] = 1 }
-    expect(function() s:last "val/los" end):fails_with "state_spec.lua:%d+: no metric 'val/los' is evaluated in this run; did you mean 'val/loss'?"
+    expect(function() s:last "val/los" end)
+      :fails_with "state_spec.lua:%d+: no metric 'val/los' is evaluated in this run; did you mean 'val/loss'?"
     expect(function() s:history "quality of everything" end):fails_with "expected one of val/acc, val/loss"
   end)
 end)

@@ -26,7 +26,8 @@ function support.with_run(options, fn)
   if not options.folder then os.remove(folder) end
   host.mkdirs(folder)
   local store = store_module.open(folder .. "/s.db")
-  local run = run_module.begin { store = store, name = "spec", seed = options.seed or 1, flat = options.params or {}, params = options.params or {},
+  local run = run_module.begin { store = store, name = "spec", seed = options.seed or 1,
+    flat = options.params or {}, params = options.params or {},
     options = { quiet = true, strict = options.strict }, label = "spec" }
   local ok, result = xpcall(function() return fn(run) end, host.traceback)
   run:finish(ok and "finished" or "failed")
@@ -36,8 +37,8 @@ function support.with_run(options, fn)
     for _, one in ipairs(list) do one.detail = host.json_decode(one.detail) end
     return list
   end
-  seen.stages, seen.decisions, seen.warnings, seen.best, seen.cache = events "stage", events "decision", events "warning", events "best", events "cache"
-  seen.health = events "health"
+  seen.stages, seen.decisions, seen.warnings = events "stage", events "decision", events "warning"
+  seen.best, seen.cache, seen.health = events "best", events "cache", events "health"
   function seen.metric(key)
     local values = {}
     for _, row in ipairs(store:query("SELECT step, value FROM metrics WHERE run_id = ? AND key = ? ORDER BY step", run.id, key)) do

@@ -45,13 +45,20 @@ describe("a target", function()
     expect({ scaled_one.kind, out.requires_grad, scaled_one.detail.student_width }):equals { "layer", false, 5 }
   end)
   local cases = {
-    { "a number", function() target.resolve("stage 'a': target", 5) end, "stage 'a': target: expected a module, { { module, weight }, … }, 'labels' or target.layer; got 5" },
-    { "a misspelt word", function() target.resolve("t", "label") end, "t: expected a module, { { module, weight }, … }, 'labels' or target.layer; got label" },
-    { "a teacher without weight", function() target.resolve("t", { { scaled(1) } }) end, "t: teacher 1: expected { module, weight above 0 }" },
-    { "a weight of 0", function() target.resolve("t", { { scaled(1), 1 }, { scaled(1), 0 } }) end, "t: teacher 2: expected { module, weight above 0 }" },
-    { "a layer of nobody", function() target.layer { from = "a", to = "b" } end, "target.layer: teacher: expected a module" },
-    { "a layer without a path", function() target.layer { teacher = scaled(1), from = "a" } end, "target.layer: to: expected a layer's path" },
-    { "a misspelt option", function() target.layer { teacher = scaled(1), form = "a", to = "b" } end, "target.layer: no option 'form'; did you mean 'from'?" },
+    { "a number", function() target.resolve("stage 'a': target", 5) end,
+      "stage 'a': target: expected a module, { { module, weight }, … }, 'labels' or target.layer; got 5" },
+    { "a misspelt word", function() target.resolve("t", "label") end,
+      "t: expected a module, { { module, weight }, … }, 'labels' or target.layer; got label" },
+    { "a teacher without weight", function() target.resolve("t", { { scaled(1) } }) end,
+      "t: teacher 1: expected { module, weight above 0 }" },
+    { "a weight of 0", function() target.resolve("t", { { scaled(1), 1 }, { scaled(1), 0 } }) end,
+      "t: teacher 2: expected { module, weight above 0 }" },
+    { "a layer of nobody", function() target.layer { from = "a", to = "b" } end,
+      "target.layer: teacher: expected a module" },
+    { "a layer without a path", function() target.layer { teacher = scaled(1), from = "a" } end,
+      "target.layer: to: expected a layer's path" },
+    { "a misspelt option", function() target.layer { teacher = scaled(1), form = "a", to = "b" } end,
+      "target.layer: no option 'form'; did you mean 'from'?" },
   }
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
