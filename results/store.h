@@ -91,7 +91,7 @@ class Writer {
   // NaN becomes a row with NULL, infinities stay. Logging a (key, step) twice: the last wins.
   void log(int key, std::int64_t step, double value);
   void progress(std::int64_t step, double epoch, std::int64_t samples, double flops, double seconds);
-  // detail_json: a JSON document or empty. kind: stage, decision, best, warning, health, error.
+  // detail_json: a JSON document or empty. kind: stage, decision, best, warning, health, error, data, cache.
   void event(std::int64_t step, std::string_view kind, std::string_view name, std::string_view detail_json);
   // path: relative to the run's folder. The same path again replaces the row.
   void artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes);

@@ -492,11 +492,20 @@ function Distill:used()
   return used
 end
 
+-- What was trained on, so that `gradus diff` can tell the data of two runs apart.
+function Distill:record_data()
+  for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
+    local name, one = part[1], part[2]
+    if data.is(one) then self.run:event("data", name, { fingerprint = one:fingerprint(), rows = one:size() }) end
+  end
+end
+
 function Distill:loop()
   local s, run = self.state, self.run
   local began = host.monotonic()
   self.student:train()
   self:benchmark_teacher()
+  self:record_data()
   self:enter_stage(1)
   local reached = 1
   while true do
