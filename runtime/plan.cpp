@@ -295,7 +295,7 @@ void Plan::prepare_arguments() {
 // ---- replaying
 
 bool Plan::fits(const std::vector<at::Tensor>& inputs) const {
-  if (inputs.size() != recording_.inputs.size()) return false;
+  if (inputs.size() != recording_.inputs.size() || recording_.modes != thread_modes()) return false;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Value& v = recording_.values[recording_.inputs[i]];
     const at::Tensor& given = inputs[i];

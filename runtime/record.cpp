@@ -1,5 +1,7 @@
 #include "record.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <unordered_set>
 
 #include "error.h"
@@ -63,6 +65,11 @@ TORCH_LIBRARY_IMPL(_, Fake, m) { m.fallback(torch::CppFunction::makeFromBoxedFun
 
 }  // namespace
 
+int thread_modes() {
+  const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
+  return at::GradMode::is_enabled() + (autocast ? 2 * (1 + static_cast<int>(at::autocast::get_autocast_dtype(at::kCPU))) : 0);
+}
+
 bool Recording::only_looks(const RecordedOp& op, int index) const {
   if (!op.writes.empty() || op.random) return op.handle.hasTag(at::Tag::inplace_view);
   if (op.results.empty()) return tells_shapes(name_of(op.handle));
@@ -79,6 +86,7 @@ Recorder::Recorder(std::vector<at::Tensor> inputs, std::function<std::string()> 
     if (!buffers_.count(input.storage().unsafeGetStorageImpl())) add_buffer(Buffer::Kind::input, input, true);
     recording_.inputs.push_back(value_of(input));
   }
+  recording_.modes = thread_modes();
   active = this;
   c10::impl::tls_set_dispatch_key_included(kKey, true);
 }

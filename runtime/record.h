@@ -63,7 +63,11 @@ struct GradSlot {
   bool matters = true;      // false where the step sets it to none before using it
 };
 
+// What changes the operators of a step from outside: gradients on or off, autocast and its dtype.
+int thread_modes();
+
 struct Recording {
+  int modes = 0;
   std::vector<Buffer> buffers;
   std::vector<Value> values;
   std::vector<RecordedOp> ops;

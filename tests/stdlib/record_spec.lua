@@ -108,6 +108,13 @@ describe("a replayed step gives the same bits:", function()
     MaxPool2d = { { 4, 2, 6, 6 }, function() return nn.Sequential { nn.Conv2d(2, 3, 3), nn.MaxPool2d(2) } end },
     AvgPool2d = { { 4, 2, 6, 6 }, function() return nn.Sequential { nn.Conv2d(2, 3, 3), nn.AvgPool2d(2) } end },
     AdaptiveAvgPool2d = { { 4, 2, 6, 6 }, function() return nn.Sequential { nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(2) } end },
+    Transformer = { { 3, 4, 6 }, function()
+      return nn.Transformer { inputs = 6, context = 4, width = 8, layers = 2, heads = 2, outputs = 5, pool = "mean" }
+    end },
+    ["Transformer, causal, norm last, with dropout"] = { { 3, 4, 6 }, function()
+      return nn.Transformer { inputs = 6, context = 4, width = 8, layers = 2, heads = 2, outputs = 5, causal = true,
+        norm_first = false, dropout = .2 }
+    end },
     MLP = { { 5, 6 }, function() return nn.MLP({ 6, 8, 8, 4 }, { dropout = .2 }) end },
     ConvNet = { { 4, 64 }, function() return nn.ConvNet { channels = { 4, 8 }, classes = 5, input = { 1, 8, 8 }, dropout = .1 } end },
   }
@@ -312,6 +319,18 @@ describe("a replayed step, where recorders go wrong:", function()
     opt.lr = 1
     s { x = x }
     expect(net.weight:hash()):differs_from(before)
+  end)
+
+  it("gradients switched off from outside", function()
+    local net = nn.Linear(2, 2)
+    local s = step.new(function(b)
+      local y = net(b.x)
+      return { y = y.requires_grad and y or y * 0 }
+    end)
+    local x = g.randn(3, 2)
+    for _ = 1, 3 do s { x = x } end
+    expect(g.no_grad(function() return s { x = x } end).y:abs():sum():item()):equals(0)
+    expect(s({ x = x }).y:abs():sum():item()):differs_from(0)
   end)
 
   it("a variable that the step uses", function()
