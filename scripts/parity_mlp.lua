@@ -42,7 +42,7 @@ local methods = {
 return g.experiment {
   name   = "parity_mlp",
   params = { method = g.choice { "one_shot", "progressive", "extraction" }, size = g.choice { "small", "medium", "paper" } },
-  grid   = { method = { "one_shot", "progressive", "extraction" }, seed = { 1, 2, 3, 4, 5 } },
+  grid   = { method = { "one_shot", "progressive", "extraction" }, seed = { 1, 2, 3, 4, 5, 6, 7 } },
   columns = { { "acc_25", "at 25 %", "%.1f%%" }, { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" },
     { "acc", "all FLOPs", "%.1f%%" }, { "solved", "solved", "%.1f" }, { "steps_to_95", "steps to 95 %", "%.0f" },
     { "gflops_to_95", "GFLOPs to 95 %", "%.0f" }, { "probe_ratio", "in/out", "%.1f" } },

@@ -28,7 +28,7 @@ end
 
 -- Loaded on first use, so that a script pays for what it asks for.
 local MODULES = { nn = true, optim = true, loss = true, data = true, sampler = true, score = true, schedule = true,
-  when = true, curriculum = true, target = true, runs = true, probe = true, sparkline = true }
+  when = true, curriculum = true, target = true, runs = true, probe = true, sparkline = true, cfg = true }
 local FROM = { experiment = "experiment", int = "params", number = "params", choice = "params", kd_loss = "loss",
   projection = "loss", fit = "run", step_mode = "step" }
 for name in pairs(FROM) do g[name] = nil end  -- kd_loss with options by name, not the operator

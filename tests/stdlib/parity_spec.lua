@@ -20,6 +20,13 @@ describe("data.parity", function()
     expect(one.val:gather():slice(0, 0, 30):equal(whole)):is_false()
     expect(data.parity({ d = 9, k = 2, seed = 6 }).train:next(30).x:equal(whole)):is_false()
   end)
+  it("gives the same samples as tokens", function()
+    local signs, tokens = data.parity { d = 9, k = 2, seed = 5 }, data.parity { d = 9, k = 2, seed = 5, tokens = true }
+    local x, t = signs.val:gather(), tokens.val:gather()
+    expect(t.dtype):equals "int64"
+    expect(t:equal(((1 - x) / 2):long())):is_true()
+    expect(tokens.train:next(7).y:equal(signs.train:next(7).y)):is_true()
+  end)
   it("refuses what is no task", function()
     expect(function() data.parity { d = 5 } end):fails_with "'k' is missing"
     expect(function() data.parity { d = 5, k = 6, seed = 0 } end):fails_with "k: expected a support of 1 to 5"

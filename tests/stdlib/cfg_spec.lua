@@ -1,0 +1,66 @@
+local g = require "gradus"
+local cfg = g.cfg
+
+local function counts_of_lengths(grammar, size, seed)
+  local counts = {}
+  for _, sentence in ipairs(cfg.sample(grammar, { seed = seed, size = size })) do counts[#sentence] = (counts[#sentence] or 0) + 1 end
+  return counts
+end
+
+describe("cfg", function()
+  it("knows cfg3b's lengths: 161 to 432, 294 on average", function()
+    local low, high, mean, total = math.huge, 0, 0, 0
+    for length, p in pairs(cfg.length_distribution(cfg.cfg3b())) do
+      low, high, mean, total = math.min(low, length), math.max(high, length), mean + p * length, total + p
+    end
+    expect(low):equals(161)
+    expect(high):equals(432)
+    expect(total):near(1, 1e-12)
+    expect(mean):near(294, .5)
+  end)
+  it("gives lengths as counted by hand", function()
+    -- S -> A A | A, A -> 1 | 1 2: lengths 1 and 2 of A, half each
+    local lengths = cfg.length_distribution(cfg.parse "5: 4 4 | 4  4: 1 | 1 2")
+    expect({ lengths[1], lengths[2], lengths[3], lengths[4] }):equals { .25, .375, .25, .125 }
+  end)
+  for name, grammar in pairs { cfg3b = cfg.cfg3b(), short = cfg.cfg3b { short = true } } do
+    it("samples lengths as they are distributed: " .. name, function()
+      local size = 20000
+      local counts, exact = counts_of_lengths(grammar, size, 7), cfg.length_distribution(grammar)
+      -- chi-square over groups of at least 50 expected, against its mean and spread (normal approximation, 5 deviations)
+      local lengths = {}
+      for length in pairs(exact) do lengths[#lengths + 1] = length end
+      table.sort(lengths)
+      local chi, groups, wanted, got = 0, 0, 0, 0
+      for i, length in ipairs(lengths) do
+        wanted, got = wanted + size * exact[length], got + (counts[length] or 0)
+        counts[length] = nil
+        if wanted >= 50 or i == #lengths then
+          chi, groups, wanted, got = chi + (got - wanted) ^ 2 / wanted, groups + 1, 0, 0
+        end
+      end
+      expect(next(counts)):equals(nil)  -- no length that cannot be
+      expect(math.abs(chi - (groups - 1)) < 5 * math.sqrt(2 * (groups - 1))):is_true()
+    end)
+  end
+  it("samples sentences of the grammar, and tells others", function()
+    local grammar = cfg.cfg3b()
+    for _, sentence in ipairs(cfg.sample(grammar, { seed = 1, size = 20 })) do
+      expect(cfg.derives(grammar, sentence)):is_true()
+      sentence[#sentence] = sentence[#sentence] % 3 + 1
+      sentence[1] = sentence[1] % 3 + 1
+      expect(cfg.derives(grammar, sentence)):is_false()
+    end
+  end)
+  it("gives a sentence by its number", function()
+    local grammar = cfg.cfg3b()
+    expect(cfg.sample(grammar, { seed = 3, first = 5, size = 1 })[1]):equals(cfg.sample(grammar, { seed = 3, size = 6 })[6])
+    expect(cfg.sentence(grammar, 3, 5)):differs_from(cfg.sentence(grammar, 4, 5))
+  end)
+  it("refuses other texts", function()
+    expect(function() cfg.parse "1 2" end):fails_with "expected 'symbol: symbols"
+    expect(function() cfg.parse "1: 2 |" end):fails_with "a rule of 1 is empty"
+    expect(function() cfg.parse "" end):fails_with "no rules"
+    expect(function() cfg.length_distribution(cfg.parse "1: 1 2 | 2") end):fails_with "derives itself"
+  end)
+end)
