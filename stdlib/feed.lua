@@ -65,12 +65,14 @@ local function draw(self, strength)
 end
 
 local function gathered(self, strength)
-  if strength ~= self.strength then
+  local moved = strength ~= self.strength
+  if moved then
     self:rewind()  -- drawn ahead with another strength
     self.strength = strength
   end
   draw(self, strength)
-  while #self.pending < self.ahead do draw(self, strength) end
+  -- A strength that moves at every step would have each batch prepared twice.
+  while not moved and #self.pending < self.ahead do draw(self, strength) end
   table.remove(self.pending, 1)
   return self.loader:next()
 end

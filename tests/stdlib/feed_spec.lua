@@ -126,6 +126,16 @@ describe("preparing ahead", function()
     expect(#one.pending > 0):is_true()
     one:rewind()
   end)
+  it("is not done for a strength that moves at every step", function()
+    local one = feed.new { source = sampler.uniform(images()), size = 16, augmentations = { noise = .3 } }
+    for i = 1, 5 do
+      one:next(i / 10)
+      expect(#one.pending):equals(0)
+    end
+    one:next(.5)
+    expect(#one.pending):equals(1)
+    one:rewind()
+  end)
   it("makes no difference to a run", function()
     local function train(ahead)
       local before = set_ahead(ahead)
