@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "sha256.h"
 
 namespace gradus::results {
 
@@ -121,8 +122,9 @@ class EventWriter {
   }
   // HParamsPluginData (plugins/hparams/plugin_data.proto): the start and the end of a session.
   void hyperparameters(const ExportedRun& run, double started, double ended) {
-    std::string start;
+    std::string start, config = run.text("config_hash");
     for (const ExportedParam& param : run.params) {
+      if (param.key != "seed") config += param.key + "=" + param.text() + "\n";
       const auto* text = std::get_if<std::string>(&param.value);
       std::string value;  // google.protobuf.Value
       if (text != nullptr)
@@ -137,7 +139,8 @@ class EventWriter {
         value = put(1, std::uint64_t{0});
       start += put(1, put(1, param.key) + put(2, value));  // an entry of the map
     }
-    start += put(4, run.text("name")) + put(5, started);
+    // Sessions of one group are repetitions: TensorBoard shows their mean.
+    start += put(4, run.text("name") + "-" + sha256(config).substr(0, 8)) + put(5, started);
     session("_hparams_/session_start_info", started, put(3, start));
     const std::string status = run.text("status");
     const std::uint64_t code = status == "finished" ? 1 : status == "running" ? 3 : 2;  // hparams Status

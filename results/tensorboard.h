@@ -59,7 +59,7 @@ class EventReader {
  private:
   void value(std::string_view message, double wall_time, std::int64_t step);
   EventSink& sink_;
-  std::map<std::string, bool, std::less<>> scalars_;  // tag → whether its tensors are scalars: said with the first only
+  std::map<std::string, bool, std::less<>> scalars_;  // tag → its tensors are scalars: said with the first only
 };
 
 }  // namespace gradus::results

@@ -147,13 +147,15 @@ class TransferCase(unittest.TestCase):
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
     def curves(self, store="runs/gradus.db"):
-        rows = json.loads(self.ok("sql", "SELECT p.value AS seed, m.key, m.step, m.value FROM metrics m JOIN params p ON "
-                                  "p.run_id = m.run_id AND p.key = 'seed' ORDER BY 1, 2, 3", "--json", store=store))
+        rows = json.loads(self.ok("sql", "SELECT p.value AS seed, m.key, m.step, m.value FROM metrics m "
+                                  "JOIN params p ON p.run_id = m.run_id AND p.key = 'seed' ORDER BY 1, 2, 3",
+                                  "--json", store=store))
         return [(row["seed"], row["key"], row["step"], row["value"]) for row in rows]
 
     def tool(self, name, code):
-        done = subprocess.run([tools_python(name), "-c", code], cwd=self.dir, capture_output=True, text=True, timeout=300,
-                              env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "TRACKIO_DIR": str(self.dir / "trackio")})
+        env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "TRACKIO_DIR": str(self.dir / "trackio")}
+        done = subprocess.run([tools_python(name), "-c", code], cwd=self.dir, env=env, capture_output=True, text=True,
+                              timeout=300)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
@@ -163,7 +165,8 @@ class Import(TransferCase):
         runs = json.loads(self.ok("runs", "--json"))
         self.assertEqual([(r["name"], r["kind"], r["status"], r["seed"], r["step"]) for r in runs],
                          [("proj", "import", "finished", seed, STEPS - 1) for seed in (0, 1)])
-        self.assertEqual(runs[1]["params"], {"bias": True, "lr": 0.1, "nested.width": 12, "seed": 1, "strategy": "ramp"})
+        self.assertEqual(runs[1]["params"],
+                         {"bias": True, "lr": 0.1, "nested.width": 12, "seed": 1, "strategy": "ramp"})
         expected = [(run, "train/loss", step, loss(run, step)) for run in range(2) for step in range(STEPS)]
         self.assertEqual([row for row in self.curves() if row[1] == "train/loss"], expected)
         self.assertEqual([row[3] for row in self.curves() if row[1] == "val_acc"], [0, 0.25, None, 0.75] * 2)
@@ -200,7 +203,8 @@ class Import(TransferCase):
                   "run = c.create_run(c.create_experiment('digits'), run_name='blue-fox').info.run_id\n"
                   "c.log_param(run, 'seed', 4)\n"
                   "c.log_param(run, 'lr', '1e-3')\n"
-                  "for i in range(5): c.log_metric(run, 'val acc', [0.5, float('nan'), float('inf'), 0.1, 1 / 3][i], step=i)\n"
+                  "values = [0.5, float('nan'), float('inf'), 0.1, 1 / 3]\n"
+                  "for i in range(5): c.log_metric(run, 'val acc', values[i], step=i)\n"
                   "c.set_terminated(run, 'FAILED')\n")
         self.ok("import", "mlflow", "theirs.db", store="real.db")
         self.assertEqual([row[1:] for row in self.curves("real.db")],
@@ -269,6 +273,7 @@ for folder in sorted(glob.glob('tb/*')):
     data = events.SummaryMetadata('_hparams_/session_start_info').plugin_data.content
     start = plugin_data_pb2.HParamsPluginData.FromString(data).session_start_info
     out[folder] = {
+        'group': start.group_name,
         'hparams': {k: v.number_value if v.HasField('number_value') else v.string_value if v.HasField('string_value')
                     else v.bool_value for k, v in start.hparams.items()},
         'scalars': {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()['scalars']},
@@ -276,9 +281,10 @@ for folder in sorted(glob.glob('tb/*')):
 print(json.dumps(out))
 """))
         self.assertEqual(len(read), 2)
+        self.assertEqual(len({run["group"] for run in read.values()}), 1, "two seeds of one configuration")
         for run in read.values():
-            self.assertEqual(run["hparams"], {"bias": True, "lr": 0.1, "nested.width": 12, "seed": run["hparams"]["seed"],
-                                              "strategy": "ramp"})
+            self.assertEqual(run["hparams"], {"bias": True, "lr": 0.1, "nested.width": 12, "strategy": "ramp",
+                                              "seed": run["hparams"]["seed"]})
             self.assertEqual(sorted(run["scalars"]), ["train/loss", "val_acc"])
             for step, value in run["scalars"]["train/loss"]:
                 self.assertEqual(value, struct.unpack("f", struct.pack("f", loss(run["hparams"]["seed"], step)))[0])
@@ -359,7 +365,8 @@ class Text(TransferCase):
 
     def test_command_lines(self):
         self.refused(64, "did you mean 'tensorboard'", "export", "tensorbord", "tb")
-        self.refused(64, "export csv: unknown option '--outptu'; did you mean '--output'", "export", "csv", "--outptu", "x")
+        self.refused(64, "export csv: unknown option '--outptu'; did you mean '--output'", "export", "csv", "--outptu",
+                     "x")
         self.refused(64, "import:", "import")
         self.refused(66, "nothing to export", "export", "csv", "--where", "seed = 9")
         self.refused(66, "no such file", "import", "trackio", "none.db")

@@ -199,11 +199,14 @@ TEST_F(ExportTest, TrackioTypesAndNames) {
   {
     Database file(folder_ + "/proj.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     file.run(R"sql(
-      CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT);
+      CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER,
+        metrics TEXT);
       CREATE TABLE configs (id INTEGER PRIMARY KEY, run_id TEXT, run_name TEXT, config TEXT, created_at TEXT);
-      INSERT INTO configs VALUES (1, 'r1', 'apple-0', '{"lr": 0.5, "opt": {"name": "sgd", "steps": 3}, "_Username": "x"}', '');
+      INSERT INTO configs VALUES (1, 'r1', 'apple-0',
+        '{"lr": 0.5, "opt": {"name": "sgd", "steps": 3}, "_Username": "x"}', '');
       INSERT INTO metrics VALUES
-        (1, 'r1', '2026-01-01T00:00:00+00:00', 'apple-0', 0, '{"train loss": 1, "train_loss": 7, "image": {"_type": "x"}}'),
+        (1, 'r1', '2026-01-01T00:00:00+00:00', 'apple-0', 0,
+          '{"train loss": 1, "train_loss": 7, "image": {"_type": "x"}}'),
         (2, 'r1', '2026-01-01T00:00:02+00:00', 'apple-0', 1, '{"train loss": "NaN", "train:loss": "-Infinity"}'),
         (3, 'r2', '2026-01-01T00:00:00+00:00', 'pear-1', 0, '{"train_loss": 0.25}');)sql");
   }
