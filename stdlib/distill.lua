@@ -82,7 +82,9 @@ local function learning_rate(o)
   local plain = type(lr) == "number"
   if plain then positive("distill: lr", lr) end
   local decay = o.decay or (plain and "cosine" or "constant")
-  if decay ~= "constant" and not plain then host.fail("distill: decay: lr is a schedule already; expected decay = 'constant' or a number as lr") end
+  if decay ~= "constant" and not plain then
+    host.fail "distill: decay: lr is a schedule already; expected decay = 'constant' or a number as lr"
+  end
   if decay == "linear" then lr = schedule.linear(lr, 0)
   elseif decay == "cosine" then lr = schedule.cosine(lr, 0)
   elseif decay == "step" then lr = schedule.pieces { { 0, lr }, { .5, lr * .1 }, { .75, lr * .01 } }
@@ -137,7 +139,8 @@ local function new(run, options)
   module("distill: student", options.student)
   local train, val = parts_of(options.data)
   local teacher = options.teacher
-  local stages, defaults = curriculum.normalise(options.curriculum, { train = train, teacher = type(teacher) == "table" and teacher.parameters and teacher or nil })
+  local stages, defaults = curriculum.normalise(options.curriculum,
+    { train = train, teacher = type(teacher) == "table" and teacher.parameters and teacher or nil })
   local o = with_defaults(options, defaults)
   local self = setmetatable({ run = run, o = o, stages = stages, train = train, val = val, student = o.student }, Distill)
   self.budget = check_budget("distill: budget", o.budget)
@@ -145,19 +148,25 @@ local function new(run, options)
   if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end
   self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or default_augmentations(train))
   self.knobs = { lr = learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
-    alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha), augment = schedule.check("distill: augment", o.augment or 0) }
+    alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha),
+    augment = schedule.check("distill: augment", o.augment or 0) }
   self.clip = o.clip == nil and 1 or o.clip or nil
   self.optimizer = make_optimizer(o)
   self.suites = o.suites or {}
   for name, suite in pairs(check.value("distill", "suites", self.suites, check.table)) do
-    if not data.is(suite) then host.fail(("distill: suites: '%s': expected a data set; got %s"):format(tostring(name), check.describe(suite))) end
+    if not data.is(suite) then
+      host.fail(("distill: suites: '%s': expected a data set; got %s"):format(tostring(name), check.describe(suite)))
+    end
   end
   self.monitor = o.monitor or (val and "val/loss" or nil)
   if o.monitor and not val and not next(self.suites) then
     host.fail "distill: monitor: nothing is evaluated; expected validation data or suites"
   end
   self.restore_best = o.restore_best ~= false and self.monitor ~= nil
-  if o.patience then self.early = when.stop(when.plateau(self.monitor or host.fail "distill: patience: expected validation data or monitor", positive("distill: patience", o.patience))) end
+  if o.patience then
+    if not self.monitor then host.fail "distill: patience: expected validation data or monitor" end
+    self.early = when.stop(when.plateau(self.monitor, positive("distill: patience", o.patience)))
+  end
   self.every = check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
   self.kept = o.checkpoints and checkpoints.new()
   self.non_finite = o.non_finite or "stop"
@@ -171,6 +180,7 @@ local function new(run, options)
   self.state = State.new { run = run, student = o.student, teacher = teacher, params = run.params, seed = run.seed,
     step_epochs = self.batch / self.epoch_size }
   self.state.suites = self.suites
+  self.before = run.step_number  -- steps of the run before this training: curves of one run never overwrite each other
   self:plan_steps()
   self.shown_knobs, self.shown_row = {}, {}
   self.parts = console.training_parts(self.total_steps, self.shown_knobs, self.shown_row)
@@ -279,10 +289,12 @@ end
 function Distill:check_stage()
   local alpha, augment = self.stage.knobs.alpha or self.knobs.alpha, self.stage.knobs.augment or self.knobs.augment
   if self.target.kind == "logits" and alpha == 1 and not self.stage.pressure then
-    self:warn("teacher_unused", ("stage '%s': alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'"):format(self.stage.name))
+    self:warn("teacher_unused",
+      ("stage '%s': alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'"):format(self.stage.name))
   end
   if augment ~= 0 and not next(self.augmentations) then
-    host.fail(("stage '%s': augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }"):format(self.stage.name))
+    host.fail(("stage '%s': augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }")
+      :format(self.stage.name))
   end
 end
 
@@ -310,7 +322,7 @@ function Distill:make_step()
 end
 
 -- Knobs of the coming step: the distillation's own, over them the stage's, over them what its pressure function says.
-function Distill:pressure(batch_of)
+function Distill:pressure()
   local s, values = self.state, {}
   local said = self.stage.pressure and answer(self.stage.pressure, s) or {}
   if type(said) ~= "table" then host.fail("curriculum: pressure: expected a table of knobs; got " .. type(said)) end
@@ -365,7 +377,7 @@ function Distill:one_step()
   s.epoch = s.samples / self.epoch_size
   s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
   knobs.augment = strength
-  run.step_number = s.step
+  run.step_number = self.before + s.step
   self:log(batch, knobs)
 end
 

@@ -121,7 +121,7 @@ end
 
 --- Stores where the run stands.
 function Run:progress(s)
-  self.writer:progress(s.step, s.epoch, s.samples, s.flops, s.seconds)
+  self.writer:progress(self.step_number, s.epoch, s.samples, s.flops, s.seconds)
 end
 
 --- Shows the live line (console.lua decides how often).

@@ -36,6 +36,7 @@ end
 local function count(name, field)
   when[name] = function(limit)
     positive(name, limit)
+    if name == "progress" and limit > 1 then host.fail(("when.progress: expected a share of the budget up to 1; got %g"):format(limit)) end
     return rule(("%g %s"):format(limit, name), "step", function(s)
       local now = s[field]
       return now >= limit and "next", { [name] = now, limit = limit }

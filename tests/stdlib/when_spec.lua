@@ -185,6 +185,8 @@ end)
 describe("a rule refuses", function()
   local cases = {
     { "a count of 0", function() when.steps(0) end, "when.steps: expected a number above 0; got 0" },
+    { "more than the budget", function() when.progress(1.5) end,
+      "when.progress: expected a share of the budget up to 1; got 1.5" },
     { "text", function() when.epochs("3") end, "when.epochs: expected a number above 0; got 3" },
     { "a number for a metric", function() when.above(.8) end,
       "when.above: expected a metric's name such as 'val/acc'; got 0.8" },
