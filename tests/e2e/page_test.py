@@ -279,6 +279,13 @@ class Page(unittest.TestCase):
         b.js("document.querySelector('main').scrollTop = 560")
         b.shot("compare-below")
 
+    def test_two_runs(self):
+        b = self.browser
+        self.go("#/compare?runs=1,4")
+        b.wait("document.querySelector('main').textContent.includes('#1 against #4')")
+        self.assertIn("The curves part at step", b.js("return document.querySelector('main').textContent"))
+        b.shot("two")
+
     def test_names_are_text(self):
         b = self.browser
         for where in ("#/run/7", "#/run/7?tab=script", "#/run/7?tab=decisions", "#/compare?runs=1,2,7", "#/runs?group=params.strategy"):
