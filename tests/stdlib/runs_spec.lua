@@ -1,0 +1,38 @@
+local g = require "gradus"
+local host = require "gradus.host"
+
+local path = ("%s/gradus-spec-%s/gradus.db"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+
+local function make()
+  local store = require("gradus.store").open(path)
+  for seed = 1, 3 do
+    local run = store:begin { name = "digits", seed = seed, params = { { key = "strategy", value = seed < 3 and "ramp" or "stages" } } }
+    local key = run:key "val/acc"
+    run:log(key, 10, seed / 10)
+    run:log(key, 20, 0 / 0)
+    run:log(key, 30, seed / 5)
+    run:finish "finished"
+  end
+end
+
+describe("g.runs", function()
+  it("finds runs by the expression of the command line", function()
+    make()
+    local found = g.runs { store = path, where = "strategy == 'ramp' and best(val_acc) > 0.3" }
+    expect(#found):equals(1)
+    expect(found[1].seed):equals(2)
+    expect(found[1].params.strategy):equals "ramp"
+    expect(found[1].last["val/acc"]):near(.4, 1e-12)
+    expect(#g.runs { store = path, limit = 2 }):equals(2)
+  end)
+  it("gives curves, with NaN where one was logged", function()
+    local steps, values = g.runs({ store = path, where = "seed == 1" })[1]:curve "val/acc"
+    expect(steps):equals { 10, 20, 30 }
+    expect(values[3]):near(.2, 1e-12)
+    expect(values[2] ~= values[2]):equals(true)
+  end)
+  it("says what is wrong at the caller's line", function()
+    expect(function() g.runs { store = path, where = "stategy == 'ramp'" } end):fails_with "did you mean 'strategy'"
+    expect(function() g.runs { store = path, were = "" } end):fails_with "did you mean 'where'"
+  end)
+end)
