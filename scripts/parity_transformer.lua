@@ -25,7 +25,8 @@ end
 
 local function build_teacher(task, seed)
   local options = published(task, task.lr)
-  options.model, options.data = transformer(task, task.heads), g.data.parity { d = task.d, k = task.k, seed = seed, tokens = true, held_out = 1024 }
+  options.model = transformer(task, task.heads)
+  options.data = g.data.parity { d = task.d, k = task.k, seed = seed, tokens = true, held_out = 1024 }
   options.steps, options.checkpoints = task.steps, { steps = task.every }
   options.stop = when.above("val/acc", .995)
   return g.fit(options)

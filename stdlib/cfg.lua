@@ -124,7 +124,8 @@ end
 ---@param options {seed: number, first: number?, size: number}
 ---@return number[][]
 function cfg.sample(grammar, options)
-  local o = check.options("cfg.sample", options, { seed = check.int(0), first = check.int(0), size = check.int(1) }, { seed = 0, first = 0 })
+  local o = check.options("cfg.sample", options, { seed = check.int(0), first = check.int(0), size = check.int(1) },
+    { seed = 0, first = 0 })
   if not o.size then check.fail("cfg.sample", "expected size, the number of sentences") end
   local list = {}
   for i = 1, o.size do list[i] = cfg.sentence(grammar, o.seed, o.first + i - 1) end

@@ -233,7 +233,9 @@ function curriculum.anti(ranked, options)
 end
 
 local function by_teacher_loss(context)
-  if not context.teacher then host.fail "curriculum: a strategy by name ranks by the teacher's loss; expected a teacher, or curriculum.linear_ramp(ranked)" end
+  if not context.teacher then
+    host.fail "curriculum: a strategy by name ranks by the teacher's loss; expected a teacher, or curriculum.linear_ramp(ranked)"
+  end
   return context.train:rank(score.loss(context.teacher))
 end
 

@@ -78,9 +78,11 @@ local function look_at_knob(report, self, stage, name, answer, values)
   end
   local low, high = range(values)
   if name == "temperature" and (low < 2 or high > 20) then
-    report.advise("%s is %g to %g; below 2 the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual", where, low, high)
+    report.advise("%s is %g to %g; below 2 the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual",
+      where, low, high)
   elseif name == "alpha" and (low < .2 or high > .95) then
-    report.advise("%s is %g to %g; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual", where, low, high)
+    report.advise("%s is %g to %g; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual",
+      where, low, high)
   end
 end
 
@@ -103,8 +105,8 @@ local function look_at_source(report, self, stage, source)
   if not (low > 0) then
     report.refuse("%s: the share begins at or below 0 (%g); expected above 0", where, low)
   elseif values[1] > values[#values] then
-    report.refuse("%s: the share of the ranking runs backwards, from %g to %g; expected it to grow (ranked:reversed() begins with the hardest)",
-      where, values[1], values[#values])
+    report.refuse("%s: the share of the ranking runs backwards, from %g to %g; expected it to grow "
+      .. "(ranked:reversed() begins with the hardest)", where, values[1], values[#values])
   elseif values[#values] < 1 then
     report.advise("%s: the hardest %.0f %% are never shown", where, 100 * (1 - values[#values]))
   end
@@ -114,8 +116,8 @@ local function look_at_rule(report, self, where, rule)
   if not when.is(rule) or rule.unit ~= "evaluations" or not self.total_steps then return end
   local evaluations = math.floor(self.total_steps / self.eval_steps)
   if rule.limit >= evaluations then
-    report.refuse("%s: '%s' can never come true: the budget has %d evaluations; expected evaluate = { steps = … } more often, or less patience",
-      where, tostring(rule), evaluations)
+    report.refuse("%s: '%s' can never come true: the budget has %d evaluations; expected evaluate = { steps = … } more often, "
+      .. "or less patience", where, tostring(rule), evaluations)
   end
 end
 
@@ -187,8 +189,8 @@ function dry_run.distill(self)
   self.val = tiny(self.val)
   for name, suite in pairs(self.suites) do self.suites[name] = tiny(suite) end
   local spans = planned(self)
-  report.line("  %s, batches of %d%s", self.total_steps and ("%d steps"):format(self.total_steps) or "steps as the budget allows", self.batch,
-    self.val and (", an evaluation every %d"):format(self.eval_steps) or "")
+  local length = self.total_steps and ("%d steps"):format(self.total_steps) or "steps as the budget allows"
+  report.line("  %s, batches of %d%s", length, self.batch, self.val and (", an evaluation every %d"):format(self.eval_steps) or "")
   look_at_whole(report, self, spans)
   self.student:train()
   self:benchmark_teacher()
@@ -237,7 +239,9 @@ function dry_run.check(options)
   local chunk = host.load_script()
   host.entering(chunk)
   local experiment = chunk()
-  if not experiment_module.is(experiment) then host.fail("check: the script returns no experiment; expected `return g.experiment { … }`") end
+  if not experiment_module.is(experiment) then
+    host.fail "check: the script returns no experiment; expected `return g.experiment { … }`"
+  end
   local store, seen, refused = require("gradus.store").open(options.store), {}, 0
   options.quiet = true
   for _, one in ipairs(experiment:plan(options)) do

@@ -41,5 +41,6 @@ return function(model, d, teacher)
   end)
   if training then model:train() end
   local constant = classes and given_often:amax():item() / n or nil
-  return { loss = loss / n, constant = constant, acc = classes and right / n or nil, agreement = teacher and classes and agreed / n or nil, n = n }
+  return { loss = loss / n, constant = constant, acc = classes and right / n or nil,
+    agreement = teacher and classes and agreed / n or nil, n = n }
 end

@@ -11,12 +11,14 @@ Health.__index = Health
 local ADVICE = {
   diverging = "the training loss rises: lower the learning rate, warm up longer or clip harder",
   oscillating = "the training loss oscillates: the learning rate is too high; lower it, or use a larger batch",
-  overfitting = "the validation loss rises while the training loss falls: regularise (weight decay, augmentation, a higher temperature) or stop earlier",
-  stagnant = "training and validation loss stand still: the student may be too small, the learning rate too low, or alpha and temperature unsuited; "
-    .. "a teacher assistant or an extracted curriculum bridges a large gap",
+  overfitting = "the validation loss rises while the training loss falls: regularise (weight decay, augmentation, a higher "
+    .. "temperature) or stop earlier",
+  stagnant = "training and validation loss stand still: the student may be too small, the learning rate too low, or alpha and "
+    .. "temperature unsuited; a teacher assistant or an extracted curriculum bridges a large gap",
   collapsed = "the student gives one answer for everything: lower the learning rate, check the labels' balance and alpha",
   teacher_worse = "the student is better than its teacher: raise alpha towards the labels, or train a better teacher",
-  difficulty_jump = "the stage is far harder than where the one before ended: put a stage between, widen the share more slowly, or rehearse",
+  difficulty_jump = "the stage is far harder than where the one before ended: put a stage between, widen the share more slowly, "
+    .. "or rehearse",
 }
 health.advice = ADVICE
 

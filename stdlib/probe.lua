@@ -120,7 +120,9 @@ function probe.monomials(model, options)
   local degrees = math.min(o.degrees, o.k)
   local sets = {}  -- in order of degree, inside first
   for degree = 1, degrees do
-    for _, set in ipairs(subsets(o.k, degree)) do sets[#sets + 1] = { set = engine.tensor(set, "int64"), degree = degree, inside = true } end
+    for _, set in ipairs(subsets(o.k, degree)) do
+      sets[#sets + 1] = { set = engine.tensor(set, "int64"), degree = degree, inside = true }
+    end
     if o.d > o.k then
       for _, set in ipairs(outsiders(o.d, o.k, degree, o.count, o.seed)) do
         sets[#sets + 1] = { set = engine.tensor(set, "int64"), degree = degree }

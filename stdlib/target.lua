@@ -5,7 +5,6 @@
 ---   target.layer { teacher = t, from = "layers.1", to = "layers.0" }
 ---                                               a hidden layer through a fixed seeded random projection, by MSE
 ---   target.checkpoint(teacher, kept, 3)         the teacher as it was in its own training
-local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.check"
 local current = require "gradus.current"

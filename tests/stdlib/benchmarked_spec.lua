@@ -5,7 +5,8 @@ local when = g.when
 -- Plays evaluations { stage, easy, hard }, one epoch each, against a teacher of .95 and .9; gives the verdicts. Moves from
 -- stage to stage as the verdicts say.
 local function play(options, evaluations)
-  local s, rule, said = State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 } }, when.benchmarked(options), {}
+  local s = State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 } }
+  local rule, said = when.benchmarked(options), {}
   local index = 1
   s:begin_stage("1", index)
   for i, e in ipairs(evaluations) do
@@ -31,7 +32,8 @@ describe("when.benchmarked", function()
     expect(s.benchmarks[2].acc):equals { easy = .8, hard = .6 }
   end)
   it("goes back no more often than its patience", function()
-    expect((play({ epochs = 1, forget = .05, patience = 1 }, { { .9, .5 }, { .8, .6 }, { .9, .6 }, { .8, .7 } }))):equals "next back next next"
+    local said = play({ epochs = 1, forget = .05, patience = 1 }, { { .9, .5 }, { .8, .6 }, { .9, .6 }, { .8, .7 } })
+    expect(said):equals "next back next next"
   end)
   it("stays without gain, up to its patience", function()
     expect((play({ epochs = 1, patience = 3 }, { { .9, .5 }, { .9, .5 }, { .9, .5 }, { .9, .5 } }))):equals "next stay stay next"

@@ -25,7 +25,9 @@ end
 
 local function refuses(more, pattern)
   local text, refused = dry(more)
-  if #refused ~= 1 or not refused[1]:find(pattern, 1, true) then error(("expected one refusal with '%s', got:\n%s"):format(pattern, text), 0) end
+  if #refused ~= 1 or not refused[1]:find(pattern, 1, true) then
+    error(("expected one refusal with '%s', got:\n%s"):format(pattern, text), 0)
+  end
 end
 
 describe("a dry run", function()
@@ -57,7 +59,9 @@ describe("a dry run refuses", function()
     refuses({ temperature = schedule.linear(6, 2, { from = { epochs = 50 }, to = { epochs = 90 } }) }, "has no effect: it is 6 throughout")
   end)
   it("a share that shrinks, or begins at nothing", function()
-    refuses(function(d, t) return { curriculum = { sample = sampler.easiest(d.train:rank(score.loss(t)), schedule.linear(1, .2)) } } end, "runs backwards")
+    refuses(function(d, t)
+      return { curriculum = { sample = sampler.easiest(d.train:rank(score.loss(t)), schedule.linear(1, .2)) } }
+    end, "runs backwards")
   end)
   it("a ranking that shuffling undoes", function()
     refuses(function(d, t) return { curriculum = { sample = d.train:rank(score.loss(t)) } } end, "the ranking has no effect")

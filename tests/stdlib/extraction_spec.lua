@@ -82,7 +82,9 @@ describe("curriculum extraction", function()
       local goal = g.target.layer { teacher = teacher, from = "layers.1", to = "layers.0", seed = 1 }
       local x = g.data.parity({ d = 10, k = 2, seed = 9 }).val:gather()
       goal.prepare(student, function() return x end)
-      local function distance() return g.no_grad(function() return g.loss.mse(student(x) and goal.student(student, x), goal.of(x)):item() end) end
+      local function distance()
+        return g.no_grad(function() return g.loss.mse(goal.student(student, x), goal.of(x)):item() end)
+      end
       local first = distance()
       run:distill(plain { teacher = teacher, student = student, budget = { steps = 2000 },
         curriculum = { { "layer", target = goal, advance = when.steps(2000) }, { "logits" } } })

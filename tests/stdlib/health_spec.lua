@@ -21,15 +21,18 @@ end
 
 describe("health names", function()
   it("nothing in a healthy run", function()
-    expect(names(curve(40, function(i) return { train = 2 * math.exp(-i / 8) + .1, val = 2 * math.exp(-i / 8) + .2, acc = 1 - .9 * math.exp(-i / 6) } end)))
-      :equals ""
+    expect(names(curve(40, function(i)
+      return { train = 2 * math.exp(-i / 8) + .1, val = 2 * math.exp(-i / 8) + .2, acc = 1 - .9 * math.exp(-i / 6) }
+    end))):equals ""
   end)
   it("nothing in a healthy run that ends flat and good", function()
     expect(names(curve(60, function(i) return { train = .05 + 1 / i ^ 3, val = .1 + 1 / i ^ 3, acc = .97 } end))):equals ""
   end)
   it("nothing in noise around a falling curve", function()
     math.randomseed(3)
-    expect(names(curve(60, function(i) return { train = 2 / (1 + i / 5) * (1 + .1 * (math.random() - .5)), val = 2 / (1 + i / 5) + .1, acc = .9 } end))):equals ""
+    expect(names(curve(60, function(i)
+      return { train = 2 / (1 + i / 5) * (1 + .1 * (math.random() - .5)), val = 2 / (1 + i / 5) + .1, acc = .9 }
+    end))):equals ""
   end)
   it("diverging, once", function()
     expect(names(curve(12, function(i) return { train = 1 * 1.5 ^ i, val = 1.5 ^ i, acc = .1 } end))):equals "diverging"
@@ -38,16 +41,22 @@ describe("health names", function()
     expect(names(curve(12, function(i) return { train = i % 2 == 0 and 2 or .5, val = 1 + i % 2 / 10, acc = .5 } end))):equals "oscillating"
   end)
   it("overfitting", function()
-    expect(names(curve(20, function(i) return { train = 1 / i, val = i < 6 and 1 / i or .2 + (i - 5) * .02, acc = .8 } end))):equals "overfitting"
+    expect(names(curve(20, function(i)
+      return { train = 1 / i, val = i < 6 and 1 / i or .2 + (i - 5) * .02, acc = .8 }
+    end))):equals "overfitting"
   end)
   it("stagnant far from the teacher, not at the end of the learning rate", function()
-    local flat = function(i) return { train = .7, val = .7, acc = .5 } end
+    local flat = function() return { train = .7, val = .7, acc = .5 } end
     expect(names(curve(10, flat), { classes = 2, rows = 1000, teacher_acc = 1 })):equals "stagnant"
     expect(names(curve(10, flat), { classes = 2, rows = 1000, teacher_acc = .55 })):equals ""
-    expect(names(curve(16, function(i) return { train = i < 8 and 1 / i or .14, val = i < 8 and 1 / i or .14, acc = .5, lr = i < 8 and 1 or .01 } end))):equals ""
+    expect(names(curve(16, function(i)
+      local loss = i < 8 and 1 / i or .14
+      return { train = loss, val = loss, acc = .5, lr = i < 8 and 1 or .01 }
+    end))):equals ""
   end)
   it("collapsed", function()
-    expect(names(curve(5, function(i) return { train = 2 / i, val = 2 / i, acc = .1, constant = 1, majority = .11 } end))):equals "collapsed"
+    expect(names(curve(5, function(i) return { train = 2 / i, val = 2 / i, acc = .1, constant = 1, majority = .11 } end)))
+      :equals "collapsed"
     expect(names(curve(5, function(i) return { train = 2 / i, val = 2 / i, acc = .95, constant = 1, majority = .95 } end))):equals ""
   end)
   it("a teacher worse than the student, beyond the noise of the rows", function()

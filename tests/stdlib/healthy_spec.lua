@@ -15,11 +15,12 @@ describe("health", function()
     for seed = 1, 5 do
       a_run(function(run, events)
         local d = g.data.digits():split { train = .5, val = .2, test = .3 }
-        local teacher = run:fit { model = nn.MLP { 64, 128, 10 }, data = d.train, epochs = 40, lr = 3e-3, augmentations = { noise = .1 }, augment = 1 }
+        local teacher = run:fit { model = nn.MLP { 64, 128, 10 }, data = d.train, epochs = 40, lr = 3e-3,
+          augmentations = { noise = .1 }, augment = 1 }
         local ranked = d.train:rank(score.loss(teacher))
         for _, strategy in ipairs { {}, curriculum.linear_ramp(ranked), curriculum.confidence(d.train), curriculum.multi_stage(ranked) } do
-          run:distill { teacher = teacher, student = nn.MLP { 64, 24, 10 }, data = d, budget = { epochs = 30 }, lr = 5e-3, curriculum = strategy,
-            augmentations = { noise = .2 } }
+          run:distill { teacher = teacher, student = nn.MLP { 64, 24, 10 }, data = d, budget = { epochs = 30 }, lr = 5e-3,
+            curriculum = strategy, augmentations = { noise = .2 } }
         end
         expect(names(events)):equals ""
       end, { seed = seed })
@@ -27,7 +28,8 @@ describe("health", function()
   end)
 
   local function distill(run, more)
-    local options = { student = nn.MLP { 64, 24, 10 }, data = g.data.digits():split { train = .5, val = .2 }, budget = { epochs = 30 }, decay = "constant", warmup = 0 }
+    local options = { student = nn.MLP { 64, 24, 10 }, data = g.data.digits():split { train = .5, val = .2 },
+      budget = { epochs = 30 }, decay = "constant", warmup = 0 }
     for key, value in pairs(more) do options[key] = value end
     return run:distill(options)
   end
@@ -63,8 +65,8 @@ describe("health", function()
       a_run(function(run, events)
         local student = nn.MLP { 64, 12, 10 }
         local function go(policy)
-          return run:distill { student = student, data = poisoned(), batch = 8, budget = { epochs = 3 }, optimizer = optimizer, non_finite = policy,
-            augment = 0 }
+          return run:distill { student = student, data = poisoned(), batch = 8, budget = { epochs = 3 }, optimizer = optimizer,
+            non_finite = policy, augment = 0 }
         end
         expect(function() go "stop" end):fails_with "the loss is nan"
         expect(finite(student)):is_true()
