@@ -11,9 +11,9 @@ local evaluate = require "gradus.evaluate"
 local feed = require "gradus.feed"
 local health = require "gradus.health"
 local loss = require "gradus.loss"
-local optim = require "gradus.optim"
 local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
+local settings = require "gradus.settings"
 local State = require "gradus.state"
 local target = require "gradus.target"
 local tensor = require "gradus.tensor"
@@ -51,7 +51,6 @@ local when = require "gradus.when"
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
   "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite" }
-local BUDGETS = { "epochs", "steps", "samples", "seconds", "flops" }
 local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 
 local Distill = {}
@@ -60,98 +59,24 @@ watch.add_to(Distill)
 
 -- --- settings --------------------------------------------------------------------------------------------------------
 
-local function positive(where, value)
-  if type(value) ~= "number" or not (value > 0) or value == math.huge then
-    host.fail(("%s: expected a number above 0; got %s"):format(where, tostring(value)))
-  end
-  return value
-end
-
-local function check_budget(where, given)
-  if type(given) ~= "table" or not next(given) then
-    host.fail(("%s: expected { epochs = … } or { steps = … }; got %s"):format(where, tostring(given)))
-  end
-  check.options(where, given, BUDGETS)
-  for unit, amount in pairs(given) do positive(where .. "." .. unit, amount) end
-  return given
-end
-
--- lr as one answer: the base, its decay over the budget, the warm-up before it.
-local function learning_rate(o)
-  local lr = schedule.check("distill: lr", o.lr == nil and 1e-3 or o.lr)
-  local plain = type(lr) == "number"
-  if plain then positive("distill: lr", lr) end
-  local decay = o.decay or (plain and "cosine" or "constant")
-  if decay ~= "constant" and not plain then
-    host.fail "distill: decay: lr is a schedule already; expected decay = 'constant' or a number as lr"
-  end
-  if decay == "linear" then lr = schedule.linear(lr, 0)
-  elseif decay == "cosine" then lr = schedule.cosine(lr, 0)
-  elseif decay == "step" then lr = schedule.pieces { { 0, lr }, { .5, lr * .1 }, { .75, lr * .01 } }
-  elseif decay ~= "constant" then
-    host.fail(("distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got '%s'"):format(tostring(decay)))
-  end
-  local warmup = o.warmup
-  if warmup == nil then warmup = plain and .05 or false end
-  if warmup == 0 then warmup = false end
-  return warmup and schedule.warmup(lr, warmup) or lr
-end
-
-local function parts_of(given)
-  if data.is(given) or data.is_generator(given) then return given, nil end
-  if type(given) == "table" and rawget(given, "train") then return given.train, rawget(given, "val") end
-  host.fail(("distill: data: expected a data set or a split with a part 'train'; got %s"):format(type(given)))
-end
-
-local function module(where, value)
-  if type(value) ~= "table" or not value.parameters then
-    host.fail(("%s: expected a module; got %s"):format(where, type(value)))
-  end
-  return value
-end
-
-local function make_optimizer(o)
-  local given = o.optimizer or "AdamW"
-  if type(given) == "table" then return given end
-  if given ~= "AdamW" and given ~= "Adam" and given ~= "SGD" then
-    host.fail(("distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '%s'"):format(tostring(given)))
-  end
-  local wd = o.weight_decay
-  if wd == nil then wd = given == "AdamW" and .01 or 0 end
-  return optim[given](o.student, { weight_decay = wd })
-end
-
--- Options that a named strategy brings (S10's) stand where the user left them out.
-local function with_defaults(options, defaults)
-  local o = {}
-  for key, value in pairs(defaults) do o[key] = value end
-  for key, value in pairs(options) do o[key] = value end
-  return o
-end
-
-local function default_augmentations(train)
-  local images = data.is(train) and train.base.x:dim() == 4
-  return images and { noise = .3, shift = 1 } or { noise = .3 }
-end
-
 local function new(run, options)
   check.options("distill", options, OPTIONS)
-  module("distill: student", options.student)
-  local train, val = parts_of(options.data)
+  settings.module("distill: student", options.student)
+  local train, val = settings.parts_of(options.data)
   local teacher = options.teacher
   local stages, defaults = curriculum.normalise(options.curriculum,
     { train = train, teacher = type(teacher) == "table" and teacher.parameters and teacher or nil })
-  local o = with_defaults(options, defaults)
+  local o = settings.with_defaults(options, defaults)
   local self = setmetatable({ run = run, o = o, stages = stages, train = train, val = val, student = o.student }, Distill)
-  self.budget = check_budget("distill: budget", o.budget)
-  self.batch = positive("distill: batch", o.batch or 64)
+  self.budget = settings.check_budget("distill: budget", o.budget)
+  self.batch = settings.positive("distill: batch", o.batch or 64)
   if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end
-  self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or default_augmentations(train))
-  self.knobs = { lr = learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
+  self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or settings.default_augmentations(train))
+  self.knobs = { lr = settings.learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
     alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha),
     augment = schedule.check("distill: augment", o.augment or 0) }
   self.clip = o.clip == nil and 1 or o.clip or nil
-  self.optimizer = make_optimizer(o)
+  self.optimizer = settings.make_optimizer(o)
   self.suites = o.suites or {}
   for name, suite in pairs(check.value("distill", "suites", self.suites, check.table)) do
     if not data.is(suite) then
@@ -165,9 +90,9 @@ local function new(run, options)
   self.restore_best = o.restore_best ~= false and self.monitor ~= nil
   if o.patience then
     if not self.monitor then host.fail "distill: patience: expected validation data or monitor" end
-    self.early = when.stop(when.plateau(self.monitor, positive("distill: patience", o.patience)))
+    self.early = when.stop(when.plateau(self.monitor, settings.positive("distill: patience", o.patience)))
   end
-  self.every = check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
+  self.every = settings.check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
   self.kept = o.checkpoints and checkpoints.new()
   self.non_finite = o.non_finite or "stop"
   if self.non_finite ~= "stop" and self.non_finite ~= "skip" and self.non_finite ~= "roll_back" then
@@ -198,7 +123,7 @@ function Distill:plan_steps()
   self.state.step_progress = self.total_steps and 1 / self.total_steps or 0
   local function steps_of(every) return every.steps or math.max(1, math.floor((every.epochs or 1) * self.epoch_size / per_step + .5)) end
   self.eval_steps = steps_of(self.every)
-  self.keep_steps = self.kept and steps_of(check_budget("distill: checkpoints", self.o.checkpoints))
+  self.keep_steps = self.kept and steps_of(settings.check_budget("distill: checkpoints", self.o.checkpoints))
 end
 
 function Distill:warn(name, text)
