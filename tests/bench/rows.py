@@ -13,7 +13,8 @@ def mlp_flops(sizes, batch):
     return 3 * sum(products) - products[0]
 
 
-ENCODER = {"kind": "encoder", "batch": 16, "length": 128, "width": 256, "layers": 4, "heads": 4, "classes": 10}
+ENCODER = {"kind": "encoder", "batch": 16, "length": 128, "width": 256, "layers": 4, "heads": 4, "classes": 10,
+           "chunk": 2}  # steps in one compiled loop
 
 
 def encoder_flops(row):
@@ -27,7 +28,7 @@ def encoder_flops(row):
 
 
 VOCABULARY = {**ENCODER, "kind": "vocabulary", "batch": 4, "vocabulary": 30522}
-CNN = {"kind": "cnn", "batch": 128}
+CNN = {"kind": "cnn", "batch": 128, "chunk": 4}
 CACHED = {"kind": "cached", "sizes": [100, 100, 2], "teacher": [100, 420, 340, 2], "batch": 32, "optimizer": "AdamW"}
 
 
@@ -42,7 +43,8 @@ ROWS = [
     ("KD step, MLP 100-100-2, batch 32, AdamW", mlp([100, 100, 2], 32), mlp_flops([100, 100, 2], 32), 0.6, None),
     ("KD step, MLP 100-100-2, batch 1, SGD", mlp([100, 100, 2], 1, "SGD"), mlp_flops([100, 100, 2], 1), 0.6, None),
     ("KD step, MLP 100-100-2, batch 512, AdamW", mlp([100, 100, 2], 512), mlp_flops([100, 100, 2], 512), 0.6, None),
-    ("MLP 784-1024-1024-10, batch 512", mlp([784, 1024, 1024, 10], 512), mlp_flops([784, 1024, 1024, 10], 512), 0.8, None),
+    ("MLP 784-1024-1024-10, batch 512", {**mlp([784, 1024, 1024, 10], 512), "chunk": 4},
+     mlp_flops([784, 1024, 1024, 10], 512), 0.8, None),
     ("transformer encoder, 4 layers of 256, 16 × 128 tokens, fp32", ENCODER, encoder_flops(ENCODER), 0.6, None),
     ("transformer encoder, 4 layers of 256, 16 × 128 tokens, bf16", {**ENCODER, "dtype": "bfloat16"},
      encoder_flops(ENCODER), 0.9, None),

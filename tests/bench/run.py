@@ -96,7 +96,7 @@ class Contender:
 
 def command_of(name, work, python, store, threads):
     if name == OURS:
-        return [BUILD / "gradus", "run", HERE / "step.lua", "--set", "work=" + json.dumps(work), "--store", store, "--quiet",
+        return [os.environ.get("GRADUS", BUILD / "gradus"), "run", HERE / "step.lua", "--set", "work=" + json.dumps(work), "--store", store, "--quiet",
                 "--threads", threads]
     script, mode = PEERS[name]
     return [python, HERE / script, mode, json.dumps(work)]
@@ -121,7 +121,7 @@ def measure(work, python, store, cores, threads, options):
             contender.close()
     steps = {}
     for contender in alive:
-        granule = 16 if "scan" in contender.name else 1
+        granule = work.get("chunk", 16) if "scan" in contender.name else 1
         once = contender.request(granule)[0]
         steps[contender.name] = max(granule, round(options.slice / max(once, 1e-6) / granule) * granule)
     clock = 1 if options.clock == "cpu" else 0

@@ -91,7 +91,7 @@ return g.experiment {
       io.write("@", host.json_encode(values), "\n")
       io.flush()
     end
-    advance(work.startup and 1 or 20)
+    advance(work.startup and 1 or work.warmup or 5)
     say { ready = true }
     if work.startup then return end
     for line in io.lines() do
