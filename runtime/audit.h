@@ -19,7 +19,8 @@ class Audit {
 
   // "", or which output, tensor or generator differs after the step itself, and which operator last wrote it. `name`
   // gives the name of an output.
-  std::string compare(const std::vector<at::Tensor>& outputs, const std::function<std::string(std::size_t)>& name) const;
+  std::string compare(const std::vector<at::Tensor>& outputs,
+                      const std::function<std::string(std::size_t)>& name) const;
 
  private:
   struct State {

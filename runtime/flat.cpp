@@ -18,7 +18,8 @@ bool joinable(const std::vector<at::Tensor>& tensors) {
   std::unordered_set<const void*> seen;
   for (const at::Tensor& t : tensors) {
     if (!t.device().is_cpu() || t.layout() != at::kStrided || t.scalar_type() != tensors[0].scalar_type()) return false;
-    if (!t.is_contiguous() || t.storage_offset() != 0 || t.numel() == 0 || storage_of(t)->nbytes() != t.nbytes()) return false;
+    if (!t.is_contiguous() || t.storage_offset() != 0 || t.numel() == 0 || storage_of(t)->nbytes() != t.nbytes())
+      return false;
     if (!seen.insert(storage_of(t)).second) return false;
   }
   return !tensors.empty();
@@ -43,7 +44,8 @@ bool holds(const at::Tensor& flat, const std::vector<at::Tensor>& tensors) {
   if (flat.numel() != total) return false;
   const auto* base = static_cast<const char*>(flat.const_data_ptr());
   for (std::size_t i = 0; i < tensors.size(); ++i)
-    if (tensors[i].scalar_type() != flat.scalar_type() || tensors[i].const_data_ptr() != base + offsets[i] * flat.element_size())
+    if (tensors[i].scalar_type() != flat.scalar_type() ||
+        tensors[i].const_data_ptr() != base + offsets[i] * flat.element_size())
       return false;
   return true;
 }

@@ -8,7 +8,8 @@
 
 namespace gradus {
 
-// Where each tensor stands in a flat buffer, in values; each is padded to 64 bytes, so that products see aligned memory.
+// Where each tensor stands in a flat buffer, in values; each is padded to 64 bytes, so that products see aligned
+// memory.
 std::vector<int64_t> flat_offsets(const std::vector<at::Tensor>& tensors, int64_t* total);
 
 // One buffer [total] with the tensors' values, padding zero; from here on the tensors' storages are parts of it: the

@@ -47,8 +47,8 @@ std::size_t bytes_of(const Value& value) {
 Plan::Plan(Recording recording) : recording_(std::move(recording)), tensors_(recording_.values.size()) {
   for (Buffer& buffer : recording_.buffers) {
     Slot slot;
-    slot.shell = c10::Storage(c10::make_intrusive<c10::StorageImpl>(
-        c10::StorageImpl::use_byte_size_t(), buffer.nbytes, borrow(nullptr), nullptr, /*resizable=*/false));
+    slot.shell = c10::Storage(c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), buffer.nbytes,
+                                                                    borrow(nullptr), nullptr, /*resizable=*/false));
     if (buffer.kind == Buffer::Kind::constant || buffer.kind == Buffer::Kind::persistent)
       point(slot, buffer.storage.unsafeGetStorageImpl()->data());
     if (buffer.kind == Buffer::Kind::persistent) persistent_.push_back(static_cast<int>(slots_.size()));
@@ -123,7 +123,8 @@ void Plan::choose_operators() {
     }
     Op op{recorded.handle, {recorded.arguments.begin(), recorded.arguments.end()}, {}, {}, static_cast<int>(i)};
     if (!choose_out_variant(recorded, op)) {
-      for (int value : recorded.results) op.results.push_back(value >= 0 && buffer(value).maker == op.recorded ? value : -1);
+      for (int value : recorded.results)
+        op.results.push_back(value >= 0 && buffer(value).maker == op.recorded ? value : -1);
     }
     ops_.push_back(std::move(op));
   }
@@ -160,7 +161,8 @@ void Plan::drop_copies() {
     int items = 0;
     for (const Operand& target : all) {
       if (target.argument != 0) continue;
-      const auto source = std::find_if(all.begin(), all.end(), [&](const Operand& o) { return o.argument == 1 && o.item == target.item; });
+      const auto source = std::find_if(all.begin(), all.end(),
+                                       [&](const Operand& o) { return o.argument == 1 && o.item == target.item; });
       if (source == all.end() || drop_copy(target, *source, static_cast<int>(i))) continue;
       const int item = target.item < 0 ? -1 : items++;
       kept.push_back({0, item, target.value});
@@ -195,7 +197,8 @@ bool Plan::drop_copy(const Operand& target, const Operand& source, int copy) {
   if (reinterpret_cast<std::uintptr_t>(begin) % kAlignment != 0) return false;
   const auto touches_target = [&](int value) {
     const Value& v = recording_.values[value];
-    if (v.buffer == from.buffer || buffer(value).kind == Buffer::Kind::produced) return slots_[v.buffer].copy_of == target.value;
+    if (v.buffer == from.buffer || buffer(value).kind == Buffer::Kind::produced)
+      return slots_[v.buffer].copy_of == target.value;
     const char* first = static_cast<const char*>(slots_[v.buffer].pointer);
     return first && first < end && begin < first + recording_.buffers[v.buffer].nbytes &&
            [&] {  // the buffers overlap: do the values?

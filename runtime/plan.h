@@ -1,9 +1,9 @@
 // A recorded step (record.h), made ready to be done again: the operators in order, on prepared arguments.
 //
-// Every tensor of the plan is a shell over memory that the plan points it to: parameters and inputs where they are, what
-// the operators make in the plan's arena or in the tensors that they return. So views are never computed, dead operators
-// are dropped, and operators with an out-variant write where the value is wanted. Nothing is reordered and no formula is
-// changed: a replay gives the bits that the step itself would give.
+// Every tensor of the plan is a shell over memory that the plan points it to: parameters and inputs where they are,
+// what the operators make in the plan's arena or in the tensors that they return. So views are never computed, dead
+// operators are dropped, and operators with an out-variant write where the value is wanted. Nothing is reordered and no
+// formula is changed: a replay gives the bits that the step itself would give.
 #pragma once
 
 #include <memory>
@@ -41,9 +41,9 @@ class Plan {
     const void* pointer = nullptr;  // what the shell points to
     at::Tensor owner;               // of an output or an operator's own result: what keeps the memory
     bool arena = false, escapes = false, placed = false;
-    int copy_of = -1;               // its memory is that of this value, where it was to be copied
+    int copy_of = -1;  // its memory is that of this value, where it was to be copied
     std::size_t offset = 0;
-    int first = -1, last = -1;      // operators of ops_ between which it is in use
+    int first = -1, last = -1;  // operators of ops_ between which it is in use
   };
   struct Op {
     c10::OperatorHandle handle;
@@ -73,7 +73,7 @@ class Plan {
   std::vector<Slot> slots_;
   std::vector<at::Tensor> tensors_;  // of each value, once asked for
   std::vector<Op> ops_;
-  std::vector<bool> requires_grad_;  // of each buffer's tensor
+  std::vector<bool> requires_grad_;               // of each buffer's tensor
   std::vector<int> persistent_, fresh_, copies_;  // buffers to check; outputs' in memory of the plan; copy_of
   at::DataPtr arena_;
   std::size_t arena_bytes_ = 0;

@@ -18,17 +18,18 @@ std::string name_of(const c10::OperatorHandle& op) { return op.operator_name().n
 // Operators that return no tensor, but say something about shapes and types only.
 bool tells_shapes(const std::string& name) {
   static const std::unordered_set<std::string> names = {
-      "aten::is_same_size", "aten::sym_size",  "aten::sym_numel",   "aten::sym_stride", "aten::sym_storage_offset",
-      "aten::size",         "aten::stride",    "aten::can_cast",    "aten::result_type", "aten::promote_types",
-      "aten::_version",     "aten::is_complex", "aten::is_floating_point"};
+      "aten::is_same_size",       "aten::sym_size",      "aten::sym_numel", "aten::sym_stride",
+      "aten::sym_storage_offset", "aten::size",          "aten::stride",    "aten::can_cast",
+      "aten::result_type",        "aten::promote_types", "aten::_version",  "aten::is_complex",
+      "aten::is_floating_point"};
   return names.count(name) > 0;
 }
 
 // Arguments that an operator changes without saying so in its schema.
 std::vector<int> hidden_writes(const std::string& name) {
-  static const std::unordered_set<std::string> norms = {"aten::native_batch_norm", "aten::batch_norm",
+  static const std::unordered_set<std::string> norms = {"aten::native_batch_norm",      "aten::batch_norm",
                                                         "aten::_batch_norm_impl_index", "aten::instance_norm",
-                                                        "aten::cudnn_batch_norm", "aten::miopen_batch_norm"};
+                                                        "aten::cudnn_batch_norm",       "aten::miopen_batch_norm"};
   return norms.count(name) ? std::vector<int>{3, 4} : std::vector<int>{};
 }
 
@@ -67,7 +68,8 @@ TORCH_LIBRARY_IMPL(_, Fake, m) { m.fallback(torch::CppFunction::makeFromBoxedFun
 
 int thread_modes() {
   const bool autocast = at::autocast::is_autocast_enabled(at::kCPU);
-  return at::GradMode::is_enabled() + (autocast ? 2 * (1 + static_cast<int>(at::autocast::get_autocast_dtype(at::kCPU))) : 0);
+  return at::GradMode::is_enabled() +
+         (autocast ? 2 * (1 + static_cast<int>(at::autocast::get_autocast_dtype(at::kCPU))) : 0);
 }
 
 bool Recording::only_looks(const RecordedOp& op, int index) const {
@@ -261,8 +263,8 @@ void Recorder::check_reads(const RecordedOp& op) {
 
 // Operators of constants alone have the same outcome in every call, which is at hand.
 void Recorder::find_constants() {
-  static const std::unordered_set<std::string> shapes_only = {
-      "aten::ones_like", "aten::zeros_like", "aten::full_like", "aten::new_zeros", "aten::new_ones", "aten::new_full"};
+  static const std::unordered_set<std::string> shapes_only = {"aten::ones_like", "aten::zeros_like", "aten::full_like",
+                                                              "aten::new_zeros", "aten::new_ones",   "aten::new_full"};
   std::unordered_set<int> escaping;
   for (int value : recording_.outputs) escaping.insert(recording_.values[value].buffer);
   for (const GradSlot& slot : recording_.grads)

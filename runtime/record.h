@@ -2,8 +2,8 @@
 // optimizer, in order, so that a Plan (plan.h) can do it again without autograd and without Lua.
 //
 // A boxed fallback on DispatchKey::Fake sees the operators and passes them on. Tensors are told apart by where their
-// values are (storage, offset, sizes, strides, dtype), because autograd hands saved outputs back as other TensorImpls on
-// the same storage. All storages are kept alive while recording, so that no address is used twice.
+// values are (storage, offset, sizes, strides, dtype), because autograd hands saved outputs back as other TensorImpls
+// on the same storage. All storages are kept alive while recording, so that no address is used twice.
 #pragma once
 
 #include <functional>
@@ -19,17 +19,18 @@ namespace gradus {
 struct Buffer {
   enum class Kind {
     input,       // changes from call to call: a tensor of the batch, a knob given as a tensor
-    persistent,  // existed before the step began: parameter, running statistic, optimizer state, closed-over tensor, knob
+    persistent,  // existed before the step began: parameter, running statistic, optimizer state, closed-over tensor,
+                 // knob
     constant,    // made in the step from nothing but numbers; the same in every call
     produced,    // made by an operator of the step
   };
   Kind kind;
-  c10::Storage storage;      // as recorded; of a produced buffer dropped once the recording is done
-  at::Tensor tensor;         // persistent, constant, input: a tensor of it, as first seen
+  c10::Storage storage;  // as recorded; of a produced buffer dropped once the recording is done
+  at::Tensor tensor;     // persistent, constant, input: a tensor of it, as first seen
   std::size_t nbytes = 0;
-  bool written = false;      // by an operator that did not produce it
-  bool unwritten = false;    // from empty(): no operator has written to it yet
-  int maker = -1;            // the operator that produced it
+  bool written = false;    // by an operator that did not produce it
+  bool unwritten = false;  // from empty(): no operator has written to it yet
+  int maker = -1;          // the operator that produced it
 };
 
 // A tensor: a view of a buffer.
@@ -60,7 +61,7 @@ struct GradSlot {
   at::Tensor leaf, before;  // before: the gradient that the step found; undefined: none
   bool replaced = false;    // the step leaves another one: `value`, or none where that is -1
   int value = -1;
-  bool matters = true;      // false where the step sets it to none before using it
+  bool matters = true;  // false where the step sets it to none before using it
 };
 
 // What changes the operators of a step from outside: gradients on or off, autocast and its dtype.
@@ -100,9 +101,9 @@ class Recorder {
 
   // The recording of this thread, or null.
   static Recorder* current();
-  void cannot(const std::string& why);           // the first reason is kept
-  void grad_cleared(const at::Tensor& leaf);     // the script sets leaf.grad to none
-  static void value_read(const char* what);      // the script reads a tensor's values: the recording, if any, is void
+  void cannot(const std::string& why);        // the first reason is kept
+  void grad_cleared(const at::Tensor& leaf);  // the script sets leaf.grad to none
+  static void value_read(const char* what);   // the script reads a tensor's values: the recording, if any, is void
 
   void operator_called(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack);
 
@@ -120,7 +121,7 @@ class Recorder {
 
   Recording recording_;
   std::unordered_map<const c10::StorageImpl*, int> buffers_;
-  std::unordered_map<int, std::vector<int>> values_;  // of each buffer
+  std::unordered_map<int, std::vector<int>> values_;               // of each buffer
   std::unordered_map<const at::TensorImpl*, std::size_t> leaves_;  // place in grads
   std::function<std::string()> where_;
   std::string problem_;

@@ -117,8 +117,8 @@ local function forbid(line)
   for i, one in ipairs(FORBIDDEN) do
     kept[i] = one[1][one[2]]
     one[1][one[2]] = function()
-      host.fail(("%s inside of the step at %s: a replay would not do it; expected it after the step, from its outputs (or GRADUS_STEP=eager)")
-        :format(one[2], line))
+      host.fail(("%s inside of the step at %s: a replay would not do it; expected it after the step, from its outputs "
+        .. "(or GRADUS_STEP=eager)"):format(one[2], line))
     end
   end
   return kept
@@ -148,7 +148,8 @@ end
 local function give_up(self, why)
   self.unrecordable = why
   self.plans = {}
-  if self.warn then self.warn("step_eager", ("the step at %s runs without being replayed: %s"):format(self.line, why)) end
+  if not self.warn then return end
+  self.warn("step_eager", ("the step at %s runs without being replayed: %s"):format(self.line, why))
 end
 
 local function record_step(self, batch, knobs)
@@ -194,8 +195,9 @@ local function audit(self, entry, batch, knobs)
   local out = eager(self, batch, knob_tensors(self, knobs))
   local difference = entry.plan:compare(out)
   if difference then
-    host.fail(("step at %s: replayed and eager results differ at step %d: %s; expected a step that depends on its batch, "
-      .. "its knobs, modules and optimizers alone (GRADUS_STEP=eager runs it as it is)"):format(self.line, entry.calls, difference))
+    host.fail(("step at %s: replayed and eager results differ at step %d: %s; expected a step that depends on its "
+      .. "batch, its knobs, modules and optimizers alone (GRADUS_STEP=eager runs it as it is)")
+      :format(self.line, entry.calls, difference))
   end
   return out
 end
@@ -216,7 +218,9 @@ end
 
 --- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
 function Step:__call(batch, knobs)
-  if recording.active then host.fail(("step: called inside of the step at %s; expected one after the other"):format(recording.active)) end
+  if recording.active then
+    host.fail(("step: called inside of the step at %s; expected one after the other"):format(recording.active))
+  end
   if step.mode == "eager" or self.unrecordable then return eager(self, batch, knob_tensors(self, knobs)) end
   local plans = self.plans
   for i = 1, #plans do

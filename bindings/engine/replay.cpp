@@ -28,8 +28,8 @@ struct Output {
 struct Call {
   Signature batch, knobs;
   std::vector<Output> outputs;
-  bool single = false;         // the step returns one tensor
-  int anchors = LUA_NOREF;     // a Lua table that keeps what is compared by address
+  bool single = false;      // the step returns one tensor
+  int anchors = LUA_NOREF;  // a Lua table that keeps what is compared by address
 };
 
 struct LuaRecorder {
@@ -59,9 +59,8 @@ int start(lua_State* L) {
   self.call.knobs = read_signature(L, 2, anchors, inputs);
   if (lua_istable(L, 3)) bind_knobs(L, self.call.knobs, 3);
   self.call.anchors = luaL_ref(L, LUA_REGISTRYINDEX);
-  guard(L, "step", [&] {
-    self.recorder = std::make_unique<Recorder>(std::move(inputs), [L] { return user_line(L); });
-  });
+  guard(L, "step",
+        [&] { self.recorder = std::make_unique<Recorder>(std::move(inputs), [L] { return user_line(L); }); });
   return 1;
 }
 
@@ -234,8 +233,8 @@ int collect_call(lua_State* L) {
 }
 
 constexpr luaL_Reg kRecorderMethods[] = {{"finish", finish}, {"abort", abort_recording}, {nullptr, nullptr}};
-constexpr luaL_Reg kPlanMethods[] = {{"run", run},         {"audit", audit},    {"compare", compare},
-                                     {"describe", describe_plan}, {nullptr, nullptr}};
+constexpr luaL_Reg kPlanMethods[] = {
+    {"run", run}, {"audit", audit}, {"compare", compare}, {"describe", describe_plan}, {nullptr, nullptr}};
 
 }  // namespace
 

@@ -38,7 +38,8 @@ int anchor(lua_State* L, int anchors, int index);
 // The form of the value at `index`, with the tensors in it appended to `inputs`.
 Signature read_signature(lua_State* L, int index, int anchors, std::vector<at::Tensor>& inputs);
 
-// Numbers among the knobs may change: each is written to the 0-dim float64 tensor of its name in the table at `tensors`.
+// Numbers among the knobs may change: each is written to the 0-dim float64 tensor of its name in the table at
+// `tensors`.
 void bind_knobs(lua_State* L, Signature& knobs, int tensors);
 
 // Whether the value at `index` has this form; fills `arguments` as far as it has.

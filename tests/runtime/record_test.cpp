@@ -29,7 +29,8 @@ bool same(const at::Tensor& a, const at::Tensor& b) {
 // The step of the parity experiment: MLP n-h-2, distillation loss, clipping, AdamW over flat buffers.
 struct KdStep {
   std::vector<at::Tensor> params;
-  at::Tensor flat, grads, m, v, count, lr = at::scalar_tensor(1e-2, at::kDouble), clip = at::scalar_tensor(1, at::kDouble);
+  at::Tensor flat, grads, m, v, count, lr = at::scalar_tensor(1e-2, at::kDouble),
+                                       clip = at::scalar_tensor(1, at::kDouble);
   at::Tensor temperature = at::scalar_tensor(4, at::kDouble), alpha = at::scalar_tensor(.5, at::kDouble);
 
   KdStep(int64_t n, int64_t h) {
@@ -97,7 +98,8 @@ TEST(Record, ReplaysAKdStepBitForBit) {
       ASSERT_TRUE(plan->fits(inputs));
       plan->run(inputs, outputs);
       ASSERT_EQ(outputs.size(), wanted.size());
-      for (std::size_t k = 0; k < wanted.size(); ++k) EXPECT_TRUE(same(outputs[k], wanted[k])) << rows << " " << i << " " << k;
+      for (std::size_t k = 0; k < wanted.size(); ++k)
+        EXPECT_TRUE(same(outputs[k], wanted[k])) << rows << " " << i << " " << k;
       for (std::size_t k = 0; k < 4; ++k) EXPECT_TRUE(same(eager.params[k], replayed.params[k])) << rows << " " << i;
     }
     EXPECT_FALSE(plan->fits(batch(rows + 1, 20, 1)));
@@ -187,12 +189,20 @@ TEST(Record, StatisticsThatChangeUnsaidAreState) {
 TEST(Record, RefusesWhatDependsOnValues) {
   const at::Tensor x = at::ones({3});
   using List = std::vector<at::Tensor>;
-  EXPECT_NE(problem_of([](const List& in) { return List{in[0] * in[0].sum().item()}; }, {x}).find("_local_scalar_dense"), std::string::npos);
-  EXPECT_NE(problem_of([](const List& in) { return List{at::nonzero(in[0])}; }, {x}).find("nonzero"), std::string::npos);
-  EXPECT_NE(problem_of([](const List& in) { return List{at::equal(in[0], in[0]) ? in[0] : in[0] + 1}; }, {x}).find("equal"), std::string::npos);
+  EXPECT_NE(
+      problem_of([](const List& in) { return List{in[0] * in[0].sum().item()}; }, {x}).find("_local_scalar_dense"),
+      std::string::npos);
+  EXPECT_NE(problem_of([](const List& in) { return List{at::nonzero(in[0])}; }, {x}).find("nonzero"),
+            std::string::npos);
+  EXPECT_NE(
+      problem_of([](const List& in) { return List{at::equal(in[0], in[0]) ? in[0] : in[0] + 1}; }, {x}).find("equal"),
+      std::string::npos);
   EXPECT_EQ(problem_of([](const List& in) { return List{in[0].index({at::tensor({0, 1})})}; }, {x}), "");
-  EXPECT_NE(problem_of([](const List& in) { return List{in[0].index({in[0] > 0})}; }, {x}).find("index"), std::string::npos);
-  EXPECT_THROW(problem_of([&](const List& in) { return List{Recorder({x}, {}).problem().empty() ? in[0] : in[0]}; }, {x}), Error);
+  EXPECT_NE(problem_of([](const List& in) { return List{in[0].index({in[0] > 0})}; }, {x}).find("index"),
+            std::string::npos);
+  EXPECT_THROW(
+      problem_of([&](const List& in) { return List{Recorder({x}, {}).problem().empty() ? in[0] : in[0]}; }, {x}),
+      Error);
   EXPECT_EQ(Recorder::current(), nullptr);
 }
 

@@ -98,7 +98,9 @@ describe("a replayed step gives the same bits:", function()
     ["Linear without bias"] = { { 5, 6 }, function() return nn.Linear(6, 4, false) end },
     ["Linear on 3 dims"] = { { 5, 2, 6 }, function() return nn.Linear(6, 4) end },
     Conv2d = { { 4, 2, 6, 6 }, function() return nn.Conv2d(2, 3, 3) end },
-    ["Conv2d with options"] = { { 4, 2, 6, 6 }, function() return nn.Conv2d(2, 4, 3, { stride = 2, padding = 1, groups = 2, bias = false }) end },
+    ["Conv2d with options"] = { { 4, 2, 6, 6 }, function()
+      return nn.Conv2d(2, 4, 3, { stride = 2, padding = 1, groups = 2, bias = false })
+    end },
     LayerNorm = { { 5, 6 }, function() return nn.Sequential { nn.Linear(6, 6), nn.LayerNorm(6) } end },
     BatchNorm1d = { { 5, 6 }, function() return nn.Sequential { nn.Linear(6, 6), nn.BatchNorm1d(6) } end },
     BatchNorm2d = { { 4, 2, 6, 6 }, function() return nn.Sequential { nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3) } end },
@@ -143,8 +145,8 @@ describe("a replayed step gives the same bits:", function()
     ["kd_loss without teacher"] = function(z, b) return loss.kd_loss(z, nil, b.y) end,
     ["kd_loss without labels"] = function(z, b, k) return loss.kd_loss(z, b.teacher, nil, { temperature = k.temperature }) end,
     ["kd_loss with options"] = function(z, b, k)
-      return loss.kd_loss(z, b.teacher, b.y, { temperature = k.temperature, alpha = k.alpha, teacher_temperature = 2, label_smoothing = .1,
-        t2 = false, reverse = true, weight = b.teacher:select(1, 0):abs() })
+      return loss.kd_loss(z, b.teacher, b.y, { temperature = k.temperature, alpha = k.alpha, teacher_temperature = 2,
+        label_smoothing = .1, t2 = false, reverse = true, weight = b.teacher:select(1, 0):abs() })
     end,
     cross_entropy = function(z, b) return loss.cross_entropy(z, b.y, { label_smoothing = .1 }) end,
     ["cross_entropy of probabilities"] = function(z, b) return loss.cross_entropy(z, g.softmax(b.teacher, 1)) end,
@@ -152,7 +154,9 @@ describe("a replayed step gives the same bits:", function()
     reverse_kl = function(z, b) return loss.reverse_kl(z, b.teacher, { temperature = 2 }) end,
     jsd = function(z, b, k) return loss.jsd(z, b.teacher, { beta = .3, temperature = k.temperature }) end,
     mse = function(z, b) return loss.mse(z, b.teacher) end,
-    ["a sum of losses"] = function(z, b, k) return loss.mse(z, b.teacher) * .5 + loss.cross_entropy(z, b.y) * k.alpha - 3 * z:abs():mean() end,
+    ["a sum of losses"] = function(z, b, k)
+      return loss.mse(z, b.teacher) * .5 + loss.cross_entropy(z, b.y) * k.alpha - 3 * z:abs():mean()
+    end,
   }
   for name, value_of in pairs(losses) do
     it(name, function() check_same(loss_case(value_of, knobs)) end)
@@ -197,7 +201,8 @@ describe("a replayed step, where recorders go wrong:", function()
   it("several optimizers, one of them over a part", function()
     check_same(function()
       local net = nn.Sequential { nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3) }
-      local first, second = optim.SGD(net._values["0"] and { net:get_submodule("0").weight } or net), optim.Adam { net:get_submodule("2").weight }
+      local first = optim.SGD { net:get_submodule("0").weight }
+      local second = optim.Adam { net:get_submodule("2").weight }
       return { state = { net, first, second }, batch = batches { 5, 6 }, fn = function(b)
         local value = loss.cross_entropy(net(b.x), b.y)
         first:minimize(value, { lr = .1 })
@@ -231,8 +236,12 @@ describe("a replayed step, where recorders go wrong:", function()
     local make = function()
       local net = nn.MLP { 6, 8, 3 }
       local opt = optim.SGD(net)
-      return { state = { net, opt }, batch = batches { 5, 6 }, before = function(i) if i % 3 == 0 then opt:step { lr = .1 } opt:zero_grad() end end,
-        fn = function(b)
+      local function before(i)
+        if i % 3 ~= 0 then return end
+        opt:step { lr = .1 }
+        opt:zero_grad()
+      end
+      return { state = { net, opt }, batch = batches { 5, 6 }, before = before, fn = function(b)
           local value = loss.cross_entropy(net(b.x), b.y)
           value:backward()
           return { loss = value }
@@ -347,7 +356,8 @@ describe("a replayed step, where recorders go wrong:", function()
       return { state = {}, batch = batches { 2, 3 }, fn = function(b)
         local mask = g.zeros(2, 3)
         mask[0] = b.x[0]
-        return { y = b.x * g.tensor { 1, 2, 3 } + g.arange(3) + g.full({ 2, 3 }, 2) + mask, z = g.ones(2), t = b.x + g.eye(3)[1] }
+        local y = b.x * g.tensor { 1, 2, 3 } + g.arange(3) + g.full({ 2, 3 }, 2) + mask
+        return { y = y, z = g.ones(2), t = b.x + g.eye(3)[1] }
       end }
     end)
   end)
@@ -355,7 +365,9 @@ describe("a replayed step, where recorders go wrong:", function()
   it("random numbers from a generator of its own", function()
     check_same(function()
       local generator = g.generator(3)
-      return { state = {}, batch = batches { 2, 3 }, fn = function(b) return { y = b.x + g.randn({ 2, 3 }, { generator = generator }) } end }
+      return { state = {}, batch = batches { 2, 3 }, fn = function(b)
+        return { y = b.x + g.randn({ 2, 3 }, { generator = generator }) }
+      end }
     end)
   end)
 end)
