@@ -36,10 +36,11 @@ end
 
 -- Where each stage lies in the budget: { from, to, known } each.
 local function planned(self)
-  local spans, from = {}, 0
+  local spans, from, known = {}, 0, true
   for i, stage in ipairs(self.stages) do
     local to = i < #self.stages and end_of(self, stage.advance, from) or nil
-    spans[i] = { from = from, to = math.min(1, to or 1), known = to ~= nil or i == #self.stages }
+    known = known and (to ~= nil or i == #self.stages)
+    spans[i] = { from = from, to = math.min(1, to or 1), known = known }
     if to then from = to end
   end
   return spans
@@ -161,7 +162,8 @@ end
 
 local function show_stage(report, self, stage, span)
   report.line("    %-14s %s, %d rows%s", stage.name, self.target.text, self.source:size(),
-    span.known and (", %.0f %% to %.0f %% of the budget"):format(100 * span.from, 100 * span.to) or ", until " .. tostring(stage.advance))
+    span.known and (", %.0f %% to %.0f %% of the budget"):format(100 * span.from, 100 * span.to)
+      or stage.advance and ", until " .. tostring(stage.advance) or ", to the end")
   for _, name in ipairs { "lr", "temperature", "alpha", "augment" } do
     local answer = stage.knobs[name]
     if answer == nil then answer = self.knobs[name] end

@@ -1,0 +1,54 @@
+"""`gradus check`: a dry run of the shipped scripts, and of one with settings that do nothing."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+
+BAD = """
+local g = require "gradus"
+return g.experiment { name = "bad", run = function(run)
+  local d = g.data.digits():split { train = .7, val = .3 }
+  run:distill { student = g.nn.MLP { 64, 8, 10 }, teacher = g.nn.MLP { 64, 8, 10 }, data = d, budget = { epochs = 5 },
+    lr = 1e-3, decay = "constant", warmup = { epochs = 50 }, temperature = 1 }
+end }
+"""
+
+
+class CheckTest(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def check(self, *arguments):
+        return subprocess.run([GRADUS, "check", *arguments], cwd=self.dir, capture_output=True, text=True, timeout=300)
+
+    def test_shipped_scripts_pass_and_nothing_is_stored(self):
+        for name in ("quickstart", "progression_control", "mixing", "parity_mlp"):
+            with self.subTest(name):
+                done = self.check(str(SCRIPTS / f"{name}.lua"))
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertIn("Nothing to refuse.", done.stdout)
+                self.assertIn("lr", done.stdout)
+                self.assertEqual(list(self.dir.iterdir()), [])
+
+    def test_what_does_nothing_is_refused(self):
+        (self.dir / "bad.lua").write_text(BAD)
+        done = self.check("bad.lua")
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("refused: lr never leaves its warm-up", done.stdout)
+        self.assertIn("advice: stage 'all': temperature is 1 to 1; below 2", done.stdout)
+        self.assertIn("1 setting refused", done.stderr)
+
+    def test_usage(self):
+        self.assertEqual(self.check().returncode, 64)
+        self.assertEqual(self.check("none.lua").returncode, 66)
+
+
+if __name__ == "__main__":
+    unittest.main()
