@@ -37,6 +37,15 @@ local function param_list(flat)
   return list
 end
 
+-- The command line as it was typed, for the store.
+local function command_line()
+  local file = io.open("/proc/self/cmdline", "rb")
+  if not file then return nil end
+  local text = file:read "*a"
+  file:close()
+  return (text:gsub("%z", " "):gsub(" $", ""))
+end
+
 --- Starts a run in the store and makes it the current one.
 ---@param options {store: any, name: string, kind: string?, seed: number, flat: table, params: table, parent: Run?, options: table, label: string}
 function run.begin(options)
@@ -56,7 +65,7 @@ function run.begin(options)
     name = options.name, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
     config_hash = host.sha256(table.concat(parts, "\n")), params = list, sources = sources,
     environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
-      command = opts.command, git = host.git(), versions = versions },
+      command = command_line(), git = host.git(), versions = versions },
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
