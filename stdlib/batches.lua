@@ -26,7 +26,8 @@ return function(run, given, options)
   s:begin_stage("all", 1)
   local goal = options.teacher and target.resolve("batches: teacher", options.teacher)
   local batches = feed.new { source = source, size = size, device = run.device,
-    augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 }), teacher = goal and goal.of }
+    augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 }),
+    teacher = goal and goal.of }
   local began, row = host.monotonic(), {}
   local parts = console.training_parts(steps, {}, row)
   local first = run.step_number

@@ -181,7 +181,7 @@ end
 local function pack(...) return { n = select("#", ...), ... } end
 
 -- Runs the function with streams of its own and gives the caller's back, whatever happens.
-local function in_own_streams(run, seed, work)
+local function in_own_streams(run, work)
   local generator = engine.default_generator()
   local default, init, before = generator:get_state(), nn.init_generator, current.run
   local sources = sampler.numbered(0)
@@ -210,7 +210,7 @@ end
 local function build(run, name, key, path, fn, ...)
   local args = pack(...)
   local seed = tonumber(key:sub(1, 12), 16)
-  return in_own_streams(run, seed, function()
+  return in_own_streams(run, function()
     local child = run_module.begin { store = run.store, name = run.name .. "/" .. name, kind = name, seed = seed, flat = { key = key },
       params = {}, parent = run, options = run.options, label = name }
     local ok, results = xpcall(function()
@@ -239,7 +239,7 @@ end
 
 local function replay(run, fn, path, ...)
   local args, seed = pack(...), 0
-  local results = in_own_streams(run, seed, function()
+  local results = in_own_streams(run, function()
     current.run = setmetatable({ replaying = true, seed = seed }, { __index = run })
     run_module.seed_streams(seed)
     return pack(fn(unpack(args, 1, args.n)))

@@ -133,7 +133,9 @@ end
 function Dataset:split(shares, options)
   options = options or {}
   check.options("split", options, { "seed" })
-  if type(shares) ~= "table" or next(shares) == nil then host.fail "split: expected shares by name: { train = .7, val = .15, test = .15 }" end
+  if type(shares) ~= "table" or next(shares) == nil then
+    host.fail "split: expected shares by name: { train = .7, val = .15, test = .15 }"
+  end
   local names, total = {}, 0
   for name, share in pairs(shares) do
     if type(share) ~= "number" or not (share > 0 and share <= 1) then

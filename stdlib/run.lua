@@ -47,7 +47,7 @@ local function command_line()
 end
 
 --- Starts a run in the store and makes it the current one.
----@param options {store: any, name: string, kind: string?, seed: number, flat: table, params: table, parent: Run?, options: table, label: string}
+---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label }
 function run.begin(options)
   local flat, opts = options.flat, options.options
   local list = param_list(flat)

@@ -86,8 +86,12 @@ function runner.execute(options, i)
     if type(value) == "number" then numbers[name] = value end
   end
   local seconds = host.monotonic() - run.began
-  if ok then run.line.say(("%s  %s  %s"):format(label, require("gradus.console").duration(seconds), runner.summary_line(experiment, numbers))) end
-  return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat, result = numbers, seconds = seconds,
+  if ok then
+    local duration = require("gradus.console").duration(seconds)
+    run.line.say(("%s  %s  %s"):format(label, duration, runner.summary_line(experiment, numbers)))
+  end
+  return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat,
+    result = numbers, seconds = seconds,
     status = ok and "finished" or "interrupted" }
 end
 
@@ -275,7 +279,8 @@ function runner.summarize(options, texts)
   for _, one in ipairs(results) do ids[#ids + 1] = one.id end
   print("\n" .. require("gradus.console").table(headings, rows, math.max(1, #keys)) .. "\n")
   if most > 1 then
-    print(("  mean ± sd over %s%s\n"):format(least < most and "runs" or most .. " runs", versus and "; the last column pairs those of one seed" or ""))
+    print(("  mean ± sd over %s%s\n"):format(least < most and "runs" or most .. " runs",
+      versus and "; the last column pairs those of one seed" or ""))
   end
   if experiment.footer then print(experiment.footer) end
   local store = options.store ~= "runs/gradus.db" and " --store " .. options.store or ""

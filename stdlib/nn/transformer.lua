@@ -1,8 +1,6 @@
 --- A whole transformer in one line: embeddings, an encoder, a head.
 local check = require "gradus.check"
-local engine = require "gradus.engine"
 
-local ops = engine.ops
 local size1 = check.int(1)
 
 local RULES = { vocabulary = size1, inputs = size1, context = size1, width = size1, layers = size1, heads = size1,

@@ -137,7 +137,8 @@ describe("a run's methods", function()
     local _, seen = support.with_run(nil, function(run)
       local d = support.points():split { train = .5, val = .5 }
       local teacher = run:fit { model = support.student(4), data = d, steps = 7, batch = 12, evaluate = { steps = 7 } }
-      r = run:distill { student = support.student(), teacher = teacher, data = d, batch = 12, budget = { steps = 5 }, evaluate = { steps = 5 } }
+      r = run:distill { student = support.student(), teacher = teacher, data = d, batch = 12,
+        budget = { steps = 5 }, evaluate = { steps = 5 } }
       for i in run:batches(d.train, { size = 12, steps = 2 }) do run:log { open = i } end
     end)
     local function steps(key)
