@@ -2,8 +2,10 @@
 
 #include <ATen/Context.h>
 #include <ATen/detail/AcceleratorHooksInterface.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "error.h"
@@ -19,6 +21,17 @@ void load_accelerator_library(const std::string& type) {
   if (std::filesystem::exists(path)) dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
 }
 
+// A device that LibTorch has no name for comes in a library of its own, which registers it (PrivateUse1).
+void load_named_library() {
+  static const char* const path = std::getenv("GRADUS_DEVICE_LIBRARY");
+  static const bool loaded = path && dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+  if (path && !loaded) {
+    const char* why = dlerror();
+    throw Error(Exit::usage, "GRADUS_DEVICE_LIBRARY: '" + std::string(path) + "' cannot be loaded" +
+                                 (why ? std::string(": ") + why : ""));
+  }
+}
+
 c10::Device parse(const std::string& name) {
   try {
     return c10::Device(name);
@@ -30,6 +43,7 @@ c10::Device parse(const std::string& name) {
 }  // namespace
 
 c10::Device resolve_device(const std::string& name) {
+  if (name != "cpu") load_named_library();
   const c10::Device device = parse(name);
   if (device.is_cpu()) return device;
   const c10::DeviceType type = device.type();
@@ -41,12 +55,13 @@ c10::Device resolve_device(const std::string& name) {
   }
   bool present = false;
   try {
-    present = at::globalContext().getAcceleratorHooksInterface(type).isAvailable();
+    present = at::globalContext().getAcceleratorHooksInterface(type).isAvailable() &&
+              device.index() < c10::impl::getDeviceGuardImpl(type)->deviceCount();
   } catch (const c10::Error&) {  // this LibTorch was built without it
   }
   if (!present)
     throw Error(Exit::usage, "device '" + name + "' is not available here: this LibTorch or this machine has no " +
-                                 type_name + "; expected cpu");
+                                 device.str() + "; expected cpu");
   return device;
 }
 

@@ -1,5 +1,5 @@
 // Devices by name. An accelerator's library is loaded when a script first asks for the device, so that one binary
-// serves CPU and CUDA builds of LibTorch.
+// serves CPU and CUDA builds of LibTorch: libtorch_TYPE.so beside libtorch_cpu.so, or what GRADUS_DEVICE_LIBRARY names.
 #pragma once
 
 #include <string>

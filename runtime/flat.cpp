@@ -17,7 +17,8 @@ bool in_flat(const at::Tensor& tensor) { return storage_of(tensor)->data_ptr().g
 bool joinable(const std::vector<at::Tensor>& tensors) {
   std::unordered_set<const void*> seen;
   for (const at::Tensor& t : tensors) {
-    if (!t.device().is_cpu() || t.layout() != at::kStrided || t.scalar_type() != tensors[0].scalar_type()) return false;
+    if (t.layout() != at::kStrided || t.device() != tensors[0].device()) return false;
+    if (t.scalar_type() != tensors[0].scalar_type()) return false;
     if (!t.is_contiguous() || t.storage_offset() != 0 || t.numel() == 0 || storage_of(t)->nbytes() != t.nbytes())
       return false;
     if (!seen.insert(storage_of(t)).second) return false;

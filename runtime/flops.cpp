@@ -2,12 +2,14 @@
 
 #include <ATen/record_function.h>
 
+#include <atomic>
+
 #include "torch.h"
 
 namespace gradus {
 namespace {
 
-thread_local double counted = 0;
+std::atomic<double> counted = 0;  // an accelerator's backward pass runs on a thread of LibTorch's
 
 double product(at::IntArrayRef sizes) { return static_cast<double>(c10::multiply_integers(sizes)); }
 

@@ -36,6 +36,11 @@ int64_t rows_per_value(const at::Tensor& value, const char* name, const KdArgume
          std::to_string(a.student.size(0)) + " samples of student " + shape(a.student));
 }
 
+void check_device(const OptionalTensor& given, const char* name, const at::Tensor& student) {
+  if (given && given->device() != student.device())
+    misuse(std::string(name) + " is on " + given->device().str() + "; expected student's " + student.device().str());
+}
+
 void check(const KdArguments& a) {
   const at::Tensor& s = a.student;
   if (!at::isFloatingType(s.scalar_type()))
@@ -45,8 +50,9 @@ void check(const KdArguments& a) {
   if (!a.teacher && !a.target) misuse("neither teacher nor target is given; expected at least one");
   if (a.teacher && a.teacher->sizes() != s.sizes())
     misuse("teacher has shape " + shape(*a.teacher) + "; expected student's " + shape(s));
-  if (a.teacher && a.teacher->device() != s.device())
-    misuse("teacher is on " + a.teacher->device().str() + "; expected student's " + s.device().str());
+  check_device(a.teacher, "teacher", s);
+  check_device(a.target, "target", s);
+  check_device(a.weight, "weight", s);
   if (a.target) {
     const auto expected = has_labels(a) ? s.sizes().slice(0, s.dim() - 1) : s.sizes();
     if (a.target->sizes() != expected)

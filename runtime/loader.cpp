@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "file.h"
+#include "transfer.h"
 
 namespace gradus {
 
@@ -17,12 +18,12 @@ namespace {
 
 // Copies rows one by one instead of calling index_select: LibTorch would start another team of threads under the
 // worker.
-at::Tensor gather(const at::Tensor& from, const int64_t* index, int64_t count) {
+at::Tensor gather(const at::Tensor& from, const int64_t* index, int64_t count, bool pin) {
   if (!from.defined()) return {};
   std::vector<int64_t> shape = from.sizes().vec();
   const auto row_bytes = static_cast<int64_t>(from.nbytes()) / shape[0];
   shape[0] = count;
-  at::Tensor rows = at::empty(shape, from.scalar_type());
+  at::Tensor rows = pin ? empty_pinned(shape, from.scalar_type()) : at::empty(shape, from.scalar_type());
   const auto* source = static_cast<const char*>(from.const_data_ptr());
   auto* target = static_cast<char*>(rows.mutable_data_ptr());
   for (int64_t i = 0; i < count; ++i) std::memcpy(target + i * row_bytes, source + index[i] * row_bytes, row_bytes);
@@ -92,15 +93,20 @@ void Loader::fill(Slot& slot) const {
         refuse("no such row", "0 to " + std::to_string(all - 1), std::to_string(rows[i]));
     }
     Batch& b = slot.batch;
-    b.rows = {gather(data_.x, rows, count), gather(data_.y, rows, count), gather(data_.weight, rows, count),
-              gather(data_.teacher, rows, count)};
+    const bool pin = options_.pin, augmented = options_.augment.any(), mixed_up = options_.augment.mixup > 0;
+    b.rows = {gather(data_.x, rows, count, pin && !augmented), gather(data_.y, rows, count, pin && !mixed_up),
+              gather(data_.weight, rows, count, pin), gather(data_.teacher, rows, count, pin)};
     b.index = r.index, b.visit = r.visit;
-    if (!options_.augment.any()) return;
+    if (!augmented) return;
     b.rows.x = augment(b.rows.x, b.index, b.visit, options_.seed, options_.augment, r.strength);
-    if (options_.augment.mixup == 0) return;
-    Mixed mixed = mixup(b.rows.x, b.rows.y, options_.classes, b.index, b.visit, options_.seed, options_.augment.mixup,
-                        r.strength);
-    b.rows.x = mixed.x, b.rows.y = mixed.y, b.lambda = mixed.lambda;
+    if (mixed_up) {
+      Mixed mixed = mixup(b.rows.x, b.rows.y, options_.classes, b.index, b.visit, options_.seed, options_.augment.mixup,
+                          r.strength);
+      b.rows.x = mixed.x, b.rows.y = mixed.y, b.lambda = mixed.lambda;
+    }
+    if (!pin) return;
+    b.rows.x = pinned(b.rows.x);
+    if (mixed_up) b.rows.y = pinned(b.rows.y), b.lambda = pinned(b.lambda);
   } catch (...) {
     slot.error = std::current_exception();
   }

@@ -30,6 +30,7 @@ struct LoaderOptions {
   uint64_t seed = 0;  // of the augmentation
   Augment augment;
   int64_t classes = 0;  // of y; needed by mixup
+  bool pin = false;     // batches in pinned memory, for an accelerator to copy by itself (transfer.h)
 };
 
 struct Batch {

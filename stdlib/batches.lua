@@ -24,7 +24,7 @@ return function(run, given, options)
   local strength = schedule.check("batches: augment", options.augment or 0)
   local s = State.new { run = run, params = run.params, step_progress = 1 / steps, step_epochs = size / epoch }
   s:begin_stage("all", 1)
-  local goal = options.teacher and target.resolve("batches: teacher", options.teacher)
+  local goal = options.teacher and target.resolve("batches: teacher", options.teacher):on(run.device)
   local batches = feed.new { source = source, size = size, device = run.device,
     augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 }),
     teacher = goal and goal.of }

@@ -182,14 +182,16 @@ local function pack(...) return { n = select("#", ...), ... } end
 
 -- Runs the function with streams of its own and gives the caller's back, whatever happens.
 local function in_own_streams(run, work)
-  local generator = engine.default_generator()
-  local default, init, before = generator:get_state(), nn.init_generator, current.run
+  local generators, states = { engine.default_generator() }, {}
+  if run.device ~= "cpu" then generators[2] = engine.default_generator(run.device) end
+  for i, one in ipairs(generators) do states[i] = one:get_state() end
+  local init, before = nn.init_generator, current.run
   local sources = sampler.numbered(0)
   local numbers = {}
   for i = 1, 4 do numbers[i] = math.random(2 ^ 31) - 1 end
   local ok, result = xpcall(work, host.traceback)
   current.run = before
-  generator:set_state(default)
+  for i, one in ipairs(generators) do one:set_state(states[i]) end
   nn.init_generator = init
   math.randomseed(numbers[1])  -- the same on a hit and on a miss
   sampler.numbered(sources)
@@ -261,6 +263,8 @@ return function(run, name, fn, ...)
   end
   if type(fn) ~= "function" then host.fail("cached: expected a function that builds the result; got " .. type(fn)) end
   local key = key_of(name, fn, ...)
+  -- The seed is read from the first digits: each device builds its own, all from one beginning.
+  if run.device ~= "cpu" then key = key:sub(1, 12) .. host.sha256(key .. run.device):sub(13) end
   local folder = run.folder:gsub("[^/]*$", "") .. "cache"
   host.mkdirs(folder)
   local path = ("%s/%s-%s.safetensors"):format(folder, name, key:sub(1, 32))

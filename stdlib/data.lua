@@ -206,12 +206,19 @@ function Dataset:shuffled(seed)
   return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
 end
 
---- Calls fn(x, y, index) on chunks of at most `size` rows, in order, without gradients.
-function Dataset:each(size, fn)
+local function placed(t, device)
+  if not t or device == nil or device == "cpu" then return t end
+  return t:to { device = device, non_blocking = true }
+end
+
+--- Calls fn(x, y, index) on chunks of at most `size` rows, in order, without gradients; x and y on the device where one is
+--- given.
+function Dataset:each(size, fn, device)
   tensor.no_grad(function()
     for from = 0, self:size() - 1, size do
       local index = self.index:slice(0, from, math.min(from + size, self:size()))
-      fn(self.base.x:index_select(0, index), self.base.y and self.base.y:index_select(0, index), index)
+      local x, y = self.base.x:index_select(0, index), self.base.y and self.base.y:index_select(0, index)
+      fn(placed(x, device), placed(y, device), index)
     end
   end)
 end
@@ -231,7 +238,7 @@ function Dataset:rank(score)
     self:each(1024, function(x, y)
       local one = score(x, y)
       if not engine.is_tensor(one) then host.fail("rank: expected the score to return a Tensor; got " .. check.describe(one)) end
-      parts[#parts + 1] = one:detach():double():reshape { -1 }
+      parts[#parts + 1] = one:detach():cpu():double():reshape { -1 }
     end)
     values = ops.cat(parts, 0)
   end

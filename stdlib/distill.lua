@@ -76,7 +76,7 @@ local function new(run, options)
     alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha),
     augment = schedule.check("distill: augment", o.augment or 0) }
   self.clip = o.clip == nil and 1 or o.clip or nil
-  self.optimizer = settings.make_optimizer(o)
+  self.optimizer = settings.make_optimizer(o, run.device)
   self.suites = o.suites or {}
   for name, suite in pairs(check.value("distill", "suites", self.suites, check.table)) do
     if not data.is(suite) then
@@ -148,7 +148,7 @@ function Distill:enter_stage(index, why)
   self.stage = stage
   local goal = stage.target
   if goal == nil then goal = s.teacher else goal = answer(goal, s) end
-  self.target = target.resolve(("stage '%s': target"):format(stage.name), goal)
+  self.target = target.resolve(("stage '%s': target"):format(stage.name), goal):on(self.run.device)
   self:freeze()
   self.health:stage()
   if self.target.prepare then
@@ -313,37 +313,11 @@ function Distill:teacher_flops(batch)
   return count()
 end
 
-function Distill:log(batch, knobs)
-  local s, out, run = self.state, self.out, self.run
-  local value = out.loss:item()
-  if not watch.finite(value) or not watch.finite(out.norm:item()) then return self:meet_non_finite(batch, knobs, value) end
-  self.met = 0
-  local row = { ["train/loss"] = value }
-  if out.ce and self.target.kind ~= "layer" then
-    row["train/ce"] = out.ce:item()
-    if self.target.of then row["train/kl"] = out.kl:item() end
-  end
-  if out.confidence then
-    local mean = out.confidence:mean():item()
-    s.confidence = s.confidence and .9 * s.confidence + .1 * mean or mean
-    row["train/confidence"] = mean
-    if self.source.adaptive then self.source:observe(batch.index, out.confidence) end
-  end
-  for name, knob in pairs(knobs) do
-    local number = type(knob) == "number" and knob or knob:mean():item()
-    self.shown_knobs[name] = number
-    row["knob/" .. name] = number
-  end
-  if self.source.share_now then row["knob/share"] = self.source.share_now end
-  self.shown_row["train/loss"] = value
-  run:log(row)
-  self:report(self.health:step(value, row["train/ce"], row["knob/lr"]))
-end
-
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
 
 function Distill:evaluate()
   local s, run, numbers = self.state, self.run, {}
+  run.readback:settle()
   local function add(name, result)
     for _, key in ipairs { "loss", "acc", "agreement" } do
       if result[key] then numbers[name .. "/" .. key] = result[key] end
@@ -367,6 +341,7 @@ end
 function Distill:benchmark_teacher()
   local teacher = self.state.teacher
   if type(teacher) ~= "table" or not teacher.parameters then return end
+  if self.run.device ~= "cpu" then teacher:to(self.run.device) end
   for name, suite in pairs(self.suites) do
     local acc = evaluate(teacher, suite).acc
     self.state.teacher_acc[name] = acc
@@ -466,6 +441,7 @@ function Distill:loop()
     self:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, self.stages[#self.stages].name))
   end
   if self.kept then self.kept:keep(s.step, self.student) end
+  run.readback:settle()
   self.feed:rewind()
 end
 

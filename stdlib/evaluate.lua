@@ -32,13 +32,13 @@ return function(model, d, teacher)
       local guess = out:argmax(-1)
       right = right + guess:eq(y):sum():item()
       given_often = given_often + guess:bincount({ minlength = out:size(-1) })
-      local wanted = given and given:slice(0, done, done + x:size(0)) or teacher and teacher(x):argmax(-1)
+      local wanted = given and given:slice(0, done, done + x:size(0)):to(guess.device) or teacher and teacher(x):argmax(-1)
       if wanted then agreed = agreed + guess:eq(wanted):sum():item() end
       done = done + x:size(0)
     else
       loss = loss + ops.mse_loss(out:reshape(y.shape), y, { reduction = "sum" }):item() / (y:numel() / y:size(0))
     end
-  end)
+  end, model:device())
   if training then model:train() end
   local constant = classes and given_often:amax():item() / n or nil
   return { loss = loss / n, constant = constant, acc = classes and right / n or nil,

@@ -46,7 +46,8 @@ function Feed:use(source)
     self.base, self.ahead = base, ahead
     self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = ahead, seed = self.seed,
       classes = base.classes or 0, noise = self.augmentations.noise, shift = self.augmentations.shift,
-      erase = self.augmentations.erase, mixup = self.augmentations.mixup }
+      erase = self.augmentations.erase, mixup = self.augmentations.mixup,
+      pin = self.device ~= "cpu" }
   end
 end
 
@@ -91,7 +92,9 @@ function Feed:next(strength)
     end
   end
   if self.device ~= "cpu" then
-    for _, name in ipairs { "x", "y", "weight" } do batch[name] = batch[name] and batch[name]:to(self.device) end
+    for _, name in ipairs { "x", "y", "weight", "teacher", "lambda" } do
+      batch[name] = batch[name] and batch[name]:to { device = self.device, non_blocking = true }
+    end
   end
   if self.teacher then batch.teacher = self.teacher(batch.x) end
   return batch

@@ -25,15 +25,17 @@ local KD = { temperature = TEMPERATURE, alpha = SHARE, teacher_temperature = TEM
   lr = check.any }  -- so that a step's knobs can be passed as they are
 
 -- The operator's named arguments, from checked options.
-local function kd_options(o)
-  return { teacher_temperature = o.teacher_temperature and scalar(o.teacher_temperature), weight = o.weight,
+local function kd_options(o, device)
+  return { teacher_temperature = o.teacher_temperature and scalar(o.teacher_temperature, device), weight = o.weight,
     label_smoothing = o.label_smoothing, ignore_index = o.ignore_index, t2 = o.t2, reverse = o.reverse }
 end
 
 -- A call's named arguments may not be an empty table, which would be an empty list.
 local function call_kd(student, teacher, target, temperature, alpha, named)
-  if next(named) == nil then return ops.kd_loss(student, teacher, target, scalar(temperature), scalar(alpha)) end
-  return ops.kd_loss(student, teacher, target, scalar(temperature), scalar(alpha), named)
+  local device = student.device
+  local t, a = scalar(temperature, device), scalar(alpha, device)
+  if next(named) == nil then return ops.kd_loss(student, teacher, target, t, a) end
+  return ops.kd_loss(student, teacher, target, t, a, named)
 end
 
 --- The distillation loss, alpha · CE + (1 − alpha) · T² · KL(teacher ‖ student), mean over the batch.
@@ -49,7 +51,7 @@ function loss.kd_loss(student, teacher, target, options)
   if not (knobs and knobs.__knobs) then options = check.options("kd_loss", options, KD) end
   check.value("kd_loss", "student", student, check.tensor)
   local value, ce, kl, confidence, entropy, per_sample = call_kd(student, teacher, target, options.temperature or 4,
-    options.alpha or 0.7, kd_options(options))
+    options.alpha or 0.7, kd_options(options, student.device))
   return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
 end
 
@@ -74,10 +76,11 @@ function loss.linear_kd(hidden, head, teacher_hidden, teacher_head, target, opti
   check.value("linear_kd", "hidden", hidden, check.tensor)
   check_layer("linear_kd", "head", head)
   local teacher = teacher_head and check_layer("linear_kd", "teacher_head", teacher_head) or {}
-  local named = kd_options(options)
+  local device = hidden.device
+  local named = kd_options(options, device)
   named.weight = nil
   local given = { hidden, head.weight, head.bias, teacher_hidden, teacher.weight, teacher.bias, target,
-    scalar(options.temperature or 4), scalar(options.alpha or .7) }
+    scalar(options.temperature or 4, device), scalar(options.alpha or .7, device) }
   if next(named) ~= nil then given[10] = named end
   local value, ce, kl, confidence, entropy, per_sample = ops.linear_kd_loss(unpack(given, 1, given[10] and 10 or 9))
   return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
@@ -101,7 +104,7 @@ function loss.kl(student, teacher, options, reverse)
     { temperature = TEMPERATURE, teacher_temperature = TEMPERATURE, weight = check.tensor, t2 = check.boolean })
   check_pair(where, "student", student, "teacher", teacher)
   options.reverse = reverse
-  return (call_kd(student, teacher, nil, options.temperature or 1, 0, kd_options(options)))
+  return (call_kd(student, teacher, nil, options.temperature or 1, 0, kd_options(options, student.device)))
 end
 
 --- T² · KL(student ‖ teacher): the student avoids what the teacher would not say. Options as for kl.
@@ -118,7 +121,7 @@ function loss.jsd(student, teacher, options)
     check.fail("jsd", "'beta': expected 0 < beta < 1; got %g (its limits are kl and reverse_kl)", beta)
   end
   check_pair("jsd", "student", student, "teacher", teacher)
-  local t = scalar(options.temperature)
+  local t = scalar(options.temperature, student.device)
   local log_p = ops.log_softmax(teacher:detach() / t, -1)
   local log_q = ops.log_softmax(student / t, -1)
   local log_m = ops.logaddexp(log_p + math.log(beta), log_q + math.log(1 - beta))

@@ -92,6 +92,16 @@ local function part(group)
   group.flat = nil
 end
 
+-- A state for the group's parameters as if no step had been taken.
+local function begin(group, makers, options)
+  group.state, group.flat, group.grads = {}, nil, nil
+  if join(group, makers, options) then return end
+  for key, make in pairs(makers) do
+    group.state[key] = {}
+    for i, p in ipairs(group.params) do group.state[key][i] = make(p) end
+  end
+end
+
 -- A class of optimizers: `names` are the tensors kept for each parameter, made by the functions in `state`.
 local function class(name, rules, defaults, state, update)
   local methods = setmetatable({ name = name, update_group = update }, Optimizer)
@@ -103,15 +113,9 @@ local function class(name, rules, defaults, state, update)
     options = check.options(where, options, rules, defaults)
     local self = setmetatable({ options = options, lr = options.lr, params = {} }, methods)
     self.groups = groups_of(where, params, options.weight_decay)
+    self.makers = state(options)
     for _, group in ipairs(self.groups) do
-      group.state = {}
-      local makers = state(options)
-      if not tensor.no_grad(join, group, makers, options) then
-        for key, make in pairs(makers) do
-          group.state[key] = {}
-          for i, p in ipairs(group.params) do group.state[key][i] = tensor.no_grad(make, p) end
-        end
-      end
+      tensor.no_grad(begin, group, self.makers, options)
       for _, p in ipairs(group.params) do self.params[#self.params + 1] = p end
     end
     return self
@@ -119,7 +123,7 @@ local function class(name, rules, defaults, state, update)
 end
 
 local function zeros(p) return ops.zeros_like(p) end
-local function step_count() return engine.tensor(0, { dtype = "float32" }) end
+local function step_count(p) return engine.tensor(0, { dtype = "float32", device = p.device }) end
 
 -- The members of `list` at the given positions; the list itself when that is all of it.
 local function pick(list, positions)
@@ -171,12 +175,19 @@ local function update_parts(self, group, grads, offset, lr, skip)
   self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state, lr, skip)
 end
 
+-- The learning rate as the kernels take it: the CPU's round otherwise with float32, an accelerator's take nothing else.
+local function rate(lr, device)
+  lr = scalar(lr, device)
+  local dtype = device == "cpu" and "float64" or "float32"
+  if lr.dtype ~= dtype or lr.device ~= device then lr = lr:to { dtype = dtype, device = device } end
+  return lr
+end
+
 -- grads: one for each of self.params, false or nil for those to leave alone; in their flat buffers where there are some.
 -- skip: 0-dim float32, 1 leaves everything as it is; nil for never.
 local function update(self, grads, lr, skip)
   if lr == nil then recording.note(self, "lr") end
-  lr = scalar(lr or self.lr)
-  if lr.dtype ~= "float64" then lr = lr:double() end  -- the kernels round otherwise with a float32 rate
+  lr = rate(lr or self.lr, self.params[1].device)
   local offset = 0
   for _, group in ipairs(self.groups) do
     local own_lr = group.lr_scale == 1 and lr or lr * group.lr_scale
@@ -202,7 +213,7 @@ end
 local function clip_and_update(self, grads, options, own)
   if not own then grads = gather(self, grads) end
   local limit = options.clip or options.guard and math.huge
-  local norm = limit and ops.clip_grad_norm_(present(grads), scalar(limit)) or nil
+  local norm = limit and ops.clip_grad_norm_(present(grads), scalar(limit, self.params[1].device)) or nil
   if own then grads = gather(self, grads) end
   update(self, grads, options.lr, options.guard and norm:isfinite():logical_not():float() or nil)
   return norm
@@ -267,6 +278,21 @@ function Optimizer:load_state_dict(state)
   return self
 end
 
+--- Moves the parameters and the state to a device; they stay the same parameters.
+---@param device string
+function Optimizer:to(device)
+  local state = {}
+  for name, one in pairs(self:state_dict()) do state[name] = one:clone() end
+  tensor.no_grad(function()
+    for _, p in ipairs(self.params) do
+      local moved = p:detach():to(device)
+      if moved.device ~= p.device then p:set_data(moved) end
+    end
+    for _, group in ipairs(self.groups) do begin(group, self.makers, self.options) end
+  end)
+  return self:load_state_dict(state)
+end
+
 -- --- the kinds ---------------------------------------------------------------------------------------------------------
 
 -- With dampening d, PyTorch's first step takes the whole gradient into the momentum, later ones (1 − d) of it. The kernel
@@ -292,7 +318,7 @@ optim.SGD = class("SGD",
     local state = {}
     if options.momentum > 0 then state.momentum_buffer = zeros end
     if options.momentum > 0 and options.dampening > 0 then
-      state.share = function(p) return engine.tensor(1, { dtype = p.dtype }) end
+      state.share = function(p) return engine.tensor(1, { dtype = p.dtype, device = p.device }) end
     end
     return state
   end,

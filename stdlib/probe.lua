@@ -20,7 +20,7 @@ local function over_samples(model, o, run, visit)
     for first = 0, o.samples - 1, CHUNK do
       local x = files.parity { d = o.d, k = o.k, seed = files.derive_seed(o.seed, "samples"), first = first,
         size = math.min(CHUNK, o.samples - first) }
-      tensor.scope(function() return visit(x, run(x)) end)  -- what visit returns is kept
+      tensor.scope(function() return visit(x, run(x:to(model:device())):cpu()) end)  -- what visit returns is kept
     end
   end)
   model:train(training)

@@ -4,6 +4,7 @@ local host = require "gradus.host"
 local check = require "gradus.check"
 local console = require "gradus.console"
 local current = require "gradus.current"
+local readback = require "gradus.readback"
 local recording = require "gradus.recording"
 local step = require "gradus.step"
 
@@ -69,7 +70,7 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent, readback = readback(device),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   current.run = self
   seed_streams(self.seed)
@@ -79,7 +80,8 @@ end
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
---- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one.
+--- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one. Tensors on an accelerator are
+--- read when the next ones are logged, so that the device need not be waited for.
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
@@ -87,7 +89,7 @@ function Run:log(values, at)
     host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
       :format(recording.active))
   end
-  local writer, keys, now = self.writer, self.keys, at or self.step_number
+  local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
   if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
   for name, value in pairs(values) do
@@ -103,11 +105,20 @@ function Run:log(values, at)
       if value:numel() ~= 1 then
         host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), check.describe(value)))
       end
-      value = value:item()
-      if value == true then value = 1 elseif value == false then value = 0 end
+      if self.device ~= "cpu" and value.device ~= "cpu" then
+        later = later or {}
+        later[key] = value
+      else
+        value = value:item()
+        if value == true then value = 1 elseif value == false then value = 0 end
+      end
     end
-    writer:log(key, now, value)
+    if type(value) == "number" then writer:log(key, now, value) end
   end
+  if not later then return end
+  self.readback:push(later, function(numbers)
+    for key, number in pairs(numbers) do writer:log(key, now, number) end
+  end)
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health" or "error"; detail is a table of plain values.
@@ -147,19 +158,27 @@ end
 
 -- --- work ------------------------------------------------------------------------------------------------------------
 
---- Registers what the run needs to go on: module, optimizer, source, …; returns it.
+-- A module or an optimizer. Some objects refuse to be asked for what they have not.
+local function movable(object)
+  local ok, to = pcall(function() return object.state_dict and object.to end)
+  return ok and to
+end
+
+--- Registers what the run needs to go on: module, optimizer, source, …; returns it. Modules and optimizers, with their
+--- parameters, move to the run's device.
 function Run:register(name, object)
   if type(name) ~= "string" or name == "" then host.fail("register: expected a name; got " .. tostring(name)) end
   if self.registered[name] and self.registered[name] ~= object then
     host.fail(("register: '%s' is taken by another object"):format(name))
   end
   self.registered[name] = object
+  if self.device ~= "cpu" and movable(object) then object:to(self.device) end
   return object
 end
 
 --- A training step: fn(batch, knobs) -> named outputs. See step.lua.
 function Run:step(fn)
-  return step.new(fn, function(name, text) self:warn(name, text) end)
+  return step.new(fn, function(name, text) self:warn(name, text) end, self.device)
 end
 
 --- The seed of one of this run's named random streams.
@@ -227,6 +246,7 @@ end
 --- Closes the run. status: finished, failed or interrupted.
 function Run:finish(status, message)
   self.line.clear()
+  if status == "finished" then self.readback:settle() else pcall(self.readback.settle, self.readback) end
   self.writer:finish(status, message)
   if current.run == self then current.run = self.parent end
 end

@@ -55,9 +55,15 @@ function Source:draw(size) return core(self):draw(size) end
 --- Takes back the latest draw.
 function Source:undo(index) core(self):undo(index) end
 
---- Tells the source what the student made of a batch: the probability it gave to each right class.
+--- Tells the source what the student made of a batch: the probability it gave to each right class. From an accelerator
+--- it is read at the next observation, so that the device always has the next step to do: draws lag by one step.
 function Source:observe(index, confidence)
-  if self.mode == "confidence" then core(self):observe(index, confidence) end
+  if self.mode ~= "confidence" then return end
+  local before, on_host = rawget(self, "under_way"), confidence.device == "cpu"
+  self.under_way = nil
+  if before then core(self):observe(before.index, before.confidence:wait()) end
+  if on_host then return core(self):observe(index, confidence) end
+  self.under_way = { index = index, confidence = engine.transfer(confidence) }
 end
 
 --- Asks for the subset or the weights of the coming epoch.
@@ -153,7 +159,7 @@ function sampler.weighted(d, weights)
   local self = source("sampler.weighted", d, "weighted")
   if type(weights) == "function" then
     local parts = {}
-    d:each(1024, function(x, y) parts[#parts + 1] = weights(x, y):double():reshape { -1 } end)
+    d:each(1024, function(x, y) parts[#parts + 1] = weights(x, y):cpu():double():reshape { -1 } end)
     weights = ops.cat(parts, 0)
   end
   if not engine.is_tensor(weights) or weights:numel() ~= d:size() then

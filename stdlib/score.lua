@@ -13,7 +13,8 @@ local function over(name, teacher, of_logits)
   return function(x, y)
     local training = teacher.training
     teacher:eval()
-    local values = of_logits(teacher(x), y)
+    local device = teacher:device()
+    local values = of_logits(teacher(x:to(device)), y and y:to(device))
     if training then teacher:train() end
     return values
   end

@@ -59,8 +59,13 @@ function settings.module(where, value)
   return value
 end
 
-function settings.make_optimizer(o)
+-- The optimizer of the student, both on the device.
+function settings.make_optimizer(o, device)
   local given = o.optimizer or "AdamW"
+  if device ~= "cpu" then
+    o.student:to(device)
+    if type(given) == "table" and given.to then given:to(device) end
+  end
   if type(given) == "table" then return given end
   if given ~= "AdamW" and given ~= "Adam" and given ~= "SGD" then
     host.fail(("distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '%s'"):format(tostring(given)))

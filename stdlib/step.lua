@@ -1,13 +1,15 @@
 --- One training step: a function of a batch and knobs to a loss and named outputs. The first call is recorded below
 --- autograd and later ones are replayed, without Lua, bit for bit as the function would do it (runtime/record.h). Knobs
 --- (temperature, alpha, lr, loss weights) reach the function as 0-dim float64 tensors on the CPU, so that they may change
---- from step to step while the recording stays the same; a per-example knob is a tensor [B].
+--- from step to step while the recording stays the same; a per-example knob is a tensor [B]. On an accelerator they are
+--- there (slab.lua), and the function runs in every step.
 ---
 --- The function may close over modules, optimizers and constants. What it does in Lua alone happens when it is recorded
 --- and when it is checked, not in every step: so it must not log, print, count or keep tensors.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local recording = require "gradus.recording"
+local slab = require "gradus.slab"
 
 local record, is_tensor = engine.record, engine.is_tensor
 local step = { mode = os.getenv "GRADUS_STEP" == "eager" and "eager" or "replay" }
@@ -45,25 +47,45 @@ end
 --- A step from a function fn(batch, knobs) -> table of named outputs (or one tensor, the loss).
 ---@param fn fun(batch: table, knobs: table): table
 ---@param warn? fun(name: string, text: string)  told once why a step cannot be replayed
-function step.new(fn, warn)
+---@param device? string  "cpu" unless given
+function step.new(fn, warn, device)
   if type(fn) ~= "function" then host.fail("step: expected a function(batch, knobs); got " .. type(fn)) end
-  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, line = line_of(fn) }, Step)
+  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, line = line_of(fn),
+    slab = device and device ~= "cpu" and slab(device) or nil }, Step)
 end
 
 -- --- the function itself -----------------------------------------------------------------------------------------------
 
+local function check_knob(name, value)
+  if type(value) == "number" then return end
+  host.fail(("step: knob '%s': expected a number or a tensor; got %s"):format(name, type(value)))
+end
+
 local function knob_tensor(self, name, value)
   if is_tensor(value) then return value end
-  if type(value) ~= "number" then
-    host.fail(("step: knob '%s': expected a number or a tensor; got %s"):format(name, type(value)))
-  end
+  check_knob(name, value)
   local known = self.tensors[name]
   if known then return known:fill_(value) end
   self.tensors[name] = engine.tensor(value, "float64")
   return self.tensors[name]
 end
 
+local function knobs_on_device(self, knobs)
+  local given, numbers = {}, {}
+  for name, value in pairs(knobs or {}) do
+    if is_tensor(value) then
+      given[name] = value:to { device = self.slab.device, non_blocking = true }
+    else
+      check_knob(name, value)
+      numbers[name] = value
+    end
+  end
+  for name, place in pairs(self.slab:refresh(numbers)) do given[name] = place end
+  return given
+end
+
 local function knob_tensors(self, knobs)
+  if self.slab then return knobs_on_device(self, knobs) end
   local given = {}
   for name, value in pairs(knobs or {}) do given[name] = knob_tensor(self, name, value) end
   return given
@@ -221,7 +243,8 @@ function Step:__call(batch, knobs)
   if recording.active then
     host.fail(("step: called inside of the step at %s; expected one after the other"):format(recording.active))
   end
-  if step.mode == "eager" or self.unrecordable then return eager(self, batch, knob_tensors(self, knobs)) end
+  -- Here would stand graphs of real devices (at::accelerator::Graph): recorded once, replayed after the slab's refresh.
+  if step.mode == "eager" or self.unrecordable or self.slab then return eager(self, batch, knob_tensors(self, knobs)) end
   local plans = self.plans
   for i = 1, #plans do
     local entry = plans[i]

@@ -21,6 +21,13 @@ local target = {}
 local Target = {}
 Target.__index = Target
 
+--- Moves the teachers to a device; returns the target.
+function Target:on(device)
+  if device == "cpu" then return self end
+  for _, teacher in ipairs(self.teachers or { self.teacher }) do teacher:to(device) end
+  return self
+end
+
 local function make(fields) return setmetatable(fields, Target) end
 local function is_module(value) return type(value) == "table" and value.forward ~= nil and value.parameters ~= nil end
 
@@ -68,7 +75,7 @@ function target.layer(options)
     if scale then return end
     local x = rows()
     local theirs, ours = of_teacher(x), tensor.no_grad(self.student, student, x)
-    scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed)
+    scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed):to(theirs.device)
     self.detail = { from = options.from, to = options.to, seed = self.seed, teacher_width = theirs:size(-1),
       student_width = ours:size(-1), normalise = options.normalise ~= false, rows = x:size(0) }
     if options.normalise == false then return end
@@ -108,14 +115,14 @@ function target.resolve(where, answer)
   if answer == "labels" or answer == nil then return make { kind = "labels", text = "labels" } end
   if is_module(answer) then return make { kind = "logits", text = "teacher", teacher = answer, of = frozen(answer) } end
   if type(answer) == "table" and #answer > 0 then
-    local total = 0
+    local total, teachers = 0, {}
     for i, one in ipairs(answer) do
       if type(one) ~= "table" or not is_module(one[1]) or type(one[2]) ~= "number" or not (one[2] > 0) then
         host.fail(("%s: teacher %d: expected { module, weight above 0 }"):format(where, i))
       end
-      total = total + one[2]
+      total, teachers[i] = total + one[2], one[1]
     end
-    return make { kind = "logits", text = #answer .. " teachers", teacher = answer[1][1], of = function(x)
+    return make { kind = "logits", text = #answer .. " teachers", teacher = answer[1][1], teachers = teachers, of = function(x)
       local mean
       for _, one in ipairs(answer) do
         local logits = frozen(one[1])(x) * (one[2] / total)

@@ -1,4 +1,5 @@
---- The part of a distillation that watches over it: what follows a NaN, and what health.lua is asked and said.
+--- The part of a distillation that watches over it: what is logged of a step, what follows a NaN, and what health.lua is asked
+--- and said.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 
@@ -6,17 +7,59 @@ local watch = {}
 
 function watch.finite(value) return value == value and value ~= math.huge and value ~= -math.huge end
 
+-- What is logged of the step, still on its device.
+local function measured(self, knobs)
+  local out, found = self.out, { ["train/loss"] = self.out.loss, norm = self.out.norm }
+  if out.ce and self.target.kind ~= "layer" then
+    found["train/ce"] = out.ce
+    if self.target.of then found["train/kl"] = out.kl end
+  end
+  if out.confidence then found["train/confidence"] = out.confidence:mean() end
+  for name, knob in pairs(knobs) do
+    if type(knob) ~= "number" then found["knob/" .. name] = knob:mean() end
+  end
+  return found
+end
+
 --- Adds the methods to the class of distill.lua.
 function watch.add_to(Distill)
+  function Distill:log(batch, knobs)
+    local source, at = self.source, self.run.step_number
+    local share, seen = source.share_now, source.adaptive and self.out.confidence and engine.transfer(self.out.confidence)
+    self.run.readback:push(measured(self, knobs), function(row)
+      local norm = row.norm
+      row.norm, row["knob/share"] = nil, share
+      if not watch.finite(row["train/loss"]) or not watch.finite(norm) then
+        return self:meet_non_finite(batch, knobs, row["train/loss"], norm, at)
+      end
+      if seen then source:observe(batch.index, seen:wait()) end
+      self:log_row(row, knobs, at)
+    end)
+  end
+
+  function Distill:log_row(row, knobs, at)
+    local s, mean = self.state, row["train/confidence"]
+    self.met = 0
+    if mean then s.confidence = s.confidence and .9 * s.confidence + .1 * mean or mean end
+    for name, knob in pairs(knobs) do
+      local key = "knob/" .. name
+      row[key] = row[key] or knob
+      self.shown_knobs[name] = row[key]
+    end
+    self.shown_row["train/loss"] = row["train/loss"]
+    self.run:log(row, at)
+    self:report(self.health:step(row["train/loss"], row["train/ce"], row["knob/lr"]))
+  end
+
   -- NaN or infinity: the optimizer has left the weights alone. The batch's rows are stored, then the policy decides.
-  function Distill:meet_non_finite(batch, knobs, value)
+  function Distill:meet_non_finite(batch, knobs, value, norm, at)
     local s, run = self.state, self.run
     self.met = (self.met or 0) + 1
-    run:log { ["train/loss"] = value }
-    run:event("health", "non_finite", { loss = tostring(value), gradient_norm = tostring(self.out.norm:item()), policy = self.non_finite,
+    run:log({ ["train/loss"] = value }, at)
+    run:event("health", "non_finite", { loss = tostring(value), gradient_norm = tostring(norm), policy = self.non_finite,
       rows = batch.index:totable() })
     if self.non_finite == "stop" or self.met == 20 then
-      host.fail(("step %d: the %s; the rows of the batch are in the run's events; lower lr (%g) or clip harder%s"):format(s.step,
+      host.fail(("step %d: the %s; the rows of the batch are in the run's events; lower lr (%g) or clip harder%s"):format(at - self.before,
         watch.finite(value) and "gradient is not finite" or "loss is " .. tostring(value), type(knobs.lr) == "number" and knobs.lr or 0,
         self.met > 1 and (" (%d in a row)"):format(self.met) or ""), 3)
     end
@@ -66,8 +109,8 @@ function watch.add_to(Distill)
     if self.classes == nil and type(teacher) == "table" and teacher.parameters and self.val.classes then
       local parts = {}
       teacher:eval()
-      self.val:each(1024, function(x) parts[#parts + 1] = teacher(x):argmax(-1) end)
-      self.classes = engine.ops.cat(parts, 0)
+      self.val:each(1024, function(x) parts[#parts + 1] = teacher(x):argmax(-1) end, teacher:device())
+      self.classes = engine.ops.cat(parts, 0):cpu()
     end
     return self.classes
   end

@@ -13,8 +13,15 @@ namespace {
 // Tensor bytes that may be garbage before a full collection: small enough to keep memory warm in caches.
 constexpr std::size_t kFreeBytes = 64u << 20;
 std::size_t collect_above = kFreeBytes;
+// An accelerator's bytes are counted as they come to Lua; how many of them have gone, nobody says.
+constexpr std::size_t kFreeDeviceBytes = 1u << 30;
+std::size_t device_bytes = 0;
 
-void collect_when_heavy(lua_State* L) {
+void collect_when_heavy(lua_State* L, const at::Tensor& made) {
+  if (!made.is_cpu() && made.has_storage() && (device_bytes += made.storage().nbytes()) > kFreeDeviceBytes) {
+    device_bytes = 0;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+  }
   if (memory::live_bytes() < collect_above) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
   // What is left is in use; wait until it has grown by half, or a program with large tensors would collect for ever.
@@ -186,7 +193,7 @@ void push_tensor(lua_State* L, at::Tensor tensor) {
     lua_pushnil(L);
     return;
   }
-  collect_when_heavy(L);
+  collect_when_heavy(L, tensor);
   auto* box = static_cast<TensorBox*>(lua_newuserdata(L, sizeof(TensorBox)));
   new (box) TensorBox{std::move(tensor)};
   luaL_getmetatable(L, kTensorType);

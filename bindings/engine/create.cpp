@@ -5,6 +5,7 @@
 #include "device.h"
 #include "error.h"
 #include "record.h"
+#include "transfer.h"
 
 namespace gradus {
 namespace {
@@ -87,6 +88,8 @@ TensorOptions read_tensor_options(lua_State* L, int index, const char* what) {
     if (key == "dtype" && lua_isstring(L, -1)) set_dtype(lua_tostring(L, -1));
     else if (key == "device" && lua_isstring(L, -1)) options.device = resolve_device(lua_tostring(L, -1));
     else if (key == "requires_grad") options.requires_grad = lua_toboolean(L, -1);
+    else if (key == "pin_memory") options.pin_memory = lua_toboolean(L, -1);
+    else if (key == "non_blocking") options.non_blocking = lua_toboolean(L, -1);
     else throw Error(Exit::data, std::string(what) + ": no option '" + key + "'; expected dtype, device or requires_grad");
   }
   return options;
@@ -109,6 +112,7 @@ int make_tensor(lua_State* L) {
       result = result.to(options.dtype.value_or(boolean ? at::kBool : at::kFloat));
     }
     if (options.device) result = result.to(*options.device);
+    if (options.pin_memory) result = pinned(result);
     if (options.requires_grad) result.requires_grad_(true);
   });
   push_tensor(L, std::move(result));

@@ -12,9 +12,12 @@ struct TensorOptions {
   std::optional<at::ScalarType> dtype;
   std::optional<c10::Device> device;
   bool requires_grad = false;
+  bool pin_memory = false;    // tensor() only
+  bool non_blocking = false;  // to() only
 };
 
-// A dtype name or {dtype=, device=, requires_grad=} at `index`; throws Error naming what is wrong.
+// A dtype name or {dtype=, device=, requires_grad=, pin_memory=, non_blocking=} at `index`; throws Error naming what is
+// wrong.
 TensorOptions read_tensor_options(lua_State* L, int index, const char* what);
 
 int make_tensor(lua_State* L);      // tensor(nested lists | number | Tensor, options) -> new Tensor, float32 by default

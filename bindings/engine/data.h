@@ -10,6 +10,7 @@
 
 namespace gradus {
 
+void open_transfer(lua_State* L);  // pushes the function transfer(tensor)
 void open_data(lua_State* L);     // pushes the table engine.data
 void open_sampler(lua_State* L);  // adds Sampler to the table on the top
 void open_loader(lua_State* L);   // adds augment, mixup, check and Loader to it

@@ -65,18 +65,19 @@ int lua_check(lua_State* L) {
   return 0;
 }
 
-// Loader{x, y, weight, teacher, classes, depth, seed, noise, shift, erase, mixup}
+// Loader{x, y, weight, teacher, classes, depth, seed, noise, shift, erase, mixup, pin}
 int make(lua_State* L) {
   push_object(L, kType, [&] {
     const Options given(
         L, 1, "Loader",
-        {"x", "y", "weight", "teacher", "classes", "depth", "seed", "noise", "shift", "erase", "mixup"});
+        {"x", "y", "weight", "teacher", "classes", "depth", "seed", "noise", "shift", "erase", "mixup", "pin"});
     LoaderOptions options;
     options.depth = given.whole("depth", options.depth);
     options.seed = given.seed("seed");
     options.augment = read_augment(given);
     options.augment.mixup = given.number("mixup", 0);
     options.classes = given.whole("classes", 0);
+    options.pin = given.boolean("pin").value_or(false);
     return std::make_unique<Loader>(read_examples(given), options);
   });
   return 1;

@@ -1,5 +1,6 @@
 #include "modes.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 
 #include "boundary.h"
@@ -23,8 +24,11 @@ int set_autocast(lua_State* L) {
       throw Error(Exit::data, "expected 'bfloat16' or 'float16'; got '" + name + "'");
     if (at::autocast::is_autocast_enabled(at::kCPU))
       before = at::autocast::get_autocast_dtype(at::kCPU) == at::kHalf ? "float16" : "bfloat16";
-    at::autocast::set_autocast_enabled(at::kCPU, on);
-    if (on) at::autocast::set_autocast_dtype(at::kCPU, name == "float16" ? at::kHalf : at::kBFloat16);
+    for (const auto type : {std::optional(c10::DeviceType::CPU), at::getAccelerator()}) {
+      if (!type) continue;
+      at::autocast::set_autocast_enabled(*type, on);
+      if (on) at::autocast::set_autocast_dtype(*type, name == "float16" ? at::kHalf : at::kBFloat16);
+    }
     if (!on) at::autocast::clear_cache();  // casts of weights are shared within one stretch only: then the weights change
   });
   before ? lua_pushstring(L, before) : lua_pushnil(L);

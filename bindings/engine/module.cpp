@@ -69,9 +69,12 @@ int make_generator(lua_State* L) {
   return 1;
 }
 
-// The generator that operators use when none is given (dropout, randn, …).
+// default_generator(device = "cpu"): the one that operators on the device use when none is given (dropout, randn, …).
 int default_generator(lua_State* L) {
-  push_generator(L, at::detail::getDefaultCPUGenerator());
+  const std::string name = luaL_optstring(L, 1, "cpu");
+  at::Generator generator;
+  guard(L, [&] { generator = at::globalContext().defaultGenerator(resolve_device(name)); });
+  push_generator(L, std::move(generator));
   return 1;
 }
 
@@ -182,6 +185,8 @@ extern "C" __attribute__((visibility("default"))) int luaopen_gradus_engine(lua_
   lua_setfield(L, -2, "torch_version");
   open_data(L);
   lua_setfield(L, -2, "data");
+  open_transfer(L);
+  lua_setfield(L, -2, "transfer");
   open_record(L);
   lua_setfield(L, -2, "record");
   open_flat(L);

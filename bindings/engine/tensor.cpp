@@ -99,7 +99,7 @@ int tensor_dim(lua_State* L) {
   return 1;
 }
 
-// t:to("float64"), t:to("cuda"), t:to{dtype=, device=}
+// t:to("float64"), t:to("cuda"), t:to{dtype=, device=, non_blocking=}
 int tensor_to(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   at::Tensor result = tensor;
@@ -113,7 +113,7 @@ int tensor_to(lua_State* L) {
     }
     const TensorOptions options = read_tensor_options(L, 2, "to");
     if (options.dtype) result = result.to(*options.dtype);
-    if (options.device) result = result.to(*options.device);
+    if (options.device) result = result.to(*options.device, options.non_blocking);
   });
   push_tensor(L, std::move(result));
   return 1;

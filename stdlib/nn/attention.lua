@@ -70,7 +70,7 @@ return function(nn)
   local function weights_of(q, k, mask, is_causal)
     local scores = ops.matmul(q, k:transpose(-2, -1)) / math.sqrt(q:size(-1))
     if is_causal then
-      local future = ops.ones({ q:size(-2), k:size(-2) }, { dtype = "bool" }):triu(1)
+      local future = ops.ones({ q:size(-2), k:size(-2) }, { dtype = "bool", device = q.device }):triu(1)
       scores = scores:masked_fill(future, -math.huge)
     end
     if mask and mask.dtype == "bool" then
@@ -107,7 +107,7 @@ return function(nn)
       weights = weights:mean(1)
     else
       if causal and mask then  -- the operator takes one of the two
-        local past = ops.ones({ q:size(-2), k:size(-2) }, { dtype = "bool" }):tril()
+        local past = ops.ones({ q:size(-2), k:size(-2) }, { dtype = "bool", device = q.device }):tril()
         mask = mask.dtype == "bool" and ops.logical_and(mask, past) or ops.where(past, mask, -math.huge)
         causal = false
       end

@@ -252,11 +252,20 @@ function Module:to(where)
     for _, kind in ipairs { "parameter", "buffer" } do
       for _, one in ipairs(named_tensors(self, kind)) do
         local moved = one.value:detach():to(where)
-        if moved.dtype == one.value.dtype or one.value.dtype:find "float" then one.value:set_data(moved) end
+        local elsewhere = moved.device ~= one.value.device
+        if moved.dtype ~= one.value.dtype and one.value.dtype:find "float" or elsewhere then one.value:set_data(moved) end
       end
     end
   end)
   return self
+end
+
+--- Where the module is: the device of its first parameter or buffer, "cpu" without any.
+function Module:device()
+  for _, kind in ipairs { "parameter", "buffer" } do
+    for _, one in ipairs(named_tensors(self, kind)) do return one.value.device end
+  end
+  return "cpu"
 end
 
 -- --- state -------------------------------------------------------------------------------------------------------------
