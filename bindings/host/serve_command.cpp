@@ -174,10 +174,11 @@ void Server::reply(evhttp_request* request, Answer answer) {
   } else if (!head) {
     evbuffer_add(body.get(), answer.body.data(), answer.body.size());
   }
-  if (head) {
-    const auto bytes = answer.file >= 0 ? answer.bytes : static_cast<std::int64_t>(answer.body.size());
-    evhttp_add_header(headers, "Content-Length", std::to_string(bytes).c_str());
-  }
+  // Always told: libevent gives the answer to CONNECT neither a length nor an end.
+  const auto bytes = !head              ? static_cast<std::int64_t>(evbuffer_get_length(body.get()))
+                     : answer.file >= 0 ? answer.bytes
+                                        : static_cast<std::int64_t>(answer.body.size());
+  evhttp_add_header(headers, "Content-Length", std::to_string(bytes).c_str());
   evhttp_send_reply(request, answer.status, nullptr, body.get());
 }
 
