@@ -27,7 +27,7 @@ struct Summary {
 // Prepared once for a connection (borrowed).
 struct DrainStatements {
   explicit DrainStatements(Database& database);
-  Statement put, old, key_find, key_add, summary_get, summary_put, curve, progress, event, artifact, position_get,
+  Statement put, put_many, old, key_find, key_add, summary_get, summary_put, curve, progress, event, artifact, position_get,
       position_put;
 };
 
@@ -50,6 +50,7 @@ class RunDrain {
   };
   Key* key(std::uint32_t number);
   void apply_metrics();
+  void put_fresh(std::int64_t key_id);
   void apply_text(const Record* head);
   void write_summary(Key& key);
   SpoolPosition stored_position();
@@ -60,7 +61,8 @@ class RunDrain {
   SpoolReader reader_;
   std::int64_t oldest_ = 0;  // first segment that may still exist
   std::unordered_map<std::uint32_t, Key> keys_;
-  std::vector<Record> metrics_;  // of this batch; kept for its memory
+  std::vector<Record> metrics_, fresh_;  // of this batch, and those of one key that lie after its last step; kept for
+                                         // their memory
 };
 
 // ISO-8601 UTC with milliseconds.
