@@ -74,7 +74,7 @@ std::vector<Run> load(Store& store, const CompareOptions& options) {
   std::map<std::int64_t, std::size_t> place;
   Json ids = Json::array();
   RunFilter filter = options.filter;
-  filter.last = false;
+  filter.metrics.emplace();
   Json rows_of_runs = list_runs(store, filter);
   for (Json& row : rows_of_runs) {
     if (!options.unfinished && row["status"] != "finished") continue;

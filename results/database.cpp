@@ -172,10 +172,12 @@ void Statement::run() {
 
 void Statement::reset() { sqlite3_reset(handle_); }
 
-std::string Statement::text(int column) const {
+std::string_view Statement::view(int column) const {
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
-  return data ? std::string(data, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))) : std::string();
+  return data ? std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))) : "";
 }
+
+std::string Statement::text(int column) const { return std::string(view(column)); }
 
 Cell Statement::cell(int column) const {
   switch (sqlite3_column_type(handle_, column)) {

@@ -57,6 +57,7 @@ class Statement {
   std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
   double real(int column) const { return sqlite3_column_double(handle_, column); }
   std::string text(int column) const;
+  std::string_view view(int column) const;  // of a text, until the next step
   Cell cell(int column) const;
   sqlite3_stmt* handle() const { return handle_; }  // borrowed
 

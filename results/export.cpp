@@ -108,7 +108,7 @@ std::vector<std::int64_t> select_runs(Store& store, const std::vector<std::strin
   }
   if (!runs.empty()) return ids;
   RunFilter bare = filter;
-  bare.last = false;
+  bare.metrics.emplace();
   for (const Json& run : list_runs(store, bare)) ids.push_back(run["id"].get<std::int64_t>());
   if (ids.empty()) {
     throw Error(Exit::missing, store.path() + ": nothing to export; expected at least one run" +

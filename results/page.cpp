@@ -74,7 +74,7 @@ Json source(Store& store, const PageQuery& query) {
 }
 
 Answer api(Store& store, const std::string& path, const PageQuery& query) {
-  if (path == "/api/runs") return json(page_runs(store, query));
+  if (path == "/api/runs") return {200, "application/json", page_runs(store, query)};
   if (path == "/api/run") return json(page_run(store, query));
   if (path == "/api/source") return json(source(store, query));
   if (path == "/api/log") return json(page_log(store, query));

@@ -1,8 +1,9 @@
 // What the page of `gradus serve` asks, answered: assets, JSON and binary curves. Knows nothing of HTTP; the host puts
 // sockets, token and headers around it. Reads only, in statements of at most a second each.
 //
-//   /api/runs?where=&runs=&children=&metrics=&since=&watch=&facts=   table of runs; since and watch: only rows that may
-//   have changed /api/run?run=&event=                                one run; event: only events after that id
+//   /api/runs?where=&runs=&children=&archived=&metrics=&facts=&since=&watch=   the table; since and watch: only rows
+//                                                       that may have changed
+//   /api/run?run=&event=                                one run; event: only events after that id
 //   /api/source?sha256=   /api/log?run=&from=   /api/artifact?run=&path=
 //   /api/curves?runs=&keys=&from=&to=&columns=&after=   page_curves.h
 //   /api/bands?key=&runs=&by=&columns=                  mean and confidence over the runs of each group
@@ -53,7 +54,7 @@ class PageQuery {
 };
 
 // The parts. Each throws Error.
-Json page_runs(Store& store, const PageQuery& query);
+std::string page_runs(Store& store, const PageQuery& query);  // JSON
 Json page_run(Store& store, const PageQuery& query);
 Json page_log(Store& store, const PageQuery& query);
 Answer page_artifact(Store& store, const PageQuery& query);

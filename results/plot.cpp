@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "error.h"
 #include "where.h"
@@ -18,27 +20,54 @@ Line line_of(const Points& points, std::string label, int color) {
   return line;
 }
 
+std::string setting(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
 std::string group_label(const Json& group) {
   std::string label;
   for (const auto& [key, value] : group["label"].items())
-    label += (label.empty() ? "" : " · ") + (value.is_string() ? value.get<std::string>() : value.dump());
+    label += (label.empty() ? "" : " · ") + setting(value);
   return label.empty() ? "all" : label;
 }
 
-std::string run_label(Store& store, std::int64_t run) {
-  const Rows rows = store.query("SELECT name, seed FROM runs WHERE id = ?1", {run});
-  std::string label = std::to_string(run) + " " + std::get<std::string>(rows.rows.at(0)[0]);
-  if (const auto* seed = std::get_if<std::int64_t>(&rows.rows[0][1])) label += " seed " + std::to_string(*seed);
-  return label;
+RunFilter only(const std::vector<std::int64_t>& runs) {
+  RunFilter filter;
+  filter.children = filter.archived = true;
+  for (const std::int64_t run : runs) filter.where += (filter.where.empty() ? "id in (" : ", ") + std::to_string(run);
+  filter.where += ")";
+  return filter;
+}
+
+// By run: its number, what tells it from the others (its name where nothing else does), and its seed.
+std::map<std::int64_t, std::string> run_labels(Store& store, const std::vector<std::int64_t>& ids) {
+  RunFilter filter = only(ids);
+  filter.metrics.emplace();
+  const Json runs = list_runs(store, filter);
+  std::map<std::string, std::set<std::string>> values;
+  for (const Json& run : runs) {
+    values["name"].insert(setting(run["name"]));
+    for (const auto& [key, value] : run["params"].items()) values["params." + key].insert(setting(value));
+  }
+  std::map<std::int64_t, std::string> labels;
+  for (const Json& run : runs) {
+    std::string told;
+    const auto tell = [&](const Json& value) { told += (told.empty() ? "" : " · ") + setting(value); };
+    if (values["name"].size() > 1) tell(run["name"]);
+    for (const auto& [key, value] : run["params"].items()) {
+      if (values["params." + key].size() > 1) tell(value);
+    }
+    if (told.empty()) tell(run["name"]);
+    std::string& label = labels[run["id"].get<std::int64_t>()];
+    label = run["id"].dump() + " " + told;
+    if (run["seed"].is_number()) label += " seed " + run["seed"].dump();
+  }
+  return labels;
 }
 
 void add_groups(Store& store, const PlotOptions& options, const std::string& key, Figure& figure) {
   CompareOptions compared;
-  compared.filter.children = compared.filter.archived = compared.unfinished = true;
+  compared.filter = only(options.runs);
+  compared.unfinished = true;
   compared.by = options.by;
-  for (const std::int64_t run : options.runs)
-    compared.filter.where += (compared.filter.where.empty() ? "id in (" : ", ") + std::to_string(run);
-  compared.filter.where += ")";
   const Json groups = compare(store, compared)["groups"];
   int color = 0;
   for (const Json& group : groups) {
@@ -66,10 +95,11 @@ std::vector<Figure> figures(Store& store, const PlotOptions& options) {
       std::vector<CurveRef> refs;
       for (const std::int64_t run : options.runs) refs.push_back({run, key});
       const StepRange range = step_range(store, refs);
+      const auto labels = run_labels(store, options.runs);
       for (const CurveRef& ref : refs) {
         const Points points = read_points(store, ref, range, options.columns);
         if (!points.steps.empty())
-          figure.lines.push_back(line_of(points, run_label(store, ref.run), static_cast<int>(figure.lines.size())));
+          figure.lines.push_back(line_of(points, labels.at(ref.run), static_cast<int>(figure.lines.size())));
       }
     }
     if (options.runs.size() == 1) {

@@ -1,7 +1,8 @@
 #include "query.h"
 
 #include <cmath>
-#include <map>
+#include <functional>
+#include <unordered_map>
 
 #include "error.h"
 #include "where.h"
@@ -70,7 +71,7 @@ Json list_runs(Store& store, const RunFilter& filter) {
       condition.args);
   Json ids = Json::array();
   Json runs = Json::array();
-  std::map<std::int64_t, std::size_t> place;
+  std::unordered_map<std::int64_t, std::size_t> place;
   Json newest = to_json(rows);
   for (auto run = newest.rbegin(); run != newest.rend(); ++run) {
     ids.push_back((*run)["id"]);
@@ -87,14 +88,20 @@ Json list_runs(Store& store, const RunFilter& filter) {
            .rows) {
     runs[place[integer(row[0])]]["tags"][text(row[1])] = text(row[2]);
   }
-  const std::string among = " WHERE run_id IN (SELECT value FROM json_each(?1)) ORDER BY run_id, key";
-  for (const auto& row : store.query("SELECT run_id, key, value, type FROM params" + among, {ids.dump()}).rows) {
+  const auto each = [&](const std::string& select, const std::optional<std::vector<std::string>>& names,
+                        const std::function<void(const std::vector<Cell>&)>& body) {
+    if (names && names->empty()) return;
+    std::vector<Cell> args = {ids.dump()};
+    if (names) args.emplace_back(Json(*names).dump());
+    const std::string only = names ? " AND key IN (SELECT value FROM json_each(?2))" : "";
+    const std::string among = " WHERE run_id IN (SELECT value FROM json_each(?1))" + only + " ORDER BY run_id, key";
+    for (const auto& row : store.query(select + among, args).rows) body(row);
+  };
+  each("SELECT run_id, key, value, type FROM params", filter.params, [&](const auto& row) {
     runs[place[integer(row[0])]]["params"][text(row[1])] = typed_value(row[2], text(row[3]));
-  }
-  if (!filter.last) return runs;
-  for (const auto& row : store.query("SELECT run_id, key, last FROM summaries" + among, {ids.dump()}).rows) {
-    runs[place[integer(row[0])]]["last"][text(row[1])] = to_json(row[2]);
-  }
+  });
+  each("SELECT run_id, key, last FROM summaries", filter.metrics,
+       [&](const auto& row) { runs[place[integer(row[0])]]["last"][text(row[1])] = to_json(row[2]); });
   return runs;
 }
 

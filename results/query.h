@@ -22,7 +22,8 @@ Json to_json(const Rows& rows);  // array of objects
 struct RunFilter {
   std::string where = {};                     // where.h; empty: all runs
   int limit = 0;                              // the newest n; 0: all
-  bool last = true;                           // with the last value of every metric
+  // Only these parameters, and last values of these metrics; unset: all.
+  std::optional<std::vector<std::string>> params = {}, metrics = {};
   bool children = false;                      // also runs that other runs started (teachers)
   bool archived = false;                      // also archived runs; a `where` that speaks of them does the same
   std::vector<std::string>* notes = nullptr;  // borrowed: takes what `where` was taken to mean, for the reader

@@ -122,7 +122,8 @@ bool StoreImpl::open_reading() {
     }
     reader = open(uri + "?immutable=1", SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
   }
-  reader->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY");
+  // The cache takes what is read and no more: a page that stays open asks for the same tables again and again.
+  reader->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
   sqlite3_limit(reader->handle(), SQLITE_LIMIT_LENGTH, kLongestValue);
   sqlite3_limit(reader->handle(), SQLITE_LIMIT_ATTACHED, 0);
   add_functions(reader->handle());

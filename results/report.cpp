@@ -120,6 +120,9 @@ std::string shown(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// A setting as it was given: not rounded.
+std::string exact(const Json& value) { return value.is_number_float() ? value.dump() : shown(value); }
+
 std::string minute(const Json& run) {
   std::string text = shown(run["started"]).substr(0, 16);
   if (text.size() == 16) text[10] = ' ';
@@ -148,7 +151,7 @@ void groups_table(Document& doc, const Json& compared) {
   std::vector<Cells> rows;
   for (const Json& group : compared["groups"]) {
     Cells row;
-    for (const Json& column : compared["by"]) row.push_back(shown(group["label"][column.get<std::string>()]));
+    for (const Json& column : compared["by"]) row.push_back(exact(group["label"][column.get<std::string>()]));
     row.push_back(shown(group["n"]));
     for (const auto& [key, metric] : group["metrics"].items()) row.push_back(spread_text(metric["last"]));
     rows.push_back(std::move(row));
@@ -163,7 +166,7 @@ void settings(Document& doc, const std::vector<Json>& runs) {
   std::map<std::string, std::set<std::string>> values;
   std::map<std::string, std::size_t> seen;
   for (const Json& run : runs) {
-    for (const auto& [key, value] : run["params"].items()) values[key].insert(shown(value)), ++seen[key];
+    for (const auto& [key, value] : run["params"].items()) values[key].insert(exact(value)), ++seen[key];
   }
   std::vector<Cells> same;
   Cells titles = {"run", "name", "seed", "status"};
@@ -181,7 +184,7 @@ void settings(Document& doc, const std::vector<Json>& runs) {
   for (const Json& run : runs) {
     Cells row = {shown(run["id"]), shown(run["name"]), shown(run["seed"]), shown(run["status"])};
     for (const std::string& key : differing)
-      row.push_back(run["params"].contains(key) ? shown(run["params"][key]) : "–");
+      row.push_back(run["params"].contains(key) ? exact(run["params"][key]) : "–");
     row.push_back(run["seconds"].is_number() ? duration(run["seconds"].get<double>()) : "–");
     rows.push_back(std::move(row));
   }

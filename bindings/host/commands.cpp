@@ -43,6 +43,10 @@ void runs_command(const std::string& path, const ReadOptions& options) {
   std::vector<std::string> notes;
   RunFilter filter = options.filter;
   filter.notes = &notes;
+  if (!options.json) {  // what the table shows
+    filter.params = {"strategy"};
+    filter.metrics = {"train/loss", "val/acc"};
+  }
   const Json runs = list_runs(*store, filter);
   print_notes(notes);
   if (options.json) return print_json(runs);
@@ -77,9 +81,6 @@ void runs_command(const std::string& path, const ReadOptions& options) {
   }
   print(table.text(styled()));
 }
-
-// As it was given: a parameter is not rounded.
-std::string exact(const Json& value) { return value.is_number() ? value.dump() : shown(value, 100); }
 
 std::string pairs(const Json& object) {
   std::string text;

@@ -39,7 +39,11 @@ std::string threshold_name(const Json& threshold) {
   return threshold["key"].get<std::string>() + threshold["op"].get<std::string>() + threshold["value"].dump();
 }
 
-std::string budget_name(const Json& at) { return "at " + at["axis"].get<std::string>() + " " + shown(at["value"]); }
+std::string budget_name(const Json& at) {
+  char value[32];
+  std::snprintf(value, sizeof value, "%g", at["value"].get<double>());
+  return "at " + at["axis"].get<std::string>() + " " + value;
+}
 
 constexpr const char* kSpent[] = {"steps_to", "samples_to", "flops_to", "seconds_to"};
 
@@ -73,7 +77,7 @@ Table groups_table(const Json& compared) {
   }
   for (const Json& group : compared["groups"]) {
     std::vector<std::string> cells;
-    for (const Json& column : compared["by"]) cells.push_back(shown(group["label"][column.get<std::string>()]));
+    for (const Json& column : compared["by"]) cells.push_back(exact(group["label"][column.get<std::string>()], 40));
     cells.push_back(shown(group["n"]));
     for (const auto& [key, metric] : group["metrics"].items()) {
       for (const auto& [measure, title] : columns_of(compared, key))
@@ -138,7 +142,7 @@ std::string versus_text(const Json& compared) {
   for (const Json& one : versus["comparisons"]) {
     const Json& group = compared["groups"][one["group"].get<std::size_t>()];
     std::vector<std::string> cells;
-    for (const Json& column : compared["by"]) cells.push_back(shown(group["label"][column.get<std::string>()]));
+    for (const Json& column : compared["by"]) cells.push_back(exact(group["label"][column.get<std::string>()], 40));
     const bool curve =
         group["metrics"].contains(one["metric"]) && group["metrics"][one["metric"].get<std::string>()]["curve"] == true;
     std::string measure = one["measure"];

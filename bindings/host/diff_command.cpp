@@ -17,17 +17,12 @@ struct Options {
   bool json = false;
 };
 
-std::string exact(const Json& value) {  // a difference in the last digit is one
-  if (value.is_null()) return "–";
-  return value.is_string() ? printable(value.get<std::string>(), 60) : printable(value.dump(), 60);
-}
-
 Table pairs_table(const Json& diff, const Json& rows) {
   Table table;
   table.column("");
   table.column("run " + exact(diff["a"]["id"]));
   table.column("run " + exact(diff["b"]["id"]));
-  for (const Json& row : rows) table.row({exact(row["key"]), exact(row["a"]), exact(row["b"])});
+  for (const Json& row : rows) table.row({exact(row["key"]), exact(row["a"], 60), exact(row["b"], 60)});
   return table;
 }
 

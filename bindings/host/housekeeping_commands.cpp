@@ -46,7 +46,7 @@ std::vector<std::int64_t> chosen(Store& store, Options& options, const char* com
   if (!options.filter.where.empty()) {
     std::vector<std::string> notes;
     options.filter.notes = &notes;
-    options.filter.last = false;
+    options.filter.metrics.emplace();
     options.filter.archived = true;
     for (const Json& run : list_runs(store, options.filter)) ids.push_back(run["id"]);
     print_notes(notes);

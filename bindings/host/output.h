@@ -14,6 +14,8 @@ void print(const std::string& text);
 void print_json(const results::Json& json);
 // A JSON value as a cell of a table.
 std::string shown(const results::Json& value, int width = 40);
+// The same with every digit: a setting as it was given, a difference in the last place.
+std::string exact(const results::Json& value, int width = 100);
 std::string heading(const std::string& title);
 // What an expression was taken to mean, on standard error.
 void print_notes(const std::vector<std::string>& notes);

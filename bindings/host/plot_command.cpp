@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "error.h"
+#include "output.h"
 #include "plot.h"
 #include "query.h"
 #include "report.h"
@@ -61,9 +62,12 @@ std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& n
   if (!named.empty() && !where.empty()) throw Error(Exit::usage, "expected either RUN or --where; got both");
   if (!where.empty()) {
     RunFilter filter;
+    std::vector<std::string> notes;
     filter.where = where;
-    filter.last = false;
+    filter.notes = &notes;
+    filter.metrics.emplace();
     for (const Json& run : list_runs(store, filter)) runs.push_back(run["id"].get<std::int64_t>());
+    print_notes(notes);
     if (runs.empty()) throw Error(Exit::missing, "no runs fit --where");
   }
   if (runs.empty()) runs.push_back(store.resolve("@last"));

@@ -14,6 +14,7 @@
 
 #include "curves.h"
 #include "downsample.h"
+#include "housekeeping.h"
 #include "plot.h"
 #include "report.h"
 #include "store_fixture.h"
@@ -141,6 +142,65 @@ TEST_F(PageTest, TheTableAsksByCursor) {
   EXPECT_EQ(ask_page("/api/runs", {{"since", cursor}, {"watch", "1"}})["rows"].size(), 2u);
   EXPECT_EQ(ask_page("/api/runs", {{"where", "seed == 2"}})["rows"].size(), 1u);
   EXPECT_EQ(ask_page("/api/runs", {{"metrics", "best:val/acc"}})["rows"][0].back(), 51.0);
+}
+
+TEST_F(PageTest, ArchivedRunsAreLeftOutUnlessAskedFor) {
+  make_run("kept", 1, "a", 1);
+  const std::int64_t away = make_run("away", 2, "a", 1);
+  archive_runs(*create(), {away}, true);
+  const auto names = [&](const std::map<std::string, std::string>& query) {
+    std::vector<std::string> found;
+    const Json answer = ask_page("/api/runs", query);
+    for (const Json& row : answer["rows"]) found.push_back(row[1]);
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names({}), Names{"kept"});
+  EXPECT_EQ(names({{"archived", "1"}}), (Names{"away", "kept"}));
+  EXPECT_EQ(names({{"where", "archived != nil"}}), Names{"away"});
+  EXPECT_EQ(names({{"runs", std::to_string(away)}}), Names{"away"}) << "a comparison names its runs";
+  const Json all = ask_page("/api/runs", {{"archived", "1"}});
+  const auto column = static_cast<std::size_t>(
+      std::find(all["columns"].begin(), all["columns"].end(), "archived") - all["columns"].begin());
+  ASSERT_LT(column, all["columns"].size());
+  EXPECT_TRUE(all["rows"][0][column].is_string());
+  EXPECT_TRUE(all["rows"][1][column].is_null());
+}
+
+// Against what `gradus runs` says, for ids that lie close together and for ids that do not.
+TEST_F(PageTest, TheTableHasEveryParameterTagAndMetric) {
+  {
+    const auto store = create();
+    for (int i = 0; i < 40; ++i) {
+      const auto run = store->begin({.name = i % 2 != 0 ? "odd" : "even",
+                                     .seed = i,
+                                     .config_hash = "c",
+                                     .params = {{"lr", i / 7.0}, {"on", i % 3 == 0}, {"odd." + std::to_string(i % 2), "x"}}});
+      run->log(run->key("val/acc"), 1, i == 5 ? std::numeric_limits<double>::infinity() : i * 1e-7);
+      if (i == 6) run->log(run->key("val/acc"), 2, kNaN);
+      run->finish("finished");
+      if (i % 5 == 0) set_tag(*store, run->id(), "paper", i % 10 == 0 ? "" : "yes");
+    }
+  }
+  const auto store = read();
+  for (const char* where : {"", "name == 'odd'", "seed == 3 or seed == 37", "seed > 100", "tags.paper == 'yes'"}) {
+    const Json table = ask_page("/api/runs", {{"where", where}, {"metrics", "last:val/acc"}});
+    const Json runs = list_runs(*store, {.where = where});
+    ASSERT_EQ(table["rows"].size(), runs.size()) << where;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      const Json& run = runs[runs.size() - 1 - i];  // the table begins with the newest
+      Json expected = {{"last:val/acc", run["last"]["val/acc"]}}, shown = Json::object();
+      for (const char* key : {"id", "name", "status", "seed", "seconds", "note", "step"}) expected[key] = run[key];
+      for (const auto& [key, value] : run["params"].items()) expected["params." + key] = value;
+      for (const auto& [key, value] : run["tags"].items()) expected["tags." + key] = value == "" ? Json("✓") : value;
+      for (std::size_t c = 0; c < table["columns"].size(); ++c) {
+        const std::string column = table["columns"][c];
+        if (column != "started" && (!table["rows"][i][c].is_null() || expected.contains(column)))
+          shown[column] = table["rows"][i][c];
+      }
+      EXPECT_EQ(nlohmann::json(shown), nlohmann::json(expected)) << where;
+    }
+  }
 }
 
 TEST_F(PageTest, EventsComeAfterTheirCursor) {
@@ -291,6 +351,22 @@ TEST_F(PageTest, PlotsDrawWhatIsThere) {
   EXPECT_NE(svg.find("stroke=\"#3b6fb6\""), std::string::npos);
   options.metrics = {"val/ac"};
   expect_error(Exit::usage, "val/acc", [&] { figures(*read(), options); });
+}
+
+TEST_F(PageTest, LinesAreNamedByWhatTellsThemApart) {
+  PlotOptions options;
+  options.metrics = {"val/acc"};
+  options.runs = {make_run("digits", 1, "ramp", 1), make_run("digits", 1, "stages", 1)};
+  const auto labels = [&] {
+    std::vector<std::string> found;
+    const auto drawn = figures(*read(), options);
+    for (const Line& line : drawn.at(0).lines) found.push_back(line.label);
+    return found;
+  };
+  using Labels = std::vector<std::string>;
+  EXPECT_EQ(labels(), (Labels{"1 ramp seed 1", "2 stages seed 1"}));
+  options.runs.pop_back();
+  EXPECT_EQ(labels(), Labels{"1 digits seed 1"});
 }
 
 TEST_F(PageTest, ReportsAreOneFileAndEscapeEverything) {
