@@ -28,6 +28,7 @@ async function show() {
     if (mine !== show.latest) return view.stop && view.stop();
     current = view;
     main.replaceChildren(view.node);
+    main.scrollTop = 0;
     if (view.shown) view.shown();
     document.title = view.title ? `${view.title} · Gradus` : "Gradus";
     if (view.store) Object.assign(document.getElementById("store"), { textContent: view.store.split("/").slice(-3).join("/"), title: view.store });
@@ -36,6 +37,7 @@ async function show() {
     main.replaceChildren(h("p", { className: "error" }, error.message), h("p", {}, h("a", { href: "#/runs" }, "All runs")));
   }
   document.body.dataset.ready = at.view;
+  performance.mark("ready");
 }
 
 function toggleTheme() {

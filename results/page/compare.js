@@ -27,6 +27,11 @@ class Compare {
     this.groups = this.compared.groups;
     this.usual = this.groups.length > 12 ? "runs" : "mean and runs";
     this.groupOf = new Map(this.groups.flatMap((group, i) => group.runs.map((id) => [id, i])));
+    // A repetition of a seed is not counted, but drawn in its group's colour.
+    for (const row of this.rows.filter(([id]) => !this.groupOf.has(id))) {
+      const same = ([column, value]) => value === (this.value(row, `params.${column}`) ?? this.value(row, column));
+      this.groupOf.set(row[0], this.groups.findIndex((group) => Object.entries(group.label).every(same)));
+    }
     this.keys = table.keys.filter((key) => !key.startsWith("result/") && !key.startsWith("knob/")).concat(table.keys.filter((key) => key.startsWith("knob/")));
     this.key = this.query.key || ["val/acc", "val/loss", "train/loss"].find((key) => this.keys.includes(key)) || this.keys[0];
     this.render();
@@ -44,7 +49,12 @@ class Compare {
     return this.columns.filter((id, i) => id.startsWith("params.") && new Set(this.rows.map((row) => JSON.stringify(row[i]))).size > 1);
   }
 
-  metrics() { return this.columns.filter((id) => /^(last|best):/.test(id)); }
+  // Those that differ between the runs; all of them where none does.
+  metrics() {
+    const all = this.columns.filter((id) => /^(last|best):/.test(id));
+    const differ = all.filter((id) => new Set(this.rows.map((row) => this.value(row, id))).size > 1);
+    return differ.length ? differ : all;
+  }
 
   render() {
     this.title.textContent = `${this.ids.length} runs in ${this.groups.length} group${this.groups.length === 1 ? "" : "s"}`;
@@ -88,7 +98,7 @@ class Compare {
         if (bands) this.bands = bands;
         const single = show === "runs" && this.ids.length <= 12;
         const series = head.curves.map((c) => {
-          const group = this.groupOf.get(c.run) ?? 0;
+          const group = this.groupOf.get(c.run);
           return { ...c, faint: show !== "runs", color: color(single ? this.ids.indexOf(c.run) : group),
             label: single || show !== "runs" || this.groups.length > 1 ? `#${c.run} ${this.groups[group] ? label(this.groups[group]) : ""}` : `#${c.run}` };
         });
@@ -108,7 +118,7 @@ class Compare {
     const cell = (s) => h("td", { className: "right" }, typeof s.mean === "number" ? meanSd(s.mean, s.sd) : "–");
     const leader = new Map(metrics.map((m) => {
       const means = this.groups.map((g) => g.metrics[m.key].last.mean).filter((v) => typeof v === "number");
-      return [m.key, means.length > 1 ? (m.better === "lower" ? d3.min(means) : d3.max(means)) : undefined];
+      return [m.key, new Set(means).size > 1 ? (m.better === "lower" ? d3.min(means) : d3.max(means)) : undefined];
     }));
     const curve = (m) => this.groups.some((g) => g.metrics[m.key].curve);
     return h("div", { className: "wide" }, h("table", { className: "plain" },
@@ -139,7 +149,7 @@ class Compare {
         h("td", {}, r.metric.replace("result/", "")), h("td", { className: "quiet" }, r.measure), h("td", { className: "right" }, r.pairs),
         h("td", { className: "right" }, number(r.mean)), h("td", { className: "right" }, typeof r.low === "number" ? `${number(r.low)} … ${number(r.high)}` : "–"),
         h("td", { className: "right" }, p(r.p_holm)), h("td", { className: "right" }, r.seeds_needed ?? "–"),
-        h("td", { className: `verdict ${r.verdict}` }, r.verdict)))))),
+        h("td", { className: `verdict ${r.verdict}` }, r.low === 0 && r.high === 0 ? "equal" : r.verdict)))))),
     h("p", { className: "quiet note" }, "Paired over shared seeds; interval by Student's t; p corrected over the groups (Holm).")];
   }
 
@@ -185,7 +195,7 @@ class Compare {
     const scales = axes.map((id) => this.scale(id, [bottom, top]));
     const x = (i) => 80 + gap * i;
     const lines = svg.append("g").selectAll("path").data(this.rows).enter().append("path").attr("class", "run")
-      .attr("stroke", (row) => color(this.groupOf.get(row[0]) ?? 0))
+      .attr("stroke", (row) => color(this.groupOf.get(row[0])))
       .attr("d", (row) => d3.line().defined(([, y]) => y !== undefined).curve(d3.curveMonotoneX)(axes.map((id, i) => [x(i), this.at(scales[i], this.value(row, id))])))
       .on("click", (row) => (location.hash = `#/run/${row[0]}`));
     lines.append("title").text((row) => `#${row[0]} ${axes.map((id) => `${id.replace("params.", "")} ${number(this.value(row, id))}`).join(", ")}`);
@@ -219,7 +229,7 @@ class Compare {
     const shown = this.rows.filter((row) => this.at(x, this.value(row, px)) !== undefined && this.at(y, this.value(row, py)) !== undefined);
     svg.append("g").selectAll("circle").data(shown).enter().append("circle").attr("r", 5)
       .attr("cx", (row) => this.at(x, this.value(row, px))).attr("cy", (row) => this.at(y, this.value(row, py)))
-      .attr("fill", (row) => color(this.groupOf.get(row[0]) ?? 0)).on("click", (row) => (location.hash = `#/run/${row[0]}`))
+      .attr("fill", (row) => color(this.groupOf.get(row[0]))).on("click", (row) => (location.hash = `#/run/${row[0]}`))
       .append("title").text((row) => `#${row[0]} ${px.replace("params.", "")} ${number(this.value(row, px))}, ${py} ${number(this.value(row, py))}`);
     this.scatterBox.replaceChildren(h("div", { className: "tools" },
       select("parameter ", params, px, (v) => { this.set({ px: v }); this.scatter(); }),

@@ -88,9 +88,13 @@ class Run {
     const all = families(this.run);
     const knobs = all.filter(([name]) => name.startsWith("knob/"));
     const moving = knobs.filter(([, s]) => !knobIsFlat(s)), flat = knobs.filter(([, s]) => knobIsFlat(s));
-    const metrics = all.filter(([name]) => !name.startsWith("knob/"));
+    const values = all.filter(([name]) => !name.startsWith("knob/"));
+    const single = (s) => s.count === 1 && this.run.status !== "running";  // no curve: a number
+    const metrics = values.map(([name, s]) => [name, s.filter((one) => !single(one))]).filter(([, s]) => s.length);
+    const once = values.flatMap(([, s]) => s).filter(single);
     this.pane.replaceChildren(
-      metrics.length ? h("div", { className: "charts" }, metrics.map((f) => make(f, 230))) : h("p", { className: "quiet" }, "No metrics yet."),
+      metrics.length ? h("div", { className: "charts" }, metrics.map((f) => make(f, 230))) : once.length ? "" : h("p", { className: "quiet" }, "No metrics yet."),
+      once.length ? h("p", { className: "params" }, once.map((s) => h("span", {}, h("i", {}, s.key), " ", h("b", {}, number(s.last)), h("i", {}, ` at step ${number(s.last_step)}`)))) : "",
       knobs.length ? h("h2", {}, "Knobs") : "",
       flat.length ? h("p", { className: "params" }, flat.map(([name, s]) => h("span", {}, h("i", {}, name.slice(5)), " ", h("b", {}, plain(s[0].last)), " throughout"))) : "",
       h("div", { className: "charts small" }, moving.map((f) => make(f, 150))));
@@ -98,7 +102,8 @@ class Run {
 
   decisions() {
     const kinds = [...new Set(this.run.events.map((e) => e.kind))];
-    const rows = (kind) => this.run.events.filter((e) => !kind || e.kind === kind);
+    // Each best value is an event too; there are so many that they hide the decisions.
+    const rows = (kind) => this.run.events.filter((e) => (kind ? e.kind === kind : e.kind !== "best"));
     const body = h("tbody");
     const fill = (kind) => body.replaceChildren(...rows(kind).map((e) => h("tr", {}, h("td", { className: "right" }, e.step === null ? "–" : number(e.step)),
       h("td", {}, h("span", { className: `kind ${e.kind}` }, e.kind)), h("td", {}, e.name || ""),
@@ -106,7 +111,7 @@ class Run {
         ? Object.entries(e.detail).map(([k, v]) => h("span", {}, h("i", {}, k), " ", typeof v === "string" ? v.slice(0, 60) : typeof v === "number" ? number(v) : JSON.stringify(v)))
         : String(e.detail ?? "")))));
     fill("");
-    this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : "all")).flatMap((b) => [b, " "])),
+    this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : kinds.includes("best") ? "all but best" : "all")).flatMap((b) => [b, " "])),
       h("table", { className: "plain" }, h("thead", {}, h("tr", {}, h("th", { className: "right" }, "step"), h("th", {}, "kind"), h("th", {}, "name"), h("th", {}, "numbers"))), body));
   }
 

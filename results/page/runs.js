@@ -5,7 +5,7 @@ const ROW = 34;
 const HIDDEN = new Set(["uid", "step", "kind", "parent", "error", "config", "device", "git_commit"]);
 const chosen = new Set();  // outlives the view: choose, look at a run, come back
 
-const title = (id) => id.replace(/^(params|tags)\./, "").replace(/^last:result\//, "").replace(/^last:/, "").replace(/^(best|min|max):(.*)/, "$2 $1");
+const title = (id) => id === "seconds" ? "time" : id.replace(/^(params|tags)\./, "").replace(/^last:result\//, "").replace(/^last:/, "").replace(/^(best|min|max):(.*)/, "$2 $1");
 const isMetric = (id) => /^(last|best|min|max):/.test(id);
 
 function compare(a, b) {
@@ -30,16 +30,26 @@ class Runs {
     this.groupBox = h("span");
     this.node = h("section", { className: "runs" },
       h("div", { className: "tools" }, this.count, this.note, h("span", { className: "grow" }), this.groupBox,
-        h("label", {}, h("input", { type: "checkbox", checked: at.query.children === "1", onchange: (event) => {
-          location.hash = link("runs", { ...this.query, children: event.target.checked ? "1" : "" });
-        } }), " teachers"),
+        this.also("children", "teachers"), this.also("archived", "archived"),
         h("button", { type: "button", onclick: () => this.pick() }, "Columns"), this.compareButton),
       this.scroll);
   }
 
+  // A box that shows runs which the table otherwise leaves out.
+  also(name, label) {
+    return h("label", {}, h("input", { type: "checkbox", name, checked: this.query[name] === "1", onchange: (event) => {
+      location.hash = link("runs", { ...this.query, [name]: event.target.checked ? "1" : "" });
+    } }), ` ${label}`);
+  }
+
+  // What the server is asked; the rest of the address is about how the answer is shown.
+  get question() {
+    const { where, children, archived, metrics } = this.query;
+    return { where, children, archived, metrics };
+  }
+
   async load() {
-    const { where, children, metrics } = this.query;
-    this.data = await json("runs", { where, children, metrics });
+    this.data = await json("runs", this.question);
     this.data.byId = new Map(this.data.rows.map((row) => [row[0], row]));
     this.arrange();
   }
@@ -51,7 +61,7 @@ class Runs {
     if (this.query.cols) return this.query.cols.split(",").filter((id) => this.column(id) >= 0);
     return this.data.columns.filter((id, index) => {
       if (HIDDEN.has(id)) return false;
-      if (id === "note") return this.data.rows.some((row) => row[index]);
+      if (id === "note" || id === "archived") return this.data.rows.some((row) => row[index]);
       if (!id.startsWith("params.") && id !== "name") return true;
       const first = this.data.rows.length ? JSON.stringify(this.data.rows[0][index]) : "";
       return id === "name" || this.data.rows.some((row) => JSON.stringify(row[index]) !== first);
@@ -95,7 +105,7 @@ class Runs {
 
   render() {
     const widths = this.shown.map((id) => (id === "id" ? "62px" : id === "name" ? "minmax(120px, 1.6fr)" : id === "status" ? "104px"
-      : id === "started" ? "138px" : id === "seed" ? "56px" : "minmax(76px, 1fr)"));
+      : id === "started" || id === "archived" ? "138px" : id === "seed" ? "56px" : `minmax(${this.least(id)}px, 1fr)`));
     this.template = ["34px", ...widths].join(" ");
     // Told once: rows whose width follows their content are laid out ten times as slowly.
     const least = d3.sum(widths, (width) => 12 + +width.match(/\d+/)[0]) + 62;
@@ -125,20 +135,28 @@ class Runs {
     return id !== "id" && some !== undefined && typeof some[index] === "number";
   }
 
+  // A column of words is as wide as its words, within reason: they tell the runs apart.
+  least(id) {
+    if (this.query.group && isMetric(id)) return 124;  // the groups' mean ± deviation
+    const index = this.column(id);
+    const longest = d3.max(this.data.rows.slice(0, 1000), (row) => (typeof row[index] === "string" ? row[index].length : 0));
+    return Math.round(Math.min(180, Math.max(76, 8.5 * (longest || 0))));
+  }
+
   cell(id, row) {
     const value = row[this.column(id)];
     if (id === "id") return h("a", { href: `#/run/${row[0]}`, tabIndex: -1 }, String(value));
     if (id === "name") return h("a", { href: `#/run/${row[0]}`, title: value, tabIndex: -1 }, value);
     if (id === "status") return status(value);
     if (id === "seconds") return h("span", { className: "right" }, duration(value));
-    if (id === "started") return h("span", { className: "quiet" }, when(value));
+    if (id === "started" || id === "archived") return h("span", { className: "quiet" }, when(value));
     const text = id.startsWith("params.") ? plain(value) : number(value);
     return h("span", { className: (typeof value === "number" ? "right" : "") + (text === "–" ? " none" + (this.right(id) ? " right" : "") : ""), title: typeof value === "string" ? value : "" }, text);
   }
 
   groupRow(entry) {
     return [h("span"), ...this.shown.map((id) => {
-      if (id === "name") return h("b", {}, `${title(this.query.group)} = ${entry.group === null ? "–" : entry.group}`);
+      if (id === "name") return h("b", { className: "label" }, `${title(this.query.group)} = ${entry.group === null ? "–" : entry.group}`);
       if (id === "id") return h("span", { className: "quiet" }, `${entry.members.length}×`);
       if (!isMetric(id) && id !== "seconds") return h("span");
       const index = this.column(id);
@@ -250,8 +268,7 @@ class Runs {
   async filter(where) {
     const latest = this.filtering = Symbol();
     try {
-      const { children, metrics } = this.query;
-      const data = await json("runs", { where, children, metrics });
+      const data = await json("runs", { ...this.question, where });
       if (latest !== this.filtering) return;
       data.byId = new Map(data.rows.map((row) => [row[0], row]));
       this.data = data;
@@ -272,8 +289,7 @@ class Runs {
   async poll() {
     if (document.hidden) return;
     try {
-      const { where, children, metrics } = this.query;
-      const news = await json("runs", { where, children, metrics, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
+      const news = await json("runs", { ...this.question, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
       if (!news.rows.length) return;
       if (news.columns.some((id) => !this.data.columns.includes(id))) return this.load();  // a parameter never seen before
       const order = this.data.columns.map((id) => news.columns.indexOf(id));

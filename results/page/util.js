@@ -86,7 +86,7 @@ export function duration(seconds) {
 export const when = (iso) => (iso ? iso.slice(0, 16).replace("T", " ") : "–");
 
 const PALETTE = ["#3b6fb6", "#d9822b", "#3f9c6b", "#b3446c", "#7b61b0", "#2a9d9d", "#c9a227", "#8a5a44", "#5f7f9f", "#9aa53f"];
-export const color = (index) => PALETTE[index % PALETTE.length];
+export const color = (index) => PALETTE[index % PALETTE.length] ?? "#8d96a5";  // of no group: grey
 
 export function status(text) {
   return h("span", { className: `status ${text}` }, text);

@@ -42,8 +42,21 @@ local function write(store, strategy, seed, steps, name)
   run:log(run:key "result/test_acc", steps, .8 + seed / 100 + (strategy == "ramp" and .05 or 0))
   return run
 end
+-- 200 curves of 10,000 points, each with one spike that no thinning may lose.
+local function write_curves(store)
+  for i = 1, 200 do
+    local run = store:begin { name = "long", seed = math.ceil(i / 40), config_hash = tostring(i % 40), params = { { key = "lr", value = i % 40 / 100 } } }
+    local acc = run:key "val/acc"
+    for step = 0, 9999 do
+      run:log(acc, step, step == 37 * i and 2 or 1 - math.exp(-step / (500 + 20 * i)) + math.sin(step * i) / 50)
+    end
+    run:finish "finished"
+  end
+  return "{}"
+end
 function runner.execute(options)
   local store = stores.open(options.store)
+  if os.getenv "CURVES" then return write_curves(store) end
   if os.getenv "LIVE" then
     local run = write(store, "ramp", 9, 200, "live")
     run:flush()
@@ -144,17 +157,20 @@ class Browser:
             self.driver.wait()
 
 
-@unittest.skipUnless(shutil.which("chromedriver"), "no chromedriver here (Debian's packages chromium and chromium-driver)")
-class Page(unittest.TestCase):
+class BrowserCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        if not shutil.which("chromedriver"):
+            reason = "no chromedriver here (Debian's packages chromium and chromium-driver)"
+            print(reason)
+            raise unittest.SkipTest(reason)
         cls.dir = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
         (cls.dir / "std").mkdir()
         (cls.dir / "std" / "runner.lua").write_text(RUNNER)
         (cls.dir / "x.lua").write_text("")
-        made = cls.write()
-        made.wait(timeout=60)
+        made = cls.write(**cls.ENVIRONMENT)
+        made.wait(timeout=120)
         assert made.returncode == 0, made.stderr.read()
         made.stderr.close()
         cls.server = subprocess.Popen([GRADUS, "serve", "--json", "--store", str(cls.dir / "s.db")], stdout=subprocess.PIPE, text=True)
@@ -170,11 +186,6 @@ class Page(unittest.TestCase):
         return subprocess.Popen([GRADUS, "run", "x.lua", "--stdlib", "std", "--store", "s.db"], cwd=cls.dir, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, env={**os.environ, **env})
 
-    def setUp(self):
-        self.browser.open("about:blank")
-        self.browser.open(self.url)
-        self.browser.wait("document.querySelectorAll('.tr').length >= 7")
-
     def tearDown(self):
         self.assertEqual(self.browser.complaints(), [])
         self.assertIsNone(self.browser.js("return window.hit || null"), "a name from the store was run as code")
@@ -182,6 +193,15 @@ class Page(unittest.TestCase):
     def go(self, where):
         self.browser.js("document.body.dataset.ready = ''; location.hash = arguments[0]", where)
         self.browser.wait("document.body.dataset.ready")
+
+
+class Page(BrowserCase):
+    ENVIRONMENT = {}
+
+    def setUp(self):
+        self.browser.open("about:blank")
+        self.browser.open(self.url)
+        self.browser.wait("document.querySelectorAll('.tr').length >= 7")
 
     def names(self):
         return self.browser.js("return [...document.querySelectorAll('.tr:not(.group)')].map(r => r.querySelector('a').textContent)")
@@ -212,6 +232,27 @@ class Page(unittest.TestCase):
         # A link to what is shown shows it again.
         self.go("#/runs?where=seed == 3")
         self.assertEqual(self.names(), ["6", "3"])
+
+    def test_archived_runs_are_shown_when_asked_for(self):
+        b = self.browser
+        subprocess.run([GRADUS, "archive", "4", "--store", str(self.dir / "s.db")], check=True, capture_output=True, timeout=20)
+        self.addCleanup(subprocess.run, [GRADUS, "archive", "4", "--undo", "--store", str(self.dir / "s.db")], check=True, capture_output=True)
+        self.go("#/runs?where=id <= 7")
+        self.assertEqual(self.names(), ["7", "6", "5", "3", "2", "1"])
+        b.click(".tools input[name='archived']")
+        b.wait("document.querySelectorAll('.tr').length === 7")
+        self.assertIn("archived=1", b.js("return location.hash"))
+        self.assertTrue(b.js("return document.querySelector(\".thead button[title='archived']\")"))
+        b.shot("archived")
+
+    def test_first_load(self):
+        b = self.browser
+        b.wait("performance.getEntriesByName('ready').length")
+        size = b.js("return [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')].reduce((n, e) => n + e.encodedBodySize, 0)")
+        ready = b.js("return performance.getEntriesByName('ready')[0].startTime")
+        print(f"first load: {size / 1e6:.2f} MB, ready after {ready:.0f} ms")
+        self.assertTrue(100_000 < size < 1_500_000, size)
+        self.assertLess(ready, 1000)
 
     def test_columns(self):
         b = self.browser
@@ -314,6 +355,38 @@ class Page(unittest.TestCase):
             (self.dir / "stop").write_text("")
             live.wait(timeout=20)
             live.stderr.close()
+
+
+class Many(BrowserCase):
+    """200 curves of 10,000 points: drawn, zoomed, and no extreme lost."""
+
+    ENVIRONMENT = {"CURVES": "1"}
+    HIGHEST = "Math.max(...[...document.querySelectorAll('.chart .axis.y .tick text')].map(t => +t.textContent))"
+
+    def test_drawn_and_zoomed(self):
+        b = self.browser
+        b.open(self.url)
+        b.wait("document.querySelectorAll('.tr').length > 10")
+        b.js("window.longest = 0; new PerformanceObserver((list) => list.getEntries().forEach((e) => "
+             "{ window.longest = Math.max(window.longest, e.duration); })).observe({ type: 'longtask' })")
+        began = time.monotonic()
+        b.js("location.hash = '#/compare?show=runs&runs=' + [...Array(200).keys()].map((i) => i + 1).join(',')")
+        drawn = "document.querySelector('.chart .axis.x .tick') && "
+        b.wait(drawn + self.HIGHEST + " >= 2", seconds=60)  # the spikes are there
+        shown = time.monotonic() - began
+        b.shot("many")
+        b.js("window.longest = 0")
+        began = time.monotonic()
+        b.drag(".chart .brush .overlay", 0.4, 0.6)
+        b.wait("location.hash.includes('zoom=')")
+        b.wait(drawn + "[...document.querySelectorAll('.chart .axis.x .tick text')].every(t => !t.textContent.startsWith('0'))")
+        zoomed = time.monotonic() - began
+        time.sleep(1)
+        b.shot("many-zoomed")
+        longest = b.js("return window.longest")
+        self.assertGreaterEqual(b.js("return " + self.HIGHEST), 2)
+        print(f"200 curves of 10,000 points: shown after {shown:.2f} s, zoomed after {zoomed:.2f} s; longest pause while zooming {longest:.0f} ms")
+        self.assertLess(longest, 1000)
 
 
 if __name__ == "__main__":
