@@ -5,23 +5,28 @@ and Trackio themselves take part where they can be installed: in a virtual envir
 checks that need none of them (framing, checksums, tables) always run.
 """
 
+import contextlib
 import csv
 import json
 import math
 import os
 import pathlib
 import shutil
+import signal
+import socket
 import sqlite3
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.request
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 TOOLS = pathlib.Path(GRADUS).parent / "transfer-venv"
 PACKAGES = {"tensorboard": ["tensorboard", "setuptools<80"], "mlflow": ["mlflow-skinny", "sqlalchemy", "alembic"],
-            "trackio": ["trackio"]}
+            "mlflow.server": ["mlflow"], "trackio": ["trackio"]}
 STEPS = 40
 
 
@@ -344,6 +349,46 @@ client.log_metric(client.create_run(ids[0]).info.run_id, 'x', 1)
         # MLflow has brought the file up to its newest revision; we still add to it.
         self.assertIn("1 run with 44 values", self.ok("export", "mlflow", "m.db", "--where", "seed = 1"))
         self.assertIn("1 run added, 2 already there; 1 value", self.ok("import", "mlflow", "m.db"))
+
+
+    def test_opened_by_mlflows_server(self):
+        """`mlflow server`: the page of MLflow's UI, and the questions that page asks."""
+        python = tools_python("mlflow.server")
+        self.ok("export", "mlflow", "m.db")
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        with open(self.dir / "server.log", "w") as log:
+            server = subprocess.Popen([python, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///m.db", "--host", "127.0.0.1",
+                                       "--port", str(port), "--workers", "1"], cwd=self.dir, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                      env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}, start_new_session=True)
+        self.addCleanup(server.wait)
+        self.addCleanup(os.killpg, server.pid, signal.SIGTERM)
+
+        def ask(path, body=None):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Content-Type": "application/json"},
+                                             data=None if body is None else json.dumps(body).encode())
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.read().decode()
+
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                if ask("/health") == "OK":
+                    break
+            self.assertIsNone(server.poll(), (self.dir / "server.log").read_text()[-2000:])
+            time.sleep(0.2)
+        self.assertIn("<title>MLflow</title>", ask("/"))
+        api = "/ajax-api/2.0/mlflow/"
+        found = json.loads(ask(api + "experiments/search", {"max_results": 10, "filter": "name = 'proj'"}))["experiments"]
+        self.assertEqual([experiment["name"] for experiment in found], ["proj"])
+        runs = json.loads(ask(api + "runs/search", {"experiment_ids": [found[0]["experiment_id"]], "filter": "params.strategy = 'ramp'",
+                                                    "order_by": ["params.seed ASC"]}))["runs"]
+        uids = [run["uid"] for run in json.loads(self.ok("runs", "--json"))]
+        self.assertEqual([run["info"]["run_id"] for run in runs], uids)
+        self.assertEqual({metric["key"]: metric["value"] for metric in runs[1]["data"]["metrics"]},
+                         {"train/loss": loss(1, STEPS - 1), "val_acc": 0.75})
+        history = json.loads(ask(api + f"metrics/get-history?run_id={uids[1]}&metric_key=train%2Floss"))["metrics"]
+        self.assertEqual([(point["step"], point["value"]) for point in history], [(step, loss(1, step)) for step in range(STEPS)])
 
 
 class Text(TransferCase):
