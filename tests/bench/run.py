@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import store_bench
 from rows import ROWS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -199,6 +200,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--cores", choices=["1", "2", "both"], default="both")
     parser.add_argument("--out", default=BUILD / "bench.json")
+    store_bench.add_options(parser)
     options = parser.parse_args()
     options.slice = 0.1 if options.quick else 0.3
     options.rounds = options.rounds or (3 if options.quick else 9)
@@ -242,8 +244,9 @@ def main():
                 results.append(entry(title + ": peak memory", peak_memory.pop(OURS), peak_memory, "MiB",
                                      memory_target if count == 1 else None, cores=count))
             print(table(results[-1:]).splitlines()[-1], flush=True)
-    pathlib.Path(options.out).write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    print("\n" + table(results))
+    stored = store_bench.measure(python, options)
+    pathlib.Path(options.out).write_text(json.dumps(results + stored, indent=1, ensure_ascii=False) + "\n")
+    print("\n" + table(results) + "\n\n" + store_bench.table(stored))
 
 
 if __name__ == "__main__":
