@@ -99,8 +99,11 @@ std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool 
     dweight = at::empty_like(weight, at::MemoryFormat::Contiguous);
     if (a.bias) dbias = at::empty({classes}, options);
   }
-  const double counted = a.target ? static_cast<double>(target.ne(a.ignore_index).sum().item<int64_t>()) : rows;
-  double totals[3] = {0, 0, 0};
+  // As tensors, so that nobody waits for an accelerator.
+  const auto doubles = options.dtype(at::kDouble);
+  const auto counted_in = [&](const at::Tensor& labels) { return labels.ne(a.ignore_index).sum().to(at::kDouble); };
+  const at::Tensor counted = a.target ? counted_in(target).clamp_min(1) : at::full({}, static_cast<double>(rows), doubles);
+  at::Tensor totals = at::zeros({3}, doubles);
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     const at::Tensor own_x = x.narrow(0, begin, count);
@@ -119,20 +122,18 @@ std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool 
     k.t2 = a.t2;
     k.reverse = a.reverse;
     auto [loss, ce, kl, confidence, entropy, per_sample, gradient] = kd_loss_forward(k, with_gradient);
-    const double own = a.target ? static_cast<double>(k.target->ne(a.ignore_index).sum().item<int64_t>()) : count;
-    const double share = counted == 0 ? 0 : own / counted;  // of the mean over all rows
-    totals[0] += share * loss.item<double>();
-    totals[1] += share * ce.item<double>();
-    totals[2] += share * kl.item<double>();
+    const at::Tensor own = a.target ? counted_in(*k.target) : at::full({}, static_cast<double>(count), doubles);
+    const at::Tensor share = own / counted;  // of the mean over all rows
+    totals.add_(at::stack({loss, ce, kl}).to(at::kDouble).mul_(share));
     int i = 0;
     for (const at::Tensor& one : {confidence, entropy, per_sample}) by_row[i++].narrow(0, begin, count).copy_(one);
     if (!with_gradient) continue;
-    if (share != 1) gradient.mul_(share);
+    if (chunk < rows) gradient.mul_(share);
     at::Tensor own_dx = dx.narrow(0, begin, count);
     add_gradients(gradient, own_x, weight, begin == 0, own_dx, dweight, dbias);
   }
   std::vector<at::Tensor> result;
-  for (double total : totals) result.push_back(at::full({}, total, options));
+  for (int64_t j = 0; j < 3; ++j) result.push_back(totals.select(0, j).to(x.scalar_type(), false, /*copy=*/true));
   for (const at::Tensor& one : by_row) result.push_back(one.view(row_shape));
   if (with_gradient) result.insert(result.end(), {dx.view(a.x.sizes()), dweight, dbias});
   return result;

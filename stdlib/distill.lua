@@ -317,6 +317,7 @@ end
 
 function Distill:evaluate()
   local s, run, numbers = self.state, self.run, {}
+  if not self.val and not next(self.suites) then return end
   run.readback:settle()
   local function add(name, result)
     for _, key in ipairs { "loss", "acc", "agreement" } do
@@ -329,7 +330,6 @@ function Distill:evaluate()
     self:check_health(result)
   end
   for name, suite in pairs(self.suites) do add(name, evaluate(self.student, suite)) end
-  if not next(numbers) then return end
   s:record(numbers)
   run:log(numbers)
   run:progress(s)

@@ -37,7 +37,7 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
     stream::copy_later(to, from);
     return to;
   }
-  if (out || (in && !non_blocking)) stream::wait();
+  if (out || in) stream::wait();  // into the device too: what is not pinned is staged, whatever the caller asked for
   cpu_side(to).copy_(cpu_side(from));
   return to;
 }

@@ -78,6 +78,7 @@ struct Copy {
 std::recursive_mutex stream_mutex;
 std::vector<Copy>& pending = *new std::vector<Copy>;  // never destroyed: tensors may outlive static objects
 uint64_t issued = 0;
+std::atomic<int64_t> begun{0};
 std::atomic<int64_t> waits{0};
 
 void finish_until(uint64_t number, bool only_to_device) {
@@ -95,6 +96,7 @@ void finish_until(uint64_t number, bool only_to_device) {
 
 struct Event {
   uint64_t number = 0;
+  int64_t begun = 0;  // operators at that time
 };
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
@@ -111,7 +113,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::DeviceIndex deviceCount() const noexcept override { return 1; }
   void record(void** event, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {
     if (!*event) *event = new Event;
-    static_cast<Event*>(*event)->number = issued;
+    *static_cast<Event*>(*event) = {issued, begun};
   }
   void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override { delete static_cast<Event*>(event); }
   void block(void*, const c10::Stream&) const override {}
@@ -120,7 +122,10 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return !event || pending.empty() || pending.front().number > static_cast<Event*>(event)->number;
   }
   void synchronizeEvent(void* event) const override {
-    if (event) finish_until(static_cast<Event*>(event)->number, false);
+    if (!event) return;
+    const Event& e = *static_cast<Event*>(event);
+    if (e.begun == begun) ++waits;  // nothing was asked for since: the device runs dry
+    finish_until(e.number, false);
   }
   bool queryStream(const c10::Stream&) const override { return pending.empty(); }
   void synchronizeStream(const c10::Stream&) const override { stream::finish(); }
@@ -221,10 +226,13 @@ void wait() {
   ++waits;
 }
 void finish() { finish_until(~uint64_t{0}, false); }
-void start() { finish_until(~uint64_t{0}, true); }
+void start() {
+  ++begun;
+  finish_until(~uint64_t{0}, true);
+}
 
 }  // namespace stream
 }  // namespace simulated
 
-// How often the host has waited for the device: to read a value, or for a copy that blocks.
+// How often the host has waited for the device to be done: to read a value, or for a copy that blocks.
 extern "C" __attribute__((visibility("default"))) int64_t simulated_waits() { return simulated::waits; }

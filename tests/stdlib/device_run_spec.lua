@@ -54,6 +54,26 @@ describe("knobs on a device", function()
   end)
 end)
 
+describe("losses and optimizers on a device", function()
+  it("wait for nothing", function()
+    local hidden, teacher = g.randn({ 64, 8 }):to(D), g.randn({ 64, 6 }):to(D)
+    local y = (g.arange(64) % 5):to(D)
+    local head, theirs = nn.Linear(8, 5):to(D), { weight = g.randn({ 5, 6 }):to(D) }
+    local logits = g.randn({ 64, 5 }):to(D)
+    for name, make in pairs { AdamW = g.optim.AdamW, SGD = g.optim.SGD } do
+      local opt, before = make(head), nil
+      for i = 1, 3 do
+        if i == 2 then before = waits() end  -- numbers are brought to the device once
+        opt:minimize(g.loss.linear_kd(hidden, head, teacher, theirs, y, { alpha = .3 }).loss, { clip = 1, guard = true, lr = .01 })
+        opt:minimize(g.kd_loss(head(hidden), logits, y, { temperature = 2 }).loss)
+        opt:minimize(g.loss.jsd(head(hidden), logits, { temperature = 2 }) + g.loss.cross_entropy(head(hidden), y)
+          + g.loss.feature_mse(head(hidden), logits))
+      end
+      expect({ name, waits() }):equals { name, before }
+    end
+  end)
+end)
+
 describe("batches for a device", function()
   local function batches(device, count)
     local one = feed.new { source = sampler.uniform(g.data.tensors(g.rand({ 40, 1, 32, 32 }, { generator = g.generator(2) }),
