@@ -15,7 +15,7 @@ local function synthesise(real, teacher, rows, seed)
   local function pick() return x:index_select(0, g.randint(0, x:size(0), { rows }, { generator = generator })) end
   local share = g.rand({ rows, 1, 1, 1 }, { generator = generator }) * .4
   local made = pick() * (g.tensor(1) - share) + pick() * share
-  return g.data.tensors(made, g.no_grad(teacher, made):argmax(-1), { classes = 10, name = "synthetic" })
+  return g.data.tensors(made, g.no_grad(teacher, made:to(teacher:device())):argmax(-1):cpu(), { classes = 10, name = "synthetic" })
 end
 
 local shares = {  -- of the synthetic data

@@ -17,10 +17,15 @@ for name, op in pairs(engine.ops) do
 end
 g.no_grad, g.scope, g.full, g.autocast = tensor.no_grad, tensor.scope, tensor.full, tensor.autocast
 
---- The floating-point operations that fn(…) does: matrix products and convolutions (runtime/flops.h).
+--- The floating-point operations that fn(…) does: matrix products and convolutions (runtime/flops.h). A module's inputs
+--- go where it is.
 function g.flops(fn, ...)
+  local given = { ... }
+  for i, one in pairs(type(fn) == "table" and given or {}) do
+    if engine.is_tensor(one) then given[i] = one:to(fn:device()) end
+  end
   local count = engine.count_flops()
-  local ok, err = pcall(tensor.no_grad, fn, ...)
+  local ok, err = pcall(tensor.no_grad, fn, unpack(given, 1, select("#", ...)))
   local flops = count()
   if not ok then error(err, 0) end
   return flops

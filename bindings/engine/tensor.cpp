@@ -13,6 +13,7 @@
 #include "ops.h"
 #include "print.h"
 #include "record.h"
+#include "transfer.h"
 
 namespace gradus {
 namespace {
@@ -113,6 +114,10 @@ int tensor_to(lua_State* L) {
     }
     const TensorOptions options = read_tensor_options(L, 2, "to");
     if (options.dtype) result = result.to(*options.dtype);
+    // Only from pinned memory does a copy to an accelerator not block.
+    const bool stage = options.device && !options.device->is_cpu() && options.non_blocking && result.is_cpu() &&
+                       !result.requires_grad();
+    if (stage && !result.is_pinned()) result = pinned(result);
     if (options.device) result = result.to(*options.device, options.non_blocking);
   });
   push_tensor(L, std::move(result));

@@ -95,9 +95,12 @@ describe("batches for a device", function()
     local here = batches("cpu", 4)
     sampler.numbered(0)
     expect(batches(D, 4)):equals(here)
-    local one, before = feed.new { source = sampler.uniform(support.points()), size = 16, device = D }, waits()
-    for _ = 1, 5 do one:next(1) end
-    expect(waits()):equals(before)
+    local made = g.data.generator(function(size) return g.rand { size, 6 }, g.arange(size) end, { epoch = 64 })
+    for _, source in ipairs { sampler.uniform(support.points()), made } do
+      local one, before = feed.new { source = source, size = 16, device = D }, waits()
+      for _ = 1, 5 do expect(one:next(1).x.device):equals(D) end
+      expect(waits()):equals(before)
+    end
   end)
 end)
 
