@@ -66,6 +66,8 @@ Loader::Loader(const Examples& data, const LoaderOptions& options) : options_(op
   if (options.depth < 0 || options.depth > 1024)
     refuse("depth out of range", "0 to 1024", std::to_string(options.depth));
   if (options.augment.mixup > 0 && !data.y.defined()) refuse("mixup needs labels", "y", "none");
+  check_masking(options.masking);
+  if (options.masking.rate > 0 && data.y.defined()) refuse("masking makes the labels", "no y", "y");
   const auto own = [](const at::Tensor& t) { return t.defined() ? t.detach().contiguous() : t; };
   data_ = {own(data.x), own(data.y), own(data.weight), own(data.teacher)};
 }
@@ -93,10 +95,15 @@ void Loader::fill(Slot& slot) const {
         refuse("no such row", "0 to " + std::to_string(all - 1), std::to_string(rows[i]));
     }
     Batch& b = slot.batch;
-    const bool pin = options_.pin, augmented = options_.augment.any(), mixed_up = options_.augment.mixup > 0;
-    b.rows = {gather(data_.x, rows, count, pin && !augmented), gather(data_.y, rows, count, pin && !mixed_up),
+    const bool pin = options_.pin, augmented = options_.augment.any(), mixed_up = options_.augment.mixup > 0,
+               masked = options_.masking.rate > 0;
+    b.rows = {gather(data_.x, rows, count, pin && !augmented && !masked), gather(data_.y, rows, count, pin && !mixed_up),
               gather(data_.weight, rows, count, pin), gather(data_.teacher, rows, count, pin)};
     b.index = r.index, b.visit = r.visit;
+    if (masked) {
+      Masked tokens = mask_tokens(b.rows.x, b.index, b.visit, options_.seed, options_.masking);
+      b.rows.x = pin ? pinned(tokens.x) : tokens.x, b.rows.y = pin ? pinned(tokens.y) : tokens.y;
+    }
     if (!augmented) return;
     b.rows.x = augment(b.rows.x, b.index, b.visit, options_.seed, options_.augment, r.strength);
     if (mixed_up) {

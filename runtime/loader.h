@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "augment.h"
+#include "mask.h"
 #include "torch.h"
 
 namespace gradus {
@@ -29,6 +30,7 @@ struct LoaderOptions {
   int64_t depth = 2;  // batches that may be submitted and not yet taken; 0: on the calling thread, one at a time
   uint64_t seed = 0;  // of the augmentation
   Augment augment;
+  Masking masking;      // of x int64 [N, L]; y is then what it hides
   int64_t classes = 0;  // of y; needed by mixup
   bool pin = false;     // batches in pinned memory, for an accelerator to copy by itself (transfer.h)
 };

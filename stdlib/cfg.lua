@@ -1,10 +1,12 @@
 --- Context-free grammars whose rules for a symbol are equally likely, and sentences drawn from them.
 ---   local grammar = cfg.cfg3b()            Allen-Zhu & Li 2023 (arXiv:2305.13673), as figure 5 of Gupta & Karmalkar 2025
 ---   cfg.sample(grammar, { seed = 1, first = 0, size = 64 })
+---   cfg.encode(cfg.alphabet(grammar), sentences)          as tokens
 --- Sentence n is a function of (seed, n) alone.
 local ffi = require "ffi"
 local bit = require "bit"
 local check = require "gradus.check"
+local engine = require "gradus.engine"
 
 local cfg = {}
 
@@ -47,11 +49,13 @@ function cfg.parse(text)
 end
 
 --- cfg3b over the terminals 1, 2, 3. `short` adds 9 -> 2 1, which the original grammar may have; without it sentences are
---- 161 to 432 long.
----@param options? {short: boolean}
+--- 161 to 432 long. `root` begins at another symbol than 22: its part of the tree, with shorter sentences.
+---@param options? {short: boolean, root: number}
 function cfg.cfg3b(options)
-  local o = check.options("cfg.cfg3b", options, { short = check.boolean })
-  return cfg.parse(o.short and RULES .. " | 2 1" or RULES)
+  local o = check.options("cfg.cfg3b", options, { short = check.boolean, root = check.int(7, 22) })
+  local grammar = cfg.parse(o.short and RULES .. " | 2 1" or RULES)
+  grammar.root = o.root or grammar.root
+  return grammar
 end
 
 --- The exact distribution of sentence lengths: { [length] = probability }, by convolving the lengths of the right sides.
@@ -93,18 +97,24 @@ end
 
 local u64 = ffi.typeof "uint64_t"
 
---- Sentence n: its terminals.
+--- Sentence n: its terminals. With a table `ends`, ends[i][depth] becomes the symbol that ends with terminal i at that
+--- depth of the tree; the root has depth 1.
 ---@param grammar Grammar
 ---@param seed number
 ---@param n number
+---@param ends? table
 ---@return number[]
-function cfg.sentence(grammar, seed, n)
-  local state, rules, out, stack = mix(mix(u64(seed)) + u64(n)), grammar.rules, {}, { grammar.root }
+function cfg.sentence(grammar, seed, n, ends)
+  local state, rules, out, stack, depth = mix(mix(u64(seed)) + u64(n)), grammar.rules, {}, { grammar.root }, 0
   while #stack > 0 do
     local symbol = stack[#stack]
     stack[#stack] = nil
     local sides = rules[symbol]
-    if not sides then
+    if symbol < 0 then  -- the end of what -1 - symbol became
+      ends[#out] = ends[#out] or {}
+      ends[#out][depth] = -1 - symbol
+      depth = depth - 1
+    elseif not sides then
       out[#out + 1] = symbol
     else
       local choice = 1
@@ -113,6 +123,9 @@ function cfg.sentence(grammar, seed, n)
         choice = tonumber(bit.rshift(mix(state), 40)) % #sides + 1
       end
       local side = sides[choice]
+      if ends then
+        depth, stack[#stack + 1] = depth + 1, -1 - symbol
+      end
       for i = #side, 1, -1 do stack[#stack + 1] = side[i] end
     end
   end
@@ -130,6 +143,41 @@ function cfg.sample(grammar, options)
   local list = {}
   for i = 1, o.size do list[i] = cfg.sentence(grammar, o.seed, o.first + i - 1) end
   return list
+end
+
+--- How sentences become tokens: terminals, in ascending order, are 0, 1, …; then bos, eos, pad, mask and a spare, which
+--- makes 8 for cfg3b as published. length: of the longest sentence and its bos. (No sentence has eos, as published.)
+---@class Alphabet
+---@param grammar Grammar
+---@return Alphabet
+function cfg.alphabet(grammar)
+  local list, of, longest = {}, {}, 0
+  for _, sides in pairs(grammar.rules) do
+    for _, side in ipairs(sides) do
+      for _, symbol in ipairs(side) do
+        if not grammar.rules[symbol] and not of[symbol] then of[symbol], list[#list + 1] = true, symbol end
+      end
+    end
+  end
+  table.sort(list)
+  for i, symbol in ipairs(list) do of[symbol] = i - 1 end
+  for length in pairs(cfg.length_distribution(grammar)) do longest = math.max(longest, length) end
+  local n = #list
+  return { of = of, terminals = n, bos = n, eos = n + 1, pad = n + 2, mask = n + 3, size = n + 5, length = longest + 1 }
+end
+
+--- Sentences as rows of tokens, int64 [sentences, alphabet.length]: bos, the terminals, padding.
+---@param alphabet Alphabet
+---@param sentences number[][]
+function cfg.encode(alphabet, sentences)
+  local x = engine.ops.full({ #sentences, alphabet.length }, alphabet.pad, { dtype = "int64" })
+  local values = x:data()
+  for i, sentence in ipairs(sentences) do
+    local at = (i - 1) * alphabet.length
+    values[at] = alphabet.bos
+    for k, symbol in ipairs(sentence) do values[at + k] = alphabet.of[symbol] end
+  end
+  return x
 end
 
 --- Whether the grammar derives the sentence (Cocke, Younger, Kasami, over right sides of any length).

@@ -3,6 +3,7 @@
 ---   data.csv("points.csv", { label = "class" })      data.idx { x = …, y = … }   data.npy { … }   data.safetensors(…)
 ---   data.tensors(x, y, { classes = 10 })             data.generator(fn, { epoch = 10000 })
 ---   data.parity { d = 50, k = 5 }                    sparse parity, fresh samples without end
+---   data.text("corpus.txt", { vocabulary = 1000 })   data.sentences { grammar = … }     tokens to be masked (tokens.lua)
 --- A view: d:split { train = .7, val = .15, test = .15 }, d:rank(score):first(.3), d:subset(index).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
@@ -14,7 +15,7 @@ local ops, files = engine.ops, engine.data
 local data = {}
 
 ---@class Dataset
----@field base table       what the views of one data set share: x [N, …], y [N], weight [N]?, classes, name
+---@field base table       what the views of one data set share: x [N, …], y [N], weight [N]?, classes, name; masking, of tokens
 ---@field index Tensor     int64 [n]: the rows of this view, in its order
 ---@field difficulty Tensor?  [n], after rank
 local Dataset = check.methods("a data set", {})
@@ -24,6 +25,13 @@ function data.is(value) return getmetatable(value) == Dataset end
 
 local function view(base, index, difficulty)
   return setmetatable({ base = base, index = index, difficulty = difficulty, classes = base.classes, name = base.name }, Dataset)
+end
+
+-- Inputs and labels of rows, as a model is tested on them: of tokens to be masked always the same ones are.
+local function rows_at(base, index)
+  local x = base.x:index_select(0, index)
+  if base.masking then return files.mask(x, index, ops.zeros({ index:size(0) }, { dtype = "int32" }), base.masking) end
+  return x, base.y and base.y:index_select(0, index)
 end
 
 --- Number of rows.
@@ -211,22 +219,21 @@ local function placed(t, device)
   return t:to { device = device, non_blocking = true }
 end
 
---- Calls fn(x, y, index) on chunks of at most `size` rows, in order, without gradients; x and y on the device where one is
---- given.
+--- Calls fn(x, y, index) on chunks of at most `size` rows (of tokens fewer, since a row is a sequence), in order, without
+--- gradients; x and y on the device where one is given.
 function Dataset:each(size, fn, device)
+  if self.base.masking then size = math.max(1, math.floor(8 * size / self.base.x:size(1))) end
   tensor.no_grad(function()
     for from = 0, self:size() - 1, size do
       local index = self.index:slice(0, from, math.min(from + size, self:size()))
-      local x, y = self.base.x:index_select(0, index), self.base.y and self.base.y:index_select(0, index)
+      local x, y = rows_at(self.base, index)
       fn(placed(x, device), placed(y, device), index)
     end
   end)
 end
 
 --- All inputs and labels of the view: x [n, …], y [n].
-function Dataset:gather()
-  return self.base.x:index_select(0, self.index), self.base.y and self.base.y:index_select(0, self.index)
-end
+function Dataset:gather() return rows_at(self.base, self.index) end
 
 --- Sorted by difficulty, easiest first; ties keep their order.
 ---@param score fun(x: Tensor, y: Tensor): Tensor | Tensor  one number per row
@@ -262,6 +269,7 @@ function data.concat(...)
         host.fail(("data.concat: argument %d has %s %s, unlike the first"):format(i, d.base[part[1]] and "its" or "no", part[2]))
       end
     end
+    if d.base.masking then host.fail(("data.concat: argument %d holds tokens to be masked; expected one text file of all"):format(i)) end
     xs[i], ys[i] = d:gather()
     weights[i] = d.base.weight and d.base.weight:index_select(0, d.index)
     classes = math.max(classes, d.classes or 0)
@@ -273,9 +281,18 @@ end
 --- What identifies the view's content: a hash of its tensors and rows.
 function Dataset:fingerprint()
   local base = self.base
-  base.hash = base.hash or host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or ""))
+  if not base.hash then
+    local m = base.masking
+    base.hash = host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or "")
+      .. (m and ("%.17g %d %d %d"):format(m.rate, m.mask, m.low, m.high) or ""))
+  end
   return host.sha256(base.hash .. self.index:hash())
 end
+
+-- --- tokens: see tokens.lua ---------------------------------------------------------------------------------------------
+
+function data.text(path, options) return require("gradus.tokens").text(path, options) end
+function data.sentences(options) return require("gradus.tokens").sentences(options) end
 
 -- --- generators ------------------------------------------------------------------------------------------------------
 

@@ -184,6 +184,7 @@ end
 function Distill:some_rows(count)
   local from = data.is(self.train) and self.train or self.val
   if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
+  if from.base.masking then count = math.max(1, math.floor(8 * count / from.base.x:size(1))) end  -- a row is a sequence
   return (from:shuffled(0):first(math.min(count, from:size())):gather()):to(self.run.device)
 end
 
@@ -232,13 +233,17 @@ function Distill:make_step()
   return self.run:step(function(b, k)
     local out
     if goal.kind == "layer" then
-      out = { loss = loss.mse(goal.student(student, b.x), b.teacher) }
+      out = { loss = goal.loss(student, b) }
     elseif b.y and (b.y.dtype == "float32" or b.y.dtype == "float64") and b.y:dim() == 1 then
       out = { loss = loss.mse(student(b.x):reshape(b.y.shape), b.y) }
     else
       local options = { temperature = k.temperature, alpha = k.alpha, weight = b.weight }
       for key, value in pairs(extra) do options[key] = value end
       out = loss.kd_loss(student(b.x), b.teacher, b.y, options)
+      if b.y and b.y.dtype == "int64" and b.y:dim() == 2 then  -- of tokens: one confidence for each row, over what is hidden
+        local hidden = b.y:ge(0)
+        out.confidence = (out.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)
+      end
     end
     update.lr = k.lr
     out.norm = optimizer:minimize(out.loss, update)

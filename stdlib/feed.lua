@@ -44,10 +44,11 @@ function Feed:use(source)
   if self.base ~= source.data.base or self.ahead ~= ahead then
     local base = source.data.base
     self.base, self.ahead = base, ahead
+    local masking = base.masking or {}
     self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = ahead, seed = self.seed,
       classes = base.classes or 0, noise = self.augmentations.noise, shift = self.augmentations.shift,
       erase = self.augmentations.erase, mixup = self.augmentations.mixup,
-      pin = self.device ~= "cpu" }
+      rate = masking.rate, mask = masking.mask, low = masking.low, high = masking.high, pin = self.device ~= "cpu" }
   end
 end
 

@@ -84,6 +84,7 @@ function settings.with_defaults(options, defaults)
 end
 
 function settings.default_augmentations(train)
+  if data.is(train) and train.base.masking then return {} end  -- tokens
   local images = data.is(train) and train.base.x:dim() == 4
   return images and { noise = .3, shift = 1 } or { noise = .3 }
 end

@@ -16,6 +16,7 @@ local target = {}
 ---@class Target
 ---@field of fun(x: Tensor): Tensor   what the batch should imitate; computed without gradient, outside of the step
 ---@field kind string                 "logits", "labels" or "layer"
+---@field loss? fun(student: Module, b: table): Tensor  of a layer
 ---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
 ---@field detail? table               what the stage's event says of it
 local Target = {}
@@ -44,15 +45,17 @@ local function features(module, path, x)
   return taps[path]:dim() == 4 and taps[path]:flatten(1) or taps[path]
 end
 
--- Mean and standard deviation of each projected unit over the rows.
-local function spread(projected)
+-- Mean and standard deviation of each projected unit over the rows, and over positions but those of padding.
+local function spread(projected, kept)
   local flat = projected:reshape { -1, projected:size(-1) }
+  if kept then flat = flat:index_select(0, kept:flatten():nonzero():flatten()) end
   return flat:mean { dim = { 0 } }, flat:std { dim = { 0 }, correction = 0 }
 end
 
 --- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1). The
 --- student's layer is compared with it by mean squared error; both forward passes stop at the layer. The projected units
 --- are centred and scaled to unit spread, by what they are on 4,096 rows before the stage, unless normalise = false.
+--- Positions of the teacher's padding token (nn.Transformer's) do not count.
 ---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
 ---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
 function target.layer(options)
@@ -66,9 +69,20 @@ function target.layer(options)
   self.seed = options.seed or current.stream("projection")
   local of_teacher = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
   local scale, shift
+  local padding = options.teacher.padding
+  local function kept(x) return padding and x:ne(padding) or nil end
 
   --- The student's layer for a batch: [N, …, S].
   self.student = function(student, x) return features(student, options.to, x) end
+
+  --- The mean squared error of a batch, whose b.teacher is what `of` gave.
+  self.loss = function(student, b)
+    local ours = self.student(student, b.x)
+    local mask = kept(b.x)
+    if not mask then return loss.mse(ours, b.teacher) end
+    local squares = (ours - b.teacher):square():mean { dim = { -1 } }
+    return (squares * mask):sum() / mask:sum()
+  end
 
   -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.
   self.prepare = function(student, rows)
@@ -79,7 +93,7 @@ function target.layer(options)
     self.detail = { from = options.from, to = options.to, seed = self.seed, teacher_width = theirs:size(-1),
       student_width = ours:size(-1), normalise = options.normalise ~= false, rows = x:size(0) }
     if options.normalise == false then return end
-    local mean, sd = tensor.no_grad(function() return spread(theirs:matmul(scale)) end)
+    local mean, sd = tensor.no_grad(function() return spread(theirs:matmul(scale), kept(x)) end)
     if not (sd:amin():item() > 0) then
       host.fail(("target.layer: '%s' of the teacher is constant on %d rows; it teaches nothing"):format(options.from, x:size(0)))
     end

@@ -96,9 +96,10 @@ function watch.add_to(Distill)
     local h = self.health
     if result.acc and not self.majority then
       local _, y = self.val:gather()
-      self.majority = y:bincount():amax():item() / self.val:size()
+      local counted = y:masked_select(y:ge(0))
+      self.majority = counted:bincount():amax():item() / counted:numel()
       local classes = self:teacher_classes()
-      h.teacher_acc = classes and classes:eq(y):sum():item() / self.val:size()
+      h.teacher_acc = classes and classes:eq(y):sum():item() / counted:numel()
     end
     self:report(h:evaluation { loss = result.loss, acc = result.acc, constant = result.constant, majority = self.majority })
   end

@@ -16,15 +16,6 @@ namespace gradus {
 
 namespace {
 
-// The text at `index`; zero bytes are kept, so that the runtime can refuse them.
-std::string text_at(lua_State* L, int index, const char* what) {
-  if (lua_type(L, index) != LUA_TSTRING)
-    throw Error(Exit::data, std::string(what) + ": expected a text; got " + describe(L, index));
-  size_t length;
-  const char* bytes = lua_tolstring(L, index, &length);
-  return {bytes, length};
-}
-
 void push_texts(lua_State* L, const std::vector<std::string>& texts) {
   lua_createtable(L, static_cast<int>(texts.size()), 0);
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -180,6 +171,14 @@ constexpr luaL_Reg kFunctions[] = {{"read_csv", lua_read_csv},
 
 }  // namespace
 
+std::string text_at(lua_State* L, int index, const char* what) {
+  if (lua_type(L, index) != LUA_TSTRING)
+    throw Error(Exit::data, std::string(what) + ": expected a text; got " + describe(L, index));
+  size_t length;
+  const char* bytes = lua_tolstring(L, index, &length);
+  return {bytes, length};
+}
+
 void register_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFunction collect) {
   luaL_newmetatable(L, type);
   lua_newtable(L);
@@ -197,6 +196,7 @@ void open_data(lua_State* L) {
   luaL_register(L, nullptr, kFunctions);
   open_sampler(L);
   open_loader(L);
+  open_tokenizer(L);
 }
 
 }  // namespace gradus

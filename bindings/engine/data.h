@@ -1,8 +1,9 @@
-// engine.data: files, named seeds, samplers, augmentation, batches ahead of use.
+// engine.data: files, named seeds, samplers, tokenizers, augmentation, batches ahead of use.
 #pragma once
 
 #include <lua.hpp>
 #include <memory>
+#include <string>
 #include <type_traits>
 
 #include "boundary.h"
@@ -13,7 +14,11 @@ namespace gradus {
 void open_transfer(lua_State* L);  // pushes the function transfer(tensor)
 void open_data(lua_State* L);     // pushes the table engine.data
 void open_sampler(lua_State* L);  // adds Sampler to the table on the top
-void open_loader(lua_State* L);   // adds augment, mixup, check and Loader to it
+void open_loader(lua_State* L);   // adds augment, mixup, mask, check and Loader to it
+void open_tokenizer(lua_State* L);  // adds train_tokenizer, load_tokenizer and read_text to it
+
+// The text at `index`, or an Error; zero bytes are kept, so that the runtime can refuse them.
+std::string text_at(lua_State* L, int index, const char* what);
 
 // Registers a userdata type with these methods; they find each other through __index.
 void register_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFunction collect);

@@ -1,4 +1,4 @@
-// engine.data.augment, mixup, check and Loader
+// engine.data.augment, mixup, mask, check and Loader
 #include "loader.h"
 
 #include <memory>
@@ -51,6 +51,24 @@ int lua_mixup(lua_State* L) {
   return 3;
 }
 
+Masking read_masking(const Options& given) {
+  return {given.number("rate", 0), given.whole("mask", 0), given.whole("low", 0), given.whole("high", 0)};
+}
+
+// mask(x, index, visit, {seed, rate, mask, low, high}) -> x, y
+int lua_mask(lua_State* L) {
+  at::Tensor &x = check_tensor(L, 1, "mask: x"), &index = check_tensor(L, 2, "mask: index"),
+             &visit = check_tensor(L, 3, "mask: visit");
+  Masked masked;
+  guard(L, [&] {
+    const Options given(L, 4, "mask", {"seed", "rate", "mask", "low", "high"});
+    masked = mask_tokens(x, index, visit, given.seed("seed"), read_masking(given));
+  });
+  push_tensor(L, std::move(masked.x));
+  push_tensor(L, std::move(masked.y));
+  return 2;
+}
+
 Examples read_examples(const Options& given) {
   return {given.tensor("x"), given.tensor("y"), given.tensor("weight"), given.tensor("teacher")};
 }
@@ -65,17 +83,19 @@ int lua_check(lua_State* L) {
   return 0;
 }
 
-// Loader{x, y, weight, teacher, classes, depth, seed, noise, shift, erase, mixup, pin}
+// Loader{x, y, weight, teacher, classes, depth, seed, noise, shift, erase, mixup, rate, mask, low, high, pin}
 int make(lua_State* L) {
   push_object(L, kType, [&] {
     const Options given(
         L, 1, "Loader",
-        {"x", "y", "weight", "teacher", "classes", "depth", "seed", "noise", "shift", "erase", "mixup", "pin"});
+        {"x", "y", "weight", "teacher", "classes", "depth", "seed", "noise", "shift", "erase", "mixup", "rate", "mask",
+         "low", "high", "pin"});
     LoaderOptions options;
     options.depth = given.whole("depth", options.depth);
     options.seed = given.seed("seed");
     options.augment = read_augment(given);
     options.augment.mixup = given.number("mixup", 0);
+    options.masking = read_masking(given);
     options.classes = given.whole("classes", 0);
     options.pin = given.boolean("pin").value_or(false);
     return std::make_unique<Loader>(read_examples(given), options);
@@ -140,7 +160,8 @@ std::vector<Loader::Request> drop(Loader& loader) { return loader.drop(); }
 constexpr luaL_Reg kMethods[] = {
     {"submit", submit}, {"next", next}, {"pending", requests<pending>}, {"drop", requests<drop>}, {nullptr, nullptr}};
 constexpr luaL_Reg kFunctions[] = {
-    {"augment", lua_augment}, {"mixup", lua_mixup}, {"check", lua_check}, {"Loader", make}, {nullptr, nullptr}};
+    {"augment", lua_augment}, {"mixup", lua_mixup}, {"mask", lua_mask},  {"check", lua_check},
+                                   {"Loader", make},         {nullptr, nullptr}};
 
 }  // namespace
 

@@ -57,6 +57,24 @@ describe("cfg", function()
     expect(cfg.sample(grammar, { seed = 3, first = 5, size = 1 })[1]):equals(cfg.sample(grammar, { seed = 3, size = 6 })[6])
     expect(cfg.sentence(grammar, 3, 5)):differs_from(cfg.sentence(grammar, 4, 5))
   end)
+  it("tells which symbols end where, the same sentence as without", function()
+    -- S -> A B, A -> 1 2, B -> A A | … : with single rules the tree is known: ((1 2) ((1 2) (1 2)))
+    local grammar, ends = cfg.parse "9: 8 7  8: 1 2  7: 8 8", {}
+    expect(cfg.sentence(grammar, 1, 0, ends)):equals { 1, 2, 1, 2, 1, 2 }
+    expect(ends):equals { [2] = { [2] = 8 }, [4] = { [3] = 8 }, [6] = { 9, 7, 8 } }
+    expect(cfg.sentence(cfg.cfg3b(), 3, 5, {})):equals(cfg.sentence(cfg.cfg3b(), 3, 5))
+  end)
+  it("begins at a lower symbol", function()
+    local lengths = cfg.length_distribution(cfg.cfg3b { root = 10 })  -- 10 -> 7 9 8 | 9 8 7: two or three, three, two or three
+    expect(lengths):equals { [7] = .25, [8] = .5, [9] = .25 }
+    expect(function() cfg.cfg3b { root = 6 } end):fails_with "a whole number from 7 to 22"
+  end)
+  it("writes sentences as tokens", function()
+    local alphabet = cfg.alphabet(cfg.cfg3b())
+    expect({ alphabet.bos, alphabet.eos, alphabet.pad, alphabet.mask, alphabet.size, alphabet.length }):equals { 3, 4, 5, 6, 8, 433 }
+    local small = cfg.alphabet(cfg.parse "5: 4 4 | 4  4: 1 | 1 3")
+    expect(cfg.encode(small, { { 1, 3, 1 }, { 1 } }):totable()):equals { { 2, 0, 1, 0, 4 }, { 2, 0, 4, 4, 4 } }
+  end)
   it("refuses other texts", function()
     expect(function() cfg.parse "1 2" end):fails_with "expected 'symbol: symbols"
     expect(function() cfg.parse "1: 2 |" end):fails_with "a rule of 1 is empty"

@@ -49,6 +49,49 @@ describe("probe.monomials", function()
   end)
 end)
 
+-- S -> A B | B A, A -> C D, B -> D C D, C -> 1 1, D -> 2: every tree is three deep, and the tokens tell where C ends.
+local GRAMMAR = g.cfg.parse "9: 8 7 | 7 8  8: 6 5  7: 5 6 5  6: 1 1  5: 2"
+
+-- Hidden states that show the last `reach` tokens: with two, all of GRAMMAR's ends can be told.
+local Window = nn.class "Window"
+function Window:init(reach) self.reach = reach end
+function Window:forward(x)
+  local one, seen = g.one_hot(x, 7):float(), {}
+  for back = 1, self.reach do seen[back] = one:roll({ back - 1 }, { 1 }) end
+  return g.cat(seen, -1)
+end
+local Parser = nn.class "Parser"
+function Parser:init(reach) self.window = Window(reach) end
+function Parser:forward(x) return self.window(x) end
+
+describe("probe.boundary", function()
+  it("knows where symbols end, as parsed by hand", function()
+    local x, places, labels = probe.boundaries(GRAMMAR, 1, 0, 2)
+    expect(x.shape):equals { 2, 8 }
+    local trees = {  -- depth 2 (A, B) and 3 (C, D) at each terminal
+      ["1 1 2 2 1 1 2"] = { { 0, 0 }, { 0, 1 }, { 1, 1 }, { 0, 1 }, { 0, 0 }, { 0, 1 }, { 1, 1 } },
+      ["2 1 1 2 1 1 2"] = { { 0, 1 }, { 0, 0 }, { 0, 1 }, { 1, 1 }, { 0, 0 }, { 0, 1 }, { 1, 1 } } }
+    for s = 0, 1 do
+      local words = g.cfg.sentence(GRAMMAR, 1, s)
+      expect(labels:slice(0, 7 * s, 7 * s + 7):totable()):equals(trees[table.concat(words, " ")])
+      expect(places:slice(0, 7 * s, 7 * s + 7):totable()):equals { 8 * s + 1, 8 * s + 2, 8 * s + 3, 8 * s + 4, 8 * s + 5, 8 * s + 6, 8 * s + 7 }
+    end
+  end)
+  it("finds them where the hidden state tells, and only there", function()
+    local function found(reach) return probe.boundary(Parser(reach), { grammar = GRAMMAR, layer = "window", sentences = 60 }) end
+    local knowing, blind = found(2), found(1)
+    expect({ knowing[2].accuracy, knowing[2].balanced, knowing[3].accuracy }):equals { 1, 1, 1 }
+    expect({ knowing[2].majority, knowing[3].majority }):near({ 5 / 7, 5 / 7 }, 1e-6)
+    expect(blind[2].accuracy):near(6 / 7, 1e-6)  -- two of three "2" end A or B
+    expect(blind[3].accuracy):near(5 / 7, 1e-6)  -- every other "1" ends C
+    expect(blind[1]):equals(nil)
+  end)
+  it("needs a grammar and a layer", function()
+    expect(function() probe.boundary(Parser(2), { grammar = GRAMMAR }) end):fails_with "layer = the path"
+    expect(function() probe.boundary(3, {}) end):fails_with "expected a module"
+  end)
+end)
+
 describe("a probe", function()
   it("leaves the run's random streams and the model's mode as they were", function()
     local net = knowing():train()
@@ -59,6 +102,9 @@ describe("a probe", function()
     math.randomseed(5)
     probe.correlation(net, { d = 6, k = 3, layer = "layers.1", samples = 1000 })
     probe.monomials(net, { d = 6, k = 3, samples = 1000 })
+    local parser = Parser(2):train()
+    probe.boundary(parser, { grammar = GRAMMAR, layer = "window", sentences = 20, steps = 10 })
+    expect(parser.training):is_true()
     expect(generator:get_state():equal(default)):is_true()
     expect(nn.init_generator:get_state():equal(init)):is_true()
     expect(math.random()):equals(wanted)

@@ -1,0 +1,94 @@
+-- cfg3b with BERT (Gupta & Karmalkar 2025, figure 4): a masked language model of a grammar's sentences. One-shot, progressive
+-- and extraction at equal FLOPs, teacher forwards counted.
+--   gradus run scripts/cfg3b_bert.lua                                               figures 4a and 4c
+--   gradus sweep scripts/cfg3b_bert.lua --set stages=2,3,4 --set method=one_shot,extraction --seeds 3      figure 4b
+--   gradus run scripts/cfg3b_bert.lua --set size=paper                              the published size
+-- extraction: stages - 1 layers of `unit` steps each, then the logits. one_layer, three_layers (4c): 45 % of the one-shot steps.
+local g = require "gradus"
+local nn, curriculum = g.nn, g.curriculum
+
+-- Published: 4 layers, heads of 8 dimensions, masks of 30 %, AdamW (0.9, 0.95), lr 5e-3, 6 % warm-up and cosine, the teacher's
+-- argmax as target, `unit` and the shares of figure 4. Small, ours: the part of the grammar below symbol 13 (`root`: sentences
+-- of 14 to 18 tokens), fewer heads, smaller batches, lr.
+local SIZES = {
+  small = { task = { root = 13, held_out = 512, batch = 32, lr = 3e-3, heads = 8, steps = 800, every = 50 }, heads = 2, unit = 200 },
+  paper = { task = { root = 22, held_out = 4096, batch = 512, lr = 5e-3, heads = 32, steps = 8000, every = 200 }, heads = 8, unit = 2000 },
+}
+local LAYERS = 4
+
+local function bert(d, heads)
+  return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = 8 * heads, layers = LAYERS, heads = heads,
+    padding = d.padding }
+end
+
+local function published(task, model)
+  return { batch = task.batch, optimizer = g.optim.AdamW(model, { betas = { .9, .95 }, weight_decay = 0 }), lr = task.lr,
+    warmup = .06, decay = "cosine", evaluate = { steps = task.every }, restore_best = false }
+end
+
+local function sentences(task, seed)
+  return g.data.sentences { grammar = g.cfg.cfg3b { root = task.root }, mask = .3, seed = seed, held_out = task.held_out }
+end
+
+local function build_teacher(task, seed)
+  local d = sentences(task, seed)
+  local model = bert(d, task.heads)
+  local options = published(task, model)
+  options.model, options.data, options.steps, options.checkpoints = model, d, task.steps, { steps = task.every }
+  return g.fit(options)
+end
+
+-- So many of the layers, evenly over the depth, each for as many steps.
+local function extraction(teacher, count, steps)
+  local layers = {}
+  for i = 1, count do
+    local layer = ("encoder.layers.%d"):format(math.floor(i * LAYERS / (count + 1)) - 1)
+    layers[i] = { from = layer, to = layer, steps = math.floor(steps / count) }
+  end
+  return curriculum.extraction { teacher = teacher, layers = layers }
+end
+
+local methods = {
+  one_shot     = function() return curriculum.one_shot() end,
+  progressive  = function(teacher, kept) return curriculum.progressive { teacher = teacher, checkpoints = kept, count = 8, share = .5 } end,
+  extraction   = function(teacher, _, p, unit) return extraction(teacher, p.stages - 1, (p.stages - 1) * unit) end,
+  one_layer    = function(teacher, _, p, unit) return extraction(teacher, 1, .45 * p.stages * unit) end,
+  three_layers = function(teacher, _, p, unit) return extraction(teacher, 3, .45 * p.stages * unit) end,
+}
+
+return g.experiment {
+  name   = "cfg3b_bert",
+  params = { method = g.choice { "one_shot", "progressive", "extraction", "one_layer", "three_layers" },
+    stages = g.int(3, { min = 2, max = 4 }), size = g.choice { "small", "paper" } },
+  grid   = { method = { "one_shot", "progressive", "extraction", "one_layer", "three_layers" }, seed = { 1, 2, 3 } },
+  columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" }, { "acc", "all FLOPs", "%.1f%%" },
+    { "agreement", "as teacher", "%.1f%%" }, { "boundaries", "boundaries", "%.1f%%" } },
+  versus = { "acc", "one_shot", "vs one-shot" },
+  footer = "Accuracy on the hidden tokens of held-out sentences, at shares of one FLOP budget. boundaries: balanced accuracy of\n"
+    .. "telling from the last hidden layer where non-terminals end, mean over the levels of the tree.",
+
+  run = function(run, p)
+    local size = SIZES[p.size]
+    local task = size.task
+    local d = sentences(task)
+    local teacher, kept = run:cached("teacher", build_teacher, task, 1)  -- one teacher for all seeds
+    local student = bert(d, size.heads)
+    local x = d.val:first(task.batch):gather()  -- backward costs twice the forward
+    local budget = p.stages * size.unit * (g.flops(teacher, x) + 3 * g.flops(student, x))
+
+    local options = published(task, student)
+    options.teacher, options.student, options.data = teacher, student, d
+    options.alpha, options.temperature, options.teacher_temperature, options.budget = 0, 1, 1e-20, { flops = budget }
+    options.curriculum = methods[p.method](teacher, kept, p, size.unit)
+    local r = run:distill(options)
+    run.line.say("  " .. r:sparkline("val/acc", { low = .3, high = 1 }))
+
+    local boundaries, depths = 0, 0
+    for depth, one in pairs(g.probe.boundary(r.student, { grammar = g.cfg.cfg3b { root = task.root }, layer = "encoder" })) do
+      run:log { [("probe/boundary_depth_%d"):format(depth)] = one.balanced }
+      boundaries, depths = boundaries + one.balanced, depths + 1
+    end
+    return { acc_50 = r:at_flops("val/acc", .5 * budget), acc_75 = r:at_flops("val/acc", .75 * budget), acc = r:last "val/acc",
+      agreement = r:last "val/agreement", boundaries = boundaries / depths, seconds = r.seconds }
+  end,
+}
