@@ -18,7 +18,7 @@ local LAYERS = 4
 
 local function bert(d, heads)
   return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = 8 * heads, layers = LAYERS, heads = heads,
-    padding = d.padding }
+    pad_token = d.pad_token }
 end
 
 local function published(task, model)

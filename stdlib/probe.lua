@@ -199,8 +199,8 @@ local function states_at_boundaries(model, o, first, count)
     for from = first, first + count - 1, at_once do
       local x, places, ends = probe.boundaries(o.grammar, o.seed, from, math.min(at_once, first + count - from))
       hidden[#hidden + 1] = tensor.scope(function()
-        local _, taps = model:forward_taps(x, { o.layer }, { stop = true })
-        return taps[o.layer]:flatten(0, 1):index_select(0, places)
+        local _, taps = model:forward_taps(x:to(model:device()), { o.layer }, { stop = true })
+        return taps[o.layer]:cpu():flatten(0, 1):index_select(0, places)
       end)
       labels[#labels + 1] = ends
     end

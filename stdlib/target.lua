@@ -55,7 +55,7 @@ end
 --- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1). The
 --- student's layer is compared with it by mean squared error; both forward passes stop at the layer. The projected units
 --- are centred and scaled to unit spread, by what they are on 4,096 rows before the stage, unless normalise = false.
---- Positions of the teacher's padding token (nn.Transformer's) do not count.
+--- Positions of the teacher's pad_token do not count.
 ---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
 ---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
 function target.layer(options)
@@ -69,8 +69,8 @@ function target.layer(options)
   self.seed = options.seed or current.stream("projection")
   local of_teacher = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
   local scale, shift
-  local padding = options.teacher.padding
-  local function kept(x) return padding and x:ne(padding) or nil end
+  local pad = options.teacher.pad_token
+  local function kept(x) return pad and x:ne(pad) or nil end
 
   --- The student's layer for a batch: [N, …, S].
   self.student = function(student, x) return features(student, options.to, x) end

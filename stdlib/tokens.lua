@@ -45,7 +45,7 @@ function tokens.text(path, options)
 end
 
 --- Sentences of a grammar, each as its tokens (cfg.encode): parts train, fresh ones without end, and val, which train never
---- makes; and vocabulary, length, padding: what nn.Transformer wants to know.
+--- makes; and vocabulary, length, pad_token: what nn.Transformer wants to know.
 ---@param options {grammar: Grammar, mask: number?, seed: number?, held_out: number?, epoch: number?}
 ---   mask: .3, the published share; seed: the run's "data" stream; held_out: 512 sentences; epoch: 10000 samples count as one
 function tokens.sentences(options)
@@ -60,7 +60,7 @@ function tokens.sentences(options)
   local function samples(stream, first, size)
     return cfg.encode(alphabet, cfg.sample(o.grammar, { seed = stream, first = first, size = size }))
   end
-  return { vocabulary = alphabet.size, length = alphabet.length, padding = alphabet.pad,
+  return { vocabulary = alphabet.size, length = alphabet.length, pad_token = alphabet.pad,
     train = data.generator(function(size, _, first)
       local index = ops.arange(first, first + size)
       return files.mask(samples(train, first, size), index, ops.zeros({ size }, { dtype = "int32" }), masking)

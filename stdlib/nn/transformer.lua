@@ -6,15 +6,16 @@ local size1 = check.int(1)
 local RULES = { vocabulary = size1, inputs = size1, context = size1, width = size1, layers = size1, heads = size1,
   feedforward = size1, outputs = size1, pool = check.choice("none", "mean", "first", "last"), causal = check.boolean,
   norm_first = check.boolean, activation = check.choice("relu", "gelu"), dropout = check.number(0, 1), tie = check.boolean,
-  padding = check.int(0) }
+  pad_token = check.int(0) }
 local DEFAULTS = { causal = false, norm_first = true, activation = "gelu", dropout = 0, pool = "none", tie = false }
 
 return function(nn)
   --- A language model: nn.Transformer { vocabulary = 96, context = 128, width = 64, layers = 2, heads = 4, causal = true }
   --- takes tokens [N, L] (int64) and gives logits [N, L, vocabulary]. A classifier of sequences: outputs = 10,
   --- pool = "mean" ("first", "last") gives [N, 10]. Of real-valued sequences [N, L, F]: inputs = F instead of vocabulary.
-  --- padding = a token that no position attends to. feedforward = 4 · width; tie = true shares the token embedding with the head. Taps: "token", "encoder.layers.0", …,
-  --- "encoder.layers.0.self_attn", "encoder", "head". (PyTorch's class of this name is an encoder and a decoder.)
+  --- pad_token = a token that no position attends to. feedforward = 4 · width; tie = true shares the token embedding with the
+  --- head. Taps: "token", "encoder.layers.0", …, "encoder.layers.0.self_attn", "encoder", "head". (PyTorch's class of this name
+  --- is an encoder and a decoder.)
   local Transformer = nn.class("Transformer")
   nn.Transformer = Transformer
 
@@ -34,10 +35,10 @@ return function(nn)
     if o.tie and not (o.vocabulary and outputs == o.vocabulary) then
       check.fail("Transformer", "tie = true shares the token embedding with the head; expected outputs = vocabulary")
     end
-    if o.padding and (o.causal or not o.vocabulary or o.padding >= o.vocabulary) then
-      check.fail("Transformer", "padding = %d: expected a token of the vocabulary, and causal = false", o.padding)
+    if o.pad_token and (o.causal or not o.vocabulary or o.pad_token >= o.vocabulary) then
+      check.fail("Transformer", "pad_token = %d: expected a token of the vocabulary, and causal = false", o.pad_token)
     end
-    self.context, self.causal, self.pool, self.padding = o.context, o.causal, o.pool, o.padding
+    self.context, self.causal, self.pool, self.pad_token = o.context, o.causal, o.pool, o.pad_token
     self.token = o.vocabulary and nn.Embedding(o.vocabulary, o.width) or nn.Linear(o.inputs, o.width)
     self.position = nn.Embedding(o.context, o.width)
     if o.vocabulary then  -- GPT-2's scale; Embedding's N(0, 1) would drown what the layers add (Radford et al. 2019)
@@ -65,7 +66,7 @@ return function(nn)
     if length < self.context then position = position:narrow(0, 0, length) end
     local masks = check.options("Transformer", options, { src_key_padding_mask = check.tensor, mask = check.tensor })
     masks.is_causal = self.causal
-    if self.padding and not masks.src_key_padding_mask then masks.src_key_padding_mask = x:eq(self.padding) end
+    if self.pad_token and not masks.src_key_padding_mask then masks.src_key_padding_mask = x:eq(self.pad_token) end
     local h = self.encoder(self.dropout(self.token(x) + position), masks)
     if self.pool == "mean" then return h:mean(1) end
     if self.pool == "first" then return h:select(1, 0) end

@@ -29,7 +29,7 @@ class CheckTest(unittest.TestCase):
         return subprocess.run([GRADUS, "check", *arguments], cwd=self.dir, capture_output=True, text=True, timeout=300)
 
     def test_shipped_scripts_pass_and_nothing_is_stored(self):
-        for name in ("quickstart", "progression_control", "mixing", "parity_mlp"):
+        for name in ("quickstart", "progression_control", "mixing", "parity_mlp", "cfg3b_bert", "text_bert"):
             with self.subTest(name):
                 done = self.check(str(SCRIPTS / f"{name}.lua"))
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -103,7 +103,7 @@ describe("data.sentences", function()
     local first, second = d.train:next(8), d.train:next(8)
     expect(first.x.shape):equals { 8, d.length }
     expect(first.x:equal(second.x)):is_false()
-    expect({ d.vocabulary, d.padding, d.val:size(), d.val.classes, d.train.classes }):equals { 8, 5, 50, 8, 8 }
+    expect({ d.vocabulary, d.pad_token, d.val:size(), d.val.classes, d.train.classes }):equals { 8, 5, 50, 8, 8 }
     local masked = g.where(first.y:ge(0), first.y, first.x)  -- the sentence again
     local sentence = {}
     for _, token in ipairs(masked[0]:totable()) do
@@ -156,7 +156,7 @@ end)
 
 describe("a transformer with padding", function()
   local function bert(width, layers)
-    return nn.Transformer { vocabulary = 8, context = 24, width = width, layers = layers, heads = 2, padding = 5 }
+    return nn.Transformer { vocabulary = 8, context = 24, width = width, layers = layers, heads = 2, pad_token = 5 }
   end
   it("attends to no padding", function()
     local net = bert(16, 2):eval()
@@ -164,9 +164,9 @@ describe("a transformer with padding", function()
     x:slice(1, 20, 24):fill_(5)
     local whole, cut = net(x), net(x:slice(1, 0, 20))
     expect(whole:slice(1, 0, 20):allclose(cut, { atol = 1e-5 })):is_true()
-    net.padding = nil
+    net.pad_token = nil
     expect(net(x):slice(1, 0, 20):allclose(cut, { atol = 1e-5 })):is_false()
-    expect(function() nn.Transformer { vocabulary = 8, context = 24, width = 16, layers = 1, heads = 2, padding = 8 } end)
+    expect(function() nn.Transformer { vocabulary = 8, context = 24, width = 16, layers = 1, heads = 2, pad_token = 8 } end)
       :fails_with "expected a token of the vocabulary"
   end)
   it("is aligned with a teacher's layer where there is no padding", function()
@@ -186,7 +186,7 @@ describe("distillation of tokens", function()
     a_run(function(run, events)
       local d = g.data.sentences { grammar = cfg.cfg3b { root = 10 }, held_out = 100, seed = 1 }
       local function bert(width)
-        return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = width, layers = 2, heads = width / 8, padding = d.padding }
+        return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = width, layers = 2, heads = width / 8, pad_token = d.pad_token }
       end
       local teacher = run:fit { model = bert(32), data = d, steps = 60, batch = 32, lr = 3e-3, evaluate = { steps = 30 } }
       local r = run:distill { teacher = teacher, student = bert(16), data = d, alpha = 0, temperature = 1, lr = 3e-3, batch = 32,
