@@ -138,8 +138,9 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
   for (std::size_t i = 0; figure.stages.size() > 1 && i < figure.stages.size(); ++i) {
     const int x = std::clamp(to_x(static_cast<double>(figure.stages[i].from)) / 2, 0, columns - 1);
     if (i > 0) walls.push_back(x);
-    std::string name = printable(figure.stages[i].name, 20);
-    if (display_width(name) == static_cast<int>(name.size())) place(names, x + (i > 0), name);
+    const std::string name = printable(figure.stages[i].name, 20);
+    const int room = to_x(static_cast<double>(figure.stages[i].to)) / 2 - x, columns_taken = display_width(name);
+    if (columns_taken == static_cast<int>(name.size()) && columns_taken < room) place(names, x + (i > 0), name);
   }
   const std::string bold = styled ? "\033[1m" : "", dim = styled ? "\033[2m" : "", plain = styled ? "\033[0m" : "";
   std::string text = bold + printable(figure.title, width) + plain + "\n";

@@ -135,12 +135,13 @@ class Runs {
     return id !== "id" && some !== undefined && typeof some[index] === "number";
   }
 
-  // A column of words is as wide as its words, within reason: they tell the runs apart.
+  // A parameter's column is as wide as its words and numbers, within reason: they tell the runs apart.
   least(id) {
-    if (this.query.group && isMetric(id)) return 124;  // the groups' mean ± deviation
+    if (isMetric(id)) return this.query.group ? 124 : 76;  // room for the groups' mean ± deviation
     const index = this.column(id);
-    const longest = d3.max(this.data.rows.slice(0, 1000), (row) => (typeof row[index] === "string" ? row[index].length : 0));
-    return Math.round(Math.min(180, Math.max(76, 8.5 * (longest || 0))));
+    const length = (value) => (typeof value === "string" ? value.length : typeof value === "number" ? plain(value).length : 0);
+    const longest = d3.max(this.data.rows.slice(0, 1000), (row) => length(row[index])) || 0;
+    return Math.round(Math.min(180, Math.max(76, 8.5 * longest)));
   }
 
   cell(id, row) {
