@@ -27,8 +27,8 @@ struct Summary {
 // Prepared once for a connection (borrowed).
 struct DrainStatements {
   explicit DrainStatements(Database& database);
-  Statement put, put_many, old, key_find, key_add, summary_get, summary_put, curve, progress, event, artifact, position_get,
-      position_put;
+  Statement put, put_many, old, key_find, key_add, summary_get, summary_put, curve, progress, event, artifact,
+      position_get, position_put;
 };
 
 class RunDrain {

@@ -1,5 +1,5 @@
-// The table of runs of the page. Its answer is written as text, cell by cell: for thousands of runs a tree of JSON values
-// costs several times what SQLite does.
+// The table of runs of the page. Its answer is written as text, cell by cell: for thousands of runs a tree of JSON
+// values costs several times what SQLite does.
 #include <algorithm>
 #include <charconv>
 #include <cmath>

@@ -24,8 +24,7 @@ std::string setting(const Json& value) { return value.is_string() ? value.get<st
 
 std::string group_label(const Json& group) {
   std::string label;
-  for (const auto& [key, value] : group["label"].items())
-    label += (label.empty() ? "" : " · ") + setting(value);
+  for (const auto& [key, value] : group["label"].items()) label += (label.empty() ? "" : " · ") + setting(value);
   return label.empty() ? "all" : label;
 }
 

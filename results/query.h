@@ -20,8 +20,8 @@ Json to_json(const Cell& cell);
 Json to_json(const Rows& rows);  // array of objects
 
 struct RunFilter {
-  std::string where = {};                     // where.h; empty: all runs
-  int limit = 0;                              // the newest n; 0: all
+  std::string where = {};  // where.h; empty: all runs
+  int limit = 0;           // the newest n; 0: all
   // Only these parameters, and last values of these metrics; unset: all.
   std::optional<std::vector<std::string>> params = {}, metrics = {};
   bool children = false;                      // also runs that other runs started (teachers)

@@ -30,9 +30,7 @@ std::string shown(const Json& value, int width) {
   return results::printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), width);
 }
 
-std::string exact(const Json& value, int width) {
-  return value.is_number_float() ? value.dump() : shown(value, width);
-}
+std::string exact(const Json& value, int width) { return value.is_number_float() ? value.dump() : shown(value, width); }
 
 std::string heading(const std::string& title) {
   return "\n" + (styled() ? "\033[1m" + title + "\033[0m" : title) + "\n";

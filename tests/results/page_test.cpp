@@ -160,8 +160,8 @@ TEST_F(PageTest, ArchivedRunsAreLeftOutUnlessAskedFor) {
   EXPECT_EQ(names({{"where", "archived != nil"}}), Names{"away"});
   EXPECT_EQ(names({{"runs", std::to_string(away)}}), Names{"away"}) << "a comparison names its runs";
   const Json all = ask_page("/api/runs", {{"archived", "1"}});
-  const auto column = static_cast<std::size_t>(
-      std::find(all["columns"].begin(), all["columns"].end(), "archived") - all["columns"].begin());
+  const auto column = static_cast<std::size_t>(std::find(all["columns"].begin(), all["columns"].end(), "archived") -
+                                               all["columns"].begin());
   ASSERT_LT(column, all["columns"].size());
   EXPECT_TRUE(all["rows"][0][column].is_string());
   EXPECT_TRUE(all["rows"][1][column].is_null());
@@ -172,10 +172,11 @@ TEST_F(PageTest, TheTableHasEveryParameterTagAndMetric) {
   {
     const auto store = create();
     for (int i = 0; i < 40; ++i) {
-      const auto run = store->begin({.name = i % 2 != 0 ? "odd" : "even",
-                                     .seed = i,
-                                     .config_hash = "c",
-                                     .params = {{"lr", i / 7.0}, {"on", i % 3 == 0}, {"odd." + std::to_string(i % 2), "x"}}});
+      const auto run =
+          store->begin({.name = i % 2 != 0 ? "odd" : "even",
+                        .seed = i,
+                        .config_hash = "c",
+                        .params = {{"lr", i / 7.0}, {"on", i % 3 == 0}, {"odd." + std::to_string(i % 2), "x"}}});
       run->log(run->key("val/acc"), 1, i == 5 ? std::numeric_limits<double>::infinity() : i * 1e-7);
       if (i == 6) run->log(run->key("val/acc"), 2, kNaN);
       run->finish("finished");
