@@ -7,7 +7,7 @@ PACKAGES := $(shell cat .packages)
 LINT_PACKAGES := $(shell cat .packages-lint)
 TEST_PACKAGES := $(shell cat .packages-test)
 
-.PHONY: demo test build bench lint format sanitize setup clean
+.PHONY: demo test build bench claims lint format sanitize setup clean
 
 demo: build
 	build/gradus run scripts/quickstart.lua
@@ -25,6 +25,11 @@ build: build/gradus-setup.stamp
 bench: build
 	@python3 -c 'import ensurepip' 2> /dev/null || $(SUDO) apt-get install -y -q python3-venv
 	python3 tests/bench/run.py $(BENCH)
+
+# README's table of claims: runs the paper's experiments at their small sizes (an hour or more), then prints it.
+claims: build
+	for script in $(wildcard scripts/parity_*.lua scripts/*_bert.lua); do build/gradus run $$script --store build/claims/gradus.db || exit 1; done
+	@build/gradus run scripts/claims.lua --store build/claims/gradus.db
 
 sanitize: build/gradus-setup.stamp
 	cmake --preset sanitize

@@ -24,6 +24,7 @@ local g = {
   curriculum = require "stdlib.curriculum",
   target = require "stdlib.target",
   runs = require "stdlib.runs",
+  compare = require "stdlib.compare",
   probe = require "stdlib.probe",
   sparkline = require "stdlib.sparkline",
   experiment = require("stdlib.experiment").experiment,

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "database.h"
+#include "error.h"
 #include "statistics.h"
 
 namespace gradus::results {
@@ -122,12 +123,41 @@ Points read_points(Store& store, const CurveRef& curve, const StepRange& range, 
   return down.take();
 }
 
-Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns) {
+Axis parse_axis(const std::string& name) {
+  if (name == "step" || name == "samples" || name == "flops") return {name, 1};
+  if (name == "epoch" || name == "seconds") return {name, 1e-3};
+  throw Error(Exit::usage, "--x: expected step, epoch, samples, flops or seconds; got '" + name + "'");
+}
+
+Positions::Positions(Store& store, std::int64_t run, const Axis& axis) : by_step_(axis.name == "step") {
+  if (by_step_) return;
+  rows_.push_back({0, 0});
+  store.read("SELECT step, " + axis.name + " FROM progress WHERE run_id = ?1 AND step > 0 ORDER BY step", {run},
+             kSeconds, [&](Statement& row) {
+               while (row.step()) rows_.push_back({row.integer(0), row.real(1) / axis.unit});
+             });
+}
+
+std::optional<std::int64_t> Positions::of(std::int64_t step) const {
+  if (by_step_) return step;
+  const auto after = std::lower_bound(rows_.begin(), rows_.end(), std::pair{step, -HUGE_VAL});
+  if (step < 0 || after == rows_.end()) return std::nullopt;
+  if (after->first == step) return std::llround(after->second);
+  const auto& [from, low] = *(after - 1);
+  const double share = static_cast<double>(step - from) / static_cast<double>(after->first - from);
+  return std::llround(low + share * (after->second - low));
+}
+
+Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns,
+               const Axis& axis) {
   std::vector<Curve> curves;
   for (const std::int64_t run : runs) {
     Curve curve;
+    const Positions positions(store, run, axis);
     read_curve(store, {run, key}, INT64_MIN, INT64_MAX, [&](std::int64_t step, double value) {
-      curve.steps.push_back(step);
+      const auto at = positions.of(step);
+      if (!at || (!curve.steps.empty() && *at <= curve.steps.back())) return true;
+      curve.steps.push_back(*at);
       curve.values.push_back(value);
       return true;
     });

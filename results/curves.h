@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "downsample.h"
@@ -28,15 +30,34 @@ void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int
 // The whole curve, at most about `columns` pixel columns of it.
 Points read_points(Store& store, const CurveRef& curve, const StepRange& range, int columns);
 
-// Mean over runs and its 95 % confidence interval (Student's t, n − 1 degrees of freedom), at the steps that the runs
-// have in common; where they have none, at evenly spaced steps, linear in between. A run takes part only between its
-// first and its last step. low and high are NaN where fewer than two runs take part.
+// What a curve is drawn over: steps, or what had been spent by then. Positions are whole numbers of `unit`.
+struct Axis {
+  std::string name = "step";  // or epoch, samples, flops, seconds
+  double unit = 1;
+};
+Axis parse_axis(const std::string& name);  // Error (usage) for another name
+
+// Where the steps of a run lie on an axis: in proportion between the rows of its progress, nowhere past the last one.
+class Positions {
+ public:
+  Positions(Store& store, std::int64_t run, const Axis& axis);
+  std::optional<std::int64_t> of(std::int64_t step) const;
+
+ private:
+  bool by_step_;
+  std::vector<std::pair<std::int64_t, double>> rows_;  // step, units; ascending
+};
+
+// Mean over runs and its 95 % confidence interval (Student's t, n − 1 degrees of freedom), at the positions that the
+// runs have in common; where they have none, at evenly spaced ones, linear in between. A run takes part only between its
+// first and its last. low and high are NaN where fewer than two runs take part.
 struct Band {
-  std::vector<std::int64_t> steps;
+  std::vector<std::int64_t> steps;  // positions on the axis
   std::vector<double> mean, low, high;
   int runs = 0;  // that have the metric
 };
-Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns);
+Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns,
+               const Axis& axis = {});
 
 // Where a run's stages begin and what was decided, for drawing under its curves.
 struct Stage {

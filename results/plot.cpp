@@ -11,12 +11,41 @@
 namespace gradus::results {
 namespace {
 
-Line line_of(const Points& points, std::string label, int color) {
+std::vector<double> scaled(const std::vector<std::int64_t>& positions, double unit) {
+  std::vector<double> x;
+  for (const std::int64_t one : positions) x.push_back(static_cast<double>(one) * unit);
+  return x;
+}
+
+// Where the stages of these runs begin: the mean, as far as all of them went through the same ones.
+std::vector<double> walls_of(Store& store, const std::vector<std::int64_t>& runs, const Axis& axis) {
+  std::vector<std::vector<Stage>> all;
+  std::vector<Positions> positions;
+  for (const std::int64_t run : runs) all.push_back(stages(store, run)), positions.emplace_back(store, run, axis);
+  std::vector<double> walls;
+  for (std::size_t i = 1;; ++i) {
+    double sum = 0;
+    for (std::size_t run = 0; run < all.size(); ++run) {
+      if (i >= all[run].size() || all[run][i].name != all[0][i].name) return walls;
+      const auto at = positions[run].of(all[run][i].from);
+      if (!at) return walls;
+      sum += static_cast<double>(*at) * axis.unit;
+    }
+    walls.push_back(sum / static_cast<double>(all.size()));
+  }
+}
+
+Line line_of_run(Store& store, const CurveRef& ref, const StepRange& range, const PlotOptions& options) {
   Line line;
-  line.label = std::move(label);
-  line.x.assign(points.steps.begin(), points.steps.end());
-  line.y = points.values;
-  line.color = color;
+  const Positions positions(store, ref.run, options.x);
+  const Points points = read_points(store, ref, range, options.columns);
+  for (std::size_t i = 0; i < points.steps.size(); ++i) {
+    const auto at = positions.of(points.steps[i]);
+    if (!at) continue;
+    line.x.push_back(static_cast<double>(*at) * options.x.unit);
+    line.y.push_back(points.values[i]);
+  }
+  if (options.runs.size() > 1) line.walls = walls_of(store, {ref.run}, options.x);
   return line;
 }
 
@@ -70,13 +99,66 @@ void add_groups(Store& store, const PlotOptions& options, const std::string& key
   const Json groups = compare(store, compared)["groups"];
   int color = 0;
   for (const Json& group : groups) {
-    const Band band = mean_band(store, group["runs"].get<std::vector<std::int64_t>>(), key, options.columns);
+    const auto runs = group["runs"].get<std::vector<std::int64_t>>();
+    const Band band = mean_band(store, runs, key, options.columns, options.x);
     if (!band.steps.empty()) {
-      Line line = line_of({band.steps, band.mean}, group_label(group) + " (" + std::to_string(band.runs) + ")", color);
+      Line line;
+      line.label = group_label(group) + " (" + std::to_string(band.runs) + ")";
+      line.x = scaled(band.steps, options.x.unit);
+      line.y = band.mean;
+      line.color = color;
       if (band.runs > 1) line.low = band.low, line.high = band.high;
+      if (options.runs.size() > 1) line.walls = walls_of(store, runs, options.x);
       figure.lines.push_back(std::move(line));
     }
     ++color;
+  }
+}
+
+void add_runs(Store& store, const PlotOptions& options, const std::string& key, Figure& figure) {
+  std::vector<CurveRef> refs;
+  for (const std::int64_t run : options.runs) refs.push_back({run, key});
+  const StepRange range = step_range(store, refs);
+  const auto labels = run_labels(store, options.runs);
+  for (const CurveRef& ref : refs) {
+    Line line = line_of_run(store, ref, range, options);
+    if (line.x.empty()) continue;
+    line.label = labels.at(ref.run);
+    line.color = static_cast<int>(figure.lines.size());
+    figure.lines.push_back(std::move(line));
+  }
+}
+
+// The stages and marks of the one run that the figure is of.
+void add_events(Store& store, std::int64_t run, const Axis& axis, Figure& figure) {
+  const Positions positions(store, run, axis);
+  const auto x = [&](std::int64_t step) {
+    const auto at = positions.of(step);
+    return at ? static_cast<double>(*at) * axis.unit : std::nan("");
+  };
+  for (const Stage& stage : stages(store, run)) {
+    const double from = x(stage.from), to = x(stage.to);
+    if (!std::isnan(from)) figure.stages.push_back({stage.name, from, std::isnan(to) ? HUGE_VAL : to});
+  }
+  for (Mark& mark : marks(store, run)) {
+    const double at = x(mark.step);
+    if (!std::isnan(at)) figure.marks.push_back({at, std::move(mark)});
+  }
+}
+
+// FLOPs as GFLOPs, TFLOPs, …
+void use_prefix(Figure& figure) {
+  double most = 0;
+  for (const Line& line : figure.lines) most = std::max(most, line.x.empty() ? 0 : line.x.back());
+  for (const auto& [factor, name] : {std::pair{1e15, "PFLOPs"}, {1e12, "TFLOPs"}, {1e9, "GFLOPs"}, {1e6, "MFLOPs"}}) {
+    if (most < factor) continue;
+    figure.axis = name;
+    for (Line& line : figure.lines) {
+      for (auto* values : {&line.x, &line.walls}) std::for_each(values->begin(), values->end(), [f = factor](double& v) { v /= f; });
+    }
+    for (auto& stage : figure.stages) stage.from /= factor, stage.to /= factor;
+    for (auto& event : figure.marks) event.x /= factor;
+    return;
   }
 }
 
@@ -88,23 +170,13 @@ std::vector<Figure> figures(Store& store, const PlotOptions& options) {
     const std::string key = resolve_metric(store, name, "plot", nullptr);
     Figure figure;
     figure.title = key;
-    if (options.grouped || !options.by.empty()) {
+    figure.axis = options.x.name;
+    if (options.grouped || !options.by.empty())
       add_groups(store, options, key, figure);
-    } else {
-      std::vector<CurveRef> refs;
-      for (const std::int64_t run : options.runs) refs.push_back({run, key});
-      const StepRange range = step_range(store, refs);
-      const auto labels = run_labels(store, options.runs);
-      for (const CurveRef& ref : refs) {
-        const Points points = read_points(store, ref, range, options.columns);
-        if (!points.steps.empty())
-          figure.lines.push_back(line_of(points, labels.at(ref.run), static_cast<int>(figure.lines.size())));
-      }
-    }
-    if (options.runs.size() == 1) {
-      figure.stages = stages(store, options.runs[0]);
-      figure.marks = marks(store, options.runs[0]);
-    }
+    else
+      add_runs(store, options, key, figure);
+    if (options.runs.size() == 1) add_events(store, options.runs[0], options.x, figure);
+    if (options.x.name == "flops") use_prefix(figure);
     if (!figure.lines.empty()) all.push_back(std::move(figure));
   }
   return all;

@@ -14,15 +14,26 @@ struct Line {
   std::string label;
   std::vector<double> x, y;       // NaN: a gap
   std::vector<double> low, high;  // a band around it, or empty
+  std::vector<double> walls;      // where its stages begin, when the figure has several lines
   bool faint = false;             // a single run behind the mean of its group
   int color = 0;                  // of the palette, which repeats after ten
 };
 
 struct Figure {
   std::string title;
+  std::string axis;  // of x
   std::vector<Line> lines;
-  std::vector<Stage> stages;  // of the run, when the figure is of one
-  std::vector<Mark> marks;
+  // Of the run, when the figure is of one: x instead of steps.
+  struct Span {
+    std::string name;
+    double from = 0, to = 0;
+  };
+  struct Event {
+    double x = 0;
+    Mark mark;
+  };
+  std::vector<Span> stages;
+  std::vector<Event> marks;
 };
 
 struct PlotOptions {
@@ -30,6 +41,7 @@ struct PlotOptions {
   std::vector<std::int64_t> runs;  // oldest first
   std::vector<std::string> by;     // one line per group, with the 95 % confidence interval of its mean
   bool grouped = false;            // the same by everything but the seed
+  Axis x;
   int columns = 600;
 };
 // One figure per metric; those that no run has are left out. Error (usage) for a metric that the store does not know,

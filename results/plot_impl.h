@@ -11,19 +11,20 @@ namespace gradus::results {
 struct Box {
   double x0 = 0, x1 = 1, y0 = 0, y1 = 1;
 };
-// The finite points of all lines and bands, never empty in either direction.
-inline Box box_of(const Figure& figure) {
+// The finite points of all lines, never empty in either direction; with `bands` also these, as far as they reach no more
+// than a quarter of the height beyond: an interval of two runs may be a hundred times as wide as they are apart.
+inline Box box_of(const Figure& figure, bool bands) {
   Box box{1e308, -1e308, 1e308, -1e308};
-  const auto y = [&](double v) {
-    if (!(v > -1e308 && v < 1e308)) return;
-    box.y0 = std::min(box.y0, v);
-    box.y1 = std::max(box.y1, v);
+  const auto widen = [&](const std::vector<double>& values, double low, double high) {
+    for (const double v : values) {
+      if (!(v > -1e308 && v < 1e308)) continue;
+      box.y0 = std::min(box.y0, std::max(v, low));
+      box.y1 = std::max(box.y1, std::min(v, high));
+    }
   };
   for (const Line& line : figure.lines) {
     for (const double v : line.x) box.x0 = std::min(box.x0, v), box.x1 = std::max(box.x1, v);
-    for (const auto* values : {&line.y, &line.low, &line.high}) {
-      for (const double v : *values) y(v);
-    }
+    widen(line.y, -1e308, 1e308);
   }
   if (box.x0 > box.x1) box.x0 = 0, box.x1 = 1;
   if (box.x0 == box.x1) box.x1 += 1;
@@ -31,6 +32,10 @@ inline Box box_of(const Figure& figure) {
   if (box.y0 == box.y1) {
     const double room = box.y0 == 0 ? 1 : std::abs(box.y0) * 0.1;
     box.y0 -= room, box.y1 += room;
+  }
+  const double room = (box.y1 - box.y0) / 4, low = box.y0 - room, high = box.y1 + room;
+  for (const Line& line : figure.lines) {
+    if (bands) widen(line.low, low, high), widen(line.high, low, high);
   }
   return box;
 }

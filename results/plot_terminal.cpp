@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 
 #include "plot_impl.h"
 #include "table.h"
@@ -40,8 +41,8 @@ class Canvas {
     }
   }
 
-  // `walls`: columns that an empty cell marks, where a stage begins.
-  std::string row(int y, const std::vector<int>& walls, bool styled) const {
+  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour.
+  std::string row(int y, const std::map<int, int>& walls, bool styled) const {
     std::string text;
     int now = -1;
     const auto paint = [&](int color) {
@@ -54,8 +55,8 @@ class Canvas {
       if (cell.dots != 0) {
         paint(kAnsi[cell.color % 10]);
         text += {'\xe2', static_cast<char>(0xa0 | cell.dots >> 6), static_cast<char>(0x80 | (cell.dots & 0x3f))};
-      } else if (std::find(walls.begin(), walls.end(), x) != walls.end()) {
-        paint(2);
+      } else if (const auto wall = walls.find(x); wall != walls.end()) {
+        paint(wall->second);
         text += "┊";
       } else {
         paint(-1);
@@ -107,7 +108,7 @@ std::string legend(const Figure& figure, int width, bool styled) {
 }  // namespace
 
 std::string terminal_plot(const Figure& figure, int width, int height, bool styled) {
-  const Box box = box_of(figure);
+  const Box box = box_of(figure, false);
   const std::vector<double> marks = ticks(box.y0, box.y1, std::max(2, height / 4));
   const double low = marks.front(), high = marks.back();
   std::size_t gutter = 0;
@@ -134,17 +135,22 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
   }
 
   std::string names(static_cast<std::size_t>(columns), ' ');
-  std::vector<int> walls;
+  std::map<int, int> walls;
+  const auto column_of = [&](double x) { return std::clamp(to_x(std::clamp(x, box.x0, box.x1)) / 2, 0, columns - 1); };
+  for (const Line& line : figure.lines) {
+    for (const double x : line.walls) walls.emplace(column_of(x), kAnsi[line.color % 10]);
+  }
   for (std::size_t i = 0; figure.stages.size() > 1 && i < figure.stages.size(); ++i) {
-    const int x = std::clamp(to_x(static_cast<double>(figure.stages[i].from)) / 2, 0, columns - 1);
-    if (i > 0) walls.push_back(x);
+    const int x = column_of(figure.stages[i].from);
+    if (i > 0) walls.emplace(x, 2);
     const std::string name = printable(figure.stages[i].name, 20);
-    const int room = to_x(static_cast<double>(figure.stages[i].to)) / 2 - x, columns_taken = display_width(name);
+    const int room = column_of(figure.stages[i].to) - x, columns_taken = display_width(name);
     if (columns_taken == static_cast<int>(name.size()) && columns_taken < room) place(names, x + (i > 0), name);
   }
   const std::string bold = styled ? "\033[1m" : "", dim = styled ? "\033[2m" : "", plain = styled ? "\033[0m" : "";
-  std::string text = bold + printable(figure.title, width) + plain + "\n";
-  if (!walls.empty()) text += std::string(gutter + 2, ' ') + dim + names + plain + "\n";
+  const std::string title = figure.title + (figure.axis == "step" ? "" : " over " + figure.axis);
+  std::string text = bold + printable(title, width) + plain + "\n";
+  if (figure.stages.size() > 1) text += std::string(gutter + 2, ' ') + dim + names + plain + "\n";
   for (int row = 0; row < rows; ++row) {
     std::string label;
     for (const double mark : marks) {

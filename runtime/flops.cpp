@@ -20,9 +20,18 @@ double matrix_product(const c10::IValue& a, const c10::IValue& b) { return 2 * p
 
 // A convolution does 2 · (inputs per output) multiply-adds for each output value; its two backward products cost the
 // same each, where they are asked for.
-double convolution(const c10::IValue& output, const c10::IValue& weight) {
-  const auto kernel = sizes_of(weight);
-  return 2 * product(sizes_of(output)) * product(kernel.slice(1));
+double per_output(const c10::IValue& weight) { return 2 * product(sizes_of(weight).slice(1)); }
+
+// The inputs are gone when the output is there.
+struct Convolution : at::ObserverContext {
+  explicit Convolution(double flops) : per_output(flops) {}
+  double per_output;
+};
+
+// Fused attention: `products` of [queries, keys, width] in each head.
+double attention(const c10::IValue& query, const c10::IValue& key, int products) {
+  const auto keys = sizes_of(key);
+  return 2 * products * product(sizes_of(query)) * keys[keys.size() - 2];
 }
 
 bool wants(const c10::IValue& mask, std::size_t i) { return mask.toBoolList().get(i); }
@@ -31,20 +40,25 @@ double flops_of(const std::string& name, c10::ArrayRef<const c10::IValue> in) {
   if (name == "aten::mm" || name == "aten::bmm") return matrix_product(in[0], in[1]);
   if (name == "aten::addmm" || name == "aten::baddbmm") return matrix_product(in[1], in[2]);
   if (name == "aten::convolution_backward") {
-    const double one = convolution(in[0], in[2]);  // grad_output has the output's shape
+    const double one = product(sizes_of(in[0])) * per_output(in[2]);  // grad_output has the output's shape
     return one * (wants(in[10], 0) + wants(in[10], 1));
   }
+  // Forward: scores and values; backward: the scores again, and four gradients. The math path is counted by its bmm.
+  if (name.starts_with("aten::_scaled_dot_product_") && name.find("_math") == std::string::npos)
+    return name.ends_with("_backward") ? attention(in[1], in[2], 5) : attention(in[0], in[1], 2);
   return 0;
 }
 
 std::unique_ptr<at::ObserverContext> on_enter(const at::RecordFunction& function) {
+  if (std::string_view(function.name()) == "aten::convolution")
+    return std::make_unique<Convolution>(per_output(function.inputs()[1]));
   counted += flops_of(function.name(), function.inputs());
   return nullptr;
 }
 
-void on_exit(const at::RecordFunction& function, at::ObserverContext*) {
-  if (std::string_view(function.name()) == "aten::convolution")
-    counted += convolution(function.outputs()[0], function.inputs()[1]);
+void on_exit(const at::RecordFunction& function, at::ObserverContext* context) {
+  if (context != nullptr)
+    counted += product(sizes_of(function.outputs()[0])) * static_cast<Convolution*>(context)->per_output;
 }
 
 }  // namespace

@@ -55,6 +55,17 @@ function Checkpoints:thin(count)
   return thin
 end
 
+--- Those that fit, in their order, always with the last: fn(model, step) is asked with each one's weights in `model`.
+---@param model Module      loses its own weights; a clone
+---@param fn fun(model: Module, step: number): boolean
+function Checkpoints:choose(model, fn)
+  local chosen = checkpoints.new()
+  for i, one in ipairs(self.list) do
+    if fn(self:load(model, i), one.step) or i == #self.list then chosen.list[#chosen.list + 1] = one end
+  end
+  return chosen
+end
+
 --- "3000.layers.0.weight" -> tensor: all weights by step and name, for the cache.
 function Checkpoints:state_dict()
   local state = {}

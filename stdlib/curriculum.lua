@@ -114,7 +114,7 @@ function curriculum.linear_ramp(ranked, options)
   local highest = options.augment or .5
   return {
     sample = sampler.easiest(ranked, schedule.staircase(options.start or .2, 1, options.levels or 5, { to = full })),
-    augment = schedule.linear(0, highest, { to = full }),
+    augment = highest > 0 and schedule.linear(0, highest, { to = full }) or 0,
   }
 end
 

@@ -13,6 +13,7 @@ local dry_run = {}
 
 local POINTS = 200   -- of a schedule
 local ROWS = 64      -- of validation data and suites
+local NOTHING = 1e-6 -- a loss, or a gradient's norm, that is rounding alone
 
 -- --- the plan ----------------------------------------------------------------------------------------------------------
 
@@ -74,7 +75,8 @@ end
 local function look_at_knob(report, self, stage, name, answer, values)
   local where = ("stage '%s': %s"):format(stage.name, name)
   local adaptive = schedule.is(answer) and (answer.of_batch or tostring(answer):find "confidence")
-  if schedule.is(answer) and not adaptive and not tonumber(tostring(answer)) and not moves(values) then
+  local own = stage.knobs[name] ~= nil and values or sample(self, answer, 0, 1) or values  -- the run's answer may rest in one stage
+  if schedule.is(answer) and not adaptive and not tonumber(tostring(answer)) and not moves(own) then
     report.refuse("%s: %s has no effect: it is %g throughout; expected a span within the budget", where, tostring(answer), values[1])
   end
   local low, high = range(values)
@@ -84,6 +86,12 @@ local function look_at_knob(report, self, stage, name, answer, values)
   elseif name == "alpha" and (low < .2 or high > .95) then
     report.advise("%s is %g to %g; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual",
       where, low, high)
+  end
+  local rises = own[#own] > own[1]
+  if adaptive or not moves(own) then return end
+  if name == "temperature" and rises or name == "alpha" and not rises then
+    report.advise("%s goes from %g to %g; the guides go the other way: temperature high early and low late, alpha towards the labels",
+      where, own[1], own[#own])
   end
 end
 
@@ -136,6 +144,11 @@ local function look_at_whole(report, self, spans)
   end
   look_at_rule(report, self, "patience", self.early)
   look_at_rate(report, self)
+  for _, stage in ipairs(#self.stages > 1 and self.stages or {}) do
+    if stage.knobs.lr then
+      report.advise("stage '%s' has a learning rate of its own; a gain may be the rate's: tune the baseline's as well (arXiv 2308.12202)", stage.name)
+    end
+  end
   if not unranked then
     report.refuse("the ranking has no effect: every stage draws all rows in random order; expected sampler.easiest, or ranked:first(share)")
   end
@@ -199,10 +212,16 @@ function dry_run.distill(self)
   for i, stage in ipairs(self.stages) do
     self:enter_stage(i)
     show_stage(report, self, stage, spans[i])
+    local learnt = false
     for _ = 1, 2 do
       self:one_step()
+      learnt = learnt or math.abs(self.out.loss:item()) > NOTHING or self.out.norm:item() > NOTHING
       s:count()
       if self.kept then self.kept:keep(s.step, self.student) end
+    end
+    if not learnt then
+      report.refuse("stage '%s': the loss is 0 and has no gradient: nothing is learnt; expected a target that differs from the student",
+        stage.name)
     end
   end
   s.progress, s.evaluating = 1, true

@@ -1,7 +1,7 @@
 --- Gradus: curricula for knowledge distillation. `local g = require "gradus"` gives
 ---   g.experiment, g.int, g.choice, g.number      an experiment and its typed parameters
 ---   g.nn, g.optim, g.loss, g.data, g.sampler     modules, optimizers, losses, data; g.cfg, g.tokenizer
----   g.runs { where = … }                         earlier runs of the store
+---   g.runs { where = … }, g.compare { … }        earlier runs of the store, and groups of them side by side
 ---   g.score, g.schedule, g.when, g.curriculum    difficulty, schedules, advance rules, named strategies
 ---   g.target, g.probe, g.sparkline               what is imitated; what a network has found; a curve in a line
 ---   g.tensor, g.zeros, g.matmul, …               tensors and LibTorch's operators (g.help "softmax")
@@ -33,7 +33,7 @@ end
 
 -- Loaded on first use, so that a script pays for what it asks for.
 local MODULES = { nn = true, optim = true, loss = true, data = true, sampler = true, score = true, schedule = true,
-  when = true, curriculum = true, target = true, runs = true, probe = true, sparkline = true, cfg = true,
+  when = true, curriculum = true, target = true, runs = true, compare = true, probe = true, sparkline = true, cfg = true,
   tokenizer = true }
 local FROM = { experiment = "experiment", int = "params", number = "params", choice = "params", kd_loss = "loss",
   projection = "loss", fit = "run", step_mode = "step" }

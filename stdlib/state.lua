@@ -14,6 +14,7 @@
 ---@field evaluating boolean   whether an evaluation has just been made
 ---@field suites table         name -> data set, as distill was given them; teacher_acc: name -> the teacher's accuracy there
 ---@field benchmarks table[]   what when.benchmarked found, oldest first
+---@field findings table[]     what health.lua recognised, oldest first: { name =, step =, stage = }
 local check = require "gradus.check"
 local host = require "gradus.host"
 
@@ -27,7 +28,7 @@ end
 
 function State.new(fields)
   local self = { step = 0, epoch = 0, samples = 0, flops = 0, seconds = 0, progress = 0, stage_index = 1, evaluations = 0,
-    evaluating = false, series = {}, suites = {}, teacher_acc = {}, benchmarks = {}, step_progress = 1, step_epochs = 1 }
+    evaluating = false, series = {}, suites = {}, teacher_acc = {}, benchmarks = {}, findings = {}, step_progress = 1, step_epochs = 1 }
   for key, value in pairs(fields) do self[key] = value end
   return setmetatable(self, State)
 end

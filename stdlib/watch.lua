@@ -81,10 +81,11 @@ function watch.add_to(Distill)
     self.safe = { step = self.state.step, student = copies(self.student:state_dict()), optimizer = copies(self.optimizer:state_dict()) }
   end
 
-  -- Stores and shows what health.lua found.
+  -- Keeps, stores and shows what health.lua found.
   function Distill:report(found)
     for _, one in ipairs(found or {}) do
       one.numbers.advice, one.numbers.stage = one.advice, self.state.stage
+      table.insert(self.state.findings, { name = one.name, step = self.state.step, stage = self.state.stage })
       self.run:event("health", one.name, one.numbers)
       self.run.line.say(("health: step %d: %s: %s"):format(self.state.step, one.name, one.advice))
     end

@@ -23,7 +23,7 @@ using namespace results;
 
 struct Options {
   std::vector<std::string> words;  // plot: METRIC… RUN…, report: RUN…
-  std::string where, by, output, title;
+  std::string where, by, output, title, x = "step";
   std::vector<std::string> metrics;
   bool markdown = false;
   int width = 0, height = 0;
@@ -97,9 +97,11 @@ void plot_command(const std::string& path, const Options& options) {
   if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");
   plot.runs = choose(*store, runs, options.where);
   plot.by = split(options.by);
+  plot.x = parse_axis(options.x);
   plot.grouped = plot.runs.size() > 12;  // more lines than a legend can name
   const std::vector<Figure> drawn = figures(*store, plot);
-  if (drawn.empty()) throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0]);
+  if (drawn.empty()) throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0] +
+                                   (options.x == "step" ? "" : " and its " + options.x));
   if (!options.output.empty())
     return write_out(options.output, svg_plot(drawn, options.width > 0 ? options.width : 800,
                                               options.height > 0 ? options.height : 320));
@@ -141,6 +143,7 @@ void add_plot_commands(CLI::App& app, std::string& store) {
   add("plot", "draw curves in the terminal, or as SVG", plot_command, [](CLI::App* sub, Options& options) {
     sub->add_option("METRIC", options.words, "metrics, then runs (default: @last)")->required();
     sub->add_option("--output,-o", options.output, "write an SVG file instead");
+    sub->add_option("--x", options.x, "step (default), epoch, samples, flops or seconds");
     sub->add_option("--width", options.width, "columns, or pixels of the SVG")->check(CLI::Range(20, 10000));
     sub->add_option("--height", options.height, "rows, or pixels of one figure")->check(CLI::Range(4, 10000));
   });

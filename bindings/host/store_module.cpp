@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "host_module.h"
 #include "json_value.h"
+#include "output.h"
 #include "query.h"
 #include "sha256.h"
 #include "store.h"
@@ -299,6 +300,24 @@ int runs(lua_State* L) {
   return 2;
 }
 
+// compare{where =, by = "a,b", metrics = "a,b", versus =} -> what `gradus compare --json` prints, as tables.
+int compare(lua_State* L) {
+  results::Store& store = check_store(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checkstack(L, 20, "store");
+  results::Json compared;
+  guard(L, [&] {
+    results::CompareOptions options;
+    options.filter.where = text_field(L, 2, "where");
+    options.by = split_commas(text_field(L, 2, "by"));
+    options.metrics = split_commas(text_field(L, 2, "metrics"));
+    options.versus = text_field(L, 2, "versus");
+    compared = results::compare(store, options);
+  });
+  push_json(L, nlohmann::json(compared));
+  return 1;
+}
+
 int store_field(lua_State* L) {
   results::Store& store = check_store(L);
   const std::string field = check_text(L, 2);
@@ -404,8 +423,8 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {
-    {"begin", begin}, {"query", query}, {"resolve", resolve}, {"runs", runs}, {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},     {"query", query},     {"resolve", resolve}, {"runs", runs},
+                                      {"compare", compare}, {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"flush", flush},
                                        {"finish", finish}, {nullptr, nullptr}};

@@ -29,9 +29,12 @@ class CheckTest(unittest.TestCase):
         return subprocess.run([GRADUS, "check", *arguments], cwd=self.dir, capture_output=True, text=True, timeout=300)
 
     def test_shipped_scripts_pass_and_nothing_is_stored(self):
-        for name in ("quickstart", "progression_control", "mixing", "parity_mlp", "cfg3b_bert", "text_bert"):
-            with self.subTest(name):
-                done = self.check(str(SCRIPTS / f"{name}.lua"))
+        experiments = [path for path in sorted(SCRIPTS.glob("*.lua")) if path.name != "claims.lua"]
+        self.assertGreater(len(experiments), 15)
+        paper = [(SCRIPTS / "parity_transformer.lua", "--set", "size=paper", "--seed", "1")]
+        for arguments in [(path,) for path in experiments] + paper:
+            with self.subTest(arguments[0].name):
+                done = self.check(*map(str, arguments))
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn("Nothing to refuse.", done.stdout)
                 self.assertIn("lr", done.stdout)

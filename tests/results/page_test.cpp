@@ -15,7 +15,7 @@
 #include "curves.h"
 #include "downsample.h"
 #include "housekeeping.h"
-#include "plot.h"
+#include "plot_impl.h"
 #include "report.h"
 #include "store_fixture.h"
 
@@ -342,7 +342,7 @@ TEST_F(PageTest, PlotsDrawWhatIsThere) {
   EXPECT_EQ(drawn[0].lines[0].y.size(), 50u);
   ASSERT_EQ(drawn[0].stages.size(), 2u);
   EXPECT_EQ(drawn[0].stages[1].from, 20);
-  EXPECT_EQ(drawn[0].marks.at(0).name, "advance");
+  EXPECT_EQ(drawn[0].marks.at(0).mark.name, "advance");
   const std::string text = terminal_plot(drawn[0], 60, 10, false);
   EXPECT_NE(text.find("easy"), std::string::npos) << text;
   EXPECT_NE(text.find("⠉"), std::string::npos) << text;
@@ -368,6 +368,59 @@ TEST_F(PageTest, LinesAreNamedByWhatTellsThemApart) {
   EXPECT_EQ(labels(), (Labels{"1 ramp seed 1", "2 stages seed 1"}));
   options.runs.pop_back();
   EXPECT_EQ(labels(), Labels{"1 digits seed 1"});
+}
+
+TEST(Plot, AWideBandDoesNotFlattenTheLines) {
+  Line line;
+  line.x = {0, 1}, line.y = {0, 1}, line.low = {-100, 0.9}, line.high = {100, 1.1};
+  Figure figure;
+  figure.lines = {line};
+  EXPECT_EQ(box_of(figure, true).y0, -0.25);
+  EXPECT_EQ(box_of(figure, true).y1, 1.25);
+  EXPECT_EQ(box_of(figure, false).y1, 1);
+}
+
+// Two seeds of "stages", whose steps cost 10 FLOPs until step 20 and 30 from there on, and two of "whole", 20 a step.
+TEST_F(PageTest, PlotsOverFlopsHaveAWallWhereAStageBegins) {
+  const auto store = create();
+  PlotOptions options;
+  for (const std::string strategy : {"stages", "whole"}) {
+    for (int seed = 1; seed <= 2; ++seed) {
+      const auto run = store->begin({.name = "r", .seed = seed, .params = {{"strategy", strategy}}});
+      run->event(0, "stage", "easy", "");
+      for (int step = 10; step <= 50; step += 10) {
+        const double flops = strategy == "whole" ? 20 * step : step <= 20 ? 10 * step : 200 + 30 * (step - 20);
+        run->progress(step, step / 10.0, step, flops, step / 8.0);
+        run->log(run->key("val/acc"), step, flops + seed);
+      }
+      if (strategy == "stages") run->event(20, "stage", "hard", "");
+      run->finish("finished");
+      options.runs.push_back(run->id());
+    }
+  }
+  options.metrics = {"val/acc"};
+  options.by = {"strategy"};
+  options.x = parse_axis("flops");
+  const auto drawn = figures(*store, options);
+  ASSERT_EQ(drawn.at(0).lines.size(), 2u);
+  const Line& stages = drawn[0].lines[0];
+  EXPECT_EQ(stages.label, "stages (2)");
+  EXPECT_EQ(stages.x, (std::vector<double>{100, 200, 500, 800, 1100}));
+  EXPECT_EQ(stages.y, (std::vector<double>{101.5, 201.5, 501.5, 801.5, 1101.5}));
+  EXPECT_EQ(stages.walls, std::vector<double>{200});
+  EXPECT_TRUE(drawn[0].lines[1].walls.empty());
+  EXPECT_NE(svg_plot(drawn, 600, 300).find("stroke-dasharray=\"5 4\" stroke=\"#3b6fb6\""), std::string::npos);
+  const std::string text = terminal_plot(drawn[0], 60, 10, false);
+  EXPECT_NE(text.find("val/acc over flops"), std::string::npos) << text;
+  EXPECT_NE(text.find("┊"), std::string::npos) << text;
+
+  options.by = {};
+  options.runs = {options.runs[0]};
+  options.x = parse_axis("seconds");
+  const Figure one = figures(*store, options).at(0);
+  EXPECT_EQ(one.stages.at(1).from, 2.5);
+  EXPECT_EQ(one.lines[0].x.back(), 6.25);
+  expect_error(Exit::usage, "expected step, epoch, samples, flops or seconds", [] { parse_axis("flop"); });
 }
 
 TEST_F(PageTest, ReportsAreOneFileAndEscapeEverything) {

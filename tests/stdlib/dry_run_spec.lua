@@ -43,11 +43,26 @@ describe("a dry run", function()
     expect(text):matches "rest +teacher, 899 rows, 25 %% to 100 %%"
     expect(text):matches "temperature .*▁.*linear 6 to 2"
   end)
+  it("lets a schedule of the run rest within one stage", function()
+    local _, refused = dry { decay = "constant", warmup = { epochs = 2 }, curriculum = { { "a", advance = when.epochs(10) }, { "b" } } }
+    expect(refused):equals {}
+  end)
   it("advises on temperature and alpha", function()
     expect((dry { temperature = 1 })):matches "advice: .*temperature is 1 to 1; below 2"
     expect((dry { temperature = schedule.linear(30, 4) })):matches "advice: .*above 20"
     expect((dry { alpha = .1 })):matches "advice: .*alpha is 0.1 to 0.1; outside of 0.2 to 0.95"
     expect((dry { temperature = 4, alpha = .7 }):find "advice"):equals(nil)
+    expect((dry { temperature = 2, alpha = .95 }):find "advice"):equals(nil)
+    expect((dry { temperature = 20, alpha = .2 }):find "advice"):equals(nil)
+    expect((dry { alpha = .97 })):matches "advice: .*alpha is 0.97 to 0.97; outside of 0.2 to 0.95"
+  end)
+  it("advises on what goes the other way round", function()
+    expect((dry { temperature = schedule.linear(3, 8) })):matches "advice: .*temperature goes from 3 to 8; the guides go the other way"
+    expect((dry { alpha = schedule.linear(.9, .3) })):matches "advice: .*alpha goes from 0.9 to 0.3; the guides go the other way"
+    expect((dry { temperature = schedule.linear(8, 3), alpha = schedule.linear(.3, .9) }):find "other way"):equals(nil)
+  end)
+  it("advises on a rate that only the curriculum has", function()
+    expect((dry { curriculum = { { "a", lr = 1e-2, advance = when.epochs(5) }, { "b" } } })):matches "stage 'a' has a learning rate of its own"
   end)
 end)
 
@@ -62,6 +77,12 @@ describe("a dry run refuses", function()
     refuses(function(d, t)
       return { curriculum = { sample = sampler.easiest(d.train:rank(score.loss(t)), schedule.linear(1, .2)) } }
     end, "runs backwards")
+    expect(function()
+      dry(function(d, t) return { curriculum = { sample = sampler.easiest(d.train:rank(score.loss(t)), schedule.linear(0, 1)) } } end)
+    end):fails_with "the share is 0 at epoch 0; expected above 0"
+  end)
+  it("a loss that is nothing", function()
+    refuses(function(_, teacher) return { student = teacher:clone(), alpha = 0 } end, "the loss is 0 and has no gradient")
   end)
   it("a ranking that shuffling undoes", function()
     refuses(function(d, t) return { curriculum = { sample = d.train:rank(score.loss(t)) } } end, "the ranking has no effect")

@@ -70,6 +70,8 @@ describe("health", function()
         end
         expect(function() go "stop" end):fails_with "the loss is nan"
         expect(finite(student)):is_true()
+        local stopped = events()
+        expect({ stopped[#stopped].name, #stopped[#stopped].detail.rows }):equals { "non_finite", 8 }
         local r = go "skip"
         expect(finite(student)):is_true()
         expect(r.steps):equals(24)
@@ -112,11 +114,13 @@ describe("health", function()
       end, { epoch = 64, classes = 10 })
       run:distill { student = nn.MLP { 64, 12, 10 }, data = { train = broken, val = d }, batch = 16, budget = { steps = 20 },
         evaluate = { steps = 10 }, non_finite = "roll_back", restore_best = false }
-      local to
+      local to, rows
       for _, event in ipairs(events()) do
         if event.name == "roll_back" then to = event.detail.to end
+        if event.name == "non_finite" then rows = event.detail.rows end
       end
       expect(to):equals(10)
+      expect(#rows):equals(16)
     end)
   end)
 end)

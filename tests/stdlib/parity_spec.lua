@@ -154,6 +154,13 @@ describe("checkpoints", function()
     expect(steps):equals { 2, 4, 6, 8, 10 }
     expect(keep({ 1, 2 }):thin(5):count()):equals(2)
   end)
+  it("choose by what each one is, the last always in", function()
+    local chosen = keep({ 1, 2, 3, 4, 5 }):choose(nn.Linear(2, 1), function(model, step)
+      expect(model.weight:flatten():totable()):equals { step, step }
+      return step > 1 and step < 4
+    end)
+    expect({ chosen:count(), chosen:step(1), chosen:step(2), chosen:step(3) }):equals { 3, 2, 3, 5 }
+  end)
 end)
 
 describe("when.saturated", function()

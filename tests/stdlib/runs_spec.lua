@@ -36,3 +36,29 @@ describe("g.runs", function()
     expect(function() g.runs { store = path, were = "" } end):fails_with "did you mean 'where'"
   end)
 end)
+
+describe("g.compare", function()
+  it("pairs groups by seed", function()
+    local at = path:gsub("gradus.db", "pairs.db")
+    local store = require("gradus.store").open(at)
+    for _, method in ipairs { "one_shot", "extraction" } do
+      for seed = 1, 3 do
+        local run = store:begin { name = "parity", seed = seed, params = { { key = "method", value = method } } }
+        run:log(run:key "result/gflops_to_95", 10, seed + (method == "extraction" and seed / 10 - 2 or 0))
+        run:finish "finished"
+      end
+    end
+    local c = g.compare { store = at, by = { "method" }, metrics = { "result/gflops_to_95" }, versus = "one_shot" }
+    expect(#c.groups):equals(2)
+    local one = c.versus.comparisons[1]
+    expect(c.groups[one.group + 1].label.method):equals "extraction"
+    expect(one.pairs):equals(3)
+    expect(one.mean):near(-1.8, 1e-9)  -- of -1.9, -1.8 and -1.7: sd .1, t = 4.302653
+    expect(one.high):near(-1.8 + 4.302653 * .1 / math.sqrt(3), 1e-6)
+    expect(one.verdict):equals "better"  -- less is better
+  end)
+  it("says what is wrong", function()
+    expect(function() g.compare { store = path, versos = "a" } end):fails_with "did you mean 'versus'"
+    expect(function() g.compare { store = path, by = { "strategy" }, versus = "stage" } end):fails_with "did you mean 'stages'"
+  end)
+end)

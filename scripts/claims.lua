@@ -1,0 +1,60 @@
+-- The table of claims in README: what the paper says and what the runs in the store say, as Markdown.
+--   make claims                                   runs the experiments first, into build/claims
+--   gradus run scripts/claims.lua --store FILE    reads only
+local g = require "gradus"
+
+-- figure of the paper, what it says, experiment, method, result; method nil: the result is above 1 in every run
+local CLAIMS = {
+  { "2", "a trained teacher's hidden layer correlates wider with the support", "parity_mlp", nil, "teacher_ratio" },
+  { "3a", "extraction needs fewer FLOPs than one-shot: parity, MLP", "parity_mlp", "extraction", "gflops_to_95" },
+  { "3a", "progressive needs fewer FLOPs than one-shot: parity, MLP", "parity_mlp", "progressive", "gflops_to_95" },
+  { "3b", "extraction needs fewer FLOPs than one-shot: parity, transformer", "parity_transformer", "extraction", "gflops_to_95" },
+  { "3b", "progressive needs fewer FLOPs than one-shot: parity, transformer", "parity_transformer", "progressive", "gflops_to_95" },
+  { "4a", "extraction is more accurate at equal FLOPs: cfg3b, BERT", "cfg3b_bert", "extraction", "acc" },
+  { "3c", "extraction is more accurate at equal FLOPs: text, BERT", "text_bert", "extraction", "acc" },
+}
+local VERDICT = { better = "reproduced", worse = "the opposite", open = "not reproduced" }
+local UNIT = { gflops_to_95 = { "%.0f", 1, "GFLOPs" }, acc = { "%.1f", 100, "%" } }
+
+local function row(...) print("| " .. table.concat({ ... }, " | ") .. " |") end
+
+local function spread(group, key, unit)
+  local s = group.metrics[key].last
+  return unit[1]:format(unit[2] * s.mean) .. (s.sd and " ± " .. unit[1]:format(unit[2] * s.sd) or "")
+end
+
+-- One row for each size that was run.
+local function compared(figure, text, name, method, result)
+  local key, unit = "result/" .. result, UNIT[result]
+  local c = g.compare { where = ("name == '%s'"):format(name), by = { "size", "method" }, metrics = { key }, versus = "method=one_shot" }
+  for _, one in ipairs(c.versus.comparisons) do
+    local ours, theirs = c.groups[one.group + 1], c.groups[one.baseline + 1]
+    if ours.label.method == method and one.low then
+      local signed = unit[1]:gsub("%%", "%%+")
+      row(figure, text, ours.label.size, one.pairs, spread(theirs, key, unit), spread(ours, key, unit),
+        ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low), unit[1]:format(unit[2] * one.high), unit[3]),
+        VERDICT[one.verdict])
+    end
+  end
+end
+
+-- One row for all runs: how often the result is above 1.
+local function above_one(figure, text, runs, result)
+  local above, low = 0, math.huge
+  for _, r in ipairs(runs) do
+    local value = r.last["result/" .. result] or 0
+    above, low = above + (value > 1 and 1 or 0), math.min(low, value)
+  end
+  row(figure, text, "all", #runs, "1", ("at least %.1f"):format(low), ("above 1 in %d of %d runs"):format(above, #runs),
+    above == #runs and "reproduced" or "not reproduced")
+end
+
+row("figure", "claim", "size", "seeds", "one-shot", "ours", "difference, 95 % interval", "verdict")
+row("---", "---", "---", "---", "---", "---", "---", "---")
+for _, claim in ipairs(CLAIMS) do
+  local figure, text, name, method, result = unpack(claim, 1, 5)
+  local runs = g.runs { where = ("name == '%s' and status == 'finished'"):format(name) }
+  if #runs == 0 then row(figure, text, "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(name))
+  elseif method then compared(figure, text, name, method, result)
+  else above_one(figure, text, runs, result) end
+end

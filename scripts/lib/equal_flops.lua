@@ -1,0 +1,59 @@
+--- What the scripts of figures 3 and 4 share (Gupta & Karmalkar 2025): one student, distilled in one of three ways within one
+--- budget of FLOPs; forward passes of the teacher, and of its projection, count.
+local g = require "gradus"
+local curriculum = g.curriculum
+
+local equal_flops = {}
+
+equal_flops.METHODS = { "one_shot", "progressive", "extraction" }
+
+-- The checkpoints from the time in which the teacher learns: those from before guess, and half a budget spent on them teaches
+-- noise. Their accuracy is known from the teacher's training, so that asking for it again is not charged.
+local function while_learning(run, o)
+  local chosen = o.checkpoints:choose(o.teacher:clone(), function(model)
+    local acc = run:evaluate(model, o.data.val).acc
+    return acc >= o.learning[1] and acc <= o.learning[2]
+  end)
+  return chosen:count() > 1 and chosen or o.checkpoints
+end
+
+local curricula = {
+  one_shot    = function() return curriculum.one_shot() end,
+  progressive = function(run, o) return curriculum.progressive { teacher = o.teacher, checkpoints = while_learning(run, o),
+    count = 4, share = .5 } end,
+  extraction  = function(_, o) return curriculum.extraction { teacher = o.teacher, layers = o.layers } end,
+}
+
+--- Distils o.student and returns what it came to, and its results by name. The budget is what o.steps one-shot steps cost:
+--- a forward pass of the teacher and three of the student, since backward costs twice the forward.
+---@param run Run
+---@param method string   one of METHODS
+---@param o table  teacher, checkpoints, student, data, steps; layers: of curriculum.extraction; learning = { low, high }: the
+---   accuracy between which the teacher's checkpoints are of use; distill: further options of run:distill
+function equal_flops.distill(run, method, o)
+  local x = o.data.val:first(o.distill.batch):gather()
+  local budget = o.steps * (g.flops(o.teacher, x) + 3 * g.flops(o.student, x))
+  local options = { teacher = o.teacher, student = o.student, data = o.data, alpha = 0, temperature = 1, restore_best = false,
+    budget = { flops = budget }, curriculum = curricula[method](run, o) }
+  for key, value in pairs(o.distill) do options[key] = value end
+  local r = run:distill(options)
+  run.line.say("  " .. r:sparkline("val/acc", { low = .5, high = 1 }))
+  local flops = r:first_flops("val/acc", .95)
+  return r, { acc_25 = r:at_flops("val/acc", .25 * budget), acc_50 = r:at_flops("val/acc", .5 * budget),
+    acc_75 = r:at_flops("val/acc", .75 * budget), acc = r:last "val/acc", solved = flops and 1 or 0,
+    steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9, seconds = r.seconds }
+end
+
+equal_flops.columns = { { "acc_25", "at 25 %", "%.1f%%" }, { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" },
+  { "acc", "all FLOPs", "%.1f%%" }, { "solved", "solved", "%.1f" }, { "steps_to_95", "steps to 95 %", "%.0f" },
+  { "gflops_to_95", "GFLOPs to 95 %", "%.0f" } }
+equal_flops.versus = { "gflops_to_95", "one_shot", "GFLOPs vs one-shot" }
+
+--- The footer of an experiment of that name.
+function equal_flops.footer(name)
+  return "Accuracy on held-out samples, at shares of one FLOP budget. A run that never reaches 95 % counts with its whole budget.\n"
+    .. ("The figure: gradus plot val/acc --x flops --by method --where \"name == '%s'\" [--output figure.svg]\n"):format(name)
+    .. ("How sure?   gradus compare --versus one_shot --metric result/gflops_to_95 --by method --where \"name == '%s'\""):format(name)
+end
+
+return equal_flops

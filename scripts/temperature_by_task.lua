@@ -1,0 +1,34 @@
+-- Temperature by task, the guide's table: a sure teacher wants T = 2 to 4, an unsure one 8 to 12, few examples 6 to 10, many 4 to 6.
+-- Four variants of digits, each over T; is the best T where the guide puts it?
+--   gradus run scripts/temperature_by_task.lua
+local g = require "gradus"
+local nn = g.nn
+
+local function build_teacher(train, smoothing)
+  return g.fit { model = nn.MLP { 64, 256, 10 }, data = train, epochs = 60, lr = 2e-3, label_smoothing = smoothing, augment = 1,
+    augmentations = { noise = .1 } }
+end
+
+-- rows: how many the student sees. smoothing: of the teacher's labels; without any it is sure.
+local tasks = { sure = { rows = 898, smoothing = 0 }, unsure = { rows = 898, smoothing = .4 }, few = { rows = 100, smoothing = .1 },
+  many = { rows = 898, smoothing = .1 } }
+local names = { "sure", "unsure", "few", "many" }
+
+return g.experiment {
+  name   = "temperature_by_task",
+  params = { task = g.choice(names), temperature = g.choice { 4, 2, 8, 12, 16 }, alpha = .3, width = g.int(12), samples = g.int(36000), lr = 5e-3 },
+  grid   = { task = names, temperature = { 2, 4, 8, 12, 16 }, seed = { 1, 2, 3 } },
+  columns = { { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" }, { "entropy", "teacher's entropy", "%.2f nats" } },
+  footer = "The guide: sure 2 to 4, unsure 8 to 12, few 6 to 10, many 4 to 6. Choose by val, report test.",
+
+  run = function(run, p)
+    local task = tasks[p.task]
+    local d = g.data.digits():split { train = .5, val = .2, test = .3 }
+    local teacher = run:cached("teacher", build_teacher, d.train, task.smoothing)
+    local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = { train = d.train:shuffled(1):first(task.rows), val = d.val },
+      budget = { samples = p.samples }, lr = p.lr, temperature = p.temperature, alpha = p.alpha }
+    local x, y = d.val:gather()
+    return { val = r:best_of "val/acc", test = run:evaluate(r.student, d.test).acc,
+      entropy = g.no_grad(g.score.entropy(teacher), x, y):mean():item() }
+  end,
+}

@@ -1,0 +1,81 @@
+"""The scripts: each runs from a clean store with one command; diagnostics recognises what it makes; claims says what is there."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+
+SHORT = (  # what they do, not how well
+    ("controls", ("samples=2000",), {"easy", "hard", "samples", "gflops", "seconds"}),
+    ("controls", ("budget=flops", "flops=1e8"), {"easy", "hard", "samples", "gflops", "seconds"}),
+    ("transfer_loop", ("epochs=2",), {"train", "val", "test", "epochs", "best"}),
+    ("teacher_assistant", ("epochs=2",), {"teacher", "student"}),
+    ("mixing", ("epochs=2",), {"test", "teacher"}),
+    ("rehearsal", ("epochs=2",), {"first", "second", "all", "forgetting"}),
+    ("curves_by_stage", ("epochs=4",), {"easy", "hard"}),
+    ("sweep_temperature_alpha", ("epochs=2", "temperature=4"), {"val", "test", "agreement"}),
+    ("temperature_by_task", ("samples=2000", "temperature=4"), {"val", "test", "entropy"}),
+    ("progression_control", ("epochs=8", "turn=1"), {"easy", "hard", "forgetting", "next", "stay", "back"}),
+)
+
+AS_IF_RUN = """local g = require "gradus"
+local methods = { "one_shot", "extraction", "progressive" }
+return g.experiment { name = "parity_mlp", params = { method = g.choice(methods), size = "small" },
+  grid = { method = methods, seed = { 1, 2, 3 } },
+  run = function(run, p)
+    local mean = ({ one_shot = 100, extraction = 60, progressive = 140 })[p.method]
+    return { gflops_to_95 = mean + run.seed * (p.method == "one_shot" and 1 or 2), teacher_ratio = p.method == "one_shot" and 0.5 or 5 }
+  end }
+"""
+
+
+class ScriptsTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def gradus(self, *arguments):
+        done = subprocess.run([GRADUS, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_each_runs_with_one_command(self):
+        for name, settings, results in SHORT:
+            with self.subTest(name):
+                sets = [word for one in settings for word in ("--set", one)]
+                runs = json.loads(self.gradus("run", str(SCRIPTS / f"{name}.lua"), "--seed", "1", "--json", *sets))["runs"]
+                for run in runs:
+                    self.assertLessEqual(results, set(run["result"]))
+
+    def test_diagnostics_recognises_each_ailment(self):
+        runs = json.loads(self.gradus("run", str(SCRIPTS / "diagnostics.lua"), "--json"))["runs"]
+        self.assertEqual(len(runs), 8)
+        for run in runs:
+            self.assertEqual(run["result"]["recognised"], 1, run["params"]["run_is"])
+
+    def test_claims(self):
+        rows = self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines()
+        self.assertTrue(all(row.startswith("| ") and row.endswith(" |") for row in rows))
+        self.assertIn("not run: `gradus run scripts/parity_mlp.lua`", rows[2])
+        (self.folder / "parity_mlp.lua").write_text(AS_IF_RUN)
+        self.gradus("run", "parity_mlp.lua", "-q")
+        said = {}
+        for row in self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines():
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            said[cells[1]] = cells[2:]
+        # Differences of -39, -38, -37: sd 1, t(0.975, 2) = 4.303, so ± 2.48.
+        self.assertEqual(said["extraction needs fewer FLOPs than one-shot: parity, MLP"],
+                         ["small", "3", "102 ± 1", "64 ± 2", "-38 [-40, -36] GFLOPs", "reproduced"])
+        self.assertEqual(said["progressive needs fewer FLOPs than one-shot: parity, MLP"][-1], "the opposite")
+        self.assertEqual(said["a trained teacher's hidden layer correlates wider with the support"][-2:],
+                         ["above 1 in 6 of 9 runs", "not reproduced"])
+
+
+if __name__ == "__main__":
+    unittest.main()
