@@ -3,7 +3,8 @@
 --   gradus run scripts/claims.lua --store FILE    reads only
 local g = require "gradus"
 
--- figure of the paper, what it says, experiment, method, result; method nil: the result is above 1 in every run
+-- figure of the paper, what it says, experiment, method, result, the method it is compared with when that is not one-shot; method
+-- nil: the result is above 1 in every run
 local CLAIMS = {
   { "2", "a trained teacher's hidden layer correlates wider with the support", "parity_mlp", nil, "teacher_ratio" },
   { "3a", "extraction needs fewer FLOPs than one-shot: parity, MLP", "parity_mlp", "extraction", "gflops_to_95" },
@@ -11,6 +12,8 @@ local CLAIMS = {
   { "3b", "extraction needs fewer FLOPs than one-shot: parity, transformer", "parity_transformer", "extraction", "gflops_to_95" },
   { "3b", "progressive needs fewer FLOPs than one-shot: parity, transformer", "parity_transformer", "progressive", "gflops_to_95" },
   { "4a", "extraction is more accurate at equal FLOPs: cfg3b, BERT", "cfg3b_bert", "extraction", "acc" },
+  { "4c", "extraction from three layers beats one-shot: cfg3b, BERT", "cfg3b_bert", "three_layers", "acc" },
+  { "4c", "extraction from three layers beats one layer: cfg3b, BERT", "cfg3b_bert", "three_layers", "acc", "one_layer" },
   { "3c", "extraction is more accurate at equal FLOPs: text, BERT", "text_bert", "extraction", "acc" },
 }
 local VERDICT = { better = "reproduced", worse = "the opposite", open = "not reproduced" }
@@ -24,9 +27,9 @@ local function spread(group, key, unit)
 end
 
 -- One row for each size that was run.
-local function compared(figure, text, name, method, result)
+local function compared(figure, text, name, method, result, baseline)
   local key, unit = "result/" .. result, UNIT[result]
-  local c = g.compare { where = ("name == '%s'"):format(name), by = { "size", "method" }, metrics = { key }, versus = "method=one_shot" }
+  local c = g.compare { where = ("name == '%s'"):format(name), by = { "size", "method" }, metrics = { key }, versus = "method=" .. baseline }
   for _, one in ipairs(c.versus.comparisons) do
     local ours, theirs = c.groups[one.group + 1], c.groups[one.baseline + 1]
     if ours.label.method == method and one.low then
@@ -49,12 +52,24 @@ local function above_one(figure, text, runs, result)
     above == #runs and "reproduced" or "not reproduced")
 end
 
-row("figure", "claim", "size", "seeds", "one-shot", "ours", "difference, 95 % interval", "verdict")
+-- The finished runs of an experiment; none when one of these methods has not run.
+local function finished(name, ...)
+  local runs = g.runs { where = ("name == '%s' and status == 'finished'"):format(name) }
+  for _, method in ipairs { ... } do
+    local has = false
+    for _, r in ipairs(runs) do has = has or r.params.method == method end
+    if not has then return {} end
+  end
+  return runs
+end
+
+row("figure", "claim", "size", "seeds", "baseline", "ours", "difference, 95 % interval", "verdict")
 row("---", "---", "---", "---", "---", "---", "---", "---")
 for _, claim in ipairs(CLAIMS) do
-  local figure, text, name, method, result = unpack(claim, 1, 5)
-  local runs = g.runs { where = ("name == '%s' and status == 'finished'"):format(name) }
+  local figure, text, name, method, result, baseline = unpack(claim, 1, 6)
+  baseline = method and (baseline or "one_shot")
+  local runs = finished(name, method, baseline)
   if #runs == 0 then row(figure, text, "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(name))
-  elseif method then compared(figure, text, name, method, result)
+  elseif method then compared(figure, text, name, method, result, baseline)
   else above_one(figure, text, runs, result) end
 end
