@@ -153,7 +153,7 @@ function Distill:enter_stage(index, why)
   self.health:stage()
   if self.target.prepare then
     self.student:eval()
-    self.target.prepare(self.student, function() return self:some_rows(4096) end)
+    self.target.prepare(self.student, function() return self:some_rows(self.run.dry and 64 or 4096) end)
     self.student:train()
   end
   self.stage_source = nil

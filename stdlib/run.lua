@@ -188,7 +188,10 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module
-function Run:evaluate(model, d, teacher) return require "gradus.evaluate"(model, d, teacher) end
+function Run:evaluate(model, d, teacher)
+  if self.dry then d = d:first(math.min(64, d:size())) end
+  return require "gradus.evaluate"(model, d, teacher)
+end
 
 --- Trains a student under a curriculum; see distill.lua.
 ---@param options DistillOptions
