@@ -1,19 +1,10 @@
 local engine = require "gradus.engine"
 local g = require "gradus"
-local host = require "gradus.host"
-local nn = g.nn
+local reference = require "reference"
+local nn, tensor_of, values = g.nn, reference.tensor, reference.values
 
 local E, H = 8, 2
 
-local function read_json(name)
-  local file = assert(io.open("tests/stdlib/data/" .. name))
-  local text = file:read "*a"
-  file:close()
-  return host.json_decode(text)
-end
-
-local function tensor_of(plain) return g.tensor(plain.values):reshape(plain.shape) end
-local function values(t) return t:flatten():totable() end
 
 local function layer(options)
   local o = { dim_feedforward = 16, dropout = 0 }
@@ -50,7 +41,7 @@ local CASES = {
 before_each(function() nn.init_generator = engine.generator(0) end)
 
 describe("attention and transformers equal PyTorch's:", function()
-  for _, case in ipairs(read_json "attention.json") do
+  for _, case in ipairs(reference.read "attention.json") do
     it(case.name, function()
       local make, call = unpack(CASES[case.name])
       local module, count = make(), 0

@@ -1,19 +1,9 @@
 local g = require "gradus"
-local host = require "gradus.host"
-local loss = g.loss
+local reference = require "reference"
+local loss, values = g.loss, reference.values
 
-local function read_json(name)
-  local file = assert(io.open("tests/stdlib/data/" .. name))
-  local text = file:read "*a"
-  file:close()
-  return host.json_decode(text)
-end
-
-local data = read_json "losses.json"
-local function tensor_of(name, dtype)
-  return g.tensor(data[name].values, { dtype = dtype or "float64" }):reshape(data[name].shape)
-end
-local function values(t) return t:flatten():totable() end
+local data = reference.read "losses.json"
+local function tensor_of(name, dtype) return reference.tensor(data[name], dtype or "float64") end
 
 local teacher, labels = tensor_of "teacher", tensor_of("labels", "int64")
 local COMPUTE = {

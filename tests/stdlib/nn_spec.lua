@@ -1,20 +1,7 @@
 local engine = require "gradus.engine"
 local g = require "gradus"
-local host = require "gradus.host"
-local nn = g.nn
-
-local function read_json(name)
-  local file = assert(io.open("tests/stdlib/data/" .. name))
-  local text = file:read "*a"
-  file:close()
-  return host.json_decode(text)
-end
-
-local function tensor_of(plain, dtype)
-  return g.tensor(plain.values, { dtype = dtype or "float32" }):reshape(plain.shape)
-end
-
-local function values(t) return t:flatten():totable() end
+local reference = require "reference"
+local nn, tensor_of, values = g.nn, reference.tensor, reference.values
 
 -- The same modules as in data/make_torch_reference.py.
 local MAKERS = {
@@ -51,7 +38,7 @@ local MAKERS = {
 before_each(function() nn.init_generator = engine.generator(0) end)
 
 describe("modules equal PyTorch's:", function()
-  for _, case in ipairs(read_json "modules.json") do
+  for _, case in ipairs(reference.read "modules.json") do
     it(case.name, function()
       local module = MAKERS[case.name]():train(case.train)
       local state, count = module:state_dict(), 0

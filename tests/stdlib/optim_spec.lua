@@ -1,16 +1,8 @@
 local g = require "gradus"
-local host = require "gradus.host"
-local nn, optim = g.nn, g.optim
+local reference = require "reference"
+local nn, optim, values = g.nn, g.optim, reference.values
 
-local function read_json(name)
-  local file = assert(io.open("tests/stdlib/data/" .. name))
-  local text = file:read "*a"
-  file:close()
-  return host.json_decode(text)
-end
-
-local function tensor_of(plain) return g.tensor(plain.values, { dtype = "float64" }):reshape(plain.shape) end
-local function values(t) return t:flatten():totable() end
+local function tensor_of(plain) return reference.tensor(plain, "float64") end
 local function parameter(list) return nn.Parameter(g.tensor(list)) end
 
 local function start_of(case)
@@ -33,7 +25,7 @@ local function expect_path(case, params, step)
 end
 
 describe("optimizers equal PyTorch's:", function()
-  for _, case in ipairs(read_json "optimizers.json") do
+  for _, case in ipairs(reference.read "optimizers.json") do
     local name = case.kind .. " " .. case.name
     it(name .. ", minimize", function()
       local params = start_of(case)

@@ -1,0 +1,246 @@
+"""The program around a script as a user meets it: command lines, runs of a grid, signals and closed streams, specs."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+import unittest
+
+from host_case import GRADUS_PATH, HostCase
+
+
+class CommandLine(HostCase):
+    def test_misspelt_words(self):
+        self.assert_fails(self.gradus("rnu", "x.lua"), 64, "unknown command 'rnu'; did you mean 'run'?")
+        self.assert_fails(self.gradus("run", "x.lua", "--sedd", "3"), 64, "did you mean '--seed'?")
+        self.assert_fails(self.gradus("run", "x.lua", "--devise=cpu"), 64, "'--devise'; did you mean '--device'?")
+        self.assert_fails(self.gradus("help", "compar"), 64, "did you mean 'compare'?")
+
+    def test_wrong_values(self):
+        self.write("x.lua", "")
+        for args, told in ((["--seed", "abc"], "--seed: expected a whole number"), (["--seed", "-1"], "--seed"),
+                           (["--seed", "1e3"], "--seed"), (["--seed", "99999999999999999999"], "--seed"),
+                           (["--threads", "0"], "--threads"), (["--set", "lr"], "--set: expected key=value"),
+                           (["--set", "=3"], "--set: expected key=value"), (["--set"], "--set"),
+                           (["y.lua"], "unexpected argument 'y.lua'")):
+            self.assert_fails(self.gradus("run", "x.lua", *args), 64, told)
+        self.assert_fails(self.gradus("run"), 64, "no SCRIPT")
+        self.assert_fails(self.gradus("test"), 64, "no FILE")
+        self.assert_fails(self.gradus("run", "x.lua", "--stdlib", "nowhere"), 66, "--stdlib: no folder 'nowhere'")
+        self.assert_fails(self.gradus("run", "x.lua", env={"GRADUS_GRACE": "soon"}), 64, "GRADUS_GRACE")
+        self.assertEqual(self.gradus().returncode, 64)
+
+    def test_options_reach_lua(self):
+        self.assert_runs(self.script("local o = require('gradus.host').options\n"
+                                     "print(o.seed, o.name, o.device, o.threads, o.store, o.quiet, o.strict, o.script, o.script_dir)\n"
+                                     "for _, s in ipairs(o.set) do print(s[1], s[2]) end",
+                                     "--seed", "7", "--name", "n", "--device", "cpu", "--threads", "2", "--quiet",
+                                     "--set", "a=1=2", "--set", "b.c=", env={"GRADUS_STORE": "here.db"}),
+                         "7\tn\tcpu\t2\there.db\ttrue\tfalse\tx.lua\t.", "a\t1=2", "b.c\t")
+
+    def test_help_and_version(self):
+        for args in (["help"], ["--help"], ["help", "run"], ["run", "-h"], ["version"], ["--version"]):
+            done = self.gradus(*args)
+            self.assert_runs(done)
+            self.assertTrue(done.stdout)
+
+    def test_doctor(self):
+        done = self.gradus("doctor", "--json")
+        self.assert_runs(done)
+        self.assertIn("WAL-reset", json.loads(done.stdout)["sqlite"]["text"])
+        self.write("bad.db", "not a database, but long enough to be read as one" * 100)
+        self.assert_fails(self.gradus("doctor", "--store", "bad.db"), 65)
+
+
+class Runs(HostCase):
+    def test_each_run_of_a_grid_is_alone(self):
+        self.assert_runs(self.script("assert(LEAK == nil)\nLEAK = 1\nprint('run', INDEX)", "--set", "grid=3"),
+                         "run\t1\nrun\t2\nrun\t3")
+
+    def test_edit_between_runs_changes_nothing(self):
+        text = "local m = require 'm'\nfor _, n in ipairs { 'x.lua', 'm.lua' } do io.open(n, 'w'):write('error(1)') end\nprint(m)"
+        self.write("m.lua", "return 'old'")
+        self.assert_runs(self.script(text, "--set", "grid=2"), "old\nold")
+
+    def test_a_failing_run_does_not_stop_the_others(self):
+        text = "if INDEX == 2 then require('gradus.host').fail('second', 3) end\nprint('done', INDEX)"
+        done = self.script(text, "--set", "grid=3", "--json")
+        self.assert_fails(done, 3, "x.lua:1: second", "done\t1", "done\t3")
+        results = json.loads(done.stdout)
+        self.assertEqual([r["run"] for r in results], [1, 2, 3])
+        self.assertEqual(results[1]["error"], "x.lua:1: second")
+
+    def test_usage_error_stops_all(self):
+        done = self.script("require('gradus.host').fail('wrong', 64)", "--set", "grid=3")
+        self.assertEqual(self.assert_fails(done, 64).count("wrong"), 2)  # the message and its source line
+
+    def test_json_keeps_standard_output_clean(self):
+        done = self.script("print('noise') io.write('more noise') return 1", "--json")
+        self.assertEqual(json.loads(done.stdout), [{"result": 1, "run": 1}])
+        self.assertIn(b"noise", done.stderr)
+
+    def test_os_exit_unwinds(self):
+        for call, code in (("os.exit(7)", 7), ("os.exit()", 0), ("os.exit(true)", 0), ("os.exit(false)", 1)):
+            done = self.script("print('before')\nlocal f = coroutine.wrap(function() %s end)\nf()\nprint('after')" % call,
+                               "--set", "grid=2")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (code, b"before\n", b""))
+
+    def test_store_from_lua(self):
+        done = self.script("""
+            local store = require("gradus.store").open("s.db")
+            local run = store:begin { name = "n", seed = 3, config_hash = "c", params = { { key = "lr", value = 0.5 },
+              { key = "width", value = 12 }, { key = "on", value = true }, { key = "kind", value = "a" } },
+              sources = require("gradus.host").sources(), environment = { threads = 1, device = "cpu", git = nil } }
+            local loss = run:key "train/loss"
+            for step = 1, 1000 do run:log(loss, step, 1 / step) end
+            run:progress(1000, 2.5, 64000, 1e9, 0.5)
+            run:event(10, "stage", "easy", '{"a":1}')
+            run:flush()
+            local rows, columns = store:query("SELECT count(*) AS n, min(value) AS low FROM metrics WHERE run_id = ?1", run.id)
+            assert(rows[1].n == 1000 and rows[1].low == 0.001 and columns[1] == "n", rows[1].n)
+            assert(#run.uid == 32 and run.folder:find(run.uid, 1, true))
+            local ok, err = pcall(run.key, run, "bad key")
+            assert(not ok and err:find("^x.lua:%d+: "), err)
+            ok, err = pcall(store.query, store, "DELETE FROM runs")
+            assert(not ok, "a query may not write")
+            run:finish("finished")
+            ok, err = pcall(run.log, run, loss, 1, 1)
+            assert(not ok, "logging after the end")
+            print("stored", run.id)""")
+        self.assert_runs(done, "stored\t1")
+        base = sqlite3.connect(self.dir / "s.db")
+        self.assertEqual(base.execute("SELECT name, status, seed FROM runs").fetchall(), [("n", "finished", 3)])
+        self.assertEqual(base.execute("SELECT key, value, type FROM params ORDER BY key").fetchall()[1:3],
+                         [("lr", 0.5, "number"), ("on", 1, "boolean")])
+        base.close()
+
+    def test_a_run_left_open_by_an_error_is_not_running(self):
+        done = self.script("local run = require('gradus.store').open('s.db'):begin { name = 'n' }\n"
+                           "run:log(run:key('a'), 1, 2)\nerror('stop')")
+        self.assert_fails(done, 65, "stop")
+        base = sqlite3.connect(self.dir / "s.db")
+        self.assertEqual(base.execute("SELECT status FROM runs").fetchall(), [("interrupted",)])
+        self.assertEqual(base.execute("SELECT count(*) FROM metrics").fetchone(), (1,))
+        base.close()
+
+    def test_git(self):
+        def git(*args):
+            subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *args], cwd=self.dir, check=True,
+                           capture_output=True)
+        text = "local g = require('gradus.host').git()\nprint(g and #g.commit, g and g.dirty, g and g.diff:find('+changed', 1, true) ~= nil)"
+        self.assert_runs(self.script(text), "nil\tnil\tnil")
+        git("init", "-q")
+        self.write("f.txt", "one\n")
+        git("add", "-A")
+        git("commit", "-q", "-m", "m")
+        self.assert_runs(self.script(text), "40\tfalse\tfalse")
+        self.write("f.txt", "changed\n")
+        self.assert_runs(self.script(text), "40\ttrue\ttrue")
+        self.write("f.txt", "changed\n" * 400000)
+        self.assert_runs(self.script("local g = require('gradus.host').git()\nprint(#g.diff < 1.1e6, g.diff:sub(-60))"),
+                         "true", "cut: the difference is longer than 1 MiB")
+
+
+class Signals(HostCase):
+    def start(self, text, **env):
+        self.write("x.lua", text)
+        process = subprocess.Popen([GRADUS_PATH, "run", "x.lua", "--stdlib", "std"], cwd=self.dir, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, env={**os.environ, **env})
+        self.addCleanup(lambda: (process.poll() is None and process.kill(), process.communicate()))
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    ENDLESS = "print('ready') io.flush()\nlocal i = 0\nwhile true do i = i + 1 end"
+    POLITE = ("local host = require 'gradus.host'\nprint('ready') io.flush()\n"
+              "while not host.stopping() do end\nprint('stopped', host.stopping())")
+
+    def test_endless_loop(self):
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            process = self.start(self.ENDLESS, GRADUS_GRACE="1")
+            begun = time.monotonic()
+            process.send_signal(number)
+            self.assertEqual(process.wait(20), code)
+            self.assertGreater(time.monotonic() - begun, 0.9)
+            self.assertIn(b"grace", process.stderr.read())
+
+    def test_second_sigint_ends_at_once(self):
+        process = self.start(self.ENDLESS)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 130)
+        self.assertLess(time.monotonic() - begun, 1)
+
+    def test_pathological_pattern(self):
+        process = self.start("print('ready') io.flush()\nlocal s = ('a'):rep(3000)\ns:find('.-.-.-.-.-.-b')", GRADUS_GRACE="0.3")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 143)
+
+    def test_a_loop_that_looks_stops_by_itself(self):
+        for number, code, name in ((signal.SIGTERM, 143, b"SIGTERM"), (signal.SIGINT, 130, b"SIGINT")):
+            process = self.start(self.POLITE)
+            process.send_signal(number)
+            self.assertEqual(process.wait(20), code)
+            self.assertIn(b"stopped\t" + name, process.stdout.read())
+
+    def test_logged_values_survive_the_watchdog(self):
+        process = self.start("local run = require('gradus.store').open('s.db'):begin { name = 'n' }\n"
+                             "local k = run:key 'a'\nfor i = 1, 500 do run:log(k, i, i) end\n" + self.ENDLESS, GRADUS_GRACE="0.2")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 143)
+        done = self.gradus("sql", "--store", "s.db", "--json",
+                           "SELECT status, (SELECT count(*) FROM metrics) AS n FROM runs")
+        self.assert_runs(done)
+        self.assertEqual(json.loads(done.stdout), [{"status": "interrupted", "n": 500}])
+
+    def test_closed_streams_do_not_end_a_run(self):
+        text = "for i = 1, 20000 do print('line', i) end\nrequire('gradus.host').write(1, 'x')\nio.open('done', 'w'):close()"
+        self.write("x.lua", text)
+        for shell in ("| head -1", ">&-", ">&- 2>&-", "< /dev/null > /dev/null 2>&1"):
+            (self.dir / "done").unlink(missing_ok=True)
+            subprocess.run(["bash", "-c", "set -o pipefail; '%s' run x.lua --stdlib std %s" % (GRADUS_PATH, shell)],
+                           cwd=self.dir, capture_output=True, timeout=60, check=True)
+            self.assertTrue((self.dir / "done").exists(), shell)
+
+    def test_full_disk_on_standard_output(self):
+        self.write("x.lua", "print('x')")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([GRADUS_PATH, "run", "x.lua", "--stdlib", "std"], cwd=self.dir, stdout=full,
+                                  stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 74, done.stderr)
+
+
+class Specs(HostCase):
+    def spec(self, text):
+        self.write("x_spec.lua", text)
+        return self.gradus("test", "x_spec.lua", "--stdlib", "std")
+
+    def test_counts(self):
+        done = self.spec("describe('a', function()\n it('b', function() expect(1):equals(1) end)\n"
+                         " it('c', function() expect({1, {x=2}}):equals({1, {x=3}}) end) end)")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"x_spec.lua: 1 passed, 1 failed\n", done.stdout)
+        self.assertIn(b"FAILED a c\n  x_spec.lua:3: expected { [1] = 1, [2] = { x = 3 } }", done.stdout)
+
+    def test_broken_and_empty_specs_fail(self):
+        for text in ("", "x x", "error('top')", "describe('a', function() error('in') end)", "describe('a', function() end)"):
+            self.assertEqual(self.spec(text).returncode, 1, text)
+
+    def test_several_files(self):
+        self.write("y_spec.lua", "assert(LEAK == nil) it('y', function() end)")
+        self.write("x_spec.lua", "LEAK = 1 it('x', function() expect(0.1 + 0.2):near(0.3) end)")
+        self.assert_runs(self.gradus("test", "x_spec.lua", "y_spec.lua", "--stdlib", "std"), "x_spec.lua: 1 passed, 0 failed",
+                         "y_spec.lua: 1 passed, 0 failed")
+
+    def test_checks_fail(self):
+        for bad in ("expect(1):equals(2)", "expect(1):near(1.1, 0.05)", "expect(0/0):near(1)", "expect({1}):near({1, 2})",
+                    "expect(function() end):fails_with('z')", "expect(function() error('y') end):fails_with('z')",
+                    "expect(nil):is_true()", "expect(1):is_false()", "expect('a'):matches('b')", "expect(1):differs_from(1)"):
+            self.assertEqual(self.spec("it('x', function() %s end)" % bad).returncode, 1, bad)
+
+
+if __name__ == "__main__":
+    unittest.main()
