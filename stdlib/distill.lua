@@ -43,7 +43,7 @@ local when = require "gradus.when"
 ---@field evaluate? table       { epochs = 1 } or { steps = }
 ---@field suites? table         name -> data set, evaluated along: "easy/acc", "hard/acc"
 ---@field monitor? string       "val/loss": what the best checkpoint and patience go by
----@field patience? number      evaluations without improvement until the run stops; none when left out
+---@field patience? number      evaluations of the run without a new best until it stops (when.patience); none when left out
 ---@field restore_best? boolean true where there is validation data
 ---@field non_finite? string   "stop"; what follows a NaN or infinite gradient, which never reaches the weights: "stop", "skip" the
 ---                             batch, or "roll_back" to the last evaluation
@@ -90,7 +90,7 @@ local function new(run, options)
   self.restore_best = o.restore_best ~= false and self.monitor ~= nil
   if o.patience then
     if not self.monitor then host.fail "distill: patience: expected validation data or monitor" end
-    self.early = when.stop(when.plateau(self.monitor, settings.positive("distill: patience", o.patience)))
+    self.early = when.patience(self.monitor, settings.positive("distill: patience", o.patience))
   end
   self.every = settings.check_budget("distill: evaluate", o.evaluate or { epochs = 1 })
   self.kept = o.checkpoints and checkpoints.new()

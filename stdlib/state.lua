@@ -11,6 +11,7 @@
 ---@field teacher Module?      student too
 ---@field params table         the run's parameters
 ---@field confidence number?   exponential mean of the student's probability for the right class
+---@field furthest table        the last stage of all that were reached: { index =, evaluations = before it began }
 ---@field evaluating boolean   whether an evaluation has just been made
 ---@field suites table         name -> data set, as distill was given them; teacher_acc: name -> the teacher's accuracy there
 ---@field benchmarks table[]   what when.benchmarked found, oldest first
@@ -38,6 +39,7 @@ function State:begin_stage(name, index)
   self.stage, self.stage_index = name, index
   self.start = { step = self.step, epoch = self.epoch, samples = self.samples, flops = self.flops,
     seconds = self.seconds, evaluations = self.evaluations }
+  if not self.furthest or index > self.furthest.index then self.furthest = { index = index, evaluations = self.evaluations } end
   self.stage_passes = 0
   self:count()
 end

@@ -90,6 +90,27 @@ function when.plateau(key, patience, min_delta)
   end, "evaluations", patience)
 end
 
+--- Early stopping: ends the run when its best value of the metric is `patience` evaluations old. As in the callbacks of PyTorch
+--- Lightning and Keras the count is the run's, not the stage's: what must be beaten is the best of all, which is what
+--- restore_best puts back, and going back a stage gives no new patience. Only a stage that is reached for the first time has
+--- `patience` evaluations of its own, or one that a plateau ended would take the run with it.
+---@param key string
+---@param patience number
+function when.patience(key, patience)
+  metric("patience", key, patience)
+  positive("patience", patience)
+  if patience % 1 ~= 0 then host.fail(("when.patience: expected a whole number of evaluations; got %g"):format(patience)) end
+  return rule(("stop when %s has not improved for %d evaluations"):format(key, patience), "evaluation", function(s)
+    local best, step = s:best(key)
+    local from = s.furthest.evaluations
+    for _, one in ipairs(s:entries(key)) do
+      if one.step == step then from = math.max(from, one.evaluation) end
+    end
+    local since = s.evaluations - from
+    return since >= patience and "stop", { [key] = s:last(key), best = best, evaluations = since }
+  end, "evaluations", patience)
+end
+
 --- When the metric no longer gains: its mean of the last `smooth` evaluations grew by less than `gain` since the evaluation
 --- before, after it has grown by more than `progress` since the stage began. The rule by which the public code of
 --- progressive distillation goes to the teacher's next checkpoint.

@@ -135,7 +135,7 @@ describe("early stopping", function()
     local result, seen = distill { lr = function() return 0 end, patience = 2, budget = { steps = 100 } }
     expect(result.steps):equals(30)
     expect(seen.decisions[1].name):equals "stop"
-    expect(seen.decisions[1].detail.rule):equals "stop when val/loss flat for 2 evaluations"
+    expect(seen.decisions[1].detail.rule):equals "stop when val/loss has not improved for 2 evaluations"
     expect(seen.decisions[1].detail.numbers.evaluations):equals(2)
   end)
   it("is not in the way of what improves", function()

@@ -100,6 +100,40 @@ describe("plateau:", function()
   end)
 end)
 
+describe("patience:", function()
+  -- The first evaluation at which the run stops, by the values of val/loss and, for each, its stage.
+  local function stops_at(patience, values, stages)
+    local s, rule = State.new {}, when.patience("val/loss", patience)
+    s:begin_stage("1", 1)
+    for i, value in ipairs(values) do
+      if stages and stages[i] ~= s.stage_index then s:begin_stage(tostring(stages[i]), stages[i]) end
+      s.step = i * 10
+      s:record { ["val/loss"] = value }
+      if rule(s) == "stop" then return i end
+    end
+  end
+  it("counts evaluations since the best", function()
+    expect(stops_at(2, { 3, 2, 2, 2.5, 1 })):equals(4)
+    expect(stops_at(2, { 3, 2, 2, 1.9, 1.95 })):equals(nil)
+    expect(stops_at(2, { 0 / 0, 0 / 0 })):equals(2)
+  end)
+  it("is the run's: a later stage that falls short of the best of all does not begin anew with each improvement", function()
+    expect(stops_at(3, { 1, 1.5, 3, 2.5, 2 }, { 1, 1, 2, 2, 2 })):equals(5)
+  end)
+  it("gives a stage that is reached for the first time its own evaluations", function()
+    -- a plateau of 3 has just ended stage 1
+    expect(stops_at(3, { 1, 2, 2, 2, 2, 2, 2 }, { 1, 1, 1, 2, 2, 2, 2 })):equals(6)
+  end)
+  it("gives none to a stage gone back to", function()
+    expect(stops_at(4, { 1, 2, 2, 2, 2, 2, 2, 2 }, { 1, 2, 1, 2, 1, 2, 1, 2 })):equals(5)
+  end)
+  it("tells the best and how long ago", function()
+    local s = after { ["val/loss"] = { 3, 2, 2.5, 2.4 } }
+    local _, numbers = when.patience("val/loss", 2)(s)
+    expect(numbers):equals { ["val/loss"] = 2.4, best = 2, evaluations = 2 }
+  end)
+end)
+
 describe("saturated:", function()
   it("once it has risen and rises no more", function()
     local rule = when.saturated("val/acc", { gain = .02, progress = .1, smooth = 1 })
@@ -191,6 +225,8 @@ describe("a rule refuses", function()
     { "a number for a metric", function() when.above(.8) end,
       "when.above: expected a metric's name such as 'val/acc'; got 0.8" },
     { "a metric without a threshold", function() when.below("val/loss") end, "when.below: expected a number; got nil" },
+    { "no patience", function() when.patience("val/loss", 0) end, "when.patience: expected a number above 0; got 0" },
+    { "half a patience", function() when.patience("val/loss", 1.5) end, "when.patience: expected a whole number of evaluations; got 1.5" },
     { "a patience of 0", function() when.plateau("val/loss", 0) end, "when.plateau: expected a number above 0; got 0" },
     { "half an evaluation", function() when.plateau("val/loss", 1.5) end, "when.plateau: expected a whole number" },
     { "text as min_delta", function() when.plateau("val/loss", 2, "x") end,
