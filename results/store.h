@@ -95,6 +95,8 @@ class Writer {
   void event(std::int64_t step, std::string_view kind, std::string_view name, std::string_view detail_json);
   // path: relative to the run's folder. The same path again replaces the row.
   void artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes);
+  // What is known only once the run is under way; committed when it returns. Empty and nothing: as it was.
+  void amend(std::string_view config_hash, std::optional<std::int64_t> threads);
   // Returns when everything given so far is committed to SQLite.
   void flush();
   // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after

@@ -1,13 +1,30 @@
 --- The run that this Lua state is executing, and its named random streams. Outside of a run: seed 0.
 local engine = require "gradus.engine"
 
-local current = { run = nil }
+local current = { run = nil, contents = {} }
 
 --- The seed of a named stream of the current run (below 2^53): split, init, order, augment, dropout, probe, ….
 ---@param name string
 ---@param sub? number
 function current.stream(name, sub)
   return engine.data.derive_seed(current.run and current.run.seed or 0, name, sub or 0)
+end
+
+--- Notes data that was read from a file, by a hash of its content: it is part of what configures this run and those that
+--- started it. Data that a script makes is not: its source, parameters and seed tell all of it, and repetitions of one
+--- configuration may differ by the seed alone.
+---@param hash string
+function current.reads(hash)
+  for _, known in ipairs(current.contents) do
+    if known == hash then return end
+  end
+  table.insert(current.contents, hash)
+  table.sort(current.contents)
+  local run = current.run
+  while run and run.configure do
+    run:configure()
+    run = run.parent
+  end
 end
 
 return current

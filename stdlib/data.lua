@@ -76,10 +76,29 @@ function data.tensors(x, y, options)
   return view(base, ops.arange(x:size(0)))
 end
 
+--- A hash of all rows of a data set, whichever of them a view has: what its views have in `base`.
+---@param base table
+---@return string
+function data.content(base)
+  if not base.hash then
+    local m = base.masking
+    base.hash = host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or "")
+      .. (m and ("%.17g %d %d %d"):format(m.rate, m.mask, m.low, m.high) or ""))
+  end
+  return base.hash
+end
+
+-- A data set whose numbers come from outside of the script.
+local function from_outside(x, y, options)
+  local d = data.tensors(x, y, options)
+  current.reads(data.content(d.base))
+  return d
+end
+
 --- UCI "Optical Recognition of Handwritten Digits": x [1797, 1, 8, 8] in 0 … 1, y 0 … 9.
 function data.digits()
   local x, y = files.digits()
-  return data.tensors(x, y, { classes = 10, name = "digits" })
+  return from_outside(x, y, { classes = 10, name = "digits" })
 end
 
 --- A CSV file, `.gz` too. `label` names or numbers (from 0) the label column; the other columns are the features.
@@ -88,7 +107,7 @@ end
 ---@param options? {label: string|number, header: boolean, separator: string}
 function data.csv(path, options)
   local read = files.read_csv(path, options or {})
-  local d = data.tensors(read.x, read.y, { name = path, classes = read.classes and #read.classes or nil })
+  local d = from_outside(read.x, read.y, { name = path, classes = read.classes and #read.classes or nil })
   d.base.columns, d.base.class_names = read.columns, read.classes
   return d
 end
@@ -99,7 +118,7 @@ local function from_files(name, paths, read)
   local x, y = read(paths.x), paths.y and read(paths.y)
   if x.dtype ~= "float64" then x = x:float() end
   if paths.scale then x = x * paths.scale end
-  return data.tensors(x, y, { name = paths.x })
+  return from_outside(x, y, { name = paths.x })
 end
 
 --- IDX files (MNIST): data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
@@ -121,7 +140,7 @@ function data.safetensors(path, names)
     table.sort(have)
     host.fail(("data.safetensors: %s: no tensor '%s'; the file has %s"):format(path, name, table.concat(have, ", ")), 65)
   end
-  return data.tensors(take(names.x), names.y and take(names.y), { name = path })
+  return from_outside(take(names.x), names.y and take(names.y), { name = path })
 end
 
 -- --- views -----------------------------------------------------------------------------------------------------------
@@ -280,13 +299,7 @@ end
 
 --- What identifies the view's content: a hash of its tensors and rows.
 function Dataset:fingerprint()
-  local base = self.base
-  if not base.hash then
-    local m = base.masking
-    base.hash = host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or "")
-      .. (m and ("%.17g %d %d %d"):format(m.rate, m.mask, m.low, m.high) or ""))
-  end
-  return host.sha256(base.hash .. self.index:hash())
+  return host.sha256(data.content(self.base) .. self.index:hash())
 end
 
 -- --- tokens: see tokens.lua ---------------------------------------------------------------------------------------------

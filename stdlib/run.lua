@@ -47,6 +47,11 @@ local function command_line()
   return (text:gsub("%z", " "):gsub(" $", ""))
 end
 
+-- What is equal for repetitions: sources, parameters without the seed, and the data read so far.
+local function config_hash(parts)
+  return host.sha256(table.concat(parts, "\n") .. "\n" .. table.concat(current.contents, "\n"))
+end
+
 --- Starts a run in the store and makes it the current one.
 ---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label }
 function run.begin(options)
@@ -64,19 +69,22 @@ function run.begin(options)
   local device = engine.device(opts.device or "cpu")
   local writer = options.store:begin {
     name = options.name, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
-    config_hash = host.sha256(table.concat(parts, "\n")), params = list, sources = sources,
+    config_hash = config_hash(parts), params = list, sources = sources,
     environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
       command = command_line(), git = host.git(), versions = versions },
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent, readback = readback(device),
+    configuration = parts, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent, readback = readback(device),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   current.run = self
   seed_streams(self.seed)
   require("gradus.sampler").numbered(0)
   return self
 end
+
+--- Stores the configuration's hash anew: data was read.
+function Run:configure() self.writer:amend { config_hash = config_hash(self.configuration) } end
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 

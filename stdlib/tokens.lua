@@ -41,7 +41,9 @@ function tokens.text(path, options)
   local rows = math.floor(stream:numel() / o.length)
   if rows == 0 then check.fail("data.text", "%s: %d tokens; expected at least length = %d", path, stream:numel(), o.length) end
   local x = stream:slice(0, 0, rows * o.length):reshape { rows, o.length }
-  return to_be_masked(x, { rate = o.mask, mask = tokenizer.mask, low = tokenizer.first, high = t:size(), seed = o.seed }, t:size(), path), t
+  local d = to_be_masked(x, { rate = o.mask, mask = tokenizer.mask, low = tokenizer.first, high = t:size(), seed = o.seed }, t:size(), path)
+  current.reads(data.content(d.base))
+  return d, t
 end
 
 --- Sentences of a grammar, each as its tokens (cfg.encode): parts train, fresh ones without end, and val, which train never

@@ -379,6 +379,14 @@ int artifact(lua_State* L) {
   return 0;
 }
 
+// amend{config_hash =, threads =}
+int amend(lua_State* L) {
+  results::Writer& writer = check_writer(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads")); });
+  return 0;
+}
+
 int flush(lua_State* L) {
   results::Writer& writer = check_writer(L);
   guard(L, [&] { writer.flush(); });
@@ -426,8 +434,8 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
 constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},     {"query", query},     {"resolve", resolve}, {"runs", runs},
                                       {"compare", compare}, {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
-                                       {"event", event},   {"artifact", artifact}, {"flush", flush},
-                                       {"finish", finish}, {nullptr, nullptr}};
+                                       {"event", event},   {"artifact", artifact}, {"amend", amend},
+                                       {"flush", flush},   {"finish", finish}, {nullptr, nullptr}};
 
 }  // namespace
 

@@ -59,8 +59,13 @@ TEST_F(StoreTest, KeepsEverythingOfARun) {
   run->event(6, "warning", "plain", "");
   run->artifact("weights", "best.safetensors", "f00", 123);
   run->artifact("weights", "best.safetensors", "f01", 124);
+  run->amend("", 3);
+  EXPECT_EQ(ask(*store, "SELECT config_hash || threads FROM runs"), "abc3");
+  run->amend("def", {});
+  EXPECT_EQ(ask(*store, "SELECT config_hash || threads FROM runs"), "def3");
   run->finish("finished");
   EXPECT_TRUE(run->finished());
+  EXPECT_THROW(run->amend("late", {}), Error);
 
   EXPECT_EQ(ask(*store, "SELECT group_concat(type || '=' || coalesce(value, 'NULL'), ' ') FROM params"),
             "boolean=1 number=0.003 null=NULL string=stages integer=12");
@@ -81,7 +86,7 @@ TEST_F(StoreTest, KeepsEverythingOfARun) {
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM run_sources"), "2");
   EXPECT_EQ(ask(*store, "SELECT text FROM sources JOIN runs ON sha256 = git_diff"), "+x");
   EXPECT_EQ(ask(*store, "SELECT status || (ended >= started) || (seconds > 0) || git_dirty || threads FROM runs"),
-            "finished1112");
+            "finished1113");
   EXPECT_TRUE(std::filesystem::is_empty(run->folder())) << "a finished run leaves no spool";
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM drained"), "0");
 }

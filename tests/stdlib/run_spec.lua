@@ -219,3 +219,62 @@ describe("a run's methods", function()
     expect(function() g.fit { model = support.student(), data = support.points(9), steps = 1 } end):fails_with "fit: no run is going on"
   end)
 end)
+
+describe("the configuration's hash", function()
+  -- The hashes of the runs of a script, always at the same place, where POINTS is the file of data.
+  local folder = os.tmpname()
+  os.remove(folder)
+  local function write(name, text)
+    host.mkdirs(folder)
+    local file = assert(io.open(folder .. "/" .. name, "w"))
+    file:write(text)
+    file:close()
+  end
+  local times = 0
+  local function hashes(script, csv, options)
+    times = times + 1  -- this process keeps a store open: another name each time
+    write("points.csv", csv)
+    write("script.lua", (script:gsub("POINTS", folder .. "/points.csv")))
+    local status = os.execute(("%s run %s %s/script.lua --store %s/%d.db --quiet %s"):format(binary, stdlib and "--stdlib " .. stdlib or "",
+      folder, folder, times, options or ""))
+    expect(status):equals(0)
+    local store, found = require("gradus.store").open(("%s/%d.db"):format(folder, times)), {}
+    for i, row in ipairs(store:query "SELECT config_hash FROM runs WHERE kind = 'run' ORDER BY id") do found[i] = row.config_hash end
+    os.execute("rm -rf " .. folder)
+    return found
+  end
+  local READS = [[
+local g = require "gradus"
+local function build(name) return g.fit { model = g.nn.Linear(2, 2), data = g.data.csv(name, { label = "y" }), steps = 2 } end
+return g.experiment { name = "spec", params = { cached = false }, grid = { seed = { 1, 2 } }, run = function(run, p)
+  if p.cached then return run:cached("teacher", build, "POINTS") and nil end
+  local d = g.data.csv("POINTS", { label = "y" }):split { train = .5, val = .5 }
+  run:distill { student = g.nn.Linear(2, 2), data = d, batch = 2, budget = { steps = 2 } }
+end }
+]]
+  local A, B = "a,b,y\n1,2,0\n2,1,1\n3,1,1\n1,5,0\n", "a,b,y\n1,2,0\n2,1,1\n3,1,1\n1,6,0\n"
+  it("is one for all seeds, and another for other data", function()
+    local first = hashes(READS, A)
+    expect(first[1]):equals(first[2])
+    local other = hashes(READS, B)
+    expect(other[1]):equals(other[2])
+    expect(other[1]):differs_from(first[1])
+    expect(hashes(READS, A)[1]):equals(first[1])
+  end)
+  it("covers what a cached build reads, on a hit as on a miss", function()
+    local miss_hit = hashes(READS, A, "--set cached=true")
+    expect(miss_hit[1]):equals(miss_hit[2])
+    expect(hashes(READS, B, "--set cached=true")[1]):differs_from(miss_hit[1])
+  end)
+  it("does not cover what the script makes of its seed", function()
+    local made = hashes([[
+local g = require "gradus"
+return g.experiment { name = "spec", grid = { seed = { 1, 2 } }, run = function(run)
+  local d = g.data.parity { d = 6, k = 2, held_out = 20 }
+  run:distill { student = g.nn.Linear(6, 2), data = d, batch = 2, budget = { steps = 2 } }
+  run:evaluate(g.nn.Linear(3, 2), g.data.tensors(g.randn { 5, 3 }, g.zeros({ 5 }, { dtype = "int64" }), { classes = 2 }))
+end }
+]], "")
+    expect(made[1]):equals(made[2])
+  end)
+end)
