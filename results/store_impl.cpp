@@ -321,6 +321,7 @@ bool StoreImpl::drain_live() {
 }
 
 void StoreImpl::loop() {
+  (void)::nice(5);  // Linux: of this thread. The training comes first where cores are short.
   std::unique_lock guard(mutex_);
   while (!stop_) {
     bool more = false;

@@ -4,6 +4,7 @@
 #include <ATen/detail/AcceleratorHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <dlfcn.h>
+#include <sched.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -71,5 +72,10 @@ void set_threads(int count) {
 }
 
 int threads() { return at::get_num_threads(); }
+
+int cores() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
 
 }  // namespace gradus

@@ -16,5 +16,7 @@ c10::Device resolve_device(const std::string& name);
 // Intra-op threads of this process; resolved once per run and stored with it.
 void set_threads(int count);
 int threads();
+// Cores that this process may run on, by its affinity.
+int cores();
 
 }  // namespace gradus

@@ -1,5 +1,7 @@
 #include "loader.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -120,6 +122,7 @@ void Loader::fill(Slot& slot) const {
 }
 
 void Loader::work() {
+  (void)::nice(5);  // Linux: of this thread. The step's own threads come first where cores are short.
   std::unique_lock lock(mutex_);
   while (true) {
     const auto waiting = [this] {

@@ -1,6 +1,14 @@
 #include "safetensors.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "file.h"
@@ -177,19 +185,26 @@ int64_t count_non_finite(const at::Tensor& tensor) {
 
 }  // namespace
 
-SafeTensors read_safetensors(const std::string& path, bool strict) {
-  const File file(path);
+namespace {
+
+struct Contents {
+  int64_t base;  // where the data begins
+  std::vector<Placed> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+Contents read_contents(const File& file) {
   uint64_t header_bytes = 0;
   HeaderReader header = read_header(file, &header_bytes);
   const int64_t base = 8 + static_cast<int64_t>(header_bytes), data_bytes = file.size() - base;
   std::vector<Placed> placed;
-  for (const auto& [name, entry] : header.entries) placed.push_back(place(path, name, entry, data_bytes));
+  for (const auto& [name, entry] : header.entries) placed.push_back(place(file.path(), name, entry, data_bytes));
   std::sort(placed.begin(), placed.end(),
             [](const Placed& a, const Placed& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   int64_t end = 0;
   for (const Placed& p : placed) {
     if (p.begin != end) {
-      throw data_error(path + ": tensor '" + p.name + "'",
+      throw data_error(file.path() + ": tensor '" + p.name + "'",
                        p.begin < end ? "data overlaps another tensor's" : "a hole before its data",
                        "begin " + std::to_string(end), std::to_string(p.begin));
     }
@@ -198,11 +213,51 @@ SafeTensors read_safetensors(const std::string& path, bool strict) {
   if (end != data_bytes)
     throw data_error(file.at(base + end), "bytes after the last tensor", "the end of the file",
                      std::to_string(data_bytes - end) + " more");
+  return {base, std::move(placed), std::move(header.metadata)};
+}
 
+// A mapped file as tensors, which keep the mapping alive.
+class Mapping {
+ public:
+  Mapping(const std::string& path, int open_flags, int map_flags) {
+    const int fd = ::open(path.c_str(), open_flags | O_CLOEXEC);
+    struct stat info {};
+    if (fd < 0 || ::fstat(fd, &info) != 0) fail(path, fd);
+    bytes_ = static_cast<size_t>(info.st_size);
+    data_ = static_cast<char*>(::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, map_flags, fd, 0));
+    if (data_ == MAP_FAILED) fail(path, fd);
+    ::close(fd);
+  }
+  ~Mapping() { ::munmap(data_, bytes_); }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  int64_t bytes() const { return static_cast<int64_t>(bytes_); }
+  static at::Tensor tensor(const std::shared_ptr<Mapping>& mapping, int64_t offset, const std::vector<int64_t>& shape,
+                           at::ScalarType type) {
+    return at::from_blob(mapping->data_ + offset, shape, [mapping](void*) {}, at::TensorOptions(type));
+  }
+
+ private:
+  [[noreturn]] static void fail(const std::string& path, int fd) {
+    const std::string why = std::strerror(errno);
+    if (fd >= 0) ::close(fd);
+    throw Error(Exit::io, path + ": cannot map; expected a file that can be read and written; got: " + why);
+  }
+
+  char* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
+SafeTensors read_safetensors(const std::string& path, bool strict) {
+  const File file(path);
+  Contents contents = read_contents(file);
   SafeTensors result;
-  result.metadata = std::move(header.metadata);
-  for (const Placed& p : placed) {
-    at::Tensor tensor = read_tensor(file, base + p.begin, p.shape, p.type);
+  result.metadata = std::move(contents.metadata);
+  for (const Placed& p : contents.tensors) {
+    at::Tensor tensor = read_tensor(file, contents.base + p.begin, p.shape, p.type);
     const int64_t bad = count_non_finite(tensor);
     if (bad && strict)
       throw data_error(path + ": tensor '" + p.name + "'", "values are not finite", "finite numbers",
@@ -213,37 +268,61 @@ SafeTensors read_safetensors(const std::string& path, bool strict) {
   return result;
 }
 
-void write_safetensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  struct Item {
-    const std::string* name;
-    const char* type;
-    at::Tensor tensor;
-  };
-  std::vector<Item> items;
-  for (const auto& [name, tensor] : tensors) {
-    const std::string where = path + ": tensor '" + name + "'";
-    if (name == "__metadata__")
-      throw Error(Exit::data, where + ": reserved name; expected another name; got '" + name + "'");
-    if (!tensor.defined()) throw Error(Exit::data, where + ": undefined; expected a tensor; got none");
-    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                    [&](const Type& t) { return t.type == tensor.scalar_type(); });
-    if (type == std::end(kTypes)) {
-      throw Error(Exit::data, where + ": dtype cannot be saved; expected one of " + kTypeNames + "; got " +
-                                  at::toString(tensor.scalar_type()));
+SafeTensors map_safetensors(const std::string& path) {
+  const File file(path);
+  Contents contents = read_contents(file);
+  SafeTensors result;
+  result.metadata = std::move(contents.metadata);
+  const auto mapping = std::make_shared<Mapping>(path, O_RDONLY, MAP_PRIVATE);
+  if (mapping->bytes() != file.size())
+    throw data_error(path, "replaced while it was opened", std::to_string(file.size()) + " bytes", std::to_string(mapping->bytes()));
+  for (const Placed& p : contents.tensors) {
+    const auto size = static_cast<int64_t>(at::elementSize(p.type));
+    if (p.type == at::kBool || (contents.base + p.begin) % size != 0) {
+      throw data_error(path + ": tensor '" + p.name + "'", "cannot be used where it lies", "numbers at a multiple of their size",
+                       p.type == at::kBool ? "booleans" : "byte " + std::to_string(contents.base + p.begin));
     }
-    items.push_back({&name, type->name, tensor.detach().to(at::kCPU).contiguous()});
+    result.tensors.emplace(p.name, Mapping::tensor(mapping, contents.base + p.begin, p.shape, p.type));
   }
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item& a, const Item& b) { return a.tensor.element_size() > b.tensor.element_size(); });
+  return result;
+}
 
+namespace {
+
+struct Item {
+  std::string name;
+  const char* type;
+  at::ScalarType scalar;
+  std::vector<int64_t> shape;
+  int64_t bytes, begin = 0;
+};
+
+Item make_item(const std::string& path, const std::string& name, at::ScalarType scalar, std::vector<int64_t> shape) {
+  const std::string where = path + ": tensor '" + name + "'";
+  if (name == "__metadata__")
+    throw Error(Exit::data, where + ": reserved name; expected another name; got '" + name + "'");
+  const auto* type =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.type == scalar; });
+  if (type == std::end(kTypes)) {
+    throw Error(Exit::data,
+                where + ": dtype cannot be saved; expected one of " + kTypeNames + "; got " + at::toString(scalar));
+  }
+  const auto bytes = byte_count(shape, static_cast<int64_t>(at::elementSize(scalar)));
+  if (!bytes) throw Error(Exit::data, where + ": too large; expected a size that fits 63 bits; got " + show_shape(shape));
+  return {name, type->name, scalar, std::move(shape), *bytes};
+}
+
+// Length and header, as the file begins with them; orders the items by size and gives them their places.
+std::string header_of(const std::string& path, std::vector<Item>& items, const std::map<std::string, std::string>& metadata) {
+  std::stable_sort(items.begin(), items.end(),
+                   [](const Item& a, const Item& b) { return at::elementSize(a.scalar) > at::elementSize(b.scalar); });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   int64_t end = 0;
-  for (const Item& item : items) {
-    const auto begin = end;
-    end += static_cast<int64_t>(item.tensor.nbytes());
-    header[*item.name] = {{"dtype", item.type}, {"shape", item.tensor.sizes().vec()}, {"data_offsets", {begin, end}}};
+  for (Item& item : items) {
+    item.begin = end;
+    end += item.bytes;
+    header[item.name] = {{"dtype", item.type}, {"shape", item.shape}, {"data_offsets", {item.begin, end}}};
   }
   std::string text;
   try {
@@ -255,12 +334,53 @@ void write_safetensors(const std::string& path, const std::map<std::string, at::
   if (text.size() > kMaxHeader)
     throw Error(Exit::data,
                 path + ": header too long; expected at most 100000000 bytes; got " + std::to_string(text.size()));
-
-  FileReplacement file(path);
   const uint64_t length = text.size();
-  file.write(&length, 8);
-  file.write(text.data(), static_cast<int64_t>(length));
-  for (const Item& item : items) file.write(item.tensor.const_data_ptr(), static_cast<int64_t>(item.tensor.nbytes()));
+  return std::string(reinterpret_cast<const char*>(&length), 8) + text;
+}
+
+}  // namespace
+
+std::map<std::string, at::Tensor> create_safetensors(const std::string& path,
+                                                     const std::map<std::string, TensorLayout>& tensors,
+                                                     const std::map<std::string, std::string>& metadata) {
+  std::vector<Item> items;
+  for (const auto& [name, layout] : tensors) items.push_back(make_item(path, name, layout.type, layout.shape));
+  const std::string header = header_of(path, items, metadata);
+  int64_t bytes = static_cast<int64_t>(header.size());
+  for (const Item& item : items) bytes += item.bytes;
+
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  int error = fd < 0 ? errno : ::posix_fallocate(fd, 0, bytes);
+  if (!error && ::pwrite(fd, header.data(), header.size(), 0) != static_cast<ssize_t>(header.size())) error = errno;
+  if (fd >= 0) ::close(fd);
+  if (error) {
+    if (fd >= 0) ::unlink(path.c_str());
+    throw Error(Exit::io, path + ": cannot make a file of " + std::to_string(bytes) + " bytes; expected a writable place; got: " +
+                              std::strerror(error));
+  }
+  const auto mapping = std::make_shared<Mapping>(path, O_RDWR, MAP_SHARED);
+  std::map<std::string, at::Tensor> result;
+  for (const Item& item : items) {
+    result.emplace(item.name, Mapping::tensor(mapping, static_cast<int64_t>(header.size()) + item.begin, item.shape, item.scalar));
+  }
+  return result;
+}
+
+void write_safetensors(const std::string& path, const std::map<std::string, at::Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<Item> items;
+  for (const auto& [name, tensor] : tensors) {
+    if (!tensor.defined())
+      throw Error(Exit::data, path + ": tensor '" + name + "': undefined; expected a tensor; got none");
+    items.push_back(make_item(path, name, tensor.scalar_type(), tensor.sizes().vec()));
+  }
+  const std::string header = header_of(path, items, metadata);
+  FileReplacement file(path);
+  file.write(header.data(), static_cast<int64_t>(header.size()));
+  for (const Item& item : items) {
+    const at::Tensor plain = tensors.at(item.name).detach().to(at::kCPU).contiguous();
+    file.write(plain.const_data_ptr(), static_cast<int64_t>(plain.nbytes()));
+  }
   file.commit();
 }
 

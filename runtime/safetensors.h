@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "torch.h"
 
@@ -20,6 +21,20 @@ struct SafeTensors {
 
 // strict: values that are not finite are an Error instead of a count.
 SafeTensors read_safetensors(const std::string& path, bool strict = false);
+
+// The same without reading the values: the tensors are the mapped file, and what is written to them stays in this
+// process. Only for files of this program's own, which nobody shortens (file.h).
+SafeTensors map_safetensors(const std::string& path);
+
+struct TensorLayout {
+  at::ScalarType type;
+  std::vector<int64_t> shape;
+};
+// Makes the file, or makes it anew, with room for these tensors, and maps it: what is written to them is in the file. They
+// begin as zeros. The room is taken now, so that a full disk is an Error(io) here and not the end of the process later.
+std::map<std::string, at::Tensor> create_safetensors(const std::string& path,
+                                                     const std::map<std::string, TensorLayout>& tensors,
+                                                     const std::map<std::string, std::string>& metadata = {});
 
 // Atomic: after a crash the path holds the old file or the new one. Tensors of any device and layout; the data is laid
 // out by item size (largest first), then name, so that each tensor is aligned in the file: PyTorch's reader needs that.

@@ -6,6 +6,9 @@ local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
 local State = require "gradus.state"
 local target = require "gradus.target"
+local teacher_cache = require "gradus.teacher_cache"
+local threads = require "gradus.threads"
+local engine = require "gradus.engine"
 local data = require "gradus.data"
 
 return function(run, given, options)
@@ -25,15 +28,25 @@ return function(run, given, options)
   local s = State.new { run = run, params = run.params, step_progress = 1 / steps, step_epochs = size / epoch }
   s:begin_stage("all", 1)
   local goal = options.teacher and target.resolve("batches: teacher", options.teacher):on(run.device)
+  local augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 })
+  local view = teacher_cache.check_view("batches", options.teacher_view, augmentations)
   local batches = feed.new { source = source, size = size, device = run.device,
-    augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 }),
-    teacher = goal and goal.of }
+    augmentations = augmentations, clean = view == "clean" }
+  batches:imitate(goal and goal.of, goal and teacher_cache.answers(run, { where = "batches", target = goal, batch = size,
+    given = teacher_cache.check("batches: teacher_cache", options.teacher_cache),
+    base = not data.is_generator(source) and source.data.base or nil,
+    view = view, augmented = strength ~= 0, samples = steps * size }))
   local began, row = host.monotonic(), {}
   local parts = console.training_parts(steps, {}, row)
-  local first = run.step_number
+  local first, count = run.step_number, nil
 
   return function(_, i)
     i = i or 0
+    -- What the first round took tells the size of the work; the others run on the threads that it deserves.
+    if i == 1 then
+      local flops = count()
+      threads.choose(run, function() return flops end)
+    end
     if i > 0 then  -- the step that the loop's body has just done
       s.step, s.samples = i, i * size
       s.epoch, s.progress, s.seconds = s.samples / epoch, i / steps, host.monotonic() - began
@@ -51,6 +64,8 @@ return function(run, given, options)
       source:refresh(s)
     end
     run.step_number = first + i + 1
-    return i + 1, batches:next(schedule.value(strength, s))
+    local batch = batches:next(schedule.value(strength, s))
+    if i == 0 then count = engine.count_flops() end
+    return i + 1, batch
   end, nil, 0
 end

@@ -16,7 +16,10 @@ local schedule = require "gradus.schedule"
 local settings = require "gradus.settings"
 local State = require "gradus.state"
 local target = require "gradus.target"
+local teacher_cache = require "gradus.teacher_cache"
+local teaching = require "gradus.teaching"
 local tensor = require "gradus.tensor"
+local threads = require "gradus.threads"
 local watch = require "gradus.watch"
 local when = require "gradus.when"
 
@@ -30,6 +33,10 @@ local when = require "gradus.when"
 ---@field lr? any               number, schedule or function; 1e-3
 ---@field warmup? any           share of the budget, { steps = } or { epochs = }; .05 when lr is a number
 ---@field decay? string         "constant", "linear", "cosine" or "step"; "cosine" when lr is a number
+---@field teacher_view? string  "augmented": the teacher sees what the student sees; "clean": the inputs without augmentation
+---@field teacher_cache? any     whether the teacher's answers to a fixed data set are computed once and reused (teacher_cache.lua): where
+---                             that changes no bit when left out (no augmentation, or teacher_view = "clean"; as many samples as rows;
+---                             up to 1 GiB); true, false, or { top = k } for the k largest logits of each row
 ---@field temperature? any      4; number, schedule or function; schedule.by_entropy gives one per example
 ---@field alpha? any            .7, weight of the labels: α CE + (1 − α) T² KL
 ---@field augment? any          0, strength of the augmentations, 0 to 1
@@ -50,12 +57,13 @@ local when = require "gradus.when"
 ---@field checkpoints? table    { steps = } or { epochs = }: the student's weights are kept this often (checkpoints.lua)
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
-  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite" }
+  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite", "teacher_view", "teacher_cache" }
 local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 
 local Distill = {}
 Distill.__index = Distill
 watch.add_to(Distill)
+teaching.add_to(Distill)
 
 -- --- settings --------------------------------------------------------------------------------------------------------
 
@@ -98,6 +106,8 @@ local function new(run, options)
   if self.non_finite ~= "stop" and self.non_finite ~= "skip" and self.non_finite ~= "roll_back" then
     host.fail(("distill: non_finite: expected 'stop', 'skip' or 'roll_back'; got '%s'"):format(tostring(self.non_finite)))
   end
+  self.view = teacher_cache.check_view("distill", o.teacher_view, self.augmentations)
+  teacher_cache.check("distill: teacher_cache", o.teacher_cache)
   self.health = health.new { classes = train.classes, rows = val and val:size() }
   self.epoch_size = train:size()
   if self.epoch_size < 1 then host.fail "distill: data: the training set is empty" end
@@ -157,6 +167,7 @@ function Distill:enter_stage(index, why)
     self.student:train()
   end
   self.stage_source = nil
+  self:ask_teacher()
   self:ask_sample()
   self.step = self:make_step()
   self.run:event("stage", stage.name, { index = index, of = #self.stages, target = self.target.text, rows = self.source:size(),
@@ -191,6 +202,7 @@ end
 -- Which examples, asked once per epoch. The same data set keeps its sampler, so that a pass over it is not cut short.
 function Distill:ask_sample()
   local s = self.state
+  self:check_teacher()
   local given = self.stage.sample
   if given == nil then given = self.train else given = answer(given, s) end
   local where = ("stage '%s': sample"):format(self.stage.name)
@@ -205,10 +217,11 @@ function Distill:ask_sample()
     if self.source.refresh then self.source:refresh(s) end
   end
   if not self.feed then
-    self.feed = feed.new { source = self.source, size = self.batch, augmentations = self.augmentations, device = self.run.device }
+    self.feed = feed.new { source = self.source, size = self.batch, augmentations = self.augmentations,
+      clean = self.view == "clean", device = self.run.device }
   end
   self.feed:use(self.source)
-  self.feed.teacher = self.target.of
+  self.feed:imitate(self.target.of, self.answers)
 end
 
 -- Settings without effect are told before they cost a run.
@@ -299,23 +312,17 @@ function Distill:one_step()
     local count = engine.count_flops()
     self.out = self.step(batch, knobs)
     s.flops_of, s.flops_per_step = self.step, count()
-    s.flops_per_step = s.flops_per_step + self:teacher_flops(batch)
   else
     self.out = self.step(batch, knobs)
   end
-  s.step, s.samples, s.flops = s.step + 1, s.samples + self.batch, s.flops + s.flops_per_step
+  local teacher = self:teacher_cost(batch.x)
+  s.step, s.samples = s.step + 1, s.samples + self.batch
+  s.flops, s.flops_spent = s.flops + s.flops_per_step + teacher, s.flops_spent + s.flops_per_step + (self.feed.known and 0 or teacher)
   s.epoch = s.samples / self.epoch_size
   s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
   knobs.augment = strength
   run.step_number = self.before + s.step
   self:log(batch, knobs)
-end
-
-function Distill:teacher_flops(batch)
-  if not self.target.of then return 0 end
-  local count = engine.count_flops()
-  self.target.of(batch.x)
-  return count()
 end
 
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
@@ -424,6 +431,7 @@ function Distill:loop()
   self:benchmark_teacher()
   self:record_data()
   self:enter_stage(1)
+  threads.choose(run, function() return self:step_work() end)
   local reached = 1
   while true do
     local epoch = math.floor(s.epoch + 1e-9)
@@ -461,6 +469,7 @@ return function(run, options)
   self.student:requires_grad_(true):eval()
   local s = self.state
   run:progress(s)
+  run:event("flops", "spent", { charged = s.flops, spent = s.flops_spent })
   return distilled { student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
-    best = self.best, state = s, checkpoints = self.kept }
+    flops_spent = s.flops_spent, best = self.best, state = s, checkpoints = self.kept }
 end

@@ -7,7 +7,8 @@ local sparkline = require "gradus.sparkline"
 ---@field steps number
 ---@field epochs number
 ---@field seconds number
----@field flops number
+---@field flops number      charged: the teacher's for each sample seen
+---@field flops_spent number carried out: less where the teacher's answers were cached
 ---@field best table|false   { value, step } of the monitored metric; false where nothing was
 ---@field checkpoints Checkpoints?
 local Distilled = check.methods("what distill returns", {})

@@ -6,6 +6,7 @@ local check = require "gradus.check"
 local current = require "gradus.current"
 local data = require "gradus.data"
 
+local ops = engine.ops
 local Feed = {}
 Feed.__index = Feed
 
@@ -20,12 +21,25 @@ function feed.check_augmentations(where, given)
   return given
 end
 
----@param options {source: Source, size: number, augmentations: table?, teacher: fun(x: Tensor): Tensor?, device: string?}
+---@param options {source: Source, size: number, augmentations: table?, teacher: fun(x: Tensor): Tensor?, clean: boolean?, device: string?}
+---   clean: the teacher sees the inputs without augmentation
 function feed.new(options)
   local self = setmetatable({ size = options.size, augmentations = options.augmentations or {}, device = options.device or "cpu",
     teacher = options.teacher, clean = options.clean, seed = current.stream "augment", strength = nil, pending = {} }, Feed)
   self:use(options.source)
   return self
+end
+
+--- Whom the batches' answers come from: a function of the inputs, or rows computed before (teacher_cache.lua).
+---@param of? fun(x: Tensor): Tensor
+---@param answers? Answers
+function Feed:imitate(of, answers)
+  self.teacher = of
+  if answers == self.answers then return end
+  self:rewind()
+  local source = self.source
+  self.answers, self.base, self.source = answers, nil, nil
+  self:use(source)
 end
 
 --- Goes on with another source; batches prepared from the old one are given back to it.
@@ -34,20 +48,22 @@ function Feed:use(source)
   self:rewind()
   self.source = source
   if data.is_generator(source) then
-    self.loader, self.base = nil, nil
+    self.loader, self.base, self.known = nil, nil, nil
     return
   end
   local rows, x = source:size(), source.data.base.x
   if source.mode == "shuffle" and rows < 1 then host.fail "the training set is empty" end
   local bytes = x:nbytes() / x:size(0) * self.size
-  local ahead = (bytes >= WORTH_A_THREAD and not source.adaptive) and AHEAD or 0
+  -- On one core a thread of its own would only take turns with the step.
+  local ahead = (bytes >= WORTH_A_THREAD and not source.adaptive and engine.cores() > 1) and AHEAD or 0
   if self.base ~= source.data.base or self.ahead ~= ahead then
     local base = source.data.base
     self.base, self.ahead = base, ahead
     local masking = base.masking or {}
+    self.known = self.answers and self.answers.base == base and self.answers or nil
     self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = ahead, seed = self.seed,
-      classes = base.classes or 0, noise = self.augmentations.noise, shift = self.augmentations.shift,
-      erase = self.augmentations.erase, mixup = self.augmentations.mixup,
+      teacher = self.known and self.known.rows, classes = base.classes or 0, noise = self.augmentations.noise,
+      shift = self.augmentations.shift, erase = self.augmentations.erase, mixup = self.augmentations.mixup,
       rate = masking.rate, mask = masking.mask, low = masking.low, high = masking.high, pin = self.device ~= "cpu" }
   end
 end
@@ -79,15 +95,24 @@ local function gathered(self, strength)
   return self.loader:next()
 end
 
+--- Inputs as the next batch has, for what depends on their shape alone; the source stands where it stood.
+function Feed:like()
+  if self.base then return self.base.x:index_select(0, ops.arange(self.size):remainder(self.base.x:size(0))):to(self.device) end
+  self.drawn = self.drawn or self.source:next(self.size)
+  return self.drawn.x:to(self.device)
+end
+
 --- The next batch. strength scales the augmentations, 0 to 1.
 function Feed:next(strength)
-  local batch
+  local batch, seen
   if self.loader then
     batch = gathered(self, strength or 0)
+    if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, batch.index) end
   else
-    batch = self.source:next(self.size)
+    batch, self.drawn = self.drawn or self.source:next(self.size), nil
+    seen = self.clean and batch.x
     if (strength or 0) > 0 and next(self.augmentations) then
-      batch.visit = engine.ops.zeros({ self.size }, { dtype = "int32" })
+      batch.visit = ops.zeros({ self.size }, { dtype = "int32" })
       batch.x = engine.data.augment(batch.x, batch.index, batch.visit, { seed = self.seed, strength = strength,
         noise = self.augmentations.noise, shift = self.augmentations.shift, erase = self.augmentations.erase })
     end
@@ -97,7 +122,11 @@ function Feed:next(strength)
       batch[name] = batch[name] and batch[name]:to { device = self.device, non_blocking = true }
     end
   end
-  if self.teacher then batch.teacher = self.teacher(batch.x) end
+  if self.known then
+    if self.known.unpack then batch.teacher = self.known.unpack(batch.teacher) end
+  elseif self.teacher then
+    batch.teacher = self.teacher(seen and seen:to(self.device) or batch.x)
+  end
   return batch
 end
 

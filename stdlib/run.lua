@@ -75,7 +75,8 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent, readback = readback(device),
+    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    readback = readback(device),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   current.run = self
   seed_streams(self.seed)
@@ -129,7 +130,8 @@ function Run:log(values, at)
   end)
 end
 
---- Stores an event: kind "stage", "decision", "best", "warning", "health" or "error"; detail is a table of plain values.
+--- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
+--- "flops"; detail is a table of plain values.
 function Run:event(kind, name, detail)
   self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
   host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
@@ -237,9 +239,11 @@ end
 --- Iterates batches of a source: `for i, batch in run:batches(source, { size = 64, steps = 5000 }) do`. i is from 1 and is
 --- the step that run:log writes to.
 ---@param source Source|Dataset
----@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?}
+---@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?,
+---   teacher_view: string?, teacher_cache: any}  the last two as in distill
 function Run:batches(source, options)
-  check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations" })
+  check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
+    "teacher_cache" })
   if self.replaying then return function() end end
   if self.dry then options.steps, options.epochs = 2, nil end
   return require "gradus.batches"(self, source, options)

@@ -4,6 +4,7 @@
 ---@field epoch number         samples seen / size of the full training set
 ---@field samples number
 ---@field flops number         floating-point operations charged, the teacher's included
+---@field flops_spent number   those that were carried out: a teacher's cached answers cost none
 ---@field seconds number
 ---@field progress number      share of the budget that is used, 0 to 1
 ---@field stage string         name of the stage, stage_index from 1
@@ -28,8 +29,9 @@ function State.lower_is_better(key)
 end
 
 function State.new(fields)
-  local self = { step = 0, epoch = 0, samples = 0, flops = 0, seconds = 0, progress = 0, stage_index = 1, evaluations = 0,
-    evaluating = false, series = {}, suites = {}, teacher_acc = {}, benchmarks = {}, findings = {}, step_progress = 1, step_epochs = 1 }
+  local self = { step = 0, epoch = 0, samples = 0, flops = 0, flops_spent = 0, seconds = 0, progress = 0, stage_index = 1,
+    evaluations = 0, evaluating = false, series = {}, suites = {}, teacher_acc = {}, benchmarks = {}, findings = {},
+    step_progress = 1, step_epochs = 1 }
   for key, value in pairs(fields) do self[key] = value end
   return setmetatable(self, State)
 end

@@ -15,6 +15,7 @@ local target = {}
 
 ---@class Target
 ---@field of fun(x: Tensor): Tensor   what the batch should imitate; computed without gradient, outside of the step
+---@field identity fun(): table        what `of` depends on, for identity.lua; asked once `prepare` was called
 ---@field kind string                 "logits", "labels" or "layer"
 ---@field loss? fun(student: Module, b: table): Tensor  of a layer
 ---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
@@ -100,6 +101,8 @@ function target.layer(options)
     scale, shift = scale / sd, -mean / sd
   end
 
+  self.identity = function() return { options.teacher, options.from, scale, shift } end
+
   --- What the student's layer should be: ((h P) - mean) / spread, folded into one product and one sum.
   self.of = function(x)
     return tensor.no_grad(function()
@@ -117,7 +120,8 @@ end
 ---@param i number          from 1
 function target.checkpoint(storage, kept, i)
   if not is_module(storage) then host.fail "target.checkpoint: expected a module to hold the weights" end
-  local self = make { kind = "logits", teacher = storage, of = frozen(storage), detail = { checkpoint = i, teacher_step = kept:step(i) } }
+  local self = make { kind = "logits", teacher = storage, of = frozen(storage), detail = { checkpoint = i, teacher_step = kept:step(i) },
+    identity = function() return { storage } end }
   self.text = ("checkpoint %d of %d (step %d)"):format(i, kept:count(), kept:step(i))
   self.prepare = function() kept:load(storage, i) end
   return self
@@ -127,7 +131,9 @@ end
 function target.resolve(where, answer)
   if getmetatable(answer) == Target then return answer end
   if answer == "labels" or answer == nil then return make { kind = "labels", text = "labels" } end
-  if is_module(answer) then return make { kind = "logits", text = "teacher", teacher = answer, of = frozen(answer) } end
+  if is_module(answer) then
+    return make { kind = "logits", text = "teacher", teacher = answer, of = frozen(answer), identity = function() return { answer } end }
+  end
   if type(answer) == "table" and #answer > 0 then
     local total, teachers = 0, {}
     for i, one in ipairs(answer) do
@@ -136,7 +142,9 @@ function target.resolve(where, answer)
       end
       total, teachers[i] = total + one[2], one[1]
     end
-    return make { kind = "logits", text = #answer .. " teachers", teacher = answer[1][1], teachers = teachers, of = function(x)
+    local function identity() return answer end
+    local text = #answer .. " teachers"
+    return make { kind = "logits", text = text, teacher = answer[1][1], teachers = teachers, identity = identity, of = function(x)
       local mean
       for _, one in ipairs(answer) do
         local logits = frozen(one[1])(x) * (one[2] / total)

@@ -66,13 +66,8 @@ int lua_read_array(lua_State* L) {
   return 1;
 }
 
-// read_safetensors(path, {strict}) -> {name = Tensor}, {key = text}, number of values that are not finite
-int lua_read_safetensors(lua_State* L) {
-  SafeTensors read;
-  guard(L, [&] {
-    const Options given(L, 2, "read_safetensors", {"strict"});
-    read = read_safetensors(text_at(L, 1, "read_safetensors: path"), given.boolean("strict").value_or(false));
-  });
+// Pushes {name = Tensor}, {key = text}.
+void push_safetensors(lua_State* L, SafeTensors& read) {
   lua_createtable(L, 0, static_cast<int>(read.tensors.size()));
   for (auto& [name, tensor] : read.tensors) {
     lua_pushlstring(L, name.data(), name.size());
@@ -85,8 +80,52 @@ int lua_read_safetensors(lua_State* L) {
     lua_pushlstring(L, value.data(), value.size());
     lua_rawset(L, -3);
   }
+}
+
+// read_safetensors(path, {strict}) -> {name = Tensor}, {key = text}, number of values that are not finite
+int lua_read_safetensors(lua_State* L) {
+  SafeTensors read;
+  guard(L, [&] {
+    const Options given(L, 2, "read_safetensors", {"strict"});
+    read = read_safetensors(text_at(L, 1, "read_safetensors: path"), given.boolean("strict").value_or(false));
+  });
+  push_safetensors(L, read);
   lua_pushnumber(L, static_cast<double>(read.non_finite));
   return 3;
+}
+
+// map_safetensors(path) -> {name = Tensor}, {key = text}: the tensors are the file
+int lua_map_safetensors(lua_State* L) {
+  SafeTensors read;
+  guard(L, [&] { read = map_safetensors(text_at(L, 1, "map_safetensors: path")); });
+  push_safetensors(L, read);
+  return 2;
+}
+
+// The {key = text} at index 3; inside guard().
+std::map<std::string, std::string> read_metadata(lua_State* L, const std::string& where) {
+  std::map<std::string, std::string> metadata;
+  if (lua_isnil(L, 3)) return metadata;
+  if (!lua_istable(L, 3)) throw Error(Exit::data, where + ": metadata: expected a table of texts; got " + describe(L, 3));
+  for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+    std::string key = text_at(L, 4, (where + ": a metadata key").c_str());
+    metadata.emplace(std::move(key), text_at(L, 5, (where + ": a metadata value").c_str()));
+  }
+  return metadata;
+}
+
+// The {name = Tensor} at index 2; inside guard().
+std::map<std::string, at::Tensor> read_tensors(lua_State* L, const std::string& where) {
+  if (!lua_istable(L, 2)) throw Error(Exit::data, where + ": expected a table of tensors; got " + describe(L, 2));
+  std::map<std::string, at::Tensor> tensors;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const std::string name = text_at(L, 4, (where + ": a tensor's name").c_str());
+    at::Tensor* tensor = test_tensor(L, 5);
+    if (!tensor || !tensor->defined())
+      throw Error(Exit::data, where + ": '" + name + "': expected a Tensor; got " + describe(L, 5));
+    tensors.emplace(name, *tensor);
+  }
+  return tensors;
 }
 
 // write_safetensors(path, {name = Tensor}, {key = text})
@@ -94,28 +133,25 @@ int lua_write_safetensors(lua_State* L) {
   lua_settop(L, 3);
   guard(L, [&] {
     const std::string path = text_at(L, 1, "write_safetensors: path");
-    if (!lua_istable(L, 2))
-      throw Error(Exit::data, "write_safetensors: expected a table of tensors; got " + describe(L, 2));
-    std::map<std::string, at::Tensor> tensors;
-    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-      const std::string name = text_at(L, 4, "write_safetensors: a tensor's name");
-      at::Tensor* tensor = test_tensor(L, 5);
-      if (!tensor || !tensor->defined())
-        throw Error(Exit::data, "write_safetensors: '" + name + "': expected a Tensor; got " + describe(L, 5));
-      tensors.emplace(name, *tensor);
-    }
-    std::map<std::string, std::string> metadata;
-    if (!lua_isnil(L, 3)) {
-      if (!lua_istable(L, 3))
-        throw Error(Exit::data, "write_safetensors: metadata: expected a table of texts; got " + describe(L, 3));
-      for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
-        std::string key = text_at(L, 4, "write_safetensors: a metadata key");
-        metadata.emplace(std::move(key), text_at(L, 5, "write_safetensors: a metadata value"));
-      }
-    }
-    write_safetensors(path, tensors, metadata);
+    write_safetensors(path, read_tensors(L, "write_safetensors"), read_metadata(L, "write_safetensors"));
   });
   return 0;
+}
+
+// create_safetensors(path, {name = Tensor}, {key = text}) -> {name = Tensor}: a new file of zeros with tensors of these
+// types and shapes; what is written to them is in the file
+int lua_create_safetensors(lua_State* L) {
+  lua_settop(L, 3);
+  SafeTensors made;
+  guard(L, [&] {
+    std::map<std::string, TensorLayout> layout;
+    for (const auto& [name, like] : read_tensors(L, "create_safetensors"))
+      layout.emplace(name, TensorLayout{like.scalar_type(), like.sizes().vec()});
+    made.tensors = create_safetensors(text_at(L, 1, "create_safetensors: path"), layout, read_metadata(L, "create_safetensors"));
+  });
+  push_safetensors(L, made);
+  lua_pop(L, 1);
+  return 1;
 }
 
 // digits() -> x [1797, 1, 8, 8], y [1797]
@@ -163,7 +199,9 @@ constexpr luaL_Reg kFunctions[] = {{"read_csv", lua_read_csv},
                                    {"read_npy", lua_read_array<read_npy>},
                                    {"read_idx", lua_read_array<read_idx>},
                                    {"read_safetensors", lua_read_safetensors},
+                                   {"map_safetensors", lua_map_safetensors},
                                    {"write_safetensors", lua_write_safetensors},
+                                   {"create_safetensors", lua_create_safetensors},
                                    {"digits", lua_digits},
                                    {"parity", lua_parity},
                                    {"derive_seed", lua_derive_seed},

@@ -100,6 +100,11 @@ int thread_count(lua_State* L) {
   return 1;
 }
 
+int core_count(lua_State* L) {
+  lua_pushnumber(L, cores());
+  return 1;
+}
+
 int memory_use(lua_State* L) {
   lua_pushnumber(L, static_cast<double>(memory::live_bytes()));
   lua_pushnumber(L, static_cast<double>(memory::peak_bytes()));
@@ -161,7 +166,7 @@ int set_scope(lua_State* L) {
 
 constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor}, {"is_tensor", is_tensor}, {"set_grad_enabled", set_grad_enabled},
     {"is_grad_enabled", is_grad_enabled}, {"grad", gradients}, {"generator", make_generator}, {"default_generator", default_generator},
-    {"manual_seed", manual_seed}, {"device", device}, {"set_threads", set_thread_count}, {"threads", thread_count},
+    {"manual_seed", manual_seed}, {"device", device}, {"set_threads", set_thread_count}, {"threads", thread_count}, {"cores", core_count},
     {"memory", memory_use}, {"set_scope", set_scope}, {"count_flops", count_flops}, {"gemm", gemm_rule}, {"set_autocast", set_autocast}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
 
 }  // namespace

@@ -174,6 +174,41 @@ TEST_F(SafeTensorsTest, NamesFilesThatCannotBeRead) {
   EXPECT_EQ(code(std::string("a\0b", 3)), Exit::data);
 }
 
+TEST_F(SafeTensorsTest, IsFilledInPlaceAndMapped) {
+  {
+    auto made = create_safetensors(path("m"), {{"a", {at::kFloat, {3, 2}}}, {"n", {at::kInt, {3}}}}, {{"key", "k"}});
+    EXPECT_TRUE(at::equal(made.at("a"), at::zeros({3, 2})));
+    made.at("a").slice(0, 1, 3).fill_(7);
+    made.at("n").fill_(5);
+  }
+  const SafeTensors read = read_safetensors(path("m"));  // an ordinary file
+  EXPECT_EQ(read.metadata.at("key"), "k");
+  EXPECT_TRUE(at::equal(read.tensors.at("a"), at::tensor({0., 0., 7., 7., 7., 7.}, at::kFloat).reshape({3, 2})));
+  const std::string before = bytes_of(path("m"));
+  SafeTensors mapped = map_safetensors(path("m"));
+  EXPECT_EQ(mapped.metadata, read.metadata);
+  for (const auto& [name, tensor] : read.tensors) EXPECT_TRUE(at::equal(mapped.tensors.at(name), tensor)) << name;
+  mapped.tensors.at("n").fill_(0);  // stays here
+  EXPECT_EQ(bytes_of(path("m")), before);
+  const at::Tensor kept = mapped.tensors.at("a");
+  mapped = {};
+  EXPECT_EQ(kept[2][1].item<float>(), 7);  // a tensor keeps the mapping
+}
+
+TEST_F(SafeTensorsTest, MapsOnlyWhatItsHeaderDescribes) {
+  create_safetensors(path("m"), {{"a", {at::kFloat, {30}}}});
+  std::filesystem::resize_file(path("m"), std::filesystem::file_size(path("m")) - 1);
+  EXPECT_THROW(map_safetensors(path("m")), Error);
+  write_safetensors(path("b"), {{"b", at::ones({2}, at::kBool)}});
+  EXPECT_THROW(map_safetensors(path("b")), Error);
+  try {
+    create_safetensors(path("no/such/folder"), {{"a", {at::kByte, {8}}}});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code, Exit::io);
+  }
+}
+
 TEST_F(SafeTensorsTest, SurvivesMutations) {
   expect_no_crash(path("m"), bytes_of(kFormats + "reference.safetensors"), 800,
                   [](const std::string& file) { read_safetensors(file); });
