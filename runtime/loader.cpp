@@ -99,8 +99,9 @@ void Loader::fill(Slot& slot) const {
     Batch& b = slot.batch;
     const bool pin = options_.pin, augmented = options_.augment.any(), mixed_up = options_.augment.mixup > 0,
                masked = options_.masking.rate > 0;
-    b.rows = {gather(data_.x, rows, count, pin && !augmented && !masked), gather(data_.y, rows, count, pin && !mixed_up),
-              gather(data_.weight, rows, count, pin), gather(data_.teacher, rows, count, pin)};
+    b.rows = {gather(data_.x, rows, count, pin && !augmented && !masked),
+              gather(data_.y, rows, count, pin && !mixed_up), gather(data_.weight, rows, count, pin),
+              gather(data_.teacher, rows, count, pin)};
     b.index = r.index, b.visit = r.visit;
     if (masked) {
       Masked tokens = mask_tokens(b.rows.x, b.index, b.visit, options_.seed, options_.masking);

@@ -40,7 +40,8 @@ Masked mask_tokens(const at::Tensor& x, const at::Tensor& index, const at::Tenso
       refuse(std::string(t == &index ? "index" : "visit") + " does not match x " + show_shape(x.sizes()),
              "whole numbers [" + std::to_string(count) + "]", describe(*t));
   }
-  const at::Tensor rows = index.to(at::kCPU, at::kLong).contiguous(), visits = visit.to(at::kCPU, at::kInt).contiguous();
+  const at::Tensor rows = index.to(at::kCPU, at::kLong).contiguous(),
+                   visits = visit.to(at::kCPU, at::kInt).contiguous();
   Masked out{x.clone(at::MemoryFormat::Contiguous), at::empty(x.sizes(), at::kLong)};
   int64_t *token = out.x.mutable_data_ptr<int64_t>(), *label = out.y.mutable_data_ptr<int64_t>();
   for (int64_t i = 0; i < count; ++i) {

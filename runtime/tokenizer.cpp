@@ -61,7 +61,8 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::train(const std::string& path, int64_t vocabulary, const std::string& model) {
-  if (model != "unigram" && model != "bpe") throw data_error("tokenizer", "model", "'unigram' or 'bpe'", "'" + model + "'");
+  if (model != "unigram" && model != "bpe")
+    throw data_error("tokenizer", "model", "'unigram' or 'bpe'", "'" + model + "'");
   if (vocabulary <= kFirst || vocabulary > 1000000)
     throw data_error("tokenizer", "vocabulary out of range", "a whole number from 6 to 1000000",
                      std::to_string(vocabulary));

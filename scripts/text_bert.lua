@@ -10,10 +10,10 @@ local nn, curriculum = g.nn, g.curriculum
 -- BERT's own (Devlin et al. 2019: 30,522 tokens, blocks of 512, masks of 15 %, batches of 256, lr 1e-4, 1 % warm-up, linear
 -- decay, weight decay .01) or, for the small size, ours.
 local SIZES = {
-  small = { text = { vocabulary = 256, length = 32 }, layers = 4, teacher = { width = 64, heads = 4 },
-    student = { width = 16, heads = 4 }, batch = 16, lr = 3e-3, warmup = .06, teacher_steps = 1500, steps = 800,
+  small = { text = { vocabulary = 256, length = 32, mask = .3 }, layers = 3, teacher = { width = 64, heads = 4 },
+    student = { width = 16, heads = 4 }, batch = 32, lr = 3e-3, warmup = .06, teacher_steps = 1200, steps = 500,
     stage = .1, every = 50 },
-  paper = { text = { vocabulary = 30522, length = 512 }, layers = 12, teacher = { width = 768, heads = 12 },
+  paper = { text = { vocabulary = 30522, length = 512, mask = .15 }, layers = 12, teacher = { width = 768, heads = 12 },
     student = { width = 256, heads = 4 }, batch = 256, lr = 1e-4, warmup = .01, teacher_steps = 1000000, steps = 100000,
     stage = .025, every = 1000 },
 }

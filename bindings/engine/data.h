@@ -11,10 +11,10 @@
 
 namespace gradus {
 
-void open_transfer(lua_State* L);  // pushes the function transfer(tensor)
-void open_data(lua_State* L);     // pushes the table engine.data
-void open_sampler(lua_State* L);  // adds Sampler to the table on the top
-void open_loader(lua_State* L);   // adds augment, mixup, mask, check and Loader to it
+void open_transfer(lua_State* L);   // pushes the function transfer(tensor)
+void open_data(lua_State* L);       // pushes the table engine.data
+void open_sampler(lua_State* L);    // adds Sampler to the table on the top
+void open_loader(lua_State* L);     // adds augment, mixup, mask, check and Loader to it
 void open_tokenizer(lua_State* L);  // adds train_tokenizer, load_tokenizer and read_text to it
 
 // The text at `index`, or an Error; zero bytes are kept, so that the runtime can refuse them.

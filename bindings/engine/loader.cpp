@@ -86,10 +86,9 @@ int lua_check(lua_State* L) {
 // Loader{x, y, weight, teacher, classes, depth, seed, noise, shift, erase, mixup, rate, mask, low, high, pin}
 int make(lua_State* L) {
   push_object(L, kType, [&] {
-    const Options given(
-        L, 1, "Loader",
-        {"x", "y", "weight", "teacher", "classes", "depth", "seed", "noise", "shift", "erase", "mixup", "rate", "mask",
-         "low", "high", "pin"});
+    const Options given(L, 1, "Loader",
+                        {"x", "y", "weight", "teacher", "classes", "depth", "seed", "noise", "shift", "erase", "mixup",
+                         "rate", "mask", "low", "high", "pin"});
     LoaderOptions options;
     options.depth = given.whole("depth", options.depth);
     options.seed = given.seed("seed");
@@ -159,9 +158,8 @@ std::vector<Loader::Request> drop(Loader& loader) { return loader.drop(); }
 
 constexpr luaL_Reg kMethods[] = {
     {"submit", submit}, {"next", next}, {"pending", requests<pending>}, {"drop", requests<drop>}, {nullptr, nullptr}};
-constexpr luaL_Reg kFunctions[] = {
-    {"augment", lua_augment}, {"mixup", lua_mixup}, {"mask", lua_mask},  {"check", lua_check},
-                                   {"Loader", make},         {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"augment", lua_augment}, {"mixup", lua_mixup}, {"mask", lua_mask},
+                                   {"check", lua_check},     {"Loader", make},     {nullptr, nullptr}};
 
 }  // namespace
 

@@ -36,7 +36,8 @@ std::string refusal(const std::function<void()>& run) {
 
 // The count of n independent events of probability p lies within five standard deviations.
 void expect_count(int64_t count, int64_t n, double p) {
-  EXPECT_NEAR(static_cast<double>(count), static_cast<double>(n) * p, 5 * std::sqrt(static_cast<double>(n) * p * (1 - p)));
+  EXPECT_NEAR(static_cast<double>(count), static_cast<double>(n) * p,
+              5 * std::sqrt(static_cast<double>(n) * p * (1 - p)));
 }
 
 TEST(MaskTest, ChoosesAndReplacesInTheSharesOfBert) {
@@ -55,8 +56,10 @@ TEST(MaskTest, ChoosesAndReplacesInTheSharesOfBert) {
   const at::Tensor each = replaced.bincount({}, kHigh);
   for (int64_t token = 0; token < kHigh; ++token) {
     const auto n = each[token].item<int64_t>();
-    if (token < kLow) EXPECT_EQ(n, 0);
-    else expect_count(n, replaced.numel(), 1. / 20);
+    if (token < kLow)
+      EXPECT_EQ(n, 0);
+    else
+      expect_count(n, replaced.numel(), 1. / 20);
   }
 }
 
@@ -124,13 +127,17 @@ TEST(MaskTest, RefusesWhatCannotBe) {
   EXPECT_EQ(with({.3, kMask, 9, 9}), "mask: no tokens to mask; expected 0 <= low < high; got 9 to 9");
   EXPECT_EQ(with({.3, 7, kLow, kHigh}),
             "mask: the mask is an ordinary token; expected one outside of low … high - 1; got 7");
-  EXPECT_EQ(refusal([] { mask_tokens(at::zeros({2, 5}), at::arange(2), ones(2, 0), 1, kMasking); }),
+  EXPECT_EQ(refusal([] {
+              mask_tokens(at::zeros({2, 5}), at::arange(2), ones(2, 0), 1, kMasking);
+            }),
             "mask: x holds no rows of tokens; expected int64 [N, L] on the CPU; got Float [2, 5]");
   EXPECT_EQ(refusal([] { mask_tokens(tokens(2, 5), at::arange(3), ones(2, 0), 1, kMasking); }),
             "mask: index does not match x [2, 5]; expected whole numbers [2]; got Long [3]");
   LoaderOptions options;
   options.masking = kMasking;
-  EXPECT_EQ(refusal([&] { Loader({tokens(2, 5), at::arange(2), {}, {}}, options); }),
+  EXPECT_EQ(refusal([&] {
+              Loader({tokens(2, 5), at::arange(2), {}, {}}, options);
+            }),
             "loader: masking makes the labels; expected no y; got y");
 }
 

@@ -11,8 +11,9 @@ class TokenizerTest : public FileCase {
  protected:
   // A text with enough different words for a small vocabulary.
   std::string corpus() const {
-    static const char* words[] = {"student", "teacher", "curriculum", "learns", "slowly", "from", "the", "easy",
-                                  "examples", "harder", "later", "and", "forgets", "nothing", "who", "distils"};
+    static const char* words[] = {"student", "teacher", "curriculum", "learns", "slowly", "from",
+                                  "the",     "easy",    "examples",   "harder", "later",  "and",
+                                  "forgets", "nothing", "who",        "distils"};
     std::string text;
     for (int i = 0; i < 400; ++i) {
       for (int k = 0; k < 9; ++k) text += std::string(words[(i * 7 + k * (i % 5 + 1)) % 16]) + (k < 8 ? " " : ".\n");
@@ -83,7 +84,8 @@ TEST_F(TokenizerTest, RefusesFilesThatGiveNoVocabulary) {
   EXPECT_EQ(train("a few words\n", 5000),
             ": does not give a vocabulary of 5000; expected one that fits the text; got "
             "Vocabulary size too high (5000). Please set it to a value <= 14.");
-  EXPECT_EQ(train("x\n", 60), ": does not give a vocabulary of 60; expected one that fits the text; got too little text");
+  EXPECT_EQ(train("x\n", 60),
+            ": does not give a vocabulary of 60; expected one that fits the text; got too little text");
   const std::string small = refusal([&] { Tokenizer::train(text, 8); });
   EXPECT_NE(small.find("Vocabulary size is smaller than required_chars. 8 vs "), std::string::npos) << small;
   EXPECT_EQ(refusal([&] { Tokenizer::train(text, 5); }),
@@ -100,9 +102,10 @@ TEST_F(TokenizerTest, RefusesFilesThatAreNoModel) {
 
 TEST_F(TokenizerTest, RefusesTokensThatItDoesNotHave) {
   const Tokenizer t = Tokenizer::train(corpus(), 40);
-  EXPECT_EQ(refusal([&] { t.decode(at::tensor({40}, at::kLong)); }),
-            "decode: no such token; expected 0 to 39; got 40");
-  EXPECT_EQ(refusal([&] { t.decode(at::zeros({2, 2}, at::kLong)); }),
+  EXPECT_EQ(refusal([&] { t.decode(at::tensor({40}, at::kLong)); }), "decode: no such token; expected 0 to 39; got 40");
+  EXPECT_EQ(refusal([&] {
+              t.decode(at::zeros({2, 2}, at::kLong));
+            }),
             "decode: no list of tokens; expected whole numbers [n]; got Long [2, 2]");
 }
 

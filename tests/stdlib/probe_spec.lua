@@ -74,14 +74,14 @@ describe("probe.boundary", function()
     for s = 0, 1 do
       local words = g.cfg.sentence(GRAMMAR, 1, s)
       expect(labels:slice(0, 7 * s, 7 * s + 7):totable()):equals(trees[table.concat(words, " ")])
-      expect(places:slice(0, 7 * s, 7 * s + 7):totable()):equals { 8 * s + 1, 8 * s + 2, 8 * s + 3, 8 * s + 4, 8 * s + 5, 8 * s + 6, 8 * s + 7 }
+      expect(places:slice(0, 7 * s, 7 * s + 7):totable()):equals(g.arange(8 * s + 1, 8 * s + 8):totable())
     end
   end)
   it("finds them where the hidden state tells, and only there", function()
     local function found(reach) return probe.boundary(Parser(reach), { grammar = GRAMMAR, layer = "window", sentences = 60 }) end
-    local knowing, blind = found(2), found(1)
-    expect({ knowing[2].accuracy, knowing[2].balanced, knowing[3].accuracy }):equals { 1, 1, 1 }
-    expect({ knowing[2].majority, knowing[3].majority }):near({ 5 / 7, 5 / 7 }, 1e-6)
+    local seeing, blind = found(2), found(1)
+    expect({ seeing[2].accuracy, seeing[2].balanced, seeing[3].accuracy }):equals { 1, 1, 1 }
+    expect({ seeing[2].majority, seeing[3].majority }):near({ 5 / 7, 5 / 7 }, 1e-6)
     expect(blind[2].accuracy):near(6 / 7, 1e-6)  -- two of three "2" end A or B
     expect(blind[3].accuracy):near(5 / 7, 1e-6)  -- every other "1" ends C
     expect(blind[1]):equals(nil)

@@ -186,12 +186,14 @@ describe("distillation of tokens", function()
     a_run(function(run, events)
       local d = g.data.sentences { grammar = cfg.cfg3b { root = 10 }, held_out = 100, seed = 1 }
       local function bert(width)
-        return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = width, layers = 2, heads = width / 8, pad_token = d.pad_token }
+        return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = width, layers = 2, heads = width / 8,
+          pad_token = d.pad_token }
       end
       local teacher = run:fit { model = bert(32), data = d, steps = 60, batch = 32, lr = 3e-3, evaluate = { steps = 30 } }
       local r = run:distill { teacher = teacher, student = bert(16), data = d, alpha = 0, temperature = 1, lr = 3e-3, batch = 32,
         budget = { steps = 60 }, evaluate = { steps = 10 }, restore_best = false,
-        curriculum = g.curriculum.extraction { teacher = teacher, layers = { { from = "encoder.layers.0", to = "encoder.layers.0", steps = 20 } } } }
+        curriculum = g.curriculum.extraction { teacher = teacher,
+          layers = { { from = "encoder.layers.0", to = "encoder.layers.0", steps = 20 } } } }
       local history = r:history "val/loss"
       expect(history[#history] < history[1]):is_true()
       for _, event in ipairs(events()) do expect(event.kind):differs_from "warning" end
