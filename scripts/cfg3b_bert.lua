@@ -1,8 +1,8 @@
 -- cfg3b with BERT (Gupta & Karmalkar 2025, figure 4): a masked language model of a grammar's sentences. One-shot, progressive
 -- and extraction at equal FLOPs, teacher forwards counted.
---   gradus run scripts/cfg3b_bert.lua                                               figures 4a and 4c
---   gradus sweep scripts/cfg3b_bert.lua --set stages=2,3,4 --set method=one_shot,extraction --seeds 3      figure 4b
---   gradus run scripts/cfg3b_bert.lua --set size=paper                              the published size
+--   gradus run scripts/cfg3b_bert.lua                                                figures 4a and 4c
+--   for n in 2 3 4; do gradus run scripts/cfg3b_bert.lua --set stages=$n; done      figure 4b
+--   gradus run scripts/cfg3b_bert.lua --set size=paper                               the published size
 -- extraction: stages - 1 layers of `unit` steps each, then the logits. one_layer, three_layers (4c): 45 % of the one-shot steps.
 local g = require "gradus"
 local nn, curriculum = g.nn, g.curriculum
@@ -60,7 +60,7 @@ return g.experiment {
   name   = "cfg3b_bert",
   params = { method = g.choice { "one_shot", "progressive", "extraction", "one_layer", "three_layers" },
     stages = g.int(3, { min = 2, max = 4 }), size = g.choice { "small", "paper" } },
-  grid   = { method = { "one_shot", "progressive", "extraction", "one_layer", "three_layers" }, seed = { 1, 2, 3 } },
+  grid   = { method = { "one_shot", "progressive", "extraction", "one_layer", "three_layers" }, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" }, { "acc", "all FLOPs", "%.1f%%" },
     { "agreement", "as teacher", "%.1f%%" }, { "boundaries", "boundaries", "%.1f%%" } },
   versus = { "acc", "one_shot", "vs one-shot" },
