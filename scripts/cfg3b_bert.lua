@@ -1,11 +1,11 @@
--- cfg3b with BERT (Gupta & Karmalkar 2025, figure 4): a masked language model of a grammar's sentences. One-shot, progressive
--- and extraction at equal FLOPs, teacher forwards counted.
+-- cfg3b with BERT (Gupta & Karmalkar 2025, figure 4): a masked language model of a grammar's sentences, at equal FLOPs.
 --   gradus run scripts/cfg3b_bert.lua                                                figures 4a and 4c
 --   for n in 2 3 4; do gradus run scripts/cfg3b_bert.lua --set stages=$n; done      figure 4b
 --   gradus run scripts/cfg3b_bert.lua --set size=paper                               the published size
 -- extraction: stages - 1 layers of `unit` steps each, then the logits. one_layer, three_layers (4c): 45 % of the one-shot steps.
 local g = require "gradus"
-local nn, curriculum = g.nn, g.curriculum
+local equal_flops = require "lib.equal_flops"
+local nn = g.nn
 
 -- Published: 4 layers, heads of 8 dimensions, masks of 30 %, AdamW (0.9, 0.95), lr 5e-3, 6 % warm-up and cosine, the teacher's
 -- argmax as target, `unit` and the shares of figure 4. Small, ours: the part of the grammar below symbol 13 (`root`: sentences
@@ -39,22 +39,14 @@ local function build_teacher(task, seed)
 end
 
 -- So many of the layers, evenly over the depth, each for as many steps.
-local function extraction(teacher, count, steps)
-  local layers = {}
+local function layers(count, steps)
+  local list = {}
   for i = 1, count do
     local layer = ("encoder.layers.%d"):format(math.floor(i * LAYERS / (count + 1)) - 1)
-    layers[i] = { from = layer, to = layer, steps = math.floor(steps / count) }
+    list[i] = { from = layer, to = layer, steps = math.floor(steps / count) }
   end
-  return curriculum.extraction { teacher = teacher, layers = layers }
+  return list
 end
-
-local methods = {
-  one_shot     = function() return curriculum.one_shot() end,
-  progressive  = function(teacher, kept) return curriculum.progressive { teacher = teacher, checkpoints = kept, count = 8, share = .5 } end,
-  extraction   = function(teacher, _, p, unit) return extraction(teacher, p.stages - 1, (p.stages - 1) * unit) end,
-  one_layer    = function(teacher, _, p, unit) return extraction(teacher, 1, .45 * p.stages * unit) end,
-  three_layers = function(teacher, _, p, unit) return extraction(teacher, 3, .45 * p.stages * unit) end,
-}
 
 return g.experiment {
   name   = "cfg3b_bert",
@@ -69,26 +61,23 @@ return g.experiment {
 
   run = function(run, p)
     local size = SIZES[p.size]
-    local task = size.task
+    local task, extracted = size.task, .45 * p.stages * size.unit
     local d = sentences(task)
     local teacher, kept = run:cached("teacher", build_teacher, task, 1)  -- one teacher for all seeds
     local student = bert(d, size.heads)
-    local x = d.val:first(task.batch):gather()  -- backward costs twice the forward
-    local budget = p.stages * size.unit * (g.flops(teacher, x) + 3 * g.flops(student, x))
-
     local options = published(task, student)
-    options.teacher, options.student, options.data = teacher, student, d
-    options.alpha, options.temperature, options.teacher_temperature, options.budget = 0, 1, 1e-20, { flops = budget }
-    options.curriculum = methods[p.method](teacher, kept, p, size.unit)
-    local r = run:distill(options)
-    run.line.say("  " .. r:sparkline("val/acc", { low = .3, high = 1 }))
+    options.teacher_temperature = 1e-20
+    local of_method = { extraction = layers(p.stages - 1, (p.stages - 1) * size.unit), one_layer = layers(1, extracted),
+      three_layers = layers(3, extracted) }
+    local r, result = equal_flops.distill(run, of_method[p.method] and "extraction" or p.method, { teacher = teacher, checkpoints = kept,
+      student = student, data = d, steps = p.stages * size.unit, distill = options, layers = of_method[p.method], learning = { .6, .97 } })
 
     local boundaries, depths = 0, 0
     for depth, one in pairs(g.probe.boundary(r.student, { grammar = g.cfg.cfg3b { root = task.root }, layer = "encoder" })) do
       run:log { [("probe/boundary_depth_%d"):format(depth)] = one.balanced }
       boundaries, depths = boundaries + one.balanced, depths + 1
     end
-    return { acc_50 = r:at_flops("val/acc", .5 * budget), acc_75 = r:at_flops("val/acc", .75 * budget), acc = r:last "val/acc",
-      agreement = r:last "val/agreement", boundaries = boundaries / depths, seconds = r.seconds }
+    result.agreement, result.boundaries = r:last "val/agreement", boundaries / depths
+    return result
   end,
 }

@@ -1,10 +1,10 @@
--- BERT on a text (Gupta & Karmalkar 2025, figure 3c): a masked language model of subword tokens. One-shot, progressive and
--- extraction at equal FLOPs, teacher forwards counted.
+-- BERT on a text (Gupta & Karmalkar 2025, figure 3c): a masked language model of subword tokens, at equal FLOPs.
 --   gradus run scripts/text_bert.lua                               300 KB of English prose that Debian's perl brings along
 --   gradus run scripts/text_bert.lua --set text=FILE               any text file in UTF-8
 --   gradus run scripts/text_bert.lua --set size=paper --set text=wikipedia.txt     the published size
 local g = require "gradus"
-local nn, curriculum = g.nn, g.curriculum
+local equal_flops = require "lib.equal_flops"
+local nn = g.nn
 
 -- Published: the text (Wikipedia) and the widths, heads and blocks of teacher (768, 12, 12) and student (256, 4). All else is
 -- BERT's own (Devlin et al. 2019: 30,522 tokens, blocks of 512, masks of 15 %, batches of 256, lr 1e-4, 1 % warm-up, linear
@@ -35,24 +35,20 @@ local function build_teacher(size, train, val)
   return g.fit(options)
 end
 
-local methods = {
-  one_shot    = function() return curriculum.one_shot() end,
-  progressive = function(teacher, kept) return curriculum.progressive { teacher = teacher, checkpoints = kept, count = 8, share = .5 } end,
-  extraction  = function(teacher, _, size)
-    local layers = {}
-    for i = 1, size.layers - 1 do
-      local layer = ("encoder.layers.%d"):format(i - 1)
-      layers[i] = { from = layer, to = layer, share = size.stage }
-    end
-    return curriculum.extraction { teacher = teacher, layers = layers }
-  end,
-}
+local function layers(size)  -- all but the last, whose projection would come close to the logits
+  local list = {}
+  for i = 1, size.layers - 1 do
+    local layer = ("encoder.layers.%d"):format(i - 1)
+    list[i] = { from = layer, to = layer, share = size.stage }
+  end
+  return list
+end
 
 return g.experiment {
   name   = "text_bert",
-  params = { method = g.choice { "one_shot", "progressive", "extraction" }, size = g.choice { "small", "paper" },
+  params = { method = g.choice(equal_flops.METHODS), size = g.choice { "small", "paper" },
     text = "/usr/share/perl/5.36/pod/perldiag.pod" },
-  grid   = { method = { "one_shot", "progressive", "extraction" }, seed = { 1, 2, 3 } },
+  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3 } },
   columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc", "all FLOPs", "%.1f%%" }, { "loss", "loss", "%.3f" },
     { "agreement", "as teacher", "%.1f%%" } },
   versus = { "acc", "one_shot", "vs one-shot" },
@@ -62,17 +58,9 @@ return g.experiment {
     local size = SIZES[p.size]
     local d = g.data.text(p.text, size.text):split({ train = .9, val = .1 }, { seed = 0 })  -- one split and teacher for all seeds
     local teacher, kept = run:cached("teacher", build_teacher, size, d.train, d.val)
-    local student = bert(size, size.student)
-    local x = d.val:first(math.min(size.batch, d.val:size())):gather()  -- backward costs twice the forward
-    local budget = size.steps * size.batch / x:size(0) * (g.flops(teacher, x) + 3 * g.flops(student, x))
-
-    local options = options_of(size)
-    options.teacher, options.student, options.data = teacher, student, d
-    options.alpha, options.temperature, options.budget = 0, 1, { flops = budget }
-    options.curriculum = methods[p.method](teacher, kept, size)
-    local r = run:distill(options)
-    run.line.say("  " .. r:sparkline("val/acc", { low = 0 }))
-    return { acc_50 = r:at_flops("val/acc", .5 * budget), acc = r:last "val/acc", loss = r:last "val/loss",
-      agreement = r:last "val/agreement", seconds = r.seconds }
+    local r, result = equal_flops.distill(run, p.method, { teacher = teacher, checkpoints = kept, student = bert(size, size.student),
+      data = d, steps = size.steps, distill = options_of(size), layers = layers(size), learning = { .1, 1 } })
+    result.loss, result.agreement = r:last "val/loss", r:last "val/agreement"
+    return result
   end,
 }
