@@ -2,12 +2,18 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <cstring>
 
 namespace gradus {
 namespace {
 
-c10::StorageImpl* storage_of(const at::Tensor& tensor) { return tensor.storage().unsafeGetStorageImpl(); }
+std::pair<char*, std::size_t> memory_of(const Plan& plan, int buffer) {
+  c10::StorageImpl* storage = plan.recording().buffers[buffer].tensor.storage().unsafeGetStorageImpl();
+  return {static_cast<char*>(storage->mutable_data()), storage->nbytes()};
+}
 
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes()) return false;
@@ -28,27 +34,36 @@ Audit::Audit(Plan& plan) : plan_(plan), generators_(plan.recording().generators)
   for (std::size_t b = 0; b < buffers.size(); ++b)
     if (buffers[b].kind == Buffer::Kind::persistent) buffers_.push_back(static_cast<int>(b));
   before_ = read();
-}
-
-Audit::State Audit::read() const {
-  State state;
   for (int b : buffers_) {
-    const c10::StorageImpl* storage = storage_of(plan_.recording().buffers[b].tensor);
-    const auto* bytes = static_cast<const char*>(storage->data());
-    state.memory.emplace_back(bytes, bytes + storage->nbytes());
+    const auto [bytes, size] = memory_of(plan_, b);
+    const bool written = std::any_of(buffers_.begin(), buffers_.end(), [&, begin = bytes, end = bytes + size](int other) {
+      const auto [first, length] = memory_of(plan_, other);
+      return buffers[other].written && first < end && begin < first + length;
+    });
+    written_.push_back(written);
+    memory_.emplace_back(bytes, buffers[b].written ? bytes + size : bytes);
   }
-  for (const auto& generator : generators_) state.generators.push_back(generator_state(generator));
-  return state;
 }
 
-void Audit::restore(const State& state) const {
+Audit::Outcome Audit::read() const {
+  Outcome outcome;
+  for (int b : buffers_) {
+    const auto [bytes, size] = memory_of(plan_, b);
+    const XXH128_hash_t hash = XXH3_128bits(bytes, size);
+    outcome.memory.emplace_back(hash.high64, hash.low64);
+  }
+  for (const auto& generator : generators_) outcome.generators.push_back(generator_state(generator));
+  return outcome;
+}
+
+void Audit::restore() {
   for (std::size_t i = 0; i < buffers_.size(); ++i)
-    std::memcpy(storage_of(plan_.recording().buffers[buffers_[i]].tensor)->mutable_data(), state.memory[i].data(),
-                state.memory[i].size());
+    std::memcpy(memory_of(plan_, buffers_[i]).first, memory_[i].data(), memory_[i].size());
+  memory_ = {};
   for (std::size_t i = 0; i < generators_.size(); ++i) {
     at::Generator generator = generators_[i];
     const std::lock_guard<std::mutex> lock(generator.mutex());
-    generator.set_state(state.generators[i]);
+    generator.set_state(before_.generators[i]);
   }
 }
 
@@ -62,7 +77,7 @@ void Audit::replay(const std::vector<at::Tensor>& inputs) {
     grads_.push_back(leaf.grad());
     leaf.mutable_grad() = grads[i];
   }
-  restore(before_);
+  restore();
 }
 
 std::string Audit::compare(const std::vector<at::Tensor>& outputs,
@@ -83,9 +98,9 @@ std::string Audit::compare(const std::vector<at::Tensor>& outputs,
   for (std::size_t i = 0; i < outputs.size(); ++i)
     if (!same_bits(outputs[i], outputs_[i]))
       return "output '" + name(i) + "' (by " + writer(recording.values[recording.outputs[i]].buffer) + ")";
-  const State now = read();
+  const Outcome now = read();
   for (std::size_t i = 0; i < buffers_.size(); ++i)
-    if (now.memory[i] != replayed_.memory[i]) {
+    if (now.memory[i] != replayed_.memory[i] || (!written_[i] && now.memory[i] != before_.memory[i])) {
       const at::Tensor& tensor = recording.buffers[buffers_[i]].tensor;
       return "a tensor of shape " + c10::str(tensor.sizes()) + (tensor.requires_grad() ? ", a parameter" : "") +
              " (by " + writer(buffers_[i]) + ")";

@@ -1,6 +1,7 @@
 // Audit of a plan: from one state the step is done both ways, and every bit must be the same.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,17 +24,20 @@ class Audit {
                       const std::function<std::string(std::size_t)>& name) const;
 
  private:
-  struct State {
-    std::vector<std::vector<char>> memory;  // of each buffer in buffers_
+  // What a way of doing the step left: fingerprints instead of copies, as the state may be most of the memory there is.
+  struct Outcome {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> memory;  // of each buffer in buffers_
     std::vector<at::Tensor> generators;
   };
-  State read() const;
-  void restore(const State& state) const;
+  Outcome read() const;
+  void restore();
 
   Plan& plan_;
-  std::vector<int> buffers_;
+  std::vector<int> buffers_;   // that were there before the step
+  std::vector<bool> written_;  // which of them the step writes, or memory that they share
   std::vector<at::Generator> generators_;
-  State before_, replayed_;
+  Outcome before_, replayed_;
+  std::vector<std::vector<char>> memory_;  // before, of the written ones
   std::vector<at::Tensor> outputs_, grads_;
 };
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "direct.h"
 #include "error.h"
 #include "kd_loss_kernel.h"
 
@@ -82,9 +83,9 @@ void check_temperatures(const at::Tensor& values, const char* name) {
 }
 
 // Each row's share of the mean: weight / Σ weights, 0 where the row is ignored.
-std::vector<double> shares(const int64_t* labels, int64_t rows, const RowValues& weight, const KdArguments& a,
-                           int64_t classes) {
-  std::vector<double> share(static_cast<size_t>(rows));
+void find_shares(const int64_t* labels, int64_t rows, const RowValues& weight, const KdArguments& a, int64_t classes,
+                 std::vector<double>& share) {
+  share.resize(static_cast<size_t>(rows));
   double total = 0;
   for (int64_t row = 0; row < rows; ++row) {
     const bool ignored = labels && labels[row] == a.ignore_index;
@@ -95,7 +96,6 @@ std::vector<double> shares(const int64_t* labels, int64_t rows, const RowValues&
     total += share[row];
   }
   for (double& value : share) value = total == 0 ? 0 : value / total;
-  return share;
 }
 
 // Weighted mean of the rows, summed in order: the same bits on any number of threads. Written to `result`.
@@ -144,8 +144,8 @@ Tensors7 forward_rows(const KdArguments& a, const Tensors7& results) {
   p.temperature = row_values(temperature, "temperature", a, p.rows);
   p.teacher_temperature = row_values(teacher_temperature, "teacher_temperature", a, p.rows);
   p.alpha = row_values(alpha, "alpha", a, p.rows);
-  const std::vector<double> share =
-      shares(p.labels, p.rows, a.weight ? row_values(weight, "weight", a, p.rows) : RowValues{}, a, p.classes);
+  static thread_local std::vector<double> share, terms;  // kept: a small step would spend its time on allocation
+  find_shares(p.labels, p.rows, a.weight ? row_values(weight, "weight", a, p.rows) : RowValues{}, a, p.classes, share);
   p.weight = share.data();
   p.label_smoothing = a.label_smoothing;
   p.ignore_index = a.ignore_index;
@@ -157,7 +157,7 @@ Tensors7 forward_rows(const KdArguments& a, const Tensors7& results) {
   p.confidence = confidence.mutable_data_ptr<T>();
   p.entropy = entropy.mutable_data_ptr<T>();
   p.per_sample = per_sample.mutable_data_ptr<T>();
-  std::vector<double> terms(static_cast<size_t>(3 * p.rows));
+  terms.resize(static_cast<size_t>(3 * p.rows));
   p.loss = terms.data();
   p.ce = p.loss + p.rows;
   p.kl = p.ce + p.rows;
@@ -344,6 +344,11 @@ TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {
   m.impl("kd_loss_forward", &forward_composed);
 }
 TORCH_LIBRARY_IMPL(gradus, Autograd, m) { m.impl("kd_loss", &loss_autograd); }
+
+const bool registered = [] {
+  register_direct("gradus::kd_loss_forward", "out", &direct::prepare<&forward_out>);
+  return true;
+}();
 
 }  // namespace
 

@@ -70,7 +70,9 @@ struct Kernel {
   // Working arrays of one row, padded to whole vectors.
   struct Scratch {
     explicit Scratch(int64_t classes)
-        : padded((classes + kLanes - 1) / kLanes * kLanes), memory(static_cast<size_t>(6 * padded)) {
+        : padded((classes + kLanes - 1) / kLanes * kLanes) {
+      static thread_local std::vector<T> memory;
+      memory.assign(static_cast<size_t>(6 * padded), T(0));
       T* at = memory.data();
       for (T** array : {&student, &teacher, &target, &softmax, &student_soft, &teacher_soft}) {
         *array = at;
@@ -78,7 +80,6 @@ struct Kernel {
       }
     }
     int64_t padded;
-    std::vector<T> memory;
     T *student, *teacher;  // logits minus their maximum; the padding is the lowest number, so its exp is 0
     T* target;             // probabilities, 0 in the padding
     T *softmax, *student_soft, *teacher_soft;  // unnormalised: at T = 1, at T, the teacher's

@@ -58,6 +58,7 @@ Plan::Plan(Recording recording) : recording_(std::move(recording)), tensors_(rec
   for (int value : recording_.outputs) slots_[recording_.values[value].buffer].escapes = true;
   for (const GradSlot& grad : recording_.grads)
     if (grad.value >= 0) slots_[recording_.values[grad.value].buffer].escapes = true;
+  drop_identities();
   choose_operators();
   drop_copies();
   measure_lives();
@@ -86,13 +87,48 @@ const at::Tensor& Plan::tensor(int value) {
   return made;
 }
 
+// x · 1, as autograd begins with the gradient of a loss, is x: the product's buffer becomes the factor's.
+void Plan::drop_identities() {
+  identity_.resize(recording_.ops.size());
+  for (std::size_t i = 0; i < recording_.ops.size(); ++i) {
+    const RecordedOp& op = recording_.ops[i];
+    const auto& name = op.handle.operator_name();
+    if (name.name != "aten::mul" || name.overload_name != "Tensor" || op.operands.size() != 2) continue;
+    for (int side : {0, 1}) {
+      const int factor = op.operands[side].value, one = op.operands[1 - side].value, product = op.results[0];
+      if (!is_one(one) || !can_share(factor, product, static_cast<int>(i))) continue;
+      const int gone = recording_.values[product].buffer;
+      for (Value& value : recording_.values)
+        if (value.buffer == gone) value.buffer = recording_.values[factor].buffer;
+      identity_[i] = true;
+      break;
+    }
+  }
+}
+
+bool Plan::is_one(int value) const {
+  const Value& v = recording_.values[value];
+  if (buffer(value).kind != Buffer::Kind::constant || !v.sizes.empty()) return false;
+  return tensor_over(buffer(value).storage, v).item<double>() == 1;
+}
+
+bool Plan::can_share(int factor, int product, int op) const {
+  const Value &from = recording_.values[factor], &to = recording_.values[product];
+  const Buffer &source = buffer(factor), &target = buffer(product);
+  const auto is_whole = [](const Value& v, const Buffer& b) { return v.offset == 0 && bytes_of(v) == b.nbytes; };
+  return from.type == to.type && from.sizes == to.sizes && from.strides == to.strides && is_whole(from, source) &&
+         is_whole(to, target) && source.kind == Buffer::Kind::produced && target.kind == Buffer::Kind::produced &&
+         target.maker == op && !source.written && !target.written && !slots_[from.buffer].escapes &&
+         !slots_[to.buffer].escapes;
+}
+
 // From the last to the first: what changes something that outlives the step, and what that needs.
 std::vector<bool> Plan::find_live() const {
   std::vector<bool> live(recording_.ops.size()), wanted(slots_.size());
   for (std::size_t b = 0; b < slots_.size(); ++b) wanted[b] = slots_[b].escapes;
   for (std::size_t i = recording_.ops.size(); i-- > 0;) {
     const RecordedOp& op = recording_.ops[i];
-    if (recording_.only_looks(op, static_cast<int>(i))) continue;
+    if (identity_[i] || recording_.only_looks(op, static_cast<int>(i))) continue;
     const auto needed = [&](int value) {
       if (value < 0) return false;
       const auto kind = buffer(value).kind;
@@ -121,7 +157,7 @@ void Plan::choose_operators() {
       for (int value : recorded.results) slots_[recording_.values[value].buffer].placed = true;
       continue;
     }
-    Op op{recorded.handle, {recorded.arguments.begin(), recorded.arguments.end()}, {}, {}, static_cast<int>(i)};
+    Op op{recorded.handle, {recorded.arguments.begin(), recorded.arguments.end()}, {}, {}, static_cast<int>(i), {}};
     if (!choose_out_variant(recorded, op)) {
       for (int value : recorded.results)
         op.results.push_back(value >= 0 && buffer(value).maker == op.recorded ? value : -1);
@@ -238,6 +274,12 @@ void Plan::measure_lives() {
     for (int value : op.results) use(value);
     for (const Operand& operand : op.operands) use(operand.value);
   }
+  for (int value : recording_.outputs) {  // given away as it is, where it is all of its buffer
+    const Value& v = recording_.values[value];
+    Slot& slot = slots_[v.buffer];
+    if (slot.placed && v.offset == 0 && bytes_of(v) == buffer(value).nbytes && tensor(value).is_contiguous())
+      slot.whole = value;
+  }
   for (std::size_t b = 0; b < slots_.size(); ++b) {
     Slot& slot = slots_[b];
     if (recording_.buffers[b].kind != Buffer::Kind::produced || slot.first < 0) continue;
@@ -292,6 +334,9 @@ void Plan::prepare_arguments() {
         list.set(operand.item, std::optional<at::Tensor>(tensor(operand.value)));
       }
     }
+    const bool makes = std::any_of(op.results.begin(), op.results.end(), [](int value) { return value >= 0; });
+    const PrepareDirect prepare = makes ? nullptr : direct_kernel(op.handle.operator_name());
+    if (prepare) op.direct = prepare(op.arguments);
   }
 }
 
@@ -323,8 +368,13 @@ bool Plan::fits(const std::vector<at::Tensor>& inputs) const {
 void Plan::prepare_outputs() {
   for (int b : fresh_) {
     Slot& slot = slots_[b];
-    if (slot.owner.defined() && slot.owner.use_count() == 1 && slot.owner.storage().use_count() == 1) continue;
-    slot.owner = at::detail::empty_cpu({static_cast<int64_t>(recording_.buffers[b].nbytes)}, at::kByte);
+    const Value* whole = slot.whole < 0 ? nullptr : &recording_.values[slot.whole];
+    const at::Tensor& owner = slot.owner;
+    if (owner.defined() && owner.use_count() == 1 && owner.storage().use_count() == 1 && !owner.requires_grad() &&
+        (!whole || owner.sizes() == whole->sizes))
+      continue;
+    slot.owner = whole ? at::detail::empty_cpu(whole->sizes, whole->type)
+                       : at::detail::empty_cpu({static_cast<int64_t>(recording_.buffers[b].nbytes)}, at::kByte);
     point(slot, base_of(slot.owner));
   }
 }
@@ -349,6 +399,13 @@ void Plan::take_results(Op& op) {
   }
 }
 
+void Plan::call(Op& op) {
+  if (op.direct) return op.direct();
+  stack_.assign(op.arguments.begin(), op.arguments.end());
+  op.handle.callBoxed(&stack_);
+  if (!op.results.empty()) take_results(op);
+}
+
 void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
   const memory::BlockScope blocks;
   const at::AutoDispatchBelowADInplaceOrView below;
@@ -364,15 +421,13 @@ void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& o
   }
   prepare_outputs();
   for (Op& op : ops_) {
-    stack_.assign(op.arguments.begin(), op.arguments.end());
     try {
-      op.handle.callBoxed(&stack_);
+      call(op);
     } catch (const c10::Error& error) {
       const std::string& where = recording_.ops[op.recorded].where;
       throw Error(Exit::data, op.handle.operator_name().name + ": " + error.what_without_backtrace() +
                                   (where.empty() ? "" : " (recorded at " + where + ")"));
     }
-    if (!op.results.empty()) take_results(op);
     for (int b : op.releases) slots_[b].owner.reset();
   }
   stack_.clear();
@@ -386,6 +441,7 @@ at::Tensor Plan::output(int value, const std::vector<at::Tensor>& inputs) {
   const Buffer& b = recording_.buffers[v.buffer];
   switch (b.kind) {
     case Buffer::Kind::produced:
+      if (slots_[v.buffer].whole == value) return slots_[v.buffer].owner;
       return tensor_over(slots_[v.buffer].owner.storage(), v);
     case Buffer::Kind::persistent:
       return tensor_over(b.tensor.storage(), v);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "direct.h"
 #include "record.h"
 
 namespace gradus {
@@ -41,6 +42,7 @@ class Plan {
     const void* pointer = nullptr;  // what the shell points to
     at::Tensor owner;               // of an output or an operator's own result: what keeps the memory
     bool arena = false, escapes = false, placed = false;
+    int whole = -1;    // the output that is all of it
     int copy_of = -1;  // its memory is that of this value, where it was to be copied
     std::size_t offset = 0;
     int first = -1, last = -1;  // operators of ops_ between which it is in use
@@ -51,8 +53,12 @@ class Plan {
     std::vector<int> results;   // values of the results that the operator allocates; -1 elsewhere
     std::vector<int> releases;  // buffers that nobody needs after it
     int recorded;
+    std::function<void()> direct;  // the call on `arguments`, where the operator has a direct kernel
   };
 
+  void drop_identities();
+  bool is_one(int value) const;
+  bool can_share(int factor, int product, int op) const;
   std::vector<bool> find_live() const;
   void choose_operators();
   bool choose_out_variant(const RecordedOp& recorded, Op& op);
@@ -64,6 +70,7 @@ class Plan {
   static void point(Slot& slot, const void* pointer);
   const at::Tensor& tensor(int value);
   void prepare_outputs();
+  void call(Op& op);
   void take_results(Op& op);
   at::Tensor output(int value, const std::vector<at::Tensor>& inputs);
   void set_grads();
@@ -73,6 +80,7 @@ class Plan {
   std::vector<Slot> slots_;
   std::vector<at::Tensor> tensors_;  // of each value, once asked for
   std::vector<Op> ops_;
+  std::vector<bool> identity_;       // recorded operators whose result is an operand
   std::vector<bool> requires_grad_;               // of each buffer's tensor
   std::vector<int> persistent_, fresh_, copies_;  // buffers to check; outputs' in memory of the plan; copy_of
   at::DataPtr arena_;

@@ -5,7 +5,8 @@ local check = require "gradus.check"
 local host = require "gradus.host"
 local module = require "gradus.nn.module"
 
-local nn = { Module = module.Module, is_module = module.is_module, is_class = module.is_class, class_of = module.class_of }
+local nn = { Module = module.Module, is_module = module.is_module, is_class = module.is_class,
+  class_of = module.class_of, is_tapped = module.is_tapped }
 
 --- A new class of modules. The base is nn.Module unless another is given.
 ---@param name string

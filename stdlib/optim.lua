@@ -1,4 +1,4 @@
---- Optimizers over LibTorch's fused kernels, with PyTorch's names, defaults and results.
+--- Optimizers over fused kernels (runtime/optimizer.cpp), with PyTorch's names, defaults and results.
 ---   local opt = optim.AdamW(net, { lr = 3e-3, weight_decay = .01 })
 ---   opt:minimize(loss, { lr = k.lr, clip = 1 })            -- gradients, clipping, update
 ---   opt:zero_grad(); loss:backward(); opt:step()           -- or as in PyTorch
@@ -160,19 +160,19 @@ local function gather(self, grads)
   return placed
 end
 
-local function update_parts(self, group, grads, offset, lr, skip)
+local function update_parts(self, group, grads, offset, given)
   local positions, own = {}, {}
   for i = 1, #group.params do
     local grad = grads[offset + i]
     if grad then
       positions[#positions + 1] = i
-      own[#own + 1] = grad:is_contiguous() and grad or grad:contiguous()  -- the kernels do not look at strides
+      own[#own + 1] = grad:is_contiguous() and grad or grad:contiguous()
     end
   end
   if #own == 0 then return end
   local state = {}
   for key, list in pairs(group.state) do state[key] = pick(list, positions) end
-  self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state, lr, skip)
+  self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state, given)
 end
 
 -- The learning rate as the kernels take it: the CPU's round otherwise with float32, an accelerator's take nothing else.
@@ -184,18 +184,18 @@ local function rate(lr, device)
 end
 
 -- grads: one for each of self.params, false or nil for those to leave alone; in their flat buffers where there are some.
--- skip: 0-dim float32, 1 leaves everything as it is; nil for never.
-local function update(self, grads, lr, skip)
+-- norm: of all gradients, where they are to be clipped to the norm max_norm or, with guard, left alone unless it is finite.
+local function update(self, grads, lr, norm, max_norm, guard)
   if lr == nil then recording.note(self, "lr") end
   lr = rate(lr or self.lr, self.params[1].device)
   local offset = 0
   for _, group in ipairs(self.groups) do
-    local own_lr = group.lr_scale == 1 and lr or lr * group.lr_scale
+    local given = { lr = group.lr_scale == 1 and lr or lr * group.lr_scale, norm = norm, max_norm = max_norm, guard = guard }
     if group.flat then
-      self.update_group(self.options, group.weight_decay, group.flat.params, group.flat.grads, group.flat.state, own_lr, skip)
+      self.update_group(self.options, group.weight_decay, group.flat.params, group.flat.grads, group.flat.state, given)
       flat.changed(group.params)
     else
-      update_parts(self, group, grads, offset, own_lr, skip)
+      update_parts(self, group, grads, offset, given)
     end
     offset = offset + #group.params
   end
@@ -209,13 +209,20 @@ local function present(grads)
   return list
 end
 
--- own: the gradients are the parameters' own, which are clipped where they are.
-local function clip_and_update(self, grads, options, own)
-  if not own then grads = gather(self, grads) end
-  local limit = options.clip or options.guard and math.huge
-  local norm = limit and ops.clip_grad_norm_(present(grads), scalar(limit, self.params[1].device)) or nil
-  if own then grads = gather(self, grads) end
-  update(self, grads, options.lr, options.guard and norm:isfinite():logical_not():float() or nil)
+-- Gradients of this step alone are scaled while they are used.
+local function clip_and_update(self, grads, options)
+  grads = gather(self, grads)
+  local norm = (options.clip or options.guard) and ops.grad_norm(present(grads)) or nil
+  update(self, grads, options.lr, norm, options.clip and scalar(options.clip, self.params[1].device),
+    options.guard)
+  return norm
+end
+
+-- The parameters' own gradients are clipped where they are, as in PyTorch.
+local function clip_own_and_update(self, grads, options)
+  local norm = options.clip and ops.clip_grad_norm_(present(grads), scalar(options.clip, self.params[1].device))
+    or options.guard and ops.grad_norm(present(grads)) or nil
+  update(self, gather(self, grads), options.lr, norm, nil, options.guard)
   return norm
 end
 
@@ -245,7 +252,7 @@ function Optimizer:step(options)
   local grads = {}
   for i, p in ipairs(self.params) do grads[i] = p.grad or false end
   if #present(grads) == 0 then check.fail(where, "no parameter has a gradient; expected loss:backward() before") end
-  return tensor.no_grad(clip_and_update, self, grads, options, true)
+  return tensor.no_grad(clip_own_and_update, self, grads, options)
 end
 
 function Optimizer:zero_grad()
@@ -322,33 +329,32 @@ optim.SGD = class("SGD",
     end
     return state
   end,
-  function(options, weight_decay, params, grads, state, lr, skip)
+  function(options, weight_decay, params, grads, state, given)
     if state.share then
       if options.maximize then weight_decay = -weight_decay end  -- the kernel negates the sum
       grads, weight_decay = damp(options, weight_decay, params, grads, state), 0
     end
-    ops._fused_sgd_(params, grads, state.momentum_buffer or {}, { weight_decay = weight_decay, momentum = options.momentum,
-      lr = lr, dampening = 0, nesterov = options.nesterov, maximize = options.maximize, is_first_step = false,
-      found_inf = skip })
+    ops.sgd_(params, grads, state.momentum_buffer or {}, given.lr, { norm = given.norm, max_norm = given.max_norm,
+      guard = given.guard, weight_decay = weight_decay, momentum = options.momentum, nesterov = options.nesterov,
+      maximize = options.maximize })
   end)
 
 local ADAM = { betas = check.list(check.number(0, 1), 2), eps = check.number(0), maximize = check.boolean }
 
-local function adam(name, kernel, weight_decay)
+local function adam(name, decoupled, weight_decay)
   return class(name, ADAM, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = weight_decay, maximize = false },
     function() return { step = step_count, exp_avg = zeros, exp_avg_sq = zeros } end,
-    function(options, decay, params, grads, state, lr, skip)
-      ops.count_(state.step)
-      kernel(params, grads, state.exp_avg, state.exp_avg_sq, {}, state.step, { lr = lr, beta1 = options.betas[1],
-        beta2 = options.betas[2], weight_decay = decay, eps = options.eps, amsgrad = false, maximize = options.maximize,
-        found_inf = skip })
+    function(options, decay, params, grads, state, given)
+      ops.adam_(params, grads, state.exp_avg, state.exp_avg_sq, state.step, given.lr, { norm = given.norm,
+        max_norm = given.max_norm, guard = given.guard, beta1 = options.betas[1], beta2 = options.betas[2],
+        weight_decay = decay, eps = options.eps, decoupled = decoupled, maximize = options.maximize })
     end)
 end
 
 --- Kingma and Ba 2015: { lr = 1e-3, betas = { .9, .999 }, eps = 1e-8, weight_decay = 0 }; the decay joins the gradient.
-optim.Adam = adam("Adam", ops._fused_adam_, 0)
+optim.Adam = adam("Adam", false, 0)
 
 --- Loshchilov and Hutter 2019: Adam with the decay apart from the gradient; weight_decay = 0.01.
-optim.AdamW = adam("AdamW", ops._fused_adamw_, 0.01)
+optim.AdamW = adam("AdamW", true, 0.01)
 
 return optim

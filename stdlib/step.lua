@@ -178,6 +178,7 @@ local function record_step(self, batch, knobs)
   local given = knob_tensors(self, knobs)
   local entry = { modules = {}, notes = {}, version = recording.version, calls = 1, audit_at = 2 }
   entry.upvalues, entry.names = upvalues_of(self.fn)
+  entry.count = #entry.names
   local recorder = record.start(batch, knobs, self.tensors)
   recording.modules, recording.notes, recording.again = entry.modules, entry.notes, false
   local out = end_recording(recorder, forbid(self.line), pcall(eager, self, batch, given))
@@ -202,17 +203,18 @@ end
 
 -- --- replaying ---------------------------------------------------------------------------------------------------------
 
-local function still_holds(self, entry)
+-- Whether what the function saw in Lua is what it was; its upvalues are for the plan to compare.
+local function still_holds(entry)
   if entry.version ~= recording.version then
     if recording.changed_module(entry.modules) then return false end
     entry.version = recording.version
   end
-  return not changed_upvalue(self.fn, entry.upvalues, entry.names) and recording.notes_hold(entry.notes)
+  return recording.notes_hold(entry.notes)
 end
 
 -- The step both ways from one state; what the function itself does stands.
 local function audit(self, entry, batch, knobs)
-  if not entry.plan:audit(batch, knobs) then return nil end
+  if not entry.plan:audit(batch, knobs, self.fn, entry.upvalues, entry.count) then return nil end
   entry.audit_at = entry.audit_at * 2
   local out = eager(self, batch, knob_tensors(self, knobs))
   local difference = entry.plan:compare(out)
@@ -225,7 +227,7 @@ local function audit(self, entry, batch, knobs)
 end
 
 local function replay(self, entry, batch, knobs)
-  if not still_holds(self, entry) then return nil end
+  if not still_holds(entry) then return nil end
   local out
   if entry.calls + 1 == entry.audit_at then
     entry.calls = entry.calls + 1
@@ -233,7 +235,7 @@ local function replay(self, entry, batch, knobs)
     if not out then entry.calls = entry.calls - 1 end
     return out
   end
-  out = entry.plan:run(batch, knobs)
+  out = entry.plan:run(batch, knobs, self.fn, entry.upvalues, entry.count)
   if out then entry.calls = entry.calls + 1 end
   return out
 end

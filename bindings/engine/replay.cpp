@@ -1,5 +1,6 @@
 // start(batch, knobs, tensors) -> Recorder; recorder:finish(outputs) -> Plan | nil, why; recorder:abort().
-// plan:run(batch, knobs) -> outputs | nil where the plan was made for others.
+// plan:run(batch, knobs, fn, upvalues, count) -> outputs | nil where the plan was made for others, or an upvalue of the
+// step's function is no longer the one in the list.
 #include "replay.h"
 
 #include <memory>
@@ -129,7 +130,21 @@ int cannot(lua_State* L) {
 
 // --- replaying
 
+bool upvalues_hold(lua_State* L) {
+  const int count = static_cast<int>(lua_tointeger(L, 6));
+  for (int i = 1; i <= count; ++i) {
+    if (!lua_getupvalue(L, 4, i)) return false;
+    lua_rawgeti(L, 5, i);
+    const bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    if (!same) return false;
+  }
+  return true;
+}
+
 bool take_arguments(lua_State* L, LuaPlan& self) {
+  lua_settop(L, 6);
+  if (!upvalues_hold(L)) return false;
   self.arguments.clear();
   if (!matches(L, 2, self.call.batch, self.arguments) || !matches(L, 3, self.call.knobs, self.arguments)) return false;
   bool fits = false;
@@ -159,7 +174,6 @@ void push_outputs(lua_State* L, LuaPlan& self) {
 
 int run(lua_State* L) {
   LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
-  lua_settop(L, 3);
   if (!take_arguments(L, self)) return 0;
   guard(L, "step", [&] { self.plan->run(self.arguments.inputs, self.outputs); });
   self.arguments.clear();
@@ -168,10 +182,9 @@ int run(lua_State* L) {
   return 1;
 }
 
-// audit(batch, knobs) -> true: replays, remembers the outcome, and puts everything back as it was before.
+// audit(…, as run) -> true: replays, remembers the outcome, and puts everything back as it was before.
 int audit(lua_State* L) {
   LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
-  lua_settop(L, 3);
   if (!take_arguments(L, self)) return 0;
   guard(L, "step", [&] {
     self.audit = std::make_unique<Audit>(*self.plan);

@@ -40,11 +40,13 @@ return function(nn)
       if bias then self.bias = nn.Parameter(bias) end
     end)
 
-  function Linear:forward(x)
+  -- relu: the activation that follows, done in the same operator (Sequential asks for it).
+  function Linear:forward(x, relu)
     if x:size(-1) ~= self.in_features then
       check.fail(self.__name, "input has shape %s; expected %d features in the last dimension (weight %s)", shape_text(x),
         self.in_features, shape_text(self.weight))
     end
+    if relu then return ops.linear(x, self.weight, self.bias, { relu = true }) end
     return ops.linear(x, self.weight, self.bias)
   end
 

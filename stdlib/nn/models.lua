@@ -1,5 +1,6 @@
 --- Containers, and networks in one line: nn.Sequential, nn.ModuleList, nn.MLP, nn.ConvNet.
 local check = require "gradus.check"
+local recording = require "gradus.recording"
 
 local ACTIVATIONS = { relu = "ReLU", gelu = "GELU", tanh = "Tanh", sigmoid = "Sigmoid", silu = "SiLU",
   leaky_relu = "LeakyReLU" }
@@ -35,8 +36,24 @@ return function(nn)
   --- Modules applied one after the other: nn.Sequential { nn.Linear(4, 8), nn.ReLU() } or without the braces.
   local Sequential = nn.class("Sequential", ModuleList)
   nn.Sequential = Sequential
+
+  -- A linear layer and the ReLU after it are one operator, unless somebody asks for what is between them.
+  local function is_fused(layer, activation)
+    return activation and nn.class_of(layer) == nn.Linear and nn.class_of(activation) == nn.ReLU
+      and not (nn.is_tapped(layer) or nn.is_tapped(activation))
+  end
+
   function Sequential:forward(x)
-    for _, name in ipairs(self._order) do x = self[name](x) end
+    local order, i = self._order, 1
+    while order[i] do
+      local layer, following = self[order[i]], self[order[i + 1]]
+      if is_fused(layer, following) then
+        if recording.modules then recording.called(following) end
+        x, i = layer(x, true), i + 2
+      else
+        x, i = layer(x), i + 1
+      end
+    end
     return x
   end
 

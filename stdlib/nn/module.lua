@@ -81,6 +81,8 @@ local function call(self, ...)
   return unpack(outputs)
 end
 
+local function is_tapped(module) return tapping ~= nil and tapping.paths[module] ~= nil end
+
 local function make_class(name, base)
   local class = { __name = name, __base = base }
   class.__instance = {
@@ -362,6 +364,7 @@ return {
   Module = make_class("Module", Module),
   make_class = make_class,
   is_module = is_module,
+  is_tapped = is_tapped,
   is_class = function(value) return type(value) == "table" and rawget(value, "__instance") ~= nil end,
   class_of = function(module) return getmetatable(module).__class end,
 }

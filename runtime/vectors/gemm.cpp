@@ -1,0 +1,234 @@
+// Products of small float32 matrices (vectors.h). One thread; the order of every sum depends on the shape and on the
+// width of the vectors only.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "isa.h"
+
+namespace gradus::vectors::GRADUS_ISA {
+namespace {
+
+// kRows × kWide accumulators, one or two factors and kWide others fill the registers.
+#if defined(__AVX512F__)
+constexpr int kRows = 8, kWide = 3;
+#elif defined(__AVX2__)
+constexpr int kRows = 6, kWide = 2;
+#else
+constexpr int kRows = 4, kWide = 2;
+#endif
+// Rows from which transposing b once is cheaper than summing along both factors' rows.
+constexpr int64_t kTransposeFrom = 8;
+// Rows from which b's columns are first put side by side: rows of a power of two would meet in few cache lines.
+constexpr int64_t kPackFrom = 32;
+
+// ---- c = a · b: rows of c from sums of rows of b
+
+template <int R, int W>
+GRADUS_INLINE void tile(int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b, int64_t b_row,
+                        float* c, int64_t c_row) {
+  V sums[R][W] = {};
+  for (int64_t p = 0; p < k; ++p) {
+    V row[W];
+#pragma GCC unroll 4
+    for (int w = 0; w < W; ++w) row[w] = load(b + p * b_row + w * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const float factor = a[r * a_row + p * a_column];
+#pragma GCC unroll 4
+      for (int w = 0; w < W; ++w) sums[r][w] = factor * row[w] + sums[r][w];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int w = 0; w < W; ++w) store(c + r * c_row + w * kLanes, sums[r][w]);
+}
+
+template <int W>
+GRADUS_INLINE void rows_of(int64_t rows, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
+                           int64_t b_row, float* c, int64_t c_row) {
+  switch (rows) {
+    case 1: return tile<1, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 2: return tile<2, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 3: return tile<3, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 4: return tile<4, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 5: return tile<5, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 6: return tile<6, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 7: return tile<7, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 8: return tile<8, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+  }
+}
+
+// One strip of columns, its rows in tiles of nearly equal height.
+template <int W>
+GRADUS_INLINE void strip(int64_t m, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
+                         int64_t b_row, float* c, int64_t c_row) {
+  for (int64_t tiles = (m + kRows - 1) / kRows, i = 0; tiles > 0; --tiles) {
+    const int64_t rows = (m - i + tiles - 1) / tiles;
+    rows_of<W>(rows, k, a + i * a_row, a_row, a_column, b, b_row, c + i * c_row, c_row);
+    i += rows;
+  }
+}
+
+GRADUS_INLINE void narrow(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column,
+                          const float* b, int64_t b_row, float* c, int64_t c_row) {
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      float total = 0;
+      for (int64_t p = 0; p < k; ++p) total = a[i * a_row + p * a_column] * b[p * b_row + j] + total;
+      c[i * c_row + j] = total;
+    }
+}
+
+// One row times one column.
+GRADUS_INLINE void outer(int64_t m, int64_t n, const float* a, int64_t a_row, const float* b, float* c, int64_t c_row) {
+  for (int64_t i = 0; i < m; ++i) {
+    const float factor = a[i * a_row];
+    float* row = c + i * c_row;
+    for (int64_t j = 0; j < n; ++j) row[j] = factor * b[j];
+  }
+}
+
+// The columns of b that a strip needs, side by side.
+template <int W>
+GRADUS_INLINE const float* pack(int64_t k, const float* b, int64_t b_row) {
+  static thread_local std::vector<float> panel;
+  panel.resize(static_cast<std::size_t>(k * W * kLanes));
+  float* to = panel.data();
+  for (int64_t p = 0; p < k; ++p, b += b_row, to += W * kLanes)
+    for (int w = 0; w < W; ++w) store(to + w * kLanes, load(b + w * kLanes));
+  return panel.data();
+}
+
+template <int W>
+GRADUS_INLINE void packed_strip(int64_t m, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
+                                int64_t b_row, float* c, int64_t c_row) {
+  if (m < kPackFrom) return strip<W>(m, k, a, a_row, a_column, b, b_row, c, c_row);
+  strip<W>(m, k, a, a_row, a_column, pack<W>(k, b, b_row), W * kLanes, c, c_row);
+}
+
+void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
+             int64_t b_row, float* c, int64_t c_row) {
+  if (k == 1) return outer(m, n, a, a_row, b, c, c_row);
+  if (n < kLanes) return narrow(m, n, k, a, a_row, a_column, b, b_row, c, c_row);
+  int64_t j = 0;
+  for (; j + kWide * kLanes <= n; j += kWide * kLanes)
+    packed_strip<kWide>(m, k, a, a_row, a_column, b + j, b_row, c + j, c_row);
+  for (; j < n; j += kLanes) {
+    j = std::min(j, n - kLanes);  // the last strip overlaps the one before and writes the same values again
+    packed_strip<1>(m, k, a, a_row, a_column, b + j, b_row, c + j, c_row);
+  }
+}
+
+// ---- c = a · bᵀ: sums along rows of a and b
+
+// The last k % kLanes elements before `end`, zeros in the other lanes; there are kLanes elements before it.
+GRADUS_INLINE V load_tail(const float* end, int64_t count) {
+  Integers lane;
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  const V v = load(end - kLanes);
+  return lane >= static_cast<int32_t>(kLanes - count) ? v : V{};
+}
+
+template <int R, int C>
+GRADUS_INLINE void dots(int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c,
+                        int64_t c_row) {
+  V sums[R][C] = {};
+  const auto add = [&](auto&& at) __attribute__((always_inline)) {
+    V left[R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) left[r] = at(a + r * k);
+#pragma GCC unroll 8
+    for (int j = 0; j < C; ++j) {
+      const V right = at(b + j * k);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r][j] = left[r] * right + sums[r][j];
+    }
+  };
+  int64_t p = 0;
+  for (; p + kLanes <= k; p += kLanes)
+    add([&](const float* row) __attribute__((always_inline)) { return load(row + p); });
+  if (p < k) add([&](const float* row) __attribute__((always_inline)) { return load_tail(row + k, k - p); });
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int j = 0; j < C; ++j) {
+      const float value = sum<kBytes>(sums[r][j]) + (bias ? bias[j] : 0.f);
+      c[r * c_row + j] = relu && value < 0 ? 0.f : value;
+    }
+}
+
+template <int R, int C>
+GRADUS_INLINE void dot_rows(int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu,
+                            float* c) {
+  int64_t j = 0;
+  for (; j + C <= n; j += C) dots<R, C>(k, a, b + j * k, bias ? bias + j : nullptr, relu, c + j, n);
+  for (; j < n; ++j) dots<R, 1>(k, a, b + j * k, bias ? bias + j : nullptr, relu, c + j, n);
+}
+
+GRADUS_INLINE void finish(int64_t m, int64_t n, const float* bias, bool relu, float* c) {
+  for (int64_t i = 0; i < m; ++i, c += n)
+    for (int64_t j = 0; j < n; ++j) {
+      const float value = c[j] + (bias ? bias[j] : 0.f);
+      c[j] = relu && value < 0 ? 0.f : value;
+    }
+}
+
+// to[k, n] = from[n, k]ᵀ, by squares of 4 × 4.
+GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to) {
+  using Four = Vectors<16>::Vector;
+  using Order = Vectors<16>::Integers;
+  int64_t j = 0;
+  for (; j + 4 <= n; j += 4) {
+    int64_t p = 0;
+    for (; p + 4 <= k; p += 4) {
+      Four r[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) std::memcpy(&r[i], from + (j + i) * k + p, sizeof(Four));
+      const Four low01 = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5}), high01 = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7});
+      const Four low23 = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5}), high23 = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
+      r[0] = __builtin_shuffle(low01, low23, Order{0, 1, 4, 5});
+      r[1] = __builtin_shuffle(low01, low23, Order{2, 3, 6, 7});
+      r[2] = __builtin_shuffle(high01, high23, Order{0, 1, 4, 5});
+      r[3] = __builtin_shuffle(high01, high23, Order{2, 3, 6, 7});
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) std::memcpy(to + (p + i) * n + j, &r[i], sizeof(Four));
+    }
+    for (; p < k; ++p)
+      for (int i = 0; i < 4; ++i) to[p * n + j + i] = from[(j + i) * k + p];
+  }
+  for (; j < n; ++j)
+    for (int64_t p = 0; p < k; ++p) to[p * n + j] = from[j * k + p];
+}
+
+void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu,
+                         float* c) {
+  if (k < kLanes || (m >= kTransposeFrom && n >= kLanes)) {
+    static thread_local std::vector<float> transposed;
+    transposed.resize(static_cast<std::size_t>(n * k));
+    transpose(n, k, b, transposed.data());
+    product(m, n, k, a, k, 1, transposed.data(), n, c, n);
+    return finish(m, n, bias, relu, c);
+  }
+  int64_t i = 0;
+  for (; i + 4 <= m; i += 4) dot_rows<4, 2>(n, k, a + i * k, b, bias, relu, c + i * n);
+  for (; i < m; ++i) dot_rows<1, 8>(n, k, a + i * k, b, bias, relu, c + i * n);
+}
+
+void before_relu(int64_t n, const float* grad, const float* output, float* result) {
+  for (int64_t i = 0; i < n; ++i) result[i] = output[i] <= 0 ? 0.f : grad[i];
+}
+
+void sum_rows(int64_t m, int64_t n, const float* a, float* sums) {
+  for (int64_t j = 0; j < n; ++j) sums[j] = 0;
+  for (int64_t i = 0; i < m; ++i, a += n)
+    for (int64_t j = 0; j < n; ++j) sums[j] += a[j];
+}
+
+}  // namespace
+
+extern const GemmKernels gemm;
+const GemmKernels gemm = {product, layer, before_relu, sum_rows};
+
+}  // namespace gradus::vectors::GRADUS_ISA

@@ -1,0 +1,42 @@
+#include "vectors.h"
+
+namespace gradus::vectors {
+
+#define GRADUS_DECLARE(isa)                  \
+  namespace isa {                            \
+  extern const GemmKernels gemm;             \
+  extern const OptimizerKernels optimizers; \
+  }
+GRADUS_DECLARE(baseline)
+#if defined(__x86_64__)
+GRADUS_DECLARE(avx2)
+GRADUS_DECLARE(avx512)
+#endif
+
+namespace {
+
+struct Kernels {
+  const GemmKernels& gemm;
+  const OptimizerKernels& optimizers;
+};
+
+const Kernels& kernels() {
+  static const Kernels chosen = [] {
+#if defined(__x86_64__)
+    const bool fma = __builtin_cpu_supports("fma");
+    if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      return Kernels{avx512::gemm, avx512::optimizers};
+    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::optimizers};
+#endif
+    return Kernels{baseline::gemm, baseline::optimizers};
+  }();
+  return chosen;
+}
+
+}  // namespace
+
+const GemmKernels& gemm() { return kernels().gemm; }
+const OptimizerKernels& optimizers() { return kernels().optimizers; }
+
+}  // namespace gradus::vectors

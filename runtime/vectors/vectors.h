@@ -1,0 +1,43 @@
+// Loops over float32 arrays, compiled once for each width of the CPU's vectors (namespaces baseline, avx2, avx512) from
+// the sources in this folder. gemm() and optimizers() are those of the widest that this CPU has: the same on every
+// machine of a class.
+#pragma once
+
+#include <cstdint>
+
+namespace gradus::vectors {
+
+struct GemmKernels {
+  // c[m, n] = a[m, k] · b[k, n]. Rows of b and c are contiguous, `b_row` and `c_row` floats apart; a's element (i, p) is
+  // a[i * a_row + p * a_column], so that a may be transposed.
+  void (*product)(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
+                  int64_t b_row, float* c, int64_t c_row);
+  // c[m, n] = a[m, k] · b[n, k]ᵀ + bias, then max(0, ·) where relu. All rows are contiguous; bias [n] may be null.
+  void (*layer)(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu,
+                float* c);
+  // grad where output > 0 or is NaN, else 0: the gradient before a ReLU.
+  void (*before_relu)(int64_t n, const float* grad, const float* output, float* result);
+  // sums[n] of the rows of a[m, n], one after the other.
+  void (*sum_rows)(int64_t m, int64_t n, const float* a, float* sums);
+};
+
+struct SgdRates {
+  float lr, weight_decay, momentum, scale;  // scale: what each gradient is multiplied by first
+  bool nesterov;
+};
+
+struct AdamRates {
+  float step_size, correction2_sqrt, beta1_rest, beta2, beta2_rest, eps;  // lr / (1 − β1ᵗ), √(1 − β2ᵗ), 1 − β1, …
+  float weight_decay, decay, scale;  // weight_decay joins the gradient (Adam); p is first multiplied by decay (AdamW)
+};
+
+struct OptimizerKernels {
+  double (*squares)(int64_t n, const float* g);  // Σ g²
+  void (*sgd)(int64_t n, float* p, const float* g, float* momentum, const SgdRates& rates);  // momentum may be null
+  void (*adam)(int64_t n, float* p, const float* g, float* exp_avg, float* exp_avg_sq, const AdamRates& rates);
+};
+
+const GemmKernels& gemm();
+const OptimizerKernels& optimizers();
+
+}  // namespace gradus::vectors

@@ -1,0 +1,139 @@
+// gradus::sgd_ and gradus::adam_ against LibTorch's fused optimizers after clipping by hand.
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "error.h"
+
+namespace gradus {
+namespace {
+
+using OptionalTensor = std::optional<at::Tensor>;
+using Sgd = void(at::TensorList, at::TensorList, at::TensorList, const at::Tensor&, const OptionalTensor&,
+                 const OptionalTensor&, double, double, bool, bool, bool);
+using Adam = void(at::TensorList, at::TensorList, at::TensorList, at::TensorList, at::TensorList, const at::Tensor&,
+                  const OptionalTensor&, const OptionalTensor&, double, double, double, double, bool, bool, bool);
+
+template <typename S>
+auto op(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<S>();
+}
+
+at::Tensor norm_of(at::TensorList grads) { return op<at::Tensor(at::TensorList)>("gradus::grad_norm").call(grads); }
+
+at::Tensor rate(double value) { return at::scalar_tensor(value, at::kDouble); }
+
+struct Setting {
+  at::ScalarType type;
+  bool clip, maximize;
+};
+
+const Setting kSettings[] = {{at::kFloat, false, false}, {at::kFloat, true, false}, {at::kFloat, true, true},
+                             {at::kDouble, true, false}};
+
+// The gradients as clip_grad_norm_ leaves them.
+std::vector<at::Tensor> clipped(const std::vector<at::Tensor>& grads, bool clip) {
+  if (!clip) return grads;
+  std::vector<at::Tensor> flat;
+  for (const auto& g : grads) flat.push_back(g.reshape({-1}));
+  const double norm = at::cat(flat).to(at::kDouble).norm().item<double>();
+  std::vector<at::Tensor> result;
+  for (const auto& g : grads) result.push_back(g * std::min(1.0, 1 / (norm + 1e-6)));
+  return result;
+}
+
+std::vector<at::Tensor> random(at::ScalarType type) { return {at::randn({5, 7}, type), at::randn({130}, type)}; }
+
+std::vector<at::Tensor> copies(const std::vector<at::Tensor>& list) {
+  std::vector<at::Tensor> result;
+  for (const auto& t : list) result.push_back(t.clone());
+  return result;
+}
+
+std::vector<at::Tensor> zeros(const std::vector<at::Tensor>& list) {
+  std::vector<at::Tensor> result;
+  for (const auto& t : list) result.push_back(at::zeros_like(t));
+  return result;
+}
+
+void expect_close(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::allclose(a[i], b[i], 1e-5, 1e-6));
+}
+
+TEST(Optimizer, SgdAgreesWithLibTorch) {
+  at::manual_seed(1);
+  for (const auto& [type, clip, maximize] : kSettings)
+    for (const double momentum : {0.0, 0.9})
+      for (const bool nesterov : {false, true}) {
+        if (nesterov && momentum == 0) continue;
+        auto own = random(type), theirs = copies(own);
+        auto own_momenta = momentum == 0 ? std::vector<at::Tensor>() : zeros(own), their_momenta = copies(own_momenta);
+        for (int step = 0; step < 5; ++step) {
+          const auto grads = random(type);
+          op<Sgd>("gradus::sgd_").call(own, grads, own_momenta, rate(.1), clip ? OptionalTensor(norm_of(grads)) : OptionalTensor(),
+                                       clip ? OptionalTensor(rate(1)) : OptionalTensor(), .01, momentum, nesterov, maximize, false);
+          at::_fused_sgd_(theirs, clipped(grads, clip), their_momenta, .01, momentum, rate(.1), 0, nesterov, maximize, false);
+        }
+        expect_close(own, theirs);
+        expect_close(own_momenta, their_momenta);
+      }
+}
+
+TEST(Optimizer, AdamAgreesWithLibTorch) {
+  at::manual_seed(2);
+  for (const auto& [type, clip, maximize] : kSettings)
+    for (const bool decoupled : {false, true}) {
+      auto own = random(type), theirs = copies(own);
+      auto m = zeros(own), v = zeros(own), their_m = zeros(own), their_v = zeros(own);
+      const at::Tensor count = at::zeros({}), their_count = at::zeros({});
+      for (int step = 0; step < 5; ++step) {
+        const auto grads = random(type);
+        op<Adam>("gradus::adam_").call(own, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.01),
+                                       clip ? OptionalTensor(norm_of(grads)) : OptionalTensor(),
+                                       clip ? OptionalTensor(rate(1)) : OptionalTensor(), .9, .99, .1, 1e-8, decoupled, maximize, false);
+        their_count.add_(1);
+        const auto update = [&](auto fused) {
+          fused(theirs, clipped(grads, clip), their_m, their_v, std::vector<at::Tensor>(), std::vector<at::Tensor>{their_count, their_count},
+                rate(.01), .9, .99, .1, 1e-8, false, maximize, OptionalTensor(), OptionalTensor());
+        };
+        const auto adamw = [](auto&&... a) { at::_fused_adamw_(a...); };
+        const auto adam = [](auto&&... a) { at::_fused_adam_(a...); };
+        decoupled ? update(adamw) : update(adam);
+      }
+      EXPECT_EQ(count.item<float>(), 5);
+      expect_close(own, theirs);
+      expect_close(m, their_m);
+      expect_close(v, their_v);
+    }
+}
+
+TEST(Optimizer, AGuardedUpdateLeavesEverythingAloneWhereAGradientIsNotFinite) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const auto before = random(type);
+    auto params = copies(before);
+    auto m = zeros(params), v = zeros(params);
+    auto grads = random(type);
+    grads[1][3] = NAN;
+    const at::Tensor norm = norm_of(grads), count = at::zeros({});
+    op<Sgd>("gradus::sgd_").call(params, grads, {}, rate(.1), norm, OptionalTensor(), 0, 0, false, false, true);
+    op<Adam>("gradus::adam_").call(params, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.1), norm, rate(1), .9, .99, 0,
+                                   1e-8, true, false, true);
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      EXPECT_TRUE(at::equal(params[i], before[i]));
+      EXPECT_TRUE(at::equal(m[i], at::zeros_like(m[i])));
+    }
+  }
+}
+
+TEST(Optimizer, NormIsThatOfAllGradients) {
+  at::manual_seed(3);
+  const auto grads = random(at::kFloat);
+  const double exact = at::cat({grads[0].reshape({-1}), grads[1]}).to(at::kDouble).norm().item<double>();
+  EXPECT_NEAR(norm_of(grads).item<double>(), exact, 1e-6 * exact);
+  EXPECT_THROW(norm_of(std::vector<at::Tensor>()), Error);
+}
+
+}  // namespace
+}  // namespace gradus
