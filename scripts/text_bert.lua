@@ -11,7 +11,7 @@ local nn = g.nn
 -- decay, weight decay .01) or, for the small size, ours.
 local SIZES = {
   small = { text = { vocabulary = 256, length = 32, mask = .3 }, layers = 3, teacher = { width = 64, heads = 4 },
-    student = { width = 16, heads = 4 }, batch = 32, lr = 3e-3, warmup = .06, teacher_steps = 1200, steps = 500,
+    student = { width = 32, heads = 4 }, batch = 32, lr = 3e-3, warmup = .06, teacher_steps = 1200, steps = 1500,
     stage = .1, every = 50 },
   paper = { text = { vocabulary = 30522, length = 512, mask = .15 }, layers = 12, teacher = { width = 768, heads = 12 },
     student = { width = 256, heads = 4 }, batch = 256, lr = 1e-4, warmup = .01, teacher_steps = 1000000, steps = 100000,
