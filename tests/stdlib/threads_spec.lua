@@ -86,8 +86,8 @@ describe("the number of threads", function()
     local seen = {}
     local count = stored(function(run)
       local x = g.randn({ 128, 512 }, { generator = g.generator(3) })
-      local student, opt = g.nn.MLP { 512, 1024, 10 }, nil
-      opt = g.optim.SGD(student)
+      local student = g.nn.MLP { 512, 1024, 10 }
+      local opt = g.optim.SGD(student)
       local one = run:step(function(b, k)
         local value = g.loss.cross_entropy(student(b.x), b.y)
         opt:minimize(value, { lr = k.lr })
@@ -109,5 +109,32 @@ describe("the number of threads", function()
       return support.weights(student)
     end
     expect(weights "replay"):equals(weights "eager")
+  end)
+end)
+
+describe("the threads of loader and store", function()
+  -- How many threads of this process give way to its first.
+  local function giving_way()
+    local pipe, first, count = io.popen "cat /proc/$PPID/task/*/stat", nil, 0
+    for line in pipe:lines() do
+      local fields = {}
+      for word in line:match ".*%)(.*)":gmatch "%S+" do fields[#fields + 1] = word end
+      local nice = tonumber(fields[17])
+      first = first or nice
+      if nice > first or nice == 19 then count = count + 1 end
+    end
+    pipe:close()
+    return count
+  end
+  it("give way to the step; on one core there is none for the batches", function()
+    engine.set_threads(1)  -- with more, an operator in a thread of its own may bring a team of its own
+    local before, seen = giving_way(), nil
+    support.with_run({}, function(run)
+      local x = g.rand { 100, 1, 32, 32 }  -- large enough to be prepared ahead
+      for i in run:batches(g.data.tensors(x, g.arange(100):remainder(4)), { size = 64, steps = 4 }) do
+        if i == 3 then seen = giving_way() end
+      end
+    end)
+    expect(seen - before):equals(cores > 1 and 2 or 1)
   end)
 end)
