@@ -154,7 +154,9 @@ void use_prefix(Figure& figure) {
     if (most < factor) continue;
     figure.axis = name;
     for (Line& line : figure.lines) {
-      for (auto* values : {&line.x, &line.walls}) std::for_each(values->begin(), values->end(), [f = factor](double& v) { v /= f; });
+      for (auto* values : {&line.x, &line.walls}) {
+        for (double& v : *values) v /= factor;
+      }
     }
     for (auto& stage : figure.stages) stage.from /= factor, stage.to /= factor;
     for (auto& event : figure.marks) event.x /= factor;

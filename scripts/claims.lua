@@ -29,13 +29,15 @@ end
 -- One row for each size that was run.
 local function compared(figure, text, name, method, result, baseline)
   local key, unit = "result/" .. result, UNIT[result]
-  local c = g.compare { where = ("name == '%s'"):format(name), by = { "size", "method" }, metrics = { key }, versus = "method=" .. baseline }
+  local c = g.compare { where = ("name == '%s'"):format(name), by = { "size", "method" }, metrics = { key },
+    versus = "method=" .. baseline }
   for _, one in ipairs(c.versus.comparisons) do
     local ours, theirs = c.groups[one.group + 1], c.groups[one.baseline + 1]
     if ours.label.method == method and one.low then
       local signed = unit[1]:gsub("%%", "%%+")
       row(figure, text, ours.label.size, one.pairs, spread(theirs, key, unit), spread(ours, key, unit),
-        ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low), unit[1]:format(unit[2] * one.high), unit[3]),
+        ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low),
+          unit[1]:format(unit[2] * one.high), unit[3]),
         VERDICT[one.verdict])
     end
   end

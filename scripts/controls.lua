@@ -19,8 +19,8 @@ local names = { "one_shot", "linear_ramp", "random_order", "anti" }
 
 return g.experiment {
   name   = "controls",
-  params = { order = g.choice(names), budget = g.choice { "samples", "flops", "seconds" }, samples = g.int(60000), flops = 8e9, seconds = .5,
-    width = g.int(12), lr = 5e-3, alpha = .5, temperature = 4 },
+  params = { order = g.choice(names), budget = g.choice { "samples", "flops", "seconds" }, samples = g.int(60000), flops = 2.5e9,
+    seconds = .5, width = g.int(12), lr = 5e-3, alpha = .5, temperature = 4 },
   grid   = { order = names, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "easy", "easy", "%.1f%%" }, { "hard", "hard", "%.1f%%" }, { "samples", "samples", "%.0f" }, { "gflops", "GFLOPs", "%.2f" },
     { "seconds", "seconds", "%.2f" } },

@@ -1,5 +1,6 @@
 -- Mixing synthetic data that the teacher labels with real data that people labelled, 70 % to 30 %, or with a share that
--- moves, on digits. Real labels are few; synthetic inputs are mixtures of two real ones.
+-- moves, on digits. Real labels are few; synthetic inputs are mixtures of two real ones. mixup (Zhang et al., ICLR 2018) mixes
+-- the real ones and their labels instead, and asks the teacher about each mixture.
 --   gradus run scripts/mixing.lua
 --   gradus run scripts/mixing.lua --set real=60
 local g = require "gradus"
@@ -19,14 +20,15 @@ local function synthesise(real, teacher, rows, seed)
 end
 
 local shares = {  -- of the synthetic data
-  real_only = 0, synthetic_only = 1, ["70_30"] = .7, falling = schedule.linear(.9, .5), rising = schedule.linear(.5, .9),
+  real_only = 0, mixup = 0, synthetic_only = 1, ["70_30"] = .7, falling = schedule.linear(.9, .5), rising = schedule.linear(.5, .9),
 }
 
 return g.experiment {
   name   = "mixing",
-  params = { mix = g.choice { "70_30", "real_only", "synthetic_only", "falling", "rising" }, real = g.int(120), synthetic = g.int(2000),
+  params = { mix = g.choice { "70_30", "real_only", "mixup", "synthetic_only", "falling", "rising" },
+    real = g.int(120), synthetic = g.int(2000),
     epochs = g.int(20), width = g.int(16), lr = 5e-3, alpha = .5, temperature = 4 },
-  grid   = { mix = { "real_only", "synthetic_only", "70_30", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
+  grid   = { mix = { "real_only", "mixup", "synthetic_only", "70_30", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "test", "test", "%.1f%%" }, { "teacher", "teacher", "%.1f%%" } },
   versus = { "test", "real_only", "vs real only" },
 
@@ -41,7 +43,8 @@ return g.experiment {
     local sample = share == 0 and real or share == 1 and synthetic or sampler.mixture {
       { synthetic, share }, { real, type(share) == "number" and 1 - share or function(s) return 1 - share(s) end } }
     local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = { train = all, val = d.val },
-      budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature, curriculum = { sample = sample } }
+      budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature, curriculum = { sample = sample },
+      augment = p.mix == "mixup" and 1 or 0, augmentations = { mixup = .4 } }
     return { test = run:evaluate(r.student, d.test).acc, teacher = run:evaluate(teacher, d.test).acc }
   end,
 }

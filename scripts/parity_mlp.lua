@@ -52,9 +52,9 @@ return g.experiment {
     local size = SIZES[p.size]
     local task = size.task
     local teacher, kept = run:cached("teacher", build_teacher, task, run.seed)
-    local r, result = equal_flops.distill(run, p.method, { teacher = teacher, checkpoints = kept, student = nn.MLP { task.d, size.student, 2 },
-      data = g.data.parity { d = task.d, k = task.k }, steps = size.steps, distill = plain(task),
-      layers = { { from = "layers.1", to = "layers.0", share = size.stage } }, learning = { .52, .97 } })
+    local r, result = equal_flops.distill(run, p.method, { teacher = teacher, checkpoints = kept,
+      student = nn.MLP { task.d, size.student, 2 }, data = g.data.parity { d = task.d, k = task.k }, steps = size.steps,
+      distill = plain(task), layers = { { from = "layers.1", to = "layers.0", share = size.stage } }, learning = { .52, .97 } })
     result.teacher_ratio, result.student_ratio = look_inside(run, "teacher", teacher, task), look_inside(run, "student", r.student, task)
     for degree, one in ipairs(probe.monomials(r.student, { d = task.d, k = task.k })) do  -- degree-wise, after Panigrahi et al. 2024
       run:log { [("probe/degree_%d_inside"):format(degree)] = one.inside, [("probe/degree_%d_outside"):format(degree)] = one.outside }

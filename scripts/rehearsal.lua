@@ -19,7 +19,8 @@ return g.experiment {
   name   = "rehearsal",
   params = { share = g.number(0, { min = 0, max = .9 }), width = g.int(16), epochs = g.int(40), lr = 5e-3, alpha = .5, temperature = 4 },
   grid   = { share = { 0, .05, .2, .5 }, seed = { 1, 2, 3, 4, 5 } },
-  columns = { { "first", "0 to 4", "%.1f%%" }, { "second", "5 to 9", "%.1f%%" }, { "all", "all", "%.1f%%" }, { "forgetting", "forgotten of 0 to 4", "%.1f%%" } },
+  columns = { { "first", "0 to 4", "%.1f%%" }, { "second", "5 to 9", "%.1f%%" }, { "all", "all", "%.1f%%" },
+    { "forgetting", "forgotten of 0 to 4", "%.1f%%" } },
   versus = { "all", 0, "all vs no rehearsal" },
   footer = "Forgetting by stage: gradus plot first/acc second/acc @last",
 

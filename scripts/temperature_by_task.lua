@@ -16,7 +16,8 @@ local names = { "sure", "unsure", "few", "many" }
 
 return g.experiment {
   name   = "temperature_by_task",
-  params = { task = g.choice(names), temperature = g.choice { 4, 2, 8, 12, 16 }, alpha = .3, width = g.int(12), samples = g.int(36000), lr = 5e-3 },
+  params = { task = g.choice(names), temperature = g.choice { 4, 2, 8, 12, 16 }, alpha = .3, width = g.int(12), samples = g.int(36000),
+    lr = 5e-3 },
   grid   = { task = names, temperature = { 2, 4, 8, 12, 16 }, seed = { 1, 2, 3 } },
   columns = { { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" }, { "entropy", "teacher's entropy", "%.2f nats" } },
   footer = "The guide: sure 2 to 4, unsure 8 to 12, few 6 to 10, many 4 to 6. Choose by val, report test.",
@@ -25,7 +26,8 @@ return g.experiment {
     local task = tasks[p.task]
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }
     local teacher = run:cached("teacher", build_teacher, d.train, task.smoothing)
-    local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = { train = d.train:shuffled(1):first(task.rows), val = d.val },
+    local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 },
+      data = { train = d.train:shuffled(1):first(task.rows), val = d.val },
       budget = { samples = p.samples }, lr = p.lr, temperature = p.temperature, alpha = p.alpha }
     local x, y = d.val:gather()
     return { val = r:best_of "val/acc", test = run:evaluate(r.student, d.test).acc,

@@ -11,11 +11,11 @@ end
 
 return g.experiment {
   name   = "transfer_loop",
-  params = { learn = g.choice { "distilled", "labels" }, decay = g.choice { "linear", "cosine" }, temperature = 4, alpha = .7, width = g.int(12),
-    epochs = g.int(60), lr = 5e-3 },
+  params = { learn = g.choice { "distilled", "labels" }, decay = g.choice { "linear", "cosine" }, temperature = 4, alpha = .7,
+    width = g.int(12), epochs = g.int(60), lr = 5e-3 },
   grid   = { learn = { "labels", "distilled" }, seed = { 1, 2, 3, 4, 5 } },
-  columns = { { "train", "train loss", "%.3f" }, { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" }, { "epochs", "stopped at epoch", "%.0f" },
-    { "best", "best at step", "%.0f" } },
+  columns = { { "train", "train loss", "%.3f" }, { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" },
+    { "epochs", "stopped at epoch", "%.0f" }, { "best", "best at step", "%.0f" } },
   versus = { "test", "labels", "test vs labels" },
 
   run = function(run, p)
@@ -27,7 +27,7 @@ return g.experiment {
       optimizer = "AdamW", weight_decay = .01, lr = p.lr, warmup = { epochs = 1 }, decay = p.decay, clip = 1,
       evaluate = { epochs = 1 }, monitor = "val/loss", patience = 3, restore_best = true,
     }
-    return { train = run:evaluate(r.student, d.train).loss, val = run:evaluate(r.student, d.val).acc, test = run:evaluate(r.student, d.test).acc,
-      epochs = r.epochs, best = r.best.step }
+    return { train = run:evaluate(r.student, d.train).loss, val = run:evaluate(r.student, d.val).acc,
+      test = run:evaluate(r.student, d.test).acc, epochs = r.epochs, best = r.best.step }
   end,
 }

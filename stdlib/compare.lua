@@ -1,6 +1,6 @@
 --- Groups of earlier runs side by side, paired by seed: what `gradus compare --json` prints, as tables.
 ---   local c = g.compare { where = "name == 'parity_mlp'", by = { "method" }, metrics = { "result/acc" }, versus = "one_shot" }
----   for _, one in ipairs(c.versus.comparisons) do print(c.groups[one.group + 1].label.method, one.mean, one.low, one.high, one.verdict) end
+---   for _, one in ipairs(c.versus.comparisons) do print(c.groups[one.group + 1].label.method, one.mean, one.low, one.high) end
 local host = require "gradus.host"
 local check = require "gradus.check"
 local store_module = require "gradus.store"

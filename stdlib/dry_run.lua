@@ -146,7 +146,8 @@ local function look_at_whole(report, self, spans)
   look_at_rate(report, self)
   for _, stage in ipairs(#self.stages > 1 and self.stages or {}) do
     if stage.knobs.lr then
-      report.advise("stage '%s' has a learning rate of its own; a gain may be the rate's: tune the baseline's as well (arXiv 2308.12202)", stage.name)
+      report.advise("stage '%s' has a learning rate of its own; a gain may be the rate's: tune the baseline's as well (arXiv 2308.12202)",
+        stage.name)
     end
   end
   if not unranked then

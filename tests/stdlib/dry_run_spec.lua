@@ -62,7 +62,8 @@ describe("a dry run", function()
     expect((dry { temperature = schedule.linear(8, 3), alpha = schedule.linear(.3, .9) }):find "other way"):equals(nil)
   end)
   it("advises on a rate that only the curriculum has", function()
-    expect((dry { curriculum = { { "a", lr = 1e-2, advance = when.epochs(5) }, { "b" } } })):matches "stage 'a' has a learning rate of its own"
+    expect((dry { curriculum = { { "a", lr = 1e-2, advance = when.epochs(5) }, { "b" } } }))
+      :matches "stage 'a' has a learning rate of its own"
   end)
 end)
 

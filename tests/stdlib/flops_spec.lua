@@ -18,7 +18,7 @@ describe("FLOPs equal the closed form of", function()
     expect(both):equals(forward + 2 * n * (2 * b * c + a * b))
   end)
   for _, causal in ipairs { false, true } do
-    it("a transformer: 24 w² a token and layer, attention 4 l w; backward twice, attention 2.5 times: causal = " .. tostring(causal), function()
+    it("a transformer: 24 w² a token and layer, attention 4 l w; backward 2 and 2.5 times; causal " .. tostring(causal), function()
       local n, l, w, layers, outputs = 3, 10, 16, 2, 7
       local net = nn.Transformer { vocabulary = 9, context = l, width = w, layers = layers, heads = 4, outputs = outputs, causal = causal }
       local forward, both = counted(net, g.randint(0, 9, { n, l }))
