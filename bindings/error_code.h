@@ -3,9 +3,8 @@
 // when an error reaches the top. A text that was wrapped on its way up still counts, since we search inside it.
 #pragma once
 
-#include <lua.hpp>
-
 #include <cstring>
+#include <lua.hpp>
 #include <string>
 
 namespace gradus {

@@ -12,10 +12,9 @@
 namespace gradus::results {
 
 bool lower_is_better(const std::string& key) {
-  static const std::set<std::string> kLess = {"loss",  "ce",    "kl",      "jsd",        "mse",        "mae",
-                                              "nll",   "err",   "error",   "ece",        "perplexity", "seconds",
-                                              "steps", "flops", "gflops",  "samples",    "forgetting", "nan",
-                                              "gap"};
+  static const std::set<std::string> kLess = {
+      "loss",       "ce",      "kl",    "jsd",   "mse",    "mae",     "nll",        "err", "error", "ece",
+      "perplexity", "seconds", "steps", "flops", "gflops", "samples", "forgetting", "nan", "gap"};
   std::string word;  // any word of the last part of the path
   const std::string part = key.substr(key.rfind('/') + 1) + "_";
   for (const char c : part) {

@@ -49,8 +49,8 @@ class Positions {
 };
 
 // Mean over runs and its 95 % confidence interval (Student's t, n − 1 degrees of freedom), at the positions that the
-// runs have in common; where they have none, at evenly spaced ones, linear in between. A run takes part only between its
-// first and its last. low and high are NaN where fewer than two runs take part.
+// runs have in common; where they have none, at evenly spaced ones, linear in between. A run takes part only between
+// its first and its last. low and high are NaN where fewer than two runs take part.
 struct Band {
   std::vector<std::int64_t> steps;  // positions on the axis
   std::vector<double> mean, low, high;

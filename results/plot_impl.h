@@ -11,8 +11,8 @@ namespace gradus::results {
 struct Box {
   double x0 = 0, x1 = 1, y0 = 0, y1 = 1;
 };
-// The finite points of all lines, never empty in either direction; with `bands` also these, as far as they reach no more
-// than a quarter of the height beyond: an interval of two runs may be a hundred times as wide as they are apart.
+// The finite points of all lines, never empty in either direction; with `bands` also these, as far as they reach no
+// more than a quarter of the height beyond: an interval of two runs may be a hundred times as wide as they are apart.
 inline Box box_of(const Figure& figure, bool bands) {
   Box box{1e308, -1e308, 1e308, -1e308};
   const auto widen = [&](const std::vector<double>& values, double low, double high) {

@@ -36,10 +36,11 @@ Audit::Audit(Plan& plan) : plan_(plan), generators_(plan.recording().generators)
   before_ = read();
   for (int b : buffers_) {
     const auto [bytes, size] = memory_of(plan_, b);
-    const bool written = std::any_of(buffers_.begin(), buffers_.end(), [&, begin = bytes, end = bytes + size](int other) {
-      const auto [first, length] = memory_of(plan_, other);
-      return buffers[other].written && first < end && begin < first + length;
-    });
+    const bool written =
+        std::any_of(buffers_.begin(), buffers_.end(), [&, begin = bytes, end = bytes + size](int other) {
+          const auto [first, length] = memory_of(plan_, other);
+          return buffers[other].written && first < end && begin < first + length;
+        });
     written_.push_back(written);
     memory_.emplace_back(bytes, buffers[b].written ? bytes + size : bytes);
   }

@@ -1,5 +1,5 @@
-// Operators of our own that a plan may call on its prepared arguments: no dispatcher, no boxing, nothing copied. A direct
-// kernel is the CPU kernel of an overload that writes into tensors it is given.
+// Operators of our own that a plan may call on its prepared arguments: no dispatcher, no boxing, nothing copied. A
+// direct kernel is the CPU kernel of an overload that writes into tensors it is given.
 #pragma once
 
 #include <functional>

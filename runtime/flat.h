@@ -14,8 +14,8 @@ std::vector<int64_t> flat_offsets(const std::vector<at::Tensor>& tensors, int64_
 
 // One buffer [total] with the tensors' values, padding zero; from here on the tensors' storages are parts of it: the
 // tensors, their views and whoever else holds them see no difference. Tensors that already are such a buffer, in this
-// order, give that one. None unless all are contiguous tensors of one dtype on one device, each with a storage of its own
-// that is not part of another flat buffer.
+// order, give that one. None unless all are contiguous tensors of one dtype on one device, each with a storage of its
+// own that is not part of another flat buffer.
 std::optional<at::Tensor> flatten(const std::vector<at::Tensor>& tensors);
 
 // Whether the tensors still are the parts of `flat`.

@@ -16,7 +16,9 @@ double product(at::IntArrayRef sizes) { return static_cast<double>(c10::multiply
 at::IntArrayRef sizes_of(const c10::IValue& value) { return value.toTensor().sizes(); }
 
 // 2 · m · k · n of [.., m, k] × [.., k, n]
-double matrix_product(const c10::IValue& a, const c10::IValue& b) { return 2 * product(sizes_of(a)) * sizes_of(b).back(); }
+double matrix_product(const c10::IValue& a, const c10::IValue& b) {
+  return 2 * product(sizes_of(a)) * sizes_of(b).back();
+}
 
 // A convolution does 2 · (inputs per output) multiply-adds for each output value; its two backward products cost the
 // same each, where they are asked for.

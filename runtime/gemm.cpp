@@ -74,7 +74,7 @@ at::Tensor& mm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
 }
 
 at::Tensor own_addmm(const at::Tensor& self, const at::Tensor& a, const at::Tensor& b, const at::Scalar& beta,
-                 const at::Scalar& alpha) {
+                     const at::Scalar& alpha) {
   if (in_onednn(a, b) && is_bias_of(self, b, beta, alpha)) return onednn(a, b, self);
   if (in_float(a) && in_float(b)) return narrow(at::cpu::addmm(wide(self), wide(a), wide(b), beta, alpha));
   return at::cpu::addmm(self, a, b, beta, alpha);
@@ -107,17 +107,18 @@ at::Tensor& bmm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
 std::tuple<at::Tensor, at::Tensor> attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                              double dropout, bool causal, const std::optional<at::Tensor>& mask,
                                              std::optional<double> scale) {
-  if (!in_float(q))
-    return at::cpu::_scaled_dot_product_flash_attention_for_cpu(q, k, v, dropout, causal, mask, scale);
+  if (!in_float(q)) return at::cpu::_scaled_dot_product_flash_attention_for_cpu(q, k, v, dropout, causal, mask, scale);
   auto [out, logsumexp] = at::cpu::_scaled_dot_product_flash_attention_for_cpu(wide(q), wide(k), wide(v), dropout,
                                                                                causal, wide(mask), scale);
   return {narrow(out), logsumexp};
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> attention_backward(
-    const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& out,
-    const at::Tensor& logsumexp, double dropout, bool causal, const std::optional<at::Tensor>& mask,
-    std::optional<double> scale) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> attention_backward(const at::Tensor& grad, const at::Tensor& q,
+                                                                  const at::Tensor& k, const at::Tensor& v,
+                                                                  const at::Tensor& out, const at::Tensor& logsumexp,
+                                                                  double dropout, bool causal,
+                                                                  const std::optional<at::Tensor>& mask,
+                                                                  std::optional<double> scale) {
   if (!in_float(q))
     return at::cpu::_scaled_dot_product_flash_attention_for_cpu_backward(grad, q, k, v, out, logsumexp, dropout, causal,
                                                                          mask, scale);

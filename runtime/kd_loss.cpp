@@ -114,8 +114,12 @@ Tensors7 make_results(const at::Tensor& student, at::ScalarType type, bool with_
   const auto options = student.options().dtype(type);
   const auto rows = student.sizes().slice(0, student.dim() - 1);
   const auto empty = [&](at::IntArrayRef sizes) { return at::empty(sizes, options); };
-  return {empty({}),   empty({}),   empty({}),
-          empty(rows), empty(rows), empty(rows),
+  return {empty({}),
+          empty({}),
+          empty({}),
+          empty(rows),
+          empty(rows),
+          empty(rows),
           with_gradient ? empty(student.sizes()) : at::Tensor()};
 }
 

@@ -69,8 +69,7 @@ struct Kernel {
 
   // Working arrays of one row, padded to whole vectors.
   struct Scratch {
-    explicit Scratch(int64_t classes)
-        : padded((classes + kLanes - 1) / kLanes * kLanes) {
+    explicit Scratch(int64_t classes) : padded((classes + kLanes - 1) / kLanes * kLanes) {
       static thread_local std::vector<T> memory;
       memory.assign(static_cast<size_t>(6 * padded), T(0));
       T* at = memory.data();

@@ -38,7 +38,7 @@ const at::Tensor& forward_out(const at::Tensor& x, const at::Tensor& weight, con
                               const at::Tensor& out) {
   const auto rows = c10::MaybeOwned<at::Tensor>(x.expect_contiguous());
   vectors::gemm().layer(rows_of(x), weight.size(0), weight.size(1), data(*rows), data(weight),
-                           bias ? data(*bias) : nullptr, relu, room(out));
+                        bias ? data(*bias) : nullptr, relu, room(out));
   return out;
 }
 
@@ -84,8 +84,8 @@ const at::Tensor& grad_weight_out(const at::Tensor& grad, const OptionalTensor& 
 }
 
 std::tuple<const at::Tensor&, const at::Tensor&> grad_weight_bias_out(const at::Tensor& grad,
-                                                                      const OptionalTensor& output,
-                                                                      const at::Tensor& x, const at::Tensor& dweight,
+                                                                      const OptionalTensor& output, const at::Tensor& x,
+                                                                      const at::Tensor& dweight,
                                                                       const at::Tensor& dbias) {
   const Upstream up(grad, output);
   weight_product(up, grad.size(-1), x, dweight);
@@ -190,8 +190,9 @@ TORCH_LIBRARY_FRAGMENT(gradus, m) {
   m.def("linear_grad_weight(Tensor grad, Tensor? output, Tensor x) -> Tensor");
   m.def("linear_grad_weight.out(Tensor grad, Tensor? output, Tensor x, *, Tensor(a!) out) -> Tensor(a!)");
   m.def("linear_grad_weight_bias(Tensor grad, Tensor? output, Tensor x) -> (Tensor dweight, Tensor dbias)");
-  m.def("linear_grad_weight_bias.out(Tensor grad, Tensor? output, Tensor x, *, Tensor(a!) dweight, "
-        "Tensor(b!) dbias) -> (Tensor(a!), Tensor(b!))");
+  m.def(
+      "linear_grad_weight_bias.out(Tensor grad, Tensor? output, Tensor x, *, Tensor(a!) dweight, "
+      "Tensor(b!) dbias) -> (Tensor(a!), Tensor(b!))");
 }
 TORCH_LIBRARY_IMPL(gradus, CPU, m) {
   m.impl("linear_forward", &forward_own);
@@ -226,8 +227,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const OptionalT
     const at::Tensor y = at::linear(x, weight, bias);
     return relu ? at::relu(y) : y;
   }
-  const bool differentiable = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() ||
-                                                              (bias && bias->requires_grad()));
+  const bool differentiable =
+      at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || (bias && bias->requires_grad()));
   if (differentiable) return Linear::apply(x, weight, bias, relu);
   at::AutoDispatchBelowADInplaceOrView below;
   return call_forward(x, weight, bias, relu);

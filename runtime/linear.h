@@ -1,6 +1,6 @@
 // A fully connected layer and its activation in one operator, forward and backward: relu(x · weightᵀ + bias). Products
-// small enough for our own kernels (vectors/gemm.cpp) go there, others to LibTorch's operators: a rule of shapes, dtypes
-// and the CPU alone.
+// small enough for our own kernels (vectors/gemm.cpp) go there, others to LibTorch's operators: a rule of shapes,
+// dtypes and the CPU alone.
 #pragma once
 
 #include <optional>

@@ -60,14 +60,18 @@ void logits_into(at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
 }
 
 // Adds a chunk's share, gradient [R, C], to the gradients of the layer.
-void add_gradients(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, bool first, at::Tensor& dx,
-                   at::Tensor& dweight, at::Tensor& dbias) {
+void add_gradients(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, bool first,
+                   at::Tensor& dx, at::Tensor& dweight, at::Tensor& dbias) {
   at::mm_out(dx, gradient, weight);
-  if (first) at::mm_out(dweight, gradient.t(), x);
-  else dweight.addmm_(gradient.t(), x);
+  if (first)
+    at::mm_out(dweight, gradient.t(), x);
+  else
+    dweight.addmm_(gradient.t(), x);
   if (!dbias.defined()) return;
-  if (first) at::sum_out(dbias, gradient, {0});
-  else dbias.add_(gradient.sum(0));
+  if (first)
+    at::sum_out(dbias, gradient, {0});
+  else
+    dbias.add_(gradient.sum(0));
 }
 
 }  // namespace
@@ -102,7 +106,8 @@ std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool 
   // As tensors, so that nobody waits for an accelerator.
   const auto doubles = options.dtype(at::kDouble);
   const auto counted_in = [&](const at::Tensor& labels) { return labels.ne(a.ignore_index).sum().to(at::kDouble); };
-  const at::Tensor counted = a.target ? counted_in(target).clamp_min(1) : at::full({}, static_cast<double>(rows), doubles);
+  const at::Tensor counted =
+      a.target ? counted_in(target).clamp_min(1) : at::full({}, static_cast<double>(rows), doubles);
   at::Tensor totals = at::zeros({3}, doubles);
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
@@ -143,13 +148,13 @@ std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool 
 
 namespace {
 
-#define GRADUS_LINEAR_KD_PARAMETERS                                                                                    \
-  const at::Tensor &x, const at::Tensor &weight, const OptionalTensor &bias, const OptionalTensor &teacher_x,          \
-      const OptionalTensor &teacher_weight, const OptionalTensor &teacher_bias, const OptionalTensor &target,          \
-      const at::Tensor &temperature, const at::Tensor &alpha, const OptionalTensor &teacher_temperature,               \
+#define GRADUS_LINEAR_KD_PARAMETERS                                                                           \
+  const at::Tensor &x, const at::Tensor &weight, const OptionalTensor &bias, const OptionalTensor &teacher_x, \
+      const OptionalTensor &teacher_weight, const OptionalTensor &teacher_bias, const OptionalTensor &target, \
+      const at::Tensor &temperature, const at::Tensor &alpha, const OptionalTensor &teacher_temperature,      \
       double label_smoothing, int64_t ignore_index, bool t2, bool reverse
-#define GRADUS_LINEAR_KD_ARGUMENTS                                                                                     \
-  x, weight, bias, teacher_x, teacher_weight, teacher_bias, target, temperature, alpha, teacher_temperature,           \
+#define GRADUS_LINEAR_KD_ARGUMENTS                                                                           \
+  x, weight, bias, teacher_x, teacher_weight, teacher_bias, target, temperature, alpha, teacher_temperature, \
       label_smoothing, ignore_index, t2, reverse
 
 using Tensors9 = std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor,
@@ -209,15 +214,16 @@ Tensors6 loss_autograd(GRADUS_LINEAR_KD_PARAMETERS) {
   return first_six(call_forward(a, false));
 }
 
-#define GRADUS_LINEAR_KD_SCHEMA                                                                                        \
-  "(Tensor x, Tensor weight, Tensor? bias, Tensor? teacher_x, Tensor? teacher_weight, Tensor? teacher_bias, "          \
-  "Tensor? target, Tensor temperature, Tensor alpha, *, Tensor? teacher_temperature=None, "                            \
+#define GRADUS_LINEAR_KD_SCHEMA                                                                               \
+  "(Tensor x, Tensor weight, Tensor? bias, Tensor? teacher_x, Tensor? teacher_weight, Tensor? teacher_bias, " \
+  "Tensor? target, Tensor temperature, Tensor alpha, *, Tensor? teacher_temperature=None, "                   \
   "float label_smoothing=0., int ignore_index=-100, bool t2=True, bool reverse=False"
 
 TORCH_LIBRARY_FRAGMENT(gradus, m) {
   m.def("linear_kd_loss" GRADUS_LINEAR_KD_SCHEMA
         ") -> (Tensor loss, Tensor ce, Tensor kl, Tensor confidence, Tensor entropy, Tensor per_sample)");
-  m.def("linear_kd_loss_forward" GRADUS_LINEAR_KD_SCHEMA ", bool with_gradient=True) -> (Tensor loss, Tensor ce, "
+  m.def("linear_kd_loss_forward" GRADUS_LINEAR_KD_SCHEMA
+        ", bool with_gradient=True) -> (Tensor loss, Tensor ce, "
         "Tensor kl, Tensor confidence, Tensor entropy, Tensor per_sample, Tensor dx, Tensor dweight, Tensor dbias)");
 }
 TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {

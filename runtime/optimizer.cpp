@@ -1,7 +1,7 @@
 // gradus::sgd_ and gradus::adam_: one update of parameters by their gradients, clipped on the way, in one pass.
-// gradus::grad_norm: the global L2 norm of gradients (0-dim). The formulas are torch.optim's; rates, counts and norms are
-// tensors that are read when the update runs, so that a recorded step can be replayed. float32 on the CPU is updated by
-// our kernels (vectors/optimizer.cpp), everything else by LibTorch's fused ones.
+// gradus::grad_norm: the global L2 norm of gradients (0-dim). The formulas are torch.optim's; rates, counts and norms
+// are tensors that are read when the update runs, so that a recorded step can be replayed. float32 on the CPU is
+// updated by our kernels (vectors/optimizer.cpp), everything else by LibTorch's fused ones.
 #include <ATen/Parallel.h>
 
 #include <cmath>
@@ -26,7 +26,9 @@ bool ours(at::TensorList tensors) {
   });
 }
 
-double number(const at::Tensor& t) { return t.scalar_type() == at::kDouble ? *t.const_data_ptr<double>() : t.item<double>(); }
+double number(const at::Tensor& t) {
+  return t.scalar_type() == at::kDouble ? *t.const_data_ptr<double>() : t.item<double>();
+}
 
 // What the gradients are multiplied by so that their norm is at most max_norm; NaN spreads, as in PyTorch.
 double clip_factor(double norm, double max_norm) {
@@ -158,9 +160,8 @@ void adam_cpu(at::TensorList params, at::TensorList grads, at::TensorList exp_av
     const auto* g = grads[i].const_data_ptr<float>();
     auto* m = exp_avgs[i].mutable_data_ptr<float>();
     auto* v = exp_avg_sqs[i].mutable_data_ptr<float>();
-    for_ranges(params[i], [&](int64_t at, int64_t n) {
-      vectors::optimizers().adam(n, p + at, g + at, m + at, v + at, rates);
-    });
+    for_ranges(params[i],
+               [&](int64_t at, int64_t n) { vectors::optimizers().adam(n, p + at, g + at, m + at, v + at, rates); });
   }
 }
 
@@ -176,7 +177,8 @@ at::Tensor norm_composed(at::TensorList grads) {
 at::Tensor norm_cpu(at::TensorList grads) {
   if (grads.empty() || !ours(grads)) return norm_composed(grads);
   double squares = 0;
-  for (const at::Tensor& grad : grads) squares += vectors::optimizers().squares(grad.numel(), grad.const_data_ptr<float>());
+  for (const at::Tensor& grad : grads)
+    squares += vectors::optimizers().squares(grad.numel(), grad.const_data_ptr<float>());
   at::Tensor norm = at::empty({}, grads[0].options());
   *norm.mutable_data_ptr<float>() = static_cast<float>(std::sqrt(squares));
   return norm;
@@ -184,13 +186,15 @@ at::Tensor norm_cpu(at::TensorList grads) {
 
 TORCH_LIBRARY_FRAGMENT(gradus, m) {
   m.def("grad_norm(Tensor[] grads) -> Tensor");
-  m.def("sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, Tensor lr, *, Tensor? norm=None, "
-        "Tensor? max_norm=None, float weight_decay=0., float momentum=0., bool nesterov=False, bool maximize=False, "
-        "bool guard=False) -> ()");
-  m.def("adam_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, "
-        "Tensor(d!)[] steps, Tensor lr, *, Tensor? norm=None, Tensor? max_norm=None, float beta1=0.9, "
-        "float beta2=0.999, float weight_decay=0., float eps=1e-08, bool decoupled=False, bool maximize=False, "
-        "bool guard=False) -> ()");
+  m.def(
+      "sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, Tensor lr, *, Tensor? norm=None, "
+      "Tensor? max_norm=None, float weight_decay=0., float momentum=0., bool nesterov=False, bool maximize=False, "
+      "bool guard=False) -> ()");
+  m.def(
+      "adam_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, "
+      "Tensor(d!)[] steps, Tensor lr, *, Tensor? norm=None, Tensor? max_norm=None, float beta1=0.9, "
+      "float beta2=0.999, float weight_decay=0., float eps=1e-08, bool decoupled=False, bool maximize=False, "
+      "bool guard=False) -> ()");
 }
 TORCH_LIBRARY_IMPL(gradus, CPU, m) {
   m.impl("grad_norm", &norm_cpu);

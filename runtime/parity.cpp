@@ -20,7 +20,8 @@ struct SignTable {
 };
 constexpr SignTable kTable;
 
-// Writes `count` ≤ 64 signs. Eight at a time, also beyond `count` where the buffer goes on: the next row overwrites them.
+// Writes `count` ≤ 64 signs. Eight at a time, also beyond `count` where the buffer goes on: the next row overwrites
+// them.
 void expand(uint64_t bits, int64_t count, float* out, const float* end) {
   for (; count > 0 && end - out >= 8; count -= 8, bits >>= 8, out += 8)
     std::memcpy(out, kTable.signs[bits & 255], 8 * sizeof(float));
@@ -34,8 +35,7 @@ uint64_t lowest(uint64_t bits, int64_t count) {
 
 void check(const Parity& task, int64_t first, int64_t count) {
   const auto fail = [](const char* what, const std::string& expected, int64_t got) {
-    throw Error(Exit::data,
-                std::string("parity: ") + what + ": expected " + expected + "; got " + std::to_string(got));
+    throw Error(Exit::data, std::string("parity: ") + what + ": expected " + expected + "; got " + std::to_string(got));
   };
   if (task.d < 1 || task.d > 65536) fail("d", "1 to 65536 coordinates", task.d);
   if (task.k < 1 || task.k > task.d) fail("k", "a support of 1 to " + std::to_string(task.d) + " coordinates", task.k);

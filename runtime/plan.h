@@ -80,7 +80,7 @@ class Plan {
   std::vector<Slot> slots_;
   std::vector<at::Tensor> tensors_;  // of each value, once asked for
   std::vector<Op> ops_;
-  std::vector<bool> identity_;       // recorded operators whose result is an operand
+  std::vector<bool> identity_;                    // recorded operators whose result is an operand
   std::vector<bool> requires_grad_;               // of each buffer's tensor
   std::vector<int> persistent_, fresh_, copies_;  // buffers to check; outputs' in memory of the plan; copy_of
   at::DataPtr arena_;

@@ -235,7 +235,8 @@ class Mapping {
   int64_t bytes() const { return static_cast<int64_t>(bytes_); }
   static at::Tensor tensor(const std::shared_ptr<Mapping>& mapping, int64_t offset, const std::vector<int64_t>& shape,
                            at::ScalarType type) {
-    return at::from_blob(mapping->data_ + offset, shape, [mapping](void*) {}, at::TensorOptions(type));
+    return at::from_blob(
+        mapping->data_ + offset, shape, [mapping](void*) {}, at::TensorOptions(type));
   }
 
  private:
@@ -275,11 +276,13 @@ SafeTensors map_safetensors(const std::string& path) {
   result.metadata = std::move(contents.metadata);
   const auto mapping = std::make_shared<Mapping>(path, O_RDONLY, MAP_PRIVATE);
   if (mapping->bytes() != file.size())
-    throw data_error(path, "replaced while it was opened", std::to_string(file.size()) + " bytes", std::to_string(mapping->bytes()));
+    throw data_error(path, "replaced while it was opened", std::to_string(file.size()) + " bytes",
+                     std::to_string(mapping->bytes()));
   for (const Placed& p : contents.tensors) {
     const auto size = static_cast<int64_t>(at::elementSize(p.type));
     if (p.type == at::kBool || (contents.base + p.begin) % size != 0) {
-      throw data_error(path + ": tensor '" + p.name + "'", "cannot be used where it lies", "numbers at a multiple of their size",
+      throw data_error(path + ": tensor '" + p.name + "'", "cannot be used where it lies",
+                       "numbers at a multiple of their size",
                        p.type == at::kBool ? "booleans" : "byte " + std::to_string(contents.base + p.begin));
     }
     result.tensors.emplace(p.name, Mapping::tensor(mapping, contents.base + p.begin, p.shape, p.type));
@@ -308,12 +311,14 @@ Item make_item(const std::string& path, const std::string& name, at::ScalarType 
                 where + ": dtype cannot be saved; expected one of " + kTypeNames + "; got " + at::toString(scalar));
   }
   const auto bytes = byte_count(shape, static_cast<int64_t>(at::elementSize(scalar)));
-  if (!bytes) throw Error(Exit::data, where + ": too large; expected a size that fits 63 bits; got " + show_shape(shape));
+  if (!bytes)
+    throw Error(Exit::data, where + ": too large; expected a size that fits 63 bits; got " + show_shape(shape));
   return {name, type->name, scalar, std::move(shape), *bytes};
 }
 
 // Length and header, as the file begins with them; orders the items by size and gives them their places.
-std::string header_of(const std::string& path, std::vector<Item>& items, const std::map<std::string, std::string>& metadata) {
+std::string header_of(const std::string& path, std::vector<Item>& items,
+                      const std::map<std::string, std::string>& metadata) {
   std::stable_sort(items.begin(), items.end(),
                    [](const Item& a, const Item& b) { return at::elementSize(a.scalar) > at::elementSize(b.scalar); });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
@@ -355,13 +360,14 @@ std::map<std::string, at::Tensor> create_safetensors(const std::string& path,
   if (fd >= 0) ::close(fd);
   if (error) {
     if (fd >= 0) ::unlink(path.c_str());
-    throw Error(Exit::io, path + ": cannot make a file of " + std::to_string(bytes) + " bytes; expected a writable place; got: " +
-                              std::strerror(error));
+    throw Error(Exit::io, path + ": cannot make a file of " + std::to_string(bytes) +
+                              " bytes; expected a writable place; got: " + std::strerror(error));
   }
   const auto mapping = std::make_shared<Mapping>(path, O_RDWR, MAP_SHARED);
   std::map<std::string, at::Tensor> result;
   for (const Item& item : items) {
-    result.emplace(item.name, Mapping::tensor(mapping, static_cast<int64_t>(header.size()) + item.begin, item.shape, item.scalar));
+    result.emplace(item.name,
+                   Mapping::tensor(mapping, static_cast<int64_t>(header.size()) + item.begin, item.shape, item.scalar));
   }
   return result;
 }

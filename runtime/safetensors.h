@@ -30,8 +30,9 @@ struct TensorLayout {
   at::ScalarType type;
   std::vector<int64_t> shape;
 };
-// Makes the file, or makes it anew, with room for these tensors, and maps it: what is written to them is in the file. They
-// begin as zeros. The room is taken now, so that a full disk is an Error(io) here and not the end of the process later.
+// Makes the file, or makes it anew, with room for these tensors, and maps it: what is written to them is in the file.
+// They begin as zeros. The room is taken now, so that a full disk is an Error(io) here and not the end of the process
+// later.
 std::map<std::string, at::Tensor> create_safetensors(const std::string& path,
                                                      const std::map<std::string, TensorLayout>& tensors,
                                                      const std::map<std::string, std::string>& metadata = {});

@@ -53,7 +53,7 @@ function watch.add_to(Distill)
 
   -- NaN or infinity: the optimizer has left the weights alone. The batch's rows are stored, then the policy decides.
   function Distill:meet_non_finite(batch, knobs, value, norm, at)
-    local s, run = self.state, self.run
+    local run = self.run
     self.met = (self.met or 0) + 1
     run:log({ ["train/loss"] = value }, at)
     run:event("health", "non_finite", { loss = tostring(value), gradient_norm = tostring(norm), policy = self.non_finite,

@@ -51,7 +51,10 @@ std::optional<at::Tensor> to_tensor(lua_State* L, int index) {
     return *tensor;
   }
   if (auto scalar = to_scalar(L, index)) {
-    at::Tensor tensor = at::scalar_tensor(*scalar, at::device(at::kCPU).dtype(scalar->type() == at::kLong ? at::kLong : scalar->type() == at::kBool ? at::kBool : at::kDouble));
+    at::Tensor tensor =
+        at::scalar_tensor(*scalar, at::device(at::kCPU).dtype(scalar->type() == at::kLong   ? at::kLong
+                                                              : scalar->type() == at::kBool ? at::kBool
+                                                                                            : at::kDouble));
     tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
     return tensor;
   }
@@ -91,7 +94,8 @@ std::optional<c10::IValue> to_int_list(lua_State* L, int index, std::optional<in
   return c10::IValue(*list);
 }
 
-std::optional<c10::IValue> list_to_ivalue(lua_State* L, int index, const c10::Type& element, std::optional<int> length) {
+std::optional<c10::IValue> list_to_ivalue(lua_State* L, int index, const c10::Type& element,
+                                          std::optional<int> length) {
   switch (element.kind()) {
     case c10::TypeKind::IntType:
     case c10::TypeKind::SymIntType:
@@ -139,12 +143,13 @@ struct DtypeName {
   const char* name;
   at::ScalarType type;
 };
-constexpr DtypeName kDtypes[] = {{"float32", at::kFloat},  {"float64", at::kDouble}, {"bfloat16", at::kBFloat16},
-                                 {"float16", at::kHalf},   {"int64", at::kLong},     {"int32", at::kInt},
-                                 {"int16", at::kShort},    {"int8", at::kChar},      {"uint8", at::kByte},
+constexpr DtypeName kDtypes[] = {{"float32", at::kFloat}, {"float64", at::kDouble}, {"bfloat16", at::kBFloat16},
+                                 {"float16", at::kHalf},  {"int64", at::kLong},     {"int32", at::kInt},
+                                 {"int16", at::kShort},   {"int8", at::kChar},      {"uint8", at::kByte},
                                  {"bool", at::kBool}};
 
-// ScalarType, Device, MemoryFormat, Layout are plain integers or strings to the schema; only the alias tells them apart.
+// ScalarType, Device, MemoryFormat, Layout are plain integers or strings to the schema; only the alias tells them
+// apart.
 std::optional<c10::IValue> string_to_ivalue(const std::string& text, const c10::Type& type) {
   const std::string kind = type.annotation_str();
   if (type.kind() == c10::TypeKind::StringType) return c10::IValue(text);

@@ -1,7 +1,8 @@
 // Tensors from Lua values and back: engine.tensor({{1, 2}, {3, 4}}), t:totable(), t:item().
+#include "create.h"
+
 #include "boundary.h"
 #include "convert.h"
-#include "create.h"
 #include "device.h"
 #include "error.h"
 #include "record.h"
@@ -32,19 +33,22 @@ void gather(lua_State* L, int index, std::vector<int>& path, Gathered& out) {
     if (lua_type(L, index) != LUA_TNUMBER && !lua_isboolean(L, index))
       throw Error(Exit::data, "tensor: value " + path_text(path) + ": expected a number; got " + describe(L, index));
     if (depth < out.sizes.size())
-      throw Error(Exit::data, "tensor: ragged: " + path_text(path) + " is a number; expected a list of " + std::to_string(out.sizes[depth]));
+      throw Error(Exit::data, "tensor: ragged: " + path_text(path) + " is a number; expected a list of " +
+                                  std::to_string(out.sizes[depth]));
     (lua_isboolean(L, index) ? out.booleans : out.numbers) = true;
     out.values.push_back(lua_isboolean(L, index) ? lua_toboolean(L, index) : lua_tonumber(L, index));
     return;
   }
   const auto length = static_cast<int64_t>(lua_objlen(L, index));
   if (length == 0 && lua_next(L, (lua_pushnil(L), index)))
-    throw Error(Exit::data, "tensor: " + (depth ? "value " + path_text(path) : "argument 1") + ": expected a list; got a table with names");
+    throw Error(Exit::data, "tensor: " + (depth ? "value " + path_text(path) : "argument 1") +
+                                ": expected a list; got a table with names");
   if (depth == out.sizes.size() && out.values.empty()) {
     out.sizes.push_back(length);
   } else if (depth >= out.sizes.size() || out.sizes[depth] != length) {
     const std::string want = depth < out.sizes.size() ? std::to_string(out.sizes[depth]) + " values" : "a number";
-    throw Error(Exit::data, "tensor: ragged: " + path_text(path) + " holds " + std::to_string(length) + " values; expected " + want);
+    throw Error(Exit::data, "tensor: ragged: " + path_text(path) + " holds " + std::to_string(length) +
+                                " values; expected " + want);
   }
   if (!lua_checkstack(L, 4)) throw Error(Exit::data, "tensor: lists nested too deep");
   for (int64_t i = 1; i <= length; ++i) {
@@ -76,21 +80,33 @@ TensorOptions read_tensor_options(lua_State* L, int index, const char* what) {
   if (lua_isnoneornil(L, index)) return options;
   auto set_dtype = [&](const std::string& name) {
     options.dtype = parse_dtype(name);
-    if (!options.dtype) throw Error(Exit::data, std::string(what) + ": dtype '" + name + "' is unknown; expected float32, float64, bfloat16, float16, int64, int32, int16, int8, uint8 or bool");
+    if (!options.dtype)
+      throw Error(
+          Exit::data,
+          std::string(what) + ": dtype '" + name +
+              "' is unknown; expected float32, float64, bfloat16, float16, int64, int32, int16, int8, uint8 or bool");
   };
   if (lua_type(L, index) == LUA_TSTRING) {
     set_dtype(lua_tostring(L, index));
     return options;
   }
-  if (!lua_istable(L, index)) throw Error(Exit::data, std::string(what) + ": expected a dtype name or {dtype=, device=, requires_grad=}; got " + describe(L, index));
+  if (!lua_istable(L, index))
+    throw Error(Exit::data, std::string(what) + ": expected a dtype name or {dtype=, device=, requires_grad=}; got " +
+                                describe(L, index));
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     const std::string key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-    if (key == "dtype" && lua_isstring(L, -1)) set_dtype(lua_tostring(L, -1));
-    else if (key == "device" && lua_isstring(L, -1)) options.device = resolve_device(lua_tostring(L, -1));
-    else if (key == "requires_grad") options.requires_grad = lua_toboolean(L, -1);
-    else if (key == "pin_memory") options.pin_memory = lua_toboolean(L, -1);
-    else if (key == "non_blocking") options.non_blocking = lua_toboolean(L, -1);
-    else throw Error(Exit::data, std::string(what) + ": no option '" + key + "'; expected dtype, device or requires_grad");
+    if (key == "dtype" && lua_isstring(L, -1))
+      set_dtype(lua_tostring(L, -1));
+    else if (key == "device" && lua_isstring(L, -1))
+      options.device = resolve_device(lua_tostring(L, -1));
+    else if (key == "requires_grad")
+      options.requires_grad = lua_toboolean(L, -1);
+    else if (key == "pin_memory")
+      options.pin_memory = lua_toboolean(L, -1);
+    else if (key == "non_blocking")
+      options.non_blocking = lua_toboolean(L, -1);
+    else
+      throw Error(Exit::data, std::string(what) + ": no option '" + key + "'; expected dtype, device or requires_grad");
   }
   return options;
 }
@@ -138,8 +154,10 @@ int tensor_item(lua_State* L) {
     if (tensor.numel() != 1) throw Error(Exit::data, "expected a tensor of one value; got " + c10::str(tensor.sizes()));
     value = tensor.item().toDouble();
   });
-  if (tensor.scalar_type() == at::kBool) lua_pushboolean(L, value != 0);
-  else lua_pushnumber(L, value);
+  if (tensor.scalar_type() == at::kBool)
+    lua_pushboolean(L, value != 0);
+  else
+    lua_pushnumber(L, value);
   return 1;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <lua.hpp>
-
 #include <optional>
 
 #include "torch.h"

@@ -106,7 +106,8 @@ int lua_map_safetensors(lua_State* L) {
 std::map<std::string, std::string> read_metadata(lua_State* L, const std::string& where) {
   std::map<std::string, std::string> metadata;
   if (lua_isnil(L, 3)) return metadata;
-  if (!lua_istable(L, 3)) throw Error(Exit::data, where + ": metadata: expected a table of texts; got " + describe(L, 3));
+  if (!lua_istable(L, 3))
+    throw Error(Exit::data, where + ": metadata: expected a table of texts; got " + describe(L, 3));
   for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
     std::string key = text_at(L, 4, (where + ": a metadata key").c_str());
     metadata.emplace(std::move(key), text_at(L, 5, (where + ": a metadata value").c_str()));
@@ -147,7 +148,8 @@ int lua_create_safetensors(lua_State* L) {
     std::map<std::string, TensorLayout> layout;
     for (const auto& [name, like] : read_tensors(L, "create_safetensors"))
       layout.emplace(name, TensorLayout{like.scalar_type(), like.sizes().vec()});
-    made.tensors = create_safetensors(text_at(L, 1, "create_safetensors: path"), layout, read_metadata(L, "create_safetensors"));
+    made.tensors =
+        create_safetensors(text_at(L, 1, "create_safetensors: path"), layout, read_metadata(L, "create_safetensors"));
   });
   push_safetensors(L, made);
   lua_pop(L, 1);

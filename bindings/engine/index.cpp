@@ -26,7 +26,9 @@ int64_t whole_number(lua_State* L, int at) {
 TensorIndex range(lua_State* L, int table) {
   std::optional<c10::SymInt> parts[3];
   const auto length = static_cast<int>(lua_objlen(L, table));
-  if (length > 3) throw Error(Exit::data, "expected a range {from, to, step}; got a list of " + std::to_string(length) + " (a tensor takes several rows)");
+  if (length > 3)
+    throw Error(Exit::data, "expected a range {from, to, step}; got a list of " + std::to_string(length) +
+                                " (a tensor takes several rows)");
   for (int i = 0; i < length; ++i) {
     lua_rawgeti(L, table, i + 1);
     parts[i] = whole_number(L, lua_gettop(L));

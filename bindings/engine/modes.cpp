@@ -29,7 +29,8 @@ int set_autocast(lua_State* L) {
       at::autocast::set_autocast_enabled(*type, on);
       if (on) at::autocast::set_autocast_dtype(*type, name == "float16" ? at::kHalf : at::kBFloat16);
     }
-    if (!on) at::autocast::clear_cache();  // casts of weights are shared within one stretch only: then the weights change
+    if (!on)
+      at::autocast::clear_cache();  // casts of weights are shared within one stretch only: then the weights change
   });
   before ? lua_pushstring(L, before) : lua_pushnil(L);
   return 1;

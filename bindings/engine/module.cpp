@@ -33,7 +33,8 @@ int is_grad_enabled(lua_State* L) {
   return 1;
 }
 
-// grad(loss, {p1, p2, …}) -> list of gradients; false for a parameter that is frozen or that the loss does not depend on.
+// grad(loss, {p1, p2, …}) -> list of gradients; false for a parameter that is frozen or that the loss does not depend
+// on.
 int gradients(lua_State* L) {
   at::Tensor& loss = check_tensor(L, 1, "grad: loss");
   torch::autograd::variable_list result;
@@ -45,7 +46,8 @@ int gradients(lua_State* L) {
     for (int i = 1; i <= static_cast<int>(lua_objlen(L, 2)); ++i) {
       lua_rawgeti(L, 2, i);
       at::Tensor* tensor = test_tensor(L, -1);
-      if (!tensor || !tensor->defined()) throw Error(Exit::data, "parameter " + std::to_string(i) + ": expected a Tensor; got " + describe(L, -1));
+      if (!tensor || !tensor->defined())
+        throw Error(Exit::data, "parameter " + std::to_string(i) + ": expected a Tensor; got " + describe(L, -1));
       trained.push_back(tensor->requires_grad());
       if (trained.back()) parameters.push_back(*tensor);
       lua_pop(L, 1);
@@ -56,8 +58,10 @@ int gradients(lua_State* L) {
   });
   lua_createtable(L, static_cast<int>(result.size()), 0);
   for (std::size_t i = 0; i < result.size(); ++i) {
-    if (result[i].defined()) push_tensor(L, std::move(result[i]));
-    else lua_pushboolean(L, false);
+    if (result[i].defined())
+      push_tensor(L, std::move(result[i]));
+    else
+      lua_pushboolean(L, false);
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
   return 1;
@@ -164,10 +168,26 @@ int set_scope(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor}, {"is_tensor", is_tensor}, {"set_grad_enabled", set_grad_enabled},
-    {"is_grad_enabled", is_grad_enabled}, {"grad", gradients}, {"generator", make_generator}, {"default_generator", default_generator},
-    {"manual_seed", manual_seed}, {"device", device}, {"set_threads", set_thread_count}, {"threads", thread_count}, {"cores", core_count},
-    {"memory", memory_use}, {"set_scope", set_scope}, {"count_flops", count_flops}, {"gemm", gemm_rule}, {"set_autocast", set_autocast}, {"help", help}, {"op_names", names}, {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor},
+                                   {"is_tensor", is_tensor},
+                                   {"set_grad_enabled", set_grad_enabled},
+                                   {"is_grad_enabled", is_grad_enabled},
+                                   {"grad", gradients},
+                                   {"generator", make_generator},
+                                   {"default_generator", default_generator},
+                                   {"manual_seed", manual_seed},
+                                   {"device", device},
+                                   {"set_threads", set_thread_count},
+                                   {"threads", thread_count},
+                                   {"cores", core_count},
+                                   {"memory", memory_use},
+                                   {"set_scope", set_scope},
+                                   {"count_flops", count_flops},
+                                   {"gemm", gemm_rule},
+                                   {"set_autocast", set_autocast},
+                                   {"help", help},
+                                   {"op_names", names},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 }  // namespace gradus

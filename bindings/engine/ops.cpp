@@ -18,8 +18,8 @@ struct Overload {
 
 struct Op {
   std::string name;
-  std::vector<const char*> names;    // the dispatcher's names of the overloads
-  std::vector<Overload> overloads;   // looked up at the first call
+  std::vector<const char*> names;   // the dispatcher's names of the overloads
+  std::vector<Overload> overloads;  // looked up at the first call
 };
 
 // Why an overload does not take these arguments, and how many of them it did take.
@@ -130,15 +130,17 @@ class Binder {
   }
 
   bool push_run(int first, int count) {
-    std::vector<int64_t> list;
-    for (int i = 0; i < count; ++i) list.push_back(static_cast<int64_t>(lua_tonumber(L_, first + i)));
+    std::vector<int64_t> list(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) list[i] = static_cast<int64_t>(lua_tonumber(L_, first + i));
     stack_.push_back(c10::IValue(list));
     return true;
   }
 
   bool fail(Mismatch* mismatch, std::size_t i, int index) {
     const std::string got = index ? describe(L_, index) : "nothing";
-    return refuse(mismatch, argument_label(schema_, i) + ": expected " + expected(*schema_.arguments()[i].type()) + "; got " + got, i);
+    return refuse(
+        mismatch,
+        argument_label(schema_, i) + ": expected " + expected(*schema_.arguments()[i].type()) + "; got " + got, i);
   }
 
   bool refuse(Mismatch* mismatch, const std::string& text, std::size_t matched = 0) {

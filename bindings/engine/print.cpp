@@ -11,7 +11,7 @@
 namespace gradus {
 namespace {
 
-constexpr int64_t kEdge = 3;         // values shown at each end of a summarised dimension
+constexpr int64_t kEdge = 3;          // values shown at each end of a summarised dimension
 constexpr int64_t kThreshold = 1000;  // PyTorch's own threshold
 constexpr std::size_t kColumns = 80;
 
@@ -47,8 +47,8 @@ std::vector<std::string> format_all(const at::Tensor& tensor, const Style& style
   return texts;
 }
 
-// PyTorch's rules (torch/_tensor_str.py): zeros and what is not finite decide neither form nor width; a wide range, very
-// large or very small values are written as powers of ten; whole numbers as "2.".
+// PyTorch's rules (torch/_tensor_str.py): zeros and what is not finite decide neither form nor width; a wide range,
+// very large or very small values are written as powers of ten; whole numbers as "2.".
 Style choose_style(const at::Tensor& shown, at::ScalarType type) {
   Style style;
   style.boolean = type == at::kBool;

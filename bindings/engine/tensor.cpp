@@ -180,8 +180,11 @@ int tensor_data_pointer(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   guard(L, "data", [&] {
     Recorder::value_read("data");
-    if (!tensor.device().is_cpu()) throw Error(Exit::data, "the tensor is on " + tensor.device().str() + "; expected one on the cpu (t:cpu():data())");
-    if (!tensor.is_contiguous()) throw Error(Exit::data, "the tensor is not contiguous; expected t:contiguous():data()");
+    if (!tensor.device().is_cpu())
+      throw Error(Exit::data,
+                  "the tensor is on " + tensor.device().str() + "; expected one on the cpu (t:cpu():data())");
+    if (!tensor.is_contiguous())
+      throw Error(Exit::data, "the tensor is not contiguous; expected t:contiguous():data()");
   });
   lua_pushlightuserdata(L, tensor.numel() ? tensor.mutable_data_ptr() : nullptr);
   lua_pushnumber(L, static_cast<double>(tensor.numel()));
@@ -200,7 +203,8 @@ int tensor_hash(lua_State* L) {
     const auto seed = XXH3_64bits(head.data(), head.size());
     const auto hash = XXH3_128bits_withSeed(plain.numel() ? plain.const_data_ptr() : nullptr, plain.nbytes(), seed);
     char digits[33];
-    std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64), static_cast<unsigned long long>(hash.low64));
+    std::snprintf(digits, sizeof digits, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
+                  static_cast<unsigned long long>(hash.low64));
     text = digits;
   });
   lua_pushstring(L, text.c_str());
@@ -283,19 +287,32 @@ int generator_seed(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kMethods[] = {
-    {"size", tensor_size}, {"numel", tensor_numel}, {"dim", tensor_dim}, {"to", tensor_to}, {"cpu", tensor_cpu},
-    {"float", tensor_cast<at::kFloat>}, {"double", tensor_cast<at::kDouble>}, {"long", tensor_cast<at::kLong>},
-    {"bool", tensor_cast<at::kBool>}, {"requires_grad_", tensor_requires_grad}, {"backward", tensor_backward},
-    {"release", tensor_release}, {"set_data", tensor_set_data}, {"data_pointer", tensor_data_pointer},
-    {"is_contiguous", tensor_is_contiguous}, {"hash", tensor_hash}, {"nbytes", tensor_nbytes}, {"item", tensor_item},
-    {"totable", tensor_to_table}, {nullptr, nullptr}};
+constexpr luaL_Reg kMethods[] = {{"size", tensor_size},
+                                 {"numel", tensor_numel},
+                                 {"dim", tensor_dim},
+                                 {"to", tensor_to},
+                                 {"cpu", tensor_cpu},
+                                 {"float", tensor_cast<at::kFloat>},
+                                 {"double", tensor_cast<at::kDouble>},
+                                 {"long", tensor_cast<at::kLong>},
+                                 {"bool", tensor_cast<at::kBool>},
+                                 {"requires_grad_", tensor_requires_grad},
+                                 {"backward", tensor_backward},
+                                 {"release", tensor_release},
+                                 {"set_data", tensor_set_data},
+                                 {"data_pointer", tensor_data_pointer},
+                                 {"is_contiguous", tensor_is_contiguous},
+                                 {"hash", tensor_hash},
+                                 {"nbytes", tensor_nbytes},
+                                 {"item", tensor_item},
+                                 {"totable", tensor_to_table},
+                                 {nullptr, nullptr}};
 
 struct Arithmetic {
   const char* event;
   const char* op;
 };
-constexpr Arithmetic kArithmetic[] = {{"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"},
+constexpr Arithmetic kArithmetic[] = {{"__add", "add"}, {"__sub", "sub"},       {"__mul", "mul"},
                                       {"__div", "div"}, {"__mod", "remainder"}, {"__pow", "pow"}};
 
 int tensor_negate(lua_State* L) {
@@ -320,7 +337,8 @@ void open_tensor_types(lua_State* L) {
   lua_setfield(L, -3, "__index");
   lua_pop(L, 1);
   constexpr luaL_Reg events[] = {{"__newindex", tensor_set}, {"__len", tensor_length}, {"__tostring", tensor_to_string},
-                                 {"__eq", tensor_equal}, {"__gc", tensor_collect}, {"__unm", tensor_negate}, {nullptr, nullptr}};
+                                 {"__eq", tensor_equal},     {"__gc", tensor_collect}, {"__unm", tensor_negate},
+                                 {nullptr, nullptr}};
   luaL_register(L, nullptr, events);
   open_ops(L);
   for (const auto& [event, op] : kArithmetic) {
@@ -330,8 +348,11 @@ void open_tensor_types(lua_State* L) {
   lua_pop(L, 2);
 
   luaL_newmetatable(L, kGeneratorType);
-  constexpr luaL_Reg generator_methods[] = {{"get_state", generator_get_state}, {"set_state", generator_set_state},
-                                            {"manual_seed", generator_seed}, {"__gc", generator_collect}, {nullptr, nullptr}};
+  constexpr luaL_Reg generator_methods[] = {{"get_state", generator_get_state},
+                                            {"set_state", generator_set_state},
+                                            {"manual_seed", generator_seed},
+                                            {"__gc", generator_collect},
+                                            {nullptr, nullptr}};
   luaL_register(L, nullptr, generator_methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");

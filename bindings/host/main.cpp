@@ -56,7 +56,8 @@ void add_run(CLI::App& app, CommandLine& line) {
 }
 
 void add_check(CLI::App& app, CommandLine& line) {
-  CLI::App* check = app.add_subcommand("check", "Two steps of each stage of a script, its schedules and what is wrong with them");
+  CLI::App* check =
+      app.add_subcommand("check", "Two steps of each stage of a script, its schedules and what is wrong with them");
   check->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
   check->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
   check->add_option("--seed", line.seed, "Seed of the run");
@@ -121,8 +122,8 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
     const CLI::App& owner = parsed.empty() ? app : *parsed.front();
     for (const CLI::Option* option : owner.get_options())
       for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
-    return {kUsage, (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" +
-                        suggestion(word, options)};
+    return {kUsage,
+            (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" + suggestion(word, options)};
   }
   if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
   const std::vector<std::string> inner = command_names(*parsed.front());

@@ -100,7 +100,8 @@ void plot_command(const std::string& path, const Options& options) {
   plot.x = parse_axis(options.x);
   plot.grouped = plot.runs.size() > 12;  // more lines than a legend can name
   const std::vector<Figure> drawn = figures(*store, plot);
-  if (drawn.empty()) throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0] +
+  if (drawn.empty())
+    throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0] +
                                    (options.x == "step" ? "" : " and its " + options.x));
   if (!options.output.empty())
     return write_out(options.output, svg_plot(drawn, options.width > 0 ? options.width : 800,

@@ -431,11 +431,11 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},     {"query", query},     {"resolve", resolve}, {"runs", runs},
-                                      {"compare", compare}, {nullptr, nullptr}};
-constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
-                                       {"event", event},   {"artifact", artifact}, {"amend", amend},
-                                       {"flush", flush},   {"finish", finish}, {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin}, {"query", query},     {"resolve", resolve},
+                                      {"runs", runs},   {"compare", compare}, {nullptr, nullptr}};
+constexpr luaL_Reg kWriterMethods[] = {{"key", key},     {"log", log_value},     {"progress", progress},
+                                       {"event", event}, {"artifact", artifact}, {"amend", amend},
+                                       {"flush", flush}, {"finish", finish},     {nullptr, nullptr}};
 
 }  // namespace
 

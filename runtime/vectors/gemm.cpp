@@ -49,14 +49,22 @@ template <int W>
 GRADUS_INLINE void rows_of(int64_t rows, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
                            int64_t b_row, float* c, int64_t c_row) {
   switch (rows) {
-    case 1: return tile<1, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 2: return tile<2, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 3: return tile<3, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 4: return tile<4, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 5: return tile<5, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 6: return tile<6, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 7: return tile<7, W>(k, a, a_row, a_column, b, b_row, c, c_row);
-    case 8: return tile<8, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 1:
+      return tile<1, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 2:
+      return tile<2, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 3:
+      return tile<3, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 4:
+      return tile<4, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 5:
+      return tile<5, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 6:
+      return tile<6, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 7:
+      return tile<7, W>(k, a, a_row, a_column, b, b_row, c, c_row);
+    case 8:
+      return tile<8, W>(k, a, a_row, a_column, b, b_row, c, c_row);
   }
 }
 
@@ -186,8 +194,10 @@ GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to)
       Four r[4];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) std::memcpy(&r[i], from + (j + i) * k + p, sizeof(Four));
-      const Four low01 = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5}), high01 = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7});
-      const Four low23 = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5}), high23 = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
+      const Four low01 = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5}),
+                 high01 = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7});
+      const Four low23 = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5}),
+                 high23 = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
       r[0] = __builtin_shuffle(low01, low23, Order{0, 1, 4, 5});
       r[1] = __builtin_shuffle(low01, low23, Order{2, 3, 6, 7});
       r[2] = __builtin_shuffle(high01, high23, Order{0, 1, 4, 5});
@@ -202,8 +212,7 @@ GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to)
     for (int64_t p = 0; p < k; ++p) to[p * n + j] = from[j * k + p];
 }
 
-void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu,
-                         float* c) {
+void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
   if (k < kLanes || (m >= kTransposeFrom && n >= kLanes)) {
     static thread_local std::vector<float> transposed;
     transposed.resize(static_cast<std::size_t>(n * k));

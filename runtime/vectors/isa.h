@@ -1,5 +1,5 @@
-// One vector register of float32, and what every file of this folder does with it. CMakeLists.txt compiles them once for
-// each GRADUS_ISA, with that ISA's flags; nothing here may be inline and shared with other files.
+// One vector register of float32, and what every file of this folder does with it. CMakeLists.txt compiles them once
+// for each GRADUS_ISA, with that ISA's flags; nothing here may be inline and shared with other files.
 #pragma once
 
 #include <cstdint>

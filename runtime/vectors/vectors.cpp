@@ -2,9 +2,9 @@
 
 namespace gradus::vectors {
 
-#define GRADUS_DECLARE(isa)                  \
-  namespace isa {                            \
-  extern const GemmKernels gemm;             \
+#define GRADUS_DECLARE(isa)                 \
+  namespace isa {                           \
+  extern const GemmKernels gemm;            \
   extern const OptimizerKernels optimizers; \
   }
 GRADUS_DECLARE(baseline)

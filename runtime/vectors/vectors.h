@@ -8,8 +8,8 @@
 namespace gradus::vectors {
 
 struct GemmKernels {
-  // c[m, n] = a[m, k] · b[k, n]. Rows of b and c are contiguous, `b_row` and `c_row` floats apart; a's element (i, p) is
-  // a[i * a_row + p * a_column], so that a may be transposed.
+  // c[m, n] = a[m, k] · b[k, n]. Rows of b and c are contiguous, `b_row` and `c_row` floats apart; a's element (i, p)
+  // is a[i * a_row + p * a_column], so that a may be transposed.
   void (*product)(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* b,
                   int64_t b_row, float* c, int64_t c_row);
   // c[m, n] = a[m, k] · b[n, k]ᵀ + bias, then max(0, ·) where relu. All rows are contiguous; bias [n] may be null.
@@ -32,7 +32,7 @@ struct AdamRates {
 };
 
 struct OptimizerKernels {
-  double (*squares)(int64_t n, const float* g);  // Σ g²
+  double (*squares)(int64_t n, const float* g);                                              // Σ g²
   void (*sgd)(int64_t n, float* p, const float* g, float* momentum, const SgdRates& rates);  // momentum may be null
   void (*adam)(int64_t n, float* p, const float* g, float* exp_avg, float* exp_avg_sq, const AdamRates& rates);
 };

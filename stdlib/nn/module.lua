@@ -264,10 +264,8 @@ end
 
 --- Where the module is: the device of its first parameter or buffer, "cpu" without any.
 function Module:device()
-  for _, kind in ipairs { "parameter", "buffer" } do
-    for _, one in ipairs(named_tensors(self, kind)) do return one.value.device end
-  end
-  return "cpu"
+  local first = named_tensors(self, "parameter")[1] or named_tensors(self, "buffer")[1]
+  return first and first.value.device or "cpu"
 end
 
 -- --- state -------------------------------------------------------------------------------------------------------------

@@ -142,7 +142,9 @@ end
 local function compare(inputs, fn)
   local here, there, count = with_gradients("cpu", inputs, fn), with_gradients(D, inputs, fn), 0
   for name, value in pairs(here) do
-    if not there[name]:allclose(value, 1e-5, 1e-6) then error(("%s differs: %s and %s"):format(name, tostring(value), tostring(there[name]))) end
+    if not there[name]:allclose(value, 1e-5, 1e-6) then
+      error(("%s differs: %s and %s"):format(name, tostring(value), tostring(there[name])))
+    end
     count = count + 1
   end
   return count

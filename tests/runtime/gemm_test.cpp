@@ -77,7 +77,8 @@ TEST(Gemm, Bfloat16IsRoundedOnceFromFloat) {
   const at::Tensor a = at::randn({33, 70}).to(at::kBFloat16), b = at::randn({70, 20}).to(at::kBFloat16);
   const at::Tensor bias = at::randn({20}).to(at::kBFloat16), exact = at::mm(a.to(at::kFloat), b.to(at::kFloat));
   EXPECT_TRUE(at::mm(a, b).equal(exact.to(at::kBFloat16)));
-  EXPECT_TRUE(at::addmm(bias, a, b).equal(at::addmm(bias.to(at::kFloat), a.to(at::kFloat), b.to(at::kFloat)).to(at::kBFloat16)));
+  EXPECT_TRUE(at::addmm(bias, a, b)
+                  .equal(at::addmm(bias.to(at::kFloat), a.to(at::kFloat), b.to(at::kFloat)).to(at::kBFloat16)));
   EXPECT_TRUE(at::bmm(a.unsqueeze(0), b.unsqueeze(0)).equal(exact.to(at::kBFloat16).unsqueeze(0)));
 }
 

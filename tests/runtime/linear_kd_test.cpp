@@ -14,9 +14,15 @@ at::Tensor number(double value) { return at::scalar_tensor(value, at::kDouble); 
 LinearKdArguments example(at::ScalarType type, int64_t rows, int64_t classes, bool bias = true) {
   at::manual_seed(5);
   const auto options = at::TensorOptions(type);
-  LinearKdArguments a{at::randn({rows, 6}, options), at::randn({classes, 6}, options), std::nullopt,
-                      at::randn({rows, 4}, options), at::randn({classes, 4}, options), std::nullopt,
-                      at::randint(classes, {rows}, at::kLong), number(3), number(0.4)};
+  LinearKdArguments a{at::randn({rows, 6}, options),
+                      at::randn({classes, 6}, options),
+                      std::nullopt,
+                      at::randn({rows, 4}, options),
+                      at::randn({classes, 4}, options),
+                      std::nullopt,
+                      at::randint(classes, {rows}, at::kLong),
+                      number(3),
+                      number(0.4)};
   if (bias) a.bias = at::randn({classes}, options);
   if (bias) a.teacher_bias = at::randn({classes}, options);
   return a;
@@ -27,8 +33,9 @@ std::vector<at::Tensor> differentiate(LinearKdArguments a) {
   a.x = a.x.detach().clone().requires_grad_();
   a.weight = a.weight.detach().clone().requires_grad_();
   if (a.bias) a.bias = a.bias->detach().clone().requires_grad_();
-  torch::jit::Stack stack{a.x, a.weight, a.bias, a.teacher_x, a.teacher_weight, a.teacher_bias, a.target, a.temperature,
-                          a.alpha, a.teacher_temperature, a.label_smoothing, a.ignore_index, a.t2, a.reverse};
+  torch::jit::Stack stack{a.x,      a.weight,      a.bias,  a.teacher_x,           a.teacher_weight,  a.teacher_bias,
+                          a.target, a.temperature, a.alpha, a.teacher_temperature, a.label_smoothing, a.ignore_index,
+                          a.t2,     a.reverse};
   c10::Dispatcher::singleton().findSchemaOrThrow("gradus::linear_kd_loss", "").callBoxed(stack);
   std::vector<at::Tensor> result;
   for (const auto& value : stack) result.push_back(value.toTensor());
@@ -42,8 +49,12 @@ std::vector<at::Tensor> differentiate(LinearKdArguments a) {
 std::vector<at::Tensor> composed(const LinearKdArguments& a) {
   const at::Tensor x = a.x.detach().clone().requires_grad_(), weight = a.weight.detach().clone().requires_grad_();
   const at::Tensor bias = a.bias ? a.bias->detach().clone().requires_grad_() : at::Tensor();
-  KdArguments k{at::linear(x, weight, a.bias ? std::optional(bias) : std::nullopt), std::nullopt, a.target, a.temperature,
-                a.alpha, a.teacher_temperature};
+  KdArguments k{at::linear(x, weight, a.bias ? std::optional(bias) : std::nullopt),
+                std::nullopt,
+                a.target,
+                a.temperature,
+                a.alpha,
+                a.teacher_temperature};
   if (a.teacher_x) k.teacher = at::linear(*a.teacher_x, *a.teacher_weight, a.teacher_bias);
   k.label_smoothing = a.label_smoothing;
   k.ignore_index = a.ignore_index;
@@ -120,7 +131,8 @@ TEST(LinearKd, HasTheNumericGradient) {
   const auto gradients = differentiate(a);
   const double h = 1e-6;
   const auto loss = [&] { return linear_kd_loss_forward(a, false)[0].item<double>(); };
-  const std::pair<at::Tensor, at::Tensor> pairs[] = {{a.x, gradients[6]}, {a.weight, gradients[7]}, {*a.bias, gradients[8]}};
+  const std::pair<at::Tensor, at::Tensor> pairs[] = {
+      {a.x, gradients[6]}, {a.weight, gradients[7]}, {*a.bias, gradients[8]}};
   for (const auto& [parameter, gradient] : pairs)
     for (int64_t i = 0; i < parameter.numel(); ++i) {
       double& value = parameter.mutable_data_ptr<double>()[i];

@@ -28,7 +28,8 @@ struct Shape {
   int64_t m, n, k;
 };
 
-const Shape kShapes[] = {{1, 1, 1}, {1, 100, 100}, {3, 17, 5}, {32, 2, 100}, {7, 33, 9}, {40, 16, 64}, {33, 10, 7}, {64, 64, 130}};
+const Shape kShapes[] = {{1, 1, 1},  {1, 100, 100}, {3, 17, 5},  {32, 2, 100},
+                         {7, 33, 9}, {40, 16, 64},  {33, 10, 7}, {64, 64, 130}};
 
 at::Tensor exact(const at::Tensor& t) { return t.to(at::kDouble); }
 

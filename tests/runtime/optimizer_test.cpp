@@ -30,8 +30,8 @@ struct Setting {
   bool clip, maximize;
 };
 
-const Setting kSettings[] = {{at::kFloat, false, false}, {at::kFloat, true, false}, {at::kFloat, true, true},
-                             {at::kDouble, true, false}};
+const Setting kSettings[] = {
+    {at::kFloat, false, false}, {at::kFloat, true, false}, {at::kFloat, true, true}, {at::kDouble, true, false}};
 
 // The gradients as clip_grad_norm_ leaves them.
 std::vector<at::Tensor> clipped(const std::vector<at::Tensor>& grads, bool clip) {
@@ -72,9 +72,11 @@ TEST(Optimizer, SgdAgreesWithLibTorch) {
         auto own_momenta = momentum == 0 ? std::vector<at::Tensor>() : zeros(own), their_momenta = copies(own_momenta);
         for (int step = 0; step < 5; ++step) {
           const auto grads = random(type);
-          op<Sgd>("gradus::sgd_").call(own, grads, own_momenta, rate(.1), clip ? OptionalTensor(norm_of(grads)) : OptionalTensor(),
-                                       clip ? OptionalTensor(rate(1)) : OptionalTensor(), .01, momentum, nesterov, maximize, false);
-          at::_fused_sgd_(theirs, clipped(grads, clip), their_momenta, .01, momentum, rate(.1), 0, nesterov, maximize, false);
+          op<Sgd>("gradus::sgd_")
+              .call(own, grads, own_momenta, rate(.1), clip ? OptionalTensor(norm_of(grads)) : OptionalTensor(),
+                    clip ? OptionalTensor(rate(1)) : OptionalTensor(), .01, momentum, nesterov, maximize, false);
+          at::_fused_sgd_(theirs, clipped(grads, clip), their_momenta, .01, momentum, rate(.1), 0, nesterov, maximize,
+                          false);
         }
         expect_close(own, theirs);
         expect_close(own_momenta, their_momenta);
@@ -90,13 +92,15 @@ TEST(Optimizer, AdamAgreesWithLibTorch) {
       const at::Tensor count = at::zeros({}), their_count = at::zeros({});
       for (int step = 0; step < 5; ++step) {
         const auto grads = random(type);
-        op<Adam>("gradus::adam_").call(own, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.01),
-                                       clip ? OptionalTensor(norm_of(grads)) : OptionalTensor(),
-                                       clip ? OptionalTensor(rate(1)) : OptionalTensor(), .9, .99, .1, 1e-8, decoupled, maximize, false);
+        op<Adam>("gradus::adam_")
+            .call(own, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.01),
+                  clip ? OptionalTensor(norm_of(grads)) : OptionalTensor(),
+                  clip ? OptionalTensor(rate(1)) : OptionalTensor(), .9, .99, .1, 1e-8, decoupled, maximize, false);
         their_count.add_(1);
         const auto update = [&](auto fused) {
-          fused(theirs, clipped(grads, clip), their_m, their_v, std::vector<at::Tensor>(), std::vector<at::Tensor>{their_count, their_count},
-                rate(.01), .9, .99, .1, 1e-8, false, maximize, OptionalTensor(), OptionalTensor());
+          fused(theirs, clipped(grads, clip), their_m, their_v, std::vector<at::Tensor>(),
+                std::vector<at::Tensor>{their_count, their_count}, rate(.01), .9, .99, .1, 1e-8, false, maximize,
+                OptionalTensor(), OptionalTensor());
         };
         const auto adamw = [](auto&&... a) { at::_fused_adamw_(a...); };
         const auto adam = [](auto&&... a) { at::_fused_adam_(a...); };
@@ -118,8 +122,9 @@ TEST(Optimizer, AGuardedUpdateLeavesEverythingAloneWhereAGradientIsNotFinite) {
     grads[1][3] = NAN;
     const at::Tensor norm = norm_of(grads), count = at::zeros({});
     op<Sgd>("gradus::sgd_").call(params, grads, {}, rate(.1), norm, OptionalTensor(), 0, 0, false, false, true);
-    op<Adam>("gradus::adam_").call(params, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.1), norm, rate(1), .9, .99, 0,
-                                   1e-8, true, false, true);
+    op<Adam>("gradus::adam_")
+        .call(params, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.1), norm, rate(1), .9, .99, 0, 1e-8,
+              true, false, true);
     for (std::size_t i = 0; i < params.size(); ++i) {
       EXPECT_TRUE(at::equal(params[i], before[i]));
       EXPECT_TRUE(at::equal(m[i], at::zeros_like(m[i])));

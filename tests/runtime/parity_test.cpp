@@ -18,7 +18,8 @@ float coordinate(uint64_t seed, int64_t n, int64_t j, int64_t d) {
 }
 
 TEST(ParityTest, IsTheProductOfTheSupport) {
-  for (const auto& [d, k] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {50, 5}, {100, 6}, {128, 128}, {131, 130}, {300, 260}}) {
+  for (const auto& [d, k] :
+       {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {50, 5}, {100, 6}, {128, 128}, {131, 130}, {300, 260}}) {
     const int64_t first = (int64_t{1} << 32) - 20;  // the counter crosses a word
     const auto [x, y] = parity({d, k, 123456789012}, first, 40);
     ASSERT_EQ(x.sizes(), at::IntArrayRef({40, d}));

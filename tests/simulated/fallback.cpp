@@ -1,5 +1,5 @@
-// Every operator that has a kernel for the CPU, on the device: the arguments are shown to the CPU's kernel as CPU tensors
-// on the same memory, and what comes back becomes the device's.
+// Every operator that has a kernel for the CPU, on the device: the arguments are shown to the CPU's kernel as CPU
+// tensors on the same memory, and what comes back becomes the device's.
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -25,7 +25,8 @@ c10::intrusive_ptr<c10::StorageImpl> storage_on_cpu(const c10::StorageImpl& stor
 }
 
 at::Tensor tensor_on(c10::Storage storage, const at::Tensor& like, c10::DispatchKey key) {
-  at::Tensor made = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(key), like.dtype());
+  at::Tensor made =
+      at::detail::make_tensor<c10::TensorImpl>(std::move(storage), c10::DispatchKeySet(key), like.dtype());
   made.unsafeGetTensorImpl()->set_sizes_and_strides(like.sizes(), like.strides(), like.storage_offset());
   return made;
 }
@@ -39,8 +40,8 @@ class Call {
     if (!tensor.defined()) return tensor;
     if (!is_ours(tensor)) {
       if (tensor.is_cpu() && tensor.dim() == 0 && !listed) return tensor;
-      TORCH_CHECK(false, op_.operator_name().name, ": ", argument.name(), " ", tensor.sizes(), " is on ", tensor.device(),
-                  "; expected all tensors on ", device());
+      TORCH_CHECK(false, op_.operator_name().name, ": ", argument.name(), " ", tensor.sizes(), " is on ",
+                  tensor.device(), "; expected all tensors on ", device());
     }
     auto* storage = tensor.storage().unsafeGetStorageImpl();
     auto& alias = storages_[storage];
@@ -112,8 +113,8 @@ c10::IValue result_out(Call& call, const c10::IValue& value) {
 // CUDA's fused optimizers take their learning rate so, and nothing else.
 void check_rate(const std::string& name, const c10::IValue& value, const c10::Argument& argument) {
   if (name.rfind("aten::_fused_", 0) != 0 || argument.name() != "lr" || !value.isTensor()) return;
-  TORCH_CHECK(!is_ours(value.toTensor()) || value.toTensor().scalar_type() == at::kFloat, name, ": lr on ", device(), " is ",
-              value.toTensor().scalar_type(), "; expected Float");
+  TORCH_CHECK(!is_ours(value.toTensor()) || value.toTensor().scalar_type() == at::kFloat, name, ": lr on ", device(),
+              " is ", value.toTensor().scalar_type(), "; expected Float");
 }
 
 // What the host goes on with depends on the values: equal, nonzero, … (index does so for masks only).
@@ -159,7 +160,8 @@ void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) 
     if ((space != "aten" && !(all && space == "gradus")) || has_own_kernel(name)) continue;
     auto& library = libraries[space];
     if (!library)
-      library = std::make_unique<torch::Library>(torch::Library::IMPL, space, c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
+      library = std::make_unique<torch::Library>(torch::Library::IMPL, space, c10::DispatchKey::PrivateUse1, __FILE__,
+                                                 __LINE__);
     const std::string full = name.overload_name.empty() ? name.name : name.name + "." + name.overload_name;
     library->impl(full.c_str(), torch::CppFunction::makeFromBoxedFunction<&fallback>());
   }
@@ -169,7 +171,8 @@ void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) 
 }  // namespace
 
 at::Tensor on_cpu(const at::Tensor& tensor) {
-  at::Tensor made = tensor_on(c10::Storage(storage_on_cpu(*tensor.storage().unsafeGetStorageImpl())), tensor, c10::DispatchKey::CPU);
+  at::Tensor made =
+      tensor_on(c10::Storage(storage_on_cpu(*tensor.storage().unsafeGetStorageImpl())), tensor, c10::DispatchKey::CPU);
   made._set_conj(tensor.is_conj());
   made._set_neg(tensor.is_neg());
   return made;
@@ -178,8 +181,8 @@ at::Tensor on_cpu(const at::Tensor& tensor) {
 at::Tensor on_device(const at::Tensor& cpu) {
   const c10::Storage& whole = cpu.storage();
   c10::DataPtr memory(tagged(whole.mutable_data()), new c10::Storage(whole), &release_storage, device());
-  return tensor_on(c10::Storage(c10::Storage::use_byte_size_t(), whole.nbytes(), std::move(memory), allocator(), true), cpu,
-                   c10::DispatchKey::PrivateUse1);
+  return tensor_on(c10::Storage(c10::Storage::use_byte_size_t(), whole.nbytes(), std::move(memory), allocator(), true),
+                   cpu, c10::DispatchKey::PrivateUse1);
 }
 
 }  // namespace simulated

@@ -25,7 +25,8 @@ at::Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> type, std::
 
 at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, std::optional<at::ScalarType> type,
                          std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
-  return at::detail::empty_strided_generic(size, stride, allocator(), c10::DispatchKeySet(kKey), c10::dtype_or_default(type));
+  return at::detail::empty_strided_generic(size, stride, allocator(), c10::DispatchKeySet(kKey),
+                                           c10::dtype_or_default(type));
 }
 
 at::Tensor cpu_side(const at::Tensor& t) { return is_ours(t) ? on_cpu(t) : t; }
@@ -61,17 +62,19 @@ at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const 
                        at::IntArrayRef output_padding, int64_t groups) {
   stream::start();
   const auto b = bias && bias->defined() ? std::optional(on_cpu(*bias)) : std::nullopt;
-  return on_device(at::convolution(on_cpu(input), on_cpu(weight), b, stride, padding, dilation, transposed, output_padding, groups));
+  return on_device(
+      at::convolution(on_cpu(input), on_cpu(weight), b, stride, padding, dilation, transposed, output_padding, groups));
 }
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(
-    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight, at::IntArrayRef stride,
-    at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed, at::IntArrayRef output_padding, int64_t groups,
-    std::array<bool, 3> mask) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> convolution_backward(const at::Tensor& gradient, const at::Tensor& input,
+                                                                    const at::Tensor& weight, at::IntArrayRef stride,
+                                                                    at::IntArrayRef padding, at::IntArrayRef dilation,
+                                                                    bool transposed, at::IntArrayRef output_padding,
+                                                                    int64_t groups, std::array<bool, 3> mask) {
   stream::start();
   const std::vector<int64_t> bias_sizes = {gradient.size(1)};
-  auto [dx, dw, db] = at::convolution_backward(on_cpu(gradient), on_cpu(input), on_cpu(weight), bias_sizes, stride, padding,
-                                               dilation, transposed, output_padding, groups, mask);
+  auto [dx, dw, db] = at::convolution_backward(on_cpu(gradient), on_cpu(input), on_cpu(weight), bias_sizes, stride,
+                                               padding, dilation, transposed, output_padding, groups, mask);
   const auto back = [](const at::Tensor& t) { return t.defined() ? on_device(t) : t; };
   return {back(dx), back(dw), back(db)};
 }
@@ -94,11 +97,18 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
 }  // namespace
 
 bool has_own_kernel(const c10::OperatorName& name) {
-  static const std::set<std::string> names = {"aten::empty.memory_format", "aten::empty_strided", "aten::_copy_from",
-                                              "aten::_copy_from_and_resize", "aten::_local_scalar_dense", "aten::view",
-                                              "aten::as_strided", "aten::_reshape_alias",
-                                              "aten::_has_compatible_shallow_copy_type", "aten::record_stream",
-                                              "aten::convolution_overrideable", "aten::convolution_backward_overrideable"};
+  static const std::set<std::string> names = {"aten::empty.memory_format",
+                                              "aten::empty_strided",
+                                              "aten::_copy_from",
+                                              "aten::_copy_from_and_resize",
+                                              "aten::_local_scalar_dense",
+                                              "aten::view",
+                                              "aten::as_strided",
+                                              "aten::_reshape_alias",
+                                              "aten::_has_compatible_shallow_copy_type",
+                                              "aten::record_stream",
+                                              "aten::convolution_overrideable",
+                                              "aten::convolution_backward_overrideable"};
   return names.count(name.overload_name.empty() ? name.name : name.name + "." + name.overload_name) > 0;
 }
 

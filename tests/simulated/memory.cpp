@@ -137,7 +137,8 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
 
 struct Generator final : c10::GeneratorImpl {
   explicit Generator(at::Generator inner)
-      : GeneratorImpl(simulated::device(), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1)), inner(std::move(inner)) {}
+      : GeneratorImpl(simulated::device(), c10::DispatchKeySet(c10::DispatchKey::PrivateUse1)),
+        inner(std::move(inner)) {}
   void set_current_seed(uint64_t seed) override { inner.set_current_seed(seed); }
   void set_offset(uint64_t offset) override { inner.set_offset(offset); }
   uint64_t get_offset() const override { return inner.get_offset(); }

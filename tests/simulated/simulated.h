@@ -1,6 +1,6 @@
 // A simulated accelerator, for tests: the device "simulated" of LibTorch's PrivateUse1 key. It computes with the CPU's
-// kernels and gives the CPU's bits, but has an accelerator's manners: its memory cannot be touched by the host, a tensor
-// left on the CPU is an error, and copies that need not block happen as late as they may.
+// kernels and gives the CPU's bits, but has an accelerator's manners: its memory cannot be touched by the host, a
+// tensor left on the CPU is an error, and copies that need not block happen as late as they may.
 //
 // A shared library that the program loads when GRADUS_DEVICE_LIBRARY names it (runtime/device.cpp).
 #pragma once
