@@ -79,7 +79,10 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   std::string address() const { return "http://127.0.0.1:" + std::to_string(port_) + "/?token=" + token_; }
-  void run() { event_base_dispatch(base_); }
+  void run() {
+    (void)::nice(10);  // an open page must not slow the runs that it shows, nor those that write for them
+    event_base_dispatch(base_);
+  }
 
  private:
   bool listen(int port);
