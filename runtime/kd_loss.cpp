@@ -6,7 +6,7 @@
 
 #include "direct.h"
 #include "error.h"
-#include "kd_loss_kernel.h"
+#include "vectors/kd_loss.h"
 
 namespace gradus {
 namespace {
@@ -167,8 +167,12 @@ Tensors7 forward_rows(const KdArguments& a, const Tensors7& results) {
   p.kl = p.ce + p.rows;
 
   constexpr int64_t kGrain = 16384;  // logits a thread should have before a second one pays
-  at::parallel_for(0, p.rows, std::max<int64_t>(1, kGrain / p.classes),
-                   [&](int64_t begin, int64_t end) { kd_loss_rows(p, begin, end); });
+  at::parallel_for(0, p.rows, std::max<int64_t>(1, kGrain / p.classes), [&](int64_t begin, int64_t end) {
+    if constexpr (std::is_same_v<T, float>)
+      vectors::kd_loss().floats(p, begin, end);
+    else
+      vectors::kd_loss().doubles(p, begin, end);
+  });
   mean(share, p.loss, loss);
   mean(share, p.ce, ce);
   mean(share, p.kl, kl);

@@ -2,7 +2,6 @@
 // width of the vectors only.
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "isa.h"
 
@@ -101,12 +100,12 @@ GRADUS_INLINE void outer(int64_t m, int64_t n, const float* a, int64_t a_row, co
 // The columns of b that a strip needs, side by side.
 template <int W>
 GRADUS_INLINE const float* pack(int64_t k, const float* b, int64_t b_row) {
-  static thread_local std::vector<float> panel;
-  panel.resize(static_cast<std::size_t>(k * W * kLanes));
-  float* to = panel.data();
+  static thread_local Room<float> room;
+  float* panel = room.of(k * W * kLanes);
+  float* to = panel;
   for (int64_t p = 0; p < k; ++p, b += b_row, to += W * kLanes)
     for (int w = 0; w < W; ++w) store(to + w * kLanes, load(b + w * kLanes));
-  return panel.data();
+  return panel;
 }
 
 template <int W>
@@ -214,10 +213,10 @@ GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to)
 
 void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
   if (k < kLanes || (m >= kTransposeFrom && n >= kLanes)) {
-    static thread_local std::vector<float> transposed;
-    transposed.resize(static_cast<std::size_t>(n * k));
-    transpose(n, k, b, transposed.data());
-    product(m, n, k, a, k, 1, transposed.data(), n, c, n);
+    static thread_local Room<float> room;
+    float* transposed = room.of(n * k);
+    transpose(n, k, b, transposed);
+    product(m, n, k, a, k, 1, transposed, n, c, n);
     return finish(m, n, bias, relu, c);
   }
   int64_t i = 0;

@@ -1,11 +1,14 @@
 #include "vectors.h"
 
+#include "kd_loss.h"
+
 namespace gradus::vectors {
 
 #define GRADUS_DECLARE(isa)                 \
   namespace isa {                           \
   extern const GemmKernels gemm;            \
   extern const OptimizerKernels optimizers; \
+  extern const KdKernels kd_loss;           \
   }
 GRADUS_DECLARE(baseline)
 #if defined(__x86_64__)
@@ -18,6 +21,7 @@ namespace {
 struct Kernels {
   const GemmKernels& gemm;
   const OptimizerKernels& optimizers;
+  const KdKernels& kd_loss;
 };
 
 const Kernels& kernels() {
@@ -26,10 +30,10 @@ const Kernels& kernels() {
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Kernels{avx512::gemm, avx512::optimizers};
-    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::optimizers};
+      return Kernels{avx512::gemm, avx512::optimizers, avx512::kd_loss};
+    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::optimizers, avx2::kd_loss};
 #endif
-    return Kernels{baseline::gemm, baseline::optimizers};
+    return Kernels{baseline::gemm, baseline::optimizers, baseline::kd_loss};
   }();
   return chosen;
 }
@@ -38,5 +42,6 @@ const Kernels& kernels() {
 
 const GemmKernels& gemm() { return kernels().gemm; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
+const KdKernels& kd_loss() { return kernels().kd_loss; }
 
 }  // namespace gradus::vectors

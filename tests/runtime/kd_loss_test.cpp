@@ -138,7 +138,8 @@ TEST(KdLoss, EqualsPyTorch) {
 TEST(KdLoss, KernelEqualsTheComposedFormula) {
   for (const auto type : {at::kDouble, at::kFloat}) {
     const double tolerance = type == at::kDouble ? 1e-11 : 1e-5;
-    for (const auto& shape : std::vector<std::vector<int64_t>>{{3, 5}, {1, 1}, {7, 2}, {2, 16}, {2, 33}, {2, 3, 6}}) {
+    for (const auto& shape : std::vector<std::vector<int64_t>>{
+             {3, 5}, {1, 1}, {7, 2}, {2, 16}, {2, 33}, {2, 3, 6}, {37, 2}, {19, 10}, {17, 32}, {40, 33}}) {
       for (auto& [name, a] : variants(shape, type)) {
         const auto composed = kd_loss_composed(a, true);
         const auto [result, gradient] = differentiate(a);
