@@ -406,20 +406,22 @@ void Plan::call(Op& op) {
   if (!op.results.empty()) take_results(op);
 }
 
-void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
-  const memory::BlockScope blocks;
-  const at::AutoDispatchBelowADInplaceOrView below;
+// Where parameters, buffers and states are now, and what is written straight into them.
+void Plan::place_kept() {
   for (int b : persistent_) point(slots_[b], base_of(recording_.buffers[b].tensor));
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Value& v = recording_.values[recording_.inputs[i]];
-    // The shell begins where it began when recorded, wherever in its storage this tensor is.
-    point(slots_[v.buffer], static_cast<const char*>(inputs[i].const_data_ptr()) - v.offset * c10::elementSize(v.type));
-  }
   for (int b : copies_) {
     const Value& v = recording_.values[slots_[b].copy_of];
     point(slots_[b], static_cast<const char*>(slots_[v.buffer].pointer) + v.offset * c10::elementSize(v.type));
   }
-  prepare_outputs();
+}
+
+// The shell begins where it began when recorded, wherever in its storage this tensor is.
+void Plan::place_input(std::size_t i, const void* data) {
+  const Value& v = recording_.values[recording_.inputs[i]];
+  point(slots_[v.buffer], static_cast<const char*>(data) - v.offset * c10::elementSize(v.type));
+}
+
+void Plan::operate() {
   for (Op& op : ops_) {
     try {
       call(op);
@@ -431,6 +433,15 @@ void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& o
     for (int b : op.releases) slots_[b].owner.reset();
   }
   stack_.clear();
+}
+
+void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
+  const memory::BlockScope blocks;
+  const at::AutoDispatchBelowADInplaceOrView below;
+  place_kept();
+  for (std::size_t i = 0; i < inputs.size(); ++i) place_input(i, inputs[i].const_data_ptr());
+  prepare_outputs();
+  operate();
   set_grads();
   outputs.clear();
   for (int value : recording_.outputs) outputs.push_back(output(value, inputs));

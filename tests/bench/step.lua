@@ -1,4 +1,5 @@
--- Gradus's side of a row: `gradus run step.lua --set work=JSON`, then a number of steps a line on standard input.
+-- Gradus's side of a row: `gradus run step.lua --set work=JSON`, then a number of steps a line on standard input. With "scan",
+-- `chunk` steps in one call of step:scan, on batches that differ, as JAX's compiled loop does them.
 local g = require "gradus"
 local host = require "gradus.host"
 local nn = g.nn
@@ -79,7 +80,19 @@ return g.experiment {
       return { loss = value }
     end)
     local knobs = { temperature = TEMPERATURE, alpha = ALPHA, lr = LR }
+    local chunk, stacked = work.chunk or 16, {}
+    for name, value in pairs(work.scan and batch or {}) do
+      local rows = {}
+      for i = 1, chunk do rows[i] = value:roll(i - 1, 0) end
+      stacked[name] = g.stack(rows)
+    end
+    local function scan(steps)
+      local out
+      for _ = 1, math.max(1, math.floor(steps / chunk + .5)) do out = step:scan(stacked, knobs) end
+      return out.loss[chunk - 1]:item()
+    end
     local function advance(steps)
+      if work.scan then return scan(steps) end
       local out
       for _ = 1, steps do
         if before then before(batch) end
