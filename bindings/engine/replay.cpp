@@ -1,8 +1,9 @@
 // start(batch, knobs, tensors) -> Recorder; recorder:finish(outputs) -> Plan | nil, why; recorder:abort().
 // plan:run(batch, knobs, fn, upvalues, count) -> outputs | nil where the plan was made for others, or an upvalue of the
 // step's function is no longer the one in the list.
-// plan:scan(batch, knobs, fn, upvalues, count, { from, steps, lists, into, finite }) -> steps done, whether one was not finite | nil: as many runs as
-// `steps` says, on rows of stacked tensors (plan.h); lists: of a knob's value at each step; into: plan:stacked(n).
+// plan:scan(batch, knobs, fn, upvalues, count, { from, steps, lists, into, finite }) -> steps done, whether one was not
+// finite | nil: as many runs as `steps` says, on rows of stacked tensors (plan.h); lists: of a knob's value at each
+// step; into: plan:stacked(n).
 #include "replay.h"
 
 #include <memory>
@@ -343,8 +344,9 @@ int collect_call(lua_State* L) {
 }
 
 constexpr luaL_Reg kRecorderMethods[] = {{"finish", finish}, {"abort", abort_recording}, {nullptr, nullptr}};
-constexpr luaL_Reg kPlanMethods[] = {
-    {"run", run}, {"scan", scan}, {"stacked", stacked}, {"audit", audit}, {"compare", compare}, {"describe", describe_plan}, {nullptr, nullptr}};
+constexpr luaL_Reg kPlanMethods[] = {{"run", run},      {"scan", scan},       {"stacked", stacked},
+                                     {"audit", audit},  {"compare", compare}, {"describe", describe_plan},
+                                     {nullptr, nullptr}};
 
 }  // namespace
 

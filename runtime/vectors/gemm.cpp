@@ -138,6 +138,56 @@ GRADUS_INLINE V load_tail(const float* end, int64_t count) {
   return lane >= static_cast<int32_t>(kLanes - count) ? v : V{};
 }
 
+// Which lanes of two vectors meet when the parts of their sums, `count` side by side for each, are halved.
+template <int count>
+struct Pairs {
+  int32_t low[kLanes] = {}, high[kLanes] = {};
+  constexpr Pairs() {
+    for (int i = 0; i < kLanes; ++i) {
+      const int group = i / (count / 2), groups = kLanes / count, second = group >= groups;
+      low[i] = (group - second * groups) * count + i % (count / 2) + second * static_cast<int>(kLanes);
+      high[i] = low[i] + count / 2;
+    }
+  }
+};
+
+// The sums of the lanes of `count` vectors; of kLanes vectors, side by side.
+template <int count>
+GRADUS_INLINE V sums_of(const V* v) {
+  if constexpr (count == 1) {
+    return v[0];
+  } else {
+    static constexpr Pairs<count> pairs;
+    Integers low, high;
+    std::memcpy(&low, pairs.low, sizeof(low));
+    std::memcpy(&high, pairs.high, sizeof(high));
+    V half[count / 2];
+#pragma GCC unroll 16
+    for (int j = 0; j < count / 2; ++j)
+      half[j] = __builtin_shuffle(v[2 * j], v[2 * j + 1], low) + __builtin_shuffle(v[2 * j], v[2 * j + 1], high);
+    return sums_of<count / 2>(half);
+  }
+}
+
+// One row of a by kLanes rows of b.
+GRADUS_INLINE void row_dots(int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
+  V sums[kLanes] = {};
+  int64_t p = 0;
+  for (; p + kLanes <= k; p += kLanes) {
+    const V left = load(a + p);
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) sums[j] = left * load(b + j * k + p) + sums[j];
+  }
+  if (p < k) {
+    const V left = load_tail(a + k, k - p);
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) sums[j] = left * load_tail(b + (j + 1) * k, k - p) + sums[j];
+  }
+  V value = sums_of<kLanes>(sums);
+  if (bias) value += load(bias);
+  store(c, relu ? (value < 0 ? V{} : value) : value);
+}
+
 template <int R, int C>
 GRADUS_INLINE void dots(int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c,
                         int64_t c_row) {
@@ -221,7 +271,12 @@ void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, cons
   }
   int64_t i = 0;
   for (; i + 4 <= m; i += 4) dot_rows<4, 2>(n, k, a + i * k, b, bias, relu, c + i * n);
-  for (; i < m; ++i) dot_rows<1, 8>(n, k, a + i * k, b, bias, relu, c + i * n);
+  for (; i < m; ++i) {
+    const float* row = a + i * k;
+    int64_t j = 0;
+    for (; j + kLanes <= n; j += kLanes) row_dots(k, row, b + j * k, bias ? bias + j : nullptr, relu, c + i * n + j);
+    dot_rows<1, 4>(n - j, k, row, b + j * k, bias ? bias + j : nullptr, relu, c + i * n + j);
+  }
 }
 
 void before_relu(int64_t n, const float* grad, const float* output, float* result) {
