@@ -4,7 +4,7 @@ TEMPERATURE, ALPHA, LR = 4.0, 0.7, 1e-3
 
 
 def mlp(sizes, batch, optimizer="AdamW"):
-    return {"kind": "mlp", "sizes": sizes, "batch": batch, "optimizer": optimizer}
+    return {"kind": "mlp", "sizes": sizes, "batch": batch, "optimizer": optimizer, "scan": True}
 
 
 def mlp_flops(sizes, batch):
