@@ -321,7 +321,8 @@ function data.generator(fn, options)
   check.options("data.generator", options, { "epoch", "classes" })
   if type(fn) ~= "function" then host.fail("data.generator: expected a function(size, batch); got " .. type(fn)) end
   if type(options.epoch) ~= "number" or options.epoch < 1 then host.fail "data.generator: epoch: expected how many samples count as one" end
-  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, made = 0, samples = 0, name = "generator" }, Generator)
+  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, made = 0, samples = 0, name = "generator",
+    seekable = false }, Generator)
 end
 
 function data.is_generator(value) return getmetatable(value) == Generator end
@@ -345,6 +346,15 @@ function Generator:next(size)
   return { x = x, y = y, weight = weight, index = index }
 end
 
+--- n batches in one tensor each, where a sample depends on its own number alone (`seekable`); unstack takes the last back.
+function Generator:stack(n, size)
+  local batch = self:next(n * size)
+  self.made = self.made + n - 1
+  return batch
+end
+
+function Generator:unstack(n, size) self.made, self.samples = self.made - n, self.samples - n * size end
+
 function Generator:state() return { made = self.made, samples = self.samples } end
 function Generator:restore(state) self.made, self.samples = state.made, state.samples end
 
@@ -365,9 +375,10 @@ function data.parity(options)
     return options.tokens and x:lt(0):long() or x, y
   end
   local x, y = samples(val, 0, options.held_out)
+  local stream = data.generator(function(size, _, first) return samples(train, first, size) end, { epoch = options.epoch, classes = 2 })
+  stream.seekable = true
   return setmetatable({
-    train = data.generator(function(size, _, first) return samples(train, first, size) end,
-      { epoch = options.epoch, classes = 2 }),
+    train = stream,
     val = data.tensors(x, y, { classes = 2, name = ("parity d=%d k=%d"):format(d, k) }),
   }, Splits)
 end

@@ -15,6 +15,7 @@ local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
 local settings = require "gradus.settings"
 local State = require "gradus.state"
+local stretch = require "gradus.stretch"
 local target = require "gradus.target"
 local teacher_cache = require "gradus.teacher_cache"
 local teaching = require "gradus.teaching"
@@ -64,6 +65,7 @@ local Distill = {}
 Distill.__index = Distill
 watch.add_to(Distill)
 teaching.add_to(Distill)
+stretch.add_to(Distill)
 
 -- --- settings --------------------------------------------------------------------------------------------------------
 
@@ -258,6 +260,7 @@ function Distill:make_step()
         out.confidence = (out.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)
       end
     end
+    out.mean_confidence = out.confidence and out.confidence:mean()
     update.lr = k.lr
     out.norm = optimizer:minimize(out.loss, update)
     return out
@@ -265,8 +268,8 @@ function Distill:make_step()
 end
 
 -- Knobs of the coming step: the distillation's own, over them the stage's, over them what its pressure function says.
-function Distill:pressure()
-  local s, values = self.state, {}
+function Distill:pressure(s)
+  local values = {}
   local said = self.stage.pressure and answer(self.stage.pressure, s) or {}
   if type(said) ~= "table" then host.fail("curriculum: pressure: expected a table of knobs; got " .. type(said)) end
   for name in pairs(said) do
@@ -299,9 +302,8 @@ function Distill:check_knob(name, value)
   host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted, check.describe(value)))
 end
 
-function Distill:one_step()
+function Distill:one_step(knobs)
   local s, run = self.state, self.run
-  local knobs = self:pressure()
   local batch = self.feed:next(knobs.augment)
   for name, value in pairs(knobs) do
     if type(value) == "table" then knobs[name] = value.of_batch(batch) end
@@ -312,17 +314,24 @@ function Distill:one_step()
     local count = engine.count_flops()
     self.out = self.step(batch, knobs)
     s.flops_of, s.flops_per_step = self.step, count()
+    self.batch_bytes = batch.x:nbytes()
   else
     self.out = self.step(batch, knobs)
   end
-  local teacher = self:teacher_cost(batch.x)
-  s.step, s.samples = s.step + 1, s.samples + self.batch
-  s.flops, s.flops_spent = s.flops + s.flops_per_step + teacher, s.flops_spent + s.flops_per_step + (self.feed.known and 0 or teacher)
-  s.epoch = s.samples / self.epoch_size
+  s.teacher_flops = self:teacher_cost(batch.x)
+  self:count_steps(1)
   s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
   knobs.augment = strength
   run.step_number = self.before + s.step
   self:log(batch, knobs)
+end
+
+-- What the state counts, after so many more steps.
+function Distill:count_steps(n)
+  local s, spent = self.state, self.feed.known and 0 or self.state.teacher_flops
+  s.step, s.samples = s.step + n, s.samples + n * self.batch
+  s.flops, s.flops_spent = s.flops + n * (s.flops_per_step + s.teacher_flops), s.flops_spent + n * (s.flops_per_step + spent)
+  s.epoch = s.samples / self.epoch_size
 end
 
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
@@ -435,7 +444,7 @@ function Distill:loop()
   local reached = 1
   while true do
     local epoch = math.floor(s.epoch + 1e-9)
-    self:one_step()
+    self:advance()
     s.seconds = host.monotonic() - began
     s.progress = math.min(1, self:used())
     s:count()

@@ -215,7 +215,7 @@ function dry_run.distill(self)
     show_stage(report, self, stage, spans[i])
     local learnt = false
     for _ = 1, 2 do
-      self:one_step()
+      self:one_step(self:pressure(s))
       learnt = learnt or math.abs(self.out.loss:item()) > NOTHING or self.out.norm:item() > NOTHING
       s:count()
       if self.kept then self.kept:keep(s.step, self.student) end

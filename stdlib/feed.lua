@@ -5,6 +5,7 @@ local host = require "gradus.host"
 local check = require "gradus.check"
 local current = require "gradus.current"
 local data = require "gradus.data"
+local step = require "gradus.step"
 
 local ops = engine.ops
 local Feed = {}
@@ -34,7 +35,9 @@ end
 ---@param of? fun(x: Tensor): Tensor
 ---@param answers? Answers
 function Feed:imitate(of, answers)
-  self.teacher = of
+  if of ~= self.teacher then
+    self.teacher, self.teacher_step = of, of and step.new(function(b) return { teacher = of(b.x) } end)
+  end
   if answers == self.answers then return end
   self:rewind()
   local source = self.source
@@ -128,6 +131,52 @@ function Feed:next(strength)
     batch.teacher = self.teacher(seen and seen:to(self.device) or batch.x)
   end
   return batch
+end
+
+-- --- several batches at once ---------------------------------------------------------------------------------------------
+
+--- Whether batches may be had together: they do not depend on what the student shows, nor on each other's number, and are too
+--- small to be prepared ahead on a thread.
+function Feed:can_stack(strength)
+  if not self.loader then return self.source.seekable and (strength == 0 or not next(self.augmentations)) end
+  return self.ahead == 0 and not self.source.adaptive and not self.augmentations.mixup
+end
+
+local function rows_of(batch, n, size)
+  for name, value in pairs(batch) do
+    local shape = value.shape
+    batch[name] = value:reshape { n, size, unpack(shape, 2) }
+  end
+  return batch
+end
+
+--- The next n batches, stacked: tensors [n, size, …].
+function Feed:stack(n, strength)
+  local batch, seen
+  if self.loader then
+    self:rewind()
+    self.strength = strength
+    local index, visit = self.source:draw(n * self.size)
+    self.loader:submit(index, visit, strength)
+    batch = self.loader:next()
+    if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, index) end
+    if self.known and self.known.unpack then batch.teacher = self.known.unpack(batch.teacher) end
+  else
+    batch = self.source:stack(n, self.size)
+  end
+  rows_of(batch, n, self.size)
+  if self.teacher and not self.known then
+    seen = seen and rows_of({ x = seen }, n, self.size).x or batch.x
+    batch.teacher = self.teacher_step:scan({ x = seen }).teacher
+  end
+  return batch
+end
+
+--- Gives back all but the first `used` of the batches that were stacked last.
+function Feed:give_back(batch, used)
+  local n = batch.x:size(0)
+  if self.loader then return self.source:undo(batch.index:narrow(0, used, n - used):flatten()) end
+  self.source:unstack(n - used, self.size)
 end
 
 return feed

@@ -162,6 +162,16 @@ TEST(KdLoss, GradientEqualsDifferences) {
       expect_close(differentiate(a).second, numeric_gradient(a), 2e-7, name);
 }
 
+TEST(KdLoss, OfTheTeacherItselfIsNothing) {
+  for (const int64_t classes : {2, 10, 33, 100}) {
+    at::manual_seed(1);
+    const at::Tensor z = at::randn({37, classes}) * 3;
+    const auto [result, gradient] = differentiate(arguments(z, z, std::nullopt, 1.7));
+    EXPECT_EQ(std::get<0>(result).item<float>(), 0) << classes;
+    EXPECT_EQ(gradient.abs().max().item<float>(), 0) << classes;
+  }
+}
+
 TEST(KdLoss, SameBitsWithAndWithoutGradient) {
   for (auto& [name, a] : variants({4, 9}, at::kFloat)) {
     const auto with = differentiate(a).first;
