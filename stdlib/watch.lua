@@ -25,7 +25,7 @@ end
 function watch.add_to(Distill)
   function Distill:log(batch, knobs)
     local source, at = self.source, self.run.step_number
-    local share, seen = source.share_now, source.adaptive and self.out.confidence and engine.transfer(self.out.confidence)
+    local share, seen = source.share_now or nil, source.adaptive and self.out.confidence and engine.transfer(self.out.confidence)
     self.run.readback:push(measured(self, knobs), function(row)
       local norm = row.norm
       row.norm, row["knob/share"] = nil, share
@@ -41,7 +41,7 @@ function watch.add_to(Distill)
   function Distill:log_stretch(batch, planned, done)
     local s, run, columns = self.state, self.run, {}
     for name, values in pairs(measured(self, {})) do columns[name] = values:totable() end
-    local share, last = self.source.share_now, self.before + s.step + done
+    local share, last = self.source.share_now or nil, self.before + s.step + done
     for i = 1, done do
       local row = { ["knob/share"] = share }
       for name, values in pairs(columns) do row[name] = values[i] end

@@ -16,8 +16,8 @@ constexpr int kRows = 6, kWide = 2;
 #else
 constexpr int kRows = 4, kWide = 2;
 #endif
-// Rows from which transposing b once is cheaper than summing along both factors' rows.
-constexpr int64_t kTransposeFrom = 8;
+// Vectors' worth of work that a sum along two rows costs beside its products.
+constexpr int64_t kSumCost = 8;
 // Rows from which b's columns are first put side by side: rows of a power of two would meet in few cache lines.
 constexpr int64_t kPackFrom = 32;
 
@@ -78,14 +78,20 @@ GRADUS_INLINE void strip(int64_t m, int64_t k, const float* a, int64_t a_row, in
   }
 }
 
+// Fewer columns than a vector has lanes: b's rows are first filled up with zeros.
 GRADUS_INLINE void narrow(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column,
                           const float* b, int64_t b_row, float* c, int64_t c_row) {
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) {
-      float total = 0;
-      for (int64_t p = 0; p < k; ++p) total = a[i * a_row + p * a_column] * b[p * b_row + j] + total;
-      c[i * c_row + j] = total;
-    }
+  static thread_local Room<float> room;
+  float* panel = room.of(k * kLanes);
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t j = 0; j < kLanes; ++j) panel[p * kLanes + j] = j < n ? b[p * b_row + j] : 0.f;
+  alignas(64) float rows[kRows * kLanes];
+  for (int64_t i = 0; i < m; i += kRows) {
+    const int64_t count = std::min<int64_t>(kRows, m - i);
+    rows_of<1>(count, k, a + i * a_row, a_row, a_column, panel, kLanes, rows, kLanes);
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t j = 0; j < n; ++j) c[(i + r) * c_row + j] = rows[r * kLanes + j];
+  }
 }
 
 // One row times one column.
@@ -261,8 +267,14 @@ GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to)
     for (int64_t p = 0; p < k; ++p) to[p * n + j] = from[j * k + p];
 }
 
+// Whether transposing b once is cheaper than summing along both factors' rows.
+bool is_transposed(int64_t m, int64_t n, int64_t k) {
+  const auto vectors = [](int64_t count) { return (count + kLanes - 1) / kLanes; };
+  return k < kLanes || m * k * vectors(n) + n * k < m * n * (vectors(k) + kSumCost);
+}
+
 void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
-  if (k < kLanes || (m >= kTransposeFrom && n >= kLanes)) {
+  if (is_transposed(m, n, k)) {
     static thread_local Room<float> room;
     float* transposed = room.of(n * k);
     transpose(n, k, b, transposed);
