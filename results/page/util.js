@@ -108,7 +108,7 @@ export function again(seconds, ask) {
       if (!(error instanceof Refusal)) console.error(error);
     }
     asking = false;
-    timer = setTimeout(turn, Math.max(1000 * seconds, Math.min(60_000, 20 * (performance.now() - began))));
+    timer = setTimeout(turn, Math.max(1000 * seconds, Math.min(30_000, 20 * (performance.now() - began))));
   };
   document.addEventListener("visibilitychange", turn);
   timer = setTimeout(turn, 1000 * seconds);

@@ -192,7 +192,7 @@ def open_page_rows(_, folder, options):
             page.get("run", run=1, event=0)
             body = page.get("curves", runs=1, keys=",".join(keys), after=",".join([str(after)] * len(keys)), columns=200)
             after = json.loads(body[4:4 + int.from_bytes(body[:4], "little")])["to"]
-            stop.wait(max(1, min(60, 20 * (time.perf_counter() - began))))
+            stop.wait(max(1, min(30, 20 * (time.perf_counter() - began))))
             while not asking.wait(0.05) and not stop.is_set():
                 pass
 
