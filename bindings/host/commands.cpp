@@ -82,9 +82,9 @@ void runs_command(const std::string& path, const ReadOptions& options) {
   print(table.text(styled()));
 }
 
-std::string pairs(const Json& object) {
+std::string pairs(const Json& object, std::string (*show)(const Json&, int) = exact) {
   std::string text;
-  for (const auto& [key, value] : object.items()) text += "  " + printable(key) + " = " + exact(value) + "\n";
+  for (const auto& [key, value] : object.items()) text += "  " + printable(key) + " = " + show(value, 100) + "\n";
   return text;
 }
 
@@ -115,7 +115,7 @@ void show_command(const std::string& path, const ReadOptions& options) {
     text += "\n";
   }
   if (!run["tags"].empty()) text += heading("tags") + pairs(run["tags"]);
-  if (run["progress"].is_object()) text += heading("progress") + pairs(run["progress"]);
+  if (run["progress"].is_object()) text += heading("progress") + pairs(run["progress"], shown);
   if (!run["params"].empty()) text += heading("params") + pairs(run["params"]);
   if (!run["summaries"].empty()) {
     text += heading("metrics") + table_of(run["summaries"], {"key", "last", "min", "argmin", "max", "argmax", "count"},

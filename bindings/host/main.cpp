@@ -122,6 +122,10 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
     const CLI::App& owner = parsed.empty() ? app : *parsed.front();
     for (const CLI::Option* option : owner.get_options())
       for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    // The command knows it, so it can only have stood before the command.
+    if (std::find(options.begin(), options.end(), word) != options.end())
+      return {kUsage, word + ": an option of '" + command + "' before it; expected 'gradus " + command + " " + word +
+                          " …'; got 'gradus " + word + " …'"};
     return {kUsage,
             (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" + suggestion(word, options)};
   }

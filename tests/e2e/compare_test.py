@@ -117,6 +117,31 @@ class Compare(CompareCase):
         self.gradus("compare", "--at", "epochs=3", code=64)
 
 
+class Pictures(CompareCase):
+    def test_what_is_grouped_is_everything(self):
+        out = self.gradus("plot", "val/acc", "--by", "strategy", "--width", 120).stdout
+        for strategy in ACCURACY:
+            self.assertIn(f"{strategy} (5)", out)
+        self.assertIn("(1)", self.gradus("plot", "val/acc", "15", "--by", "strategy").stdout)
+        self.assertIn("<p>15 runs", self.gradus("report", "--by", "strategy").stdout)
+        self.assertIn("<p>1 run,", self.gradus("report").stdout)
+
+    def test_a_terminal_is_not_filled_with_html(self):
+        terminal, end = os.openpty()
+        try:
+            done = subprocess.run([GRADUS, "report"], cwd=self.dir, stdout=end, stderr=subprocess.PIPE, text=True, timeout=60)
+        finally:
+            os.close(end)
+            os.close(terminal)
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("expected -o FILE.html", done.stderr)
+
+    def test_show_rounds_what_was_spent(self):
+        out = self.gradus("show", 1).stdout
+        self.assertIn("flops = 100000000\n", out)
+        self.assertIn("seconds = 50\n", out)
+
+
 class Diff(CompareCase):
     def test_diff(self):
         diff = self.json("diff", 1, 6)

@@ -341,6 +341,36 @@ class Page(BrowserCase):
         self.go("#/run/7")
         self.assertIn(XSS, b.js("return document.querySelector('h1').textContent"))
 
+    def test_what_is_thinned_out_keeps_its_extremes(self):
+        thinned = self.browser.js("""return import("/chart.js").then(({ thin }) => {
+          const steps = Float64Array.from({ length: 5000 }, (_, i) => 7 + 3 * i), values = steps.map((s) => Math.sin(s / 400));
+          values[1234] = 9; values[4321] = -9; values[777] = NaN;
+          const all = thin(steps, values, 100), one = thin(steps.slice(0, 1), values.slice(0, 1), 100);
+          return [all.steps.length, [...all.steps].every((s, i) => Object.is(values[(s - 7) / 3], all.values[i]) && (!i || s > all.steps[i - 1])),
+            Math.max(...all.values.filter((v) => v === v)), Math.min(...all.values.filter((v) => v === v)), all.values.filter(Number.isNaN).length,
+            all.steps[0], all.steps[all.steps.length - 1], one.steps.length]; })""")
+        self.assertLess(thinned[0], 310)
+        self.assertGreater(thinned[0], 150)
+        self.assertEqual(thinned[1:], [True, 9, -9, 1, 7, 7 + 3 * 4999, 1])
+
+    def test_who_answers_slowly_is_asked_seldom_and_never_twice_at_once(self):
+        turns = self.browser.js("""return import("/util.js").then(({ again }) => new Promise((done) => {
+          const began = performance.now(), turns = [];
+          let asking = 0, most = 0;
+          const stop = again(0.02, async () => {
+            turns.push(performance.now() - began);
+            most = Math.max(most, ++asking);
+            if (turns.length === 2) document.dispatchEvent(new Event("visibilitychange"));  // back to the tab while an answer is under way
+            await new Promise((resolve) => setTimeout(resolve, turns.length === 3 ? 50 : 0));
+            --asking;
+          });
+          setTimeout(() => { stop(); const n = turns.length; setTimeout(() => done([turns, most, turns.length - n]), 300); }, 2500);
+        }))""")
+        at, most, after = turns
+        self.assertEqual((most, after), (1, 0))
+        self.assertGreater(at[3] - at[2], 0.95 * 20 * 50)  # ms: twenty times what the third answer took
+        self.assertLess(at[1] - at[0], 600)
+
     def test_live(self):
         b = self.browser
         live = self.write(LIVE="1")

@@ -16,6 +16,7 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("rnu", "x.lua"), 64, "unknown command 'rnu'; did you mean 'run'?")
         self.assert_fails(self.gradus("run", "x.lua", "--sedd", "3"), 64, "did you mean '--seed'?")
         self.assert_fails(self.gradus("run", "x.lua", "--devise=cpu"), 64, "'--devise'; did you mean '--device'?")
+        self.assert_fails(self.gradus("--stdlib", "std", "run", "x.lua"), 64, "--stdlib: an option of 'run' before it; expected 'gradus run --stdlib …'")
         self.assert_fails(self.gradus("help", "compar"), 64, "did you mean 'compare'?")
 
     def test_wrong_values(self):
