@@ -436,6 +436,22 @@ void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& o
   for (int value : recording_.outputs) outputs.push_back(output(value, inputs));
 }
 
+void Plan::swap_call(int recorded, std::function<void()>& call) {
+  for (Op& op : ops_)
+    if (op.recorded == recorded) std::swap(op.direct, call);
+}
+
+const torch::jit::Stack* Plan::arguments_of(int recorded) const {
+  for (const Op& op : ops_)
+    if (op.recorded == recorded) return &op.arguments;
+  return nullptr;
+}
+
+void Plan::rest() {
+  memory::give_back(arena_.get(), arena_bytes_);
+  memory::give_back_blocks();
+}
+
 at::Tensor Plan::output(int value, const std::vector<at::Tensor>& inputs) {
   const Value& v = recording_.values[value];
   const Buffer& b = recording_.buffers[v.buffer];

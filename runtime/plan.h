@@ -30,6 +30,13 @@ class Plan {
   // somebody holds them. Errors of operators carry the line that recorded them.
   void run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs);
 
+  // Swaps what is done in the place of a recorded operator, for an audit; nothing is: the operator itself.
+  void swap_call(int recorded, std::function<void()>& call);
+  // The arguments that a recorded operator is called with, or null where it is left out.
+  const torch::jit::Stack* arguments_of(int recorded) const;
+  // Gives back what memory can be given back until the next run.
+  void rest();
+
   const Recording& recording() const { return recording_; }
   std::size_t num_operators() const { return ops_.size(); }
   std::size_t arena_bytes() const { return arena_bytes_; }
