@@ -3,6 +3,8 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 #include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <mutex>
@@ -44,13 +46,19 @@ class Blocks {
   void keep(bool on) {
     const std::lock_guard<std::mutex> lock(mutex_);
     keepers_ += on ? 1 : -1;
-    if (keepers_ > 0) return;
+    if (keepers_ == 0) drop();
+  }
+  void give_back() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    drop();
+  }
+
+ private:
+  void drop() {
     for (auto& [size, list] : free_)
       for (void* pointer : list) c10::free_cpu(pointer);
     free_.clear();
   }
-
- private:
   static std::size_t step_at(std::size_t bytes) {
     std::size_t step = 64;
     while (step * 16 <= bytes) step *= 2;
@@ -129,6 +137,18 @@ void install() {
 BlockScope::BlockScope() { ++block_scopes; }
 BlockScope::~BlockScope() { --block_scopes; }
 void keep_blocks(bool on) { blocks().keep(on); }
+
+void give_back_blocks() {
+  blocks().give_back();
+  malloc_trim(0);
+}
+
+void give_back(void* begin, std::size_t bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
+  const std::uintptr_t last = (reinterpret_cast<std::uintptr_t>(begin) + bytes) / page * page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
 
 std::size_t live_bytes() { return live.load(std::memory_order_relaxed); }
 std::size_t peak_bytes() { return peak.load(std::memory_order_relaxed); }

@@ -24,5 +24,9 @@ class BlockScope {
 
 // Blocks are kept as long as there is somebody who wants them (plans): each calls once with true, once with false.
 void keep_blocks(bool on);
+// Frees the blocks that are kept and unused, and tells the system what it may take back.
+void give_back_blocks();
+// The values in this memory are no longer wanted; it may be used again.
+void give_back(void* begin, std::size_t bytes);
 
 }  // namespace gradus::memory

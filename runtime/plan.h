@@ -31,7 +31,7 @@ class Plan {
   // somebody holds them. Errors of operators carry the line that recorded them.
   void run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs);
 
-  // Several replays in one call (scan.cpp): step s takes row `from` + s of each tensor in `inputs`, which have a first
+  // Several replays in one call, as jax.lax.scan does: step s takes row `from` + s of each tensor in `inputs`, which have a first
   // dimension more than the step's own, and leaves its outputs in that row of `outputs` (such tensors too, contiguous).
   struct Scan {
     std::vector<at::Tensor> inputs, outputs;
@@ -48,6 +48,13 @@ class Plan {
   Scanned run(const Scan& scan);
   // Room for the outputs of so many steps.
   std::vector<at::Tensor> stacked_outputs(int64_t steps) const;
+
+  // Swaps what is done in the place of a recorded operator, for an audit; nothing is: the operator itself.
+  void swap_call(int recorded, std::function<void()>& call);
+  // The arguments that a recorded operator is called with, or null where it is left out.
+  const torch::jit::Stack* arguments_of(int recorded) const;
+  // Gives back what memory can be given back until the next run.
+  void rest();
 
   const Recording& recording() const { return recording_; }
   std::size_t num_operators() const { return ops_.size(); }
@@ -87,6 +94,7 @@ class Plan {
   void lay_out_arena();
   void prepare_arguments();
   static void point(Slot& slot, const void* pointer);
+  static at::Tensor tensor_over(const c10::Storage& storage, const Value& value);
   const at::Tensor& tensor(int value);
   void place_kept();
   void place_input(std::size_t i, const void* data);

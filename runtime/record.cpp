@@ -2,6 +2,7 @@
 
 #include <ATen/autocast_mode.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "error.h"
@@ -31,6 +32,13 @@ std::vector<int> hidden_writes(const std::string& name) {
                                                         "aten::_batch_norm_impl_index", "aten::instance_norm",
                                                         "aten::cudnn_batch_norm",       "aten::miopen_batch_norm"};
   return norms.count(name) ? std::vector<int>{3, 4} : std::vector<int>{};
+}
+
+// Operators whose result depends on their operands' shapes only.
+const std::unordered_set<std::string>& shapes_only() {
+  static const std::unordered_set<std::string> names = {"aten::ones_like", "aten::zeros_like", "aten::full_like",
+                                                        "aten::new_zeros", "aten::new_ones",   "aten::new_full"};
+  return names;
 }
 
 bool starts_unwritten(const std::string& name) {
@@ -125,6 +133,7 @@ void Recorder::grad_cleared(const at::Tensor& leaf) {
 int Recorder::add_buffer(Buffer::Kind kind, const at::Tensor& tensor, bool keep) {
   const int index = static_cast<int>(recording_.buffers.size());
   recording_.buffers.push_back({kind, tensor.storage(), keep ? tensor : at::Tensor(), tensor.storage().nbytes()});
+  varies_.push_back(kind == Buffer::Kind::input || kind == Buffer::Kind::persistent);
   buffers_[tensor.storage().unsafeGetStorageImpl()] = index;
   return index;
 }
@@ -187,8 +196,14 @@ void Recorder::add_operand(RecordedOp& op, int argument, int item, const at::Ten
     return;
   }
   op.operands.push_back({argument, item, value_of(tensor)});
-  auto& place = op.arguments[argument];
-  if (item < 0) place = c10::IValue();
+  c10::IValue& place = op.arguments[argument];
+  if (item < 0) {
+    place = c10::IValue();
+  } else if (place.isTensorList()) {
+    place.toTensorList().set(item, at::Tensor());
+  } else {
+    place.to<c10::List<std::optional<at::Tensor>>>().set(item, std::nullopt);
+  }
 }
 
 RecordedOp Recorder::before(const c10::OperatorHandle& op, const torch::jit::Stack& arguments) {
@@ -200,9 +215,11 @@ RecordedOp Recorder::before(const c10::OperatorHandle& op, const torch::jit::Sta
       if (argument.toTensor().defined()) add_operand(recorded, i, -1, argument.toTensor());
     } else if (argument.isTensorList()) {
       const auto list = argument.toTensorVector();
+      recorded.arguments[i] = argument.toTensorList().copy();
       for (int item = 0; item < static_cast<int>(list.size()); ++item) add_operand(recorded, i, item, list[item]);
     } else if (argument.isOptionalTensorList()) {
       const auto list = argument.toOptionalTensorVector();
+      recorded.arguments[i] = argument.to<c10::List<std::optional<at::Tensor>>>().copy();
       for (int item = 0; item < static_cast<int>(list.size()); ++item)
         if (list[item] && list[item]->defined()) add_operand(recorded, i, item, *list[item]);
     } else if (argument.isGenerator()) {
@@ -240,7 +257,33 @@ void Recorder::after(RecordedOp op, const torch::jit::Stack& stack, std::size_t 
   if (starts_unwritten(name))
     for (std::size_t i = buffers; i < recording_.buffers.size(); ++i) recording_.buffers[i].unwritten = true;
   if (!recording_.only_looks(op, index)) check_reads(op);
+  note_varying(op, buffers);
   recording_.ops.push_back(std::move(op));
+  free_dead();
+}
+
+void Recorder::note_varying(const RecordedOp& op, std::size_t first_buffer) {
+  constexpr std::size_t kLarge = 64 << 10;
+  const auto varies = [&](int value) { return static_cast<bool>(varies_[recording_.values[value].buffer]); };
+  const bool from_varying =
+      op.random || !op.writes.empty() ||
+      (!shapes_only().count(name_of(op.handle)) &&
+       std::any_of(op.operands.begin(), op.operands.end(), [&](const Operand& o) { return varies(o.value); }));
+  for (std::size_t b = first_buffer; b < recording_.buffers.size(); ++b) {
+    varies_[b] = from_varying && !recording_.buffers[b].unwritten;
+    if (varies_[b] && recording_.buffers[b].nbytes >= kLarge) large_.push_back(static_cast<int>(b));
+  }
+}
+
+void Recorder::free_dead() {
+  large_.erase(std::remove_if(large_.begin(), large_.end(),
+                              [&](int b) {
+                                c10::Storage& storage = recording_.buffers[b].storage;
+                                if (storage.use_count() > 1) return false;
+                                storage.set_data_ptr_noswap(at::DataPtr(nullptr, c10::Device(c10::kCPU)));
+                                return true;
+                              }),
+               large_.end());
 }
 
 // What empty() gave and no operator has written was filled from Lua: a constant. Constants must stay what they are.
@@ -263,8 +306,6 @@ void Recorder::check_reads(const RecordedOp& op) {
 
 // Operators of constants alone have the same outcome in every call, which is at hand.
 void Recorder::find_constants() {
-  static const std::unordered_set<std::string> shapes_only = {"aten::ones_like", "aten::zeros_like", "aten::full_like",
-                                                              "aten::new_zeros", "aten::new_ones",   "aten::new_full"};
   std::unordered_set<int> escaping;
   for (int value : recording_.outputs) escaping.insert(recording_.values[value].buffer);
   for (const GradSlot& slot : recording_.grads)
@@ -274,7 +315,7 @@ void Recorder::find_constants() {
     const RecordedOp& op = recording_.ops[i];
     if (op.random || !op.writes.empty() || starts_unwritten(name_of(op.handle))) continue;
     if (op.results.empty() || recording_.only_looks(op, static_cast<int>(i))) continue;
-    if (!shapes_only.count(name_of(op.handle)) &&
+    if (!shapes_only().count(name_of(op.handle)) &&
         !std::all_of(op.operands.begin(), op.operands.end(), [&](const Operand& o) { return constant(o.value); }))
       continue;
     const bool stays = std::all_of(op.results.begin(), op.results.end(), [&](int value) {

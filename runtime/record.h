@@ -3,7 +3,8 @@
 //
 // A boxed fallback on DispatchKey::Fake sees the operators and passes them on. Tensors are told apart by where their
 // values are (storage, offset, sizes, strides, dtype), because autograd hands saved outputs back as other TensorImpls
-// on the same storage. All storages are kept alive while recording, so that no address is used twice.
+// on the same storage. All storages are kept alive while recording, so that no address is used twice; the memory of
+// large ones goes when nobody else holds them.
 #pragma once
 
 #include <functional>
@@ -115,6 +116,8 @@ class Recorder {
   RecordedOp before(const c10::OperatorHandle& op, const torch::jit::Stack& stack);
   void after(RecordedOp op, const torch::jit::Stack& stack, std::size_t first);
   void check_reads(const RecordedOp& op);
+  void note_varying(const RecordedOp& op, std::size_t first_buffer);
+  void free_dead();
   void find_constants();
   void find_grads();
   void stop();
@@ -122,6 +125,8 @@ class Recorder {
   Recording recording_;
   std::unordered_map<const c10::StorageImpl*, int> buffers_;
   std::unordered_map<int, std::vector<int>> values_;               // of each buffer
+  std::vector<bool> varies_;                                       // buffers that cannot turn out to be constant
+  std::vector<int> large_;                                         // of those the large ones that have memory
   std::unordered_map<const at::TensorImpl*, std::size_t> leaves_;  // place in grads
   std::function<std::string()> where_;
   std::string problem_;

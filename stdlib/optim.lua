@@ -142,14 +142,26 @@ local function complete(grads, offset, count)
   return true
 end
 
--- Puts the gradients of every group that can be updated as a whole into its flat buffer.
+local function is_whole(group) return group.flat and flat.holds(group.flat.params[1], group.params) end
+
+-- For each parameter its gradient's place in a flat buffer; false where there is none.
+local function places(self)
+  local list = {}
+  for _, group in ipairs(self.groups) do
+    local whole = is_whole(group)
+    for i = 1, #group.params do list[#list + 1] = whole and group.grads[i] or false end
+  end
+  return list
+end
+
+-- Puts the gradients of every group that can be updated as a whole into its flat buffer, unless they are there.
 -- Returns the gradients, those in flat buffers replaced by their places there.
 local function gather(self, grads)
   local placed, offset = {}, 0
   for _, group in ipairs(self.groups) do
     local count = #group.params
-    if group.flat and not (complete(grads, offset, count) and flat.holds(group.flat.params[1], group.params)) then part(group) end
-    if group.flat then
+    if group.flat and not (complete(grads, offset, count) and is_whole(group)) then part(group) end
+    if group.flat and not rawequal(grads[offset + 1], group.grads[1]) then
       local own = {}
       for i = 1, count do own[i] = grads[offset + i] end
       flat.gather(group.grads, own)
@@ -239,7 +251,7 @@ function Optimizer:minimize(loss, options)
   if not engine.is_tensor(loss) or loss:dim() ~= 0 then
     check.fail(where, "loss: expected a 0-dim tensor; got %s", check.describe(loss))
   end
-  local grads = engine.grad(loss, self.params)
+  local grads = engine.grad(loss, self.params, places(self))
   if #present(grads) == 0 then check.fail(where, "the loss depends on none of this optimizer's parameters") end
   return tensor.no_grad(clip_and_update, self, grads, options)
 end

@@ -33,9 +33,28 @@ int is_grad_enabled(lua_State* L) {
   return 1;
 }
 
-// grad(loss, {p1, p2, …}) -> list of gradients; false for a parameter that is frozen or that the loss does not depend
-// on.
+// Gradients go to their places as soon as they are there, so that not all of them exist twice at a time.
+class Placing {
+ public:
+  ~Placing() {
+    for (const auto& [parameter, hook] : hooks_) parameter.remove_hook(hook);
+  }
+  void add(const at::Tensor& parameter, const at::Tensor& place) {
+    const auto hook = parameter.register_hook([place](const at::Tensor& gradient) {
+      const at::NoGradGuard no_grad;
+      return at::Tensor(place).copy_(gradient);
+    });
+    hooks_.emplace_back(parameter, hook);
+  }
+
+ private:
+  std::vector<std::pair<at::Tensor, unsigned>> hooks_;
+};
+
+// grad(loss, {p1, p2, …}, places) -> list of gradients; false for a parameter that is frozen or that the loss does not
+// depend on. places[i]: false, or the tensor that takes the gradient of parameter i and is then given in its stead.
 int gradients(lua_State* L) {
+  lua_settop(L, 3);
   at::Tensor& loss = check_tensor(L, 1, "grad: loss");
   torch::autograd::variable_list result;
   guard(L, "grad", [&] {
@@ -43,6 +62,7 @@ int gradients(lua_State* L) {
     if (!loss.requires_grad()) throw Error(Exit::data, "the loss depends on no parameter that requires a gradient");
     torch::autograd::variable_list parameters;
     std::vector<bool> trained;
+    Placing placing;
     for (int i = 1; i <= static_cast<int>(lua_objlen(L, 2)); ++i) {
       lua_rawgeti(L, 2, i);
       at::Tensor* tensor = test_tensor(L, -1);
@@ -51,6 +71,10 @@ int gradients(lua_State* L) {
       trained.push_back(tensor->requires_grad());
       if (trained.back()) parameters.push_back(*tensor);
       lua_pop(L, 1);
+      if (!trained.back() || !lua_istable(L, 3)) continue;
+      lua_rawgeti(L, 3, i);
+      if (const at::Tensor* place = test_tensor(L, -1)) placing.add(parameters.back(), *place);
+      lua_pop(L, 1);
     }
     auto found = torch::autograd::grad({loss}, parameters, {}, std::nullopt, false, /*allow_unused=*/true);
     auto next = found.begin();
@@ -58,10 +82,14 @@ int gradients(lua_State* L) {
   });
   lua_createtable(L, static_cast<int>(result.size()), 0);
   for (std::size_t i = 0; i < result.size(); ++i) {
-    if (result[i].defined())
-      push_tensor(L, std::move(result[i]));
-    else
+    if (!result[i].defined() || !lua_istable(L, 3))
       lua_pushboolean(L, false);
+    else
+      lua_rawgeti(L, 3, static_cast<int>(i) + 1);
+    if (result[i].defined() && !lua_toboolean(L, -1)) {
+      lua_pop(L, 1);
+      push_tensor(L, std::move(result[i]));
+    }
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
   return 1;
