@@ -1,6 +1,7 @@
 --- Distillation: a student learns from a teacher (or from labels alone) under a curriculum. `run:distill { … }`.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local accumulate = require "gradus.accumulate"
 local check = require "gradus.check"
 local checkpoints = require "gradus.checkpoints"
 local console = require "gradus.console"
@@ -30,6 +31,7 @@ local when = require "gradus.when"
 ---@field curriculum? any       see curriculum.lua; none: one-shot
 ---@field budget table          { epochs = | steps = | samples = | seconds = | flops = }: the run ends at the first one reached
 ---@field batch? number         64; training batches are always full
+---@field accumulate? number    1; the batch in so many parts, one after the other, for memory; one update (accumulate.lua)
 ---@field lr? any               number, schedule or function; 1e-3
 ---@field warmup? any           share of the budget, { steps = } or { epochs = }; .05 when lr is a number
 ---@field decay? string         "constant", "linear", "cosine" or "step"; "cosine" when lr is a number
@@ -57,13 +59,14 @@ local when = require "gradus.when"
 ---@field checkpoints? table    { steps = } or { epochs = }: the student's weights are kept this often (checkpoints.lua)
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
-  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite", "teacher_view", "teacher_cache" }
+  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite", "teacher_view", "teacher_cache", "accumulate" }
 local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 
 local Distill = {}
 Distill.__index = Distill
 watch.add_to(Distill)
 teaching.add_to(Distill)
+accumulate.add_to(Distill)
 
 -- --- settings --------------------------------------------------------------------------------------------------------
 
@@ -79,6 +82,8 @@ local function new(run, options)
   self.budget = settings.check_budget("distill: budget", o.budget)
   self.batch = settings.positive("distill: batch", o.batch or 64)
   if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end
+  self.pieces = o.accumulate or 1
+  self.rows = accumulate.rows(self.batch, self.pieces)
   self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or settings.default_augmentations(train))
   self.knobs = { lr = settings.learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
     alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha),
@@ -217,7 +222,7 @@ function Distill:ask_sample()
     if self.source.refresh then self.source:refresh(s) end
   end
   if not self.feed then
-    self.feed = feed.new { source = self.source, size = self.batch, augmentations = self.augmentations,
+    self.feed = feed.new { source = self.source, size = self.rows, augmentations = self.augmentations,
       clean = self.view == "clean", device = self.run.device }
   end
   self.feed:use(self.source)
@@ -241,9 +246,8 @@ end
 
 function Distill:make_step()
   local o, student, optimizer, goal = self.o, self.student, self.optimizer, self.target
-  local update = { lr = nil, clip = self.clip, guard = true }
   local extra = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature }
-  return self.run:step(function(b, k)
+  local function outputs(b, k)
     local out
     if goal.kind == "layer" then
       out = { loss = goal.loss(student, b) }
@@ -258,6 +262,12 @@ function Distill:make_step()
         out.confidence = (out.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)
       end
     end
+    return out
+  end
+  if self.pieces > 1 then return self:make_part_step(outputs) end
+  local update = { lr = nil, clip = self.clip, guard = true }
+  return self.run:step(function(b, k)
+    local out = outputs(b, k)
     update.lr = k.lr
     out.norm = optimizer:minimize(out.loss, update)
     return out
@@ -299,28 +309,36 @@ function Distill:check_knob(name, value)
   host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted, check.describe(value)))
 end
 
-function Distill:one_step()
-  local s, run = self.state, self.run
-  local knobs = self:pressure()
-  local batch = self.feed:next(knobs.augment)
+-- Draws rows and does the step on them; what it gave is in self.out. part: which of the batch's parts, from 0.
+function Distill:step_on_next(knobs, part)
+  local s, strength = self.state, knobs.augment
+  local batch = self.feed:next(strength)
   for name, value in pairs(knobs) do
-    if type(value) == "table" then knobs[name] = value.of_batch(batch) end
+    if type(value) == "table" then knobs[name] = value.of_batch(batch)
+    elseif self.rows < self.batch then knobs[name] = self:cut(value, part) end
   end
-  local strength = knobs.augment
   knobs.augment = nil
+  if self.pieces > 1 then knobs.mass = accumulate.mass(self.target, batch) end
   if not s.flops_per_step or s.flops_of ~= self.step then
     local count = engine.count_flops()
     self.out = self.step(batch, knobs)
-    s.flops_of, s.flops_per_step = self.step, count()
+    s.flops_of, s.flops_per_step = self.step, self.pieces * count()
   else
     self.out = self.step(batch, knobs)
   end
+  knobs.augment = strength
+  return batch
+end
+
+function Distill:one_step()
+  local s, run = self.state, self.run
+  local knobs = self:pressure()
+  local batch = self.pieces > 1 and self:step_in_parts(knobs) or self:step_on_next(knobs, 0)
   local teacher = self:teacher_cost(batch.x)
   s.step, s.samples = s.step + 1, s.samples + self.batch
   s.flops, s.flops_spent = s.flops + s.flops_per_step + teacher, s.flops_spent + s.flops_per_step + (self.feed.known and 0 or teacher)
   s.epoch = s.samples / self.epoch_size
   s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
-  knobs.augment = strength
   run.step_number = self.before + s.step
   self:log(batch, knobs)
 end

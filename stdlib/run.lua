@@ -212,7 +212,8 @@ function Run:distill(options)
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
-  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop" }
+  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop",
+  "accumulate" }
 
 --- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
