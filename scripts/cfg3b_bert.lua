@@ -12,7 +12,8 @@ local nn = g.nn
 -- of 14 to 18 tokens), fewer heads, smaller batches, lr.
 local SIZES = {
   small = { task = { root = 13, held_out = 512, batch = 32, lr = 3e-3, heads = 8, steps = 800, every = 50 }, heads = 2, unit = 200 },
-  paper = { task = { root = 22, held_out = 4096, batch = 512, lr = 5e-3, heads = 32, steps = 8000, every = 200 }, heads = 8, unit = 2000 },
+  paper = { task = { root = 22, held_out = 4096, batch = 512, accumulate = 8, lr = 5e-3, heads = 32, steps = 8000, every = 200 },
+    heads = 8, unit = 2000 },
 }
 local LAYERS = 4
 
@@ -22,7 +23,8 @@ local function bert(d, heads)
 end
 
 local function published(task, model)
-  return { batch = task.batch, optimizer = g.optim.AdamW(model, { betas = { .9, .95 }, weight_decay = 0 }), lr = task.lr,
+  local optimizer = g.optim.AdamW(model, { betas = { .9, .95 }, weight_decay = 0 })
+  return { batch = task.batch, accumulate = task.accumulate, optimizer = optimizer, lr = task.lr,
     warmup = .06, decay = "cosine", evaluate = { steps = task.every }, restore_best = false }
 end
 

@@ -14,7 +14,7 @@ local SIZES = {
     student = { width = 32, heads = 4 }, batch = 32, lr = 3e-3, warmup = .06, teacher_steps = 1200, steps = 1500,
     stage = .1, every = 50 },
   paper = { text = { vocabulary = 30522, length = 512, mask = .15 }, layers = 12, teacher = { width = 768, heads = 12 },
-    student = { width = 256, heads = 4 }, batch = 256, lr = 1e-4, warmup = .01, teacher_steps = 1000000, steps = 100000,
+    student = { width = 256, heads = 4 }, batch = 256, accumulate = 32, lr = 1e-4, warmup = .01, teacher_steps = 1000000, steps = 100000,
     stage = .025, every = 1000 },
 }
 
@@ -24,7 +24,7 @@ local function bert(size, net)
 end
 
 local function options_of(size)
-  return { batch = size.batch, lr = size.lr, warmup = size.warmup, decay = "linear",
+  return { batch = size.batch, accumulate = size.accumulate, lr = size.lr, warmup = size.warmup, decay = "linear",
     evaluate = { steps = size.every }, restore_best = false }
 end
 

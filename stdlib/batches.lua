@@ -19,6 +19,7 @@ return function(run, given, options)
   if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
     host.fail("batches: size: expected a whole number above 0; got " .. tostring(size))
   end
+  if run.dry then size = math.min(size, require("gradus.dry_run").BATCH) end
   local epoch = data.is_generator(source) and source:size() or source.data:size()
   local steps = options.steps or options.epochs and math.ceil(options.epochs * epoch / size)
   if steps == nil then host.fail "batches: expected steps = … or epochs = …" end

@@ -50,7 +50,7 @@ function stretch.add_to(Distill)
   function Distill:longest_stretch()
     local s = self.state
     local alone = self.looks_at_each_step == self.stage or s.flops_of ~= self.step or not self.batch_bytes
-      or self.run.device ~= "cpu" or not self.step:can_replay()
+      or self.pieces > 1 or self.run.device ~= "cpu" or not self.step:can_replay()
     return alone and 1 or math.min(MOST_STEPS, math.floor(MOST_BYTES / self.batch_bytes))
   end
 
