@@ -43,7 +43,8 @@ function pressure.add_to(Distill)
       and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
     if good then return end
     local wanted = name == "temperature" and "a number above 0" or name == "lr" and "a number of at least 0" or "a number from 0 to 1"
-    host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted, check.describe(value)))
+    host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted,
+      check.describe(value)))
   end
 end
 

@@ -105,7 +105,7 @@ def command_of(name, work, python, store, threads):
 
 
 def contenders_of(work):
-    if work.get("startup"):
+    if work.get("startup") or work["kind"] == "chain":
         return [OURS, "PyTorch eager"]
     return [OURS, *([SCAN] if work.get("scan") else []), *PEERS]
 
@@ -134,7 +134,7 @@ def measure(work, python, store, cores, threads, options):
     for contender in alive:
         peaks[contender.name] = contender.peak_bytes()
         contender.close()
-    return {name: statistics.median(values) for name, values in times.items()}, peaks, reasons
+    return {name: statistics.median(values) / work.get("operators", 1) for name, values in times.items()}, peaks, reasons
 
 
 def measure_startup(work, python, store, cores, threads, options):

@@ -68,15 +68,27 @@ function MAKE.vocabulary(work)
   end
 end
 
+-- What an operator costs besides its arithmetic: a chain of them on one number, without gradients.
+function MAKE.chain(work)
+  local layer = nn.Linear(1, 1)
+  return nil, { x = g.ones(1, 1) }, function(b, k)
+    return g.no_grad(function()
+      local x = b.x
+      for _ = 1, work.operators do x = work.own and layer(x) or x * k.alpha end
+      return x
+    end)
+  end
+end
+
 return g.experiment {
   name = "bench", params = { work = "" },
   run = function(run, p)
     local work = host.json_decode(p.work)
     local net, batch, loss, before = MAKE[work.kind](work)
-    local opt = g.optim[work.optimizer or "AdamW"](net, { lr = LR })
+    local opt = net and g.optim[work.optimizer or "AdamW"](net, { lr = LR })
     local step = run:step(function(b, k)
       local value = work.dtype and g.autocast(work.dtype, loss, b, k) or loss(b, k)
-      opt:minimize(value, { lr = k.lr })
+      if opt then opt:minimize(value, { lr = k.lr }) end
       return { loss = value }
     end)
     local knobs = { temperature = TEMPERATURE, alpha = ALPHA, lr = LR }

@@ -67,9 +67,24 @@ def build(work):
     return Encoder(work), tokens, lambda _: hidden @ head.t(), torch.randint(classes, (batch * length,))
 
 
+def chain(work):
+    layer, x, alpha = nn.Linear(1, 1), torch.ones(1, 1), torch.tensor(ALPHA, dtype=torch.float64)
+
+    @torch.no_grad()
+    def advance(steps):
+        for _ in range(steps):
+            y = x
+            for _ in range(work["operators"]):
+                y = layer(y) if work["own"] else y * alpha
+        return y.item()
+    return advance
+
+
 def main():
     mode, work = sys.argv[1], json.loads(sys.argv[2])
     torch.manual_seed(0)
+    if work["kind"] == "chain":
+        return serve(chain(work))
     model, x, teacher, target = build(work)
     fused = {"fused": True} if mode == "compile" else {}
     if work.get("optimizer") == "SGD":
