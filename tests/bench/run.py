@@ -107,6 +107,8 @@ def command_of(name, work, python, store, threads):
 def contenders_of(work):
     if work.get("startup") or work["kind"] == "chain":
         return [OURS, "PyTorch eager"]
+    if work["kind"] == "distillation":
+        return [OURS, *(name for name in PEERS if "JAX" not in name)]
     return [OURS, *([SCAN] if work.get("scan") else []), *PEERS]
 
 
@@ -125,7 +127,7 @@ def measure(work, python, store, cores, threads, options):
     for contender in alive:
         granule = work.get("chunk", 16) if "scan" in contender.name else 1  # steps of one compiled loop
         once = contender.request(granule)[0]
-        steps[contender.name] = max(granule, round(options.slice / max(once, 1e-6) / granule) * granule)
+        steps[contender.name] = max(granule, work.get("least", 1), round(options.slice / max(once, 1e-6) / granule) * granule)
     clock = 1 if options.clock == "cpu" else 0
     times = {contender.name: [] for contender in alive}
     for turn in range(options.rounds):

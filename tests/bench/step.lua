@@ -80,11 +80,23 @@ function MAKE.chain(work)
   end
 end
 
+-- A whole distillation, each time anew: streamed data, the teacher's forward, the student's step, seven values of each step logged.
+local function distillation(run, work)
+  local teacher, d = mlp(work.teacher), g.data.parity { d = work.sizes[1], k = 5, held_out = 64 }
+  return function(steps)
+    run:distill { teacher = teacher, student = mlp(work.sizes), data = d, batch = work.batch, lr = LR, temperature = TEMPERATURE,
+      alpha = ALPHA, optimizer = work.optimizer, budget = { steps = steps }, evaluate = { steps = steps }, restore_best = false }
+    return 0
+  end
+end
+
 return g.experiment {
   name = "bench", params = { work = "" },
   run = function(run, p)
     local work = host.json_decode(p.work)
-    local net, batch, loss, before = MAKE[work.kind](work)
+    local advance = work.kind == "distillation" and distillation(run, work)
+    local net, batch, loss, before
+    if not advance then net, batch, loss, before = MAKE[work.kind](work) end
     local opt = net and g.optim[work.optimizer or "AdamW"](net, { lr = LR })
     local step = run:step(function(b, k)
       local value = work.dtype and g.autocast(work.dtype, loss, b, k) or loss(b, k)
@@ -103,8 +115,7 @@ return g.experiment {
       for _ = 1, math.max(1, math.floor(steps / chunk + .5)) do out = step:scan(stacked, knobs) end
       return out.loss[chunk - 1]:item()
     end
-    local function advance(steps)
-      if work.scan then return scan(steps) end
+    advance = advance or work.scan and scan or function(steps)
       local out
       for _ = 1, steps do
         if before then before(batch) end

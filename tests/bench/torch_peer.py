@@ -49,10 +49,10 @@ def kd_loss(logits, teacher, target):
 def build(work):
     """The model, the input, and a function from the input to the teacher's logits."""
     kind, batch = work["kind"], work["batch"]
-    if kind in ("mlp", "cached"):
+    if kind in ("mlp", "cached", "distillation"):
         x, sizes = torch.randn(batch, work["sizes"][0]), work["sizes"]
         logits = torch.randn(batch, sizes[-1])
-        teacher = mlp(work["teacher"]) if kind == "cached" else lambda _: logits
+        teacher = mlp(work["teacher"]) if "teacher" in work else lambda _: logits
         return mlp(sizes), x, teacher, torch.randint(sizes[-1], (batch,))
     if kind == "cnn":
         logits = torch.randn(batch, 10)
@@ -78,6 +78,12 @@ def chain(work):
                 y = layer(y) if work["own"] else y * alpha
         return y.item()
     return advance
+
+
+def parity(work, k=5):
+    """A fresh batch of sparse parity."""
+    x = torch.randint(0, 2, (work["batch"], work["sizes"][0])) * 2 - 1
+    return x.float(), (x[:, :k].prod(1) < 0).long()
 
 
 def main():
@@ -106,7 +112,7 @@ def main():
     def advance(steps):
         for _ in range(steps):
             optimizer.zero_grad()
-            loss = forward(x, target)
+            loss = forward(*(parity(work) if work["kind"] == "distillation" else (x, target)))
             loss.backward()
             optimizer.step()
         return loss.item()
