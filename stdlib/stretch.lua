@@ -3,7 +3,7 @@
 --- the same, bit for bit: knobs, batches and rows of the log are those of steps taken one by one.
 ---
 --- A stretch ends where somebody wants to look: an evaluation, a checkpoint, an epoch's end, a rule's verdict, the budget's
---- end, another strength of the augmentation, a loss or gradient that is not finite. Where a knob or a rule looks at what
+--- end, a loss or gradient that is not finite. Where a knob or a rule looks at what
 --- moves with every step (the student's confidence, the clock), steps are taken one by one.
 local stretch = {}
 
@@ -68,9 +68,10 @@ function stretch.add_to(Distill)
     local epoch, awaited = math.floor(s.epoch + 1e-9), false
     while #planned < math.max(1, most) and not awaited do
       local knobs = self:pressure(proxy)
-      if #planned > 0 and (asked.unknown or knobs.augment ~= planned[1].augment or not plain(knobs)) then break end
+      local joins = plain(knobs) and self.feed:can_stack(knobs.augment) and not asked.unknown
+      if #planned > 0 and not joins then break end
       planned[#planned + 1] = knobs
-      if most <= 1 or asked.unknown or not plain(knobs) or not self.feed:can_stack(knobs.augment) then break end
+      if most <= 1 or not joins then break end
       self:count_steps(1)
       s.progress = math.min(1, self:used())
       s:count()
@@ -85,14 +86,13 @@ function stretch.add_to(Distill)
   function Distill:advance()
     local planned = self:plan_stretch(self:longest_stretch())
     if #planned == 1 then return self:one_step(planned[1]) end
-    local batch = self.feed:stack(#planned, planned[1].augment)
     local lists = {}
     for name in pairs(planned[1]) do
-      if name ~= "augment" then
-        lists[name] = {}
-        for i, knobs in ipairs(planned) do lists[name][i] = knobs[name] end
-      end
+      lists[name] = {}
+      for i, knobs in ipairs(planned) do lists[name][i] = knobs[name] end
     end
+    local batch = self.feed:stack(lists.augment)
+    lists.augment = nil
     local out, done = self.step:scan(batch, lists, { finite = { "loss", "norm" } })
     if done < #planned then self.feed:give_back(batch, done) end
     self.out = out

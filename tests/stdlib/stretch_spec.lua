@@ -24,9 +24,9 @@ local function outcome(one_by_one, options_of)
     feed.new = function(given)
       local one = make(given)
       local stack = one.stack
-      one.stack = function(self, n, ...)
-        stretched = stretched + n
-        return stack(self, n, ...)
+      one.stack = function(self, strengths)
+        stretched = stretched + #strengths
+        return stack(self, strengths)
       end
       if one_by_one then one.can_stack = function() return false end end
       return one
@@ -71,6 +71,10 @@ local CASES = {
   ["augmented, the teacher seeing clean inputs"] = function()
     return { augment = .5, augmentations = { noise = .3 }, teacher_view = "clean", teacher_cache = false }
   end,
+  ["a strength that moves with every step"] = function()
+    return { augment = schedule.linear(.1, .9), augmentations = { noise = .3 } }
+  end,
+  ["the teacher's largest answer alone known"] = function() return { teacher_cache = { top = 1 } } end,
   ["the teacher's answers known"] = function() return { teacher_cache = true } end,
   ["a generator that can be asked for any sample"] = function()
     return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 400 }, budget = { steps = 100 } }
