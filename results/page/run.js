@@ -29,6 +29,14 @@ function knobIsFlat(summaries) {
   return summaries.every((s) => s.min === s.max);
 }
 
+// An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
+function facts(detail) {
+  const short = (text) => (/^[0-9a-f]{40,}$/.test(text) ? text.slice(0, 12) + "…" : text.length > 300 ? text.slice(0, 299) + "…" : text);
+  return Object.entries(detail).map(([k, v]) => (v && typeof v === "object" && !Array.isArray(v) ? facts(v)
+    : h("span", { title: typeof v === "string" ? v : "" }, h("i", {}, k), " ",
+      typeof v === "string" ? short(v) : typeof v === "number" ? number(v) : JSON.stringify(v))));
+}
+
 class Run {
   constructor(run, at) {
     this.run = run;
@@ -107,9 +115,7 @@ class Run {
     const body = h("tbody");
     const fill = (kind) => body.replaceChildren(...rows(kind).map((e) => h("tr", {}, h("td", { className: "right" }, e.step === null ? "–" : number(e.step)),
       h("td", {}, h("span", { className: `kind ${e.kind}` }, e.kind)), h("td", {}, e.name || ""),
-      h("td", { className: "detail" }, e.detail && typeof e.detail === "object"
-        ? Object.entries(e.detail).map(([k, v]) => h("span", {}, h("i", {}, k), " ", typeof v === "string" ? v.slice(0, 60) : typeof v === "number" ? number(v) : JSON.stringify(v)))
-        : String(e.detail ?? "")))));
+      h("td", { className: "detail" }, e.detail && typeof e.detail === "object" ? facts(e.detail) : String(e.detail ?? "")))));
     fill("");
     this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : kinds.includes("best") ? "all but best" : "all")).flatMap((b) => [b, " "])),
       h("table", { className: "plain" }, h("thead", {}, h("tr", {}, h("th", { className: "right" }, "step"), h("th", {}, "kind"), h("th", {}, "name"), h("th", {}, "numbers"))), body));

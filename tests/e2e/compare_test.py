@@ -28,7 +28,8 @@ it("makes runs", function()
       run:log(key, step, one.acc * step / 100)
       run:progress(step, step / 10, step * 64, step * 1e6, step * 0.5)
     end
-    run:event(50, "decision", "advance", '{"acc":0.5}')
+    run:event(40, "best", "val/acc", '{"value":0.4}')
+    run:event(50, "decision", "advance", '{"numbers":{"acc":0.500001234},"to":"hard"}')
     run:finish "finished"
   end
 end)
@@ -140,6 +141,12 @@ class Pictures(CompareCase):
         out = self.gradus("show", 1).stdout
         self.assertIn("flops = 100000000\n", out)
         self.assertIn("seconds = 50\n", out)
+
+    def test_show_tells_decisions_in_words(self):
+        out = self.gradus("show", 1).stdout
+        self.assertRegex(out, r"50  decision  advance  acc 0.5000, to hard\n")
+        self.assertNotRegex(out, r"40 +best")
+        self.assertIn("best", [event["kind"] for event in self.json("show", 1)["events"]])
 
 
 class Diff(CompareCase):
