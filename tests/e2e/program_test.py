@@ -19,6 +19,12 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("--stdlib", "std", "run", "x.lua"), 64, "--stdlib: an option of 'run' before it; expected 'gradus run --stdlib …'")
         self.assert_fails(self.gradus("help", "compar"), 64, "did you mean 'compare'?")
 
+    def test_the_script_is_not_blamed_for_the_command_line(self):
+        self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", params = { width = 3 }, run = function() end }')
+        for wrong in ("widht=4", "width=a"):
+            done = self.gradus("run", "x.lua", "--set", wrong)
+            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (64, 1), done.stderr)
+
     def test_wrong_values(self):
         self.write("x.lua", "")
         for args, told in ((["--seed", "abc"], "--seed: expected a whole number"), (["--seed", "-1"], "--seed"),
@@ -75,7 +81,7 @@ class Runs(HostCase):
 
     def test_usage_error_stops_all(self):
         done = self.script("require('gradus.host').fail('wrong', 64)", "--set", "grid=3")
-        self.assertEqual(self.assert_fails(done, 64).count("wrong"), 2)  # the message and its source line
+        self.assertEqual(self.assert_fails(done, 64).count("wrong"), 1)  # once, not for each run of the grid
 
     def test_json_keeps_standard_output_clean(self):
         done = self.script("print('noise') io.write('more noise') return 1", "--json")
