@@ -56,9 +56,10 @@ class Run {
     const results = run.summaries.filter((s) => s.key.startsWith("result/"));
     const best = run.summaries.filter((s) => ["val/acc", "val/loss"].includes(s.key));
     const tile = (name, value, note) => h("div", { className: "tile" }, h("span", { className: "quiet" }, name), h("b", {}, value), note ? h("small", { className: "quiet" }, note) : null);
+    const seconds = run.seconds ?? (run.status === "running" ? (Date.now() - Date.parse(run.started)) / 1000 : null);
     this.top.replaceChildren(
       h("h1", {}, run.name, " ", h("span", { className: "quiet" }, `#${run.id}`), " ", status(run.status)),
-      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, duration(run.seconds), run.progress ? `step ${number(run.progress.step)}` : null,
+      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, seconds !== null ? duration(seconds) : null, run.progress ? `step ${number(run.progress.step)}` : null,
         `started ${when(run.started)} UTC`, run.device, run.uid.slice(0, 8)].filter(Boolean).join("  ·  "),
       run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
       run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),

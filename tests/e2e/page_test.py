@@ -385,6 +385,7 @@ class Page(BrowserCase):
             self.assertIn("live", self.names()[0] + b.js("return document.querySelector('.tr').textContent"))
             b.click(".tr a[title='live']")
             b.wait("document.querySelector('h1') && document.querySelector('.quiet').textContent")
+            self.assertRegex(b.js("return document.querySelector('h1').nextElementSibling.textContent"), r"seed 9 +· +\d+(\.\d)? m?s +· ")  # since it began
             last = "Math.max(...[...document.querySelectorAll('.chart .axis.x .tick text')].map(t => +t.textContent))"
             b.wait(last + " > 0")
             first = b.js(f"return {last}")
