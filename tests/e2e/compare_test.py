@@ -127,6 +127,11 @@ class Pictures(CompareCase):
         self.assertIn("<p>15 runs", self.gradus("report", "--by", "strategy").stdout)
         self.assertIn("<p>1 run,", self.gradus("report").stdout)
 
+    def test_a_misspelt_metric_is_no_run(self):
+        self.assertIn("no run has the metric 'acc'", self.gradus("plot", "acc", code=64).stderr)  # though a uid may begin so
+        uid = self.json("show", 15)["uid"]
+        self.assertIn("val/acc", self.gradus("plot", "val/acc", uid[:12]).stdout)
+
     def test_a_terminal_is_not_filled_with_html(self):
         terminal, end = os.openpty()
         try:
