@@ -10,6 +10,7 @@
 #include "output.h"
 #include "query.h"
 #include "table.h"
+#include "words.h"
 
 namespace gradus {
 namespace {
@@ -94,7 +95,7 @@ Table table_of(const Json& rows, const std::vector<std::string>& columns, const 
     table.column(column, right.find(" " + column + " ") != std::string::npos ? Align::right : Align::left);
   for (const Json& row : rows) {
     std::vector<std::string> cells;
-    for (const std::string& column : columns) cells.push_back(shown(row[column], 80));
+    for (const std::string& column : columns) cells.push_back(shown(row[column], 160));
     table.row(std::move(cells));
   }
   return table;
@@ -122,8 +123,14 @@ void show_command(const std::string& path, const ReadOptions& options) {
                                           " last min argmin max argmax count ")
                                      .text(styled());
   }
-  if (!run["events"].empty())
-    text += heading("events") + table_of(run["events"], {"step", "kind", "name", "detail"}, " step ").text(styled());
+  // Each best value is an event too: so many that they would hide the decisions.
+  Json events = Json::array();
+  for (Json& event : run["events"]) {
+    event["detail"] = in_words(event["detail"]);
+    if (event["kind"] != "best") events.push_back(event);
+  }
+  if (!events.empty())
+    text += heading("events") + table_of(events, {"step", "kind", "name", "detail"}, " step ").text(styled());
   if (!run["children"].empty())
     text += heading("started") + table_of(run["children"], {"id", "name", "kind", "status"}, " id ").text(styled());
   if (!run["sources"].empty()) {

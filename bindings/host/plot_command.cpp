@@ -75,6 +75,16 @@ std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& n
   return runs;
 }
 
+bool is_uid(Store& store, const std::string& word) {
+  if (word.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) return false;
+  try {
+    store.resolve(word);
+    return true;
+  } catch (const Error& error) {
+    return error.code != Exit::missing;  // several begin like this
+  }
+}
+
 int terminal_width() {
   winsize size;
   if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return std::min<int>(size.ws_col, 200);
@@ -86,13 +96,15 @@ void plot_command(const std::string& path, const Options& options) {
     throw Error(Exit::usage, "plot: --output: expected a file name that ends in .svg; got '" + options.output +
                                  "' (rsvg-convert or a browser make PNG of it)");
   const auto store = Store::open(path, Store::Mode::read);
-  // A word is a metric when the store has it, a run when it looks like one; anything else is a misspelt metric.
+  // A word is a metric when the store has it, a run when it looks like one ("acc" may begin a uid, but seldom does);
+  // anything else is a misspelt metric.
   const std::vector<std::string> known = metric_names(*store);
   PlotOptions plot;
   std::vector<std::string> runs;
   for (const std::string& word : options.words) {
     const bool metric = std::find(known.begin(), known.end(), word) != known.end();
-    const bool run = word == "@last" || word.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    const bool number = word.find_first_not_of("0123456789") == std::string::npos;
+    const bool run = word == "@last" || number || (!metric && is_uid(*store, word));
     (metric || !run ? plot.metrics : runs).push_back(word);
   }
   if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");

@@ -29,6 +29,14 @@ function knobIsFlat(summaries) {
   return summaries.every((s) => s.min === s.max);
 }
 
+// An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
+function facts(detail) {
+  const short = (text) => (/^[0-9a-f]{40,}$/.test(text) ? text.slice(0, 12) + "…" : text.length > 300 ? text.slice(0, 299) + "…" : text);
+  return Object.entries(detail).map(([k, v]) => (v && typeof v === "object" && !Array.isArray(v) ? facts(v)
+    : h("span", { title: typeof v === "string" ? v : "" }, h("i", {}, k), " ",
+      typeof v === "string" ? short(v) : typeof v === "number" ? number(v) : JSON.stringify(v))));
+}
+
 class Run {
   constructor(run, at) {
     this.run = run;
@@ -48,9 +56,10 @@ class Run {
     const results = run.summaries.filter((s) => s.key.startsWith("result/"));
     const best = run.summaries.filter((s) => ["val/acc", "val/loss"].includes(s.key));
     const tile = (name, value, note) => h("div", { className: "tile" }, h("span", { className: "quiet" }, name), h("b", {}, value), note ? h("small", { className: "quiet" }, note) : null);
+    const seconds = run.seconds ?? (run.status === "running" ? (Date.now() - Date.parse(run.started)) / 1000 : null);
     this.top.replaceChildren(
       h("h1", {}, run.name, " ", h("span", { className: "quiet" }, `#${run.id}`), " ", status(run.status)),
-      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, duration(run.seconds), run.progress ? `step ${number(run.progress.step)}` : null,
+      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, seconds !== null ? duration(seconds) : null, run.progress ? `step ${number(run.progress.step)}` : null,
         `started ${when(run.started)} UTC`, run.device, run.uid.slice(0, 8)].filter(Boolean).join("  ·  "),
       run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
       run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),
@@ -107,9 +116,7 @@ class Run {
     const body = h("tbody");
     const fill = (kind) => body.replaceChildren(...rows(kind).map((e) => h("tr", {}, h("td", { className: "right" }, e.step === null ? "–" : number(e.step)),
       h("td", {}, h("span", { className: `kind ${e.kind}` }, e.kind)), h("td", {}, e.name || ""),
-      h("td", { className: "detail" }, e.detail && typeof e.detail === "object"
-        ? Object.entries(e.detail).map(([k, v]) => h("span", {}, h("i", {}, k), " ", typeof v === "string" ? v.slice(0, 60) : typeof v === "number" ? number(v) : JSON.stringify(v)))
-        : String(e.detail ?? "")))));
+      h("td", { className: "detail" }, e.detail && typeof e.detail === "object" ? facts(e.detail) : String(e.detail ?? "")))));
     fill("");
     this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : kinds.includes("best") ? "all but best" : "all")).flatMap((b) => [b, " "])),
       h("table", { className: "plain" }, h("thead", {}, h("tr", {}, h("th", { className: "right" }, "step"), h("th", {}, "kind"), h("th", {}, "name"), h("th", {}, "numbers"))), body));

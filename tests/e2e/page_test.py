@@ -37,7 +37,8 @@ local function write(store, strategy, seed, steps, name)
     run:log(loss, step, math.exp(-step / 50) + (step % 7) / 50)
     run:log(knob, step, 6 - 4 * step / steps)
   end
-  run:event(40, "decision", "advance", host.json_encode { why = name or "val/acc" })
+  run:event(40, "decision", "advance", host.json_encode { why = name or "val/acc", numbers = { ["val/loss"] = .44799307395 },
+    rule = ("val/loss flat for 3 evaluations, "):rep(4) .. "or so", key = ("7f9c1ea5"):rep(8) })
   run:event(40, "stage", "hard", "{}")
   run:log(run:key "result/test_acc", steps, .8 + seed / 100 + (strategy == "ramp" and .05 or 0))
   return run
@@ -307,6 +308,11 @@ class Page(BrowserCase):
             b.js("[...document.querySelectorAll('.tabs button')].find(b => b.textContent === arguments[0]).click()", tab)
             b.wait(f"document.querySelector('.pane').textContent.includes({json.dumps(text)})")
             b.shot(tab)
+            if tab == "decisions":  # whole sentences, few digits, no braces
+                shown = b.js("return document.querySelector('.pane').textContent")
+                for part in ("val/loss 0.4480", "or so", "7f9c1ea57f9c…"):
+                    self.assertIn(part, shown)
+                self.assertNotIn("{", shown)
 
     def test_compare(self):
         b = self.browser
@@ -379,6 +385,7 @@ class Page(BrowserCase):
             self.assertIn("live", self.names()[0] + b.js("return document.querySelector('.tr').textContent"))
             b.click(".tr a[title='live']")
             b.wait("document.querySelector('h1') && document.querySelector('.quiet').textContent")
+            self.assertRegex(b.js("return document.querySelector('h1').nextElementSibling.textContent"), r"seed 9 +· +\d+(\.\d)? m?s +· ")  # since it began
             last = "Math.max(...[...document.querySelectorAll('.chart .axis.x .tick text')].map(t => +t.textContent))"
             b.wait(last + " > 0")
             first = b.js(f"return {last}")

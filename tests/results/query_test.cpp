@@ -5,6 +5,7 @@
 #include "store_fixture.h"
 #include "table.h"
 #include "where.h"
+#include "words.h"
 
 namespace gradus::results {
 namespace {
@@ -221,6 +222,16 @@ TEST(TableTest, Aligns) {
   table.row({"é日", "1"});
   table.row({"\033[32mok\033[0m", "20"});
   EXPECT_EQ(table.text(false), "name   n\n────  ──\né日    1\n\033[32mok\033[0m    20\n");
+}
+
+TEST(Words, TellWhatAnEventTells) {
+  const Json detail = {
+      {"rule", "flat"}, {"numbers", {{"val/loss", 0.44799307395}, {"evaluations", 3}}}, {"key", std::string(64, 'a')}};
+  EXPECT_EQ(in_words(detail), "rule flat, val/loss 0.4480, evaluations 3, key aaaaaaaaaaaa…");
+  EXPECT_EQ(in_words(Json()), "");
+  EXPECT_EQ(in_words(Json::object()), "");
+  EXPECT_EQ(in_words("text"), "text");
+  EXPECT_EQ(in_words(Json::parse("{", nullptr, false)), "");
 }
 
 TEST(TableTest, Numbers) {
