@@ -48,7 +48,7 @@ return g.experiment {
   name   = "text_bert",
   params = { method = g.choice(equal_flops.METHODS), size = g.choice { "small", "paper" },
     text = "/usr/share/perl/5.36/pod/perldiag.pod" },
-  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3 } },
+  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc", "all FLOPs", "%.1f%%" }, { "loss", "loss", "%.3f" },
     { "agreement", "as teacher", "%.1f%%" } },
   versus = { "acc", "one_shot", "vs one-shot" },

@@ -1,6 +1,7 @@
 --- Data sets: tensors of inputs and labels, and views of their rows.
 ---   data.digits()                                    1,797 handwritten digits, 8×8 (UCI)
 ---   data.csv("points.csv", { label = "class" })      data.idx { x = …, y = … }   data.npy { … }   data.safetensors(…)
+---   data.cifar10 { "data_batch_1.bin", … }           CIFAR-10's binary files
 ---   data.tensors(x, y, { classes = 10 })             data.generator(fn, { epoch = 10000 })
 ---   data.parity { d = 50, k = 5 }                    sparse parity, fresh samples without end
 ---   data.text("corpus.txt", { vocabulary = 1000 })   data.sentences { grammar = … }     tokens to be masked (tokens.lua)
@@ -123,6 +124,13 @@ end
 
 --- IDX files (MNIST): data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
 function data.idx(paths) return from_files("idx", paths, files.read_idx) end
+
+--- CIFAR-10, its binary version: data.cifar10 { "data_batch_1.bin", … }; x [N, 3, 32, 32] in 0 … 1, y 0 … 9.
+---@param paths string[]
+function data.cifar10(paths)
+  local x, y = require "gradus.cifar"(paths)
+  return from_outside(x, y, { classes = 10, name = paths[1] })
+end
 
 --- NumPy files: data.npy { x = "x.npy", y = "y.npy" }.
 function data.npy(paths) return from_files("npy", paths, files.read_npy) end

@@ -11,7 +11,7 @@ local sparkline = require "gradus.sparkline"
 local when = require "gradus.when"
 
 local ops = engine.ops
-local dry_run = { BATCH = 8 }  -- rows of a training batch at most; those of a batch in parts have one each
+local dry_run = { BATCH = 8 }  -- rows of a training batch at most
 
 local POINTS = 200   -- of a schedule
 local ROWS = 64      -- of validation data and suites
@@ -197,6 +197,12 @@ local function show_stage(report, self, stage, span)
     if share then draw(report, "share", share, sample(self, share, 0, 1)) end
     look_at_source(report, self, stage, self.source)
   end
+end
+
+--- Of a batch in so many parts of so many rows, what a dry run does: two parts, few rows.
+function dry_run.tiny_batch(parts, rows)
+  parts = math.min(parts, 2)
+  return parts, math.min(rows, dry_run.BATCH / parts)
 end
 
 --- The first rows of validation data; of tokens fewer, since a row is a sequence.
