@@ -5,6 +5,7 @@ namespace gradus::vectors {
 #define GRADUS_DECLARE(isa)                 \
   namespace isa {                           \
   extern const GemmKernels gemm;            \
+  extern const BlockedKernels blocked;      \
   extern const OptimizerKernels optimizers; \
   }
 GRADUS_DECLARE(baseline)
@@ -17,6 +18,7 @@ namespace {
 
 struct Kernels {
   const GemmKernels& gemm;
+  const BlockedKernels& blocked;
   const OptimizerKernels& optimizers;
 };
 
@@ -26,10 +28,10 @@ const Kernels& kernels() {
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Kernels{avx512::gemm, avx512::optimizers};
-    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::optimizers};
+      return Kernels{avx512::gemm, avx512::blocked, avx512::optimizers};
+    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::blocked, avx2::optimizers};
 #endif
-    return Kernels{baseline::gemm, baseline::optimizers};
+    return Kernels{baseline::gemm, baseline::blocked, baseline::optimizers};
   }();
   return chosen;
 }
@@ -37,6 +39,7 @@ const Kernels& kernels() {
 }  // namespace
 
 const GemmKernels& gemm() { return kernels().gemm; }
+const BlockedKernels& blocked() { return kernels().blocked; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
 
 }  // namespace gradus::vectors
