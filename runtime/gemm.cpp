@@ -32,7 +32,34 @@ bool is_float_matrix(const at::Tensor& t) {
 
 bool in_onednn(const at::Tensor& a, const at::Tensor& b) {
   return rule().float_in_onednn && is_float_matrix(a) && is_float_matrix(b) && a.size(1) == b.size(0) &&
-         takes_onednn(a.size(0), a.size(1), b.size(1));
+         is_large(a.size(0), a.size(1), b.size(1));
+}
+
+bool lies_side_by_side(const at::Tensor& t) { return t.stride(0) == 1 || t.stride(1) == 1; }
+
+bool in_own(const at::Tensor& a, const at::Tensor& b) {
+  return is_float_matrix(a) && is_float_matrix(b) && a.size(1) == b.size(0) && lies_side_by_side(a) &&
+         lies_side_by_side(b) && takes_own(a.size(0), a.size(1), b.size(1));
+}
+
+// Whether a result that was given can be written in place.
+bool takes_result(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
+  return is_float_matrix(out) && out.size(0) == a.size(0) && out.size(1) == b.size(1) && out.is_contiguous();
+}
+
+vectors::Factor factor(const at::Tensor& t) {
+  // A matrix of one row or column may say anything of the stride that it does not need.
+  const int64_t row = t.stride(1) == 1 ? t.stride(0) : 1;
+  return {t.const_data_ptr<float>(), row, t.stride(1) == 1 ? 1 : t.stride(1)};
+}
+
+const at::Tensor& own(const at::Tensor& a, const at::Tensor& b, const vectors::Finish& finish, const at::Tensor& out) {
+  multiply(a.size(0), b.size(1), a.size(1), factor(a), factor(b), out.mutable_data_ptr<float>(), finish);
+  return out;
+}
+
+at::Tensor own(const at::Tensor& a, const at::Tensor& b, const vectors::Finish& finish) {
+  return own(a, b, finish, at::empty({a.size(0), b.size(1)}, a.options()));
 }
 
 // a × b (+ bias) in oneDNN: its operator wants the second factor as a layer's weight, [n, k].
@@ -60,13 +87,18 @@ bool is_bias_of(const at::Tensor& self, const at::Tensor& b, const at::Scalar& b
 // ---- kernels: where the rule holds, ours; elsewhere exactly what the library would have called
 
 at::Tensor own_mm(const at::Tensor& a, const at::Tensor& b) {
+  if (in_own(a, b)) return own(a, b, {});
   if (in_onednn(a, b)) return onednn(a, b, std::nullopt);
   if (in_float(a) && in_float(b)) return narrow(at::cpu::mm(wide(a), wide(b)));
   return at::cpu::mm(a, b);
 }
 
 at::Tensor& mm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
-  if ((in_onednn(a, b) || (in_float(a) && in_float(b))) && out.scalar_type() == a.scalar_type()) {
+  if (in_own(a, b) && takes_result(out, a, b)) {
+    own(a, b, {}, out);
+    return out;
+  }
+  if ((in_own(a, b) || in_onednn(a, b) || (in_float(a) && in_float(b))) && out.scalar_type() == a.scalar_type()) {
     out.resize_({a.size(0), b.size(1)});
     return out.copy_(own_mm(a, b));
   }
@@ -75,6 +107,7 @@ at::Tensor& mm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
 
 at::Tensor own_addmm(const at::Tensor& self, const at::Tensor& a, const at::Tensor& b, const at::Scalar& beta,
                      const at::Scalar& alpha) {
+  if (in_own(a, b) && is_bias_of(self, b, beta, alpha)) return own(a, b, {false, self.const_data_ptr<float>()});
   if (in_onednn(a, b) && is_bias_of(self, b, beta, alpha)) return onednn(a, b, self);
   if (in_float(a) && in_float(b)) return narrow(at::cpu::addmm(wide(self), wide(a), wide(b), beta, alpha));
   return at::cpu::addmm(self, a, b, beta, alpha);
@@ -82,7 +115,11 @@ at::Tensor own_addmm(const at::Tensor& self, const at::Tensor& a, const at::Tens
 
 at::Tensor& addmm_out(const at::Tensor& self, const at::Tensor& a, const at::Tensor& b, const at::Scalar& beta,
                       const at::Scalar& alpha, at::Tensor& out) {
-  const bool ours = (in_onednn(a, b) && is_bias_of(self, b, beta, alpha)) || (in_float(a) && in_float(b));
+  if (in_own(a, b) && is_bias_of(self, b, beta, alpha) && takes_result(out, a, b)) {
+    own(a, b, {false, self.const_data_ptr<float>()}, out);
+    return out;
+  }
+  const bool ours = ((in_own(a, b) || in_onednn(a, b)) && is_bias_of(self, b, beta, alpha)) || (in_float(a) && in_float(b));
   if (ours && out.scalar_type() == a.scalar_type()) {
     const at::Tensor result = own_addmm(self, a, b, beta, alpha);
     out.resize_(result.sizes());
@@ -136,12 +173,14 @@ Rule parse(const std::string& text) {
   Rule chosen;
   std::istringstream words(text);
   for (std::string word; std::getline(words, word, ',');) {
-    if (word == "onednn") {
+    if (word == "own") {
+      chosen.float_in_own = true;
+    } else if (word == "onednn") {
       chosen.float_in_onednn = true;
     } else if (word == "float") {
       chosen.bfloat16_in_float = true;
     } else if (word != "library") {
-      throw Error(Exit::usage, "GRADUS_GEMM: expected auto, library, onednn or float; got '" + word + "'");
+      throw Error(Exit::usage, "GRADUS_GEMM: expected auto, library, own, onednn or float; got '" + word + "'");
     }
   }
   return chosen;
@@ -149,15 +188,49 @@ Rule parse(const std::string& text) {
 
 }  // namespace
 
-bool takes_onednn(int64_t m, int64_t k, int64_t n) {
+bool is_large(int64_t m, int64_t k, int64_t n) {
   return m >= kSmallestSide && k >= kSmallestSide && n >= kSmallestSide && m * k * n >= kSmallestProduct;
+}
+
+bool takes_own(int64_t m, int64_t k, int64_t n) { return rule().float_in_own && is_large(m, k, n); }
+
+void multiply(int64_t m, int64_t n, int64_t k, const vectors::Factor& a, const vectors::Factor& b, float* c,
+              const vectors::Finish& finish) {
+  constexpr int64_t kUnit = 64;  // rows or columns that are not taken apart
+  const bool by_rows = m >= n;
+  const int64_t units = ((by_rows ? m : n) + kUnit - 1) / kUnit;
+  at::parallel_for(0, units, 2, [&](int64_t first, int64_t last) {
+    const int64_t begin = first * kUnit, count = std::min(last * kUnit, by_rows ? m : n) - begin;
+    vectors::Factor left = a, right = b;
+    vectors::Finish end = finish;
+    if (by_rows) {
+      left.data += begin * a.row;
+      if (a.where) left.where += begin * a.row;
+      vectors::blocked().multiply(count, n, k, left, right, c + begin * n, n, end);
+    } else {
+      right.data += begin * b.column;
+      if (finish.bias) end.bias += begin;
+      vectors::blocked().multiply(m, count, k, left, right, c + begin, n, end);
+    }
+  });
+}
+
+void sum_rows(int64_t m, int64_t n, const vectors::Factor& a, float* sums) {
+  at::parallel_for(0, n, 256, [&](int64_t begin, int64_t end) {
+    vectors::Factor part = a;
+    part.data += begin;
+    if (a.where) part.where += begin;
+    vectors::blocked().sum_rows(m, end - begin, part, sums + begin);
+  });
 }
 
 Rule choose() {
   const char* given = std::getenv("GRADUS_GEMM");
   if (given && *given && std::string(given) != "auto") return parse(given);
 #if defined(__x86_64__)
-  return {__builtin_cpu_supports("avx512f") && !__builtin_cpu_is("intel"), !__builtin_cpu_supports("avx512bf16")};
+  const bool avx512 = __builtin_cpu_supports("avx512f"), zen4_or_less = !avx512 || __builtin_cpu_is("amdfam19h");
+  const bool own = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx2") && zen4_or_less;
+  return {own, avx512 && !own && !__builtin_cpu_is("intel"), !__builtin_cpu_supports("avx512bf16")};
 #else
   return {};
 #endif
@@ -166,7 +239,7 @@ Rule choose() {
 void install(Rule wanted) {
   static bool installed = false;
   rule() = wanted;
-  if (installed || !(wanted.float_in_onednn || wanted.bfloat16_in_float)) return;
+  if (installed || !(wanted.float_in_own || wanted.float_in_onednn || wanted.bfloat16_in_float)) return;
   installed = true;
   Silence silence;
   const c10::WarningUtils::WarningHandlerGuard guard(&silence);
@@ -185,7 +258,7 @@ Rule current() { return rule(); }
 
 std::string describe() {
   const Rule now = rule();
-  std::string text = now.float_in_onednn ? "onednn" : "library";
+  std::string text = now.float_in_own ? "own" : now.float_in_onednn ? "onednn" : "library";
   if (now.bfloat16_in_float) text += ", bfloat16 in float32";
   return text;
 }

@@ -6,6 +6,7 @@
 
 #include "direct.h"
 #include "error.h"
+#include "gemm.h"
 #include "vectors/vectors.h"
 
 namespace gradus {
@@ -13,7 +14,7 @@ namespace {
 
 using OptionalTensor = std::optional<at::Tensor>;
 
-// Multiply-adds beyond which the library's products are as fast as ours.
+// Multiply-adds beyond which the library's products are as fast as the small ones, or our blocked ones faster.
 constexpr int64_t kLargestProduct = 6'000'000;
 
 int64_t rows_of(const at::Tensor& x) { return x.size(-1) == 0 ? 0 : x.numel() / x.size(-1); }
@@ -29,6 +30,9 @@ bool is_float(const at::Tensor& t) {
   return t.scalar_type() == at::kFloat && t.layout() == at::kStrided && has_kernels(t);
 }
 
+// Whether the product is one for the kernels that work block by block.
+bool is_large(int64_t m, int64_t k, int64_t n) { return m * k * n > kLargestProduct; }
+
 // ---- the kernels: out-variants that write whole, contiguous tensors
 
 const float* data(const at::Tensor& t) { return t.const_data_ptr<float>(); }
@@ -37,6 +41,12 @@ float* room(const at::Tensor& t) { return t.mutable_data_ptr<float>(); }
 const at::Tensor& forward_out(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool relu,
                               const at::Tensor& out) {
   const auto rows = c10::MaybeOwned<at::Tensor>(x.expect_contiguous());
+  const int64_t m = rows_of(x), n = weight.size(0), k = weight.size(1);
+  if (is_large(m, k, n)) {
+    gemm::multiply(m, n, k, {data(*rows), k, 1}, {data(weight), 1, k}, room(out),
+                   {false, bias ? data(*bias) : nullptr, relu});
+    return out;
+  }
   vectors::gemm().layer(rows_of(x), weight.size(0), weight.size(1), data(*rows), data(weight),
                         bias ? data(*bias) : nullptr, relu, room(out));
   return out;
@@ -63,10 +73,30 @@ class Upstream {
   const float* values_;
 };
 
+// The same where products take it as it is, with what hides a part of it.
+class Masked {
+ public:
+  Masked(const at::Tensor& grad, const OptionalTensor& output) : grad_(grad.expect_contiguous()) {
+    if (output) output_ = output->expect_contiguous();
+  }
+  vectors::Factor rows(int64_t n) const { return {data(*grad_), n, 1, where()}; }
+  vectors::Factor columns(int64_t n) const { return {data(*grad_), 1, n, where()}; }
+
+ private:
+  const float* where() const { return output_ ? data(**output_) : nullptr; }
+  c10::MaybeOwned<at::Tensor> grad_;
+  std::optional<c10::MaybeOwned<at::Tensor>> output_;
+};
+
 const at::Tensor& grad_input_out(const at::Tensor& grad, const OptionalTensor& output, const at::Tensor& weight,
                                  const at::Tensor& out) {
-  const Upstream up(grad, output);
   const int64_t n = weight.size(0), k = weight.size(1);
+  if (is_large(rows_of(grad), k, n)) {
+    const Masked up(grad, output);
+    gemm::multiply(rows_of(grad), k, n, up.rows(n), {data(weight), k, 1}, room(out), {});
+    return out;
+  }
+  const Upstream up(grad, output);
   vectors::gemm().product(rows_of(grad), k, n, up.values(), n, 1, data(weight), k, room(out), k);
   return out;
 }
@@ -77,9 +107,18 @@ void weight_product(const Upstream& up, int64_t n, const at::Tensor& x, const at
   vectors::gemm().product(n, k, rows_of(x), up.values(), 1, n, data(*rows), k, room(dweight), k);
 }
 
+void large_weight_product(const Masked& up, int64_t n, const at::Tensor& x, const at::Tensor& dweight) {
+  const auto rows = c10::MaybeOwned<at::Tensor>(x.expect_contiguous());
+  const int64_t k = x.size(-1);
+  gemm::multiply(n, k, rows_of(x), up.columns(n), {data(*rows), k, 1}, room(dweight), {});
+}
+
 const at::Tensor& grad_weight_out(const at::Tensor& grad, const OptionalTensor& output, const at::Tensor& x,
                                   const at::Tensor& dweight) {
-  weight_product(Upstream(grad, output), grad.size(-1), x, dweight);
+  if (is_large(grad.size(-1), rows_of(x), x.size(-1)))
+    large_weight_product(Masked(grad, output), grad.size(-1), x, dweight);
+  else
+    weight_product(Upstream(grad, output), grad.size(-1), x, dweight);
   return dweight;
 }
 
@@ -87,6 +126,13 @@ std::tuple<const at::Tensor&, const at::Tensor&> grad_weight_bias_out(const at::
                                                                       const OptionalTensor& output, const at::Tensor& x,
                                                                       const at::Tensor& dweight,
                                                                       const at::Tensor& dbias) {
+  const int64_t n = grad.size(-1);
+  if (is_large(n, rows_of(x), x.size(-1))) {
+    const Masked up(grad, output);
+    large_weight_product(up, n, x, dweight);
+    gemm::sum_rows(rows_of(grad), n, up.rows(n), room(dbias));
+    return {dweight, dbias};
+  }
   const Upstream up(grad, output);
   weight_product(up, grad.size(-1), x, dweight);
   vectors::gemm().sum_rows(rows_of(grad), grad.size(-1), up.values(), room(dbias));
@@ -219,7 +265,9 @@ bool takes_own_linear(const at::Tensor& x, const at::Tensor& weight, const Optio
   return is_float(x) && is_float(weight) && (!bias || (is_float(*bias) && bias->is_contiguous())) &&
          weight.dim() == 2 && weight.is_contiguous() && x.dim() >= 1 && x.size(-1) == weight.size(1) && x.numel() > 0 &&
          (!bias || (bias->dim() == 1 && bias->size(0) == weight.size(0))) &&
-         rows_of(x) * weight.numel() <= kLargestProduct && !at::autocast::is_autocast_enabled(at::kCPU);
+         (rows_of(x) * weight.numel() <= kLargestProduct ||
+          gemm::takes_own(rows_of(x), weight.size(1), weight.size(0))) &&
+         !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias, bool relu) {

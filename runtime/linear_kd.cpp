@@ -1,6 +1,7 @@
 #include "linear_kd.h"
 
 #include "error.h"
+#include "gemm.h"
 #include "kd_loss.h"
 
 namespace gradus {
@@ -59,19 +60,52 @@ void logits_into(at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
   bias ? at::addmm_out(out, *bias, x, weight.t()) : at::mm_out(out, x, weight.t());
 }
 
+// dweight = (or +=) gradientᵀ · x, of a chunk.
+void add_product(const at::Tensor& gradient, const at::Tensor& x, bool first, at::Tensor& dweight) {
+  const int64_t rows = x.size(0), classes = gradient.size(1), width = x.size(1);
+  if (x.is_cpu() && x.scalar_type() == at::kFloat && gemm::takes_own(classes, rows, width)) {
+    gemm::multiply(classes, width, rows, {gradient.const_data_ptr<float>(), 1, classes},
+                   {x.const_data_ptr<float>(), width, 1}, dweight.mutable_data_ptr<float>(), {!first});
+  } else if (first) {
+    at::mm_out(dweight, gradient.t(), x);
+  } else {
+    dweight.addmm_(gradient.t(), x);
+  }
+}
+
 // Adds a chunk's share, gradient [R, C], to the gradients of the layer.
 void add_gradients(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, bool first,
                    at::Tensor& dx, at::Tensor& dweight, at::Tensor& dbias) {
   at::mm_out(dx, gradient, weight);
-  if (first)
-    at::mm_out(dweight, gradient.t(), x);
-  else
-    dweight.addmm_(gradient.t(), x);
-  if (!dbias.defined()) return;
+  add_product(gradient, x, first, dweight);
+  if (dbias.numel() == 0) return;
   if (first)
     at::sum_out(dbias, gradient, {0});
   else
     dbias.add_(gradient.sum(0));
+}
+
+// The losses of a chunk's logits, its rows' numbers, and the gradient, which on the CPU takes the place of the student's
+// logits.
+at::Tensor chunk_loss(const KdArguments& k, bool with_gradient, at::Tensor (&means)[3], const at::Tensor (&by_row)[3]) {
+  if (!k.student.is_cpu()) {
+    auto [loss, ce, kl, confidence, entropy, per_sample, gradient] = kd_loss_forward(k, with_gradient);
+    int i = 0;
+    for (const at::Tensor& one : {loss, ce, kl}) means[i++].copy_(one);
+    i = 0;
+    for (const at::Tensor& one : {confidence, entropy, per_sample}) by_row[i++].copy_(one);
+    return gradient;
+  }
+  using OneOut = const at::Tensor&;
+  using Signature = void(OneOut, const OptionalTensor&, const OptionalTensor&, OneOut, OneOut, const OptionalTensor&,
+                         const OptionalTensor&, double, int64_t, bool, bool, bool, OneOut, OneOut, OneOut, OneOut,
+                         OneOut, OneOut, OneOut);
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("gradus::kd_loss_forward", "out").typed<Signature>();
+  op.call(k.student, k.teacher, k.target, k.temperature, k.alpha, k.teacher_temperature, k.weight, k.label_smoothing,
+          k.ignore_index, k.t2, k.reverse, with_gradient, means[0], means[1], means[2], by_row[0], by_row[1],
+          by_row[2], k.student);
+  return k.student;
 }
 
 }  // namespace
@@ -84,31 +118,29 @@ int64_t linear_kd_chunk(int64_t rows, int64_t classes, int64_t element_size) {
   return (rows + chunks - 1) / chunks;
 }
 
-std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool with_gradient) {
+void linear_kd_loss_forward_out(const LinearKdArguments& a, bool with_gradient, const std::vector<at::Tensor>& results) {
   check(a);
   const at::Tensor x = rows_of(a.x).contiguous(), weight = a.weight;
   const at::Tensor teacher_x = a.teacher_x ? rows_of(*a.teacher_x) : at::Tensor();
   const at::Tensor target = a.target ? a.target->reshape({-1}).contiguous() : at::Tensor();
   const int64_t rows = x.size(0), classes = weight.size(0), chunk = linear_kd_chunk(rows, classes, x.element_size());
   const auto options = x.options();
-  const auto row_shape = a.x.sizes().slice(0, a.x.dim() - 1);
 
   at::Tensor student = at::empty({chunk, classes}, options);
   at::Tensor teacher = a.teacher_x ? at::empty({chunk, classes}, options) : at::Tensor();
-  at::Tensor by_row[3];
-  for (at::Tensor& one : by_row) one = at::empty({rows}, options);
   at::Tensor dx, dweight, dbias;
   if (with_gradient) {
-    dx = at::empty_like(x);
-    dweight = at::empty_like(weight, at::MemoryFormat::Contiguous);
-    if (a.bias) dbias = at::empty({classes}, options);
+    dx = results[6].view(x.sizes());
+    dweight = results[7];
+    dbias = results[8];
   }
   // As tensors, so that nobody waits for an accelerator.
   const auto doubles = options.dtype(at::kDouble);
   const auto counted_in = [&](const at::Tensor& labels) { return labels.ne(a.ignore_index).sum().to(at::kDouble); };
   const at::Tensor counted =
       a.target ? counted_in(target).clamp_min(1) : at::full({}, static_cast<double>(rows), doubles);
-  at::Tensor totals = at::zeros({3}, doubles);
+  at::Tensor totals = at::zeros({3}, doubles), means[3];
+  for (at::Tensor& mean : means) mean = at::empty({}, options);
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     const at::Tensor own_x = x.narrow(0, begin, count);
@@ -126,22 +158,34 @@ std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool 
     k.ignore_index = a.ignore_index;
     k.t2 = a.t2;
     k.reverse = a.reverse;
-    auto [loss, ce, kl, confidence, entropy, per_sample, gradient] = kd_loss_forward(k, with_gradient);
+    const auto own_rows = [&](int i) { return results[i].view({-1}).narrow(0, begin, count); };
+    const at::Tensor by_row[3] = {own_rows(3), own_rows(4), own_rows(5)};
+    const at::Tensor gradient = chunk_loss(k, with_gradient, means, by_row);
     const at::Tensor own = a.target ? counted_in(*k.target) : at::full({}, static_cast<double>(count), doubles);
     const at::Tensor share = own / counted;  // of the mean over all rows
-    totals.add_(at::stack({loss, ce, kl}).to(at::kDouble).mul_(share));
-    int i = 0;
-    for (const at::Tensor& one : {confidence, entropy, per_sample}) by_row[i++].narrow(0, begin, count).copy_(one);
+    totals.add_(at::stack({means[0], means[1], means[2]}).to(at::kDouble).mul_(share));
     if (!with_gradient) continue;
     if (chunk < rows) gradient.mul_(share);
     at::Tensor own_dx = dx.narrow(0, begin, count);
     add_gradients(gradient, own_x, weight, begin == 0, own_dx, dweight, dbias);
   }
-  std::vector<at::Tensor> result;
-  for (int64_t j = 0; j < 3; ++j) result.push_back(totals.select(0, j).to(x.scalar_type(), false, /*copy=*/true));
-  for (const at::Tensor& one : by_row) result.push_back(one.view(row_shape));
-  if (with_gradient) result.insert(result.end(), {dx.view(a.x.sizes()), dweight, dbias});
-  return result;
+  for (int j = 0; j < 3; ++j) results[j].copy_(totals.select(0, j));
+}
+
+std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& a, bool with_gradient) {
+  check(a);
+  const auto options = a.x.options();
+  const auto row_shape = a.x.sizes().slice(0, a.x.dim() - 1);
+  std::vector<at::Tensor> results;
+  for (int i = 0; i < 3; ++i) results.push_back(at::empty({}, options));
+  for (int i = 0; i < 3; ++i) results.push_back(at::empty(row_shape, options));
+  if (with_gradient) {
+    results.push_back(at::empty_like(a.x, at::MemoryFormat::Contiguous));
+    results.push_back(at::empty_like(a.weight, at::MemoryFormat::Contiguous));
+    results.push_back(at::empty({a.bias ? a.weight.size(0) : 0}, options));
+  }
+  linear_kd_loss_forward_out(a, with_gradient, results);
+  return results;
 }
 
 // ---- the dispatcher's view
@@ -164,6 +208,14 @@ Tensors9 forward_kernel(GRADUS_LINEAR_KD_PARAMETERS, bool with_gradient) {
   auto r = linear_kd_loss_forward({GRADUS_LINEAR_KD_ARGUMENTS}, with_gradient);
   r.resize(9);
   return {r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8]};
+}
+
+void forward_out(GRADUS_LINEAR_KD_PARAMETERS, bool with_gradient, const at::Tensor& loss, const at::Tensor& ce,
+                 const at::Tensor& kl, const at::Tensor& confidence, const at::Tensor& entropy,
+                 const at::Tensor& per_sample, const at::Tensor& dx, const at::Tensor& dweight,
+                 const at::Tensor& dbias) {
+  linear_kd_loss_forward_out({GRADUS_LINEAR_KD_ARGUMENTS}, with_gradient,
+                             {loss, ce, kl, confidence, entropy, per_sample, dx, dweight, dbias});
 }
 
 std::vector<at::Tensor> call_forward(const LinearKdArguments& a, bool with_gradient) {
@@ -196,7 +248,7 @@ class LinearKdLoss : public torch::autograd::Function<LinearKdLoss> {
       throw Error(Exit::data, "linear_kd_loss: has no second derivative; expected a gradient without create_graph");
     torch::autograd::variable_list result;
     for (const at::Tensor& one : context->get_saved_variables())
-      result.push_back(one.defined() ? grads[0] * one : at::Tensor());
+      result.push_back(one.numel() > 0 ? grads[0] * one : at::Tensor());
     result.emplace_back();  // of the arguments
     return result;
   }
@@ -225,10 +277,14 @@ TORCH_LIBRARY_FRAGMENT(gradus, m) {
   m.def("linear_kd_loss_forward" GRADUS_LINEAR_KD_SCHEMA
         ", bool with_gradient=True) -> (Tensor loss, Tensor ce, "
         "Tensor kl, Tensor confidence, Tensor entropy, Tensor per_sample, Tensor dx, Tensor dweight, Tensor dbias)");
+  m.def("linear_kd_loss_forward.out" GRADUS_LINEAR_KD_SCHEMA
+        ", bool with_gradient=True, Tensor(a!) loss, Tensor(b!) ce, Tensor(c!) kl, Tensor(d!) confidence, "
+        "Tensor(e!) entropy, Tensor(f!) per_sample, Tensor(g!) dx, Tensor(h!) dweight, Tensor(i!) dbias) -> ()");
 }
 TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {
   m.impl("linear_kd_loss", &loss_below_autograd);
   m.impl("linear_kd_loss_forward", &forward_kernel);
+  m.impl("linear_kd_loss_forward.out", &forward_out);
 }
 TORCH_LIBRARY_IMPL(gradus, Autograd, m) { m.impl("linear_kd_loss", &loss_autograd); }
 

@@ -35,10 +35,15 @@ struct LinearKdArguments {
 };
 
 // loss, ce, kl, confidence, entropy, per_sample as kd_loss's, per row of x; then, with_gradient, ∂loss/∂x, ∂weight,
-// ∂bias (undefined without bias). Throws Error(data) on shapes or dtypes that do not fit.
+// ∂bias (empty without bias). Throws Error(data) on shapes or dtypes that do not fit.
 std::vector<at::Tensor> linear_kd_loss_forward(const LinearKdArguments& arguments, bool with_gradient);
 
-// How many rows are done at once: their logits take about 16 MiB each for student, teacher and gradient.
+// The same into the caller's tensors, contiguous; of the six alone without gradient.
+void linear_kd_loss_forward_out(const LinearKdArguments& arguments, bool with_gradient,
+                                const std::vector<at::Tensor>& results);
+
+// How many rows are done at once: their logits take about 16 MiB each for student, whose place the gradient takes, and
+// teacher.
 int64_t linear_kd_chunk(int64_t rows, int64_t classes, int64_t element_size);
 
 }  // namespace gradus

@@ -7,6 +7,7 @@ namespace gradus::vectors {
 #define GRADUS_DECLARE(isa)                 \
   namespace isa {                           \
   extern const GemmKernels gemm;            \
+  extern const BlockedKernels blocked;      \
   extern const OptimizerKernels optimizers; \
   extern const KdKernels kd_loss;           \
   }
@@ -20,6 +21,7 @@ namespace {
 
 struct Kernels {
   const GemmKernels& gemm;
+  const BlockedKernels& blocked;
   const OptimizerKernels& optimizers;
   const KdKernels& kd_loss;
 };
@@ -30,10 +32,11 @@ const Kernels& kernels() {
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Kernels{avx512::gemm, avx512::optimizers, avx512::kd_loss};
-    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::optimizers, avx2::kd_loss};
+      return Kernels{avx512::gemm, avx512::blocked, avx512::optimizers, avx512::kd_loss};
+    if (fma && __builtin_cpu_supports("avx2"))
+      return Kernels{avx2::gemm, avx2::blocked, avx2::optimizers, avx2::kd_loss};
 #endif
-    return Kernels{baseline::gemm, baseline::optimizers, baseline::kd_loss};
+    return Kernels{baseline::gemm, baseline::blocked, baseline::optimizers, baseline::kd_loss};
   }();
   return chosen;
 }
@@ -41,6 +44,7 @@ const Kernels& kernels() {
 }  // namespace
 
 const GemmKernels& gemm() { return kernels().gemm; }
+const BlockedKernels& blocked() { return kernels().blocked; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
 const KdKernels& kd_loss() { return kernels().kd_loss; }
 

@@ -1,5 +1,5 @@
 // Loops over float32 arrays, compiled once for each width of the CPU's vectors (namespaces baseline, avx2, avx512) from
-// the sources in this folder. gemm() and optimizers() are those of the widest that this CPU has: the same on every
+// the sources in this folder. gemm(), blocked() and optimizers() are those of the widest that this CPU has: the same on every
 // machine of a class.
 #pragma once
 
@@ -21,6 +21,29 @@ struct GemmKernels {
   void (*sum_rows)(int64_t m, int64_t n, const float* a, float* sums);
 };
 
+// A factor of a product: element (i, j) is data[i * row + j * column], one of the two being 1. Of the first factor only
+// what stands where `where`, which lies as data does, is > 0 or NaN counts; null: all of it.
+struct Factor {
+  const float* data;
+  int64_t row, column;
+  const float* where = nullptr;
+};
+
+struct Finish {
+  bool add = false;             // to what c holds
+  const float* bias = nullptr;  // of each column
+  bool relu = false;
+};
+
+struct BlockedKernels {
+  // c[m, n] = a[m, k] · b[k, n], large; its rows are c_row floats apart. The bits of an element depend on its row of a,
+  // its column of b and k only, so that a product may be shared among threads.
+  void (*multiply)(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float* c, int64_t c_row,
+                   const Finish& finish);
+  // sums[n] of the rows of a[m, n], one after the other; a's columns lie side by side.
+  void (*sum_rows)(int64_t m, int64_t n, const Factor& a, float* sums);
+};
+
 struct SgdRates {
   float lr, weight_decay, momentum, scale;  // scale: what each gradient is multiplied by first
   bool nesterov;
@@ -38,6 +61,7 @@ struct OptimizerKernels {
 };
 
 const GemmKernels& gemm();
+const BlockedKernels& blocked();
 const OptimizerKernels& optimizers();
 
 }  // namespace gradus::vectors

@@ -135,7 +135,7 @@ return function(nn)
       { "activation", check.choice("relu", "gelu"), "relu" }, { "layer_norm_eps", check.above(0), 1e-5 },
       { "batch_first", check.boolean, true }, { "norm_first", check.boolean, false }, { "bias", check.boolean, true } }, ...)
     local norm = { eps = o.layer_norm_eps, bias = o.bias }
-    self.norm_first, self.activation = o.norm_first, ops[o.activation]
+    self.norm_first, self.activation, self.relu = o.norm_first, ops[o.activation], o.activation == "relu"
     self.self_attn = nn.MultiheadAttention(o.d_model, o.nhead,
       { dropout = o.dropout, bias = o.bias, batch_first = o.batch_first })
     self.linear1 = nn.Linear(o.d_model, o.dim_feedforward, o.bias)
@@ -151,7 +151,13 @@ return function(nn)
   end
 
   local function feed_forward(self, x)
-    return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+    local linear, hidden = self.linear1, nil
+    if self.relu and nn.class_of(linear) == nn.Linear and not nn.is_tapped(linear) then
+      hidden = linear(x, true)  -- both in one operator
+    else
+      hidden = self.activation(linear(x))
+    end
+    return self.dropout2(self.linear2(self.dropout(hidden)))
   end
 
   local ENCODE = { src_mask = check.tensor, src_key_padding_mask = check.tensor, is_causal = check.boolean }
