@@ -58,8 +58,9 @@ Audit::Outcome Audit::read() const {
 }
 
 void Audit::restore() {
-  for (std::size_t i = 0; i < buffers_.size(); ++i)
-    std::memcpy(memory_of(plan_, buffers_[i]).first, memory_[i].data(), memory_[i].size());
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    if (!memory_[i].empty()) std::memcpy(memory_of(plan_, buffers_[i]).first, memory_[i].data(), memory_[i].size());
+  }
   memory_ = {};
   for (std::size_t i = 0; i < generators_.size(); ++i) {
     at::Generator generator = generators_[i];
