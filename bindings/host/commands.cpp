@@ -27,7 +27,7 @@ struct ReadOptions {
 std::string seconds(const Json& value) { return value.is_number() ? duration(value.get<double>()) : "–"; }
 
 std::string status(const Json& run) {
-  const std::string text = shown(run["status"]);
+  std::string text = shown(run["status"]);
   if (!styled()) return text;
   const char* colour = text == "finished" ? "\033[32m" : text == "running" ? "\033[36m" : "\033[33m";
   return text == "failed" ? "\033[31m" + text + "\033[0m" : colour + text + "\033[0m";
