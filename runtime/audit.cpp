@@ -274,6 +274,7 @@ void Audit::replay(const std::vector<at::Tensor>& inputs) {
 std::string Audit::compare(const std::vector<at::Tensor>& outputs,
                            const std::function<std::string(std::size_t)>& name) const {
   const Recording& recording = plan_.recording();
+  plan_.tidy();  // after the step itself
   if (outputs.size() != outputs_.size()) return "the step returns other outputs than when it was recorded";
   const auto writer = [&](int buffer) {  // the operator that wrote it last
     for (std::size_t i = recording.ops.size(); i-- > 0;) {

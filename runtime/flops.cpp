@@ -41,6 +41,7 @@ bool wants(const c10::IValue& mask, std::size_t i) { return mask.toBoolList().ge
 double flops_of(const std::string& name, c10::ArrayRef<const c10::IValue> in) {
   if (name == "aten::mm" || name == "aten::bmm") return matrix_product(in[0], in[1]);
   if (name == "aten::addmm" || name == "aten::baddbmm") return matrix_product(in[1], in[2]);
+  if (name == "gradus::add_product_") return matrix_product(in[1], in[2]);
   if (name == "gradus::linear_forward") return 2 * product(sizes_of(in[0])) * sizes_of(in[1])[0];
   if (name == "gradus::linear_grad_input") return 2 * product(sizes_of(in[0])) * sizes_of(in[2])[1];
   if (name == "gradus::linear_grad_weight" || name == "gradus::linear_grad_weight_bias")

@@ -4,7 +4,8 @@
 //
 //   float32, AMD CPUs up to Zen 4 (AVX2, or AVX-512 in two halves): MKL takes its AVX2 path there, at 75 to 80 % of the
 //     core's peak; our own kernels (vectors/blocked.cpp) reach 80 to 92 %, and write where the result is wanted.
-//   float32, other AVX-512 CPUs that are not Intel's: oneDNN in the same library (mkldnn::_linear_pointwise) is twice as
+//   float32, other AVX-512 CPUs that are not Intel's: oneDNN in the same library (mkldnn::_linear_pointwise) is twice
+//   as
 //     fast as MKL on products that are large enough.
 //   bfloat16, CPUs without AVX512_BF16: the library's own kernel runs at a tenth of float32's speed. Products and
 //     attention are computed in float32 from the bfloat16 values and rounded once.

@@ -60,24 +60,32 @@ void logits_into(at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
   bias ? at::addmm_out(out, *bias, x, weight.t()) : at::mm_out(out, x, weight.t());
 }
 
-// dweight = (or +=) gradientᵀ · x, of a chunk.
-void add_product(const at::Tensor& gradient, const at::Tensor& x, bool first, at::Tensor& dweight) {
-  const int64_t rows = x.size(0), classes = gradient.size(1), width = x.size(1);
-  if (x.is_cpu() && x.scalar_type() == at::kFloat && gemm::takes_own(classes, rows, width)) {
-    gemm::multiply(classes, width, rows, {gradient.const_data_ptr<float>(), 1, classes},
-                   {x.const_data_ptr<float>(), width, 1}, dweight.mutable_data_ptr<float>(), {!first});
-  } else if (first) {
-    at::mm_out(dweight, gradient.t(), x);
-  } else {
-    dweight.addmm_(gradient.t(), x);
-  }
+// sum += a · b
+at::Tensor& add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  const auto is_rows = [](const at::Tensor& t) { return t.is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2; };
+  const int64_t m = a.size(0), k = a.size(1), n = b.size(1);
+  if (!is_rows(sum) || !is_rows(b) || !a.t().is_contiguous() || !b.is_contiguous() || !sum.is_contiguous() ||
+      !gemm::takes_own(m, k, n))
+    return sum.addmm_(a, b);
+  gemm::multiply(m, n, k, {a.const_data_ptr<float>(), 1, m}, {b.const_data_ptr<float>(), n, 1},
+                 sum.mutable_data_ptr<float>(), {true});
+  return sum;
+}
+
+at::Tensor& call_add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("gradus::add_product_", "").typed<decltype(add_product)>();
+  return op.call(sum, a, b);
 }
 
 // Adds a chunk's share, gradient [R, C], to the gradients of the layer.
 void add_gradients(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& weight, bool first,
                    at::Tensor& dx, at::Tensor& dweight, at::Tensor& dbias) {
   at::mm_out(dx, gradient, weight);
-  add_product(gradient, x, first, dweight);
+  if (first)
+    at::mm_out(dweight, gradient.t(), x);
+  else
+    call_add_product(dweight, gradient.t(), x);
   if (dbias.numel() == 0) return;
   if (first)
     at::sum_out(dbias, gradient, {0});
@@ -85,8 +93,8 @@ void add_gradients(const at::Tensor& gradient, const at::Tensor& x, const at::Te
     dbias.add_(gradient.sum(0));
 }
 
-// The losses of a chunk's logits, its rows' numbers, and the gradient, which on the CPU takes the place of the student's
-// logits.
+// The losses of a chunk's logits, its rows' numbers, and the gradient, which on the CPU takes the place of the
+// student's logits.
 at::Tensor chunk_loss(const KdArguments& k, bool with_gradient, at::Tensor (&means)[3], const at::Tensor (&by_row)[3]) {
   if (!k.student.is_cpu()) {
     auto [loss, ce, kl, confidence, entropy, per_sample, gradient] = kd_loss_forward(k, with_gradient);
@@ -103,8 +111,8 @@ at::Tensor chunk_loss(const KdArguments& k, bool with_gradient, at::Tensor (&mea
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("gradus::kd_loss_forward", "out").typed<Signature>();
   op.call(k.student, k.teacher, k.target, k.temperature, k.alpha, k.teacher_temperature, k.weight, k.label_smoothing,
-          k.ignore_index, k.t2, k.reverse, with_gradient, means[0], means[1], means[2], by_row[0], by_row[1],
-          by_row[2], k.student);
+          k.ignore_index, k.t2, k.reverse, with_gradient, means[0], means[1], means[2], by_row[0], by_row[1], by_row[2],
+          k.student);
   return k.student;
 }
 
@@ -118,7 +126,8 @@ int64_t linear_kd_chunk(int64_t rows, int64_t classes, int64_t element_size) {
   return (rows + chunks - 1) / chunks;
 }
 
-void linear_kd_loss_forward_out(const LinearKdArguments& a, bool with_gradient, const std::vector<at::Tensor>& results) {
+void linear_kd_loss_forward_out(const LinearKdArguments& a, bool with_gradient,
+                                const std::vector<at::Tensor>& results) {
   check(a);
   const at::Tensor x = rows_of(a.x).contiguous(), weight = a.weight;
   const at::Tensor teacher_x = a.teacher_x ? rows_of(*a.teacher_x) : at::Tensor();
@@ -272,6 +281,7 @@ Tensors6 loss_autograd(GRADUS_LINEAR_KD_PARAMETERS) {
   "float label_smoothing=0., int ignore_index=-100, bool t2=True, bool reverse=False"
 
 TORCH_LIBRARY_FRAGMENT(gradus, m) {
+  m.def("add_product_(Tensor(a!) self, Tensor a, Tensor b) -> Tensor(a!)");
   m.def("linear_kd_loss" GRADUS_LINEAR_KD_SCHEMA
         ") -> (Tensor loss, Tensor ce, Tensor kl, Tensor confidence, Tensor entropy, Tensor per_sample)");
   m.def("linear_kd_loss_forward" GRADUS_LINEAR_KD_SCHEMA
@@ -282,6 +292,7 @@ TORCH_LIBRARY_FRAGMENT(gradus, m) {
         "Tensor(e!) entropy, Tensor(f!) per_sample, Tensor(g!) dx, Tensor(h!) dweight, Tensor(i!) dbias) -> ()");
 }
 TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {
+  m.impl("add_product_", &add_product);
   m.impl("linear_kd_loss", &loss_below_autograd);
   m.impl("linear_kd_loss_forward", &forward_kernel);
   m.impl("linear_kd_loss_forward.out", &forward_out);

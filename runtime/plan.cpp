@@ -62,6 +62,7 @@ Plan::Plan(Recording recording) : recording_(std::move(recording)), tensors_(rec
     if (buffer.kind == Buffer::Kind::input) buffer.tensor.reset();
   }
   memory::keep_blocks(true);
+  tidy();
 }
 
 Plan::~Plan() { memory::keep_blocks(false); }

@@ -55,6 +55,8 @@ class Plan {
   const torch::jit::Stack* arguments_of(int recorded) const;
   // Gives back what memory can be given back until the next run.
   void rest();
+  // Gives back what others have left unused; only where the step is one that uses much.
+  void tidy();
 
   const Recording& recording() const { return recording_; }
   std::size_t num_operators() const { return ops_.size(); }

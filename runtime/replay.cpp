@@ -131,9 +131,14 @@ const torch::jit::Stack* Plan::arguments_of(int recorded) const {
   return nullptr;
 }
 
+void Plan::tidy() {
+  constexpr std::size_t kWorthIt = 1 << 20;
+  if (arena_bytes_ >= kWorthIt) memory::give_back_blocks();
+}
+
 void Plan::rest() {
   memory::give_back(arena_.get(), arena_bytes_);
-  memory::give_back_blocks();
+  tidy();
 }
 
 at::Tensor Plan::output(int value, const std::vector<at::Tensor>& inputs) {

@@ -161,10 +161,10 @@ function loss.feature_mse(student, teacher, projection)
       check.fail("feature_mse", "projection has shape %s; expected [%d, %d], teacher's and student's widths",
         shape_text(projection), target:size(-1), student:size(-1))
     end
-    target = ops.matmul(target, projection)
+    return ops.feature_mse(student, target, projection)
   end
-  check_pair("feature_mse", "student", student, projection and "the projected teacher" or "teacher", target)
-  return ops.mse_loss(student, target)
+  check_pair("feature_mse", "student", student, "teacher", target)
+  return ops.feature_mse(student, target)
 end
 
 return loss

@@ -20,6 +20,7 @@ scan.add_to(Step)
 
 local PLANS = 8        -- shapes, modes, …: as many plans are kept of one step
 local IN_VAIN = 16     -- recordings in a row that were never replayed, after which the step runs as it is
+local MUCH = 2 ^ 26    -- bytes of tensors from which on memory is looked after
 
 --- How steps are run from here on: "replay", or "eager" for looking into them (environment: GRADUS_STEP=eager).
 ---@param mode string
@@ -176,6 +177,11 @@ local function give_up(self, why)
   self.warn("step_eager", ("the step at %s runs without being replayed: %s"):format(self.line, why))
 end
 
+-- What the function left goes before the plan's memory comes, or comes again, where it is much.
+local function collect()
+  if engine.memory() > MUCH then collectgarbage() end
+end
+
 local function record_step(self, batch, knobs)
   local given = knob_tensors(self, knobs)
   local entry = { modules = {}, notes = {}, version = recording.version, calls = 1, audit_at = 2 }
@@ -186,6 +192,7 @@ local function record_step(self, batch, knobs)
   local out = end_recording(recorder, forbid(self.line), pcall(eager, self, batch, given))
   local problem = why_not(entry, self.fn)
   local why
+  collect()
   entry.plan, why = recorder:finish(out)
   if recording.again then return out end
   if problem or not entry.plan then
@@ -219,6 +226,7 @@ local function audit(self, entry, batch, knobs)
   if not entry.plan:audit(batch, knobs, self.fn, entry.upvalues, entry.count) then return nil end
   entry.audit_at = entry.audit_at * 2
   local out = eager(self, batch, knob_tensors(self, knobs))
+  collect()
   local difference = entry.plan:compare(out)
   if difference then
     host.fail(("step at %s: replayed and eager results differ at step %d: %s; expected a step that depends on its "

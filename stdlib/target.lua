@@ -81,7 +81,7 @@ function target.layer(options)
   self.loss = function(student, b)
     local ours = self.student(student, b.x)
     local mask = kept(b.x)
-    if not mask then return loss.mse(ours, b.teacher) end
+    if not mask then return loss.feature_mse(ours, b.teacher) end
     local squares = (ours - b.teacher):square():mean { dim = { -1 } }
     return (squares * mask):sum() / mask:sum()
   end

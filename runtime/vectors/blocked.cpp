@@ -46,8 +46,8 @@ float* scratch(std::unique_ptr<float, Free>& kept, int64_t& size, int64_t wanted
 enum class Lie { rows, tiles };
 
 template <int R, int W, Lie lie>
-GRADUS_INLINE void tile(int64_t k, const float* a, const float* b, const float* next, float* c, int64_t c_row,
-                        bool add, const float* bias, bool relu) {
+GRADUS_INLINE void tile(int64_t k, const float* a, const float* b, const float* next, float* c, int64_t c_row, bool add,
+                        const float* bias, bool relu) {
   constexpr int64_t a_row = lie == Lie::rows ? kStride : 1, a_column = lie == Lie::rows ? 1 : kRows;
   V sums[R][W];
 #pragma GCC unroll 16
@@ -97,8 +97,8 @@ template <int W, Lie lie>
 void tile_of(int64_t rows, int64_t k, const float* a, const float* b, const float* next, float* c, int64_t c_row,
              bool add, const float* bias, bool relu) {
   switch (rows) {
-#define GRADUS_TILE(R) \
-  case R:              \
+#define GRADUS_TILE(R)                                                                   \
+  case R:                                                                                \
     if constexpr (R <= kRows) tile<R, W, lie>(k, a, b, next, c, c_row, add, bias, relu); \
     return;
     GRADUS_TILE(1)
@@ -188,8 +188,7 @@ void copy_b(const Factor& b, int64_t first, int64_t k, int64_t begin, int64_t co
     if (b.column == 1 && width == kColumns) {
       for (int64_t p = 0; p < k; ++p)
 #pragma GCC unroll 4
-        for (int w = 0; w < kWide; ++w)
-          store(to + p * kColumns + w * kLanes, load(from + p * b.row + w * kLanes));
+        for (int w = 0; w < kWide; ++w) store(to + p * kColumns + w * kLanes, load(from + p * b.row + w * kLanes));
     } else if (b.column == 1) {
       for (int64_t p = 0; p < k; ++p) std::copy(from + p * b.row, from + p * b.row + width, to + p * kColumns);
     } else {
@@ -254,9 +253,8 @@ template <Lie lie>
 void block_times_panel(const Block& block, int64_t columns, int64_t k, const float* a, const float* b, float* c,
                        int64_t c_row, bool add, const float* bias, bool relu) {
   for (int64_t j = 0; j < columns; j += kColumns, b += k * kColumns)
-    strip_of_tiles<lie>(block, std::min(kColumns, columns - j), k, a, b,
-                        j + kColumns < columns ? b + k * kColumns : b, c + j, c_row, add, bias ? bias + j : nullptr,
-                        relu);
+    strip_of_tiles<lie>(block, std::min(kColumns, columns - j), k, a, b, j + kColumns < columns ? b + k * kColumns : b,
+                        c + j, c_row, add, bias ? bias + j : nullptr, relu);
 }
 
 void multiply(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float* c, int64_t c_row,

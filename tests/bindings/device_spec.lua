@@ -232,6 +232,30 @@ local function update(apply)
   end
 end
 
+CASES.feature_mse = function()
+  local student, teacher, projection = drawn(1, 6, 5), drawn(2, 6, 3), drawn(3, 3, 5)
+  for _, given in ipairs { { drawn(4, 6, 5) }, { teacher, projection } } do
+    local here, there = student:clone():requires_grad_(), student:to(D):requires_grad_()
+    local on = {}
+    for i, t in ipairs(given) do on[i] = t:to(D) end
+    local a, b = engine.ops.feature_mse(here, unpack(given)), engine.ops.feature_mse(there, unpack(on))
+    a:backward()
+    b:backward()
+    expect(b:to("cpu"):allclose(a, 1e-5, 1e-6)):is_true()
+    expect(there.grad:to("cpu"):allclose(here.grad, 1e-5, 1e-6)):is_true()
+  end
+end
+
+CASES.embedding = function()
+  local table_, indices = drawn(1, 6, 5), g.tensor({ 3, 0, 3 }, "int64")
+  local here, there = table_:clone():requires_grad_(), table_:to(D):requires_grad_()
+  local a, b = engine.ops.embedding(here, indices), engine.ops.embedding(there, indices:to(D))
+  expect(b:to("cpu"):equal(a)):is_true()
+  a:square():sum():backward()
+  b:square():sum():backward()
+  expect(there.grad:to("cpu"):equal(here.grad)):is_true()
+end
+
 CASES.sgd_ = function()
   update(function(p, grads, lr, given, device)
     given.momentum = .875

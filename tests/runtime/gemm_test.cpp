@@ -89,7 +89,8 @@ TEST(GemmRule, OwnProductsAddAndHide) {
   const at::Tensor kept = a * where.gt(0), wanted = c + at::mm(kept, b);
   const at::Tensor at_ = a.t().contiguous(), where_t = where.t().contiguous();
   const auto data = [](const at::Tensor& t) { return t.const_data_ptr<float>(); };
-  for (const vectors::Factor& factor : {vectors::Factor{data(a), k, 1, data(where)}, {data(at_), 1, m, data(where_t)}}) {
+  for (const vectors::Factor& factor :
+       {vectors::Factor{data(a), k, 1, data(where)}, {data(at_), 1, m, data(where_t)}}) {
     at::Tensor sum = c.clone();
     gemm::multiply(m, n, k, factor, {data(b), n, 1}, sum.mutable_data_ptr<float>(), {true});
     EXPECT_LT(relative_error(sum, wanted), 1e-6);

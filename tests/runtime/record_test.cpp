@@ -245,6 +245,62 @@ TEST(Record, AuditFindsWhatTheRecorderCannotKnow) {
   EXPECT_NE(audited().find("output 'w' (by aten::mul)"), std::string::npos);
 }
 
+TEST(Record, AuditCopiesNoStateThatAnOptimizerAloneChanges) {
+  struct OwnStep : KdStep {
+    using KdStep::KdStep;
+    std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& batch) {
+      const at::Tensor z = at::linear(at::relu(at::linear(batch[0], params[0], params[1])), params[2], params[3]);
+      const auto kd = kd_loss({z, batch[2], batch[1], temperature, alpha});
+      const auto own = torch::autograd::grad({std::get<0>(kd)}, params);
+      const at::NoGradGuard no_grad;
+      if (!stale) at::_foreach_copy_(parts(grads, params), own);
+      update();
+      if (looks) return {std::get<0>(kd).detach(), flat.sum()};
+      return {std::get<0>(kd).detach()};
+    }
+    void update() {
+      static const auto handle = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::adam_", "");
+      torch::jit::Stack stack = {std::vector<at::Tensor>{flat},
+                                 std::vector<at::Tensor>{grads},
+                                 std::vector<at::Tensor>{m},
+                                 std::vector<at::Tensor>{v},
+                                 std::vector<at::Tensor>{count},
+                                 lr,
+                                 c10::IValue(),
+                                 c10::IValue(),
+                                 .9,
+                                 .999,
+                                 .01,
+                                 1e-8,
+                                 true,
+                                 false,
+                                 false};
+      handle.callBoxed(&stack);
+    }
+    bool looks = false, stale = false;
+  };
+  for (const bool looks : {false, true}) {
+    OwnStep eager(100, 3000), step(100, 3000);  // more than one piece
+    eager.looks = step.looks = looks;
+    const auto inputs = batch(4, 100, 1);
+    eager(inputs);
+    const auto plan = record(step, inputs);
+    const auto audited = [&] {
+      Audit audit(*plan);
+      EXPECT_EQ(audit.copied_bytes() > step.flat.nbytes(), looks);
+      audit.replay(inputs);
+      return audit.compare(step(inputs), [](std::size_t) { return std::string("out"); });
+    };
+    EXPECT_EQ(audited(), "");
+    eager(inputs);
+    for (const auto& [one, other] :
+         {std::pair{step.flat, eager.flat}, {step.m, eager.m}, {step.count, eager.count}, {step.grads, eager.grads}})
+      EXPECT_TRUE(same(one, other)) << looks;
+    step.stale = true;  // what the replay left there must not serve
+    EXPECT_NE(audited(), "");
+  }
+}
+
 TEST(Flat, TensorsKeepTheirValuesAndTheirViews) {
   const at::Tensor a = at::randn({3, 5}), b = at::randn({7}), a_was = a.clone(), b_was = b.clone();
   const at::Tensor view = a.select(0, 1);
