@@ -48,6 +48,7 @@ local function join(outs, masses, total)
       joined[name] = mean
     end
   end
+  if joined.confidence then joined.mean_confidence = joined.confidence:mean() end  -- over rows, whatever they weigh
   return joined
 end
 
