@@ -6,6 +6,7 @@ namespace gradus::vectors {
   namespace isa {                           \
   extern const GemmKernels gemm;            \
   extern const BlockedKernels blocked;      \
+  extern const PoolKernels pool;            \
   extern const OptimizerKernels optimizers; \
   }
 GRADUS_DECLARE(baseline)
@@ -19,6 +20,7 @@ namespace {
 struct Kernels {
   const GemmKernels& gemm;
   const BlockedKernels& blocked;
+  const PoolKernels& pool;
   const OptimizerKernels& optimizers;
 };
 
@@ -28,10 +30,10 @@ const Kernels& kernels() {
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Kernels{avx512::gemm, avx512::blocked, avx512::optimizers};
-    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::blocked, avx2::optimizers};
+      return Kernels{avx512::gemm, avx512::blocked, avx512::pool, avx512::optimizers};
+    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::blocked, avx2::pool, avx2::optimizers};
 #endif
-    return Kernels{baseline::gemm, baseline::blocked, baseline::optimizers};
+    return Kernels{baseline::gemm, baseline::blocked, baseline::pool, baseline::optimizers};
   }();
   return chosen;
 }
@@ -40,6 +42,7 @@ const Kernels& kernels() {
 
 const GemmKernels& gemm() { return kernels().gemm; }
 const BlockedKernels& blocked() { return kernels().blocked; }
+const PoolKernels& pool() { return kernels().pool; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
 
 }  // namespace gradus::vectors
