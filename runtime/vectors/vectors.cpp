@@ -8,6 +8,7 @@ namespace gradus::vectors {
   namespace isa {                           \
   extern const GemmKernels gemm;            \
   extern const BlockedKernels blocked;      \
+  extern const PoolKernels pool;            \
   extern const OptimizerKernels optimizers; \
   extern const KdKernels kd_loss;           \
   }
@@ -22,9 +23,13 @@ namespace {
 struct Kernels {
   const GemmKernels& gemm;
   const BlockedKernels& blocked;
+  const PoolKernels& pool;
   const OptimizerKernels& optimizers;
   const KdKernels& kd_loss;
 };
+
+#define GRADUS_KERNELS(isa) \
+  Kernels { isa::gemm, isa::blocked, isa::pool, isa::optimizers, isa::kd_loss }
 
 const Kernels& kernels() {
   static const Kernels chosen = [] {
@@ -32,11 +37,10 @@ const Kernels& kernels() {
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Kernels{avx512::gemm, avx512::blocked, avx512::optimizers, avx512::kd_loss};
-    if (fma && __builtin_cpu_supports("avx2"))
-      return Kernels{avx2::gemm, avx2::blocked, avx2::optimizers, avx2::kd_loss};
+      return GRADUS_KERNELS(avx512);
+    if (fma && __builtin_cpu_supports("avx2")) return GRADUS_KERNELS(avx2);
 #endif
-    return Kernels{baseline::gemm, baseline::blocked, baseline::optimizers, baseline::kd_loss};
+    return GRADUS_KERNELS(baseline);
   }();
   return chosen;
 }
@@ -45,6 +49,7 @@ const Kernels& kernels() {
 
 const GemmKernels& gemm() { return kernels().gemm; }
 const BlockedKernels& blocked() { return kernels().blocked; }
+const PoolKernels& pool() { return kernels().pool; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
 const KdKernels& kd_loss() { return kernels().kd_loss; }
 

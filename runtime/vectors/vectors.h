@@ -1,5 +1,5 @@
 // Loops over float32 arrays, compiled once for each width of the CPU's vectors (namespaces baseline, avx2, avx512) from
-// the sources in this folder. gemm(), blocked() and optimizers() are those of the widest that this CPU has: the same on
+// the sources in this folder. gemm(), blocked(), pool() and optimizers() are those of the widest that this CPU has: the same on
 // every machine of a class.
 #pragma once
 
@@ -44,6 +44,14 @@ struct BlockedKernels {
   void (*sum_rows)(int64_t m, int64_t n, const Factor& a, float* sums);
 };
 
+struct PoolKernels {
+  // out[rows, columns]: the largest of each square of two by two of in, whose rows are `width` >= 2 * columns apart;
+  // which: 0 to 3, where it stands in its square.
+  void (*forward)(int64_t rows, int64_t columns, int64_t width, const float* in, float* out, int32_t* which);
+  // out[2 * rows, width]: each gradient where the largest stood, else 0.
+  void (*backward)(int64_t rows, int64_t columns, int64_t width, const float* grad, const int32_t* which, float* out);
+};
+
 struct SgdRates {
   float lr, weight_decay, momentum, scale;  // scale: what each gradient is multiplied by first
   bool nesterov;
@@ -62,6 +70,7 @@ struct OptimizerKernels {
 
 const GemmKernels& gemm();
 const BlockedKernels& blocked();
+const PoolKernels& pool();
 const OptimizerKernels& optimizers();
 
 }  // namespace gradus::vectors

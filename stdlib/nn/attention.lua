@@ -151,12 +151,9 @@ return function(nn)
   end
 
   local function feed_forward(self, x)
-    local linear, hidden = self.linear1, nil
-    if self.relu and nn.class_of(linear) == nn.Linear and not nn.is_tapped(linear) then
-      hidden = linear(x, true)  -- both in one operator
-    else
-      hidden = self.activation(linear(x))
-    end
+    local linear = self.linear1
+    local fused = self.relu and nn.class_of(linear) == nn.Linear and not nn.is_tapped(linear)  -- both in one operator
+    local hidden = fused and linear(x, true) or self.activation(linear(x))
     return self.dropout2(self.linear2(self.dropout(hidden)))
   end
 

@@ -246,6 +246,15 @@ CASES.feature_mse = function()
   end
 end
 
+CASES.max_pool2d = function()
+  local here, there = drawn(1, 2, 3, 6, 4):requires_grad_(), drawn(1, 2, 3, 6, 4):to(D):requires_grad_()
+  local a, b = engine.ops.max_pool2d(here, { 2, 2 }), engine.ops.max_pool2d(there, { 2, 2 })
+  expect(b:to("cpu"):equal(a)):is_true()
+  a:square():sum():backward()
+  b:square():sum():backward()
+  expect(there.grad:to("cpu"):equal(here.grad)):is_true()
+end
+
 CASES.embedding = function()
   local table_, indices = drawn(1, 6, 5), g.tensor({ 3, 0, 3 }, "int64")
   local here, there = table_:clone():requires_grad_(), table_:to(D):requires_grad_()

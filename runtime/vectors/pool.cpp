@@ -1,0 +1,131 @@
+// Maxima of squares of two by two (vectors.h).
+#include <algorithm>
+
+#include "isa.h"
+
+namespace gradus::vectors::GRADUS_ISA {
+namespace {
+
+template <int bytes>
+struct Squares {
+  using Floats = typename Vectors<bytes>::Vector;
+  using Places = typename Vectors<bytes>::Integers;
+  static constexpr int kCount = bytes / 4;
+
+  // The numbers first, first + step, … of two vectors side by side.
+  static constexpr Places every(int first, int step) {
+    Places places{};
+    for (int i = 0; i < kCount; ++i) places[i] = first + step * i;
+    return places;
+  }
+  // One of the first vector, one of the second, from number `first` of each.
+  static constexpr Places alternate(int first) {
+    Places places{};
+    for (int i = 0; i < kCount; ++i) places[i] = first + i / 2 + (i % 2 ? kCount : 0);
+    return places;
+  }
+  GRADUS_INLINE Floats floats(const float* from) {
+    Floats v;
+    std::memcpy(&v, from, sizeof(v));
+    return v;
+  }
+
+  // LibTorch's rule: the first of equals, the last NaN.
+  GRADUS_INLINE void larger(const Floats& value, int32_t place, Floats& best, Places& places) {
+    const auto wins = (value > best) | (value != value);
+    best = wins ? value : best;
+    places = wins ? Places{} + place : places;
+  }
+
+  GRADUS_INLINE void forward(const float* above, const float* below, float* out, int32_t* which) {
+    const Floats a = floats(above), b = floats(above + kCount), c = floats(below), d = floats(below + kCount);
+    Floats best = __builtin_shuffle(a, b, every(0, 2));
+    Places places{};
+    larger(__builtin_shuffle(a, b, every(1, 2)), 1, best, places);
+    larger(__builtin_shuffle(c, d, every(0, 2)), 2, best, places);
+    larger(__builtin_shuffle(c, d, every(1, 2)), 3, best, places);
+    std::memcpy(out, &best, sizeof(best));
+    std::memcpy(which, &places, sizeof(places));
+  }
+
+  GRADUS_INLINE void backward(const float* grad, const int32_t* which, float* above, float* below) {
+    const Floats g = floats(grad);
+    Places places;
+    std::memcpy(&places, which, sizeof(places));
+    const auto put = [&](int32_t left, float* to) __attribute__((always_inline)) {
+      const Floats one = places == left ? g : Floats{}, two = places == left + 1 ? g : Floats{};
+      const Floats low = __builtin_shuffle(one, two, alternate(0)),
+                   high = __builtin_shuffle(one, two, alternate(kCount / 2));
+      std::memcpy(to, &low, sizeof(low));
+      std::memcpy(to + kCount, &high, sizeof(high));
+    };
+    put(0, above);
+    put(2, below);
+  }
+};
+
+void forward_one(const float* above, const float* below, float* out, int32_t* which) {
+  const float values[4] = {above[0], above[1], below[0], below[1]};
+  *out = values[0];
+  *which = 0;
+  for (int32_t i = 1; i < 4; ++i)
+    if (values[i] > *out || values[i] != values[i]) {
+      *out = values[i];
+      *which = i;
+    }
+}
+
+// Calls square(j) so that all columns are done, `count` at a time; the last ones overlap those before.
+template <typename F>
+GRADUS_INLINE void columns_by(int64_t count, int64_t columns, F&& squares) {
+  for (int64_t j = 0; j < columns; j += count) squares(std::min(j, columns - count));
+}
+
+void forward(int64_t rows, int64_t columns, int64_t width, const float* in, float* out, int32_t* which) {
+  for (int64_t i = 0; i < rows; ++i, in += 2 * width, out += columns, which += columns) {
+    const auto by = [&]<int bytes>(Squares<bytes>) __attribute__((always_inline)) {
+      columns_by(
+          bytes / 4, columns, [&](int64_t j) __attribute__((always_inline)) {
+            Squares<bytes>::forward(in + 2 * j, in + width + 2 * j, out + j, which + j);
+          });
+    };
+    if (columns >= kLanes)
+      by(Squares<kBytes>());
+    else if (kLanes > 8 && columns >= 8)
+      by(Squares<std::min(kBytes, 32)>());
+    else if (columns >= 4)
+      by(Squares<16>());
+    else
+      for (int64_t j = 0; j < columns; ++j) forward_one(in + 2 * j, in + width + 2 * j, out + j, which + j);
+  }
+}
+
+void backward(int64_t rows, int64_t columns, int64_t width, const float* grad, const int32_t* which, float* out) {
+  for (int64_t i = 0; i < rows; ++i, out += 2 * width, grad += columns, which += columns) {
+    float* below = out + width;
+    const auto by = [&]<int bytes>(Squares<bytes>) __attribute__((always_inline)) {
+      columns_by(
+          bytes / 4, columns, [&](int64_t j) __attribute__((always_inline)) {
+            Squares<bytes>::backward(grad + j, which + j, out + 2 * j, below + 2 * j);
+          });
+    };
+    if (columns >= kLanes)
+      by(Squares<kBytes>());
+    else if (kLanes > 8 && columns >= 8)
+      by(Squares<std::min(kBytes, 32)>());
+    else if (columns >= 4)
+      by(Squares<16>());
+    else
+      for (int64_t j = 0; j < columns; ++j)
+        for (int place = 0; place < 4; ++place)
+          (place < 2 ? out : below)[2 * j + place % 2] = which[j] == place ? grad[j] : 0.f;
+    for (int64_t j = 2 * columns; j < width; ++j) out[j] = below[j] = 0;
+  }
+}
+
+}  // namespace
+
+extern const PoolKernels pool;
+const PoolKernels pool = {forward, backward};
+
+}  // namespace gradus::vectors::GRADUS_ISA
