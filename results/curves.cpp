@@ -110,7 +110,7 @@ void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int
           }
         });
     more = rows == kPiece && last < to;
-    from = last + 1;
+    if (more) from = last + 1;
   }
 }
 
@@ -126,7 +126,7 @@ bool read_glimpses(Store& store, const CurveRef& curve, std::int64_t from, std::
   }
   bool all = true;
   std::int64_t begin = from;
-  for (int column = 1; column <= columns && begin <= to; ++column) {
+  for (int column = 1; column <= columns; ++column) {
     const auto end = static_cast<std::int64_t>(from + steps * column / columns - 1);
     std::int64_t left = rows;
     read_curve(store, curve, begin, end, [&](std::int64_t step, double value) {
@@ -135,7 +135,7 @@ bool read_glimpses(Store& store, const CurveRef& curve, std::int64_t from, std::
       --left;
       return true;
     });
-    begin = end + 1;
+    if (end < to) begin = end + 1;
   }
   return all;
 }

@@ -126,7 +126,9 @@ void StoreImpl::recover_run(std::int64_t id, const std::string& uid) {
 void StoreImpl::end_run(std::int64_t id, std::string_view status, double unix_time, double seconds,
                         std::string_view message) {
   Statement update =
-      database_->prepare("UPDATE runs SET status = ?2, ended = ?3, seconds = ?4, error = ?5 WHERE id = ?1");
+      // Its last sign of life may be older than its row, by the milliseconds of its beginning.
+      database_->prepare(
+          "UPDATE runs SET status = ?2, ended = max(started, ?3), seconds = ?4, error = ?5 WHERE id = ?1");
   update.bind(1, id)
       .bind(2, status)
       .bind(3, std::string_view(iso_time(unix_time)))

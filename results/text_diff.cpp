@@ -35,8 +35,9 @@ std::vector<Edit> shortest_edits(const Lines& a, const Lines& b) {
                  ? -1
                  : reached[static_cast<std::size_t>(d - 1)][static_cast<std::size_t>(place)];
     };
-    const bool down = k == -d || (k != d && at(k - 1) < at(k + 1));
-    return std::pair(down, down ? at(k + 1) : at(k - 1) + 1);
+    const int left = at(k - 1), right = at(k + 1);  // -1: no edits lead there
+    const bool down = k == -d || (k != d && left < right);
+    return std::pair(down, down ? right : left < 0 ? -1 : left + 1);
   };
   int edits = -1;
   for (int d = 0; d <= std::min(n + m, kMostEdits) && edits < 0; ++d) {
