@@ -88,7 +88,7 @@ local function new(run, options)
   if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end
   self.pieces = o.accumulate or 1
   self.rows = accumulate.rows(self.batch, self.pieces)
-  if run.dry then self.pieces, self.rows = require("gradus.dry_run").tiny_batch(self.pieces, self.rows) end
+  if run.dry then self.pieces, self.rows = require("gradus.dry_run").tiny_batch(self.pieces, self.rows, val) end
   self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or settings.default_augmentations(train))
   self.knobs = { lr = settings.learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
     alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha),

@@ -199,10 +199,15 @@ local function show_stage(report, self, stage, span)
   end
 end
 
---- Of a batch in so many parts of so many rows, what a dry run does: two parts, few rows.
-function dry_run.tiny_batch(parts, rows)
+--- Of a batch in so many parts of so many rows, what a dry run does: two parts, few rows, of long sequences one each.
+---@param like Dataset?  of which the rows are like the batch's
+function dry_run.tiny_batch(parts, rows, like)
   parts = math.min(parts, 2)
-  return parts, math.min(rows, dry_run.BATCH / parts)
+  local most = dry_run.BATCH
+  if data.is(like) and like.base.masking then
+    most = math.max(parts, math.min(most, math.floor(8 * most / like.base.x:size(1))))
+  end
+  return parts, math.min(rows, math.floor(most / parts))
 end
 
 --- The first rows of validation data; of tokens fewer, since a row is a sequence.

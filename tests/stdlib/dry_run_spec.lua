@@ -70,6 +70,9 @@ describe("a dry run", function()
       local sentences = g.data.sentences { grammar = g.cfg.cfg3b { root = 16 }, mask = .3, held_out = 512, seed = 1 }
       local length = sentences.val.base.x:size(1)
       expect(dry_run.few(sentences.val):size()):equals(math.floor(512 / length))
+      expect({ dry_run.tiny_batch(1, 64, d) }):equals { 1, 8 }
+      expect({ dry_run.tiny_batch(32, 8, d) }):equals { 2, 4 }
+      expect({ dry_run.tiny_batch(32, 8, sentences.val) }):equals { 2, math.max(1, math.floor(math.floor(64 / length) / 2)) }
       g.probe.monomials(Counting(), { d = 6, k = 2 })
       expect(rows):equals(64)
     end)
