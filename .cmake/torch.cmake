@@ -40,5 +40,7 @@ endforeach()
 set_target_properties(torch::c10 PROPERTIES IMPORTED_LOCATION "${TORCH_DIR}/lib/libc10.so")
 set_target_properties(torch::cpu PROPERTIES IMPORTED_LOCATION "${TORCH_DIR}/lib/libtorch_cpu.so"
   INTERFACE_LINK_LIBRARIES torch::c10)
+# The layout of LibTorch's classes depends on NDEBUG (RecordFunction has a member more without), and the wheel has it.
+target_compile_definitions(torch::cpu INTERFACE $<$<NOT:$<CONFIG:Release>>:NDEBUG>)
 target_include_directories(torch::cpu SYSTEM INTERFACE
   "${TORCH_DIR}/include" "${TORCH_DIR}/include/torch/csrc/api/include")

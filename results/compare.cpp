@@ -315,7 +315,10 @@ Json compare(Store& store, const CompareOptions& given) {
     const bool known = runs.empty() || std::any_of(runs.begin(), runs.end(), [&](const Run& run) {
                          return run.row["params"].contains(column) || run.row.contains(column);
                        });
-    if (!known) throw Error(Exit::usage, "compare: --by: no run has the parameter '" + column + "'");
+    if (known) continue;
+    const std::string near = nearest(column, param_names(store));
+    throw Error(Exit::usage, "--by: no run has the parameter '" + column + "'" +
+                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
   }
   if (by.empty()) by = default_by(runs);
 

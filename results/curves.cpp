@@ -12,7 +12,7 @@ namespace gradus::results {
 namespace {
 
 constexpr double kSeconds = 1;
-constexpr std::int64_t kPiece = 500'000;  // rows of one statement: a tenth of a second
+constexpr std::int64_t kPiece = 20'000;  // rows of one statement, some 4 ms: while it reads, the log cannot be cut
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 struct Curve {
@@ -112,6 +112,32 @@ void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int
     more = rows == kPiece && last < to;
     from = last + 1;
   }
+}
+
+bool read_glimpses(Store& store, const CurveRef& curve, std::int64_t from, std::int64_t to, int columns,
+                   std::int64_t rows, const std::function<void(std::int64_t, double)>& point) {
+  const __int128 steps = static_cast<__int128>(to) - from + 1;
+  if (steps <= static_cast<__int128>(rows) * columns) {  // a step has one row at most
+    read_curve(store, curve, from, to, [&](std::int64_t step, double value) {
+      point(step, value);
+      return true;
+    });
+    return true;
+  }
+  bool all = true;
+  std::int64_t begin = from;
+  for (int column = 1; column <= columns && begin <= to; ++column) {
+    const auto end = static_cast<std::int64_t>(from + steps * column / columns - 1);
+    std::int64_t left = rows;
+    read_curve(store, curve, begin, end, [&](std::int64_t step, double value) {
+      if (left == 0) return all = false;
+      point(step, value);
+      --left;
+      return true;
+    });
+    begin = end + 1;
+  }
+  return all;
 }
 
 Points read_points(Store& store, const CurveRef& curve, const StepRange& range, int columns) {

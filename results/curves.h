@@ -27,6 +27,10 @@ std::int64_t step_at_or_before(Store& store, const CurveRef& curve, std::int64_t
 // that no read transaction lasts long.
 void read_curve(Store& store, const CurveRef& curve, std::int64_t from, std::int64_t to,
                 const std::function<bool(std::int64_t step, double value)>& point);
+// The same for a reader in a hurry: at most `rows` points of each of `columns` equal parts, their first ones. False:
+// some were left out.
+bool read_glimpses(Store& store, const CurveRef& curve, std::int64_t from, std::int64_t to, int columns,
+                   std::int64_t rows, const std::function<void(std::int64_t step, double value)>& point);
 // The whole curve, at most about `columns` pixel columns of it.
 Points read_points(Store& store, const CurveRef& curve, const StepRange& range, int columns);
 

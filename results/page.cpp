@@ -107,9 +107,9 @@ std::vector<std::string> PageQuery::list(const std::string& name, std::size_t lo
   return items;
 }
 
-std::vector<std::int64_t> PageQuery::ids(const std::string& name, std::size_t longest) const {
+std::vector<std::int64_t> PageQuery::ids(const std::string& name, std::size_t longest, std::int64_t low) const {
   std::vector<std::int64_t> ids;
-  for (const std::string& item : list(name, longest)) ids.push_back(whole(name, item, 0, INT64_MAX));
+  for (const std::string& item : list(name, longest)) ids.push_back(whole(name, item, low, INT64_MAX));
   return ids;
 }
 

@@ -5,7 +5,7 @@
 //                                                       that may have changed
 //   /api/run?run=&event=                                one run; event: only events after that id
 //   /api/source?sha256=   /api/log?run=&from=   /api/artifact?run=&path=
-//   /api/curves?runs=&keys=&from=&to=&columns=&after=   page_curves.h
+//   /api/curves?runs=&keys=&from=&to=&columns=&after=   page_curves.cpp; after: one step, or one for each key
 //   /api/bands?key=&runs=&by=&columns=                  mean and confidence over the runs of each group
 //   /api/compare?runs=&by=&metrics=&versus=   /api/diff?a=&b=
 #pragma once
@@ -47,7 +47,7 @@ class PageQuery {
   std::int64_t integer(const std::string& name, std::int64_t fallback, std::int64_t low, std::int64_t high) const;
   bool has(const std::string& name) const { return !text(name).empty(); }
   std::vector<std::string> list(const std::string& name, std::size_t longest) const;  // a,b,c
-  std::vector<std::int64_t> ids(const std::string& name, std::size_t longest) const;
+  std::vector<std::int64_t> ids(const std::string& name, std::size_t longest, std::int64_t low = 0) const;
 
  private:
   const std::map<std::string, std::string>& values_;  // borrowed

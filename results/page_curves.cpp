@@ -2,6 +2,9 @@
 // to parse than to draw:
 //   uint32 length of a JSON text, the text, zeros up to a multiple of 8, then for every curve its steps and then its
 //   values, as float64. The text: {from, to, curves: [{run, key, points}]}
+// With `after` come only points past a step. That is what a page which stays open asks for again and again, and it must
+// not cost the writers their time however fast they write: of a curve that has grown by more than 10,000 steps since,
+// it sees glimpses, its head has "sampled": true, and the extremes are there when the whole is asked for again.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,6 +21,8 @@ namespace {
 
 constexpr std::size_t kMostRuns = 1000;
 constexpr int kMostColumns = 4000;
+constexpr int kGlimpses = 100;                // of a curve that grew, at most this many …
+constexpr std::int64_t kGlimpsePoints = 100;  // … with so many points each: some 2 ms together
 
 void append(std::string& out, double value) { out.append(reinterpret_cast<const char*>(&value), sizeof value); }
 
@@ -36,6 +41,25 @@ CompareOptions compare_options(const PageQuery& query) {
   return options;
 }
 
+// With one point outside on either side, so that lines run through the edges.
+Points view(Store& store, const CurveRef& curve, const StepRange& range, int columns) {
+  Downsampler down(range.from, range.to, columns);
+  read_curve(store, curve, step_at_or_before(store, curve, range.from), INT64_MAX,
+             [&](std::int64_t step, double value) {
+               down.add(step, value);
+               return step <= range.to;
+             });
+  return down.take();
+}
+
+bool grown(Store& store, const CurveRef& curve, const StepRange& range, int columns, Points& points) {
+  Downsampler down(range.from, range.to, columns);
+  const bool all = read_glimpses(store, curve, range.from, range.to, kGlimpses, kGlimpsePoints,
+                                 [&](std::int64_t step, double value) { down.add(step, value); });
+  points = down.take();
+  return all;
+}
+
 }  // namespace
 
 std::string page_curves(Store& store, const PageQuery& query) {
@@ -43,29 +67,29 @@ std::string page_curves(Store& store, const PageQuery& query) {
   const std::vector<std::string> keys = query.list("keys", 200);
   if (runs.size() * keys.size() > 2000) throw Error(Exit::usage, "curves: expected at most 2000; got more");
   const int columns = static_cast<int>(query.integer("columns", 800, 1, kMostColumns));
-  const std::int64_t after = query.integer("after", INT64_MIN, INT64_MIN, INT64_MAX);
+  const std::vector<std::int64_t> after = query.ids("after", keys.size(), INT64_MIN);
+  if (after.size() > 1 && after.size() != keys.size())
+    throw Error(Exit::usage, "after: expected one step, or one for each key; got " + std::to_string(after.size()));
   std::vector<CurveRef> refs;
   for (const std::string& key : keys) {
     for (const std::int64_t run : runs) refs.push_back({run, key});
   }
   const StepRange all = step_range(store, refs);
-  std::int64_t from = query.integer("from", all.from, INT64_MIN, INT64_MAX);
+  const std::int64_t from = query.integer("from", all.from, INT64_MIN, INT64_MAX);
   const std::int64_t to = query.integer("to", all.to, INT64_MIN, INT64_MAX);
-  if (query.has("after") && after < INT64_MAX) from = std::max(from, after + 1);
 
   Json head = {{"from", all.from}, {"to", all.to}, {"curves", Json::array()}};
   std::string body;
-  for (const CurveRef& ref : refs) {
-    Downsampler down(from, to, columns);
-    // One point outside on either side, so that lines run through the edges.
-    const std::int64_t begin = query.has("after") ? from : step_at_or_before(store, ref, from);
-    read_curve(store, ref, begin, INT64_MAX, [&](std::int64_t step, double value) {
-      down.add(step, value);
-      return step <= to;
-    });
-    const Points points = down.take();
+  for (std::size_t i = 0; i < refs.size(); ++i) {
+    Points points;
+    if (after.empty()) {
+      points = view(store, refs[i], {from, to}, columns);
+    } else {
+      const std::int64_t end = after[after.size() == 1 ? 0 : i / runs.size()];
+      if (end < to && !grown(store, refs[i], {std::max(from, end + 1), to}, columns, points)) head["sampled"] = true;
+    }
     if (points.steps.empty()) continue;
-    head["curves"].push_back({{"run", ref.run}, {"key", ref.key}, {"points", points.steps.size()}});
+    head["curves"].push_back({{"run", refs[i].run}, {"key", refs[i].key}, {"points", points.steps.size()}});
     for (const std::int64_t step : points.steps) append(body, static_cast<double>(step));
     for (const double value : points.values) append(body, value);
   }

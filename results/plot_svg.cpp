@@ -5,6 +5,7 @@
 #include <set>
 
 #include "plot_impl.h"
+#include "words.h"
 
 namespace gradus::results {
 namespace {
@@ -78,7 +79,8 @@ std::string stages_svg(const Figure& figure, const Frame& f) {
     const bool decision = mark.kind == "decision";
     out +=
         "<g><title>" +
-        escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " + mark.detail) +
+        escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " +
+                      in_words(Json::parse(mark.detail, nullptr, false))) +
         "</title>" +
         rule(x, f.upper(), x, f.lower(),
              decision ? "stroke=\"#a86612\" stroke-dasharray=\"2 3\"" : "stroke=\"#b3393f\" stroke-dasharray=\"2 3\"") +

@@ -9,6 +9,7 @@
 #include "plot.h"
 #include "query.h"
 #include "table.h"
+#include "words.h"
 
 namespace gradus::results {
 namespace {
@@ -131,13 +132,6 @@ std::string minute(const Json& run) {
 
 std::string without_result(const std::string& key) { return key.rfind("result/", 0) == 0 ? key.substr(7) : key; }
 
-std::string detail(const Json& value) {
-  if (!value.is_object()) return value.is_null() ? "" : shown(value);
-  std::string text;
-  for (const auto& [key, item] : value.items()) text += (text.empty() ? "" : ", ") + key + " " + shown(item);
-  return text;
-}
-
 std::string spread_text(const Json& s) {
   if (!s["mean"].is_number()) return "–";
   return mean_sd(s["mean"].get<double>(), s["sd"].is_number() ? s["sd"].get<double>() : NAN);
@@ -206,7 +200,7 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   }
   for (const Json& event : run["events"]) {
     if (event["kind"] == "best") continue;  // one for every improvement: the curve tells it
-    events.push_back({shown(event["step"]), shown(event["kind"]), shown(event["name"]), detail(event["detail"])});
+    events.push_back({shown(event["step"]), shown(event["kind"]), shown(event["name"]), in_words(event["detail"])});
   }
   if (options.runs.size() > 1) {
     PlotOptions plot;
@@ -221,7 +215,7 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
        {"uid", "started", "ended", "device", "threads", "git_commit", "config_hash", "error", "note"}) {
     if (run.contains(key) && !run[key].is_null()) facts.push_back({key, shown(run[key])});
   }
-  if (run["versions"].is_object()) facts.push_back({"versions", detail(run["versions"])});
+  if (run["versions"].is_object()) facts.push_back({"versions", in_words(run["versions"])});
   doc.table({"", ""}, facts);
   doc.close();
 }

@@ -301,14 +301,16 @@ bool StoreImpl::wal_full() {
 
 void StoreImpl::checkpoint() {
   lock_.lock(kLockSeconds);
-  // TRUNCATE, because with it the WAL restarts while we hold the write lock and never between two checkpoints; it waits
-  // this long for readers, and copies what it can when one stays.
-  sqlite3_busy_timeout(database_->handle(), 100);
+  // TRUNCATE, because with it the WAL restarts while we hold the write lock and never between two checkpoints. It
+  // copies what it can when a reader is at work, and waits for that reader only once the WAL has grown: writers wait
+  // with it.
+  const bool grown = wal_bytes() > kWalLimitBytes / 2;
+  sqlite3_busy_timeout(database_->handle(), grown ? 100 : 5);
   int pages = 0, copied = 0;
   const int code = sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &pages, &copied);
   database_->wait_when_busy();
   lock_.unlock();
-  next_checkpoint_ = monotonic_seconds() + (code == SQLITE_OK ? 0 : 0.5);
+  next_checkpoint_ = monotonic_seconds() + (code == SQLITE_OK ? 0 : grown ? 0.5 : 0.1);
 }
 
 bool StoreImpl::drain_live() {

@@ -109,6 +109,20 @@ std::string mean_sd(double mean, double sd) {
   return format("%.*f", decimals, mean) + " ± " + format("%.*f", decimals, sd);
 }
 
+std::string interval(double low, double high) {
+  const double width = high - low;
+  std::string ends[2] = {number(low), number(high)};
+  if (std::isfinite(width) && width > 0) {
+    const int place = static_cast<int>(std::floor(std::log10(width)));
+    const bool plain = place >= -6 && place <= 4;
+    for (int i = 0; i < 2; ++i) {
+      const double end = i == 0 ? low : high;
+      ends[i] = plain ? format("%.*f", std::max(0, 2 - place), end) : format("%.*g", 4, end);
+    }
+  }
+  return "[" + ends[0] + ", " + ends[1] + "]";
+}
+
 std::string duration(double seconds) {
   char text[64];
   if (seconds < 0.9995) {

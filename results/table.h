@@ -35,6 +35,8 @@ std::string printable(std::string_view text, int width = 0);
 std::string number(double value);
 // "0.941 ± 0.012": the deviation to two digits, the mean to the same place. Without a deviation: number(mean).
 std::string mean_sd(double mean, double sd);
+// "[0.929, 0.953]": both ends to the same place, by the width of the interval.
+std::string interval(double low, double high);
 std::string duration(double seconds);  // "850 ms", "12.3 s", "4 min 05 s", "2 h 10 min"
 
 }  // namespace gradus::results

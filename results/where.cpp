@@ -30,6 +30,10 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
       best = other;
     }
   }
+  if (!best.empty() || word.size() < 3) return best;
+  for (const std::string& other : known) {  // cut short: 'strat' for 'strategy'
+    if (other.starts_with(word) && (best.empty() || other.size() < best.size())) best = other;
+  }
   return best;
 }
 

@@ -57,7 +57,7 @@ at::Tensor clip_composed(at::TensorList grads, const at::Tensor& max_norm) {
   for (const auto& norm : at::_foreach_norm(grads)) norms.push_back(norm.to(grads[0].options()));
   at::Tensor total = at::stack(norms).norm();
   const at::Tensor factor = (max_norm.to(total.options()) / (total + kEpsilon)).clamp_max(1.0);
-  for (auto grad : distinct(grads)) grad.mul_(factor.to(grad.scalar_type()));
+  for (const auto& grad : distinct(grads)) grad.mul_(factor.to(grad.scalar_type()));
   return total;
 }
 

@@ -6,7 +6,7 @@
 
 #include "direct.h"
 #include "error.h"
-#include "kd_loss_kernel.h"
+#include "vectors/kd_loss.h"
 
 namespace gradus {
 namespace {
@@ -70,7 +70,15 @@ void check(const KdArguments& a) {
 
 // ---- the CPU kernel's frame
 
-at::Tensor doubles(const at::Tensor& values) { return values.to(at::kDouble).contiguous(); }
+// The tensor itself where it is as wanted: a small step would spend its time on asking for what it has.
+using Borrowed = c10::MaybeOwned<at::Tensor>;
+Borrowed contiguous(const at::Tensor& t, at::ScalarType type) {
+  if (t.scalar_type() == type && t.is_contiguous()) return Borrowed::borrowed(t);
+  return Borrowed::owned(t.to(type).contiguous());
+}
+Borrowed contiguous(const OptionalTensor& t, at::ScalarType type) {
+  return t ? contiguous(*t, type) : Borrowed::owned(at::Tensor());
+}
 
 RowValues row_values(const at::Tensor& values, const char* name, const KdArguments& a, int64_t rows) {
   return {values.const_data_ptr<double>(), rows_per_value(values, name, a, rows)};
@@ -124,32 +132,31 @@ Tensors7 make_results(const at::Tensor& student, at::ScalarType type, bool with_
 }
 
 template <typename T>
-Tensors7 forward_rows(const KdArguments& a, const Tensors7& results) {
+void forward_rows(const KdArguments& a, const Tensors7& results) {
   const auto type = c10::CppTypeToScalarType<T>::value;
-  const at::Tensor student = a.student.to(type).contiguous();
+  const Borrowed student = contiguous(a.student, type), teacher = contiguous(a.teacher, type);
+  const Borrowed target = contiguous(a.target, has_labels(a) ? at::kLong : type);
   KdRows<T> p;
-  p.classes = student.size(-1);
-  p.rows = student.numel() / p.classes;
-  p.student = student.const_data_ptr<T>();
-  at::Tensor teacher, target;
-  if (a.teacher) teacher = a.teacher->to(type).contiguous();
-  if (a.teacher) p.teacher = teacher.const_data_ptr<T>();
-  if (a.target) target = has_labels(a) ? a.target->contiguous() : a.target->to(type).contiguous();
+  p.classes = student->size(-1);
+  p.rows = student->numel() / p.classes;
+  p.student = student->template const_data_ptr<T>();
+  if (a.teacher) p.teacher = teacher->template const_data_ptr<T>();
   if (has_labels(a))
-    p.labels = target.const_data_ptr<int64_t>();
+    p.labels = target->template const_data_ptr<int64_t>();
   else if (a.target)
-    p.targets = target.const_data_ptr<T>();
+    p.targets = target->template const_data_ptr<T>();
 
-  const at::Tensor temperature = doubles(a.temperature), alpha = doubles(a.alpha);
-  const at::Tensor teacher_temperature = a.teacher_temperature ? doubles(*a.teacher_temperature) : temperature;
-  const at::Tensor weight = a.weight ? doubles(*a.weight) : at::Tensor();
-  check_temperatures(temperature, "temperature");
-  check_temperatures(teacher_temperature, "teacher_temperature");
-  p.temperature = row_values(temperature, "temperature", a, p.rows);
-  p.teacher_temperature = row_values(teacher_temperature, "teacher_temperature", a, p.rows);
-  p.alpha = row_values(alpha, "alpha", a, p.rows);
+  const Borrowed temperature = contiguous(a.temperature, at::kDouble), alpha = contiguous(a.alpha, at::kDouble);
+  const Borrowed teacher_temperature =
+      a.teacher_temperature ? contiguous(*a.teacher_temperature, at::kDouble) : Borrowed::borrowed(*temperature);
+  const Borrowed weight = contiguous(a.weight, at::kDouble);
+  check_temperatures(*temperature, "temperature");
+  check_temperatures(*teacher_temperature, "teacher_temperature");
+  p.temperature = row_values(*temperature, "temperature", a, p.rows);
+  p.teacher_temperature = row_values(*teacher_temperature, "teacher_temperature", a, p.rows);
+  p.alpha = row_values(*alpha, "alpha", a, p.rows);
   static thread_local std::vector<double> share, terms;  // kept: a small step would spend its time on allocation
-  find_shares(p.labels, p.rows, a.weight ? row_values(weight, "weight", a, p.rows) : RowValues{}, a, p.classes, share);
+  find_shares(p.labels, p.rows, a.weight ? row_values(*weight, "weight", a, p.rows) : RowValues{}, a, p.classes, share);
   p.weight = share.data();
   p.label_smoothing = a.label_smoothing;
   p.ignore_index = a.ignore_index;
@@ -167,16 +174,22 @@ Tensors7 forward_rows(const KdArguments& a, const Tensors7& results) {
   p.kl = p.ce + p.rows;
 
   constexpr int64_t kGrain = 16384;  // logits a thread should have before a second one pays
-  at::parallel_for(0, p.rows, std::max<int64_t>(1, kGrain / p.classes),
-                   [&](int64_t begin, int64_t end) { kd_loss_rows(p, begin, end); });
+  at::parallel_for(0, p.rows, std::max<int64_t>(1, kGrain / p.classes), [&](int64_t begin, int64_t end) {
+    if constexpr (std::is_same_v<T, float>)
+      vectors::kd_loss().floats(p, begin, end);
+    else
+      vectors::kd_loss().doubles(p, begin, end);
+  });
   mean(share, p.loss, loss);
   mean(share, p.ce, ce);
   mean(share, p.kl, kl);
-  return results;
 }
 
-Tensors7 kernel_cpu(const KdArguments& a, const Tensors7& results) {
-  return compute_type(a.student) == at::kDouble ? forward_rows<double>(a, results) : forward_rows<float>(a, results);
+void kernel_cpu(const KdArguments& a, const Tensors7& results) {
+  if (compute_type(a.student) == at::kDouble)
+    forward_rows<double>(a, results);
+  else
+    forward_rows<float>(a, results);
 }
 
 }  // namespace
@@ -268,7 +281,8 @@ namespace {
 Tensors7 forward_cpu(GRADUS_KD_PARAMETERS, bool with_gradient) {
   const KdArguments a{GRADUS_KD_ARGUMENTS};
   check(a);
-  Tensors7 results = kernel_cpu(a, make_results(student, compute_type(student), with_gradient));
+  Tensors7 results = make_results(student, compute_type(student), with_gradient);
+  kernel_cpu(a, results);
   if (with_gradient) std::get<6>(results) = std::get<6>(results).to(student.scalar_type());
   return results;
 }

@@ -148,7 +148,7 @@ void adam_cpu(at::TensorList params, at::TensorList grads, at::TensorList exp_av
     if (step.skipped) continue;
     const double t = *count;
     const vectors::AdamRates rates{static_cast<float>(rate / (1 - std::pow(beta1, t))),
-                                   static_cast<float>(std::sqrt(1 - std::pow(beta2, t))),
+                                   static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))),
                                    static_cast<float>(1 - beta1),
                                    static_cast<float>(beta2),
                                    static_cast<float>(1 - beta2),

@@ -20,15 +20,6 @@ at::DataPtr borrow(const void* pointer) {
   return {const_cast<void*>(pointer), nullptr, &keep_memory, c10::Device(c10::kCPU)};
 }
 
-const void* base_of(const at::Tensor& tensor) { return tensor.storage().unsafeGetStorageImpl()->data(); }
-
-at::Tensor tensor_over(const c10::Storage& storage, const Value& value) {
-  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
-      c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), caffe2::TypeMeta::fromScalarType(value.type));
-  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(value.sizes, value.strides, value.offset);
-  return tensor;
-}
-
 bool is_empty_op(const RecordedOp& op) {
   const std::string& name = op.handle.operator_name().name;
   return name.rfind("aten::empty", 0) == 0 || name.rfind("aten::new_empty", 0) == 0;
@@ -80,6 +71,13 @@ void Plan::point(Slot& slot, const void* pointer) {
   if (slot.pointer == pointer) return;
   slot.pointer = pointer;
   slot.shell.unsafeGetStorageImpl()->set_data_ptr_noswap(borrow(pointer));
+}
+
+at::Tensor Plan::tensor_over(const c10::Storage& storage, const Value& value) {
+  auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+      c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), caffe2::TypeMeta::fromScalarType(value.type));
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(value.sizes, value.strides, value.offset);
+  return tensor;
 }
 
 const at::Tensor& Plan::tensor(int value) {
@@ -339,152 +337,6 @@ void Plan::prepare_arguments() {
     const PrepareDirect prepare = makes ? nullptr : direct_kernel(op.handle.operator_name());
     if (prepare) op.direct = prepare(op.arguments);
   }
-}
-
-// ---- replaying
-
-bool Plan::fits(const std::vector<at::Tensor>& inputs) const {
-  if (inputs.size() != recording_.inputs.size() || recording_.modes != thread_modes()) return false;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Value& v = recording_.values[recording_.inputs[i]];
-    const at::Tensor& given = inputs[i];
-    if (given.scalar_type() != v.type || given.sizes() != v.sizes || given.strides() != v.strides ||
-        !given.device().is_cpu() || given.requires_grad())
-      return false;
-  }
-  for (int b : persistent_) {
-    const at::Tensor& tensor = recording_.buffers[b].tensor;
-    if (tensor.storage().unsafeGetStorageImpl() != recording_.buffers[b].storage.unsafeGetStorageImpl() ||
-        tensor.requires_grad() != requires_grad_[b])
-      return false;
-  }
-  for (const GradSlot& slot : recording_.grads) {
-    if (!slot.matters) continue;
-    const at::Tensor& now = slot.leaf.grad();
-    if (now.defined() != slot.before.defined() || (now.defined() && !now.is_same(slot.before))) return false;
-  }
-  return true;
-}
-
-void Plan::prepare_outputs() {
-  for (int b : fresh_) {
-    Slot& slot = slots_[b];
-    const Value* whole = slot.whole < 0 ? nullptr : &recording_.values[slot.whole];
-    const at::Tensor& owner = slot.owner;
-    if (owner.defined() && owner.use_count() == 1 && owner.storage().use_count() == 1 && !owner.requires_grad() &&
-        (!whole || owner.sizes() == whole->sizes))
-      continue;
-    slot.owner = whole ? at::detail::empty_cpu(whole->sizes, whole->type)
-                       : at::detail::empty_cpu({static_cast<int64_t>(recording_.buffers[b].nbytes)}, at::kByte);
-    point(slot, base_of(slot.owner));
-  }
-}
-
-void Plan::take_results(Op& op) {
-  std::size_t i = 0;
-  const auto take = [&](at::Tensor result) {
-    const int value = op.results[i++];
-    if (value < 0) return;
-    const Value& v = recording_.values[value];
-    if (result.sizes() != v.sizes || result.strides() != v.strides || result.storage_offset() != v.offset)
-      throw Error(Exit::bug, op.handle.operator_name().name + ": another shape than when it was recorded");
-    Slot& slot = slots_[v.buffer];
-    point(slot, base_of(result));
-    slot.owner = std::move(result);
-  };
-  for (c10::IValue& returned : stack_) {
-    if (returned.isTensorList())
-      for (at::Tensor& one : returned.toTensorVector()) take(std::move(one));
-    else if (returned.isTensor())
-      take(std::move(returned).toTensor());
-  }
-}
-
-void Plan::call(Op& op) {
-  if (op.direct) return op.direct();
-  stack_.assign(op.arguments.begin(), op.arguments.end());
-  op.handle.callBoxed(&stack_);
-  if (!op.results.empty()) take_results(op);
-}
-
-void Plan::run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
-  const memory::BlockScope blocks;
-  const at::AutoDispatchBelowADInplaceOrView below;
-  for (int b : persistent_) point(slots_[b], base_of(recording_.buffers[b].tensor));
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Value& v = recording_.values[recording_.inputs[i]];
-    // The shell begins where it began when recorded, wherever in its storage this tensor is.
-    point(slots_[v.buffer], static_cast<const char*>(inputs[i].const_data_ptr()) - v.offset * c10::elementSize(v.type));
-  }
-  for (int b : copies_) {
-    const Value& v = recording_.values[slots_[b].copy_of];
-    point(slots_[b], static_cast<const char*>(slots_[v.buffer].pointer) + v.offset * c10::elementSize(v.type));
-  }
-  prepare_outputs();
-  for (Op& op : ops_) {
-    try {
-      call(op);
-    } catch (const c10::Error& error) {
-      const std::string& where = recording_.ops[op.recorded].where;
-      throw Error(Exit::data, op.handle.operator_name().name + ": " + error.what_without_backtrace() +
-                                  (where.empty() ? "" : " (recorded at " + where + ")"));
-    }
-    for (int b : op.releases) slots_[b].owner.reset();
-  }
-  stack_.clear();
-  set_grads();
-  outputs.clear();
-  for (int value : recording_.outputs) outputs.push_back(output(value, inputs));
-}
-
-void Plan::swap_call(int recorded, std::function<void()>& call) {
-  for (Op& op : ops_)
-    if (op.recorded == recorded) std::swap(op.direct, call);
-}
-
-const torch::jit::Stack* Plan::arguments_of(int recorded) const {
-  for (const Op& op : ops_)
-    if (op.recorded == recorded) return &op.arguments;
-  return nullptr;
-}
-
-void Plan::tidy() {
-  constexpr std::size_t kWorthIt = 1 << 20;
-  if (arena_bytes_ >= kWorthIt) memory::give_back_blocks();
-}
-
-void Plan::rest() {
-  memory::give_back(arena_.get(), arena_bytes_);
-  tidy();
-}
-
-at::Tensor Plan::output(int value, const std::vector<at::Tensor>& inputs) {
-  const Value& v = recording_.values[value];
-  const Buffer& b = recording_.buffers[v.buffer];
-  switch (b.kind) {
-    case Buffer::Kind::produced:
-      if (slots_[v.buffer].whole == value) return slots_[v.buffer].owner;
-      return tensor_over(slots_[v.buffer].owner.storage(), v);
-    case Buffer::Kind::persistent:
-      return tensor_over(b.tensor.storage(), v);
-    case Buffer::Kind::constant:
-      return tensor(value).clone();
-    case Buffer::Kind::input:
-      break;
-  }
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Value& input = recording_.values[recording_.inputs[i]];
-    if (input.buffer != v.buffer) continue;
-    Value moved = v;
-    moved.offset += inputs[i].storage_offset() - input.offset;
-    return tensor_over(inputs[i].storage(), moved);
-  }
-  throw Error(Exit::bug, "plan: an output of no input");
-}
-
-void Plan::set_grads() {
-  for (const GradSlot& slot : recording_.grads)
-    if (slot.replaced) slot.leaf.mutable_grad() = slot.value < 0 ? at::Tensor() : output(slot.value, {});
 }
 
 std::string Plan::describe() const {

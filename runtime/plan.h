@@ -6,6 +6,7 @@
 // formula is changed: a replay gives the bits that the step itself would give.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,24 @@ class Plan {
   // Replays the step. outputs: one for each that was given to Recorder::finish, with memory of their own as long as
   // somebody holds them. Errors of operators carry the line that recorded them.
   void run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs);
+
+  // Several replays in one call, as jax.lax.scan does: step s takes row `from` + s of each tensor in `inputs`, which have a first
+  // dimension more than the step's own, and leaves its outputs in that row of `outputs` (such tensors too, contiguous).
+  struct Scan {
+    std::vector<at::Tensor> inputs, outputs;
+    int64_t from, steps;
+    std::function<void(int64_t step)> before;  // sets the knobs
+    std::vector<std::size_t> finite;           // the last step is one after which one of these outputs is not finite
+  };
+  // Whether run() would take the rows.
+  bool fits(const Scan& scan) const;
+  struct Scanned {
+    int64_t steps;
+    bool finite;
+  };
+  Scanned run(const Scan& scan);
+  // Room for the outputs of so many steps.
+  std::vector<at::Tensor> stacked_outputs(int64_t steps) const;
 
   // Swaps what is done in the place of a recorded operator, for an audit; nothing is: the operator itself.
   void swap_call(int recorded, std::function<void()>& call);
@@ -77,8 +96,12 @@ class Plan {
   void lay_out_arena();
   void prepare_arguments();
   static void point(Slot& slot, const void* pointer);
+  static at::Tensor tensor_over(const c10::Storage& storage, const Value& value);
   const at::Tensor& tensor(int value);
+  void place_kept();
+  void place_input(std::size_t i, const void* data);
   void prepare_outputs();
+  void operate();
   void call(Op& op);
   void take_results(Op& op);
   at::Tensor output(int value, const std::vector<at::Tensor>& inputs);

@@ -87,7 +87,8 @@ bool Recording::only_looks(const RecordedOp& op, int index) const {
                      [&](int value) { return value < 0 || buffer(value).maker != index; });
 }
 
-Recorder::Recorder(std::vector<at::Tensor> inputs, std::function<std::string()> where) : where_(std::move(where)) {
+Recorder::Recorder(const std::vector<at::Tensor>& inputs, std::function<std::string()> where)
+    : where_(std::move(where)) {
   if (active) throw Error(Exit::data, "a step inside of a step; expected one after the other");
   for (const auto& input : inputs) {
     if (!plain(input)) cannot("an input is no dense tensor on the CPU");

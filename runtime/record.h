@@ -88,7 +88,7 @@ class Recorder {
  public:
   // inputs: tensors that change from call to call. where: names the user's line. Throws Error when a recording is
   // going on already.
-  Recorder(std::vector<at::Tensor> inputs, std::function<std::string()> where);
+  Recorder(const std::vector<at::Tensor>& inputs, std::function<std::string()> where);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;

@@ -349,6 +349,7 @@ std::map<std::string, at::Tensor> create_safetensors(const std::string& path,
                                                      const std::map<std::string, TensorLayout>& tensors,
                                                      const std::map<std::string, std::string>& metadata) {
   std::vector<Item> items;
+  items.reserve(tensors.size());
   for (const auto& [name, layout] : tensors) items.push_back(make_item(path, name, layout.type, layout.shape));
   const std::string header = header_of(path, items, metadata);
   int64_t bytes = static_cast<int64_t>(header.size());

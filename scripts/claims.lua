@@ -3,17 +3,20 @@
 --   gradus run scripts/claims.lua --store FILE    reads only
 local g = require "gradus"
 
--- figure of the paper, what it says, experiment, method, result, the method it is compared with when that is not one-shot; method
--- nil: the result is above 1 in every run
+-- figure of the paper, what it says, experiment, method, result, the method it is compared with when that is not one-shot, which
+-- of the experiment's runs when not all; method nil: the result is above 1 in every run
 local CLAIMS = {
   { "2", "a trained teacher's hidden layer correlates wider with the support", "parity_mlp", nil, "teacher_ratio" },
   { "3a", "extraction needs fewer FLOPs than one-shot: parity, MLP", "parity_mlp", "extraction", "gflops_to_95" },
   { "3a", "progressive needs fewer FLOPs than one-shot: parity, MLP", "parity_mlp", "progressive", "gflops_to_95" },
   { "3b", "extraction needs fewer FLOPs than one-shot: parity, transformer", "parity_transformer", "extraction", "gflops_to_95" },
   { "3b", "progressive needs fewer FLOPs than one-shot: parity, transformer", "parity_transformer", "progressive", "gflops_to_95" },
-  { "4a", "extraction is more accurate at equal FLOPs: cfg3b, BERT", "cfg3b_bert", "extraction", "acc" },
-  { "4c", "extraction from three layers beats one-shot: cfg3b, BERT", "cfg3b_bert", "three_layers", "acc" },
-  { "4c", "extraction from three layers beats one layer: cfg3b, BERT", "cfg3b_bert", "three_layers", "acc", "one_layer" },
+  { "4a", "extraction is more accurate at equal FLOPs: cfg3b, BERT", "cfg3b_bert", "extraction", "acc", nil, "stages == 3" },
+  { "4b", "so it is in two stages, with fewer steps", "cfg3b_bert", "extraction", "acc", nil, "stages == 2" },
+  { "4b", "so it is in four stages, with more steps", "cfg3b_bert", "extraction", "acc", nil, "stages == 4" },
+  { "4c", "extraction from three layers beats one-shot: cfg3b, BERT", "cfg3b_bert", "three_layers", "acc", nil, "stages == 3" },
+  { "4c", "extraction from three layers beats one layer: cfg3b, BERT", "cfg3b_bert", "three_layers", "acc", "one_layer",
+    "stages == 3" },
   { "3c", "extraction is more accurate at equal FLOPs: text, BERT", "text_bert", "extraction", "acc" },
 }
 local VERDICT = { better = "reproduced", worse = "the opposite", open = "not reproduced" }
@@ -27,18 +30,18 @@ local function spread(group, key, unit)
 end
 
 -- One row for each size that was run.
-local function compared(figure, text, name, method, result, baseline)
+local function compared(figure, text, where, method, result, baseline)
   local key, unit = "result/" .. result, UNIT[result]
-  local c = g.compare { where = ("name == '%s'"):format(name), by = { "size", "method" }, metrics = { key },
+  local c = g.compare { where = where, by = { "size", "method" }, metrics = { key },
     versus = "method=" .. baseline }
   for _, one in ipairs(c.versus.comparisons) do
     local ours, theirs = c.groups[one.group + 1], c.groups[one.baseline + 1]
-    if ours.label.method == method and one.low then
+    if ours.label.method == method then
       local signed = unit[1]:gsub("%%", "%%+")
       row(figure, text, ours.label.size, one.pairs, spread(theirs, key, unit), spread(ours, key, unit),
-        ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low),
-          unit[1]:format(unit[2] * one.high), unit[3]),
-        VERDICT[one.verdict])
+        one.low and ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low),
+          unit[1]:format(unit[2] * one.high), unit[3]) or "–",
+        one.low and VERDICT[one.verdict] or "too few seeds")
     end
   end
 end
@@ -54,9 +57,10 @@ local function above_one(figure, text, runs, result)
     above == #runs and "reproduced" or "not reproduced")
 end
 
--- The finished runs of an experiment; none when one of these methods has not run.
-local function finished(name, ...)
-  local runs = g.runs { where = ("name == '%s' and status == 'finished'"):format(name) }
+-- The finished runs of an experiment, `which` of them; none when one of these methods has not run.
+local function finished(where, which, ...)
+  if which and #g.runs { where = where } == 0 then return {} end  -- a store without its runs does not know its parameters
+  local runs = g.runs { where = where .. (which and " and " .. which or "") .. " and status == 'finished'" }
   for _, method in ipairs { ... } do
     local has = false
     for _, r in ipairs(runs) do has = has or r.params.method == method end
@@ -68,10 +72,11 @@ end
 row("figure", "claim", "size", "seeds", "baseline", "ours", "difference, 95 % interval", "verdict")
 row("---", "---", "---", "---", "---", "---", "---", "---")
 for _, claim in ipairs(CLAIMS) do
-  local figure, text, name, method, result, baseline = unpack(claim, 1, 6)
+  local figure, text, name, method, result, baseline, which = unpack(claim, 1, 7)
   baseline = method and (baseline or "one_shot")
-  local runs = finished(name, method, baseline)
+  local where = ("name == '%s'"):format(name)
+  local runs = finished(where, which, method, baseline)
   if #runs == 0 then row(figure, text, "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(name))
-  elseif method then compared(figure, text, name, method, result, baseline)
+  elseif method then compared(figure, text, which and where .. " and " .. which or where, method, result, baseline)
   else above_one(figure, text, runs, result) end
 end

@@ -6,10 +6,12 @@ local g = require "gradus"
 local equal_flops = require "lib.equal_flops"
 local nn, when = g.nn, g.when
 
--- Heads of 8 dimensions, as published. `steps` are one-shot steps of the student; stage: share of the FLOPs for each layer.
+-- Heads of 8 dimensions, as published. `steps` are one-shot steps of the student; stage: share of the FLOPs for each layer, the
+-- shortest of .1, .2 and .3 after which every student of seeds 101 to 104 learnt the task. Sixteen seeds, since one-shot either
+-- learns it early or not at all: eight left the question open.
 local SIZES = {
   small = { task = { d = 16, k = 4, batch = 32, lr = 1e-3, heads = 8, steps = 20000, every = 25 },
-    heads = 2, lr = 1e-3, steps = 1000, stage = .1 },
+    heads = 2, lr = 1e-3, steps = 1000, stage = .2 },
   paper = { task = { d = 100, k = 6, batch = 32, lr = 3e-4, heads = 32, steps = 250000, every = 5000 },
     heads = 4, lr = 1e-4, steps = 250000, stage = .1 },
 }
@@ -45,7 +47,7 @@ end
 return g.experiment {
   name   = "parity_transformer",
   params = { method = g.choice(equal_flops.METHODS), size = g.choice { "small", "paper" } },
-  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5 } },
+  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
   columns = equal_flops.columns, versus = equal_flops.versus, footer = equal_flops.footer "parity_transformer",
 
   run = function(run, p)

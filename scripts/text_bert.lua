@@ -14,7 +14,7 @@ local SIZES = {
     student = { width = 32, heads = 4 }, batch = 32, lr = 3e-3, warmup = .06, teacher_steps = 1200, steps = 1500,
     stage = .1, every = 50 },
   paper = { text = { vocabulary = 30522, length = 512, mask = .15 }, layers = 12, teacher = { width = 768, heads = 12 },
-    student = { width = 256, heads = 4 }, batch = 256, lr = 1e-4, warmup = .01, teacher_steps = 1000000, steps = 100000,
+    student = { width = 256, heads = 4 }, batch = 256, accumulate = 32, lr = 1e-4, warmup = .01, teacher_steps = 1000000, steps = 100000,
     stage = .025, every = 1000 },
 }
 
@@ -24,7 +24,7 @@ local function bert(size, net)
 end
 
 local function options_of(size)
-  return { batch = size.batch, lr = size.lr, warmup = size.warmup, decay = "linear",
+  return { batch = size.batch, accumulate = size.accumulate, lr = size.lr, warmup = size.warmup, decay = "linear",
     evaluate = { steps = size.every }, restore_best = false }
 end
 
@@ -48,7 +48,7 @@ return g.experiment {
   name   = "text_bert",
   params = { method = g.choice(equal_flops.METHODS), size = g.choice { "small", "paper" },
     text = "/usr/share/perl/5.36/pod/perldiag.pod" },
-  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3 } },
+  grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc", "all FLOPs", "%.1f%%" }, { "loss", "loss", "%.3f" },
     { "agreement", "as teacher", "%.1f%%" } },
   versus = { "acc", "one_shot", "vs one-shot" },

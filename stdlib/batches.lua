@@ -4,6 +4,7 @@ local console = require "gradus.console"
 local feed = require "gradus.feed"
 local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
+local settings = require "gradus.settings"
 local State = require "gradus.state"
 local target = require "gradus.target"
 local teacher_cache = require "gradus.teacher_cache"
@@ -18,6 +19,7 @@ return function(run, given, options)
   if type(size) ~= "number" or size < 1 or size % 1 ~= 0 then
     host.fail("batches: size: expected a whole number above 0; got " .. tostring(size))
   end
+  if run.dry then size = math.min(size, require("gradus.dry_run").BATCH) end
   local epoch = data.is_generator(source) and source:size() or source.data:size()
   local steps = options.steps or options.epochs and math.ceil(options.epochs * epoch / size)
   if steps == nil then host.fail "batches: expected steps = … or epochs = …" end
@@ -28,7 +30,8 @@ return function(run, given, options)
   local s = State.new { run = run, params = run.params, step_progress = 1 / steps, step_epochs = size / epoch }
   s:begin_stage("all", 1)
   local goal = options.teacher and target.resolve("batches: teacher", options.teacher):on(run.device)
-  local augmentations = feed.check_augmentations("batches: augmentations", options.augmentations or { noise = .3 })
+  local augmentations = feed.check_augmentations("batches: augmentations",
+    options.augmentations or settings.default_augmentations(source.data))
   local view = teacher_cache.check_view("batches", options.teacher_view, augmentations)
   local batches = feed.new { source = source, size = size, device = run.device,
     augmentations = augmentations, clean = view == "clean" }

@@ -1,6 +1,7 @@
 --- Data sets: tensors of inputs and labels, and views of their rows.
 ---   data.digits()                                    1,797 handwritten digits, 8×8 (UCI)
 ---   data.csv("points.csv", { label = "class" })      data.idx { x = …, y = … }   data.npy { … }   data.safetensors(…)
+---   data.cifar10 { "data_batch_1.bin", … }           CIFAR-10's binary files
 ---   data.tensors(x, y, { classes = 10 })             data.generator(fn, { epoch = 10000 })
 ---   data.parity { d = 50, k = 5 }                    sparse parity, fresh samples without end
 ---   data.text("corpus.txt", { vocabulary = 1000 })   data.sentences { grammar = … }     tokens to be masked (tokens.lua)
@@ -123,6 +124,13 @@ end
 
 --- IDX files (MNIST): data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
 function data.idx(paths) return from_files("idx", paths, files.read_idx) end
+
+--- CIFAR-10, its binary version: data.cifar10 { "data_batch_1.bin", … }; x [N, 3, 32, 32] in 0 … 1, y 0 … 9.
+---@param paths string[]
+function data.cifar10(paths)
+  local x, y = require "gradus.cifar"(paths)
+  return from_outside(x, y, { classes = 10, name = paths[1] })
+end
 
 --- NumPy files: data.npy { x = "x.npy", y = "y.npy" }.
 function data.npy(paths) return from_files("npy", paths, files.read_npy) end
@@ -321,7 +329,8 @@ function data.generator(fn, options)
   check.options("data.generator", options, { "epoch", "classes" })
   if type(fn) ~= "function" then host.fail("data.generator: expected a function(size, batch); got " .. type(fn)) end
   if type(options.epoch) ~= "number" or options.epoch < 1 then host.fail "data.generator: epoch: expected how many samples count as one" end
-  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, made = 0, samples = 0, name = "generator" }, Generator)
+  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, made = 0, samples = 0, name = "generator",
+    seekable = false }, Generator)
 end
 
 function data.is_generator(value) return getmetatable(value) == Generator end
@@ -345,6 +354,15 @@ function Generator:next(size)
   return { x = x, y = y, weight = weight, index = index }
 end
 
+--- n batches in one tensor each, where a sample depends on its own number alone (`seekable`); unstack takes the last back.
+function Generator:stack(n, size)
+  local batch = self:next(n * size)
+  self.made = self.made + n - 1
+  return batch
+end
+
+function Generator:unstack(n, size) self.made, self.samples = self.made - n, self.samples - n * size end
+
 function Generator:state() return { made = self.made, samples = self.samples } end
 function Generator:restore(state) self.made, self.samples = state.made, state.samples end
 
@@ -365,9 +383,10 @@ function data.parity(options)
     return options.tokens and x:lt(0):long() or x, y
   end
   local x, y = samples(val, 0, options.held_out)
+  local stream = data.generator(function(size, _, first) return samples(train, first, size) end, { epoch = options.epoch, classes = 2 })
+  stream.seekable = true
   return setmetatable({
-    train = data.generator(function(size, _, first) return samples(train, first, size) end,
-      { epoch = options.epoch, classes = 2 }),
+    train = stream,
     val = data.tensors(x, y, { classes = 2, name = ("parity d=%d k=%d"):format(d, k) }),
   }, Splits)
 end

@@ -1,6 +1,7 @@
 --- Distillation: a student learns from a teacher (or from labels alone) under a curriculum. `run:distill { … }`.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local accumulate = require "gradus.accumulate"
 local check = require "gradus.check"
 local checkpoints = require "gradus.checkpoints"
 local console = require "gradus.console"
@@ -11,10 +12,12 @@ local evaluate = require "gradus.evaluate"
 local feed = require "gradus.feed"
 local health = require "gradus.health"
 local loss = require "gradus.loss"
+local pressure = require "gradus.pressure"
 local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
 local settings = require "gradus.settings"
 local State = require "gradus.state"
+local stretch = require "gradus.stretch"
 local target = require "gradus.target"
 local teacher_cache = require "gradus.teacher_cache"
 local teaching = require "gradus.teaching"
@@ -30,6 +33,7 @@ local when = require "gradus.when"
 ---@field curriculum? any       see curriculum.lua; none: one-shot
 ---@field budget table          { epochs = | steps = | samples = | seconds = | flops = }: the run ends at the first one reached
 ---@field batch? number         64; training batches are always full
+---@field accumulate? number    1; the batch in so many parts, one after the other, for memory; one update (accumulate.lua)
 ---@field lr? any               number, schedule or function; 1e-3
 ---@field warmup? any           share of the budget, { steps = } or { epochs = }; .05 when lr is a number
 ---@field decay? string         "constant", "linear", "cosine" or "step"; "cosine" when lr is a number
@@ -57,13 +61,16 @@ local when = require "gradus.when"
 ---@field checkpoints? table    { steps = } or { epochs = }: the student's weights are kept this often (checkpoints.lua)
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
-  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite", "teacher_view", "teacher_cache" }
+  "suites", "monitor", "patience", "restore_best", "checkpoints", "non_finite", "teacher_view", "teacher_cache", "accumulate" }
 local FIELD = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 
 local Distill = {}
 Distill.__index = Distill
 watch.add_to(Distill)
 teaching.add_to(Distill)
+pressure.add_to(Distill)
+stretch.add_to(Distill)
+accumulate.add_to(Distill)
 
 -- --- settings --------------------------------------------------------------------------------------------------------
 
@@ -79,6 +86,9 @@ local function new(run, options)
   self.budget = settings.check_budget("distill: budget", o.budget)
   self.batch = settings.positive("distill: batch", o.batch or 64)
   if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end
+  self.pieces = o.accumulate or 1
+  self.rows = accumulate.rows(self.batch, self.pieces)
+  if run.dry then self.pieces, self.rows = require("gradus.dry_run").tiny_batch(self.pieces, self.rows) end
   self.augmentations = feed.check_augmentations("distill: augmentations", o.augmentations or settings.default_augmentations(train))
   self.knobs = { lr = settings.learning_rate(o), temperature = schedule.check("distill: temperature", o.temperature or 4),
     alpha = schedule.check("distill: alpha", o.alpha == nil and (teacher and .7 or 1) or o.alpha),
@@ -217,7 +227,7 @@ function Distill:ask_sample()
     if self.source.refresh then self.source:refresh(s) end
   end
   if not self.feed then
-    self.feed = feed.new { source = self.source, size = self.batch, augmentations = self.augmentations,
+    self.feed = feed.new { source = self.source, size = self.rows, augmentations = self.augmentations,
       clean = self.view == "clean", device = self.run.device }
   end
   self.feed:use(self.source)
@@ -241,9 +251,8 @@ end
 
 function Distill:make_step()
   local o, student, optimizer, goal = self.o, self.student, self.optimizer, self.target
-  local update = { lr = nil, clip = self.clip, guard = true }
   local extra = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature }
-  return self.run:step(function(b, k)
+  local function outputs(b, k)
     local out
     if goal.kind == "layer" then
       out = { loss = goal.loss(student, b) }
@@ -258,71 +267,57 @@ function Distill:make_step()
         out.confidence = (out.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)
       end
     end
+    out.mean_confidence = out.confidence and out.confidence:mean()
+    return out
+  end
+  if self.pieces > 1 then return self:make_part_step(outputs) end
+  local update = { lr = nil, clip = self.clip, guard = true }
+  return self.run:step(function(b, k)
+    local out = outputs(b, k)
     update.lr = k.lr
     out.norm = optimizer:minimize(out.loss, update)
     return out
   end)
 end
 
--- Knobs of the coming step: the distillation's own, over them the stage's, over them what its pressure function says.
-function Distill:pressure()
-  local s, values = self.state, {}
-  local said = self.stage.pressure and answer(self.stage.pressure, s) or {}
-  if type(said) ~= "table" then host.fail("curriculum: pressure: expected a table of knobs; got " .. type(said)) end
-  for name in pairs(said) do
-    if self.knobs[name] == nil then check.options("curriculum: pressure", said, { "temperature", "alpha", "augment", "lr" }) end
-  end
-  for name, base in pairs(self.knobs) do
-    local one = said[name]
-    if one == nil then one = self.stage.knobs[name] end
-    if one == nil then one = base end
-    if type(one) == "function" then host.entering(one) end
-    local value = type(one) == "table" and one.of_batch and one or schedule.value(one, s)
-    self:check_knob(name, value)
-    values[name] = value
-  end
-  return values
-end
-
--- A knob is a number, or one for each example: a tensor, or a schedule that makes one of the batch.
-function Distill:check_knob(name, value)
-  if type(value) == "table" and name ~= "temperature" then
-    host.fail(("%s: schedule.by_entropy gives one value for each example, which only the temperature takes"):format(name))
-  end
-  local number = type(value) == "number"
-  if not number and name ~= "augment" and name ~= "lr" and (type(value) == "table" or engine.is_tensor(value)) then return end
-  local good = number and value == value and value ~= math.huge
-    and (name ~= "temperature" or value > 0) and (name ~= "lr" or value >= 0)
-    and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
-  if good then return end
-  local wanted = name == "temperature" and "a number above 0" or name == "lr" and "a number of at least 0" or "a number from 0 to 1"
-  host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted, check.describe(value)))
-end
-
-function Distill:one_step()
-  local s, run = self.state, self.run
-  local knobs = self:pressure()
-  local batch = self.feed:next(knobs.augment)
+-- Draws rows and does the step on them; what it gave is in self.out. part: which of the batch's parts, from 0.
+function Distill:step_on_next(knobs, part)
+  local s, strength = self.state, knobs.augment
+  local batch = self.feed:next(strength)
   for name, value in pairs(knobs) do
-    if type(value) == "table" then knobs[name] = value.of_batch(batch) end
+    if type(value) == "table" then knobs[name] = value.of_batch(batch)
+    elseif self.rows < self.batch then knobs[name] = self:cut(value, part) end
   end
-  local strength = knobs.augment
   knobs.augment = nil
+  if self.pieces > 1 then knobs.mass = accumulate.mass(self.target, batch) end
   if not s.flops_per_step or s.flops_of ~= self.step then
     local count = engine.count_flops()
     self.out = self.step(batch, knobs)
-    s.flops_of, s.flops_per_step = self.step, count()
+    s.flops_of, s.flops_per_step = self.step, self.pieces * count()
+    self.batch_bytes = batch.x:nbytes()
   else
     self.out = self.step(batch, knobs)
   end
-  local teacher = self:teacher_cost(batch.x)
-  s.step, s.samples = s.step + 1, s.samples + self.batch
-  s.flops, s.flops_spent = s.flops + s.flops_per_step + teacher, s.flops_spent + s.flops_per_step + (self.feed.known and 0 or teacher)
-  s.epoch = s.samples / self.epoch_size
-  s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
   knobs.augment = strength
+  return batch
+end
+
+function Distill:one_step(knobs)
+  local s, run = self.state, self.run
+  local batch = self.pieces > 1 and self:step_in_parts(knobs) or self:step_on_next(knobs, 0)
+  s.teacher_flops = self:teacher_cost(batch.x)
+  self:count_steps(1)
+  s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
   run.step_number = self.before + s.step
   self:log(batch, knobs)
+end
+
+-- What the state counts, after so many more steps.
+function Distill:count_steps(n)
+  local s, spent = self.state, self.feed.known and 0 or self.state.teacher_flops
+  s.step, s.samples = s.step + n, s.samples + n * self.batch
+  s.flops, s.flops_spent = s.flops + n * (s.flops_per_step + s.teacher_flops), s.flops_spent + n * (s.flops_per_step + spent)
+  s.epoch = s.samples / self.epoch_size
 end
 
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
@@ -435,7 +430,7 @@ function Distill:loop()
   local reached = 1
   while true do
     local epoch = math.floor(s.epoch + 1e-9)
-    self:one_step()
+    self:advance()
     s.seconds = host.monotonic() - began
     s.progress = math.min(1, self:used())
     s:count()

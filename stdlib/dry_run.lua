@@ -4,12 +4,14 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local data = require "gradus.data"
+local identity = require "gradus.identity"
 local sampler = require "gradus.sampler"
 local schedule = require "gradus.schedule"
 local sparkline = require "gradus.sparkline"
 local when = require "gradus.when"
 
-local dry_run = {}
+local ops = engine.ops
+local dry_run = { BATCH = 8 }  -- rows of a training batch at most
 
 local POINTS = 200   -- of a schedule
 local ROWS = 64      -- of validation data and suites
@@ -197,13 +199,31 @@ local function show_stage(report, self, stage, span)
   end
 end
 
-local function tiny(d) return d and d:first(math.min(ROWS, d:size())) end
+--- Of a batch in so many parts of so many rows, what a dry run does: two parts, few rows.
+function dry_run.tiny_batch(parts, rows)
+  parts = math.min(parts, 2)
+  return parts, math.min(rows, dry_run.BATCH / parts)
+end
+
+--- The first rows of validation data; of tokens fewer, since a row is a sequence.
+function dry_run.few(d)
+  local rows = d.base.masking and math.max(4, math.floor(8 * ROWS / d.base.x:size(1))) or ROWS
+  return d:size() > rows and d:subset(ops.arange(rows)) or d
+end
+
+--- What run:cached builds: once for all runs of a check whose function and inputs are the same, and nothing is stored.
+function dry_run.cached(run, name, fn, ...)
+  local built = run.dry.built
+  local key = identity("cached", { n = 3, name, fn, { n = select("#", ...), ... } })
+  built[key] = built[key] or { fn(...) }
+  return unpack(built[key])
+end
 
 --- Two steps of each stage of a distillation (called by distill.lua in place of its loop).
 function dry_run.distill(self)
   local report, s = self.run.dry, self.state
-  self.val = tiny(self.val)
-  for name, suite in pairs(self.suites) do self.suites[name] = tiny(suite) end
+  self.val = self.val and dry_run.few(self.val)
+  for name, suite in pairs(self.suites) do self.suites[name] = dry_run.few(suite) end
   local spans = planned(self)
   local length = self.total_steps and ("%d steps"):format(self.total_steps) or "steps as the budget allows"
   report.line("  %s, batches of %d%s", length, self.batch, self.val and (", an evaluation every %d"):format(self.eval_steps) or "")
@@ -215,7 +235,7 @@ function dry_run.distill(self)
     show_stage(report, self, stage, spans[i])
     local learnt = false
     for _ = 1, 2 do
-      self:one_step()
+      self:one_step(self:pressure(s))
       learnt = learnt or math.abs(self.out.loss:item()) > NOTHING or self.out.norm:item() > NOTHING
       s:count()
       if self.kept then self.kept:keep(s.step, self.student) end
@@ -264,7 +284,7 @@ function dry_run.check(options)
   if not experiment_module.is(experiment) then
     host.fail "check: the script returns no experiment; expected `return g.experiment { … }`"
   end
-  local store, seen, refused = require("gradus.store").open(options.store), {}, 0
+  local store, seen, refused, built = require("gradus.store").open(options.store), {}, 0, {}
   options.quiet = true
   for _, one in ipairs(experiment:plan(options)) do
     local label = describe(one.given)
@@ -275,6 +295,7 @@ function dry_run.check(options)
       local run = run_module.begin { store = store, name = experiment.name, seed = one.seed, flat = flat, params = params.nest(flat),
         options = options, label = label }
       run.dry = new_report()
+      run.dry.built = built
       run.warn = function(_, _, text) run.dry.refuse("%s", text) end
       host.entering(experiment.run)
       local ok, err = xpcall(experiment.run, host.traceback, run, run.params)

@@ -5,6 +5,7 @@ local host = require "gradus.host"
 local check = require "gradus.check"
 local current = require "gradus.current"
 local data = require "gradus.data"
+local step = require "gradus.step"
 
 local ops = engine.ops
 local Feed = {}
@@ -34,7 +35,9 @@ end
 ---@param of? fun(x: Tensor): Tensor
 ---@param answers? Answers
 function Feed:imitate(of, answers)
-  self.teacher = of
+  if of ~= self.teacher then
+    self.teacher, self.teacher_step = of, of and step.new(function(b) return { teacher = of(b.x) } end)
+  end
   if answers == self.answers then return end
   self:rewind()
   local source = self.source
@@ -125,9 +128,83 @@ function Feed:next(strength)
   if self.known then
     if self.known.unpack then batch.teacher = self.known.unpack(batch.teacher) end
   elseif self.teacher then
-    batch.teacher = self.teacher(seen and seen:to(self.device) or batch.x)
+    local x = seen and seen:to(self.device) or batch.x
+    -- Of small batches the teacher is asked by a plan; of large ones its activations would be kept beside the student's.
+    local small = self.teacher_step and x:nbytes() < WORTH_A_THREAD
+    batch.teacher = small and self.teacher_step({ x = x }).teacher or self.teacher(x)
   end
   return batch
+end
+
+-- --- several batches at once ---------------------------------------------------------------------------------------------
+
+--- Whether batches may be had together: they do not depend on what the student shows, nor on each other's number, and are too
+--- small to be prepared ahead on a thread.
+function Feed:can_stack(strength)
+  if not self.loader then return self.source.seekable and (strength == 0 or not next(self.augmentations)) end
+  return self.ahead == 0 and not self.source.adaptive and not self.augmentations.mixup
+end
+
+local function rows_of(batch, n, size)
+  for name, value in pairs(batch) do
+    local shape = value.shape
+    batch[name] = value:reshape { n, size, unpack(shape, 2) }
+  end
+  return batch
+end
+
+local function all_equal(list)
+  for _, one in ipairs(list) do
+    if one ~= list[1] then return false end
+  end
+  return true
+end
+
+-- n batches, gathered at once or, with strengths that differ, one after the other.
+local function load_rows(self, n, strength)
+  local index, visit = self.source:draw(n * self.size)
+  self.loader:submit(index, visit, strength)
+  return rows_of(self.loader:next(), n, self.size)
+end
+
+local function load_batches(self, strengths)
+  if all_equal(strengths) then return load_rows(self, #strengths, strengths[1]) end
+  local parts, batch = {}, {}
+  for i, strength in ipairs(strengths) do parts[i] = load_rows(self, 1, strength) end
+  for name in pairs(parts[1]) do
+    local list = {}
+    for i, part in ipairs(parts) do list[i] = part[name] end
+    batch[name] = ops.cat(list, 0)
+  end
+  return batch
+end
+
+--- The next batches, one for each strength of the augmentations, stacked: tensors [n, size, …].
+---@param strengths number[]
+function Feed:stack(strengths)
+  local n, batch, seen = #strengths
+  if self.loader then
+    self:rewind()
+    batch, self.strength = load_batches(self, strengths), strengths[n]
+    if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, batch.index:flatten()) end
+    if self.known and self.known.unpack then
+      batch.teacher = rows_of({ teacher = self.known.unpack(batch.teacher:flatten(0, 1)) }, n, self.size).teacher
+    end
+  else
+    batch = rows_of(self.source:stack(n, self.size), n, self.size)
+  end
+  if self.teacher and not self.known then
+    seen = seen and rows_of({ x = seen }, n, self.size).x or batch.x
+    batch.teacher = self.teacher_step:scan({ x = seen }).teacher
+  end
+  return batch
+end
+
+--- Gives back all but the first `used` of the batches that were stacked last.
+function Feed:give_back(batch, used)
+  local n = batch.x:size(0)
+  if self.loader then return self.source:undo(batch.index:narrow(0, used, n - used):flatten()) end
+  self.source:unstack(n - used, self.size)
 end
 
 return feed

@@ -256,6 +256,16 @@ function Optimizer:minimize(loss, options)
   return tensor.no_grad(clip_and_update, self, grads, options)
 end
 
+--- As minimize, from gradients that are known: one for each of self.params, false for those to leave alone.
+---@param grads (Tensor|false)[]
+---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
+function Optimizer:apply(grads, options)
+  local where = self.name .. ":apply"
+  options = check.options(where, options, STEP_OPTIONS)
+  if #present(grads) == 0 then check.fail(where, "no parameter has a gradient") end
+  return tensor.no_grad(clip_and_update, self, grads, options)
+end
+
 --- Updates from the parameters' own gradients (loss:backward()), which are left as they are or clipped in place.
 ---@param options? {lr: number|Tensor, clip: number|Tensor}
 function Optimizer:step(options)

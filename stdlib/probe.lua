@@ -16,6 +16,12 @@ local probe = {}
 
 local CHUNK = 4096
 
+-- How many samples are asked for: a dry run is content with few.
+local function samples_of(asked, few)
+  local run = current.run
+  return run and rawget(run, "dry") and math.min(asked, few) or asked
+end
+
 -- Calls fn() without gradients, with the model in evaluation mode.
 local function undisturbed(model, fn)
   local training = model.training
@@ -45,7 +51,7 @@ local function options_of(where, model, options, rules, defaults)
   rules.d, rules.k, rules.samples, rules.seed = check.int(1), check.int(1), check.int(1), check.int(0)
   local o = check.options(where, options, rules, defaults)
   if not o.d or not o.k then check.fail(where, "expected the task's d and k") end
-  o.seed = o.seed or current.stream "probe"
+  o.seed, o.samples = o.seed or current.stream "probe", samples_of(o.samples, 64)
   return o
 end
 
@@ -236,6 +242,7 @@ function probe.boundary(model, options)
     check.fail("probe.boundary", "expected a grammar, and layer = the path of the hidden layer, such as 'encoder.layers.2'")
   end
   o.seed = o.seed or current.stream "probe"
+  o.sentences = samples_of(o.sentences, 8)
   local split = math.floor(.75 * o.sentences)
   local hidden, known = states_at_boundaries(model, o, 0, split)
   local of = logistic(hidden, known, o.steps)

@@ -199,7 +199,7 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param d Dataset
 ---@param teacher? Module
 function Run:evaluate(model, d, teacher)
-  if self.dry then d = d:first(math.min(64, d:size())) end
+  if self.dry then d = require("gradus.dry_run").few(d) end
   return require "gradus.evaluate"(model, d, teacher)
 end
 
@@ -212,7 +212,8 @@ function Run:distill(options)
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
-  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop" }
+  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop",
+  "accumulate" }
 
 --- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
@@ -232,7 +233,7 @@ end
 
 --- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
 function Run:cached(name, fn, ...)
-  if self.dry then return fn(...) end  -- two steps of training must not be kept
+  if self.dry then return require("gradus.dry_run").cached(self, name, fn, ...) end  -- two steps of training must not be kept
   return require "gradus.cached"(self, name, fn, ...)
 end
 

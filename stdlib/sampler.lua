@@ -32,8 +32,9 @@ local function source(where, d, mode, fields)
   if not data.is(d) then host.fail(("%s: expected a data set; got %s"):format(where, type(d))) end
   made = made + 1
   local self = setmetatable(fields or {}, Source)
+  self.adaptive = rawget(self, "adaptive") or false  -- asked for at every step
   self.data, self.mode, self.number, self.where = d, mode, made, where
-  self.options = self.options or {}
+  self.options, self.share_now = rawget(self, "options") or {}, false
   return self
 end
 

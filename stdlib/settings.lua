@@ -83,8 +83,9 @@ function settings.with_defaults(options, defaults)
   return o
 end
 
+--- For the rows of a data set, or of none (a generator): nothing for tokens and other whole numbers.
 function settings.default_augmentations(train)
-  if data.is(train) and train.base.masking then return {} end  -- tokens
+  if data.is(train) and (train.base.masking or not train.base.x.dtype:find "float") then return {} end
   local images = data.is(train) and train.base.x:dim() == 4
   return images and { noise = .3, shift = 1 } or { noise = .3 }
 end

@@ -9,12 +9,14 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local recording = require "gradus.recording"
+local scan = require "gradus.scan"
 local slab = require "gradus.slab"
 
 local record, is_tensor = engine.record, engine.is_tensor
 local step = { mode = os.getenv "GRADUS_STEP" == "eager" and "eager" or "replay" }
 local Step = {}
 Step.__index = Step
+scan.add_to(Step)
 
 local PLANS = 8        -- shapes, modes, …: as many plans are kept of one step
 local IN_VAIN = 16     -- recordings in a row that were never replayed, after which the step runs as it is
@@ -211,7 +213,7 @@ end
 -- --- replaying ---------------------------------------------------------------------------------------------------------
 
 -- Whether what the function saw in Lua is what it was; its upvalues are for the plan to compare.
-local function still_holds(entry)
+function Step.still_holds(entry)
   if entry.version ~= recording.version then
     if recording.changed_module(entry.modules) then return false end
     entry.version = recording.version
@@ -235,7 +237,7 @@ local function audit(self, entry, batch, knobs)
 end
 
 local function replay(self, entry, batch, knobs)
-  if not still_holds(entry) then return nil end
+  if not Step.still_holds(entry) then return nil end
   local out
   if entry.calls + 1 == entry.audit_at then
     entry.calls = entry.calls + 1
@@ -248,13 +250,18 @@ local function replay(self, entry, batch, knobs)
   return out
 end
 
---- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
-function Step:__call(batch, knobs)
+-- Whether a plan may take the coming step.
+function Step:can_replay()
   if recording.active then
     host.fail(("step: called inside of the step at %s; expected one after the other"):format(recording.active))
   end
   -- Here would stand graphs of real devices (at::accelerator::Graph): recorded once, replayed after the slab's refresh.
-  if step.mode == "eager" or self.unrecordable or self.slab then return eager(self, batch, knob_tensors(self, knobs)) end
+  return not (step.mode == "eager" or self.unrecordable or self.slab)
+end
+
+--- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
+function Step:__call(batch, knobs)
+  if not self:can_replay() then return eager(self, batch, knob_tensors(self, knobs)) end
   local plans = self.plans
   for i = 1, #plans do
     local entry = plans[i]

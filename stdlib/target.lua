@@ -18,6 +18,7 @@ local target = {}
 ---@field identity fun(): table        what `of` depends on, for identity.lua; asked once `prepare` was called
 ---@field kind string                 "logits", "labels" or "layer"
 ---@field loss? fun(student: Module, b: table): Tensor  of a layer
+---@field mass? fun(b: table): number|Tensor  of a layer: what a batch weighs in a mean over several
 ---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
 ---@field detail? table               what the stage's event says of it
 local Target = {}
@@ -83,6 +84,12 @@ function target.layer(options)
     if not mask then return loss.feature_mse(ours, b.teacher) end
     local squares = (ours - b.teacher):square():mean { dim = { -1 } }
     return (squares * mask):sum() / mask:sum()
+  end
+
+  --- What a batch weighs in a mean with others: rows, or positions.
+  self.mass = function(b)
+    local mask = kept(b.x)
+    return mask and mask:sum { dtype = "float64" } or b.x:size(0)
   end
 
   -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.

@@ -34,18 +34,19 @@ function teaching.add_to(Distill)
     if not self.teacher_flops then
       local count = engine.count_flops()
       self.target.of(x)
-      self.teacher_flops = count()
+      self.teacher_flops = self.pieces * count()
     end
     return self.teacher_flops
   end
 
-  -- The floating-point operations of a step: forward, and twice that backward; the teacher's where it is asked.
+  -- The floating-point operations of a step, or of one of its parts: forward, and twice that backward; the teacher's where it is
+  -- asked.
   function Distill:step_work()
     local x, count = self.feed:like(), engine.count_flops()
     self.student:eval()
     tensor.no_grad(self.student, x)
     self.student:train()
-    return 3 * count() + (self.answers and 0 or self:teacher_cost(x))
+    return 3 * count() + (self.answers and 0 or self:teacher_cost(x) / self.pieces)
   end
 end
 

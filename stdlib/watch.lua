@@ -14,7 +14,7 @@ local function measured(self, knobs)
     found["train/ce"] = out.ce
     if self.target.of then found["train/kl"] = out.kl end
   end
-  if out.confidence then found["train/confidence"] = out.confidence:mean() end
+  found["train/confidence"] = out.mean_confidence
   for name, knob in pairs(knobs) do
     if type(knob) ~= "number" then found["knob/" .. name] = knob:mean() end
   end
@@ -25,7 +25,7 @@ end
 function watch.add_to(Distill)
   function Distill:log(batch, knobs)
     local source, at = self.source, self.run.step_number
-    local share, seen = source.share_now, source.adaptive and self.out.confidence and engine.transfer(self.out.confidence)
+    local share, seen = source.share_now or nil, source.adaptive and self.out.confidence and engine.transfer(self.out.confidence)
     self.run.readback:push(measured(self, knobs), function(row)
       local norm = row.norm
       row.norm, row["knob/share"] = nil, share
@@ -35,6 +35,30 @@ function watch.add_to(Distill)
       if seen then source:observe(batch.index, seen:wait()) end
       self:log_row(row, knobs, at)
     end)
+  end
+
+  -- The same of the steps of a stretch, of which the last may have left what is not finite.
+  function Distill:log_stretch(batch, planned, done)
+    local s, run, columns = self.state, self.run, {}
+    for name, values in pairs(measured(self, {})) do columns[name] = values:totable() end
+    local share, last = self.source.share_now or nil, self.before + s.step + done
+    for i = 1, done do
+      local row = { ["knob/share"] = share }
+      for name, values in pairs(columns) do row[name] = values[i] end
+      local norm = row.norm
+      row.norm = nil
+      self:count_steps(1)
+      run.step_number = self.before + s.step
+      if watch.finite(row["train/loss"]) and watch.finite(norm) then
+        self:log_row(row, planned[i], run.step_number)
+      else
+        s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
+        local one = {}
+        for name, values in pairs(batch) do one[name] = values[i - 1] end
+        self:meet_non_finite(one, planned[i], row["train/loss"], norm, last)
+      end
+    end
+    s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
   end
 
   function Distill:log_row(row, knobs, at)

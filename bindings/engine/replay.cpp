@@ -1,6 +1,9 @@
 // start(batch, knobs, tensors) -> Recorder; recorder:finish(outputs) -> Plan | nil, why; recorder:abort().
 // plan:run(batch, knobs, fn, upvalues, count) -> outputs | nil where the plan was made for others, or an upvalue of the
 // step's function is no longer the one in the list.
+// plan:scan(batch, knobs, fn, upvalues, count, { from, steps, lists, into, finite }) -> steps done, whether one was not
+// finite | nil: as many runs as `steps` says, on rows of stacked tensors (plan.h); lists: of a knob's value at each
+// step; into: plan:stacked(n).
 #include "replay.h"
 
 #include <memory>
@@ -142,11 +145,15 @@ bool upvalues_hold(lua_State* L) {
   return true;
 }
 
+bool read_arguments(lua_State* L, LuaPlan& self) {
+  self.arguments.clear();
+  return upvalues_hold(L) && matches(L, 2, self.call.batch, self.arguments) &&
+         matches(L, 3, self.call.knobs, self.arguments);
+}
+
 bool take_arguments(lua_State* L, LuaPlan& self) {
   lua_settop(L, 6);
-  if (!upvalues_hold(L)) return false;
-  self.arguments.clear();
-  if (!matches(L, 2, self.call.batch, self.arguments) || !matches(L, 3, self.call.knobs, self.arguments)) return false;
+  if (!read_arguments(L, self)) return false;
   bool fits = false;
   guard(L, "step", [&] {
     fits = self.plan->fits(self.arguments.inputs);
@@ -180,6 +187,97 @@ int run(lua_State* L) {
   push_outputs(L, self);
   self.outputs.clear();
   return 1;
+}
+
+// Names and tensors of a table, or of a step that returns one tensor: f(place among the outputs, tensor at the top).
+template <class F>
+void each_output(lua_State* L, const LuaPlan& self, int index, F&& f) {
+  std::size_t next = 0;
+  if (self.call.single) {
+    lua_pushvalue(L, index);
+    f(next, nullptr);
+    return lua_pop(L, 1);
+  }
+  for (const Output& output : self.call.outputs) {
+    if (output.constant) continue;
+    lua_getfield(L, index, output.name);
+    f(next++, output.name);
+    lua_pop(L, 1);
+  }
+}
+
+// stacked(n) -> room for the outputs of n steps: a table by name, plain values as they are; or one tensor.
+int stacked(lua_State* L) {
+  LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
+  const int64_t steps = luaL_checkinteger(L, 2);
+  guard(L, "step", [&] { self.outputs = self.plan->stacked_outputs(steps); });
+  push_outputs(L, self);
+  self.outputs.clear();
+  return 1;
+}
+
+// A knob's values at each step, where the script gave a list.
+struct KnobList {
+  double* knob;
+  std::vector<double> values;
+};
+
+std::vector<KnobList> read_lists(lua_State* L, const LuaPlan& self, int lists, int64_t from, int64_t steps) {
+  std::vector<KnobList> found;
+  for (const Signature& entry : self.call.knobs.entries) {
+    if (!entry.name || !entry.knob.defined()) continue;
+    lua_getfield(L, lists, static_cast<const char*>(entry.name));
+    if (lua_istable(L, -1)) {
+      found.push_back({static_cast<double*>(entry.knob.mutable_data_ptr()), {}});
+      for (int64_t i = 0; i < steps; ++i) {
+        lua_rawgeti(L, -1, static_cast<int>(from + i + 1));
+        found.back().values.push_back(lua_tonumber(L, -1));
+        lua_pop(L, 1);
+      }
+    }
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+int64_t integer_field(lua_State* L, int index, const char* name) {
+  lua_getfield(L, index, name);
+  const int64_t value = lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+int scan(lua_State* L) {
+  LuaPlan& self = check_object<LuaPlan>(L, 1, kPlanType);
+  lua_settop(L, 7);
+  if (!read_arguments(L, self)) return 0;
+  Plan::Scan scan{self.arguments.inputs, {}, integer_field(L, 7, "from"), integer_field(L, 7, "steps"), {}, {}};
+  lua_getfield(L, 7, "lists");
+  const std::vector<KnobList> lists = read_lists(L, self, lua_gettop(L), scan.from, scan.steps);
+  lua_getfield(L, 7, "finite");
+  const int finite = lua_gettop(L);
+  lua_getfield(L, 7, "into");
+  each_output(L, self, lua_gettop(L), [&](std::size_t place, const char* name) {
+    if (at::Tensor* into = test_tensor(L, lua_gettop(L))) scan.outputs.push_back(*into);
+    if (!name || !lua_istable(L, finite)) return;
+    lua_getfield(L, finite, name);
+    if (lua_toboolean(L, -1)) scan.finite.push_back(place);
+    lua_pop(L, 1);
+  });
+  Plan::Scanned done{-1, true};
+  guard(L, "step", [&] {
+    if (scan.outputs.size() != self.plan->recording().outputs.size() || !self.plan->fits(scan)) return;
+    self.arguments.set_knobs();
+    scan.before = [&](int64_t step) {
+      for (const KnobList& list : lists) *list.knob = list.values[static_cast<std::size_t>(step)];
+    };
+    done = self.plan->run(scan);
+  });
+  self.arguments.clear();
+  if (done.steps < 0) return 0;
+  lua_pushinteger(L, static_cast<lua_Integer>(done.steps));
+  lua_pushboolean(L, !done.finite);
+  return 2;
 }
 
 // audit(…, as run) -> true: replays, remembers the outcome, and puts everything back as it was before.
@@ -246,8 +344,9 @@ int collect_call(lua_State* L) {
 }
 
 constexpr luaL_Reg kRecorderMethods[] = {{"finish", finish}, {"abort", abort_recording}, {nullptr, nullptr}};
-constexpr luaL_Reg kPlanMethods[] = {
-    {"run", run}, {"audit", audit}, {"compare", compare}, {"describe", describe_plan}, {nullptr, nullptr}};
+constexpr luaL_Reg kPlanMethods[] = {{"run", run},      {"scan", scan},       {"stacked", stacked},
+                                     {"audit", audit},  {"compare", compare}, {"describe", describe_plan},
+                                     {nullptr, nullptr}};
 
 }  // namespace
 

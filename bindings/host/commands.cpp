@@ -10,6 +10,7 @@
 #include "output.h"
 #include "query.h"
 #include "table.h"
+#include "words.h"
 
 namespace gradus {
 namespace {
@@ -26,7 +27,7 @@ struct ReadOptions {
 std::string seconds(const Json& value) { return value.is_number() ? duration(value.get<double>()) : "–"; }
 
 std::string status(const Json& run) {
-  const std::string text = shown(run["status"]);
+  std::string text = shown(run["status"]);
   if (!styled()) return text;
   const char* colour = text == "finished" ? "\033[32m" : text == "running" ? "\033[36m" : "\033[33m";
   return text == "failed" ? "\033[31m" + text + "\033[0m" : colour + text + "\033[0m";
@@ -82,9 +83,9 @@ void runs_command(const std::string& path, const ReadOptions& options) {
   print(table.text(styled()));
 }
 
-std::string pairs(const Json& object) {
+std::string pairs(const Json& object, std::string (*show)(const Json&, int) = exact) {
   std::string text;
-  for (const auto& [key, value] : object.items()) text += "  " + printable(key) + " = " + exact(value) + "\n";
+  for (const auto& [key, value] : object.items()) text += "  " + printable(key) + " = " + show(value, 100) + "\n";
   return text;
 }
 
@@ -94,7 +95,7 @@ Table table_of(const Json& rows, const std::vector<std::string>& columns, const 
     table.column(column, right.find(" " + column + " ") != std::string::npos ? Align::right : Align::left);
   for (const Json& row : rows) {
     std::vector<std::string> cells;
-    for (const std::string& column : columns) cells.push_back(shown(row[column], 80));
+    for (const std::string& column : columns) cells.push_back(shown(row[column], 160));
     table.row(std::move(cells));
   }
   return table;
@@ -115,15 +116,21 @@ void show_command(const std::string& path, const ReadOptions& options) {
     text += "\n";
   }
   if (!run["tags"].empty()) text += heading("tags") + pairs(run["tags"]);
-  if (run["progress"].is_object()) text += heading("progress") + pairs(run["progress"]);
+  if (run["progress"].is_object()) text += heading("progress") + pairs(run["progress"], shown);
   if (!run["params"].empty()) text += heading("params") + pairs(run["params"]);
   if (!run["summaries"].empty()) {
     text += heading("metrics") + table_of(run["summaries"], {"key", "last", "min", "argmin", "max", "argmax", "count"},
                                           " last min argmin max argmax count ")
                                      .text(styled());
   }
-  if (!run["events"].empty())
-    text += heading("events") + table_of(run["events"], {"step", "kind", "name", "detail"}, " step ").text(styled());
+  // Each best value is an event too: so many that they would hide the decisions.
+  Json events = Json::array();
+  for (Json& event : run["events"]) {
+    event["detail"] = in_words(event["detail"]);
+    if (event["kind"] != "best") events.push_back(event);
+  }
+  if (!events.empty())
+    text += heading("events") + table_of(events, {"step", "kind", "name", "detail"}, " step ").text(styled());
   if (!run["children"].empty())
     text += heading("started") + table_of(run["children"], {"id", "name", "kind", "status"}, " id ").text(styled());
   if (!run["sources"].empty()) {

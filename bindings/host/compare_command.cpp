@@ -25,7 +25,7 @@ double real(const Json& value) { return value.is_number() ? value.get<double>() 
 std::string spread_cell(const Json& s) {
   if (!s["mean"].is_number()) return shown(s["mean"]);
   std::string cell = mean_sd(real(s["mean"]), real(s["sd"]));
-  if (s.contains("low") && s["low"].is_number()) cell += " [" + shown(s["low"]) + ", " + shown(s["high"]) + "]";
+  if (s.contains("low") && s["low"].is_number()) cell += " " + interval(real(s["low"]), real(s["high"]));
   return cell;
 }
 
@@ -154,7 +154,7 @@ std::string versus_text(const Json& compared) {
     cells.push_back(shown(one["pairs"]));
     const double mean = real(one["mean"]);
     cells.push_back(std::isnan(mean) ? "–" : (mean > 0 ? "+" : "") + mean_sd(mean, real(one["sd"])));
-    cells.push_back(one["low"].is_number() ? "[" + shown(one["low"]) + ", " + shown(one["high"]) + "]" : "–");
+    cells.push_back(one["low"].is_number() ? interval(real(one["low"]), real(one["high"])) : "–");
     for (const char* p : {"p", "p_holm", "wilcoxon_p"}) cells.push_back(p_cell(one[p]));
     cells.push_back(verdict_cell(one));
     table.row(std::move(cells));

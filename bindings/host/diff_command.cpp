@@ -6,6 +6,7 @@
 #include "diff.h"
 #include "output.h"
 #include "table.h"
+#include "words.h"
 
 namespace gradus {
 namespace {
@@ -29,7 +30,8 @@ Table pairs_table(const Json& diff, const Json& rows) {
 std::string event_text(const Json& event) {
   if (event.is_null()) return "none";
   std::string text = exact(event["kind"]) + " " + exact(event["name"]) + " at step " + exact(event["step"]);
-  if (event["detail"].is_object() && !event["detail"].empty()) text += "  " + shown(event["detail"], 120);
+  const std::string detail = in_words(event["detail"]);
+  if (!detail.empty()) text += "  " + printable(detail, 160);
   return text;
 }
 

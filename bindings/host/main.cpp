@@ -104,6 +104,22 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return meant.empty() ? "" : "; did you mean '" + meant + "'?";
 }
 
+// CLI11's sentences about what is missing or out of range, as ours: what is wrong; expected …; got ….
+std::string in_our_words(const std::string& text, const std::vector<std::string>& formats, const std::string& command) {
+  const std::string required = " is required", value = ": Value ", range = " not in range ";
+  if (text.ends_with(required)) {
+    const std::string what = text.substr(0, text.size() - required.size());
+    if (formats.empty()) return "no " + what + "; expected one (`gradus help " + command + "` tells)";
+    std::string list;
+    for (const std::string& format : formats) list += (list.empty() ? "" : ", ") + format;
+    return "no format; expected one of " + list;
+  }
+  const std::size_t at = text.find(value), in = text.find(range);
+  if (at == std::string::npos || in == std::string::npos || in < at) return text;
+  const std::size_t got = at + value.size();
+  return text.substr(0, at) + ": expected " + text.substr(in + range.size()) + "; got " + text.substr(got, in - got);
+}
+
 // What CLI11 could not place, in our words.
 HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   auto parsed = app.get_subcommands();
@@ -115,13 +131,20 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
     parsed = inner;
   }
   const std::vector<std::string> extra = app.remaining(true);
-  if (extra.empty()) return {kUsage, (command.empty() ? "" : command + ": ") + error.what()};
+  if (extra.empty()) {
+    const auto formats = parsed.empty() ? std::vector<std::string>{} : command_names(*parsed.front());
+    return {kUsage, (command.empty() ? "" : command + ": ") + in_our_words(error.what(), formats, command)};
+  }
   const std::string word = extra.front().substr(0, extra.front().find('='));
   if (word.starts_with('-') && word.size() > 1) {
     std::vector<std::string> options;
     const CLI::App& owner = parsed.empty() ? app : *parsed.front();
     for (const CLI::Option* option : owner.get_options())
       for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    // The command knows it, so it can only have stood before the command.
+    if (std::find(options.begin(), options.end(), word) != options.end())
+      return {kUsage, word + ": an option of '" + command + "' before it; expected 'gradus " + command + " " + word +
+                          " …'; got 'gradus " + word + " …'"};
     return {kUsage,
             (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" + suggestion(word, options)};
   }

@@ -55,12 +55,13 @@ std::vector<std::string> split(const std::string& list) {
   return items;
 }
 
-// The runs that were named; else those that fit --where; else the last one.
-std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& named, const std::string& where) {
+// The runs that were named; else those that fit --where; else all that --by is to group; else the last one.
+std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& named, const Options& options) {
+  const std::string& where = options.where;
   std::vector<std::int64_t> runs;
   for (const std::string& run : named) runs.push_back(store.resolve(run));
   if (!named.empty() && !where.empty()) throw Error(Exit::usage, "expected either RUN or --where; got both");
-  if (!where.empty()) {
+  if (named.empty() && (!where.empty() || !options.by.empty())) {
     RunFilter filter;
     std::vector<std::string> notes;
     filter.where = where;
@@ -68,10 +69,20 @@ std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& n
     filter.metrics.emplace();
     for (const Json& run : list_runs(store, filter)) runs.push_back(run["id"].get<std::int64_t>());
     print_notes(notes);
-    if (runs.empty()) throw Error(Exit::missing, "no runs fit --where");
+    if (runs.empty()) throw Error(Exit::missing, where.empty() ? "no runs yet" : "no runs fit --where");
   }
   if (runs.empty()) runs.push_back(store.resolve("@last"));
   return runs;
+}
+
+bool is_uid(Store& store, const std::string& word) {
+  if (word.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) return false;
+  try {
+    store.resolve(word);
+    return true;
+  } catch (const Error& error) {
+    return error.code != Exit::missing;  // several begin like this
+  }
 }
 
 int terminal_width() {
@@ -85,17 +96,19 @@ void plot_command(const std::string& path, const Options& options) {
     throw Error(Exit::usage, "plot: --output: expected a file name that ends in .svg; got '" + options.output +
                                  "' (rsvg-convert or a browser make PNG of it)");
   const auto store = Store::open(path, Store::Mode::read);
-  // A word is a metric when the store has it, a run when it looks like one; anything else is a misspelt metric.
+  // A word is a metric when the store has it, a run when it looks like one ("acc" may begin a uid, but seldom does);
+  // anything else is a misspelt metric.
   const std::vector<std::string> known = metric_names(*store);
   PlotOptions plot;
   std::vector<std::string> runs;
   for (const std::string& word : options.words) {
     const bool metric = std::find(known.begin(), known.end(), word) != known.end();
-    const bool run = word == "@last" || word.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+    const bool number = word.find_first_not_of("0123456789") == std::string::npos;
+    const bool run = word == "@last" || number || (!metric && is_uid(*store, word));
     (metric || !run ? plot.metrics : runs).push_back(word);
   }
   if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");
-  plot.runs = choose(*store, runs, options.where);
+  plot.runs = choose(*store, runs, options);
   plot.by = split(options.by);
   plot.x = parse_axis(options.x);
   plot.grouped = plot.runs.size() > 12;  // more lines than a legend can name
@@ -115,15 +128,18 @@ void plot_command(const std::string& path, const Options& options) {
 }
 
 void report_command(const std::string& path, const Options& options) {
+  const bool markdown = options.markdown || ends_with(options.output, ".md");
+  if (options.output.empty() && !markdown && ::isatty(STDOUT_FILENO) == 1)
+    throw Error(Exit::usage, "report: HTML is not for a terminal; expected -o FILE.html, --markdown or a pipe");
   const auto store = Store::open(path, Store::Mode::read);
   ReportOptions wanted;
-  wanted.runs = choose(*store, options.words, options.where);
+  wanted.runs = choose(*store, options.words, options);
   std::sort(wanted.runs.begin(), wanted.runs.end());
   for (const std::string& name : options.metrics)
     wanted.metrics.push_back(resolve_metric(*store, name, "report", nullptr));
   wanted.by = split(options.by);
   wanted.title = options.title;
-  wanted.markdown = options.markdown || ends_with(options.output, ".md");
+  wanted.markdown = markdown;
   write_out(options.output, report(*store, wanted));
   if (!options.output.empty() && options.output != "-")
     std::printf("%s: %zu run%s\n", options.output.c_str(), wanted.runs.size(), wanted.runs.size() == 1 ? "" : "s");
@@ -142,14 +158,14 @@ void add_plot_commands(CLI::App& app, std::string& store) {
     sub->callback([options, command, &store] { command(store.empty() ? default_store() : store, *options); });
   };
   add("plot", "draw curves in the terminal, or as SVG", plot_command, [](CLI::App* sub, Options& options) {
-    sub->add_option("METRIC", options.words, "metrics, then runs (default: @last)")->required();
+    sub->add_option("METRIC", options.words, "metrics, then runs (default: @last; with --by, all)")->required();
     sub->add_option("--output,-o", options.output, "write an SVG file instead");
     sub->add_option("--x", options.x, "step (default), epoch, samples, flops or seconds");
     sub->add_option("--width", options.width, "columns, or pixels of the SVG")->check(CLI::Range(20, 10000));
     sub->add_option("--height", options.height, "rows, or pixels of one figure")->check(CLI::Range(4, 10000));
   });
   add("report", "one HTML file, or Markdown, that stands alone", report_command, [](CLI::App* sub, Options& options) {
-    sub->add_option("RUN", options.words, "ids, beginnings of uids, or @last (the default)");
+    sub->add_option("RUN", options.words, "ids, beginnings of uids, or @last (default: @last; with --by, all)");
     sub->add_option("--output,-o", options.output, "the file (default: standard output); .md makes Markdown");
     sub->add_flag("--markdown", options.markdown, "Markdown, for a paper's appendix");
     sub->add_option("--metric", options.metrics, "figures of these metrics (default: val/* and train/loss)");

@@ -144,6 +144,7 @@ ScriptError describe_error(lua_State* L, Interpreter& interpreter) {
   std::vector<Frame> frames;
   if (error.message.find(interpreter.traceback.message) != std::string::npos) frames = interpreter.traceback.frames;
   const std::vector<std::string> passed = strip_rethrows(error.message, interpreter);
+  if (error.code == kUsage) return error;  // the command line is to blame, no line of the script
   Position position = parse_position(error.message);
   const std::string* text = position.line > 0 ? interpreter.find_source(position.file) : nullptr;
   const bool in_stdlib = text && position.file.starts_with("stdlib/");
@@ -151,8 +152,7 @@ ScriptError describe_error(lua_State* L, Interpreter& interpreter) {
     const bool foreign = position.line > 0;
     position = parse_position(frames.front().where);
     text = interpreter.find_source(position.file);
-    if (!foreign && error.code != kMissing && error.code != kUsage)
-      error.message = frames.front().where + ": " + error.message;
+    if (!foreign && error.code != kMissing) error.message = frames.front().where + ": " + error.message;
   } else if (in_stdlib && !frames.empty()) {
     position = parse_position(frames.front().where);  // show the user's line, not ours
     text = interpreter.find_source(position.file);

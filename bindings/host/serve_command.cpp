@@ -80,7 +80,9 @@ class Server {
 
   std::string address() const { return "http://127.0.0.1:" + std::to_string(port_) + "/?token=" + token_; }
   void run() {
-    (void)::nice(10);  // an open page must not slow the runs that it shows, nor those that write for them
+    // The runs come first. No further down: what is kept waiting in the middle of a read keeps the writers' log from
+    // being cut.
+    (void)::nice(5);
     event_base_dispatch(base_);
   }
 

@@ -5,6 +5,28 @@ import { h, number } from "./util.js";
 const MARGIN = { top: 22, right: 14, bottom: 26, left: 52 };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// Of each of `columns` equal parts the least, the greatest and a NaN, and both ends: as the server thins out
+// (downsample.cpp), for what it has thinned out already. Of equal values the first counts as least, the last as greatest.
+export function thin(steps, values, columns) {
+  const last = steps.length - 1, width = (steps[last] - steps[0]) / columns || 1;
+  const kept = new Set([0, last]);
+  for (let i = 0; i <= last;) {
+    const column = Math.floor((steps[i] - steps[0]) / width);
+    let low = -1, high = -1, hole = -1;
+    for (; i <= last && Math.floor((steps[i] - steps[0]) / width) === column; i++) {
+      const v = values[i];
+      if (Number.isNaN(v)) hole = hole < 0 ? i : hole;
+      else {
+        if (low < 0 || v < values[low]) low = i;
+        if (high < 0 || v >= values[high]) high = i;
+      }
+    }
+    [low, high, hole].filter((k) => k >= 0).forEach((k) => kept.add(k));
+  }
+  const order = [...kept].sort((a, b) => a - b);
+  return { steps: Float64Array.from(order, (k) => steps[k]), values: Float64Array.from(order, (k) => values[k]) };
+}
+
 export class Chart {
   // options: title, height, load(from, to, columns) -> {from, to, series: [{label, color, steps, values, low, high,
   // faint, width}]}, stages: [{name, from, to}], marks: [{step, kind, name, detail}], link: charts that zoom together,
@@ -50,10 +72,13 @@ export class Chart {
   async refresh() {
     if (!this.width) return;
     this.loaded = true;
-    const asked = this.asked = Symbol();
+    const asked = this.asked = Symbol(), began = performance.now();
     const data = await this.options.load(this.zoom && Math.floor(this.zoom[0]), this.zoom && Math.ceil(this.zoom[1]),
       Math.round(this.inner));
     if (asked !== this.asked) return;  // the reader has zoomed on
+    this.loadedAt = performance.now();
+    this.took = this.loadedAt - began;
+    this.sampled = false;
     this.range = [data.from, data.to];
     this.series = data.series;
     this.drawLegend();
@@ -64,13 +89,14 @@ export class Chart {
   append(more, to) {
     for (const [index, curve] of more) {
       const series = this.series[index];
-      if (!series || !curve.steps.length) continue;
+      if (!series || !curve || !curve.steps.length) continue;
       for (const part of ["steps", "values"]) {
         const joined = new Float64Array(series[part].length + curve[part].length);
         joined.set(series[part]);
         joined.set(curve[part], series[part].length);
         series[part] = joined;
       }
+      if (series.steps.length > 8 * this.inner) Object.assign(series, thin(series.steps, series.values, Math.round(this.inner)));
     }
     this.range = [this.range ? this.range[0] : 0, Math.max(this.range ? this.range[1] : 0, to)];
     this.draw();

@@ -1,5 +1,5 @@
 // One run: curves with stages and decisions, knobs, script, environment, log.
-import { h, json, curves, number, plain, duration, when, status, color, link, remember } from "./util.js";
+import { h, json, curves, number, plain, duration, when, status, color, link, remember, again } from "./util.js";
 import { Chart } from "./chart.js";
 
 const TABS = ["curves", "decisions", "script", "log", "environment"];
@@ -29,6 +29,14 @@ function knobIsFlat(summaries) {
   return summaries.every((s) => s.min === s.max);
 }
 
+// An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
+function facts(detail) {
+  const short = (text) => (/^[0-9a-f]{40,}$/.test(text) ? text.slice(0, 12) + "…" : text.length > 300 ? text.slice(0, 299) + "…" : text);
+  return Object.entries(detail).map(([k, v]) => (v && typeof v === "object" && !Array.isArray(v) ? facts(v)
+    : h("span", { title: typeof v === "string" ? v : "" }, h("i", {}, k), " ",
+      typeof v === "string" ? short(v) : typeof v === "number" ? number(v) : JSON.stringify(v))));
+}
+
 class Run {
   constructor(run, at) {
     this.run = run;
@@ -48,9 +56,10 @@ class Run {
     const results = run.summaries.filter((s) => s.key.startsWith("result/"));
     const best = run.summaries.filter((s) => ["val/acc", "val/loss"].includes(s.key));
     const tile = (name, value, note) => h("div", { className: "tile" }, h("span", { className: "quiet" }, name), h("b", {}, value), note ? h("small", { className: "quiet" }, note) : null);
+    const seconds = run.seconds ?? (run.status === "running" ? (Date.now() - Date.parse(run.started)) / 1000 : null);
     this.top.replaceChildren(
       h("h1", {}, run.name, " ", h("span", { className: "quiet" }, `#${run.id}`), " ", status(run.status)),
-      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, duration(run.seconds), run.progress ? `step ${number(run.progress.step)}` : null,
+      h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, seconds !== null ? duration(seconds) : null, run.progress ? `step ${number(run.progress.step)}` : null,
         `started ${when(run.started)} UTC`, run.device, run.uid.slice(0, 8)].filter(Boolean).join("  ·  "),
       run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
       run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),
@@ -107,9 +116,7 @@ class Run {
     const body = h("tbody");
     const fill = (kind) => body.replaceChildren(...rows(kind).map((e) => h("tr", {}, h("td", { className: "right" }, e.step === null ? "–" : number(e.step)),
       h("td", {}, h("span", { className: `kind ${e.kind}` }, e.kind)), h("td", {}, e.name || ""),
-      h("td", { className: "detail" }, e.detail && typeof e.detail === "object"
-        ? Object.entries(e.detail).map(([k, v]) => h("span", {}, h("i", {}, k), " ", typeof v === "string" ? v.slice(0, 60) : typeof v === "number" ? number(v) : JSON.stringify(v)))
-        : String(e.detail ?? "")))));
+      h("td", { className: "detail" }, e.detail && typeof e.detail === "object" ? facts(e.detail) : String(e.detail ?? "")))));
     fill("");
     this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : kinds.includes("best") ? "all but best" : "all")).flatMap((b) => [b, " "])),
       h("table", { className: "plain" }, h("thead", {}, h("tr", {}, h("th", { className: "right" }, "step"), h("th", {}, "kind"), h("th", {}, "name"), h("th", {}, "numbers"))), body));
@@ -156,7 +163,7 @@ class Run {
   }
 
   async poll() {
-    if (document.hidden || this.run.status !== "running") return;
+    if (this.run.status !== "running") return;
     const after = Math.max(-1, ...this.run.events.map((e) => e.id));
     const news = await json("run", { run: this.run.id, event: after });
     news.events = [...this.run.events, ...news.events];
@@ -169,18 +176,27 @@ class Run {
     for (const chart of this.charts) {
       chart.options.stages = stages(news);
       chart.options.marks = marks(news);
-      if (chart.zoom || !chart.range) continue;
-      const last = Math.min(...chart.series.map((s) => s.steps[s.steps.length - 1] ?? -1));
-      const more = await curves({ runs: news.id, keys: chart.keys.join(","), after: last, columns: 500 });
-      const find = (curve) => chart.series.findIndex((s) => s.key === curve.key);
-      chart.append(more.curves.map((c) => {
-        const index = find(c), s = chart.series[index];
-        const from = s ? d3.bisectRight(c.steps, s.steps[s.steps.length - 1]) : 0;
-        return [index, { steps: c.steps.subarray(from), values: c.values.subarray(from) }];
-      }), more.to);
-      // Appended points are not thinned out: once there are many, ask for the whole curve again.
-      if (chart.series.some((s) => s.steps.length > 8 * chart.inner)) chart.refresh();
     }
+    await this.grow(this.charts.filter((chart) => chart.range && !chart.zoom));
+  }
+
+  // What has been logged since, of all charts in one question; each curve goes on where it ended.
+  async grow(charts) {
+    const ends = new Map();
+    for (const chart of charts) {
+      for (const s of chart.series) ends.set(s.key, s.steps[s.steps.length - 1]);
+    }
+    if (!ends.size) return;
+    const more = await curves({ runs: this.run.id, keys: [...ends.keys()].join(","), after: [...ends.values()].join(","), columns: 200 });
+    const found = new Map(more.curves.map((c) => [c.key, c]));
+    for (const chart of charts) {
+      chart.append(chart.series.map((s, index) => [index, found.get(s.key)]), more.to);
+      chart.sampled = chart.sampled || more.sampled;
+    }
+    // Of a run that logs faster than it can be looked at, the server shows glimpses. The whole brings back the extremes
+    // between them, and is asked for as seldom as it is expensive.
+    const late = charts.filter((chart) => chart.sampled && performance.now() > chart.loadedAt + Math.max(30_000, 200 * chart.took));
+    for (const chart of late) await chart.refresh();
   }
 }
 
@@ -203,11 +219,11 @@ export async function runView(at) {
   const view = new Run(await json("run", { run: at.id }), at);
   const redraw = () => view.charts.forEach((chart) => chart.draw());
   addEventListener("theme", redraw);
-  const timer = setInterval(() => view.poll().catch(() => {}), 1000);
+  const stop = again(1, () => view.poll());
   const keys = { l: () => view.charts.forEach((chart) => chart.toggleLog()), j: () => step(1), k: () => step(-1) };
   const step = (by) => json("run", { run: view.run.id + by }).then((run) => (location.hash = link(`run/${run.id}`)), () => {});
   return { node: view.node, title: `${view.run.name} #${view.run.id}`, keys, stop: () => {
-    clearInterval(timer);
+    stop();
     removeEventListener("theme", redraw);
     view.charts.forEach((chart) => chart.remove());
   } };

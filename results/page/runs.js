@@ -1,5 +1,5 @@
 // The table of runs: virtual rows, so that thousands cost what forty cost.
-import { h, json, number, meanSd, plain, duration, when, status, link, remember, select, Refusal } from "./util.js";
+import { h, json, number, meanSd, plain, duration, when, status, link, remember, select, again, Refusal } from "./util.js";
 
 const ROW = 34;
 const HIDDEN = new Set(["uid", "step", "kind", "parent", "error", "config", "device", "git_commit"]);
@@ -288,23 +288,18 @@ class Runs {
 
   // Only rows that are new or that were running: the rest cannot have changed.
   async poll() {
-    if (document.hidden) return;
-    try {
-      const news = await json("runs", { ...this.question, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
-      if (!news.rows.length) return;
-      if (news.columns.some((id) => !this.data.columns.includes(id))) return this.load();  // a parameter never seen before
-      const order = this.data.columns.map((id) => news.columns.indexOf(id));
-      for (const row of news.rows) {
-        const full = order.map((index) => (index >= 0 ? row[index] : null));
-        if (!this.data.byId.has(row[0])) this.data.rows.unshift(full);
-        else Object.assign(this.data.byId.get(row[0]), full);
-        if (!this.data.byId.has(row[0])) this.data.byId.set(row[0], full);
-      }
-      this.data.cursor = Math.max(this.data.cursor, news.cursor);
-      this.arrange();
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+    const news = await json("runs", { ...this.question, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
+    if (!news.rows.length) return;
+    if (news.columns.some((id) => !this.data.columns.includes(id))) return this.load();  // a parameter never seen before
+    const order = this.data.columns.map((id) => news.columns.indexOf(id));
+    for (const row of news.rows) {
+      const full = order.map((index) => (index >= 0 ? row[index] : null));
+      if (!this.data.byId.has(row[0])) this.data.rows.unshift(full);
+      else Object.assign(this.data.byId.get(row[0]), full);
+      if (!this.data.byId.has(row[0])) this.data.byId.set(row[0], full);
     }
+    this.data.cursor = Math.max(this.data.cursor, news.cursor);
+    this.arrange();
   }
 
   move(by) {
@@ -322,7 +317,7 @@ class Runs {
 export async function runsView(at) {
   const runs = new Runs(at);
   await runs.load();
-  const timer = setInterval(() => runs.poll(), 2000);
+  const stop = again(2, () => runs.poll());
   const open = () => runs.rows[runs.cursorRow] && (location.hash = `#/run/${runs.rows[runs.cursorRow][0]}`);
   return {
     node: runs.node,
@@ -337,7 +332,7 @@ export async function runsView(at) {
     keys: { j: () => runs.move(1), k: () => runs.move(-1), ArrowDown: () => runs.move(1), ArrowUp: () => runs.move(-1), Enter: open,
       x: () => runs.choose(runs.cursorRow), c: () => runs.compare() },
     stop: () => {
-      clearInterval(timer);
+      stop();
       if (runs.resize) runs.resize.disconnect();
     },
   };

@@ -92,6 +92,33 @@ export function status(text) {
   return h("span", { className: `status ${text}` }, text);
 }
 
+// Asks again and again while a view is shown: never twice at once, not while its tab is hidden, and the longer an
+// answer took, the longer not at all, so that whoever leaves a page open takes a twentieth of the machine at most.
+// Returns what ends it.
+export function again(seconds, ask) {
+  let timer = null, asking = false, over = false;
+  const turn = async () => {
+    clearTimeout(timer);
+    if (over || asking || document.hidden) return;
+    asking = true;
+    const began = performance.now();
+    try {
+      await ask();
+    } catch (error) {
+      if (!(error instanceof Refusal)) console.error(error);
+    }
+    asking = false;
+    timer = setTimeout(turn, Math.max(1000 * seconds, Math.min(30_000, 20 * (performance.now() - began))));
+  };
+  document.addEventListener("visibilitychange", turn);
+  timer = setTimeout(turn, 1000 * seconds);
+  return () => {
+    over = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", turn);
+  };
+}
+
 // The hash holds the whole state of a view: "#/compare?runs=1,2&by=strategy".
 export function place() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");

@@ -2,7 +2,6 @@
 // width of the vectors only.
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "isa.h"
 
@@ -17,8 +16,8 @@ constexpr int kRows = 6, kWide = 2;
 #else
 constexpr int kRows = 4, kWide = 2;
 #endif
-// Rows from which transposing b once is cheaper than summing along both factors' rows.
-constexpr int64_t kTransposeFrom = 8;
+// Vectors' worth of work that a sum along two rows costs beside its products.
+constexpr int64_t kSumCost = 8;
 // Rows from which b's columns are first put side by side: rows of a power of two would meet in few cache lines.
 constexpr int64_t kPackFrom = 32;
 
@@ -79,14 +78,20 @@ GRADUS_INLINE void strip(int64_t m, int64_t k, const float* a, int64_t a_row, in
   }
 }
 
+// Fewer columns than a vector has lanes: b's rows are first filled up with zeros.
 GRADUS_INLINE void narrow(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_column,
                           const float* b, int64_t b_row, float* c, int64_t c_row) {
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) {
-      float total = 0;
-      for (int64_t p = 0; p < k; ++p) total = a[i * a_row + p * a_column] * b[p * b_row + j] + total;
-      c[i * c_row + j] = total;
-    }
+  static thread_local Room<float> room;
+  float* panel = room.of(k * kLanes);
+  for (int64_t p = 0; p < k; ++p)
+    for (int64_t j = 0; j < kLanes; ++j) panel[p * kLanes + j] = j < n ? b[p * b_row + j] : 0.f;
+  alignas(64) float rows[kRows * kLanes];
+  for (int64_t i = 0; i < m; i += kRows) {
+    const int64_t count = std::min<int64_t>(kRows, m - i);
+    rows_of<1>(count, k, a + i * a_row, a_row, a_column, panel, kLanes, rows, kLanes);
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t j = 0; j < n; ++j) c[(i + r) * c_row + j] = rows[r * kLanes + j];
+  }
 }
 
 // One row times one column.
@@ -101,12 +106,12 @@ GRADUS_INLINE void outer(int64_t m, int64_t n, const float* a, int64_t a_row, co
 // The columns of b that a strip needs, side by side.
 template <int W>
 GRADUS_INLINE const float* pack(int64_t k, const float* b, int64_t b_row) {
-  static thread_local std::vector<float> panel;
-  panel.resize(static_cast<std::size_t>(k * W * kLanes));
-  float* to = panel.data();
+  static thread_local Room<float> room;
+  float* panel = room.of(k * W * kLanes);
+  float* to = panel;
   for (int64_t p = 0; p < k; ++p, b += b_row, to += W * kLanes)
     for (int w = 0; w < W; ++w) store(to + w * kLanes, load(b + w * kLanes));
-  return panel.data();
+  return panel;
 }
 
 template <int W>
@@ -137,6 +142,56 @@ GRADUS_INLINE V load_tail(const float* end, int64_t count) {
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
   const V v = load(end - kLanes);
   return lane >= static_cast<int32_t>(kLanes - count) ? v : V{};
+}
+
+// Which lanes of two vectors meet when the parts of their sums, `count` side by side for each, are halved.
+template <int count>
+struct Pairs {
+  int32_t low[kLanes] = {}, high[kLanes] = {};
+  constexpr Pairs() {
+    for (int i = 0; i < kLanes; ++i) {
+      const int group = i / (count / 2), groups = kLanes / count, second = group >= groups;
+      low[i] = (group - second * groups) * count + i % (count / 2) + second * static_cast<int>(kLanes);
+      high[i] = low[i] + count / 2;
+    }
+  }
+};
+
+// The sums of the lanes of `count` vectors; of kLanes vectors, side by side.
+template <int count>
+GRADUS_INLINE V sums_of(const V* v) {
+  if constexpr (count == 1) {
+    return v[0];
+  } else {
+    static constexpr Pairs<count> pairs;
+    Integers low, high;
+    std::memcpy(&low, pairs.low, sizeof(low));
+    std::memcpy(&high, pairs.high, sizeof(high));
+    V half[count / 2];
+#pragma GCC unroll 16
+    for (int j = 0; j < count / 2; ++j)
+      half[j] = __builtin_shuffle(v[2 * j], v[2 * j + 1], low) + __builtin_shuffle(v[2 * j], v[2 * j + 1], high);
+    return sums_of<count / 2>(half);
+  }
+}
+
+// One row of a by kLanes rows of b.
+GRADUS_INLINE void row_dots(int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
+  V sums[kLanes] = {};
+  int64_t p = 0;
+  for (; p + kLanes <= k; p += kLanes) {
+    const V left = load(a + p);
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) sums[j] = left * load(b + j * k + p) + sums[j];
+  }
+  if (p < k) {
+    const V left = load_tail(a + k, k - p);
+#pragma GCC unroll 16
+    for (int j = 0; j < kLanes; ++j) sums[j] = left * load_tail(b + (j + 1) * k, k - p) + sums[j];
+  }
+  V value = sums_of<kLanes>(sums);
+  if (bias) value += load(bias);
+  store(c, relu ? (value < 0 ? V{} : value) : value);
 }
 
 template <int R, int C>
@@ -212,17 +267,28 @@ GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to)
     for (int64_t p = 0; p < k; ++p) to[p * n + j] = from[j * k + p];
 }
 
+// Whether transposing b once is cheaper than summing along both factors' rows.
+bool is_transposed(int64_t m, int64_t n, int64_t k) {
+  const auto vectors = [](int64_t count) { return (count + kLanes - 1) / kLanes; };
+  return k < kLanes || m * k * vectors(n) + n * k < m * n * (vectors(k) + kSumCost);
+}
+
 void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
-  if (k < kLanes || (m >= kTransposeFrom && n >= kLanes)) {
-    static thread_local std::vector<float> transposed;
-    transposed.resize(static_cast<std::size_t>(n * k));
-    transpose(n, k, b, transposed.data());
-    product(m, n, k, a, k, 1, transposed.data(), n, c, n);
+  if (is_transposed(m, n, k)) {
+    static thread_local Room<float> room;
+    float* transposed = room.of(n * k);
+    transpose(n, k, b, transposed);
+    product(m, n, k, a, k, 1, transposed, n, c, n);
     return finish(m, n, bias, relu, c);
   }
   int64_t i = 0;
   for (; i + 4 <= m; i += 4) dot_rows<4, 2>(n, k, a + i * k, b, bias, relu, c + i * n);
-  for (; i < m; ++i) dot_rows<1, 8>(n, k, a + i * k, b, bias, relu, c + i * n);
+  for (; i < m; ++i) {
+    const float* row = a + i * k;
+    int64_t j = 0;
+    for (; j + kLanes <= n; j += kLanes) row_dots(k, row, b + j * k, bias ? bias + j : nullptr, relu, c + i * n + j);
+    dot_rows<1, 4>(n - j, k, row, b + j * k, bias ? bias + j : nullptr, relu, c + i * n + j);
+  }
 }
 
 void before_relu(int64_t n, const float* grad, const float* output, float* result) {

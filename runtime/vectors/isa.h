@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "vectors.h"
 
@@ -49,5 +51,28 @@ GRADUS_INLINE float sum(const typename Vectors<bytes>::Vector& v) {
     return sum<bytes / 2>(low + high);
   }
 }
+
+// Working memory of a thread that grows as needed. (A std::vector's functions would be compiled once for each ISA under
+// one name, and the linker keeps any of them.)
+template <typename T>
+class Room {
+ public:
+  Room() = default;
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  ~Room() { std::free(values_); }
+  T* of(int64_t count) {
+    if (count <= count_) return values_;
+    std::free(values_);
+    values_ = static_cast<T*>(std::aligned_alloc(64, (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64));
+    count_ = values_ ? count : 0;
+    if (!values_) throw std::bad_alloc();
+    return values_;
+  }
+
+ private:
+  T* values_ = nullptr;
+  int64_t count_ = 0;
+};
 
 }  // namespace gradus::vectors::GRADUS_ISA

@@ -40,7 +40,7 @@ void adam(int64_t n, float* __restrict p, const float* __restrict g, float* __re
     const float second = r.beta2 * exp_avg_sq[i] + r.beta2_rest * grad * grad;
     exp_avg[i] = first;
     exp_avg_sq[i] = second;
-    p[i] = p[i] * r.decay - r.step_size * first / (std::sqrt(second) / r.correction2_sqrt + r.eps);
+    p[i] = p[i] * r.decay - r.step_size * first / (std::sqrt(second) * r.inverse_correction2_sqrt + r.eps);
   }
 }
 

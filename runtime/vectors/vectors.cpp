@@ -1,5 +1,7 @@
 #include "vectors.h"
 
+#include "kd_loss.h"
+
 namespace gradus::vectors {
 
 #define GRADUS_DECLARE(isa)                 \
@@ -8,6 +10,7 @@ namespace gradus::vectors {
   extern const BlockedKernels blocked;      \
   extern const PoolKernels pool;            \
   extern const OptimizerKernels optimizers; \
+  extern const KdKernels kd_loss;           \
   }
 GRADUS_DECLARE(baseline)
 #if defined(__x86_64__)
@@ -22,6 +25,7 @@ struct Kernels {
   const BlockedKernels& blocked;
   const PoolKernels& pool;
   const OptimizerKernels& optimizers;
+  const KdKernels& kd_loss;
 };
 
 const Kernels& kernels() {
@@ -30,10 +34,11 @@ const Kernels& kernels() {
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      return Kernels{avx512::gemm, avx512::blocked, avx512::pool, avx512::optimizers};
-    if (fma && __builtin_cpu_supports("avx2")) return Kernels{avx2::gemm, avx2::blocked, avx2::pool, avx2::optimizers};
+      return Kernels{avx512::gemm, avx512::blocked, avx512::pool, avx512::optimizers, avx512::kd_loss};
+    if (fma && __builtin_cpu_supports("avx2"))
+      return Kernels{avx2::gemm, avx2::blocked, avx2::pool, avx2::optimizers, avx2::kd_loss};
 #endif
-    return Kernels{baseline::gemm, baseline::blocked, baseline::pool, baseline::optimizers};
+    return Kernels{baseline::gemm, baseline::blocked, baseline::pool, baseline::optimizers, baseline::kd_loss};
   }();
   return chosen;
 }
@@ -44,5 +49,6 @@ const GemmKernels& gemm() { return kernels().gemm; }
 const BlockedKernels& blocked() { return kernels().blocked; }
 const PoolKernels& pool() { return kernels().pool; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
+const KdKernels& kd_loss() { return kernels().kd_loss; }
 
 }  // namespace gradus::vectors

@@ -58,7 +58,7 @@ struct SgdRates {
 };
 
 struct AdamRates {
-  float step_size, correction2_sqrt, beta1_rest, beta2, beta2_rest, eps;  // lr / (1 − β1ᵗ), √(1 − β2ᵗ), 1 − β1, …
+  float step_size, inverse_correction2_sqrt, beta1_rest, beta2, beta2_rest, eps;  // lr / (1 − β1ᵗ), 1 / √(1 − β2ᵗ), …
   float weight_decay, decay, scale;  // weight_decay joins the gradient (Adam); p is first multiplied by decay (AdamW)
 };
 

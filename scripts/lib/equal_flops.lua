@@ -31,8 +31,8 @@ local curricula = {
 ---@param o table  teacher, checkpoints, student, data, steps; layers: of curriculum.extraction; learning = { low, high }: the
 ---   accuracy between which the teacher's checkpoints are of use; distill: further options of run:distill
 function equal_flops.distill(run, method, o)
-  local x = o.data.val:first(o.distill.batch):gather()
-  local budget = o.steps * (g.flops(o.teacher, x) + 3 * g.flops(o.student, x))
+  local x = o.data.val:gather():slice(0, 0, 1)
+  local budget = o.steps * o.distill.batch * (g.flops(o.teacher, x) + 3 * g.flops(o.student, x))
   local options = { teacher = o.teacher, student = o.student, data = o.data, alpha = 0, temperature = 1, restore_best = false,
     budget = { flops = budget }, curriculum = curricula[method](run, o) }
   for key, value in pairs(o.distill) do options[key] = value end

@@ -4,7 +4,7 @@ TEMPERATURE, ALPHA, LR = 4.0, 0.7, 1e-3
 
 
 def mlp(sizes, batch, optimizer="AdamW"):
-    return {"kind": "mlp", "sizes": sizes, "batch": batch, "optimizer": optimizer}
+    return {"kind": "mlp", "sizes": sizes, "batch": batch, "optimizer": optimizer, "scan": True}
 
 
 def mlp_flops(sizes, batch):
@@ -38,6 +38,14 @@ def conv_flops(batch):
     return 3 * (first + second) - first + 3 * 2 * batch * 1568 * 10
 
 
+DISTILLATION = {"kind": "distillation", "sizes": [50, 100, 2], "teacher": [50, 200, 2], "batch": 32, "optimizer": "SGD",
+                "least": 5000}  # steps of a request: each is a training of its own, with its recording and audits
+
+
+def chain(own):
+    return {"kind": "chain", "operators": 100, "own": own}
+
+
 # (name, work, floating-point operations of a step, target, target of peak memory or None)
 ROWS = [
     ("KD step, MLP 100-100-2, batch 32, AdamW", mlp([100, 100, 2], 32), mlp_flops([100, 100, 2], 32), 0.6, None),
@@ -52,4 +60,7 @@ ROWS = [
     ("small CNN on 28×28, batch 128", CNN, conv_flops(128), 0.8, None),
     ("process start to the end of the first step", {**mlp([100, 100, 2], 32), "startup": True}, None, 0.2, None),
     ("cached teacher against teacher forward each step, teacher 20× the student", CACHED, None, 0.2, None),
+    ("a distillation of parity, batch 32: fresh data, teacher and step, ours also logged", DISTILLATION, None, None, None),
+    ("an operator of the library on one number, in a plan of 100", chain(False), None, None, None),
+    ("an operator of ours (a layer of one weight), in a plan of 100", chain(True), None, None, None),
 ]

@@ -24,7 +24,7 @@ BUILD = ROOT / "build"
 LOGS = BUILD / "bench"
 PEERS = {"PyTorch eager": ("torch_peer.py", "eager"), "torch.compile": ("torch_peer.py", "compile"),
          "JAX jit": ("jax_peer.py", "jit"), "JAX jit + scan": ("jax_peer.py", "scan")}
-OURS = "Gradus"
+OURS, SCAN = "Gradus", "Gradus scan"  # a call a step, and several steps a call where the row says so
 
 
 def bench_python():
@@ -96,7 +96,8 @@ class Contender:
 
 
 def command_of(name, work, python, store, threads):
-    if name == OURS:
+    if name in (OURS, SCAN):
+        work = {**work, "scan": name == SCAN}
         return [os.environ.get("GRADUS", BUILD / "gradus"), "run", HERE / "step.lua", "--set", "work=" + json.dumps(work), "--store", store, "--quiet",
                 "--threads", threads]
     script, mode = PEERS[name]
@@ -104,9 +105,11 @@ def command_of(name, work, python, store, threads):
 
 
 def contenders_of(work):
-    if work.get("startup"):
+    if work.get("startup") or work["kind"] == "chain":
         return [OURS, "PyTorch eager"]
-    return [OURS, *PEERS]
+    if work["kind"] == "distillation":
+        return [OURS, *(name for name in PEERS if "JAX" not in name)]
+    return [OURS, *([SCAN] if work.get("scan") else []), *PEERS]
 
 
 def measure(work, python, store, cores, threads, options):
@@ -122,9 +125,9 @@ def measure(work, python, store, cores, threads, options):
             contender.close()
     steps = {}
     for contender in alive:
-        granule = work.get("chunk", 16) if "scan" in contender.name else 1
+        granule = work.get("chunk", 16) if "scan" in contender.name else 1  # steps of one compiled loop
         once = contender.request(granule)[0]
-        steps[contender.name] = max(granule, round(options.slice / max(once, 1e-6) / granule) * granule)
+        steps[contender.name] = max(granule, work.get("least", 1), round(options.slice / max(once, 1e-6) / granule) * granule)
     clock = 1 if options.clock == "cpu" else 0
     times = {contender.name: [] for contender in alive}
     for turn in range(options.rounds):
@@ -133,7 +136,7 @@ def measure(work, python, store, cores, threads, options):
     for contender in alive:
         peaks[contender.name] = contender.peak_bytes()
         contender.close()
-    return {name: statistics.median(values) for name, values in times.items()}, peaks, reasons
+    return {name: statistics.median(values) / work.get("operators", 1) for name, values in times.items()}, peaks, reasons
 
 
 def measure_startup(work, python, store, cores, threads, options):
@@ -157,10 +160,13 @@ def peak_flops(core):
     return float(subprocess.run(["taskset", "-c", core, program], check=True, capture_output=True, text=True).stdout)
 
 
-def entry(name, ours, peers, unit, target, **more):
-    peer = min(peers, key=peers.get)
-    return {"name": name, "peer": peer, "ours": ours, "theirs": peers[peer], "unit": unit, "ratio": ours / peers[peer],
-            "target": target, "peers": peers, **more}
+def entry(name, figures, unit, target, **more):
+    """The best of ours beside the best of theirs."""
+    ours = {who: value for who, value in figures.items() if who in (OURS, SCAN)}
+    peers = {who: value for who, value in figures.items() if who not in ours}
+    peer, best = min(peers, key=peers.get), min(ours.values())
+    return {"name": name, "peer": peer, "ours": best, "theirs": peers[peer], "unit": unit, "ratio": best / peers[peer],
+            "target": target, "peers": peers, "ways": ours, **more}
 
 
 def figure(value):
@@ -172,14 +178,15 @@ def unit_of(seconds):
 
 
 def table(results):
-    names = list(PEERS)
-    lines = ["| work | unit | Gradus | " + " | ".join(names) + " | ours / best | target | of peak FLOP/s |",
-             "|---|---|---|" + "---|" * len(names) + "---|---|---|"]
+    names = [OURS, SCAN, *PEERS]
+    lines = ["| work | unit | " + " | ".join(names) + " | ours / best | target | of peak FLOP/s |",
+             "|---|---|" + "---|" * len(names) + "---|---|---|"]
     for one in results:
-        cells = [figure(one["peers"][name]) if name in one["peers"] else "–" for name in names]
+        known = {**one["ways"], **one["peers"]}
+        cells = [figure(known[name]) if name in known else "–" for name in names]
         target = "–" if one["target"] is None else f"≤ {one['target']}"
         share = f"{100 * one['share_of_peak']:.0f} %" if one.get("share_of_peak") else "–"
-        lines.append(f"| {one['name']} | {one['unit']} | {figure(one['ours'])} | " + " | ".join(cells) +
+        lines.append(f"| {one['name']} | {one['unit']} | " + " | ".join(cells) +
                      f" | {one['ratio']:.2f} | {target} | {share} |")
     return "\n".join(lines)
 
@@ -232,16 +239,16 @@ def main():
                 times, peaks, reasons = function(work, python, folder + "/bench.db", cores, count, options)
             for who, reason in reasons.items():
                 print(f"{title}: {who} left out: {reason}", flush=True)
-            if OURS not in times or len(times) < 2:
+            if OURS not in times or not set(times) - {OURS, SCAN}:
                 print(f"{title}: left out", flush=True)
                 continue
             unit, scale = unit_of(times[OURS])
-            ours, peers = times.pop(OURS) * scale, {who: value * scale for who, value in times.items()}
-            share = flops / (ours / scale) / (peak * count) if flops else None
-            results.append(entry(title, ours, peers, unit, target if count == 1 else None, cores=count, flops=flops, share_of_peak=share))
+            best = min(times[who] for who in (OURS, SCAN) if who in times)
+            share = flops / best / (peak * count) if flops else None
+            results.append(entry(title, {who: value * scale for who, value in times.items()}, unit, target if count == 1 else None,
+                                 cores=count, flops=flops, share_of_peak=share))
             if memory_target:
-                peak_memory = {who: value / 2 ** 20 for who, value in peaks.items()}
-                results.append(entry(title + ": peak memory", peak_memory.pop(OURS), peak_memory, "MiB",
+                results.append(entry(title + ": peak memory", {who: value / 2 ** 20 for who, value in peaks.items()}, "MiB",
                                      memory_target if count == 1 else None, cores=count))
             print(table(results[-1:]).splitlines()[-1], flush=True)
     stored = store_bench.measure(python, options)

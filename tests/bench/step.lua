@@ -1,4 +1,5 @@
--- Gradus's side of a row: `gradus run step.lua --set work=JSON`, then a number of steps a line on standard input.
+-- Gradus's side of a row: `gradus run step.lua --set work=JSON`, then a number of steps a line on standard input. With "scan",
+-- `chunk` steps in one call of step:scan, on batches that differ, as JAX's compiled loop does them.
 local g = require "gradus"
 local host = require "gradus.host"
 local nn = g.nn
@@ -67,19 +68,54 @@ function MAKE.vocabulary(work)
   end
 end
 
+-- What an operator costs besides its arithmetic: a chain of them on one number, without gradients.
+function MAKE.chain(work)
+  local layer = nn.Linear(1, 1)
+  return nil, { x = g.ones(1, 1) }, function(b, k)
+    return g.no_grad(function()
+      local x = b.x
+      for _ = 1, work.operators do x = work.own and layer(x) or x * k.alpha end
+      return x
+    end)
+  end
+end
+
+-- A whole distillation, each time anew: streamed data, the teacher's forward, the student's step, seven values of each step logged.
+local function distillation(run, work)
+  local teacher, d = mlp(work.teacher), g.data.parity { d = work.sizes[1], k = 5, held_out = 64 }
+  return function(steps)
+    run:distill { teacher = teacher, student = mlp(work.sizes), data = d, batch = work.batch, lr = LR, temperature = TEMPERATURE,
+      alpha = ALPHA, optimizer = work.optimizer, budget = { steps = steps }, evaluate = { steps = steps }, restore_best = false }
+    return 0
+  end
+end
+
 return g.experiment {
   name = "bench", params = { work = "" },
   run = function(run, p)
     local work = host.json_decode(p.work)
-    local net, batch, loss, before = MAKE[work.kind](work)
-    local opt = g.optim[work.optimizer or "AdamW"](net, { lr = LR })
+    local advance = work.kind == "distillation" and distillation(run, work)
+    local net, batch, loss, before
+    if not advance then net, batch, loss, before = MAKE[work.kind](work) end
+    local opt = net and g.optim[work.optimizer or "AdamW"](net, { lr = LR })
     local step = run:step(function(b, k)
       local value = work.dtype and g.autocast(work.dtype, loss, b, k) or loss(b, k)
-      opt:minimize(value, { lr = k.lr })
+      if opt then opt:minimize(value, { lr = k.lr }) end
       return { loss = value }
     end)
     local knobs = { temperature = TEMPERATURE, alpha = ALPHA, lr = LR }
-    local function advance(steps)
+    local chunk, stacked = work.chunk or 16, {}
+    for name, value in pairs(work.scan and batch or {}) do
+      local rows = {}
+      for i = 1, chunk do rows[i] = value:roll(i - 1, 0) end
+      stacked[name] = g.stack(rows)
+    end
+    local function scan(steps)
+      local out
+      for _ = 1, math.max(1, math.floor(steps / chunk + .5)) do out = step:scan(stacked, knobs) end
+      return out.loss[chunk - 1]:item()
+    end
+    advance = advance or work.scan and scan or function(steps)
       local out
       for _ = 1, steps do
         if before then before(batch) end

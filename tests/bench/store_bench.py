@@ -33,6 +33,9 @@ def environment():
 
 
 def install_peers(python):
+    if not pathlib.Path(python).exists():  # run.py makes it; peer() tells of what is not there
+        return
+
     def has(module):
         return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
 
@@ -48,7 +51,7 @@ def peer(python, what, times, folder, clock="wall"):
                               env={**environment(), "TRACKIO_DIR": str(folder)})
         line = next(line for line in done.stdout.splitlines() if line.startswith("@"))
         return json.loads(line[1:])["seconds"]
-    except (subprocess.TimeoutExpired, StopIteration):
+    except (subprocess.TimeoutExpired, StopIteration, FileNotFoundError):
         print(f"{what}: left out: it did not answer")
         return None
 
@@ -160,43 +163,60 @@ def slowdown(folder, options):
 
 
 def open_page_rows(_, folder, options):
-    """A page that stays open while a run writes as fast as it can."""
+    """A run's page that stays open for minutes while the run writes as fast as it can.
+
+    The page is opened once; then it asks in every second turn of 5 s and rests in the others, the writer never rests, and
+    neighbouring turns are compared: so what a page costs that stays open is told from what opening it costs, and from what
+    else the machine is doing.
+    """
     store = f"{folder}/open.db"
     logger = Logger(store)
     logger.ask(drain=20_000)
     page = Page(store)
-    stop, most = threading.Event(), [0]
+    asking, stop, most = threading.Event(), threading.Event(), [0]
 
     def watch():
         wal = pathlib.Path(store + "-wal")
         while not stop.is_set():
             with contextlib.suppress(FileNotFoundError):
                 most[0] = max(most[0], wal.stat().st_size)
-            time.sleep(0.005)
+            time.sleep(0.01)
 
-    def ask():  # what our page asks for each second while it shows a run that goes on
-        after = None
-        while asking.is_set():
-            page.get("runs", since=1, watch=1)
+    def ask():  # what results/page/run.js asks of a run that goes on, as often as util.js lets it
+        keys = ["train/loss", "train/ce", "train/kl", "train/acc", "knob/lr"]
+        for key in keys:
+            page.get("curves", runs=1, keys=key, columns=600)
+        after = 20_000
+        while not stop.is_set():
+            began = time.perf_counter()
             page.get("run", run=1, event=0)
-            body = page.get("curves", runs=1, keys="train/loss,train/ce,train/acc", columns=500, **({} if after is None else {"after": after}))
+            body = page.get("curves", runs=1, keys=",".join(keys), after=",".join([str(after)] * len(keys)), columns=200)
             after = json.loads(body[4:4 + int.from_bytes(body[:4], "little")])["to"]
-            time.sleep(1)
+            stop.wait(max(1, min(30, 20 * (time.perf_counter() - began))))
+            while not asking.wait(0.05) and not stop.is_set():
+                pass
 
-    asking = threading.Event()
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    def turn():  # seconds of a million values
+        values = seconds = 0
+        began = time.perf_counter()
+        while time.perf_counter() - began < 5:
+            seconds += logger.ask(options.clock, drain=20_000)
+            values += 100_000
+        return seconds / values * 1e6
+
+    others = [threading.Thread(target=watch), threading.Thread(target=ask)]
+    for thread in others:
+        thread.start()
     alone, watched = [], []
-    for _ in range(5):
-        alone.append(2 * logger.ask(options.clock, drain=100_000))
-        asking.set()
-        asker = threading.Thread(target=ask)
-        asker.start()
-        watched.append(2 * logger.ask(options.clock, drain=100_000))
-        asking.clear()
-        asker.join()
+    served, began = page.cpu(), time.perf_counter()
+    for number in range(options.open_turns):
+        for asks in (number % 2 == 0, number % 2 != 0):
+            asking.set() if asks else asking.clear()
+            (watched if asks else alone).append(turn())
+    print(f"an open page: {(page.cpu() - served) / (time.perf_counter() - began) * 2:.2%} of a core while it asks")
     stop.set()
-    watcher.join()
+    for thread in others:
+        thread.join()
     page.close()
     logger.close()
     plain, ratio = statistics.median(alone), statistics.median(one / other for one, other in zip(watched, alone))
@@ -272,6 +292,7 @@ def measure(python, options):
 
 
 def add_options(parser):
+    parser.add_argument("--open-turns", type=int, default=12, metavar="N", help="pairs of turns of 5 s, with and without an open page (default: 12)")
     parser.add_argument("--store-values", type=int, default=10_000_000, metavar="N",
                         help="values in the store that the reading rows ask (default: 10 million; 100 million take minutes and 2.5 GB)")
 

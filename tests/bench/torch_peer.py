@@ -49,10 +49,10 @@ def kd_loss(logits, teacher, target):
 def build(work):
     """The model, the input, and a function from the input to the teacher's logits."""
     kind, batch = work["kind"], work["batch"]
-    if kind in ("mlp", "cached"):
+    if kind in ("mlp", "cached", "distillation"):
         x, sizes = torch.randn(batch, work["sizes"][0]), work["sizes"]
         logits = torch.randn(batch, sizes[-1])
-        teacher = mlp(work["teacher"]) if kind == "cached" else lambda _: logits
+        teacher = mlp(work["teacher"]) if "teacher" in work else lambda _: logits
         return mlp(sizes), x, teacher, torch.randint(sizes[-1], (batch,))
     if kind == "cnn":
         logits = torch.randn(batch, 10)
@@ -67,9 +67,30 @@ def build(work):
     return Encoder(work), tokens, lambda _: hidden @ head.t(), torch.randint(classes, (batch * length,))
 
 
+def chain(work):
+    layer, x, alpha = nn.Linear(1, 1), torch.ones(1, 1), torch.tensor(ALPHA, dtype=torch.float64)
+
+    @torch.no_grad()
+    def advance(steps):
+        for _ in range(steps):
+            y = x
+            for _ in range(work["operators"]):
+                y = layer(y) if work["own"] else y * alpha
+        return y.item()
+    return advance
+
+
+def parity(work, k=5):
+    """A fresh batch of sparse parity."""
+    x = torch.randint(0, 2, (work["batch"], work["sizes"][0])) * 2 - 1
+    return x.float(), (x[:, :k].prod(1) < 0).long()
+
+
 def main():
     mode, work = sys.argv[1], json.loads(sys.argv[2])
     torch.manual_seed(0)
+    if work["kind"] == "chain":
+        return serve(chain(work))
     model, x, teacher, target = build(work)
     fused = {"fused": True} if mode == "compile" else {}
     if work.get("optimizer") == "SGD":
@@ -91,7 +112,7 @@ def main():
     def advance(steps):
         for _ in range(steps):
             optimizer.zero_grad()
-            loss = forward(x, target)
+            loss = forward(*(parity(work) if work["kind"] == "distillation" else (x, target)))
             loss.backward()
             optimizer.step()
         return loss.item()

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -38,6 +39,16 @@ class CheckTest(unittest.TestCase):
                 self.assertIn("Nothing to refuse.", done.stdout)
                 self.assertIn("lr", done.stdout)
                 self.assertEqual(list(self.dir.iterdir()), [])
+
+    def test_published_sizes_need_little_memory(self):
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+        for name, settings in (("parity_mlp", ()), ("parity_transformer", ()), ("cfg3b_bert", ("--set", "method=extraction"))):
+            with self.subTest(name):
+                done = subprocess.run([GRADUS, "check", str(SCRIPTS / f"{name}.lua"), "--set", "size=paper", *settings], cwd=self.dir,
+                                      capture_output=True, text=True, timeout=600, preexec_fn=limit)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertIn("Nothing to refuse.", done.stdout)
 
     def test_what_does_nothing_is_refused(self):
         (self.dir / "bad.lua").write_text(BAD)

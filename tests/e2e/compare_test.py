@@ -28,7 +28,8 @@ it("makes runs", function()
       run:log(key, step, one.acc * step / 100)
       run:progress(step, step / 10, step * 64, step * 1e6, step * 0.5)
     end
-    run:event(50, "decision", "advance", '{"acc":0.5}')
+    run:event(40, "best", "val/acc", '{"value":0.4}')
+    run:event(50, "decision", "advance", '{"numbers":{"acc":0.500001234},"to":"hard"}')
     run:finish "finished"
   end
 end)
@@ -115,6 +116,42 @@ class Compare(CompareCase):
         self.assertEqual(group["flops_to"]["mean"], 92e6)
         self.assertEqual(group["seconds_to"]["mean"], 46)
         self.gradus("compare", "--at", "epochs=3", code=64)
+
+
+class Pictures(CompareCase):
+    def test_what_is_grouped_is_everything(self):
+        out = self.gradus("plot", "val/acc", "--by", "strategy", "--width", 120).stdout
+        for strategy in ACCURACY:
+            self.assertIn(f"{strategy} (5)", out)
+        self.assertIn("(1)", self.gradus("plot", "val/acc", "15", "--by", "strategy").stdout)
+        self.assertIn("<p>15 runs", self.gradus("report", "--by", "strategy").stdout)
+        self.assertIn("<p>1 run,", self.gradus("report").stdout)
+
+    def test_a_misspelt_metric_is_no_run(self):
+        self.assertIn("no run has the metric 'acc'", self.gradus("plot", "acc", code=64).stderr)  # though a uid may begin so
+        uid = self.json("show", 15)["uid"]
+        self.assertIn("val/acc", self.gradus("plot", "val/acc", uid[:12]).stdout)
+
+    def test_a_terminal_is_not_filled_with_html(self):
+        terminal, end = os.openpty()
+        try:
+            done = subprocess.run([GRADUS, "report"], cwd=self.dir, stdout=end, stderr=subprocess.PIPE, text=True, timeout=60)
+        finally:
+            os.close(end)
+            os.close(terminal)
+        self.assertEqual(done.returncode, 64)
+        self.assertIn("expected -o FILE.html", done.stderr)
+
+    def test_show_rounds_what_was_spent(self):
+        out = self.gradus("show", 1).stdout
+        self.assertIn("flops = 100000000\n", out)
+        self.assertIn("seconds = 50\n", out)
+
+    def test_show_tells_decisions_in_words(self):
+        out = self.gradus("show", 1).stdout
+        self.assertRegex(out, r"50  decision  advance  acc 0.5000, to hard\n")
+        self.assertNotRegex(out, r"40 +best")
+        self.assertIn("best", [event["kind"] for event in self.json("show", 1)["events"]])
 
 
 class Diff(CompareCase):

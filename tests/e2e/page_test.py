@@ -37,7 +37,8 @@ local function write(store, strategy, seed, steps, name)
     run:log(loss, step, math.exp(-step / 50) + (step % 7) / 50)
     run:log(knob, step, 6 - 4 * step / steps)
   end
-  run:event(40, "decision", "advance", host.json_encode { why = name or "val/acc" })
+  run:event(40, "decision", "advance", host.json_encode { why = name or "val/acc", numbers = { ["val/loss"] = .44799307395 },
+    rule = ("val/loss flat for 3 evaluations, "):rep(4) .. "or so", key = ("7f9c1ea5"):rep(8) })
   run:event(40, "stage", "hard", "{}")
   run:log(run:key "result/test_acc", steps, .8 + seed / 100 + (strategy == "ramp" and .05 or 0))
   return run
@@ -307,6 +308,11 @@ class Page(BrowserCase):
             b.js("[...document.querySelectorAll('.tabs button')].find(b => b.textContent === arguments[0]).click()", tab)
             b.wait(f"document.querySelector('.pane').textContent.includes({json.dumps(text)})")
             b.shot(tab)
+            if tab == "decisions":  # whole sentences, few digits, no braces
+                shown = b.js("return document.querySelector('.pane').textContent")
+                for part in ("val/loss 0.4480", "or so", "7f9c1ea57f9c…"):
+                    self.assertIn(part, shown)
+                self.assertNotIn("{", shown)
 
     def test_compare(self):
         b = self.browser
@@ -341,6 +347,36 @@ class Page(BrowserCase):
         self.go("#/run/7")
         self.assertIn(XSS, b.js("return document.querySelector('h1').textContent"))
 
+    def test_what_is_thinned_out_keeps_its_extremes(self):
+        thinned = self.browser.js("""return import("/chart.js").then(({ thin }) => {
+          const steps = Float64Array.from({ length: 5000 }, (_, i) => 7 + 3 * i), values = steps.map((s) => Math.sin(s / 400));
+          values[1234] = 9; values[4321] = -9; values[777] = NaN;
+          const all = thin(steps, values, 100), one = thin(steps.slice(0, 1), values.slice(0, 1), 100);
+          return [all.steps.length, [...all.steps].every((s, i) => Object.is(values[(s - 7) / 3], all.values[i]) && (!i || s > all.steps[i - 1])),
+            Math.max(...all.values.filter((v) => v === v)), Math.min(...all.values.filter((v) => v === v)), all.values.filter(Number.isNaN).length,
+            all.steps[0], all.steps[all.steps.length - 1], one.steps.length]; })""")
+        self.assertLess(thinned[0], 310)
+        self.assertGreater(thinned[0], 150)
+        self.assertEqual(thinned[1:], [True, 9, -9, 1, 7, 7 + 3 * 4999, 1])
+
+    def test_who_answers_slowly_is_asked_seldom_and_never_twice_at_once(self):
+        turns = self.browser.js("""return import("/util.js").then(({ again }) => new Promise((done) => {
+          const began = performance.now(), turns = [];
+          let asking = 0, most = 0;
+          const stop = again(0.02, async () => {
+            turns.push(performance.now() - began);
+            most = Math.max(most, ++asking);
+            if (turns.length === 2) document.dispatchEvent(new Event("visibilitychange"));  // back to the tab while an answer is under way
+            await new Promise((resolve) => setTimeout(resolve, turns.length === 3 ? 50 : 0));
+            --asking;
+          });
+          setTimeout(() => { stop(); const n = turns.length; setTimeout(() => done([turns, most, turns.length - n]), 300); }, 2500);
+        }))""")
+        at, most, after = turns
+        self.assertEqual((most, after), (1, 0))
+        self.assertGreater(at[3] - at[2], 0.95 * 20 * 50)  # ms: twenty times what the third answer took
+        self.assertLess(at[1] - at[0], 600)
+
     def test_live(self):
         b = self.browser
         live = self.write(LIVE="1")
@@ -349,6 +385,7 @@ class Page(BrowserCase):
             self.assertIn("live", self.names()[0] + b.js("return document.querySelector('.tr').textContent"))
             b.click(".tr a[title='live']")
             b.wait("document.querySelector('h1') && document.querySelector('.quiet').textContent")
+            self.assertRegex(b.js("return document.querySelector('h1').nextElementSibling.textContent"), r"seed 9 +· +\d+(\.\d)? m?s +· ")  # since it began
             last = "Math.max(...[...document.querySelectorAll('.chart .axis.x .tick text')].map(t => +t.textContent))"
             b.wait(last + " > 0")
             first = b.js(f"return {last}")

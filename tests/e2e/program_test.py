@@ -16,7 +16,17 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("rnu", "x.lua"), 64, "unknown command 'rnu'; did you mean 'run'?")
         self.assert_fails(self.gradus("run", "x.lua", "--sedd", "3"), 64, "did you mean '--seed'?")
         self.assert_fails(self.gradus("run", "x.lua", "--devise=cpu"), 64, "'--devise'; did you mean '--device'?")
+        self.assert_fails(self.gradus("--stdlib", "std", "run", "x.lua"), 64, "--stdlib: an option of 'run' before it; expected 'gradus run --stdlib …'")
         self.assert_fails(self.gradus("help", "compar"), 64, "did you mean 'compare'?")
+        self.assert_fails(self.gradus("export"), 64, "export: no format; expected one of tensorboard, mlflow, csv, json")
+        self.assert_fails(self.gradus("plot"), 64, "plot: no METRIC; expected one (`gradus help plot` tells)")
+        self.assert_fails(self.gradus("serve", "--port", "99999"), 64, "serve: --port: expected 1 to 65535; got 99999")
+
+    def test_the_script_is_not_blamed_for_the_command_line(self):
+        self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", params = { width = 3 }, run = function() end }')
+        for wrong in ("widht=4", "width=a"):
+            done = self.gradus("run", "x.lua", "--set", wrong)
+            self.assertEqual((done.returncode, done.stderr.count(b"\n")), (64, 1), done.stderr)
 
     def test_wrong_values(self):
         self.write("x.lua", "")
@@ -74,7 +84,7 @@ class Runs(HostCase):
 
     def test_usage_error_stops_all(self):
         done = self.script("require('gradus.host').fail('wrong', 64)", "--set", "grid=3")
-        self.assertEqual(self.assert_fails(done, 64).count("wrong"), 2)  # the message and its source line
+        self.assertEqual(self.assert_fails(done, 64).count("wrong"), 1)  # once, not for each run of the grid
 
     def test_json_keeps_standard_output_clean(self):
         done = self.script("print('noise') io.write('more noise') return 1", "--json")

@@ -34,6 +34,12 @@ return g.experiment { name = "parity_mlp", params = { method = g.choice(methods)
   end }
 """
 
+STAGES_AS_IF_RUN = """local g = require "gradus"
+return g.experiment { name = "cfg3b_bert", params = { method = "one_shot", stages = g.int(3), size = "small" },
+  grid = { method = { "one_shot", "extraction" }, stages = { 2, 3 }, seed = { 1, 2 } },
+  run = function(run, p) return { acc = p.stages / 10 + run.seed / 100 + (p.method == "one_shot" and 0 or run.seed / 100) } end }
+"""
+
 
 class ScriptsTest(unittest.TestCase):
     def setUp(self):
@@ -59,16 +65,31 @@ class ScriptsTest(unittest.TestCase):
         for run in runs:
             self.assertEqual(run["result"]["recognised"], 1, run["params"]["run_is"])
 
+    def claims(self):
+        rows = self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines()
+        cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+        return {row[1]: row[2:] for row in cells}
+
+    def test_claims_of_other_stages_and_of_one_seed(self):
+        (self.folder / "cfg3b_bert.lua").write_text(STAGES_AS_IF_RUN)
+        self.gradus("run", "cfg3b_bert.lua", "-q")
+        # Differences of 1 and 2 points, in two and in three stages.
+        said = self.claims()
+        self.assertEqual(said["extraction is more accurate at equal FLOPs: cfg3b, BERT"][:4], ["small", "2", "31.5 ± 0.7", "33.0 ± 1.4"])
+        self.assertEqual(said["so it is in two stages, with fewer steps"][2:4], ["21.5 ± 0.7", "23.0 ± 1.4"])
+        self.assertIn("not run", said["so it is in four stages, with more steps"][-1])
+        (self.folder / "parity_mlp.lua").write_text(AS_IF_RUN)
+        self.gradus("run", "parity_mlp.lua", "-q", "--seed", "1")
+        self.assertEqual(self.claims()["extraction needs fewer FLOPs than one-shot: parity, MLP"][1:],
+                         ["1", "101", "62", "–", "too few seeds"])
+
     def test_claims(self):
         rows = self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines()
         self.assertTrue(all(row.startswith("| ") and row.endswith(" |") for row in rows))
         self.assertIn("not run: `gradus run scripts/parity_mlp.lua`", rows[2])
         (self.folder / "parity_mlp.lua").write_text(AS_IF_RUN)
         self.gradus("run", "parity_mlp.lua", "-q")
-        said = {}
-        for row in self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines():
-            cells = [cell.strip() for cell in row.strip("|").split("|")]
-            said[cells[1]] = cells[2:]
+        said = self.claims()
         # Differences of -39, -38, -37: sd 1, t(0.975, 2) = 4.303, so ± 2.48.
         self.assertEqual(said["extraction needs fewer FLOPs than one-shot: parity, MLP"],
                          ["small", "3", "102 ± 1", "64 ± 2", "-38 [-40, -36] GFLOPs", "reproduced"])

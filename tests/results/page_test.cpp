@@ -238,6 +238,63 @@ TEST_F(PageTest, CurvesAreBinaryAndExact) {
   EXPECT_EQ(Json::parse(after.substr(4, length))["curves"][0]["points"], 2);
 }
 
+Json curves_head(const std::string& body) {
+  std::uint32_t length;
+  std::memcpy(&length, body.data(), 4);
+  return Json::parse(body.substr(4, length));
+}
+
+// What a page that stays open asks each second: each curve goes on where it ended, and one that grew by a hundred
+// thousand points since costs no more than one that grew by ten thousand.
+TEST_F(PageTest, CurvesThatGrowAreContinuedEachFromItsEnd) {
+  const auto store = create();
+  const auto run = store->begin({.name = "r"});
+  for (std::int64_t step = 0; step < 100'000; ++step) run->log(run->key("often"), step, static_cast<double>(step));
+  for (std::int64_t step = 0; step < 100'000; step += 50) run->log(run->key("seldom"), step, 1);
+  run->finish("finished");
+  Page page(read());
+  const auto ask = [&](const std::string& keys, const std::string& after, const std::string& columns) {
+    return page.get("/api/curves",
+                    {{"runs", std::to_string(run->id())}, {"keys", keys}, {"after", after}, {"columns", columns}});
+  };
+  const auto points = [](const Json& head) {
+    std::map<std::string, int> found;
+    for (const Json& curve : head["curves"]) found[curve["key"]] = curve["points"];
+    return found;
+  };
+  const Json exact = curves_head(ask("often,seldom", "95000,99900", "4000").body);
+  EXPECT_FALSE(exact.contains("sampled"));
+  EXPECT_EQ(points(exact), (std::map<std::string, int>{{"often", 4999}, {"seldom", 1}}));
+  const std::string body = ask("often,seldom", "-1,99950", "4000").body;
+  const Json sampled = curves_head(body);
+  EXPECT_EQ(sampled["sampled"], true);
+  EXPECT_EQ(sampled["to"], 99'999);
+  const int n = points(sampled)["often"];
+  EXPECT_GT(n, 700);  // 100 glimpses of four columns
+  EXPECT_LT(n, 900);
+  double last;  // from end to end of what is new, though most of it was not read
+  std::memcpy(&last, body.data() + body.size() - 8, 8);
+  EXPECT_GT(last, 99'000);
+  // Seldom logged, all of it is read, whatever its steps.
+  EXPECT_EQ(points(curves_head(ask("seldom", "-1", "4000").body))["seldom"], 2000);
+  EXPECT_TRUE(curves_head(ask("often", "99999", "10").body)["curves"].empty());
+  EXPECT_EQ(ask("often,seldom", "1,2,3", "10").status, 400);
+  EXPECT_EQ(ask("often,seldom,none", "1,2", "10").status, 400);
+}
+
+// Steps as far apart as integers go.
+TEST_F(PageTest, GlimpsesOfHugeSteps) {
+  const auto store = create();
+  const auto run = store->begin({.name = "r"});
+  for (const std::int64_t step : {INT64_MIN, std::int64_t{0}, INT64_MAX}) run->log(run->key("m"), step, 1);
+  run->finish("finished");
+  const auto reader = read();
+  std::vector<std::int64_t> seen;
+  EXPECT_TRUE(read_glimpses(*reader, {run->id(), "m"}, INT64_MIN, INT64_MAX, 100, 100,
+                            [&](std::int64_t step, double) { seen.push_back(step); }));
+  EXPECT_EQ(seen, (std::vector<std::int64_t>{INT64_MIN, 0, INT64_MAX}));
+}
+
 TEST_F(PageTest, BandsAreMeanAndStudentsInterval) {
   std::string ids;
   for (int seed = 1; seed <= 3; ++seed) ids += (seed > 1 ? "," : "") + std::to_string(make_run("r", seed, "a", 1));

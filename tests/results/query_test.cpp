@@ -5,6 +5,7 @@
 #include "store_fixture.h"
 #include "table.h"
 #include "where.h"
+#include "words.h"
 
 namespace gradus::results {
 namespace {
@@ -160,6 +161,8 @@ TEST_F(QueryTest, RefusesWhatNobodyHas) {
                [&] { compared(*store, [](auto& o) { o.metrics = {"val/ac"}; }); });
   expect_error(Exit::usage, "no run has the parameter 'nope'",
                [&] { compared(*store, [](auto& o) { o.by = {"nope"}; }); });
+  expect_error(Exit::usage, "--by: no run has the parameter 'strat' (did you mean 'strategy'?)",
+               [&] { compared(*store, [](auto& o) { o.by = {"strat"}; }); });
   for (const char* bad :
        {"", "val/acc", "val/acc>0.9", "val/acc>=", ">=1", "val/acc>=x", "val/acc>=1 2", "a b>=1", "x>=nan"}) {
     expect_error(Exit::usage, "METRIC>=NUMBER", [&] { parse_threshold(bad); });
@@ -221,6 +224,16 @@ TEST(TableTest, Aligns) {
   EXPECT_EQ(table.text(false), "name   n\n────  ──\né日    1\n\033[32mok\033[0m    20\n");
 }
 
+TEST(Words, TellWhatAnEventTells) {
+  const Json detail = {
+      {"rule", "flat"}, {"numbers", {{"val/loss", 0.44799307395}, {"evaluations", 3}}}, {"key", std::string(64, 'a')}};
+  EXPECT_EQ(in_words(detail), "rule flat, val/loss 0.4480, evaluations 3, key aaaaaaaaaaaa…");
+  EXPECT_EQ(in_words(Json()), "");
+  EXPECT_EQ(in_words(Json::object()), "");
+  EXPECT_EQ(in_words("text"), "text");
+  EXPECT_EQ(in_words(Json::parse("{", nullptr, false)), "");
+}
+
 TEST(TableTest, Numbers) {
   EXPECT_EQ(number(0.94123), "0.9412");
   EXPECT_EQ(number(12), "12");
@@ -233,6 +246,11 @@ TEST(TableTest, Numbers) {
   EXPECT_EQ(mean_sd(420.4, 31.2), "420 ± 31");
   EXPECT_EQ(mean_sd(0.5, 0), "0.5000 ± 0");
   EXPECT_EQ(mean_sd(0.5, kNan), "0.5000");
+  EXPECT_EQ(interval(-0.03853, 0.003964), "[-0.0385, 0.0040]");
+  EXPECT_EQ(interval(140.44, 279.6), "[140, 280]");
+  EXPECT_EQ(interval(374637563.2, 745720836.8), "[3.746e+08, 7.457e+08]");
+  EXPECT_EQ(interval(0.5, 0.5), "[0.5000, 0.5000]");
+  EXPECT_EQ(interval(1, kNan), "[1, nan]");
   EXPECT_EQ(duration(0.85), "850 ms");
   EXPECT_EQ(duration(245), "4 min 05 s");
   EXPECT_EQ(duration(7800), "2 h 10 min");

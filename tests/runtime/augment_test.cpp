@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <set>
 #include <thread>
 
-#include "error.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -107,14 +106,6 @@ TEST(AugmentTest, EraseZeroesOneRectangleWithinItsShare) {
 }
 
 TEST(AugmentTest, NamesBothShapesAndRanges) {
-  const auto refusal = [](const std::function<void()>& run) -> std::string {
-    try {
-      run();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "accepted";
-  };
   const at::Tensor flat = at::ones({4, 64}), index = index_of(4), visit = visits_of(4);
   const auto with = [&](double Augment::*field, double value, double strength = 1) {
     Augment a;

@@ -138,7 +138,8 @@ TEST(KdLoss, EqualsPyTorch) {
 TEST(KdLoss, KernelEqualsTheComposedFormula) {
   for (const auto type : {at::kDouble, at::kFloat}) {
     const double tolerance = type == at::kDouble ? 1e-11 : 1e-5;
-    for (const auto& shape : std::vector<std::vector<int64_t>>{{3, 5}, {1, 1}, {7, 2}, {2, 16}, {2, 33}, {2, 3, 6}}) {
+    for (const auto& shape : std::vector<std::vector<int64_t>>{
+             {3, 5}, {1, 1}, {7, 2}, {2, 16}, {2, 33}, {2, 3, 6}, {37, 2}, {19, 10}, {17, 32}, {40, 33}}) {
       for (auto& [name, a] : variants(shape, type)) {
         const auto composed = kd_loss_composed(a, true);
         const auto [result, gradient] = differentiate(a);
@@ -159,6 +160,16 @@ TEST(KdLoss, GradientEqualsDifferences) {
   for (const auto& shape : std::vector<std::vector<int64_t>>{{3, 5}, {2, 11}, {2, 2, 3}})
     for (auto& [name, a] : variants(shape, at::kDouble))
       expect_close(differentiate(a).second, numeric_gradient(a), 2e-7, name);
+}
+
+TEST(KdLoss, OfTheTeacherItselfIsNothing) {
+  for (const int64_t classes : {2, 10, 33, 100}) {
+    at::manual_seed(1);
+    const at::Tensor z = at::randn({37, classes}) * 3;
+    const auto [result, gradient] = differentiate(arguments(z, z, std::nullopt, 1.7));
+    EXPECT_EQ(std::get<0>(result).item<float>(), 0) << classes;
+    EXPECT_EQ(gradient.abs().max().item<float>(), 0) << classes;
+  }
 }
 
 TEST(KdLoss, SameBitsWithAndWithoutGradient) {

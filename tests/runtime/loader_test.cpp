@@ -2,9 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
-
-#include "error.h"
+#include "refusal.h"
 #include "sampler.h"
 
 namespace gradus {
@@ -19,14 +17,6 @@ LoaderOptions options(int64_t depth, bool mixup = false) {
   o.depth = depth, o.seed = 3, o.classes = 10;
   o.augment.noise = .1, o.augment.shift = 1, o.augment.erase = .2, o.augment.mixup = mixup ? .3 : 0;
   return o;
-}
-std::string refusal(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "accepted";
 }
 
 TEST(LoaderTest, GathersRows) {

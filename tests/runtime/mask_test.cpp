@@ -3,10 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 
-#include "error.h"
 #include "loader.h"
+#include "refusal.h"
 #include "sampler.h"
 
 namespace gradus {
@@ -23,16 +22,6 @@ at::Tensor tokens(int64_t rows, int64_t length) {
   return x;
 }
 at::Tensor ones(int64_t n, int value) { return at::full({n}, value, at::kInt); }
-
-std::string refusal(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code, Exit::data);
-    return error.what();
-  }
-  return "accepted";
-}
 
 // The count of n independent events of probability p lies within five standard deviations.
 void expect_count(int64_t count, int64_t n, double p) {

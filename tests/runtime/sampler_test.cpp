@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <set>
 
-#include "error.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -23,15 +22,6 @@ std::vector<int64_t> list(const at::Tensor& t) {
 }
 std::vector<int64_t> draw(Sampler& sampler, int64_t count) { return list(sampler.draw(count).index); }
 at::Tensor rows(std::vector<int64_t> values) { return at::tensor(values, at::kLong); }
-std::string refusal(const std::function<void()>& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code, Exit::data);
-    return error.what();
-  }
-  return "accepted";
-}
 #define EXPECT_REFUSED(statement, part) \
   EXPECT_NE(refusal([&] { statement; }).find(part), std::string::npos) << refusal([&] { statement; })
 

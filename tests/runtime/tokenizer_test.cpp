@@ -1,8 +1,7 @@
 #include "tokenizer.h"
 
-#include <functional>
-
 #include "file_case.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -20,15 +19,6 @@ class TokenizerTest : public FileCase {
       if (i % 10 == 9) text += "\n";
     }
     return write("corpus.txt", text);
-  }
-  static std::string refusal(const std::function<void()>& run, Exit code = Exit::data) {
-    try {
-      run();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code, code) << error.what();
-      return error.what();
-    }
-    return "accepted";
   }
 };
 

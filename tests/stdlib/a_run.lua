@@ -5,8 +5,9 @@ local store = require "gradus.store"
 
 local number = 0
 
---- Calls fn(run, events) with a fresh run; events() is what was stored: { step, kind, name, detail } each, in order.
----@param fn fun(run: Run, events: fun(): table[])
+--- Calls fn(run, events, rows) with a fresh run; events() is what was stored: { step, kind, name, detail } each, in order;
+--- rows(query) what a query says of the run, whose id is bound to its `?`.
+---@param fn fun(run: Run, events: fun(): table[], rows: fun(query: string): table[])
 ---@param options? {seed: number, strict: boolean}
 return function(fn, options)
   options = options or {}
@@ -16,13 +17,16 @@ return function(fn, options)
   local opened = store.open(path)
   local run = run_module.begin { store = opened, name = "spec", seed = options.seed or 0, flat = {}, params = {},
     options = { quiet = true, strict = options.strict, script = "spec" }, label = "spec" }
-  local function events()
+  local function rows(query)
     run.writer:flush()
-    local rows = opened:query("select step, kind, name, detail from events where run_id = ? order by id", run.id)
-    for _, row in ipairs(rows) do row.detail = host.json_decode(row.detail) end
-    return rows
+    return opened:query(query, run.id)
   end
-  local ok, err = xpcall(fn, host.traceback, run, events)
+  local function events()
+    local list = rows "select step, kind, name, detail from events where run_id = ? order by id"
+    for _, row in ipairs(list) do row.detail = host.json_decode(row.detail) end
+    return list
+  end
+  local ok, err = xpcall(fn, host.traceback, run, events, rows)
   run:finish(ok and "finished" or "failed", not ok and tostring(err) or nil)
   if not ok then error(err, 0) end
 end

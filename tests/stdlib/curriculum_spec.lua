@@ -118,11 +118,16 @@ describe("samples", function()
       local original = feed.new
       feed.new = function(given)
         local one = original(given)
-        local next_batch = one.next
+        local next_batch, stack = one.next, one.stack
         one = setmetatable({}, { __index = one, __newindex = one })
         one.next = function(_, strength)
           local batch = next_batch(getmetatable(one).__index, strength)
           for _, row in ipairs(batch.index:totable()) do seen_rows[#seen_rows + 1] = position[row] end
+          return batch
+        end
+        one.stack = function(_, ...)
+          local batch = stack(getmetatable(one).__index, ...)
+          for _, row in ipairs(batch.index:flatten():totable()) do seen_rows[#seen_rows + 1] = position[row] end
           return batch
         end
         return one

@@ -231,6 +231,43 @@ describe("digits", function()
   end)
 end)
 
+describe("CIFAR-10's files", function()
+  local function with_file(bytes, use)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    file:write(bytes)
+    file:close()
+    local ok, err = pcall(use, path)
+    os.remove(path)
+    if not ok then error(err, 0) end
+  end
+  -- Class, then planes of red, green and blue: the first two pixels of red, the last of blue.
+  local function record(class, first, second, last)
+    return string.char(class, first, second) .. ("\0"):rep(3 * 1024 - 3) .. string.char(last)
+  end
+  it("are classes and planes of colour", function()
+    with_file(record(3, 255, 51, 102) .. record(9, 0, 0, 0), function(one)
+      with_file(record(0, 1, 2, 3), function(two)
+        local d = data.cifar10 { one, two }
+        expect({ d:size(), d.classes }):equals { 3, 10 }
+        expect(d.base.x.shape):equals { 3, 3, 32, 32 }
+        expect(list(d.base.y)):equals { 3, 9, 0 }
+        local function pixel(n, c, i, j) return d.base.x:select(0, n):select(0, c):select(0, i):select(0, j):item() end
+        expect({ pixel(0, 0, 0, 0), pixel(0, 0, 0, 1), pixel(0, 2, 31, 31), pixel(2, 2, 31, 31) }):near({ 1, .2, .4, 3 / 255 }, 1e-6)
+        expect(d.base.x:select(0, 1):abs():sum():item()):equals(0)
+      end)
+    end)
+  end)
+  it("are refused when they are something else, or not there", function()
+    with_file(("x"):rep(3072), function(path) expect(function() data.cifar10 { path } end):fails_with "3,073 bytes; got 3072 bytes" end)
+    with_file("", function(path) expect(function() data.cifar10 { path } end):fails_with "got 0 bytes" end)
+    with_file(record(10, 0, 0, 0), function(path) expect(function() data.cifar10 { path } end):fails_with "0 to 9; got 10" end)
+    expect(function() data.cifar10 { "/none/data_batch_1.bin" } end):fails_with "No such file"
+    expect(function() data.cifar10 {} end):fails_with "expected { path"
+    expect(function() data.cifar10 { 7 } end):fails_with "expected paths; got number"
+  end)
+end)
+
 describe("a generator", function()
   local function make()
     return data.generator(function(size, batch, first)

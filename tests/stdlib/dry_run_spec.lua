@@ -31,6 +31,49 @@ local function refuses(more, pattern)
 end
 
 describe("a dry run", function()
+  it("draws few rows where the batch is large, whole or in parts, in the open loop too", function()
+    local drawn = 0
+    local generator = g.data.generator(function(size)
+      drawn = math.max(drawn, size)
+      return g.randn(size, 64), g.zeros({ size }, { dtype = "int64" })
+    end, { epoch = 100000, classes = 10 })
+    for _, accumulate in ipairs { 1, 16 } do
+      local text, refused, r = dry { data = { train = generator, val = g.data.digits() }, batch = 4096, accumulate = accumulate }
+      expect(refused):equals {}
+      expect(text):matches "489 steps, batches of 4096"
+      expect(r.state.samples):equals(2 * 4096)
+    end
+    a_run(function(run)
+      run.dry = {}
+      for _, b in run:batches(generator, { size = 4096, epochs = 3, augmentations = {} }) do expect(b.x:size(0)):equals(8) end
+    end)
+    expect(drawn):equals(8)
+  end)
+  it("builds what is cached once, evaluates few rows and probes few samples", function()
+    local dry_run = require "gradus.dry_run"
+    local function build(width) return nn.MLP { 6, width, 2 } end
+    local Counting, rows = nn.class("Counting", nn.Module), 0
+    function Counting:init() self.net = nn.MLP { 6, 4, 2 } end
+    function Counting:forward(x)
+      rows = rows + x:size(0)
+      return self.net(x)
+    end
+    a_run(function(run)
+      run.dry = { built = {} }
+      local one = run:cached("teacher", build, 4)
+      expect(rawequal(run:cached("teacher", build, 4), one)):is_true()
+      expect(rawequal(run:cached("teacher", build, 5), one)):is_false()
+      local x = g.randn(300, 6)
+      local d = g.data.tensors(x, x:select(1, 0):gt(0):long(), { classes = 2 })
+      expect(run:evaluate(one, d).n):equals(64)
+      expect(dry_run.few(d:subset(g.arange(5))):size()):equals(5)
+      local sentences = g.data.sentences { grammar = g.cfg.cfg3b { root = 16 }, mask = .3, held_out = 512, seed = 1 }
+      local length = sentences.val.base.x:size(1)
+      expect(dry_run.few(sentences.val):size()):equals(math.floor(512 / length))
+      g.probe.monomials(Counting(), { d = 6, k = 2 })
+      expect(rows):equals(64)
+    end)
+  end)
   it("does two steps of each stage and draws the schedules", function()
     local text, refused, r = dry(function(d, teacher)
       local ranked = d.train:rank(score.loss(teacher))

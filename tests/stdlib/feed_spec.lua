@@ -191,6 +191,18 @@ describe("the open loop", function()
     end
     return student
   end
+  -- A model of tokens needs no augmentations = {}: noise is for numbers that measure something.
+  it("leaves tokens as they are", function()
+    local x = g.arange(40):reshape(10, 4)
+    local seen = 0
+    support.with_run(nil, function(run)
+      for _, b in run:batches(g.data.tensors(x, g.zeros({ 10 }, { dtype = "int64" })), { size = 5, steps = 2 }) do
+        seen = seen + 1
+        expect(b.x:equal(x:index_select(0, b.index))):is_true()
+      end
+    end)
+    expect(seen):equals(2)
+  end)
   it("counts steps from 1 and logs to them", function()
     local numbers = {}
     local _, seen = support.with_run(nil, function(run)

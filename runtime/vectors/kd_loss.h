@@ -30,8 +30,16 @@ struct KdRows {
   double *loss = nullptr, *ce = nullptr, *kl = nullptr;                // out [rows], unweighted
 };
 
-// Computes rows begin..end-1 with the widest registers of this CPU; the width decides the order of the sums.
-template <typename T>
-void kd_loss_rows(const KdRows<T>& problem, int64_t begin, int64_t end);
+namespace vectors {
 
+struct KdKernels {
+  // Rows begin..end-1. A row's bits do not depend on its neighbours, so any split of the rows gives the same.
+  void (*floats)(const KdRows<float>& problem, int64_t begin, int64_t end);
+  void (*doubles)(const KdRows<double>& problem, int64_t begin, int64_t end);
+};
+
+// Those of the widest vectors that this CPU has.
+const KdKernels& kd_loss();
+
+}  // namespace vectors
 }  // namespace gradus

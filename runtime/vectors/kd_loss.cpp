@@ -1,25 +1,20 @@
-#include "kd_loss_kernel.h"
+// Rows of many classes: one row's classes side by side in vectors. (Rows of few classes: kd_loss_narrow.cpp.)
+#include "kd_loss.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <type_traits>
-#include <vector>
 
-// Vectors are passed between always-inlined functions only, so their calling convention does not matter.
-#pragma GCC diagnostic ignored "-Wpsabi"
+#include "kd_loss_narrow.h"
+#include "math.h"
 
-#define GRADUS_INLINE [[gnu::always_inline]] static inline
-
-namespace gradus {
+namespace gradus::vectors::GRADUS_ISA {
 namespace {
 
-// The kernel for registers of kBytes. A vector as wide as the register: the compiler splits wider ones badly.
-template <typename T, int kBytes>
+template <typename T>
 struct Kernel {
   typedef T Vector __attribute__((vector_size(kBytes)));
-  typedef int32_t Integers __attribute__((vector_size(kBytes)));
   static constexpr int64_t kLanes = kBytes / sizeof(T);
   static constexpr T kLowest = std::numeric_limits<T>::lowest();
 
@@ -29,11 +24,6 @@ struct Kernel {
     return v;
   }
   GRADUS_INLINE void store(T* to, const Vector& v) { std::memcpy(to, &v, sizeof(v)); }
-  // A NaN in `v` stays: the comparison is false for it.
-  GRADUS_INLINE Vector at_least(const Vector& v, T bound) {
-    const Vector bounds = Vector{} + bound;
-    return v < bounds ? bounds : v;
-  }
   GRADUS_INLINE double sum(const Vector& lanes) {
     Vector v = lanes;
     for (int64_t half = kLanes / 2; half > 0; half /= 2)
@@ -41,38 +31,22 @@ struct Kernel {
     return v[0];
   }
 
-  // exp of values <= 0. Float: Cephes' expf: x = n ln 2 + r, a polynomial for e^r, the exponent's bits for 2^n; within
-  // 2 ulp, 0 below the smallest normal number.
   GRADUS_INLINE Vector exp_of(const Vector& x) {
     if constexpr (std::is_same_v<T, double>) {
       Vector e = x;
       for (int64_t i = 0; i < kLanes; ++i) e[i] = std::exp(e[i]);
       return e;
     } else {
-      constexpr float kShift = 12582912.f;  // 1.5 * 2^23: adding it rounds to the nearest integer
-      const Vector clamped = at_least(x, -87.f);
-      const Vector n = (clamped * 1.44269504088896341f + kShift) - kShift;
-      Vector r = clamped - n * 0.693359375f;
-      r = r - n * -2.12194440e-4f;
-      Vector p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-      p = p * r + 8.3334519073e-3f;
-      p = p * r + 4.1665795894e-2f;
-      p = p * r + 1.6666665459e-1f;
-      p = p * r + 5.0000001201e-1f;
-      p = p * (r * r) + r + 1.f;
-      const Integers exponent = (__builtin_convertvector(n, Integers) + 127) << 23;
-      Vector scale;
-      std::memcpy(&scale, &exponent, sizeof(scale));
-      return x < -87.f ? Vector{} : p * scale;
+      return GRADUS_ISA::exp_of(x);
     }
   }
 
   // Working arrays of one row, padded to whole vectors.
   struct Scratch {
     explicit Scratch(int64_t classes) : padded((classes + kLanes - 1) / kLanes * kLanes) {
-      static thread_local std::vector<T> memory;
-      memory.assign(static_cast<size_t>(6 * padded), T(0));
-      T* at = memory.data();
+      static thread_local Room<T> room;
+      T* at = room.of(6 * padded);
+      std::memset(at, 0, static_cast<std::size_t>(6 * padded) * sizeof(T));
       for (T** array : {&student, &teacher, &target, &softmax, &student_soft, &teacher_soft}) {
         *array = at;
         at += padded;
@@ -238,44 +212,16 @@ struct Kernel {
   }
 };
 
-template <typename T>
-using Rows = void (*)(const KdRows<T>&, int64_t, int64_t);
-
-#if defined(__x86_64__)
-template <typename T>
-[[gnu::target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")]] void rows_avx512(const KdRows<T>& p,
-                                                                                               int64_t b, int64_t e) {
-  Kernel<T, 64>::rows(p, b, e);
-}
-template <typename T>
-[[gnu::target("avx2")]] void rows_avx2(const KdRows<T>& p, int64_t b, int64_t e) {
-  Kernel<T, 32>::rows(p, b, e);
-}
-#endif
-template <typename T>
-void rows_baseline(const KdRows<T>& p, int64_t b, int64_t e) {
-  Kernel<T, 16>::rows(p, b, e);
+void floats(const KdRows<float>& problem, int64_t begin, int64_t end) {
+  if (is_narrow(problem)) return narrow_rows(problem, begin, end);
+  Kernel<float>::rows(problem, begin, end);
 }
 
-template <typename T>
-Rows<T> fastest() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl"))
-    return rows_avx512<T>;
-  if (__builtin_cpu_supports("avx2")) return rows_avx2<T>;
-#endif
-  return rows_baseline<T>;
-}
+void doubles(const KdRows<double>& problem, int64_t begin, int64_t end) { Kernel<double>::rows(problem, begin, end); }
 
 }  // namespace
 
-template <typename T>
-void kd_loss_rows(const KdRows<T>& problem, int64_t begin, int64_t end) {
-  static const Rows<T> implementation = fastest<T>();
-  implementation(problem, begin, end);
-}
-template void kd_loss_rows<float>(const KdRows<float>&, int64_t, int64_t);
-template void kd_loss_rows<double>(const KdRows<double>&, int64_t, int64_t);
+extern const KdKernels kd_loss;
+const KdKernels kd_loss = {floats, doubles};
 
-}  // namespace gradus
+}  // namespace gradus::vectors::GRADUS_ISA
