@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "isa.h"
+#include "transpose.h"
 
 namespace gradus::vectors::GRADUS_ISA {
 namespace {
@@ -144,16 +145,13 @@ GRADUS_INLINE V load_tail(const float* end, int64_t count) {
   return lane >= static_cast<int32_t>(kLanes - count) ? v : V{};
 }
 
-// Which lanes of two vectors meet when the parts of their sums, `count` side by side for each, are halved.
-template <int count>
-struct Pairs {
-  int32_t low[kLanes] = {}, high[kLanes] = {};
-  constexpr Pairs() {
-    for (int i = 0; i < kLanes; ++i) {
-      const int group = i / (count / 2), groups = kLanes / count, second = group >= groups;
-      low[i] = (group - second * groups) * count + i % (count / 2) + second * static_cast<int>(kLanes);
-      high[i] = low[i] + count / 2;
-    }
+// One half of the parts of two vectors' sums, `count` side by side for each.
+template <int count, bool second_half>
+struct Half {
+  static constexpr int lane(int i) {
+    const int groups = static_cast<int>(kLanes) / count, group = i / (count / 2), second = group >= groups;
+    return (group - second * groups) * count + i % (count / 2) + second * static_cast<int>(kLanes) +
+           second_half * (count / 2);
   }
 };
 
@@ -163,14 +161,11 @@ GRADUS_INLINE V sums_of(const V* v) {
   if constexpr (count == 1) {
     return v[0];
   } else {
-    static constexpr Pairs<count> pairs;
-    Integers low, high;
-    std::memcpy(&low, pairs.low, sizeof(low));
-    std::memcpy(&high, pairs.high, sizeof(high));
     V half[count / 2];
 #pragma GCC unroll 16
     for (int j = 0; j < count / 2; ++j)
-      half[j] = __builtin_shuffle(v[2 * j], v[2 * j + 1], low) + __builtin_shuffle(v[2 * j], v[2 * j + 1], high);
+      half[j] =
+          shuffle<Half<count, false>>(v[2 * j], v[2 * j + 1]) + shuffle<Half<count, true>>(v[2 * j], v[2 * j + 1]);
     return sums_of<count / 2>(half);
   }
 }
@@ -238,35 +233,6 @@ GRADUS_INLINE void finish(int64_t m, int64_t n, const float* bias, bool relu, fl
     }
 }
 
-// to[k, n] = from[n, k]ᵀ, by squares of 4 × 4.
-GRADUS_INLINE void transpose(int64_t n, int64_t k, const float* from, float* to) {
-  using Four = Vectors<16>::Vector;
-  using Order = Vectors<16>::Integers;
-  int64_t j = 0;
-  for (; j + 4 <= n; j += 4) {
-    int64_t p = 0;
-    for (; p + 4 <= k; p += 4) {
-      Four r[4];
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) std::memcpy(&r[i], from + (j + i) * k + p, sizeof(Four));
-      const Four low01 = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5}),
-                 high01 = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7});
-      const Four low23 = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5}),
-                 high23 = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
-      r[0] = __builtin_shuffle(low01, low23, Order{0, 1, 4, 5});
-      r[1] = __builtin_shuffle(low01, low23, Order{2, 3, 6, 7});
-      r[2] = __builtin_shuffle(high01, high23, Order{0, 1, 4, 5});
-      r[3] = __builtin_shuffle(high01, high23, Order{2, 3, 6, 7});
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) std::memcpy(to + (p + i) * n + j, &r[i], sizeof(Four));
-    }
-    for (; p < k; ++p)
-      for (int i = 0; i < 4; ++i) to[p * n + j + i] = from[(j + i) * k + p];
-  }
-  for (; j < n; ++j)
-    for (int64_t p = 0; p < k; ++p) to[p * n + j] = from[j * k + p];
-}
-
 // Whether transposing b once is cheaper than summing along both factors' rows.
 bool is_transposed(int64_t m, int64_t n, int64_t k) {
   const auto vectors = [](int64_t count) { return (count + kLanes - 1) / kLanes; };
@@ -277,7 +243,7 @@ void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, cons
   if (is_transposed(m, n, k)) {
     static thread_local Room<float> room;
     float* transposed = room.of(n * k);
-    transpose(n, k, b, transposed);
+    transpose(n, k, b, k, transposed, n);
     product(m, n, k, a, k, 1, transposed, n, c, n);
     return finish(m, n, bias, relu, c);
   }

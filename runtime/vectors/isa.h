@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "vectors.h"
 
@@ -50,6 +51,16 @@ GRADUS_INLINE float sum(const typename Vectors<bytes>::Vector& v) {
     std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof(low), sizeof(high));
     return sum<bytes / 2>(low + high);
   }
+}
+
+// The lanes Where::lane(0), Where::lane(1), … of two vectors, b's numbered after a's.
+template <class Where, typename Vector, std::size_t... I>
+GRADUS_INLINE Vector shuffle(const Vector& a, const Vector& b, std::index_sequence<I...>) {
+  return __builtin_shufflevector(a, b, Where::lane(static_cast<int>(I))...);
+}
+template <class Where, typename Vector>
+GRADUS_INLINE Vector shuffle(const Vector& a, const Vector& b) {
+  return shuffle<Where>(a, b, std::make_index_sequence<sizeof(Vector) / 4>());
 }
 
 // Working memory of a thread that grows as needed. (A std::vector's functions would be compiled once for each ISA under

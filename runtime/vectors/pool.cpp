@@ -12,18 +12,16 @@ struct Squares {
   using Places = typename Vectors<bytes>::Integers;
   static constexpr int kCount = bytes / 4;
 
-  // The numbers first, first + step, … of two vectors side by side.
-  static constexpr Places every(int first, int step) {
-    Places places{};
-    for (int i = 0; i < kCount; ++i) places[i] = first + step * i;
-    return places;
-  }
+  // The numbers first, first + 2, … of two vectors side by side.
+  template <int first>
+  struct EverySecond {
+    static constexpr int lane(int i) { return first + 2 * i; }
+  };
   // One of the first vector, one of the second, from number `first` of each.
-  static constexpr Places alternate(int first) {
-    Places places{};
-    for (int i = 0; i < kCount; ++i) places[i] = first + i / 2 + (i % 2 ? kCount : 0);
-    return places;
-  }
+  template <int first>
+  struct Alternate {
+    static constexpr int lane(int i) { return first + i / 2 + (i % 2 ? kCount : 0); }
+  };
   GRADUS_INLINE Floats floats(const float* from) {
     Floats v;
     std::memcpy(&v, from, sizeof(v));
@@ -39,11 +37,11 @@ struct Squares {
 
   GRADUS_INLINE void forward(const float* above, const float* below, float* out, int32_t* which) {
     const Floats a = floats(above), b = floats(above + kCount), c = floats(below), d = floats(below + kCount);
-    Floats best = __builtin_shuffle(a, b, every(0, 2));
+    Floats best = shuffle<EverySecond<0>>(a, b);
     Places places{};
-    larger(__builtin_shuffle(a, b, every(1, 2)), 1, best, places);
-    larger(__builtin_shuffle(c, d, every(0, 2)), 2, best, places);
-    larger(__builtin_shuffle(c, d, every(1, 2)), 3, best, places);
+    larger(shuffle<EverySecond<1>>(a, b), 1, best, places);
+    larger(shuffle<EverySecond<0>>(c, d), 2, best, places);
+    larger(shuffle<EverySecond<1>>(c, d), 3, best, places);
     std::memcpy(out, &best, sizeof(best));
     std::memcpy(which, &places, sizeof(places));
   }
@@ -54,8 +52,7 @@ struct Squares {
     std::memcpy(&places, which, sizeof(places));
     const auto put = [&](int32_t left, float* to) __attribute__((always_inline)) {
       const Floats one = places == left ? g : Floats{}, two = places == left + 1 ? g : Floats{};
-      const Floats low = __builtin_shuffle(one, two, alternate(0)),
-                   high = __builtin_shuffle(one, two, alternate(kCount / 2));
+      const Floats low = shuffle<Alternate<0>>(one, two), high = shuffle<Alternate<kCount / 2>>(one, two);
       std::memcpy(to, &low, sizeof(low));
       std::memcpy(to + kCount, &high, sizeof(high));
     };

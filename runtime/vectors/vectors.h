@@ -1,6 +1,6 @@
 // Loops over float32 arrays, compiled once for each width of the CPU's vectors (namespaces baseline, avx2, avx512) from
-// the sources in this folder. gemm(), blocked(), pool() and optimizers() are those of the widest that this CPU has: the same on
-// every machine of a class.
+// the sources in this folder. gemm(), blocked(), pool() and optimizers() are those of the widest that this CPU has: the
+// same on every machine of a class.
 #pragma once
 
 #include <cstdint>
