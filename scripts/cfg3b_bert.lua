@@ -9,7 +9,7 @@ local nn = g.nn
 
 -- Published: 4 layers, heads of 8 dimensions, masks of 30 %, AdamW (0.9, 0.95), lr 5e-3, 6 % warm-up and cosine, the teacher's
 -- argmax as target, `unit` and the shares of figure 4. Small, ours: the part of the grammar below symbol 13 (`root`: sentences
--- of 14 to 18 tokens), fewer heads, smaller batches, lr. Figure 4c does not come out at these lengths: 90 steps a layer leave 43, 30
+-- of 14 to 18 tokens), fewer heads, smaller batches, lr. Figure 4c does not come out; likely these lengths: 90 steps a layer leave 43, 30
 -- and 27 % of the three layers' variance unexplained, 270 steps leave 20 % of one layer's (seeds 101 to 103); published are 900.
 local SIZES = {
   small = { task = { root = 13, held_out = 512, batch = 32, lr = 3e-3, heads = 8, steps = 800, every = 50 }, heads = 2, unit = 200 },
