@@ -12,7 +12,9 @@ end
 -- What each does to a healthy run's options. d: the parts of the data.
 local ailments = {
   healthy     = function() end,
-  oscillating = function(o) o.optimizer, o.lr, o.clip, o.decay, o.warmup = "SGD", .8, false, "constant", 0 end,
+  oscillating = function(o)
+    o.optimizer, o.lr, o.clip, o.decay, o.warmup, o.budget = "SGD", .8, false, "constant", 0, { epochs = 80 }
+  end,
   diverging   = function(o) o.optimizer, o.lr, o.clip = "SGD", g.schedule.exponential(.05, 60), false end,
   overfitting = function(o, d)  -- few rows, every fourth with a wrong label, and nothing that regularises
     o.teacher, o.alpha, o.temperature, o.student, o.weight_decay = nil, nil, nil, nn.MLP { 64, 256, 10 }, 0

@@ -1,5 +1,7 @@
 #include "boundary.h"
 
+#include <string_view>
+
 #include "../error_code.h"
 #include "../user_line.h"
 #include "error.h"
@@ -15,6 +17,10 @@ std::string first_line(const std::exception& error) {
     text = torch_error->what_without_backtrace();
   else
     text = error.what();
+  constexpr std::string_view kAsked = "you tried to allocate ";  // behind words about LibTorch's source
+  if (const auto asked = text.find(kAsked); asked != std::string::npos)
+    return "out of memory: " + text.substr(asked + kAsked.size(), text.find(" bytes", asked) - asked - kAsked.size()) +
+           " bytes were asked for";
   const auto end = text.find('\n');
   if (end != std::string::npos) {
     // A heading such as "Error: sizes do not match:" is worth nothing without its next line.

@@ -109,6 +109,10 @@ void push_engine_loader(lua_State* L) {
     std::error_code ignored;
     const auto folder = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
     const std::string library = (folder / "libgradus_engine.so").string();
+    // SentencePiece and libc10 each have a FLAGS_minloglevel, of different sizes. Loaded alone, SentencePiece keeps its
+    // own; beside libc10 it would write over c10's neighbouring flags, and an allocation that fails would end the
+    // process.
+    dlopen("libsentencepiece.so.0", RTLD_NOW | RTLD_LOCAL);
     void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL);
     if (handle) open = reinterpret_cast<lua_CFunction>(dlsym(handle, "luaopen_gradus_engine"));
     if (!open) {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -81,6 +82,13 @@ class Runs(HostCase):
         results = json.loads(done.stdout)
         self.assertEqual([r["run"] for r in results], [1, 2, 3])
         self.assertEqual(results[1]["error"], "x.lua:1: second")
+
+    def test_memory_that_is_not_there_fails_the_run(self):
+        self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", run = function(run)\n'
+                            '  run:log { before = 1 }\n  g.zeros { 1000, 1000, 1000, 4 }\nend }')
+        done = self.gradus("run", "x.lua", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)))
+        self.assert_fails(done, 65, "x.lua:4: zeros: out of memory: 16000000000 bytes were asked for")
+        self.assertIn(b"failed", self.gradus("runs").stdout)
 
     def test_usage_error_stops_all(self):
         done = self.script("require('gradus.host').fail('wrong', 64)", "--set", "grid=3")
