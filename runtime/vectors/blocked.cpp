@@ -98,9 +98,9 @@ template <int W, Lie lie>
 void tile_of(int64_t rows, int64_t k, const float* a, const float* b, const float* next, float* c, int64_t c_row,
              bool add, const float* bias, bool relu) {
   switch (rows) {
-#define GRADUS_TILE(R)                                                                   \
-  case R:                                                                                \
-    if constexpr (R <= kRows) tile<R, W, lie>(k, a, b, next, c, c_row, add, bias, relu); \
+#define GRADUS_TILE(R)                                                                       \
+  case (R):                                                                                  \
+    if constexpr ((R) <= kRows) tile<(R), W, lie>(k, a, b, next, c, c_row, add, bias, relu); \
     return;
     GRADUS_TILE(1)
     GRADUS_TILE(2)

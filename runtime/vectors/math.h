@@ -32,6 +32,12 @@ GRADUS_INLINE V exp_of(const V& x) {
   return x < -87.f ? V{} : p * scale;
 }
 
+// Which lanes are not a number.
+template <typename Vector>
+GRADUS_INLINE auto is_nan(const Vector& v) {
+  return v != v;  // NOLINT(misc-redundant-expression): only NaN differs from itself
+}
+
 // log of normal, finite numbers > 0 (NaN stays). Cephes' logf: x = m 2^e with m in [√½, √2), a polynomial for log m.
 GRADUS_INLINE V log_of(const V& x) {
   Integers bits;
@@ -54,7 +60,7 @@ GRADUS_INLINE V log_of(const V& x) {
   p = p * m + 3.3333331174e-1f;
   p = p * m * z + e * -2.12194440e-4f - z * 0.5f;
   const V result = m + p + e * 0.693359375f;
-  return x == x ? result : x;
+  return is_nan(x) ? x : result;
 }
 
 }  // namespace gradus::vectors::GRADUS_ISA

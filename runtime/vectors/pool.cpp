@@ -1,7 +1,7 @@
 // Maxima of squares of two by two (vectors.h).
 #include <algorithm>
 
-#include "isa.h"
+#include "math.h"
 
 namespace gradus::vectors::GRADUS_ISA {
 namespace {
@@ -30,7 +30,7 @@ struct Squares {
 
   // LibTorch's rule: the first of equals, the last NaN.
   GRADUS_INLINE void larger(const Floats& value, int32_t place, Floats& best, Places& places) {
-    const auto wins = (value > best) | (value != value);
+    const auto wins = (value > best) | is_nan(value);
     best = wins ? value : best;
     places = wins ? Places{} + place : places;
   }
@@ -72,10 +72,30 @@ void forward_one(const float* above, const float* below, float* out, int32_t* wh
     }
 }
 
+void backward_one(float grad, int32_t which, float* above, float* below) {
+  above[0] = above[1] = below[0] = below[1] = 0;
+  (which < 2 ? above : below)[which % 2] = grad;
+}
+
 // Calls square(j) so that all columns are done, `count` at a time; the last ones overlap those before.
 template <typename F>
 GRADUS_INLINE void columns_by(int64_t count, int64_t columns, F&& squares) {
   for (int64_t j = 0; j < columns; j += count) squares(std::min(j, columns - count));
+}
+
+// Calls by(Squares<…>) with vectors that a row of so many columns fills; false where it fills none.
+template <typename F>
+GRADUS_INLINE bool widest(int64_t columns, F&& by) {
+  if (columns >= kLanes) {
+    by(Squares<kBytes>());
+    return true;
+  }
+  if (kLanes > 8 && columns >= 8) {
+    by(Squares<std::min(kBytes, 32)>());
+    return true;
+  }
+  if (columns >= 4) by(Squares<16>());
+  return columns >= 4;
 }
 
 void forward(int64_t rows, int64_t columns, int64_t width, const float* in, float* out, int32_t* which) {
@@ -86,14 +106,8 @@ void forward(int64_t rows, int64_t columns, int64_t width, const float* in, floa
             Squares<bytes>::forward(in + 2 * j, in + width + 2 * j, out + j, which + j);
           });
     };
-    if (columns >= kLanes)
-      by(Squares<kBytes>());
-    else if (kLanes > 8 && columns >= 8)
-      by(Squares<std::min(kBytes, 32)>());
-    else if (columns >= 4)
-      by(Squares<16>());
-    else
-      for (int64_t j = 0; j < columns; ++j) forward_one(in + 2 * j, in + width + 2 * j, out + j, which + j);
+    if (widest(columns, by)) continue;
+    for (int64_t j = 0; j < columns; ++j) forward_one(in + 2 * j, in + width + 2 * j, out + j, which + j);
   }
 }
 
@@ -106,16 +120,8 @@ void backward(int64_t rows, int64_t columns, int64_t width, const float* grad, c
             Squares<bytes>::backward(grad + j, which + j, out + 2 * j, below + 2 * j);
           });
     };
-    if (columns >= kLanes)
-      by(Squares<kBytes>());
-    else if (kLanes > 8 && columns >= 8)
-      by(Squares<std::min(kBytes, 32)>());
-    else if (columns >= 4)
-      by(Squares<16>());
-    else
-      for (int64_t j = 0; j < columns; ++j)
-        for (int place = 0; place < 4; ++place)
-          (place < 2 ? out : below)[2 * j + place % 2] = which[j] == place ? grad[j] : 0.f;
+    if (!widest(columns, by))
+      for (int64_t j = 0; j < columns; ++j) backward_one(grad[j], which[j], out + 2 * j, below + 2 * j);
     for (int64_t j = 2 * columns; j < width; ++j) out[j] = below[j] = 0;
   }
 }
