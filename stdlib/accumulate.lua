@@ -97,6 +97,7 @@ function accumulate.add_to(Distill)
       outs[i], masses[i], rows[i], x = self.out, told[i].mass, batch.index, batch.x
       total = total + masses[i]
     end
+    total = engine.is_tensor(total) and total + total:eq(0) or total == 0 and 1 or total  -- nothing counts: the loss is 0
     for name, value in pairs(knobs) do
       if type(value) == "table" then knobs[name] = side_by_side(told, name) end
     end

@@ -27,7 +27,7 @@ end
 
 --- A progress line for one run. `label` is at its beginning: "3/12 linear_ramp seed 1".
 function console.progress(label, quiet)
-  local began, last, steps, shown = host.monotonic(), 0, 0, false
+  local began, last, looked, shown = host.monotonic(), 0, 0, false
   local line = {}
 
   local function clear()
@@ -38,8 +38,8 @@ function console.progress(label, quiet)
   --- Called once per step; formats only when a line is due.
   function line.step(s, parts, force)
     if quiet then return end
-    steps = steps + 1
-    if not force and steps % LOOK_EVERY ~= 0 then return end
+    if not force and s.step - looked < LOOK_EVERY and s.step >= looked then return end
+    looked = s.step
     local now = host.monotonic()
     if not force and now - last < (live and LIVE_EVERY or PLAIN_EVERY) then return end
     if not live and last == 0 and not force then

@@ -165,7 +165,7 @@ end
 function Distill:enter_stage(index, why)
   local s, stage = self.state, self.stages[index]
   s:begin_stage(stage.name, index)
-  self.stage = stage
+  self.stage, self.told = stage, {}
   local goal = stage.target
   if goal == nil then goal = s.teacher else goal = answer(goal, s) end
   self.target = target.resolve(("stage '%s': target"):format(stage.name), goal):on(self.run.device)
@@ -294,7 +294,8 @@ function Distill:step_on_next(knobs, part)
     local count = engine.count_flops()
     self.out = self.step(batch, knobs)
     s.flops_of, s.flops_per_step = self.step, self.pieces * count()
-    self.batch_bytes = batch.x:nbytes()
+    self.batch_bytes = not self:teacher_is_trained() and 0 or nil
+    for _, one in pairs(self.batch_bytes and batch or {}) do self.batch_bytes = self.batch_bytes + one:nbytes() end
   else
     self.out = self.step(batch, knobs)
   end

@@ -105,7 +105,14 @@ function scan.add_to(Step)
     local finite, lists, first = {}, {}, {}
     for _, name in ipairs(options.finite) do finite[name] = true end
     for name, value in pairs(knobs) do
-      if is_list(value) then lists[name], value = value, value[1] end
+      if is_list(value) then
+        for i, one in ipairs(value) do
+          if type(one) ~= "number" then
+            host.fail(("scan: knob '%s', step %d: expected a number; got %s"):format(tostring(name), i, check.describe(one)))
+          end
+        end
+        lists[name], value = value, value[1]
+      end
       first[name] = value
     end
     local n = length(batch, knobs)

@@ -163,6 +163,9 @@ local function modules_of(values, found)
   return found
 end
 
+--- The modules among a target's answers.
+function cache.modules_of(target) return modules_of(target.identity()) end
+
 -- Why the answers are not, or cannot be, taken from a file; nil where they can.
 local function obstacle(o)
   if o.given == false then return "teacher_cache = false" end

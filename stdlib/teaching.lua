@@ -20,6 +20,20 @@ function teaching.add_to(Distill)
     if self.answers then s.flops_spent = s.flops_spent + self.answers.spent end
   end
 
+  --- Whether the answers change with every step: the teacher, or a part of it, is what is trained.
+  function Distill:teacher_is_trained()
+    local goal, own = self.target, {}
+    if not goal.of then return false end
+    if not goal.identity then return true end
+    for _, p in ipairs(self.student:parameters()) do own[p] = true end
+    for _, module in ipairs(teacher_cache.modules_of(goal)) do
+      for _, p in ipairs(module:parameters()) do
+        if own[p] then return true end
+      end
+    end
+    return false
+  end
+
   -- A teacher that somebody changes while the stage lasts is asked in each step.
   function Distill:check_teacher()
     if not self.answers or self.state.step == self.state.start.step or not self.answers.moved() then return end

@@ -107,6 +107,15 @@ describe("a batch in parts", function()
     expect(#parts.seen.health[1].detail.rows):equals(24)
     expect_close(whole, parts)
   end)
+  it("is nothing, and goes on, where no row of a batch counts", function()
+    local whole, parts = both(4, function()
+      local x, y = support.points(96):gather()
+      return { student = support.student(), data = { train = g.data.tensors(x, y, { classes = 3, weight = g.zeros(96) }),
+        val = support.points(24) }, budget = { steps = 4 } }
+    end)
+    expect(#parts.seen.health):equals(0)
+    expect_close(whole, parts)
+  end)
   it("is replayed, with the bits of the step as it is", function()
     local weights = {}
     for i, mode in ipairs { "eager", "replay" } do

@@ -18,7 +18,7 @@ local function outcome(one_by_one, options_of)
     local teacher, student = nn.MLP { 6, 16, 2 }, nn.MLP({ 6, 8, 2 }, { dropout = .1 })
     local options = { teacher = teacher, student = student, data = d, batch = 16, lr = .05, budget = { steps = 150 },
       evaluate = { steps = 37 }, restore_best = false }
-    for key, value in pairs(options_of(d, run, teacher)) do options[key] = value end
+    for key, value in pairs(options_of(d, run, teacher, student)) do options[key] = value end
     local feed = require "gradus.feed"
     local make = feed.new
     feed.new = function(given)
@@ -79,6 +79,13 @@ local CASES = {
   ["a generator that can be asked for any sample"] = function()
     return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 400 }, budget = { steps = 100 } }
   end,
+  ["a knob that draws lots, asked once for each step"] = function()
+    local lots = 0
+    return { alpha = function()
+      lots = (lots * 16807 + 11) % 65536
+      return lots / 65536
+    end }
+  end,
   ["checkpoints on the way"] = function() return { checkpoints = { steps = 23 } } end,
 }
 
@@ -124,6 +131,14 @@ describe("steps are taken one by one", function()
     none(function() return { curriculum = { { "a", advance = when.seconds(1e6) } } } end)
     none(function() return { curriculum = { { "a", advance = when.passes(1e6) } } } end)
   end)
+  it("where a knob looks at the student, or a stage has a function that may change what it likes", function()
+    none(function() return { temperature = function(s) return 2 + s.student:parameters()[1]:norm():item() end } end)
+    none(function() return { curriculum = { pressure = function(s) return { alpha = math.min(1, s.step / 100) } end } } end)
+  end)
+  it("where the teacher is what is trained", function()
+    none(function(_, _, _, student) return { teacher = student, teacher_cache = false, alpha = .5 } end)
+  end)
+  it("where the budget is in seconds", function() none(function() return { budget = { seconds = .2 } } end) end)
   it("where a batch is mixed from its own rows", function()
     none(function() return { augment = 1, augmentations = { mixup = .2 } } end)
   end)
@@ -146,10 +161,29 @@ describe("a stretch with a loss that is not finite", function()
   end)
   for _, policy in ipairs { "skip", "roll_back" } do
     it(policy .. "s and goes on", function()
-      local wanted = outcome(true, spoilt(policy))
-      local got, stretched = outcome(false, spoilt(policy))
+      local function options(d)
+        local lots, given = 0, spoilt(policy)(d)
+        given.alpha = function()
+          lots = (lots * 16807 + 11) % 65536
+          return lots / 65536
+        end
+        return given
+      end
+      local wanted = outcome(true, options)
+      local got, stretched = outcome(false, options)
       expect(stretched > 40):is_true()
       expect(got):equals(wanted)
     end)
   end
+end)
+
+describe("an error in a knob", function()
+  it("comes after the steps before it", function()
+    local function options()
+      return { lr = function(s) return s.step == 100 and error "no more" or .01 end }
+    end
+    local wanted, got = outcome(true, options), outcome(false, options)
+    expect(wanted.error):matches "no more"
+    expect(got):equals(wanted)
+  end)
 end)
