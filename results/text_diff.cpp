@@ -46,7 +46,7 @@ std::vector<Edit> shortest_edits(const Lines& a, const Lines& b) {
       int x = d == 0 ? 0 : from(d, k).second;
       if (x < 0 || x > n || x - k > m) continue;  // outside of both texts
       while (x < n && x - k < m && a[static_cast<std::size_t>(x)] == b[static_cast<std::size_t>(x - k)]) ++x;
-      row[static_cast<std::size_t>(k + d)] = x;
+      row[k + d] = x;
       if (x == n && x - k == m) edits = d;
     }
     reached.push_back(std::move(row));
