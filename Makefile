@@ -56,6 +56,9 @@ build/gradus-setup.stamp: .packages
 	@dpkg -s $(PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(PACKAGES); }
 	@[ -n "$$TORCH_DIR" ] || python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' || [ -d build/wheel/torch ] || \
 	  python3 -m pip install -q --no-deps --target build/wheel torch==$(TORCH_VERSION)
+	@# A CUDA wheel's libtorch_cpu loads two small libraries of the toolkit, at the version that the wheel names.
+	@cuda=$$(sed -n 's/^Requires-Dist: cuda-toolkit\[.*\]\(==[0-9.]*\).*/cuda-toolkit[cudart,cupti]\1/p' build/wheel/torch-*.dist-info/METADATA 2> /dev/null); \
+	  [ -z "$$cuda" ] || [ -d build/wheel/nvidia ] || python3 -m pip install -q --target build/wheel "$$cuda"
 	@touch $@
 
 clean:

@@ -44,3 +44,5 @@ set_target_properties(torch::cpu PROPERTIES IMPORTED_LOCATION "${TORCH_DIR}/lib/
 target_compile_definitions(torch::cpu INTERFACE $<$<NOT:$<CONFIG:Release>>:NDEBUG>)
 target_include_directories(torch::cpu SYSTEM INTERFACE
   "${TORCH_DIR}/include" "${TORCH_DIR}/include/torch/csrc/api/include")
+# A CUDA wheel's libtorch_cpu needs libraries of the CUDA toolkit, which it finds by itself when it is loaded.
+target_link_options(torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
