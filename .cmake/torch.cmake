@@ -46,3 +46,7 @@ target_include_directories(torch::cpu SYSTEM INTERFACE
   "${TORCH_DIR}/include" "${TORCH_DIR}/include/torch/csrc/api/include")
 # A CUDA wheel's libtorch_cpu needs libraries of the CUDA toolkit, which it finds by itself when it is loaded.
 target_link_options(torch::cpu INTERFACE -Wl,--allow-shlib-undefined)
+# at::parallel_for is a template: its loops are parallel only in code that is itself compiled for OpenMP. The library is the
+# wheel's, by its place in the run path.
+target_compile_options(torch::cpu INTERFACE -fopenmp)
+target_link_options(torch::cpu INTERFACE -fopenmp)
