@@ -207,7 +207,7 @@ namespace {
 std::string check_file(Database& database, bool full) {
   try {
     Statement check = database.prepare(full ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
-    const std::string verdict = check.step() ? check.text(0) : "no answer";
+    std::string verdict = check.step() ? check.text(0) : "no answer";
     check.reset();
     if (verdict != "ok" || !full) return verdict;
     Statement wrong = database.prepare(
