@@ -27,7 +27,7 @@ class Canvas {
   void dot(int x, int y, int color) {
     if (x < 0 || y < 0 || x >= columns_ * 2 || y >= rows_ * 4) return;
     static constexpr unsigned char kBits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    Cell& cell = cells_[static_cast<std::size_t>(y / 4 * columns_ + x / 2)];
+    Cell& cell = cells_[y / 4 * columns_ + x / 2];
     cell.dots |= kBits[y % 4][x % 2];
     cell.color = color;
   }
@@ -51,7 +51,7 @@ class Canvas {
       now = color;
     };
     for (int x = 0; x < columns_; ++x) {
-      const Cell& cell = cells_[static_cast<std::size_t>(y * columns_ + x)];
+      const Cell& cell = cells_[y * columns_ + x];
       if (cell.dots != 0) {
         paint(kAnsi[cell.color % 10]);
         text += {'\xe2', static_cast<char>(0xa0 | cell.dots >> 6), static_cast<char>(0x80 | (cell.dots & 0x3f))};
@@ -81,7 +81,7 @@ void place(std::string& row, int at, const std::string& text) {
   const int width = static_cast<int>(row.size()), length = static_cast<int>(text.size());
   at = std::clamp(at, 0, std::max(0, width - length));
   if (length > width || row.find_first_not_of(' ', static_cast<std::size_t>(std::max(0, at - 1))) <
-                            static_cast<std::size_t>(at + length + 1))
+                            static_cast<std::size_t>(at) + static_cast<std::size_t>(length) + 1)
     return;
   row.replace(static_cast<std::size_t>(at), static_cast<std::size_t>(length), text);
 }

@@ -138,7 +138,7 @@ std::string duration(double seconds) {
   return text;
 }
 
-void Table::column(std::string title, Align align) { columns_.push_back({printable(title), align}); }
+void Table::column(const std::string& title, Align align) { columns_.push_back({printable(title), align}); }
 
 void Table::row(std::vector<std::string> cells) {
   cells.resize(columns_.size());

@@ -11,7 +11,7 @@ enum class Align { left, right };
 
 class Table {
  public:
-  void column(std::string title, Align align = Align::left);
+  void column(const std::string& title, Align align = Align::left);
   void row(std::vector<std::string> cells);  // as many as columns
   bool empty() const { return rows_.empty(); }
   // Lines that end in a newline. styled: titles and rule dim, for a terminal.

@@ -367,7 +367,7 @@ class Parser {
   std::string param(const std::string& key) {
     if (!store_.query("SELECT 1 FROM params WHERE key = ?1 LIMIT 1", {key}).rows.empty()) return key;
     std::vector<std::string> known = param_names(store_);
-    if (const std::string meant = loosely(key, known); !meant.empty()) {
+    if (std::string meant = loosely(key, known); !meant.empty()) {
       condition_.notes.push_back(key + ": read as the parameter " + meant);
       return meant;
     }
@@ -408,7 +408,7 @@ std::string resolve_metric(Store& store, const std::string& name, const std::str
                            std::vector<std::string>* notes) {
   const std::vector<std::string> known = metric_names(store);
   if (has(known, name)) return name;
-  const std::string meant = loosely(name, known);
+  std::string meant = loosely(name, known);
   if (meant.empty()) {
     const std::string near = nearest(name, known);
     throw Error(Exit::usage, where + ": no run has the metric '" + name + "'" +
