@@ -308,9 +308,14 @@ function Distill:one_step(knobs)
   local batch = self.pieces > 1 and self:step_in_parts(knobs) or self:step_on_next(knobs, 0)
   s.teacher_flops = self:teacher_cost(batch.x)
   self:count_steps(1)
-  s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
+  self:count_passes()
   run.step_number = self.before + s.step
   self:log(batch, knobs)
+end
+
+function Distill:count_passes()
+  local s = self.state
+  s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
 end
 
 -- What the state counts, after so many more steps.

@@ -36,7 +36,8 @@ end
 ---@param answers? Answers
 function Feed:imitate(of, answers)
   if of ~= self.teacher then
-    self.teacher, self.teacher_step = of, of and step.new(function(b) return { teacher = of(b.x) } end)
+    self.teacher = of  -- plans are of the CPU's
+    self.teacher_step = of and self.device == "cpu" and step.new(function(b) return { teacher = of(b.x) } end) or nil
   end
   if answers == self.answers then return end
   self:rewind()

@@ -41,7 +41,7 @@ function watch.add_to(Distill)
   function Distill:log_stretch(batch, planned, done)
     local s, run, columns = self.state, self.run, {}
     for name, values in pairs(measured(self, {})) do columns[name] = values:totable() end
-    local share, last = self.source.share_now or nil, self.before + s.step + done
+    local share = self.source.share_now or nil
     for i = 1, done do
       local row = { ["knob/share"] = share }
       for name, values in pairs(columns) do row[name] = values[i] end
@@ -52,13 +52,12 @@ function watch.add_to(Distill)
       if watch.finite(row["train/loss"]) and watch.finite(norm) then
         self:log_row(row, planned[i], run.step_number)
       else
-        s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
         local one = {}
         for name, values in pairs(batch) do one[name] = values[i - 1] end
-        self:meet_non_finite(one, planned[i], row["train/loss"], norm, last)
+        self:meet_non_finite(one, planned[i], row["train/loss"], norm, run.step_number)
       end
     end
-    s.stage_passes = self.source.passes and self.source:passes() or s.stage_epochs
+    self:count_passes()
   end
 
   function Distill:log_row(row, knobs, at)
