@@ -206,7 +206,8 @@ function Distill:some_rows(count)
   local from = data.is(self.train) and self.train or self.val
   if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
   if from.base.masking then count = math.max(1, math.floor(8 * count / from.base.x:size(1))) end  -- a row is a sequence
-  return (from:shuffled(0):first(math.min(count, from:size())):gather()):to(self.run.device)
+  local d = from:shuffled(0)
+  return (d:subset(engine.ops.arange(math.min(count, d:size()))):gather()):to(self.run.device)  -- first(1) would be a share: all
 end
 
 -- Which examples, asked once per epoch. The same data set keeps its sampler, so that a pass over it is not cut short.

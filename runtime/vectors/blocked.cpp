@@ -2,8 +2,6 @@
 // reads them in order (Goto and van de Geijn 2008). Each element's sum runs over k in chunks that depend on k alone, so
 // that it has the same bits whichever rows and columns a call computes.
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 
 #include "isa.h"
 #include "transpose.h"
@@ -29,17 +27,6 @@ constexpr int64_t kPiece = kRows <= 4 ? 4 : 8;  // of a column of a, copied at o
 using Piece = Vectors<kPiece * 4>::Vector;
 // Floats of a tile's rows that lie side by side, and of the gap after them.
 constexpr int64_t tile_size(int64_t k) { return k * kRows + kPiece; }
-
-struct Free {
-  void operator()(float* memory) const { std::free(memory); }
-};
-float* scratch(std::unique_ptr<float, Free>& kept, int64_t& size, int64_t wanted) {
-  if (size < wanted) {
-    kept.reset(static_cast<float*>(std::aligned_alloc(64, static_cast<std::size_t>((wanted * 4 + 63) / 64 * 64))));
-    size = wanted;
-  }
-  return kept.get();
-}
 
 // ---- one tile
 
@@ -231,12 +218,11 @@ void block_times_panel(const Block& block, int64_t columns, int64_t k, const flo
 
 void multiply(int64_t m, int64_t n, int64_t k, const Factor& a, const Factor& b, float* c, int64_t c_row,
               const Finish& finish) {
-  static thread_local std::unique_ptr<float, Free> a_kept, b_kept;
-  static thread_local int64_t a_size = 0, b_size = 0;
+  static thread_local Room<float> a_room, b_room;
   const int64_t chunks = (k + kChunk - 1) / kChunk, most = (k + chunks - 1) / chunks;
   const int64_t panel = std::min(kPanel, (n + kColumns - 1) / kColumns * kColumns);
-  float* own_a = scratch(a_kept, a_size, kBlock * kStride);
-  float* own_b = scratch(b_kept, b_size, panel * most);
+  float* own_a = a_room.of(kBlock * kStride);
+  float* own_b = b_room.of(panel * most);
   for (int64_t begin = 0; begin < n; begin += panel) {
     const int64_t columns = std::min(panel, n - begin);
     for (int64_t first = 0; first < k; first += most) {

@@ -77,6 +77,16 @@ describe("a dry run", function()
       expect(rows):equals(64)
     end)
   end)
+  it("measures a layer's spread on few rows of long sequences", function()
+    local rows = g.data.sentences { grammar = g.cfg.cfg3b(), mask = .3, held_out = 32, seed = 1 }.val
+    expect(rows.base.x:size(1) > 256):is_true()
+    local function encoder() return nn.Transformer { vocabulary = 8, context = rows.base.x:size(1), width = 8, layers = 1, heads = 1 } end
+    local teacher = encoder()
+    local goal = g.target.layer { teacher = teacher, from = "encoder.layers.0", to = "encoder.layers.0" }
+    dry { student = encoder(), teacher = teacher, data = rows, augmentations = {},
+      curriculum = { { "layer", target = goal, advance = when.steps(1) }, { "logits" } } }
+    expect(goal.detail.rows):equals(1)
+  end)
   it("does two steps of each stage and draws the schedules", function()
     local text, refused, r = dry(function(d, teacher)
       local ranked = d.train:rank(score.loss(teacher))
