@@ -176,9 +176,12 @@ end
 --- A layer's length is steps, flops, samples, epochs, seconds, share (of the budget) or a rule `advance`; `train` names what
 --- it trains, all up to the layer when left out; `lr` is its learning rate, the run's when left out. The error is a mean over
 --- units too, so plain SGD wants a rate some ten times that of the logits.
----@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?}
+---   projection = "shared": one matrix for all layers of the same widths. In a transformer each layer adds to what the one before
+--- gave; with matrices of their own ("own", the default) a layer must take that back before it can be another projection.
+---@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?, projection: string?}
 function curriculum.extraction(options)
-  check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise" })
+  check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise", "projection" })
+  local shared = check.value("curriculum.extraction", "projection", options.projection or "own", check.choice("own", "shared")) == "shared"
   if type(options.layers) ~= "table" or #options.layers == 0 then
     host.fail "curriculum.extraction: layers: expected { { from = …, to = …, steps = … }, … }"
   end
@@ -188,7 +191,7 @@ function curriculum.extraction(options)
     check.options(where, layer, { "from", "to", "steps", "flops", "samples", "epochs", "seconds", "share", "advance", "train", "lr" })
     local rule
     rule, used = length_rule(where, layer, used)
-    local seed = engine.data.derive_seed(options.seed or current.stream "projection", "layer", i)
+    local seed = engine.data.derive_seed(options.seed or current.stream "projection", "layer", shared and 1 or i)
     stages[i] = { ("layer %d"):format(i), train = layer.train, lr = layer.lr, advance = rule,
       target = target.layer { teacher = options.teacher, from = layer.from, to = layer.to, seed = seed, normalise = options.normalise } }
   end

@@ -21,14 +21,16 @@ local curricula = {
   one_shot    = function() return curriculum.one_shot() end,
   progressive = function(run, o) return curriculum.progressive { teacher = o.teacher, checkpoints = while_learning(run, o),
     count = 4, share = .5 } end,
-  extraction  = function(_, o) return curriculum.extraction { teacher = o.teacher, layers = o.layers } end,
+  extraction  = function(_, o)
+    return curriculum.extraction { teacher = o.teacher, layers = o.layers, projection = o.projection }
+  end,
 }
 
 --- Distils o.student and returns what it came to, and its results by name. The budget is what o.steps one-shot steps cost:
 --- a forward pass of the teacher and three of the student, since backward costs twice the forward.
 ---@param run Run
 ---@param method string   one of METHODS
----@param o table  teacher, checkpoints, student, data, steps; layers: of curriculum.extraction; learning = { low, high }: the
+---@param o table  teacher, checkpoints, student, data, steps; layers, projection: of curriculum.extraction; learning = { low, high }: the
 ---   accuracy between which the teacher's checkpoints are of use; distill: further options of run:distill
 function equal_flops.distill(run, method, o)
   local x = o.data.val:gather():slice(0, 0, 1)

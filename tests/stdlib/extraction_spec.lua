@@ -38,6 +38,28 @@ describe("curriculum extraction", function()
     end)
   end)
 
+  it("projects each layer by a matrix of its own, or all by one", function()
+    a_run(function(run, events)
+      local teacher, student = nn.MLP { 10, 40, 40, 2 }, nn.MLP { 10, 8, 8, 2 }
+      local function seeds(projection)
+        local first = #events() + 1
+        run:distill(plain { teacher = teacher, student = student, budget = { steps = 3 },
+          curriculum = curriculum.extraction { teacher = teacher, seed = 7, projection = projection, layers = {
+            { from = "layers.1", to = "layers.0", steps = 1 }, { from = "layers.3", to = "layers.2", steps = 1 } } } })
+        local list, all = {}, events()
+        for i = first, #all do
+          if all[i].kind == "stage" and all[i].detail.detail then list[#list + 1] = all[i].detail.detail.seed end
+        end
+        return list
+      end
+      local own, shared = seeds(), seeds "shared"
+      expect(#own):equals(2)
+      expect(own[1]):differs_from(own[2])
+      expect(shared):equals { own[1], own[1] }
+      expect(seeds "own"):equals(own)
+    end)
+  end)
+
   it("charges what the stage runs: forwards stop at the layer", function()
     a_run(function(run)
       local teacher, student = nn.MLP { 10, 40, 30, 2 }, nn.MLP { 10, 8, 6, 2 }
@@ -101,6 +123,9 @@ describe("curriculum extraction", function()
       :fails_with "how long?"
     expect(function() curriculum.extraction { teacher = teacher, layers = { { from = "layers.1", too = "layers.0", steps = 1 } } } end)
       :fails_with "did you mean 'to'?"
+    expect(function()
+      curriculum.extraction { teacher = teacher, projection = "shred", layers = { { from = "layers.1", to = "layers.0", steps = 1 } } }
+    end):fails_with "'projection': expected 'own', 'shared'; got 'shred'"
   end)
 end)
 
