@@ -32,7 +32,7 @@ claims: build
 	{ for script in $(wildcard scripts/*_bert.lua scripts/parity_*.lua); do echo $$script; done; \
 	  for stages in 2 4; do for method in one_shot extraction; do echo scripts/cfg3b_bert.lua --set stages=$$stages --set method=$$method; done; done; \
 	  for layer in 1 3 4; do echo scripts/cfg3b_bert.lua --set method=layer_$$layer; done; } \
-	| xargs -P $(JOBS) -L 1 build/gradus run -q --threads 1 --store $(CLAIMS)
+	| TERM=dumb xargs -P $(JOBS) -L 1 build/gradus run --threads 1 --store $(CLAIMS)
 	@build/gradus run scripts/claims.lua --store $(CLAIMS)
 
 sanitize: build/gradus-setup.stamp

@@ -6,7 +6,7 @@ local console = {}
 local LIVE_EVERY, PLAIN_EVERY = .1, 5  -- seconds between lines
 local LOOK_EVERY = 16                   -- steps between looks at the clock, so that short steps do not pay for it
 
-local live = host.isatty(2)
+local live = host.isatty(2) and os.getenv "TERM" ~= "dumb"
 
 --- Seconds as people read them: 0.4s, 12s, 3m 05s, 2h 10m.
 function console.duration(seconds)
