@@ -172,9 +172,12 @@ function Distill:enter_stage(index, why)
   self:freeze()
   self.health:stage()
   if self.target.prepare then
+    local count = engine.count_flops()
     self.student:eval()
     self.target.prepare(self.student, function() return self:some_rows(self.run.dry and 64 or 4096) end)
     self.student:train()
+    local cost = count()
+    s.flops, s.flops_spent = s.flops + cost, s.flops_spent + cost
   end
   self.stage_source = nil
   self:ask_teacher()
@@ -201,11 +204,12 @@ function Distill:freeze()
   end
 end
 
--- Inputs to measure a layer on, without moving any of the run's streams.
+-- Inputs to measure a layer on, so many rows or positions of sequences, without moving any of the run's streams.
 function Distill:some_rows(count)
   local from = data.is(self.train) and self.train or self.val
   if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
-  if from.base.masking then count = math.max(1, math.floor(8 * count / from.base.x:size(1))) end  -- a row is a sequence
+  local x = from.base.x
+  if x:dim() == 2 and not x.dtype:find "float" then count = math.max(1, math.floor(count / x:size(1))) end  -- a row is a sequence
   local d = from:shuffled(0)
   return (d:subset(engine.ops.arange(math.min(count, d:size()))):gather()):to(self.run.device)  -- first(1) would be a share: all
 end
@@ -434,6 +438,7 @@ function Distill:loop()
   self:record_data()
   self:enter_stage(1)
   threads.choose(run, function() return self:step_work() end)
+  if self.budget.flops and not self.total_steps then s.step_progress = self.pieces * self:step_work() / self.budget.flops end
   local reached = 1
   while true do
     local epoch = math.floor(s.epoch + 1e-9)

@@ -32,7 +32,13 @@ local function check_point(where, point)
     :format(where, tostring(point)))
 end
 
--- 0 before the span, 1 after it, in proportion between. Both ends in one unit, or the start at 0.
+-- Where a point lies as a share of the budget; 0 while it is not known how much of it a step is.
+local function share_of(point, s)
+  if type(point) == "number" then return point end
+  return (point.steps or point.epochs / s.step_epochs) * s.step_progress
+end
+
+-- 0 before the span, 1 after it, in proportion between. Both ends in one unit, or the end a share of the budget.
 local function span(name, options)
   options = options or {}
   check.options("schedule." .. name, options, { "from", "to" })
@@ -41,15 +47,17 @@ local function span(name, options)
   local unit = function(p) return type(p) == "number" and "share" or p.epochs and "epochs" or "steps" end
   local low = type(from) == "number" and from or from.epochs or from.steps
   local high = type(to) == "number" and to or to.epochs or to.steps
-  if low ~= 0 and unit(from) ~= unit(to) then
+  local mixed = low ~= 0 and unit(from) ~= unit(to)
+  if mixed and unit(to) ~= "share" then
     host.fail(("schedule.%s: from is in %s and to in %s; expected one unit"):format(name, unit(from), unit(to)))
   end
-  if not (high > low) then
+  if not mixed and not (high > low) then
     host.fail(("schedule.%s: it runs backwards: from %g to %g; expected to > from"):format(name, low, high))
   end
   return function(s)
-    local now = position(to, s)
-    return math.min(1, math.max(0, (now - low) / (high - low)))
+    local now, begin = position(to, s), mixed and share_of(from, s) or low
+    if begin >= high then return now >= high and 1 or 0 end
+    return math.min(1, math.max(0, (now - begin) / (high - begin)))
   end
 end
 

@@ -25,7 +25,7 @@ function settings.check_budget(where, given)
   return given
 end
 
--- lr as one answer: the base, its decay over the budget, the warm-up before it.
+-- lr as one answer: the warm-up, and from its end to that of the budget the decay (torch's LambdaLR of the guides, and BERT's).
 function settings.learning_rate(o)
   local lr = schedule.check("distill: lr", o.lr == nil and 1e-3 or o.lr)
   local plain = type(lr) == "number"
@@ -34,15 +34,16 @@ function settings.learning_rate(o)
   if decay ~= "constant" and not plain then
     host.fail "distill: decay: lr is a schedule already; expected decay = 'constant' or a number as lr"
   end
-  if decay == "linear" then lr = schedule.linear(lr, 0)
-  elseif decay == "cosine" then lr = schedule.cosine(lr, 0)
+  local warmup = o.warmup
+  if warmup == nil then warmup = plain and .05 or false end
+  if warmup == 0 then warmup = false end
+  local rest = warmup and warmup ~= 1 and { from = warmup } or nil
+  if decay == "linear" then lr = schedule.linear(lr, 0, rest)
+  elseif decay == "cosine" then lr = schedule.cosine(lr, 0, rest)
   elseif decay == "step" then lr = schedule.pieces { { 0, lr }, { .5, lr * .1 }, { .75, lr * .01 } }
   elseif decay ~= "constant" then
     host.fail(("distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got '%s'"):format(tostring(decay)))
   end
-  local warmup = o.warmup
-  if warmup == nil then warmup = plain and .05 or false end
-  if warmup == 0 then warmup = false end
   return warmup and schedule.warmup(lr, warmup) or lr
 end
 

@@ -56,7 +56,8 @@ end
 
 --- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1). The
 --- student's layer is compared with it by mean squared error; both forward passes stop at the layer. The projected units
---- are centred and scaled to unit spread, by what they are on 4,096 rows before the stage, unless normalise = false.
+--- are centred and scaled to unit spread (ours), by what they are on 4,096 rows, or positions of sequences, before the stage,
+--- unless normalise = false. What measuring costs is charged to the run.
 --- Positions of the teacher's pad_token do not count.
 ---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
 ---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out

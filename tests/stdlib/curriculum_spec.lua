@@ -62,9 +62,13 @@ describe("knobs", function()
     local cosine = rates { lr = .1, warmup = { steps = 4 } }
     for i, lr in ipairs(cosine) do
       local step = i - 1
-      local wanted = .1 * (1 + math.cos(math.pi * step / 20)) / 2 * math.min(1, (step + 1) / 4)
+      local wanted = step < 4 and .1 * (step + 1) / 4 or .1 * (1 + math.cos(math.pi * (step - 4) / 16)) / 2
       expect(lr):near(wanted, 1e-12)
     end
+    local flops = 2 * 64 * (3 * 6 * 16 + 3 * 16 * 3 - 6 * 16)  -- of a step of the student alone
+    local _, seen = distill { lr = .1, warmup = .5, decay = "constant", batch = 64, budget = { flops = 100 * flops } }
+    local first = knob(seen, "lr")
+    expect(first[1] > 0 and first[1] < first[2] and first[2] < .01):is_true()  -- known before the first step: it is not wasted
     local linear = rates { lr = .1, warmup = 0, decay = "linear" }
     expect({ linear[1], linear[11] }):near { .1, .05 }
     local steps = rates { lr = .1, warmup = 0, decay = "step" }
@@ -325,7 +329,7 @@ describe("named strategies", function()
   it("transfer_loop brings its own options, which the user's go over", function()
     local _, seen = distill { teacher = teacher, curriculum = "transfer_loop", budget = { epochs = 4 }, lr = .1 }
     local lr = knob(seen, "lr")
-    expect({ lr[1], lr[10], lr[21] }):near { .01, .1 * (1 - 9 / 40), .1 * .5 }  -- an epoch of warm-up, linear decay
+    expect({ lr[1], lr[10], lr[21] }):near { .01, .1, .1 * 20 / 30 }  -- an epoch of warm-up, linear decay of the rest
     local _, own = distill { teacher = teacher, curriculum = "transfer_loop", budget = { epochs = 4 }, lr = .1, warmup = 0,
       decay = "constant" }
     expect(knob(own, "lr")[1]):near(.1)

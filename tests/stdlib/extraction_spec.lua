@@ -70,8 +70,24 @@ describe("curriculum extraction", function()
       local function step(i) return entries[i].flops - entries[i - 1].flops end
       -- teacher 10 × 40 and the projection 40 × 8; student forward 10 × 8 and its weights' gradient
       expect(step(5)):equals(2 * b * (10 * 40 + 40 * 8 + 2 * 10 * 8))
+      -- before it, both up to the layer and the projection once, to know its spread
+      expect(entries[1].flops - step(5)):equals(2 * 4096 * (10 * 40 + 40 * 8 + 10 * 8))
       -- teacher whole; student forward, weights' gradients, and the gradients of two hidden layers
       expect(step(15)):equals(2 * b * (10 * 40 + 40 * 30 + 30 * 2 + 2 * (10 * 8 + 8 * 6 + 6 * 2) + 8 * 6 + 6 * 2))
+    end)
+  end)
+
+  it("gives a layer so many floating-point operations", function()
+    a_run(function(run, events)
+      local teacher, student, b = nn.MLP { 10, 40, 30, 2 }, nn.MLP { 10, 8, 6, 2 }, 32
+      local spread, step = 2 * 4096 * (10 * 40 + 40 * 8 + 10 * 8), 2 * b * (10 * 40 + 40 * 8 + 2 * 10 * 8)
+      run:distill(plain { teacher = teacher, student = student, budget = { steps = 20 }, curriculum = curriculum.extraction {
+        teacher = teacher, layers = { { from = "layers.1", to = "layers.0", flops = spread + 6.5 * step } } } })
+      local began = {}
+      for _, event in ipairs(events()) do
+        if event.kind == "stage" then began[#began + 1] = event.step end
+      end
+      expect(began):equals { 0, 7 }
     end)
   end)
 

@@ -28,6 +28,14 @@ describe("schedules in closed form:", function()
     expect(steps(at(.9, { step = 10 }))):near(20)
     expect(steps(at(0, { step = 500 }))):near(100)
   end)
+  it("from a step or an epoch to the end of the budget", function()
+    for _, from in ipairs { { steps = 4 }, { epochs = .4 } } do
+      local one = schedule.linear(1, 0, { from = from })
+      local function at(step) return one { progress = step / 20, step = step, epoch = step / 10, step_progress = 1 / 20, step_epochs = 1 / 10 } end
+      expect({ at(0), at(4), at(12), at(20) }):near { 1, 1, .5, 0 }
+      expect(schedule.linear(1, 0, { from = { steps = 30 } }) { progress = .5, step = 10, step_progress = 1 / 20 }):equals(1)
+    end
+  end)
   it("cosine is Loshchilov and Hutter's equation 5", function()
     local one = schedule.cosine(3e-3, 1e-4)
     for _, t in ipairs { 0, .1, .37, .5, .9, 1 } do
@@ -121,6 +129,8 @@ describe("a schedule refuses", function()
       "to: expected a share of the budget" },
     { "to go backwards", function() schedule.linear(1, 0, { from = .8, to = .2 }) end,
       "runs backwards: from 0.8 to 0.2" },
+    { "an end in steps after a start that is a share", function() schedule.linear(1, 0, { from = .5, to = { steps = 9 } }) end,
+      "from is in share and to in steps" },
     { "an empty span", function() schedule.cosine(1, 0, { from = .5, to = .5 }) end, "runs backwards" },
     { "a negative point", function() schedule.linear(1, 0, { from = { epochs = -2 }, to = { epochs = 5 } }) end,
       "from: expected a share of the budget" },
