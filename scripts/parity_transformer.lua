@@ -10,6 +10,8 @@ local nn, when = g.nn, g.when
 -- shortest of .1, .2 and .3 after which every student of seeds 101 to 104 learnt the task. Sixteen seeds, since one-shot either
 -- learns it early or not at all: eight left the question open.
 local SIZES = {
+  tiny  = { task = { d = 6, k = 2, batch = 32, lr = 3e-3, heads = 2, steps = 400, every = 20 },
+    heads = 1, lr = 3e-3, steps = 100, stage = .2 },
   small = { task = { d = 16, k = 4, batch = 32, lr = 1e-3, heads = 8, steps = 20000, every = 25 },
     heads = 2, lr = 1e-3, steps = 1000, stage = .2 },
   paper = { task = { d = 100, k = 6, batch = 32, lr = 3e-4, heads = 32, steps = 250000, every = 5000 },
@@ -46,9 +48,9 @@ end
 
 return g.experiment {
   name   = "parity_transformer",
-  params = { method = g.choice(equal_flops.METHODS), size = g.choice { "small", "paper" } },
+  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "paper", "tiny" } },
   grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
-  columns = equal_flops.columns, versus = equal_flops.versus, footer = equal_flops.footer "parity_transformer",
+  columns = equal_flops.columns, versus = equal_flops.versus, footer = equal_flops.footer("parity_transformer", "gflops_to_95"),
 
   run = function(run, p)
     local size = SIZES[p.size]
@@ -56,7 +58,7 @@ return g.experiment {
     local teacher, kept = run:cached("teacher", build_teacher, task, run.seed)
     local _, result = equal_flops.distill(run, p.method, { teacher = teacher, checkpoints = kept, student = transformer(task, size.heads),
       data = g.data.parity { d = task.d, k = task.k, tokens = true, held_out = 1024 }, steps = size.steps,
-      distill = published(task, size.lr), layers = layers(size.stage), learning = { .52, .97 } })
+      distill = published(task, size.lr), shown = { .5, 1 }, layers = layers(size.stage), learning = { .52, .97 } })
     return result
   end,
 }

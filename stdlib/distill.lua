@@ -184,7 +184,7 @@ function Distill:enter_stage(index, why)
   self:ask_sample()
   self.step = self:make_step()
   self.run:event("stage", stage.name, { index = index, of = #self.stages, target = self.target.text, rows = self.source:size(),
-    advance = stage.advance and (when.is(stage.advance) and tostring(stage.advance) or "function") or nil, from = why,
+    advance = stage.advance and (when.is(stage.advance) and tostring(stage.advance) or "function") or nil, after = why,
     trained = stage.train or (self.target.kind == "layer" and "all up to " .. self.target.to or "all"), detail = self.target.detail })
   self:check_stage()
 end

@@ -32,15 +32,28 @@ function Distilled:best_of(key) return self.state:best(key) end
 --- All values of the metric, oldest first.
 function Distilled:history(key) return self.state:history(key) end
 
---- The metric's history as a line of text, with a "┆" where a stage began. Options of sparkline.lua.
-function Distilled:sparkline(key, options)
-  local marks, list = {}, self.state:entries(key)
-  for i = 2, #list do
-    if list[i].stage ~= list[i - 1].stage then marks[#marks + 1] = i end
+-- The list's entries at `width` equal shares of the FLOPs of its last.
+local function by_flops(list, width)
+  local picked, i = {}, 1
+  for column = 1, width do
+    while i < #list and list[i + 1].flops <= column / width * list[#list].flops do i = i + 1 end
+    picked[column] = list[i]
   end
-  local given = { marks = marks }
+  return picked
+end
+
+--- The metric's history as a line of text, with a "┆" where a stage began: evaluation by evaluation, or over = "flops".
+--- Other options are sparkline.lua's.
+function Distilled:sparkline(key, options)
+  local given, list, marks, values = { width = 60 }, self.state:entries(key), {}, {}
   for name, value in pairs(options or {}) do given[name] = value end
-  return sparkline(self.state:history(key), given)
+  if given.over == "flops" and #list > 0 then list = by_flops(list, given.width) end
+  for i, one in ipairs(list) do
+    values[i] = one.value
+    if i > 1 and one.stage ~= list[i - 1].stage then marks[#marks + 1] = i end
+  end
+  given.marks = marks
+  return sparkline(values, given)
 end
 
 --- How far the metric fell from its best to the end of the training; 0 when it ended at its best.

@@ -1,11 +1,12 @@
 --- What the scripts of figures 3 and 4 share (Gupta & Karmalkar 2025): one student, distilled in one of three ways within one
 --- budget of FLOPs; forward passes of the teacher, and of its projection, count.
 local g = require "gradus"
-local curriculum = g.curriculum
+local curriculum, when = g.curriculum, g.when
 
 local equal_flops = {}
 
 equal_flops.METHODS = { "one_shot", "progressive", "extraction" }
+equal_flops.ALL = { "one_shot", "progressive", "extraction", "saturated" }
 
 -- The checkpoints from the time in which the teacher learns: those from before guess, and half a budget spent on them teaches
 -- noise. Their accuracy is known from the teacher's training, so that asking for it again is not charged.
@@ -17,21 +18,29 @@ local function while_learning(run, o)
   return chosen:count() > 1 and chosen or o.checkpoints
 end
 
+-- progressive: four checkpoints over half of the budget (published: each of them for 100,000 steps). saturated: each until the
+-- student gains no more, as the authors' code has it, at most as long as that.
 local curricula = {
   one_shot    = function() return curriculum.one_shot() end,
-  progressive = function(run, o) return curriculum.progressive { teacher = o.teacher, checkpoints = while_learning(run, o),
-    count = 4, share = .5 } end,
+  progressive = function(run, o)
+    return curriculum.progressive { teacher = o.teacher, checkpoints = while_learning(run, o), count = 4, share = .5 }
+  end,
+  saturated   = function(run, o)
+    return curriculum.progressive { teacher = o.teacher, checkpoints = while_learning(run, o), count = 4,
+      advance = when.saturated("val/acc", { most = o.steps / 8 }) }
+  end,
   extraction  = function(_, o)
     return curriculum.extraction { teacher = o.teacher, layers = o.layers, projection = o.projection }
   end,
 }
 
---- Distils o.student and returns what it came to, and its results by name. The budget is what o.steps one-shot steps cost:
---- a forward pass of the teacher and three of the student, since backward costs twice the forward.
+--- Distils o.student and returns what it came to, and its results by name. The budget is about what o.steps one-shot steps
+--- cost: a forward pass of the teacher and three of the student, since backward costs about twice the forward.
 ---@param run Run
----@param method string   one of METHODS
----@param o table  teacher, checkpoints, student, data, steps; layers, projection: of curriculum.extraction; learning = { low, high }: the
----   accuracy between which the teacher's checkpoints are of use; distill: further options of run:distill
+---@param method string   one of ALL
+---@param o table  teacher, checkpoints, student, data, steps; layers, projection: of curriculum.extraction; learning = { low, high }:
+---   the accuracy between which the teacher's checkpoints are of use; shown = { low, high }: of the printed curve; distill: further
+---   options of run:distill
 function equal_flops.distill(run, method, o)
   local x = o.data.val:gather():slice(0, 0, 1)
   local budget = o.steps * o.distill.batch * (g.flops(o.teacher, x) + 3 * g.flops(o.student, x))
@@ -39,7 +48,7 @@ function equal_flops.distill(run, method, o)
     budget = { flops = budget }, curriculum = curricula[method](run, o) }
   for key, value in pairs(o.distill) do options[key] = value end
   local r = run:distill(options)
-  run.line.say("  " .. r:sparkline("val/acc", { low = .5, high = 1 }))
+  run.line.say("  " .. r:sparkline("val/acc", { over = "flops", low = o.shown[1], high = o.shown[2] }))
   local flops = r:first_flops("val/acc", .95)
   return r, { acc_25 = r:at_flops("val/acc", .25 * budget), acc_50 = r:at_flops("val/acc", .5 * budget),
     acc_75 = r:at_flops("val/acc", .75 * budget), acc = r:last "val/acc", solved = flops and 1 or 0,
@@ -51,11 +60,16 @@ equal_flops.columns = { { "acc_25", "at 25 %", "%.1f%%" }, { "acc_50", "at 50 %"
   { "gflops_to_95", "GFLOPs to 95 %", "%.0f" } }
 equal_flops.versus = { "gflops_to_95", "one_shot", "GFLOPs vs one-shot" }
 
---- The footer of an experiment of that name.
-function equal_flops.footer(name)
-  return "Accuracy on held-out samples, at shares of one FLOP budget. A run that never reaches 95 % counts with its whole budget.\n"
-    .. ("The figure: gradus plot val/acc --x flops --by method --where \"name == '%s'\" [--output figure.svg]\n"):format(name)
-    .. ("How sure?   gradus compare --versus one_shot --metric result/gflops_to_95 --by method --where \"name == '%s'\""):format(name)
+--- The footer of an experiment's table: how to draw its figure, and how sure its result is.
+---@param name string     the experiment
+---@param result string   "acc" or "gflops_to_95"
+---@param which? string   which of its runs, as in "stages == 3"
+function equal_flops.footer(name, result, which)
+  local where = ("name == '%s' and size == 'small'%s"):format(name, which and " and " .. which or "")
+  return "Accuracy on held-out samples, at shares of one FLOP budget."
+    .. (result == "gflops_to_95" and " A run that never reaches 95 % counts with its whole budget.\n" or "\n")
+    .. ("The figure: gradus plot val/acc --x flops --by method --where \"%s\" [--output figure.svg]\n"):format(where)
+    .. ("How sure?   gradus compare --versus one_shot --metric result/%s --by method --where \"%s\""):format(result, where)
 end
 
 return equal_flops

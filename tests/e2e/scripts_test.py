@@ -21,6 +21,10 @@ SHORT = (  # what they do, not how well
     ("curves_by_stage", ("epochs=4",), {"easy", "hard"}),
     ("sweep_temperature_alpha", ("epochs=2", "temperature=4"), {"val", "test", "agreement"}),
     ("temperature_by_task", ("samples=2000", "temperature=4"), {"val", "test", "entropy"}),
+    *((name, ("size=tiny", f"method={method}"), {"acc", "gflops_to_95"})
+      for name in ("parity_mlp", "parity_transformer", "cfg3b_bert", "text_bert") for method in ("one_shot", "progressive", "extraction")),
+    ("parity_mlp", ("size=tiny", "method=saturated"), {"acc", "teacher_ratio"}),
+    ("cfg3b_bert", ("size=tiny", "method=one_projection"), {"acc", "boundaries"}),
     ("progression_control", ("epochs=8", "turn=1"), {"easy", "hard", "forgetting", "next", "stay", "back"}),
 )
 

@@ -199,7 +199,7 @@ describe("stages", function()
     local t = knob(seen, "temperature")
     expect({ t[10], t[11], t[20], t[21], t[30] }):equals { 6, 4, 4, 2, 2 }
     expect({ seen.stages[1].detail.rows, seen.stages[2].detail.rows, seen.stages[3].detail.rows }):equals { 36, 84, 120 }
-    expect({ seen.stages[2].detail.from, seen.stages[2].detail.index, seen.stages[2].detail.of }):equals { "easy", 2, 3 }
+    expect({ seen.stages[2].detail.after, seen.stages[2].detail.index, seen.stages[2].detail.of }):equals { "easy", 2, 3 }
   end)
   it("a decision is stored with the numbers it was taken from", function()
     local _, seen = distill { teacher = teacher, budget = { steps = 12 }, curriculum = three(when.steps(10)) }

@@ -178,18 +178,27 @@ describe("progressive distillation", function()
     goal.prepare()
     expect(goal.of(x):equal(wanted)):is_true()
   end)
-  it("goes on by the saturation rule", function()
+  it("goes on by the saturation rule: when a gain has come to its end, or after so many steps", function()
     a_run(function(run, events)
-      local teacher = nn.MLP { 10, 32, 2 }
+      local data = g.data.parity { d = 6, k = 1, seed = 1 }
+      local teacher = run:fit { model = nn.MLP { 6, 16, 2 }, data = data, steps = 200, batch = 32 }
       local kept = require("gradus.checkpoints").new()
-      for step = 1, 3 do kept:keep(step, teacher) end
-      run:distill(plain { teacher = teacher, student = nn.MLP { 10, 8, 2 }, budget = { steps = 100 },
-        curriculum = curriculum.progressive { teacher = teacher, checkpoints = kept, advance = when.saturated("val/acc", { most = 30 }) } })
-      local rule
-      for _, event in ipairs(events()) do
-        if event.kind == "decision" and not rule then rule = event.detail.rule end
+      for step = 1, 2 do kept:keep(step, teacher) end
+      local function decision(most)
+        local first = #events()
+        run:distill(plain { teacher = teacher, student = nn.MLP { 6, 8, 2 }, data = data, lr = .2, budget = { steps = 400 },
+          curriculum = curriculum.progressive { teacher = teacher, checkpoints = kept,
+            advance = when.saturated("val/acc", { smooth = 2, most = most }) } })
+        local all = events()
+        for i = first + 1, #all do
+          if all[i].kind == "decision" then return all[i] end
+        end
       end
-      expect(rule):equals "val/acc saturated"
+      local one = decision()
+      expect(one.detail.rule):equals "val/acc saturated"
+      expect(one.detail.numbers.gain < .01 and one.detail.numbers.progress > .01):is_true()
+      expect(one.detail.numbers["val/acc"] > .8):is_true()
+      expect(decision(20).detail.numbers.steps):equals(20)
     end)
   end)
 end)

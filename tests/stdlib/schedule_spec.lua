@@ -31,8 +31,8 @@ describe("schedules in closed form:", function()
   it("from a step or an epoch to the end of the budget", function()
     for _, from in ipairs { { steps = 4 }, { epochs = .4 } } do
       local one = schedule.linear(1, 0, { from = from })
-      local function at(step) return one { progress = step / 20, step = step, epoch = step / 10, step_progress = 1 / 20, step_epochs = 1 / 10 } end
-      expect({ at(0), at(4), at(12), at(20) }):near { 1, 1, .5, 0 }
+      local function after(steps) return one(at(steps / 20, { step = steps, epoch = steps / 10, step_progress = 1 / 20 })) end
+      expect({ after(0), after(4), after(12), after(20) }):near { 1, 1, .5, 0 }
       expect(schedule.linear(1, 0, { from = { steps = 30 } }) { progress = .5, step = 10, step_progress = 1 / 20 }):equals(1)
     end
   end)
