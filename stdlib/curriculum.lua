@@ -171,7 +171,8 @@ local function length_rule(where, given, before)
 end
 
 --- S6: curriculum extraction (Gupta & Karmalkar 2025). The student's layers are aligned in order, by mean squared error, with
---- fixed random projections of the teacher's; then it learns from the teacher's logits. See target.layer.
+--- fixed random projections of the teacher's; then it learns from the teacher's logits, by the run's own loss, so that strategies
+--- compare: alpha = 0, temperature = 1 make it the published KL alone. See target.layer.
 ---   curriculum.extraction { teacher = t, layers = { { from = "layers.1", to = "layers.0", steps = 7200 } } }
 --- A layer's length is steps, flops, samples, epochs, seconds, share (of the budget) or a rule `advance`; `train` names what
 --- it trains, all up to the layer when left out; `lr` is its learning rate, the run's when left out. The error is a mean over
