@@ -83,13 +83,17 @@ int run_command(RunOptions options) {
   if (code || count == 0) return code.value_or(0);  // 0: the script returned no experiment and has done its work
 
   std::vector<std::string> results;
+  std::string told;  // the last error: a grid's runs often fail alike
   for (int i = 1; i <= count && !stopping(); ++i) {
     Interpreter interpreter(session);
     const bool ok = interpreter.call(
         kRunner, "execute", [&](lua_State* L) { return push_options(L, session), lua_pushinteger(L, i), 2; },
         [&](lua_State* L) { results.push_back(take_text(L)); });
     if (!ok) {
-      const int failed = failure(interpreter);
+      const bool again = !interpreter.exit_code && interpreter.error.message == told;
+      const int failed = again ? interpreter.error.code : failure(interpreter);
+      if (again) std::fprintf(stderr, "run %d of %d: the same error\n", i, count);
+      told = interpreter.error.message;
       if (!code) code = failed;
       // Nothing that a later run could do better: the script wants to end, or was called wrongly.
       if (interpreter.exit_code || failed == kUsage) return *code;

@@ -83,6 +83,12 @@ class Runs(HostCase):
         self.assertEqual([r["run"] for r in results], [1, 2, 3])
         self.assertEqual(results[1]["error"], "x.lua:1: second")
 
+    def test_runs_that_fail_alike_say_it_once(self):
+        done = self.script("require('gradus.host').fail(INDEX == 3 and 'another' or 'wrong', 65)", "--set", "grid=3", "--json")
+        said = self.assert_fails(done, 65, "wrong", "run 2 of 3: the same error", "another")
+        self.assertEqual(said.count("x.lua:1: wrong"), 1)
+        self.assertEqual([r["error"] for r in json.loads(done.stdout)], ["x.lua:1: wrong"] * 2 + ["x.lua:1: another"])
+
     def test_memory_that_is_not_there_fails_the_run(self):
         self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", run = function(run)\n'
                             '  run:log { before = 1 }\n  g.zeros { 1000, 1000, 1000, 4 }\nend }')
