@@ -213,12 +213,13 @@ function when.benchmarked(options)
   return rule(options.decide and "benchmarked" or "benchmarked, on schedule", "evaluation", function(s)
     if not next(s.suites) then host.fail "when.benchmarked: expected suites = { easy = …, hard = … } in distill" end
     local previous, here, backs = benchmarks_before(s)
-    local spent = options.epochs and s.stage_epochs or s.stage_steps
+    -- Evaluations fall on whole steps: an epoch's may come up to one step before the epoch is full.
+    local spent = options.epochs and s.stage_epochs + s.step_epochs or s.stage_steps
     if not over(s) and spent < (time or math.huge) * (here + 1) - 1e-9 then return false end
     local acc, numbers = benchmark(s, previous)
     numbers.turn = here + 1
     local verdict = verdict_of(s, acc, previous, numbers.forgotten, numbers.turn, backs)
-    table.insert(s.benchmarks, { index = s.stage_index, step = s.step, acc = acc, verdict = verdict })
+    table.insert(s.benchmarks, { index = s.stage_index, step = s.step, acc = acc, verdict = verdict, forgotten = numbers.forgotten })
     return verdict, numbers
   end)
 end

@@ -3,22 +3,20 @@ local support = require "support"
 local State = require "gradus.state"
 local when = g.when
 
-local function state(fields)
-  local s = State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 },
-    untrained_acc = { easy = .1, hard = .1 } }
-  for key, value in pairs(fields or {}) do s[key] = value end
-  return s
+local function state()
+  return State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 },
+    untrained_acc = { easy = .1, hard = .1 }, step_epochs = .1 }
 end
 
 -- Plays evaluations { easy, hard }, one epoch each, against a teacher of .95 and .9 and an untrained student of .1; gives the
--- verdicts. Moves from stage to stage as the verdicts say; the budget ends with the last where `over`.
-local function play(options, evaluations, over)
+-- verdicts. Moves from stage to stage as the verdicts say; the budget ends with the last where `over`; an evaluation every `epoch` epochs.
+local function play(options, evaluations, over, epoch)
   local s = state()
   local rule, said = when.benchmarked(options), {}
   local index = 1
   s:begin_stage("1", index)
   for i, e in ipairs(evaluations) do
-    s.step, s.epoch = i * 10, i
+    s.step, s.epoch = i * 10, i * (epoch or 1)
     s:count()
     s:record { ["easy/acc"] = e[1], ["hard/acc"] = e[2] }
     s.progress = over and i / #evaluations or 0
@@ -33,6 +31,9 @@ end
 describe("when.benchmarked", function()
   it("waits for the stage's time, then goes on when the hard suite gained", function()
     expect((play({ epochs = 2 }, { { .5, .3 }, { .6, .4 }, { .7, .5 }, { .8, .6 } }))):equals "- next - next"
+  end)
+  it("counts epochs that are cut to whole steps", function()
+    expect((play({ epochs = 2 }, { { .5, .3 }, { .6, .4 }, { .7, .5 }, { .8, .6 } }, false, .97))):equals "- next - next"
   end)
   it("goes back when a suite lost more than the bound against the stage before", function()
     local said, s = play({ epochs = 1, forget = .05 }, { { .9, .5 }, { .8, .6 }, { .9, .55 } })
