@@ -1,6 +1,7 @@
 #include "idx.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "file.h"
 
@@ -31,35 +32,35 @@ at::ScalarType type_of(const File& file, unsigned char code) {
 
 at::Tensor read_idx(const std::string& path) {
   const File file(path);
-  const std::string magic = file.read(0, std::min<int64_t>(file.size(), 4));
-  if (is_gzip(magic))
-    throw data_error(file.at(0), "gzip-compressed", "an IDX file (unpack it with gunzip)", "a gzip file");
-  if (magic.size() < 4 || magic[0] != 0 || magic[1] != 0) {
+  std::string bytes = file.read(0, file.size());
+  if (is_gzip(bytes)) bytes = gunzip(bytes, path);
+  const auto size = static_cast<int64_t>(bytes.size());
+  if (size < 4 || bytes[0] != 0 || bytes[1] != 0) {
     throw data_error(file.at(0), "not an IDX file", "two zero bytes, a type, a number of dimensions",
-                     std::to_string(magic.size()) + " other bytes");
+                     std::to_string(std::min<int64_t>(size, 4)) + " other bytes");
   }
-  const at::ScalarType type = type_of(file, static_cast<unsigned char>(magic[2]));
-  const int64_t rank = static_cast<unsigned char>(magic[3]), begin = 4 + 4 * rank;
+  const at::ScalarType type = type_of(file, static_cast<unsigned char>(bytes[2]));
+  const int64_t rank = static_cast<unsigned char>(bytes[3]), begin = 4 + 4 * rank;
   if (rank == 0 || rank > 64)
     throw data_error(file.at(3), "wrong number of dimensions", "1 to 64", std::to_string(rank));
-  if (file.size() < begin)
-    throw data_error(file.at(4), "the file ends in its sizes", std::to_string(begin) + " bytes",
-                     std::to_string(file.size()));
+  if (size < begin)
+    throw data_error(file.at(4), "the file ends in its sizes", std::to_string(begin) + " bytes", std::to_string(size));
   std::vector<int64_t> shape(rank);
   for (int64_t i = 0; i < rank; ++i) {
-    uint32_t size = 0;
-    file.read(4 + 4 * i, &size, 4);
-    shape[i] = __builtin_bswap32(size);
+    uint32_t length = 0;
+    std::memcpy(&length, bytes.data() + 4 + 4 * i, 4);
+    shape[i] = __builtin_bswap32(length);
     if (shape[i] == 0) throw data_error(file.at(4 + 4 * i), "an empty dimension", "a size above 0", "0");
   }
-  const auto bytes = byte_count(shape, static_cast<int64_t>(at::elementSize(type)));
-  if (!bytes) throw data_error(file.at(4), "sizes overflow", "a size that fits 63 bits", show_shape(shape));
-  if (*bytes != file.size() - begin) {
-    throw data_error(file.at(begin), "data does not fill shape " + show_shape(shape), std::to_string(*bytes) + " bytes",
-                     std::to_string(file.size() - begin));
+  const auto wanted = byte_count(shape, static_cast<int64_t>(at::elementSize(type)));
+  if (!wanted) throw data_error(file.at(4), "sizes overflow", "a size that fits 63 bits", show_shape(shape));
+  if (*wanted != size - begin) {
+    throw data_error(file.at(begin), "data does not fill shape " + show_shape(shape),
+                     std::to_string(*wanted) + " bytes", std::to_string(size - begin));
   }
-  at::Tensor tensor = read_tensor(file, begin, shape, type);
+  at::Tensor tensor = at::empty(shape, type);
   auto* data = static_cast<char*>(tensor.mutable_data_ptr());
+  std::memcpy(data, bytes.data() + begin, *wanted);
   const int64_t width = tensor.element_size();
   for (int64_t i = 0; width > 1 && i < tensor.numel(); ++i) std::reverse(data + i * width, data + (i + 1) * width);
   return tensor;

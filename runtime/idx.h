@@ -1,6 +1,6 @@
 // IDX, the format of MNIST and its relatives: two zero bytes, a type, a number of dimensions, big-endian sizes, the
-// data. Types: uint8, int8, int16, int32, float32, float64. A file that is compressed, empty, or shorter or longer than
-// it says is refused.
+// data; plain or gzip. Types: uint8, int8, int16, int32, float32, float64. A file that is empty, or shorter or longer
+// than it says, is refused.
 #pragma once
 
 #include <string>

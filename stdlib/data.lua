@@ -122,8 +122,15 @@ local function from_files(name, paths, read)
   return from_outside(x, y, { name = paths.x })
 end
 
---- IDX files (MNIST): data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
-function data.idx(paths) return from_files("idx", paths, files.read_idx) end
+-- Three dimensions in an IDX file are grey images; what takes images expects a channel.
+local function read_idx(path)
+  local x = files.read_idx(path)
+  return x:dim() == 3 and x:unsqueeze(1) or x
+end
+
+--- IDX files (MNIST), `.gz` too: data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
+--- Images are [N, 1, H, W].
+function data.idx(paths) return from_files("idx", paths, read_idx) end
 
 --- CIFAR-10, its binary version: data.cifar10 { "data_batch_1.bin", … }; x [N, 3, 32, 32] in 0 … 1, y 0 … 9.
 ---@param paths string[]

@@ -355,9 +355,10 @@ function Distill:evaluate()
   if self.monitor then self:keep_best() end
 end
 
--- The teacher's accuracy on the suites, which the student's is compared with.
+-- The accuracies on the suites that the student's are compared with: its own as it comes, and the teacher's.
 function Distill:benchmark_teacher()
   local teacher = self.state.teacher
+  for name, suite in pairs(self.suites) do self.state.untrained_acc[name] = evaluate(self.student, suite).acc end
   if type(teacher) ~= "table" or not teacher.parameters then return end
   if self.run.device ~= "cpu" then teacher:to(self.run.device) end
   for name, suite in pairs(self.suites) do
@@ -403,7 +404,7 @@ end
 function Distill:act(verdict, rule, numbers)
   local s = self.state
   local index = s.stage_index
-  if verdict ~= "next" and verdict ~= "stop" and verdict ~= "back" and verdict ~= "stay" then
+  if verdict ~= "next" and verdict ~= "stop" and verdict ~= "back" and verdict ~= "stay" and verdict ~= "end" then
     host.fail(("stage '%s': advance: expected 'next', 'stop', 'back', 'stay', true or false; got '%s'"):format(s.stage, tostring(verdict)))
   end
   if verdict == "next" and index == #self.stages then verdict = "stop" end
@@ -411,7 +412,7 @@ function Distill:act(verdict, rule, numbers)
   local to = verdict == "next" and index + 1 or verdict == "back" and index - 1 or nil
   self.run:event("decision", verdict, { stage = s.stage, to = to and self.stages[to].name or nil,
     rule = when.is(rule) and tostring(rule) or "function", numbers = numbers })
-  if verdict == "stop" or verdict == "stay" then return verdict == "stop" end
+  if not to then return verdict ~= "stay" end
   self:enter_stage(to, s.stage)
   return false
 end

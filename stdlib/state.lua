@@ -15,6 +15,7 @@
 ---@field furthest table        the last stage of all that were reached: { index =, evaluations = before it began }
 ---@field evaluating boolean   whether an evaluation has just been made
 ---@field suites table         name -> data set, as distill was given them; teacher_acc: name -> the teacher's accuracy there
+---@field untrained_acc table  name -> that of the student as the training began
 ---@field benchmarks table[]   what when.benchmarked found, oldest first
 ---@field findings table[]     what health.lua recognised, oldest first: { name =, step =, stage = }
 local check = require "gradus.check"
@@ -30,7 +31,7 @@ end
 
 function State.new(fields)
   local self = { step = 0, epoch = 0, samples = 0, flops = 0, flops_spent = 0, seconds = 0, progress = 0, stage_index = 1,
-    evaluations = 0, evaluating = false, series = {}, suites = {}, teacher_acc = {}, benchmarks = {}, findings = {},
+    evaluations = 0, evaluating = false, series = {}, suites = {}, teacher_acc = {}, untrained_acc = {}, benchmarks = {}, findings = {},
     step_progress = 1, step_epochs = 1 }
   for key, value in pairs(fields) do self[key] = value end
   return setmetatable(self, State)

@@ -1,6 +1,7 @@
 --- Advance rules: when a stage ends. A rule is called with the run's state and returns a verdict and the numbers that
 --- it was taken from; both become an event in the store. Verdicts: "next" (go on), "stop" (end the run), "back"
---- (to the stage before), "stay" (a decision too), false (nothing to say). A plain Lua function(s) does the same; true means "next".
+--- (to the stage before), "stay" (a decision too), "end" (the budget is used up), false (nothing to say). A plain Lua
+--- function(s) does the same; true means "next".
 --- Rules over metrics are asked once per evaluation, so patience counts evaluations; those over counts, at every step.
 local check = require "gradus.check"
 local host = require "gradus.host"
@@ -159,9 +160,10 @@ local function check_rule(where, one)
   host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, tostring(one)))
 end
 
--- The latest benchmark of an earlier stage, and how many were made in this visit of the stage and how often it went back.
+-- The latest benchmark of an earlier stage, at first that of the untrained student; how many were made in this visit of the
+-- stage and how often it went back.
 local function benchmarks_before(s)
-  local previous, here, backs = nil, 0, 0
+  local previous, here, backs = { acc = s.untrained_acc }, 0, 0
   for _, one in ipairs(s.benchmarks) do
     if one.index < s.stage_index then previous = one end
     if one.step > s.start.step then here = here + 1 end
@@ -170,41 +172,55 @@ local function benchmarks_before(s)
   return previous, here, backs
 end
 
+local function over(s) return s.progress >= 1 - 1e-12 end
+
+-- The student's accuracies on the suites; the numbers of the event, among them the most that any suite lost.
+local function benchmark(s, previous)
+  local acc, numbers = {}, { forgotten = 0 }
+  for name in pairs(s.suites) do
+    local now, before = s:last(name .. "/acc"), previous.acc[name]
+    acc[name], numbers[name], numbers[name .. "_teacher"], numbers[name .. "_previous"] = now, now, s.teacher_acc[name], before
+    numbers.forgotten = math.max(numbers.forgotten, before - now)
+  end
+  return acc, numbers
+end
+
 --- Progression control: when the stage has had its time, it is benchmarked on all suites of the run (an easy and a hard
---- one), against the teacher and against the benchmark of the stage before. Forgetting more than `forget` on any suite goes
---- back; a gain of `gain` on the hard suite, or coming within `near` of the teacher on it, goes on; else the stage stays for
---- another turn, up to `patience` of them. The numbers are in the decision's event.
----@param options {epochs: number?, steps: number?, hard: string?, forget: number?, gain: number?, near: number?, patience: number?}
----   one of epochs and steps: the stage's time; hard = "hard", forget = .05, gain = .01, near = .03, patience = 3
+--- one), against the teacher and against the benchmark of the stage before, at first of the untrained student. Forgetting more
+--- than `forget` on any suite goes back; a gain of `gain` on the hard suite, or coming within `near` of the teacher on it, goes
+--- on; else the stage stays for another turn, up to `patience` of them. The stage in which the budget ends is benchmarked too:
+--- "end". The numbers are in the decision's event.
+---   decide = false: a fixed schedule that is benchmarked; it goes on in any case, and without a time when the budget ends.
+---@param options {epochs: number?, steps: number?, hard: string?, forget: number?, gain: number?, near: number?, patience: number?,
+---   decide: boolean?}  one of epochs and steps: the stage's time; hard = "hard", forget = .05, gain = .01, near = .03, patience = 3
 function when.benchmarked(options)
   options = check.options("when.benchmarked", options, { epochs = check.above(0), steps = check.above(0), hard = check.string,
-    forget = check.above(0), gain = check.number(0), near = check.number(0), patience = check.int(1) },
-    { hard = "hard", forget = .05, gain = .01, near = .03, patience = 3 })
-  if (options.epochs == nil) == (options.steps == nil) then host.fail "when.benchmarked: expected epochs = … or steps = …" end
-  return rule("benchmarked", "evaluation", function(s)
+    forget = check.above(0), gain = check.number(0), near = check.number(0), patience = check.int(1), decide = check.boolean },
+    { hard = "hard", forget = .05, gain = .01, near = .03, patience = 3, decide = true })
+  local time = options.epochs or options.steps
+  if options.epochs and options.steps or options.decide and not time then
+    host.fail "when.benchmarked: expected epochs = … or steps = …"
+  end
+  local function verdict_of(s, acc, previous, forgotten, turn, backs)
+    local hard, teacher = acc[options.hard], s.teacher_acc[options.hard]
+    if not hard then host.fail(("when.benchmarked: no suite '%s'"):format(options.hard)) end
+    if over(s) then return "end" end
+    if not options.decide then return "next" end
+    if s.stage_index > 1 and forgotten > options.forget and backs < options.patience then return "back" end
+    local good = teacher and hard >= teacher - options.near or hard - previous.acc[options.hard] >= options.gain
+    return (good or turn >= options.patience) and "next" or "stay"
+  end
+  return rule(options.decide and "benchmarked" or "benchmarked, on schedule", "evaluation", function(s)
     if not next(s.suites) then host.fail "when.benchmarked: expected suites = { easy = …, hard = … } in distill" end
     local previous, here, backs = benchmarks_before(s)
-    local spent = options.epochs and s.stage_epochs or s.stage_steps
-    if spent < (options.epochs or options.steps) * (here + 1) - 1e-9 then return false end
-    local now = { index = s.stage_index, step = s.step, acc = {} }
-    local numbers, forgotten = { turn = here + 1 }, 0
-    for name in pairs(s.suites) do
-      local acc = s:last(name .. "/acc")
-      now.acc[name], numbers[name] = acc, acc
-      numbers[name .. "_teacher"] = s.teacher_acc[name]
-      if previous then
-        numbers[name .. "_previous"] = previous.acc[name]
-        forgotten = math.max(forgotten, previous.acc[name] - acc)
-      end
-    end
-    local hard, teacher = now.acc[options.hard], s.teacher_acc[options.hard]
-    if not hard then host.fail(("when.benchmarked: no suite '%s'"):format(options.hard)) end
-    numbers.forgotten = forgotten
-    local good = teacher and hard >= teacher - options.near or hard - (previous and previous.acc[options.hard] or 0) >= options.gain
-    now.verdict = forgotten > options.forget and backs < options.patience and "back"
-      or (good or here + 1 >= options.patience) and "next" or "stay"
-    table.insert(s.benchmarks, now)
-    return now.verdict, numbers
+    -- Evaluations fall on whole steps: an epoch's may come up to one step before the epoch is full.
+    local spent = options.epochs and s.stage_epochs + s.step_epochs or s.stage_steps
+    if not over(s) and spent < (time or math.huge) * (here + 1) - 1e-9 then return false end
+    local acc, numbers = benchmark(s, previous)
+    numbers.turn = here + 1
+    local verdict = verdict_of(s, acc, previous, numbers.forgotten, numbers.turn, backs)
+    table.insert(s.benchmarks, { index = s.stage_index, step = s.step, acc = acc, verdict = verdict, forgotten = numbers.forgotten })
+    return verdict, numbers
   end)
 end
 

@@ -25,7 +25,7 @@ SHORT = (  # what they do, not how well
       for name in ("parity_mlp", "parity_transformer", "cfg3b_bert", "text_bert") for method in ("one_shot", "progressive", "extraction")),
     ("parity_mlp", ("size=tiny", "method=saturated"), {"acc", "teacher_ratio"}),
     ("cfg3b_bert", ("size=tiny", "method=one_projection"), {"acc", "boundaries"}),
-    ("progression_control", ("epochs=8", "turn=1"), {"easy", "hard", "forgetting", "next", "stay", "back"}),
+    ("progression_control", ("epochs=8", "turn=1"), {"easy", "hard", "forgotten", "next", "stay", "back"}),
 )
 
 AS_IF_RUN = """local g = require "gradus"
@@ -68,6 +68,18 @@ class ScriptsTest(unittest.TestCase):
         self.assertEqual(len(runs), 8)
         for run in runs:
             self.assertEqual(run["result"]["recognised"], 1, run["params"]["run_is"])
+
+    def test_progression_goes_on_stays_and_goes_back(self):
+        runs = json.loads(self.gradus("run", str(SCRIPTS / "progression_control.lua"), "--json"))["runs"]
+        verdicts = {row["control"]: row for row in json.loads(self.gradus("sql", "--json", """
+            SELECT p.value AS control, sum(e.name = 'next') AS next, sum(e.name = 'stay') AS stay, sum(e.name = 'back') AS back,
+              sum(e.name = 'end') AS "end" FROM events e JOIN params p ON p.run_id = e.run_id AND p.key = 'control'
+            WHERE e.kind = 'decision' GROUP BY p.value"""))}
+        self.assertEqual(verdicts["fixed"], {"control": "fixed", "next": 15, "stay": 0, "back": 0, "end": 5})
+        for name in ("next", "stay", "back"):
+            made = sum(run["result"][name] for run in runs if run["params"]["control"] == "benchmarked")
+            self.assertEqual(verdicts["benchmarked"][name], made)
+            self.assertGreater(made, 0, name)
 
     def claims(self):
         rows = self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines()

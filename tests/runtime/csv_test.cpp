@@ -1,7 +1,5 @@
 #include "csv.h"
 
-#include <zlib.h>
-
 #include <clocale>
 
 #include "digits.h"
@@ -22,20 +20,6 @@ CsvOptions label_at(int64_t index) {
   CsvOptions options;
   options.label_index = index;
   return options;
-}
-
-std::string gzip(const std::string& text) {
-  std::string packed(compressBound(text.size()) + 64, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = text.size();
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = packed.size();
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
 }
 
 TEST_F(CsvTest, ReadsNumbersNamesAndLabels) {

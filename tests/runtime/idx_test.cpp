@@ -26,13 +26,20 @@ TEST_F(IdxTest, ReadsEachType) {
   EXPECT_TRUE(at::equal(read(idx(14, {1}, {"\xc0\x04\x00\x00\x00\x00\x00\x00", 8})), at::tensor({-2.5}, at::kDouble)));
 }
 
+TEST_F(IdxTest, ReadsGzip) {
+  const at::Tensor read = read_idx(write("idx.gz", gzip(idx(11, {2}, {"\x01\x02\xff\xff", 4}))));
+  EXPECT_TRUE(at::equal(read, at::tensor({258, -1}, at::kShort)));
+}
+
 TEST_F(IdxTest, RefusesLies) {
   expect_refused(path("lie"),
                  {
                      {"", "not an IDX file"},
                      {std::string("\0\0\x08", 3), "not an IDX file"},
                      {std::string("\1\0\x08\1", 4), "not an IDX file"},
-                     {"\x1f\x8b\x08\x08 gz", "gzip-compressed; expected an IDX file (unpack it with gunzip)"},
+                     {"\x1f\x8b\x08\x08 gz", "damaged gzip"},
+                     {gzip("text"), "not an IDX file"},
+                     {gzip(idx(8, {3}, "xx")), "expected 3 bytes; got 2"},
                      {idx(10, {1}, "x"), "unknown type"},
                      {idx(8, {}, ""), "wrong number of dimensions"},
                      {std::string("\0\0\x08\xff", 4), "wrong number of dimensions"},
@@ -48,6 +55,7 @@ TEST_F(IdxTest, RefusesLies) {
 
 TEST_F(IdxTest, SurvivesMutations) {
   expect_no_crash(path("m"), idx(11, {2, 3}, "abcdefghijkl"), 300, [](const std::string& file) { read_idx(file); });
+  expect_no_crash(path("z"), gzip(idx(8, {2, 3}, "abcdef")), 300, [](const std::string& file) { read_idx(file); });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 local engine = require "gradus.engine"
 local g = require "gradus"
 local current = require "gradus.current"
+local support = require "support"
 local data = g.data
 
 local function list(t) return t:totable() end
@@ -231,16 +232,63 @@ describe("digits", function()
   end)
 end)
 
-describe("CIFAR-10's files", function()
-  local function with_file(bytes, use)
-    local path = os.tmpname()
-    local file = assert(io.open(path, "wb"))
-    file:write(bytes)
-    file:close()
-    local ok, err = pcall(use, path)
-    os.remove(path)
-    if not ok then error(err, 0) end
+local function with_file(bytes, use)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  file:write(bytes)
+  file:close()
+  local ok, err = pcall(use, path)
+  os.remove(path)
+  if not ok then error(err, 0) end
+end
+
+describe("MNIST's files", function()
+  local function idx(sizes, bytes)
+    local head = { string.char(0, 0, 8, #sizes) }
+    for i, size in ipairs(sizes) do head[i + 1] = string.char(0, 0, 0, size) end
+    return table.concat(head) .. bytes
   end
+  local pixels = {}
+  for i = 1, 12 * 4 * 4 do pixels[i] = string.char(i - 1) end
+  local images, labels = idx({ 12, 4, 4 }, table.concat(pixels)), idx({ 12 }, ("\0\1\2"):rep(4))
+  local function with_mnist(use)
+    with_file(images, function(x) with_file(labels, function(y) use(x, y) end) end)
+  end
+  it("are images of one channel and their classes", function()
+    with_mnist(function(x, y)
+      local d = data.idx { x = x, y = y, scale = 1 / 255 }
+      expect(d.base.x.shape):equals { 12, 1, 4, 4 }
+      expect({ d.classes, d.base.x:amax():item() }):near({ 3, 191 / 255 }, 1e-6)
+      expect(list(d.base.y:slice(0, 0, 4))):equals { 0, 1, 2, 0 }
+    end)
+  end)
+  it("are read as they are distributed, compressed", function()
+    with_mnist(function(x, y)
+      for _, path in ipairs { x, y } do os.execute(("gzip -nkf '%s'"):format(path)) end
+      local ok, packed = pcall(data.idx, { x = x .. ".gz", y = y .. ".gz" })
+      for _, path in ipairs { x, y } do os.remove(path .. ".gz") end
+      expect(ok or packed):equals(true)
+      expect(data.content(packed.base)):equals(data.content(data.idx { x = x, y = y }.base))
+    end)
+  end)
+  for _, kind in ipairs { "ConvNet", "MLP" } do
+    it("train a " .. kind .. ", shifted", function()
+      with_mnist(function(x, y)
+        local result = support.with_run({}, function(run)
+          local d = data.idx { x = x, y = y, scale = 1 / 255 }
+          return run:distill { data = d, batch = 6, budget = { steps = 2 }, augment = 1,
+            student = kind == "MLP" and g.nn.MLP { 16, 4, 3 } or g.nn.ConvNet { channels = { 2 }, classes = 3, input = { 1, 4, 4 } } }
+        end)
+        expect(result.steps):equals(2)
+      end)
+    end)
+  end
+  it("of another rank are left as they are", function()
+    with_file(idx({ 2, 3 }, "abcdef"), function(x) expect(data.idx { x = x }.base.x.shape):equals { 2, 3 } end)
+  end)
+end)
+
+describe("CIFAR-10's files", function()
   -- Class, then planes of red, green and blue: the first two pixels of red, the last of blue.
   local function record(class, first, second, last)
     return string.char(class, first, second) .. ("\0"):rep(3 * 1024 - 3) .. string.char(last)
