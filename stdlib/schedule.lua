@@ -168,9 +168,11 @@ end
 --- scaling. T = unsure + (sure - unsure) c, c the exponential mean of the probability it gives the right class.
 function schedule.by_confidence(unsure, sure)
   finite("schedule.by_confidence", unsure, sure)
-  return make(("%g to %g with confidence"):format(unsure, sure), function(s)
+  local one = make(("%g to %g with confidence"):format(unsure, sure), function(s)
     return unsure + (sure - unsure) * (s.confidence or 0)
   end)
+  one.between = { unsure, sure }  -- for those who plan ahead: when it is where only the run tells
+  return one
 end
 
 --- One value per example, from the teacher's normalised entropy h of it in 0 … 1: low + (high - low) h.
@@ -178,6 +180,7 @@ end
 function schedule.by_entropy(sure, unsure)
   finite("schedule.by_entropy", sure, unsure)
   local one = make(("%g to %g with the teacher's entropy"):format(sure, unsure), function() return unsure end)
+  one.between = { sure, unsure }
   one.of_batch = function(batch)
     local log_p = batch.teacher:log_softmax(-1)
     local h = -(log_p:exp() * log_p):sum { dim = -1 } / math.log(batch.teacher:size(-1))
