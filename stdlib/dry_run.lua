@@ -45,7 +45,8 @@ local function show_stage(report, the, i)
   local begins = span.from < 1
   report.line("    %-14s %s, %d rows%s", stage.name, one.target.text, one.rows, not begins and ", never begins"
     or span.known and (", %.0f %% to %.0f %% of the budget"):format(100 * span.from, 100 * span.to)
-    or stage.advance and ", until " .. tostring(stage.advance) or ", to the end")
+    or stage.advance and ", until " .. (type(stage.advance) == "function" and "a function says so" or tostring(stage.advance))
+    or ", to the end")
   if not begins then return end
   for _, name in ipairs { "lr", "temperature", "alpha", "augment" } do
     local knob = one.knobs[name]
