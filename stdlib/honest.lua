@@ -97,24 +97,23 @@ end
 
 local function look_at_rate(report, plan)
   local answer = plan.run.knobs.lr
-  local values = plan:values(answer, 0, 1)
-  if values and tostring(answer):find "^warm%-up" and not plan.seen[#plan.seen].knobs.lr.own then
-    local _, high = range(values)
-    local n = #values
-    if n > 2 and values[n] == high and values[n - 1] < high * (1 - 1e-9) then
-      report.refuse("lr never leaves its warm-up: it still rises when the budget ends; expected a shorter warmup or a longer budget")
-      return
-    end
+  local warming = schedule.is(answer) and answer.after and plan:values(answer, 0, 1)
+  local warm = warming and plan:values(answer.after, 0, 1)
+  if warm and not plan.seen[#plan.seen].knobs.lr.own and warming[#warming - 1] < warm[math.max(1, #warm - 1)] * (1 - 1e-9) then
+    report.refuse("lr never leaves its warm-up: it still rises when the budget ends; expected a shorter warmup or a longer budget")
+    return
   end
-  local final = plan.seen[#plan.seen].knobs.lr
-  if not final.values then return end
-  local _, high = range(final.values)
-  local middle, last = final.values[math.ceil(#final.values / 2)], final.values[#final.values]
-  if last < high or last <= middle * (1 + 1e-9) then return end
+  local count = #plan.seen
+  local final, span = plan.seen[count].knobs.lr.answer, plan.spans[count]
+  local after = schedule.is(final) and final.after or final  -- its warm-up may rise
+  local values = plan:values(after, math.min(span.from, 1), span.to, count)
+  if not values then return end
+  local _, high = range(values)
+  local late, last = values[math.ceil(.75 * #values)], values[#values]
+  if last < high or last <= late * (1 + 1e-9) then return end
   -- Who writes a function knows which way it goes: a search for the highest rate that still learns rises on purpose.
-  report[schedule.is(final.answer) and "refuse" or "advise"]("stage '%s': lr runs backwards: it still rises when the budget ends, from %g "
-    .. "at half of the stage to %g; expected it to fall after its warm-up, or a function of the state", plan.run.stages[#plan.seen].name,
-    middle, last)
+  report[schedule.is(final) and "refuse" or "advise"]("stage '%s': lr runs backwards: it rises to the end, from %g at three quarters of the "
+    .. "stage to %g; expected it to fall after its warm-up, or a function of the state", plan.run.stages[count].name, late, last)
 end
 
 -- --- samples -----------------------------------------------------------------------------------------------------------
@@ -127,10 +126,23 @@ local function look_at_share(report, plan, i, share)
   if values[1] > values[#values] then
     report.refuse("%s: the share of the ranking runs backwards, from %g to %g; expected it to grow "
       .. "(ranked:reversed() begins with the hardest)", where, values[1], values[#values])
-  elseif not (range(last) > 0) then
+  elseif last and not (range(last) > 0) then
     report.refuse("%s: the share falls to %g; expected above 0", where, (range(last)))
   elseif values[#values] < 1 and i == #plan.seen then
     report.advise("%s: the hardest %.0f %% are never shown", where, 100 * (1 - values[#values]))
+  end
+end
+
+-- The sampler would stop the run at the next epoch; at the budget's end there is none.
+local function look_at_mixture(report, plan, i, parts)
+  for k, shares in pairs(plan:mixture(parts, i)) do
+    for at = 1, #shares - 1 do
+      if not (shares[at] >= 0) then
+        report.refuse("stage '%s': sample: part %d: expected a share of at least 0, and one above 0 among all; got %g of the whole %s",
+          plan.run.stages[i].name, k, shares[at], ("at %.3g %% of the stage"):format(100 * (at - 1) / (#shares - 1)))
+        return
+      end
+    end
   end
 end
 
@@ -217,10 +229,10 @@ local function look_at_unused(report, plan)
   for _, name in ipairs { "temperature", "alpha", "augment", "lr" } do
     local taken, used = false, false
     for _, one in ipairs(plan.seen) do
-      used = used or one.knobs[name].used
-      taken = taken or one.knobs[name].used and not one.knobs[name].own
+      local here = name == "augment" or one.knobs[name].used
+      used, taken = used or here, taken or here and not one.knobs[name].own
     end
-    if plan.run.given[name] ~= nil and not taken and (used or plan.run.state.teacher) and plan.run.given[name] ~= 0 then
+    if plan.run.given[name] ~= nil and not taken and (used or plan.run.state.teacher) then
       report.advise("%s, as given to distill, has no effect: %s", name, used and "every stage has its own" or "no stage learns from logits")
     end
   end
@@ -263,6 +275,8 @@ function honest.stage(report, plan, i)
   end
   local share = sampler.is(one.source) and rawget(one.source, "share")
   if share and data.is(plan.run.train) then look_at_share(report, plan, i, share) end
+  local parts = sampler.is(one.source) and rawget(one.source, "parts")
+  if parts then look_at_mixture(report, plan, i, parts) end
   look_at_rule(report, plan, ("stage '%s': advance"):format(stage.name), stage.advance)
   if #plan.seen > 1 and stage.knobs.lr then
     report.advise("stage '%s' has a learning rate of its own; a gain may be the rate's: tune the baseline's as well (arXiv 2308.12202)",

@@ -154,14 +154,16 @@ end
 function schedule.warmup(inner, length)
   schedule.check("schedule.warmup", inner)
   check_point("schedule.warmup: length", length)
-  return make(("warm-up, then %s"):format(tostring(inner)), function(s)
+  local one = make(("warm-up, then %s"):format(tostring(inner)), function(s)
     local now, total = position(length, s)
     local value = schedule.value(inner, s)
     if now >= total then return value end
     -- The first step already moves, by one step's share of the warm-up: at a rate of 0 it would be wasted.
-    local one = type(length) == "number" and s.step_progress or length.epochs and s.step_epochs or 1
-    return value * math.min(1, (now + one) / total)
+    local step = type(length) == "number" and s.step_progress or length.epochs and s.step_epochs or 1
+    return value * math.min(1, (now + step) / total)
   end)
+  one.after = inner
+  return one
 end
 
 --- Moves between `unsure` and `sure` with the student's mean confidence in its recent batches: adaptive temperature

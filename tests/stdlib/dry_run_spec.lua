@@ -187,6 +187,14 @@ describe("a dry run refuses what would stop the run halfway:", function()
     refuses({ augment = schedule.linear(0, 3) }, "augment: expected a number from 0 to 1; got")
     refuses({ alpha = function(s) return .3 + s.epoch end }, "alpha: expected a number from 0 to 1; got")
   end)
+  it("a mixture's share that falls below 0, or all of them to nothing", function()
+    local function mixed(a, b)
+      return ranking(function(ranked) return { sample = sampler.mixture { { ranked:first(.5), a }, { ranked:last(.5), b } } } end)
+    end
+    refuses(mixed(schedule.linear(1, -.5), 1), "part 1: expected a share of at least 0")
+    refuses(mixed(schedule.pieces { { 0, 1 }, { .5, 0 } }, schedule.pieces { { 0, 1 }, { .5, 0 } }), "and one above 0 among all")
+    accepts(mixed(schedule.linear(1, 0), schedule.linear(0, 1)))
+  end)
   it("a rate below 0, a pressure function's too", function()
     refuses({ lr = schedule.linear(1e-3, -1e-3) }, "lr: expected a number of at least 0; got")
     refuses({ curriculum = { pressure = function(s) return { temperature = 4 - 8 * s.progress } end } },
@@ -201,6 +209,7 @@ describe("a dry run, of a budget that is not in steps,", function()
     local text = accepts { budget = { flops = flops }, lr = 1e-3, warmup = { steps = 2000 },
       temperature = schedule.linear(8, 2, { from = { steps = 3000 }, to = { steps = 9000 } }) }
     expect(text):matches "about 10000 steps"
+    expect((accepts { budget = { flops = flops }, accumulate = 4 })):matches "about 10000 steps"
     a_run(function(run)  -- as the run itself counts
       local d = g.data.digits():split { train = .5, val = .2 }
       local r = run:distill { student = nn.MLP { 64, 8, 10 }, data = d, budget = { flops = 50 * a_step }, teacher = nn.MLP { 64, 16, 10 } }
@@ -285,6 +294,8 @@ describe("a dry run refuses, as backwards,", function()
     refuses({ lr = schedule.linear(1e-4, 1e-1) }, "lr runs backwards")
     expect((accepts { lr = function(s) return 1e-4 * 1000 ^ s.progress end })):matches "advice: stage 'all': lr runs backwards"
     accepts { lr = schedule.linear(1e-4, 1e-2, { to = .3 }) }
+    accepts { lr = 1e-3, decay = "constant", warmup = .8 }
+    refuses({ lr = schedule.linear(1e-4, 1e-1), warmup = .1 }, "lr runs backwards")
     accepts { curriculum = { { "a", lr = schedule.linear(1e-4, 1e-2, { to = .25 }), advance = when.epochs(5) }, { "b" } } }
   end)
   it("shares that shrink from stage to stage", function()
@@ -311,6 +322,8 @@ describe("a dry run advises", function()
     expect(text:find("advice: alpha, as given", 1, true)):equals(nil)
     expect((accepts { alpha = .7, curriculum = { pressure = function() return { alpha = .5 } end } }))
       :matches "alpha, as given to distill, has no"
+    expect((accepts { augment = 0 }):find "no effect"):equals(nil)
+    expect((accepts { augment = .5, curriculum = { augment = 0 } })):matches "augment, as given to distill, has no effect: every"
     expect((accepts { augment = .5, curriculum = { augment = .3 } })):matches "augment, as given to distill, has no effect"
     expect((accepts { temperature = 4, curriculum = { target = "labels" } })):matches "temperature, as given.*no stage learns from logits"
   end)
