@@ -15,7 +15,9 @@ local ailments = {
   oscillating = function(o)
     o.optimizer, o.lr, o.clip, o.decay, o.warmup, o.budget = "SGD", .8, false, "constant", 0, { epochs = 80 }
   end,
-  diverging   = function(o) o.optimizer, o.lr, o.clip = "SGD", g.schedule.exponential(.05, 60), false end,
+  diverging   = function(o)  -- a schedule that rises to the end is refused; a function is taken to be meant
+    o.optimizer, o.clip, o.lr = "SGD", false, function(s) return .05 * (60 / .05) ^ s.progress end
+  end,
   overfitting = function(o, d)  -- few rows, every fourth with a wrong label, and nothing that regularises
     o.teacher, o.alpha, o.temperature, o.student, o.weight_decay = nil, nil, nil, nn.MLP { 64, 256, 10 }, 0
     local x, y = d.train:first(200):gather()

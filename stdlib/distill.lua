@@ -82,7 +82,7 @@ local function new(run, options)
   local stages, defaults = curriculum.normalise(options.curriculum,
     { train = train, teacher = type(teacher) == "table" and teacher.parameters and teacher or nil })
   local o = settings.with_defaults(options, defaults)
-  local self = setmetatable({ run = run, o = o, stages = stages, train = train, val = val, student = o.student }, Distill)
+  local self = setmetatable({ run = run, o = o, given = options, stages = stages, train = train, val = val, student = o.student }, Distill)
   self.budget = settings.check_budget("distill: budget", o.budget)
   self.batch = settings.positive("distill: batch", o.batch or 64)
   if self.batch % 1 ~= 0 then host.fail("distill: batch: expected a whole number; got " .. self.batch) end

@@ -7,6 +7,15 @@ local schedule = require "gradus.schedule"
 
 local pressure = {}
 
+--- What is expected of a knob, where this number is not it; nil where it is good.
+function pressure.wanted(name, value)
+  local good = type(value) == "number" and value == value and value ~= math.huge
+    and (name ~= "temperature" or value > 0) and (name ~= "lr" or value >= 0)
+    and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
+  if good then return nil end
+  return name == "temperature" and "a number above 0" or name == "lr" and "a number of at least 0" or "a number from 0 to 1"
+end
+
 --- Adds the methods to the class of distill.lua.
 function pressure.add_to(Distill)
   -- At the state s, which stretch.lua lets run ahead.
@@ -38,11 +47,8 @@ function pressure.add_to(Distill)
     end
     local number = type(value) == "number"
     if not number and name ~= "augment" and name ~= "lr" and (type(value) == "table" or engine.is_tensor(value)) then return end
-    local good = number and value == value and value ~= math.huge
-      and (name ~= "temperature" or value > 0) and (name ~= "lr" or value >= 0)
-      and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
-    if good then return end
-    local wanted = name == "temperature" and "a number above 0" or name == "lr" and "a number of at least 0" or "a number from 0 to 1"
+    local wanted = pressure.wanted(name, value)
+    if not wanted then return end
     host.fail(("stage '%s', step %d: %s: expected %s; got %s"):format(self.stage.name, self.state.step, name, wanted,
       check.describe(value)))
   end

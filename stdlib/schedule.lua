@@ -162,23 +162,27 @@ end
 function schedule.warmup(inner, length)
   schedule.check("schedule.warmup", inner)
   check_point("schedule.warmup: length", length)
-  return make(("warm-up, then %s"):format(tostring(inner)), function(s)
+  local one = make(("warm-up, then %s"):format(tostring(inner)), function(s)
     local now, total = position(length, s)
     local value = schedule.value(inner, s)
     if now >= total then return value end
     -- The first step already moves, by one step's share of the warm-up: at a rate of 0 it would be wasted.
-    local one = type(length) == "number" and s.step_progress or length.epochs and s.step_epochs or 1
-    return value * math.min(1, (now + one) / total)
+    local step = type(length) == "number" and s.step_progress or length.epochs and s.step_epochs or 1
+    return value * math.min(1, (now + step) / total)
   end)
+  one.after = inner
+  return one
 end
 
 --- Moves between `unsure` and `sure` with the student's mean confidence in its recent batches: adaptive temperature
 --- scaling. T = unsure + (sure - unsure) c, c the exponential mean of the probability it gives the right class.
 function schedule.by_confidence(unsure, sure)
   finite("schedule.by_confidence", unsure, sure)
-  return make(("%g to %g with confidence"):format(unsure, sure), function(s)
+  local one = make(("%g to %g with confidence"):format(unsure, sure), function(s)
     return unsure + (sure - unsure) * (s.confidence or 0)
   end)
+  one.between = { unsure, sure }  -- for those who plan ahead: when it is where only the run tells
+  return one
 end
 
 --- One value per example, from the teacher's normalised entropy h of it in 0 … 1: low + (high - low) h.
@@ -186,6 +190,7 @@ end
 function schedule.by_entropy(sure, unsure)
   finite("schedule.by_entropy", sure, unsure)
   local one = make(("%g to %g with the teacher's entropy"):format(sure, unsure), function() return unsure end)
+  one.between = { sure, unsure }
   one.of_batch = function(batch)
     local log_p = batch.teacher:log_softmax(-1)
     local h = -(log_p:exp() * log_p):sum { dim = -1 } / math.log(batch.teacher:size(-1))
