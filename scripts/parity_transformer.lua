@@ -10,8 +10,8 @@ local nn, when = g.nn, g.when
 -- shortest of .1, .2 and .3 after which every student of seeds 101 to 104 learnt the task. Sixteen seeds, since one-shot either
 -- learns it early or not at all: eight left the question open.
 local SIZES = {
-  tiny  = { task = { d = 6, k = 2, batch = 32, lr = 3e-3, heads = 2, steps = 400, every = 20 },
-    heads = 1, lr = 3e-3, steps = 100, stage = .2 },
+  tiny  = { task = { d = 8, k = 3, batch = 32, lr = 1e-3, heads = 2, steps = 400, every = 20 },
+    heads = 1, lr = 1e-3, steps = 100, stage = .2 },
   small = { task = { d = 16, k = 4, batch = 32, lr = 1e-3, heads = 8, steps = 20000, every = 25 },
     heads = 2, lr = 1e-3, steps = 1000, stage = .2 },
   paper = { task = { d = 100, k = 6, batch = 32, lr = 3e-4, heads = 32, steps = 250000, every = 5000 },

@@ -37,6 +37,7 @@ function settings.learning_rate(o)
   local warmup = o.warmup
   if warmup == nil then warmup = plain and .05 or false end
   if warmup == 0 then warmup = false end
+  if warmup then schedule.warmup(1, warmup) end  -- blamed by its own name, before a decay is made of it
   local rest = warmup and warmup ~= 1 and { from = warmup } or nil
   if decay == "linear" then lr = schedule.linear(lr, 0, rest)
   elseif decay == "cosine" then lr = schedule.cosine(lr, 0, rest)
