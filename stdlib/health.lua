@@ -25,7 +25,7 @@ health.advice = ADVICE
 local WINDOW = 8   -- evaluations that a judgement of the curve looks at
 local EDGE = 20    -- steps on both sides of a stage's beginning
 local PATIENCE = 1 / 3  -- of the budget, before which standing still is a plateau that much of what learns well begins with
-local SMALL, NATS = .05, .05  -- a loss below this share of a curve's first value, or so many nats, is too small to judge its ups and downs
+local SMALL, NATS = .01, .05  -- a loss below this share of a curve's first value, or so many nats, is too small to judge its ups and downs
 
 ---@param options {classes: number?, rows: number?, teacher_acc: number?}  rows: of the validation data
 function health.new(options)
@@ -105,31 +105,36 @@ function Health:is_diverging()
     and train[n] > 1.5 * least(train, 1, n) and train[n] > train[1]
 end
 
--- Turned at almost every evaluation by a third of its level and more, and the later half is no lower than the earlier.
+-- Turned at almost every evaluation by a third of its level and more, and the later half is no lower than the earlier. One jump
+-- (the largest move: more rows or a heavier augmentation) is none.
 function Health:is_oscillating()
   local w = last(self.train, WINDOW)
   if #w < WINDOW then return false end
-  local turns, travelled = 0, 0
+  local turns, travelled, largest = 0, 0, 0
   for i = 2, WINDOW do
-    travelled = travelled + math.abs(w[i] - w[i - 1])
+    local move = math.abs(w[i] - w[i - 1])
+    travelled, largest = travelled + move, math.max(largest, move)
     if i > 2 and (w[i] - w[i - 1]) * (w[i - 1] - w[i - 2]) < 0 then turns = turns + 1 end
   end
   local level, half = mean(w, 1, WINDOW), WINDOW / 2
-  return level > self:floor(self.train) and turns >= WINDOW - 4 and travelled / (WINDOW - 1) > .3 * level
+  return level > self:floor(self.train) and turns >= WINDOW - 4 and travelled - largest > (WINDOW - 2) * .3 * level
     and mean(w, half + 1, WINDOW) > .9 * mean(w, 1, half)
 end
 
--- Only since all rows are open: before, the training loss is of the open share alone, and may fall while the other rows get worse.
--- Of a stream nothing is seen twice, so nothing can be learnt by heart.
+-- Validation rises fast, or creeps while the training loss halves. Only since all rows are open: before, the training loss is of
+-- the open share alone, and may fall while the other rows get worse. Of a stream nothing is seen twice, so nothing is learnt by heart.
 function Health:is_overfitting()
   local train, val, n = self.train, self.val, #self.val
   local first = self.opened + 1
   if n - first < 5 or val[n] < self:floor(val) then return false end
-  local best = least(val, first, n)
-  for i = n - 3, n do
-    if val[i] < 1.15 * best then return false end
+  local best = first
+  for i = first, n do
+    if val[i] < val[best] then best = i end
   end
-  return val[n] > val[n - 3] and train[n] < .95 * train[n - 4]
+  if train[n] > train[best] then return false end
+  local rise = least(val, n - 3, n) / val[best]
+  return rise >= 1.15 and val[n] > val[n - 3] and train[n] < .95 * train[n - 4]
+    or rise >= 1.03 and n - best >= WINDOW and train[n] < .5 * train[best]
 end
 
 local function span(list)

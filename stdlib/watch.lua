@@ -37,7 +37,7 @@ end
 
 local AT_MOST = 20  -- batches in a row that are skipped
 
-local function number_of(value) return engine.is_tensor(value) and value:dim() == 0 and value:item() or 0 end
+local function number_of(value) return engine.is_tensor(value) and value:dim() == 0 and value:item() or nil end
 
 --- Looks at what a script's own step left, as out.loss (or its one output) and out.norm. The optimizer has left the weights alone
 --- if that is not finite; the batch's rows are stored, and policy "stop" ends the run.
@@ -52,7 +52,7 @@ function watch.of_step(run, policy)
     end
     met = met + 1
     local rows = type(batch) == "table" and batch.index
-    run:event("health", "non_finite", { loss = tostring(value), gradient_norm = tostring(norm), policy = policy,
+    run:event("health", "non_finite", { loss = value and tostring(value), gradient_norm = norm and tostring(norm), policy = policy,
       rows = rows and rows:totable() or nil })
     if policy == "skip" and met < AT_MOST then return end
     host.fail(("step %d: the %s; the rows of the batch are in the run's events; expected finite inputs, a lower lr or harder clipping%s")
@@ -67,7 +67,7 @@ function watch.of_step(run, policy)
     if engine.is_tensor(loss) and loss:dim() == 0 then found.loss = loss end
     if engine.is_tensor(norm) and norm:dim() == 0 then found.norm = norm end
     if next(found) then
-      run.looked:push(found, function(row) judge(row.loss or 0, row.norm or 0, batch, at) end)
+      run.looked:push(found, function(row) judge(row.loss, row.norm, batch, at) end)
     end
   end
 end
