@@ -105,7 +105,7 @@ function Health:is_diverging()
     and train[n] > 1.5 * least(train, 1, n) and train[n] > train[1]
 end
 
--- Turned at almost every evaluation by a third of its level and more, and the later half is no lower than the earlier. One jump
+-- Turned at almost every evaluation by a quarter of its level and more, and the later half is no lower than the earlier. One jump
 -- (the largest move: more rows or a heavier augmentation) is none.
 function Health:is_oscillating()
   local w = last(self.train, WINDOW)
@@ -117,7 +117,7 @@ function Health:is_oscillating()
     if i > 2 and (w[i] - w[i - 1]) * (w[i - 1] - w[i - 2]) < 0 then turns = turns + 1 end
   end
   local level, half = mean(w, 1, WINDOW), WINDOW / 2
-  return level > self:floor(self.train) and turns >= WINDOW - 4 and travelled - largest > (WINDOW - 2) * .3 * level
+  return level > self:floor(self.train) and turns >= WINDOW - 4 and travelled - largest > (WINDOW - 2) * .25 * level
     and mean(w, half + 1, WINDOW) > .9 * mean(w, 1, half)
 end
 
