@@ -148,11 +148,14 @@ local function is_flat(list)
   return wide <= .02 * math.abs(high)
 end
 
+-- Whether the training data's labels are known far better than by chance.
+function Health:fits_labels() return self.ce and self.classes and self.ce < .5 * math.log(self.classes) end
+
 -- How far it is from good is told by the accuracy; without it by what the training began with, and by chance.
 function Health:has_learnt(acc)
   if acc then return acc >= (self.teacher_acc or .9) - .1 end
   local train = self.train
-  return train[#train] < .9 * self.first or (self.ce and self.classes and self.ce < .5 * math.log(self.classes))
+  return train[#train] < .9 * self.first or self:fits_labels()
 end
 
 -- All losses within two percent over the window, while the learning rate would still let them move. A layer's error ends flat.
@@ -161,12 +164,13 @@ function Health:is_stagnant(e)
   return is_flat(self.train) and (not e.loss or is_flat(self.val)) and (e.progress or 1) >= PATIENCE and not self:has_learnt(e.acc)
 end
 
--- Three times in a row one answer, after there were others, or so late that others should have come.
+-- Three times in a row one answer, after there were others, or where much was learnt of the training data. Otherwise it has not
+-- begun to learn: a plateau.
 function Health:is_collapsed(e)
   if not (e.constant and e.majority) then return false end
   self.collapsed = e.constant > .99 and e.majority < .9 and self.collapsed + 1 or 0
   self.best_acc = math.max(self.best_acc, e.acc or 0)
-  return self.collapsed >= 3 and ((e.progress or 1) >= PATIENCE or self.best_acc > e.majority + .1)
+  return self.collapsed >= 3 and (self.best_acc > e.majority + .1 or self:fits_labels())
 end
 
 --- The training so far and, where there is validation data, what it gave: its loss, accuracy, `constant`, the share of the student's
@@ -182,7 +186,7 @@ function Health:evaluation(e)
   self.sum, self.count = 0, 0
   if not self.layer then self.first = self.first or train[1] end
   if e.share and e.share < 1 then self.opened = #self.val end
-  local numbers = { train_loss = train[#train], val_loss = e.loss, val_acc = e.acc }
+  local numbers = { train_loss = train[#train], val_loss = e.loss, val_acc = e.acc, share = e.constant }
   if self:is_diverging() then told(self, found, "diverging", numbers)
   elseif self:is_oscillating() then told(self, found, "oscillating", numbers) end
   if e.loss and self:is_overfitting() then told(self, found, "overfitting", numbers) end

@@ -87,14 +87,14 @@ describe("health names", function()
     expect(names(curve(12, function() return { train = .3, ce = .3 } end))):equals ""  -- it began with what it knows
     expect(names(curve(30, function(i) return { train = .5 + 2 / i ^ 3 } end))):equals ""
   end)
-  it("stagnant and collapsed no sooner than after a third of the budget", function()
+  it("a plateau stagnant, after a third of the budget, and not collapsed", function()
     local function plateau(from, to)
       return names(curve(10, function(i)
-        return { train = .7, val = .7, acc = .5, constant = 1, majority = .51, progress = from + (to - from) * i / 10 }
+        return { train = .7, ce = .7, val = .7, acc = .5, constant = 1, majority = .51, progress = from + (to - from) * i / 10 }
       end), { classes = 2, rows = 1000 })
     end
     expect(plateau(0, .3)):equals ""
-    expect(plateau(.1, .6)):equals "collapsed stagnant"
+    expect(plateau(.1, .6)):equals "stagnant"
   end)
   it("collapsed at once where it gave other answers before", function()
     expect(names(curve(6, function(i)
@@ -111,9 +111,10 @@ describe("health names", function()
     end))):equals ""
   end)
   it("collapsed", function()
-    expect(names(curve(5, function(i) return { train = 2 / i, val = 2 / i, acc = .1, constant = 1, majority = .11 } end)))
+    expect(names(curve(5, function(i) return { train = 2 / i, ce = 2 / i, val = 2 / i, acc = .1, constant = 1, majority = .11 } end)))
       :equals "collapsed"
-    expect(names(curve(5, function(i) return { train = 2 / i, val = 2 / i, acc = .95, constant = 1, majority = .95 } end))):equals ""
+    expect(names(curve(5, function(i) return { train = 2 / i, ce = 2 / i, val = 2 / i, acc = .95, constant = 1, majority = .95 }
+    end))):equals ""
   end)
   it("a teacher worse than the student, beyond the noise of the rows", function()
     local good = function(i) return { train = 2 / i, val = 2 / i, acc = .9 } end
