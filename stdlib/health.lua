@@ -121,20 +121,22 @@ function Health:is_oscillating()
     and mean(w, half + 1, WINDOW) > .9 * mean(w, 1, half)
 end
 
--- Validation rises fast, or creeps while the training loss halves. Only since all rows are open: before, the training loss is of
--- the open share alone, and may fall while the other rows get worse. Of a stream nothing is seen twice, so nothing is learnt by heart.
+-- Validation rises fast, or creeps (by means of four) while the training loss halves. Only since all rows are open: before, the
+-- training loss is of the open share alone, and may fall while the other rows get worse. Of a stream nothing is seen twice, so
+-- nothing is learnt by heart.
 function Health:is_overfitting()
   local train, val, n = self.train, self.val, #self.val
   local first = self.opened + 1
   if n - first < 5 or val[n] < self:floor(val) then return false end
-  local best = first
+  local best, low, lowest = first, first + 3, mean(val, first, first + 3)
   for i = first, n do
     if val[i] < val[best] then best = i end
+    local level = i > low and mean(val, i - 3, i) or lowest
+    if level < lowest then low, lowest = i, level end
   end
-  if train[n] > train[best] then return false end
-  local rise = least(val, n - 3, n) / val[best]
-  return rise >= 1.15 and val[n] > val[n - 3] and train[n] < .95 * train[n - 4]
-    or rise >= 1.03 and n - best >= WINDOW and train[n] < .5 * train[best]
+  local rises = least(val, n - 3, n) >= 1.15 * val[best] and val[n] > val[n - 3] and train[n] < math.min(train[best], .95 * train[n - 4])
+  local creeps = mean(val, n - 3, n) >= 1.03 * lowest and n - low >= WINDOW and train[n] < .5 * train[low]
+  return rises or creeps
 end
 
 local function span(list)

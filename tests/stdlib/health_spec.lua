@@ -66,6 +66,10 @@ describe("health names", function()
     end
     expect(creeping(function(i) return 2.3 / (1 + i / 4) end, .0012)):equals "overfitting"
     expect(creeping(function(i) return 2.3 / (1 + i / 4) end, .0004)):equals ""
+    math.randomseed(5)
+    expect(names(curve(60, function(i)  -- noise, of which the first low value is the lowest
+      return { train = 2.3 / (1 + i / 4), val = i < 15 and 2.3 - .14 * i or i == 15 and .25 or .266 + .008 * math.random(), acc = .93 }
+    end))):equals ""
     expect(creeping(function(i) return .5 + 1 / i end, .0012)):equals ""  -- the training loss stands
   end)
   it("nothing in the ups and downs of a loss that is next to nothing", function()
