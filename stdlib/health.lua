@@ -24,7 +24,7 @@ health.advice = ADVICE
 
 local WINDOW = 8   -- evaluations that a judgement of the curve looks at
 local EDGE = 20    -- steps on both sides of a stage's beginning
-local PATIENCE = 1 / 3  -- of the budget, before which standing still is a plateau that much of what learns well begins with
+local PATIENCE = .5  -- of the budget, before which standing still is the plateau that much of what learns well begins with
 local SMALL, NATS = .01, .05  -- a loss below this share of a curve's first value, or so many nats, is too small to judge its ups and downs
 
 ---@param options {classes: number?, rows: number?, teacher_acc: number?}  rows: of the validation data

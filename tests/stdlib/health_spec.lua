@@ -91,13 +91,13 @@ describe("health names", function()
     expect(names(curve(12, function() return { train = .3, ce = .3 } end))):equals ""  -- it began with what it knows
     expect(names(curve(30, function(i) return { train = .5 + 2 / i ^ 3 } end))):equals ""
   end)
-  it("a plateau stagnant, after a third of the budget, and not collapsed", function()
+  it("a plateau stagnant, after half of the budget, and not collapsed", function()
     local function plateau(from, to)
       return names(curve(10, function(i)
         return { train = .7, ce = .7, val = .7, acc = .5, constant = 1, majority = .51, progress = from + (to - from) * i / 10 }
       end), { classes = 2, rows = 1000 })
     end
-    expect(plateau(0, .3)):equals ""
+    expect(plateau(0, .49)):equals ""
     expect(plateau(.1, .6)):equals "stagnant"
   end)
   it("collapsed at once where it gave other answers before", function()
