@@ -14,7 +14,7 @@ return g.experiment { name = "open_loop", params = { alpha = .7, lr = 3e-3, good
 
   local step = run:step(function(b, k)
     local kd = g.kd_loss(student(b.x), b.teacher, b.y, k)
-    opt:minimize(kd.loss, { lr = k.lr, clip = 1 })
+    kd.norm = opt:minimize(kd.loss, { lr = k.lr, clip = 1 })  -- NaN and infinity change no weight, and end the run
     return kd
   end)
 

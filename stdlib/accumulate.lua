@@ -68,7 +68,7 @@ function accumulate.add_to(Distill)
         if found[i] then sum:zero_() end
       end
       return { norm = norm }
-    end)
+    end, { non_finite = "own" })
     return self.run:step(function(b, k)
       local out = outputs(b, k)
       for i, grad in ipairs(engine.grad(out.loss * k.mass, optimizer.params)) do
@@ -78,7 +78,7 @@ function accumulate.add_to(Distill)
         end
       end
       return out
-    end)
+    end, { non_finite = "own" })
   end
 
   -- A knob with one value for each example of the batch, cut to those of one part.

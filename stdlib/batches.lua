@@ -59,6 +59,7 @@ return function(run, given, options)
     end
     if i == steps then
       batches:rewind()
+      run.looked:settle()
       run:progress(s)
       return nil
     end

@@ -57,7 +57,7 @@ local when = require "gradus.when"
 ---@field patience? number      evaluations of the run without a new best until it stops (when.patience); none when left out
 ---@field restore_best? boolean true where there is validation data
 ---@field non_finite? string   "stop"; what follows a NaN or infinite gradient, which never reaches the weights: "stop", "skip" the
----                             batch, or "roll_back" to the last evaluation
+---                             batch, or "roll_back" to the last evaluation or the stage's beginning
 ---@field checkpoints? table    { steps = } or { epochs = }: the student's weights are kept this often (checkpoints.lua)
 local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch", "lr", "warmup", "decay", "temperature", "alpha",
   "augment", "augmentations", "optimizer", "weight_decay", "clip", "label_smoothing", "t2", "teacher_temperature", "evaluate",
@@ -170,7 +170,8 @@ function Distill:enter_stage(index, why)
   if goal == nil then goal = s.teacher else goal = answer(goal, s) end
   self.target = target.resolve(("stage '%s': target"):format(stage.name), goal):on(self.run.device)
   self:freeze()
-  self.health:stage()
+  self.health:stage(self.target.kind == "layer")
+  for name in pairs(self.shown_knobs) do self.shown_knobs[name] = nil end  -- of the stage before
   if self.target.prepare then
     local count = engine.count_flops()
     self.student:eval()
@@ -182,6 +183,7 @@ function Distill:enter_stage(index, why)
   self.stage_source = nil
   self:ask_teacher()
   self:ask_sample()
+  self:keep_safe()
   self.step = self:make_step()
   self.run:event("stage", stage.name, { index = index, of = #self.stages, target = self.target.text, rows = self.source:size(),
     advance = stage.advance and (when.is(stage.advance) and tostring(stage.advance) or "function") or nil, after = why,
@@ -282,7 +284,7 @@ function Distill:make_step()
     update.lr = k.lr
     out.norm = optimizer:minimize(out.loss, update)
     return out
-  end)
+  end, { non_finite = "own" })
 end
 
 -- Draws rows and does the step on them; what it gave is in self.out. part: which of the batch's parts, from 0.
@@ -334,24 +336,25 @@ end
 -- --- evaluation, decisions, the loop -----------------------------------------------------------------------------------
 
 function Distill:evaluate()
-  local s, run, numbers = self.state, self.run, {}
-  if not self.val and not next(self.suites) then return end
-  run.readback:settle()
+  local s, run, numbers, of_val = self.state, self.run, {}, nil
+  local measures = self.val or next(self.suites)
+  if measures then run.readback:settle() end  -- what only looks back waits for nothing
   local function add(name, result)
     for _, key in ipairs { "loss", "acc", "agreement" } do
       if result[key] then numbers[name .. "/" .. key] = result[key] end
     end
   end
   if self.val then
-    local result = evaluate(self.student, self.val, self:teacher_classes())
-    add("val", result)
-    self:check_health(result)
+    of_val = evaluate(self.student, self.val, self:teacher_classes())
+    add("val", of_val)
   end
+  self:check_health(of_val)
+  self:keep_safe()
+  if not measures then return end
   for name, suite in pairs(self.suites) do add(name, evaluate(self.student, suite)) end
   s:record(numbers)
   run:log(numbers)
   run:progress(s)
-  self:keep_safe()
   if self.monitor then self:keep_best() end
 end
 

@@ -221,28 +221,34 @@ local function present(grads)
   return list
 end
 
+local function is_guarded(options)
+  if options.guard == nil then return recording.guarded end
+  return options.guard
+end
+
 -- Gradients of this step alone are scaled while they are used.
 local function clip_and_update(self, grads, options)
+  local guard = is_guarded(options)
   grads = gather(self, grads)
-  local norm = (options.clip or options.guard) and ops.grad_norm(present(grads)) or nil
-  update(self, grads, options.lr, norm, options.clip and scalar(options.clip, self.params[1].device),
-    options.guard)
+  local norm = (options.clip or guard) and ops.grad_norm(present(grads)) or nil
+  update(self, grads, options.lr, norm, options.clip and scalar(options.clip, self.params[1].device), guard)
   return norm
 end
 
 -- The parameters' own gradients are clipped where they are, as in PyTorch.
 local function clip_own_and_update(self, grads, options)
+  local guard = is_guarded(options)
   local norm = options.clip and ops.clip_grad_norm_(present(grads), scalar(options.clip, self.params[1].device))
-    or options.guard and ops.grad_norm(present(grads)) or nil
-  update(self, gather(self, grads), options.lr, norm, nil, options.guard)
+    or guard and ops.grad_norm(present(grads)) or nil
+  update(self, gather(self, grads), options.lr, norm, nil, guard)
   return norm
 end
 
 local STEP_OPTIONS = { lr = LR, clip = CLIP, guard = check.boolean }
 
 --- Computes the gradients of a 0-dim loss, clips their global L2 norm to `clip` where given, and updates. Parameters that
---- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip). With
---- guard = true a gradient with NaN or infinity changes no parameter; the norm tells.
+--- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip and guard).
+--- With guard = true, which is the default in a run's step, a gradient with NaN or infinity changes no parameter; the norm tells.
 ---@param loss Tensor
 ---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
 function Optimizer:minimize(loss, options)

@@ -1,7 +1,8 @@
 --- What the step that is going on depends on besides tensors: the modules that it calls, and numbers of objects. While
 --- no step is recorded, `modules` and `notes` are nil and all of this is a test of two fields. `again` is set by what
---- arranges itself anew in a step: that call's recording is worth nothing, the next one's is.
-local recording = { modules = nil, notes = nil, version = 0, active = false, again = false }
+--- arranges itself anew in a step: that call's recording is worth nothing, the next one's is. `guarded`: a step is going on,
+--- recorded or not, in which no optimizer takes what is not finite, unless it is told to.
+local recording = { modules = nil, notes = nil, version = 0, active = false, again = false, guarded = false }
 
 --- Told by module.lua: a module is called in the step.
 function recording.called(module)

@@ -76,7 +76,7 @@ function run.begin(options)
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
-    readback = readback(device),
+    readback = readback(device), looked = readback(device),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   current.run = self
   seed_streams(self.seed)
@@ -186,9 +186,13 @@ function Run:register(name, object)
   return object
 end
 
---- A training step: fn(batch, knobs) -> named outputs. See step.lua.
-function Run:step(fn)
-  return step.new(fn, function(name, text) self:warn(name, text) end, self.device)
+--- A training step: fn(batch, knobs) -> named outputs. See step.lua. Where `loss` or `norm` of these is NaN or infinite, the
+--- optimizer has left the weights alone, and the batch's rows are stored.
+---@param options? {non_finite: string}  what follows: "stop" ends the run (exit code 3), "skip" goes on; "own": the caller looks
+function Run:step(fn, options)
+  local policy = check.options("step", options, { non_finite = check.choice("stop", "skip", "own") }, { non_finite = "stop" }).non_finite
+  return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
+    policy ~= "own" and require("gradus.watch").of_step(self, policy) or nil)
 end
 
 --- The seed of one of this run's named random streams.

@@ -51,9 +51,10 @@ end
 ---@param fn fun(batch: table, knobs: table): table
 ---@param warn? fun(name: string, text: string)  told once why a step cannot be replayed
 ---@param device? string  "cpu" unless given
-function step.new(fn, warn, device)
+---@param look? fun(batch: table, out: table|Tensor)  called after each step
+function step.new(fn, warn, device, look)
   if type(fn) ~= "function" then host.fail("step: expected a function(batch, knobs); got " .. type(fn)) end
-  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, line = line_of(fn),
+  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, look = look, line = line_of(fn),
     slab = device and device ~= "cpu" and slab(device) or nil }, Step)
 end
 
@@ -103,16 +104,16 @@ local function call(self, batch, given)
   return detached
 end
 
-local function restore_active(before, ok, ...)
-  recording.active = before
+local function restore(before, guarded, ok, ...)
+  recording.active, recording.guarded = before, guarded
   if not ok then error((...), 0) end
   return ...
 end
 
 local function eager(self, batch, given)
-  local before = recording.active
-  recording.active = step.mode ~= "eager" and self.line or before
-  return restore_active(before, pcall(call, self, batch, given))
+  local before, guarded = recording.active, recording.guarded
+  recording.active, recording.guarded = step.mode ~= "eager" and self.line or before, true
+  return restore(before, guarded, pcall(call, self, batch, given))
 end
 
 -- --- recording ---------------------------------------------------------------------------------------------------------
@@ -259,8 +260,7 @@ function Step:can_replay()
   return not (step.mode == "eager" or self.unrecordable or self.slab)
 end
 
---- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
-function Step:__call(batch, knobs)
+local function take(self, batch, knobs)
   if not self:can_replay() then return eager(self, batch, knob_tensors(self, knobs)) end
   local plans = self.plans
   for i = 1, #plans do
@@ -276,6 +276,13 @@ function Step:__call(batch, knobs)
     end
   end
   return record_step(self, batch, knobs)
+end
+
+--- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
+function Step:__call(batch, knobs)
+  local out = take(self, batch, knobs)
+  if self.look then self.look(batch, out) end
+  return out
 end
 
 return step

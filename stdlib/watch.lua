@@ -2,10 +2,24 @@
 --- and said.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local data = require "gradus.data"
 
 local watch = {}
 
+-- Knobs that only the loss against a teacher's logits takes.
+local OF_A_TEACHER = { temperature = true, alpha = true }
+
 function watch.finite(value) return value == value and value ~= math.huge and value ~= -math.huge end
+
+-- Those of the knobs that the stage's loss takes.
+local function taken(self, knobs)
+  if self.target.kind == "logits" then return knobs end
+  local left = {}
+  for name, knob in pairs(knobs) do
+    if not OF_A_TEACHER[name] then left[name] = knob end
+  end
+  return left
+end
 
 -- What is logged of the step, still on its device.
 local function measured(self, knobs)
@@ -15,10 +29,47 @@ local function measured(self, knobs)
     if self.target.of then found["train/kl"] = out.kl end
   end
   found["train/confidence"] = out.mean_confidence
-  for name, knob in pairs(knobs) do
+  for name, knob in pairs(taken(self, knobs)) do
     if type(knob) ~= "number" then found["knob/" .. name] = knob:mean() end
   end
   return found
+end
+
+local AT_MOST = 20  -- batches in a row that are skipped
+
+local function number_of(value) return engine.is_tensor(value) and value:dim() == 0 and value:item() or nil end
+
+--- Looks at what a script's own step left, as out.loss (or its one output) and out.norm. The optimizer has left the weights alone
+--- if that is not finite; the batch's rows are stored, and policy "stop" ends the run.
+---@param policy string  "stop" or "skip"
+---@return fun(batch: table, out: table|Tensor)
+function watch.of_step(run, policy)
+  local met = 0
+  local function judge(value, norm, batch, at)
+    if watch.finite(value) and watch.finite(norm) then
+      met = 0
+      return
+    end
+    met = met + 1
+    local rows = type(batch) == "table" and batch.index
+    run:event("health", "non_finite", { loss = value and tostring(value), gradient_norm = norm and tostring(norm), policy = policy,
+      rows = rows and rows:totable() or nil })
+    if policy == "skip" and met < AT_MOST then return end
+    host.fail(("step %d: the %s; the rows of the batch are in the run's events; expected finite inputs, a lower lr or harder clipping%s")
+      :format(at, watch.finite(value) and "gradient is not finite" or "loss is " .. tostring(value),
+        met > 1 and (" (%d in a row)"):format(met) or ""), 3)
+  end
+  return function(batch, out)
+    local loss, norm = out, nil
+    if not engine.is_tensor(out) then loss, norm = out.loss, out.norm end
+    if run.device == "cpu" then return judge(number_of(loss), number_of(norm), batch, run.step_number) end
+    local found, at = {}, run.step_number
+    if engine.is_tensor(loss) and loss:dim() == 0 then found.loss = loss end
+    if engine.is_tensor(norm) and norm:dim() == 0 then found.norm = norm end
+    if next(found) then
+      run.looked:push(found, function(row) judge(row.loss, row.norm, batch, at) end)
+    end
+  end
 end
 
 --- Adds the methods to the class of distill.lua.
@@ -64,7 +115,7 @@ function watch.add_to(Distill)
     local s, mean = self.state, row["train/confidence"]
     self.met = 0
     if mean then s.confidence = s.confidence and .9 * s.confidence + .1 * mean or mean end
-    for name, knob in pairs(knobs) do
+    for name, knob in pairs(taken(self, knobs)) do
       local key = "knob/" .. name
       row[key] = row[key] or knob
       self.shown_knobs[name] = row[key]
@@ -81,7 +132,7 @@ function watch.add_to(Distill)
     run:log({ ["train/loss"] = value }, at)
     run:event("health", "non_finite", { loss = tostring(value), gradient_norm = tostring(norm), policy = self.non_finite,
       rows = batch.index:totable() })
-    if self.non_finite == "stop" or self.met == 20 then
+    if self.non_finite == "stop" or self.met == AT_MOST then
       host.fail(("step %d: the %s; the rows of the batch are in the run's events; lower lr (%g) or clip harder%s"):format(at - self.before,
         watch.finite(value) and "gradient is not finite" or "loss is " .. tostring(value), type(knobs.lr) == "number" and knobs.lr or 0,
         self.met > 1 and (" (%d in a row)"):format(self.met) or ""), 3)
@@ -93,7 +144,7 @@ function watch.add_to(Distill)
     end
   end
 
-  -- What "roll_back" goes back to.
+  -- What "roll_back" goes back to: the last evaluation, or where the stage began.
   function Distill:keep_safe()
     if self.non_finite ~= "roll_back" then return end
     local function copies(state)
@@ -114,18 +165,31 @@ function watch.add_to(Distill)
     end
   end
 
-  -- Asks health.lua about an evaluation. A layer's target says nothing of the validation data.
+  -- Asks health.lua about the training so far and what the validation data gave, nil without any. A layer's target says nothing
+  -- of the validation data.
   function Distill:check_health(result)
-    if self.target.kind == "layer" then return end
-    local h = self.health
-    if result.acc and not self.majority then
-      local _, y = self.val:gather()
-      local counted = y:masked_select(y:ge(0))
-      self.majority = counted:bincount():amax():item() / counted:numel()
-      local classes = self:teacher_classes()
-      h.teacher_acc = classes and classes:eq(y):sum():item() / counted:numel()
+    local e = { progress = self.state.progress, share = self:open_share() }
+    if result and self.target.kind ~= "layer" then
+      if result.acc and not self.majority then self:learn_of_labels() end
+      e.loss, e.acc, e.constant, e.majority = result.loss, result.acc, result.constant, self.majority
     end
-    self:report(h:evaluation { loss = result.loss, acc = result.acc, constant = result.constant, majority = self.majority })
+    self:report(self.health:evaluation(e))
+  end
+
+  -- What may be drawn now, of all that there is to learn from; 0 of a stream.
+  function Distill:open_share()
+    local source = self.source
+    if data.is_generator(source) then return 0 end
+    local all = data.is(self.train) and source.data.base == self.train.base and self.epoch_size or source.data:size()
+    return source:size() / all
+  end
+
+  -- What an answer is compared with: the labels' most frequent one, and the teacher's accuracy.
+  function Distill:learn_of_labels()
+    local _, y = self.val:gather()
+    local counted, classes = y:masked_select(y:ge(0)), self:teacher_classes()
+    self.majority = counted:bincount():amax():item() / counted:numel()
+    self.health.teacher_acc = classes and classes:eq(y):sum():item() / counted:numel()
   end
 
   -- The teacher's classes on the validation rows, asked once: it is frozen. Nil where it is no classifier.

@@ -155,6 +155,7 @@ case("own model of a wrong shape", "local My = nn.class 'My'\nfunction My:init()
 case("unknown device", PRELUDE + "print(d.val)" + POSTLUDE, "'warp'", "cpu, cuda", whole=True, args=("--device", "warp"), code=USAGE)
 case("device that is not here", PRELUDE + "print(d.val)" + POSTLUDE, "cuda:99", whole=True, args=("--device", "cuda:99"), code=USAGE)
 case("loss that overflows", "run:distill(with { lr = 1e30, clip = false, warmup = 0, budget = { steps = 50 }, optimizer = 'SGD' })", "loss is", "lr", code=NON_FINITE)
+case("NaN in a loop of one's own", "local opt = optim.SGD(student)\nlocal step = run:step(function(b)\nlocal loss = g.cross_entropy_loss(student(b.x) * (0 / 0), b.y)\nopt:minimize(loss)\nreturn { loss = loss }\nend)\nfor _, b in run:batches(d.train, { steps = 3 }) do\nstep(b, {}) --HERE\nend", "step 1: the loss is nan", "rows", code=NON_FINITE)
 case("backward of a vector", "local x = g.zeros({ 3 }):requires_grad_(true)\nlocal y = x * 2\ny:backward()", "scalar")
 case("minimize without a graph", "optim.AdamW(student):minimize(g.zeros {})", "the loss depends on no parameter")
 

@@ -153,6 +153,32 @@ describe("a loop of one's own", function()
     near(there[3], here[3])
     expect(there[2]):equals(0)
   end)
+  it("stops at a NaN one step late, or at its end, with the rows of the batch", function()
+    for _, last in ipairs { 15, 4 } do  -- the fourth batch is spoilt
+      local ok, err, seen, finite
+      _, seen = support.with_run({ device = D }, function(run)
+        local student, made = network { 6, 8, 3 }, 0
+        local opt = run:register("opt", g.optim.AdamW(student))
+        local x, y = support.points(4):gather()
+        local stream = g.data.generator(function()
+          made = made + 1
+          return made == 4 and x * (0 / 0) or x, y
+        end, { epoch = 4, classes = 3 })
+        local one = run:step(function(b)
+          local loss = g.cross_entropy_loss(student(b.x), b.y)
+          opt:minimize(loss)
+          return { loss = loss }
+        end)
+        ok, err = pcall(function()
+          for _, b in run:batches(stream, { size = 4, steps = last }) do one(b, {}) end
+        end)
+        finite = student:parameters()[1]:isfinite():all():item()
+      end)
+      expect({ ok, finite }):equals { false, true }
+      expect(tostring(err)):matches "step 4: the loss is nan"
+      expect({ seen.health[1].name, unpack(seen.health[1].detail.rows) }):equals { "non_finite", 12, 13, 14, 15 }
+    end
+  end)
   it("shows draws what the student made of the batch before the last", function()
     local source = sampler.confidence(support.points(8))
     source:draw(4)

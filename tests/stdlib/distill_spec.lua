@@ -77,6 +77,16 @@ describe("a distillation", function()
       expect(#seen.values(key)):equals(20)
     end
   end)
+  it("stores neither temperature nor alpha where no teacher's logits are imitated", function()
+    local function stored(options)
+      local _, seen = distill(options)
+      return { #seen.values "knob/lr", #seen.values "knob/temperature", #seen.values "knob/alpha" }
+    end
+    expect(stored {}):equals { 20, 0, 0 }
+    local t = teacher()
+    expect(stored { teacher = t, curriculum = { { "labels", target = "labels", advance = g.when.steps(5) }, { "teacher" } } })
+      :equals { 20, 15, 15 }
+  end)
   it("its loss is alpha CE + (1 - alpha) T² KL", function()
     local _, seen = distill { teacher = teacher(), alpha = .3, temperature = 3 }
     local loss, ce, kl = seen.values "train/loss", seen.values "train/ce", seen.values "train/kl"

@@ -1,6 +1,6 @@
 local g = require "gradus"
 local a_run = require "a_run"
-local nn, curriculum, score = g.nn, g.curriculum, g.score
+local nn, curriculum, score, when = g.nn, g.curriculum, g.score, g.when
 
 local function names(events)
   local list = {}
@@ -27,6 +27,43 @@ describe("health", function()
     end
   end)
 
+  it("raises no alarm over a stream: parity from labels, at one go, and layer by layer", function()
+    for seed = 1, 3 do
+      a_run(function(run, events)
+        local function parity() return g.data.parity { d = 16, k = 2, held_out = 512 } end
+        local common = { batch = 32, optimizer = "SGD", weight_decay = 0, clip = false, lr = .1, decay = "constant", warmup = 0,
+          evaluate = { steps = 25 }, restore_best = false }
+        local function with(more)
+          for key, value in pairs(common) do more[key] = value end
+          return more
+        end
+        local teacher = run:fit(with { model = nn.MLP { 16, 200, 2 }, data = parity(), steps = 3000 })
+        for _, strategy in ipairs { {}, curriculum.extraction { teacher = teacher, layers = { { from = "layers.1", to = "layers.1",
+          share = .3 } } } } do
+          local r = run:distill(with { teacher = teacher, student = nn.MLP { 16, 50, 2 }, data = parity(), budget = { steps = 3000 },
+            alpha = 0, temperature = 1, curriculum = strategy })
+          expect(r:last "val/acc" > .99):is_true()
+        end
+        expect(names(events)):equals ""
+      end, { seed = seed })
+    end
+  end)
+  it("raises no alarm of a long training on few rows and then on all, whose augmentation sets in late", function()
+    for seed = 1, 3 do
+      a_run(function(run, events)
+        local d = g.data.digits():split { train = .5, val = .2, test = .3 }
+        local teacher = run:fit { model = nn.MLP { 64, 256, 10 }, data = d.train, epochs = 30, lr = 2e-3 }
+        local ranked = d.train:rank(score.loss(teacher))
+        for _, strategy in ipairs { curriculum.linear_ramp(ranked),
+          { { "few", sample = d.train:shuffled():first(.2), advance = when.progress(.5) }, { "all" } } } do
+          run:distill { teacher = teacher, student = nn.MLP { 64, 12, 10 }, data = d, budget = { epochs = 100 }, lr = 5e-3,
+            curriculum = strategy }
+        end
+        expect(names(events)):equals ""
+      end, { seed = seed })
+    end
+  end)
+
   local function distill(run, more)
     local options = { student = nn.MLP { 64, 24, 10 }, data = g.data.digits():split { train = .5, val = .2 },
       budget = { epochs = 30 }, decay = "constant", warmup = 0 }
@@ -38,6 +75,35 @@ describe("health", function()
     a_run(function(run, events)
       distill(run, { lr = 3, optimizer = "SGD", clip = false, budget = { epochs = 15 } })
       expect(names(events)):matches "%l"
+    end)
+  end)
+  it("tells from the training loss alone, with suites and without", function()
+    for _, suites in ipairs { {}, { some = g.data.digits():last(100) } } do
+      a_run(function(run, events)
+        distill(run, { data = g.data.digits():first(500), suites = suites, lr = g.schedule.exponential(.05, 60), optimizer = "SGD",
+          clip = false })
+        expect(names(events)):matches "diverging"
+      end)
+    end
+    a_run(function(run, events)
+      distill(run, { data = g.data.digits():first(500), lr = 1e-7 })
+      expect(names(events)):equals "stagnant"
+    end)
+  end)
+  it("tells of a layer that diverges", function()
+    a_run(function(run, events)
+      local teacher = nn.MLP { 64, 32, 10 }
+      pcall(distill, run, { teacher = teacher, lr = g.schedule.exponential(1, 100), optimizer = "SGD", clip = false,
+        budget = { epochs = 30 }, evaluate = { steps = 5 },
+        curriculum = curriculum.extraction { teacher = teacher, layers = { { from = "layers.0", to = "layers.0", share = .9 } } } })
+      local list = events()
+      for _, event in ipairs(list) do
+        if event.kind == "health" then
+          expect({ event.name, event.detail.stage }):equals { "diverging", "layer 1" }
+          return
+        end
+      end
+      expect "an event":equals "diverging"
     end)
   end)
   it("tells a teacher that is worse than its student", function()
@@ -101,6 +167,25 @@ describe("health", function()
       return net.weight:flatten():totable()
     end
     expect(train(true)):equals(train(false))
+  end)
+  it("rolls back to where the stage began, before anything is evaluated and where nothing is", function()
+    for _, steps in ipairs { { 3, 0 }, { 15, 10 } } do
+      a_run(function(run, events)
+        local x, y = g.data.digits():first(16):gather()
+        local made = 0
+        local broken = g.data.generator(function()
+          made = made + 1
+          return made == steps[1] and x * (1 / 0) or x, y
+        end, { epoch = 64, classes = 10 })
+        run:distill { student = nn.MLP { 64, 12, 10 }, data = broken, batch = 16, budget = { steps = 20 }, evaluate = { steps = 10 },
+          non_finite = "roll_back" }
+        local to
+        for _, event in ipairs(events()) do
+          if event.name == "roll_back" then to = event.detail.to end
+        end
+        expect(to):equals(steps[2])
+      end)
+    end
   end)
   it("rolls back to the last evaluation", function()
     a_run(function(run, events)
