@@ -112,8 +112,8 @@ local function look_at_rate(report, plan)
   local late, last = values[math.ceil(.75 * #values)], values[#values]
   if last < high or last <= late * (1 + 1e-9) then return end
   -- Who writes a function knows which way it goes: a search for the highest rate that still learns rises on purpose.
-  report[schedule.is(final) and "refuse" or "advise"]("stage '%s': lr runs backwards: it rises to the end, from %g at three quarters of the "
-    .. "stage to %g; expected it to fall after its warm-up, or a function of the state", plan.run.stages[count].name, late, last)
+  report[schedule.is(final) and "refuse" or "advise"]("stage '%s': lr runs backwards: it rises to the end, from %g at three quarters "
+    .. "of the stage to %g; expected it to fall after its warm-up, or a function of the state", plan.run.stages[count].name, late, last)
 end
 
 -- --- samples -----------------------------------------------------------------------------------------------------------
