@@ -197,6 +197,8 @@ std::int64_t Store::resolve(const std::string& run) {
   if (digits && run.size() <= 18) {
     const Rows rows = query("SELECT id FROM runs WHERE id = ?1", {std::int64_t{std::stoll(run)}});
     if (!rows.rows.empty()) return std::get<std::int64_t>(rows.rows[0][0]);
+    // A mistyped id must not hit a run whose uid happens to begin with it: uids are told by eight digits.
+    if (run.size() < 8) throw none("an id, the beginning of a uid (its first eight digits), or @last");
   }
   const bool hex = !run.empty() && run.size() <= 32 &&
                    std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isxdigit(c); });

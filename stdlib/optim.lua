@@ -226,12 +226,14 @@ local function is_guarded(options)
   return options.guard
 end
 
--- Gradients of this step alone are scaled while they are used.
-local function clip_and_update(self, grads, options)
+-- Gradients of this step alone are scaled while they are used. Where nobody asked for their norm the loss is what guards: it is
+-- there, and a pass over the gradients would be a quarter of a small step.
+local function clip_and_update(self, grads, options, loss)
   local guard = is_guarded(options)
   grads = gather(self, grads)
-  local norm = (options.clip or guard) and ops.grad_norm(present(grads)) or nil
-  update(self, grads, options.lr, norm, options.clip and scalar(options.clip, self.params[1].device), guard)
+  local watched = guard and options.guard == nil and loss and loss.dtype == "float32" and loss:detach() or nil
+  local norm = (options.clip or guard and not watched) and ops.grad_norm(present(grads)) or nil
+  update(self, grads, options.lr, norm or watched, options.clip and scalar(options.clip, self.params[1].device), guard)
   return norm
 end
 
@@ -248,7 +250,8 @@ local STEP_OPTIONS = { lr = LR, clip = CLIP, guard = check.boolean }
 
 --- Computes the gradients of a 0-dim loss, clips their global L2 norm to `clip` where given, and updates. Parameters that
 --- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip and guard).
---- With guard = true, which is the default in a run's step, a gradient with NaN or infinity changes no parameter; the norm tells.
+--- With guard = true a gradient with NaN or infinity changes no parameter; the norm tells. Left out, in a run's step: so with
+--- clip; without, a loss that is not finite changes none.
 ---@param loss Tensor
 ---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
 function Optimizer:minimize(loss, options)
@@ -259,7 +262,7 @@ function Optimizer:minimize(loss, options)
   end
   local grads = engine.grad(loss, self.params, places(self))
   if #present(grads) == 0 then check.fail(where, "the loss depends on none of this optimizer's parameters") end
-  return tensor.no_grad(clip_and_update, self, grads, options)
+  return tensor.no_grad(clip_and_update, self, grads, options, loss)
 end
 
 --- As minimize, from gradients that are known: one for each of self.params, false for those to leave alone.

@@ -319,7 +319,7 @@ class Stores(unittest.TestCase):
     def test_questions(self):
         self.assertEqual(self.gradus("run", "mine.lua", "-q").returncode, 0)
         for args, code, words in (
-            (("show", "7"), MISSING, "7"),
+            (("show", "7"), MISSING, "7"), (("show", "70000000"), MISSING, "7"),
             (("show", "zz"), USAGE, "zz"),
             (("sql", "SELEC 1"), USAGE, "SELEC"),
             (("sql", "DELETE FROM runs"), USAGE, "read"),
