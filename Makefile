@@ -27,7 +27,7 @@ bench: build
 	python3 tests/bench/run.py $(BENCH)
 
 # README's table of claims: runs the paper's experiments at their small sizes (as many at a time as there are cores), then prints it.
-CLAIMS = build/claims/gradus.db
+CLAIMS := build/claims/gradus.db
 claims: build
 	{ for script in $(wildcard scripts/*_bert.lua scripts/parity_*.lua); do echo $$script; done; \
 	  for stages in 2 4; do for method in one_shot extraction; do echo scripts/cfg3b_bert.lua --set stages=$$stages --set method=$$method; done; done; \
