@@ -146,10 +146,13 @@ Interval bootstrap_interval(const std::vector<double>& values, double level, std
 
 // --- tests
 
+bool is_one_number(const Spread& s) { return s.n > 1 && s.sd <= 1e-9 * std::fabs(s.mean); }
+
 TestResult paired_t(const std::vector<double>& differences) {
   const Spread s = spread(differences);
   if (s.n < 2) return {kNan, kNan};
-  if (s.sd == 0) return s.mean == 0 ? TestResult{0, 1} : TestResult{std::copysign(HUGE_VAL, s.mean), 0};
+  if (s.mean == 0 && s.sd == 0) return {0, 1};
+  if (is_one_number(s)) return {std::copysign(HUGE_VAL, s.mean), std::ldexp(1, 1 - s.n)};
   const double t = s.mean / (s.sd / std::sqrt(s.n)), degrees = s.n - 1;
   return {t, incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t))};
 }

@@ -35,7 +35,11 @@ Interval bootstrap_interval(const std::vector<double>& values, double level, std
 struct TestResult {
   double statistic, p;  // two-sided; NaN where the test says nothing
 };
-// Is the mean of the differences zero? Two equal sides give p = 1; differences that are all one number give p = 0.
+// Whether the values are all one number, but for rounding: three accuracies that each differ by one example. They say
+// nothing of how much values spread.
+bool is_one_number(const Spread& spread);
+// Is the mean of the differences zero? Two equal sides give p = 1. Where the differences are all one number there is no
+// spread that t could be measured in; then p is that of their signs, 2 / 2^n.
 TestResult paired_t(const std::vector<double>& differences);
 // Wilcoxon's signed-rank test: differences of zero are left out, ties share their mean rank. The p-value is exact (over
 // all signs of these ranks) up to 50 differences, then the normal approximation with the correction for ties.

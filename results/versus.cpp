@@ -71,6 +71,8 @@ std::map<std::int64_t, double> by_seed(const RunGroup& group, const RunValues& v
   return means;
 }
 
+constexpr int kFewestSigns = 6;  // pairs that all have one sign: 2 / 2^6 is below 0.05
+
 Json paired(const RunGroup& group, const RunGroup& baseline, const Measure& measure, double level) {
   const auto ours = by_seed(group, measure.values), theirs = by_seed(baseline, measure.values);
   std::vector<double> differences;
@@ -82,10 +84,11 @@ Json paired(const RunGroup& group, const RunGroup& baseline, const Measure& meas
     seeds.push_back(seed);
   }
   const Spread s = spread(differences);
-  const Interval interval = t_interval(s, level);
+  const bool alike = is_one_number(s);
+  const Interval interval = alike ? Interval{std::nan(""), std::nan("")} : t_interval(s, level);
   const TestResult t = paired_t(differences);
   const double effect = s.sd > 0 ? s.mean / s.sd : s.mean == 0 ? 0 : std::copysign(HUGE_VAL, s.mean);
-  const int needed = s.n < 2 ? 0 : pairs_needed(effect);
+  const int needed = s.n < 2 ? 0 : alike && s.mean != 0 ? kFewestSigns : pairs_needed(effect);
   return {{"metric", measure.metric},
           {"measure", measure.name},
           {"pairs", s.n},
