@@ -2,7 +2,7 @@ local engine = require "gradus.engine"
 local g = require "gradus"
 local current = require "gradus.current"
 local support = require "support"
-local data = g.data
+local data, with_file = g.data, support.with_file
 
 local function list(t) return t:totable() end
 local function rows(n, m)
@@ -231,16 +231,6 @@ describe("digits", function()
     expect({ d.base.x:amin():item(), d.base.x:amax():item() }):equals { 0, 1 }
   end)
 end)
-
-local function with_file(bytes, use)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(bytes)
-  file:close()
-  local ok, err = pcall(use, path)
-  os.remove(path)
-  if not ok then error(err, 0) end
-end
 
 describe("MNIST's files", function()
   local function idx(sizes, bytes)

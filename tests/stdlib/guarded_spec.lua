@@ -1,23 +1,10 @@
 local g = require "gradus"
 local a_run = require "a_run"
-local nn = g.nn
+local support = require "support"
+local nn, finite = g.nn, support.finite
 
--- Row 5 of 64 is poison: its inputs are NaN; or so large that its loss is finite and its gradient is not.
-local function poisoned(value)
-  local x, y = g.data.digits():first(64):gather()
-  x = x:flatten(1):clone()
-  x[5] = value or 0 / 0
-  return g.data.tensors(x, y, { classes = 10 })
-end
-
-local function finite(net)
-  for _, p in net:named_parameters() do
-    if not p:isfinite():all():item() then return false end
-  end
-  return true
-end
-
--- Two passes over 8 batches in a loop of one's own, by `update(opt, loss)`; returns the network and how many steps it took.
+-- Two passes over 8 batches, one of them with NaN (or with inputs so large that the loss is finite and its gradient is not), in a
+-- loop of one's own, by `update(opt, loss)`; returns the network and how many steps it took.
 local function open_loop(run, update, options, value)
   local net, taken = nn.MLP { 64, 12, 10 }, 0
   local opt = g.optim.AdamW(net)
@@ -26,7 +13,7 @@ local function open_loop(run, update, options, value)
     return { loss = loss, norm = update(opt, loss) }
   end, options)
   local ok, err = pcall(function()
-    for _, b in run:batches(poisoned(value), { size = 8, steps = 16, augment = 0 }) do
+    for _, b in run:batches(support.poisoned(value), { size = 8, steps = 16, augment = 0 }) do
       step(b, {})
       taken = taken + 1
     end

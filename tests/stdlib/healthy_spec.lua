@@ -1,5 +1,6 @@
 local g = require "gradus"
 local a_run = require "a_run"
+local support = require "support"
 local nn, curriculum, score, when = g.nn, g.curriculum, g.score, g.when
 
 local function names(events)
@@ -113,33 +114,20 @@ describe("health", function()
     end)
   end)
 
-  -- Rows 5 and 9 are poison: their inputs are NaN.
-  local function poisoned()
-    local x, y = g.data.digits():first(64):gather()
-    x = x:flatten(1):clone()
-    x[5] = 0 / 0
-    return g.data.tensors(x, y, { classes = 10 })
-  end
-  local function finite(net)
-    for _, p in net:named_parameters() do
-      if not p:isfinite():all():item() then return false end
-    end
-    return true
-  end
   for _, optimizer in ipairs { "AdamW", "SGD" } do
     it("catches NaN before the update: " .. optimizer, function()
       a_run(function(run, events)
         local student = nn.MLP { 64, 12, 10 }
         local function go(policy)
-          return run:distill { student = student, data = poisoned(), batch = 8, budget = { epochs = 3 }, optimizer = optimizer,
+          return run:distill { student = student, data = support.poisoned(), batch = 8, budget = { epochs = 3 }, optimizer = optimizer,
             non_finite = policy, augment = 0 }
         end
         expect(function() go "stop" end):fails_with "the loss is nan"
-        expect(finite(student)):is_true()
+        expect(support.finite(student)):is_true()
         local stopped = events()
         expect({ stopped[#stopped].name, #stopped[#stopped].detail.rows }):equals { "non_finite", 8 }
         local r = go "skip"
-        expect(finite(student)):is_true()
+        expect(support.finite(student)):is_true()
         expect(r.steps):equals(24)
         local met = 0
         for _, event in ipairs(events()) do

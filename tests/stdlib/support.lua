@@ -63,4 +63,31 @@ function support.weights(model)
   return hashes
 end
 
+--- 64 digits, of which row 5 is poison: its inputs are `value`, NaN when left out.
+function support.poisoned(value)
+  local x, y = g.data.digits():first(64):gather()
+  x = x:flatten(1):clone()
+  x[5] = value or 0 / 0
+  return g.data.tensors(x, y, { classes = 10 })
+end
+
+--- Whether all of a model's weights are finite.
+function support.finite(model)
+  for _, p in model:named_parameters() do
+    if not p:isfinite():all():item() then return false end
+  end
+  return true
+end
+
+--- Calls fn(path) with a file of these bytes, gone when it returns.
+function support.with_file(bytes, fn)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "wb"))
+  file:write(bytes)
+  file:close()
+  local ok, err = pcall(fn, path)
+  os.remove(path)
+  if not ok then error(err, 0) end
+end
+
 return support

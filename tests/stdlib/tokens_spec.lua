@@ -5,25 +5,20 @@ local a_run = require "a_run"
 local current = require "gradus.current"
 local feed = require "gradus.feed"
 local sampler = require "gradus.sampler"
+local support = require "support"
 local cfg, nn = g.cfg, g.nn
 
 local WORDS = { "student", "teacher", "learns", "slowly", "from", "the", "easy", "examples", "harder", "later", "and", "forgets" }
 
 -- A file of a few thousand words, gone when fn returns.
 local function with_text(fn, text)
-  local path = os.tmpname()
   local lines = {}
   for i = 1, 300 do
     local words = {}
     for k = 1, 8 do words[k] = WORDS[(i * 5 + k * (i % 7 + 1)) % #WORDS + 1] end
     lines[i] = table.concat(words, " ") .. (i % 10 == 0 and ".\n" or ".")
   end
-  local file = assert(io.open(path, "w"))
-  file:write(text or table.concat(lines, "\n"))
-  file:close()
-  local ok, err = pcall(fn, path)
-  os.remove(path)
-  if not ok then error(err, 0) end
+  support.with_file(text or table.concat(lines, "\n"), fn)
 end
 
 before_each(function()
