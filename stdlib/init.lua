@@ -7,7 +7,7 @@
 ---   g.tensor, g.zeros, g.matmul, …               tensors and LibTorch's operators (g.help "softmax")
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local tensor = require "gradus.tensor"
+local tensor = require "gradus.base.tensor"
 
 local g = { help = engine.help, device = engine.device, is_tensor = engine.is_tensor, tensor = engine.tensor,
   generator = engine.generator, manual_seed = engine.manual_seed, memory = engine.memory, grad = engine.grad }
@@ -32,18 +32,20 @@ function g.flops(fn, ...)
 end
 
 -- Loaded on first use, so that a script pays for what it asks for.
-local MODULES = { nn = true, optim = true, loss = true, data = true, sampler = true, score = true, schedule = true,
-  when = true, curriculum = true, target = true, runs = true, compare = true, probe = true, sparkline = true, cfg = true,
-  tokenizer = true }
-local FROM = { experiment = "experiment", int = "params", number = "params", choice = "params", kd_loss = "loss",
-  projection = "loss", fit = "run", step_mode = "step" }
+local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "training.loss", data = "data.dataset", cfg = "data.cfg",
+  tokenizer = "data.tokenizer", sampler = "curriculum.sampler", score = "curriculum.score", schedule = "curriculum.schedule",
+  when = "curriculum.when", curriculum = "curriculum.curriculum", target = "curriculum.target", probe = "training.probe",
+  runs = "experiment.runs", compare = "experiment.compare", sparkline = "base.sparkline" }
+local FROM = { experiment = "experiment.experiment", int = "experiment.params", number = "experiment.params",
+  choice = "experiment.params", kd_loss = "training.loss", projection = "training.loss", fit = "experiment.run",
+  step_mode = "step.step" }
 for name in pairs(FROM) do g[name] = nil end  -- kd_loss with options by name, not the operator
 
 setmetatable(g, {
   __index = function(_, name)
     if MODULES[name] then
-      local module = require("gradus." .. name)
-      g[name] = (type(module) ~= "table" or getmetatable(module)) and module or require "gradus.check".names("g." .. name, module)
+      local module = require("gradus." .. MODULES[name])
+      g[name] = (type(module) ~= "table" or getmetatable(module)) and module or require "gradus.base.check".names("g." .. name, module)
     elseif FROM[name] then
       g[name] = require("gradus." .. FROM[name])[name]
     else

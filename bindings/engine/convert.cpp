@@ -5,7 +5,7 @@
 #include "boundary.h"
 #include "device.h"
 #include "error.h"
-#include "memory.h"
+#include "step/memory.h"
 
 namespace gradus {
 namespace {

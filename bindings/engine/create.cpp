@@ -5,7 +5,7 @@
 #include "convert.h"
 #include "device.h"
 #include "error.h"
-#include "record.h"
+#include "step/record.h"
 #include "transfer.h"
 
 namespace gradus {

@@ -3,14 +3,14 @@
 
 #include <cmath>
 
-#include "csv.h"
-#include "digits.h"
-#include "idx.h"
-#include "npy.h"
+#include "files/csv.h"
+#include "data/digits.h"
+#include "files/idx.h"
+#include "files/npy.h"
 #include "options.h"
-#include "parity.h"
+#include "data/parity.h"
 #include "random.h"
-#include "safetensors.h"
+#include "files/safetensors.h"
 
 namespace gradus {
 

@@ -3,8 +3,8 @@
 #include "boundary.h"
 #include "convert.h"
 #include "error.h"
-#include "flat.h"
-#include "record.h"
+#include "step/flat.h"
+#include "step/record.h"
 
 namespace gradus {
 namespace {

@@ -1,4 +1,4 @@
-// engine.flat: parameters side by side in one buffer (runtime/flat.h).
+// engine.flat: parameters side by side in one buffer (runtime/step/flat.h).
 #pragma once
 
 #include <lua.hpp>

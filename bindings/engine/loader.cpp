@@ -1,9 +1,9 @@
 // engine.data.augment, mixup, mask, check and Loader
-#include "loader.h"
+#include "data/loader.h"
 
 #include <memory>
 
-#include "augment.h"
+#include "data/augment.h"
 #include "data.h"
 #include "options.h"
 

@@ -6,7 +6,7 @@
 #include "boundary.h"
 #include "convert.h"
 #include "error.h"
-#include "gemm.h"
+#include "ops/gemm.h"
 
 namespace gradus {
 

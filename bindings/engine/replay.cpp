@@ -9,12 +9,12 @@
 #include <memory>
 
 #include "../user_line.h"
-#include "audit.h"
+#include "step/audit.h"
 #include "boundary.h"
 #include "convert.h"
 #include "data.h"
 #include "error.h"
-#include "plan.h"
+#include "step/plan.h"
 #include "signature.h"
 
 namespace gradus {

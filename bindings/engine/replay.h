@@ -1,4 +1,4 @@
-// engine.record: a step is recorded once (runtime/record.h) and replayed (runtime/plan.h).
+// engine.record: a step is recorded once (runtime/step/record.h) and replayed (runtime/step/plan.h).
 #pragma once
 
 #include <lua.hpp>

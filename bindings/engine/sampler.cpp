@@ -1,5 +1,5 @@
 // engine.data.Sampler
-#include "sampler.h"
+#include "data/sampler.h"
 
 #include <memory>
 

@@ -9,10 +9,10 @@
 #include "convert.h"
 #include "create.h"
 #include "error.h"
-#include "memory.h"
+#include "step/memory.h"
 #include "ops.h"
 #include "print.h"
-#include "record.h"
+#include "step/record.h"
 #include "transfer.h"
 
 namespace gradus {
@@ -175,7 +175,7 @@ int tensor_set_data(lua_State* L) {
   return 1;
 }
 
-// -> address (light userdata), number of values, dtype: for the typed views of stdlib/tensor.lua.
+// -> address (light userdata), number of values, dtype: for the typed views of stdlib/base/tensor.lua.
 int tensor_data_pointer(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   guard(L, "data", [&] {
@@ -331,7 +331,7 @@ void open_tensor_types(lua_State* L) {
   add_methods(L);
   luaL_register(L, nullptr, kMethods);
   lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "methods");  // stdlib/tensor.lua adds to it
+  lua_setfield(L, -3, "methods");  // stdlib/base/tensor.lua adds to it
   lua_pushvalue(L, -1);
   lua_pushcclosure(L, &tensor_get, 1);
   lua_setfield(L, -3, "__index");

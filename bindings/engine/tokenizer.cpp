@@ -1,5 +1,5 @@
 // engine.data.train_tokenizer, load_tokenizer and read_text
-#include "tokenizer.h"
+#include "data/tokenizer.h"
 
 #include <memory>
 

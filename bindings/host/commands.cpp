@@ -8,9 +8,9 @@
 
 #include "error.h"
 #include "output.h"
-#include "query.h"
-#include "table.h"
-#include "words.h"
+#include "query/query.h"
+#include "query/table.h"
+#include "query/words.h"
 
 namespace gradus {
 namespace {

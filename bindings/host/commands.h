@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "query.h"
+#include "query/query.h"
 
 namespace gradus {
 

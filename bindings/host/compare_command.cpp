@@ -7,7 +7,7 @@
 #include "commands.h"
 #include "error.h"
 #include "output.h"
-#include "table.h"
+#include "query/table.h"
 
 namespace gradus {
 namespace {

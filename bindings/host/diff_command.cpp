@@ -3,10 +3,10 @@
 #include <string>
 
 #include "commands.h"
-#include "diff.h"
+#include "query/diff.h"
 #include "output.h"
-#include "table.h"
-#include "words.h"
+#include "query/table.h"
+#include "query/words.h"
 
 namespace gradus {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "error.h"
 #include "host_error.h"
-#include "housekeeping.h"
-#include "table.h"
+#include "store/housekeeping.h"
+#include "query/table.h"
 
 namespace gradus {
 namespace fs = std::filesystem;

@@ -20,7 +20,7 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "run_log.h"
-#include "sha256.h"
+#include "store/sha256.h"
 #include "signals.h"
 #include "source_loader.h"
 
@@ -296,7 +296,7 @@ int versions(lua_State* L) {
 // Pushes the line that user_line falls back on when a tail call left no frame: the standard library's own analysis.
 int tail_line(lua_State* L) {
   push_trusted_require(L);
-  lua_pushliteral(L, "gradus.tail_call");
+  lua_pushliteral(L, "gradus.base.tail_call");
   lua_call(L, 1, 1);
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);

@@ -6,10 +6,10 @@
 
 #include "commands.h"
 #include "error.h"
-#include "housekeeping.h"
-#include "merge.h"
+#include "store/housekeeping.h"
+#include "exchange/merge.h"
 #include "output.h"
-#include "table.h"
+#include "query/table.h"
 
 namespace gradus {
 namespace {

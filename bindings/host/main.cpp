@@ -17,7 +17,7 @@
 #include "plot_command.h"
 #include "run_command.h"
 #include "serve_command.h"
-#include "store.h"
+#include "store/store.h"
 #include "transfer_command.h"
 
 namespace gradus {

@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "error.h"
-#include "table.h"
+#include "query/table.h"
 
 namespace gradus {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "query.h"
+#include "query/query.h"
 
 namespace gradus {
 

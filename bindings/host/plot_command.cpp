@@ -11,10 +11,10 @@
 
 #include "error.h"
 #include "output.h"
-#include "plot.h"
-#include "query.h"
-#include "report.h"
-#include "where.h"
+#include "plot/plot.h"
+#include "query/query.h"
+#include "page/report.h"
+#include "query/where.h"
 
 namespace gradus {
 namespace {

@@ -17,7 +17,7 @@
 namespace gradus {
 namespace {
 
-constexpr const char* kRunner = "gradus.runner";
+constexpr const char* kRunner = "gradus.experiment.runner";
 
 // A folder of its own for a store that nobody keeps.
 class TemporaryFolder {
@@ -67,7 +67,7 @@ int plan(Session& session, std::optional<int>& code) {
   if (!ok)
     code = failure(interpreter);
   else if (!(count >= 0) || count != std::floor(count) || count > 1e6)
-    throw HostError(kBug, "gradus.runner.plan: expected a number of runs, got " + std::to_string(count));
+    throw HostError(kBug, "gradus.experiment.runner.plan: expected a number of runs, got " + std::to_string(count));
   return static_cast<int>(count);
 }
 
@@ -122,7 +122,7 @@ int check_command(RunOptions options) {
   {
     Interpreter interpreter(session);
     if (!interpreter.call(
-            "gradus.dry_run", "check", [&](lua_State* L) { return push_options(L, session), 1; }, [](lua_State*) {}))
+            "gradus.experiment.dry_run", "check", [&](lua_State* L) { return push_options(L, session), 1; }, [](lua_State*) {}))
       code = failure(interpreter);
   }
   close_stores();
@@ -131,13 +131,14 @@ int check_command(RunOptions options) {
 
 int test_command(RunOptions options, const std::vector<std::string>& files) {
   int failures = 0;
+  options.is_spec = true;
   for (const std::string& file : files) {
     options.script = file;
     Session session(options);
     const Source& source = session.read_script(file);
     Interpreter interpreter(session);
     const bool ok = interpreter.call(
-        "gradus.test", "run",
+        "gradus.experiment.test", "run",
         [&](lua_State* L) {
           lua_pushstring(L, file.c_str());
           interpreter.push_chunk(L, source);

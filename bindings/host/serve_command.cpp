@@ -19,7 +19,7 @@
 #include <optional>
 
 #include "error.h"
-#include "page.h"
+#include "page/page.h"
 
 namespace gradus {
 namespace {

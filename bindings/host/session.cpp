@@ -8,7 +8,7 @@
 
 #include "../nearest.h"
 #include "host_error.h"
-#include "sha256.h"
+#include "store/sha256.h"
 
 struct EmbeddedFile {
   const char* name;
@@ -130,8 +130,15 @@ const Source& Session::read_script(const std::string& path) {
 std::vector<std::string> Session::user_module_paths(const std::string& name) const {
   std::string relative = name;
   std::replace(relative.begin(), relative.end(), '.', '/');
-  const fs::path base = fs::path(script_dir_) / relative;
-  return {base.string() + ".lua", (base / "init.lua").string()};
+  std::vector<std::string> paths;
+  std::vector<fs::path> folders = {script_dir_};
+  if (options.is_spec) folders.push_back(fs::path(script_dir_).parent_path());
+  for (const fs::path& folder : folders) {
+    const fs::path base = folder / relative;
+    paths.push_back(base.string() + ".lua");
+    paths.push_back((base / "init.lua").string());
+  }
+  return paths;
 }
 
 std::vector<std::string> Session::user_module_names() const {

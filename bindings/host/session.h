@@ -22,6 +22,7 @@ struct RunOptions {
   std::string name, device, store, stdlib_dir;  // empty: not given; store is always resolved
   std::optional<int> threads;
   bool quiet = false, json = false, strict = false, allow_ffi = false;
+  bool is_spec = false;  // a test file: its modules may lie in the folder above
 };
 
 struct Source {

@@ -9,9 +9,9 @@
 #include "host_module.h"
 #include "json_value.h"
 #include "output.h"
-#include "query.h"
-#include "sha256.h"
-#include "store.h"
+#include "query/query.h"
+#include "store/sha256.h"
+#include "store/store.h"
 
 namespace gradus {
 namespace {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "error.h"
-#include "import.h"
-#include "mlflow.h"
-#include "tensorboard.h"
+#include "exchange/import.h"
+#include "exchange/mlflow.h"
+#include "exchange/tensorboard.h"
 
 namespace gradus {
 namespace {

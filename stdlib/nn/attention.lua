@@ -1,6 +1,6 @@
 --- Attention and transformers (Vaswani et al. 2017, arXiv:1706.03762) with PyTorch's names, arguments, initial weights and
 --- layout of parameters, on LibTorch's fused attention. Unlike PyTorch's, inputs are [N, L, E] unless batch_first = false.
-local check = require "gradus.check"
+local check = require "gradus.base.check"
 local engine = require "gradus.engine"
 
 local ops = engine.ops

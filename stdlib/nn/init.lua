@@ -1,8 +1,8 @@
 --- PyTorch's default initialisations, drawn from nn.init_generator, so that a run's "init" stream decides them alone.
 --- With a generator seeded like torch.manual_seed they give PyTorch's numbers, bit for bit.
-local check = require "gradus.check"
+local check = require "gradus.base.check"
 local engine = require "gradus.engine"
-local tensor = require "gradus.tensor"
+local tensor = require "gradus.base.tensor"
 
 local ops = engine.ops
 

@@ -1,8 +1,8 @@
 --- Layers with PyTorch's names, arguments and defaults. Arguments go by place or, in a last table, by name:
 ---   nn.Conv2d(1, 16, 3, { padding = 1 })
-local check = require "gradus.check"
+local check = require "gradus.base.check"
 local engine = require "gradus.engine"
-local tensor = require "gradus.tensor"
+local tensor = require "gradus.base.tensor"
 
 local ops = engine.ops
 local size1, size0 = check.int(1), check.int(0)

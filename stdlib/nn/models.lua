@@ -1,6 +1,6 @@
 --- Containers, and networks in one line: nn.Sequential, nn.ModuleList, nn.MLP, nn.ConvNet.
-local check = require "gradus.check"
-local recording = require "gradus.recording"
+local check = require "gradus.base.check"
+local recording = require "gradus.base.recording"
 
 local ACTIVATIONS = { relu = "ReLU", gelu = "GELU", tanh = "Tanh", sigmoid = "Sigmoid", silu = "SiLU",
   leaky_relu = "LeakyReLU" }

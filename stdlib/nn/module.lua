@@ -4,11 +4,11 @@
 ---   function Net:forward(x) return self.l1(x) * self.scale end
 ---   local net = Net(100); net(x)
 --- Assigning a module registers a child, assigning an nn.Parameter registers a parameter; both in order.
-local check = require "gradus.check"
+local check = require "gradus.base.check"
 local engine = require "gradus.engine"
-local recording = require "gradus.recording"
-local tensor = require "gradus.tensor"
-local weights = require "gradus.weights"
+local recording = require "gradus.base.recording"
+local tensor = require "gradus.base.tensor"
+local weights = require "gradus.base.weights"
 
 local is_tensor = engine.is_tensor
 

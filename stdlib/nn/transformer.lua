@@ -1,5 +1,5 @@
 --- A whole transformer in one line: embeddings, an encoder, a head.
-local check = require "gradus.check"
+local check = require "gradus.base.check"
 
 local size1 = check.int(1)
 

@@ -81,7 +81,7 @@ describe("data files", function()
       :fails_with "header too long" end)
   end)
   it("npy and idx", function()
-    local formats = "tests/runtime/data/formats/"
+    local formats = "tests/runtime/reference/formats/"
     expect(data.read_npy(formats .. "i4.npy").shape):equals { 2, 3 }
     with_file("\0\0\8\1\0\0\0\3abc", function(path) expect(list(data.read_idx(path))):equals { 97, 98, 99 } end)
     expect(function() data.read_idx(formats .. "i4.npy") end):fails_with "not an IDX file"

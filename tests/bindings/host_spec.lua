@@ -68,7 +68,7 @@ describe("where", function()
 end)
 
 describe("tail_call", function()
-  local line_of = require "gradus.tail_call"
+  local line_of = require "gradus.base.tail_call"
   local function f() end
   it("finds the line of the only tail call", function()
     local function one(x)

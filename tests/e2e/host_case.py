@@ -1,6 +1,6 @@
 """What tests of the Lua host share: a folder, the program, and a small runner.
 
-The runner stands in for stdlib/runner.lua, so that these cases are about the host alone.
+The runner stands in for stdlib/experiment/runner.lua, so that these cases are about the host alone.
 """
 
 import os
@@ -46,10 +46,10 @@ class HostCase(unittest.TestCase):
         self.dir = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
         self.std = self.dir / "std"
-        self.std.mkdir()
-        for name in ("test.lua", "tail_call.lua"):
+        for name in ("experiment/test.lua", "base/tail_call.lua"):
+            (self.std / name).parent.mkdir(parents=True)
             shutil.copy(STDLIB / name, self.std / name)
-        (self.std / "runner.lua").write_text(RUNNER)
+        (self.std / "experiment/runner.lua").write_text(RUNNER)
 
     def write(self, name, text):
         path = self.dir / name

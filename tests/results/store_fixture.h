@@ -13,7 +13,7 @@
 #include <string>
 
 #include "error.h"
-#include "store.h"
+#include "store/store.h"
 
 namespace gradus::results {
 

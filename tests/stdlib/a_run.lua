@@ -1,6 +1,6 @@
 --- A run in a store of its own, for specs of what needs one.
 local host = require "gradus.host"
-local run_module = require "gradus.run"
+local run_module = require "gradus.experiment.run"
 local store = require "gradus.store"
 
 local number = 0

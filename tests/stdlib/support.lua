@@ -1,7 +1,7 @@
 -- What specs share that need a run: a small problem, and runs in a store of their own.
 local g = require "gradus"
 local host = require "gradus.host"
-local run_module = require "gradus.run"
+local run_module = require "gradus.experiment.run"
 local store_module = require "gradus.store"
 
 local support = {}

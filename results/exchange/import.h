@@ -1,0 +1,71 @@
+// Other tools' runs as runs of kind 'import', with curves, parameters and times, so that every command works on them.
+//
+// A run's uid is the hash of what identifies it in its source, so importing twice doubles nothing: a run that has not
+// changed is left alone, one that has is replaced (the user's own notes and tags stay). Metric names become keys
+// ([A-Za-z0-9_./-]{1,200}); what was renamed stands in the detail of the run's event of kind 'import', with the source.
+// Sources are read in bounded memory and checked in full before the first row is written. Errors: missing (no such
+// source), data (damaged, or something else), io.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "query/query.h"
+#include "store/store.h"
+
+namespace gradus::results {
+
+struct ImportOptions {
+  std::string name =
+      {};  // of the runs in the store; empty: the folder (TensorBoard), experiment (MLflow) or project (Trackio)
+  bool partial = false;  // TensorBoard: takes what is before the damage instead of refusing the file
+};
+struct Imported {
+  std::int64_t added = 0, updated = 0, unchanged = 0, values = 0;
+  std::int64_t skipped = 0;  // values that are no scalars: images, histograms, texts; runs that were deleted there
+};
+
+// Every folder under `path` with event files is a run; `path` may be one such file.
+Imported import_tensorboard(Store& store, const std::string& path, const ImportOptions& options);
+Imported import_mlflow(Store& store, const std::string& path, const ImportOptions& options);
+Imported import_trackio(Store& store, const std::string& path, const ImportOptions& options);
+
+// --- for the sources
+
+struct ImportedRun {
+  std::string identity;  // what makes it the same run the next time
+  std::string uid = {};  // 32 hex digits when the source has them: a run of this store that was exported is not doubled
+  std::string name = {};
+  std::string status = "finished";
+  double started = std::numeric_limits<double>::quiet_NaN(), ended = started;  // Unix seconds; NaN: from the points
+  std::string script = {}, git_commit = {}, note = {};
+  std::vector<Param> params = {};
+  std::vector<std::pair<std::string, std::string>> tags = {};
+  Json source = Json::object();  // for the detail of the event
+};
+
+using PointSink = std::function<void(const std::string& metric, std::int64_t step, double wall_time, double value)>;
+
+class Importer {
+ public:
+  Importer(Store& store, std::string tool, Imported& done) : store_(store), tool_(std::move(tool)), done_(done) {}
+  // Calls `points` twice, first to check and to compare, then to write; a point given twice: the last wins. The first
+  // call may still fill in `run`.
+  void add(ImportedRun& run, const std::function<void(const PointSink&)>& points);
+
+ private:
+  Store& store_;  // borrowed
+  std::string tool_;
+  Imported& done_;  // borrowed
+};
+
+// Text as the parameter it was before somebody made a text of it: 3, 0.1, true, else text.
+Param typed_param(std::string key, const std::string& text);
+
+}  // namespace gradus::results

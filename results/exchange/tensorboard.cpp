@@ -1,0 +1,427 @@
+#include "tensorboard.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "error.h"
+#include "store/sha256.h"
+
+namespace gradus::results {
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+namespace {
+
+constexpr std::array<std::uint32_t, 256> kCrcTable = [] {
+  std::array<std::uint32_t, 256> table{};
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    std::uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78U : 0U);
+    table[i] = crc;
+  }
+  return table;
+}();
+
+std::uint32_t crc_more(std::uint32_t crc, std::string_view bytes) {
+  for (const char byte : bytes) crc = crc >> 8 ^ kCrcTable[(crc ^ static_cast<unsigned char>(byte)) & 255];
+  return crc;
+}
+
+std::uint32_t masked(std::uint32_t crc) { return std::rotr(crc, 15) + 0xa282ead8U; }
+
+template <class T>
+std::string raw(T value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+// --- protobuf, the wire format
+
+std::string varint(std::uint64_t value) {
+  std::string bytes;
+  for (; value >= 128; value >>= 7) bytes += static_cast<char>(value | 128);
+  return bytes + static_cast<char>(value);
+}
+std::string tag(int field, int wire) {
+  return varint(static_cast<std::uint64_t>(field) << 3 | static_cast<unsigned>(wire));
+}
+std::string put(int field, std::uint64_t value) { return tag(field, 0) + varint(value); }
+std::string put(int field, double value) { return tag(field, 1) + raw(value); }
+std::string put(int field, float value) { return tag(field, 5) + raw(value); }
+std::string put(int field, const std::string& bytes) { return tag(field, 2) + varint(bytes.size()) + bytes; }
+
+struct Field {
+  int number = 0, wire = 0;
+  std::uint64_t bits = 0;    // of wire types 0, 1 and 5
+  std::string_view bytes{};  // of wire type 2
+};
+
+// Calls `field` with each field of a message.
+template <class F>
+void each_field(std::string_view message, F&& field) {
+  std::size_t at = 0;
+  const auto broken = [] { throw Error(Exit::data, "expected an Event message; got bytes that are none"); };
+  const auto number = [&]() -> std::uint64_t {
+    std::uint64_t value = 0;
+    for (int shift = 0; shift < 70 && at < message.size(); shift += 7) {
+      const auto byte = static_cast<unsigned char>(message[at++]);
+      if (shift < 64) value |= std::uint64_t{byte & 127U} << shift;
+      if (byte < 128) return value;
+    }
+    broken();
+    return 0;
+  };
+  while (at < message.size()) {
+    const std::uint64_t head = number();
+    Field f{.number = static_cast<int>(head >> 3 & 0x1fffffff), .wire = static_cast<int>(head & 7)};
+    std::uint64_t size = 0;
+    switch (f.wire) {
+      case 0:
+        f.bits = number();
+        break;
+      case 1:
+        size = 8;
+        break;
+      case 2:
+        size = number();
+        break;
+      case 5:
+        size = 4;
+        break;
+      default:
+        broken();
+    }
+    if (size > message.size() - at) broken();
+    f.bytes = message.substr(at, size);
+    if (f.wire == 1 || f.wire == 5) std::memcpy(&f.bits, f.bytes.data(), size);
+    at += size;
+    field(f);
+  }
+}
+
+double real64(const Field& field) { return std::bit_cast<double>(field.bits); }
+double real32(const Field& field) { return std::bit_cast<float>(static_cast<std::uint32_t>(field.bits)); }
+
+// --- writing
+
+class EventWriter {
+ public:
+  EventWriter(const std::string& path, double wall_time) : file_(path) {
+    record(put(1, wall_time) + put(3, std::string("brain.Event:2")));
+  }
+  void scalar(const std::string& name, double wall_time, std::int64_t step, double value) {
+    summary(wall_time, step, put(1, name) + put(2, static_cast<float>(value)));
+  }
+  // TensorBoard shows it as Markdown.
+  void text(const std::string& name, double wall_time, std::int64_t step, const std::string& markdown) {
+    // TensorProto: dtype string, a shape of no dimensions, one value.
+    const std::string tensor = put(1, std::uint64_t{7}) + put(2, std::string()) + put(8, markdown);
+    summary(wall_time, step, put(1, name) + put(8, tensor) + put(9, plugin("text", "")));
+  }
+  // HParamsPluginData (plugins/hparams/plugin_data.proto): the start and the end of a session.
+  void hyperparameters(const ExportedRun& run, double started, double ended) {
+    std::string start, config = run.text("config_hash");
+    for (const ExportedParam& param : run.params) {
+      if (param.key != "seed") config += param.key + "=" + param.text() + "\n";
+      const auto* text = std::get_if<std::string>(&param.value);
+      std::string value;  // google.protobuf.Value
+      if (text != nullptr)
+        value = put(3, *text);
+      else if (param.type == "boolean")
+        value = put(4, static_cast<std::uint64_t>(std::get<std::int64_t>(param.value)));
+      else if (param.value.index() == 1)
+        value = put(2, static_cast<double>(std::get<std::int64_t>(param.value)));
+      else if (param.value.index() == 2)
+        value = put(2, std::get<double>(param.value));
+      else
+        value = put(1, std::uint64_t{0});
+      start += put(1, put(1, param.key) + put(2, value));  // an entry of the map
+    }
+    // Sessions of one group are repetitions: TensorBoard shows their mean.
+    start += put(4, run.text("name") + "-" + sha256(config).substr(0, 8)) + put(5, started);
+    session("_hparams_/session_start_info", started, put(3, start));
+    const std::string status = run.text("status");
+    const std::uint64_t code = status == "finished" ? 1 : status == "running" ? 3 : 2;  // hparams Status
+    session("_hparams_/session_end_info", ended, put(4, put(1, code) + put(2, ended)));
+  }
+  void finish() { file_.finish(); }
+
+ private:
+  void record(const std::string& event) {
+    const std::string length = raw(static_cast<std::uint64_t>(event.size()));
+    file_.write(length + raw(masked_crc32c(length)) + event + raw(masked_crc32c(event)));
+  }
+  void summary(double wall_time, std::int64_t step, const std::string& value) {
+    record(put(1, wall_time) + put(2, static_cast<std::uint64_t>(step)) + put(5, put(1, value)));
+  }
+  static std::string plugin(const std::string& name, const std::string& content) {  // SummaryMetadata
+    return put(1, put(1, name) + (content.empty() ? "" : put(2, content)));
+  }
+  void session(const std::string& name, double wall_time, const std::string& data) {
+    // A null tensor, as TensorBoard's own writer gives: a float of no dimensions.
+    const std::string tensor = put(1, std::uint64_t{1}) + put(2, std::string());
+    summary(wall_time, 0, put(1, name) + put(8, tensor) + put(9, plugin("hparams", data)));
+  }
+
+  OutputFile file_;
+};
+
+std::string file_name(const std::string& text) {
+  std::string name = text.substr(0, 100);
+  for (char& c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-' && c != '.') c = '_';
+  }
+  return name.empty() || name.front() == '.' ? "run" + name : name;
+}
+
+// A text inside a table of Markdown.
+std::string cell(std::string text) {
+  for (char& c : text) {
+    if (c == '\n' || c == '\r' || c == '|') c = ' ';
+  }
+  return text;
+}
+
+std::string params_text(const ExportedRun& run) {
+  std::string text = "|parameter|value|\n|---|---|\n";
+  for (const ExportedParam& param : run.params) text += "|" + cell(param.key) + "|" + cell(param.text()) + "|\n";
+  return text;
+}
+
+std::int64_t write_run(Store& store, const ExportedRun& run, const std::string& folder) {
+  const WallClock clock(store, run);
+  const double started = unix_time(run.text("started")), ended = unix_time(run.text("ended"));
+  const std::string inside = folder + "/" + file_name(run.text("name")) + "-" + run.text("uid").substr(0, 8);
+  make_folder(inside);
+  const auto seconds = static_cast<std::int64_t>(std::isfinite(started) ? started : 0);
+  const std::string host = run.text("host");
+  EventWriter out(inside + "/events.out.tfevents." + std::to_string(seconds) + "." +
+                      file_name(host.empty() ? "gradus" : host) + "." + run.text("uid").substr(0, 8),
+                  std::isfinite(started) ? started : 0);
+  out.hyperparameters(run, clock.at(0), std::isfinite(ended) ? ended : clock.at(0));
+  if (!run.params.empty()) out.text("parameters", clock.at(0), 0, params_text(run));
+  for (const ExportedEvent& event : read_events(store, run.id)) {
+    const auto* step = std::get_if<std::int64_t>(&event.step);
+    const double time = unix_time(event.time);
+    out.text("events/" + event.kind, std::isfinite(time) ? time : started, step != nullptr ? *step : 0,
+             "**" + event.name + "** " + event.detail);
+  }
+  std::int64_t values = 0;
+  for (const std::string& key : run.keys) {
+    for_each_point(store, run.id, key, [&](std::int64_t step, double value) {
+      out.scalar(key, clock.at(step), step, value);
+      ++values;
+    });
+  }
+  out.finish();
+  return values;
+}
+
+}  // namespace
+
+std::uint32_t crc32c(std::string_view bytes) { return ~crc_more(~0U, bytes); }
+std::uint32_t masked_crc32c(std::string_view bytes) { return masked(crc32c(bytes)); }
+
+Exported export_tensorboard(Store& store, const std::vector<std::int64_t>& runs, const std::string& folder) {
+  Exported done;
+  for (const std::int64_t id : runs) {
+    done.values += write_run(store, exported_run(store, id), folder);
+    ++done.runs;
+  }
+  return done;
+}
+
+// --- reading
+
+RecordReader::RecordReader(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rbe")) {
+  if (file_ == nullptr)
+    throw Error(errno == ENOENT ? Exit::missing : Exit::io, path + ": cannot read; got " + std::strerror(errno));
+  std::fseek(file_, 0, SEEK_END);
+  size_ = static_cast<std::uint64_t>(std::max(std::ftell(file_), 0L));
+  std::rewind(file_);
+}
+
+RecordReader::~RecordReader() {
+  if (file_ != nullptr) std::fclose(file_);
+}
+
+void RecordReader::damaged(const std::string& what) const {
+  throw Error(Exit::data, path_ + ": damaged event file at byte " + std::to_string(at_) + "; " + what);
+}
+
+void RecordReader::read(char* bytes, std::size_t count, const char* what) {
+  if (std::fread(bytes, 1, count, file_) != count)
+    damaged(std::string("expected ") + what + "; got the end of the file");
+}
+
+bool RecordReader::next(std::string& record) {
+  char head[12];
+  if (at_ >= size_) return false;
+  read(head, sizeof head, "a record's head");
+  std::uint64_t length = 0;
+  std::uint32_t crc = 0;
+  std::memcpy(&length, head, 8);
+  std::memcpy(&crc, head + 8, 4);
+  if (crc != masked_crc32c({head, 8})) damaged("expected the checksum of the record's length; got another");
+  // The length is checked against the file before any memory is taken for it.
+  if (length > size_ - at_ || size_ - at_ - length < 16)
+    damaged("expected a record of " + std::to_string(length) + " bytes; got a file of " + std::to_string(size_));
+  std::uint32_t running = ~0U;
+  record.clear();
+  char piece[1 << 16];
+  for (std::uint64_t left = length; left > 0;) {
+    const std::size_t count = std::min<std::uint64_t>(left, sizeof piece);
+    read(piece, count, "a record's bytes");
+    running = crc_more(running, {piece, count});
+    if (length <= kLongestRecord) record.append(piece, count);
+    left -= count;
+  }
+  read(head, 4, "a record's checksum");
+  std::memcpy(&crc, head, 4);
+  if (crc != masked(~running)) damaged("expected the checksum of the record's bytes; got another");
+  at_ += length + 16;
+  return true;
+}
+
+namespace {
+
+struct Tensor {
+  int type = 0;
+  bool scalar = true;  // no dimensions, or each of size 1
+  std::string_view content{};
+  double value = std::numeric_limits<double>::quiet_NaN();
+  bool has = false;
+};
+
+// A number of a TensorProto's data types: 1 float, 2 double, 3 int32, 9 int64.
+void take(Tensor& tensor, double value) {
+  if (!tensor.has) tensor.value = value;
+  tensor.has = true;
+}
+
+void packed(Tensor& tensor, const Field& f) {
+  const bool alone = f.wire != 2;
+  const std::string_view bytes = f.bytes;
+  if (f.number == 5 && alone) return take(tensor, real32(f));
+  if (f.number == 6 && alone) return take(tensor, real64(f));
+  if (f.number == 5 && bytes.size() >= 4) {
+    float value;
+    std::memcpy(&value, bytes.data(), 4);
+    return take(tensor, value);
+  }
+  if (f.number == 6 && bytes.size() >= 8) {
+    double value;
+    std::memcpy(&value, bytes.data(), 8);
+    return take(tensor, value);
+  }
+  if (alone) return take(tensor, static_cast<double>(static_cast<std::int64_t>(f.bits)));
+  std::uint64_t value = 0;  // the first of packed varints
+  for (std::size_t i = 0; i < bytes.size() && i < 10; ++i) {
+    if (i < 9 || static_cast<unsigned char>(bytes[i]) < 2)
+      value |= std::uint64_t{static_cast<unsigned char>(bytes[i]) & 127U} << (7 * i);
+    if (static_cast<unsigned char>(bytes[i]) < 128) break;
+  }
+  take(tensor, static_cast<double>(static_cast<std::int64_t>(value)));
+}
+
+template <class T>
+double first_of(std::string_view bytes) {
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return static_cast<double>(value);
+}
+
+Tensor tensor_of(std::string_view message) {
+  Tensor tensor;
+  each_field(message, [&](const Field& f) {
+    if (f.number == 1) tensor.type = static_cast<int>(f.bits);
+    if (f.number == 2) {
+      each_field(f.bytes, [&](const Field& dim) {
+        if (dim.number != 2) return;
+        std::uint64_t size = 0;
+        each_field(dim.bytes, [&](const Field& d) { size = d.number == 1 ? d.bits : size; });
+        tensor.scalar = tensor.scalar && size == 1;
+      });
+    }
+    if (f.number == 4) tensor.content = f.bytes;
+    if (f.number == 5 || f.number == 6 || f.number == 7 || f.number == 10) packed(tensor, f);
+  });
+  const std::size_t size = tensor.content.size();
+  if (tensor.type == 1 && size == 4) take(tensor, first_of<float>(tensor.content));
+  if (tensor.type == 2 && size == 8) take(tensor, first_of<double>(tensor.content));
+  if (tensor.type == 3 && size == 4) take(tensor, first_of<std::int32_t>(tensor.content));
+  if (tensor.type == 9 && size == 8) take(tensor, first_of<std::int64_t>(tensor.content));
+  const bool number = tensor.type == 1 || tensor.type == 2 || tensor.type == 3 || tensor.type == 9;
+  tensor.scalar = tensor.scalar && number;
+  if (tensor.scalar) take(tensor, 0);  // protobuf leaves out zeros
+  return tensor;
+}
+
+void hyperparameters(std::string_view data, const EventSink& sink) {
+  each_field(data, [&](const Field& session) {
+    if (session.number != 3) return;  // SessionStartInfo
+    each_field(session.bytes, [&](const Field& entry) {
+      if (entry.number != 1) return;
+      std::string name;
+      Json value;
+      each_field(entry.bytes, [&](const Field& f) {
+        if (f.number == 1) name = f.bytes;
+        if (f.number != 2) return;
+        each_field(f.bytes, [&](const Field& v) {
+          if (v.number == 2) value = real64(v);
+          if (v.number == 3) value = std::string(v.bytes);
+          if (v.number == 4) value = v.bits != 0;
+        });
+      });
+      sink.hyperparameter(name, value);
+    });
+  });
+}
+
+}  // namespace
+
+void EventReader::value(std::string_view message, double wall_time, std::int64_t step) {
+  std::string name, plugin, content;
+  Tensor tensor;
+  bool simple = false, has_tensor = false;
+  double number = 0;
+  each_field(message, [&](const Field& f) {
+    if (f.number == 1) name = f.bytes;
+    if (f.number == 2 && f.wire == 5) simple = true, number = real32(f);
+    if (f.number == 8 && f.wire == 2) has_tensor = true, tensor = tensor_of(f.bytes);
+    if (f.number == 9) {
+      each_field(f.bytes, [&](const Field& metadata) {
+        if (metadata.number != 1) return;
+        each_field(metadata.bytes, [&](const Field& p) {
+          if (p.number == 1) plugin = p.bytes;
+          if (p.number == 2) content = p.bytes;
+        });
+      });
+    }
+  });
+  if (plugin == "hparams") return hyperparameters(content, sink_);
+  if (simple) return sink_.scalar(name, step, wall_time, number);
+  if (!plugin.empty()) scalars_[name] = plugin == "scalars";
+  const auto known = scalars_.find(name);
+  if (has_tensor && tensor.scalar && known != scalars_.end() && known->second)
+    return sink_.scalar(name, step, wall_time, tensor.value);
+  ++sink_.skipped;
+}
+
+void EventReader::event(std::string_view message) {
+  double wall_time = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t step = 0;
+  std::string_view summary;
+  each_field(message, [&](const Field& f) {
+    if (f.number == 1 && f.wire == 1) wall_time = real64(f);
+    if (f.number == 2 && f.wire == 0) step = static_cast<std::int64_t>(f.bits);
+    if (f.number == 5 && f.wire == 2) summary = f.bytes;
+  });
+  each_field(summary, [&](const Field& f) {
+    if (f.number == 1 && f.wire == 2) value(f.bytes, wall_time, step);
+  });
+}
+
+}  // namespace gradus::results

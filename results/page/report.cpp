@@ -1,0 +1,320 @@
+#include "report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "error.h"
+#include "plot/plot.h"
+#include "query/query.h"
+#include "query/table.h"
+#include "query/words.h"
+
+namespace gradus::results {
+namespace {
+
+constexpr std::size_t kMostRunsInFull = 60;
+
+using Cells = std::vector<std::string>;
+
+// The one document, written in either of two languages.
+class Document {
+ public:
+  explicit Document(bool markdown) : markdown_(markdown) {}
+
+  void heading(int level, const std::string& text) {
+    const std::string tag = "h" + std::to_string(level);
+    out_ += markdown_ ? std::string(static_cast<std::size_t>(level), '#') + " " + inline_text(text) + "\n\n"
+                      : "<" + tag + ">" + escape_markup(text) + "</" + tag + ">\n";
+  }
+  void paragraph(const std::string& text) {
+    out_ += markdown_ ? inline_text(text) + "\n\n" : "<p>" + escape_markup(text) + "</p>\n";
+  }
+  void table(const Cells& titles, const std::vector<Cells>& rows) {
+    if (rows.empty()) return;
+    if (markdown_) {
+      out_ += row_text(titles) + "|";
+      for (std::size_t i = 0; i < titles.size(); ++i) out_ += numeric(rows, i) ? " ---: |" : " --- |";
+      out_ += "\n";
+      for (const Cells& row : rows) out_ += row_text(row);
+      out_ += "\n";
+      return;
+    }
+    out_ += "<div class=\"wide\"><table>\n<thead><tr>";
+    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell("th", titles[i], numeric(rows, i));
+    out_ += "</tr></thead>\n<tbody>\n";
+    for (const Cells& row : rows) {
+      out_ += "<tr>";
+      for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], numeric(rows, i));
+      out_ += "</tr>\n";
+    }
+    out_ += "</tbody></table></div>\n";
+  }
+  void code(const std::string& text) {
+    if (!markdown_) {
+      out_ += "<pre>" + escape_markup(text) + "</pre>\n";
+      return;
+    }
+    std::string fence = "```";  // longer than any in the text
+    while (text.find(fence) != std::string::npos) fence += '`';
+    out_ += fence + "lua\n" + text + (text.empty() || text.back() != '\n' ? "\n" : "") + fence + "\n\n";
+  }
+  void figure(const std::vector<Figure>& figures) {
+    if (!markdown_ && !figures.empty()) out_ += "<figure>" + svg_plot(figures, 860, 250) + "</figure>\n";
+  }
+  void open(const std::string& title) {
+    if (!markdown_) out_ += "<details><summary>" + escape_markup(title) + "</summary>\n";
+    if (markdown_) heading(3, title);
+  }
+  void close() {
+    if (!markdown_) out_ += "</details>\n";
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  static bool numeric(const std::vector<Cells>& rows, std::size_t column) {
+    bool any = false;
+    for (const Cells& row : rows) {
+      const std::string& text = row[column];
+      if (text.empty() || text == "–") continue;
+      if (text.find_first_not_of("0123456789.-+e± infa()") != std::string::npos ||
+          text.find_first_of("0123456789") == std::string::npos)
+        return false;
+      any = true;
+    }
+    return any;
+  }
+  static std::string cell(const char* tag, const std::string& text, bool right) {
+    return std::string("<") + tag + (right ? " class=\"n\">" : ">") + escape_markup(text) + "</" + tag + ">";
+  }
+  // Markdown also speaks HTML, and its own signs would turn a name into a table or a link.
+  static std::string inline_text(const std::string& text) {
+    std::string out;
+    for (const char c : text) {
+      if (c == '\n' || c == '\r') {
+        out += ' ';
+        continue;
+      }
+      if (c == '<' || c == '>' || c == '&') {
+        out += escape_markup(std::string_view(&c, 1));
+        continue;
+      }
+      if (std::string_view("\\`*_[]|#!").find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+    return out;
+  }
+  static std::string row_text(const Cells& cells) {
+    std::string row = "|";
+    for (const std::string& text : cells) row += " " + inline_text(text) + " |";
+    return row + "\n";
+  }
+
+  bool markdown_;
+  std::string out_;
+};
+
+std::string shown(const Json& value) {
+  if (value.is_null()) return "–";
+  if (value.is_number_float()) return number(value.get<double>());
+  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// A setting as it was given: not rounded.
+std::string exact(const Json& value) { return value.is_number_float() ? value.dump() : shown(value); }
+
+std::string minute(const Json& run) {
+  std::string text = shown(run["started"]).substr(0, 16);
+  if (text.size() == 16) text[10] = ' ';
+  return text;
+}
+
+std::string without_result(const std::string& key) { return key.rfind("result/", 0) == 0 ? key.substr(7) : key; }
+
+std::string spread_text(const Json& s) {
+  if (!s["mean"].is_number()) return "–";
+  return mean_sd(s["mean"].get<double>(), s["sd"].is_number() ? s["sd"].get<double>() : NAN);
+}
+
+void groups_table(Document& doc, const Json& compared) {
+  Cells titles;
+  for (const Json& column : compared["by"]) titles.push_back(column.get<std::string>());
+  titles.push_back("runs");
+  for (const Json& metric : compared["metrics"]) titles.push_back(without_result(metric["key"].get<std::string>()));
+  std::vector<Cells> rows;
+  for (const Json& group : compared["groups"]) {
+    Cells row;
+    for (const Json& column : compared["by"]) row.push_back(exact(group["label"][column.get<std::string>()]));
+    row.push_back(shown(group["n"]));
+    for (const auto& [key, metric] : group["metrics"].items()) row.push_back(spread_text(metric["last"]));
+    rows.push_back(std::move(row));
+  }
+  doc.heading(2, "Results");
+  doc.table(titles, rows);
+  doc.paragraph("Last value, mean ± sample standard deviation over runs.");
+}
+
+// Parameters: those that are the same in all runs once, the others run by run.
+void settings(Document& doc, const std::vector<Json>& runs) {
+  std::map<std::string, std::set<std::string>> values;
+  std::map<std::string, std::size_t> seen;
+  for (const Json& run : runs) {
+    for (const auto& [key, value] : run["params"].items()) values[key].insert(exact(value)), ++seen[key];
+  }
+  std::vector<Cells> same;
+  Cells titles = {"run", "name", "seed", "status"};
+  std::vector<std::string> differing;
+  for (const auto& [key, set] : values) {
+    if (set.size() == 1 && seen[key] == runs.size()) {
+      same.push_back({key, *set.begin()});
+    } else {
+      differing.push_back(key);
+      titles.push_back(key);
+    }
+  }
+  titles.push_back("time");
+  std::vector<Cells> rows;
+  for (const Json& run : runs) {
+    Cells row = {shown(run["id"]), shown(run["name"]), shown(run["seed"]), shown(run["status"])};
+    for (const std::string& key : differing)
+      row.push_back(run["params"].contains(key) ? exact(run["params"][key]) : "–");
+    row.push_back(run["seconds"].is_number() ? duration(run["seconds"].get<double>()) : "–");
+    rows.push_back(std::move(row));
+  }
+  doc.heading(2, "Runs");
+  doc.table(titles, rows);
+  if (!same.empty()) {
+    doc.heading(2, "Settings of all runs");
+    doc.table({"parameter", "value"}, same);
+  }
+}
+
+void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& options) {
+  doc.open("Run " + shown(run["id"]) + ": " + shown(run["name"]) + ", seed " + shown(run["seed"]));
+  std::vector<Cells> metrics, events;
+  for (const Json& s : run["summaries"]) {
+    if (s["key"].get<std::string>().rfind("knob/", 0) == 0) continue;
+    metrics.push_back(
+        {shown(s["key"]), shown(s["last"]), shown(s["min"]), shown(s["argmin"]), shown(s["max"]), shown(s["argmax"])});
+  }
+  for (const Json& event : run["events"]) {
+    if (event["kind"] == "best") continue;  // one for every improvement: the curve tells it
+    events.push_back({shown(event["step"]), shown(event["kind"]), shown(event["name"]), in_words(event["detail"])});
+  }
+  if (options.runs.size() > 1) {
+    PlotOptions plot;
+    plot.runs = {run["id"].get<std::int64_t>()};
+    plot.metrics = options.metrics;
+    doc.figure(figures(store, plot));
+  }
+  doc.table({"metric", "last", "least", "at step", "greatest", "at step"}, metrics);
+  doc.table({"step", "event", "name", "numbers"}, events);
+  std::vector<Cells> facts;
+  for (const char* key :
+       {"uid", "started", "ended", "device", "threads", "git_commit", "config_hash", "error", "note"}) {
+    if (run.contains(key) && !run[key].is_null()) facts.push_back({key, shown(run[key])});
+  }
+  if (run["versions"].is_object()) facts.push_back({"versions", in_words(run["versions"])});
+  doc.table({"", ""}, facts);
+  doc.close();
+}
+
+void scripts(Document& doc, Store& store, const std::vector<Json>& runs) {
+  std::map<std::string, std::pair<std::string, std::string>> found;  // by hash: path, runs
+  for (const Json& run : runs) {
+    for (const Json& source : run["sources"]) {
+      auto& [path, users] = found[source["sha256"].get<std::string>()];
+      path = source["path"].get<std::string>();
+      users += (users.empty() ? "" : ", ") + shown(run["id"]);
+    }
+  }
+  if (found.empty()) return;
+  doc.heading(2, "Scripts");
+  for (const auto& [hash, source] : found) {
+    const Rows rows = store.query("SELECT text FROM sources WHERE sha256 = ?1", {hash});
+    if (rows.rows.empty()) continue;
+    const std::string name = source.first.substr(source.first.rfind('/') + 1);
+    doc.open(name + " (" + hash.substr(0, 12) + "), runs " + source.second);
+    doc.code(std::get<std::string>(rows.rows[0][0]));
+    doc.close();
+  }
+}
+
+std::vector<std::string> curve_keys(const std::vector<Json>& runs) {
+  std::set<std::string> validation, all;
+  for (const Json& run : runs) {
+    for (const Json& s : run["summaries"]) {
+      const std::string key = s["key"];
+      if (s["count"] < 2 || key.rfind("knob/", 0) == 0 || key.rfind("result/", 0) == 0) continue;
+      all.insert(key);
+      if (key.rfind("val/", 0) == 0 || key == "train/loss") validation.insert(key);
+    }
+  }
+  const std::set<std::string>& keys = validation.empty() ? all : validation;
+  return {keys.begin(), keys.end()};
+}
+
+constexpr const char* kHead = R"(<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+body { font: 15px/1.55 Inter, "Helvetica Neue", Arial, sans-serif; color: #1d2330; max-width: 900px; margin: 40px auto 80px; padding: 0 20px; font-variant-numeric: tabular-nums; }
+h1 { font-size: 26px; font-weight: 600; letter-spacing: -.01em; margin: 0 0 4px; } h2 { font-size: 18px; font-weight: 600; margin: 38px 0 10px; }
+p { color: #5c6470; margin: 6px 0; } .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13.5px; margin: 8px 0 14px; }
+th { text-align: left; font-weight: 500; color: #5c6470; } td, th { padding: 4px 20px 4px 0; border-bottom: 1px solid #e4e5e7; vertical-align: top; } .n { text-align: right; }
+figure { margin: 14px 0; } svg { max-width: 100%; height: auto; } details { border-bottom: 1px solid #e4e5e7; padding: 7px 0; } summary { cursor: pointer; }
+pre { font: 12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; background: #f7f7f5; padding: 14px 18px; border-radius: 8px; overflow-x: auto; }
+@media print { details { display: block; } body { margin: 0; } }
+</style>
+)";
+
+}  // namespace
+
+std::string report(Store& store, const ReportOptions& wanted) {
+  ReportOptions options = wanted;
+  std::vector<Json> runs;
+  std::string where;
+  for (const std::int64_t run : options.runs) {
+    runs.push_back(show_run(store, std::to_string(run)));
+    where += (where.empty() ? "id in (" : ", ") + std::to_string(run);
+  }
+  if (runs.empty()) throw Error(Exit::missing, "report: no runs; expected at least one");
+  if (options.metrics.empty()) options.metrics = curve_keys(runs);
+  if (options.title.empty()) {
+    std::set<std::string> names;
+    for (const Json& run : runs) names.insert(shown(run["name"]));
+    for (const std::string& name : names) options.title += (options.title.empty() ? "" : ", ") + name;
+  }
+  CompareOptions compared;
+  compared.filter.where = where + ")";
+  compared.filter.children = compared.filter.archived = compared.unfinished = true;
+  compared.by = options.by;
+
+  Document doc(options.markdown);
+  doc.heading(1, options.title);
+  doc.paragraph(std::to_string(runs.size()) + (runs.size() == 1 ? " run" : " runs") + ", started " +
+                minute(runs.front()) +
+                (minute(runs.front()) == minute(runs.back()) ? "" : " to " + minute(runs.back())) + " UTC.");
+  groups_table(doc, compare(store, compared));
+  PlotOptions plot;
+  plot.metrics = options.metrics;
+  plot.runs = options.runs;
+  plot.by = options.by;
+  plot.grouped = runs.size() > 1;
+  if (!options.markdown) {
+    doc.heading(2, "Curves");
+    if (plot.grouped) doc.paragraph("Mean of each group with its 95 % confidence interval (Student's t over runs).");
+    doc.figure(figures(store, plot));
+  }
+  settings(doc, runs);
+  doc.heading(2, "Run by run");
+  for (std::size_t i = 0; i < runs.size() && i < kMostRunsInFull; ++i) one_run(doc, store, runs[i], options);
+  if (runs.size() > kMostRunsInFull)
+    doc.paragraph("The other " + std::to_string(runs.size() - kMostRunsInFull) + " runs are in the table above only.");
+  scripts(doc, store, runs);
+  if (options.markdown) return doc.take();
+  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" +
+         escape_markup(options.title) + "</title>\n" + kHead + "</head>\n<body>\n" + doc.take() + "</body>\n</html>\n";
+}
+
+}  // namespace gradus::results

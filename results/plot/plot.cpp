@@ -1,0 +1,226 @@
+#include "plot.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "error.h"
+#include "query/where.h"
+
+namespace gradus::results {
+namespace {
+
+std::vector<double> scaled(const std::vector<std::int64_t>& positions, double unit) {
+  std::vector<double> x;
+  for (const std::int64_t one : positions) x.push_back(static_cast<double>(one) * unit);
+  return x;
+}
+
+// Where the stages of these runs begin: the mean, as far as all of them went through the same ones.
+std::vector<double> walls_of(Store& store, const std::vector<std::int64_t>& runs, const Axis& axis) {
+  std::vector<std::vector<Stage>> all;
+  std::vector<Positions> positions;
+  for (const std::int64_t run : runs) all.push_back(stages(store, run)), positions.emplace_back(store, run, axis);
+  std::vector<double> walls;
+  for (std::size_t i = 1;; ++i) {
+    double sum = 0;
+    for (std::size_t run = 0; run < all.size(); ++run) {
+      if (i >= all[run].size() || all[run][i].name != all[0][i].name) return walls;
+      const auto at = positions[run].of(all[run][i].from);
+      if (!at) return walls;
+      sum += static_cast<double>(*at) * axis.unit;
+    }
+    walls.push_back(sum / static_cast<double>(all.size()));
+  }
+}
+
+Line line_of_run(Store& store, const CurveRef& ref, const StepRange& range, const PlotOptions& options) {
+  Line line;
+  const Positions positions(store, ref.run, options.x);
+  const Points points = read_points(store, ref, range, options.columns);
+  for (std::size_t i = 0; i < points.steps.size(); ++i) {
+    const auto at = positions.of(points.steps[i]);
+    if (!at) continue;
+    line.x.push_back(static_cast<double>(*at) * options.x.unit);
+    line.y.push_back(points.values[i]);
+  }
+  if (options.runs.size() > 1) line.walls = walls_of(store, {ref.run}, options.x);
+  return line;
+}
+
+std::string setting(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+std::string group_label(const Json& group) {
+  std::string label;
+  for (const auto& [key, value] : group["label"].items()) label += (label.empty() ? "" : " · ") + setting(value);
+  return label.empty() ? "all" : label;
+}
+
+RunFilter only(const std::vector<std::int64_t>& runs) {
+  RunFilter filter;
+  filter.children = filter.archived = true;
+  for (const std::int64_t run : runs) filter.where += (filter.where.empty() ? "id in (" : ", ") + std::to_string(run);
+  filter.where += ")";
+  return filter;
+}
+
+// By run: its number, what tells it from the others (its name where nothing else does), and its seed.
+std::map<std::int64_t, std::string> run_labels(Store& store, const std::vector<std::int64_t>& ids) {
+  RunFilter filter = only(ids);
+  filter.metrics.emplace();
+  const Json runs = list_runs(store, filter);
+  std::map<std::string, std::set<std::string>> values;
+  for (const Json& run : runs) {
+    values["name"].insert(setting(run["name"]));
+    for (const auto& [key, value] : run["params"].items()) values["params." + key].insert(setting(value));
+  }
+  std::map<std::int64_t, std::string> labels;
+  for (const Json& run : runs) {
+    std::string told;
+    const auto tell = [&](const Json& value) { told += (told.empty() ? "" : " · ") + setting(value); };
+    if (values["name"].size() > 1) tell(run["name"]);
+    for (const auto& [key, value] : run["params"].items()) {
+      if (values["params." + key].size() > 1) tell(value);
+    }
+    if (told.empty()) tell(run["name"]);
+    std::string& label = labels[run["id"].get<std::int64_t>()];
+    label = run["id"].dump() + " " + told;
+    if (run["seed"].is_number()) label += " seed " + run["seed"].dump();
+  }
+  return labels;
+}
+
+void add_groups(Store& store, const PlotOptions& options, const std::string& key, Figure& figure) {
+  CompareOptions compared;
+  compared.filter = only(options.runs);
+  compared.unfinished = true;
+  compared.by = options.by;
+  const Json groups = compare(store, compared)["groups"];
+  int color = 0;
+  for (const Json& group : groups) {
+    const auto runs = group["runs"].get<std::vector<std::int64_t>>();
+    const Band band = mean_band(store, runs, key, options.columns, options.x);
+    if (!band.steps.empty()) {
+      Line line;
+      line.label = group_label(group) + " (" + std::to_string(band.runs) + ")";
+      line.x = scaled(band.steps, options.x.unit);
+      line.y = band.mean;
+      line.color = color;
+      if (band.runs > 1) line.low = band.low, line.high = band.high;
+      if (options.runs.size() > 1) line.walls = walls_of(store, runs, options.x);
+      figure.lines.push_back(std::move(line));
+    }
+    ++color;
+  }
+}
+
+void add_runs(Store& store, const PlotOptions& options, const std::string& key, Figure& figure) {
+  std::vector<CurveRef> refs;
+  for (const std::int64_t run : options.runs) refs.push_back({run, key});
+  const StepRange range = step_range(store, refs);
+  const auto labels = run_labels(store, options.runs);
+  for (const CurveRef& ref : refs) {
+    Line line = line_of_run(store, ref, range, options);
+    if (line.x.empty()) continue;
+    line.label = labels.at(ref.run);
+    line.color = static_cast<int>(figure.lines.size());
+    figure.lines.push_back(std::move(line));
+  }
+}
+
+// The stages and marks of the one run that the figure is of.
+void add_events(Store& store, std::int64_t run, const Axis& axis, Figure& figure) {
+  const Positions positions(store, run, axis);
+  const auto x = [&](std::int64_t step) {
+    const auto at = positions.of(step);
+    return at ? static_cast<double>(*at) * axis.unit : std::nan("");
+  };
+  for (const Stage& stage : stages(store, run)) {
+    const double from = x(stage.from), to = x(stage.to);
+    if (!std::isnan(from)) figure.stages.push_back({stage.name, from, std::isnan(to) ? HUGE_VAL : to});
+  }
+  for (Mark& mark : marks(store, run)) {
+    const double at = x(mark.step);
+    if (!std::isnan(at)) figure.marks.push_back({at, std::move(mark)});
+  }
+}
+
+// FLOPs as GFLOPs, TFLOPs, …
+void use_prefix(Figure& figure) {
+  double most = 0;
+  for (const Line& line : figure.lines) most = std::max(most, line.x.empty() ? 0 : line.x.back());
+  for (const auto& [factor, name] : {std::pair{1e15, "PFLOPs"}, {1e12, "TFLOPs"}, {1e9, "GFLOPs"}, {1e6, "MFLOPs"}}) {
+    if (most < factor) continue;
+    figure.axis = name;
+    for (Line& line : figure.lines) {
+      for (auto* values : {&line.x, &line.walls}) {
+        for (double& v : *values) v /= factor;
+      }
+    }
+    for (auto& stage : figure.stages) stage.from /= factor, stage.to /= factor;
+    for (auto& event : figure.marks) event.x /= factor;
+    return;
+  }
+}
+
+}  // namespace
+
+std::vector<Figure> figures(Store& store, const PlotOptions& options) {
+  std::vector<Figure> all;
+  for (const std::string& name : options.metrics) {
+    const std::string key = resolve_metric(store, name, "plot", nullptr);
+    Figure figure;
+    figure.title = key;
+    figure.axis = options.x.name;
+    if (options.grouped || !options.by.empty())
+      add_groups(store, options, key, figure);
+    else
+      add_runs(store, options, key, figure);
+    if (options.runs.size() == 1) add_events(store, options.runs[0], options.x, figure);
+    if (options.x.name == "flops") use_prefix(figure);
+    if (!figure.lines.empty()) all.push_back(std::move(figure));
+  }
+  return all;
+}
+
+std::vector<double> ticks(double low, double high, int count) {
+  if (!(high > low)) high = low + 1;
+  const double rough = (high - low) / std::max(count, 1);
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  const double part = rough / power;
+  const double step = power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
+  std::vector<double> found;
+  const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
+  for (double i = first; i <= last && found.size() < 100; ++i) found.push_back(i == 0 ? 0 : i * step);
+  return found;
+}
+
+std::string escape_markup(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        // Control characters are not allowed in XML at all.
+        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
+    }
+  }
+  return out;
+}
+
+}  // namespace gradus::results

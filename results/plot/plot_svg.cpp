@@ -1,0 +1,168 @@
+// Curves as SVG that stands alone: in a report, in a paper.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+#include "plot_impl.h"
+#include "query/words.h"
+
+namespace gradus::results {
+namespace {
+
+constexpr const char* kColors[] = {"#3b6fb6", "#d9822b", "#3f9c6b", "#b3446c", "#7b61b0",
+                                   "#2a9d9d", "#c9a227", "#8a5a44", "#5f7f9f", "#9aa53f"};
+constexpr double kLeft = 58, kRight = 14, kTop = 44, kBottom = 36;
+
+std::string n(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", value);
+  return text;
+}
+
+std::string text_at(double x, double y, const char* anchor, const std::string& text, const char* more = "") {
+  return "<text x=\"" + n(x) + "\" y=\"" + n(y) + "\" text-anchor=\"" + anchor + "\"" + more + ">" +
+         escape_markup(text) + "</text>\n";
+}
+
+struct Frame {
+  double top, width, height;
+  Box box;
+  double x(double v) const { return kLeft + (v - box.x0) / (box.x1 - box.x0) * (width - kLeft - kRight); }
+  double y(double v) const {
+    return top + height - kBottom - (v - box.y0) / (box.y1 - box.y0) * (height - kTop - kBottom);
+  }
+  double upper() const { return top + kTop; }
+  double lower() const { return top + height - kBottom; }
+};
+
+std::string rect(double x, double y, double w, double h, const char* fill) {
+  return "<rect x=\"" + n(x) + "\" y=\"" + n(y) + "\" width=\"" + n(w) + "\" height=\"" + n(h) + "\" fill=\"" + fill +
+         "\"/>\n";
+}
+
+std::string rule(double x0, double y0, double x1, double y1, const char* style) {
+  return "<line x1=\"" + n(x0) + "\" y1=\"" + n(y0) + "\" x2=\"" + n(x1) + "\" y2=\"" + n(y1) + "\" " + style + "/>\n";
+}
+
+std::string wall(double x, const Frame& f, const std::string& color) {
+  return rule(x, f.upper(), x, f.lower(), ("stroke-dasharray=\"5 4\" stroke=\"" + color + "\"").c_str());
+}
+
+// Where the stages of the lines begin, in their colours; once where several begin at one place.
+std::string walls_svg(const Figure& figure, const Frame& f) {
+  std::string out;
+  std::set<long> drawn;
+  for (const Line& line : figure.lines) {
+    for (const double v : line.walls) {
+      if (v >= f.box.x0 && v <= f.box.x1 && drawn.insert(std::lround(f.x(v))).second)
+        out += wall(f.x(v), f, kColors[line.color % 10]);
+    }
+  }
+  return out;
+}
+
+std::string stages_svg(const Figure& figure, const Frame& f) {
+  std::string out;
+  for (std::size_t i = 0; figure.stages.size() > 1 && i < figure.stages.size(); ++i) {
+    const Figure::Span& stage = figure.stages[i];
+    const double x0 = std::max(f.x(stage.from), kLeft);
+    const double x1 = std::min(f.x(stage.to), f.width - kRight);
+    if (i > 0) out += wall(x0, f, "#5c6470");
+    if (i % 2 == 1) out += rect(x0, f.upper(), std::max(0.0, x1 - x0), f.lower() - f.upper(), "#3b6fb612");
+    if (x1 - x0 > 6.5 * static_cast<double>(stage.name.size()))
+      out += text_at(x0 + 4, f.upper() - 5, "start", stage.name);
+  }
+  for (const auto& [at, mark] : figure.marks) {
+    const double x = f.x(at);
+    if (x < kLeft - 0.5 || x > f.width - kRight + 0.5) continue;
+    const bool decision = mark.kind == "decision";
+    out +=
+        "<g><title>" +
+        escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " +
+                      in_words(Json::parse(mark.detail, nullptr, false))) +
+        "</title>" +
+        rule(x, f.upper(), x, f.lower(),
+             decision ? "stroke=\"#a86612\" stroke-dasharray=\"2 3\"" : "stroke=\"#b3393f\" stroke-dasharray=\"2 3\"") +
+        "<path d=\"M" + n(x - 4) + " " + n(f.upper() - 1) + "h8l-4 6z\" fill=\"" + (decision ? "#a86612" : "#b3393f") +
+        "\"/></g>\n";
+  }
+  return out;
+}
+
+std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<double>& ys) {
+  std::string out;
+  for (const double v : ys) {
+    out += rule(kLeft, f.y(v), f.width - kRight, f.y(v), "stroke=\"#e4e5e7\"");
+    out += text_at(kLeft - 7, f.y(v) + 4, "end", tick_label(v));
+  }
+  for (const double v : ticks(f.box.x0, f.box.x1, static_cast<int>(f.width / 100))) {
+    if (v < f.box.x0 || v > f.box.x1) continue;
+    out += rule(f.x(v), f.lower(), f.x(v), f.lower() + 4, "stroke=\"#b9bdc4\"");
+    out += text_at(f.x(v), f.lower() + 17, "middle", tick_label(v));
+  }
+  if (figure.axis != "step") out += text_at(f.width - kRight, f.lower() + 31, "end", figure.axis);
+  double at = kLeft + 8 + 7.6 * static_cast<double>(figure.title.size());
+  out += text_at(kLeft, f.top + 16, "start", figure.title, " font-weight=\"600\" fill=\"#1d2330\"");
+  for (std::size_t i = 0; i < figure.lines.size() && figure.lines.size() > 1; ++i) {
+    const Line& line = figure.lines[i];
+    const double room = 26 + 6.6 * static_cast<double>(line.label.size());
+    if (line.faint || at + room > f.width) continue;
+    out += rule(at, f.top + 12, at + 14, f.top + 12,
+                ("stroke-width=\"2.5\" stroke=\"" + std::string(kColors[line.color % 10]) + "\"").c_str());
+    out += text_at(at + 19, f.top + 16, "start", line.label);
+    at += room + 8;
+  }
+  return out;
+}
+
+std::string line_svg(const Line& line, const Frame& f) {
+  const std::string color = kColors[line.color % 10];
+  std::string out, path;
+  bool pen = false;
+  const auto inside = [&](double v) { return std::clamp(f.y(v), f.upper(), f.lower()); };
+  if (!line.low.empty()) {
+    std::string up, down;
+    for (std::size_t i = 0; i < line.x.size(); ++i) {
+      if (!std::isfinite(line.low[i])) continue;
+      up += (up.empty() ? "M" : "L") + n(f.x(line.x[i])) + " " + n(inside(line.high[i]));
+      down = "L" + n(f.x(line.x[i])) + " " + n(inside(line.low[i])) + down;
+    }
+    if (!up.empty()) out += "<path d=\"" + up + down + "Z\" fill=\"" + color + "\" fill-opacity=\"0.15\"/>\n";
+  }
+  for (std::size_t i = 0; i < line.x.size(); ++i) {
+    if (!std::isfinite(line.y[i])) {
+      pen = false;
+      continue;
+    }
+    const std::string at = n(f.x(line.x[i])) + " " + n(f.y(line.y[i]));
+    const bool alone = !pen && (i + 1 == line.x.size() || !std::isfinite(line.y[i + 1]));
+    path += alone ? "M" + at + "h0.01" : (pen ? "L" : "M") + at;
+    pen = true;
+  }
+  return out + "<path d=\"" + path + "\" fill=\"none\" stroke=\"" + color +
+         "\" stroke-width=\"1.6\" stroke-linejoin=\"round\" stroke-linecap=\"round\"" +
+         (line.faint ? " stroke-opacity=\"0.3\"" : "") + "/>\n";
+}
+
+}  // namespace
+
+std::string svg_plot(const std::vector<Figure>& figures, int width, int height) {
+  const int all = height * std::max<int>(1, static_cast<int>(figures.size()));
+  std::string out =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + std::to_string(all) +
+      "\" width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(all) +
+      "\" font-family=\"Inter, 'Helvetica Neue', Arial, sans-serif\" font-size=\"11.5\" fill=\"#5c6470\">\n";
+  double top = 0;
+  for (const Figure& figure : figures) {
+    Frame f{top, static_cast<double>(width), static_cast<double>(height), box_of(figure, true)};
+    const std::vector<double> ys = ticks(f.box.y0, f.box.y1, 5);
+    f.box.y0 = ys.front(), f.box.y1 = ys.back();
+    out += stages_svg(figure, f) + axes_svg(figure, f, ys) + walls_svg(figure, f);
+    for (const Line& line : figure.lines) out += line_svg(line, f);
+    top += height;
+  }
+  return out + "</svg>\n";
+}
+
+}  // namespace gradus::results

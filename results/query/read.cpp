@@ -1,0 +1,223 @@
+// The reading half of Store: a connection that cannot write, whatever the statement.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
+#include "error.h"
+#include "store/functions.h"
+#include "store/schema.h"
+#include "store/store_impl.h"
+
+namespace gradus::results {
+namespace {
+
+constexpr int kLongestValue = 64 << 20;            // bytes of one text
+constexpr std::size_t kLongestAnswer = 256 << 20;  // bytes of all texts of an answer
+
+int authorize(void*, int action, const char* first, const char* second, const char*, const char*) {
+  switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_RECURSIVE:
+      return SQLITE_OK;
+    case SQLITE_UPDATE:  // how json_each and its like declare their columns; nothing is written, and on this connection
+                         // nothing can be
+      return std::strcmp(first, "sqlite_master") == 0 ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_FUNCTION:
+      return second != nullptr && std::strcmp(second, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_PRAGMA: {
+      static constexpr const char* kAsking[] = {"table_info", "table_xinfo",      "table_list",      "index_list",
+                                                "index_info", "foreign_key_list", "integrity_check", "quick_check"};
+      static constexpr const char* kPlain[] = {"user_version", "application_id",  "page_count",
+                                               "page_size",    "database_list",   "compile_options",
+                                               "table_list",   "integrity_check", "quick_check"};
+      const auto is = [&](const char* name) { return std::strcmp(first, name) == 0; };
+      const bool asks = second != nullptr ? std::any_of(std::begin(kAsking), std::end(kAsking), is)
+                                          : std::any_of(std::begin(kPlain), std::end(kPlain), is);
+      return asks ? SQLITE_OK : SQLITE_DENY;
+    }
+    default:
+      return SQLITE_DENY;
+  }
+}
+
+// Ends a statement that runs past its time. Lives on the stack of the query.
+class TimeLimit {
+ public:
+  TimeLimit(sqlite3* database, double seconds) : database_(database), deadline_(monotonic_seconds() + seconds) {
+    sqlite3_progress_handler(
+        database, 2000, [](void* self) { return static_cast<TimeLimit*>(self)->check(); }, this);
+  }
+  ~TimeLimit() { sqlite3_progress_handler(database_, 0, nullptr, nullptr); }
+  bool over() const { return over_; }
+
+ private:
+  int check() {
+    over_ = monotonic_seconds() > deadline_;
+    return over_;
+  }
+  sqlite3* database_;
+  double deadline_;
+  bool over_ = false;
+};
+
+[[noreturn]] void fail_query(sqlite3* database, const Error& error, const TimeLimit& limit, double seconds) {
+  if (limit.over()) {
+    throw Error(Exit::data,
+                "sql: took too long; expected an answer within " + std::to_string(static_cast<int>(seconds)) + " s");
+  }
+  const int code = sqlite3_errcode(database) & 0xff;
+  if (code == SQLITE_AUTH)
+    throw Error(Exit::usage, "sql: expected a statement that only reads; got one that would write");
+  if (code == SQLITE_ERROR) {
+    std::string text = std::string("sql: ") + sqlite3_errmsg(database);
+    if (text.find("no such table") != std::string::npos) {
+      text += "; expected runs, params, metrics, summaries, progress, events, sources, run_sources or artifacts";
+    }
+    throw Error(Exit::usage, text);
+  }
+  throw error;
+}
+
+}  // namespace
+
+bool StoreImpl::may_write() const {
+  const auto may = [](const std::string& name) { return ::faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0; };
+  return may(path) && may(folder);
+}
+
+bool StoreImpl::any_running() {
+  return reader->integer("SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')") != 0;
+}
+
+bool StoreImpl::open_reading() {
+  bool current = true;
+  const auto open = [&current](const std::string& name, int flags) {
+    auto database = std::make_unique<Database>(name, flags);
+    current = check_schema(*database);
+    return database;
+  };
+  try {
+    reader = open(path, SQLITE_OPEN_READONLY);
+  } catch (const Error& error) {
+    if (error.code != Exit::io || may_write()) throw;
+    // A WAL database in a folder that we may not write: readable as it stands when nothing waits in its WAL.
+    if (wal_bytes() > 0) {
+      throw Error(Exit::io, path +
+                                ": cannot read; expected a folder that this user may write (its log holds newer rows); "
+                                "got a read-only one");
+    }
+    std::string uri = "file:";
+    for (const char c : path) {
+      if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr("/._-~", c) != nullptr) {
+        uri += c;
+      } else {
+        char text[4];
+        std::snprintf(text, sizeof text, "%%%02X", static_cast<unsigned char>(c));
+        uri += text;
+      }
+    }
+    reader = open(uri + "?immutable=1", SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  }
+  // The cache takes what is read and no more: a page that stays open asks for the same tables again and again.
+  reader->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
+  sqlite3_limit(reader->handle(), SQLITE_LIMIT_LENGTH, kLongestValue);
+  sqlite3_limit(reader->handle(), SQLITE_LIMIT_ATTACHED, 0);
+  add_functions(reader->handle());
+  sqlite3_set_authorizer(reader->handle(), authorize, nullptr);
+  return current;
+}
+
+void Store::read(const std::string& sql, const std::vector<Cell>& args, double seconds,
+                 const std::function<void(Statement&)>& body) {
+  const std::lock_guard guard(impl_->reading);
+  sqlite3* database = impl_->reader->handle();
+  const TimeLimit limit(database, seconds);
+  try {
+    sqlite3_stmt* handle = nullptr;
+    const char* tail = nullptr;
+    const int code = sqlite3_prepare_v2(database, sql.c_str(), -1, &handle, &tail);
+    Statement statement(handle);
+    if (code != SQLITE_OK) fail(database, code);
+    if (handle == nullptr) throw Error(Exit::usage, "sql: expected a statement; got an empty text");
+    if (tail[std::strspn(tail, " \t\r\n;")] != '\0')
+      throw Error(Exit::usage, "sql: expected one statement; got more text after it");
+    if (!sqlite3_stmt_readonly(handle))
+      throw Error(Exit::usage, "sql: expected a statement that only reads; got one that would write");
+    if (static_cast<int>(args.size()) != sqlite3_bind_parameter_count(handle)) {
+      throw Error(Exit::usage, "sql: expected " + std::to_string(sqlite3_bind_parameter_count(handle)) +
+                                   " values for its parameters; got " + std::to_string(args.size()));
+    }
+    for (std::size_t i = 0; i < args.size(); ++i) statement.bind(static_cast<int>(i) + 1, args[i]);
+    body(statement);
+  } catch (const Error& error) {
+    if (error.code == Exit::usage) throw;
+    fail_query(database, error, limit, seconds);
+  }
+}
+
+Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits) {
+  Rows rows;
+  read(sql, args, limits.seconds, [&](Statement& statement) {
+    const int columns = sqlite3_column_count(statement.handle());
+    for (int i = 0; i < columns; ++i) rows.columns.emplace_back(sqlite3_column_name(statement.handle(), i));
+    std::size_t bytes = 0;
+    while (statement.step()) {
+      if (static_cast<std::int64_t>(rows.rows.size()) >= limits.rows || bytes > kLongestAnswer) {
+        rows.truncated = true;
+        break;
+      }
+      auto& row = rows.rows.emplace_back();
+      row.reserve(static_cast<std::size_t>(columns));
+      for (int i = 0; i < columns; ++i) {
+        row.push_back(statement.cell(i));
+        if (const auto* text = std::get_if<std::string>(&row.back())) bytes += text->size();
+      }
+    }
+  });
+  return rows;
+}
+
+std::int64_t Store::resolve(const std::string& run) {
+  const auto none = [&](const std::string& expected) {
+    return Error(Exit::missing, "run '" + run + "': no such run in " + path() + "; expected " + expected +
+                                    " (`gradus runs` lists them)");
+  };
+  if (run == "@last") {
+    const Rows rows = query("SELECT max(id) FROM runs WHERE parent IS NULL");
+    if (rows.rows[0][0].index() == 0)
+      throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
+    return std::get<std::int64_t>(rows.rows[0][0]);
+  }
+  const bool digits =
+      !run.empty() && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isdigit(c); });
+  if (digits && run.size() <= 18) {
+    const Rows rows = query("SELECT id FROM runs WHERE id = ?1", {std::int64_t{std::stoll(run)}});
+    if (!rows.rows.empty()) return std::get<std::int64_t>(rows.rows[0][0]);
+    // A mistyped id must not hit a run whose uid happens to begin with it: uids are told by eight digits.
+    if (run.size() < 8) throw none("an id, the beginning of a uid (its first eight digits), or @last");
+  }
+  const bool hex = !run.empty() && run.size() <= 32 &&
+                   std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isxdigit(c); });
+  if (!hex) throw Error(Exit::usage, "run '" + run + "': expected an id, the beginning of a uid, or @last");
+  std::string low = run;
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const Rows rows =
+      query("SELECT id, uid, name FROM runs WHERE uid >= ?1 AND uid < ?2 ORDER BY id LIMIT 6", {low, low + "g"});
+  if (rows.rows.empty()) throw none("an id, the beginning of a uid, or @last");
+  if (rows.rows.size() > 1) {
+    std::string text = "run '" + run + "': ambiguous; expected more digits; got";
+    for (const auto& row : rows.rows) {
+      text += " " + std::get<std::string>(row[1]).substr(0, 12) + " (" +
+              std::to_string(std::get<std::int64_t>(row[0])) + ", " + std::get<std::string>(row[2]) + ")";
+    }
+    throw Error(Exit::usage, text);
+  }
+  return std::get<std::int64_t>(rows.rows[0][0]);
+}
+
+}  // namespace gradus::results

@@ -1,0 +1,47 @@
+// `--where EXPR` of the reading commands, of g.runs { where = … } in Lua, and of the page.
+//
+//   strategy == 'ramp' and (lr > 1e-3 or seed < 3) and best(val/acc) > 0.9
+//   name in ('digits', 'letters') and status != 'failed' and not (note ~ 'wrong|broken')
+//   at(val/acc, 1000) >= 0.8 and tags.paper == 'yes' and optimizer.beta == nil
+//
+//   expr    = expr or expr | expr and expr | not expr | ( expr ) | value OP value | value [not] in (literal, …)
+//   OP      = == (or =), != (or ~=, <>), < <= > >=, like (SQL's % and _), ~ (POSIX extended regular expression), !~
+//   value   = number | 'text' | "text" | true | false | nil | NAME | params.NAME | tags.NAME | FUNCTION(METRIC)
+//   FUNCTION: last, best, min, max, argmin, argmax, count, first, auc, at(METRIC, STEP)
+//
+// NAME is a column of runs (id, name, status, seed, seconds, note, archived, …) or a parameter; params.NAME is always
+// the parameter (params."NAME" where it has odd characters). Numbers compare as numbers: an order between a number and
+// a text holds for no run. A run that lacks the value fails every comparison but `== nil`. best is the least value of
+// a loss, the greatest of the rest (query.h, lower_is_better); at is the last value logged up to that step; auc is
+// divided by the span of steps (functions.h). A METRIC may be quoted; val_acc means val/acc where no metric has the
+// first name and one only fits. Every literal is bound, none is ever SQL.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "store/store.h"
+
+namespace gradus::results {
+
+struct Condition {
+  std::string sql;                      // over `runs r`
+  std::vector<Cell> args = {};          // of ?1, ?2, …
+  std::vector<std::string> notes = {};  // what the reader was taken to mean: "val_acc: read as the metric val/acc"
+  bool archived = false;                // it speaks of archived runs, so they are not left out
+};
+
+// Error (usage) with the place in the text; a name that no run has names the nearest one. Empty text: always true.
+Condition parse_where(Store& store, const std::string& text);
+
+// The metric that `name` means: itself, or the only one that differs in / . - and _. Error (usage, `where: …`) with
+// the nearest name when there is none. A different name is told in `notes` (may be null).
+std::string resolve_metric(Store& store, const std::string& name, const std::string& where,
+                           std::vector<std::string>* notes);
+std::vector<std::string> metric_names(Store& store);  // of all runs, sorted
+std::vector<std::string> param_names(Store& store);
+
+// The word of `known` with the smallest edit distance to `word`, or "" when none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& known);
+
+}  // namespace gradus::results

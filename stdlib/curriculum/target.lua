@@ -1,0 +1,167 @@
+--- The target axis: what is imitated.
+---   teacher                                     a module: its logits
+---   { { teacher_a, .7 }, { teacher_b, .3 } }    several: the weighted mean of their logits
+---   "labels"                                    nobody: labels alone
+---   target.layer { teacher = t, from = "layers.1", to = "layers.0" }
+---                                               a hidden layer through a fixed seeded random projection, by MSE
+---   target.checkpoint(teacher, kept, 3)         the teacher as it was in its own training
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local current = require "gradus.base.current"
+local loss = require "gradus.training.loss"
+local tensor = require "gradus.base.tensor"
+
+local target = {}
+
+---@class Target
+---@field of fun(x: Tensor): Tensor   what the batch should imitate; computed without gradient, outside of the step
+---@field identity fun(): table        what `of` depends on, for identity.lua; asked once `prepare` was called
+---@field kind string                 "logits", "labels" or "layer"
+---@field loss? fun(student: Module, b: table): Tensor  of a layer
+---@field mass? fun(b: table): number|Tensor  of a layer: what a batch weighs in a mean over several
+---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
+---@field detail? table               what the stage's event says of it
+local Target = {}
+Target.__index = Target
+
+--- Moves the teachers to a device; returns the target.
+function Target:on(device)
+  if device == "cpu" then return self end
+  for _, teacher in ipairs(self.teachers or { self.teacher }) do teacher:to(device) end
+  return self
+end
+
+local function make(fields) return setmetatable(fields, Target) end
+local function is_module(value) return type(value) == "table" and value.forward ~= nil and value.parameters ~= nil end
+
+local function frozen(module, call)
+  return function(x)
+    if module.training then module:eval() end
+    return tensor.no_grad(call or module, x)
+  end
+end
+
+-- What a layer returns as the projection takes it: [N, …, width]. The channels of an image are not apart from its places.
+local function features(module, path, x)
+  local _, taps = module:forward_taps(x, { path }, { stop = true })
+  return taps[path]:dim() == 4 and taps[path]:flatten(1) or taps[path]
+end
+
+-- Mean and standard deviation of each projected unit over the rows, and over positions but those of padding.
+local function spread(projected, kept)
+  local flat = projected:reshape { -1, projected:size(-1) }
+  if kept then flat = flat:index_select(0, kept:flatten():nonzero():flatten()) end
+  return flat:mean { dim = { 0 } }, flat:std { dim = { 0 }, correction = 0 }
+end
+
+--- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1). The
+--- student's layer is compared with it by mean squared error; both forward passes stop at the layer. The projected units
+--- are centred and scaled to unit spread (ours), by what they are on 4,096 rows, or positions of sequences, before the stage,
+--- unless normalise = false. What measuring costs is charged to the run.
+--- Positions of the teacher's pad_token do not count.
+---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
+---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
+function target.layer(options)
+  check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
+  if not is_module(options.teacher) then host.fail "target.layer: teacher: expected a module" end
+  for _, name in ipairs { "from", "to" } do
+    if type(options[name]) ~= "string" then host.fail(("target.layer: %s: expected a layer's path such as 'layers.0'"):format(name)) end
+  end
+  local self = make { kind = "layer", to = options.to, teacher = options.teacher }
+  self.text = ("layer %s -> %s"):format(options.from, options.to)
+  self.seed = options.seed or current.stream("projection")
+  local of_teacher = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
+  local scale, shift
+  local pad = options.teacher.pad_token
+  local function kept(x) return pad and x:ne(pad) or nil end
+
+  --- The student's layer for a batch: [N, …, S].
+  self.student = function(student, x) return features(student, options.to, x) end
+
+  --- The mean squared error of a batch, whose b.teacher is what `of` gave.
+  self.loss = function(student, b)
+    local ours = self.student(student, b.x)
+    local mask = kept(b.x)
+    if not mask then return loss.feature_mse(ours, b.teacher) end
+    local squares = (ours - b.teacher):square():mean { dim = { -1 } }
+    return (squares * mask):sum() / mask:sum()
+  end
+
+  --- What a batch weighs in a mean with others: rows, or positions.
+  self.mass = function(b)
+    local mask = kept(b.x)
+    return mask and mask:sum { dtype = "float64" } or b.x:size(0)
+  end
+
+  -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.
+  self.prepare = function(student, rows)
+    if scale then return end
+    local x = rows()
+    local theirs, ours = of_teacher(x), tensor.no_grad(self.student, student, x)
+    scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed):to(theirs.device)
+    self.detail = { from = options.from, to = options.to, seed = self.seed, teacher_width = theirs:size(-1),
+      student_width = ours:size(-1), normalise = options.normalise ~= false, rows = x:size(0) }
+    if options.normalise == false then return end
+    local mean, sd = tensor.no_grad(function() return spread(theirs:matmul(scale), kept(x)) end)
+    if not (sd:amin():item() > 0) then
+      host.fail(("target.layer: '%s' of the teacher is constant on %d rows; it teaches nothing"):format(options.from, x:size(0)))
+    end
+    scale, shift = scale / sd, -mean / sd
+  end
+
+  self.identity = function() return { options.teacher, options.from, scale, shift } end
+
+  --- What the student's layer should be: ((h P) - mean) / spread, folded into one product and one sum.
+  self.of = function(x)
+    return tensor.no_grad(function()
+      local projected = of_teacher(x):matmul(scale)
+      return shift and projected + shift or projected
+    end)
+  end
+  return self
+end
+
+--- The teacher as it was at a checkpoint of its own training. The weights are copied into `storage`, a clone of the
+--- teacher that all checkpoints share, when the stage begins; the teacher itself stays what it is.
+---@param storage Module
+---@param kept Checkpoints
+---@param i number          from 1
+function target.checkpoint(storage, kept, i)
+  if not is_module(storage) then host.fail "target.checkpoint: expected a module to hold the weights" end
+  local self = make { kind = "logits", teacher = storage, of = frozen(storage), detail = { checkpoint = i, teacher_step = kept:step(i) },
+    identity = function() return { storage } end }
+  self.text = ("checkpoint %d of %d (step %d)"):format(i, kept:count(), kept:step(i))
+  self.prepare = function() kept:load(storage, i) end
+  return self
+end
+
+--- The target that an answer of the axis stands for.
+function target.resolve(where, answer)
+  if getmetatable(answer) == Target then return answer end
+  if answer == "labels" or answer == nil then return make { kind = "labels", text = "labels" } end
+  if is_module(answer) then
+    return make { kind = "logits", text = "teacher", teacher = answer, of = frozen(answer), identity = function() return { answer } end }
+  end
+  if type(answer) == "table" and #answer > 0 then
+    local total, teachers = 0, {}
+    for i, one in ipairs(answer) do
+      if type(one) ~= "table" or not is_module(one[1]) or type(one[2]) ~= "number" or not (one[2] > 0) then
+        host.fail(("%s: teacher %d: expected { module, weight above 0 }"):format(where, i))
+      end
+      total, teachers[i] = total + one[2], one[1]
+    end
+    local function identity() return answer end
+    local text = #answer .. " teachers"
+    return make { kind = "logits", text = text, teacher = answer[1][1], teachers = teachers, identity = identity, of = function(x)
+      local mean
+      for _, one in ipairs(answer) do
+        local logits = frozen(one[1])(x) * (one[2] / total)
+        mean = mean and mean + logits or logits
+      end
+      return mean
+    end }
+  end
+  host.fail(("%s: expected a module, { { module, weight }, … }, 'labels' or target.layer; got %s"):format(where, tostring(answer)))
+end
+
+return target

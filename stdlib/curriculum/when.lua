@@ -1,0 +1,267 @@
+--- Advance rules: when a stage ends. A rule is called with the run's state and returns a verdict and the numbers that
+--- it was taken from; both become an event in the store. Verdicts: "next" (go on), "stop" (end the run), "back"
+--- (to the stage before), "stay" (a decision too), "end" (the budget is used up), false (nothing to say). A plain Lua
+--- function(s) does the same; true means "next".
+--- Rules over metrics are asked once per evaluation, so patience counts evaluations; those over counts, at every step.
+local check = require "gradus.base.check"
+local host = require "gradus.host"
+
+local when = {}
+local Rule = {}
+Rule.__index = Rule
+function Rule:__call(s) return self.decide(s) end
+function Rule:__tostring() return self.text end
+
+-- unit and limit: what the rule counts and up to where, for those who plan ahead.
+local function rule(text, every, decide, unit, limit)
+  return setmetatable({ text = text, every = every, decide = decide, unit = unit, limit = limit }, Rule)
+end
+when.is = function(value) return getmetatable(value) == Rule end
+
+local function positive(name, value)
+  if type(value) ~= "number" or not (value > 0) then
+    host.fail(("when.%s: expected a number above 0; got %s"):format(name, tostring(value)))
+  end
+end
+
+local function metric(name, key, value)
+  if type(key) ~= "string" then
+    host.fail(("when.%s: expected a metric's name such as 'val/acc'; got %s"):format(name, tostring(key)))
+  end
+  if type(value) ~= "number" then
+    host.fail(("when.%s: expected a number; got %s"):format(name, tostring(value)))
+  end
+end
+
+-- Counts since the stage began; `field` of the state.
+local function count(name, field)
+  when[name] = function(limit)
+    positive(name, limit)
+    if name == "progress" and limit > 1 then host.fail(("when.progress: expected a share of the budget up to 1; got %g"):format(limit)) end
+    return rule(("%g %s"):format(limit, name), "step", function(s)
+      local now = s[field]
+      return now >= limit and "next", { [name] = now, limit = limit }
+    end, name, limit)
+  end
+end
+count("steps", "stage_steps")      --- after so many optimizer updates in the stage
+count("epochs", "stage_epochs")    --- after so many full training sets' worth of samples
+count("passes", "stage_passes")    --- after so many traversals of the stage's own subset
+count("samples", "stage_samples")  --- after so many samples
+count("seconds", "stage_seconds")  --- after so much time
+count("progress", "progress")      --- once this share of the whole budget is used
+count("flops", "stage_flops")      --- after so many floating-point operations, the teacher's included
+
+--- When the metric's last value is at least `value`.
+function when.above(key, value)
+  metric("above", key, value)
+  return rule(("%s >= %g"):format(key, value), "evaluation", function(s)
+    local now = s:last(key)
+    return now ~= nil and now >= value and "next", { [key] = now, threshold = value }
+  end)
+end
+
+--- When the metric's last value is at most `value`.
+function when.below(key, value)
+  metric("below", key, value)
+  return rule(("%s <= %g"):format(key, value), "evaluation", function(s)
+    local now = s:last(key)
+    return now ~= nil and now <= value and "next", { [key] = now, threshold = value }
+  end)
+end
+
+--- When the metric has not improved by more than `min_delta` for `patience` evaluations of the stage.
+---@param key string
+---@param patience number
+---@param min_delta? number  default 0
+function when.plateau(key, patience, min_delta)
+  metric("plateau", key, patience)
+  positive("plateau", patience)
+  if patience % 1 ~= 0 then host.fail(("when.plateau: expected a whole number of evaluations; got %g"):format(patience)) end
+  min_delta = min_delta or 0
+  if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. tostring(min_delta)) end
+  return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
+    local values = s:stage_history(key)
+    local sign = s.lower_is_better(key) and -1 or 1
+    local best, since = nil, 0
+    for _, value in ipairs(values) do
+      if best == nil or sign * value > best + min_delta then best, since = sign * value, 0 else since = since + 1 end
+    end
+    return since >= patience and "next", { [key] = values[#values], best = best and sign * best, evaluations = since }
+  end, "evaluations", patience)
+end
+
+--- Early stopping: ends the run when its best value of the metric is `patience` evaluations old. As in the callbacks of PyTorch
+--- Lightning and Keras the count is the run's, not the stage's: what must be beaten is the best of all, which is what
+--- restore_best puts back, and going back a stage gives no new patience. Only a stage that is reached for the first time has
+--- `patience` evaluations of its own, or one that a plateau ended would take the run with it.
+---@param key string
+---@param patience number
+function when.patience(key, patience)
+  metric("patience", key, patience)
+  positive("patience", patience)
+  if patience % 1 ~= 0 then host.fail(("when.patience: expected a whole number of evaluations; got %g"):format(patience)) end
+  return rule(("stop when %s has not improved for %d evaluations"):format(key, patience), "evaluation", function(s)
+    local best, step = s:best(key)
+    local from = s.furthest.evaluations
+    for _, one in ipairs(s:entries(key)) do
+      if one.step == step then from = math.max(from, one.evaluation) end
+    end
+    local since = s.evaluations - from
+    return since >= patience and "stop", { [key] = s:last(key), best = best, evaluations = since }
+  end, "evaluations", patience)
+end
+
+--- When the metric no longer gains: its mean of the last `smooth` evaluations grew by less than `gain` since the evaluation
+--- before, after it has grown by more than `progress` since the stage began. The rule by which the public code of
+--- progressive distillation goes to the teacher's next checkpoint.
+---@param key string
+---@param options? {gain: number, progress: number, smooth: number, most: number}  .01, .01, 5; most: steps after which it goes on anyway
+function when.saturated(key, options)
+  options = check.options("when.saturated", options, { gain = check.number(0), progress = check.number(0), smooth = check.int(1),
+    most = check.above(0) }, { gain = .01, progress = .01, smooth = 5 })
+  metric("saturated", key, options.gain)
+  return rule(key .. " saturated", "evaluation", function(s)
+    local values, sign = s:stage_history(key), s.lower_is_better(key) and -1 or 1
+    local function smoothed(n)
+      local sum, first = 0, math.max(1, n - options.smooth + 1)
+      for i = first, n do sum = sum + values[i] end
+      return sum / (n - first + 1)
+    end
+    local n = #values
+    local numbers = { [key] = values[n], steps = s.stage_steps }
+    if options.most and s.stage_steps >= options.most then return "next", numbers end
+    if n < 2 then return false, numbers end
+    numbers.gain, numbers.progress = sign * (smoothed(n) - smoothed(n - 1)), sign * (smoothed(n) - values[1])
+    return numbers.gain < options.gain and numbers.progress > options.progress and "next", numbers
+  end)
+end
+
+--- When student and teacher give the same class on at least this share of the validation set.
+function when.agreement(share)
+  return when.above("val/agreement", share)
+end
+
+--- Goes back a stage when the metric has fallen from its best by more than `bound`: forgetting.
+---@param bound number
+---@param key? string  default "easy/acc" where the run has an easy suite, else "val/acc"
+function when.forgetting(bound, key)
+  positive("forgetting", bound)
+  return rule(("forgetting above %g"):format(bound), "evaluation", function(s)
+    local name = key or (s.series["easy/acc"] and "easy/acc") or "val/acc"
+    local best, now = s:best(name), s:last(name)
+    local lost = best and now and (s.lower_is_better(name) and now - best or best - now) or 0
+    return lost > bound and "back", { metric = name, forgotten = lost, bound = bound }
+  end)
+end
+
+local function check_rule(where, one)
+  if when.is(one) or type(one) == "function" then return end
+  host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, tostring(one)))
+end
+
+-- The latest benchmark of an earlier stage, at first that of the untrained student; how many were made in this visit of the
+-- stage and how often it went back.
+local function benchmarks_before(s)
+  local previous, here, backs = { acc = s.untrained_acc }, 0, 0
+  for _, one in ipairs(s.benchmarks) do
+    if one.index < s.stage_index then previous = one end
+    if one.step > s.start.step then here = here + 1 end
+    if one.verdict == "back" and one.index == s.stage_index then backs = backs + 1 end
+  end
+  return previous, here, backs
+end
+
+local function over(s) return s.progress >= 1 - 1e-12 end
+
+-- The student's accuracies on the suites; the numbers of the event, among them the most that any suite lost.
+local function benchmark(s, previous)
+  local acc, numbers = {}, { forgotten = 0 }
+  for name in pairs(s.suites) do
+    local now, before = s:last(name .. "/acc"), previous.acc[name]
+    acc[name], numbers[name], numbers[name .. "_teacher"], numbers[name .. "_previous"] = now, now, s.teacher_acc[name], before
+    numbers.forgotten = math.max(numbers.forgotten, before - now)
+  end
+  return acc, numbers
+end
+
+--- Progression control: when the stage has had its time, it is benchmarked on all suites of the run (an easy and a hard
+--- one), against the teacher and against the benchmark of the stage before, at first of the untrained student. Forgetting more
+--- than `forget` on any suite goes back; a gain of `gain` on the hard suite, or coming within `near` of the teacher on it, goes
+--- on; else the stage stays for another turn, up to `patience` of them. The stage in which the budget ends is benchmarked too:
+--- "end". The numbers are in the decision's event.
+---   decide = false: a fixed schedule that is benchmarked; it goes on in any case, and without a time when the budget ends.
+---@param options {epochs: number?, steps: number?, hard: string?, forget: number?, gain: number?, near: number?, patience: number?,
+---   decide: boolean?}  one of epochs and steps: the stage's time; hard = "hard", forget = .05, gain = .01, near = .03, patience = 3
+function when.benchmarked(options)
+  options = check.options("when.benchmarked", options, { epochs = check.above(0), steps = check.above(0), hard = check.string,
+    forget = check.above(0), gain = check.number(0), near = check.number(0), patience = check.int(1), decide = check.boolean },
+    { hard = "hard", forget = .05, gain = .01, near = .03, patience = 3, decide = true })
+  local time = options.epochs or options.steps
+  if options.epochs and options.steps or options.decide and not time then
+    host.fail "when.benchmarked: expected epochs = … or steps = …"
+  end
+  local function verdict_of(s, acc, previous, forgotten, turn, backs)
+    local hard, teacher = acc[options.hard], s.teacher_acc[options.hard]
+    if not hard then host.fail(("when.benchmarked: no suite '%s'"):format(options.hard)) end
+    if over(s) then return "end" end
+    if not options.decide then return "next" end
+    if s.stage_index > 1 and forgotten > options.forget and backs < options.patience then return "back" end
+    local good = teacher and hard >= teacher - options.near or hard - previous.acc[options.hard] >= options.gain
+    return (good or turn >= options.patience) and "next" or "stay"
+  end
+  return rule(options.decide and "benchmarked" or "benchmarked, on schedule", "evaluation", function(s)
+    if not next(s.suites) then host.fail "when.benchmarked: expected suites = { easy = …, hard = … } in distill" end
+    local previous, here, backs = benchmarks_before(s)
+    -- Evaluations fall on whole steps: an epoch's may come up to one step before the epoch is full.
+    local spent = options.epochs and s.stage_epochs + s.step_epochs or s.stage_steps
+    if not over(s) and spent < (time or math.huge) * (here + 1) - 1e-9 then return false end
+    local acc, numbers = benchmark(s, previous)
+    numbers.turn = here + 1
+    local verdict = verdict_of(s, acc, previous, numbers.forgotten, numbers.turn, backs)
+    table.insert(s.benchmarks, { index = s.stage_index, step = s.step, acc = acc, verdict = verdict, forgotten = numbers.forgotten })
+    return verdict, numbers
+  end)
+end
+
+local function combine(name, count_of, rules, done)
+  if count_of == 0 then host.fail(("when.%s: expected rules"):format(name)) end
+  for i = 1, count_of do check_rule(("when.%s: rule %d"):format(name, i), rules[i]) end
+  local texts, every = {}, "evaluation"
+  for i, one in ipairs(rules) do
+    texts[i] = tostring(one)
+    if when.is(one) and one.every == "step" then every = "step" end
+  end
+  return rule(name .. "(" .. table.concat(texts, ", ") .. ")", every, function(s)
+    local numbers, verdict, agreed = {}, false, 0
+    for _, one in ipairs(rules) do
+      -- A rule over metrics has nothing new to say between evaluations.
+      local asked = s.evaluating or (when.is(one) and one.every == "step")
+      local answer, detail
+      if asked then answer, detail = one(s) end
+      for key, value in pairs(detail or {}) do numbers[key] = value end
+      if answer then
+        agreed = agreed + 1
+        verdict = verdict or (answer == true and "next" or answer)
+      end
+    end
+    return done(agreed, #rules) and verdict, numbers
+  end)
+end
+
+--- As soon as one of the rules says so; its verdict.
+function when.any(...) return combine("any", select("#", ...), { ... }, function(agreed) return agreed > 0 end) end
+
+--- When all rules say so at once; the first one's verdict.
+function when.all(...) return combine("all", select("#", ...), { ... }, function(agreed, of) return agreed == of end) end
+
+--- The rule, but its verdict ends the run.
+function when.stop(inner)
+  check_rule("when.stop", inner)
+  return rule("stop when " .. tostring(inner), when.is(inner) and inner.every or "evaluation", function(s)
+    local answer, detail = inner(s)
+    return answer and "stop", detail
+  end, when.is(inner) and inner.unit or nil, when.is(inner) and inner.limit or nil)
+end
+
+return when

@@ -1,0 +1,192 @@
+--- `gradus check SCRIPT`: a dry run. Two steps of each stage of each of the script's curricula, on few validation rows and
+--- with teachers of two steps; then every schedule drawn over the planned steps (plan.lua), and what honest.lua refuses or
+--- advises. Nothing is stored.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local data = require "gradus.data.dataset"
+local honest = require "gradus.experiment.honest"
+local identity = require "gradus.experiment.identity"
+local plan = require "gradus.experiment.plan"
+local sampler = require "gradus.curriculum.sampler"
+local schedule = require "gradus.curriculum.schedule"
+local sparkline = require "gradus.base.sparkline"
+
+local ops = engine.ops
+local dry_run = { BATCH = 8 }  -- rows of a training batch at most
+
+local ROWS = 64      -- of validation data and suites
+local NOTHING = 1e-6 -- a loss, or a gradient's norm, that is rounding alone
+
+-- --- what is shown -----------------------------------------------------------------------------------------------------
+
+-- The bars begin at 0, so that a small change looks small.
+local function draw(report, name, answer, values, from)
+  local text = type(answer) == "number" and ("%g"):format(answer) or not values and "depends on the run"
+    or ("%s  %g … %g"):format(sparkline(values, { low = math.min(0, unpack(values)), width = 40 }), values[1], values[#values])
+  if from then text = text .. "  (" .. from .. ")"
+  elseif schedule.is(answer) then text = text .. "  (" .. tostring(answer) .. ")" end
+  report.line("      %-12s %s", name, text)
+end
+
+local function draw_sample(report, the, i)
+  local source, span = the.seen[i].source, the.spans[i]
+  local share = sampler.is(source) and rawget(source, "share")
+  if share then draw(report, "share", share, the:values(share, span.from, span.to, i)) end
+  local parts = sampler.is(source) and rawget(source, "parts")
+  local shares = parts and the:mixture(parts, i)
+  for k, part in ipairs(parts or {}) do draw(report, "share " .. k, part, shares[k], ("of %d rows"):format(part[1]:size())) end
+  if type(the.run.stages[i].sample) == "function" and not share and not parts then
+    draw(report, "share", nil, (the:rows(i)), "of the training set")
+  end
+end
+
+local function show_stage(report, the, i)
+  local stage, one, span = the.run.stages[i], the.seen[i], the.spans[i]
+  local begins = span.from < 1
+  report.line("    %-14s %s, %d rows%s", stage.name, one.target.text, one.rows, not begins and ", never begins"
+    or span.known and (", %.0f %% to %.0f %% of the budget"):format(100 * span.from, 100 * span.to)
+    or stage.advance and ", until " .. (type(stage.advance) == "function" and "a function says so" or tostring(stage.advance))
+    or ", to the end")
+  if not begins then return end
+  for _, name in ipairs { "lr", "temperature", "alpha", "augment" } do
+    local knob = one.knobs[name]
+    if knob.used then draw(report, name, knob.answer, knob.values, knob.pressure and "from pressure") end
+  end
+  draw_sample(report, the, i)
+end
+
+local function show_length(report, self, total)
+  local length = self.total_steps and ("%d steps"):format(self.total_steps) or total and ("about %d steps"):format(total)
+    or "steps as the budget allows"
+  report.line("  %s, batches of %d%s", length, self.batch, self.val and (", an evaluation every %d"):format(self.eval_steps) or "")
+end
+
+-- --- the run -----------------------------------------------------------------------------------------------------------
+
+--- Of a batch in so many parts of so many rows, what a dry run does: two parts, few rows, of long sequences one each.
+---@param like Dataset?  of which the rows are like the batch's
+function dry_run.tiny_batch(parts, rows, like)
+  parts = math.min(parts, 2)
+  local most = dry_run.BATCH
+  if data.is(like) and like.base.masking then
+    most = math.max(parts, math.min(most, math.floor(8 * most / like.base.x:size(1))))
+  end
+  return parts, math.min(rows, math.floor(most / parts))
+end
+
+--- The first rows of validation data; of tokens fewer, since a row is a sequence.
+function dry_run.few(d)
+  local rows = d.base.masking and math.max(4, math.floor(8 * ROWS / d.base.x:size(1))) or ROWS
+  return d:size() > rows and d:subset(ops.arange(rows)) or d
+end
+
+--- What run:cached builds: once for all runs of a check whose function and inputs are the same, and nothing is stored.
+function dry_run.cached(run, name, fn, ...)
+  local built = run.dry.built
+  local key = identity("cached", { n = 3, name, fn, { n = select("#", ...), ... } })
+  built[key] = built[key] or { fn(...) }
+  return unpack(built[key])
+end
+
+-- Two steps of a stage; what was seen of it. A dry run's batch has few rows, so its cost is scaled to a full one's.
+local function walk(self, i)
+  local s, learnt = self.state, false
+  self:enter_stage(i)
+  local seen = { target = self.target, source = self.source, rows = self.source:size() }
+  for _ = 1, 2 do
+    self:one_step(self:pressure(s))
+    learnt = learnt or math.abs(self.out.loss:item()) > NOTHING or self.out.norm:item() > NOTHING
+    s:count()
+    if self.kept then self.kept:keep(s.step, self.student) end
+  end
+  seen.learnt = learnt
+  seen.flops = (s.flops_per_step + s.teacher_flops) * self.batch / (self.pieces * self.rows)
+  return seen
+end
+
+--- Two steps of each stage of a distillation (called by distill.lua in place of its loop), then what is planned and thought of it.
+function dry_run.distill(self)
+  local report, s, seen = self.run.dry, self.state, {}
+  self.val = self.val and dry_run.few(self.val)
+  for name, suite in pairs(self.suites) do self.suites[name] = dry_run.few(suite) end
+  self.student:train()
+  self:benchmark_teacher()
+  for i in ipairs(self.stages) do seen[i] = walk(self, i) end
+  local the = plan.new(self, seen)
+  show_length(report, self, the.total)
+  for i, stage in ipairs(self.stages) do
+    show_stage(report, the, i)
+    honest.stage(report, the, i)
+    if not seen[i].learnt then
+      report.refuse("stage '%s': the loss is 0 and has no gradient: nothing is learnt; expected a target that differs from the student",
+        stage.name)
+    end
+  end
+  honest.whole(report, the)
+  s.progress, s.evaluating = 1, true
+  self:evaluate()
+  self.feed:rewind()
+end
+
+-- Collects lines; tells each refusal and advice once.
+local function new_report()
+  local report = { refused = 0, told = {} }
+  function report.line(text, ...) print(text:format(...)) end
+  local function once(kind, text, ...)
+    text = text:format(...)
+    if report.told[text] then return end
+    report.told[text] = true
+    print(("    %s: %s"):format(kind, text))
+    return true
+  end
+  function report.refuse(...) if once("refused", ...) then report.refused = report.refused + 1 end end
+  function report.advise(...) once("advice", ...) end
+  return report
+end
+
+local function describe(given)
+  local words = {}
+  for key, value in pairs(given) do words[#words + 1] = key .. "=" .. tostring(value) end
+  table.sort(words)
+  return #words > 0 and table.concat(words, " ") or "defaults"
+end
+
+--- Checks the script of the command line, whose store is a temporary one. Raises when something was refused.
+---@param options table
+function dry_run.check(options)
+  local experiment_module, params, run_module = require "gradus.experiment.experiment", require "gradus.experiment.params", require "gradus.experiment.run"
+  engine.set_threads(options.threads or 1)
+  local chunk = host.load_script()
+  host.entering(chunk)
+  local experiment = chunk()
+  if not experiment_module.is(experiment) then
+    host.fail "check: the script returns no experiment; expected `return g.experiment { … }`"
+  end
+  local store, seen, refused, built = require("gradus.store").open(options.store), {}, 0, {}
+  options.quiet = true
+  for _, one in ipairs(experiment:plan(options)) do
+    local label = describe(one.given)
+    if not seen[label] then
+      seen[label] = true
+      print(label)
+      local flat = params.resolve(experiment.specs, one.given)
+      local run = run_module.begin { store = store, name = experiment.name, seed = one.seed, flat = flat, params = params.nest(flat),
+        options = options, label = label }
+      run.dry = new_report()
+      run.dry.built = built
+      run.warn = function(_, _, text) run.dry.refuse("%s", text) end
+      host.entering(experiment.run)
+      local ok, err = xpcall(experiment.run, host.traceback, run, run.params)
+      run:finish(ok and "finished" or "failed")
+      if not ok then error(err, 0) end
+      refused = refused + run.dry.refused
+    end
+  end
+  if refused > 0 then  -- an error would name a line, and not one that is to blame
+    io.stderr:write(("check: %d setting%s refused\n"):format(refused, refused == 1 and "" or "s"))
+    os.exit(65)
+  end
+  print "Nothing to refuse."
+end
+
+return dry_run

@@ -1,0 +1,90 @@
+--- An experiment: what a script returns. `run(run, params)` is called once per run, in a Lua state of its own.
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local params = require "gradus.experiment.params"
+
+local experiment = {}
+local Experiment = {}
+Experiment.__index = Experiment
+
+-- What the final table is made of, checked before the runs and not after them.
+local function check_table(self)
+  for _, key in ipairs(type(self.by) == "table" and self.by or { self.by }) do
+    if not self.specs[key] then params.unknown(tostring(key), self.specs, "experiment: by") end
+  end
+  for i, column in ipairs(check.value("experiment", "columns", self.columns or {}, check.table)) do
+    if type(column) ~= "table" or type(column[1]) ~= "string" then
+      host.fail(('experiment: column %d: expected { "result", "heading"[, "format"] }; got %s'):format(i, check.describe(column)))
+    end
+  end
+  if self.versus ~= nil and (type(self.versus) ~= "table" or type(self.versus[1]) ~= "string" or self.versus[2] == nil) then
+    host.fail('experiment: versus: expected { "result", "value"[, "heading"] }; got ' .. check.describe(self.versus))
+  end
+  if self.footer ~= nil then check.value("experiment", "footer", self.footer, check.string) end
+end
+
+--- Declares an experiment.
+---@class ExperimentOptions
+---@field name string         1 to 100 letters, digits, "_", "-" or "."
+---@field run fun(run: Run, params: table): table?   its result table (numbers by name) is stored as result/NAME
+---@field params? table       parameters by name, typed by their defaults (params.lua)
+---@field grid? table         key -> list of values; one run for each combination; "seed" too
+---@field columns? table[]    final table: { "result name", "heading"[, "format"] }; default: all results by name
+---@field by? string|string[] parameters that make the final table's rows; default: the grid's keys but seed
+---@field versus? table       { "result name", "value", "heading" }: a column with the difference to the group of that value,
+---                           paired over the seeds that both have
+---@field footer? string      printed under the final table
+---@param options ExperimentOptions
+function experiment.experiment(options)
+  check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "footer" })
+  if type(options.name) ~= "string" or not options.name:find "^[%w_.-]+$" or #options.name > 100 then
+    host.fail("experiment: 'name': expected 1 to 100 letters, digits, '_', '-' or '.'; got " .. tostring(options.name))
+  end
+  if type(options.run) ~= "function" then
+    host.fail("experiment: 'run': expected a function (run, params); got " .. type(options.run))
+  end
+  local self = setmetatable({}, Experiment)
+  for key, value in pairs(options) do self[key] = value end
+  self.specs = params.declare(options.params)
+  if self.specs.seed then host.fail "experiment: 'seed' is not a parameter of yours; --seed, grid.seed and run.seed are it" end
+  self.grid = options.grid or {}
+  params.check_grid(self.grid, self.specs)
+  check_table(self)
+  return self
+end
+
+function experiment.is(value) return getmetatable(value) == Experiment end
+
+--- The runs to do, in order: a list of { seed =, given = { key = value } }. `--set` and `--seed` fix a grid's key.
+---@param options table  the command line
+function Experiment:plan(options)
+  local fixed = {}
+  for _, pair in ipairs(options.set or {}) do fixed[pair[1]] = params.parse_set(pair[1], pair[2], self.specs) end
+  local axes = {}
+  for _, key in ipairs(params.sorted_keys(self.grid)) do
+    if key ~= "seed" and fixed[key] == nil then axes[#axes + 1] = { key, self.grid[key] } end
+  end
+  axes[#axes + 1] = { "seed", options.seed and { options.seed } or self.grid.seed or { 0 } }
+
+  local runs = { {} }
+  for _, axis in ipairs(axes) do
+    local wider = {}
+    for _, before in ipairs(runs) do
+      for _, value in ipairs(axis[2]) do
+        local one = { [axis[1]] = value }
+        for key, known in pairs(before) do one[key] = known end
+        wider[#wider + 1] = one
+      end
+    end
+    runs = wider
+  end
+  for i, one in ipairs(runs) do
+    local seed = one.seed
+    one.seed = nil
+    for key, value in pairs(fixed) do one[key] = value end
+    runs[i] = { seed = seed, given = one }
+  end
+  return runs
+end
+
+return experiment

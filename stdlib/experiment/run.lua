@@ -1,0 +1,282 @@
+--- A run: what the script's `run` function is given. It logs, decides, trains, and lands in the store.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local console = require "gradus.experiment.console"
+local current = require "gradus.base.current"
+local readback = require "gradus.step.readback"
+local recording = require "gradus.base.recording"
+local step = require "gradus.step.step"
+
+local run = {}
+
+---@class Run
+---@field id number      in the store; uid too
+---@field seed number
+---@field params table
+---@field folder string  of the run's files
+---@field device string
+---@field state table    a plain table of the script's own, saved with the run
+local Run = check.methods("a run", {})
+Run.__index = Run
+
+-- The random streams of a run: initialisation, dropout (and every operator that is given no generator), Lua's own.
+local function seed_streams(seed)
+  local derive = engine.data.derive_seed
+  require("gradus.nn").init_generator = engine.generator(derive(seed, "init"))
+  engine.manual_seed(derive(seed, "dropout"))
+  math.randomseed(derive(seed, "lua") % 2 ^ 31)
+end
+
+local function param_list(flat)
+  local keys, list = {}, {}
+  for key in pairs(flat) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for i, key in ipairs(keys) do
+    list[i] = { key = key, value = flat[key], type = type(flat[key]) == "number" and flat.types and flat.types[key] or nil }
+  end
+  return list
+end
+
+-- The command line as it was typed, for the store.
+local function command_line()
+  local file = io.open("/proc/self/cmdline", "rb")
+  if not file then return nil end
+  local text = file:read "*a"
+  file:close()
+  return (text:gsub("%z", " "):gsub(" $", ""))
+end
+
+-- What is equal for repetitions: sources, parameters without the seed, and the data read so far.
+local function config_hash(parts)
+  return host.sha256(table.concat(parts, "\n") .. "\n" .. table.concat(current.contents, "\n"))
+end
+
+--- Starts a run in the store and makes it the current one.
+---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label }
+function run.begin(options)
+  local flat, opts = options.flat, options.options
+  local list = param_list(flat)
+  local sources, parts = {}, { options.name, options.kind or "run" }
+  for i, source in ipairs(host.sources()) do
+    sources[i] = source
+    parts[#parts + 1] = source.path .. " " .. source.sha256
+  end
+  for _, one in ipairs(list) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
+  local versions = host.versions()
+  versions.torch = engine.torch_version
+  versions.stdlib = host.stdlib_hash()
+  local device = engine.device(opts.device or "cpu")
+  local writer = options.store:begin {
+    name = options.name, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
+    config_hash = config_hash(parts), params = list, sources = sources,
+    environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
+      command = command_line(), git = host.git(), versions = versions },
+  }
+  local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
+    name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
+    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    readback = readback(device), looked = readback(device),
+    line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+  current.run = self
+  seed_streams(self.seed)
+  require("gradus.curriculum.sampler").numbered(0)
+  return self
+end
+
+--- Stores the configuration's hash anew: data was read.
+function Run:configure() self.writer:amend { config_hash = config_hash(self.configuration) } end
+
+-- --- logging ---------------------------------------------------------------------------------------------------------
+
+--- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one. Tensors on an accelerator are
+--- read when the next ones are logged, so that the device need not be waited for.
+---@param values table<string, number|Tensor>
+---@param at? number
+function Run:log(values, at)
+  if recording.active then
+    host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
+      :format(recording.active))
+  end
+  local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
+  if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
+  if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
+  for name, value in pairs(values) do
+    local key = keys[name]
+    if not key then
+      key = writer:key(name)
+      keys[name] = key
+    end
+    if type(value) ~= "number" then
+      if not engine.is_tensor(value) then
+        host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
+      end
+      if value:numel() ~= 1 then
+        host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), check.describe(value)))
+      end
+      if self.device ~= "cpu" and value.device ~= "cpu" then
+        later = later or {}
+        later[key] = value
+      else
+        value = value:item()
+        if value == true then value = 1 elseif value == false then value = 0 end
+      end
+    end
+    if type(value) == "number" then writer:log(key, now, value) end
+  end
+  if not later then return end
+  self.readback:push(later, function(numbers)
+    for key, number in pairs(numbers) do writer:log(key, now, number) end
+  end)
+end
+
+--- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
+--- "flops"; detail is a table of plain values.
+function Run:event(kind, name, detail)
+  self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
+  host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
+end
+
+--- Stores a decision of the script's own, with the numbers it was taken from.
+function Run:decide(name, numbers)
+  self:event("decision", name, numbers)
+end
+
+--- A warning: shown, logged and stored; with --strict an error.
+function Run:warn(name, text)
+  if self.options.strict then host.fail(text) end
+  self:event("warning", name, { text = text })
+  self.line.say("warning: " .. text)
+end
+
+--- Stores where the run stands.
+function Run:progress(s)
+  self.writer:progress(self.step_number, s.epoch, s.samples, s.flops, s.seconds)
+end
+
+--- Shows the live line (console.lua decides how often).
+function Run:show(s, parts) self.line.step(s, parts) end
+
+--- A safe point between two steps: ends the run when the process was asked to stop.
+function Run:breathe(s)
+  local signal = host.stopping()
+  if not signal then return end
+  if s then self:progress(s) end
+  self.interrupted = signal
+  error({ interrupted = signal }, 0)
+end
+
+-- --- work ------------------------------------------------------------------------------------------------------------
+
+-- A module or an optimizer. Some objects refuse to be asked for what they have not.
+local function movable(object)
+  local ok, to = pcall(function() return object.state_dict and object.to end)
+  return ok and to
+end
+
+--- Registers what the run needs to go on: module, optimizer, source, …; returns it. Modules and optimizers, with their
+--- parameters, move to the run's device.
+function Run:register(name, object)
+  if type(name) ~= "string" or name == "" then host.fail("register: expected a name; got " .. tostring(name)) end
+  if self.registered[name] and self.registered[name] ~= object then
+    host.fail(("register: '%s' is taken by another object"):format(name))
+  end
+  self.registered[name] = object
+  if self.device ~= "cpu" and movable(object) then object:to(self.device) end
+  return object
+end
+
+--- A training step: fn(batch, knobs) -> named outputs. See step.lua. Where `loss` or `norm` of these is NaN or infinite, the
+--- optimizer has left the weights alone, and the batch's rows are stored.
+---@param options? {non_finite: string}  what follows: "stop" ends the run (exit code 3), "skip" goes on; "own": the caller looks
+function Run:step(fn, options)
+  local policy = check.options("step", options, { non_finite = check.choice("stop", "skip", "own") }, { non_finite = "stop" }).non_finite
+  return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
+    policy ~= "own" and require("gradus.training.watch").of_step(self, policy) or nil)
+end
+
+--- The seed of one of this run's named random streams.
+function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, sub or 0) end
+
+--- { loss, acc, n } of a model on a data set.
+---@param model Module
+---@param d Dataset
+---@param teacher? Module
+function Run:evaluate(model, d, teacher)
+  if self.dry then d = require("gradus.experiment.dry_run").few(d) end
+  return require "gradus.training.evaluate"(model, d, teacher)
+end
+
+--- Trains a student under a curriculum; see distill.lua.
+---@param options DistillOptions
+---@return Distilled
+function Run:distill(options)
+  if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() } end
+  return require "gradus.training.distill"(self, options)
+end
+
+local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
+  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop",
+  "accumulate" }
+
+--- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
+---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
+---   and distill's own; stop: a rule of when.lua that ends the training before its budget
+function Run:fit(options)
+  check.options("fit", options, FIT)
+  local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }
+  for _, name in ipairs(FIT) do
+    if name ~= "model" and name ~= "epochs" and name ~= "steps" and name ~= "stop" then given[name] = options[name] end
+  end
+  if options.stop then given.curriculum = { advance = options.stop } end
+  if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
+  local done = self:distill(given)
+  if not options.checkpoints then return done.student end
+  return done.student, done.checkpoints
+end
+
+--- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
+function Run:cached(name, fn, ...)
+  if self.dry then return require("gradus.experiment.dry_run").cached(self, name, fn, ...) end  -- two steps of training must not be kept
+  return require "gradus.experiment.cached"(self, name, fn, ...)
+end
+
+--- Iterates batches of a source: `for i, batch in run:batches(source, { size = 64, steps = 5000 }) do`. i is from 1 and is
+--- the step that run:log writes to.
+---@param source Source|Dataset
+---@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?,
+---   teacher_view: string?, teacher_cache: any}  the last two as in distill
+function Run:batches(source, options)
+  check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
+    "teacher_cache" })
+  if self.replaying then return function() end end
+  if self.dry then options.steps, options.epochs = 2, nil end
+  return require "gradus.training.batches"(self, source, options)
+end
+
+--- Stores the result table of the run (numbers by name) as result/NAME at its last step.
+function Run:store_result(result)
+  local numbers = {}
+  for name, value in pairs(result) do
+    if type(value) == "number" then numbers["result/" .. name] = value end
+  end
+  self:log(numbers)
+end
+
+--- Closes the run. status: finished, failed or interrupted.
+function Run:finish(status, message)
+  self.line.clear()
+  if status == "finished" then self.readback:settle() else pcall(self.readback.settle, self.readback) end
+  self.writer:finish(status, message)
+  if current.run == self then current.run = self.parent end
+end
+
+--- The current run's fit, for functions that build a model: `run:cached("teacher", build, d.train)`.
+function run.fit(options)
+  if not current.run then host.fail "fit: no run is going on; expected a call inside of an experiment's run function" end
+  return current.run:fit(options)
+end
+
+run.seed_streams = seed_streams
+
+return run

@@ -1,0 +1,137 @@
+-- Specs in Lua, run by `gradus test FILE…`:
+--
+--   describe("schedule", function()
+--     it("is linear", function() expect(linear(0, 10, 5)):equals(5) end)
+--     it("refuses text", function() expect(function() linear("a") end):fails_with("expected a number") end)
+--   end)
+--
+-- describe, it, before_each and expect are globals of a spec, and fields of require "gradus.experiment.test".
+local host = require "gradus.host"
+
+local test = {}
+
+local function show(value, depth)
+  depth = depth or 0
+  if type(value) == "string" then return string.format("%q", value) end
+  if type(value) ~= "table" or getmetatable(value) or depth > 4 then return tostring(value) end
+  local keys = {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  local parts = {}
+  for i, key in ipairs(keys) do
+    local name = type(key) == "string" and key or "[" .. tostring(key) .. "]"
+    parts[i] = name .. " = " .. show(value[key], depth + 1)
+  end
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+-- Equal by value: tables by their contents, NaN equals NaN.
+local function same(a, b)
+  if a == b or (a ~= a and b ~= b) then return true end
+  if type(a) ~= "table" or type(b) ~= "table" then return false end
+  for key, value in pairs(a) do
+    if not same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+local function fail(text, ...) host.fail(string.format(text, ...)) end
+
+local checks = {}
+checks.__index = checks
+
+function checks:equals(wanted)
+  if not same(self.value, wanted) then fail("expected %s, got %s", show(wanted), show(self.value)) end
+end
+
+function checks:differs_from(other)
+  if same(self.value, other) then fail("expected something else than %s", show(other)) end
+end
+
+-- Numbers, and lists of numbers, within an absolute tolerance (default 1e-9).
+function checks:near(wanted, tolerance)
+  tolerance = tolerance or 1e-9
+  local got = self.value
+  if type(wanted) == "table" then
+    if type(got) ~= "table" or #got ~= #wanted then fail("expected a list of %d, got %s", #wanted, show(got)) end
+    for i = 1, #wanted do
+      if not (type(got[i]) == "number" and math.abs(got[i] - wanted[i]) <= tolerance) then
+        fail("item %d: expected %.17g within %g, got %s", i, wanted[i], tolerance, show(got[i]))
+      end
+    end
+  elseif type(got) ~= "number" or got ~= got or math.abs(got - wanted) > tolerance then
+    fail("expected %.17g within %g, got %s", wanted, tolerance, show(got))
+  end
+end
+
+-- The function raises, and its message matches the Lua pattern (or holds it as plain text).
+function checks:fails_with(pattern)
+  local ok, err = pcall(self.value)
+  if ok then fail("expected an error like %q, got none", pattern) end
+  local text = type(err) == "table" and err.message or tostring(err)
+  if not (text:find(pattern, 1, true) or text:find(pattern)) then
+    fail("expected an error like %q, got %q", pattern, text)
+  end
+end
+
+function checks:matches(pattern)
+  if not tostring(self.value):find(pattern) then fail("expected a match of %q, got %s", pattern, show(self.value)) end
+end
+
+function checks:is_true()
+  if not self.value then fail("expected true, got %s", show(self.value)) end
+end
+
+function checks:is_false()
+  if self.value then fail("expected false, got %s", show(self.value)) end
+end
+
+function test.expect(value) return setmetatable({ value = value }, checks) end
+
+local names, setups, passed, failed = {}, {}, 0, 0
+
+local function report(name, err)
+  failed = failed + 1
+  local text = type(err) == "table" and err.message or tostring(err)
+  print("FAILED " .. name .. "\n  " .. text:gsub("\n", "\n  "))
+end
+
+function test.describe(name, body)
+  names[#names + 1] = name
+  local outer = #setups
+  local ok, err = xpcall(body, host.traceback)
+  if not ok then report(table.concat(names, " "), err) end
+  for i = #setups, outer + 1, -1 do setups[i] = nil end
+  names[#names] = nil
+end
+
+function test.before_each(setup) setups[#setups + 1] = setup end
+
+function test.it(name, body)
+  host.entering(body)
+  local ok, err = xpcall(function()
+    for _, setup in ipairs(setups) do setup() end
+    body()
+  end, host.traceback)
+  collectgarbage()  -- objects that an example left behind must survive their own finalizers
+  if ok then
+    passed = passed + 1
+  else
+    report(table.concat(names, " ") .. " " .. name, err)
+  end
+end
+
+-- Called by the host: runs one spec file, prints its failures and the count, returns the number of failures.
+function test.run(path, chunk)
+  for _, name in ipairs { "describe", "it", "before_each", "expect" } do rawset(_G, name, test[name]) end
+  local ok, err = xpcall(chunk, host.traceback)
+  if not ok then report(path, err) end
+  if passed + failed == 0 then report(path, "the spec has no examples") end
+  print(string.format("%s: %d passed, %d failed", path, passed, failed))
+  return failed
+end
+
+return test

@@ -1,0 +1,391 @@
+--- Optimizers over fused kernels (runtime/ops/optimizer.cpp), with PyTorch's names, defaults and results.
+---   local opt = optim.AdamW(net, { lr = 3e-3, weight_decay = .01 })
+---   opt:minimize(loss, { lr = k.lr, clip = 1 })            -- gradients, clipping, update
+---   opt:zero_grad(); loss:backward(); opt:step()           -- or as in PyTorch
+--- The first argument is a module, a list of parameters, or a list of groups { params =, lr_scale =, weight_decay = }.
+--- Nothing of a step is read on the host: steps are counted in tensors, the learning rate is one, so that a recorded step
+--- can be replayed.
+local check = require "gradus.base.check"
+local engine = require "gradus.engine"
+local recording = require "gradus.base.recording"
+local scalar = require "gradus.base.scalar"
+local tensor = require "gradus.base.tensor"
+local weights = require "gradus.base.weights"
+
+local ops, flat = engine.ops, engine.flat
+local optim = {}
+
+---@class Optimizer
+---@field lr number|Tensor   used where a step is given none
+local Optimizer = {}
+Optimizer.__index = Optimizer
+
+local LR = check.either(check.number(0), check.tensor)
+local CLIP = check.either(check.above(0), check.tensor)
+
+-- --- parameters and their state ----------------------------------------------------------------------------------------
+
+local function list_of(where, params)
+  if type(params) == "table" and params.parameters then params = params:parameters() end
+  if type(params) ~= "table" or #params == 0 then
+    check.fail(where, "expected a module or a list of parameters; got %s",
+      type(params) == "table" and "none" or check.describe(params))
+  end
+  return params
+end
+
+local function groups_of(where, params, weight_decay)
+  local given = params
+  local is_groups = type(params) == "table" and not params.parameters and type(params[1]) == "table" and params[1].params
+  if not is_groups then given = { { params = params } } end
+  local groups, seen = {}, {}
+  for i, one in ipairs(given) do
+    local group = check.options(where .. ": group " .. i, one,
+      { params = check.any, lr_scale = check.number(0), weight_decay = check.number(0) },
+      { lr_scale = 1, weight_decay = weight_decay })
+    group.params = list_of(where, group.params)
+    for j, p in ipairs(group.params) do
+      check.value(where, "parameter " .. j, p, check.tensor)
+      if not (p.is_leaf and p:is_contiguous()) then
+        check.fail(where, "parameter %d of shape [%s] is no contiguous leaf; expected nn.Parameter(t:contiguous())", j,
+          table.concat(p.shape, ", "))
+      end
+      if seen[p] then check.fail(where, "parameter %d of group %d is given twice", j, i) end
+      seen[p] = true
+    end
+    groups[i] = group
+  end
+  return groups
+end
+
+-- --- flat buffers ------------------------------------------------------------------------------------------------------
+
+-- The parameters of a group, their gradients and their state side by side in one buffer each, so that one call updates
+-- all: group.flat = { params =, grads =, state = }. group.state and group.grads are the parts. Padding stays zero, as no
+-- update moves a zero whose gradient is zero.
+local function join(group, state, options)
+  if options.dampening and options.dampening > 0 then return false end  -- keeps a number for each parameter
+  local params = flat.join(group.params)
+  if not params then return false end
+  local grads = ops.zeros_like(params)
+  group.flat = { params = { params }, grads = { grads }, state = {} }
+  group.grads = flat.parts(grads, group.params)
+  for key, make in pairs(state) do
+    local whole = make(params)
+    group.flat.state[key] = { whole }
+    group.state[key] = whole:dim() == 0 and {} or flat.parts(whole, group.params)
+    if whole:dim() == 0 then
+      for i = 1, #group.params do group.state[key][i] = whole end  -- one count of steps for all
+    end
+  end
+  return true
+end
+
+-- From here on each parameter goes its own way: only some have gradients, or their counts of steps differ.
+local function part(group)
+  recording.again = true  -- the new tensors belong to no recording
+  for _, list in pairs(group.state) do
+    for i = 1, #list do
+      if list[i]:dim() == 0 then list[i] = list[i]:clone() end
+    end
+  end
+  group.flat = nil
+end
+
+-- A state for the group's parameters as if no step had been taken.
+local function begin(group, makers, options)
+  group.state, group.flat, group.grads = {}, nil, nil
+  if join(group, makers, options) then return end
+  for key, make in pairs(makers) do
+    group.state[key] = {}
+    for i, p in ipairs(group.params) do group.state[key][i] = make(p) end
+  end
+end
+
+-- A class of optimizers: `names` are the tensors kept for each parameter, made by the functions in `state`.
+local function class(name, rules, defaults, state, update)
+  local methods = setmetatable({ name = name, update_group = update }, Optimizer)
+  methods.__index, methods.__name = methods, name
+  methods.__tostring = function(self) return ("%s(lr=%s)"):format(name, tostring(self.lr)) end
+  rules.lr, rules.weight_decay = LR, check.number(0)
+  return function(params, options)
+    local where = "optim." .. name
+    options = check.options(where, options, rules, defaults)
+    local self = setmetatable({ options = options, lr = options.lr, params = {} }, methods)
+    self.groups = groups_of(where, params, options.weight_decay)
+    self.makers = state(options)
+    for _, group in ipairs(self.groups) do
+      tensor.no_grad(begin, group, self.makers, options)
+      for _, p in ipairs(group.params) do self.params[#self.params + 1] = p end
+    end
+    return self
+  end
+end
+
+local function zeros(p) return ops.zeros_like(p) end
+local function step_count(p) return engine.tensor(0, { dtype = "float32", device = p.device }) end
+
+-- The members of `list` at the given positions; the list itself when that is all of it.
+local function pick(list, positions)
+  if #positions == #list then return list end
+  local picked = {}
+  for i, position in ipairs(positions) do picked[i] = list[position] end
+  return picked
+end
+
+-- --- a step ------------------------------------------------------------------------------------------------------------
+
+local function complete(grads, offset, count)
+  for i = offset + 1, offset + count do
+    if not grads[i] then return false end
+  end
+  return true
+end
+
+local function is_whole(group) return group.flat and flat.holds(group.flat.params[1], group.params) end
+
+-- For each parameter its gradient's place in a flat buffer; false where there is none.
+local function places(self)
+  local list = {}
+  for _, group in ipairs(self.groups) do
+    local whole = is_whole(group)
+    for i = 1, #group.params do list[#list + 1] = whole and group.grads[i] or false end
+  end
+  return list
+end
+
+-- Puts the gradients of every group that can be updated as a whole into its flat buffer, unless they are there.
+-- Returns the gradients, those in flat buffers replaced by their places there.
+local function gather(self, grads)
+  local placed, offset = {}, 0
+  for _, group in ipairs(self.groups) do
+    local count = #group.params
+    if group.flat and not (complete(grads, offset, count) and is_whole(group)) then part(group) end
+    if group.flat and not rawequal(grads[offset + 1], group.grads[1]) then
+      local own = {}
+      for i = 1, count do own[i] = grads[offset + i] end
+      flat.gather(group.grads, own)
+    end
+    for i = 1, count do placed[offset + i] = group.flat and group.grads[i] or grads[offset + i] end
+    offset = offset + count
+  end
+  return placed
+end
+
+local function update_parts(self, group, grads, offset, given)
+  local positions, own = {}, {}
+  for i = 1, #group.params do
+    local grad = grads[offset + i]
+    if grad then
+      positions[#positions + 1] = i
+      own[#own + 1] = grad:is_contiguous() and grad or grad:contiguous()
+    end
+  end
+  if #own == 0 then return end
+  local state = {}
+  for key, list in pairs(group.state) do state[key] = pick(list, positions) end
+  self.update_group(self.options, group.weight_decay, pick(group.params, positions), own, state, given)
+end
+
+-- The learning rate as the kernels take it: the CPU's round otherwise with float32, an accelerator's take nothing else.
+local function rate(lr, device)
+  lr = scalar(lr, device)
+  local dtype = device == "cpu" and "float64" or "float32"
+  if lr.dtype ~= dtype or lr.device ~= device then lr = lr:to { dtype = dtype, device = device } end
+  return lr
+end
+
+-- grads: one for each of self.params, false or nil for those to leave alone; in their flat buffers where there are some.
+-- norm: of all gradients, where they are to be clipped to the norm max_norm or, with guard, left alone unless it is finite.
+local function update(self, grads, lr, norm, max_norm, guard)
+  if lr == nil then recording.note(self, "lr") end
+  lr = rate(lr or self.lr, self.params[1].device)
+  local offset = 0
+  for _, group in ipairs(self.groups) do
+    local given = { lr = group.lr_scale == 1 and lr or lr * group.lr_scale, norm = norm, max_norm = max_norm, guard = guard }
+    if group.flat then
+      self.update_group(self.options, group.weight_decay, group.flat.params, group.flat.grads, group.flat.state, given)
+      flat.changed(group.params)
+    else
+      update_parts(self, group, grads, offset, given)
+    end
+    offset = offset + #group.params
+  end
+end
+
+local function present(grads)
+  local list = {}
+  for _, grad in ipairs(grads) do
+    if grad then list[#list + 1] = grad end
+  end
+  return list
+end
+
+local function is_guarded(options)
+  if options.guard == nil then return recording.guarded end
+  return options.guard
+end
+
+-- Gradients of this step alone are scaled while they are used. Where nobody asked for their norm the loss is what guards: it is
+-- there, and a pass over the gradients would be a quarter of a small step.
+local function clip_and_update(self, grads, options, loss)
+  local guard = is_guarded(options)
+  grads = gather(self, grads)
+  local watched = guard and options.guard == nil and loss and loss.dtype == "float32" and loss:detach() or nil
+  local norm = (options.clip or guard and not watched) and ops.grad_norm(present(grads)) or nil
+  update(self, grads, options.lr, norm or watched, options.clip and scalar(options.clip, self.params[1].device), guard)
+  return norm
+end
+
+-- The parameters' own gradients are clipped where they are, as in PyTorch.
+local function clip_own_and_update(self, grads, options)
+  local guard = is_guarded(options)
+  local norm = options.clip and ops.clip_grad_norm_(present(grads), scalar(options.clip, self.params[1].device))
+    or guard and ops.grad_norm(present(grads)) or nil
+  update(self, gather(self, grads), options.lr, norm, nil, guard)
+  return norm
+end
+
+local STEP_OPTIONS = { lr = LR, clip = CLIP, guard = check.boolean }
+
+--- Computes the gradients of a 0-dim loss, clips their global L2 norm to `clip` where given, and updates. Parameters that
+--- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip and guard).
+--- With guard = true a gradient with NaN or infinity changes no parameter; the norm tells. Left out, in a run's step: so with
+--- clip; without, a loss that is not finite changes none.
+---@param loss Tensor
+---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
+function Optimizer:minimize(loss, options)
+  local where = self.name .. ":minimize"
+  options = check.options(where, options, STEP_OPTIONS)
+  if not engine.is_tensor(loss) or loss:dim() ~= 0 then
+    check.fail(where, "loss: expected a 0-dim tensor; got %s", check.describe(loss))
+  end
+  local grads = engine.grad(loss, self.params, places(self))
+  if #present(grads) == 0 then check.fail(where, "the loss depends on none of this optimizer's parameters") end
+  return tensor.no_grad(clip_and_update, self, grads, options, loss)
+end
+
+--- As minimize, from gradients that are known: one for each of self.params, false for those to leave alone.
+---@param grads (Tensor|false)[]
+---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
+function Optimizer:apply(grads, options)
+  local where = self.name .. ":apply"
+  options = check.options(where, options, STEP_OPTIONS)
+  if #present(grads) == 0 then check.fail(where, "no parameter has a gradient") end
+  return tensor.no_grad(clip_and_update, self, grads, options)
+end
+
+--- Updates from the parameters' own gradients (loss:backward()), which are left as they are or clipped in place.
+---@param options? {lr: number|Tensor, clip: number|Tensor}
+function Optimizer:step(options)
+  local where = self.name .. ":step"
+  options = check.options(where, options, STEP_OPTIONS)
+  local grads = {}
+  for i, p in ipairs(self.params) do grads[i] = p.grad or false end
+  if #present(grads) == 0 then check.fail(where, "no parameter has a gradient; expected loss:backward() before") end
+  return tensor.no_grad(clip_own_and_update, self, grads, options)
+end
+
+function Optimizer:zero_grad()
+  for _, p in ipairs(self.params) do p.grad = nil end
+end
+
+--- The tensors of the optimizer by name ("0.3.exp_avg" is group 0, parameter 3): live storage, for snapshots.
+function Optimizer:state_dict()
+  local state = {}
+  for g, group in ipairs(self.groups) do
+    for key, list in pairs(group.state) do
+      for i, value in ipairs(list) do state[("%d.%d.%s"):format(g - 1, i - 1, key)] = value end
+    end
+  end
+  return state
+end
+
+function Optimizer:load_state_dict(state)
+  for g, group in ipairs(self.groups) do
+    local first = group.flat and group.state.step and state[("%d.0.step"):format(g - 1)]
+    for i = 2, first and #group.params or 0 do
+      local other = state[("%d.%d.step"):format(g - 1, i - 1)]
+      if engine.is_tensor(first) and engine.is_tensor(other) and first:item() ~= other:item() then
+        part(group)
+        break
+      end
+    end
+  end
+  weights.load(self.name .. ".load_state_dict", self:state_dict(), state, true)
+  return self
+end
+
+--- Moves the parameters and the state to a device; they stay the same parameters.
+---@param device string
+function Optimizer:to(device)
+  local state = {}
+  for name, one in pairs(self:state_dict()) do state[name] = one:clone() end
+  tensor.no_grad(function()
+    for _, p in ipairs(self.params) do
+      local moved = p:detach():to(device)
+      if moved.device ~= p.device then p:set_data(moved) end
+    end
+    for _, group in ipairs(self.groups) do begin(group, self.makers, self.options) end
+  end)
+  return self:load_state_dict(state)
+end
+
+-- --- the kinds ---------------------------------------------------------------------------------------------------------
+
+-- With dampening d, PyTorch's first step takes the whole gradient into the momentum, later ones (1 − d) of it. The kernel
+-- has a flag for the first step, which a recorded step would repeat for ever; so the share is a tensor here.
+local function damp(options, weight_decay, params, grads, state)
+  local damped = {}
+  for i, grad in ipairs(grads) do
+    if weight_decay ~= 0 then grad = grad + params[i] * weight_decay end
+    damped[i] = grad * state.share[i]
+    state.share[i]:fill_(1 - options.dampening)
+  end
+  return damped
+end
+
+--- Stochastic gradient descent: { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false }.
+optim.SGD = class("SGD",
+  { momentum = check.number(0), dampening = check.number(0), nesterov = check.boolean, maximize = check.boolean },
+  { lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false, maximize = false },
+  function(options)
+    if options.nesterov and (options.momentum == 0 or options.dampening ~= 0) then
+      check.fail("optim.SGD", "nesterov needs momentum > 0 and dampening = 0")
+    end
+    local state = {}
+    if options.momentum > 0 then state.momentum_buffer = zeros end
+    if options.momentum > 0 and options.dampening > 0 then
+      state.share = function(p) return engine.tensor(1, { dtype = p.dtype, device = p.device }) end
+    end
+    return state
+  end,
+  function(options, weight_decay, params, grads, state, given)
+    if state.share then
+      if options.maximize then weight_decay = -weight_decay end  -- the kernel negates the sum
+      grads, weight_decay = damp(options, weight_decay, params, grads, state), 0
+    end
+    ops.sgd_(params, grads, state.momentum_buffer or {}, given.lr, { norm = given.norm, max_norm = given.max_norm,
+      guard = given.guard, weight_decay = weight_decay, momentum = options.momentum, nesterov = options.nesterov,
+      maximize = options.maximize })
+  end)
+
+local ADAM = { betas = check.list(check.number(0, 1), 2), eps = check.number(0), maximize = check.boolean }
+
+local function adam(name, decoupled, weight_decay)
+  return class(name, ADAM, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = weight_decay, maximize = false },
+    function() return { step = step_count, exp_avg = zeros, exp_avg_sq = zeros } end,
+    function(options, decay, params, grads, state, given)
+      ops.adam_(params, grads, state.exp_avg, state.exp_avg_sq, state.step, given.lr, { norm = given.norm,
+        max_norm = given.max_norm, guard = given.guard, beta1 = options.betas[1], beta2 = options.betas[2],
+        weight_decay = decay, eps = options.eps, decoupled = decoupled, maximize = options.maximize })
+    end)
+end
+
+--- Kingma and Ba 2015: { lr = 1e-3, betas = { .9, .999 }, eps = 1e-8, weight_decay = 0 }; the decay joins the gradient.
+optim.Adam = adam("Adam", false, 0)
+
+--- Loshchilov and Hutter 2019: Adam with the decay apart from the gradient; weight_decay = 0.01.
+optim.AdamW = adam("AdamW", true, 0.01)
+
+return optim

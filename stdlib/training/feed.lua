@@ -1,0 +1,211 @@
+--- Batches: rows from a source, gathered and augmented (ahead of use on a thread where that pays), with the teacher's
+--- answer. A batch is { x, y, index, visit, weight, teacher }.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local current = require "gradus.base.current"
+local data = require "gradus.data.dataset"
+local step = require "gradus.step.step"
+
+local ops = engine.ops
+local Feed = {}
+Feed.__index = Feed
+
+local AHEAD = 2                  -- batches prepared ahead
+local WORTH_A_THREAD = 64 * 1024 -- bytes of x in a batch below which handing over costs more than gathering
+
+local feed = {}
+
+--- Augmentations as { noise = sd, shift = pixels, erase = share, mixup = alpha }; strength 0 to 1 scales them.
+function feed.check_augmentations(where, given)
+  check.options(where, given, { "noise", "shift", "erase", "mixup" })
+  return given
+end
+
+---@param options {source: Source, size: number, augmentations: table?, teacher: fun(x: Tensor): Tensor?, clean: boolean?, device: string?}
+---   clean: the teacher sees the inputs without augmentation
+function feed.new(options)
+  local self = setmetatable({ size = options.size, augmentations = options.augmentations or {}, device = options.device or "cpu",
+    teacher = options.teacher, clean = options.clean, seed = current.stream "augment", strength = nil, pending = {} }, Feed)
+  self:use(options.source)
+  return self
+end
+
+--- Whom the batches' answers come from: a function of the inputs, or rows computed before (teacher_cache.lua).
+---@param of? fun(x: Tensor): Tensor
+---@param answers? Answers
+function Feed:imitate(of, answers)
+  if of ~= self.teacher then
+    self.teacher = of  -- plans are of the CPU's
+    self.teacher_step = of and self.device == "cpu" and step.new(function(b) return { teacher = of(b.x) } end) or nil
+  end
+  if answers == self.answers then return end
+  self:rewind()
+  local source = self.source
+  self.answers, self.base, self.source = answers, nil, nil
+  self:use(source)
+end
+
+--- Goes on with another source; batches prepared from the old one are given back to it.
+function Feed:use(source)
+  if source == self.source then return end
+  self:rewind()
+  self.source = source
+  if data.is_generator(source) then
+    self.loader, self.base, self.known = nil, nil, nil
+    return
+  end
+  local rows, x = source:size(), source.data.base.x
+  if source.mode == "shuffle" and rows < 1 then host.fail "the training set is empty" end
+  local bytes = x:nbytes() / x:size(0) * self.size
+  -- On one core a thread of its own would only take turns with the step.
+  local ahead = (bytes >= WORTH_A_THREAD and not source.adaptive and engine.cores() > 1) and AHEAD or 0
+  if self.base ~= source.data.base or self.ahead ~= ahead then
+    local base = source.data.base
+    self.base, self.ahead = base, ahead
+    local masking = base.masking or {}
+    self.known = self.answers and self.answers.base == base and self.answers or nil
+    self.loader = engine.data.Loader { x = base.x, y = base.y, weight = base.weight, depth = ahead, seed = self.seed,
+      teacher = self.known and self.known.rows, classes = base.classes or 0, noise = self.augmentations.noise,
+      shift = self.augmentations.shift, erase = self.augmentations.erase, mixup = self.augmentations.mixup,
+      rate = masking.rate, mask = masking.mask, low = masking.low, high = masking.high, pin = self.device ~= "cpu" }
+  end
+end
+
+--- Gives back what was drawn ahead, so that the source stands where the last batch left it.
+function Feed:rewind()
+  if #self.pending == 0 then return end
+  self.loader:drop()
+  for i = #self.pending, 1, -1 do self.source:undo(self.pending[i]) end
+  self.pending = {}
+end
+
+local function draw(self, strength)
+  local index, visit = self.source:draw(self.size)
+  self.loader:submit(index, visit, strength)
+  self.pending[#self.pending + 1] = index
+end
+
+local function gathered(self, strength)
+  local moved = strength ~= self.strength
+  if moved then
+    self:rewind()  -- drawn ahead with another strength
+    self.strength = strength
+  end
+  draw(self, strength)
+  -- A strength that moves at every step would have each batch prepared twice.
+  while not moved and #self.pending < self.ahead do draw(self, strength) end
+  table.remove(self.pending, 1)
+  return self.loader:next()
+end
+
+--- Inputs as the next batch has, for what depends on their shape alone; the source stands where it stood.
+function Feed:like()
+  if self.base then return self.base.x:index_select(0, ops.arange(self.size):remainder(self.base.x:size(0))):to(self.device) end
+  self.drawn = self.drawn or self.source:next(self.size)
+  return self.drawn.x:to(self.device)
+end
+
+--- The next batch. strength scales the augmentations, 0 to 1.
+function Feed:next(strength)
+  local batch, seen
+  if self.loader then
+    batch = gathered(self, strength or 0)
+    if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, batch.index) end
+  else
+    batch, self.drawn = self.drawn or self.source:next(self.size), nil
+    seen = self.clean and batch.x
+    if (strength or 0) > 0 and next(self.augmentations) then
+      batch.visit = ops.zeros({ self.size }, { dtype = "int32" })
+      batch.x = engine.data.augment(batch.x, batch.index, batch.visit, { seed = self.seed, strength = strength,
+        noise = self.augmentations.noise, shift = self.augmentations.shift, erase = self.augmentations.erase })
+    end
+  end
+  if self.device ~= "cpu" then
+    for _, name in ipairs { "x", "y", "weight", "teacher", "lambda" } do
+      batch[name] = batch[name] and batch[name]:to { device = self.device, non_blocking = true }
+    end
+  end
+  if self.known then
+    if self.known.unpack then batch.teacher = self.known.unpack(batch.teacher) end
+  elseif self.teacher then
+    local x = seen and seen:to(self.device) or batch.x
+    -- Of small batches the teacher is asked by a plan; of large ones its activations would be kept beside the student's.
+    local small = self.teacher_step and x:nbytes() < WORTH_A_THREAD
+    batch.teacher = small and self.teacher_step({ x = x }).teacher or self.teacher(x)
+  end
+  return batch
+end
+
+-- --- several batches at once ---------------------------------------------------------------------------------------------
+
+--- Whether batches may be had together: they do not depend on what the student shows, nor on each other's number, and are too
+--- small to be prepared ahead on a thread.
+function Feed:can_stack(strength)
+  if not self.loader then return self.source.seekable and (strength == 0 or not next(self.augmentations)) end
+  return self.ahead == 0 and not self.source.adaptive and not self.augmentations.mixup
+end
+
+local function rows_of(batch, n, size)
+  for name, value in pairs(batch) do
+    local shape = value.shape
+    batch[name] = value:reshape { n, size, unpack(shape, 2) }
+  end
+  return batch
+end
+
+local function all_equal(list)
+  for _, one in ipairs(list) do
+    if one ~= list[1] then return false end
+  end
+  return true
+end
+
+-- n batches, gathered at once or, with strengths that differ, one after the other.
+local function load_rows(self, n, strength)
+  local index, visit = self.source:draw(n * self.size)
+  self.loader:submit(index, visit, strength)
+  return rows_of(self.loader:next(), n, self.size)
+end
+
+local function load_batches(self, strengths)
+  if all_equal(strengths) then return load_rows(self, #strengths, strengths[1]) end
+  local parts, batch = {}, {}
+  for i, strength in ipairs(strengths) do parts[i] = load_rows(self, 1, strength) end
+  for name in pairs(parts[1]) do
+    local list = {}
+    for i, part in ipairs(parts) do list[i] = part[name] end
+    batch[name] = ops.cat(list, 0)
+  end
+  return batch
+end
+
+--- The next batches, one for each strength of the augmentations, stacked: tensors [n, size, …].
+---@param strengths number[]
+function Feed:stack(strengths)
+  local n, batch, seen = #strengths
+  if self.loader then
+    self:rewind()
+    batch, self.strength = load_batches(self, strengths), strengths[n]
+    if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, batch.index:flatten()) end
+    if self.known and self.known.unpack then
+      batch.teacher = rows_of({ teacher = self.known.unpack(batch.teacher:flatten(0, 1)) }, n, self.size).teacher
+    end
+  else
+    batch = rows_of(self.source:stack(n, self.size), n, self.size)
+  end
+  if self.teacher and not self.known then
+    seen = seen and rows_of({ x = seen }, n, self.size).x or batch.x
+    batch.teacher = self.teacher_step:scan({ x = seen }).teacher
+  end
+  return batch
+end
+
+--- Gives back all but the first `used` of the batches that were stacked last.
+function Feed:give_back(batch, used)
+  local n = batch.x:size(0)
+  if self.loader then return self.source:undo(batch.index:narrow(0, used, n - used):flatten()) end
+  self.source:unstack(n - used, self.size)
+end
+
+return feed

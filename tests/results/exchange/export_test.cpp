@@ -1,0 +1,299 @@
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+#include "store/database.h"
+#include "exchange/import.h"
+#include "exchange/mlflow.h"
+#include "store_fixture.h"
+#include "exchange/tensorboard.h"
+
+namespace gradus::results {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+class ExportTest : public StoreTest {
+ protected:
+  // A finished run with what is hard to carry over: doubles that no float holds, NaN, infinity, odd texts.
+  std::string add(Store& store, std::int64_t seed = 1) {
+    RunStart start{.name = "digits, \"hard\"", .seed = seed};
+    start.params = {{"seed", seed}, {"lr", 0.1}, {"note", std::string("a,b\n\"c\"")}, {"flag", true}, {"none", {}}};
+    auto run = store.begin(start);
+    const int loss = run->key("train/loss");
+    run->log(loss, 1, 0.1);
+    run->log(loss, 2, 1.0 / 3);
+    run->log(loss, 3, kNan);
+    run->log(loss, 4, HUGE_VAL);
+    run->log(loss, 10, 5e-324);
+    run->log(run->key("val/acc"), -3, 0.5);
+    run->progress(2, 0.5, 10, 1e6, 4);
+    run->progress(10, 1, 20, 2e6, 8);
+    run->event(2, "decision", "advance", R"({"acc":0.5})");
+    run->finish("finished");
+    return run->uid();
+  }
+  static std::string file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::stringstream text;
+    text << in.rdbuf();
+    return text.str();
+  }
+  void write(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+  std::shared_ptr<Store> other() { return Store::open(folder_ + "/other.db", Store::Mode::create); }
+  std::string event_file(const std::string& folder) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) return entry.path().string();
+    }
+    return {};
+  }
+  // "step value" lines of a curve.
+  static std::string curve(Store& store, const std::string& key) {
+    std::string text;
+    for (const auto& row : store.query("SELECT step, value FROM metrics WHERE key = ?1 ORDER BY step", {key}).rows) {
+      text += std::to_string(std::get<std::int64_t>(row[0])) + " ";
+      text += row[1].index() == 0 ? "null" : exact(std::get<double>(row[1]));
+      text += "\n";
+    }
+    return text;
+  }
+};
+
+TEST_F(ExportTest, Crc32cIsTheStandardsOne) {
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);            // the check value of the Castagnoli polynomial
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aaU);  // RFC 3720, B.4
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43U);
+  EXPECT_EQ(crc32c(""), 0U);
+}
+
+TEST_F(ExportTest, NumbersReadBackAsTheSameDouble) {
+  for (const double value : {0.1, 1.0 / 3, 5e-324, 1.7976931348623157e308, -0.0, 123456789012345680.0})
+    EXPECT_EQ(std::strtod(exact(value).c_str(), nullptr), value) << exact(value);
+  EXPECT_EQ(exact(kNan), "nan");
+  EXPECT_EQ(exact(-HUGE_VAL), "-inf");
+}
+
+TEST_F(ExportTest, TimesOfOtherTools) {
+  EXPECT_EQ(unix_time("1970-01-01T00:00:01.500Z"), 1.5);
+  EXPECT_EQ(unix_time("2000-01-01T02:00:00+02:00"), 946684800);
+  EXPECT_EQ(unix_time("1999-12-31 23:00:00.25-01:00"), 946684800.25);
+  EXPECT_EQ(unix_time("2000-01-01T00:00:00.123456"), 946684800.123456);
+  for (const char* bad : {"", "yesterday", "2000-01-01", "2000-01-01T00:00:xx"})
+    EXPECT_TRUE(std::isnan(unix_time(bad)));
+}
+
+TEST_F(ExportTest, CsvOfMetricsAndOfAFolder) {
+  auto store = create();
+  const std::string uid = add(*store);
+  EXPECT_EQ(export_csv(*store, {1}, folder_ + "/m.csv").values, 6);
+  const std::string head = "1," + uid + ",\"digits, \"\"hard\"\"\",";
+  EXPECT_EQ(file(folder_ + "/m.csv"), "id,uid,name,key,step,value\n" + head + "train/loss,1,0.1\n" + head +
+                                          "train/loss,2,0.3333333333333333\n" + head + "train/loss,3,nan\n" + head +
+                                          "train/loss,4,inf\n" + head + "train/loss,10,5e-324\n" + head +
+                                          "val/acc,-3,0.5\n");
+  export_csv(*store, {1}, folder_ + "/all");
+  EXPECT_EQ(file(folder_ + "/all/metrics.csv"), file(folder_ + "/m.csv"));
+  EXPECT_EQ(file(folder_ + "/all/params.csv"), "id,uid,key,value,type\n1," + uid + ",flag,true,boolean\n1," + uid +
+                                                   ",lr,0.1,number\n1," + uid + ",none,,null\n1," + uid +
+                                                   ",note,\"a,b\n\"\"c\"\"\",string\n1," + uid + ",seed,1,integer\n");
+  EXPECT_NE(file(folder_ + "/all/events.csv").find(",decision,advance,\"{\"\"acc\"\":0.5}\""), std::string::npos);
+  EXPECT_EQ(file(folder_ + "/all/progress.csv").substr(0, 43),
+            "id,uid,step,epoch,samples,flops,seconds\n1," + uid.substr(0, 1));
+  EXPECT_NE(file(folder_ + "/all/runs.csv").find("\"digits, \"\"hard\"\"\""), std::string::npos);
+}
+
+TEST_F(ExportTest, JsonIsOneDocument) {
+  auto store = create();
+  add(*store);
+  add(*store, 2);
+  export_json(*store, select_runs(*store, {}, {}), folder_ + "/x.json");
+  const Json all = Json::parse(file(folder_ + "/x.json"));
+  ASSERT_EQ(all["runs"].size(), 2U);
+  const Json& run = all["runs"][0];
+  EXPECT_EQ(run["params"]["flag"], true);
+  EXPECT_TRUE(run["params"]["none"].is_null());
+  EXPECT_EQ(run["metrics"]["train/loss"].dump(), R"([[1,0.1],[2,0.3333333333333333],[3,null],[4,"inf"],[10,5e-324]])");
+  EXPECT_EQ(run["progress"][1]["seconds"], 8);
+  EXPECT_EQ(run["events"][0]["detail"]["acc"], 0.5);
+  EXPECT_EQ(all["runs"][1]["seed"], 2);
+}
+
+TEST_F(ExportTest, WhichRuns) {
+  auto store = create();
+  const std::string uid = add(*store);
+  add(*store, 2);
+  EXPECT_EQ(select_runs(*store, {"@last", uid.substr(0, 12), "1"}, {}), (std::vector<std::int64_t>{2, 1}));
+  EXPECT_EQ(select_runs(*store, {}, {.where = "seed = 2"}), (std::vector<std::int64_t>{2}));
+  expect_error(Exit::missing, "fits --where", [&] { select_runs(*store, {}, {.where = "seed = 3"}); });
+  expect_error(Exit::usage, "got both", [&] { select_runs(*store, {"1"}, {.where = "seed = 2"}); });
+}
+
+TEST_F(ExportTest, AFileThatFailsIsNotThere) {
+  auto store = create();
+  add(*store);
+  expect_error(Exit::io, "cannot write", [&] { export_csv(*store, {1}, folder_ + "/no/x.csv"); });
+  expect_error(Exit::missing, "", [&] { export_csv(*store, {1, 99}, folder_ + "/half.csv"); });
+  for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    EXPECT_EQ(entry.path().string().find("half"), std::string::npos) << entry.path();
+}
+
+TEST_F(ExportTest, TensorBoardThereAndBack) {
+  auto store = create();
+  add(*store);
+  export_tensorboard(*store, {1}, folder_ + "/tb");
+  export_tensorboard(*store, {1}, folder_ + "/tb");  // replaces itself
+  auto into = other();
+  Imported done = import_tensorboard(*into, folder_ + "/tb", {});
+  EXPECT_EQ(done.added, 1);
+  EXPECT_EQ(done.values, 6);
+  EXPECT_EQ(done.skipped, 2) << "the texts: parameters and the decision";
+  // The format has 32-bit floats.
+  EXPECT_EQ(curve(*into, "train/loss"), "1 " + exact(0.1F) + "\n2 " + exact(1.0F / 3) + "\n3 null\n4 inf\n10 0\n");
+  EXPECT_EQ(curve(*into, "val/acc"), "-3 0.5\n");
+  EXPECT_EQ(ask(*into,
+                "SELECT group_concat(key || '=' || ifnull(value, 'null') || ':' || type, ' ') FROM (SELECT * FROM "
+                "params WHERE key <> 'note' ORDER BY key)"),
+            "flag=1:boolean lr=0.1:number none=null:null seed=1:integer");
+  EXPECT_EQ(ask(*into, "SELECT kind || status || seed || count FROM runs, summaries WHERE key = 'train/loss'"),
+            "importfinished15");
+  EXPECT_EQ(ask(*into, "SELECT max(seconds) - min(seconds) FROM progress"), "8") << "wall times follow the progress";
+  done = import_tensorboard(*into, folder_ + "/tb", {});
+  EXPECT_EQ(done.unchanged, 1);
+  EXPECT_EQ(ask(*into, "SELECT count(*) FROM metrics"), "6");
+}
+
+TEST_F(ExportTest, MlflowThereAndBack) {
+  auto store = create();
+  const std::string uid = add(*store);
+  add(*store, 2);
+  export_mlflow(*store, {1}, folder_ + "/mlflow.db");
+  export_mlflow(*store, {1, 2}, folder_ + "/mlflow.db");  // adds one, replaces the other
+  auto into = other();
+  Imported done = import_mlflow(*into, folder_ + "/mlflow.db", {});
+  EXPECT_EQ(done.added, 2);
+  EXPECT_EQ(done.values, 12);
+  EXPECT_EQ(ask(*into,
+                "SELECT group_concat(step || ' ' || ifnull(value, 'null'), ',') FROM (SELECT * FROM metrics WHERE "
+                "run_id = 1 AND key = 'train/loss' ORDER BY step)"),
+            "1 0.1,2 0.333333333333333,3 null,4 Inf,10 4.94065645841247e-324");
+  EXPECT_EQ(ask(*into, "SELECT value = 1.0 / 3 FROM metrics WHERE step = 2 AND run_id = 1"), "1") << "all 53 bits";
+  EXPECT_EQ(ask(*into, "SELECT group_concat(name || seed) FROM runs"), "digits, \"hard\"1,digits, \"hard\"2");
+  EXPECT_EQ(import_mlflow(*into, folder_ + "/mlflow.db", {}).unchanged, 2);
+  EXPECT_EQ(import_mlflow(*store, folder_ + "/mlflow.db", {}).unchanged, 2)
+      << "runs of this store come back as themselves";
+  // Something changed there: the run is replaced, and what the user wrote here stays.
+  into->write([](Database& database) { database.run("UPDATE runs SET note = 'mine'"); });
+  {
+    Database file(folder_ + "/mlflow.db", SQLITE_OPEN_READWRITE);
+    file.run("DELETE FROM metrics WHERE step = 10");
+  }
+  done = import_mlflow(*into, folder_ + "/mlflow.db", {});
+  EXPECT_EQ(done.updated, 2);
+  EXPECT_EQ(ask(*into, "SELECT count(*) FROM metrics"), "10");
+  EXPECT_EQ(ask(*into, "SELECT count FROM summaries WHERE run_id = 1 AND key = 'train/loss'"), "4");
+  EXPECT_EQ(ask(*into, "SELECT count(*) FROM runs WHERE note = 'mine'"), "2");
+  EXPECT_EQ(ask(*into, "SELECT count(*) FROM events"), "2");
+}
+
+TEST_F(ExportTest, TrackioTypesAndNames) {
+  {
+    Database file(folder_ + "/proj.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    file.run(R"sql(
+      CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER,
+        metrics TEXT);
+      CREATE TABLE configs (id INTEGER PRIMARY KEY, run_id TEXT, run_name TEXT, config TEXT, created_at TEXT);
+      INSERT INTO configs VALUES (1, 'r1', 'apple-0',
+        '{"lr": 0.5, "opt": {"name": "sgd", "steps": 3}, "_Username": "x"}', '');
+      INSERT INTO metrics VALUES
+        (1, 'r1', '2026-01-01T00:00:00+00:00', 'apple-0', 0,
+          '{"train loss": 1, "train_loss": 7, "image": {"_type": "x"}}'),
+        (2, 'r1', '2026-01-01T00:00:02+00:00', 'apple-0', 1, '{"train loss": "NaN", "train:loss": "-Infinity"}'),
+        (3, 'r2', '2026-01-01T00:00:00+00:00', 'pear-1', 0, '{"train_loss": 0.25}');)sql");
+  }
+  auto into = create();
+  const Imported done = import_trackio(*into, folder_ + "/proj.db", {});
+  EXPECT_EQ(done.added, 2);
+  EXPECT_EQ(done.values, 5);
+  EXPECT_EQ(done.skipped, 1);
+  EXPECT_EQ(ask(*into, "SELECT group_concat(key || '=' || value || type, ' ') FROM params"),
+            "lr=0.5number opt.name=sgdstring opt.steps=3integer");
+  EXPECT_EQ(ask(*into, "SELECT count(DISTINCT key) FROM metrics WHERE run_id = 1"), "3") << "no two names become one";
+  EXPECT_EQ(ask(*into,
+                "SELECT count(*) FROM events, json_each(detail, '$.renamed') WHERE value IN ('train loss', "
+                "'train_loss', 'train:loss')"),
+            "3");
+  EXPECT_EQ(ask(*into, "SELECT seconds FROM runs WHERE id = 1"), "2");
+  EXPECT_EQ(ask(*into, "SELECT value FROM tags WHERE run_id = 2 AND name = 'run_name'"), "pear-1");
+}
+
+TEST_F(ExportTest, DamagedEventFilesAreRefused) {
+  auto store = create();
+  add(*store);
+  export_tensorboard(*store, {1}, folder_ + "/tb");
+  const std::string path = event_file(folder_ + "/tb"), good = file(path);
+  auto into = other();
+  const auto refused = [&](const std::string& bytes, const char* part) {
+    write(path, bytes);
+    expect_error(Exit::data, part, [&] { import_tensorboard(*into, folder_ + "/tb", {}); });
+    EXPECT_EQ(ask(*into, "SELECT count(*) FROM runs"), "0") << "nothing of a damaged file is taken";
+  };
+  refused(good.substr(0, good.size() - 3), "expected a record of");
+  refused(good.substr(0, good.size() - 49), "expected a record's head; got the end of the file");
+  std::string bad = good;
+  bad[bad.size() - 7] ^= 1;
+  refused(bad, "checksum of the record's bytes");
+  bad = good;
+  bad[3] ^= 0x40;
+  refused(bad, "at byte 0; expected the checksum of the record's length");
+  // A length that lies, with a checksum that is right: refused before memory is taken for it.
+  const std::uint64_t huge = std::uint64_t{1} << 60;
+  std::string head(reinterpret_cast<const char*>(&huge), 8);
+  const std::uint32_t crc = masked_crc32c(head);
+  head.append(reinterpret_cast<const char*>(&crc), 4);
+  refused(head + std::string(100, 'x'), "expected a record of 1152921504606846976 bytes");
+  // A record with right checksums that is no Event.
+  const std::uint64_t three = 3;
+  head.assign(reinterpret_cast<const char*>(&three), 8);
+  const std::uint32_t head_crc = masked_crc32c(head), body_crc = masked_crc32c("\x2a\xff\x01");
+  head.append(reinterpret_cast<const char*>(&head_crc), 4);
+  refused(head + "\x2a\xff\x01" + std::string(reinterpret_cast<const char*>(&body_crc), 4),
+          "expected an Event message");
+  refused("no event file at all", "checksum");
+  // What is before the damage, on request.
+  write(path, good.substr(0, good.size() - 3));
+  EXPECT_EQ(import_tensorboard(*into, folder_ + "/tb", {.partial = true}).values, 5);
+}
+
+TEST_F(ExportTest, ForeignAndHostileDatabasesAreRefused) {
+  auto into = create();
+  add(*into);
+  write(folder_ + "/text.db", std::string(5000, 'x'));
+  expect_error(Exit::data, "that SQLite cannot read", [&] { import_mlflow(*into, folder_ + "/text.db", {}); });
+  expect_error(Exit::data, "without the table experiments", [&] { import_mlflow(*into, path_, {}); });
+  expect_error(Exit::missing, "no such file", [&] { import_trackio(*into, folder_ + "/none.db", {}); });
+  expect_error(Exit::data, "no regular file", [&] { import_trackio(*into, folder_, {}); });
+  expect_error(Exit::data, "not an MLflow store", [&] { export_mlflow(*into, {1}, path_); });
+  expect_error(Exit::data, "", [&] { export_mlflow(*into, {1}, folder_ + "/text.db"); });
+
+  export_mlflow(*into, {1}, folder_ + "/m.db");
+  const auto spoil = [&](const char* sql) {
+    std::filesystem::copy_file(folder_ + "/m.db", folder_ + "/bad.db",
+                               std::filesystem::copy_options::overwrite_existing);
+    Database(folder_ + "/bad.db", SQLITE_OPEN_READWRITE).run(sql);
+    auto clean = Store::open(folder_ + "/clean.db", Store::Mode::create);
+    expect_error(Exit::data, "expected an MLflow store", [&] { import_mlflow(*clean, folder_ + "/bad.db", {}); });
+    EXPECT_EQ(ask(*clean, "SELECT count(*) FROM runs"), "0");
+  };
+  spoil("UPDATE metrics SET value = 'many' WHERE step = 2");
+  spoil("UPDATE metrics SET step = 'x' WHERE step = 2");
+  spoil(
+      "PRAGMA writable_schema = 1; DROP TABLE tags; CREATE VIEW tags AS SELECT 'a' AS key, 'b' AS value, 1 AS "
+      "run_uuid");
+  spoil("UPDATE params SET value = zeroblob(20000000)");
+  const std::string whole = file(folder_ + "/m.db");
+  write(folder_ + "/bad.db", whole.substr(0, whole.size() / 3));
+  expect_error(Exit::data, "", [&] { import_mlflow(*into, folder_ + "/bad.db", {}); });
+}
+
+}  // namespace
+}  // namespace gradus::results

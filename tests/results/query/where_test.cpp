@@ -1,0 +1,119 @@
+#include "query/where.h"
+
+#include "store/housekeeping.h"
+#include "query/query.h"
+#include "store_fixture.h"
+
+namespace gradus::results {
+namespace {
+
+class WhereTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    StoreTest::SetUp();
+    store_ = create();
+    add("ramp", 1, 0.01, {0.5, 0.95, 0.9}, {{"width", std::int64_t{8}}, {"note", std::string("10")}});
+    add("ramp", 5, 1e-4, {0.2, 0.3}, {{"width", std::int64_t{16}}, {"augment", true}});
+    add("stages", 2, 1e-3, {0.99}, {{"width", std::string("wide")}, {"optimizer.name", std::string("adamw")}});
+  }
+  void add(const std::string& strategy, std::int64_t seed, double lr, const std::vector<double>& accuracies,
+           std::vector<Param> more) {
+    RunStart start{.name = "digits", .seed = seed, .params = {{"strategy", strategy}, {"lr", lr}}};
+    start.params.insert(start.params.end(), more.begin(), more.end());
+    auto run = store_->begin(start);
+    for (std::size_t i = 0; i < accuracies.size(); ++i) {
+      run->log(run->key("val/acc"), static_cast<std::int64_t>(10 * (i + 1)), accuracies[i]);
+      run->log(run->key("val/loss"), static_cast<std::int64_t>(10 * (i + 1)), 1 - accuracies[i]);
+    }
+    run->finish("finished");
+  }
+  std::string fits(const std::string& where) {
+    std::string ids;
+    notes_.clear();
+    for (const Json& run : list_runs(*store_, {.where = where, .notes = &notes_})) ids += run["id"].dump();
+    return ids;
+  }
+  std::shared_ptr<Store> store_;
+  std::vector<std::string> notes_;
+};
+
+TEST_F(WhereTest, TheIssuesExpression) {
+  EXPECT_EQ(fits("strategy == 'ramp' and (lr > 1e-3 or seed < 3) and best(val_acc) > 0.9"), "1");
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_EQ(notes_[0], "val_acc: read as the metric val/acc");
+  EXPECT_EQ(fits("strategy == 'ramp' or lr == 0.001 and seed == 5"), "12") << "and binds tighter than or";
+  EXPECT_EQ(fits("not strategy == 'ramp' or seed == 5"), "23") << "not binds tightest";
+}
+
+TEST_F(WhereTest, NumbersAreNumbers) {
+  EXPECT_EQ(fits("lr < 0.002"), "23");
+  EXPECT_EQ(fits("lr == 1e-2"), "1");
+  EXPECT_EQ(fits("width > 9"), "2") << "no order between a number and a text";
+  EXPECT_EQ(fits("width < 9"), "1");
+  EXPECT_EQ(fits("width > 'a'"), "3");
+  EXPECT_EQ(fits("width != 8"), "23") << "a text is not 8";
+  EXPECT_EQ(fits("params.note == 10"), "") << "'10' is a text";
+  EXPECT_EQ(fits("lr < width"), "12");
+  EXPECT_EQ(fits("augment == true"), "2");
+  EXPECT_EQ(fits("seed == 5.0"), "2");
+  EXPECT_THROW(fits("seed == '5'"), Error);
+  EXPECT_THROW(fits("name == 5"), Error);
+}
+
+TEST_F(WhereTest, ListsPatternsAndNil) {
+  EXPECT_EQ(fits("strategy in ('ramp', 'confidence')"), "12");
+  EXPECT_EQ(fits("seed in [1, 2] and strategy not in {'stages'}"), "1");
+  EXPECT_EQ(fits("strategy like 'st%'"), "3");
+  EXPECT_EQ(fits("strategy not like 'st%'"), "12");
+  EXPECT_EQ(fits("strategy ~ '^(ramp|stages)$' and strategy ~ 'a[gm]'"), "123");
+  EXPECT_EQ(fits("strategy !~ 'p$'"), "3");
+  EXPECT_EQ(fits("strategy ~= 'ramp'"), "3") << "Lua's not equal";
+  EXPECT_EQ(fits("augment == nil"), "13");
+  EXPECT_EQ(fits("optimizer.name != nil"), "3");
+  EXPECT_EQ(fits("params.\"optimizer.name\" == 'adamw'"), "3");
+  EXPECT_EQ(fits("optimizer_name == 'adamw'"), "3");
+  EXPECT_EQ(fits("augment != true"), "") << "a run without the parameter fails";
+  expect_error(Exit::usage, "bad regular expression", [&] { fits("strategy ~ '('"); });
+  EXPECT_EQ(fits("name == 'it''s'"), "");
+}
+
+TEST_F(WhereTest, ValuesOfMetrics) {
+  EXPECT_EQ(fits("best(val/acc) >= 0.95"), "13");
+  EXPECT_EQ(fits("best(val/loss) < 0.06"), "13") << "the best loss is the least";
+  EXPECT_EQ(fits("last('val/acc') == 0.9"), "1");
+  EXPECT_EQ(fits("first(val/acc) < 0.3"), "2");
+  EXPECT_EQ(fits("min(val/acc) <= 0.5 and max(val/acc) > 0.5"), "1");
+  EXPECT_EQ(fits("argmax(val/acc) == 20"), "12");
+  EXPECT_EQ(fits("count(val/acc) > 1"), "12");
+  EXPECT_EQ(fits("at(val/acc, 15) == 0.5"), "1") << "the last value by then";
+  EXPECT_EQ(fits("at(val/acc, 9) != nil"), "");
+  EXPECT_EQ(fits("auc(val/acc) == 0.825"), "1");
+}
+
+TEST_F(WhereTest, SaysWhatIsWrong) {
+  expect_error(Exit::usage, "did you mean 'val/acc'?", [&] { fits("best(val/ac) > 1"); });
+  expect_error(Exit::usage, "expected which of its values: last(val/acc)", [&] { fits("val/acc > 0.9"); });
+  expect_error(Exit::usage, "expected which of its values: last(val/acc)", [&] { fits("val_acc > 0.9"); });
+  expect_error(Exit::usage, "character 6", [&] { fits("last(nope) > 1"); });
+  expect_error(Exit::usage, "expected == nil", [&] { fits("lr < nil"); });
+  for (const char* bad :
+       {"at(val/acc)", "at(val/acc, x) > 1", "seed in ()", "seed in (lr)", "seed in (1", "lr like 3", "lr not 3",
+        "strategy == 'a' and", "params. == 3", "tags == 3", "last() > 1", "last(val/acc > 1"})
+    EXPECT_THROW(fits(bad), Error) << bad;
+}
+
+TEST_F(WhereTest, NothingIsSql) {
+  for (const char* evil :
+       {"name == \"x' OR 1=1 --\"", "strategy ~ 'x'' OR 1=1'", "tags.a == 'b\"); DROP TABLE runs; --'",
+        "params.\"x' OR '1'='1\" == 3", "last('x'') > 1 OR (1') > 0"}) {
+    try {
+      EXPECT_EQ(fits(evil), "") << evil;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, Exit::usage);
+    }
+  }
+  EXPECT_EQ(fits(""), "123");
+}
+
+}  // namespace
+}  // namespace gradus::results

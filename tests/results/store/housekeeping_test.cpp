@@ -1,0 +1,190 @@
+#include "store/housekeeping.h"
+
+#include <chrono>
+#include <fstream>
+
+#include "store/database.h"
+#include "exchange/merge.h"
+#include "store_fixture.h"
+
+namespace gradus::results {
+namespace {
+
+namespace fs = std::filesystem;
+
+class HousekeepingTest : public StoreTest {
+ protected:
+  std::int64_t add(Store& store, std::int64_t seed, std::optional<std::int64_t> parent = {},
+                   const std::string& key = "val/acc") {
+    RunStart start{.name = "digits", .seed = seed, .config_hash = "c", .parent = parent};
+    start.params = {{"lr", 0.1}};
+    start.sources = {{"x.lua", std::string(64, static_cast<char>('a' + seed % 6)), "return " + std::to_string(seed)}};
+    auto run = store.begin(start);
+    for (int step = 1; step <= 50; ++step) run->log(run->key(key), step, 0.01 * step + static_cast<double>(seed));
+    run->progress(50, 1, 100, 1e6, 1);
+    run->event(3, "decision", "stop", "{}");
+    std::ofstream(run->folder() + "/model.bin") << "weights";
+    run->artifact("weights", "model.bin", "", 7);
+    run->finish("finished");
+    return run->id();
+  }
+  static std::string count(Store& store, const std::string& table) {
+    return ask(store, "SELECT count(*) FROM " + table);
+  }
+  void age(const std::string& path, int hours) {
+    fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(hours));
+    for (const auto& entry : fs::directory_iterator(path))
+      fs::last_write_time(entry, fs::file_time_type::clock::now() - std::chrono::hours(hours));
+  }
+};
+
+TEST_F(HousekeepingTest, TagsNotesArchive) {
+  auto store = create();
+  add(*store, 1);
+  add(*store, 2);
+  set_tag(*store, 1, "paper", "table 2");
+  set_tag(*store, 2, "paper", "");
+  set_note(*store, 2, "wrong' split; DROP TABLE runs");
+  EXPECT_EQ(list_runs(*store, {.where = "tags.paper == 'table 2'"}).size(), 1U);
+  EXPECT_EQ(list_runs(*store, {.where = "tags.paper != nil"}).size(), 2U);
+  EXPECT_EQ(list_runs(*store, {.where = "note ~ 'split'"})[0]["note"], "wrong' split; DROP TABLE runs");
+  EXPECT_TRUE(remove_tag(*store, 2, "paper"));
+  EXPECT_FALSE(remove_tag(*store, 2, "paper"));
+  expect_error(Exit::usage, "tag: expected a name", [&] { set_tag(*store, 1, "a b", ""); });
+  archive_runs(*store, {2}, true);
+  EXPECT_EQ(list_runs(*store, {}).size(), 1U);
+  EXPECT_EQ(list_runs(*store, {.archived = true}).size(), 2U);
+  EXPECT_EQ(list_runs(*store, {.where = "archived != nil"}).size(), 1U);
+  EXPECT_EQ(compare(*store, {})["groups"][0]["n"], 1);
+  archive_runs(*store, {2}, false);
+  EXPECT_EQ(list_runs(*store, {}).size(), 2U);
+}
+
+TEST_F(HousekeepingTest, DeleteTakesRowsFolderAndChildren) {
+  auto store = create();
+  const std::int64_t parent = add(*store, 1), other = add(*store, 2), child = add(*store, 3, parent);
+  const std::string uid = ask(*store, "SELECT uid FROM runs WHERE id = 1");
+  const Json plan = plan_delete(*store, {parent});
+  ASSERT_EQ(plan.size(), 2U);
+  EXPECT_EQ(plan[1]["id"], child);
+  EXPECT_EQ(plan[0]["values"], 50);
+  EXPECT_EQ(plan[0]["bytes"], 7);
+  EXPECT_TRUE(fs::exists(folder_ + "/" + uid));
+  delete_runs(*store, plan);
+  EXPECT_FALSE(fs::exists(folder_ + "/" + uid));
+  for (const char* table : {"runs", "summary_values", "progress", "events", "run_sources", "artifacts", "params"})
+    EXPECT_EQ(count(*store, table), "1") << table;
+  EXPECT_EQ(count(*store, "metric_values"), "50");
+  EXPECT_EQ(ask(*store, "SELECT id FROM runs"), std::to_string(other));
+  auto live = store->begin({.name = "live"});
+  expect_error(Exit::usage, "is running", [&] { plan_delete(*store, {live->id()}); });
+  live->finish("finished");
+}
+
+TEST_F(HousekeepingTest, GcFindsWhatNoRunNeeds) {
+  auto store = create();
+  const std::int64_t gone = add(*store, 1);
+  add(*store, 2);
+  delete_runs(*store, plan_delete(*store, {gone}));
+  const std::string orphan = folder_ + "/" + std::string(32, 'a'), young = folder_ + "/" + std::string(32, 'b');
+  for (const std::string& made : {orphan, young, folder_ + "/mine", folder_ + "/cache"}) fs::create_directory(made);
+  std::ofstream(orphan + "/x") << "12345";
+  std::ofstream(folder_ + "/cache/old") << "123";
+  std::ofstream(folder_ + "/cache/new") << "123";
+  age(orphan, 3);
+  ASSERT_EQ(std::system(("touch -d '40 days ago' " + folder_ + "/cache/old").c_str()), 0);
+  {
+    auto neighbour = Store::open(folder_ + "/other.db", Store::Mode::create);  // its runs are no orphans
+    auto run = neighbour->begin({.name = "x"});
+    run->finish("finished");
+    ASSERT_EQ(std::system(("touch -d '2 days ago' " + run->folder() + " " + orphan + "/x " + orphan).c_str()), 0);
+  }
+  const Json plan = plan_gc(*store, {});
+  ASSERT_EQ(plan["folders"].size(), 1U);
+  EXPECT_EQ(plan["folders"][0]["path"], orphan);
+  ASSERT_EQ(plan["cache"].size(), 1U);
+  EXPECT_EQ(plan["cache"][0]["path"], folder_ + "/cache/old");
+  EXPECT_EQ(plan["sources"]["count"], 1);
+  EXPECT_EQ(plan["bytes"], 5 + 3 + 8);
+  collect(*store, plan);
+  EXPECT_FALSE(fs::exists(orphan));
+  EXPECT_TRUE(fs::exists(young) && fs::exists(folder_ + "/mine") && fs::exists(folder_ + "/cache/new"));
+  EXPECT_EQ(count(*store, "sources"), "1");
+  EXPECT_TRUE(plan_gc(*store, {})["folders"].empty());
+  store->compact();
+  EXPECT_EQ(inspect(path_, true)["free_bytes"], 0);
+}
+
+TEST_F(HousekeepingTest, MergeDoublesNothing) {
+  auto store = create();
+  add(*store, 1, {}, "val/loss");  // other keys first: the numbers of keys differ between the stores
+  const std::string node = folder_ + "/node";
+  auto other = Store::open(node + "/gradus.db", Store::Mode::create);
+  const std::int64_t parent = add(*other, 2);
+  add(*other, 3, parent);
+  set_tag(*other, parent, "gpu", "a");
+  auto live = other->begin({.name = "live"});
+  live->log(live->key("val/acc"), 1, 0.5);
+  live->flush();
+
+  Json merged = merge(*store, *other);
+  EXPECT_EQ(merged["added"], 2);
+  EXPECT_EQ(merged["running"], 1);
+  const auto all = [&] {
+    return to_json(store->query(
+        "SELECT r.uid, p.uid AS parent, key, step, value FROM metrics m JOIN runs r ON r.id = m.run_id LEFT "
+        "JOIN runs p ON p.id = r.parent ORDER BY r.uid, key, step"));
+  };
+  const Json once = all();
+  EXPECT_EQ(once.size(), 150U);
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs WHERE parent = (SELECT id FROM runs WHERE seed = 2)"), "1");
+  EXPECT_EQ(
+      ask(*store, "SELECT value FROM metrics JOIN runs ON id = run_id WHERE seed = 3 AND key = 'val/acc' AND step = 7"),
+      "3.07");
+  EXPECT_EQ(ask(*store, "SELECT max FROM summaries JOIN runs ON id = run_id WHERE seed = 3"), "3.5");
+  EXPECT_TRUE(fs::exists(folder_ + "/" + ask(*store, "SELECT uid FROM runs WHERE seed = 2") + "/model.bin"));
+
+  merged = merge(*store, *other);
+  EXPECT_EQ(merged["added"], 0);
+  EXPECT_EQ(merged["present"], 2);
+  EXPECT_EQ(all(), once);
+  for (const char* table : {"events", "progress", "params", "artifacts", "run_sources"})
+    EXPECT_EQ(count(*store, table), "3") << table;
+
+  live->log(live->key("val/acc"), 2, 0.6);
+  live->finish("finished");
+  EXPECT_EQ(merge(*store, *other)["added"], 1);
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics JOIN runs ON id = run_id WHERE name = 'live'"), "2");
+  // A run that was resumed there after the merge.
+  other->write([](Database& database) {
+    database.run(
+        "UPDATE runs SET ended = '2999-01-01T00:00:00.000Z' WHERE seed = 2; DELETE FROM metric_values WHERE step > 40");
+  });
+  EXPECT_EQ(merge(*store, *other)["updated"], 1);
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics JOIN runs ON id = run_id WHERE seed = 2"), "40");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "4");
+  expect_error(Exit::usage, "the same file", [&] { merge(*store, *store); });
+}
+
+TEST_F(HousekeepingTest, InspectSeesLiveAndDead) {
+  auto store = create();
+  add(*store, 1);
+  auto live = store->begin({.name = "live"});
+  live->log(live->key("a"), 1, 1);
+  live->flush();
+  Json found = inspect(path_, false);
+  EXPECT_EQ(found["live"], 1);
+  EXPECT_EQ(found["dead"], 0);
+  EXPECT_EQ(found["runs"], 2);
+  EXPECT_EQ(found["values"], 51);
+  EXPECT_EQ(found["check"], "ok");
+  EXPECT_EQ(found["checked"], "quick");
+  EXPECT_TRUE(inspect(path_, false, 10)["check"].is_null()) << "too large for a quick look";
+  EXPECT_EQ(inspect(path_, true)["check"], "ok");
+  store->write([](Database& database) { database.run("DELETE FROM metric_values WHERE run_id = 1 AND step = 9"); });
+  EXPECT_NE(inspect(path_, true)["check"].get<std::string>().find("summary of val/acc"), std::string::npos);
+  live->finish("finished");
+}
+
+}  // namespace
+}  // namespace gradus::results

@@ -1,0 +1,180 @@
+#include "data/augment.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <thread>
+
+#include "refusal.h"
+
+namespace gradus {
+namespace {
+
+Augment all_of_them() {
+  Augment a;
+  a.noise = .1, a.shift = 2, a.erase = .3;
+  return a;
+}
+at::Tensor images(int64_t n) { return at::arange(n * 3 * 8 * 6, at::kFloat).reshape({n, 3, 8, 6}).div(100).add(1); }
+at::Tensor index_of(int64_t n) { return at::arange(n, at::kLong).mul(11).add(3); }
+at::Tensor visits_of(int64_t n) { return at::arange(n, at::kInt).remainder(4).to(at::kInt); }
+
+TEST(AugmentTest, DoesNotDependOnTheBatchTheOrderOrTheThread) {
+  const at::Tensor x = images(16), index = index_of(16), visit = visits_of(16);
+  const at::Tensor whole = augment(x, index, visit, 5, all_of_them(), .8);
+  for (int64_t i = 0; i < 16; ++i) {
+    EXPECT_TRUE(
+        at::equal(augment(x.narrow(0, i, 1), index.narrow(0, i, 1), visit.narrow(0, i, 1), 5, all_of_them(), .8),
+                  whole.narrow(0, i, 1)));
+  }
+  const at::Tensor order = at::randperm(16, at::kLong);
+  at::Tensor shuffled;
+  std::thread([&] {
+    shuffled = augment(x.index_select(0, order), index.index_select(0, order), visit.index_select(0, order), 5,
+                       all_of_them(), .8);
+  }).join();
+  EXPECT_TRUE(at::equal(shuffled, whole.index_select(0, order)));
+}
+
+TEST(AugmentTest, DependsOnSeedIndexAndVisit) {
+  const at::Tensor x = at::ones({1, 1, 8, 8}), index = at::tensor({4}, at::kLong), visit = at::tensor({2}, at::kInt);
+  const auto run = [&](int64_t i, int v, uint64_t seed) {
+    return augment(x, at::tensor({i}, at::kLong), at::tensor({v}, at::kInt), seed, all_of_them(), 1);
+  };
+  EXPECT_TRUE(at::equal(run(4, 2, 7), run(4, 2, 7)));
+  EXPECT_FALSE(at::equal(run(4, 2, 7), run(5, 2, 7)));
+  EXPECT_FALSE(at::equal(run(4, 2, 7), run(4, 3, 7)));
+  EXPECT_FALSE(at::equal(run(4, 2, 7), run(4, 2, 8)));
+}
+
+TEST(AugmentTest, StrengthZeroChangesNoBitAndTheInputStays) {
+  const at::Tensor x = images(8), before = x.clone();
+  EXPECT_TRUE(at::equal(augment(x, index_of(8), visits_of(8), 5, all_of_them(), 0), before));
+  augment(x, index_of(8), visits_of(8), 5, all_of_them(), 1);
+  EXPECT_TRUE(at::equal(x, before));
+}
+
+TEST(AugmentTest, NoiseHasItsDeviation) {
+  Augment a;
+  a.noise = .2;
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const at::Tensor y = augment(at::full({500, 399}, 3, type), index_of(500), visits_of(500), 1, a, .5);
+    EXPECT_EQ(y.scalar_type(), type);
+    EXPECT_NEAR(y.mean().item<double>(), 3, .0012);  // 5 standard errors
+    EXPECT_NEAR(y.std().item<double>(), .1, .0008);
+  }
+}
+
+TEST(AugmentTest, ShiftMovesWholeImagesWithZeros) {
+  Augment a;
+  a.shift = 2;
+  const int64_t n = 2000;
+  const at::Tensor x = images(1).expand({n, 3, 8, 6}), y = augment(x, index_of(n), at::zeros({n}, at::kInt), 3, a, 1);
+  std::set<std::pair<int64_t, int64_t>> seen;
+  for (int64_t i = 0; i < n; ++i) {
+    int fits = 0;
+    for (int64_t dy = -2; dy <= 2; ++dy) {
+      for (int64_t dx = -2; dx <= 2; ++dx) {
+        const at::Tensor moved =
+            at::constant_pad_nd(x[i], {dx, -dx, dy, -dy}, 0);  // independent reference: pad and crop
+        if (at::equal(moved, y[i])) ++fits, seen.insert({dy, dx});
+      }
+    }
+    ASSERT_EQ(fits, 1);
+  }
+  EXPECT_EQ(seen.size(), 25u);
+  const at::Tensor half = augment(x, index_of(n), at::zeros({n}, at::kInt), 3, a, .5);  // one pixel at most
+  EXPECT_GT(half.slice(2, 1, 7).slice(3, 1, 5).min().item<float>(), 0);
+}
+
+TEST(AugmentTest, EraseZeroesOneRectangleWithinItsShare) {
+  Augment a;
+  a.erase = .4;
+  const int64_t n = 2000;
+  const at::Tensor y = augment(at::ones({n, 2, 20, 20}), index_of(n), at::zeros({n}, at::kInt), 3, a, .5);
+  double share = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const at::Tensor zero = y[i].eq(0);
+    ASSERT_TRUE(at::equal(zero[0], zero[1]));
+    const int64_t h = zero[0].any(1).sum().item<int64_t>(), w = zero[0].any(0).sum().item<int64_t>();
+    ASSERT_EQ(zero[0].sum().item<int64_t>(), h * w);
+    ASSERT_LE(h * w, 400 * .2 * 1.15 + 1);  // sides are rounded
+    share += h * w / 400. / n;
+  }
+  EXPECT_NEAR(share, .1, .005);  // uniform up to 0.4 · 0.5
+}
+
+TEST(AugmentTest, NamesBothShapesAndRanges) {
+  const at::Tensor flat = at::ones({4, 64}), index = index_of(4), visit = visits_of(4);
+  const auto with = [&](double Augment::*field, double value, double strength = 1) {
+    Augment a;
+    a.*field = value;
+    return refusal([&] { augment(flat, index, visit, 1, a, strength); });
+  };
+  Augment shift;
+  shift.shift = 1;
+  EXPECT_EQ(refusal([&] { augment(flat, index, visit, 1, shift, 1); }),
+            "augment: shift needs images; expected x [N, C, H, W]; got x [4, 64]");
+  shift.shift = 8;
+  EXPECT_NE(refusal([&] {
+              augment(at::ones({4, 1, 8, 8}), index, visit, 1, shift, 1);
+            }).find("moves everything out"),
+            std::string::npos);
+  shift.shift = -1;
+  EXPECT_NE(refusal([&] {
+              augment(at::ones({4, 1, 8, 8}), index, visit, 1, shift, 1);
+            }).find("shift out of range"),
+            std::string::npos);
+  EXPECT_NE(with(&Augment::erase, .2).find("erase needs images"), std::string::npos);
+  EXPECT_NE(with(&Augment::erase, 1.2).find("erase out of range"), std::string::npos);
+  EXPECT_NE(with(&Augment::noise, -1).find("noise out of range"), std::string::npos);
+  EXPECT_NE(with(&Augment::noise, NAN).find("noise out of range"), std::string::npos);
+  EXPECT_NE(with(&Augment::noise, 1, 1.5).find("strength out of range"), std::string::npos);
+  EXPECT_NE(refusal([&] { augment(flat, index_of(3), visit, 1, {}, 1); }).find("index does not match x [4, 64]"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] { augment(flat.to(at::kLong), index, visit, 1, {}, 1); }).find("x holds no floats"),
+            std::string::npos);
+}
+
+TEST(MixupTest, MixesRowsAndLabelsByOneLambda) {
+  const int64_t n = 64;
+  const at::Tensor x = at::randn({n, 5}), y = at::arange(n, at::kLong).remainder(10);
+  const Mixed m = mixup(x, y, 10, index_of(n), visits_of(n), 3, .4, 1);
+  EXPECT_TRUE(at::allclose(m.y.sum(1), at::ones({n})));
+  EXPECT_GE(m.lambda.min().item<float>(), .5);
+  EXPECT_LE(m.lambda.max().item<float>(), 1);
+  const at::Tensor one_hot = at::one_hot(y, 10).to(at::kFloat);
+  for (int64_t i = 0; i < n; ++i) {
+    const at::Tensor lambda = m.lambda[i], x_all = lambda * x[i] + (1 - lambda) * x,
+                     y_all = lambda * one_hot[i] + (1 - lambda) * one_hot;
+    const at::Tensor error = (x_all - m.x[i]).abs().sum(1) + (y_all - m.y[i]).abs().sum(1);  // against every partner
+    EXPECT_LT(error.min().item<float>(), 1e-4);
+  }
+  EXPECT_TRUE(at::equal(mixup(x, y, 10, index_of(n), visits_of(n), 3, .4, 1).x, m.x));
+  EXPECT_TRUE(at::equal(mixup(x, y, 10, index_of(n), visits_of(n), 3, .4, 0).x, x));
+  EXPECT_TRUE(at::allclose(mixup(x, one_hot, 0, index_of(n), visits_of(n), 3, .4, 1).y, m.y));
+}
+
+TEST(MixupTest, LambdaIsBetaDistributed) {
+  const int64_t n = 50'000;
+  const at::Tensor x = at::zeros({n, 1}), y = at::zeros({n}, at::kLong);
+  for (const double alpha : {.2, 1., 4.}) {
+    // min(λ, 1 - λ) of a symmetric Beta: E[λ(1 - λ)] = α / (2 (2 α + 1)), the same after folding.
+    const at::Tensor l =
+        mixup(x, y, 2, at::arange(n, at::kLong), at::zeros({n}, at::kInt), 3, alpha, 1).lambda.to(at::kDouble);
+    EXPECT_NEAR((l * (1 - l)).mean().item<double>(), alpha / (2 * (2 * alpha + 1)), .002) << alpha;
+  }
+}
+
+TEST(MixupTest, RefusesLabelsItCannotMix) {
+  const at::Tensor x = at::ones({2, 3}), index = index_of(2), visit = visits_of(2);
+  EXPECT_THROW(mixup(x, at::tensor({0, 5}, at::kLong), 5, index, visit, 1, .2, 1), Error);
+  EXPECT_THROW(mixup(x, at::tensor({0, 1}, at::kLong), 0, index, visit, 1, .2, 1), Error);
+  EXPECT_THROW(mixup(x, at::tensor({0.f, 1.f}), 2, index, visit, 1, .2, 1), Error);
+  EXPECT_THROW(mixup(x, {}, 2, index, visit, 1, .2, 1), Error);
+  EXPECT_THROW(mixup(x, at::tensor({0, 1}, at::kLong), 2, index, visit, 1, 0, 1), Error);
+}
+
+}  // namespace
+}  // namespace gradus

@@ -1,0 +1,127 @@
+#include "data/loader.h"
+
+#include <gtest/gtest.h>
+
+#include "refusal.h"
+#include "data/sampler.h"
+
+namespace gradus {
+namespace {
+
+Examples data(int64_t n) {
+  return {at::arange(n * 64, at::kFloat).reshape({n, 1, 8, 8}), at::arange(n, at::kLong).remainder(10),
+          at::arange(n, at::kFloat).div(n), at::arange(n * 10, at::kFloat).reshape({n, 10})};
+}
+LoaderOptions options(int64_t depth, bool mixup = false) {
+  LoaderOptions o;
+  o.depth = depth, o.seed = 3, o.classes = 10;
+  o.augment.noise = .1, o.augment.shift = 1, o.augment.erase = .2, o.augment.mixup = mixup ? .3 : 0;
+  return o;
+}
+
+TEST(LoaderTest, GathersRows) {
+  const Examples all = data(50);
+  LoaderOptions plain;
+  plain.depth = 0;
+  Loader loader(all, plain);
+  const at::Tensor index = at::tensor({7, 0, 49, 7}, at::kLong);
+  loader.submit(index, at::zeros({4}, at::kInt));
+  const Batch b = loader.next();
+  EXPECT_TRUE(at::equal(b.rows.x, all.x.index_select(0, index)));
+  EXPECT_TRUE(at::equal(b.rows.y, all.y.index_select(0, index)));
+  EXPECT_TRUE(at::equal(b.rows.weight, all.weight.index_select(0, index)));
+  EXPECT_TRUE(at::equal(b.rows.teacher, all.teacher.index_select(0, index)));
+  EXPECT_TRUE(at::equal(b.index, index));
+}
+
+TEST(LoaderTest, WorkerAndCallerGiveTheSameBits) {
+  for (const bool mixup : {false, true}) {
+    Loader here(data(97), options(0, mixup)), ahead(data(97), options(4, mixup));
+    SamplerOptions so;
+    so.rows = 97;
+    Sampler a(so), b(so);
+    for (int i = 0; i < 3; ++i) {
+      const auto d = b.draw(16);
+      ahead.submit(d.index, d.visit, i / 40.);
+    }
+    for (int i = 0; i < 40; ++i) {
+      const auto d = a.draw(16), e = b.draw(16);
+      here.submit(d.index, d.visit, i / 40.);
+      ahead.submit(e.index, e.visit, std::min(1., (i + 3) / 40.));
+      const Batch x = here.next(), y = ahead.next();
+      ASSERT_TRUE(at::equal(x.rows.x, y.rows.x));
+      ASSERT_TRUE(at::equal(x.rows.y, y.rows.y));
+      ASSERT_TRUE(at::equal(x.index, y.index));
+      ASSERT_EQ(x.lambda.defined(), mixup);
+    }
+  }
+}
+
+TEST(LoaderTest, ErrorsSurfaceAtNextAndTheRestGoesOn) {
+  for (const int64_t depth : {0, 3}) {
+    Loader loader(data(10), options(depth));
+    const at::Tensor fine = at::tensor({1, 2}, at::kLong), visit = at::zeros({2}, at::kInt);
+    loader.submit(at::tensor({1, 10}, at::kLong), visit);
+    if (depth) loader.submit(fine, visit);
+    EXPECT_EQ(refusal([&] { loader.next(); }), "loader: no such row; expected 0 to 9; got 10");
+    if (!depth) loader.submit(fine, visit);
+    EXPECT_EQ(loader.next().rows.x.size(0), 2);
+    loader.submit(fine, at::zeros({3}, at::kInt));
+    EXPECT_NE(refusal([&] { loader.next(); }).find("visit does not match"), std::string::npos);
+  }
+}
+
+TEST(LoaderTest, PendingBatchesCanBeTakenBack) {
+  SamplerOptions so;
+  so.rows = 20;
+  Sampler sampler(so);
+  const SamplerState before = sampler.state();
+  Loader loader(data(20), options(3));
+  for (int i = 0; i < 3; ++i) {
+    const auto d = sampler.draw(8);
+    loader.submit(d.index, d.visit);
+  }
+  EXPECT_EQ(loader.pending().size(), 3u);
+  auto dropped = loader.drop();
+  for (auto request = dropped.rbegin(); request != dropped.rend(); ++request) sampler.undo(request->index);
+  EXPECT_TRUE(at::equal(sampler.visits(), before.visits));
+  EXPECT_EQ(refusal([&] { loader.next(); }), "loader: no batch is pending; expected submit before next; got none");
+}
+
+TEST(LoaderTest, EndsCleanlyWithWorkUnderWay) {
+  for (int i = 0; i < 100; ++i) {
+    Loader loader(data(30), options(8));
+    for (int k = 0; k < i % 9; ++k) loader.submit(at::arange(30, at::kLong), at::zeros({30}, at::kInt));
+    if (i % 9 > 4) loader.next();
+  }
+}
+
+TEST(LoaderTest, RefusesDataThatDoNotFit) {
+  EXPECT_NE(refusal([] { Loader({}, {}); }).find("no x"), std::string::npos);
+  EXPECT_NE(refusal([] {
+              Loader({at::ones({0, 3}), {}, {}, {}}, {});
+            }).find("empty data set; expected 1 row or more; got x [0, 3]"),
+            std::string::npos);
+  EXPECT_NE(refusal([] {
+              Loader({at::ones({5, 3}), at::ones({4}, at::kLong), {}, {}}, {});
+            }).find("y has another number of rows than x [5, 3]; expected 5 rows; got [4]"),
+            std::string::npos);
+  Examples bad = data(10);
+  bad.y[7] = 10;
+  EXPECT_NE(refusal([&] {
+              check_examples("digits", bad, 10);
+            }).find("digits: label out of range in row 7; expected 0 to 9; got 10"),
+            std::string::npos);
+  EXPECT_EQ(refusal([&] { check_examples("digits", bad); }), "accepted");
+  Loader loader(data(10), options(1));
+  loader.submit(at::tensor({1}, at::kLong), at::zeros({1}, at::kInt));
+  EXPECT_NE(refusal([&] {
+              loader.submit(at::tensor({1}, at::kLong), at::zeros({1}, at::kInt));
+            }).find("too many batches ahead"),
+            std::string::npos);
+  LoaderOptions o = options(-1);
+  EXPECT_NE(refusal([&] { Loader(data(10), o); }).find("depth out of range"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gradus

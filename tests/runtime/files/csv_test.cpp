@@ -1,0 +1,154 @@
+#include "files/csv.h"
+
+#include <clocale>
+
+#include "data/digits.h"
+#include "files/file.h"
+#include "file_case.h"
+
+namespace gradus {
+namespace {
+
+struct CsvTest : FileCase {};
+
+CsvOptions label(const std::string& name) {
+  CsvOptions options;
+  options.label = name;
+  return options;
+}
+CsvOptions label_at(int64_t index) {
+  CsvOptions options;
+  options.label_index = index;
+  return options;
+}
+
+TEST_F(CsvTest, ReadsNumbersNamesAndLabels) {
+  const Csv csv = parse_csv("width,height,kind\n1,2.5,cat\n-3,4e2,dog\n+5,.5,cat\n", "t", label("kind"));
+  EXPECT_TRUE(at::equal(csv.x, at::tensor({1.f, 2.5f, -3.f, 400.f, 5.f, .5f}).reshape({3, 2})));
+  EXPECT_TRUE(at::equal(csv.y, at::tensor({0, 1, 0}, at::kLong)));
+  EXPECT_EQ(csv.columns, (std::vector<std::string>{"width", "height"}));
+  EXPECT_EQ(csv.classes, (std::vector<std::string>{"cat", "dog"}));
+}
+
+TEST_F(CsvTest, LabelsAreClassesWholeNumbersOrValues) {
+  EXPECT_TRUE(at::equal(parse_csv("1,7\n2,3\n", "t", label_at(-1)).y, at::tensor({7, 3}, at::kLong)));
+  EXPECT_TRUE(at::equal(parse_csv("1,7\n2,3.5\n", "t", label_at(1)).y, at::tensor({7.f, 3.5f})));
+  CsvOptions options = label_at(0);
+  options.labels = "value";
+  EXPECT_EQ(parse_csv("1,7\n2,3\n", "t", options).y.scalar_type(), at::kFloat);
+  options.labels = "class";
+  EXPECT_EQ(parse_csv("10,7\n2,3\n", "t", options).classes, (std::vector<std::string>{"10", "2"}));
+  options.classes = {"2", "10", "30"};  // of the training file: another file's labels mean the same
+  EXPECT_TRUE(at::equal(parse_csv("10,7\n2,3\n", "t", options).y, at::tensor({1, 0}, at::kLong)));
+  EXPECT_FALSE(parse_csv("1,2\n", "t").y.defined());
+}
+
+TEST_F(CsvTest, AcceptsTheUsualSpellings) {
+  const at::Tensor expected = at::tensor({1.f, 2.f, 3.f, 4.f}).reshape({2, 2});
+  for (const std::string text : {"1,2\n3,4\n", "1,2\n3,4", "1,2\r\n3,4\r\n", "1,2\r3,4\r",
+                                 "\xef\xbb\xbf"
+                                 "1,2\n3,4\n",
+                                 " 1 ,\t2\n3, 4 \n", "\"1\",\"2\"\n3,\"4\"\n", "\n1,2\n\n\n3,4\n\n"}) {
+    EXPECT_TRUE(at::equal(parse_csv(text, "t").x, expected)) << text;
+  }
+  EXPECT_EQ(parse_csv("\"a \"\"b\"\", c\",\"x\ny\"\n1,2\n", "t").columns,
+            (std::vector<std::string>{"a \"b\", c", "x\ny"}));
+  CsvOptions options;
+  options.delimiter = '\t';
+  EXPECT_TRUE(at::equal(parse_csv("1\t2\n3\t4\n", "t", options).x, expected));
+  options = {};
+  options.header = true;
+  EXPECT_EQ(parse_csv("0,1\n1,2\n", "t", options).columns, (std::vector<std::string>{"0", "1"}));
+  EXPECT_TRUE(at::equal(read_csv(write("csv.gz", gzip("1,2\n") + gzip("3,4\n"))).x, expected));
+}
+
+TEST_F(CsvTest, IgnoresTheLocale) {
+  const char* before = std::setlocale(LC_ALL, "de_DE.UTF-8");
+  EXPECT_EQ(parse_csv("1.5\n", "t").x.item<float>(), 1.5f);
+  if (before) std::setlocale(LC_ALL, "C");
+}
+
+TEST_F(CsvTest, RefusesLies) {
+  std::string bad_gzip = gzip("1,2\n3,4\n");
+  const std::string cut_gzip = bad_gzip.substr(0, bad_gzip.size() - 9);
+  bad_gzip[bad_gzip.size() - 6] ^= 1;  // the checksum
+  expect_refused(path("lie"),
+                 {
+                     {"", "empty file"},
+                     {"\n\r\n\n", "empty file"},
+                     {"\xef\xbb\xbf", "empty file"},
+                     {"a,b\n", "no data under the header"},
+                     {"1,2\n3\n", ":2: ragged row; expected 2 columns"},
+                     {"1,2\n3,4,5\n", ":2: ragged row; expected 2 columns; got 3"},
+                     {"a,b\n\"x\ny\",1\n1\n",
+                      "2, column 1 ('a'): not a number; expected a finite number that fits float32; got 'x?y'"},
+                     {"1;2\n3;4\n", "(is the delimiter right?)"},
+                     {"1,2\n\"3,4\n", ":2, column 1: quote is not closed"},
+                     {"1,2\n\"3\"x,4\n", ":2, column 1: text after a closing quote"},
+                     {std::string("1,2\n3,\0\n", 8), ":2, column 2: a zero byte"},
+                     {std::string("\xff\xfe") + std::string("1\0,\0", 4), "UTF-16"},
+                     {std::string("1\0,\0", 4), "a zero byte"},
+                     {"w,h\n1,nan\n", ":2, column 2 ('h'): not finite"},
+                     {"w,h\n1,2\n-inf,4\n", ":3, column 1 ('w'): not finite"},
+                     {"1,2\n3,1e400\n", "number out of range"},
+                     {"1,2\n3,1e39\n", "number out of range"},
+                     {"1,2\n3,0x10\n", "not a number; expected a finite number that fits float32; got '0x10'"},
+                     {"1,2\n3,\"1,5\"\n", "got '1,5'"},
+                     {"1,2\n3,\n", ":2, column 2: empty cell"},
+                     {"1,2\n3,4-5\n", "got '4-5'"},
+                     {"1,2\n3,+-4\n", "got '+-4'"},
+                     {"1,2,cat\n3,4,dog\n", ":1, column 3: first row is neither names nor numbers"},
+                     {"1\n" + std::string((1 << 20) + 1, '1'), "field too long"},
+                     {bad_gzip, "damaged gzip"},
+                     {cut_gzip, "damaged gzip"},
+                     {gzip("1,2\n3\n"), "ragged row"},
+                 },
+                 [](const std::string& file) { read_csv(file); });
+}
+
+TEST_F(CsvTest, RefusesLabelsThatAreNotThere) {
+  expect_refused(path("a"),
+                 {{"a,b\n1,2\n", "no such label column; expected one of: a, b; got 'c'"},
+                  {"1,2\n", "needs a header"},
+                  {"a,c,c\n1,2,3\n", "label column is named twice"},
+                  {"c\n1\n", "no feature columns"},
+                  {"a,c\n1,2\n1,x\n", ":3, column 2 ('c'): label is not a number, but those above are"},
+                  {"a,c\n1,\n", "empty label"}},
+                 [](const std::string& file) { read_csv(file, label("c")); });
+  expect_refused(path("b"), {{"1,2\n", "no such label column; expected an index from -2 to 1; got 2"}},
+                 [](const std::string& file) { read_csv(file, label_at(2)); });
+  expect_refused(path("c"),
+                 {{"1,cat\n2,cow\n", ":2, column 2: unknown class; expected one of the 2 given classes; got 'cow'"}},
+                 [](const std::string& file) {
+                   CsvOptions options = label_at(1);
+                   options.classes = {"cat", "dog"};
+                   read_csv(file, options);
+                 });
+}
+
+TEST_F(CsvTest, BoundsWhatAGzipHolds) {
+  const std::string packed = gzip(std::string(1 << 20, '1'));
+  EXPECT_EQ(gunzip(packed, "t", 1 << 20).size(), size_t{1} << 20);
+  EXPECT_THROW(gunzip(packed, "t", (1 << 20) - 1), Error);
+}
+
+TEST_F(CsvTest, SurvivesMutations) {
+  expect_no_crash(path("m"), "width,height,kind\n1,2.5,\"cat\"\n-3,4e2,dog\n5,.5,cat\n", 800,
+                  [](const std::string& file) { read_csv(file, label("kind")); });
+  expect_no_crash(path("z"), gzip("1,2\n3,4\n5,6\n7,8\n"), 300, [](const std::string& file) { read_csv(file); });
+}
+
+TEST(DigitsTest, HoldsTheDataSet) {
+  const auto [x, y] = digits();
+  EXPECT_EQ(x.sizes().vec(), (std::vector<int64_t>{1797, 1, 8, 8}));
+  EXPECT_EQ(x.scalar_type(), at::kFloat);
+  EXPECT_EQ(x.min().item<float>(), 0.f);
+  EXPECT_EQ(x.max().item<float>(), 1.f);
+  // Sums that scikit-learn 1.9.1's load_digits gives: all pixels, pixels of the first image, images of each class.
+  EXPECT_EQ((x * 16).sum(at::kDouble).item<double>(), 561718.0);
+  EXPECT_EQ((x[0] * 16).sum().item<float>(), 294.f);
+  EXPECT_TRUE(at::equal(y.bincount(), at::tensor({178, 182, 177, 183, 181, 182, 181, 179, 174, 180}, at::kLong)));
+}
+
+}  // namespace
+}  // namespace gradus

@@ -1,0 +1,163 @@
+#include "ops/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "ops/vectors/vectors.h"
+
+namespace gradus::vectors {
+namespace baseline {
+extern const GemmKernels gemm;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const GemmKernels gemm;
+}
+namespace avx512 {
+extern const GemmKernels gemm;
+}
+#endif
+}  // namespace gradus::vectors
+
+namespace gradus {
+namespace {
+
+struct Shape {
+  int64_t m, n, k;
+};
+
+const Shape kShapes[] = {{1, 1, 1},  {1, 100, 100}, {3, 17, 5},  {32, 2, 100},
+                         {7, 33, 9}, {40, 16, 64},  {33, 10, 7}, {64, 64, 130}};
+
+at::Tensor exact(const at::Tensor& t) { return t.to(at::kDouble); }
+
+void check_kernels(const vectors::GemmKernels& kernels, const char* name) {
+  SCOPED_TRACE(name);
+  at::manual_seed(1);
+  for (const auto& [m, n, k] : kShapes) {
+    SCOPED_TRACE(c10::str(m, " x ", n, " x ", k));
+    const at::Tensor x = at::randn({m, k}), w = at::randn({n, k}), bias = at::randn({n}), grad = at::randn({m, n});
+    at::Tensor y = at::full({m, n}, NAN), dx = at::full({m, k}, NAN), dw = at::full({n, k}, NAN);
+    kernels.layer(m, n, k, x.const_data_ptr<float>(), w.const_data_ptr<float>(), bias.const_data_ptr<float>(), true,
+                  y.mutable_data_ptr<float>());
+    kernels.product(m, k, n, grad.const_data_ptr<float>(), n, 1, w.const_data_ptr<float>(), k,
+                    dx.mutable_data_ptr<float>(), k);
+    kernels.product(n, k, m, grad.const_data_ptr<float>(), 1, n, x.const_data_ptr<float>(), k,
+                    dw.mutable_data_ptr<float>(), k);
+    EXPECT_TRUE(at::allclose(exact(y), (exact(x).mm(exact(w).t()) + exact(bias)).relu(), 1e-5, 1e-4));
+    EXPECT_TRUE(at::allclose(exact(dx), exact(grad).mm(exact(w)), 1e-5, 1e-4));
+    EXPECT_TRUE(at::allclose(exact(dw), exact(grad).t().mm(exact(x)), 1e-5, 1e-4));
+  }
+}
+
+TEST(Linear, KernelsOfEveryWidthAgreeWithExactProducts) {
+  check_kernels(vectors::baseline::gemm, "baseline");
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    check_kernels(vectors::avx2::gemm, "avx2");
+  else
+    std::puts("avx2 left out: this CPU has none");
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+    check_kernels(vectors::avx512::gemm, "avx512");
+  else
+    std::puts("avx512 left out: this CPU has none");
+#endif
+}
+
+struct Gradients {
+  at::Tensor y, dx, dw, db;
+};
+
+template <typename F>
+Gradients gradients(F&& forward, const at::Tensor& x, const at::Tensor& w, const std::optional<at::Tensor>& b,
+                    const at::Tensor& up) {
+  const at::Tensor lx = x.detach().requires_grad_(), lw = w.detach().requires_grad_();
+  const auto lb = b ? std::optional(b->detach().requires_grad_()) : std::nullopt;
+  Gradients result;
+  result.y = forward(lx, lw, lb);
+  result.y.backward(up);
+  result.dx = lx.grad();
+  result.dw = lw.grad();
+  if (lb) result.db = lb->grad();
+  return result;
+}
+
+void expect_close(const at::Tensor& a, const at::Tensor& b) {
+  ASSERT_EQ(a.defined(), b.defined());
+  if (a.defined()) {
+    EXPECT_EQ(a.sizes(), b.sizes());
+    EXPECT_TRUE(at::allclose(a, b, 1e-5, 1e-5, /*equal_nan=*/true));
+  }
+}
+
+TEST(Linear, AgreesWithLibTorch) {
+  at::manual_seed(2);
+  for (const bool relu : {false, true})
+    for (const bool with_bias : {false, true})
+      for (const auto& sizes : std::vector<std::vector<int64_t>>{{12}, {1, 12}, {9, 12}, {4, 5, 12}}) {
+        const at::Tensor x = at::randn(sizes), w = at::randn({7, 12});
+        const auto b = with_bias ? std::optional(at::randn({7})) : std::nullopt;
+        auto out = sizes;
+        out.back() = 7;
+        const at::Tensor up = at::randn(out);
+        ASSERT_TRUE(takes_own_linear(x, w, b));
+        const auto own = gradients([&](auto& x, auto& w, auto& b) { return linear(x, w, b, relu); }, x, w, b, up);
+        const auto theirs = gradients(
+            [&](auto& x, auto& w, auto& b) {
+              const at::Tensor y = at::linear(x, w, b);
+              return relu ? at::relu(y) : y;
+            },
+            x, w, b, up);
+        expect_close(own.y, theirs.y);
+        expect_close(own.dx, theirs.dx);
+        expect_close(own.dw, theirs.dw);
+        expect_close(own.db, theirs.db);
+      }
+}
+
+TEST(Linear, TakesTransposedInputsAndGradients) {
+  at::manual_seed(3);
+  const at::Tensor x = at::randn({12, 9}).t(), w = at::randn({7, 12}), up = at::randn({7, 9}).t();
+  const auto own = gradients([](auto& x, auto& w, auto& b) { return linear(x, w, b, true); }, x, w, std::nullopt, up);
+  const auto theirs =
+      gradients([](auto& x, auto& w, auto& b) { return at::relu(at::linear(x, w, b)); }, x, w, std::nullopt, up);
+  expect_close(own.y, theirs.y);
+  expect_close(own.dx, theirs.dx);
+  expect_close(own.dw, theirs.dw);
+}
+
+TEST(Linear, HasASecondDerivative) {
+  at::manual_seed(4);
+  const at::Tensor x = at::randn({5, 6}).requires_grad_(), w = at::randn({3, 6}).requires_grad_();
+  const auto second = [&](auto&& forward) {
+    const auto first = torch::autograd::grad({forward().pow(2).sum()}, {x}, {}, true, true);
+    return torch::autograd::grad({first[0].pow(2).sum()}, {w})[0];
+  };
+  expect_close(second([&] { return linear(x, w, std::nullopt, true); }),
+               second([&] { return at::relu(at::linear(x, w)); }));
+}
+
+TEST(Linear, NotANumberSpreads) {
+  const at::Tensor w = at::ones({2, 20});
+  at::Tensor x = at::ones({3, 20});
+  x[1][3] = std::numeric_limits<float>::quiet_NaN();
+  x[2][19] = std::numeric_limits<float>::infinity();
+  const at::Tensor y = linear(x, w, std::nullopt, true);
+  EXPECT_TRUE(y[0].eq(20).all().item<bool>());
+  EXPECT_TRUE(y[1].isnan().all().item<bool>());
+  EXPECT_TRUE(y[2].isinf().all().item<bool>());
+}
+
+TEST(Linear, LeavesToLibTorchWhatIsNotSmallFloat32) {
+  const auto none = std::optional<at::Tensor>();
+  EXPECT_FALSE(takes_own_linear(at::ones({2, 3}, at::kDouble), at::ones({4, 3}, at::kDouble), none));
+  EXPECT_FALSE(takes_own_linear(at::ones({4096, 256}), at::ones({256, 256}), none));
+  EXPECT_FALSE(takes_own_linear(at::ones({2, 3}), at::ones({3, 4}).t(), none));
+  EXPECT_TRUE(at::allclose(linear(at::ones({2, 3}, at::kDouble), at::ones({4, 3}, at::kDouble), none, true),
+                           at::full({2, 4}, 3, at::kDouble)));
+}
+
+}  // namespace
+}  // namespace gradus

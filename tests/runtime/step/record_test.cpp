@@ -1,0 +1,323 @@
+// Recording and replaying a step: the same bits as the step itself, no memory, and refusal of what cannot be replayed.
+#include "step/record.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "step/audit.h"
+#include "error.h"
+#include "step/flat.h"
+#include "ops/kd_loss.h"
+#include "step/memory.h"
+#include "step/plan.h"
+
+namespace gradus {
+namespace {
+
+const bool installed = [] {
+  memory::install();
+  at::set_num_threads(1);
+  return true;
+}();
+
+bool same(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
+  return x.sizes() == y.sizes() && std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
+}
+
+// The step of the parity experiment: MLP n-h-2, distillation loss, clipping, AdamW over flat buffers.
+struct KdStep {
+  std::vector<at::Tensor> params;
+  at::Tensor flat, grads, m, v, count, lr = at::scalar_tensor(1e-2, at::kDouble),
+                                       clip = at::scalar_tensor(1, at::kDouble);
+  at::Tensor temperature = at::scalar_tensor(4, at::kDouble), alpha = at::scalar_tensor(.5, at::kDouble);
+
+  KdStep(int64_t n, int64_t h) {
+    at::manual_seed(1);
+    for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{{h, n}, {h}, {2, h}, {2}})
+      params.push_back((at::randn(shape) * .1).requires_grad_(true));
+    flat = *flatten(params);
+    grads = at::zeros_like(flat);
+    m = at::zeros_like(flat);
+    v = at::zeros_like(flat);
+    count = at::zeros({});
+  }
+
+  std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& batch) {
+    const at::Tensor z = at::linear(at::relu(at::linear(batch[0], params[0], params[1])), params[2], params[3]);
+    const auto kd = kd_loss({z, batch[2], batch[1], temperature, alpha});
+    const auto own = torch::autograd::grad({std::get<0>(kd)}, params);
+    const at::NoGradGuard no_grad;
+    const auto places = parts(grads, params);
+    at::_foreach_copy_(places, own);
+    static const auto clip_op = c10::Dispatcher::singleton()
+                                    .findSchemaOrThrow("gradus::clip_grad_norm_", "")
+                                    .typed<at::Tensor(at::TensorList, const at::Tensor&)>();
+    const at::Tensor norm = clip_op.call(places, clip);
+    count.add_(1);
+    at::_fused_adamw_({flat}, {grads}, {m}, {v}, {}, {count}, lr, .9, .999, .01, 1e-8, false, false);
+    return {std::get<0>(kd).detach(), std::get<3>(kd), norm};
+  }
+};
+
+std::vector<at::Tensor> batch(int64_t rows, int64_t n, int seed) {
+  at::manual_seed(static_cast<uint64_t>(seed));
+  return {at::randn({rows, n}), at::randint(2, {rows}), at::randn({rows, 2})};
+}
+
+template <class F>
+std::unique_ptr<Plan> record(F&& step, const std::vector<at::Tensor>& inputs) {
+  Recorder recorder(inputs, {});
+  const auto outputs = step(inputs);
+  if (!recorder.finish(outputs)) throw std::runtime_error(recorder.problem());
+  return std::make_unique<Plan>(recorder.take());
+}
+
+template <class F>
+std::string problem_of(F&& step, const std::vector<at::Tensor>& inputs) {
+  Recorder recorder(inputs, {});
+  const auto outputs = step(inputs);
+  return recorder.finish(outputs) ? "" : recorder.problem();
+}
+
+TEST(Record, ReplaysAKdStepBitForBit) {
+  for (int64_t rows : {1, 7, 32}) {
+    KdStep eager(20, 33), replayed(20, 33);
+    std::unique_ptr<Plan> plan;
+    std::vector<at::Tensor> outputs;
+    for (int i = 0; i < 10; ++i) {
+      const auto inputs = batch(rows, 20, 10 + i);
+      eager.temperature.fill_(1 + i);
+      replayed.temperature.fill_(1 + i);
+      const auto wanted = eager(inputs);
+      if (!plan) {
+        plan = record(replayed, inputs);
+        continue;
+      }
+      ASSERT_TRUE(plan->fits(inputs));
+      plan->run(inputs, outputs);
+      ASSERT_EQ(outputs.size(), wanted.size());
+      for (std::size_t k = 0; k < wanted.size(); ++k)
+        EXPECT_TRUE(same(outputs[k], wanted[k])) << rows << " " << i << " " << k;
+      for (std::size_t k = 0; k < 4; ++k) EXPECT_TRUE(same(eager.params[k], replayed.params[k])) << rows << " " << i;
+    }
+    EXPECT_FALSE(plan->fits(batch(rows + 1, 20, 1)));
+  }
+}
+
+TEST(Record, WritesGradientsIntoTheFlatBufferAndDropsTheCopies) {
+  KdStep step(20, 33);
+  const auto plan = record(step, batch(32, 20, 1));
+  const std::string text = plan->describe();
+  EXPECT_EQ(text.find("copy"), std::string::npos) << text;
+  EXPECT_NE(text.find("aten::addmm.out"), std::string::npos) << text;
+  EXPECT_EQ(text.find("aten::t "), std::string::npos) << text;
+  EXPECT_LE(plan->num_operators(), 14u) << text;
+}
+
+TEST(Record, AWarmPlanAsksForNoMemory) {
+  KdStep step(100, 100);
+  const auto inputs = batch(32, 100, 1);
+  const auto plan = record(step, inputs);
+  std::vector<at::Tensor> outputs;
+  for (int i = 0; i < 3; ++i) plan->run(inputs, outputs);
+  const auto before = memory::allocations();
+  for (int i = 0; i < 100; ++i) {
+    outputs.clear();
+    plan->run(inputs, outputs);
+  }
+  EXPECT_EQ(memory::allocations(), before);
+  step(inputs);
+  EXPECT_GT(memory::allocations(), before);  // the step itself does
+}
+
+TEST(Record, OutputsThatAreHeldKeepTheirValues) {
+  const auto step = [](const std::vector<at::Tensor>& in) {
+    return std::vector<at::Tensor>{in[0] * 2, (in[0] + 1).select(0, 1), at::relu(in[0])};
+  };
+  const auto plan = record(step, {at::ones({3})});
+  std::vector<std::vector<at::Tensor>> kept(5);
+  for (int i = 0; i < 5; ++i) plan->run({at::full({3}, static_cast<float>(i))}, kept[i]);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(kept[i][0][2].item<float>(), 2 * i);
+    EXPECT_EQ(kept[i][1].item<float>(), i + 1);
+    EXPECT_EQ(kept[i][2][0].item<float>(), i);
+  }
+}
+
+TEST(Record, ResultsThatAutogradSavesAreNotFrozen) {
+  at::Tensor w = at::randn({4, 4}).requires_grad_(true);
+  const auto step = [&](const std::vector<at::Tensor>& in) {
+    const at::Tensor y = (at::softmax(at::mm(in[0], w), 1).relu() * at::tanh(in[0])).sigmoid().pow(2).sum();
+    return std::vector<at::Tensor>{torch::autograd::grad({y}, {w})[0]};
+  };
+  const auto plan = record(step, {at::randn({3, 4})});
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor x = at::randn({3, 4});
+    std::vector<at::Tensor> outputs;
+    plan->run({x}, outputs);
+    EXPECT_TRUE(same(outputs[0], step({x})[0]));
+  }
+}
+
+TEST(Record, DeadOperatorsAndConstantsAreLeftOutRandomOnesAreNot) {
+  const auto step = [](const std::vector<at::Tensor>& in) {
+    const at::Tensor unused = at::exp(in[0]);
+    at::rand({2});
+    return std::vector<at::Tensor>{in[0] + at::ones({3}).mul(2).exp()};
+  };
+  const auto plan = record(step, {at::ones({3})});
+  EXPECT_EQ(plan->num_operators(), 2u) << plan->describe();
+  EXPECT_NE(plan->describe().find("aten::rand"), std::string::npos);
+}
+
+TEST(Record, StatisticsThatChangeUnsaidAreState) {
+  at::Tensor mean = at::zeros({2}), var = at::ones({2});
+  const auto step = [&](const std::vector<at::Tensor>& in) {
+    at::batch_norm(in[0], {}, {}, mean, var, true, .1, 1e-5, false);  // nobody wants its result
+    return std::vector<at::Tensor>{in[0] * 2};
+  };
+  const at::Tensor x = at::randn({8, 2});
+  const auto plan = record(step, {x});
+  const at::Tensor once = mean.clone();
+  std::vector<at::Tensor> outputs;
+  plan->run({x}, outputs);
+  EXPECT_FALSE(same(mean, once));
+}
+
+TEST(Record, RefusesWhatDependsOnValues) {
+  const at::Tensor x = at::ones({3});
+  using List = std::vector<at::Tensor>;
+  EXPECT_NE(
+      problem_of([](const List& in) { return List{in[0] * in[0].sum().item()}; }, {x}).find("_local_scalar_dense"),
+      std::string::npos);
+  EXPECT_NE(problem_of([](const List& in) { return List{at::nonzero(in[0])}; }, {x}).find("nonzero"),
+            std::string::npos);
+  EXPECT_NE(
+      problem_of([](const List& in) { return List{at::equal(in[0], in[0]) ? in[0] : in[0] + 1}; }, {x}).find("equal"),
+      std::string::npos);
+  EXPECT_EQ(problem_of([](const List& in) { return List{in[0].index({at::tensor({0, 1})})}; }, {x}), "");
+  EXPECT_NE(problem_of([](const List& in) { return List{in[0].index({in[0] > 0})}; }, {x}).find("index"),
+            std::string::npos);
+  EXPECT_THROW(
+      problem_of([&](const List& in) { return List{Recorder({x}, {}).problem().empty() ? in[0] : in[0]}; }, {x}),
+      Error);
+  EXPECT_EQ(Recorder::current(), nullptr);
+}
+
+TEST(Record, ParametersThatMoveOrFreezeAreSeen) {
+  at::Tensor w = at::ones({3}).requires_grad_(true);
+  const auto step = [&](const std::vector<at::Tensor>& in) { return std::vector<at::Tensor>{(in[0] * w).detach()}; };
+  const at::Tensor x = at::ones({3});
+  const auto plan = record(step, {x});
+  EXPECT_TRUE(plan->fits({x}));
+  flatten({w});  // other memory under the same storage: followed
+  ASSERT_TRUE(plan->fits({x}));
+  std::vector<at::Tensor> outputs;
+  w.detach().fill_(5);
+  plan->run({x}, outputs);
+  EXPECT_EQ(outputs[0][0].item<float>(), 5);
+  w.requires_grad_(false);
+  EXPECT_FALSE(plan->fits({x}));
+  w.requires_grad_(true);
+  w.set_data(at::zeros({3}));
+  EXPECT_FALSE(plan->fits({x}));
+}
+
+TEST(Record, AuditFindsWhatTheRecorderCannotKnow) {
+  double hidden = 1;
+  at::Tensor w = at::ones({3});
+  const auto step = [&](const std::vector<at::Tensor>& in) {
+    w.add_(in[0] * hidden);
+    return std::vector<at::Tensor>{w * 2};
+  };
+  const at::Tensor x = at::ones({3});
+  const auto plan = record(step, {x});
+  const auto audited = [&] {
+    Audit audit(*plan);
+    audit.replay({x});
+    return audit.compare(step({x}), [](std::size_t) { return std::string("w"); });
+  };
+  EXPECT_EQ(audited(), "");
+  EXPECT_EQ(w[0].item<float>(), 3);  // one step, not two
+  hidden = 2;
+  EXPECT_NE(audited().find("output 'w' (by aten::mul)"), std::string::npos);
+}
+
+TEST(Record, AuditCopiesNoStateThatAnOptimizerAloneChanges) {
+  struct OwnStep : KdStep {
+    using KdStep::KdStep;
+    std::vector<at::Tensor> operator()(const std::vector<at::Tensor>& batch) {
+      const at::Tensor z = at::linear(at::relu(at::linear(batch[0], params[0], params[1])), params[2], params[3]);
+      const auto kd = kd_loss({z, batch[2], batch[1], temperature, alpha});
+      const auto own = torch::autograd::grad({std::get<0>(kd)}, params);
+      const at::NoGradGuard no_grad;
+      if (!stale) at::_foreach_copy_(parts(grads, params), own);
+      update();
+      if (looks) return {std::get<0>(kd).detach(), flat.sum()};
+      return {std::get<0>(kd).detach()};
+    }
+    void update() {
+      static const auto handle = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::adam_", "");
+      torch::jit::Stack stack = {std::vector<at::Tensor>{flat},
+                                 std::vector<at::Tensor>{grads},
+                                 std::vector<at::Tensor>{m},
+                                 std::vector<at::Tensor>{v},
+                                 std::vector<at::Tensor>{count},
+                                 lr,
+                                 c10::IValue(),
+                                 c10::IValue(),
+                                 .9,
+                                 .999,
+                                 .01,
+                                 1e-8,
+                                 true,
+                                 false,
+                                 false};
+      handle.callBoxed(&stack);
+    }
+    bool looks = false, stale = false;
+  };
+  for (const bool looks : {false, true}) {
+    OwnStep eager(100, 3000), step(100, 3000);  // more than one piece
+    eager.looks = step.looks = looks;
+    const auto inputs = batch(4, 100, 1);
+    eager(inputs);
+    const auto plan = record(step, inputs);
+    const auto audited = [&] {
+      Audit audit(*plan);
+      EXPECT_EQ(audit.copied_bytes() > step.flat.nbytes(), looks);
+      audit.replay(inputs);
+      return audit.compare(step(inputs), [](std::size_t) { return std::string("out"); });
+    };
+    EXPECT_EQ(audited(), "");
+    eager(inputs);
+    for (const auto& [one, other] :
+         {std::pair{step.flat, eager.flat}, {step.m, eager.m}, {step.count, eager.count}, {step.grads, eager.grads}})
+      EXPECT_TRUE(same(one, other)) << looks;
+    step.stale = true;  // what the replay left there must not serve
+    EXPECT_NE(audited(), "");
+  }
+}
+
+TEST(Flat, TensorsKeepTheirValuesAndTheirViews) {
+  const at::Tensor a = at::randn({3, 5}), b = at::randn({7}), a_was = a.clone(), b_was = b.clone();
+  const at::Tensor view = a.select(0, 1);
+  const auto flat = flatten({a, b});
+  ASSERT_TRUE(flat);
+  EXPECT_EQ(flat->numel(), 32);
+  EXPECT_TRUE(same(a, a_was));
+  EXPECT_TRUE(same(b, b_was));
+  flat->fill_(2);
+  EXPECT_EQ(view[4].item<float>(), 2);
+  EXPECT_TRUE(holds(*flat, {a, b}));
+  EXPECT_TRUE(flatten({a, b})->is_same(*flat));
+  EXPECT_FALSE(flatten({b, a}));
+  EXPECT_FALSE(flatten({a, at::randn({2})}));
+  EXPECT_FALSE(flatten({at::randn({4, 4}).t()}));
+  EXPECT_FALSE(flatten({at::randn({4}), at::randn({4}, at::kDouble)}));
+}
+
+}  // namespace
+}  // namespace gradus

@@ -1,0 +1,103 @@
+local g = require "gradus"
+local support = require "support"
+local State = require "gradus.curriculum.state"
+local when = g.when
+
+local function state()
+  return State.new { suites = { easy = true, hard = true }, teacher_acc = { easy = .95, hard = .9 },
+    untrained_acc = { easy = .1, hard = .1 }, step_epochs = .1 }
+end
+
+-- Plays evaluations { easy, hard }, one epoch each, against a teacher of .95 and .9 and an untrained student of .1; gives the
+-- verdicts. Moves from stage to stage as the verdicts say; the budget ends with the last where `over`; an evaluation every `epoch` epochs.
+local function play(options, evaluations, over, epoch)
+  local s = state()
+  local rule, said = when.benchmarked(options), {}
+  local index = 1
+  s:begin_stage("1", index)
+  for i, e in ipairs(evaluations) do
+    s.step, s.epoch = i * 10, i * (epoch or 1)
+    s:count()
+    s:record { ["easy/acc"] = e[1], ["hard/acc"] = e[2] }
+    s.progress = over and i / #evaluations or 0
+    local verdict = rule(s) or "-"
+    said[i] = verdict
+    if verdict == "next" then index = index + 1 elseif verdict == "back" then index = index - 1 end
+    if verdict == "next" or verdict == "back" then s:begin_stage(tostring(index), index) end
+  end
+  return table.concat(said, " "), s
+end
+
+describe("when.benchmarked", function()
+  it("waits for the stage's time, then goes on when the hard suite gained", function()
+    expect((play({ epochs = 2 }, { { .5, .3 }, { .6, .4 }, { .7, .5 }, { .8, .6 } }))):equals "- next - next"
+  end)
+  it("counts epochs that are cut to whole steps", function()
+    expect((play({ epochs = 2 }, { { .5, .3 }, { .6, .4 }, { .7, .5 }, { .8, .6 } }, false, .97))):equals "- next - next"
+  end)
+  it("goes back when a suite lost more than the bound against the stage before", function()
+    local said, s = play({ epochs = 1, forget = .05 }, { { .9, .5 }, { .8, .6 }, { .9, .55 } })
+    expect(said):equals "next back next"
+    expect(s.benchmarks[2].verdict):equals "back"
+    expect(s.benchmarks[2].acc):equals { easy = .8, hard = .6 }
+  end)
+  it("goes back no more often than its patience", function()
+    local said = play({ epochs = 1, forget = .05, patience = 1 }, { { .9, .5 }, { .8, .6 }, { .9, .6 }, { .8, .7 } })
+    expect(said):equals "next back next next"
+  end)
+  it("stays without gain, up to its patience", function()
+    expect((play({ epochs = 1, patience = 3 }, { { .9, .5 }, { .9, .5 }, { .9, .5 }, { .9, .5 } }))):equals "next stay stay next"
+  end)
+  it("goes on without gain near the teacher", function()
+    expect((play({ epochs = 1, near = .03 }, { { .94, .88 }, { .94, .88 } }))):equals "next next"
+  end)
+  it("compares a first stage with the untrained student, and never goes back from it", function()
+    local said, s = play({ epochs = 1 }, { { .1, .1 }, { .02, .105 }, { .5, .3 } })
+    expect(said):equals "stay stay next"
+    expect(#s.benchmarks):equals(3)
+  end)
+  it("benchmarks what the budget ends, without deciding", function()
+    expect((play({ epochs = 2 }, { { .5, .3 }, { .6, .4 }, { .7, .5 } }, true))):equals "- next end"
+  end)
+  it("on a schedule goes on whatever it finds", function()
+    local said, s = play({ epochs = 2, decide = false }, { { .5, .3 }, { .5, .3 }, { .1, .1 }, { .1, .1 } })
+    expect(said):equals "- next - next"
+    expect(s.benchmarks[2].acc):equals { easy = .1, hard = .1 }
+    expect((play({ decide = false }, { { .5, .3 }, { .6, .4 } }, true))):equals "- end"
+  end)
+  it("gives the numbers", function()
+    local s = state()
+    s:begin_stage("2", 2)
+    s.benchmarks[1] = { index = 1, step = 0, acc = { easy = .9, hard = .5 } }
+    s.step, s.epoch = 10, 1
+    s:count()
+    s:record { ["easy/acc"] = .8, ["hard/acc"] = .7 }
+    local verdict, numbers = when.benchmarked { epochs = 1 } (s)
+    expect(verdict):equals "back"
+    expect(numbers.forgotten):near(.1, 1e-12)
+    expect({ numbers.easy, numbers.easy_teacher, numbers.easy_previous }):equals { .8, .95, .9 }
+  end)
+  it("needs suites and one unit of time", function()
+    expect(function() when.benchmarked {} end):fails_with "expected epochs = … or steps = …"
+    expect(function() when.benchmarked { epochs = 1, decide = false, steps = 2 } end):fails_with "expected epochs = … or steps = …"
+    expect(function() when.benchmarked { epochs = 1 } (State.new {}) end):fails_with "expected suites"
+  end)
+end)
+
+describe("a distillation that is benchmarked", function()
+  it("stores the first stage against the untrained student, and the last at the end", function()
+    local untrained
+    local _, seen = support.with_run({}, function(run)
+      local d, student = support.points():split { train = .5, val = .5 }, support.student()
+      untrained = run:evaluate(student, d.val).acc
+      return run:distill { student = student, teacher = support.student(4), data = d, batch = 12, budget = { steps = 20 },
+        evaluate = { steps = 5 }, suites = { easy = d.val, hard = d.val }, curriculum = {
+          { "one", advance = when.benchmarked { steps = 10, decide = false } }, { "two", advance = when.benchmarked { decide = false } } } }
+    end)
+    local first, last = seen.decisions[1], seen.decisions[2]
+    expect({ #seen.decisions, first.name, first.step, last.name, last.step }):equals { 2, "next", 10, "end", 20 }
+    expect(first.detail.numbers.hard_previous):equals(untrained)
+    expect(last.detail.numbers.hard_previous):equals(first.detail.numbers.hard)
+    expect(last.detail.stage):equals "two"
+  end)
+end)

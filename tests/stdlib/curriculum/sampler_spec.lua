@@ -1,0 +1,249 @@
+local g = require "gradus"
+local sampler, schedule = g.sampler, g.schedule
+local current = require "gradus.base.current"
+local State = require "gradus.curriculum.state"
+
+local function rows(n) return g.data.tensors(g.arange(n, { dtype = "float32" }):reshape(n, 1), g.arange(n):remainder(2)) end
+
+local function draw(source, size, times)
+  local all = {}
+  for _ = 1, times or 1 do
+    for _, row in ipairs((source:draw(size)):totable()) do all[#all + 1] = row end
+  end
+  return all
+end
+
+local function counts(list)
+  local out = {}
+  for _, row in ipairs(list) do out[row] = (out[row] or 0) + 1 end
+  return out
+end
+
+local function highest(list) return math.max(unpack(list)) end
+
+local function state(progress)
+  local s = State.new { progress = progress or 0 }
+  s:begin_stage("a", 1)
+  return s
+end
+
+before_each(function()
+  current.run = { seed = 11 }
+  sampler.numbered(0)
+end)
+
+describe("uniform", function()
+  it("draws every row once per pass, each pass in another order", function()
+    local source = sampler.uniform(rows(20))
+    local a, b = draw(source, 5, 4), draw(source, 5, 4)
+    expect(a):differs_from(b)
+    table.sort(a)
+    table.sort(b)
+    expect(a):equals(b)
+    expect(#a):equals(20)
+    expect(source:passes()):equals(2)
+  end)
+  it("is the same from the same seed, each source of a run has its own order", function()
+    local a = draw(sampler.uniform(rows(20)), 20)
+    local b = draw(sampler.uniform(rows(20)), 20)
+    expect(a):differs_from(b)
+    sampler.numbered(0)
+    expect(draw(sampler.uniform(rows(20)), 20)):equals(a)
+    current.run = { seed = 12 }
+    sampler.numbered(0)
+    expect(draw(sampler.uniform(rows(20)), 20)):differs_from(a)
+  end)
+  it("counts visits and takes back what was drawn ahead", function()
+    local source = sampler.uniform(rows(4))
+    draw(source, 4)
+    local index, visit = source:draw(4)
+    expect(visit:totable()):equals { 1, 1, 1, 1 }
+    source:undo(index)
+    local again, visits = source:draw(4)
+    expect(again:equal(index)):is_true()
+    expect(visits:totable()):equals { 1, 1, 1, 1 }
+  end)
+  it("of a view draws the view's rows", function()
+    local d = rows(20)
+    expect(highest(draw(sampler.uniform(d:first(.5)), 10, 5)) < 10):is_true()
+    local source = sampler.uniform(d)
+    source:restrict(d:first(4))
+    expect(source:size()):equals(4)
+    expect(highest(draw(source, 4, 5)) < 4):is_true()
+  end)
+  it("saves and restores where it stands", function()
+    local source = sampler.uniform(rows(30))
+    draw(source, 7)
+    local saved = source:state()
+    local next_rows = draw(source, 7, 5)
+    source:restore(saved)
+    expect(draw(source, 7, 5)):equals(next_rows)
+  end)
+end)
+
+describe("easiest", function()
+  it("opens the share that the schedule says, epoch by epoch", function()
+    local source = sampler.easiest(rows(100), schedule.linear(.2, 1))
+    for progress, open in pairs { [0] = 20, [.5] = 60, [1] = 100 } do
+      source:refresh(state(progress))
+      expect(source:size()):equals(open)
+      expect(highest(draw(source, 50, 4)) < open):is_true()
+      expect(source.share_now):near(open / 100)
+    end
+  end)
+  it("takes a function of the state, and no more than everything", function()
+    local source = sampler.easiest(rows(10), function(s) return .3 + s.progress end)
+    source:refresh(state(0))
+    expect(source:size()):equals(3)
+    source:refresh(state(5))
+    expect(source:size()):equals(10)
+  end)
+  it("follows the ranking's order", function()
+    local source = sampler.easiest(rows(10):reversed(), .2)
+    source:refresh(state())
+    local drawn = draw(source, 2)
+    table.sort(drawn)
+    expect(drawn):equals { 8, 9 }
+  end)
+  it("competence is the share of schedule.competence", function()
+    local source = sampler.competence(rows(1000), { start = .1 })
+    source:refresh(state(.5))
+    expect(source:size()):equals(math.floor(1000 * math.sqrt(.5 * (1 - .01) + .01) + .5))
+  end)
+end)
+
+describe("self-paced", function()
+  it("takes the examples of the student's own lowest loss, asked anew", function()
+    -- labels alternate; a student that always says class 0 is right on the even rows
+    local student = g.nn.Linear(1, 2)
+    g.no_grad(function()
+      student.weight:zero_()
+      student.bias:copy_(g.tensor { 3, 0 })
+    end)
+    local source = sampler.self_paced(rows(20), .5)
+    local s = state()
+    s.student = student
+    source:refresh(s)
+    for _, row in ipairs(draw(source, 10)) do expect(row % 2):equals(0) end
+    g.no_grad(function() student.bias:copy_(g.tensor { 0, 3 }) end)
+    source:refresh(s)
+    for _, row in ipairs(draw(source, 10)) do expect(row % 2):equals(1) end
+    expect(source.adaptive):is_true()
+  end)
+end)
+
+describe("weighted", function()
+  it("draws in proportion", function()
+    local source = sampler.weighted(rows(4), g.tensor { 1, 2, 0, 5 })
+    local seen = counts(draw(source, 1000, 8))
+    expect(seen[2]):equals(nil)
+    -- 8000 draws: three standard deviations are below 0.017
+    for row, share in pairs { [0] = 1 / 8, [1] = 2 / 8, [3] = 5 / 8 } do expect(seen[row] / 8000):near(share, .017) end
+  end)
+  it("takes a score", function()
+    local source = sampler.weighted(rows(3), function(x) return x:select(1, 0) end)
+    local seen = counts(draw(source, 3000))
+    expect(seen[0]):equals(nil)
+    expect(seen[2] / seen[1]):near(2, .25)
+  end)
+end)
+
+describe("mixture", function()
+  it("draws each part by its share, whatever its size", function()
+    local d = rows(100)
+    local source = sampler.mixture { { d:first(10), .7 }, { d:last(50), .3 } }
+    source:refresh(state())
+    local first, last = 0, 0
+    for row, n in pairs(counts(draw(source, 1000, 10))) do
+      if row < 10 then first = first + n elseif row >= 50 then last = last + n else error("row " .. row .. " is in no part") end
+    end
+    expect(first / 10000):near(.7, .015)
+    expect(last / 10000):near(.3, .015)
+    expect(source:size()):equals(60)
+  end)
+  it("shares may move, and count relative to their sum", function()
+    local d = rows(20)
+    local source = sampler.mixture { { d:first(10), schedule.linear(4, 0) }, { d:last(10), schedule.linear(0, 4) } }
+    source:refresh(state(0))
+    expect(highest(draw(source, 500)) < 10):is_true()
+    source:refresh(state(.75))
+    local high = 0
+    for row, n in pairs(counts(draw(source, 1000, 4))) do high = high + (row >= 10 and n or 0) end
+    expect(high / 4000):near(.75, .022)
+  end)
+  it("parts that share rows add up", function()
+    local d = rows(4)
+    local source = sampler.mixture { { d, .5 }, { d:first(1 / 4), .5 } }
+    source:refresh(state())
+    expect(counts(draw(source, 1000, 8))[0] / 8000):near(.5 / 4 + .5, .017)
+  end)
+  it("rehearsal is a share of what came before", function()
+    local d = rows(100)
+    local source = sampler.rehearsal(d:last(50), d:first(50), .2)
+    source:refresh(state())
+    local earlier = 0
+    for row, n in pairs(counts(draw(source, 1000, 10))) do earlier = earlier + (row < 50 and n or 0) end
+    expect(earlier / 10000):near(.2, .012)
+  end)
+end)
+
+describe("confidence", function()
+  it("draws what the student is unsure of more than what it knows", function()
+    local source = sampler.confidence(rows(10))
+    for _ = 1, 30 do
+      local index = source:draw(10)
+      source:observe(index, index:lt(5):float() * .98 + .01)  -- sure of the first half, certainly wrong about the rest
+      source:observe(g.tensor({ 9 }, "int64"), g.tensor { .5 })
+    end
+    local seen = counts(draw(source, 1000, 3))
+    for row = 0, 8 do expect(seen[9] > 3 * (seen[row] or 0)):is_true() end
+  end)
+end)
+
+describe("a sampler refuses", function()
+  local d = rows(10)
+  local cases = {
+    { "a tensor as data", function() sampler.uniform(g.zeros(3)) end,
+      "sampler.uniform: expected a data set; got userdata" },
+    { "a share of 0", function() sampler.easiest(d, 0) end,
+      "sampler.easiest: share: expected above 0, up to 1; got 0" },
+    { "text as a share", function() sampler.easiest(d, "half") end,
+      "sampler.easiest: share: expected a number, a schedule or a function" },
+    { "a share that falls to 0", function() sampler.easiest(d, schedule.linear(1, 0)):refresh(state(1)) end,
+      "sampler.easiest: the share is 0 at epoch 0; expected above 0" },
+    { "a self-paced share of 0", function() sampler.self_paced(d, 0) end,
+      "sampler.self_paced: share: expected above 0, up to 1; got 0" },
+    { "a share that is no number", function() sampler.easiest(d, function() return "x" end):refresh(state()) end,
+      "sampler.easiest: the share is x at epoch 0; expected above 0" },
+    { "a misspelt option", function() sampler.confidence(d, { traget = .5 }) end,
+      "sampler.confidence: no option 'traget'; did you mean 'target'?" },
+    { "a target that is no share", function() draw(sampler.confidence(d, { target = 2 }), 1) end, "target" },
+    { "another number of weights", function() sampler.weighted(d, g.ones(9)) end,
+      "sampler.weighted: expected one weight for each of 10 rows" },
+    { "weights below 0", function() draw(sampler.weighted(d, -g.ones(10)), 1) end, "weight" },
+    { "weights of 0 alone", function() draw(sampler.weighted(d, g.zeros(10)), 1) end, "weight" },
+    { "a mixture of one", function() sampler.mixture { { d, 1 } } end,
+      "sampler.mixture: expected { { data, share }, { data, share }, … }" },
+    { "a mixture of numbers", function() sampler.mixture { 1, 2 } end,
+      "sampler.mixture: part 1: expected { data, share }" },
+    { "a mixture of two data sets", function() sampler.mixture { { d, 1 }, { rows(10), 1 } } end,
+      "sampler.mixture: the parts are of different data sets; data.concat makes one of them" },
+    { "a part without a share", function() sampler.mixture { { d, 1 }, { d } } end,
+      "sampler.mixture: part 2: share: expected a number" },
+    { "shares of 0 alone", function() sampler.mixture({ { d, 0 }, { d, 0 } }):refresh(state()) end,
+      "sampler.mixture: the shares are all 0" },
+    { "a negative share", function() sampler.mixture({ { d, 2 }, { d, -1 } }):refresh(state()) end,
+      "sampler.mixture: part 2: the share is -1" },
+    { "rehearsal of everything", function() sampler.rehearsal(d, d, 1) end,
+      "sampler.rehearsal: share: expected above 0, below 1; got 1" },
+    { "a subset of other data", function() sampler.uniform(d):restrict(rows(3)) end,
+      "sampler.uniform: the subset is of another data set" },
+    { "a number where a source belongs", function() sampler.of("batches", 5) end,
+      "batches: expected a data set or a sampler; got number" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+current.run = nil

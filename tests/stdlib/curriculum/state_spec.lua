@@ -1,0 +1,81 @@
+local State = require "gradus.curriculum.state"
+
+local function state()
+  local s = State.new { params = { lr = 1 } }
+  s:begin_stage("a", 1)
+  return s
+end
+
+describe("the state of a run", function()
+  it("knows nothing before the first evaluation", function()
+    local s = state()
+    expect(s:last "val/acc"):equals(nil)
+    expect(s:best "val/acc"):equals(nil)
+    expect(s:history "val/acc"):equals {}
+    expect(s:first_step("val/acc", .5)):equals(nil)
+  end)
+  it("keeps what was evaluated", function()
+    local s = state()
+    for i, acc in ipairs { .5, .9, .7 } do
+      s.step = i * 100
+      s:record { ["val/acc"] = acc, ["val/loss"] = 1 - acc }
+    end
+    expect(s:last "val/acc"):equals(.7)
+    expect({ s:best "val/acc" }):equals { .9, 200 }
+    expect(s:best "val/loss"):near(.1)
+    expect(s:history "val/acc"):equals { .5, .9, .7 }
+    expect(s:first_step("val/acc", .6)):equals(200)
+    expect(s:first_step("val/acc", .5)):equals(100)
+    expect(s:first_step("val/acc", .95)):equals(nil)
+    expect(s:first_step("val/loss", .5)):equals(100)
+    expect(s:first_step("val/loss", .2)):equals(200)
+  end)
+  it("the first of equal values is the best", function()
+    local s = state()
+    for i = 1, 3 do
+      s.step = i
+      s:record { ["val/acc"] = .5 }
+    end
+    expect({ s:best "val/acc" }):equals { .5, 1 }
+  end)
+  it("NaN is never the best", function()
+    local s = state()
+    for i, loss in ipairs { 0 / 0, 2, 0 / 0, 1 } do
+      s.step = i
+      s:record { ["val/loss"] = loss }
+    end
+    expect({ s:best "val/loss" }):equals { 1, 4 }
+  end)
+  it("losses and errors get better downwards", function()
+    for _, key in ipairs { "val/loss", "train/ce", "train/kl", "easy/error", "my_loss" } do expect(State.lower_is_better(key)):is_true() end
+    for _, key in ipairs { "val/acc", "val/agreement", "closs/acc", "knob/lr" } do expect(State.lower_is_better(key)):is_false() end
+  end)
+  it("a metric that is evaluated later than others has its own history", function()
+    local s = state()
+    s:record { ["val/acc"] = .5 }
+    s.step = 7
+    s:record { ["val/acc"] = .6, ["hard/acc"] = .1 }
+    expect(s:history "hard/acc"):equals { .1 }
+    expect({ s:best "hard/acc" }):equals { .1, 7 }
+  end)
+  it("a stage has its own counts and history", function()
+    local s = state()
+    s.step, s.epoch, s.samples, s.flops, s.seconds = 10, 1, 640, 1e6, 2
+    s:record { ["val/acc"] = .5 }
+    s:begin_stage("b", 2)
+    expect({ s.stage, s.stage_index, s.stage_steps, s.stage_epochs, s.stage_passes }):equals { "b", 2, 0, 0, 0 }
+    s.step, s.epoch, s.samples, s.flops, s.seconds = 15, 1.5, 960, 3e6, 3
+    s:count()
+    s:record { ["val/acc"] = .6 }
+    expect({ s.stage_steps, s.stage_epochs, s.stage_samples, s.stage_flops, s.stage_seconds }):near { 5, .5, 320, 2e6, 1 }
+    expect(s:stage_history "val/acc"):equals { .6 }
+    expect(s:history "val/acc"):equals { .5, .6 }
+  end)
+  it("a misspelt metric is told", function()
+    local s = state()
+    s:record { ["val/acc"] = .5, ["val/loss"] = 1 }
+    expect(function() s:last "val/los" end)
+      :fails_with "state_spec.lua:%d+: no metric 'val/los' is evaluated in this run; did you mean 'val/loss'?"
+    expect(function() s:history "quality of everything" end):fails_with "expected one of val/acc, val/loss"
+  end)
+end)

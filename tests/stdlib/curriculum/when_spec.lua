@@ -1,0 +1,245 @@
+local g = require "gradus"
+local when = g.when
+local State = require "gradus.curriculum.state"
+
+-- A state whose metric has had these values, one evaluation each; `before` of them in an earlier stage.
+local function after(series, before)
+  local s = State.new {}
+  s:begin_stage("a", 1)
+  local count = 0
+  for _, values in pairs(series) do count = math.max(count, #values) end
+  for i = 1, count do
+    if i == (before or 0) + 1 and before then s:begin_stage("b", 2) end
+    local numbers = {}
+    for key, values in pairs(series) do numbers[key] = values[i] end
+    s.step = i * 10
+    s:record(numbers)
+  end
+  s.evaluating = true
+  return s
+end
+
+local function verdicts(rule, key, values)
+  local out = {}
+  for i = 1, #values do
+    local seen = {}
+    for k = 1, i do seen[k] = values[k] end
+    out[i] = rule(after { [key] = seen }) or "-"
+  end
+  return out
+end
+
+describe("counts:", function()
+  it("steps since the stage began", function()
+    local s = State.new { step = 100 }
+    s:begin_stage("b", 2)
+    s.step = 119
+    s:count()
+    expect(when.steps(20)(s)):is_false()
+    s.step = 120
+    s:count()
+    local verdict, numbers = when.steps(20)(s)
+    expect(verdict):equals "next"
+    expect(numbers):equals { steps = 20, limit = 20 }
+  end)
+  it("epochs, samples, seconds, flops, passes and progress", function()
+    local s = State.new {}
+    s:begin_stage("a", 1)
+    s.epoch, s.samples, s.seconds, s.flops, s.progress = 3, 192, 1.5, 1e9, .5
+    s:count()
+    s.stage_passes = 4
+    for name, limit in pairs { epochs = 3, samples = 192, seconds = 1.5, flops = 1e9, passes = 4, progress = .5 } do
+      expect(when[name](limit)(s)):equals "next"
+      expect(when[name](limit * 1.01)(s)):is_false()
+    end
+  end)
+end)
+
+describe("thresholds:", function()
+  it("above and below include the value itself", function()
+    expect(verdicts(when.above("val/acc", .8), "val/acc", { .5, .79, .8, .7 })):equals { "-", "-", "next", "-" }
+    expect(verdicts(when.below("val/loss", .5), "val/loss", { 1, .5, .4 })):equals { "-", "next", "next" }
+  end)
+  it("tell their numbers", function()
+    local _, numbers = when.above("val/acc", .8)(after { ["val/acc"] = { .9 } })
+    expect(numbers):equals { ["val/acc"] = .9, threshold = .8 }
+  end)
+  it("agreement is val/agreement", function()
+    expect(verdicts(when.agreement(.9), "val/agreement", { .89, .9 })):equals { "-", "next" }
+  end)
+  it("say nothing before the first evaluation", function()
+    local s = State.new {}
+    s:begin_stage("a", 1)
+    expect(when.above("val/acc", .8)(s)):is_false()
+    expect(when.plateau("val/loss", 2)(s)):is_false()
+    expect(when.forgetting(.1)(s)):is_false()
+  end)
+  it("name the nearest metric", function()
+    expect(function() when.above("val/ac", .8)(after { ["val/acc"] = { .9 } }) end)
+      :fails_with "no metric 'val/ac' is evaluated in this run; did you mean 'val/acc'?"
+  end)
+end)
+
+describe("plateau:", function()
+  it("counts evaluations without improvement", function()
+    expect(verdicts(when.plateau("val/loss", 2), "val/loss", { 3, 2, 2, 2.5, 1 })):equals { "-", "-", "-", "next", "-" }
+    expect(verdicts(when.plateau("val/acc", 1), "val/acc", { .1, .2, .2 })):equals { "-", "-", "next" }
+  end)
+  it("an improvement within min_delta is none, measured from the best", function()
+    -- each step is smaller than min_delta, but the second one is further than min_delta from the best
+    expect(verdicts(when.plateau("val/loss", 2, .3), "val/loss", { 3, 2.8, 2.6, 2.5 })):equals { "-", "-", "-", "-" }
+    expect(verdicts(when.plateau("val/loss", 2, .5), "val/loss", { 3, 2.8, 2.6 })):equals { "-", "-", "next" }
+  end)
+  it("begins anew with the stage", function()
+    expect(when.plateau("val/loss", 2)(after({ ["val/loss"] = { 1, 2, 2, 2 } }, 2))):is_false()
+    expect(when.plateau("val/loss", 2)(after({ ["val/loss"] = { 1, 2, 2, 2, 2 } }, 2))):equals "next"
+  end)
+  it("tells the best and how long ago", function()
+    local _, numbers = when.plateau("val/loss", 2)(after { ["val/loss"] = { 3, 2, 2.5, 2.4 } })
+    expect(numbers):equals { ["val/loss"] = 2.4, best = 2, evaluations = 2 }
+  end)
+end)
+
+describe("patience:", function()
+  -- The first evaluation at which the run stops, by the values of val/loss and, for each, its stage.
+  local function stops_at(patience, values, stages)
+    local s, rule = State.new {}, when.patience("val/loss", patience)
+    s:begin_stage("1", 1)
+    for i, value in ipairs(values) do
+      if stages and stages[i] ~= s.stage_index then s:begin_stage(tostring(stages[i]), stages[i]) end
+      s.step = i * 10
+      s:record { ["val/loss"] = value }
+      if rule(s) == "stop" then return i end
+    end
+  end
+  it("counts evaluations since the best", function()
+    expect(stops_at(2, { 3, 2, 2, 2.5, 1 })):equals(4)
+    expect(stops_at(2, { 3, 2, 2, 1.9, 1.95 })):equals(nil)
+    expect(stops_at(2, { 0 / 0, 0 / 0 })):equals(2)
+  end)
+  it("is the run's: a later stage that falls short of the best of all does not begin anew with each improvement", function()
+    expect(stops_at(3, { 1, 1.5, 3, 2.5, 2 }, { 1, 1, 2, 2, 2 })):equals(5)
+  end)
+  it("gives a stage that is reached for the first time its own evaluations", function()
+    -- a plateau of 3 has just ended stage 1
+    expect(stops_at(3, { 1, 2, 2, 2, 2, 2, 2 }, { 1, 1, 1, 2, 2, 2, 2 })):equals(6)
+  end)
+  it("gives none to a stage gone back to", function()
+    expect(stops_at(4, { 1, 2, 2, 2, 2, 2, 2, 2 }, { 1, 2, 1, 2, 1, 2, 1, 2 })):equals(5)
+  end)
+  it("tells the best and how long ago", function()
+    local s = after { ["val/loss"] = { 3, 2, 2.5, 2.4 } }
+    local _, numbers = when.patience("val/loss", 2)(s)
+    expect(numbers):equals { ["val/loss"] = 2.4, best = 2, evaluations = 2 }
+  end)
+end)
+
+describe("saturated:", function()
+  it("once it has risen and rises no more", function()
+    local rule = when.saturated("val/acc", { gain = .02, progress = .1, smooth = 1 })
+    expect(verdicts(rule, "val/acc", { .5, .505, .7, .9, .91 })):equals { "-", "-", "-", "-", "next" }
+  end)
+  it("smooths over evaluations", function()
+    -- means of two: .5, .6, .75, .8, .8
+    local rule = when.saturated("val/acc", { gain = .01, progress = .1, smooth = 2 })
+    expect(verdicts(rule, "val/acc", { .5, .7, .8, .8, .8 })):equals { "-", "-", "-", "-", "next" }
+  end)
+  it("of a loss is a fall", function()
+    local rule = when.saturated("val/loss", { gain = .02, progress = .1, smooth = 1 })
+    expect(verdicts(rule, "val/loss", { 2, 1, .99 })):equals { "-", "-", "next" }
+  end)
+end)
+
+describe("forgetting:", function()
+  it("goes back when the metric has fallen by more than the bound", function()
+    local rule = when.forgetting(.1, "easy/acc")
+    expect(verdicts(rule, "easy/acc", { .9, .85, .79, .8 })):equals { "-", "-", "back", "-" }
+    local _, numbers = rule(after { ["easy/acc"] = { .9, .75 } })
+    expect(numbers.metric):equals "easy/acc"
+    expect(numbers.forgotten):near(.15)
+    expect(numbers.bound):equals(.1)
+  end)
+  it("of a loss is a rise", function()
+    expect(verdicts(when.forgetting(.5, "val/loss"), "val/loss", { 1, 1.4, 1.6 })):equals { "-", "-", "back" }
+  end)
+  it("looks at the easy suite where there is one, else at val/acc", function()
+    expect(when.forgetting(.1)(after { ["val/acc"] = { .9, .5 } })):equals "back"
+    expect(when.forgetting(.1)(after { ["val/acc"] = { .9, .5 }, ["easy/acc"] = { .9, .9 } })):is_false()
+  end)
+end)
+
+describe("combinations:", function()
+  local yes, no = function() return true end, function() return false end
+  local function back() return "back", { b = 1 } end
+  local function stop() return "stop", { s = 2 } end
+  local s = after { ["val/acc"] = { .5 } }
+
+  it("any is the first verdict that there is", function()
+    expect((when.any(no, back, stop)(s))):equals "back"
+    expect((when.any(no, yes)(s))):equals "next"
+    expect((when.any(no, no)(s))):is_false()
+    local _, numbers = when.any(back, stop)(s)
+    expect(numbers):equals { b = 1, s = 2 }
+  end)
+  it("all needs every rule", function()
+    expect((when.all(yes, back)(s))):equals "next"
+    expect((when.all(stop, yes)(s))):equals "stop"
+    expect((when.all(yes, no)(s))):is_false()
+  end)
+  it("stop ends the run", function()
+    expect((when.stop(yes)(s))):equals "stop"
+    expect((when.stop(no)(s))):is_false()
+    local verdict, numbers = when.stop(when.above("val/acc", .5))(s)
+    expect(verdict):equals "stop"
+    expect(numbers.threshold):equals(.5)
+  end)
+  it("rules over metrics are asked at evaluations only", function()
+    local asked = 0
+    local rule = when.any(function() asked = asked + 1 return false end, when.steps(5))
+    expect(rule.every):equals "step"
+    local now = State.new {}
+    now:begin_stage("a", 1)
+    rule(now)
+    expect(asked):equals(0)
+    now.evaluating = true
+    rule(now)
+    expect(asked):equals(1)
+    now.evaluating, now.step = false, 5
+    now:count()
+    expect((rule(now))):equals "next"
+    expect(when.any(yes, no).every):equals "evaluation"
+    expect(when.stop(when.steps(1)).every):equals "step"
+  end)
+  it("nest, and say so", function()
+    local rule = when.any(when.all(when.above("val/acc", .9), when.epochs(2)), when.steps(7))
+    expect(tostring(rule)):equals "any(all(val/acc >= 0.9, 2 epochs), 7 steps)"
+  end)
+end)
+
+describe("a rule refuses", function()
+  local cases = {
+    { "a count of 0", function() when.steps(0) end, "when.steps: expected a number above 0; got 0" },
+    { "more than the budget", function() when.progress(1.5) end,
+      "when.progress: expected a share of the budget up to 1; got 1.5" },
+    { "text", function() when.epochs("3") end, "when.epochs: expected a number above 0; got 3" },
+    { "a number for a metric", function() when.above(.8) end,
+      "when.above: expected a metric's name such as 'val/acc'; got 0.8" },
+    { "a metric without a threshold", function() when.below("val/loss") end, "when.below: expected a number; got nil" },
+    { "no patience", function() when.patience("val/loss", 0) end, "when.patience: expected a number above 0; got 0" },
+    { "half a patience", function() when.patience("val/loss", 1.5) end, "when.patience: expected a whole number of evaluations; got 1.5" },
+    { "a patience of 0", function() when.plateau("val/loss", 0) end, "when.plateau: expected a number above 0; got 0" },
+    { "half an evaluation", function() when.plateau("val/loss", 1.5) end, "when.plateau: expected a whole number" },
+    { "text as min_delta", function() when.plateau("val/loss", 2, "x") end,
+      "when.plateau: min_delta: expected a number" },
+    { "forgetting without a bound", function() when.forgetting() end,
+      "when.forgetting: expected a number above 0; got nil" },
+    { "any of nothing", function() when.any() end, "when.any: expected rules" },
+    { "a number among rules", function() when.any(when.steps(3), 5) end, "when.any: rule 2: expected a rule" },
+    { "a metric's name among rules", function() when.all("val/acc") end, "when.all: rule 1: expected a rule" },
+    { "to stop by a number", function() when.stop(3) end, "when.stop: expected a rule" },
+    { "a misspelt rule", function() when.plateu("val/loss", 3) end, "has no 'plateu'; did you mean 'plateau'?" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)

@@ -1,0 +1,345 @@
+local engine = require "gradus.engine"
+local g = require "gradus"
+local current = require "gradus.base.current"
+local support = require "support"
+local data, with_file = g.data, support.with_file
+
+local function list(t) return t:totable() end
+local function rows(n, m)
+  return data.tensors(g.arange(n * (m or 2), { dtype = "float32" }):reshape(n, m or 2), g.arange(n):remainder(3))
+end
+local function index(d) return list(d.index) end
+
+local function with_seed(seed, fn)
+  local before = current.run
+  current.run = { seed = seed }
+  local ok, result = pcall(fn)
+  current.run = before
+  if not ok then error(result, 0) end
+  return result
+end
+
+describe("a data set of tensors", function()
+  it("knows its rows, classes and shape", function()
+    local d = rows(7)
+    expect({ d:size(), d.classes }):equals { 7, 3 }
+    expect(tostring(d)):equals "tensors: 7 of 7 rows, x 2, 3 classes"
+  end)
+  it("labels may be floats, or be left out", function()
+    local d = data.tensors(g.zeros(3, 2), g.tensor { .5, 1.5, 2 })
+    expect(d.classes):equals(nil)
+    expect(data.tensors(g.zeros(3, 2)).base.y):equals(nil)
+  end)
+  local cases = {
+    { "lists", function() data.tensors({ 1 }, { 2 }) end, "data.tensors: x: expected a Tensor; got table" },
+    { "labels that are no tensor", function() data.tensors(g.zeros(3, 2), { 1, 2, 3 }) end,
+      "data.tensors: y: expected a Tensor; got a table" },
+    { "no rows", function() data.tensors(g.zeros(0, 2)) end,
+      "data.tensors: the data set is empty; expected at least one row" },
+    { "a lone number", function() data.tensors(g.tensor(3)) end, "the data set is empty" },
+    { "another number of labels", function() data.tensors(g.zeros(3, 2), g.zeros({ 4 }, { dtype = "int64" })) end,
+      "data.tensors: x has 3 rows, y has 4" },
+    { "a lone label", function() data.tensors(g.zeros(3, 2), g.tensor(1, "int64")) end,
+      "data.tensors: y: expected one label for each row" },
+    { "labels below 0", function() data.tensors(g.zeros(2, 2), g.tensor({ -1, 1 }, "int64")) end,
+      "data.tensors: labels from -1 to 1; expected 0 to 1" },
+    { "labels above the classes",
+      function() data.tensors(g.zeros(2, 2), g.tensor({ 0, 5 }, "int64"), { classes = 3 }) end,
+      "labels from 0 to 5; expected 0 to 2" },
+    { "a misspelt option", function() data.tensors(g.zeros(2, 2), nil, { clases = 3 }) end,
+      "data.tensors: no option 'clases'; did you mean 'classes'?" },
+    { "another number of weights", function() data.tensors(g.zeros(2, 2), nil, { weight = g.ones(3) }) end,
+      "data.tensors: weight: expected one number for each of 2 rows" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("a split", function()
+  local function parts(seed, shares, n)
+    return with_seed(seed, function() return rows(n or 100):split(shares or { train = .7, val = .1, test = .2 }) end)
+  end
+  it("is disjoint, complete and of the right sizes", function()
+    local split, seen = parts(1), {}
+    expect({ split.train:size(), split.val:size(), split.test:size() }):equals { 70, 10, 20 }
+    for _, name in ipairs { "train", "val", "test" } do
+      for _, row in ipairs(index(split[name])) do
+        expect(seen[row]):equals(nil)
+        seen[row] = name
+      end
+    end
+    local count = 0
+    for _ in pairs(seen) do count = count + 1 end
+    expect(count):equals(100)
+  end)
+  it("is the same for the same seed, another for another", function()
+    expect(index(parts(1).train)):equals(index(parts(1).train))
+    expect(index(parts(1).train)):differs_from(index(parts(2).train))
+    expect(index(rows(9):split({ train = .5 }, { seed = 4 }).train)):equals(index(rows(9):split({ train = .5 }, { seed = 4 }).train))
+  end)
+  it("does not move any random numbers of the run", function()
+    local function numbers()
+      engine.manual_seed(5)
+      math.randomseed(5)
+      return function() return { g.rand(1):item(), math.random() } end
+    end
+    local plain = numbers()()
+    local next_numbers = numbers()
+    parts(1)
+    expect(next_numbers()):equals(plain)
+  end)
+  it("keeps the training rows when the test share shrinks", function()
+    expect(index(parts(1, { train = .5, val = .2, test = .1 }).train)):equals(index(parts(1, { train = .5, val = .2, test = .3 }).train))
+  end)
+  it("of a view takes the view's rows", function()
+    local half = rows(100):first(.5)
+    local parts_of_half = with_seed(1, function() return half:split { train = .5, val = .5 } end)
+    for _, row in ipairs(index(parts_of_half.val)) do expect(row < 50):is_true() end
+  end)
+  local cases = {
+    { "shares above 1", function() rows(9):split { a = .7, b = .7 } end,
+      "split: the shares add up to 1.4; expected at most 1" },
+    { "a share of 0", function() rows(9):split { a = 0 } end, "split: 'a': expected a share above 0, up to 1; got 0" },
+    { "a count of rows", function() rows(9):split { a = 5 } end,
+      "split: 'a': expected a share above 0, up to 1; got 5" },
+    { "a part without rows", function() rows(9):split { a = .01, b = .9 } end, "split: 'a' gets no row of 9" },
+    { "nothing", function() rows(9):split {} end, "split: expected shares by name" },
+    { "text", function() rows(9):split "half" end, "split: expected shares by name" },
+    { "an unknown part", function() return rows(9):split({ train = 1 }).valid end,
+      "not split into a part 'valid'; it has train" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("views", function()
+  it("first and last by share and by count", function()
+    local d = rows(10)
+    expect(index(d:first(.3))):equals { 0, 1, 2 }
+    expect(index(d:first(4))):equals { 0, 1, 2, 3 }
+    expect(index(d:last(.2))):equals { 8, 9 }
+    expect(index(d:last(1))):equals(index(d))
+    expect(d:first(.001):size()):equals(1)
+  end)
+  it("reversed, shuffled, subset, whole", function()
+    local d = rows(5)
+    expect(index(d:reversed())):equals { 4, 3, 2, 1, 0 }
+    local shuffled = index(d:shuffled(3))
+    table.sort(shuffled)
+    expect(shuffled):equals { 0, 1, 2, 3, 4 }
+    expect(index(d:shuffled(3))):equals(index(d:shuffled(3)))
+    expect(index(d:reversed():subset(g.tensor({ 0, 2 }, "int64")))):equals { 4, 2 }
+    expect(index(d:last(2):whole())):equals { 0, 1, 2, 3, 4 }
+  end)
+  it("gather and each give the rows in the view's order", function()
+    local d = rows(5):reversed()
+    local x, y = d:gather()
+    expect(list(x[0])):equals { 8, 9 }
+    expect(list(y)):equals { 1, 0, 2, 1, 0 }
+    local sizes, seen = {}, {}
+    d:each(2, function(cx, cy, i)
+      sizes[#sizes + 1] = cx:size(0)
+      expect(cy:size(0)):equals(cx:size(0))
+      for _, row in ipairs(list(i)) do seen[#seen + 1] = row end
+    end)
+    expect(sizes):equals { 2, 2, 1 }
+    expect(seen):equals { 4, 3, 2, 1, 0 }
+  end)
+  it("have a fingerprint of content and rows", function()
+    expect(rows(5):fingerprint()):equals(rows(5):fingerprint())
+    expect(rows(5):fingerprint()):differs_from(rows(5):reversed():fingerprint())
+    expect(rows(5):fingerprint()):differs_from(rows(6):first(5):fingerprint())
+  end)
+  it("concat numbers the rows anew", function()
+    local d = data.concat(rows(3), rows(4):last(2))
+    expect({ d:size(), d.classes }):equals { 5, 3 }
+    expect(list(d.base.x[4])):equals { 6, 7 }
+  end)
+  it("concat keeps the weights", function()
+    local d = data.tensors(g.zeros(3, 2), nil, { weight = g.tensor { 1, 2, 3 } })
+    expect(list(data.concat(d:last(.3), d).base.weight)):equals { 3, 1, 2, 3 }
+  end)
+  local cases = {
+    { "no rows", function() rows(5):first(0) end,
+      "first: expected a share above 0, up to 1, or a number of rows; got 0" },
+    { "one and a half rows", function() rows(5):first(1.5) end, "first: expected a whole number of rows; got 1.5" },
+    { "more rows than there are", function() rows(5):last(6) end, "last: 6 rows of 5" },
+    { "text", function() rows(5):first "half" end, "first: expected a share above 0" },
+    { "concat of nothing", function() data.concat() end, "data.concat: expected data sets" },
+    { "concat of a tensor", function() data.concat(rows(3), g.zeros(3)) end,
+      "data.concat: argument 2: expected a data set" },
+    { "concat with and without labels", function() data.concat(rows(3), data.tensors(g.zeros(2, 2))) end,
+      "data.concat: argument 2 has no labels" },
+    { "a misspelt method", function() rows(3):frist(.5) end, "has no 'frist'; did you mean 'first'?" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuse " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("rank", function()
+  local scores = { 3, 1, 2, 1, 3, 1 }
+  it("sorts easiest first, ties in their order", function()
+    local d = rows(6):rank(g.tensor(scores))
+    expect(index(d)):equals { 1, 3, 5, 2, 0, 4 }
+    expect(list(d.difficulty)):equals { 1, 1, 1, 2, 3, 3 }
+    expect(index(d:first(.5))):equals { 1, 3, 5 }
+    expect(list(d:reversed().difficulty)):equals { 3, 3, 2, 1, 1, 1 }
+    expect(list(d:last(2).difficulty)):equals { 3, 3 }
+  end)
+  it("of a view goes by the view's rows", function()
+    local d = rows(6):reversed():rank(function(x) return x:select(1, 0) end)
+    expect(index(d)):equals { 0, 1, 2, 3, 4, 5 }
+  end)
+  it("asks a function in chunks without gradients", function()
+    local d = rows(2500, 1)
+    local chunks = {}
+    local w = g.ones({ 1 }):requires_grad_()
+    d:rank(function(x)
+      chunks[#chunks + 1] = x:size(0)
+      expect((x * w).requires_grad):is_false()
+      return -x
+    end)
+    expect(chunks):equals { 1024, 1024, 452 }
+  end)
+  it("a long ranking with ties is stable", function()
+    local d = rows(5000, 1):rank(function(x) return (x / 1000):floor() end)
+    expect(index(d)):equals(index(rows(5000, 1)))
+  end)
+  local cases = {
+    { "another number of scores", function() rows(6):rank(g.zeros(5)) end,
+      "rank: expected one score for each of 6 rows; got 5" },
+    { "NaN", function() rows(2):rank(g.tensor { 1, 0 / 0 }) end, "rank: a score is NaN or infinite" },
+    { "text", function() rows(2):rank "loss" end, "rank: expected one score for each of 2 rows; got string" },
+    { "a function that returns no tensor", function() rows(2):rank(function() return 1 end) end,
+      "rank: expected the score to return a Tensor; got 1" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("digits", function()
+  local d = data.digits()
+  it("are the 1,797 images of UCI", function()
+    expect({ d:size(), d.classes }):equals { 1797, 10 }
+    expect(d.base.x.shape):equals { 1797, 1, 8, 8 }
+    -- the classes' sizes as scikit-learn's load_digits has them
+    expect(list(d.base.y:bincount())):equals { 178, 182, 177, 183, 181, 182, 181, 179, 174, 180 }
+    expect({ d.base.x:amin():item(), d.base.x:amax():item() }):equals { 0, 1 }
+  end)
+end)
+
+describe("MNIST's files", function()
+  local function idx(sizes, bytes)
+    local head = { string.char(0, 0, 8, #sizes) }
+    for i, size in ipairs(sizes) do head[i + 1] = string.char(0, 0, 0, size) end
+    return table.concat(head) .. bytes
+  end
+  local pixels = {}
+  for i = 1, 12 * 4 * 4 do pixels[i] = string.char(i - 1) end
+  local images, labels = idx({ 12, 4, 4 }, table.concat(pixels)), idx({ 12 }, ("\0\1\2"):rep(4))
+  local function with_mnist(use)
+    with_file(images, function(x) with_file(labels, function(y) use(x, y) end) end)
+  end
+  it("are images of one channel and their classes", function()
+    with_mnist(function(x, y)
+      local d = data.idx { x = x, y = y, scale = 1 / 255 }
+      expect(d.base.x.shape):equals { 12, 1, 4, 4 }
+      expect({ d.classes, d.base.x:amax():item() }):near({ 3, 191 / 255 }, 1e-6)
+      expect(list(d.base.y:slice(0, 0, 4))):equals { 0, 1, 2, 0 }
+    end)
+  end)
+  it("are read as they are distributed, compressed", function()
+    with_mnist(function(x, y)
+      for _, path in ipairs { x, y } do os.execute(("gzip -nkf '%s'"):format(path)) end
+      local ok, packed = pcall(data.idx, { x = x .. ".gz", y = y .. ".gz" })
+      for _, path in ipairs { x, y } do os.remove(path .. ".gz") end
+      expect(ok or packed):equals(true)
+      expect(data.content(packed.base)):equals(data.content(data.idx { x = x, y = y }.base))
+    end)
+  end)
+  for _, kind in ipairs { "ConvNet", "MLP" } do
+    it("train a " .. kind .. ", shifted", function()
+      with_mnist(function(x, y)
+        local result = support.with_run({}, function(run)
+          local d = data.idx { x = x, y = y, scale = 1 / 255 }
+          return run:distill { data = d, batch = 6, budget = { steps = 2 }, augment = 1,
+            student = kind == "MLP" and g.nn.MLP { 16, 4, 3 } or g.nn.ConvNet { channels = { 2 }, classes = 3, input = { 1, 4, 4 } } }
+        end)
+        expect(result.steps):equals(2)
+      end)
+    end)
+  end
+  it("of another rank are left as they are", function()
+    with_file(idx({ 2, 3 }, "abcdef"), function(x) expect(data.idx { x = x }.base.x.shape):equals { 2, 3 } end)
+  end)
+end)
+
+describe("CIFAR-10's files", function()
+  -- Class, then planes of red, green and blue: the first two pixels of red, the last of blue.
+  local function record(class, first, second, last)
+    return string.char(class, first, second) .. ("\0"):rep(3 * 1024 - 3) .. string.char(last)
+  end
+  it("are classes and planes of colour", function()
+    with_file(record(3, 255, 51, 102) .. record(9, 0, 0, 0), function(one)
+      with_file(record(0, 1, 2, 3), function(two)
+        local d = data.cifar10 { one, two }
+        expect({ d:size(), d.classes }):equals { 3, 10 }
+        expect(d.base.x.shape):equals { 3, 3, 32, 32 }
+        expect(list(d.base.y)):equals { 3, 9, 0 }
+        local function pixel(n, c, i, j) return d.base.x:select(0, n):select(0, c):select(0, i):select(0, j):item() end
+        expect({ pixel(0, 0, 0, 0), pixel(0, 0, 0, 1), pixel(0, 2, 31, 31), pixel(2, 2, 31, 31) }):near({ 1, .2, .4, 3 / 255 }, 1e-6)
+        expect(d.base.x:select(0, 1):abs():sum():item()):equals(0)
+      end)
+    end)
+  end)
+  it("are refused when they are something else, or not there", function()
+    with_file(("x"):rep(3072), function(path) expect(function() data.cifar10 { path } end):fails_with "3,073 bytes; got 3072 bytes" end)
+    with_file("", function(path) expect(function() data.cifar10 { path } end):fails_with "got 0 bytes" end)
+    with_file(record(10, 0, 0, 0), function(path) expect(function() data.cifar10 { path } end):fails_with "0 to 9; got 10" end)
+    expect(function() data.cifar10 { "/none/data_batch_1.bin" } end):fails_with "No such file"
+    expect(function() data.cifar10 {} end):fails_with "expected { path"
+    expect(function() data.cifar10 { 7 } end):fails_with "expected paths; got number"
+  end)
+end)
+
+describe("a generator", function()
+  local function make()
+    return data.generator(function(size, batch, first)
+      return g.full({ size, 2 }, batch), g.full({ size }, first, { dtype = "int64" })
+    end, { epoch = 100, classes = 3 })
+  end
+  it("counts batches and samples", function()
+    local d = make()
+    local a, b = d:next(4), d:next(6)
+    expect({ a.x[0][0]:item(), b.x[0][0]:item(), b.y[0]:item() }):equals { 0, 1, 4 }
+    expect(list(b.index)):equals { 4, 5, 6, 7, 8, 9 }
+    expect({ d:size(), d.classes }):equals { 100, 3 }
+    local state = d:state()
+    d:next(4)
+    d:restore(state)
+    expect(d:next(4).x[0][0]:item()):equals(2)
+  end)
+  local cases = {
+    { "no function", function() data.generator(5, { epoch = 1 }) end,
+      "data.generator: expected a function(size, batch)" },
+    { "no epoch", function() data.generator(print) end,
+      "data.generator: epoch: expected how many samples count as one" },
+    { "a misspelt option", function() data.generator(print, { epochs = 10 }) end,
+      "data.generator: no option 'epochs'; did you mean 'epoch'?" },
+    { "a batch of another size",
+      function() data.generator(function() return g.zeros(3, 2) end, { epoch = 10 }):next(4) end,
+      "data.generator: batch 0: expected x with 4 rows; got 3×2" },
+    { "a batch that is none", function() data.generator(function() end, { epoch = 10 }):next(4) end,
+      "data.generator: batch 0: expected x with 4 rows; got nil" },
+    { "labels of another number",
+      function() data.generator(function() return g.zeros(4, 2), g.zeros(3) end, { epoch = 10 }):next(4) end,
+      "data.generator: batch 0: expected y with 4 rows; got 3" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)

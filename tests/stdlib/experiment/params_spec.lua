@@ -1,0 +1,116 @@
+local g = require "gradus"
+local params = require "gradus.experiment.params"
+
+local function declared()
+  return params.declare { lr = 3e-3, width = g.int(12, { min = 1 }), alpha = g.number(.7, { min = 0, max = 1 }), tag = "a", verbose = false,
+    strategy = g.choice { "stages", "one_shot" }, optim = { wd = .01, inner = { beta = .9 } } }
+end
+
+describe("parameters", function()
+  it("are typed by their defaults, nested tables become dotted keys", function()
+    expect(params.sorted_keys(declared())):equals { "alpha", "lr", "optim.inner.beta", "optim.wd", "strategy", "tag", "verbose", "width" }
+    expect(params.resolve(declared(), {})):equals { lr = 3e-3, width = 12, alpha = .7, tag = "a", verbose = false, strategy = "stages",
+      ["optim.wd"] = .01, ["optim.inner.beta"] = .9 }
+  end)
+  it("are replaced by what is given, false too", function()
+    local specs = params.declare { on = true, lr = 1 }
+    expect(params.resolve(specs, { on = false })):equals { on = false, lr = 1 }
+  end)
+  it("nest again for the script", function()
+    local p = params.nest(params.resolve(declared(), { ["optim.wd"] = 0 }))
+    expect(p.optim.wd):equals(0)
+    expect(p.optim.inner.beta):equals(.9)
+    expect(p.verbose):equals(false)
+  end)
+  it("that were not declared are an error with the nearest name", function()
+    local p = params.nest(params.resolve(declared(), {}))
+    expect(function() return p.widht end):fails_with "params_spec.lua:%d+: params: no parameter 'widht'; did you mean 'width'?"
+    expect(function() return p.optim.wb end):fails_with "no parameter 'optim.wb'; did you mean 'wd'?"
+  end)
+end)
+
+describe("--set", function()
+  local function set(key, text) return params.parse_set(key, text, declared()) end
+  it("reads each type", function()
+    expect(set("lr", "1e-2")):equals(.01)
+    expect(set("width", "16")):equals(16)
+    expect(set("tag", "7")):equals "7"
+    expect(set("tag", "")):equals ""
+    expect(set("verbose", "true")):equals(true)
+    expect(set("verbose", "false")):equals(false)
+    expect(set("strategy", "one_shot")):equals "one_shot"
+    expect(set("optim.wd", "0")):equals(0)
+  end)
+  it("reads choices of numbers", function()
+    local specs = params.declare { k = g.choice { 1, 2.5, true } }
+    expect(params.parse_set("k", "2.5", specs)):equals(2.5)
+    expect(params.parse_set("k", "true", specs)):equals(true)
+  end)
+  local cases = {
+    { "lr", "fast", "--set lr: expected a number; got 'fast'" },
+    { "lr", "nan", "--set lr: expected a number; got 'nan'" },
+    { "lr", "inf", "--set lr: expected a number; got 'inf'" },
+    { "lr", "", "--set lr: expected a number; got ''" },
+    { "width", "1.5", "--set width: expected a whole number of at least 1; got '1.5'" },
+    { "width", "0", "--set width: expected a whole number of at least 1; got '0'" },
+    { "alpha", "1.01", "--set alpha: expected a number from 0 to 1; got '1.01'" },
+    { "verbose", "yes", "--set verbose: expected true or false; got 'yes'" },
+    { "strategy", "stage", "--set strategy: expected one of 'stages', 'one_shot'; got 'stage'" },
+    { "widht", "3", "--set: no parameter 'widht'; did you mean 'width'?" },
+    { "optim", "3", "--set: no parameter 'optim'" },
+    { "zzzzzzzz", "3", "expected one of alpha, lr, optim.inner.beta" },
+  }
+  for _, case in ipairs(cases) do
+    it(("refuses %s=%s"):format(case[1], case[2]), function() expect(function() set(case[1], case[2]) end):fails_with(case[3]) end)
+  end
+  it("of a script without parameters says so", function()
+    expect(function() params.parse_set("a", "1", params.declare(nil)) end):fails_with "no parameter 'a'; the script declares none"
+  end)
+end)
+
+describe("a declaration refuses", function()
+  local cases = {
+    { "a fraction as a whole number", function() g.int(1.5) end, "int: expected a whole number as default; got 1.5" },
+    { "infinity as a whole number", function() g.int(math.huge) end,
+      "int: expected a whole number as default; got inf" },
+    { "a default below its limit", function() g.int(0, { min = 1 }) end,
+      "int: the default 0 does not fit; expected a whole number of at least 1" },
+    { "a default above its limit", function() g.number(2, { max = 1 }) end,
+      "number: the default 2 does not fit; expected a number of at most 1" },
+    { "a misspelt limit", function() g.int(5, { minimum = 1 }) end, "int: no option 'minimum'" },
+    { "a limit of text", function() g.int(5, { min = "1" }) end, "int: 'min': expected a number; got '1'" },
+    { "text as a number", function() g.number("1") end, "number: expected a number as default; got 1" },
+    { "no choices", function() g.choice {} end, "choice: expected a list of values" },
+    { "tables as choices", function() g.choice { {}, {} } end,
+      "choice: value 1: expected a number, text or boolean; got a table" },
+    { "a function", function() params.declare { f = print } end,
+      "params: 'f': expected a number, text, boolean, g.int, g.number, g.choice or a table; got function" },
+    { "a list", function() params.declare { 1, 2 } end, "params: key 1: expected a name" },
+    { "a name with a dash", function() params.declare { ["a-b"] = 1 } end,
+      "params: key 'a-b': expected a name of letters, digits and _" },
+    { "NaN", function() params.declare { lr = 0 / 0 } end,
+      "params: 'lr': the default .*nan does not fit; expected a number" },
+    { "a number for the table", function() params.declare(5) end, "params: expected a table of parameters; got 5" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("a grid refuses", function()
+  local function grid(values) return function() params.check_grid(values, declared()) end end
+  local cases = {
+    { "a misspelt key", grid { widht = { 1, 2 } }, "grid: no parameter 'widht'; did you mean 'width'?" },
+    { "a value of another type", grid { width = { 12, "16" } },
+      "grid: 'width': expected a whole number of at least 1; got '16'" },
+    { "a value out of range", grid { alpha = { .5, 2 } }, "grid: 'alpha': expected a number from 0 to 1; got 2" },
+    { "an unknown choice", grid { strategy = { "two_shot" } }, "expected one of 'stages', 'one_shot'; got 'two_shot'" },
+    { "one value instead of a list", grid { width = 12 }, "grid: 'width': expected a list of values; got 12" },
+    { "an empty list", grid { width = {} }, "grid: 'width': expected a list of values" },
+    { "a negative seed", grid { seed = { -1 } }, "grid: 'seed': expected a whole number of at least 0" },
+    { "a number for the table", grid(7), "grid: expected a table of lists; got 7" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)

@@ -1,0 +1,145 @@
+-- Threads: from the size of a training's steps and the machine alone, stored, the same for replayed and eager steps.
+local engine = require "gradus.engine"
+local g = require "gradus"
+local host = require "gradus.host"
+local support = require "support"
+local step = require "gradus.step.step"
+local threads = require "gradus.step.threads"
+
+local cores = engine.cores()
+local function run_with(options) return { options = options or {} } end
+
+-- Three steps of 205 million floating-point operations each: worth two threads.
+local function large(run)
+  local x = g.randn({ 128, 512 }, { generator = g.generator(3) })
+  local student = g.nn.MLP { 512, 1024, 10 }
+  run:distill { student = student, data = g.data.tensors(x, x:slice(1, 0, 10):argmax(1)), batch = 64, budget = { steps = 3 } }
+  return student
+end
+
+local function small(run)
+  local student = support.student()
+  run:distill { student = student, data = support.points(), batch = 12, budget = { steps = 3 } }
+  return student
+end
+
+-- What the store says of a run of fn, and what fn returned.
+local function stored(fn, given)
+  local folder = os.tmpname()
+  os.remove(folder)
+  engine.set_threads(1)
+  local made = support.with_run({ folder = folder }, function(run)
+    run.options.threads = given
+    return fn(run)
+  end)
+  local store = require("gradus.store").open(folder .. "/s.db")
+  local count = store:query("SELECT threads FROM runs WHERE id = 1")[1].threads
+  local events = store:query("SELECT name, detail FROM events WHERE run_id = 1 AND kind = 'threads' ORDER BY id")
+  os.execute("rm -rf " .. folder)
+  return count, events, made
+end
+
+describe("the number of threads", function()
+  it("grows with the work, up to the cores", function()
+    for flops, wanted in pairs { [0] = 1, [3e7] = 1, [1.9e8] = 1, [2e8] = 2, [3.5e8] = 3, [1e13] = 1e5 } do
+      expect(threads.of(run_with(), flops)):equals(math.min(cores, wanted))
+    end
+  end)
+  it("is the user's where one is given", function()
+    expect(threads.of(run_with { threads = 3 }, 0)):equals(3)
+    expect(threads.of(run_with { threads = 1 }, 1e12)):equals(1)
+  end)
+  it("is stored, with the work that it was chosen for", function()
+    local count, events = stored(large)
+    expect(count):equals(math.min(cores, 2))
+    if cores == 1 then return print "  one core: nothing to choose" end
+    expect(events[1].name):equals(tostring(count))
+    expect(host.json_decode(events[1].detail)):equals { cores = cores, flops = 3 * 2 * 64 * (512 * 1024 + 1024 * 10) }
+    expect((stored(small))):equals(1)
+  end)
+  it("is the most of several trainings, each with its own", function()
+    local now = {}
+    local count, events = stored(function(run)
+      for i, train in ipairs { small, large, small } do
+        train(run)
+        now[i] = engine.threads()
+      end
+    end)
+    expect(now):equals { 1, math.min(cores, 2), 1 }
+    expect(count):equals(math.min(cores, 2))
+    expect(#events):equals(cores > 1 and 3 or 0)
+  end)
+  it("is as --threads says, without a choice", function()
+    local count, events = stored(large, 1)
+    expect({ count, #events, engine.threads() }):equals { 1, 0, 1 }
+  end)
+  it("is the caller's again after a cached build", function()
+    local before, after
+    local count = stored(function(run)
+      before = engine.threads()
+      run:cached("large", function() return large(require("gradus.base.current").run) end)
+      after = engine.threads()
+    end)
+    expect({ before, after, count }):equals { 1, 1, 1 }
+  end)
+  it("in the open loop is chosen by its first round", function()
+    local seen = {}
+    local count = stored(function(run)
+      local x = g.randn({ 128, 512 }, { generator = g.generator(3) })
+      local student = g.nn.MLP { 512, 1024, 10 }
+      local opt = g.optim.SGD(student)
+      local one = run:step(function(b, k)
+        local value = g.loss.cross_entropy(student(b.x), b.y)
+        opt:minimize(value, { lr = k.lr })
+        return value
+      end)
+      for i, b in run:batches(g.data.tensors(x, x:slice(1, 0, 10):argmax(1)), { size = 128, steps = 3 }) do
+        one(b, { lr = .01 })
+        seen[i] = engine.threads()
+      end
+    end)
+    expect(seen):equals { 1, count, count }
+    expect(count):equals(math.min(cores, 2))
+  end)
+  it("changes no bit between replayed and eager steps", function()
+    local function weights(mode)
+      step.step_mode(mode)
+      local _, _, student = stored(large)
+      step.step_mode "replay"
+      return support.weights(student)
+    end
+    expect(weights "replay"):equals(weights "eager")
+  end)
+end)
+
+describe("the threads of loader and store", function()
+  -- How many threads of this process give way to its first.
+  local function giving_way()
+    local pipe, first, count = io.popen "cat /proc/$PPID/task/*/stat", nil, 0
+    for line in pipe:lines() do
+      local fields = {}
+      for word in line:match ".*%)(.*)":gmatch "%S+" do fields[#fields + 1] = word end
+      local nice = tonumber(fields[17])
+      first = first or nice
+      if nice > first or nice == 19 then count = count + 1 end
+    end
+    pipe:close()
+    return count
+  end
+  it("give way to the step; on one core there is none for the batches", function()
+    engine.set_threads(1)  -- with more, an operator in a thread of its own may bring a team of its own
+    collectgarbage()       -- stores of the tests before have threads too
+    collectgarbage()
+    local before, wanted, seen = giving_way(), cores > 1 and 2 or 1, nil
+    support.with_run({}, function(run)
+      local x = g.rand { 100, 1, 32, 32 }  -- large enough to be prepared ahead
+      for i in run:batches(g.data.tensors(x, g.arange(100):remainder(4)), { size = 64, steps = 4 }) do
+        if i == 3 then
+          local deadline = host.monotonic() + 10  -- a thread gives way once it runs: on a busy machine not at once
+          repeat seen = giving_way() until seen - before == wanted or host.monotonic() > deadline
+        end
+      end
+    end)
+    expect(seen - before):equals(wanted)
+  end)
+end)

@@ -1,0 +1,279 @@
+-- Batches: what is gathered, augmented and prepared ahead; and the open loop over them.
+local engine = require "gradus.engine"
+local g = require "gradus"
+local current = require "gradus.base.current"
+local feed = require "gradus.training.feed"
+local sampler = require "gradus.curriculum.sampler"
+local support = require "support"
+
+-- 40 images of 64 KB in a batch of 16 rows: large enough to be prepared ahead on a thread.
+local function images()
+  return g.data.tensors(g.rand({ 40, 1, 32, 32 }, { generator = g.generator(2) }), g.arange(40):remainder(4))
+end
+
+local function set_ahead(count)
+  for i = 1, 60 do
+    local name, value = debug.getupvalue(getmetatable(feed.new { source = sampler.uniform(images()), size = 1 }).__index.use, i)
+    if name == "AHEAD" then
+      debug.setupvalue(getmetatable(feed.new { source = sampler.uniform(images()), size = 1 }).__index.use, i, count)
+      return value
+    end
+  end
+  error "feed.lua has no AHEAD any more"
+end
+
+local function record(batch)
+  return { batch.x:hash(), batch.y:hash(), batch.index:totable() }
+end
+
+before_each(function()
+  current.run = { seed = 7 }
+  sampler.numbered(0)
+end)
+
+describe("a batch", function()
+  it("has the rows that were drawn, their labels, indices and visits", function()
+    local d = support.points(30)
+    local one = feed.new { source = sampler.uniform(d), size = 10 }
+    for round = 0, 1 do
+      for _ = 1, 3 do
+        local b = one:next(0)
+        expect(b.x:equal(d.base.x:index_select(0, b.index))):is_true()
+        expect(b.y:equal(d.base.y:index_select(0, b.index))):is_true()
+        for _, visit in ipairs(b.visit:totable()) do expect(visit):equals(round) end
+      end
+    end
+  end)
+  it("has weights where the data has, and what the teacher says of what the student sees", function()
+    local base = support.points(30).base
+    local d = g.data.tensors(base.x, base.y, { weight = g.arange(30, { dtype = "float32" }) })
+    local asked
+    local one = feed.new { source = sampler.uniform(d), size = 10, augmentations = { noise = .5 }, teacher = function(x)
+      asked = x
+      return x * 2
+    end }
+    local b = one:next(1)
+    expect(b.weight:equal(d.base.weight:index_select(0, b.index))):is_true()
+    expect(b.teacher:equal(b.x * 2)):is_true()
+    expect(asked:equal(b.x)):is_true()
+    expect(b.x:equal(base.x:index_select(0, b.index))):is_false()
+  end)
+  it("is not changed by augmentation of strength 0", function()
+    local function batches(options)
+      sampler.numbered(0)
+      local one, out = feed.new { source = sampler.uniform(images()), size = 16, augmentations = options }, {}
+      for i = 1, 5 do out[i] = record(one:next(0)) end
+      return out
+    end
+    expect(batches { noise = 1, shift = 4, erase = .5 }):equals(batches {})
+  end)
+  it("is augmented by its row and visit, whatever is drawn around it", function()
+    local function rows(size)
+      sampler.numbered(0)
+      local one, out = feed.new { source = sampler.uniform(images()), size = size, augmentations = { noise = .5 } }, {}
+      for _ = 1, 80 / size do
+        local b = one:next(.7)
+        local index, visit = b.index:totable(), b.visit:totable()
+        for i, row in ipairs(index) do out[row .. "/" .. visit[i]] = b.x[i - 1]:hash() end
+      end
+      return out
+    end
+    expect(rows(10)):equals(rows(40))
+  end)
+end)
+
+describe("preparing ahead", function()
+  -- Another source in the middle, another strength, and a return: what was drawn ahead must go back each time.
+  local function session(ahead)
+    local before = set_ahead(ahead)
+    sampler.numbered(0)
+    local d = images()
+    local first, second = sampler.uniform(d), sampler.uniform(d:first(.5))
+    local one, out = feed.new { source = first, size = 16, augmentations = { noise = .3, shift = 2, erase = .3 } }, {}
+    local ok, err = pcall(function()
+      local deep = 0
+      for i = 1, 40 do
+        if i == 10 then one:use(second) end
+        if i == 21 then one:use(first) end
+        if i == 30 then one:rewind() end
+        out[i] = record(one:next(i < 25 and .5 or i / 40))
+        deep = math.max(deep, #one.pending)
+      end
+      out.deep = deep
+      out.state = { first:state().draws, second:state().draws }
+      one:rewind()
+      out.rewound = { first:state().draws, second:state().draws }
+    end)
+    set_ahead(before)
+    if not ok then error(err, 0) end
+    return out
+  end
+  it("equals preparing on demand, bit for bit", function()
+    local now, ahead = session(0), session(2)
+    expect({ now.deep, ahead.deep }):equals { 0, 1 }
+    expect(ahead.rewound):equals(now.rewound)
+    for i = 1, 40 do expect(ahead[i]):equals(now[i]) end
+    local far = session(7)
+    expect(far.deep):equals(6)
+    for i = 1, 40 do expect(far[i]):equals(now[i]) end
+  end)
+  it("is not done for sources that learn from the student", function()
+    local one = feed.new { source = sampler.confidence(images()), size = 16 }
+    one:next(0)
+    expect(#one.pending):equals(0)
+    one:use(sampler.uniform(one.source.data))  -- the same data, so the same loader
+    for _ = 1, 5 do one:next(0) end
+    expect(#one.pending > 0):is_true()
+    one:rewind()
+  end)
+  it("is not done for a strength that moves at every step", function()
+    local one = feed.new { source = sampler.uniform(images()), size = 16, augmentations = { noise = .3 } }
+    for i = 1, 5 do
+      one:next(i / 10)
+      expect(#one.pending):equals(0)
+    end
+    one:next(.5)
+    expect(#one.pending):equals(1)
+    one:rewind()
+  end)
+  it("makes no difference to a run", function()
+    local function train(ahead)
+      local before = set_ahead(ahead)
+      local student
+      local ok, result = pcall(support.with_run, { seed = 3 }, function(run)
+        student = g.nn.Sequential { g.nn.Flatten(), g.nn.Linear(1024, 4) }
+        local d = images()
+        return run:distill { student = student, data = { train = d, val = d }, batch = 16, budget = { steps = 24 },
+          augment = g.schedule.staircase(.1, .5, 2),
+          lr = .01, curriculum = { { "a", sample = d:first(.5), advance = g.when.steps(9) }, { "b" } } }
+      end)
+      set_ahead(before)
+      if not ok then error(result, 0) end
+      return support.weights(student)
+    end
+    expect(train(2)):equals(train(0))
+  end)
+end)
+
+describe("a generator", function()
+  it("feeds batches as it makes them, augmented by the run's own numbers", function()
+    local function make()
+      return g.data.generator(function(size, batch)
+        return g.full({ size, 2 }, batch), g.zeros({ size }, { dtype = "int64" })
+      end, { epoch = 20 })
+    end
+    local one = feed.new { source = make(), size = 4, augmentations = { noise = .5 } }
+    expect(one:next(0).x:totable()[1]):equals { 0, 0 }
+    local noisy = one:next(1).x
+    expect(noisy:equal(g.full({ 4, 2 }, 1))):is_false()
+    local again = feed.new { source = make(), size = 4, augmentations = { noise = .5 } }
+    again:next(0)
+    expect(again:next(1).x:equal(noisy)):is_true()
+  end)
+end)
+
+describe("the open loop", function()
+  local function loop(run, options, body)
+    local d = support.points(60)
+    local student = support.student()
+    local opt = run:register("opt", g.optim.AdamW(student))
+    local src = run:register("src", g.sampler.confidence(d))
+    local step = run:step(function(b, k)
+      local kd = g.kd_loss(student(b.x), nil, b.y, { temperature = k.temperature, alpha = k.alpha })
+      opt:minimize(kd.loss, { lr = k.lr, clip = 1 })
+      return kd
+    end)
+    for i, b in run:batches(src, options) do
+      local out = step(b, { temperature = 4, alpha = 1, lr = .01 })
+      src:observe(b.index, out.confidence)
+      run:log { loss = out.loss }
+      if body and body(i, b, student) then break end
+    end
+    return student
+  end
+  -- A model of tokens needs no augmentations = {}: noise is for numbers that measure something.
+  it("leaves tokens as they are", function()
+    local x = g.arange(40):reshape(10, 4)
+    local seen = 0
+    support.with_run(nil, function(run)
+      for _, b in run:batches(g.data.tensors(x, g.zeros({ 10 }, { dtype = "int64" })), { size = 5, steps = 2 }) do
+        seen = seen + 1
+        expect(b.x:equal(x:index_select(0, b.index))):is_true()
+      end
+    end)
+    expect(seen):equals(2)
+  end)
+  it("counts steps from 1 and logs to them", function()
+    local numbers = {}
+    local _, seen = support.with_run(nil, function(run)
+      loop(run, { size = 12, steps = 7, augment = .5 }, function(i, b)
+        numbers[i] = b.x:size(0)
+      end)
+    end)
+    expect(numbers):equals { 12, 12, 12, 12, 12, 12, 12 }
+    local steps = {}
+    for i, pair in ipairs(seen.metric "loss") do steps[i] = pair[1] end
+    expect(steps):equals { 1, 2, 3, 4, 5, 6, 7 }
+  end)
+  it("takes epochs, and ends at a break", function()
+    local count = 0
+    support.with_run(nil, function(run) loop(run, { size = 12, epochs = 2 }, function() count = count + 1 end) end)
+    expect(count):equals(10)
+    local _, seen = support.with_run(nil, function(run)
+      loop(run, { size = 12, steps = 100 }, function(i)
+        if i == 3 then run:decide("stop", { at = i }) return true end
+      end)
+    end)
+    expect(#seen.values "loss"):equals(3)
+    expect(seen.decisions[1].detail):equals { at = 3 }
+    expect(seen.decisions[1].step):equals(3)
+  end)
+  it("gives the same bits from the same seed", function()
+    local function bits(seed)
+      local student
+      support.with_run({ seed = seed }, function(run) student = loop(run, { size = 12, steps = 20, augment = .4 }) end)
+      return support.weights(student)
+    end
+    expect(bits(1)):equals(bits(1))
+    expect(bits(1)):differs_from(bits(2))
+  end)
+  it("goes on counting in a second loop", function()
+    local _, seen = support.with_run(nil, function(run)
+      local d = support.points(60)
+      for _ = 1, 2 do
+        for i in run:batches(d, { size = 10, steps = 3 }) do run:log { i = i } end
+      end
+    end)
+    local steps = {}
+    for i, pair in ipairs(seen.metric "i") do steps[i] = pair[1] end
+    expect(steps):equals { 1, 2, 3, 4, 5, 6 }
+  end)
+  local cases = {
+    { "no end", { size = 4 }, "batches: expected steps = … or epochs = …" },
+    { "half a batch", { size = .5, steps = 3 }, "batches: size: expected a whole number above 0; got 0.5" },
+    { "text as a size", { size = "64", steps = 3 }, "batches: size: expected a whole number above 0; got 64" },
+    { "half a step", { steps = 2.5 }, "batches: steps: expected a whole number" },
+    { "text as steps", { steps = "9" }, "batches: steps: expected a whole number" },
+    { "a misspelt option", { step = 3 }, "batches: no option 'step'; did you mean 'steps'?" },
+    { "augmentation by text", { steps = 3, augment = "much" },
+      "batches: augment: expected a number, a schedule or a function" },
+    { "a teacher that is none", { steps = 3, teacher = 5 }, "batches: teacher: expected a module" },
+    { "no options", nil, "batches: expected steps = … or epochs = …" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function()
+      expect(function()
+        support.with_run(nil, function(run)
+          local draw = run:batches(support.points(60), case[2])
+          draw()
+        end)
+      end):fails_with(case[3])
+    end)
+  end
+  it("refuses a tensor", function()
+    expect(function() support.with_run(nil, function(run) return run:batches(engine.ops.zeros(3), { steps = 1 }) end) end)
+      :fails_with "batches: expected a data set or a sampler; got userdata"
+  end)
+end)
+
+current.run = nil

@@ -1,0 +1,152 @@
+local health = require "gradus.training.health"
+
+-- Feeds evaluations of { train =, val =, acc = …} and gives the names that were found, in order.
+local function names(evaluations, options)
+  local h, list = health.new(options or { classes = 10, rows = 1000 }), {}
+  if options and options.layer then h:stage(true) end
+  for _, e in ipairs(evaluations) do
+    for _ = 1, 5 do h:step(e.train, e.ce, e.lr or 1) end
+    for _, one in ipairs(h:evaluation { loss = e.val, acc = e.acc, constant = e.constant, majority = e.majority, share = e.share,
+      progress = e.progress }) do
+      expect(one.advice):equals(health.advice[one.name])
+      list[#list + 1] = one.name
+    end
+  end
+  return table.concat(list, " ")
+end
+
+local function curve(count, fn)
+  local list = {}
+  for i = 1, count do list[i] = fn(i) end
+  return list
+end
+
+describe("health names", function()
+  it("nothing in a healthy run", function()
+    expect(names(curve(40, function(i)
+      return { train = 2 * math.exp(-i / 8) + .1, val = 2 * math.exp(-i / 8) + .2, acc = 1 - .9 * math.exp(-i / 6) }
+    end))):equals ""
+  end)
+  it("nothing in a healthy run that ends flat and good", function()
+    expect(names(curve(60, function(i) return { train = .05 + 1 / i ^ 3, val = .1 + 1 / i ^ 3, acc = .97 } end))):equals ""
+  end)
+  it("nothing in noise around a falling curve", function()
+    math.randomseed(3)
+    expect(names(curve(60, function(i)
+      return { train = 2 / (1 + i / 5) * (1 + .1 * (math.random() - .5)), val = 2 / (1 + i / 5) + .1, acc = .9 }
+    end))):equals ""
+  end)
+  it("diverging, once", function()
+    expect(names(curve(12, function(i) return { train = 1 * 1.5 ^ i, val = 1.5 ^ i, acc = .1 } end))):equals "diverging"
+  end)
+  it("oscillating", function()
+    expect(names(curve(12, function(i) return { train = i % 2 == 0 and 2 or .5, val = 1 + i % 2 / 10, acc = .5 } end))):equals "oscillating"
+  end)
+  it("overfitting", function()
+    expect(names(curve(20, function(i)
+      return { train = 1 / i, val = i < 6 and 1 / i or .2 + (i - 5) * .02, acc = .8 }
+    end))):equals "overfitting"
+  end)
+  it("no overfitting of a stream, nor of an open share, whose training loss is its own", function()
+    local function worse(share)
+      return names(curve(20, function(i)
+        return { train = 1 / i, val = i < 6 and 1 / i or .2 + (i - 5) * .02, acc = .8, share = share(i) }
+      end))
+    end
+    expect(worse(function() return 0 end)):equals ""
+    expect(worse(function() return .5 end)):equals ""
+    expect(worse(function(i) return i < 10 and .5 or 1 end)):equals "overfitting"
+    expect(worse(function(i) return i < 18 and .5 or 1 end)):equals ""  -- too few evaluations since
+  end)
+  it("overfitting that creeps, by what the training loss falls meanwhile", function()
+    local function creeping(train, rise)
+      return names(curve(60, function(i)
+        return { train = train(i), val = i < 15 and 2.3 - .1 * i or .9 + rise * (i - 14), acc = .85 }
+      end))
+    end
+    expect(creeping(function(i) return 2.3 / (1 + i / 4) end, .0012)):equals "overfitting"
+    expect(creeping(function(i) return 2.3 / (1 + i / 4) end, .0004)):equals ""
+    math.randomseed(5)
+    expect(names(curve(60, function(i)  -- noise, of which the first low value is the lowest
+      return { train = 2.3 / (1 + i / 4), val = i < 15 and 2.3 - .14 * i or i == 15 and .25 or .266 + .008 * math.random(), acc = .93 }
+    end))):equals ""
+    expect(creeping(function(i) return .5 + 1 / i end, .0012)):equals ""  -- the training loss stands
+  end)
+  it("nothing in the ups and downs of a loss that is next to nothing", function()
+    expect(names(curve(40, function(i)
+      local small = i % 2 == 0 and .002 or .02
+      return { train = i < 4 and .69 or small, val = i < 4 and .69 or .001 * i, acc = .998 }
+    end))):equals ""
+  end)
+  it("diverging and oscillating of a layer, in its own measure", function()
+    local function layer(fn) return names(curve(12, function(i) return { train = fn(i) } end), { classes = 2, layer = true }) end
+    expect(layer(function(i) return .001 * 1.5 ^ i end)):equals "diverging"
+    expect(layer(function(i) return i % 2 == 0 and .01 or .002 end)):equals "oscillating"
+    expect(layer(function(i) return i < 3 and 1 / i or .2 end)):equals ""
+  end)
+  it("what the training loss alone tells", function()
+    expect(names(curve(12, function(i) return { train = 1.5 ^ i } end))):equals "diverging"
+    expect(names(curve(12, function(i) return { train = i % 2 == 0 and 2 or .5 } end))):equals "oscillating"
+    expect(names(curve(12, function() return { train = 2.3, ce = 2.3 } end))):equals "stagnant"
+    expect(names(curve(12, function() return { train = .3, ce = .3 } end))):equals ""  -- it began with what it knows
+    expect(names(curve(30, function(i) return { train = .5 + 2 / i ^ 3 } end))):equals ""
+  end)
+  it("a plateau stagnant, after half of the budget, and not collapsed", function()
+    local function plateau(from, to)
+      return names(curve(10, function(i)
+        return { train = .7, ce = .7, val = .7, acc = .5, constant = 1, majority = .51, progress = from + (to - from) * i / 10 }
+      end), { classes = 2, rows = 1000 })
+    end
+    expect(plateau(0, .49)):equals ""
+    expect(plateau(.1, .6)):equals "stagnant"
+  end)
+  it("collapsed at once where it gave other answers before", function()
+    expect(names(curve(6, function(i)
+      return { train = 2 / i, val = 2 / i, acc = i < 3 and .8 or .1, constant = i < 3 and .12 or 1, majority = .11, progress = i / 100 }
+    end))):equals "collapsed"
+  end)
+  it("stagnant far from the teacher, not at the end of the learning rate", function()
+    local flat = function() return { train = .7, val = .7, acc = .5 } end
+    expect(names(curve(10, flat), { classes = 2, rows = 1000, teacher_acc = 1 })):equals "stagnant"
+    expect(names(curve(10, flat), { classes = 2, rows = 1000, teacher_acc = .55 })):equals ""
+    expect(names(curve(16, function(i)
+      local loss = i < 8 and 1 / i or .14
+      return { train = loss, val = loss, acc = .5, lr = i < 8 and 1 or .01 }
+    end))):equals ""
+  end)
+  it("collapsed", function()
+    expect(names(curve(5, function(i) return { train = 2 / i, ce = 2 / i, val = 2 / i, acc = .1, constant = 1, majority = .11 } end)))
+      :equals "collapsed"
+    expect(names(curve(5, function(i) return { train = 2 / i, ce = 2 / i, val = 2 / i, acc = .95, constant = 1, majority = .95 }
+    end))):equals ""
+  end)
+  it("a teacher worse than the student, beyond the noise of the rows", function()
+    local good = function(i) return { train = 2 / i, val = 2 / i, acc = .9 } end
+    expect(names(curve(3, good), { rows = 1000, teacher_acc = .8 })):equals "teacher_worse"
+    expect(names(curve(3, good), { rows = 1000, teacher_acc = .88 })):equals ""
+    expect(names(curve(3, good), { rows = 30, teacher_acc = .8 })):equals ""
+  end)
+  it("a difficulty jump at a stage", function()
+    local function jump(before, after)
+      local h, found = health.new { classes = 10 }, nil
+      for _ = 1, 50 do h:step(before, before) end
+      h:stage()
+      for _ = 1, 50 do found = h:step(after, after) or found end
+      return found and found[1].name
+    end
+    expect(jump(.1, 1.5)):equals "difficulty_jump"
+    expect(jump(.1, .4)):equals(nil)
+    expect(jump(1, 2)):equals(nil)
+  end)
+  it("again in another stage", function()
+    local h, count = health.new { classes = 10 }, 0
+    for _ = 1, 2 do
+      for i = 1, 10 do
+        h:step(1.5 ^ i)
+        count = count + #h:evaluation { loss = 1.5 ^ i }
+      end
+      h:stage()
+    end
+    expect(count):equals(2)
+  end)
+end)
