@@ -77,8 +77,12 @@ end
 function Source:restrict(d)
   if d.base ~= self.data.base then host.fail(self.where .. ": the subset is of another data set") end
   core(self):set_subset(d.index)
-  self.open = d:size()
+  self.open, self.shown = d:size(), d
 end
+
+--- The rows that can be drawn now.
+---@return Dataset
+function Source:view() return self.shown or self.data end
 
 --- Number of rows that can be drawn now, and traversals of them.
 function Source:size() return self.open or self.data:size() end
@@ -221,10 +225,10 @@ function sampler.of(where, answer)
   host.fail(("%s: expected a data set or a sampler; got %s"):format(where, type(answer)))
 end
 
---- Numbers the coming sources from `count` on; returns how many there were.
+--- Numbers the coming sources from `count` on, where it is given; returns how many there were.
 function sampler.numbered(count)
   local before = made
-  made = count
+  made = count or made
   return before
 end
 

@@ -76,8 +76,11 @@ function run.begin(options)
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
-    readback = readback(device), looked = readback(device),
+    looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+  self.readback = readback(device, function(numbers, step)
+    for key, number in pairs(numbers) do self.writer:log(key, step, number) end
+  end)
   current.run = self
   seed_streams(self.seed)
   require("gradus.curriculum.sampler").numbered(0)
@@ -124,10 +127,7 @@ function Run:log(values, at)
     end
     if type(value) == "number" then writer:log(key, now, value) end
   end
-  if not later then return end
-  self.readback:push(later, function(numbers)
-    for key, number in pairs(numbers) do writer:log(key, now, number) end
-  end)
+  if later then self.readback:push(later, now) end
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
@@ -153,6 +153,9 @@ end
 function Run:progress(s)
   self.writer:progress(self.step_number, s.epoch, s.samples, s.flops, s.seconds)
 end
+
+--- The words of a training's line: fn(s, elapsed); knobs and row are filled anew at each step.
+function Run:training_line(total_steps, knobs, row) return console.training_parts(total_steps, knobs, row) end
 
 --- Shows the live line (console.lua decides how often).
 function Run:show(s, parts) self.line.step(s, parts) end
@@ -192,7 +195,7 @@ end
 function Run:step(fn, options)
   local policy = check.options("step", options, { non_finite = check.choice("stop", "skip", "own") }, { non_finite = "stop" }).non_finite
   return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
-    policy ~= "own" and require("gradus.training.watch").of_step(self, policy) or nil)
+    policy ~= "own" and require("gradus.training.finite").watch(self, policy) or nil)
 end
 
 --- The seed of one of this run's named random streams.
@@ -204,7 +207,7 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param teacher? Module
 function Run:evaluate(model, d, teacher)
   if self.dry then d = require("gradus.experiment.dry_run").few(d) end
-  return require "gradus.training.evaluate"(model, d, teacher)
+  return require("gradus.training.task").evaluate(model, d, teacher)
 end
 
 --- Trains a student under a curriculum; see distill.lua.
