@@ -20,13 +20,13 @@ local when = require "gradus.curriculum.when"
 local curriculum = {}
 
 local KNOBS = { "temperature", "alpha", "augment", "lr" }
-local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train", "defaults" }
+local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train", "losses", "defaults" }
 
 ---@class Stage
 ---@field name string
 ---@field sample any      data set, source or function of the state; nil: the whole training set
 ---@field target any      see target.lua; nil: the teacher
----@field knobs table     temperature, alpha, augment, lr: number, schedule or function
+---@field knobs table     temperature, alpha, augment, lr and, as `losses`, weights of the loss's terms: number, schedule or function
 ---@field pressure? fun(s: State): table   knobs once per step, over the others
 ---@field train? string[]  paths of the student's modules that are trained; nil: all that the loss reaches
 ---@field advance? any    rule or function of the state
@@ -43,8 +43,11 @@ local function stage_of(given, i, count)
   for _, knob in ipairs(KNOBS) do
     if given[knob] ~= nil then stage.knobs[knob] = schedule.check(("%s: %s"):format(where, knob), given[knob]) end
   end
+  for term, weight in pairs(given.losses == nil and {} or check.value(where, "losses", given.losses, check.table)) do
+    stage.knobs[term] = schedule.check(("%s: losses.%s"):format(where, tostring(term)), weight)
+  end
   if given.pressure ~= nil and type(given.pressure) ~= "function" then
-    check.options(where .. ": pressure", given.pressure, KNOBS)
+    check.value(where, "pressure", given.pressure, check.table)
     for knob, answer in pairs(given.pressure) do
       stage.knobs[knob] = schedule.check(("%s: pressure.%s"):format(where, knob), answer)
     end

@@ -169,6 +169,30 @@ function Run:breathe(s)
   error({ interrupted = signal }, 0)
 end
 
+--- Which way a metric is better: "higher" or "lower"; stored with it, so that nobody has to guess.
+---@param key string
+---@param way string
+function Run:better(key, way)
+  if way ~= "higher" and way ~= "lower" then
+    host.fail(("better: '%s': expected 'higher' or 'lower'; got %s"):format(tostring(key), check.describe(way)))
+  end
+  if self.writer.better then self.writer:better(key, way) end
+end
+
+--- A training of this run begins, on an axis of its own: what an earlier one has logged becomes a run below this one. Returns the
+--- step before its first.
+---@param name string
+function Run:begin_training(name)
+  if self.trained and self.writer.split and not self.dry then
+    self.readback:settle()
+    self.looked:settle()
+    self.writer:split { name = self.trained, kind = "training" }
+    self.step_number = 0
+  end
+  self.trained = name
+  return self.step_number
+end
+
 -- --- work ------------------------------------------------------------------------------------------------------------
 
 -- A module or an optimizer. Some objects refuse to be asked for what they have not.
@@ -206,7 +230,7 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param d Dataset
 ---@param teacher? Module
 function Run:evaluate(model, d, teacher)
-  if self.dry then d = require("gradus.experiment.dry_run").few(d) end
+  if self.dry then d = self.dry.few(d) end
   return require("gradus.training.task").evaluate(model, d, teacher)
 end
 
@@ -215,32 +239,39 @@ end
 ---@return Distilled
 function Run:distill(options)
   if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() } end
-  return require "gradus.training.distill"(self, options)
+  return require "gradus.training.distill"(self, options, "distill")
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
   "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop",
-  "accumulate" }
+  "accumulate", "losses", "metrics", "non_finite", "suites" }
 
 --- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
 ---   and distill's own; stop: a rule of when.lua that ends the training before its budget
 function Run:fit(options)
   check.options("fit", options, FIT)
+  if options.model == nil or type(options.model) ~= "table" or not options.model.parameters then
+    host.fail("fit: model: expected a module; got " .. check.describe(options.model))
+  end
   local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }
   for _, name in ipairs(FIT) do
     if name ~= "model" and name ~= "epochs" and name ~= "steps" and name ~= "stop" then given[name] = options[name] end
   end
   if options.stop then given.curriculum = { advance = options.stop } end
   if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
-  local done = self:distill(given)
+  if self.replaying then
+    if not options.checkpoints then return options.model end
+    return options.model, require("gradus.base.checkpoints").new()
+  end
+  local done = require "gradus.training.distill"(self, given, "fit")
   if not options.checkpoints then return done.student end
   return done.student, done.checkpoints
 end
 
 --- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
 function Run:cached(name, fn, ...)
-  if self.dry then return require("gradus.experiment.dry_run").cached(self, name, fn, ...) end  -- two steps of training must not be kept
+  if self.dry then return self.dry.cached(name, fn, ...) end  -- two steps of training must not be kept
   return require "gradus.experiment.cached"(self, name, fn, ...)
 end
 
@@ -250,7 +281,7 @@ end
 ---@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?,
 ---   teacher_view: string?, teacher_cache: any}  the last two as in distill
 function Run:batches(source, options)
-  check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
+  options = check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
     "teacher_cache" })
   if self.replaying then return function() end end
   if self.dry then options.steps, options.epochs = 2, nil end

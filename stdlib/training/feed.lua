@@ -27,6 +27,16 @@ end
 
 local STRENGTHS = { noise = check.number(0), shift = check.number(0), erase = check.number(0, 1), mixup = check.number(0) }
 
+--- Inputs to measure a layer on, so many rows or positions of sequences, without moving any of the run's streams.
+function feed.some_rows(train, val, count)
+  local from = data.is(train) and train or val
+  if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
+  local x = from.base.x
+  if x:dim() == 2 and not x.dtype:find "float" then count = math.max(1, math.floor(count / x:size(1))) end  -- a row is a sequence
+  local d = from:shuffled(0)
+  return (d:subset(ops.arange(math.min(count, d:size()))):gather())
+end
+
 --- Augmentations as { noise = sd, shift = pixels, erase = share, mixup = alpha }; strength 0 to 1 scales them.
 function feed.check_augmentations(where, given) return check.options(where, given, STRENGTHS) end
 

@@ -154,10 +154,11 @@ end
 --- that are hidden, and n is their number. loss is what is trained on labels, by the rows' weights too.
 ---@param model Module
 ---@param d Dataset
----@param teacher? Module|table   or what teacher_answers gave
+---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave
 ---@param knobs? {temperature: number, alpha: number}
 ---@return table<string, number>
 function Task:evaluate(model, d, teacher, knobs)
+  if engine.is_tensor(teacher) then teacher = { answers = teacher } end
   local function all()
     local sums, mass = gather(self, model, d, teacher, knobs)
     if sums.n == 0 then host.fail "evaluate: no position is hidden in any of the rows; expected more rows or a higher share" end

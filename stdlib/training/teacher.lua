@@ -51,9 +51,10 @@ end
 --- The stage's target from here on.
 ---@param where string
 ---@param answer any   of the target axis
-function Teacher:imitate(where, answer)
+---@param option? string  that gave it; "target"
+function Teacher:imitate(where, answer, option)
   self.where = where
-  self.target = target.resolve(where .. ": target", answer):on(self.run.device)
+  self.target = target.resolve(("%s: %s"):format(where, option or "target"), answer):on(self.run.device)
   self.ask, self.answers, self.flops = ask_of(self, self.target), nil, nil
 end
 

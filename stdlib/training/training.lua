@@ -54,6 +54,9 @@ local function draw(self, begins)
   self.feed:draw_from(stages:where() .. ": sample", stages:sample(self.train), self.train, s)
   self.feed:imitate(self.teacher.ask, self.teacher.answers)
   self.evaluator:look_at(self.feed.source)
+  if begins then return end
+  local cost = self.clock.cost
+  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
 end
 
 -- The target of the stage and what it trains, without counting, charging or drawing anything.
@@ -210,7 +213,8 @@ local function meter(self, batch)
   for _, one in pairs(batch) do self.batch_bytes = self.batch_bytes + one:nbytes() end
 end
 
-local function step_once(self, knobs)
+--- One step with these knobs; what it gave is in self.out.
+function Training:step_once(knobs)
   local out, batch, told = self.updater:take_one(self.feed, knobs)
   meter(self, batch)
   count(self)
@@ -236,8 +240,8 @@ end
 
 -- --- between steps -----------------------------------------------------------------------------------------------------------
 
--- Measures the student; `anyway`: where a stage ends.
-local function evaluate(self)
+--- Measures the student.
+function Training:evaluate()
   local s, evaluator = self.s, self.evaluator
   local numbers, of_val = evaluator:measure(self.stages:numbers())
   evaluator:measure_stage(numbers, self.teacher.target)
@@ -262,11 +266,11 @@ function Training:boundary(epoch)
   local s = self.s
   local over = clock.is_over(self.clock.counts)
   s.evaluating = self.evaluator:due(s.step) or over
-  if s.evaluating then evaluate(self) elseif s.stage_steps == EARLY_LOOK then look_early(self) end
+  if s.evaluating then self:evaluate() elseif s.stage_steps == EARLY_LOOK then look_early(self) end
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()
-  if to ~= nil and not s.evaluating then evaluate(self) end  -- a stage's end is measured, whatever ended it
+  if to ~= nil and not s.evaluating then self:evaluate() end  -- a stage's end is measured, whatever ended it
   s.evaluating = false
   if to == false or over then return true end
   if to then
@@ -293,13 +297,18 @@ local function work_of(self)
   return 3 * operations() + (self.teacher.answers and 0 or self.teacher:cost(x, self.updater.pieces) / self.updater.pieces)
 end
 
---- Baselines and the first stage: charged and told once in a training.
-function Training:begin()
+--- What the student is compared with, and what it is trained on: told once in a training.
+function Training:baselines()
   local s, numbers = self.s, self.evaluator:baselines()
   for name, acc in pairs(self.evaluator.teacher_acc) do s.teacher_acc[name] = acc end
   for name, acc in pairs(self.evaluator.untrained_acc) do s.untrained_acc[name] = acc end
   if next(numbers) then self.run:log(numbers) end
   record_data(self)
+end
+
+--- Baselines and the first stage: charged and told once in a training.
+function Training:begin()
+  self:baselines()
   self:enter(1)
   local work = nil
   threads.choose(self.run, function()
@@ -318,7 +327,7 @@ local function loop(self)
   while not over do
     local epoch = clock.epoch_of(self.clock.counts)
     local plan = self:plan()
-    if #plan == 1 then step_once(self, plan[1]) else step_often(self, plan) end
+    if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
     if self.after then over = self:after(over) or over end
   end
@@ -337,13 +346,21 @@ local function finish(self)
   self.keeper:finish()
 end
 
---- Trains. Whatever happens, the student's modes and flags are given back; it is in evaluation mode from then on.
-function Training:run_all()
+--- Calls fn(self) with the student lent to the training. Whatever happens, its modes and flags are given back; it is in evaluation
+--- mode from then on.
+function Training:borrow(fn)
   self.loan = self.loan or modes.lend(self.student)
-  local ok, err = xpcall(loop, host.traceback, self)
-  if ok then ok, err = xpcall(finish, host.traceback, self) end
+  local ok, err = xpcall(fn, host.traceback, self)
   self.loan:close()
   if not ok then error(err, 0) end
+end
+
+--- Trains.
+function Training:run_all()
+  self:borrow(function()
+    loop(self)
+    finish(self)
+  end)
 end
 
 -- --- snapshots ---------------------------------------------------------------------------------------------------------------

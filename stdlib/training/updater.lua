@@ -107,11 +107,11 @@ local function make_optimizer(where, o, student, modules)
   return optim[name](more and params or student, options), options.lr
 end
 
-local function whole(where, name, value)
-  if type(value) ~= "number" or value % 1 ~= 0 or value < 1 then
-    host.fail(("%s: %s: expected a whole number above 0; got %s"):format(where, name, tostring(value)))
-  end
-  return value
+--- Rows of a step; 64 where nothing is said.
+function updater.check_batch(where, given)
+  local batch = clock.positive(where .. ": batch", given or 64)
+  if batch % 1 ~= 0 then host.fail(("%s: batch: expected a whole number; got %s"):format(where, tostring(batch))) end
+  return batch
 end
 
 ---@param where string
@@ -125,8 +125,7 @@ function updater.new(where, o, given)
     for _, module in pairs(given.modules) do module:to(run.device) end
     if type(o.optimizer) == "table" and o.optimizer.to then o.optimizer:to(run.device) end
   end
-  local self = setmetatable({ run = run, where = where, met = 0, batch = clock.positive(where .. ": batch", o.batch or 64) }, Updater)
-  whole(where, "batch", self.batch)
+  local self = setmetatable({ run = run, where = where, met = 0, batch = updater.check_batch(where, o.batch) }, Updater)
   self.pieces = o.accumulate or 1
   self.rows = accumulate.rows(self.batch, self.pieces)
   local own
@@ -141,6 +140,9 @@ function updater.new(where, o, given)
   for _, buffer in given.student:named_buffers() do self.buffers[#self.buffers + 1] = buffer end
   return self
 end
+
+--- Fewer and smaller parts, for a dry run.
+function Updater:shrink(pieces, rows) self.pieces, self.rows = pieces, rows end
 
 -- --- the step ------------------------------------------------------------------------------------------------------------
 

@@ -139,7 +139,7 @@ describe("what a loss counts of tokens", function()
       return logits:detach():slice(0, at, at + tokens:size(0))
     end
     local teacher = logits:detach():argmax(-1):roll({ 1 }, { 0 })
-    local result = require "gradus.training.evaluate"(Fixed(), d.val, teacher)
+    local result = require("gradus.training.task").evaluate(Fixed(), d.val, teacher)
     local guess = logits:detach():argmax(-1):flatten():index_select(0, rows)
     expect(result.n):equals(rows:numel())
     expect(result.loss):near(wanted, 1e-5)
