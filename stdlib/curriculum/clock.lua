@@ -58,6 +58,10 @@ end
 function clock.new(options)
   local self = setmetatable({ budget = options.budget, batch = options.batch, epoch_size = options.epoch_size, counts = clock.zero(),
     start = {}, cost = { step = 0, teacher = 0, spent = 0 }, elapsed = 0 }, Clock)
+  self.limits = {}
+  for _, unit in ipairs(UNITS) do
+    if options.budget[unit] then self.limits[#self.limits + 1] = { COUNT_OF[unit], options.budget[unit] } end
+  end
   self.total_steps = steps_of_budget(options.budget, options.batch, options.epoch_size)
   self.counts.step_progress = self.total_steps and 1 / self.total_steps or 0
   self.counts.step_epochs = options.batch / options.epoch_size
@@ -94,9 +98,13 @@ function Clock:charge(flops, spent)
   c.flops, c.flops_spent = c.flops + flops, c.flops_spent + (spent or flops)
 end
 
-local function used(budget, counts)
+-- limits: of the budget, as { name of the count, limit } each.
+local function used(limits, counts)
   local most = 0
-  for unit, limit in pairs(budget) do most = math.max(most, counts[COUNT_OF[unit]] / limit) end
+  for i = 1, #limits do
+    local one = limits[i]
+    most = math.max(most, counts[one[1]] / one[2])
+  end
   return math.min(1, most)
 end
 
@@ -107,7 +115,7 @@ function Clock:count(counts)
   c.step, c.samples = c.step + 1, c.samples + self.batch
   c.flops, c.flops_spent = c.flops + (cost.step + cost.teacher), c.flops_spent + (cost.step + cost.spent)
   c.epoch = c.samples / self.epoch_size
-  c.progress = used(self.budget, c)
+  c.progress = used(self.limits, c)
   c.stage_steps, c.stage_epochs, c.stage_samples = c.step - start.steps, c.epoch - start.epochs, c.samples - start.samples
   c.stage_flops, c.stage_seconds = c.flops - start.flops, c.seconds - start.seconds
   return c

@@ -76,7 +76,9 @@ function objective.new(where, o, task)
   if #names == 0 then host.fail(where .. ": losses: expected at least one term; got an empty table") end
   table.sort(names)
   for i, name in ipairs(names) do terms[i] = check_term(name, given[name]) end
-  return setmetatable({ terms = terms, task = task, plain = o.losses == nil, check = check.value(where, "label_smoothing",
+  local logged_as = {}
+  for _, term in ipairs(o.losses and terms or {}) do logged_as["term:" .. term.name] = "train/" .. term.name end
+  return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil, check = check.value(where, "label_smoothing",
     o.label_smoothing or 0, check.number(0, 1)),
     options = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature } }, Objective)
 end
@@ -194,20 +196,29 @@ local function scaled_kl(self, row, knobs)
   if self.plain and type(alpha) == "number" and alpha < 1 and row.ce then return (row.loss - alpha * row.ce) / (1 - alpha) end
 end
 
---- What is logged of a step's numbers: each term as it enters the loss, before its weight.
+--- What is logged of a step's numbers: each term as it enters the loss, before its weight. The table is the same one each time.
 ---@param row table    numbers by the outputs' names
 ---@param knobs table
 ---@param goal Target
 function Objective:logged(row, knobs, goal)
-  local logged = { ["train/loss"] = row.loss, ["train/confidence"] = row.mean_confidence }
+  local logged = self.logged_row
+  logged["train/loss"], logged["train/confidence"] = row.loss, row.mean_confidence
   if goal.kind == "layer" then return logged end
   logged["train/ce"], logged["train/mse"], logged["train/teacher_mse"] = row.ce, row.mse, row.teacher_mse
-  if goal.of and row.kl then logged["train/kl"] = scaled_kl(self, row, knobs) end
-  for name, value in pairs(row) do
-    local term = name:match "^term:(.*)$"
-    if term then logged["train/" .. term] = value elseif name:sub(1, 5) == "knob/" then logged[name] = value end
-  end
+  logged["train/kl"] = row.kl and scaled_kl(self, row, knobs)
+  for output, key in pairs(self.logged_as) do logged[key] = row[output] end
   return logged
+end
+
+--- The outputs of one number that a step is asked for, with this target: name -> true.
+---@param goal Target
+function Objective:outputs_read(goal)
+  self.logged_row = {}
+  local read = { loss = true, norm = true, mean_confidence = true }
+  if goal.kind == "layer" then return read end
+  read.ce, read.mse, read.teacher_mse, read.kl = true, true, true, goal.of ~= nil or nil
+  for output in pairs(self.logged_as) do read[output] = true end
+  return read
 end
 
 function Objective:state()

@@ -15,11 +15,11 @@ Reporter.__index = Reporter
 -- Knobs that only the loss against a teacher's logits takes.
 local OF_A_TEACHER = { temperature = true, alpha = true }
 
----@param options {run: Run, total_steps: number?, classes: number?, val: Dataset?, deliver: fun(row: table, at: table)}
----   deliver: called with each step's numbers and what `push` was told of it
+---@param options {run: Run, names: string[], total_steps: number?, classes: number?, val: Dataset?, deliver: fun(row: table, at: table)}
+---   names: of the knobs; deliver: called with each step's numbers and what `push` was told of it
 ---@return Reporter
 function reporter.new(options)
-  local self = setmetatable({ run = options.run, warned = {}, knobs = {}, row = {},
+  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {},
     health = health.new { classes = options.classes, rows = options.val and options.val:size() } }, Reporter)
   self.queue = readback(options.run.device, options.deliver)
   self.parts = options.run:training_line(options.total_steps, self.knobs, self.row)
@@ -33,44 +33,40 @@ function Reporter:warn(name, text)
   self.run:warn(name, text)
 end
 
---- A stage begins, with its target.
-function Reporter:stage(goal)
-  self.goal = goal
-  self.health:stage(goal.kind == "layer")
+--- A stage goes on with this target, whose steps are asked for these outputs.
+---@param goal Target
+---@param outputs table<string, boolean>
+function Reporter:reads(goal, outputs) self.goal, self.outputs = goal, outputs end
+
+--- A stage begins.
+function Reporter:stage()
+  self.health:stage(self.goal.kind == "layer")
   for name in pairs(self.knobs) do self.knobs[name] = nil end  -- of the stage before
 end
 
--- Those of the knobs that the stage's loss takes.
-local function taken(self, knobs)
-  if self.goal.kind == "logits" then return knobs end
-  local left = {}
-  for name, knob in pairs(knobs) do
-    if not OF_A_TEACHER[name] then left[name] = knob end
-  end
-  return left
-end
+-- Whether the stage's loss takes the knob.
+local function is_taken(self, name) return not OF_A_TEACHER[name] or self.goal.kind == "logits" end
 
--- What is read back of a step: all outputs of one number, and the means of knobs that are tensors.
-local OUTPUTS = { loss = true, norm = true, ce = true, kl = true, mse = true, teacher_mse = true, mean_confidence = true }
-local function is_read(self, name)
-  if name == "kl" then return self.goal.of ~= nil end
-  return OUTPUTS[name] or name:sub(1, 5) == "term:"
-end
+-- "lr" -> "knob/lr", made once.
+local KEYS = setmetatable({}, { __index = function(keys, name)
+  keys[name] = "knob/" .. name
+  return keys[name]
+end })
 
 --- Hands a step's outputs over, to be delivered when they are at hand.
 ---@param out table
 ---@param knobs table
 ---@param at table   plain data of the step: step, index, …
 function Reporter:push(out, knobs, at)
-  local found = {}
+  local found, outputs = {}, self.outputs
   for name, value in pairs(out) do
-    if is_read(self, name) then found[name] = value end
-  end
-  for name, knob in pairs(taken(self, knobs)) do
-    if type(knob) ~= "number" then found["knob/" .. name] = knob:mean() end
+    if outputs[name] then found[name] = value end
   end
   at.knobs = {}
-  for name, knob in pairs(knobs) do at.knobs[name] = type(knob) == "number" and knob or nil end
+  for name, knob in pairs(knobs) do
+    if type(knob) == "number" then at.knobs[name] = knob
+    elseif is_taken(self, name) then found[KEYS[name]] = knob:mean() end
+  end
   self.queue:push(found, at)
 end
 
@@ -78,10 +74,10 @@ end
 function Reporter:each(out, done, fn)
   local columns = {}
   for name, value in pairs(out) do
-    if is_read(self, name) then columns[name] = value:totable() end
+    if self.outputs[name] then columns[name] = value:totable() end
   end
+  local row = {}  -- one for all
   for i = 1, done do
-    local row = {}
     for name, values in pairs(columns) do row[name] = values[i] end
     fn(row, i)
   end
@@ -92,15 +88,18 @@ function Reporter:settle() self.queue:settle() end
 
 --- Logs a step: its numbers (by metric), its knobs, and what health makes of them.
 ---@param logged table   train/loss, …; from objective
+---@param row table      what was read, with the means of knobs that are tensors
 ---@param knobs table<string, number>
 ---@param share number?  of the rows that are open
 ---@param at number      the run's step
 ---@param s State
-function Reporter:log(logged, knobs, share, at, s)
-  for name, knob in pairs(taken(self, knobs)) do
-    local key = "knob/" .. name
-    logged[key] = logged[key] or knob
-    self.knobs[name] = logged[key]
+function Reporter:log(logged, row, knobs, share, at, s)
+  for _, name in ipairs(self.names) do
+    if is_taken(self, name) then
+      local key = KEYS[name]
+      local value = knobs[name] or row[key]
+      logged[key], self.knobs[name] = value, value
+    end
   end
   logged["knob/share"] = share
   self.row["train/loss"] = logged["train/loss"]

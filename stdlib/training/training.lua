@@ -65,6 +65,7 @@ local function set_up(self)
   self.teacher:imitate(where, stages:target(self.given_teacher))
   local missing = self.loan:train_only(stages.stage.train)
   if missing then host.fail(("%s: train: the student has no parameters under '%s'"):format(where, missing)) end
+  self.reporter:reads(self.teacher.target, self.objective:outputs_read(self.teacher.target))
 end
 
 local function is_augmented(self)
@@ -104,7 +105,7 @@ function Training:enter(index, why)
   self.reporter:settle()  -- what waits is of the stage before
   self.stages:enter(index)
   set_up(self)
-  self.reporter:stage(self.teacher.target)
+  self.reporter:stage()
   self.clock:charge(self.teacher:prepare(function()
     return feed.some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
   end))
@@ -121,7 +122,6 @@ local function reenter(self, kept)
   self.stages:enter(kept.stages.index, true)
   self.stages:load_state(kept.stages)
   set_up(self)
-  self.reporter.goal = self.teacher.target
   self.teacher:load_state(kept.teacher)
   self.teacher:know_answers(is_augmented(self))
   self.feed:load_state(kept.feed, function() draw(self, true) end)
@@ -176,10 +176,10 @@ end
 
 -- Counts one step; what it left comes later.
 local function count(self)
-  self.stages:done(self.s.step)
-  self.clock:tick()
+  local counts = self.clock.counts
+  self.stages:done(counts.step)
   self.clock:count()
-  self.run.step_number = self.before + self.s.step
+  self.run.step_number = self.before + counts.step
 end
 
 local function count_passes(self)
@@ -199,7 +199,7 @@ function Training:deliver(row, at)
   local mean = row.mean_confidence
   if mean then s.confidence = s.confidence and .9 * s.confidence + .1 * mean or mean end
   if at.seen then self.feed:observe(at.index, engine.is_tensor(at.seen) and at.seen or at.seen:wait()) end
-  self.reporter:log(self.objective:logged(row, at.knobs, self.teacher.target), at.knobs, at.share, self.before + at.step, s)
+  self.reporter:log(self.objective:logged(row, at.knobs, self.teacher.target), row, at.knobs, at.share, self.before + at.step, s)
 end
 
 -- The floating-point operations from here on, and the bytes of a batch, once a step of the stage was taken.
@@ -217,6 +217,7 @@ end
 function Training:step_once(knobs)
   local out, batch, told = self.updater:take_one(self.feed, knobs)
   meter(self, batch)
+  self.clock:tick()
   count(self)
   count_passes(self)
   local source = self.feed.source
@@ -228,10 +229,12 @@ end
 
 local function step_often(self, plan)
   local out, batch, done = self.updater:take_many(self.feed, plan)
-  local at = { share = self.feed.source.share_now or nil }
+  local i_th
+  local at = { index = function() return batch.index[i_th] end, share = self.feed.source.share_now or nil }
+  self.clock:tick()
   self.reporter:each(out, done, function(row, i)
     count(self)
-    at.step, at.knobs, at.index = self.s.step, plan[i], function() return batch.index[i - 1] end
+    at.step, at.knobs, i_th = self.clock.counts.step, plan[i], i - 1
     self:deliver(row, at)
   end)
   self.stages.last = plan[done]
