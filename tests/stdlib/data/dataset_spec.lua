@@ -120,7 +120,10 @@ describe("views", function()
     expect(index(d:first(.3))):equals { 0, 1, 2 }
     expect(index(d:first(4))):equals { 0, 1, 2, 3 }
     expect(index(d:last(.2))):equals { 8, 9 }
-    expect(index(d:last(1))):equals(index(d))
+    expect(index(d:last { share = 1 })):equals(index(d))
+    expect(index(d:last { rows = 1 })):equals { 9 }
+    expect(index(d:first { rows = 4 })):equals { 0, 1, 2, 3 }
+    expect(index(d:first { share = .25 })):equals { 0, 1, 2 }
     expect(d:first(.001):size()):equals(1)
   end)
   it("reversed, shuffled, subset, whole", function()
@@ -163,10 +166,16 @@ describe("views", function()
   end)
   local cases = {
     { "no rows", function() rows(5):first(0) end,
-      "first: expected a share above 0, up to 1, or a number of rows; got 0" },
-    { "one and a half rows", function() rows(5):first(1.5) end, "first: expected a whole number of rows; got 1.5" },
+      "first: expected a share below 1, a number of rows above 1, { share = … } or { rows = … }; got 0" },
+    { "one row or all", function() rows(5):first(1) end, "first: 1 may be one row or all of them; expected { rows = 1 } or { share = 1 }" },
+    { "one and a half rows", function() rows(5):first(1.5) end, "{ share = … } or { rows = … }; got 1.5" },
+    { "both", function() rows(5):last { share = .5, rows = 1 } end, "last: expected either { share = … } or { rows = … }" },
+    { "neither", function() rows(5):first {} end, "first: expected either" },
+    { "a share of none", function() rows(5):first { share = 0 } end, "first: { share = 0 } leaves no row" },
+    { "a share above all", function() rows(5):first { share = 1.1 } end, "first: 'share': expected a number from 0 to 1; got 1.1" },
+    { "a misspelt amount", function() rows(5):first { row = 2 } end, "first: no option 'row'; did you mean 'rows'?" },
     { "more rows than there are", function() rows(5):last(6) end, "last: 6 rows of 5" },
-    { "text", function() rows(5):first "half" end, "first: expected a share above 0" },
+    { "text", function() rows(5):first "half" end, "first: expected a share below 1" },
     { "concat of nothing", function() data.concat() end, "data.concat: expected data sets" },
     { "concat of a tensor", function() data.concat(rows(3), g.zeros(3)) end,
       "data.concat: argument 2: expected a data set" },
@@ -320,6 +329,17 @@ describe("a generator", function()
     d:next(4)
     d:restore(state)
     expect(d:next(4).x[0][0]:item()):equals(2)
+  end)
+  it("gives fixed rows, of which there can be a ranking", function()
+    local d = make()
+    d:next(4)
+    local some = d:take(6)
+    expect({ data.is(some), some:size(), some.labels.kind, some.classes, d.samples }):equals { true, 6, "classes", 30, 10 }
+    expect(list(some:gather())[1]):equals { 1, 1 }
+    local plain = data.generator(function(size) return g.zeros(size, 2) end, { epoch = 5 })
+    expect(plain:take(3).labels.kind):equals "none"
+    expect(function() d:rank(function() end) end):fails_with "rank: a generator makes new rows each time; expected a data set"
+    expect(function() d:take(0) end):fails_with "take: 'n': expected a whole number of at least 1; got 0"
   end)
   local cases = {
     { "no function", function() data.generator(5, { epoch = 1 }) end,

@@ -56,7 +56,8 @@ describe("kd_loss", function()
     for _, mode in ipairs { "eager", "replay" } do
       g.step_mode(mode)
       local step = require "gradus.step.step".new(function(_, k)
-        return { kd = loss.kd_loss(student, teacher, labels, k).loss, jsd = loss.jsd(student, teacher, k), kl = loss.kl(student, teacher, k) }
+        return { kd = loss.kd_loss(student, teacher, labels, k).loss, jsd = loss.jsd(student, teacher, k),
+          kl = loss.kl(student, teacher, k) }
       end)
       for _ = 1, 3 do
         local out = step({ x = student }, { temperature = 3, alpha = .5, lr = .1, mine = 0 })
@@ -172,7 +173,8 @@ describe("divergences", function()
       expect(g.grad(value, { x })[1]:isfinite():all():item()):is_true()
     end)
     it(name .. " refuses a target of another shape", function()
-      expect(function() of(s, t, { target = y:slice(0, 1) }) end):fails_with(name .. ": target has shape [4]; expected one class for each row")
+      expect(function() of(s, t, { target = y:slice(0, 1) }) end):fails_with(
+        name .. ": target has shape [4]; expected one class for each row")
     end)
   end
 end)
