@@ -209,6 +209,23 @@ function Dataset:shuffled(seed)
   return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
 end
 
+--- The same rows, of which a share has a wrong class: any other one alike, or the next one (pairs = true), by the run's
+--- "mislabel" stream. For training only: split first, so that what is validated on keeps its labels.
+---@param share number            0 to 1, of the rows that have a label
+---@param options? {pairs: boolean, seed: number}
+---@return Dataset
+function Dataset:mislabel(share, options)
+  return view(require "gradus.data.mislabel"(self.base, self.index, share, options), self.index, self.difficulty)
+end
+
+--- The labels before mislabel, int64 [n]; those it has where it was not mislabelled.
+---@return Tensor
+function Dataset:true_labels()
+  local y = self.base.truth or self.base.y
+  if not y then host.fail "true_labels: the data set has no labels" end
+  return y:index_select(0, self.index)
+end
+
 local function placed(t, device)
   if not t or device == nil or device == "cpu" then return t end
   return t:to { device = device, non_blocking = true }

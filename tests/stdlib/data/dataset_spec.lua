@@ -133,6 +133,9 @@ describe("views", function()
     table.sort(shuffled)
     expect(shuffled):equals { 0, 1, 2, 3, 4 }
     expect(index(d:shuffled(3))):equals(index(d:shuffled(3)))
+    local function of_seed(seed) return index(with_seed(seed, function() return rows(50):shuffled() end)) end
+    expect(of_seed(1)):equals(of_seed(1))
+    expect(of_seed(1)):differs_from(of_seed(2))
     expect(index(d:reversed():subset(g.tensor({ 0, 2 }, "int64")))):equals { 4, 2 }
     expect(index(d:last(2):whole())):equals { 0, 1, 2, 3, 4 }
   end)
@@ -183,6 +186,55 @@ describe("views", function()
   }
   for _, case in ipairs(cases) do
     it("refuse " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("mislabel", function()
+  local d = data.tensors(g.arange(1000, { dtype = "float32" }):unsqueeze(1), g.arange(1000):remainder(10))
+  local function wrong_of(one) return one.base.y:index_select(0, one.index):ne(one:true_labels()) end
+  it("gives a share of the rows another class, each alike", function()
+    local one = with_seed(1, function() return d:mislabel(.2) end)
+    expect(wrong_of(one):sum():item()):equals(200)
+    expect(list(one:true_labels())):equals(list(d.base.y))
+    expect({ one.base.y:amin():item(), one.base.y:amax():item(), one.classes }):equals { 0, 9, 10 }
+    local all = with_seed(1, function() return d:mislabel(1) end)
+    local shift = (all.base.y - d.base.y):remainder(10)
+    for by = 1, 9 do expect(shift:eq(by):sum():item()):near(1000 / 9, 40) end
+  end)
+  it("is the seed's, and leaves the data set as it was", function()
+    local before = d.base.y:hash()
+    local function of(seed) return list(with_seed(seed, function() return d:mislabel(.2) end).base.y) end
+    expect(of(1)):equals(of(1))
+    expect(of(1)):differs_from(of(2))
+    expect(list(d:mislabel(.2, { seed = 5 }).base.y)):equals(list(with_seed(9, function() return d:mislabel(.2, { seed = 5 }) end).base.y))
+    expect(d.base.y:hash()):equals(before)
+    expect(d:mislabel(.2):fingerprint()):differs_from(d:fingerprint())
+    expect(d:mislabel(0):fingerprint()):equals(d:fingerprint())
+  end)
+  it("by pairs takes the next class", function()
+    local one = d:mislabel(.3, { pairs = true })
+    expect(((one.base.y - d.base.y):remainder(10)):eq(1):sum():item()):equals(300)
+  end)
+  it("of a view touches no other rows, and the truth outlives a second time", function()
+    local parts = d:split({ train = .5, val = .5 }, { seed = 1 })
+    local train = parts.train:mislabel(.4)
+    expect(wrong_of(train):sum():item()):equals(200)
+    expect(list(train.base.y:index_select(0, parts.val.index))):equals(list(d.base.y:index_select(0, parts.val.index)))
+    expect(list(train:mislabel(.4):true_labels())):equals(list(parts.train:true_labels()))
+  end)
+  it("leaves rows without a label without one", function()
+    local some = data.tensors(g.zeros(6, 2), g.tensor({ 0, -100, 1, -100, 2, 0 }, "int64")):mislabel(1)
+    expect(list(some.base.y:eq(-100):long())):equals { 0, 1, 0, 1, 0, 0 }
+    expect(wrong_of(some):sum():item()):equals(4)
+  end)
+  local cases = {
+    { "a share above 1", function() d:mislabel(20) end, "mislabel: 'share': expected a number from 0 to 1; got 20" },
+    { "numbers", function() data.tensors(g.zeros(3, 2), g.rand(3)):mislabel(.1) end, "mislabel: expected classes as labels; got numbers" },
+    { "one class", function() data.tensors(g.zeros(3, 2), g.zeros({ 3 }, { dtype = "int64" })):mislabel(.1) end, "one class cannot be mistaken" },
+    { "a misspelt option", function() d:mislabel(.1, { pair = true }) end, "mislabel: no option 'pair'; did you mean 'pairs'?" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
 end)
 
