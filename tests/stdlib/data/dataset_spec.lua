@@ -230,7 +230,8 @@ describe("mislabel", function()
   local cases = {
     { "a share above 1", function() d:mislabel(20) end, "mislabel: 'share': expected a number from 0 to 1; got 20" },
     { "numbers", function() data.tensors(g.zeros(3, 2), g.rand(3)):mislabel(.1) end, "mislabel: expected classes as labels; got numbers" },
-    { "one class", function() data.tensors(g.zeros(3, 2), g.zeros({ 3 }, { dtype = "int64" })):mislabel(.1) end, "one class cannot be mistaken" },
+    { "one class", function() data.tensors(g.zeros(3, 2), g.zeros({ 3 }, { dtype = "int64" })):mislabel(.1) end,
+      "one class cannot be mistaken" },
     { "a misspelt option", function() d:mislabel(.1, { pair = true }) end, "mislabel: no option 'pair'; did you mean 'pairs'?" },
   }
   for _, case in ipairs(cases) do
