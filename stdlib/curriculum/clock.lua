@@ -69,9 +69,20 @@ function clock.new(options)
   return self
 end
 
---- { steps = } or { epochs = } as a number of steps, at least one.
+--- Raises unless `given` says how often: { steps = … }, { epochs = … }, or both, of which the first reached counts.
+function clock.check_every(where, given)
+  if type(given) ~= "table" or not next(given) then
+    host.fail(("%s: expected { epochs = … } or { steps = … }; got %s"):format(where, check.describe(given)))
+  end
+  check.options(where, given, { "epochs", "steps" })
+  for unit, amount in pairs(given) do clock.positive(where .. "." .. unit, amount) end
+  return given
+end
+
+--- { steps = }, { epochs = } or both as a number of steps, at least one.
 function Clock:steps_of(every)
-  return every.steps or math.max(1, math.floor((every.epochs or 1) * self.epoch_size / self.batch + .5))
+  local epochs = every.epochs and math.floor(every.epochs * self.epoch_size / self.batch + .5) or math.huge
+  return math.max(1, math.min(math.ceil(every.steps or math.huge), epochs))
 end
 
 --- Starts the time; that of an earlier attempt is added.

@@ -147,7 +147,7 @@ function curriculum.multi_stage(ranked, options)
   local names = #shares == 3 and { "easy", "medium", "hard" } or {}
   local stages = {}
   for i, share in ipairs(shares) do
-    stages[i] = { names[i] or "stage " .. i, sample = ranked:first(share), temperature = temperatures[i], augment = augment[i],
+    stages[i] = { names[i] or "stage " .. i, sample = ranked:first { share = share }, temperature = temperatures[i], augment = augment[i],
       advance = i < #shares and when.any(when.plateau("val/loss", 3), when.progress(ends[i])) or nil }
   end
   return stages

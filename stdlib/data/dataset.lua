@@ -162,23 +162,37 @@ function Dataset:subset(index)
     self.difficulty and self.difficulty:index_select(0, index))
 end
 
+local AMOUNT = "expected a share below 1, a number of rows above 1, { share = … } or { rows = … }"
+
+-- How many rows: from .3, 100, { share = .3 } or { rows = 100 }. 1 alone could be either.
 local function count_of(self, amount, what)
-  if type(amount) ~= "number" or not (amount > 0) then
-    host.fail(("%s: expected a share above 0, up to 1, or a number of rows; got %s"):format(what, tostring(amount)))
-  end
-  if amount > 1 and amount % 1 ~= 0 then host.fail(("%s: expected a whole number of rows; got %g"):format(what, amount)) end
-  local rows = amount <= 1 and math.max(1, math.floor(amount * self:size() + .5)) or amount
-  if rows > self:size() then host.fail(("%s: %d rows of %d"):format(what, rows, self:size())) end
+  local given = amount
+  if type(amount) == "table" then
+    given = check.options(what, amount, { share = check.number(0, 1), rows = check.int(1) })
+    if (given.share == nil) == (given.rows == nil) then check.fail(what, "expected either { share = … } or { rows = … }") end
+    if given.share == 0 then check.fail(what, "{ share = 0 } leaves no row; expected a share above 0") end
+  elseif type(amount) ~= "number" or not (amount > 0) then check.fail(what, "%s; got %s", AMOUNT, check.describe(amount))
+  elseif amount == 1 then check.fail(what, "1 may be one row or all of them; expected { rows = 1 } or { share = 1 }")
+  elseif amount < 1 then given = { share = amount }
+  elseif amount % 1 ~= 0 then check.fail(what, "%s; got %g", AMOUNT, amount)
+  else given = { rows = amount } end
+  local rows = given.rows or math.max(1, math.floor(given.share * self:size() + .5))
+  if rows > self:size() then check.fail(what, "%d rows of %d", rows, self:size()) end
   return rows
 end
 
---- The first rows in the view's order: of a ranked view, the easiest. A share (up to 1) or a number of rows.
+--- The first rows in the view's order: of a ranked view, the easiest. first(.3) and first { share = .3 } are a share of them,
+--- first(100) and first { rows = 100 } so many.
+---@param amount number|{share: number?, rows: number?}
+---@return Dataset
 function Dataset:first(amount)
   local rows = count_of(self, amount, "first")
   return view(self.base, self.index:slice(0, 0, rows), self.difficulty and self.difficulty:slice(0, 0, rows))
 end
 
---- The last rows: of a ranked view, the hardest.
+--- The last rows: of a ranked view, the hardest. Amounts as of first.
+---@param amount number|{share: number?, rows: number?}
+---@return Dataset
 function Dataset:last(amount)
   local from = self:size() - count_of(self, amount, "last")
   return view(self.base, self.index:slice(0, from), self.difficulty and self.difficulty:slice(0, from))
@@ -193,6 +207,23 @@ end
 function Dataset:shuffled(seed)
   local generator = engine.generator(seed or current.stream "shuffled")
   return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
+end
+
+--- The same rows, of which a share has a wrong class: any other one alike, or the next one (pairs = true), by the run's
+--- "mislabel" stream. For training only: split first, so that what is validated on keeps its labels.
+---@param share number            0 to 1, of the rows that have a label
+---@param options? {pairs: boolean, seed: number}
+---@return Dataset
+function Dataset:mislabel(share, options)
+  return view(require "gradus.data.mislabel"(self.base, self.index, share, options), self.index, self.difficulty)
+end
+
+--- The labels before mislabel, int64 [n]; those it has where it was not mislabelled.
+---@return Tensor
+function Dataset:true_labels()
+  local y = self.base.truth or self.base.y
+  if not y then host.fail "true_labels: the data set has no labels" end
+  return y:index_select(0, self.index)
 end
 
 local function placed(t, device)
@@ -216,20 +247,38 @@ end
 --- All inputs and labels of the view: x [n, …], y [n].
 function Dataset:gather() return rows_at(self.base, self.index) end
 
+-- Rows of tokens of which none is hidden have no score of their own: they get the mean of the others.
+local function fill_unasked(values, unasked)
+  if not unasked:any():item() then return values end
+  local asked = values:masked_select(unasked:logical_not())
+  if asked:numel() == 0 then host.fail "rank: no position is hidden in any of the rows; expected a higher share (mask = …)" end
+  return ops.where(unasked:logical_and(values:isnan()), asked:mean(), values)
+end
+
+--- One number for each row, from a function of inputs and labels (score.lua): float64 [n].
+---@param where string
+---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor
+---@return Tensor
+function Dataset:scores(where, score)
+  local parts, unasked = {}, {}
+  self:each(1024, function(x, y)
+    local one = score(x, y, self.labels)
+    if not engine.is_tensor(one) then check.fail(where, "expected the score to return a Tensor; got %s", check.describe(one)) end
+    if one:numel() ~= x:size(0) then
+      check.fail(where, "expected one score for each of %d rows; got %s", x:size(0), check.describe(one))
+    end
+    parts[#parts + 1] = one:detach():cpu():double():reshape { -1 }
+    if self.labels.kind == "tokens" and y then unasked[#parts] = y:eq(labels.none):all { dim = 1 } end
+  end)
+  local values = ops.cat(parts, 0)
+  return unasked[1] and fill_unasked(values, ops.cat(unasked, 0)) or values
+end
+
 --- Sorted by difficulty, easiest first; ties keep their order.
----@param score fun(x: Tensor, y: Tensor): Tensor | Tensor  one number per row
+---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor | Tensor  one number per row
 ---@return Dataset
 function Dataset:rank(score)
-  local values = score
-  if type(score) == "function" then
-    local parts = {}
-    self:each(1024, function(x, y)
-      local one = score(x, y)
-      if not engine.is_tensor(one) then host.fail("rank: expected the score to return a Tensor; got " .. check.describe(one)) end
-      parts[#parts + 1] = one:detach():cpu():double():reshape { -1 }
-    end)
-    values = ops.cat(parts, 0)
-  end
+  local values = type(score) == "function" and self:scores("rank", score) or score
   if not engine.is_tensor(values) or values:numel() ~= self:size() then
     host.fail(("rank: expected one score for each of %d rows; got %s"):format(self:size(),
       engine.is_tensor(values) and values:numel() or type(score)))
@@ -269,10 +318,11 @@ end
 
 -- --- made elsewhere, on first use --------------------------------------------------------------------------------------------
 
-for _, name in ipairs { "digits", "csv", "idx", "cifar10", "npy", "safetensors" } do
+for _, name in ipairs { "digits", "idx", "cifar10", "npy", "safetensors" } do
   data[name] = function(...) return require("gradus.data.readers")[name](...) end
 end
 
+function data.csv(path, options) return require "gradus.data.csv"(path, options) end
 function data.text(path, options) return require("gradus.data.tokens").text(path, options) end
 function data.sentences(options) return require("gradus.data.tokens").sentences(options) end
 function data.parity(options) return require "gradus.data.parity"(options) end

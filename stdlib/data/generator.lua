@@ -93,6 +93,22 @@ function Generator:look(size)
   return self.labels
 end
 
+--- The next n samples as a data set of fixed rows, which can be ranked and chosen from.
+---@param n number
+---@return Dataset
+function Generator:take(n)
+  check.value("take", "n", n, check.int(1))
+  local batch = self:next(n)
+  return require("gradus.data.dataset").tensors(batch.x, batch.y, { labels = batch.y and self.labels and self.labels.kind,
+    classes = batch.y and self.classes, weight = batch.weight, name = self.name })
+end
+
+for _, name in ipairs { "rank", "first", "last", "split", "subset", "reversed", "shuffled", "gather", "each" } do
+  Generator[name] = function()
+    check.fail(name, "a generator makes new rows each time; expected a data set: its held-out part (val), or take(10000) of them")
+  end
+end
+
 --- n batches in one tensor each, where a sample depends on its own number alone (`seekable`); unstack takes the last back.
 function Generator:stack(n, size)
   local batch = self:next(n * size)

@@ -222,6 +222,11 @@ function labels.weight(where, weight, rows)
   return weight
 end
 
+--- What a generator's labels are, by its coming batch where nothing said it before.
+---@param d Generator
+---@return Labels
+function labels.of_batch(d, size) return d:look(size or 64) end
+
 -- --- beside each other -----------------------------------------------------------------------------------------------------
 
 --- In words: "3 classes", "numbers", "distributions over 3".
@@ -287,7 +292,8 @@ function labels.concat(where, parts)
   for i, part in ipairs(parts) do
     local own = part.labels
     if own.kind == "none" and first.kind ~= "classes" then
-      check.fail(where, "argument %d has no labels; expected %s, as others have (a row may lack a class, but nothing else)", i, labels.text(first))
+      check.fail(where, "argument %d has no labels; expected %s, as others have (a row may lack a class, but nothing else)", i,
+        labels.text(first))
     elseif own.kind ~= "none" and (own.kind ~= first.kind or own.width ~= first.width) then
       check.fail(where, "argument %d has %s; expected %s, as others have", i, labels.text(own), labels.text(first))
     end

@@ -1,10 +1,9 @@
 --- Data sets from files.
----   readers.csv("points.csv", { label = "class" })     readers.idx { x =, y = }     readers.npy { x =, y = }
----   readers.safetensors("data.safetensors", { x = "x", y = "y" })     readers.cifar10 { "data_batch_1.bin", … }     readers.digits()
+---   readers.idx { x =, y = }     readers.npy { x =, y = }     readers.safetensors("data.safetensors", { x = "x", y = "y" })
+---   readers.cifar10 { "data_batch_1.bin", … }     readers.digits()     CSV files: csv.lua
 --- Inputs become float32, whatever the file has, but for tokens: x of whole numbers beside y of tokens, or with tokens = true.
 local engine = require "gradus.engine"
 local check = require "gradus.base.check"
-local column = require "gradus.data.column"
 local data = require "gradus.data.dataset"
 
 local files = engine.data
@@ -16,60 +15,6 @@ local function describe_files(where, paths, form)
   end
 end
 
--- --- CSV -------------------------------------------------------------------------------------------------------------------
-
-local CSV_FORM = 'data.csv("points.csv", { label = "class" })'
-local CSV = { label = check.either(check.string, check.int()), header = check.boolean, separator = check.string, like = check.any,
-  labels = check.choice("classes", "numbers"), classes = check.either(check.int(1), check.list(check.string)) }
-
--- What `like`, a data set, says of labels and classes.
-local function take_after(where, o)
-  local like = o.like
-  if like == nil then return end
-  if not data.is(like) then check.fail(where, "like: expected a data set; got %s", check.describe(like)) end
-  if o.labels or o.classes then check.fail(where, "like says what labels are; expected no labels or classes beside it") end
-  if o.label == nil then o.label = like.base.label end
-  local of = like.labels
-  if of.kind == "none" then return end
-  if of.kind ~= "classes" and of.kind ~= "numbers" then check.fail(where, "like: expected classes or numbers as its labels; got %s", of.kind) end
-  o.labels, o.classes = of.kind, of.names or of.classes
-end
-
-local function check_columns(where, columns, like)
-  local expected = like and like.base.columns
-  for i = 1, expected and math.max(#expected, #columns) or 0 do
-    if columns[i] ~= expected[i] then
-      check.fail(where, "feature %d is '%s'; expected '%s', as like has", i, columns[i] or "none", expected[i] or "none")
-    end
-  end
-end
-
---- A CSV file, `.gz` too. `label` names or numbers (from 0) the label column; the other columns are the features. Labels may
---- be text: classes are numbered in sorted order, or as `classes` says; like = train takes them from another data set. A column
---- of whole numbers is judged by column.lua's rule.
----@param path string
----@param options? {label: string|number, header: boolean, separator: string, labels: string, classes: number|string[], like: Dataset}
----   labels: "classes" or "numbers"; classes: how many, or their names in order
----@return Dataset
-function readers.csv(path, options)
-  if type(path) ~= "string" then check.fail("data.csv", "expected %s; got %s", CSV_FORM, check.describe(path)) end
-  local where = "data.csv: " .. path
-  local o = check.options("data.csv", options, CSV)
-  take_after("data.csv", o)
-  local read = files.read_csv(path, { label = o.label, header = o.header, separator = o.separator,
-    labels = column.reading(o), classes = type(o.classes) == "table" and o.classes or nil })
-  check_columns(where, read.columns, o.like)
-  local y, as = read.y, { labels = o.labels, classes = o.classes, name = path }
-  if y then
-    where = ("%s: column %s"):format(where, type(o.label) == "string" and "'" .. o.label .. "'" or o.label)
-    y, as.labels, as.classes = column.judge(where, read, o)
-  end
-  local d = data.from_outside(where, read.x, y, as)
-  d.base.columns, d.base.label = read.columns, o.label
-  if not (o.like or o.classes) then column.compare(where, path, d, o.label) end
-  return d
-end
-
 -- --- arrays ----------------------------------------------------------------------------------------------------------------
 
 local ARRAYS = { x = check.string, y = check.string, weight = check.string, scale = check.number(), tokens = check.boolean,
@@ -77,7 +22,6 @@ local ARRAYS = { x = check.string, y = check.string, weight = check.string, scal
 
 -- Networks are float32; tokens stay whole numbers.
 local function inputs(where, x, y, o)
-  if x.dtype:find "complex" then check.fail(where, "x: complex numbers; expected real ones, such as its real and imaginary parts side by side") end
   local whole = not x.dtype:find "float"
   local tokens = o.tokens
   if tokens == nil then
@@ -128,16 +72,18 @@ function readers.safetensors(path, names)
   if type(path) ~= "string" then check.fail(where, "expected %s; got %s", form, check.describe(path)) end
   if names ~= nil then describe_files(where, names, form) end
   local o = check.options(where, names or { x = "x", y = "y" }, ARRAYS)
-  where = ("%s: %s"):format(where, path)
+  local wanted = { o.x }
+  for _, name in ipairs { "y", "weight" } do wanted[#wanted + 1] = o[name] end
   local read = files.read_safetensors(path)
-  local function take(name)
-    if not name or read[name] then return name and read[name] end
-    local have = {}
-    for known in pairs(read) do have[#have + 1] = known end
-    table.sort(have)
-    check.fail(where, "no tensor '%s'; the file has %s", name, table.concat(have, ", "))
+  for _, name in ipairs(wanted) do
+    if not read[name] then
+      local have = {}
+      for known in pairs(read) do have[#have + 1] = known end
+      table.sort(have)
+      check.fail(where, "no tensor '%s'; the file has %s", name, table.concat(have, ", "))
+    end
   end
-  return from_arrays(where, take(o.x), take(o.y), take(o.weight), o, path)
+  return from_arrays(("%s: %s"):format(where, path), read[o.x], o.y and read[o.y], o.weight and read[o.weight], o, path)
 end
 
 -- --- known sets --------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,9 @@ end
 
 local function check_steps(options, epoch, size)
   if options.epochs ~= nil then clock.positive("batches: epochs", options.epochs) end
-  local steps = options.steps or options.epochs and math.ceil(options.epochs * epoch / size)
+  local steps = options.epochs and math.ceil(options.epochs * epoch / size)
+  if options.steps and steps then steps = math.min(steps, options.steps) end
+  steps = options.steps and type(options.steps) ~= "number" and options.steps or steps or options.steps
   if steps == nil then host.fail "batches: expected steps = … or epochs = …" end
   if type(steps) ~= "number" or not (steps >= 1) or steps % 1 ~= 0 then
     host.fail("batches: steps: expected a whole number above 0; got " .. tostring(steps))
@@ -31,7 +33,12 @@ end
 
 -- Whom the batches' answers come from; nil of no teacher.
 local function make_teacher(run, given, o)
-  if o.given == nil then return nil end
+  if o.given == nil then
+    if o.cache ~= nil or o.asked_view ~= nil then
+      host.fail(("batches: %s has no effect without a teacher; expected teacher = …"):format(o.cache ~= nil and "teacher_cache" or "teacher_view"))
+    end
+    return nil
+  end
   local one = teacher.new { run = run, cache = teacher_cache.check("batches: teacher_cache", o.cache), view = o.view, batch = o.size,
     train = given, student = nil, taps = {}, samples = o.steps * o.size }
   one:imitate("batches", o.given, "teacher")
@@ -51,7 +58,7 @@ local function make(run, source, o)
   local rows = feed.new { where = "batches", source = source, size = size, device = run.device, augmentations = augmentations,
     clean = view == "clean" }
   local one = make_teacher(run, data.is_generator(source) and source or source.data, { given = o.teacher, cache = o.teacher_cache,
-    view = view, size = size, steps = steps, augmented = strength ~= 0 })
+    asked_view = o.teacher_view, view = view, size = size, steps = steps, augmented = strength ~= 0 })
   rows:imitate(one and one.ask, one and one.answers)
   return time, rows, strength, steps
 end

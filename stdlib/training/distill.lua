@@ -16,6 +16,7 @@ local feed = require "gradus.training.feed"
 local keeper = require "gradus.training.keeper"
 local labels = require "gradus.data.labels"
 local objective = require "gradus.training.objective"
+local effects = require "gradus.training.effects"
 local reporter = require "gradus.training.reporter"
 local result = require "gradus.training.result"
 local schedule = require "gradus.curriculum.schedule"
@@ -69,9 +70,25 @@ local OPTIONS = { "student", "data", "teacher", "curriculum", "budget", "batch",
 
 -- --- what is given -----------------------------------------------------------------------------------------------------------
 
+local PARTS = { train = true, val = true, test = true }
+local MEANT_VAL = { validation = true, valid = true, dev = true, eval = true, evaluation = true, devel = true }
+
+-- Parts that nobody would look at: a misspelt val, or data beside the known parts in a table of the script's own.
+local function check_parts(where, given)
+  for name, part in pairs(given) do
+    if not PARTS[name] and data.is(part) then
+      if MEANT_VAL[name] then host.fail(("%s: data: no part '%s'; did you mean 'val'?"):format(where, tostring(name))) end
+      if not getmetatable(given) then host.fail(("%s: data: no part '%s'; expected train, val, test"):format(where, tostring(name))) end
+    end
+  end
+end
+
 local function parts_of(where, given)
   if data.is(given) or data.is_generator(given) then return given, nil end
-  if type(given) == "table" and rawget(given, "train") then return given.train, rawget(given, "val") end
+  if type(given) == "table" and rawget(given, "train") then
+    check_parts(where, given)
+    return given.train, rawget(given, "val")
+  end
   host.fail(("%s: data: expected a data set or a split with a part 'train'; got %s"):format(where, type(given)))
 end
 
@@ -130,7 +147,7 @@ local function assemble(run, where, options)
   if run.dry then run.dry.shrink(t) end
   t.clock = clock.new { budget = budget, batch = batch, epoch_size = train:size() }
   t.evaluator = evaluator.new { where = where, task = t.task, val = t.val, suites = o.suites, teacher = o.teacher, student = o.student,
-    every = t.clock:steps_of(clock.check_budget(where .. ": evaluate", o.evaluate or { epochs = 1 })) }
+    every = t.clock:steps_of(clock.check_every(where .. ": evaluate", o.evaluate or { epochs = 1 })) }
   t.keeper = keeper.new(where, o, { run = run, student = o.student, modules = t.objective:modules(), optimizer = t.updater.optimizer,
     evaluator = t.evaluator, clock = t.clock, policy = t.updater.policy })
   t.s = State.new { run = run, student = o.student, teacher = o.teacher, params = run.params, seed = run.seed, clock = t.clock,
@@ -138,6 +155,7 @@ local function assemble(run, where, options)
   t.stages = stages.new { list = list, knobs = knobs_of(where, o, t.updater.lr, t.objective:weights()), state = t.s, run = run,
     early = t.keeper.early }
 
+  effects.check(t)
   local augmentations = feed.check_augmentations(where .. ": augmentations", o.augmentations or feed.default_augmentations(train))
   local view = teacher_cache.check_view(where, o.teacher_view, augmentations)
   teacher_cache.check(where .. ": teacher_cache", o.teacher_cache)

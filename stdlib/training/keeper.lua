@@ -38,6 +38,9 @@ function keeper.new(where, o, given)
   self.monitor = o.monitor or (val and "val/loss" or nil)
   if self.monitor then given.evaluator:check_key(where .. ": monitor", self.monitor) end
   if o.restore_best ~= nil then check.value(where, "restore_best", o.restore_best, check.boolean) end
+  if o.restore_best and not self.monitor then
+    host.fail(where .. ": restore_best has no effect: no metric says which is best; expected validation data, or suites and monitor")
+  end
   self.restores = o.restore_best ~= false and self.monitor ~= nil
   if o.patience then
     if not self.monitor then host.fail(where .. ": patience: expected validation data or monitor") end
@@ -45,7 +48,7 @@ function keeper.new(where, o, given)
   end
   if o.checkpoints then
     self.kept = checkpoints.new()
-    self.every = given.clock:steps_of(clock.check_budget(where .. ": checkpoints", o.checkpoints))
+    self.every = given.clock:steps_of(clock.check_every(where .. ": checkpoints", o.checkpoints))
   end
   return self
 end

@@ -160,7 +160,7 @@ describe("samples", function()
     local rows = drawn { budget = { epochs = 3 }, make = function(train)
       return { sample = function(s)
         epochs[#epochs + 1] = s.epoch
-        return train:first(math.min(1, .25 * (s.epoch + 1)))
+        return train:first { share = math.min(1, .25 * (s.epoch + 1)) }
       end }
     end }
     expect(epochs):equals { 0, 1, 2 }
@@ -277,7 +277,7 @@ describe("stages", function()
     { "a number", 5, "curriculum: expected a strategy's name, a list of stages or a table of answers; got number" },
     { "a misspelt strategy", "liner_ramp", "curriculum: no strategy 'liner_ramp'; did you mean 'linear_ramp'?" },
     { "a tensor as sample", { sample = g.zeros(3) },
-      "stage 'all': sample: expected a data set or a sampler; got userdata" },
+      "stage 'all': sample: expected a data set or a sampler (of your own: sampler.custom(d" },
     { "an unknown target", { target = "nobody" }, "stage 'all': target: expected a module" },
     { "an unknown verdict", { advance = function() return "forward" end },
       "stage 'all': advance: expected 'next', 'stop', 'back', .*; got 'forward'" },

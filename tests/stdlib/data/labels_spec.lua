@@ -35,7 +35,8 @@ describe("labels that nobody spoke of", function()
     { "a column of whole numbers", whole(six):unsqueeze(1), nil, "classes", 3, nil, "int64" },
     { "floats", g.tensor { .5, 1, 2, 0, 1, 2 }, nil, "numbers", nil, nil, "float32" },
     { "doubles", g.tensor({ .5, 1, 2, 0, 1, 2 }, "float64"), nil, "numbers", nil, nil, "float32" },
-    { "two columns of floats", g.tensor { { 1, 2 }, { 0, 1 }, { 1, 0 }, { .5, .5 }, { 1, 0 }, { 0, 1 } }, nil, "numbers", nil, 2, "float32" },
+    { "two columns of floats", g.tensor { { 1, 2 }, { 0, 1 }, { 1, 0 }, { .5, .5 }, { 1, 0 }, { 0, 1 } }, nil, "numbers", nil, 2,
+      "float32" },
     { "distributions", g.tensor(rows) * .7 + .1, nil, "soft", 3, 3, "float32" },
     { "one-hot floats", g.tensor(rows), nil, "soft", 3, 3, "float32" },
     { "one-hot bytes", whole(rows, "uint8"), nil, "soft", 3, 3, "float32" },
@@ -49,7 +50,8 @@ describe("labels that nobody spoke of", function()
   for _, case in ipairs(cases) do
     it("are of their kind: " .. case[1], function()
       local got, y = of(case[2], nil, case[3])
-      expect({ got.kind, got.classes or 0, got.width or 0, y and y.dtype or "none" }):equals { case[4], case[5] or 0, case[6] or 0, case[7] or "none" }
+      expect({ got.kind, got.classes or 0, got.width or 0, y and y.dtype or "none" })
+        :equals { case[4], case[5] or 0, case[6] or 0, case[7] or "none" }
     end)
   end
   it("two floats that sum to 1 by chance in some rows only are numbers", function()
@@ -95,14 +97,15 @@ describe("labels = …", function()
     end)
   end
   local wrong = {
-    { "halves as classes", g.tensor { 0, 1, .5, 0, 0, 0 }, { labels = "classes" }, "labels = 'classes': expected whole numbers; got 0.5 in row 2" },
+    { "halves as classes", g.tensor { 0, 1, .5, 0, 0, 0 }, { labels = "classes" },
+      "labels = 'classes': expected whole numbers; got 0.5 in row 2" },
     { "halves with classes", g.tensor { 0, 1, .5, 0, 0, 0 }, { classes = 3 }, "expected whole numbers; got 0.5 in row 2" },
     { "rows of another sum", g.tensor { { 0, 1 }, { .5, .6 }, { 0, 1 }, { 0, 1 }, { 0, 1 }, { 0, 1 } }, { labels = "soft" },
       "labels = 'soft': expected rows of numbers from 0 that sum to 1; got 0.5" },
     { "a 2 as yes or no", g.tensor { { 0, 1 }, { 1, 2 }, { 0, 1 }, { 0, 1 }, { 0, 1 }, { 0, 1 } }, { labels = "multilabel" },
       "labels = 'multilabel': expected 0 or 1; got 2 in row 1" },
-    { "rows that are no distribution beside classes", g.tensor { { 0, 1 }, { 1, 2 }, { 0, 1 }, { 0, 1 }, { 0, 1 }, { 0, 1 } }, { classes = 2 },
-      "not every row of y is a distribution (or say labels = 'multilabel' or 'numbers')" },
+    { "rows that are no distribution beside classes", g.tensor { { 0, 1 }, { 1, 2 }, { 0, 1 }, { 0, 1 }, { 0, 1 }, { 0, 1 } },
+      { classes = 2 }, "not every row of y is a distribution (or say labels = 'multilabel' or 'numbers')" },
     { "numbers with classes", g.tensor { 0, 1, .5, 0, 0, 0 }, { labels = "numbers", classes = 2 }, "classes = 2, but labels are numbers" },
     { "tokens in a row", whole { 0, 1, 0, 1, 0, 1 }, { labels = "tokens" }, "labels = 'tokens': expected y [N, L]" },
     { "classes in columns", TOKENS, { labels = "classes" }, "labels = 'classes': expected y [N]" },
@@ -244,7 +247,8 @@ describe("a column of labels", function()
   end)
   it("is told by its name", function()
     local _, texts = csv(cars)
-    expect(texts[1]):matches "data.csv: .*: column 'y': labels of 50 whole numbers from 2 to 120 are taken as numbers; expected labels = 'classes'"
+    expect(texts[1]):matches(
+      "data.csv: .*: column 'y': labels of 50 whole numbers from 2 to 120 are taken as numbers; expected labels = 'classes'")
     expect(function() csv({ 0, 1, 7 }, { classes = 3 }) end):fails_with "column 'y': labels from 0 to 7; expected 0 to 2"
     expect(function() csv({ "a", "b" }, { labels = "numbers" }) end):fails_with "column 3 ('y')"
     expect(function() csv({ "a", "b" }, { classes = { "b" } }) end):fails_with "unknown class"
