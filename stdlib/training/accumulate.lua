@@ -6,6 +6,7 @@
 --- norm and mixup apart, which see one part at a time).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local recording = require "gradus.base.recording"
 
 local ops = engine.ops
 local accumulate = {}
@@ -59,7 +60,9 @@ function accumulate.add_to(Distill)
   function Distill:make_part_step(outputs)
     local optimizer, update, sums, found = self.optimizer, { lr = nil, clip = self.clip, guard = true }, {}, {}
     for i, p in ipairs(optimizer.params) do sums[i] = p.requires_grad and ops.zeros(p.shape, { dtype = p.dtype, device = p.device }) end
+    self.held = recording.hold(self.student)
     self.update = self.run:step(function(_, k)
+      self.held.restore_if_refused()
       local means = {}
       for i, sum in ipairs(sums) do means[i] = found[i] and sum / k.mass or false end
       update.lr = k.lr
@@ -90,6 +93,7 @@ function accumulate.add_to(Distill)
   --- A step on a batch in parts, instead of distill.lua's on a whole one. Returns what is known of the batch.
   function Distill:step_in_parts(knobs)
     local outs, masses, rows, total, told, x = {}, {}, {}, 0, {}, nil
+    self.held.keep()
     for i = 1, self.pieces do
       told[i] = {}
       for name, value in pairs(knobs) do told[i][name] = value end
