@@ -2,6 +2,7 @@
 ---   nn.Conv2d(1, 16, 3, { padding = 1 })
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
+local recording = require "gradus.base.recording"
 local tensor = require "gradus.base.tensor"
 
 local ops = engine.ops
@@ -119,6 +120,8 @@ return function(nn)
     return ("(%s), eps=%g"):format(table.concat(self.normalized_shape, ", "), self.eps)
   end
 
+  local STATISTICS = { "running_mean", "running_var", "num_batches_tracked" }
+
   local function batch_norm(name, dims)
     local BatchNorm = layer(name,
       { { "num_features", size1 }, { "eps", check.above(0), 1e-5 }, { "momentum", check.number(0, 1), 0.1 },
@@ -144,7 +147,10 @@ return function(nn)
       if from_batch and x:numel() == self.num_features then
         check.fail(name, "one value a channel (shape %s) has no variance; expected a larger batch, or eval()", shape_text(x))
       end
-      if self.training and self.track_running_stats then tensor.no_grad(ops.add_, self.num_batches_tracked, 1) end
+      if self.training and self.track_running_stats then
+        recording.about_to_change(self, STATISTICS)
+        tensor.no_grad(ops.add_, self.num_batches_tracked, 1)
+      end
       return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, from_batch, self.momentum,
         self.eps, false)
     end

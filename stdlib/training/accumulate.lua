@@ -6,7 +6,7 @@
 --- norm and mixup apart, which see one part at a time).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local tensor = require "gradus.base.tensor"
+local recording = require "gradus.base.recording"
 
 local ops = engine.ops
 local accumulate = {}
@@ -28,9 +28,10 @@ end
 
 -- The step that ends a batch: the mean of the sums, one update, empty sums. Where it is refused, what the parts have left in the
 -- student's buffers (batch norm's statistics) goes back to what it was before them.
-local function make_update(o, sums, found, before)
+local function make_update(o, sums, found, held)
   local update = { lr = nil, clip = o.clip, guard = true }
   return o.run:step(function(_, k)
+    held.restore_if_refused()
     local means = {}
     for i, sum in ipairs(sums) do means[i] = found[i] and sum / k.mass or false end
     update.lr = k.lr
@@ -38,21 +39,18 @@ local function make_update(o, sums, found, before)
     for i, sum in ipairs(sums) do
       if found[i] then sum:zero_() end
     end
-    local good = norm:isfinite()
-    for i, buffer in ipairs(o.buffers) do buffer:copy_(ops.where(good, buffer, before[i])) end
     return { norm = norm }
   end, { non_finite = "own" })
 end
 
----@param o {run: Run, optimizer: Optimizer, clip: number?, pieces: number, rows: number, batch: number, buffers: Tensor[],
+---@param o {run: Run, optimizer: Optimizer, clip: number?, pieces: number, rows: number, batch: number, student: Module,
 ---   outputs: fun(b: table, k: table): table, mass: fun(b: table): number|Tensor}
 ---@return Parts
 function accumulate.new(o)
-  local sums, found, before = {}, {}, {}
+  local sums, found, held = {}, {}, recording.hold(o.student)
   for i, p in ipairs(o.optimizer.params) do sums[i] = p.requires_grad and ops.zeros(p.shape, { dtype = p.dtype, device = p.device }) end
-  for i, buffer in ipairs(o.buffers) do before[i] = buffer:clone() end
-  local self = setmetatable({ o = o, before = before, mass = o.mass }, Parts)
-  self.update = make_update(o, sums, found, before)
+  local self = setmetatable({ o = o, held = held, mass = o.mass }, Parts)
+  self.update = make_update(o, sums, found, held)
   self.step = o.run:step(function(b, k)
     local out = o.outputs(b, k)
     for i, grad in ipairs(engine.grad(out.loss * k.mass, o.optimizer.params)) do
@@ -107,9 +105,7 @@ end
 ---@param step fun(batch: table, knobs: table): table   self.step, metered
 function Parts:take(feed, knobs, knobs_of, step)
   local o, outs, masses, rows, told, total, x = self.o, {}, {}, {}, {}, 0, nil
-  tensor.no_grad(function()
-    for i, buffer in ipairs(o.buffers) do self.before[i]:copy_(buffer) end
-  end)
+  self.held.keep()
   for i = 1, o.pieces do
     local batch = feed:next(knobs.augment)
     told[i] = knobs_of(batch, knobs)

@@ -125,7 +125,7 @@ function updater.new(where, o, given)
     for _, module in pairs(given.modules) do module:to(run.device) end
     if type(o.optimizer) == "table" and o.optimizer.to then o.optimizer:to(run.device) end
   end
-  local self = setmetatable({ run = run, where = where, met = 0, batch = updater.check_batch(where, o.batch) }, Updater)
+  local self = setmetatable({ run = run, student = given.student, where = where, met = 0, batch = updater.check_batch(where, o.batch) }, Updater)
   self.pieces = o.accumulate or 1
   self.rows = accumulate.rows(self.batch, self.pieces)
   local own
@@ -136,8 +136,6 @@ function updater.new(where, o, given)
     host.fail(("%s: 'clip': expected a number > 0, or false; got %s"):format(where, check.describe(o.clip)))
   end
   self.policy = check.value(where, "non_finite", o.non_finite or "stop", check.choice("stop", "skip", "roll_back"))
-  self.buffers = {}
-  for _, buffer in given.student:named_buffers() do self.buffers[#self.buffers + 1] = buffer end
   return self
 end
 
@@ -152,7 +150,7 @@ function Updater:compile(outputs, mass)
   self.flops = nil
   if self.pieces > 1 then
     self.parts = accumulate.new { run = self.run, optimizer = self.optimizer, clip = self.clip, pieces = self.pieces, rows = self.rows,
-      batch = self.batch, outputs = outputs, mass = mass, buffers = self.buffers }
+      batch = self.batch, outputs = outputs, mass = mass, student = self.student }
     self.step = self.parts.step
     return
   end
