@@ -130,7 +130,7 @@ return function(run, name, fn, ...)
   local folder = run.folder:gsub("[^/]*$", "") .. "cache"
   host.mkdirs(folder)
   local path = ("%s/%s-%s.safetensors"):format(folder, name, key:sub(1, 32))
-  local lock = host.lock(path .. ".lock")
+  local lock = run:lock(path .. ".lock", name)
   local ok, results = xpcall(function(...)
     if host.exists(path) then
       run:event("cache", "hit", { name = name, key = key })

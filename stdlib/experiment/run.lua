@@ -176,14 +176,15 @@ function Run:better(key, way)
   if way ~= "higher" and way ~= "lower" then
     host.fail(("better: '%s': expected 'higher' or 'lower'; got %s"):format(tostring(key), check.describe(way)))
   end
-  if self.writer.better then self.writer:better(key, way) end
+  self.writer:better(key, way)
 end
 
 --- A training of this run begins, on an axis of its own: what an earlier one has logged becomes a run below this one. Returns the
 --- step before its first.
 ---@param name string
 function Run:begin_training(name)
-  if self.trained and self.writer.split and not self.dry then
+  local goes_on = self.trained == "batches" and name == "batches"  -- an open loop in several iterators is one training
+  if self.trained and not goes_on and not self.dry then
     self.readback:settle()
     self.looked:settle()
     self.writer:split { name = self.trained, kind = "training" }
@@ -191,6 +192,19 @@ function Run:begin_training(name)
   end
   self.trained = name
   return self.step_number
+end
+
+--- Waits for a file's lock, so that one process makes what others need too; between two looks the run may be ended.
+---@param path string
+---@param what string  "teacher", for the line that says what is waited for
+function Run:lock(path, what)
+  local lock = host.lock(path, 0)
+  while not lock do
+    self:breathe()
+    self.line.waiting(("waits for %s, which another run makes"):format(what))
+    lock = host.lock(path, .1)
+  end
+  return lock
 end
 
 -- --- work ------------------------------------------------------------------------------------------------------------
