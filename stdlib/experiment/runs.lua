@@ -26,6 +26,19 @@ function StoredRun:curve(key)
   return steps, values
 end
 
+--- The best value of a metric and its step; nil where the run has none. Which way is better is what was said of the metric, else its name
+--- tells; an error where neither does.
+function StoredRun:best(key)
+  local way = self.store:direction(key)
+  if not way then
+    error(("best: %s: which way is better is not known; `gradus better %s higher` (or lower) says it"):format(key, key), 2)
+  end
+  local column = way == "lower" and "min" or "max"
+  local row = self.store:query(("SELECT %s AS value, arg%s AS step FROM summaries WHERE run_id = ? AND key = ?"):format(column, column),
+    self.id, key)[1]
+  if row then return row.value, row.step end
+end
+
 --- The runs that fit, oldest first: finished or not, without the runs that other runs started.
 ---@param options {where: string?, limit: number?, children: boolean?, archived: boolean?, store: string?}
 ---  where: the expression of `gradus runs --where`; limit: the newest n; store: a file, by default this run's store
