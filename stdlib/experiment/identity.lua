@@ -4,7 +4,7 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local data = require "gradus.data.dataset"
 local nn = require "gradus.nn"
-local own = require("gradus.base.globals").own
+local own = require("gradus.base.pristine").own
 
 local util = require "jit.util"
 

@@ -8,7 +8,7 @@ local readback = require "gradus.step.readback"
 local recording = require "gradus.base.recording"
 local step = require "gradus.step.step"
 
-require "gradus.base.globals"  -- before the script
+require "gradus.base.pristine"  -- before the script
 
 local run = {}
 

@@ -8,12 +8,12 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local identity = require "gradus.experiment.identity"
-local globals = require "gradus.base.globals"
+local pristine = require "gradus.base.pristine"
 local reading = require "gradus.base.reading"
 
 local traced = {}
 
-local own = globals.own
+local own = pristine.own
 local raw_next, raw_pairs, raw_rawget, raw_require = next, pairs, rawget, own.require
 local LONGEST = 80 -- characters of a value that is told as it is
 
@@ -270,12 +270,18 @@ replace(_G, "require", function(name)
   if name ~= "gradus" and not name:find "^gradus%." then reading.note("module", name) end
   return value
 end)
-replace(_G, "pairs", function(t)
-  if not fields_of[t] then return raw_pairs(t) end
-  if t == _G then reading.refuse "pairs(_G)" end
-  if path_of[t] then note_all(t, path_of[t]) end
-  return raw_next, fields_of[t], nil
-end)
+-- Lua's own in the library, which may have others than scripts have.
+for _, one in ipairs { _G, getfenv(1) } do
+  local go_over = rawget(one, "pairs")
+  if go_over then
+    replace(one, "pairs", function(t)
+      if not fields_of[t] then return go_over(t) end
+      if t == _G then reading.refuse "pairs(_G)" end
+      if path_of[t] then note_all(t, path_of[t]) end
+      return raw_next, fields_of[t], nil
+    end)
+  end
+end
 replace(_G, "next", function(t, key)
   if not fields_of[t] then return raw_next(t, key) end
   if t == _G then reading.refuse "next(_G)" end
@@ -291,7 +297,7 @@ replace(_G, "rawget", function(t, key)
 end)
 
 -- Kept in a local, these are not the ones that tell. The first list is refused, the second has all parameters count.
-local UNSEEN, ITERATES = {}, { [raw_pairs] = true, [raw_next] = true }
+local UNSEEN, ITERATES = {}, { [raw_pairs] = true, [own.pairs] = true, [raw_next] = true }
 for _, one in ipairs(wrapped) do
   if not ITERATES[one[4]] and one[4] ~= raw_rawget then UNSEEN[one[4]] = names_of_wrapped[one[3]]:gsub("^_G%.", "") end
 end
@@ -352,7 +358,7 @@ end
 -- What a script has set in Lua's own libraries and in the standard library's first table, by name.
 local function set_by_script()
   local found, ours = {}, {}
-  for library, known in raw_pairs(globals.fields) do
+  for library, known in raw_pairs(pristine.fields) do
     for field, value in raw_next, own[library] do
       if known[field] ~= value and not names_of_wrapped[value] then found[library .. "." .. tostring(field)] = value end
     end

@@ -2,6 +2,8 @@
 local g = require "gradus"
 local support = require "support"
 
+CACHED_SPEC, CACHED_SPEC_INNER, SOMETHING_GLOBAL = nil, nil, nil  -- globals that functions set
+
 local function with_folder(fn)
   local path = os.tmpname()
   os.remove(path)
