@@ -74,6 +74,7 @@ int is_terminal(lua_State* L) {
   return 1;
 }
 
+// columns() -> columns and rows of the terminal
 int columns(lua_State* L) {
   winsize size{};
   int width = 0;
@@ -82,7 +83,8 @@ int columns(lua_State* L) {
   if (width <= 0)
     if (const char* text = std::getenv("COLUMNS")) width = std::atoi(text);
   lua_pushinteger(L, width > 0 ? width : 80);
-  return 1;
+  lua_pushinteger(L, size.ws_row > 0 ? size.ws_row : 24);
+  return 2;
 }
 
 // write(fd, text) -> true, or nil and the reason: a closed standard output does not end a run.
@@ -394,14 +396,28 @@ void push_options(lua_State* L, Session& session) {
   set_text(L, "store", options.store);
   if (!options.name.empty()) set_text(L, "name", options.name);
   if (!options.device.empty()) set_text(L, "device", options.device);
-  if (options.seed) {
-    lua_pushnumber(L, static_cast<double>(*options.seed));
+  if (!options.seeds.empty()) {
+    lua_pushnumber(L, static_cast<double>(options.seeds.front()));
     lua_setfield(L, -2, "seed");
+    lua_createtable(L, static_cast<int>(options.seeds.size()), 0);
+    for (std::size_t i = 0; i < options.seeds.size(); ++i) {
+      lua_pushnumber(L, static_cast<double>(options.seeds[i]));
+      lua_rawseti(L, -2, static_cast<int>(i) + 1);
+    }
+    lua_setfield(L, -2, "seeds");
   }
   if (options.threads) {
     lua_pushinteger(L, *options.threads);
     lua_setfield(L, -2, "threads");
   }
+  if (options.jobs) {
+    if (*options.jobs > 0)
+      lua_pushinteger(L, *options.jobs);
+    else
+      lua_pushliteral(L, "auto");
+    lua_setfield(L, -2, "jobs");
+  }
+  set_flag(L, "resume", options.resume);
   set_flag(L, "quiet", options.quiet);
   set_flag(L, "json", options.json);
   set_flag(L, "strict", options.strict);

@@ -17,6 +17,7 @@
 #include "plot_command.h"
 #include "run_command.h"
 #include "serve_command.h"
+#include "signals.h"
 #include "store/store.h"
 #include "transfer_command.h"
 
@@ -26,7 +27,7 @@ namespace {
 struct CommandLine {
   RunOptions run;
   std::vector<std::string> set, files;
-  std::string seed, threads, store;
+  std::string seed, threads, jobs, store;
   bool json = false, full = false;
 };
 
@@ -39,14 +40,31 @@ std::int64_t whole_number(const char* option, const std::string& text, std::int6
   return number;
 }
 
+// "1,2,3", each once.
+std::vector<std::int64_t> whole_numbers(const char* option, const std::string& text, std::int64_t low,
+                                        std::int64_t high) {
+  std::vector<std::int64_t> numbers;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    numbers.push_back(whole_number(option, text.substr(begin, end - begin), low, high));
+    if (std::count(numbers.begin(), numbers.end(), numbers.back()) > 1)
+      throw HostError(kUsage, std::string(option) + ": expected each number once; got " +
+                                  std::to_string(numbers.back()) + " twice");
+    begin = end + 1;
+  }
+  return numbers;
+}
+
 void add_run(CLI::App& app, CommandLine& line) {
   CLI::App* run = app.add_subcommand("run", "Run an experiment script");
   run->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
-  run->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
-  run->add_option("--seed", line.seed, "Seed of the run");
+  run->add_option("--set", line.set, "Override a parameter: key=value, or key=a,b,c for one run each (may be repeated)")->allow_extra_args(false);
+  run->add_option("--seed", line.seed, "Seed of the run, or 1,2,3 for one run each");
   run->add_option("--name", line.run.name, "Name of the run in the store");
   run->add_option("--device", line.run.device, "cpu, cuda, …");
   run->add_option("--threads", line.threads, "Threads of LibTorch");
+  run->add_option("--jobs,-j", line.jobs, "Runs at once, each in a process of its own; auto: as cores and memory allow");
+  run->add_flag("--resume", line.run.resume, "Skip what an earlier call of the same script, parameters and seed finished");
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
@@ -88,7 +106,9 @@ void finish_run_options(CommandLine& line) {
       throw HostError(kUsage, "--set: expected key=value, got '" + text + "'");
     line.run.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
-  if (!line.seed.empty()) line.run.seed = whole_number("--seed", line.seed, 0, std::int64_t{1} << 53);
+  if (!line.seed.empty()) line.run.seeds = whole_numbers("--seed", line.seed, 0, std::int64_t{1} << 53);
+  if (!line.jobs.empty())
+    line.run.jobs = line.jobs == "auto" ? 0 : static_cast<int>(whole_number("--jobs", line.jobs, 1, kMostChildren));
   if (!line.threads.empty()) line.run.threads = static_cast<int>(whole_number("--threads", line.threads, 1, 1024));
 }
 

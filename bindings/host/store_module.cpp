@@ -28,6 +28,12 @@ std::map<std::string, StorePtr>& open_stores() {
   return stores;
 }
 
+// Every store that was opened, whoever holds it.
+std::vector<std::weak_ptr<results::Store>>& known_stores() {
+  static std::vector<std::weak_ptr<results::Store>> stores;
+  return stores;
+}
+
 template <class T>
 T& check(lua_State* L, const char* type) {
   return *static_cast<T*>(luaL_checkudata(L, 1, type));
@@ -195,7 +201,7 @@ int open(lua_State* L) {
   StorePtr store;
   guard(L, [&] {
     StorePtr& shared = open_stores()[path];
-    if (!shared) shared = results::Store::open(path, results::Store::Mode::create);
+    if (!shared) known_stores().push_back(shared = results::Store::open(path, results::Store::Mode::create));
     store = shared;
   });
   push(L, kStore, std::move(store));
@@ -487,5 +493,10 @@ int open_store(lua_State* L) {
 }
 
 void close_stores() { open_stores().clear(); }
+
+bool stores_in_use() {
+  std::erase_if(known_stores(), [](const auto& store) { return store.expired(); });
+  return !known_stores().empty();
+}
 
 }  // namespace gradus

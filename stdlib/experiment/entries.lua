@@ -11,19 +11,19 @@ Book.__index = Book
 
 local entries = {}
 
---- The book of a task { name, key } in a folder, which is made.
+--- The book of a task { run, name, key } in a folder, which is made.
 ---@param folder string
 ---@param task table
 ---@return Book
 function entries.open(folder, task)
   host.mkdirs(folder)
-  return setmetatable({ folder = folder, stem = ("%s-%s"):format(task.name, task.key:sub(1, 32)), entries = {} }, Book)
+  return setmetatable({ folder = folder, task = task, stem = ("%s-%s"):format(task.name, task.key:sub(1, 32)), entries = {} }, Book)
 end
 
 --- Waits for the lock of the whole book, or of what identifies one of its entries.
 ---@param of? string
 function Book:lock(of)
-  return host.lock(("%s/%s%s.lock"):format(self.folder, self.stem, of and "-" .. host.sha256(of):sub(1, 16) or ""))
+  return self.task.run:lock(("%s/%s%s.lock"):format(self.folder, self.stem, of and "-" .. host.sha256(of):sub(1, 16) or ""), self.task.name)
 end
 
 local function shown_as_tables(library)

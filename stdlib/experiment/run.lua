@@ -168,6 +168,19 @@ function Run:breathe(s)
   error({ interrupted = signal }, 0)
 end
 
+--- Waits for a file's lock, so that one process makes what others need too; between two looks the run may be ended.
+---@param path string
+---@param what string  "teacher", for the line that says what is waited for
+function Run:lock(path, what)
+  local lock = host.lock(path, 0)
+  while not lock do
+    self:breathe()
+    self.line.waiting(("waits for %s, which another run makes"):format(what))
+    lock = host.lock(path, .1)
+  end
+  return lock
+end
+
 -- --- work ------------------------------------------------------------------------------------------------------------
 
 -- A module or an optimizer. Some objects refuse to be asked for what they have not.

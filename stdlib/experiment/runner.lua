@@ -4,7 +4,8 @@ require "gradus.base.pristine"  -- before the script
 
 local runner = {}
 
-local function load_experiment(options)
+--- The experiment that the script returns, or nil when it has done its work.
+function runner.load(options)
   local chunk = host.load_script()
   host.entering(chunk)
   local value = chunk()
@@ -18,7 +19,7 @@ end
 --- How many runs the script makes. A script that returns no experiment has done its work by now: 0.
 ---@param options table  the command line
 function runner.plan(options)
-  local experiment = load_experiment(options)
+  local experiment = runner.load(options)
   if not experiment then
     if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
     return 0
@@ -26,8 +27,8 @@ function runner.plan(options)
   return #experiment:plan(options)
 end
 
--- A run in words: its number, what tells it from the others, its seed.
-local function describe(plan, i)
+--- A run in words: its number, what tells it from the others, its seed.
+function runner.describe(plan, i)
   local one, varied, words = plan[i], {}, {}
   for _, other in ipairs(plan) do
     for key, value in pairs(other.given) do varied[key] = varied[key] or value ~= one.given[key] end
@@ -55,21 +56,30 @@ local function close(run, ok, result)
   end
 end
 
---- Executes run number i of the plan. Returns its result as JSON.
-function runner.execute(options, i)
+--- Opens what a run needs: threads, device, store. Before the script, whose fault neither a bad device nor a bad store is.
+function runner.prepare(options)
   local engine = require "gradus.engine"
+  engine.set_threads(options.threads or 1)
+  engine.device(options.device or "cpu")
+  return require("gradus.store").open(options.store)
+end
+
+--- Executes run number i of the plan, in this Lua state. Returns its result as JSON.
+function runner.execute(options, i)
+  local store = runner.prepare(options)
+  local experiment = runner.load(options)
+  local plan = experiment:plan(options)
+  return runner.execute_one(options, store, experiment, plan[i], runner.describe(plan, i))
+end
+
+--- Executes one run of an experiment. Returns its result as JSON.
+---@param one {seed: number, given: table}  of the experiment's plan
+---@param label string                      it in words
+function runner.execute_one(options, store, experiment, one, label)
   local params = require "gradus.experiment.params"
   local run_module = require "gradus.experiment.run"
-  engine.set_threads(options.threads or 1)
-  -- Before the script, whose fault neither a bad device nor a bad store is.
-  engine.device(options.device or "cpu")
-  local store = require("gradus.store").open(options.store)
-  local experiment = load_experiment(options)
-  local plan = experiment:plan(options)
-  local one = plan[i]
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
-  local label = describe(plan, i)
   local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
     options = options, label = label }
   host.open_log(run.folder .. "/log.txt")
@@ -89,7 +99,7 @@ function runner.execute(options, i)
   local seconds = host.monotonic() - run.began
   if ok then
     local duration = require("gradus.experiment.console").duration(seconds)
-    run.line.say(("%s  %s  %s"):format(label, duration, runner.summary_line(experiment, numbers)))
+    run.line.done(("%s  %s"):format(duration, runner.summary_line(experiment, numbers)))
   end
   return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat,
     result = numbers, seconds = seconds,
@@ -243,9 +253,13 @@ end
 
 --- Prints what the runs came to: a table of the groups, mean ± sd over seeds, and where to look further.
 ---@param options table
----@param texts string[]  what execute returned
-function runner.summarize(options, texts)
-  local experiment = load_experiment(options)
+---@param texts string[]    what execute returned
+---@param experiment table?  where the script was loaded before
+function runner.summarize(options, texts, experiment)
+  if not experiment then
+    experiment = runner.load(options)
+    experiment:plan(options)  -- the command line's lists are part of its grid
+  end
   local results, failed = {}, 0
   for _, text in ipairs(texts) do
     local one = host.json_decode(text)

@@ -132,7 +132,7 @@ local function build(path, run, o)
 end
 
 local function open_or_build(path, run, o)
-  local lock = host.lock(path .. ".lock")
+  local lock = run:lock(path .. ".lock", "the teacher's answers")
   local found, spent = "miss", o.flops * math.ceil(o.base.x:size(0) / o.batch) * o.batch
   local ok, stored = xpcall(function()
     if host.exists(path) then
