@@ -1,7 +1,9 @@
 #include "host_module.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <filesystem>
 
 #include "../nearest.h"
+#include "calls.h"
 #include "file_lock.h"
 #include "guard.h"
 #include "interpreter.h"
@@ -149,6 +152,39 @@ int sha256_of(lua_State* L) {
   return 1;
 }
 
+// hash_file(path) -> the SHA-256 of its bytes and their number, or nil and the reason.
+int hash_file(lua_State* L) {
+  const std::string path = text_argument(L, 1);
+  std::string hash, why;
+  std::uintmax_t count = 0;
+  guard(L, [&] {
+    std::error_code failed;
+    const auto size = std::filesystem::file_size(path, failed);
+    const int file = failed ? -1 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    count = size;
+    if (file < 0) {
+      why = failed ? failed.message() : std::strerror(errno);
+      return;
+    }
+    void* bytes = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
+    if (bytes == MAP_FAILED) {
+      why = std::strerror(errno);
+    } else {
+      hash = sha256({static_cast<const char*>(bytes), size});
+      if (bytes) munmap(bytes, size);
+    }
+    close(file);
+  });
+  if (!why.empty()) {
+    lua_pushnil(L);
+    push_text(L, path + ": " + why);
+    return 2;
+  }
+  push_text(L, hash);
+  lua_pushnumber(L, static_cast<double>(count));
+  return 2;
+}
+
 int json_encode(lua_State* L) {
   luaL_checkany(L, 1);
   std::string text;
@@ -273,6 +309,18 @@ int stdlib_hash(lua_State* L) {
   return 1;
 }
 
+// library_text("nn/layers.lua") -> the text of a file of the standard library, or nil.
+int library_text(lua_State* L) {
+  const std::string file = text_argument(L, 1);
+  const std::string* text = nullptr;
+  guard(L, [&] { text = Interpreter::of(L).session.stdlib.find(file); });
+  if (text)
+    push_text(L, *text);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 int git(lua_State* L) {
   const std::optional<GitState>* state = nullptr;
   guard(L, [&] { state = &Interpreter::of(L).session.git(); });
@@ -316,6 +364,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"lock", lock_file},
                                    {"random_hex", random_hex},
                                    {"sha256", sha256_of},
+                                   {"hash_file", hash_file},
                                    {"json_encode", json_encode},
                                    {"json_decode", json_decode},
                                    {"nearest", nearest_word},
@@ -330,6 +379,9 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"load_script", load_script},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
+                                   {"library_text", library_text},
+                                   {"watch_calls", watch_calls},
+                                   {"watched_calls", watched_calls},
                                    {"git", git},
                                    {"versions", versions},
                                    {nullptr, nullptr}};

@@ -8,6 +8,8 @@ local readback = require "gradus.step.readback"
 local recording = require "gradus.base.recording"
 local step = require "gradus.step.step"
 
+require "gradus.base.pristine"  -- before the script
+
 local run = {}
 
 ---@class Run

@@ -1,5 +1,6 @@
 --- What `gradus run SCRIPT` does: plan the script's runs, execute each in a fresh Lua state, show them side by side.
 local host = require "gradus.host"
+require "gradus.base.pristine"  -- before the script
 
 local runner = {}
 

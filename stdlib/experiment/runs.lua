@@ -2,6 +2,7 @@
 ---   for _, r in ipairs(g.runs { where = "strategy == 'ramp' and best(val/acc) > 0.9" }) do print(r.id, r.params.lr, r.last["val/acc"]) end
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local reading = require "gradus.base.reading"
 local store_module = require "gradus.store"
 
 ---@class StoredRun
@@ -43,6 +44,7 @@ end
 ---  where: the expression of `gradus runs --where`; limit: the newest n; store: a file, by default this run's store
 ---@return StoredRun[]
 return function(options)
+  reading.refuse "g.runs"
   options = options or {}
   if type(options) == "string" then options = { where = options } end
   check.options("runs", options, { "where", "limit", "children", "archived", "store" })

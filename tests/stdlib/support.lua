@@ -46,7 +46,7 @@ function support.with_run(options, fn)
   host.mkdirs(folder)
   local store = store_module.open(folder .. "/s.db")
   local run = run_module.begin { store = store, name = "spec", seed = options.seed or 1,
-    flat = options.params or {}, params = options.params or {},
+    flat = options.flat or options.params or {}, params = options.params or {},
     options = { quiet = true, strict = options.strict, device = options.device }, label = "spec" }
   local ok, result = xpcall(function() return fn(run) end, host.traceback)
   run:finish(ok and "finished" or "failed")
