@@ -170,6 +170,7 @@ int json_decode(lua_State* L) {
 }
 
 int nearest_word(lua_State* L) {
+  if (lua_type(L, 1) != LUA_TSTRING) return lua_pushnil(L), 1;  // nothing is near what is no word
   const std::string word = text_argument(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   std::vector<std::string> words;
@@ -271,6 +272,39 @@ int stdlib_hash(lua_State* L) {
   return 1;
 }
 
+// stdlib(file) -> text or nil; stdlib_files() -> list of names
+int stdlib_text(lua_State* L) {
+  const std::string file = text_argument(L, 1);
+  const std::string* text = nullptr;
+  guard(L, [&] { text = Interpreter::of(L).session.stdlib.find(file); });
+  if (text)
+    push_text(L, *text);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+int stdlib_files(lua_State* L) {
+  lua_newtable(L);
+  int i = 0;
+  for (const std::string& file : Interpreter::of(L).session.stdlib.files()) {
+    push_text(L, file);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for others
+int source_line(lua_State* L) {
+  const std::string name = text_argument(L, 1);
+  const std::string* text = name.starts_with("@") ? Interpreter::of(L).find_source(name.substr(1)) : nullptr;
+  if (text)
+    push_text(L, line_of(*text, luaL_checkint(L, 2)));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 int git(lua_State* L) {
   const std::optional<GitState>* state = nullptr;
   guard(L, [&] { state = &Interpreter::of(L).session.git(); });
@@ -328,6 +362,9 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"load_script", load_script},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
+                                   {"source_line", source_line},
+                                   {"stdlib", stdlib_text},
+                                   {"stdlib_files", stdlib_files},
                                    {"git", git},
                                    {"versions", versions},
                                    {nullptr, nullptr}};

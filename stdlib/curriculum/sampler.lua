@@ -24,6 +24,8 @@ local sampler = {}
 local Source = check.methods("a sampler", {})
 Source.__index = Source
 
+--- Whether a value is a sampler.
+---@param value any
 function sampler.is(value) return getmetatable(value) == Source end
 
 local made = 0  -- numbers the sources of a run, so that each has its own stream
@@ -160,7 +162,11 @@ function sampler.weighted(d, weights)
   local self = source("sampler.weighted", d, "weighted")
   if type(weights) == "function" then
     local parts = {}
-    d:each(1024, function(x, y) parts[#parts + 1] = weights(x, y):cpu():double():reshape { -1 } end)
+    d:each(1024, function(x, y)
+      local one = weights(x, y)
+      if not engine.is_tensor(one) then host.fail("sampler.weighted: expected the score to return a Tensor; got " .. check.describe(one)) end
+      parts[#parts + 1] = one:cpu():double():reshape { -1 }
+    end)
     weights = ops.cat(parts, 0)
   end
   if not engine.is_tensor(weights) or weights:numel() ~= d:size() then
