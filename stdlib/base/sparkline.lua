@@ -12,7 +12,7 @@ local EMPTY = { expected = "an empty one", test = function(v) return type(v) == 
 ---@param options? {low: number, high: number, width: number, marks: number[]}
 ---@return string
 return function(values, options)
-  options = check.options("sparkline", options, { low = check.number(), high = check.number(), width = check.int(1),
+  options = check.options("sparkline", options, { low = NUMBER, high = NUMBER, width = check.int(1),
     marks = check.either(check.list(check.int(1)), EMPTY), over = check.any })
   check.value("sparkline", "values", values, check.either(check.list(NUMBER), EMPTY))
   if #values == 0 then return "" end

@@ -17,6 +17,8 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
+---@field dry any        set in a dry run (gradus check)
+---@field replaying any  set while a fork replays what was
 local Run = check.methods("a run", {}, { sealed = true })
 Run.__index = Run
 
