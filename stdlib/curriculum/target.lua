@@ -67,7 +67,7 @@ end
 ---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
 ---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
 function target.layer(options)
-  check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
+  options = check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
   if not is_module(options.teacher) then host.fail "target.layer: teacher: expected a module" end
   for _, name in ipairs { "from", "to" } do
     if type(options[name]) ~= "string" then host.fail(("target.layer: %s: expected a layer's path such as 'layers.0'"):format(name)) end
@@ -136,6 +136,9 @@ end
 ---@param i number          from 1
 function target.checkpoint(storage, kept, i)
   if not is_module(storage) then host.fail "target.checkpoint: expected a module to hold the weights" end
+  if not require("gradus.base.checkpoints").is(kept) then
+    host.fail("target.checkpoint: expected what run:fit { checkpoints = { steps = … } } keeps; got " .. check.describe(kept))
+  end
   local self = make { kind = "logits", teacher = storage, of = frozen(storage), detail = { checkpoint = i, teacher_step = kept:step(i) },
     identity = function() return { storage } end }
   self.text = ("checkpoint %d of %d (step %d)"):format(i, kept:count(), kept:step(i))

@@ -16,6 +16,8 @@ function Rule:__tostring() return self.text end
 local function rule(text, every, decide, unit, limit)
   return setmetatable({ text = text, every = every, decide = decide, unit = unit, limit = limit }, Rule)
 end
+--- Whether a value is a rule.
+---@param value any
 when.is = function(value) return getmetatable(value) == Rule end
 
 local function positive(name, value)

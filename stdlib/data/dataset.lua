@@ -15,16 +15,34 @@ local generator = require "gradus.data.generator"
 local labels = require "gradus.data.labels"
 
 local ops, files = engine.ops, engine.data
-local data = { generator = generator.new, is_generator = generator.is }
+local data = { generator = generator.new }
+
+--- Whether a value is a generator of batches.
+---@param value any
+data.is_generator = generator.is
 
 ---@class Dataset
 ---@field base table       what the views of one data set share: x [N, …], y, weight [N]?, labels, name; masking, of tokens
 ---@field labels Labels    what y is
 ---@field index Tensor     int64 [n]: the rows of this view, in its order
 ---@field difficulty Tensor?  [n], after rank
-local Dataset = check.methods("a data set", {})
+---@field classes number?  how many, where labels are classes
+---@field name string      of the file, or what it was given
+local Dataset = check.methods("a data set", {}, { sealed = true })
 Dataset.__index = Dataset
 
+local ROWS = "for i, batch in run:batches(d, { size = 64, epochs = 1 }) do … end, or x, y = d:gather()"
+function Dataset.__len(d) return d.index:size(0) end
+function Dataset.__call() host.fail("a data set is no iterator; expected " .. ROWS) end
+function Dataset.__ipairs() host.fail("ipairs: a data set is no list; expected " .. ROWS) end
+function Dataset.__pairs() host.fail("pairs: a data set is no table; expected " .. ROWS) end
+function Dataset.__at(i)
+  host.fail(("a data set has no item [%s]; expected d:subset(g.tensor({ 0, 1 }, \"int64\")), d:first(10), or x, y = d:gather() and x[%s]")
+    :format(tostring(i), tostring(i)))
+end
+
+--- Whether a value is a data set.
+---@param value any
 function data.is(value) return getmetatable(value) == Dataset end
 
 local function view(base, index, difficulty)
@@ -204,7 +222,9 @@ function Dataset:reversed()
 end
 
 --- The same rows in a random order of the run's "order" stream: the control of a ranking.
+---@param seed? number
 function Dataset:shuffled(seed)
+  if seed ~= nil then check.value("shuffled", "seed", seed, check.int(0)) end
   local generator = engine.generator(seed or current.stream "shuffled")
   return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
 end
@@ -233,7 +253,12 @@ end
 
 --- Calls fn(x, y, index) on chunks of at most `size` rows (of tokens fewer, since a row is a sequence), in order, without
 --- gradients; x and y on the device where one is given.
+---@param size number
+---@param fn fun(x: Tensor, y: Tensor?, index: Tensor)
+---@param device? string
 function Dataset:each(size, fn, device)
+  check.value("each", "size", size, check.int(1))
+  check.value("each", "fn", fn, check.callable)
   if self.base.masking then size = math.max(1, math.floor(8 * size / self.base.x:size(1))) end
   tensor.no_grad(function()
     for from = 0, self:size() - 1, size do

@@ -19,7 +19,9 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
-local Run = check.methods("a run", {})
+---@field dry any        set in a dry run (gradus check)
+---@field replaying any  set while a fork replays what was
+local Run = check.methods("a run", {}, { sealed = true })
 Run.__index = Run
 
 -- The random streams of a run: initialisation, dropout (and every operator that is given no generator), Lua's own.
@@ -77,7 +79,8 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, registered = {}, began = host.monotonic(),
+    parent = options.parent,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   self.readback = readback(device, function(numbers, step)
@@ -94,6 +97,14 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
+-- A key that a script logs again at a step takes the place of the value before: most of a loop's values would be lost.
+local function logged_twice(self, name, step)
+  if self.told_twice or not check.by_user(3) then return end
+  self.told_twice = true
+  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected run:log(values, step), or a loop over "
+    .. "run:batches, which counts steps"):format(name, step))
+end
+
 --- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one. Tensors on an accelerator are
 --- read when the next ones are logged, so that the device need not be waited for.
 ---@param values table<string, number|Tensor>
@@ -104,6 +115,7 @@ function Run:log(values, at)
       :format(recording.active))
   end
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
+  local latest = self.latest
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
   if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
   for name, value in pairs(values) do
@@ -112,6 +124,8 @@ function Run:log(values, at)
       key = writer:key(name)
       keys[name] = key
     end
+    if latest[key] == now then logged_twice(self, name, now) end
+    latest[key] = now
     if type(value) ~= "number" then
       if not engine.is_tensor(value) then
         host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
@@ -134,18 +148,30 @@ end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
 --- "flops"; detail is a table of plain values.
+---@param kind string
+---@param name string
+---@param detail? table
 function Run:event(kind, name, detail)
+  check.value("event", "kind", kind, check.string)
+  check.value("event", "name", name, check.string)
   self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
   host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
 end
 
 --- Stores a decision of the script's own, with the numbers it was taken from.
+---@param name string      "next", "stop", or what you call it
+---@param numbers? table   by name
 function Run:decide(name, numbers)
+  check.value("decide", "name", name, check.string)
   self:event("decision", name, numbers)
 end
 
 --- A warning: shown, logged and stored; with --strict an error.
+---@param name string
+---@param text string
 function Run:warn(name, text)
+  check.value("warn", "name", name, check.string)
+  check.value("warn", "text", text, check.string)
   if self.options.strict then host.fail(text) end
   self:event("warning", name, { text = text })
   self.line.say("warning: " .. text)
@@ -304,13 +330,26 @@ function Run:batches(source, options)
   return require "gradus.training.batches"(self, source, options)
 end
 
---- Stores the result table of the run (numbers by name) as result/NAME at its last step.
+--- Stores the result table of the run: numbers, tensors of one value, true and false as the metric result/NAME at its last step,
+--- texts as an event. Returns what is stored, without tensors. Anything else is refused.
 function Run:store_result(result)
-  local numbers = {}
+  local kept, numbers = {}, {}
   for name, value in pairs(result) do
-    if type(value) == "number" then numbers["result/" .. name] = value end
+    if engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
+    local kind = type(value)
+    if type(name) ~= "string" then
+      host.fail(("run: a result is called %s; expected results by name, { acc = .9 }"):format(check.describe(name)))
+    elseif kind == "number" or kind == "boolean" then
+      numbers["result/" .. name] = kind == "number" and value or (value and 1 or 0)
+    elseif kind == "string" then
+      self:event("result", name, { text = value })
+    else
+      host.fail(("run: result '%s': expected a number, a tensor of one value, a text, true or false; got %s"):format(name, check.describe(value)))
+    end
+    kept[name] = value
   end
   self:log(numbers)
+  return kept
 end
 
 --- Closes the run. status: finished, failed or interrupted.

@@ -89,20 +89,21 @@ function runner.execute_one(options, store, experiment, one, label)
   if ok and result ~= nil and type(result) ~= "table" then
     ok, result = false, ("%s: run: expected a table of results or nothing; got a %s"):format(options.script, type(result))
   end
-  if ok then run:store_result(result or {}) end
+  local kept = {}
+  if ok then
+    ok, kept = xpcall(function() return run:store_result(result or {}) end, host.traceback)
+    if not ok then result = kept end
+  end
   close(run, ok, result)
   if not ok and not run.interrupted then error(result, 0) end
-  local numbers = {}
-  for name, value in pairs(ok and result or {}) do
-    if type(value) == "number" then numbers[name] = value end
-  end
+  if not ok then kept = {} end
   local seconds = host.monotonic() - run.began
   if ok then
     local duration = require("gradus.experiment.console").duration(seconds)
-    run.line.done(("%s  %s"):format(duration, runner.summary_line(experiment, numbers)))
+    run.line.done(("%s  %s"):format(duration, runner.summary_line(experiment, kept)))
   end
   return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat,
-    result = numbers, seconds = seconds,
+    result = kept, seconds = seconds,
     status = ok and "finished" or "interrupted" }
 end
 
@@ -125,7 +126,9 @@ local function columns_of(experiment, results)
   if #columns > 0 then return columns end
   local seen = {}
   for _, one in ipairs(results) do
-    for name in pairs(one.result or {}) do seen[name] = true end
+    for name, value in pairs(one.result or {}) do
+      if type(value) == "number" then seen[name] = true end
+    end
   end
   for name in pairs(seen) do columns[#columns + 1] = { name, name } end
   table.sort(columns, function(a, b) return a[1] < b[1] end)
@@ -155,7 +158,8 @@ end
 function runner.summary_line(experiment, numbers)
   local words = {}
   for _, column in ipairs(columns_of(experiment, { { result = numbers } })) do
-    if numbers[column[1]] then words[#words + 1] = column[2] .. " " .. format(column[3] or "%.4g", numbers[column[1]]) end
+    local value = numbers[column[1]]
+    if type(value) == "number" then words[#words + 1] = column[2] .. " " .. format(column[3] or "%.4g", value) end
   end
   return table.concat(words, "  ")
 end
@@ -189,7 +193,7 @@ end
 local function values_of(group, name)
   local values = {}
   for _, one in ipairs(group.runs) do
-    if one.result[name] then values[#values + 1] = one.result[name] end
+    if type(one.result[name]) == "number" then values[#values + 1] = one.result[name] end
   end
   return values
 end
@@ -197,10 +201,10 @@ end
 -- The differences of a result to the baseline group's, run by run of the same seed.
 local function paired(group, baseline, name)
   local of_seed, differences = {}, {}
-  for _, one in ipairs(baseline.runs) do of_seed[one.seed] = one.result[name] end
+  for _, one in ipairs(baseline.runs) do of_seed[one.seed] = tonumber(one.result[name]) end
   for _, one in ipairs(group.runs) do
     local base = of_seed[one.seed]
-    if base and one.result[name] then differences[#differences + 1] = one.result[name] - base end
+    if base and type(one.result[name]) == "number" then differences[#differences + 1] = one.result[name] - base end
   end
   return differences
 end

@@ -137,8 +137,9 @@ describe("what a loss counts of tokens", function()
     expect(out.loss:item()):near(wanted, 1e-5)
 
     local Fixed = nn.class "Fixed"
+    function Fixed:init() self.at = 0 end
     function Fixed:forward(tokens)  -- the rows of a chunk are found by their tokens
-      local at = self.at or 0
+      local at = self.at
       self.at = at + tokens:size(0)
       return logits:detach():slice(0, at, at + tokens:size(0))
     end
