@@ -51,9 +51,10 @@ end
 
 return g.experiment {
   name   = "text_bert",
-  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "paper", "tiny" }, text = PROSE },
+  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "paper", "tiny" }, text = PROSE,
+    budget = equal_flops.budget, target = equal_flops.target },
   grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5 } },
-  columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc", "all FLOPs", "%.1f%%" }, { "loss", "loss", "%.3f" },
+  columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc", "in the end", "%.1f%%" }, { "loss", "loss", "%.3f" },
     { "agreement", "as teacher", "%.1f%%" } },
   versus = { "acc", "one_shot", "vs one-shot" },
   footer = equal_flops.footer("text_bert", "acc"),
