@@ -40,6 +40,29 @@ local curricula = {
   end,
 }
 
+-- What an iteration costs for a sample x while a layer is aligned, mean over the layers: forward passes up to the layer, the
+-- projection, and backward.
+local function cost_of_layers(o, x)
+  local sum = 0
+  for _, layer in ipairs(o.layers) do
+    local theirs, ours
+    local function look(model, path)
+      local _, taps = model:forward_taps(x, { path }, { stop = true })
+      return taps[path]
+    end
+    sum = sum + g.flops(function() theirs = look(o.teacher, layer.from) end) + 3 * g.flops(function() ours = look(o.student, layer.to) end)
+      + 2 * theirs:numel() * ours:size(-1)
+  end
+  return sum / #o.layers
+end
+
+-- What is stored for progressive distillation before it can begin.
+local function megabytes(kept)
+  local bytes = 0
+  for _, one in pairs(kept:state_dict()) do bytes = bytes + one:nbytes() end
+  return bytes / 1e6
+end
+
 -- The last accuracy within a share of the budget.
 local function at(r, share, budget)
   local unit = budget.steps and "step" or "flops"
@@ -59,8 +82,8 @@ end
 ---   options of run:distill
 function equal_flops.distill(run, method, o)
   local x = o.data.val:gather():slice(0, 0, 1)
-  local budget = run.params.budget == "steps" and { steps = o.steps }
-    or { flops = o.steps * o.distill.batch * (g.flops(o.teacher, x) + 3 * g.flops(o.student, x)) }
+  local cost = g.flops(o.teacher, x) + 3 * g.flops(o.student, x)
+  local budget = run.params.budget == "steps" and { steps = o.steps } or { flops = o.steps * o.distill.batch * cost }
   local options = { teacher = o.teacher, student = o.student, data = o.data, alpha = 0, temperature = 1, restore_best = false,
     budget = budget, curriculum = curricula[method](run, o) }
   for key, value in pairs(o.distill) do options[key] = value end
@@ -68,7 +91,8 @@ function equal_flops.distill(run, method, o)
   run.line.say("  " .. r:sparkline("val/acc", { over = "flops", low = o.shown[1], high = o.shown[2] }))
   local flops = r:first_flops("val/acc", .95)
   return r, { acc_25 = at(r, .25, budget), acc_50 = at(r, .5, budget), acc_75 = at(r, .75, budget), acc = r:last "val/acc",
-    solved = flops and 1 or 0, steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9, seconds = r.seconds }
+    layer_cost = method == "extraction" and g.no_grad(cost_of_layers, o, x) / cost or nil,
+    kept_mb = method == "progressive" and megabytes(o.checkpoints) or nil, solved = flops and 1 or 0, steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9, seconds = r.seconds }
 end
 
 equal_flops.columns = { { "acc_25", "at 25 %", "%.1f%%" }, { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" },
