@@ -144,7 +144,7 @@ function curriculum.multi_stage(ranked, options)
   local names = #shares == 3 and { "easy", "medium", "hard" } or {}
   local stages = {}
   for i, share in ipairs(shares) do
-    stages[i] = { names[i] or "stage " .. i, sample = ranked:first(share), temperature = temperatures[i], augment = augment[i],
+    stages[i] = { names[i] or "stage " .. i, sample = ranked:first { share = share }, temperature = temperatures[i], augment = augment[i],
       advance = i < #shares and when.any(when.plateau("val/loss", 3), when.progress(ends[i])) or nil }
   end
   return stages
@@ -243,14 +243,21 @@ local function by_teacher_loss(context)
   return context.train:rank(score.loss(context.teacher))
 end
 
+-- Options of a strategy by name: tokens and other whole numbers are not augmented.
+local function options_for(context, none)
+  local train = context.train
+  local whole = train.labels and train.labels.kind == "tokens" or data.is(train) and not train.base.x.dtype:find "float"
+  return whole and { augment = none } or nil
+end
+
 curriculum.named = {
   one_shot = curriculum.one_shot,
   transfer_loop = curriculum.transfer_loop,
-  confidence = function(context) return curriculum.confidence(context.train) end,
-  random_order = function(context) return curriculum.random_order(context.train) end,
-  linear_ramp = function(context) return curriculum.linear_ramp(by_teacher_loss(context)) end,
-  multi_stage = function(context) return curriculum.multi_stage(by_teacher_loss(context)) end,
-  anti = function(context) return curriculum.anti(by_teacher_loss(context)) end,
+  confidence = function(context) return curriculum.confidence(context.train, options_for(context, 0)) end,
+  random_order = function(context) return curriculum.random_order(context.train, options_for(context, 0)) end,
+  linear_ramp = function(context) return curriculum.linear_ramp(by_teacher_loss(context), options_for(context, 0)) end,
+  multi_stage = function(context) return curriculum.multi_stage(by_teacher_loss(context), options_for(context, { 0, 0, 0 })) end,
+  anti = function(context) return curriculum.anti(by_teacher_loss(context), options_for(context, 0)) end,
 }
 curriculum.names = {}
 for name in pairs(curriculum.named) do curriculum.names[#curriculum.names + 1] = name end

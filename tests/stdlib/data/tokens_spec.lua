@@ -107,6 +107,10 @@ describe("data.sentences", function()
     expect(cfg.derives(grammar, sentence)):is_true()
     expect(masked:select(1, 0):eq(3):all():item()):is_true()
     local again = g.data.sentences { grammar = grammar, held_out = 50, seed = 3 }
+    local long = g.data.sentences { grammar = cfg.cfg3b { root = 16 }, held_out = 8, seed = 3 }  -- long enough to be all different
+    local trained = long.train:next(64)
+    trained = g.where(trained.y:ge(0), trained.y, trained.x)
+    for i = 0, 7 do expect(trained:eq(long.val.base.x[i]):all { dim = 1 }:any():item()):is_false() end
     expect(again.train:next(16).x:equal(g.cat({ first.x, second.x }, 0))):is_true()  -- whatever the batch's size
   end)
   it("hides terminals alone, three in ten", function()

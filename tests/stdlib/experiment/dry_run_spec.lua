@@ -238,7 +238,7 @@ describe("a dry run refuses, as without effect,", function()
     accepts(ranking(function(ranked)
       return { { "a", sample = ranked:first(.3), advance = when.epochs(5) }, { "b", sample = ranked } }
     end))
-    accepts(ranking(function(ranked) return { sample = function(s) return ranked:first(math.min(1, .3 + s.progress)) end } end))
+    accepts(ranking(function(ranked) return { sample = function(s) return ranked:first { share = math.min(1, .3 + s.progress) } end } end))
     accepts { curriculum = { { "a", temperature = 8, advance = when.epochs(5) }, { "b" } } }
   end)
   it("weight_decay beside an optimizer", function()
@@ -359,7 +359,7 @@ describe("a dry run draws", function()
   end)
   it("what a function says of the samples", function()
     local text = accepts(ranking(function(ranked)
-      return { sample = function(s) return ranked:first(math.min(1, .5 + s.progress)) end }
+      return { sample = function(s) return ranked:first { share = math.min(1, .5 + s.progress) } end }
     end))
     expect(text):matches "share [^\n]* 0.5[^\n]* … 1 "
   end)

@@ -272,7 +272,7 @@ describe("the open loop", function()
   end
   it("refuses a tensor", function()
     expect(function() support.with_run(nil, function(run) return run:batches(engine.ops.zeros(3), { steps = 1 }) end) end)
-      :fails_with "batches: expected a data set or a sampler; got userdata"
+      :fails_with "batches: expected a data set or a sampler (of your own: sampler.custom(d"
   end)
 end)
 

@@ -105,6 +105,15 @@ describe("probe.boundary", function()
     expect(blind[3].accuracy):near(5 / 7, 1e-6)  -- every other "1" ends C
     expect(blind[1]):equals(nil)
   end)
+  it("judges by sentences that the classifier has not seen", function()
+    local Noise = nn.class "Noise"  -- of each sentence its own, wide enough to be learnt by heart
+    function Noise:init() self.generator = g.generator(3) end
+    function Noise:forward(x) return g.randn({ x:size(0), x:size(1), 400 }, { generator = self.generator }) end
+    local model = Parser(1)
+    model.window = Noise()
+    local found = probe.boundary(model, { grammar = GRAMMAR, layer = "window", sentences = 60 })
+    for d = 2, 3 do expect(found[d].balanced):near(.5, .17) end
+  end)
   it("needs a grammar and a layer", function()
     expect(function() probe.boundary(Parser(2), { grammar = GRAMMAR }) end):fails_with "layer = the path"
     expect(function() probe.boundary(3, {}) end):fails_with "expected a module"
