@@ -10,14 +10,6 @@ local function build_teacher(train, val)
   return g.fit { model = nn.MLP { 64, 256, 10 }, data = { train = train, val = val }, epochs = 15, lr = 2e-3 }
 end
 
--- Another label for about this share of the rows, each of the nine as likely.
-local function mislabelled(d, share, seed)
-  local x, y = d:gather()
-  local generator = g.generator(seed)
-  local other = (y + g.randint(1, 10, { y:size(0) }, { generator = generator })):remainder(10)
-  return g.data.tensors(x, g.where(g.rand({ y:size(0) }, { generator = generator }):lt(share), other, y), { classes = 10 })
-end
-
 local strategies = {
   one_shot   = function() return curriculum.one_shot() end,
   random_80  = function(d) return { sample = d:shuffled():first(.8) } end,  -- the control: as few rows, by chance
@@ -36,7 +28,7 @@ return g.experiment {
 
   run = function(run, p)
     local d = g.data.digits():split { train = .6, val = .15, test = .25 }
-    local train = mislabelled(d.train, p.noise, run:stream "mislabel")
+    local train = d.train:mislabel(p.noise)
     local teacher = run:cached("teacher", build_teacher, train, d.val)
     local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = { train = train, val = d.val },
       budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature,

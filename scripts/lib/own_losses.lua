@@ -62,7 +62,7 @@ function own.angle_wise(student, teacher) return huber(angles(student), angles(t
 ---@param y Tensor         classes [N]
 ---@param o {temperature: number|Tensor, alpha: number, beta: number, weight: Tensor?}
 function own.decoupled(student, teacher, y, o)
-  local t, true_class = o.temperature, g.one_hot(y, student:size(-1))
+  local t, true_class = o.temperature, g.zeros_like(student):scatter(-1, y:unsqueeze(-1), 1)
   local function split(logits)
     local others = logits / t - true_class * 1000  -- as the authors do: e^-1000 is 0, and 0 · (−1000 + 1000) is no NaN
     local all = (logits / t):logsumexp({ -1 }, true)
