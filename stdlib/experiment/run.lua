@@ -147,15 +147,17 @@ function Run:log(values, at)
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
---- "flops"; detail is a table of plain values.
+--- "flops"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain values.
 ---@param kind string
 ---@param name string
 ---@param detail? table
-function Run:event(kind, name, detail)
+---@param step? number   another step than the run's own, such as one of its teacher's training
+function Run:event(kind, name, detail, step)
   check.value("event", "kind", kind, check.string)
   check.value("event", "name", name, check.string)
-  self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
-  host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
+  local at, text = step or self.step_number, host.json_encode(detail or {})
+  self.writer:event(at, kind, name, text)
+  host.log("info", ("step %d: %s %s %s"):format(at, kind, name, text))
 end
 
 --- Stores a decision of the script's own, with the numbers it was taken from.
