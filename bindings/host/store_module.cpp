@@ -414,7 +414,7 @@ int amend(lua_State* L) {
   return 0;
 }
 
-// split{name =, kind =} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
+// split{name =, kind =, prefixes = JSON} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
 // step 0.
 int split(lua_State* L) {
   results::Writer& writer = check_writer(L);
@@ -422,7 +422,8 @@ int split(lua_State* L) {
   results::SplitRun child;
   guard(L, [&] {
     const std::string kind = text_field(L, 2, "kind");
-    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind);
+    const std::string prefixes = text_field(L, 2, "prefixes");
+    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind, prefixes.empty() ? "[\"\"]" : prefixes);
   });
   lua_pushnumber(L, static_cast<double>(child.id));
   lua_pushstring(L, child.uid.c_str());

@@ -202,10 +202,10 @@ void Writer::better(std::string_view name, std::string_view direction) {
   });
 }
 
-SplitRun Writer::split(std::string_view name, std::string_view kind) {
+SplitRun Writer::split(std::string_view name, std::string_view kind, std::string_view prefixes) {
   check_live("split");
   if (name.empty() || kind.empty()) throw Error(Exit::usage, "split: expected a name and a kind; got an empty text");
-  return store_->split(*this, name, kind);
+  return store_->split(*this, name, kind, prefixes);
 }
 
 void Writer::flush() {

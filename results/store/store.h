@@ -108,7 +108,8 @@ class Writer {
   // Ends the first of several trainings: all that was logged so far (metrics, progress, events of the training) moves
   // to a new, finished child run with this run's seed, parameters and sources, and this run goes on empty, from step 0.
   // Committed as a whole when it returns; artifacts and their files stay with this run. Error (usage): an empty name.
-  SplitRun split(std::string_view name, std::string_view kind = "training");
+  // prefixes: a JSON list; metrics whose names begin with none of them are the script's own and stay.
+  SplitRun split(std::string_view name, std::string_view kind = "training", std::string_view prefixes = "[\"\"]");
   // Returns when everything given so far is committed to SQLite.
   void flush();
   // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after

@@ -286,7 +286,7 @@ void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view
   }
 }
 
-SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind) {
+SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes) {
   flush(writer);  // most of it, in short transactions
   SplitRun child{0, random_uid()};
   const std::string child_folder = folder + "/" + child.uid;
@@ -300,7 +300,7 @@ SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_vie
     Transaction transaction(*database_, lock_);
     while (live.drain.apply(kBatchRecords, false) > 0) {
     }
-    child.id = split_off(*database_, live.id, {child.uid, name, kind, iso_time(now - seconds), iso_time(now), seconds});
+    child.id = split_off(*database_, live.id, {child.uid, name, kind, prefixes, iso_time(now - seconds), iso_time(now), seconds});
     transaction.commit();
   } catch (...) {
     live.drain.rolled_back();

@@ -45,7 +45,7 @@ struct StoreImpl {
   void begin(Writer& writer, const RunStart& start);
   void flush(Writer& writer);  // all of one run, in the caller's thread
   void finish(Writer& writer, std::string_view status, std::string_view message);
-  SplitRun split(Writer& writer, std::string_view name, std::string_view kind);
+  SplitRun split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes);
 
   std::string path, folder;
   bool writable = false;

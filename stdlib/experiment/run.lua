@@ -211,16 +211,19 @@ end
 
 --- A training of this run begins, on an axis of its own: what an earlier one has logged becomes a run below this one. Returns the
 --- step before its first.
----@param name string
-function Run:begin_training(name)
-  local goes_on = self.trained == "batches" and name == "batches"  -- an open loop in several iterators is one training
-  if self.trained and not goes_on and not self.dry then
+---@param name string       "fit", "distill" or "batches"
+---@param prefixes string[]  of the metrics that it logs: "train/", "val/", …
+function Run:begin_training(name, prefixes)
+  local before = self.trained
+  -- An open loop is a training of its own after a teacher's fit; several loops, or one that looks at a student, are not.
+  local own_axis = before and (name ~= "batches" or before.name == "fit")
+  if own_axis and not self.dry then
     self.readback:settle()
     self.looked:settle()
-    self.writer:split { name = self.trained, kind = "training" }
-    self.step_number = 0
+    self.writer:split { name = before.name, kind = "training", prefixes = host.json_encode(before.prefixes) }
+    self.step_number, self.latest = 0, {}
   end
-  self.trained = name
+  if own_axis or not before then self.trained = { name = name, prefixes = prefixes } end
   return self.step_number
 end
 
