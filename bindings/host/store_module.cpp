@@ -307,7 +307,8 @@ int runs(lua_State* L) {
   return 2;
 }
 
-// compare{where =, by = "a,b", metrics = "a,b", versus =} -> what `gradus compare --json` prints, as tables.
+// compare{where =, by = "a,b", metrics = "a,b", versus =, margin = "0.1" or "a=0.1,b=2"} -> what `gradus compare
+// --json` prints, as tables.
 int compare(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -319,6 +320,8 @@ int compare(lua_State* L) {
     options.by = split_commas(text_field(L, 2, "by"));
     options.metrics = split_commas(text_field(L, 2, "metrics"));
     options.versus = text_field(L, 2, "versus");
+    for (const std::string& margin : split_commas(text_field(L, 2, "margin")))
+      options.margins.push_back(results::parse_margin(margin));
     compared = results::compare(store, options);
   });
   push_json(L, nlohmann::json(compared));
