@@ -16,16 +16,34 @@ local generator = require "gradus.data.generator"
 local labels = require "gradus.data.labels"
 
 local ops, files = engine.ops, engine.data
-local data = { generator = generator.new, is_generator = generator.is }
+local data = { generator = generator.new }
+
+--- Whether a value is a generator of batches.
+---@param value any
+data.is_generator = generator.is
 
 ---@class Dataset
 ---@field base table       what the views of one data set share: x [N, …], y, weight [N]?, labels, name; masking, of tokens
 ---@field labels Labels    what y is
 ---@field index Tensor     int64 [n]: the rows of this view, in its order
 ---@field difficulty Tensor?  [n], after rank
-local Dataset = check.methods("a data set", {})
+---@field classes number?  how many, where labels are classes
+---@field name string      of the file, or what it was given
+local Dataset = check.methods("a data set", {}, { sealed = true })
 Dataset.__index = Dataset
 
+local ROWS = "for i, batch in run:batches(d, { size = 64, epochs = 1 }) do … end, or x, y = d:gather()"
+function Dataset.__len(d) return d.index:size(0) end
+function Dataset.__call() host.fail("a data set is no iterator; expected " .. ROWS) end
+function Dataset.__ipairs() host.fail("ipairs: a data set is no list; expected " .. ROWS) end
+function Dataset.__pairs() host.fail("pairs: a data set is no table; expected " .. ROWS) end
+function Dataset.__at(i)
+  host.fail(("a data set has no item [%s]; expected d:subset(g.tensor({ 0, 1 }, \"int64\")), d:first(10), or x, y = d:gather() and x[%s]")
+    :format(tostring(i), tostring(i)))
+end
+
+--- Whether a value is a data set.
+---@param value any
 function data.is(value) return getmetatable(value) == Dataset end
 
 local function view(base, index, difficulty)

@@ -29,6 +29,25 @@ describe("probe.correlation", function()
   end)
 end)
 
+describe("probe.spread", function()
+  local function found_of(d, projections)
+    return { values = g.arange(d * projections):float():reshape(d, projections) }
+  end
+  it("takes values from all coordinates, those of the support apart", function()
+    local few = probe.spread(found_of(3, 4), 2, 4)
+    expect(few.inside):equals { 0, 4, 1, 5 }
+    expect(few.outside):equals { 8, 9, 10, 11 }
+    expect(#probe.spread(found_of(50, 500), 5).outside):equals(60)
+    expect(#probe.spread(found_of(50, 500), 50).outside):equals(0)
+    expect(#probe.spread(found_of(2, 3), 1).inside):equals(3)
+  end)
+  it("blames the line", function()
+    expect(function() probe.spread({}, 2) end):fails_with "probe_spec.lua:%d+: probe.spread: expected what probe.correlation returns"
+    expect(function() probe.spread(found_of(3, 4), 4) end):fails_with "'k'"
+    expect(function() probe.spread(found_of(3, 4), 2, 0) end):fails_with "'count'"
+  end)
+end)
+
 describe("probe.monomials", function()
   -- p1 = 1/2 - x0 x1 / 4 exactly, made by a module of two lines.
   local Product = nn.class "Product"
