@@ -77,9 +77,10 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    configuration = parts, threads = 0, step_number = 0, keys = {}, logged = {}, registered = {}, began = host.monotonic(), parent = options.parent,
     readback = readback(device), looked = readback(device),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+  if self.parent then self.save_students = self.parent.save_students end
   current.run = self
   seed_streams(self.seed)
   require("gradus.curriculum.sampler").numbered(0)
@@ -91,8 +92,9 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
---- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one. Tensors on an accelerator are
---- read when the next ones are logged, so that the device need not be waited for.
+--- Logs numbers (or 0-dim tensors) by metric name at the current step, which distill, fit and batches count, or at the given
+--- one: run:log(values, i) in a loop of one's own. Tensors on an accelerator are read when the next ones are logged, so that
+--- the device need not be waited for.
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
@@ -103,12 +105,15 @@ function Run:log(values, at)
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
   if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
+  local logged = self.logged
   for name, value in pairs(values) do
     local key = keys[name]
     if not key then
       key = writer:key(name)
       keys[name] = key
     end
+    if logged[key] == now and not at then self:warn_of_two(name, now) end
+    logged[key] = now
     if type(value) ~= "number" then
       if not engine.is_tensor(value) then
         host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
@@ -130,6 +135,14 @@ function Run:log(values, at)
   self.readback:push(later, function(numbers)
     for key, number in pairs(numbers) do writer:log(key, now, number) end
   end)
+end
+
+-- A script's loop of its own that logs without steps has one row in the end.
+function Run:warn_of_two(name, step_number)
+  if self.told_of_two or debug.getinfo(3, "S").source:find "^@stdlib/" then return end
+  self.told_of_two = true
+  self:warn("logged_twice", ("log: '%s' is logged at step %d for the second time, and one step has one value, the last; expected "
+    .. "run:log(values, step) in a loop of your own, or run:batches, which counts"):format(name, step_number))
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
@@ -269,21 +282,20 @@ function Run:batches(source, options)
   return require "gradus.training.batches"(self, source, options)
 end
 
---- Stores the result table of the run (numbers by name) as result/NAME at its last step.
-function Run:store_result(result)
-  local numbers = {}
-  for name, value in pairs(result) do
-    if type(value) == "number" then numbers["result/" .. name] = value end
-  end
-  self:log(numbers)
-end
+--- Stores what the run's function returned: numbers as result/NAME at its last step, see results.lua.
+---@param result? table
+---@return table<string, number> numbers, table<string, any> others
+function Run:store_result(result) return require("gradus.experiment.results").store(self, result) end
 
---- Closes the run. status: finished, failed or interrupted.
+--- Closes the run. status: finished, failed or interrupted. A run whose last values cannot be read has failed.
 function Run:finish(status, message)
   self.line.clear()
-  if status == "finished" then self.readback:settle() else pcall(self.readback.settle, self.readback) end
+  if self.students then require("gradus.experiment.student_artifact").save_all(self) end
+  local settled, why = pcall(self.readback.settle, self.readback)
+  if status == "finished" and not settled then status, message = "failed", tostring(why) end
   self.writer:finish(status, message)
   if current.run == self then current.run = self.parent end
+  if status == "failed" and not settled then error(why, 0) end
 end
 
 --- The current run's fit, for functions that build a model: `run:cached("teacher", build, d.train)`.
