@@ -145,8 +145,8 @@ function Run:warn_of_two(name, step_number)
     .. "run:log(values, step) in a loop of your own, or run:batches, which counts"):format(name, step_number))
 end
 
---- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
---- "flops"; detail is a table of plain values.
+--- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "reads", "teacher_cache",
+--- "threads", "result" or "flops"; detail is a table of plain values. Its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
 function Run:event(kind, name, detail)
   self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
   host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
