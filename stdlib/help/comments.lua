@@ -15,12 +15,14 @@ local host = require "gradus.host"
 local comments = {}
 
 -- The name in scripts of what a file calls so: by folder and local name. What is missing is the library's own business.
-local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.", sampler = "sampler.", score = "score.", schedule = "schedule.",
-  when = "when.", curriculum = "curriculum.", target = "target.", probe = "probe.", loss = "loss.", nn = "nn.", init = "nn.init.", optim = "optim.",
+local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.", sampler = "sampler.", score = "score.",
+  schedule = "schedule.", when = "when.", curriculum = "curriculum.", target = "target.", probe = "probe.", loss = "loss.", nn = "nn.",
+  init = "nn.init.", optim = "optim.",
   methods = "x:", Run = "run:", Dataset = "d:", State = "s:", Source = "sampler:", Distilled = "r:", Optimizer = "opt:", Module = "net:",
   Checkpoints = "kept:", StoredRun = "stored:", Step = "step:", ModuleList = "list:", ModuleDict = "dict:", Transformer = "transformer:" }
 local OWN = { -- files whose local names are others
-  ["base/tensor.lua"] = { tensor = "g." }, ["experiment/params.lua"] = { params = "g." }, ["experiment/experiment.lua"] = { experiment = "g." },
+  ["base/tensor.lua"] = { tensor = "g." }, ["experiment/params.lua"] = { params = "g." },
+  ["experiment/experiment.lua"] = { experiment = "g." },
   ["experiment/run.lua"] = { run = "g." }, ["step/step.lua"] = { step = "g." }, ["data/tokens.lua"] = { tokens = "data." },
   ["init.lua"] = { g = "g." }, ["data/readers.lua"] = { readers = "data." }, ["data/generator.lua"] = { generator = "data." },
 }

@@ -46,7 +46,8 @@ function mistakes.missing(self, key, class)
     or ("expected self.%s = … in init, or net:has '%s' to ask"):format(key, key))
 end
 
-local PYTHON = { __init__ = "init", __call__ = "forward", __init = "init", __forward = "forward", __forward__ = "forward", __repr__ = "extra_repr" }
+local PYTHON = { __init__ = "init", __call__ = "forward", __init = "init", __forward = "forward", __forward__ = "forward",
+  __repr__ = "extra_repr" }
 
 --- Raises for a method that nobody would call, or that would take the module for its input.
 ---@param name string  of the class
@@ -63,7 +64,8 @@ function mistakes.check_method(name, key, value)
   local line = host.source_line(made.source, made.linedefined) or ""
   local dotted = line:find("function%s+[%w_]+%." .. key .. "%s*%(") and not line:find "%(%s*self"
   if dotted or made.nparams == 0 and not made.isvararg then
-    check.fail(name, "function %s.%s(…) gets the module as its first argument; expected function %s:%s(…), with a colon", name, key, name, key)
+    check.fail(name, "function %s.%s(…) gets the module as its first argument; expected function %s:%s(…), with a colon",
+      name, key, name, key)
   end
 end
 

@@ -101,7 +101,7 @@ RUN = [
     ("nn.MLP { 64, 10, dropout_rate = .1 }", "'dropout'"),
     ("nn.MLP { 64, 10, act = 'relu' }", "'activation'"),
     ("nn.Dropout { dropout = .1 }", "'p'"),
-    ("nn.ReLU { inplace = true }", "ReLU", "'inplace'"),
+    ("nn.ReLU { inplace = true }", "ReLU", "'inplace'", "none"),
     ("nn.ReLU(true)", "ReLU", "at most 0 arguments"),
     ("nn.ConvNet { channels = { 4 }, num_classes = 10, input = { 1, 8, 8 } }", "'classes'"),
     ("nn.Transformer { vocab_size = 9, context = 4, width = 4, layers = 1, heads = 1 }", "'vocabulary'"),
