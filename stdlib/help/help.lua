@@ -218,8 +218,8 @@ function help.command(topic, all, commands)
   for i, one in ipairs(commands) do
     names[i] = one.name
     if one.name == topic then
-      local also = #found(normal(topic)) > 0 and ("\nIn scripts: gradus help %s\n"):format(found(normal(topic))[1].name) or ""
-      return one.text .. also
+      local word, entry = show_concept(topic), found(normal(topic))[1]
+      return one.text .. (word and "\n" .. word or "") .. (entry and ("\nIn scripts: gradus help %s\n"):format(entry.name) or "")
     end
   end
   return help.topic(topic) or host.fail(unknown(topic, names), 64)

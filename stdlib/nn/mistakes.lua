@@ -83,4 +83,16 @@ function mistakes.check_cycle(self, name, value)
   if holds(value, self) then check.fail(self.__name, "'%s' holds this module itself: a module cannot be below itself", tostring(name)) end
 end
 
+--- Raises for the name of a file as PyTorch writes it, which holds Python objects.
+---@param where string
+---@param path string
+function mistakes.check_path(where, path)
+  check.value(where, "path", path, check.string)
+  local ending = path:match "%.(%w+)$"
+  if ending == "pt" or ending == "pth" or ending == "ckpt" or ending == "pkl" then
+    check.fail(where, "'%s' is a name of PyTorch's pickled files; expected .safetensors (in Python: safetensors.torch.save_file("
+      .. 'model.state_dict(), "weights.safetensors"))', path)
+  end
+end
+
 return mistakes
