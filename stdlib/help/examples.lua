@@ -180,6 +180,16 @@ local h = net:hidden(g.zeros({ 2, 8 }, { dtype = "int64" }))]],
   ["sampler.weighted"] = "local source = sampler.weighted(d.train, score.entropy(teacher))",
   ["sampler.mixture"] = "local source = sampler.mixture { { ranked:first(.3), .7 }, { ranked, .3 } }",
   ["sampler.rehearsal"] = "local source = sampler.rehearsal(ranked, ranked:first(.3), .2)",
+  ["sampler.custom"] = "local source = sampler.custom(d.train, function(s, size) return g.randint(d.train:size(), { size }) end)",
+  ["target.is"] = "local no = target.is(teacher)",
+  ["grammar:tree"] = "print(cfg.cfg3b():tree { n = 12 })",
+  ["d:mislabel"] = "local noisy = d.train:mislabel(.2)",
+  ["d:true_labels"] = "local right = d.train:mislabel(.2):true_labels()",
+  ["d:scores"] = 'local losses = d.train:scores("mine", score.loss(teacher))',
+  ["run:better"] = 'run:better("val/f1", "higher")',
+  ["probe.spread"] = [[
+local found = probe.correlation(nn.MLP { 8, 16, 2 }, { d = 8, k = 2, layer = "layers.1", samples = 100, projections = 10 })
+run:event("spread", "start", probe.spread(found, 2))]],
   ["sampler.is"] = "local yes = sampler.is(sampler.uniform(d.train))",
   ["sampler:draw"] = "local index, visit = sampler.uniform(d.train):draw(8)",
   ["sampler:observe"] = "local source = sampler.confidence(d.train)\nlocal index = source:draw(4)\n"
@@ -240,7 +250,8 @@ local stages = curriculum.extraction { teacher = teacher, layers = { { from = "l
   ["s:first_step"] = 'local step = s:first_step("val/acc", .9)',
   ["s:first_flops"] = 'local flops = s:first_flops("val/acc", .9)',
   ["s:at_flops"] = 'local acc = s:at_flops("val/acc", 1e9)',
-  ["s:lower_is_better"] = 'local yes = s.lower_is_better "val/loss"',
+  ["s:direction"] = 'local way = s:direction "val/loss"  -- "lower"',
+  ["s:is_better"] = 'local yes = s:is_better("val/loss", .2, .3)',
   ["r:last"] = 'local acc = r:last "val/acc"',
   ["r:best_of"] = 'local acc, step = r:best_of "val/acc"',
   ["r:history"] = 'local all = r:history "val/loss"',
@@ -257,6 +268,7 @@ local stages = curriculum.extraction { teacher = teacher, layers = { { from = "l
   ["kept:choose"] = "local good = kept:choose(teacher:clone(), function(model, step) return run:evaluate(model, d.val).acc > .5 end)",
   ["kept:state_dict"] = "local state = kept:state_dict()",
   ["kept:adopt"] = "kept:adopt(kept:state_dict())",
+  ["stored:best"] = 'for _, one in ipairs(g.runs()) do print(one.id, one:best "val/acc") end',
   ["stored:curve"] = 'for _, one in ipairs(g.runs()) do local steps, values = one:curve "val/acc" end',
 
   -- what a network has found; grammars; tokens
