@@ -6,7 +6,7 @@ local NAMES = [[
   lr: learning_rate rate eta
   batch: batch_size batchsize bs size
   size: batch_size batchsize bs batch
-  epochs: num_epochs n_epochs max_epochs min_epochs epoch
+  epochs: num_epochs n_epochs max_epochs min_epochs
   steps: max_steps num_steps iterations n_iter
   temperature: T tau temp
   weight_decay: wd l2

@@ -294,6 +294,7 @@ local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "aug
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
 ---   and distill's own; stop: a rule of when.lua that ends the training before its budget
 function Run:fit(options)
+  options = options or {}
   check.options("fit", options, FIT)
   if options.model == nil or type(options.model) ~= "table" or not options.model.parameters then
     host.fail("fit: model: expected a module; got " .. check.describe(options.model))
