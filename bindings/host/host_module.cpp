@@ -208,6 +208,7 @@ int json_decode(lua_State* L) {
 }
 
 int nearest_word(lua_State* L) {
+  if (lua_type(L, 1) != LUA_TSTRING) return lua_pushnil(L), 1;  // nothing is near what is no word
   const std::string word = text_argument(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   std::vector<std::string> words;
@@ -321,6 +322,27 @@ int library_text(lua_State* L) {
   return 1;
 }
 
+int stdlib_files(lua_State* L) {
+  lua_newtable(L);
+  int i = 0;
+  for (const std::string& file : Interpreter::of(L).session.stdlib.files()) {
+    push_text(L, file);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for others
+int source_line(lua_State* L) {
+  const std::string name = text_argument(L, 1);
+  const std::string* text = name.starts_with("@") ? Interpreter::of(L).find_source(name.substr(1)) : nullptr;
+  if (text)
+    push_text(L, line_of(*text, luaL_checkint(L, 2)));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 int git(lua_State* L) {
   const std::optional<GitState>* state = nullptr;
   guard(L, [&] { state = &Interpreter::of(L).session.git(); });
@@ -382,6 +404,8 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"library_text", library_text},
                                    {"watch_calls", watch_calls},
                                    {"watched_calls", watched_calls},
+                                   {"source_line", source_line},
+                                   {"stdlib_files", stdlib_files},
                                    {"git", git},
                                    {"versions", versions},
                                    {nullptr, nullptr}};

@@ -12,8 +12,10 @@
 #include "commands.h"
 #include "doctor_command.h"
 #include "error.h"
+#include "help_command.h"
 #include "host_error.h"
 #include "host_module.h"
+#include "new_command.h"
 #include "plot_command.h"
 #include "run_command.h"
 #include "serve_command.h"
@@ -95,7 +97,7 @@ void add_others(CLI::App& app, CommandLine& line) {
   doctor->add_flag("--json", line.json, "One JSON document on standard output");
   doctor->add_flag("--full", line.full, "Check every page, index and summary of the store");
   app.add_subcommand("version", "Print versions");
-  app.add_subcommand("help", "Explain a command: help COMMAND");
+  app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
 }
 
 void finish_run_options(CommandLine& line) {
@@ -174,16 +176,35 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return {kUsage, command + ": unexpected argument '" + extra.front() + "'"};
 }
 
-int print_help(CLI::App& app, const std::string& topic) {
-  if (topic.empty()) {
-    std::printf("%s", app.help().c_str());
-    return 0;
+// What CLI11 says of a command and, where it has some, of its own commands.
+std::string command_help(CLI::App& app, const std::string& name) { return app.get_subcommand(name)->help(); }
+
+// `gradus help`, `gradus help TOPIC` (a command, or anything that scripts use), `gradus help --all`.
+int print_help(CLI::App& app, const std::vector<std::string>& words) {
+  std::string topic;
+  RunOptions options;
+  bool all = false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--all")
+      all = true;
+    else if (words[i] == "--stdlib" && i + 1 < words.size())
+      options.stdlib_dir = words[++i];
+    else if (words[i].starts_with("--"))
+      throw HostError(kUsage, "help: unknown option '" + words[i] + "'; expected --all");
+    else
+      topic += (topic.empty() ? "" : " ") + words[i];
   }
   const std::vector<std::string> names = command_names(app);
-  if (std::find(names.begin(), names.end(), topic) == names.end())
-    throw HostError(kUsage, "help: unknown command '" + topic + "'" + suggestion(topic, names));
-  std::printf("%s", app.get_subcommand(topic)->help().c_str());
-  return 0;
+  if (topic.empty() && !all) {
+    std::printf(
+        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), "
+        "gradus help --all (one page)\n",
+        app.help().c_str());
+    return 0;
+  }
+  std::vector<CommandHelp> commands;
+  for (const std::string& name : names) commands.emplace_back(name, command_help(app, name));
+  return help_command(std::move(options), topic, all, commands);
 }
 
 int dispatch(int argc, char** argv) {
@@ -197,14 +218,16 @@ int dispatch(int argc, char** argv) {
   add_serve_command(app, reading_store);
   add_transfer_commands(app, reading_store);
   add_plot_commands(app, reading_store);
+  add_new_command(app);
   add_others(app, line);
   // Not by CLI11: it would take the topic for the command itself.
-  if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, argc > 2 ? argv[2] : "");
+  if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, {argv + 2, argv + argc});
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto parsed = app.get_subcommands();
-    return print_help(app, parsed.empty() ? "" : parsed.front()->get_name());
+    std::printf("%s", parsed.empty() ? app.help().c_str() : parsed.front()->help().c_str());
+    return 0;
   } catch (const CLI::CallForVersion&) {
     std::printf("%s\n", version_line().c_str());
     return 0;

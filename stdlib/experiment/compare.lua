@@ -6,6 +6,10 @@ local check = require "gradus.base.check"
 local reading = require "gradus.base.reading"
 local store_module = require "gradus.store"
 
+local NAMES = check.either(check.list(check.string), { expected = "an empty one", test = function(v)
+  return type(v) == "table" and next(v) == nil
+end })
+
 --- The finished runs that fit, by group. Fields as results/query/query.h says: groups[i] = { label, n, seeds, metrics = { [key] =
 --- { last = { n, mean, sd } } } }; versus.comparisons[i] = { group, baseline (from 0), metric, pairs, mean, low, high, verdict }.
 ---@param options {where: string?, by: string[]?, metrics: string[]?, versus: string?, store: string?}
@@ -13,8 +17,8 @@ local store_module = require "gradus.store"
 ---  of its parameters; store: a file, by default this run's store
 return function(options)
   reading.refuse "g.compare"
-  options = check.options("compare", options or {}, { where = check.string, by = check.list(check.string),
-    metrics = check.list(check.string), versus = check.string, store = check.string })
+  options = check.options("compare", options or {}, { where = check.string, by = NAMES,
+    metrics = NAMES, versus = check.string, store = check.string })
   return store_module.open(options.store or host.options.store):compare { where = options.where,
     by = table.concat(options.by or {}, ","), metrics = table.concat(options.metrics or {}, ","), versus = options.versus }
 end

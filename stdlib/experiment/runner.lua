@@ -111,8 +111,12 @@ function runner.execute_one(options, store, experiment, one, label)
     local duration = require("gradus.experiment.console").duration(seconds)
     run.line.done(("%s  %s"):format(duration, require("gradus.experiment.summary").line(experiment, result, others)))
   end
+  local returned = {}
+  for _, part in ipairs(ok and { result, others } or {}) do
+    for name, value in pairs(part) do returned[name] = value end
+  end
   return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat,
-    result = ok and result or {}, others = ok and next(others) and others or nil, seconds = seconds, curve = curve,
+    result = returned, others = ok and others or nil, seconds = seconds, curve = curve,
     status = ok and "finished" or "interrupted" }
 end
 

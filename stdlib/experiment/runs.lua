@@ -47,7 +47,8 @@ return function(options)
   reading.refuse "g.runs"
   options = options or {}
   if type(options) == "string" then options = { where = options } end
-  check.options("runs", options, { "where", "limit", "children", "archived", "store" })
+  options = check.options("runs", options, { where = check.string, limit = check.int(1), children = check.boolean, archived = check.boolean,
+    store = check.string })
   local store = store_module.open(options.store or host.options.store)
   local found, notes = store:runs(options)
   for _, note in ipairs(notes) do host.log("info", "runs: " .. note) end

@@ -135,6 +135,15 @@ end
 
 -- --- what is shown -------------------------------------------------------------------------------------------------------
 
+-- As the document has it: all that was returned in `result`.
+local function together(results)
+  for _, one in ipairs(results) do
+    for name, value in pairs(one.others) do one.result[name] = value end
+    one.others = nil
+  end
+  return results
+end
+
 local function as_json(results, keys, columns, groups, failed)
   local out = {}
   for i, group in ipairs(groups) do
@@ -151,7 +160,7 @@ local function as_json(results, keys, columns, groups, failed)
     out[i] = row
   end
   local function list(t) return #t == 0 and "[]" or host.json_encode(t) end
-  return ('{"failed":%d,"groups":%s,"runs":%s}'):format(failed, list(out), list(results))
+  return ('{"failed":%d,"groups":%s,"runs":%s}'):format(failed, list(out), list(together(results)))
 end
 
 -- The fewest and the most runs of a group.
@@ -220,10 +229,11 @@ local function look_further(options, results, keys, columns)
   for _, one in ipairs(lines) do print(("  %s%s  %s"):format(one[1], (" "):rep(wide - #one[1]), one[2])) end
 end
 
--- What a run's text holds; JSON has words for the numbers that it lacks.
+-- What a run's text holds: `result`, its numbers, and `others`. JSON has words for the numbers that it lacks.
 local function decode(text)
   local one = host.json_decode(text)
-  for name, value in pairs(one.result or {}) do one.result[name] = tonumber(value) end
+  one.others = one.others or {}
+  for name, value in pairs(one.result or {}) do one.result[name] = one.others[name] == nil and tonumber(value) or nil end
   return one
 end
 

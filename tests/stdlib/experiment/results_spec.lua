@@ -65,8 +65,8 @@ describe("a key that is logged twice at one step", function()
   end
   it("is told of once, with what to write", function()
     expect(warnings(function(run) for i = 1, 5 do run:log { a = 1 / i } end end)):equals {
-      "log: 'a' is logged at step 0 for the second time, and one step has one value, the last; expected run:log(values, step) in a loop "
-        .. "of your own, or run:batches, which counts" }
+      "log: 'a' is logged again at step 0, so only its last value is kept; expected run:log(values, step), or a loop over run:batches, "
+        .. "which counts steps" }
   end)
   it("is an error with --strict", function()
     expect(function() warnings(function(run) for i = 1, 5 do run:log { a = 1 / i } end end, { strict = true }) end):fails_with "log: 'a' is logged"

@@ -103,3 +103,5 @@ describe("g.compare", function()
     expect(function() g.compare { store = path, by = { "strategy" }, versus = "stage" } end):fails_with "did you mean 'stages'"
   end)
 end)
+
+os.execute("rm -rf '" .. path:gsub("/[^/]*$", "") .. "'")
