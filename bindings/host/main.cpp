@@ -205,8 +205,10 @@ int print_help(CLI::App& app, const std::vector<std::string>& words) {
   }
   const std::vector<std::string> names = command_names(app);
   if (topic.empty() && !all) {
-    std::printf("%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), gradus help --all (one page)\n",
-                app.help().c_str());
+    std::printf(
+        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), "
+        "gradus help --all (one page)\n",
+        app.help().c_str());
     return 0;
   }
   std::vector<CommandHelp> commands;

@@ -279,6 +279,8 @@ end
 ---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor
 ---@return Tensor
 function Dataset:scores(where, score)
+  check.value("scores", "where", where, check.string)
+  check.value(where, "score", score, check.callable)
   local parts, unasked = {}, {}
   self:each(1024, function(x, y)
     local one = score(x, y, self.labels)

@@ -129,6 +129,7 @@ end
 -- --- the parts -----------------------------------------------------------------------------------------------------------------
 
 local function assemble(run, where, options)
+  options = options or {}
   check.options(where, options, OPTIONS)
   check_student(where, options.student)
   local train, val = parts_of(where, options.data)
