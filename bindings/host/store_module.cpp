@@ -207,6 +207,12 @@ int open(lua_State* L) {
   return 1;
 }
 
+int settle(lua_State* L) {
+  results::Store& store = check_store(L);
+  guard(L, [&] { store.settle(); });
+  return 0;
+}
+
 int begin(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -437,8 +443,8 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin}, {"query", query},     {"resolve", resolve},
-                                      {"runs", runs},   {"compare", compare}, {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin}, {"query", query},     {"resolve", resolve}, {"runs", runs},
+                                      {"settle", settle}, {"compare", compare}, {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},     {"log", log_value},     {"progress", progress},
                                        {"event", event}, {"artifact", artifact}, {"amend", amend},
                                        {"flush", flush}, {"finish", finish},     {nullptr, nullptr}};
