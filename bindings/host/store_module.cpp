@@ -208,6 +208,12 @@ int open(lua_State* L) {
   return 1;
 }
 
+int settle(lua_State* L) {
+  results::Store& store = check_store(L);
+  guard(L, [&] { store.settle(); });
+  return 0;
+}
+
 int begin(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -479,6 +485,7 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
 
 constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},  {"query", query},     {"resolve", resolve},
                                       {"runs", runs},    {"compare", compare}, {"direction", direction},
+                                      {"settle", settle},
                                       {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"amend", amend},

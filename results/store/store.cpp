@@ -103,6 +103,9 @@ std::shared_ptr<Writer> Store::begin(const RunStart& start) {
 
 void Store::write(const std::function<void(Database&)>& body) { impl_->write(body); }
 void Store::compact() { impl_->compact(); }
+void Store::settle() { impl_->settle(); }
+
+void leave_settling_to_others() { StoreImpl::others_settle = true; }
 
 // --- one run
 

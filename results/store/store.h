@@ -159,6 +159,8 @@ class Store {
   // writer waits for it, so it is short. Error (io): the store cannot be written.
   void write(const std::function<void(Database&)>& body);
   void compact();  // gives the room of deleted rows back to the file system; needs as much again while it works
+  // Leaves a file that is whole without its WAL, unless others are at work. The last run of a process does it, too.
+  void settle();
   // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error
   // (missing) otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);
@@ -167,6 +169,10 @@ class Store {
   Store() = default;
   std::shared_ptr<StoreImpl> impl_;
 };
+
+// This process is one of several whose runs another began: it leaves settling to that one, since each time waits for the
+// disk.
+void leave_settling_to_others();
 
 // $GRADUS_STORE or "runs/gradus.db".
 std::string default_store();

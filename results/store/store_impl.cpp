@@ -280,10 +280,20 @@ void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view
   live.heartbeat.remove();
   std::erase_if(live_, [&](const auto& other) { return other.get() == &live; });
   // The last run of this process leaves a file that is whole without its WAL, unless others are at work.
-  if (live_.empty() && wal_bytes() > 0 && lock_.try_lock()) {
-    lock_.unlock();
-    checkpoint();
-  }
+  if (live_.empty() && !others_settle) checkpoint_if_idle();
+}
+
+bool StoreImpl::others_settle = false;
+
+void StoreImpl::settle() {
+  const std::lock_guard guard(mutex_);
+  if (database_) checkpoint_if_idle();
+}
+
+void StoreImpl::checkpoint_if_idle() {
+  if (wal_bytes() == 0 || !lock_.try_lock()) return;
+  lock_.unlock();
+  checkpoint();
 }
 
 SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes) {

@@ -52,6 +52,8 @@ struct StoreImpl {
 
   void write(const std::function<void(Database&)>& body);  // one transaction
   void compact();
+  void settle();
+  static bool others_settle;  // leave_settling_to_others was called
 
   std::mutex reading;  // guards reader
   std::unique_ptr<Database> reader;
@@ -67,6 +69,7 @@ struct StoreImpl {
   void abandon(const Writer& writer);                   // leaves the run to whoever opens the store next
   bool wal_full();                                      // past the limit, and a checkpoint could not help
   void checkpoint();
+  void checkpoint_if_idle();  // nobody else writes at this moment
   std::uint64_t wal_bytes() const;
   Live& live_of(const Writer& writer);
   void start_thread();
