@@ -7,6 +7,7 @@ local data = require "gradus.data.dataset"
 local honest = require "gradus.experiment.honest"
 local identity = require "gradus.experiment.identity"
 local plan = require "gradus.experiment.plan"
+local results = require "gradus.experiment.results"
 local sampler = require "gradus.curriculum.sampler"
 local schedule = require "gradus.curriculum.schedule"
 local sparkline = require "gradus.base.sparkline"
@@ -194,9 +195,11 @@ function dry_run.check(options)
       run.dry.built = built
       run.warn = function(_, _, text) run.dry.refuse("%s", text) end
       host.entering(experiment.run)
-      local ok, err = xpcall(experiment.run, host.traceback, run, run.params)
+      local ok, returned = xpcall(experiment.run, host.traceback, run, run.params)
       run:finish(ok and "finished" or "failed")
-      if not ok then error(err, 0) end
+      if not ok then error(returned, 0) end
+      local _, _, problems = results.sort(returned)
+      for _, problem in ipairs(problems) do run.dry.refuse("run: %s", problem) end
       refused = refused + run.dry.refused
     end
   end

@@ -60,6 +60,9 @@ function Book:new_path() return ("%s/%s-%s.safetensors"):format(self.folder, sel
 function Book:add(entry, path)
   local lock = self:lock "writing"
   self:read()
+  for i = #self.entries, 1, -1 do  -- gc has taken it
+    if not host.exists(self:path(self.entries[i])) then table.remove(self.entries, i) end
+  end
   entry.file = path:match "[^/]*$"
   table.insert(self.entries, entry)
   while #self.entries > MOST do os.remove(self:path(table.remove(self.entries, 1))) end

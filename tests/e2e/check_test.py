@@ -50,6 +50,16 @@ class CheckTest(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn("Nothing to refuse.", done.stdout)
 
+    def test_a_result_that_cannot_be_one_is_refused(self):
+        (self.dir / "names.lua").write_text('local g = require "gradus"\n'
+                                            'return g.experiment { name = "names", run = function(run)\n'
+                                            '  return { acc = .5, ["top-1 acc"] = .9, curve = g.ones(3), note = "good" }\nend }\n')
+        done = self.check("names.lua")
+        self.assertEqual(done.returncode, 65, done.stdout)
+        self.assertIn("refused: run: result 'top-1 acc': expected a name of 1 to 193 letters", done.stdout)
+        self.assertIn("refused: run: result 'curve': expected a number", done.stdout)
+        self.assertEqual(done.stderr, "check: 2 settings refused\n")
+
     def test_what_does_nothing_is_refused(self):
         (self.dir / "bad.lua").write_text(BAD)
         done = self.check("bad.lua")

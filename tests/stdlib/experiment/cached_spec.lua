@@ -68,6 +68,22 @@ describe("a cached teacher", function()
       expect({ #rows, rows[2].name, rows[2].status, rows[2].parent }):equals { 2, "spec/teacher", "finished", 1 }
     end)
   end)
+  it("whose file is gone, or whose book is not whole, is built again, alike", function()
+    with_folder(function(path)
+      local first = session(path)
+      for _, damage in ipairs { "rm %s/cache/*.safetensors", "for f in %s/cache/*.json; do echo '{' > $f; done" } do
+        os.execute(damage:format(path))
+        local again = session(path)
+        expect(again.teacher_weights):equals(first.teacher_weights)
+        expect(again.weights):equals(first.weights)
+        expect(session(path).cache):equals "hit"
+      end
+      local pipe = io.popen("cat " .. path .. "/cache/teacher-*.json")
+      local _, count = pipe:read "*a":gsub('"file"', "")
+      pipe:close()
+      expect(count):equals(1)
+    end)
+  end)
   it("that fails to be built leaves nothing behind", function()
     with_folder(function(path)
       expect(function() session(path, 1, function() error "no teacher today" end) end):fails_with "no teacher today"
