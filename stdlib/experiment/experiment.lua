@@ -48,7 +48,8 @@ end
 --- Declares an experiment.
 ---@class ExperimentOptions
 ---@field name string         1 to 100 letters, digits, "_", "-" or "."
----@field run fun(run: Run, params: table): table?   its result table (numbers by name) is stored as result/NAME
+---@field run fun(run: Run, params: table): table?   what it returns by name is stored: numbers and tensors of one element as the
+---                           metrics result/NAME, texts and booleans as the event "returned"
 ---@field params? table       parameters by name, typed by their defaults (params.lua)
 ---@field grid? table         key -> list of values; one run for each combination; "seed" too
 ---@field columns? table[]    final table: { "result name", "heading"[, "format"] }; default: all results by name

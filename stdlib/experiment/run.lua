@@ -163,7 +163,7 @@ function Run:event(kind, name, detail, step)
   host.log("info", ("step %d: %s %s %s"):format(at, kind, name, text))
 end
 
---- Stores a decision of the script's own, with the numbers it was taken from.
+--- Stores a decision of the script's own, with the numbers it was taken from; infinities and NaN as "inf", "-inf" and "nan".
 ---@param name string      "next", "stop", or what you call it
 ---@param numbers? table   by name
 function Run:decide(name, numbers)
@@ -320,7 +320,12 @@ function Run:fit(options)
   return done.student, done.checkpoints
 end
 
---- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
+--- What fn(…) returns (modules, tensors, checkpoints, numbers, texts, booleans): built once, then reused by every run in which it
+--- would come out the same. That depends on the function's source and what it closes over, on the arguments, and on what it read
+--- while it was built: the run's parameters one by one, run.seed, globals, user modules, environment variables and files, which
+--- `gradus show` lists. The time, other programs and other runs are refused: read them outside, and hand them over as arguments.
+---@param name string             letters, digits, "_" and "-"
+---@param fn fun(...: any): ...   trains with run:fit, g.fit or run:distill; on a hit it is called again without training
 function Run:cached(name, fn, ...)
   if self.dry then return self.dry.cached(name, fn, ...) end  -- two steps of training must not be kept
   return require "gradus.experiment.cached"(self, name, fn, ...)
