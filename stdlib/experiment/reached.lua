@@ -28,6 +28,7 @@ local function functions_below(one, parent, found)
   return found
 end
 
+local function whole_hash(text) return host.sha256(text):sub(1, 16) end
 local function short_hash(lines) return host.sha256(table.concat(lines, "\n")):sub(1, 16) end
 
 -- Sorts the lines by the innermost function that has them (nil: none). A function's first and last lines are its parent's
@@ -66,7 +67,7 @@ local function parse(file)
   local functions = functions_below(assert(loadstring(text)), nil, {})
   local own = own_lines(lines, functions)
   for _, one in ipairs(functions) do one.hash = short_hash(own[one]) end
-  parsed[file] = { functions = functions, outside = short_hash(own.outside), whole = host.sha256(text):sub(1, 16) }
+  parsed[file] = { functions = functions, outside = short_hash(own.outside), whole = whole_hash(text) }
   return parsed[file]
 end
 
@@ -130,9 +131,10 @@ end
 ---@return string?
 function reached.changed(summary)
   for _, file in ipairs(sorted(summary)) do
-    local then_, now, has = summary[file], parse(file), {}
-    if not now then return file end
-    if now.whole ~= then_.whole then
+    local then_, text, has = summary[file], host.library_text(file), {}
+    if not text then return file end
+    if whole_hash(text) ~= then_.whole then
+      local now = parse(file)
       for _, one in ipairs(now.functions) do has[one.hash] = true end
       if now.outside ~= then_.outside then return file end
       for _, hash in ipairs(then_.functions) do
