@@ -237,8 +237,8 @@ local function find(task, book)
     if not differs then
       local results, misfits = replay(task, book:path(entry))
       if results then return entry, results end
-      task.run:warn("cached", ("cached: '%s': what the function makes when nothing is trained is of another form than what it built (%s); built anew")
-        :format(task.name, misfits))
+      task.run:warn("cached", ("cached: '%s': what the function makes without training is of another form than what it built "
+        .. "(%s); built anew"):format(task.name, misfits))
       differs = "another form"
     end
     why = why or differs

@@ -61,7 +61,8 @@ end
 ---@field footer? string      printed under the final table
 ---@param options ExperimentOptions
 function experiment.experiment(options)
-  options = check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "metrics", "save", "footer" })
+  options = check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "metrics",
+    "save", "footer" })
   if type(options.name) ~= "string" or not options.name:find "^[%w_.-]+$" or #options.name > 100 then
     host.fail("experiment: 'name': expected 1 to 100 letters, digits, '_', '-' or '.'; got " .. tostring(options.name))
   end

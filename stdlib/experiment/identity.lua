@@ -187,7 +187,8 @@ end
 return function(where, values, options)
   options = options or {}
   local out, library = {}, library_names()
-  local seen = { count = 0, where = where, names = options.names or {}, found = options.found or function() end, code = options.code ~= false }
+  local seen = { count = 0, where = where, names = options.names or {}, found = options.found or function() end,
+    code = options.code ~= false }
   for i = 1, values.n or #values do describe(values[i], out, seen, library) end
   return host.sha256(table.concat(out, "\n"))
 end

@@ -15,7 +15,8 @@ function results.name_problem(name)
   if type(name) ~= "string" then return "expected a name, as in { acc = .9 }" end
   if name:find "^[%w_./-]+$" and #name + #PREFIX <= MOST then return nil end
   local other = name:gsub("[^%w_./-]+", "_"):sub(1, MOST - #PREFIX)
-  return ("expected a name of 1 to %d letters, digits and _ . / -%s"):format(MOST - #PREFIX, other ~= "" and (", such as '%s'"):format(other) or "")
+  return ("expected a name of 1 to %d letters, digits and _ . / -%s"):format(MOST - #PREFIX,
+    other ~= "" and (", such as '%s'"):format(other) or "")
 end
 
 --- Parts what was returned: numbers by name; all else, in words where it has no value; and what is wrong, one line each.
@@ -33,7 +34,9 @@ function results.sort(returned)
     if not is_object and engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
     local kind, wrong = type(value), problems[1] == nil and results.name_problem(name) or nil
     local plain = kind == "number" or kind == "string" or kind == "boolean"
-    if not plain and not is_object then wrong = "expected a number, a tensor of one element, a text or a boolean; got " .. check.describe(value) end
+    if not plain and not is_object then
+      wrong = "expected a number, a tensor of one element, a text or a boolean; got " .. check.describe(value)
+    end
     if wrong then problems[#problems + 1] = ("result '%s': %s"):format(tostring(name), wrong) end
     if kind == "number" and results.name_problem(name) == nil then numbers[name] = value
     elseif plain then others[tostring(name)] = value

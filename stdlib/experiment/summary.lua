@@ -205,7 +205,8 @@ local function check_columns(columns, results, others)
     for _, name in ipairs(names) do found = found or name == column[1] end
     if not found then
       local near = not others[column[1]] and host.nearest(column[1], names)
-      io.stderr:write(("column %d: no run returned a number named '%s'%s\n"):format(i, column[1], near and ("; did you mean '%s'?"):format(near) or ""))
+      io.stderr:write(("column %d: no run returned a number named '%s'%s\n"):format(i, column[1],
+        near and ("; did you mean '%s'?"):format(near) or ""))
     end
   end
 end
@@ -221,7 +222,8 @@ local function look_further(options, results, keys, columns)
     line("gradus compare", "groups, paired by seed")
     if metric then line("gradus runs --sort " .. metric, "every run") end
   end
-  if last.curve then line(("gradus plot %s%s"):format(name(last.curve), #results > 1 and #keys > 0 and " --by " .. table.concat(keys, ",") or ""), "curves") end
+  local by = #results > 1 and #keys > 0 and " --by " .. table.concat(keys, ",") or ""
+  if last.curve then line("gradus plot " .. name(last.curve) .. by, "curves") end
   line("gradus show " .. last.id, "all of one run")
   local wide = 0
   for _, one in ipairs(lines) do wide = math.max(wide, #one[1]) end

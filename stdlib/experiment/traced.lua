@@ -367,7 +367,8 @@ local function set_by_script()
   for field, value in raw_next, package.loaded.gradus or {} do
     local is_function = type(value) == "function"
     local source = is_function and debug.getinfo(value, "S")
-    if not ours[value] and not (source and (source.what == "C" or source.source:find "^@stdlib/")) then found["gradus." .. tostring(field)] = value end
+    local own_function = source and (source.what == "C" or source.source:find "^@stdlib/")
+    if not ours[value] and not own_function then found["gradus." .. tostring(field)] = value end
   end
   return found
 end

@@ -193,7 +193,8 @@ describe("the key of what is cached", function()
         local kept, seen = support.with_run({ folder = path }, function(run)
           return { n = 5, run:cached("t", several, support.points()) }
         end)
-        expect({ seen.cache[1].name, kept[1].threshold, kept[2], kept[3], kept[5] }):equals { i == 1 and "miss" or "hit", found, 1 / 3, "text", false }
+        expect({ seen.cache[1].name, kept[1].threshold, kept[2], kept[3], kept[5] }):equals {
+          i == 1 and "miss" or "hit", found, 1 / 3, "text", false }
         expect(kept[4]):equals(nil)
       end
     end)

@@ -69,7 +69,8 @@ describe("a key that is logged twice at one step", function()
         .. "which counts steps" }
   end)
   it("is an error with --strict", function()
-    expect(function() warnings(function(run) for i = 1, 5 do run:log { a = 1 / i } end end, { strict = true }) end):fails_with "log: 'a' is logged"
+    local function twice(run) for i = 1, 2 do run:log { a = i } end end
+    expect(function() warnings(twice, { strict = true }) end):fails_with "log: 'a' is logged"
   end)
   it("is none where steps are given, where they count, and where other keys are logged", function()
     expect(warnings(function(run)

@@ -14,7 +14,8 @@ local function texts(of, more)
   local list = {}
   for _, strategy in ipairs { "a", "b" } do
     for seed = 1, 3 do
-      local one = { id = #list + 1, seed = seed, params = { strategy = strategy }, result = of(strategy, seed), status = "finished", curve = "val/acc" }
+      local one = { id = #list + 1, seed = seed, params = { strategy = strategy }, result = of(strategy, seed), status = "finished",
+        curve = "val/acc" }
       for key, value in pairs(more or {}) do one[key] = value end
       list[#list + 1] = host.json_encode(one)
     end
@@ -41,7 +42,8 @@ describe("the table after the runs", function()
     local text = shown({}, texts(acc), experiment())
     expect(text):matches "a +0%.9214 ± 0\n"
     expect(text):matches "b +0%.920 ± 0%.010\n"
-    for _, command in ipairs { "gradus compare", "gradus runs %-%-sort result/acc", "gradus plot val/acc %-%-by strategy", "gradus show 6" } do
+    for _, command in ipairs { "gradus compare", "gradus runs %-%-sort result/acc", "gradus plot val/acc %-%-by strategy",
+      "gradus show 6" } do
       expect(text):matches(command)
     end
     local many = {}

@@ -71,14 +71,18 @@ describe("what a cached function reads of the run", function()
       for _, value in pairs(run.params) do sum = sum + value end
       return full(sum)
     end
-    tells_apart(params { a = 1, b = 2 }, params { a = 1, b = 3 }, function(run) return run:cached("t", function() return total(run) end) end)
+    tells_apart(params { a = 1, b = 2 }, params { a = 1, b = 3 }, function(run)
+      return run:cached("t", function() return total(run) end)
+    end)
     local go_over = pairs
     local function hidden(run)
       local sum = 0
       for _, value in go_over(run.params) do sum = sum + value end
       return full(sum)
     end
-    tells_apart(params { a = 1, b = 2 }, params { a = 1, b = 3 }, function(run) return run:cached("t", function() hidden(run) return full(1) end) end)
+    tells_apart(params { a = 1, b = 2 }, params { a = 1, b = 3 }, function(run)
+      return run:cached("t", function() hidden(run) return full(1) end)
+    end)
   end)
   it("is its seed: one teacher a seed, and one for all of a function that does not read it", function()
     local one, two = { options = { seed = 1 } }, { options = { seed = 2 } }
@@ -117,7 +121,9 @@ end)
 
 describe("what a cached function reads of globals", function()
   local function set(value) return { before = function() CACHED_SPEC = value end } end
-  local function read(run) return run:cached("t", function() return full(type(CACHED_SPEC) == "table" and CACHED_SPEC.deep.x or CACHED_SPEC or 0) end) end
+  local function read(run)
+    return run:cached("t", function() return full(type(CACHED_SPEC) == "table" and CACHED_SPEC.deep.x or CACHED_SPEC or 0) end)
+  end
   local function clean(fn)
     return function()
       local ok, err = pcall(fn)

@@ -272,7 +272,8 @@ describe("top-k", function()
         local mask = g.zeros(6)
         mask[1], mask[4] = -math.huge, -math.huge
         local _, seen = support.with_run({ folder = path }, function(run)
-          answers = teacher_cache.answers(run, { where = "spec", given = { top = k }, target = target_of(function(rows) return rows + mask end, mask),
+          answers = teacher_cache.answers(run, { where = "spec", given = { top = k },
+            target = target_of(function(rows) return rows + mask end, mask),
             base = g.data.tensors(x).base, batch = 8, view = "clean", augmented = false })
         end)
         local logits_, all = answers.unpack(answers.rows), x + mask
@@ -325,7 +326,8 @@ describe("answers that are no logits of classes", function()
     return rows[2][1], rows[2][2]
   end
   it("are numbers, one or several a row, and of any type", function()
-    for _, fn in ipairs { function(x) return x:sum { 1 } end, function(x) return x:slice(1, 0, 1) end, function(x) return x:slice(1, 0, 2):double() end } do
+    for _, fn in ipairs { function(x) return x:sum { 1 } end, function(x) return x:slice(1, 0, 1) end,
+      function(x) return x:slice(1, 0, 2):double() end } do
       local cached, all = answers_of(fn, true)
       expect({ cached.shape, cached.dtype }):equals { all.shape, all.dtype }
       expect((cached - all):abs():amax():item()):equals(0)
@@ -338,7 +340,8 @@ describe("answers that are no logits of classes", function()
           support.with_run({ folder = path }, function(run)
             local base = g.data.tensors(g.randn(30, 6)).base
             base.labels = { kind = kind }
-            teacher_cache.answers(run, { where = "spec", given = { top = 2 }, target = target_of(function(x) return x end), base = base, batch = 8,
+            teacher_cache.answers(run, { where = "spec", given = { top = 2 }, target = target_of(function(x) return x end),
+              base = base, batch = 8,
               view = "clean", augmented = false })
           end)
         end)
@@ -353,7 +356,8 @@ describe("a teacher on the student's body", function()
     return body, g.nn.Sequential(body, g.nn.Linear(8, 3)), g.nn.Sequential(body, g.nn.Linear(8, 3))
   end
   local function ask(run, teacher, student)
-    return teacher_cache.answers(run, { where = "spec", given = nil, target = g.target.resolve("spec", teacher), base = support.points().base, batch = 8,
+    return teacher_cache.answers(run, { where = "spec", given = nil, target = g.target.resolve("spec", teacher),
+      base = support.points().base, batch = 8,
       view = "clean", augmented = false, student = student })
   end
   it("is asked in each step, since what is trained moves it", function()
