@@ -19,6 +19,7 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
+---@field failure any    what ended the run
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a fork replays what was
 local Run = check.methods("a run", {}, { sealed = true })
@@ -117,7 +118,7 @@ function Run:log(values, at)
       :format(recording.active))
   end
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
-  local latest = self.latest
+  local latest = self.latest or {}
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
   if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
   for name, value in pairs(values) do
