@@ -124,6 +124,9 @@ function Run:log(values, at)
   for name, value in pairs(values) do
     local key = keys[name]
     if not key then
+      if type(name) ~= "string" then
+        host.fail(("log: a metric is called %s; expected numbers by name, { loss = .5 }"):format(check.describe(name)))
+      end
       key = writer:key(name)
       keys[name] = key
     end

@@ -27,7 +27,8 @@ local OWN = { -- files whose local names are others
   ["init.lua"] = { g = "g." }, ["data/readers.lua"] = { readers = "data." }, ["data/generator.lua"] = { generator = "data." },
 }
 local RETURNED = { ["base/sparkline.lua"] = "g.sparkline", ["experiment/runs.lua"] = "g.runs", ["experiment/compare.lua"] = "g.compare",
-  ["data/parity.lua"] = "data.parity", ["data/csv.lua"] = "data.csv" }
+  ["data/parity.lua"] = "data.parity", ["data/csv.lua"] = "data.csv",
+  ["data/concat.lua"] = "data.concat" }
 local RENAMED = { ["data.new"] = "data.generator" }
 -- Of files that have more functions than what scripts see.
 local ONLY = {
@@ -39,7 +40,7 @@ local ONLY = {
 -- Beside what scripts use: the library's own business, though a script could call it.
 local OWN_BUSINESS = {}
 for name in ([[curriculum.normalise target.resolve sampler.of sampler.numbered sampler:undo sampler:refresh sampler:restrict sampler:state
-  sampler:restore sampler:size sampler:passes data.content data.from_outside data.parts run:configure run:progress run:show run:breathe
+  sampler:restore sampler:size sampler:passes data.content data.from_outside data.parts data.make run:configure run:progress run:show run:breathe
   run:store_result run:finish sampler:new sampler:drawer sampler:view sampler:stats sampler:numbered run:training_line run:begin_training run:lock s:new s:begin_stage s:count s:record s:ahead s:sign schedule.value schedule.check schedule.is]]):gmatch "%S+" do
   OWN_BUSINESS[name] = true
 end
