@@ -100,11 +100,11 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
 -- A key that a script logs again at a step takes the place of the value before: most of a loop's values would be lost.
-local function logged_twice(self, name, step)
+local function logged_twice(self, name, at)
   if self.told_twice or not check.by_user(3) then return end
   self.told_twice = true
-  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected run:log(values, step), or a loop over "
-    .. "run:batches, which counts steps"):format(name, step))
+  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected "
+    .. "run:log(values, step), or a loop over run:batches, which counts steps"):format(name, at))
 end
 
 --- Logs numbers (or 0-dim tensors) by metric name at the current step, which distill, fit and batches count, or at the given
