@@ -81,7 +81,8 @@ void check_range(lua_State* L, const at::Tensor& tensor, int key) {
   const int64_t i = whole_number(L, key), rows = tensor.size(0);
   if (i < -rows || i >= rows)
     throw Error(Exit::data, "no row " + std::to_string(i) + " of " + std::to_string(rows) +
-                                (rows ? "; expected 0 to " + std::to_string(rows - 1) : "") + ": indices are counted from 0");
+                                (rows ? "; expected 0 to " + std::to_string(rows - 1) : "") +
+                                ": indices are counted from 0");
 }
 
 }  // namespace

@@ -9,9 +9,9 @@
 #include "convert.h"
 #include "create.h"
 #include "error.h"
-#include "step/memory.h"
 #include "ops.h"
 #include "print.h"
+#include "step/memory.h"
 #include "step/record.h"
 #include "transfer.h"
 
@@ -245,7 +245,9 @@ int tensor_equal(lua_State* L) {
 
 // What Lua asks only of two tensors; a tensor beside a number it refuses by itself (stdlib/base/habits.lua).
 int refuse_comparison(lua_State* L) {
-  raise(L, "a tensor has no order in Lua; expected x:lt(y), x:le(y), x:gt(y), x:ge(y) (of each value), or x:item() < y:item()");
+  raise(L,
+        "a tensor has no order in Lua; expected x:lt(y), x:le(y), x:gt(y), x:ge(y) (of each value), or x:item() < "
+        "y:item()");
 }
 
 int refuse_call(lua_State* L) {
@@ -370,11 +372,11 @@ void open_tensor_types(lua_State* L) {
   lua_pushcclosure(L, &tensor_get, 1);
   lua_setfield(L, -3, "__index");
   lua_pop(L, 1);
-  constexpr luaL_Reg events[] = {{"__newindex", tensor_set}, {"__len", tensor_length}, {"__tostring", tensor_to_string},
-                                 {"__eq", tensor_equal},     {"__gc", tensor_collect}, {"__unm", tensor_negate},
-                                 {"__lt", refuse_comparison}, {"__le", refuse_comparison}, {"__call", refuse_call},
-                                 {"__concat", tensor_concatenate},
-                                 {nullptr, nullptr}};
+  constexpr luaL_Reg events[] = {
+      {"__newindex", tensor_set},       {"__len", tensor_length},    {"__tostring", tensor_to_string},
+      {"__eq", tensor_equal},           {"__gc", tensor_collect},    {"__unm", tensor_negate},
+      {"__lt", refuse_comparison},      {"__le", refuse_comparison}, {"__call", refuse_call},
+      {"__concat", tensor_concatenate}, {nullptr, nullptr}};
   luaL_register(L, nullptr, events);
   open_ops(L);
   for (const auto& [event, op] : kArithmetic) {

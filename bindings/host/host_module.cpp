@@ -23,9 +23,9 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "run_log.h"
-#include "store/sha256.h"
 #include "signals.h"
 #include "source_loader.h"
+#include "store/sha256.h"
 
 namespace gradus {
 namespace {
@@ -332,7 +332,8 @@ int stdlib_files(lua_State* L) {
   return 1;
 }
 
-// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for others
+// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for
+// others
 int source_line(lua_State* L) {
   const std::string name = text_argument(L, 1);
   const std::string* text = name.starts_with("@") ? Interpreter::of(L).find_source(name.substr(1)) : nullptr;

@@ -18,8 +18,8 @@ struct Token {
 };
 
 constexpr std::array<std::string_view, 22> kKeywords = {
-    "and",   "break", "do",  "else", "elseif", "end",    "false", "for",  "function", "goto",  "if",
-    "in",    "local", "nil", "not",  "or",     "repeat", "return", "then", "true",     "until", "while"};
+    "and", "break", "do",  "else", "elseif", "end",    "false",  "for",  "function", "goto",  "if",
+    "in",  "local", "nil", "not",  "or",     "repeat", "return", "then", "true",     "until", "while"};
 
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || (c & 0x80); }
 bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)); }
@@ -103,7 +103,8 @@ class Operands {
     return is_kind(i, Token::Kind::name) || is_kind(i, Token::Kind::text) || is_kind(i, Token::Kind::number);
   }
 
-  // The token behind the operand that begins with token i; i itself where it is no name or parenthesis with what follows.
+  // The token behind the operand that begins with token i; i itself where it is no name or parenthesis with what
+  // follows.
   std::size_t end(std::size_t i) const {
     std::size_t at = i;
     if (is_kind(i, Token::Kind::name))

@@ -60,13 +60,16 @@ std::vector<std::int64_t> whole_numbers(const char* option, const std::string& t
 void add_run(CLI::App& app, CommandLine& line) {
   CLI::App* run = app.add_subcommand("run", "Run an experiment script");
   run->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
-  run->add_option("--set", line.set, "Override a parameter: key=value, or key=a,b,c for one run each (may be repeated)")->allow_extra_args(false);
+  run->add_option("--set", line.set, "Override a parameter: key=value, or key=a,b,c for one run each (may be repeated)")
+      ->allow_extra_args(false);
   run->add_option("--seed", line.seed, "Seed of the run, or 1,2,3 for one run each");
   run->add_option("--name", line.run.name, "Name of the run in the store");
   run->add_option("--device", line.run.device, "cpu, cuda, …");
   run->add_option("--threads", line.threads, "Threads of LibTorch");
-  run->add_option("--jobs,-j", line.jobs, "Runs at once, each in a process of its own; auto: as cores and memory allow");
-  run->add_flag("--resume", line.run.resume, "Skip what an earlier call of the same script, parameters and seed finished");
+  run->add_option("--jobs,-j", line.jobs,
+                  "Runs at once, each in a process of its own; auto: as cores and memory allow");
+  run->add_flag("--resume", line.run.resume,
+                "Skip what an earlier call of the same script, parameters and seed finished");
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");

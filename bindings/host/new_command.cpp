@@ -55,7 +55,8 @@ void check_name(const std::string& name) {
   const bool good = !name.empty() && name.size() <= 100 && name.front() != '-' && name.front() != '.' &&
                     std::all_of(name.begin(), name.end(),
                                 [](unsigned char c) { return std::isalnum(c) || std::strchr("_-.", c) != nullptr; });
-  if (!good) throw HostError(kUsage, "new: NAME: expected 1 to 100 letters, digits, '_', '-' or '.'; got '" + name + "'");
+  if (!good)
+    throw HostError(kUsage, "new: NAME: expected 1 to 100 letters, digits, '_', '-' or '.'; got '" + name + "'");
 }
 
 void replace_all(std::string& text, const std::string& what, const std::string& with) {
@@ -70,7 +71,8 @@ void write_new(const std::string& path, const std::string& text) {
   std::FILE* file = fd < 0 ? nullptr : fdopen(fd, "w");
   if (!file) throw HostError(kIo, "new: " + path + " cannot be written: " + std::strerror(errno));
   const bool good = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (std::fclose(file) != 0 || !good) throw HostError(kIo, "new: " + path + " cannot be written: " + std::strerror(errno));
+  if (std::fclose(file) != 0 || !good)
+    throw HostError(kIo, "new: " + path + " cannot be written: " + std::strerror(errno));
 }
 
 void new_command(const NewOptions& options) {
@@ -81,8 +83,10 @@ void new_command(const NewOptions& options) {
   std::string text = template_of(options.kind);
   replace_all(text, "NAME", name);
   write_new(path.string(), text);
-  std::printf("%s is written, from the template %s.\n  gradus check %s    two steps of each stage\n  gradus run %s      all its runs\n",
-              path.c_str(), options.kind.c_str(), path.c_str(), path.c_str());
+  std::printf(
+      "%s is written, from the template %s.\n  gradus check %s    two steps of each stage\n  gradus run %s      all "
+      "its runs\n",
+      path.c_str(), options.kind.c_str(), path.c_str(), path.c_str());
 }
 
 }  // namespace

@@ -48,7 +48,8 @@ void explain_syntax(lua_State* L, const std::string& text) {
   lua_settop(L, top);
 }
 
-// load's arguments, of which the first is a text, to the original with its lengths as calls. Pushes the function, or nothing.
+// load's arguments, of which the first is a text, to the original with its lengths as calls. Pushes the function, or
+// nothing.
 bool load_with_length_calls(lua_State* L) {
   const int count = lua_gettop(L);
   if (lua_isnil(L, 2)) {  // the text is the name of the chunk then
@@ -74,10 +75,11 @@ void refuse_file_name(lua_State* L, const std::string& text) {
   if (text.size() > 200 || text.find_first_of(" \t\n=(") != std::string::npos) return;
   for (const char* ending : {".pt", ".pth", ".ckpt", ".safetensors", ".npy", ".csv", ".lua"})
     if (text.ends_with(ending))
-      fail(L, "load: '" + text + "' is the name of a file; load compiles Lua source; expected " +
-                  (text.ends_with(".lua")    ? "require or dofile"
-                   : text.ends_with(".csv") || text.ends_with(".npy") ? "g.data.csv(path) or g.data.npy { x = path }"
-                                             : "net:load \"weights.safetensors\""),
+      fail(L,
+           "load: '" + text + "' is the name of a file; load compiles Lua source; expected " +
+               (text.ends_with(".lua")                             ? "require or dofile"
+                : text.ends_with(".csv") || text.ends_with(".npy") ? "g.data.csv(path) or g.data.npy { x = path }"
+                                                                   : "net:load \"weights.safetensors\""),
            kData);
 }
 

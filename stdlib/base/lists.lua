@@ -45,7 +45,7 @@ end
 --- Called once for each Lua state. The library itself keeps Lua's own.
 function lists.install()
   _G.ipairs, _G.pairs = lists.ipairs, lists.pairs
-  string.__len = lists.length  -- found by every function, whatever its environment
+  rawset(string, "__len", lists.length)  -- found by every function, whatever its environment
 end
 
 return lists

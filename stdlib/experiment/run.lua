@@ -19,6 +19,7 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
+---@field failure any    what ended the run
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a fork replays what was
 local Run = check.methods("a run", {}, { sealed = true })
@@ -99,11 +100,11 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
 -- A key that a script logs again at a step takes the place of the value before: most of a loop's values would be lost.
-local function logged_twice(self, name, step)
+local function logged_twice(self, name, at)
   if self.told_twice or not check.by_user(3) then return end
   self.told_twice = true
-  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected run:log(values, step), or a loop over "
-    .. "run:batches, which counts steps"):format(name, step))
+  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected "
+    .. "run:log(values, step), or a loop over run:batches, which counts steps"):format(name, at))
 end
 
 --- Logs numbers (or 0-dim tensors) by metric name at the current step, which distill, fit and batches count, or at the given
@@ -117,12 +118,15 @@ function Run:log(values, at)
       :format(recording.active))
   end
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
-  local latest = self.latest
+  local latest = self.latest or {}
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
   if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
   for name, value in pairs(values) do
     local key = keys[name]
     if not key then
+      if type(name) ~= "string" then
+        host.fail(("log: a metric is called %s; expected numbers by name, { loss = .5 }"):format(check.describe(name)))
+      end
       key = writer:key(name)
       keys[name] = key
     end

@@ -161,6 +161,48 @@ class Newcomer(unittest.TestCase):
         self.assertEqual(asked["sample"], 1 + math.floor(asked["epochs"]))
         self.assertAlmostEqual(asked["epochs"], 4, 1)
 
+    def test_a_model_with_a_list_of_layers(self):
+        """As one writes it in PyTorch: a list of layers, a loop over it, an index from 0; all of them are trained."""
+        runs = self.run_script("""
+            local g = require "gradus"
+            local nn = g.nn
+            local Net = nn.class "Net"
+            function Net:init(width, depth)
+              self.stem, self.head, self.blocks = nn.Linear(64, width), nn.Linear(width, 10), nn.ModuleList()
+              for i = 1, depth do self.blocks:append(nn.Linear(width, width)) end
+            end
+            function Net:forward(x)
+              x = self.stem(x:flatten(1)):relu()
+              for _, block in ipairs(self.blocks) do x = x + block(x):relu() end
+              return self.head(x)
+            end
+            return g.experiment { name = "list", params = { depth = g.int(3) }, run = function(run, p)
+              local d = g.data.digits():split { train = .8, val = .2 }
+              local net = Net(32, p.depth)
+              local before = {}
+              for i = 0, #net.blocks - 1 do before[i] = net.blocks[i].weight:clone() end
+              local r = run:distill { teacher = "labels", student = net, data = d, budget = { epochs = 5 }, lr = 5e-3 }
+              local moved = 0
+              for i, block in ipairs(r.student.blocks) do
+                if not block.weight:equal(before[i]) then moved = moved + 1 end
+              end
+              return { acc = run:evaluate(r.student, d.val).acc, moved = moved, unused = #net:unused_parameters(net(d.val:gather()):sum()) }
+            end }""")
+        self.assertEqual((runs[0]["result"]["moved"], runs[0]["result"]["unused"]), (3, 0))
+        self.assertGreater(runs[0]["result"]["acc"], .8)
+
+    def test_results_of_every_kind(self):
+        runs = self.run_script("""
+            local g = require "gradus"
+            return g.experiment { name = "kinds", run = function() return { acc = g.ones(1):mean(), note = "good", ok = true, n = 3 } end }""")
+        self.assertEqual(runs[0]["result"], {"acc": 1, "note": "good", "ok": True, "n": 3})
+
+    def test_questions_are_answered(self):
+        for topic, words in (("distill", "curriculum"), ("sampler.weighted", "in proportion"), ("alpha", "(1 − α) T² KL"), ("softmax", "int dim")):
+            done = subprocess.run([GRADUS, "help", topic], cwd=self.folder, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(words, done.stdout)
+
     def test_scripts_to_start_from(self):
         for name, args, results in (("own_data", ("--set", "width=4", "--seed", "1"), {"student", "teacher"}),
                                     ("open_loop", ("--set", "good=0.3"), {"acc", "steps"}),

@@ -3,7 +3,7 @@ local g = require "gradus"
 
 TOP = 1
 LATER = nil
-function helper() return TOP end  -- luacheck: ignore
+function helper() return TOP end
 local function set_later() LATER = 5 end
 do
   local hidden_elsewhere = 1
@@ -23,7 +23,12 @@ describe("a global", function()
   end)
 
   it("that was announced by nil is nil until it is set", function()
-    local chunk = assert(loadstring "ANNOUNCED = nil; local function set() ANNOUNCED = 3 end; local before = ANNOUNCED; set(); return before, ANNOUNCED")
+    local chunk = assert(loadstring [[
+      ANNOUNCED = nil
+      local function set() ANNOUNCED = 3 end
+      local before = ANNOUNCED
+      set()
+      return before, ANNOUNCED]])
     local before, after = chunk()
     expect(before):equals(nil)
     expect(after):equals(3)

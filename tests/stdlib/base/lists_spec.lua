@@ -169,7 +169,7 @@ describe("the length operator", function()
   end)
 
   it("names what has no length", function()
-    expect(function() local nothing return #nothing end):fails_with "attempt to get the length of 'nothing' (a nil value)"
+    expect(function() local nothing = nil return #nothing end):fails_with "attempt to get the length of 'nothing' (a nil value)"
     expect(function() return #t.missing end):fails_with "'t.missing' (a nil value)"
     expect(function() return #(5 + 1) end):fails_with "(a number value)"
     expect(function() return #nn.ReLU() end):fails_with "ReLU has no length"

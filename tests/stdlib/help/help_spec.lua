@@ -99,12 +99,12 @@ describe("an example", function()
       file:close()
     end
     write("points.csv", "a,b,class\n" .. ("1,2,x\n3,4,y\n"):rep(10))
-    local words, state = {}, 1
+    local words, seed = {}, 1
     for i = 1, 6000 do
       local word = {}
       for k = 1, 3 + i % 4 do
-        state = state * 16807 % 2147483647
-        word[k] = string.char(97 + state % 26)
+        seed = seed * 16807 % 2147483647
+        word[k] = string.char(97 + seed % 26)
       end
       words[i] = table.concat(word) .. (i % 12 == 0 and "\n" or " ")
     end
