@@ -95,7 +95,7 @@ class Run {
     const on = (list, ...parts) => (axis ? list.map((one) => ({ ...one, was: one.step, ...Object.fromEntries(parts.map((part) => [part, place(one[part])])) }))
       .filter((one) => !Number.isNaN(one[parts[0]])).map((one) => ("to" in one && Number.isNaN(one.to) ? { ...one, to: Infinity } : one)) : list);
     return { axis, stages: on(stages(this.run), "from", "to"), marks: on(marks(this.run), "step"), link: new Set(),
-      smooth: smoothing(this.query), logX: this.query.logx === "1",
+      smooth: smoothing(this.query), logX: this.query.logx === "1", log: this.query.log === "1",
       onzoom: (zoom) => { this.query.zoom = zoomText(zoom, axis); remember({ zoom: this.query.zoom }); } };
   }
 
@@ -273,7 +273,7 @@ export async function runView(at) {
   const redraw = () => view.charts.forEach((chart) => chart.draw());
   addEventListener("theme", redraw);
   const stop = again(1, () => view.poll());
-  const keys = { l: () => view.charts.forEach((chart) => chart.toggleLog()), j: () => step(1), k: () => step(-1) };
+  const keys = { l: () => view.set({ log: view.query.log === "1" ? "" : "1" }), j: () => step(1), k: () => step(-1) };
   const step = (by) => json("run", { run: view.run.id + by }).then((run) => (location.hash = link(`run/${run.id}`)), () => {});
   return { node: view.node, title: `${view.run.name} #${view.run.id}`, keys, stop: () => {
     stop();
