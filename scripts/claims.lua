@@ -46,7 +46,7 @@ local function compared(figure, text, where, method, result, baseline)
       row(figure, text, ours.label.size, one.pairs, spread(theirs, key, unit), spread(ours, key, unit),
         one.low and ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low),
           unit[1]:format(unit[2] * one.high), unit[3]) or "–",
-        one.low and ((figure == "–" and OF_OURS or VERDICT)[one.verdict] or one.verdict) or "too few seeds")
+        one.low and (figure == "–" and OF_OURS or VERDICT)[one.verdict] or "too few seeds")
     end
   end
 end
