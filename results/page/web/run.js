@@ -124,12 +124,13 @@ class Run {
     if (mine !== this.opened) return;
     const moving = all.filter(([name, s]) => name.startsWith("knob/") && !knobIsFlat(s));
     const told = all.filter(([name]) => ["acc", "loss"].includes(name)).slice(0, 1).concat(all.filter(([name]) => name === "agreement"));
+    const point = (mark) => this.charts.forEach((chart) => chart.point(mark.step)), leave = () => this.charts.forEach((chart) => chart.leave());
     const decided = shared.marks, made = decided.length || stages(this.run).length || moving.length;
     this.pane.replaceChildren(h("div", { className: "tools" }, controls(this.query, (part) => this.set(part))),
       made ? "" : h("p", { className: "quiet" }, "This run has no stages, no decisions, and no setting that moves."),
       h("div", { className: "stack" }, told.map(([name, s]) => this.chart(shared, name, s.map((one) => one.key), 210)),
         moving.map(([name, s]) => this.chart(shared, name.slice(5), s.map((one) => one.key), 92))),
-      h("ol", { className: "decided" }, decided.map((m) => h("li", { onmouseenter: () => this.charts.forEach((c) => c.point(m.step)) },
+      h("ol", { className: "decided" }, decided.map((m) => h("li", { tabIndex: 0, onmouseenter: () => point(m), onfocus: () => point(m), onmouseleave: leave, onblur: leave },
         h("span", { className: "quiet" }, `step ${number(m.was ?? m.step)}`), " ", h("span", { className: `kind ${m.kind}` }, m.kind), " ", h("b", {}, m.name || ""), " ",
         m.detail && typeof m.detail === "object" ? facts(m.detail) : String(m.detail ?? "")))));
   }
