@@ -287,6 +287,21 @@ int resolve(lua_State* L) {
   return 1;
 }
 
+// JSON has neither NaN (its null becomes nil) nor infinity (a text): writes both among the runs' last values into the
+// list on the stack.
+void push_unusual(lua_State* L, const results::Json& runs) {
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (const auto& [key, value] : runs[i]["last"].items()) {
+      if (value.is_number()) continue;
+      lua_rawgeti(L, -1, static_cast<int>(i) + 1);
+      lua_getfield(L, -1, "last");
+      lua_pushnumber(L, value.is_null() ? std::nan("") : value == "inf" ? HUGE_VAL : -HUGE_VAL);
+      lua_setfield(L, -2, key.c_str());
+      lua_pop(L, 2);
+    }
+  }
+}
+
 // runs{where =, limit =, children =, archived =} -> list of runs as `gradus runs --json` shows them, and the notes.
 int runs(lua_State* L) {
   results::Store& store = check_store(L);
@@ -305,6 +320,7 @@ int runs(lua_State* L) {
     found = results::list_runs(store, filter);
   });
   push_json(L, nlohmann::json(found));
+  push_unusual(L, found);
   lua_createtable(L, static_cast<int>(notes.size()), 0);
   for (std::size_t i = 0; i < notes.size(); ++i) {
     lua_pushlstring(L, notes[i].data(), notes[i].size());

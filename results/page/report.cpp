@@ -147,13 +147,20 @@ void groups_table(Document& doc, const Json& compared) {
   for (const Json& group : compared["groups"]) {
     Cells row;
     for (const Json& column : compared["by"]) row.push_back(exact(group["label"][column.get<std::string>()]));
-    row.push_back(shown(group["n"]));
-    for (const auto& [key, metric] : group["metrics"].items()) row.push_back(spread_text(metric["last"]));
+    const Json& total = group["total"];
+    const auto of = [&](const Json& n) { return n == total ? "" : " of " + shown(total); };
+    row.push_back(shown(group["n"]) + of(group["n"]));
+    for (const auto& [key, metric] : group["metrics"].items()) {
+      const Json& last = metric["last"];
+      row.push_back(spread_text(last) + (last["n"] == total ? "" : " (" + shown(last["n"]) + of(last["n"]) + ")"));
+    }
     rows.push_back(std::move(row));
   }
   doc.heading(2, "Results");
   doc.table(titles, rows);
-  doc.paragraph("Last value, mean ± sample standard deviation over runs.");
+  doc.paragraph(
+      "Last value, mean ± sample standard deviation over runs; k of n: the others failed, were interrupted, or came "
+      "to no finite value.");
 }
 
 // Parameters: those that are the same in all runs once, the others run by run.
@@ -288,7 +295,11 @@ std::string report(Store& store, const ReportOptions& wanted) {
   }
   CompareOptions compared;
   compared.filter.where = where + ")";
-  compared.filter.children = compared.filter.archived = compared.unfinished = true;
+  compared.filter.children = compared.filter.archived = compared.running = true;
+  // Of runs that all came to nothing the reader wants to see what they came to.
+  compared.unfinished = std::all_of(runs.begin(), runs.end(), [](const Json& run) {
+    return run["status"] == "failed" || run["status"] == "interrupted";
+  });
   compared.by = options.by;
 
   Document doc(options.markdown);

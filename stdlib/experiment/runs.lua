@@ -12,7 +12,7 @@ local store_module = require "gradus.store"
 ---@field status string   running, finished, failed or interrupted
 ---@field seed number?
 ---@field params table    by dotted key
----@field last table      the last value of every metric
+---@field last table      the last value of every metric, NaN where it was
 ---@field tags table
 local StoredRun = {}
 StoredRun.__index = StoredRun

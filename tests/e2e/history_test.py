@@ -188,6 +188,14 @@ class Outcomes(HistoryCase):
         self.assertEqual(len([line for line in out.splitlines() if line.startswith("new  ")]), 2)
         self.assertIn("lost: failed, interrupted", out)
 
+    def test_reports_count_them_too(self):
+        self.run_it("report", "--by", "way", "-o", "r.md")
+        text = (self.dir / "r.md").read_text()
+        self.assertRegex(text, r"new \| 2 of 3 \| 0\.9300 \(1 of 3\)")
+        self.assertRegex(text, r"dead \| 0 of 1 \| – \(0 of 1\)")
+        self.run_it("report", "7", "-o", "dead.md")  # of runs that all came to nothing: what they came to
+        self.assertRegex((self.dir / "dead.md").read_text(), r"\| 1 \| 0\.1000")
+
     def test_no_difference_only_within_a_margin(self):
         even = ["compare", "--by", "way", "--versus", "base", "--metric", "even", "--where", "way in ('base', 'new') and seed < 3"]
         self.assertIn("open: which way is better?", self.out(*even))

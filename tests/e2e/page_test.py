@@ -366,12 +366,14 @@ class Page(BrowserCase):
               const gap = steps.map((i) => (i === 50 ? NaN : i < 50 ? 1 : 5));
               const some = steps.filter((i) => i % 5 === 0);
               done({ flat: [...smoothed(steps, flat, 10)], hat: [...smoothed(steps, hat, 10)], gap: [...smoothed(steps, gap, 10)].map((v) => (v === v ? v : null)),
-                all: smoothed(steps, steps, 10)[100], some: smoothed(some, some, 10)[20] });
+                ends: [smoothed(steps, steps, 30)[0], smoothed(steps, steps, 30)[200]], all: smoothed(steps, steps, 10)[100], some: smoothed(some, some, 10)[20] });
             });""", "args": []})
         self.assertTrue(all(abs(v - 3) < 1e-12 for v in got["flat"]))
         self.assertTrue(all(abs(got["hat"][100 - d] - got["hat"][100 + d]) < 1e-12 for d in range(100)))
         self.assertIsNone(got["gap"][50])
         self.assertTrue(abs(got["gap"][49] - 1) < 1e-12 and abs(got["gap"][51] - 5) < 1e-12)  # nothing leaks over a gap
+        self.assertAlmostEqual(got["ends"][0], 0)  # a straight line stays one, up to its ends
+        self.assertAlmostEqual(got["ends"][1], 200)
         self.assertAlmostEqual(got["all"], 100)
         self.assertAlmostEqual(got["some"], 100)  # thinned out or not
 

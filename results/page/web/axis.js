@@ -4,28 +4,39 @@ import { h, json, select } from "./util.js";
 const AXES = ["step", "epoch", "samples", "flops", "seconds"];
 const SMOOTHING = { "": 0, little: 0.01, more: 0.04, much: 0.12 };
 
-// The exponentially weighted mean on both sides, by distance along the axis and not by points: curves with many points
-// and with few, thinned out or not, become equally smooth, and nothing shifts. Gaps stay gaps.
+// A straight line fitted around each point, weighted exponentially by the distance along the axis on both sides, and not
+// by points: curves with many points and with few, thinned out or not, become equally smooth, nothing shifts, and a
+// curve's ends are not drawn to its middle. Gaps stay gaps.
 export function smoothed(steps, values, width) {
-  const out = Float64Array.from(values), sums = new Float64Array(values.length), weights = new Float64Array(values.length);
-  for (const forward of [true, false]) {
-    let sum = 0, weight = 0, before = NaN;
-    for (let k = 0; k < values.length; k++) {
-      const i = forward ? k : values.length - 1 - k;
-      if (!Number.isFinite(values[i])) {
-        sum = weight = 0;
+  const n = values.length, out = new Float64Array(n);
+  // Sums of w, w·x, w·x², w·y and w·x·y over what lies before a point, x counted from it; then those of what lies behind
+  // it are added.
+  const W = new Float64Array(n), X = new Float64Array(n), XX = new Float64Array(n), Y = new Float64Array(n), XY = new Float64Array(n);
+  for (const sign of [-1, 1]) {
+    let w = 0, x = 0, xx = 0, y = 0, xy = 0, before = NaN;
+    for (let k = 0; k < n; k++) {
+      const i = sign < 0 ? k : n - 1 - k, v = values[i];
+      if (!(v > -Infinity && v < Infinity)) {
+        w = x = xx = y = xy = 0;
         continue;
       }
-      const fade = weight ? Math.exp(-Math.abs(steps[i] - before) / width) : 0;
-      sum = sum * fade + values[i];
-      weight = weight * fade + 1;
+      const distance = Math.abs(steps[i] - before), fade = w ? Math.exp(-distance / width) : 0, d = sign * distance;
+      if (fade > 0) {
+        [xx, xy, x] = [fade * (xx + 2 * d * x + d * d * w), fade * (xy + d * y), fade * (x + d * w)];
+        w = fade * w + 1;
+        y = fade * y + v;
+      } else [w, x, xx, y, xy] = [1, 0, 0, v, 0];
       before = steps[i];
-      sums[i] += sum;
-      weights[i] += weight;
+      W[i] += w;
+      X[i] += x;
+      XX[i] += xx;
+      Y[i] += y;
+      XY[i] += xy;
     }
   }
-  for (let i = 0; i < values.length; i++) {
-    if (weights[i]) out[i] = (sums[i] - values[i]) / (weights[i] - 1);  // itself was counted twice
+  for (let i = 0; i < n; i++) {
+    const w = W[i] - 1, y = Y[i] - values[i], spread = w * XX[i] - X[i] * X[i];  // the point itself is on both sides
+    out[i] = !(Math.abs(values[i]) < Infinity) ? values[i] : spread > 1e-12 * w * XX[i] ? (XX[i] * y - X[i] * XY[i]) / spread : y / w;
   }
   return out;
 }

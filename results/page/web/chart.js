@@ -238,9 +238,10 @@ export class Chart {
   // What is drawn of a series: its values, or, smoothed, faintly these and what is behind their noise.
   strokes(s, many) {
     const alpha = s.faint ? (many > 60 ? 0.14 : 0.25) : many > 30 ? 0.55 : 1;
-    if (!this.smooth || s.low) return [[s.values, alpha]];
-    const [from, to] = this.x.domain();
-    return [[s.values, Math.min(0.25, alpha / 2)], [smoothed(s.steps, s.values, this.smooth * (to - from)), alpha]];
+    if (!this.smooth || s.low || (s.faint && many > 60)) return [[s.values, alpha]];
+    const across = (v) => (this.logX ? Math.log(v) : v), [from, to] = this.x.domain().map(across);
+    const places = this.logX ? Float64Array.from(s.steps, across) : s.steps;
+    return [[s.values, Math.min(0.25, alpha / 2)], [smoothed(places, s.values, this.smooth * (to - from)), alpha]];
   }
 
   drawLegend() {

@@ -129,7 +129,7 @@ class Compare {
 
   makeChart(key, link, height) {
     const show = this.query.show || this.usual;
-    const chart = new Chart({ title: key, height, link, axis: this.axis, smooth: smoothing(this.query), logX: this.query.logx === "1", borders: this.stageBorders(),
+    const chart = new Chart({ title: key, height, link, axis: this.axis, smooth: smoothing(this.query), logX: this.query.logx === "1", log: this.query.log === "1", borders: this.stageBorders(),
       onzoom: (zoom) => this.set({ zoom: zoomText(zoom, this.axis) }),
       load: async (from, to, columns) => {
         const known = this.bands.get(key);
@@ -289,7 +289,7 @@ export async function compareView(at) {
   await view.load();
   const redraw = () => view.charts.forEach((chart) => chart.draw());
   addEventListener("theme", redraw);
-  return { node: view.node, title: "Compare", keys: { l: () => view.charts.forEach((chart) => chart.toggleLog()) }, stop: () => {
+  return { node: view.node, title: "Compare", keys: { l: () => { view.set({ log: view.query.log === "1" ? "" : "1" }); view.drawCharts(); } }, stop: () => {
     removeEventListener("theme", redraw);
     view.charts.forEach((chart) => chart.remove());
   } };

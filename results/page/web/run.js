@@ -95,7 +95,7 @@ class Run {
     const on = (list, ...parts) => (axis ? list.map((one) => ({ ...one, was: one.step, ...Object.fromEntries(parts.map((part) => [part, place(one[part])])) }))
       .filter((one) => !Number.isNaN(one[parts[0]])).map((one) => ("to" in one && Number.isNaN(one.to) ? { ...one, to: Infinity } : one)) : list);
     return { axis, stages: on(stages(this.run), "from", "to"), marks: on(marks(this.run), "step"), link: new Set(),
-      smooth: smoothing(this.query), logX: this.query.logx === "1",
+      smooth: smoothing(this.query), logX: this.query.logx === "1", log: this.query.log === "1",
       onzoom: (zoom) => { this.query.zoom = zoomText(zoom, axis); remember({ zoom: this.query.zoom }); } };
   }
 
@@ -124,12 +124,13 @@ class Run {
     if (mine !== this.opened) return;
     const moving = all.filter(([name, s]) => name.startsWith("knob/") && !knobIsFlat(s));
     const told = all.filter(([name]) => ["acc", "loss"].includes(name)).slice(0, 1).concat(all.filter(([name]) => name === "agreement"));
+    const point = (mark) => this.charts.forEach((chart) => chart.point(mark.step)), leave = () => this.charts.forEach((chart) => chart.leave());
     const decided = shared.marks, made = decided.length || stages(this.run).length || moving.length;
     this.pane.replaceChildren(h("div", { className: "tools" }, controls(this.query, (part) => this.set(part))),
       made ? "" : h("p", { className: "quiet" }, "This run has no stages, no decisions, and no setting that moves."),
       h("div", { className: "stack" }, told.map(([name, s]) => this.chart(shared, name, s.map((one) => one.key), 210)),
         moving.map(([name, s]) => this.chart(shared, name.slice(5), s.map((one) => one.key), 92))),
-      h("ol", { className: "decided" }, decided.map((m) => h("li", { onmouseenter: () => this.charts.forEach((c) => c.point(m.step)) },
+      h("ol", { className: "decided" }, decided.map((m) => h("li", { tabIndex: 0, onmouseenter: () => point(m), onfocus: () => point(m), onmouseleave: leave, onblur: leave },
         h("span", { className: "quiet" }, `step ${number(m.was ?? m.step)}`), " ", h("span", { className: `kind ${m.kind}` }, m.kind), " ", h("b", {}, m.name || ""), " ",
         m.detail && typeof m.detail === "object" ? facts(m.detail) : String(m.detail ?? "")))));
   }
@@ -273,7 +274,7 @@ export async function runView(at) {
   const redraw = () => view.charts.forEach((chart) => chart.draw());
   addEventListener("theme", redraw);
   const stop = again(1, () => view.poll());
-  const keys = { l: () => view.charts.forEach((chart) => chart.toggleLog()), j: () => step(1), k: () => step(-1) };
+  const keys = { l: () => view.set({ log: view.query.log === "1" ? "" : "1" }), j: () => step(1), k: () => step(-1) };
   const step = (by) => json("run", { run: view.run.id + by }).then((run) => (location.hash = link(`run/${run.id}`)), () => {});
   return { node: view.node, title: `${view.run.name} #${view.run.id}`, keys, stop: () => {
     stop();

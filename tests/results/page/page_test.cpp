@@ -120,6 +120,29 @@ class PageTest : public StoreTest {
 
 const std::string kNasty = "</script><img src=x onerror=alert(1)>\"'&\\ \x01\x1f\xff\xc3(\u2028 '; DROP TABLE runs; --";
 
+// What an axis other than steps is made of; a run without progress, and rows without that number, are nowhere on it.
+TEST_F(PageTest, PlacesOnAnAxisAndStages) {
+  const std::int64_t bare = make_run("bare", 1, "a", 1);
+  {
+    const auto store = create();
+    const auto run = store->begin({.name = "spent"});
+    for (int step = 10; step <= 30; step += 10) run->progress(step, step / 10.0, step * 64, step * 1e6, step * 0.5);
+    run->progress(40, 4, 2560, 4e7, kNaN);
+    run->finish("finished");
+  }
+  const std::string both = std::to_string(bare) + ",2";
+  const Json axis = ask_page("/api/axis", {{"axis", "seconds"}, {"runs", both}});
+  EXPECT_EQ(axis["runs"].dump(), R"([{"run":1,"steps":[],"at":[]},{"run":2,"steps":[10,20,30],"at":[5.0,10.0,15.0]}])");
+  EXPECT_EQ(ask_page("/api/axis", {{"axis", "flops"}, {"runs", "2"}})["runs"][0]["at"].size(), 4U);
+  EXPECT_EQ(ask_page("/api/axis", {{"axis", "step"}, {"runs", "2"}})["runs"][0]["at"].size(), 0U);
+  ask_page("/api/axis", {{"axis", "seconds; DROP TABLE runs"}, {"runs", "2"}}, 400);
+  ask_page("/api/axis", {{"runs", "2"}}, 400);
+  const Json stages = ask_page("/api/stages", {{"runs", both}});
+  EXPECT_EQ(stages[0]["stages"].dump(), R"([{"name":"easy","from":0},{"name":"hard","from":20}])");
+  EXPECT_EQ(stages[0]["marks"].dump(), R"([{"step":20,"kind":"decision","name":"advance"}])");
+  EXPECT_EQ(stages[1]["stages"].size(), 0U);
+}
+
 TEST_F(PageTest, WhateverIsStoredIsOneJsonText) {
   const std::int64_t id = make_run(kNasty, 1, kNasty, 1);
   const Json runs = ask_page("/api/runs", {});
@@ -373,7 +396,7 @@ TEST_F(PageTest, TheAssetsAreInTheProgram) {
   for (const char* name : {"/", "/app.js", "/chart.js", "/style.css", "/d3.min.js", "/icon.svg"})
     EXPECT_GT(page.get(name, {}).body.size(), 100u) << name;
   std::size_t bytes = 0;
-  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "theme.js",
+  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "axis.js", "theme.js",
                            "style.css", "d3.min.js", "icon.svg"})
     bytes += page_asset(name).size();
   EXPECT_LT(bytes, 500'000u);

@@ -31,6 +31,19 @@ describe("g.runs", function()
     expect(values[3]):near(.2, 1e-12)
     expect(values[2] ~= values[2]):equals(true)
   end)
+  it("tells a value that is NaN from none", function()
+    local store = require("gradus.store").open(path)
+    local run = store:begin { name = "nan", seed = 8 }
+    run:log(run:key "val/acc", 1, 0 / 0)
+    run:log(run:key "val/inf", 1, math.huge)
+    run:finish "finished"
+    local one = g.runs({ store = path, where = "name == 'nan'" })[1]
+    expect(one.last["val/acc"] ~= one.last["val/acc"]):equals(true)
+    expect(one.last["val/loss"]):equals(nil)
+    expect(one.last["val/inf"]):equals(math.huge)
+    expect(#g.runs { store = path, where = "name == 'nan' and last(val/acc) != 0.5" }):equals(1)
+    expect(#g.runs { store = path, where = "name == 'nan' and nans(val/acc) == 1 and not last(val/acc) < 1" }):equals(1)
+  end)
   it("knows the best of a metric whose way is known", function()
     local store = require("gradus.store").open(path)
     local run = store:begin { name = "fresh", seed = 9 }
