@@ -238,11 +238,12 @@ pid_t fork_child() {
   return pid;
 }
 
-std::vector<ChildEvent> wait_children(double seconds) {
+std::vector<ChildEvent> wait_children(double seconds, int other) {
   std::vector<pollfd> watched;
   for (const auto& child : children())
     for (const int fd : {child->process.get(), child->channel.get(), child->errors.get()})
       watched.push_back({fd, POLLIN, 0});
+  watched.push_back({other, POLLIN, 0});
   poll(watched.data(), watched.size(), static_cast<int>(std::clamp(std::ceil(seconds * 1000), 0.0, 1e6)));
   std::vector<ChildEvent> events;
   for (std::size_t i = 0; i < children().size(); ++i) {

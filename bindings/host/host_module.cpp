@@ -253,6 +253,13 @@ int load_script(lua_State* L) {
   return 1;
 }
 
+// read_script(): the script as it is on the disk now, for load_script. Only before anything of it was loaded.
+int read_script(lua_State* L) {
+  Session& session = Interpreter::of(L).session;
+  guard(L, [&] { session.read_script(session.options.script); });
+  return 0;
+}
+
 int sources(lua_State* L) {
   lua_newtable(L);
   int i = 0;
@@ -328,6 +335,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"log", log_line},
                                    {"open_log", open_log},
                                    {"load_script", load_script},
+                                   {"read_script", read_script},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
                                    {"git", git},
@@ -365,6 +373,8 @@ void push_options(lua_State* L, Session& session) {
       lua_pushliteral(L, "auto");
     lua_setfield(L, -2, "jobs");
   }
+  for (const auto& [name, value] : options.more) set_text(L, name.c_str(), value);
+  set_flag(L, "halving", options.halving);
   set_flag(L, "resume", options.resume);
   set_flag(L, "quiet", options.quiet);
   set_flag(L, "json", options.json);

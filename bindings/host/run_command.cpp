@@ -127,6 +127,21 @@ int run_command(RunOptions options) {
   return code.value_or(0);
 }
 
+int sweep_command(RunOptions options) {
+  Session session(std::move(options));
+  session.read_script(session.options.script);
+  watch_signals();
+  return drive(session, "gradus.experiment.sweep_command", "run");
+}
+
+int watch_command(RunOptions options) {
+  if (options.script == "-") throw HostError(kUsage, "watch: expected a file; got standard input");
+  Session session(std::move(options));
+  session.read_script(session.options.script);
+  watch_signals();
+  return drive(session, "gradus.experiment.watch", "run");
+}
+
 int check_command(RunOptions options) {
   const TemporaryFolder folder;
   options.store = folder.path() + "/runs.db";

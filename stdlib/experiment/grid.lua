@@ -39,7 +39,7 @@ end
 -- The numbers of the runs to do, and the results of those that an earlier call finished.
 local function missing(options, experiment, plan)
   local results, todo = {}, {}
-  if options.resume then results = require "gradus.experiment.finished"(options, experiment, plan) end
+  if options.resume then results = require "gradus.experiment.finished".results(options, experiment, plan) end
   for i = 1, #plan do
     if not results[i] then todo[#todo + 1] = i end
   end

@@ -17,6 +17,8 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
+---@field watched? fun(name: string, value: number, step: number)  is told what is logged
+---@field ending? string  why the run is to end at the next safe point
 local Run = check.methods("a run", {})
 Run.__index = Run
 
@@ -94,6 +96,7 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
+  local watched = self.watched
   if recording.active then
     host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
       :format(recording.active))
@@ -122,11 +125,17 @@ function Run:log(values, at)
         if value == true then value = 1 elseif value == false then value = 0 end
       end
     end
-    if type(value) == "number" then writer:log(key, now, value) end
+    if type(value) == "number" then
+      writer:log(key, now, value)
+      if watched then watched(name, value, now) end
+    end
   end
   if not later then return end
   self.readback:push(later, function(numbers)
     for key, number in pairs(numbers) do writer:log(key, now, number) end
+    for name, key in pairs(watched and keys or {}) do
+      if numbers[key] then watched(name, numbers[key], now) end
+    end
   end)
 end
 
@@ -159,7 +168,7 @@ function Run:show(s, parts) self.line.step(s, parts) end
 
 --- A safe point between two steps: ends the run when the process was asked to stop.
 function Run:breathe(s)
-  local signal = host.stopping()
+  local signal = host.stopping() or self.ending
   if not signal then return end
   if s then self:progress(s) end
   self.interrupted = signal
