@@ -17,8 +17,8 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
----@field watched? fun(name: string, value: number, step: number)  is told what is logged
----@field ending? string  why the run is to end at the next safe point
+---@field watched false|fun(name: string, value: number, step: number)  is told what is logged
+---@field ending false|string  why the run is to end at the next safe point
 local Run = check.methods("a run", {})
 Run.__index = Run
 
@@ -77,7 +77,8 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
+    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent, watched = false,
+    ending = false,
     readback = readback(device), looked = readback(device),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   current.run = self
