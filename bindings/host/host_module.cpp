@@ -1,7 +1,9 @@
 #include "host_module.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <filesystem>
 
 #include "../nearest.h"
+#include "calls.h"
 #include "file_lock.h"
 #include "guard.h"
 #include "interpreter.h"
@@ -149,6 +152,39 @@ int sha256_of(lua_State* L) {
   return 1;
 }
 
+// hash_file(path) -> the SHA-256 of its bytes and their number, or nil and the reason.
+int hash_file(lua_State* L) {
+  const std::string path = text_argument(L, 1);
+  std::string hash, why;
+  std::uintmax_t count = 0;
+  guard(L, [&] {
+    std::error_code failed;
+    const auto size = std::filesystem::file_size(path, failed);
+    const int file = failed ? -1 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    count = size;
+    if (file < 0) {
+      why = failed ? failed.message() : std::strerror(errno);
+      return;
+    }
+    void* bytes = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
+    if (bytes == MAP_FAILED) {
+      why = std::strerror(errno);
+    } else {
+      hash = sha256({static_cast<const char*>(bytes), size});
+      if (bytes) munmap(bytes, size);
+    }
+    close(file);
+  });
+  if (!why.empty()) {
+    lua_pushnil(L);
+    push_text(L, path + ": " + why);
+    return 2;
+  }
+  push_text(L, hash);
+  lua_pushnumber(L, static_cast<double>(count));
+  return 2;
+}
+
 int json_encode(lua_State* L) {
   luaL_checkany(L, 1);
   std::string text;
@@ -172,6 +208,7 @@ int json_decode(lua_State* L) {
 }
 
 int nearest_word(lua_State* L) {
+  if (lua_type(L, 1) != LUA_TSTRING) return lua_pushnil(L), 1;  // nothing is near what is no word
   const std::string word = text_argument(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   std::vector<std::string> words;
@@ -280,6 +317,39 @@ int stdlib_hash(lua_State* L) {
   return 1;
 }
 
+// library_text("nn/layers.lua") -> the text of a file of the standard library, or nil.
+int library_text(lua_State* L) {
+  const std::string file = text_argument(L, 1);
+  const std::string* text = nullptr;
+  guard(L, [&] { text = Interpreter::of(L).session.stdlib.find(file); });
+  if (text)
+    push_text(L, *text);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+int stdlib_files(lua_State* L) {
+  lua_newtable(L);
+  int i = 0;
+  for (const std::string& file : Interpreter::of(L).session.stdlib.files()) {
+    push_text(L, file);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for others
+int source_line(lua_State* L) {
+  const std::string name = text_argument(L, 1);
+  const std::string* text = name.starts_with("@") ? Interpreter::of(L).find_source(name.substr(1)) : nullptr;
+  if (text)
+    push_text(L, line_of(*text, luaL_checkint(L, 2)));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 int git(lua_State* L) {
   const std::optional<GitState>* state = nullptr;
   guard(L, [&] { state = &Interpreter::of(L).session.git(); });
@@ -323,6 +393,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"lock", lock_file},
                                    {"random_hex", random_hex},
                                    {"sha256", sha256_of},
+                                   {"hash_file", hash_file},
                                    {"json_encode", json_encode},
                                    {"json_decode", json_decode},
                                    {"nearest", nearest_word},
@@ -338,6 +409,11 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"read_script", read_script},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
+                                   {"library_text", library_text},
+                                   {"watch_calls", watch_calls},
+                                   {"watched_calls", watched_calls},
+                                   {"source_line", source_line},
+                                   {"stdlib_files", stdlib_files},
                                    {"git", git},
                                    {"versions", versions},
                                    {nullptr, nullptr}};

@@ -16,9 +16,9 @@ local tokens = {}
 
 -- A data set of rows of tokens; masking = { rate, mask, low, high, seed }, see runtime/ops/mask.h.
 local function to_be_masked(x, masking, classes, name)
-  local d = data.tensors(x, nil, { classes = classes, name = name })
-  d.base.masking = masking
-  return d
+  local d = data.tensors(x, nil, { name = name })
+  d.base.masking, d.base.classes, d.base.labels = masking, classes, { kind = "tokens", classes = classes, width = x:size(1) }
+  return d:whole()
 end
 
 --- A text file in UTF-8 as blocks of `length` tokens, one after the other; what is left over is dropped. The tokenizer is
@@ -29,9 +29,12 @@ end
 ---@return Dataset
 ---@return any tokenizer
 function tokens.text(path, options)
+  if type(path) ~= "string" or type(options) ~= "table" then
+    check.fail("data.text", 'expected data.text("corpus.txt", { vocabulary = 1000 }); got %s',
+      check.describe(type(path) == "string" and options or path))
+  end
   local o = check.options("data.text", options, { length = check.int(2), mask = check.number(0, 1), tokenizer = check.any,
     vocabulary = check.int(6), model = check.string, seed = check.int(0) }, { length = 64, mask = .15, seed = 0 })
-  check.value("data.text", "path", path, check.string)
   if (o.tokenizer == nil) == (o.vocabulary == nil) then
     check.fail("data.text", "expected either a tokenizer or vocabulary, the number of tokens to learn")
   end
@@ -51,6 +54,10 @@ end
 ---@param options {grammar: Grammar, mask: number?, seed: number?, held_out: number?, epoch: number?}
 ---   mask: .3, the published share; seed: the run's "data" stream; held_out: 512 sentences; epoch: 10000 samples count as one
 function tokens.sentences(options)
+  if type(options) ~= "table" or options.rules then
+    check.fail("data.sentences", "expected { grammar = cfg.cfg3b() }; got %s",
+      type(options) == "table" and "a grammar" or check.describe(options))
+  end
   local o = check.options("data.sentences", options, { grammar = check.table, mask = check.number(0, 1), seed = check.int(0),
     held_out = check.int(1), epoch = check.int(1) }, { mask = .3, held_out = 512, epoch = 10000 })
   if not o.grammar then check.fail("data.sentences", "expected a grammar, such as cfg.cfg3b()") end
@@ -66,7 +73,7 @@ function tokens.sentences(options)
     train = data.generator(function(size, _, first)
       local index = ops.arange(first, first + size)
       return files.mask(samples(train, first, size), index, ops.zeros({ size }, { dtype = "int32" }), masking)
-    end, { epoch = o.epoch, classes = alphabet.size }),
+    end, { epoch = o.epoch, labels = "tokens", classes = alphabet.size }),
     val = to_be_masked(samples(val, 0, o.held_out), masking, alphabet.size, "sentences") }
 end
 

@@ -32,7 +32,7 @@ function step.step_mode(mode)
 end
 
 local function guard_names(knobs)
-  return setmetatable(knobs, { __index = function(t, name)
+  return setmetatable(knobs, { __knobs = true, __index = function(t, name)
     local names = {}
     for known in pairs(t) do names[#names + 1] = known end
     table.sort(names)
@@ -105,7 +105,7 @@ local function call(self, batch, given)
 end
 
 local function restore(before, guarded, ok, ...)
-  recording.active, recording.guarded = before, guarded
+  recording.active, recording.guarded, recording.changes = before, guarded, nil
   if not ok then error((...), 0) end
   return ...
 end
@@ -113,6 +113,7 @@ end
 local function eager(self, batch, given)
   local before, guarded = recording.active, recording.guarded
   recording.active, recording.guarded = step.mode ~= "eager" and self.line or before, true
+  recording.changes = recording.no_changes()
   return restore(before, guarded, pcall(call, self, batch, given))
 end
 
