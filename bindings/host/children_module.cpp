@@ -13,6 +13,7 @@
 #include "host_module.h"
 #include "interpreter.h"
 #include "json_value.h"
+#include "neighbours.h"
 #include "signals.h"
 #include "store/store.h"
 
@@ -59,6 +60,7 @@ std::string printed(const ScriptError& error) {
     tell_parent("error", dump_json({{"message", error.message}, {"code", code}, {"text", printed(error)}}));
   }
   close_stores();
+  leave_cores();
   std::fflush(stdout);
   _exit(code);
 }
@@ -115,7 +117,8 @@ int wait(lua_State* L) {
   guard(L, [&] {
     events = wait_children(seconds, file_watch() ? file_watch()->descriptor() : -1);
     if (file_watch())
-      for (const std::string& path : file_watch()->saved()) events.push_back({.child = 0, .kind = "saved", .text = path});
+      for (const std::string& path : file_watch()->saved())
+        events.push_back({.child = 0, .kind = "saved", .text = path});
   });
   lua_createtable(L, static_cast<int>(events.size()), 0);
   for (std::size_t i = 0; i < events.size(); ++i) {

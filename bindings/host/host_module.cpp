@@ -22,10 +22,11 @@
 #include "guard.h"
 #include "interpreter.h"
 #include "json_value.h"
+#include "neighbours.h"
 #include "run_log.h"
-#include "store/sha256.h"
 #include "signals.h"
 #include "source_loader.h"
+#include "store/sha256.h"
 
 namespace gradus {
 namespace {
@@ -272,6 +273,18 @@ int stopping_signal(lua_State* L) {
 
 // --- the run
 
+// share_cores(threads) -> threads of other processes' runs; share_cores(): this process trains no more. Specs are
+// alone.
+int cores_of_others(lua_State* L) {
+  int others = 0;
+  if (lua_isnoneornil(L, 1))
+    leave_cores();
+  else if (const int threads = luaL_checkint(L, 1); !Interpreter::of(L).session.options.is_spec)
+    guard(L, [&] { others = share_cores(threads); });
+  lua_pushinteger(L, others);
+  return 1;
+}
+
 int log_line(lua_State* L) {
   const std::string level = text_argument(L, 1), text = text_argument(L, 2);
   guard(L, [&] { write_run_log(level, text); });
@@ -339,7 +352,8 @@ int stdlib_files(lua_State* L) {
   return 1;
 }
 
-// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for others
+// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for
+// others
 int source_line(lua_State* L) {
   const std::string name = text_argument(L, 1);
   const std::string* text = name.starts_with("@") ? Interpreter::of(L).find_source(name.substr(1)) : nullptr;
@@ -403,6 +417,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"traceback", traceback},
                                    {"exiting", exiting},
                                    {"stopping", stopping_signal},
+                                   {"share_cores", cores_of_others},
                                    {"log", log_line},
                                    {"open_log", open_log},
                                    {"load_script", load_script},

@@ -16,6 +16,7 @@
 #include "help_command.h"
 #include "host_error.h"
 #include "host_module.h"
+#include "neighbours.h"
 #include "new_command.h"
 #include "plot_command.h"
 #include "run_command.h"
@@ -61,13 +62,16 @@ std::vector<std::int64_t> whole_numbers(const char* option, const std::string& t
 void add_run(CLI::App& app, CommandLine& line) {
   CLI::App* run = app.add_subcommand("run", "Run an experiment script");
   run->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
-  run->add_option("--set", line.set, "Override a parameter: key=value, or key=a,b,c for one run each (may be repeated)")->allow_extra_args(false);
+  run->add_option("--set", line.set, "Override a parameter: key=value, or key=a,b,c for one run each (may be repeated)")
+      ->allow_extra_args(false);
   run->add_option("--seed", line.seed, "Seed of the run, or 1,2,3 for one run each");
   run->add_option("--name", line.run.name, "Name of the run in the store");
   run->add_option("--device", line.run.device, "cpu, cuda, …");
   run->add_option("--threads", line.threads, "Threads of LibTorch");
-  run->add_option("--jobs,-j", line.jobs, "Runs at once, each in a process of its own; auto: as cores and memory allow");
-  run->add_flag("--resume", line.run.resume, "Skip what an earlier call of the same script, parameters and seed finished");
+  run->add_option("--jobs,-j", line.jobs,
+                  "Runs at once, each in a process of its own; auto: as cores and memory allow");
+  run->add_flag("--resume", line.run.resume,
+                "Skip what an earlier call of the same script, parameters and seed finished");
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
@@ -79,7 +83,9 @@ void add_run(CLI::App& app, CommandLine& line) {
 void add_sweep(CLI::App& app, CommandLine& line) {
   CLI::App* sweep = app.add_subcommand("sweep", "Search a script's parameters: many runs, the best, and what mattered");
   sweep->add_option("SCRIPT", line.run.script, "Lua script");
-  sweep->add_option("--set", line.set, "What is searched: key=a,b,c, key=lin(low,high) or key=log(low,high); one value fixes")
+  sweep
+      ->add_option("--set", line.set,
+                   "What is searched: key=a,b,c, key=lin(low,high) or key=log(low,high); one value fixes")
       ->allow_extra_args(false);
   const std::pair<const char*, const char*> texts[] = {
       {"by", "The metric that decides (val/acc, result/acc)"},
@@ -89,10 +95,14 @@ void add_sweep(CLI::App& app, CommandLine& line) {
       {"seeds", "Runs of each set, seeds 1 to N (default: 1)"},
       {"search-seed", "Of random, halton and optuna (default: 0)"}};
   for (const auto& [name, help] : texts)
-    sweep->add_option_function<std::string>("--" + std::string(name), [&line, name = std::string(name)](const std::string& text) {
-      line.run.more[name == "search-seed" ? "search_seed" : name] = text;
-    }, help);
-  sweep->add_flag("--halving", line.run.halving, "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation");
+    sweep->add_option_function<std::string>(
+        "--" + std::string(name),
+        [&line, name = std::string(name)](const std::string& text) {
+          line.run.more[name == "search-seed" ? "search_seed" : name] = text;
+        },
+        help);
+  sweep->add_flag("--halving", line.run.halving,
+                  "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation");
   sweep->add_option("--jobs,-j", line.jobs, "Runs at once (default: auto, as cores and memory allow)");
   sweep->add_option("--name", line.run.name, "Name of the runs in the store");
   sweep->add_option("--device", line.run.device, "cpu, cuda, …");
@@ -109,8 +119,9 @@ void add_watch(CLI::App& app, CommandLine& line) {
   watch->add_option("SCRIPT", line.run.script, "Lua script");
   watch->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
   watch->add_option("--seed", line.seed, "Seed of the run");
-  watch->add_option_function<std::string>("--by", [&line](const std::string& text) { line.run.more["by"] = text; },
-                                          "The metric whose curves are shown (default: the first of val/)");
+  watch->add_option_function<std::string>(
+      "--by", [&line](const std::string& text) { line.run.more["by"] = text; },
+      "The metric whose curves are shown (default: the first of val/)");
   watch->add_option("--name", line.run.name, "Name of the runs in the store");
   watch->add_option("--device", line.run.device, "cpu, cuda, …");
   watch->add_option("--threads", line.threads, "Threads of LibTorch");
@@ -352,10 +363,11 @@ bool is_pipe(int fd) {
 int main(int argc, char** argv) {
   // LibTorch's threads wait for each other by spinning, by default for a millisecond: beside another busy process that
   // is the time that this one would need. Read when the engine is loaded; the user's own setting stands.
-  setenv("GOMP_SPINCOUNT", "3000", 0);
+  setenv("GOMP_SPINCOUNT", "1000", 0);
   gradus::fill_standard_streams();
   int code = gradus::guarded_dispatch(argc, argv);
   gradus::close_stores();
+  gradus::leave_cores();
   std::fflush(stdout);
   if (code == 0 && std::ferror(stdout) && !gradus::is_pipe(STDOUT_FILENO)) {
     std::fprintf(stderr, "gradus: standard output could not be written\n");

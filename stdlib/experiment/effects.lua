@@ -115,7 +115,8 @@ local function advise_range(axis, ranked)
       axis.scale, side and new_low or axis.low, side and axis.high or new_high)
   end
   if #ranked >= 8 and axis:share(high) - axis:share(low) < .5 and high > low then
-    return ("%s: the best quarter lies from %.3g to %.3g: --set %s=%s(%.3g,%.3g)"):format(axis.key, low, high, axis.key, axis.scale, low, high)
+    return ("%s: the best quarter lies from %.3g to %.3g: --set %s=%s(%.3g,%.3g)"):format(axis.key, low, high, axis.key, axis.scale,
+      low, high)
   end
 end
 
@@ -143,7 +144,8 @@ function effects.advice(axes, ranked, importance)
   local lines = {}
   for _, axis in ipairs(axes) do
     local share = importance[axis.key]
-    local line = (not share or share > .02) and (axis.values and advise_list(axis, ranked) or not axis.values and advise_range(axis, ranked))
+    local advise = axis.values and advise_list or advise_range
+    local line = (not share or share > .02) and advise(axis, ranked)
     if share and share <= .02 and #ranked >= 8 then
       line = ("%s: alone without effect here; a fixed value leaves more trials to the others"):format(axis.key)
     end

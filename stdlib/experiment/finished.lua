@@ -26,7 +26,8 @@ local function candidates(store, name, stopped)
   end
   local same, found = {}, {}
   for _, row in ipairs(store:query([[SELECT s.run_id AS id, s.path AS path, s.sha256 AS sha256 FROM run_sources s
-      JOIN runs r ON r.id = s.run_id WHERE r.name = ?1 AND (r.status = 'finished' OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
+      JOIN runs r ON r.id = s.run_id
+      WHERE r.name = ?1 AND (r.status = 'finished' OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
         AND r.parent IS NULL AND r.archived IS NULL]], name, stopped, finished.STOPPED)) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one

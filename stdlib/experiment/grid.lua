@@ -119,7 +119,9 @@ function grid.run(options)
     for i = 1, #plan do
       if results[i] and results[i]:find('"status":"finished"', 1, true) then finished = finished + 1 end
     end
-    if not options.quiet then host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan)) end
+    if not options.quiet then
+      host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan))
+    end
     return stopped
   end
   runner.summarize(options, list, experiment)

@@ -106,8 +106,8 @@ function optuna.start(sweep, seed)
   -- What may change between two sweeps of one study is part of its name: a study has one space.
   local name = ("%s %s %s"):format(sweep.options.name or sweep.experiment.name, sweep.by, host.sha256(host.json_encode(axes)):sub(1, 8))
   write(folder .. "/ask.py", SCRIPT)
-  write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed, direction = sweep.greater and "maximize" or "minimize",
-    storage = "sqlite:///" .. store.folder .. "/optuna.db" })
+  write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed,
+    direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" })
   os.execute("mkfifo " .. quoted(folder .. "/answers"))
   local self = setmetatable({ folder = folder, numbers = {} }, Optuna)
   self.output = io.popen(("exec python3 -u %s %s > %s"):format(quoted(folder .. "/ask.py"), quoted(folder .. "/given.json"),

@@ -361,6 +361,7 @@ function Run:finish(status, message)
   if status == "finished" and not settled then status, message = "failed", tostring(why) end
   self.writer:finish(status, message)
   if current.run == self then current.run = self.parent end
+  if not self.parent then host.share_cores() end
   if status == "failed" and not settled then error(why, 0) end
 end
 

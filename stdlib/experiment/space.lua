@@ -46,7 +46,8 @@ end
 --- The axis of a table: a list, or { lin = { low, high } }, or { log = … }.
 function space.declare(key, given, specs)
   if type(given) ~= "table" then
-    host.fail(("sweep: set: '%s': expected a list of values, or { log = { low, high } }; got %s"):format(tostring(key), check.describe(given)))
+    host.fail(("sweep: set: '%s': expected a list of values, or { log = { low, high } }; got %s")
+      :format(tostring(key), check.describe(given)))
   end
   for _, scale in ipairs { "lin", "log" } do
     if given[scale] then return range(("sweep: set: '%s'"):format(key), key, scale, given[scale], specs) end

@@ -160,11 +160,9 @@ end
 function Sweep:follow(trial)
   local ids = self.known[trial.number] or {}
   for seed = 2, self.seeds do
-    if ids[seed] then
-      -- counted when it was found
-    elseif trial.stopped then
+    if trial.stopped and not ids[seed] then
       trial.left = trial.left - 1
-    else
+    elseif not ids[seed] then  -- else it was counted when it was found
       self.ready[#self.ready + 1] = { trial = trial, seed = seed }
     end
   end
@@ -291,7 +289,8 @@ end
 local function foot(self)
   return function(done, running, seconds)
     local best = self:ranked()[1]
-    local words = { ("%d of %d runs"):format(done + self.skipped, self.count * self.seeds), running .. " running", console.duration(seconds) }
+    local words = { ("%d of %d runs"):format(done + self.skipped, self.count * self.seeds), running .. " running",
+      console.duration(seconds) }
     if best then words[#words + 1] = ("best %s %.4g at %s"):format(self.by, best.value, words_of(self, best.given)) end
     return table.concat(words, "  ")
   end
@@ -334,8 +333,8 @@ local SEARCHES = check.choice("grid", "random", "halton", "optuna")
 --- Searches. Returns { best = Trial, trials = Trial[] in order, ranked = Trial[] the best first, sweep = … }.
 ---@param options SweepOptions
 return function(options)
-  options = check.options("sweep", options, { set = check.table, by = check.string, direction = check.choice("max", "min"), search = SEARCHES,
-    trials = check.int(1), seeds = check.int(1), halving = check.boolean, search_seed = check.int(0), jobs = check.any,
+  options = check.options("sweep", options, { set = check.table, by = check.string, direction = check.choice("max", "min"),
+    search = SEARCHES, trials = check.int(1), seeds = check.int(1), halving = check.boolean, search_seed = check.int(0), jobs = check.any,
     experiment = check.any, name = check.string, params = check.table, run = check.callable, command = check.table })
   if not options.set or not options.by then host.fail "sweep: expected set = { … } and by = 'metric'" end
   options.command = options.command or host.options

@@ -76,7 +76,7 @@ function report.importance(sweep, ranked)
 end
 
 local function importance_lines(shares, order)
-  local lines = { "How much each parameter matters by itself (its share of the trials' variance in an additive model; ranges in quarters):" }
+  local lines = { "How much each parameter matters by itself (share of the trials' variance in an additive model, ranges in quarters):" }
   for _, axis in ipairs(order) do
     local share = shares[axis.key]
     lines[#lines + 1] = share and ("  %-24s %3.0f %%  %s"):format(axis.key, 100 * share, ("█"):rep(math.floor(share * 30 + .5)))
@@ -100,7 +100,7 @@ function report.print(found)
   if #advice > 0 then print("\nWhat to try next:\n  " .. table.concat(advice, "\n  ")) end
   local stopped = 0
   for _, trial in ipairs(found.trials) do stopped = stopped + (trial.stopped and 1 or 0) end
-  if stopped > 0 then print(("\n%d of %d trials were stopped early: the first of their runs lagged behind."):format(stopped, #found.trials)) end
+  if stopped > 0 then print(("\n%d of %d trials were stopped early: their first runs lagged behind."):format(stopped, #found.trials)) end
   local store = sweep.options.store ~= "runs/gradus.db" and " --store " .. sweep.options.store or ""
   print(("\nLook further: gradus show %d%s   gradus compare%s --by %s"):format(found.best.ids[1], store, store, order[1].key))
 end
@@ -110,7 +110,8 @@ function report.json(found)
   local sweep, shares = found.sweep, {}
   if #found.ranked > 0 then shares = report.importance(sweep, found.ranked) end
   local function plain(trial)
-    return trial and { trial = trial.number, params = trial.given, value = trial.value, sd = trial.sd, runs = trial.ids, stopped = trial.stopped }
+    return trial and { trial = trial.number, params = trial.given, value = trial.value, sd = trial.sd, runs = trial.ids,
+      stopped = trial.stopped }
   end
   local trials = {}
   for i, trial in ipairs(found.trials) do trials[i] = plain(trial) end

@@ -32,7 +32,8 @@ return g.experiment { name = "quad", params = { T = 2, lr = 1e-2, tag = g.choice
 
 FROM_LUA = """
 local g = require "gradus"
-local found = g.sweep { name = "inner", params = { lr = 1e-2 }, set = { lr = { log = { 1e-4, 1e-1 } } }, by = "val/score", trials = 6, jobs = 2,
+local found = g.sweep { name = "inner", params = { lr = 1e-2 }, set = { lr = { log = { 1e-4, 1e-1 } } },
+  by = "val/score", trials = 6, jobs = 2,
   run = function(run, p) run:log { ["val/score"] = -(math.log10(p.lr) + 2.5) ^ 2 } end }
 assert(#found.trials == 6 and found.best.value <= 0 and found.ranked[6].value <= found.ranked[1].value)
 print(("best %.6g of %d"):format(found.best.given.lr, #found.trials))
@@ -106,14 +107,17 @@ class Searches(SweepCase):
         self.assertGreaterEqual(len(stopped), 4)
         self.assertTrue(all(len(trial["runs"]) == 1 for trial in stopped))  # no other seed followed
         self.assertFalse(found["best"]["stopped"])
-        self.assertEqual(self.query("SELECT count(*) FROM runs WHERE status = 'interrupted' AND error LIKE 'sweep: halving:%'"), [(len(stopped),)])
+        self.assertEqual(self.query("SELECT count(*) FROM runs WHERE status = 'interrupted' AND error LIKE 'sweep: halving:%'"),
+                         [(len(stopped),)])
         self.assertEqual(self.query("SELECT count(*) FROM events WHERE kind = 'decision' AND name = 'halving'"), [(len(stopped),)])
         self.assertEqual(self.found(*args)["trials"], found["trials"])  # nothing is done again
-        self.assertEqual(self.query("SELECT count(*) FROM runs")[0][0], sum(len(trial["runs"]) for trial in found["trials"]))
+        self.assertEqual(self.query("SELECT count(*) FROM runs")[0][0],
+                         sum(len(trial["runs"]) for trial in found["trials"]))
 
     def test_report(self):
         out, err = self.sweep("--set", "lr=log(1e-4,1e-1)", "--set", "T=2,4,16,32", "--trials", "16", "--by", "val/score", "-j", "2")
-        for piece in ("T \\ lr", "What to try next", "share of the trials' variance in an additive model", "--seeds 3 tells", "gradus show"):
+        for piece in ("T \\ lr", "What to try next", "share of the trials' variance in an additive model", "--seeds 3 tells",
+                      "gradus show"):
             self.assertIn(piece, out)
         self.assertIn("16/16", err)
         self.assertEqual(self.sweep("--set", "T=2,4", "--by", "val/score", "-q")[0], "")

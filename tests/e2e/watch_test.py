@@ -41,7 +41,8 @@ class Watch(unittest.TestCase):
         (self.dir / (name + "~")).rename(self.dir / name)
 
     def start(self, *args):
-        self.process = subprocess.Popen([GRADUS, "watch", "x.lua", *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([GRADUS, "watch", "x.lua", *args], cwd=self.dir,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end)
         threading.Thread(target=self.read, daemon=True).start()
 

@@ -87,7 +87,9 @@ describe("a sweep", function()
   it("the advice points beyond an edge and leaves out what does nothing", function()
     local axes = { space.parse("T", "1,2,4", specs), space.parse("lr", "log(1e-4,1e-1)", specs) }
     local ranked = {}
-    for i = 1, 12 do ranked[i] = { given = { T = ({ 4, 2, 1 })[1 + (i - 1) % 3], lr = 1e-1 * 10 ^ (-(i - 1) / 4) }, value = -i, runs = 1 } end
+    for i = 1, 12 do
+      ranked[i] = { given = { T = ({ 4, 2, 1 })[1 + (i - 1) % 3], lr = 1e-1 * 10 ^ (-(i - 1) / 4) }, value = -i, runs = 1 }
+    end
     local text = table.concat(effects.advice(axes, ranked, { T = .5, lr = .4 }), "\n")
     assert(text:find "largest value: %-%-set T=4,8" and text:find "high end of its range" and text:find "--seeds 3", text)
     text = table.concat(effects.advice(axes, ranked, { T = .001, lr = .4 }), "\n")
