@@ -9,7 +9,7 @@ local grid = {}
 local USAGE = 64
 
 -- What a run asks for only when it trains: loaded here once, so that no child has to.
-local FOR_TRAINING = { "experiment.run", "experiment.cached", "training.distill", "training.batches", "training.evaluate", "nn",
+local FOR_TRAINING = { "experiment.run", "experiment.cached", "training.distill", "training.batches", "training.evaluator", "nn",
   "optim.optimizer", "data.dataset", "curriculum.curriculum", "curriculum.score", "training.teacher_cache" }
 
 --- Loads what runs need, on one thread: a process that had several could not be forked.
