@@ -9,7 +9,15 @@
 namespace gradus {
 namespace {
 
-std::atomic<double> counted = 0;  // an accelerator's backward pass runs on a thread of LibTorch's
+// Atomic: an accelerator's backward pass runs on a thread of LibTorch's.
+std::atomic<double> counted = 0;
+std::atomic<double> all_work = 0, large_work = 0;  // since large_share
+
+void count(double flops) {
+  counted += flops;
+  all_work += flops;
+  if (flops >= kLargeOperator) large_work += flops;
+}
 
 double product(at::IntArrayRef sizes) { return static_cast<double>(c10::multiply_integers(sizes)); }
 
@@ -59,13 +67,13 @@ double flops_of(const std::string& name, c10::ArrayRef<const c10::IValue> in) {
 std::unique_ptr<at::ObserverContext> on_enter(const at::RecordFunction& function) {
   if (std::string_view(function.name()) == "aten::convolution")
     return std::make_unique<Convolution>(per_output(function.inputs()[1]));
-  counted += flops_of(function.name(), function.inputs());
+  count(flops_of(function.name(), function.inputs()));
   return nullptr;
 }
 
 void on_exit(const at::RecordFunction& function, at::ObserverContext* context) {
   if (context != nullptr)
-    counted += product(sizes_of(function.outputs()[0])) * static_cast<Convolution*>(context)->per_output;
+    count(product(sizes_of(function.outputs()[0])) * static_cast<Convolution*>(context)->per_output);
 }
 
 }  // namespace
@@ -76,6 +84,11 @@ FlopCounter::FlopCounter() {
                                            .needsInputs(true)
                                            .needsOutputs(true)
                                            .scopes({at::RecordScope::FUNCTION}));
+}
+
+std::optional<double> large_share() {
+  const double all = all_work.exchange(0), large = large_work.exchange(0);
+  return all > 0 ? std::optional(large / all) : std::nullopt;
 }
 
 double FlopCounter::stop() {

@@ -2,6 +2,7 @@
 ---   g.experiment, g.int, g.choice, g.number      an experiment and its typed parameters
 ---   g.nn, g.optim, g.loss, g.data, g.sampler     modules, optimizers, losses, data; g.cfg, g.tokenizer
 ---   g.runs { where = … }, g.compare { … }        earlier runs of the store, and groups of them side by side
+---   g.sweep { set = …, by = …, run = … }         many runs at once, their parameters chosen by a search
 ---   g.score, g.schedule, g.when, g.curriculum    difficulty, schedules, advance rules, named strategies
 ---   g.target, g.probe, g.sparkline               what is imitated; what a network has found; a curve in a line
 ---   g.tensor, g.zeros, g.matmul, …               tensors and LibTorch's operators (g.help "softmax")
@@ -83,7 +84,7 @@ end
 local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "training.loss", data = "data.dataset", cfg = "data.cfg",
   tokenizer = "data.tokenizer", sampler = "curriculum.sampler", score = "curriculum.score", schedule = "curriculum.schedule",
   when = "curriculum.when", curriculum = "curriculum.curriculum", target = "curriculum.target", probe = "training.probe",
-  runs = "experiment.runs", compare = "experiment.compare", sparkline = "base.sparkline" }
+  runs = "experiment.runs", compare = "experiment.compare", sweep = "experiment.sweep", sparkline = "base.sparkline" }
 local FROM = { experiment = "experiment.experiment", int = "experiment.params", number = "experiment.params",
   choice = "experiment.params", kd_loss = "training.loss", projection = "training.loss", fit = "experiment.run",
   step_mode = "step.step" }

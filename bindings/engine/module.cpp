@@ -187,6 +187,15 @@ int count_flops(lua_State* L) {
   return 1;
 }
 
+// large_share() -> of the operations counted since the last call, the share in operators that gain from threads, or nil.
+int share_of_large(lua_State* L) {
+  if (const auto share = large_share())
+    lua_pushnumber(L, *share);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 // set_scope(list | nil) -> the list before: new tensors are appended to the open scope's list.
 int set_scope(lua_State* L) {
   lua_settop(L, 1);
@@ -211,6 +220,7 @@ constexpr luaL_Reg kFunctions[] = {{"tensor", make_tensor},
                                    {"memory", memory_use},
                                    {"set_scope", set_scope},
                                    {"count_flops", count_flops},
+                                   {"large_share", share_of_large},
                                    {"gemm", gemm_rule},
                                    {"set_autocast", set_autocast},
                                    {"help", help},

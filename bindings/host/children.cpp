@@ -155,8 +155,7 @@ void read_child(Child& child, std::vector<ChildEvent>& events, bool ended) {
   if (child.errors.get() >= 0 && !read_available(child.errors.get(), child.lines)) child.errors.reset();
   take_lines(child, events, ended);
   std::string kind, text;
-  while (take_message(child.received, kind, text))
-    events.push_back({.child = child.pid, .kind = kind, .text = text});
+  while (take_message(child.received, kind, text)) events.push_back({.child = child.pid, .kind = kind, .text = text});
 }
 
 // Reaps a child that ended.
@@ -166,7 +165,9 @@ void bury(Child& child, std::vector<ChildEvent>& events) {
   rusage usage{};
   while (wait4(child.pid, &status, 0, &usage) < 0 && errno == EINTR) {
   }
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   events.push_back({.child = child.pid,
                     .kind = "end",
                     .text = "",
@@ -238,11 +239,12 @@ pid_t fork_child() {
   return pid;
 }
 
-std::vector<ChildEvent> wait_children(double seconds) {
+std::vector<ChildEvent> wait_children(double seconds, int other) {
   std::vector<pollfd> watched;
   for (const auto& child : children())
     for (const int fd : {child->process.get(), child->channel.get(), child->errors.get()})
       watched.push_back({fd, POLLIN, 0});
+  watched.push_back({other, POLLIN, 0});
   poll(watched.data(), watched.size(), static_cast<int>(std::clamp(std::ceil(seconds * 1000), 0.0, 1e6)));
   std::vector<ChildEvent> events;
   for (std::size_t i = 0; i < children().size(); ++i) {

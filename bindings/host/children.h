@@ -26,8 +26,9 @@ struct ChildEvent {
 // HostError (io).
 pid_t fork_child();
 
-// What children said, as soon as there is something; nothing after `seconds`.
-std::vector<ChildEvent> wait_children(double seconds);
+// What children said, as soon as there is something, or when `other` (a descriptor; -1: none) can be read; nothing
+// after `seconds`.
+std::vector<ChildEvent> wait_children(double seconds, int other = -1);
 
 void answer_child(pid_t child, const std::string& text);  // what its ask_parent returns
 void signal_child(pid_t child, int signal);

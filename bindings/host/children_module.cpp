@@ -5,12 +5,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "children.h"
+#include "file_watch.h"
 #include "guard.h"
 #include "host_module.h"
 #include "interpreter.h"
 #include "json_value.h"
+#include "neighbours.h"
 #include "signals.h"
 #include "store/store.h"
 
@@ -57,6 +60,7 @@ std::string printed(const ScriptError& error) {
     tell_parent("error", dump_json({{"message", error.message}, {"code", code}, {"text", printed(error)}}));
   }
   close_stores();
+  leave_cores();
   std::fflush(stdout);
   _exit(code);
 }
@@ -88,11 +92,34 @@ int spawn(lua_State* L) {
   return 1;
 }
 
+std::unique_ptr<FileWatch>& file_watch() {
+  static std::unique_ptr<FileWatch> watch;
+  return watch;
+}
+
+// watch(paths): from now on wait gives {kind = "saved", text = path} when one of them is saved.
+int watch(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  guard(L, [&] {
+    if (!file_watch()) file_watch() = std::make_unique<FileWatch>();
+    for (int i = 1; lua_rawgeti(L, 1, i), lua_type(L, -1) == LUA_TSTRING; ++i) {
+      file_watch()->add(lua_tostring(L, -1));
+      lua_pop(L, 1);
+    }
+  });
+  return 0;
+}
+
 // wait(seconds) -> list of {child, kind, text}, of an end with code, signal, seconds, peak
 int wait(lua_State* L) {
   const double seconds = luaL_checknumber(L, 1);
   std::vector<ChildEvent> events;
-  guard(L, [&] { events = wait_children(seconds); });
+  guard(L, [&] {
+    events = wait_children(seconds, file_watch() ? file_watch()->descriptor() : -1);
+    if (file_watch())
+      for (const std::string& path : file_watch()->saved())
+        events.push_back({.child = 0, .kind = "saved", .text = path});
+  });
   lua_createtable(L, static_cast<int>(events.size()), 0);
   for (std::size_t i = 0; i < events.size(); ++i) {
     const ChildEvent& event = events[i];
@@ -177,6 +204,7 @@ int code_of_stop(lua_State* L) {
 
 constexpr luaL_Reg kFunctions[] = {{"spawn", spawn},
                                    {"wait", wait},
+                                   {"watch", watch},
                                    {"answer", answer},
                                    {"stop", stop},
                                    {"show_output", show_output},

@@ -22,6 +22,7 @@
 #include "guard.h"
 #include "interpreter.h"
 #include "json_value.h"
+#include "neighbours.h"
 #include "run_log.h"
 #include "signals.h"
 #include "source_loader.h"
@@ -272,6 +273,18 @@ int stopping_signal(lua_State* L) {
 
 // --- the run
 
+// share_cores(threads) -> threads of other processes' runs; share_cores(): this process trains no more. Specs are
+// alone.
+int cores_of_others(lua_State* L) {
+  int others = 0;
+  if (lua_isnoneornil(L, 1))
+    leave_cores();
+  else if (const int threads = luaL_checkint(L, 1); !Interpreter::of(L).session.options.is_spec)
+    guard(L, [&] { others = share_cores(threads); });
+  lua_pushinteger(L, others);
+  return 1;
+}
+
 int log_line(lua_State* L) {
   const std::string level = text_argument(L, 1), text = text_argument(L, 2);
   guard(L, [&] { write_run_log(level, text); });
@@ -288,6 +301,13 @@ int load_script(lua_State* L) {
   Interpreter& interpreter = Interpreter::of(L);
   interpreter.push_chunk(L, interpreter.session.script());
   return 1;
+}
+
+// read_script(): the script as it is on the disk now, for load_script. Only before anything of it was loaded.
+int read_script(lua_State* L) {
+  Session& session = Interpreter::of(L).session;
+  guard(L, [&] { session.read_script(session.options.script); });
+  return 0;
 }
 
 int sources(lua_State* L) {
@@ -397,9 +417,11 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"traceback", traceback},
                                    {"exiting", exiting},
                                    {"stopping", stopping_signal},
+                                   {"share_cores", cores_of_others},
                                    {"log", log_line},
                                    {"open_log", open_log},
                                    {"load_script", load_script},
+                                   {"read_script", read_script},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
                                    {"library_text", library_text},
@@ -442,6 +464,8 @@ void push_options(lua_State* L, Session& session) {
       lua_pushliteral(L, "auto");
     lua_setfield(L, -2, "jobs");
   }
+  for (const auto& [name, value] : options.more) set_text(L, name.c_str(), value);
+  set_flag(L, "halving", options.halving);
   set_flag(L, "resume", options.resume);
   set_flag(L, "quiet", options.quiet);
   set_flag(L, "json", options.json);

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "../nearest.h"
@@ -15,6 +16,7 @@
 #include "help_command.h"
 #include "host_error.h"
 #include "host_module.h"
+#include "neighbours.h"
 #include "new_command.h"
 #include "plot_command.h"
 #include "run_command.h"
@@ -76,6 +78,56 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_flag("--strict", line.run.strict, "Warnings are errors");
   run->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
   run->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+}
+
+void add_sweep(CLI::App& app, CommandLine& line) {
+  CLI::App* sweep = app.add_subcommand("sweep", "Search a script's parameters: many runs, the best, and what mattered");
+  sweep->add_option("SCRIPT", line.run.script, "Lua script");
+  sweep
+      ->add_option("--set", line.set,
+                   "What is searched: key=a,b,c, key=lin(low,high) or key=log(low,high); one value fixes")
+      ->allow_extra_args(false);
+  const std::pair<const char*, const char*> texts[] = {
+      {"by", "The metric that decides (val/acc, result/acc)"},
+      {"direction", "max or min, where the metric's name does not tell"},
+      {"search", "grid, random, halton or optuna (default: grid for lists, halton with ranges)"},
+      {"trials", "Sets of parameters to try (default: all of a grid, else 20)"},
+      {"seeds", "Runs of each set, seeds 1 to N (default: 1)"},
+      {"search-seed", "Of random, halton and optuna (default: 0)"}};
+  for (const auto& [name, help] : texts)
+    sweep->add_option_function<std::string>(
+        "--" + std::string(name),
+        [&line, name = std::string(name)](const std::string& text) {
+          line.run.more[name == "search-seed" ? "search_seed" : name] = text;
+        },
+        help);
+  sweep->add_flag("--halving", line.run.halving,
+                  "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation");
+  sweep->add_option("--jobs,-j", line.jobs, "Runs at once (default: auto, as cores and memory allow)");
+  sweep->add_option("--name", line.run.name, "Name of the runs in the store");
+  sweep->add_option("--device", line.run.device, "cpu, cuda, …");
+  sweep->add_option("--threads", line.threads, "Threads of LibTorch");
+  sweep->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+  sweep->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
+  sweep->add_flag("--json", line.run.json, "One JSON document on standard output");
+  sweep->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+  sweep->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+}
+
+void add_watch(CLI::App& app, CommandLine& line) {
+  CLI::App* watch = app.add_subcommand("watch", "Run a script anew at each save, the last runs' curves side by side");
+  watch->add_option("SCRIPT", line.run.script, "Lua script");
+  watch->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
+  watch->add_option("--seed", line.seed, "Seed of the run");
+  watch->add_option_function<std::string>(
+      "--by", [&line](const std::string& text) { line.run.more["by"] = text; },
+      "The metric whose curves are shown (default: the first of val/)");
+  watch->add_option("--name", line.run.name, "Name of the runs in the store");
+  watch->add_option("--device", line.run.device, "cpu, cuda, …");
+  watch->add_option("--threads", line.threads, "Threads of LibTorch");
+  watch->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+  watch->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+  watch->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
 }
 
 void add_check(CLI::App& app, CommandLine& line) {
@@ -225,6 +277,8 @@ int dispatch(int argc, char** argv) {
   CLI::App app("Distillation curricula as Lua scripts, their runs in one SQLite file.", "gradus");
   app.set_version_flag("--version", version_line());
   add_run(app, line);
+  add_sweep(app, line);
+  add_watch(app, line);
   add_check(app, line);
   add_reading_commands(app, reading_store);
   add_serve_command(app, reading_store);
@@ -251,6 +305,10 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("run")) {
     finish_run_options(line);
     return run_command(std::move(line.run));
+  }
+  if (app.got_subcommand("sweep") || app.got_subcommand("watch")) {
+    finish_run_options(line);
+    return app.got_subcommand("sweep") ? sweep_command(std::move(line.run)) : watch_command(std::move(line.run));
   }
   if (app.got_subcommand("check")) {
     finish_run_options(line);
@@ -303,9 +361,13 @@ bool is_pipe(int fd) {
 }  // namespace gradus
 
 int main(int argc, char** argv) {
+  // LibTorch's threads wait for each other by spinning, by default for a millisecond: beside another busy process that
+  // is the time that this one would need. Read when the engine is loaded; the user's own setting stands.
+  setenv("GOMP_SPINCOUNT", "1000", 0);
   gradus::fill_standard_streams();
   int code = gradus::guarded_dispatch(argc, argv);
   gradus::close_stores();
+  gradus::leave_cores();
   std::fflush(stdout);
   if (code == 0 && std::ferror(stdout) && !gradus::is_pipe(STDOUT_FILENO)) {
     std::fprintf(stderr, "gradus: standard output could not be written\n");

@@ -115,7 +115,8 @@ int run_command(RunOptions options) {
   }
   if (stop_code()) {
     if (count > 1 && !session.options.quiet)
-      std::fprintf(stderr, "run %zu of %d was the last; the same command with --resume does the rest\n", results.size(), count);
+      std::fprintf(stderr, "run %zu of %d was the last; the same command with --resume does the rest\n", results.size(),
+                   count);
     return stop_code();
   }
 
@@ -125,6 +126,21 @@ int run_command(RunOptions options) {
       [](lua_State*) {});
   if (!ok && !code) code = failure(interpreter);
   return code.value_or(0);
+}
+
+int sweep_command(RunOptions options) {
+  Session session(std::move(options));
+  session.read_script(session.options.script);
+  watch_signals();
+  return drive(session, "gradus.experiment.sweep_command", "run");
+}
+
+int watch_command(RunOptions options) {
+  if (options.script == "-") throw HostError(kUsage, "watch: expected a file; got standard input");
+  Session session(std::move(options));
+  session.read_script(session.options.script);
+  watch_signals();
+  return drive(session, "gradus.experiment.watch", "run");
 }
 
 int check_command(RunOptions options) {
@@ -137,7 +153,8 @@ int check_command(RunOptions options) {
   {
     Interpreter interpreter(session);
     if (!interpreter.call(
-            "gradus.experiment.dry_run", "check", [&](lua_State* L) { return push_options(L, session), 1; }, [](lua_State*) {}))
+            "gradus.experiment.dry_run", "check", [&](lua_State* L) { return push_options(L, session), 1; },
+            [](lua_State*) {}))
       code = failure(interpreter);
   }
   close_stores();

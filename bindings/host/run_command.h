@@ -12,6 +12,12 @@ namespace gradus {
 // code.
 int run_command(RunOptions options);
 
+// Many runs of one script, their parameters chosen by a search.
+int sweep_command(RunOptions options);
+
+// One run after another, begun anew whenever the script or what it requires is saved, until a signal.
+int watch_command(RunOptions options);
+
 // A dry run: two steps of each stage, in a store that is thrown away. 65 when a setting was refused.
 int check_command(RunOptions options);
 

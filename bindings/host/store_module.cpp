@@ -439,8 +439,8 @@ int amend(lua_State* L) {
   return 0;
 }
 
-// split{name =, kind =, prefixes = JSON} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
-// step 0.
+// split{name =, kind =, prefixes = JSON} -> id and uid of the child run that has what was logged so far; this run goes
+// on empty, from step 0.
 int split(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -448,7 +448,8 @@ int split(lua_State* L) {
   guard(L, [&] {
     const std::string kind = text_field(L, 2, "kind");
     const std::string prefixes = text_field(L, 2, "prefixes");
-    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind, prefixes.empty() ? "[\"\"]" : prefixes);
+    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind,
+                         prefixes.empty() ? "[\"\"]" : prefixes);
   });
   lua_pushnumber(L, static_cast<double>(child.id));
   lua_pushstring(L, child.uid.c_str());
@@ -499,10 +500,9 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},  {"query", query},     {"resolve", resolve},
-                                      {"runs", runs},    {"compare", compare}, {"direction", direction},
-                                      {"settle", settle},
-                                      {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},   {"query", query},     {"resolve", resolve},
+                                      {"runs", runs},     {"compare", compare}, {"direction", direction},
+                                      {"settle", settle}, {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"amend", amend},
                                        {"better", better}, {"split", split},       {"flush", flush},

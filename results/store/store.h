@@ -170,8 +170,8 @@ class Store {
   std::shared_ptr<StoreImpl> impl_;
 };
 
-// This process is one of several whose runs another began: it leaves settling to that one, since each time waits for the
-// disk.
+// This process is one of several whose runs another began: it leaves settling to that one, since each time waits for
+// the disk.
 void leave_settling_to_others();
 
 // $GRADUS_STORE or "runs/gradus.db".

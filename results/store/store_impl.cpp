@@ -310,7 +310,8 @@ SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_vie
     Transaction transaction(*database_, lock_);
     while (live.drain.apply(kBatchRecords, false) > 0) {
     }
-    child.id = split_off(*database_, live.id, {child.uid, name, kind, prefixes, iso_time(now - seconds), iso_time(now), seconds});
+    child.id = split_off(*database_, live.id,
+                         {child.uid, name, kind, prefixes, iso_time(now - seconds), iso_time(now), seconds});
     transaction.commit();
   } catch (...) {
     live.drain.rolled_back();

@@ -174,8 +174,17 @@ end
 
 --- Runs what `next` gives until it gives no more and all have ended, or the process is asked to stop: then every run that
 --- goes on is interrupted, and none begins.
----@param options {jobs: number|string, store: string, device: string?, quiet: boolean?, wide: number?, next: fun(): Job?, ended: fun(job: Job, outcome: Outcome), asked: (fun(job: Job, text: string): string)?, foot: (fun(ended: number, running: number, seconds: number): string)?}
----   next: asked whenever there is room; asked: answers a child's children.ask; wide: columns of the labels
+---@class FarmOptions
+---@field jobs number|string     runs at once, or "auto"
+---@field store string
+---@field device string?
+---@field quiet boolean?
+---@field wide number?           columns of the labels
+---@field next fun(): Job?       asked whenever there is room
+---@field ended fun(job: Job, outcome: Outcome)
+---@field asked? fun(job: Job, text: string): string  answers a child's children.ask
+---@field foot? fun(ended: number, running: number, seconds: number): string  the last of the live lines
+---@param options FarmOptions
 function farm.work(options)
   local self = setmetatable({ options = options, quiet = options.quiet, wide = options.wide or 0, running = {}, order = {}, ended = 0,
     slots = slots(options.jobs, options.device), screen = live.new(options.quiet), hang = hang_seconds(),

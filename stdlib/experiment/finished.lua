@@ -12,8 +12,13 @@ local function key_of(flat, seed)
   return table.concat(words, "\n")
 end
 
--- The finished runs of that name whose sources are those that this state has loaded, oldest first.
-local function candidates(store, name)
+local finished = {}
+
+--- A run that a sweep stopped has this at the beginning of what ended it.
+finished.STOPPED = "sweep: "
+
+-- The runs of that name that are over, whose sources are those that this state has loaded, oldest first.
+local function candidates(store, name, stopped)
   local wanted, count = {}, 0
   for _, source in ipairs(host.sources()) do
     wanted[source.path] = source.sha256
@@ -21,7 +26,9 @@ local function candidates(store, name)
   end
   local same, found = {}, {}
   for _, row in ipairs(store:query([[SELECT s.run_id AS id, s.path AS path, s.sha256 AS sha256 FROM run_sources s
-      JOIN runs r ON r.id = s.run_id WHERE r.name = ? AND r.status = 'finished' AND r.parent IS NULL AND r.archived IS NULL]], name)) do
+      JOIN runs r ON r.id = s.run_id
+      WHERE r.name = ?1 AND (r.status = 'finished' OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
+        AND r.parent IS NULL AND r.archived IS NULL]], name, stopped, finished.STOPPED)) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one
     local field = wanted[row.path] == row.sha256 and "right" or "wrong"
@@ -53,22 +60,35 @@ local function result_of(store, id, flat)
     seconds = run.seconds, status = "finished" }
 end
 
+--- By the run's number in the plan: its id.
+---@param store table
+---@param name string       of the experiment, or --name
+---@param specs table       the experiment's parameters
+---@param plan {given: table, seed: number}[]
+---@param stopped? boolean  also those that a sweep stopped
+---@return table<number, number>
+function finished.ids(store, name, specs, plan, stopped)
+  local by_key, ids = {}, {}
+  for _, id in ipairs(candidates(store, name, stopped or false)) do
+    local seed = store:query("SELECT seed FROM runs WHERE id = ?", id)[1].seed
+    by_key[key_of(stored_params(store, id), seed)] = id
+  end
+  for i, one in ipairs(plan) do ids[i] = by_key[key_of(params.resolve(specs, one.given), one.seed)] end
+  return ids
+end
+
 --- By the run's number in the plan: its result, as JSON.
 ---@param options table     the command line
 ---@param experiment table
 ---@param plan table[]
 ---@return table<number, string>
-return function(options, experiment, plan)
+function finished.results(options, experiment, plan)
   local store = require("gradus.store").open(options.store)
-  local by_key, results = {}, {}
-  for _, id in ipairs(candidates(store, options.name or experiment.name)) do
-    local seed = store:query("SELECT seed FROM runs WHERE id = ?", id)[1].seed
-    by_key[key_of(stored_params(store, id), seed)] = id
-  end
-  for i, one in ipairs(plan) do
-    local flat = params.resolve(experiment.specs, one.given)
-    local id = by_key[key_of(flat, one.seed)]
-    if id then results[i] = result_of(store, id, flat) end
+  local results = {}
+  for i, id in pairs(finished.ids(store, options.name or experiment.name, experiment.specs, plan)) do
+    results[i] = result_of(store, id, params.resolve(experiment.specs, plan[i].given))
   end
   return results
 end
+
+return finished

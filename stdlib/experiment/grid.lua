@@ -39,7 +39,7 @@ end
 -- The numbers of the runs to do, and the results of those that an earlier call finished.
 local function missing(options, experiment, plan)
   local results, todo = {}, {}
-  if options.resume then results = require "gradus.experiment.finished"(options, experiment, plan) end
+  if options.resume then results = require "gradus.experiment.finished".results(options, experiment, plan) end
   for i = 1, #plan do
     if not results[i] then todo[#todo + 1] = i end
   end
@@ -119,7 +119,9 @@ function grid.run(options)
     for i = 1, #plan do
       if results[i] and results[i]:find('"status":"finished"', 1, true) then finished = finished + 1 end
     end
-    if not options.quiet then host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan)) end
+    if not options.quiet then
+      host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan))
+    end
     return stopped
   end
   runner.summarize(options, list, experiment)

@@ -20,6 +20,8 @@ local run = {}
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
 ---@field failure any    what ended the run
+---@field watched false|fun(name: string, value: number, step: number)  is told what is logged
+---@field ending false|string  why the run is to end at the next safe point
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a fork replays what was
 local Run = check.methods("a run", {}, { sealed = true })
@@ -81,11 +83,14 @@ function run.begin(options)
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, registered = {}, began = host.monotonic(),
-    parent = options.parent,
+    parent = options.parent, watched = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   self.readback = readback(device, function(numbers, step)
     for key, number in pairs(numbers) do self.writer:log(key, step, number) end
+    for name, key in pairs(self.watched and self.keys or {}) do
+      if numbers[key] then self.watched(name, numbers[key], step) end
+    end
   end)
   if self.parent then self.save_students = self.parent.save_students end
   current.run = self
@@ -113,6 +118,7 @@ end
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
+  local watched = self.watched
   if recording.active then
     host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
       :format(recording.active))
@@ -147,7 +153,10 @@ function Run:log(values, at)
         if value == true then value = 1 elseif value == false then value = 0 end
       end
     end
-    if type(value) == "number" then writer:log(key, now, value) end
+    if type(value) == "number" then
+      writer:log(key, now, value)
+      if watched then watched(name, value, now) end
+    end
   end
   if later then self.readback:push(later, now) end
 end
@@ -199,7 +208,7 @@ function Run:show(s, parts) self.line.step(s, parts) end
 
 --- A safe point between two steps: ends the run when the process was asked to stop.
 function Run:breathe(s)
-  local signal = host.stopping()
+  local signal = host.stopping() or self.ending
   if not signal then return end
   if s then self:progress(s) end
   self.interrupted = signal
@@ -361,6 +370,7 @@ function Run:finish(status, message)
   if status == "finished" and not settled then status, message = "failed", tostring(why) end
   self.writer:finish(status, message)
   if current.run == self then current.run = self.parent end
+  if not self.parent then host.share_cores() end
   if status == "failed" and not settled then error(why, 0) end
 end
 

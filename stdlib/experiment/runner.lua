@@ -88,13 +88,15 @@ end
 --- Executes one run of an experiment. Returns its result as JSON.
 ---@param one {seed: number, given: table}  of the experiment's plan
 ---@param label string                      it in words
-function runner.execute_one(options, store, experiment, one, label)
+---@param watched? fun(run: Run, name: string, value: number, step: number)  is told what the run logs
+function runner.execute_one(options, store, experiment, one, label, watched)
   local params = require "gradus.experiment.params"
   local run_module = require "gradus.experiment.run"
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
   local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
     options = options, label = label }
+  if watched then run.watched = function(...) watched(run, ...) end end
   run.save_students = experiment.save
   host.open_log(run.folder .. "/log.txt")
   host.log("info", ("run %d (%s): %s"):format(run.id, run.uid, label))

@@ -1,30 +1,60 @@
 --- How many threads LibTorch's operators run on. Each training of a run has its number from the size of its steps, before
---- the first: one thread for small steps, where handing over costs more than it gains, more for large ones, and never more
---- than there are cores. The number depends on shapes and on the machine alone, never on time or on other processes, because
---- results differ in their last bits between one thread and two. --threads N overrides it.
+--- the first: one thread where the work lies in small operators, where handing over costs more than it gains, more for large
+--- ones, and never more than there are cores. The number depends on shapes and on the machine, never on time, because results
+--- differ in their last bits between one thread and two. Only where other runs of this user are training already does a run
+--- take fewer, and says so: threads that wait for each other's cores are slower than one. --threads N overrides it all.
 local engine = require "gradus.engine"
+local host = require "gradus.host"
 local console = require "gradus.experiment.console"
 
 local threads = {}
 
 local WORTH_A_THREAD = 1e8  -- floating-point operations of a step: about a millisecond of one core
+local MOSTLY = .5           -- share of the operations that large operators have to have
 
---- The number for steps of so many floating-point operations.
+--- The number for steps of so many floating-point operations, on a machine of one's own.
 ---@param run Run
 ---@param flops number
-function threads.of(run, flops)
-  return run.options.threads or math.max(1, math.min(engine.cores(), math.floor(flops / WORTH_A_THREAD)))
+---@param large? number  the share of them in operators that gain from threads; default 1
+function threads.of(run, flops, large)
+  if run.options.threads then return run.options.threads end
+  large = large or 1
+  if large < MOSTLY then return 1 end
+  return math.max(1, math.min(engine.cores(), math.floor(large * flops / WORTH_A_THREAD)))
+end
+
+-- What is left of the cores beside other runs. Those of one `-j` share nothing: each has what it has alone.
+local function beside_others(run, count)
+  if run.options.threads then
+    host.share_cores(count)
+    return count
+  end
+  local others = host.share_cores(count)
+  local left = math.max(1, engine.cores() - others)
+  if left >= count then return count, others end
+  host.share_cores(left)
+  run.line.say(("threads: %d of %d, since other runs use %d of %d cores, which changes the last bits; --threads %d takes all")
+    :format(left, count, others, engine.cores(), count))
+  return left, others
 end
 
 --- Chooses the number for the training that begins, and stores it; of several trainings in one run the most.
 ---@param run Run
 ---@param work fun(): number  the floating-point operations of a step, asked where there is a choice
 function threads.choose(run, work)
-  local flops = not run.options.threads and engine.cores() > 1 and work() or nil
-  local count = threads.of(run, flops or 0)
+  local flops, large, others, wanted
+  if not run.options.threads and engine.cores() > 1 then
+    local before = engine.large_share()  -- of an open loop, whose first round was counted
+    flops = work()
+    large = engine.large_share() or before or 1
+  end
+  wanted = threads.of(run, flops or 0, large)
+  local count
+  count, others = beside_others(run, wanted)
   engine.set_threads(count)
   if console.tell then console.tell("threads", tostring(count)) end
-  if flops then run:event("threads", tostring(count), { flops = flops, cores = engine.cores() }) end
+  if flops then run:event("threads", tostring(count), { flops = flops, cores = engine.cores(), large = large,
+    wanted = count < wanted and wanted or nil, others = count < wanted and others or nil }) end
   if count > run.threads then
     run.threads = count
     run.writer:amend { threads = count }

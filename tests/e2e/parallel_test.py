@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import sqlite3
@@ -23,7 +24,8 @@ return g.experiment { name = "digits", params = { width = g.int(8), strategy = g
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }
     local teacher = run:cached("teacher", build, d.train)
     local ranked = d.train:rank(g.score.loss(teacher))
-    local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, p.width, 10, dropout = .1 }, data = d, budget = { epochs = 3 }, lr = 5e-3,
+    local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, p.width, 10, dropout = .1 }, data = d,
+      budget = { epochs = 3 }, lr = 5e-3,
       curriculum = p.strategy == "one_shot" and g.curriculum.one_shot() or g.curriculum.linear_ramp(ranked) }
     return { acc = run:evaluate(r.student, d.test).acc }
   end }
@@ -31,7 +33,8 @@ return g.experiment { name = "digits", params = { width = g.int(8), strategy = g
 
 SMALL = """
 local g = require "gradus"
-return g.experiment { name = "small", params = { T = 2, on = false, tag = "a" }, grid = { T = { 1, 2, 3, 4 } }, columns = { { "twice", "twice" } },
+return g.experiment { name = "small", params = { T = 2, on = false, tag = "a" }, grid = { T = { 1, 2, 3, 4 } },
+  columns = { { "twice", "twice" } },
   run = function(run, p) %s return { twice = 2 * p.T } end }
 """
 
@@ -103,7 +106,7 @@ class SideBySide(ParallelCase):
     def test_one_failing_run_stops_no_other(self):
         out, err = self.run_script(SMALL % "if p.T % 2 == 0 then error 'bad T' end", "-j", "2", code=65)
         self.assertIn("1 of 4 runs failed" if "1 of 4" in err else "2 of 4 runs failed", err)
-        self.assertIn("x.lua:4: bad T", err)
+        self.assertIn("x.lua:5: bad T", err)
         self.assertIn("the same error", err)
         self.assertIn("6", out)
         self.assertEqual(self.query("SELECT status, count(*) FROM runs GROUP BY status"), [("failed", 2), ("finished", 2)])
@@ -122,7 +125,8 @@ class SideBySide(ParallelCase):
         self.assertIn("no sign of life; ended", err)
 
     def test_what_a_run_prints_stays_together(self):
-        out, _ = self.run_script(SMALL % "for i = 1, 50 do print('line', p.T) if i % 10 == 0 then os.execute 'sleep .01' end end", "-j", "4")
+        prints = "for i = 1, 50 do print('line', p.T) if i % 10 == 0 then os.execute 'sleep .01' end end"
+        out, _ = self.run_script(SMALL % prints, "-j", "4")
         lines = [line for line in out.splitlines() if line.startswith("line")]
         self.assertEqual(len(lines), 200)
         self.assertEqual(sum(a != b for a, b in zip(lines, lines[1:])), 3)
@@ -216,8 +220,10 @@ class Lists(ParallelCase):
         self.assertEqual([run["params"]["tag"] for run in json.loads(out)["runs"]], ["a,b"])
 
     def test_wrong_lists(self):
-        for args, told in ((["--set", "T=1,x"], "--set T: expected a number; got 'x'"), (["--set", "T=1,"], "--set T: expected a number; got ''"),
-                           (["--set", "T=1,2,1"], "expected each value once; got 1 twice"), (["--seed", "1,,2"], "--seed: expected a whole number"),
+        for args, told in ((["--set", "T=1,x"], "--set T: expected a number; got 'x'"),
+                           (["--set", "T=1,"], "--set T: expected a number; got ''"),
+                           (["--set", "T=1,2,1"], "expected each value once; got 1 twice"),
+                           (["--seed", "1,,2"], "--seed: expected a whole number"),
                            (["--seed", "1,1"], "--seed: expected each number once; got 1 twice")):
             _, err = self.run_script(SMALL % "", *args, code=64)
             self.assertIn(told, err)

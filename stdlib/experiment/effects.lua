@@ -1,0 +1,163 @@
+--- What a sweep's trials tell of their parameters: how much each matters, where the best lie, what to try next.
+local effects = {}
+
+local BINS = 4    -- of a range, with equally many trials each
+local TURNS = 30  -- of fitting each parameter's part to what the others leave
+
+local function mean(values)
+  local sum = 0
+  for _, v in ipairs(values) do sum = sum + v end
+  return sum / #values
+end
+
+local function squares(values, around)
+  local sum = 0
+  for _, v in ipairs(values) do sum = sum + (v - around) ^ 2 end
+  return sum
+end
+
+-- Which group each trial lies in, and how many there are: by value of a list, by quarters of a range.
+local function groups_of(axis, trials)
+  local place, count, by = {}, 0, {}
+  if axis.values then
+    for i, one in ipairs(trials) do
+      local value = one.given[axis.key]
+      if not by[value] then
+        count = count + 1
+        by[value] = count
+      end
+      place[i] = by[value]
+    end
+    return place, count
+  end
+  local order = {}
+  for i in ipairs(trials) do order[i] = i end
+  table.sort(order, function(a, b)
+    local first, second = trials[a].given[axis.key], trials[b].given[axis.key]
+    if first ~= second then return first < second end
+    return a < b
+  end)
+  count = math.min(BINS, #trials)
+  for rank, i in ipairs(order) do place[i] = 1 + math.floor((rank - 1) * count / #trials) end
+  return place, count
+end
+
+-- The mean of each group of what is left of the trials' values, each moved to the mean 0 over all trials.
+local function part_of(place, count, left)
+  local sums, sizes = {}, {}
+  for g = 1, count do sums[g], sizes[g] = 0, 0 end
+  for i, g in ipairs(place) do sums[g], sizes[g] = sums[g] + left[i], sizes[g] + 1 end
+  local part, middle = {}, mean(left)
+  for g = 1, count do part[g] = sizes[g] > 0 and sums[g] / sizes[g] - middle or 0 end
+  return part
+end
+
+--- By parameter, the share of the trials' variance that it explains by itself, in a model that adds up one number for each
+--- parameter's group (fitted by turns, so that what the others explain is taken off first); what chance explains on average
+--- is subtracted. Empty: too few trials to say.
+---@param axes Axis[]
+---@param trials {given: table, value: number}[]
+---@return table<string, number>
+function effects.importance(axes, trials)
+  local values, places, counts, parts, degrees = {}, {}, {}, {}, 0
+  for i, one in ipairs(trials) do values[i] = one.value end
+  for k, axis in ipairs(axes) do
+    places[k], counts[k] = groups_of(axis, trials)
+    parts[k] = {}
+    for g = 1, counts[k] do parts[k][g] = 0 end
+    degrees = degrees + counts[k] - 1
+  end
+  local free = #values - 1 - degrees
+  local middle = #values > 0 and mean(values) or 0
+  local total = squares(values, middle)
+  if free < 1 or not (total > 0 and total < math.huge) then return {} end
+  local function left_without(skipped)
+    local left = {}
+    for i, value in ipairs(values) do
+      left[i] = value - middle
+      for k in ipairs(axes) do
+        if k ~= skipped then left[i] = left[i] - parts[k][places[k][i]] end
+      end
+    end
+    return left
+  end
+  for _ = 1, TURNS do
+    for k in ipairs(axes) do parts[k] = part_of(places[k], counts[k], left_without(k)) end
+  end
+  local noise, shares = squares(left_without(nil), 0) / free, {}
+  for k, axis in ipairs(axes) do
+    local explained = 0
+    for _, g in ipairs(places[k]) do explained = explained + parts[k][g] ^ 2 end
+    shares[axis.key] = math.max(0, (explained - (counts[k] - 1) * noise) / total)
+  end
+  return shares
+end
+
+-- The smallest and the largest value of the best quarter of the trials.
+local function best_quarter(axis, ranked)
+  local low, high = math.huge, -math.huge
+  for i = 1, math.max(2, math.ceil(#ranked / 4)) do
+    local value = ranked[i] and ranked[i].given[axis.key]
+    if value then low, high = math.min(low, value), math.max(high, value) end
+  end
+  return low, high
+end
+
+local function advise_range(axis, ranked)
+  local best = axis:share(ranked[1].given[axis.key])
+  local low, high = best_quarter(axis, ranked)
+  local wide = axis.scale == "log" and axis.high / axis.low or axis.high - axis.low
+  if best < .1 or best > .9 then
+    local side = best < .5
+    local new_low = axis.scale == "log" and axis.low / (side and wide or 1) or axis.low - (side and wide or 0)
+    local new_high = axis.scale == "log" and axis.high * (side and 1 or wide) or axis.high + (side and 0 or wide)
+    return ("%s: the best lies at the %s end of its range: --set %s=%s(%.3g,%.3g)"):format(axis.key, side and "low" or "high", axis.key,
+      axis.scale, side and new_low or axis.low, side and axis.high or new_high)
+  end
+  if #ranked >= 8 and axis:share(high) - axis:share(low) < .5 and high > low then
+    return ("%s: the best quarter lies from %.3g to %.3g: --set %s=%s(%.3g,%.3g)"):format(axis.key, low, high, axis.key, axis.scale,
+      low, high)
+  end
+end
+
+local function advise_list(axis, ranked)
+  local numbers = {}
+  for i, value in ipairs(axis.values) do
+    if type(value) ~= "number" then return nil end
+    numbers[i] = value
+  end
+  table.sort(numbers)
+  local best = ranked[1].given[axis.key]
+  if #numbers < 2 or best ~= numbers[1] and best ~= numbers[#numbers] then return nil end
+  local largest = best == numbers[#numbers]
+  local inner = largest and numbers[#numbers - 1] or numbers[2]
+  local beyond = best > 0 and inner > 0 and best * best / inner or 2 * best - inner
+  return ("%s: the best is its %s value: --set %s=%g,%g"):format(axis.key, largest and "largest" or "smallest", axis.key, best, beyond)
+end
+
+--- Sentences about what to try next.
+---@param axes Axis[]
+---@param ranked {given: table, value: number, sd: number?}[]  the best first
+---@param importance table<string, number>
+---@return string[]
+function effects.advice(axes, ranked, importance)
+  local lines = {}
+  for _, axis in ipairs(axes) do
+    local share = importance[axis.key]
+    local advise = axis.values and advise_list or advise_range
+    local line = (not share or share > .02) and advise(axis, ranked)
+    if share and share <= .02 and #ranked >= 8 then
+      line = ("%s: alone without effect here; a fixed value leaves more trials to the others"):format(axis.key)
+    end
+    lines[#lines + 1] = line or nil
+  end
+  local first, second = ranked[1], ranked[2]
+  if second and (first.runs or 1) < 2 then
+    lines[#lines + 1] = "one seed each: the first places may be luck; --seeds 3 tells"
+  elseif second and first.sd and math.abs(first.value - second.value) < first.sd then
+    lines[#lines + 1] = "the two best differ by less than their seeds do: more --seeds, or take either"
+  end
+  return lines
+end
+
+return effects

@@ -1,0 +1,120 @@
+--- Optuna's samplers for a sweep: a small Python process beside this one, which is asked for parameters and told what they
+--- came to. The study lies in optuna.db beside the store, where Optuna's own tools read it, and the next sweep goes on with it.
+local host = require "gradus.host"
+
+local optuna = {}
+
+local SCRIPT = [=[
+import json, sys
+def say(**what): print(json.dumps(what), flush=True)
+try:
+    import optuna
+except ImportError:
+    say(error="python3 has no optuna; expected `pip install optuna`, or another search")
+    sys.exit()
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+given = json.load(open(sys.argv[1]))
+axes = given["axes"]
+storage = optuna.storages.RDBStorage(given["storage"])
+study = optuna.create_study(study_name=given["name"], storage=storage, load_if_exists=True, direction=given["direction"])
+old = study.get_trials(deepcopy=False)
+for trial in old:
+    if trial.state == optuna.trial.TrialState.RUNNING:  # of a sweep that was interrupted
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+study.sampler = optuna.samplers.TPESampler(seed=given["seed"] + len(old), constant_liar=True)
+say(told=[trial.params for trial in old if trial.state == optuna.trial.TrialState.COMPLETE])
+for line in sys.stdin:
+    what = json.loads(line)
+    if what.get("quit"): break
+    if what.get("ask"):
+        trial = study.ask()
+        params = {}
+        for axis in axes:
+            if "values" in axis: params[axis["key"]] = trial.suggest_categorical(axis["key"], axis["values"])
+            elif axis["whole"]: params[axis["key"]] = trial.suggest_int(axis["key"], int(axis["low"]), int(axis["high"]), log=axis["log"])
+            else: params[axis["key"]] = trial.suggest_float(axis["key"], axis["low"], axis["high"], log=axis["log"])
+        say(number=trial.number, params=params)
+    elif "value" in what: study.tell(what["number"], what["value"])
+    else: study.tell(what["number"], state=optuna.trial.TrialState.FAIL)
+]=]
+
+local Optuna = {}
+Optuna.__index = Optuna
+
+local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+function Optuna:answer()
+  local line = self.input:read "*l"
+  local answer = line and host.json_decode(line) or { error = "the Python process ended; what it said is above" }
+  if answer.error then
+    self:close()
+    host.fail("sweep: optuna: " .. answer.error, 65)
+  end
+  return answer
+end
+
+function Optuna:say(what)
+  self.output:write(host.json_encode(what), "\n")
+  self.output:flush()
+end
+
+--- The parameters of the trials that the study has.
+function Optuna:told() return self.before end
+
+--- Parameters to try next.
+function Optuna:ask()
+  self:say { ask = true }
+  local answer = self:answer()
+  self.numbers[answer.params] = answer.number
+  return answer.params
+end
+
+--- What a trial came to; one that the study had before is not told again.
+function Optuna:tell(trial)
+  local number = self.numbers[trial.given]
+  if number then self:say { number = number, value = trial.value } end
+end
+
+function Optuna:close()
+  if not self.output then return end
+  pcall(self.say, self, { quit = true })
+  self.output:close()
+  if self.input then self.input:close() end
+  self.output = nil
+  os.execute("rm -rf " .. quoted(self.folder))
+end
+
+local function described(axis)
+  return { key = axis.key, values = axis.values, low = axis.low, high = axis.high, log = axis.scale == "log", whole = axis.whole or false }
+end
+
+--- Starts the process for a sweep.
+function optuna.start(sweep, seed)
+  local pipe = io.popen("mktemp -d", "r")
+  local folder = pipe:read "*l"
+  pipe:close()
+  if not folder then host.fail("sweep: optuna: no temporary folder could be made", 74) end
+  local axes = {}
+  for i, axis in ipairs(sweep.axes) do axes[i] = described(axis) end
+  local store = require("gradus.store").open(sweep.options.store)
+  -- What may change between two sweeps of one study is part of its name: a study has one space.
+  local name = ("%s %s %s"):format(sweep.options.name or sweep.experiment.name, sweep.by, host.sha256(host.json_encode(axes)):sub(1, 8))
+  write(folder .. "/ask.py", SCRIPT)
+  write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed,
+    direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" })
+  os.execute("mkfifo " .. quoted(folder .. "/answers"))
+  local self = setmetatable({ folder = folder, numbers = {} }, Optuna)
+  self.output = io.popen(("exec python3 -u %s %s > %s"):format(quoted(folder .. "/ask.py"), quoted(folder .. "/given.json"),
+    quoted(folder .. "/answers")), "w")
+  self.input = io.open(folder .. "/answers", "rb")
+  self.before = self:answer().told
+  return self
+end
+
+return optuna

@@ -1,0 +1,122 @@
+--- What a sweep came to, for people: the best trials, a map of two parameters, what mattered, what to try next.
+local console = require "gradus.experiment.console"
+local effects = require "gradus.experiment.effects"
+
+local report = {}
+
+local SHOWN = 10   -- trials of the table
+local COLUMNS = 8  -- of the map, for a range
+
+local function text_of(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
+
+local function best_table(sweep, ranked)
+  local headings, rows = { "trial" }, {}
+  for _, axis in ipairs(sweep.axes) do headings[#headings + 1] = axis.key end
+  headings[#headings + 1] = sweep.by
+  headings[#headings + 1] = "runs"
+  for i = 1, math.min(SHOWN, #ranked) do
+    local trial = ranked[i]
+    local row = { tostring(trial.number) }
+    for _, axis in ipairs(sweep.axes) do row[#row + 1] = text_of(trial.given[axis.key]) end
+    row[#row + 1] = ("%.4g"):format(trial.value) .. (trial.sd and (" ± %.2g"):format(trial.sd) or "")
+    row[#row + 1] = table.concat(trial.ids, ",") .. (trial.stopped and " stopped" or "")
+    rows[i] = row
+  end
+  return console.table(headings, rows, 1)
+end
+
+-- The cells of an axis: their headings, and which one a value lies in.
+local function cells_of(axis)
+  local headings = {}
+  if axis.values then
+    local place = {}
+    for i, value in ipairs(axis.values) do headings[i], place[value] = text_of(value), i end
+    return headings, function(value) return place[value] end
+  end
+  for i = 1, COLUMNS do
+    local u = (i - .5) / COLUMNS
+    local value = axis.scale == "log" and axis.low * (axis.high / axis.low) ^ u or axis.low + u * (axis.high - axis.low)
+    headings[i] = ("~%.2g"):format(value)
+  end
+  return headings, function(value) return math.min(COLUMNS, 1 + math.floor(axis:share(value) * COLUMNS)) end
+end
+
+--- The mean value over two parameters, "·" where no trial lies, "*" at the best trial.
+function report.map(sweep, ranked, rows_axis, columns_axis)
+  local down, row_of = cells_of(rows_axis)
+  local across, column_of = cells_of(columns_axis)
+  local sums, counts = {}, {}
+  for _, trial in ipairs(ranked) do
+    local cell = row_of(trial.given[rows_axis.key]) * 1000 + column_of(trial.given[columns_axis.key])
+    sums[cell], counts[cell] = (sums[cell] or 0) + trial.value, (counts[cell] or 0) + 1
+  end
+  local best = row_of(ranked[1].given[rows_axis.key]) * 1000 + column_of(ranked[1].given[columns_axis.key])
+  local headings, rows = { rows_axis.key .. " \\ " .. columns_axis.key }, {}
+  for c, text in ipairs(across) do headings[c + 1] = text end
+  for r, text in ipairs(down) do
+    rows[r] = { text }
+    for c = 1, #across do
+      local cell = r * 1000 + c
+      rows[r][c + 1] = counts[cell] and ("%.4g"):format(sums[cell] / counts[cell]) .. (cell == best and "*" or "") or "·"
+    end
+  end
+  return ("%s, mean of the trials in each cell; * holds the best\n%s"):format(sweep.by, console.table(headings, rows, 1))
+end
+
+--- By parameter: the share of variance that it explains by itself; and the axes by it, the most important first.
+function report.importance(sweep, ranked)
+  local shares, order = effects.importance(sweep.axes, ranked), {}
+  for i, axis in ipairs(sweep.axes) do order[i] = axis end
+  table.sort(order, function(a, b)
+    local first, second = shares[a.key] or -1, shares[b.key] or -1
+    if first ~= second then return first > second end
+    return a.key < b.key
+  end)
+  return shares, order
+end
+
+local function importance_lines(shares, order)
+  local lines = { "How much each parameter matters by itself (share of the trials' variance in an additive model, ranges in quarters):" }
+  for _, axis in ipairs(order) do
+    local share = shares[axis.key]
+    lines[#lines + 1] = share and ("  %-24s %3.0f %%  %s"):format(axis.key, 100 * share, ("█"):rep(math.floor(share * 30 + .5)))
+      or ("  %-24s too few trials to say"):format(axis.key)
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Prints it all.
+function report.print(found)
+  local sweep, ranked = found.sweep, found.ranked
+  if #ranked == 0 then
+    print(("No run logged %s."):format(sweep.by))
+    return
+  end
+  local shares, order = report.importance(sweep, ranked)
+  print("\n" .. best_table(sweep, ranked) .. "\n")
+  if #order > 1 then print(report.map(sweep, ranked, order[1], order[2]) .. "\n") end
+  print(importance_lines(shares, order))
+  local advice = effects.advice(sweep.axes, ranked, shares)
+  if #advice > 0 then print("\nWhat to try next:\n  " .. table.concat(advice, "\n  ")) end
+  local stopped = 0
+  for _, trial in ipairs(found.trials) do stopped = stopped + (trial.stopped and 1 or 0) end
+  if stopped > 0 then print(("\n%d of %d trials were stopped early: their first runs lagged behind."):format(stopped, #found.trials)) end
+  local store = sweep.options.store ~= "runs/gradus.db" and " --store " .. sweep.options.store or ""
+  print(("\nLook further: gradus show %d%s   gradus compare%s --by %s"):format(found.best.ids[1], store, store, order[1].key))
+end
+
+--- The same for programs.
+function report.json(found)
+  local sweep, shares = found.sweep, {}
+  if #found.ranked > 0 then shares = report.importance(sweep, found.ranked) end
+  local function plain(trial)
+    return trial and { trial = trial.number, params = trial.given, value = trial.value, sd = trial.sd, runs = trial.ids,
+      stopped = trial.stopped }
+  end
+  local trials = {}
+  for i, trial in ipairs(found.trials) do trials[i] = plain(trial) end
+  return { by = sweep.by, direction = sweep.greater and "max" or "min", search = sweep.search, best = plain(found.best), trials = trials,
+    importance = shares, skipped = sweep.skipped, failed = sweep.failed }
+end
+
+return report

@@ -1,0 +1,114 @@
+"""`gradus watch`: a new run at each save, the old one until the new script is read, errors at once."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+
+SCRIPT = """
+local g = require "gradus"
+local add = require "part"
+return g.experiment { name = "watched", run = function(run)
+  for i = 1, %d do
+    run.step_number = i
+    run:log { ["val/acc"] = add(i, %d) }
+    if i %% 10 == 0 then os.execute "sleep .01" end
+    run:breathe()
+  end
+end }
+"""
+
+
+class Watch(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.save("part.lua", "return function(a, b) return a + b end")
+        self.save("x.lua", SCRIPT % (20, 1))
+        self.told = []
+
+    def save(self, name, text):  # as editors do: a new file in the old one's place
+        (self.dir / (name + "~")).write_text(text)
+        (self.dir / (name + "~")).rename(self.dir / name)
+
+    def start(self, *args):
+        self.process = subprocess.Popen([GRADUS, "watch", "x.lua", *args], cwd=self.dir,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stderr:
+            self.told.append(line)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def wait_for(self, pattern, count=1, seconds=20):
+        deadline = time.monotonic() + seconds
+        while len(re.findall(pattern, "".join(self.told), re.M)) < count:
+            self.assertLess(time.monotonic(), deadline, f"{pattern} in\n{''.join(self.told)}")
+            time.sleep(.01)
+
+    def statuses(self):
+        with sqlite3.connect(self.dir / "runs/gradus.db") as database:
+            return [row[0] for row in database.execute("SELECT status FROM runs ORDER BY id")]
+
+    def test_each_save_is_a_run(self):
+        self.start()
+        self.wait_for(r"^#1 .*val/acc 21  finished  .*first step after \d+ ms")
+        self.save("x.lua", SCRIPT % (20, 2))
+        self.wait_for(r"^#2 .*val/acc 22  finished")
+        self.save("part.lua", "return function(a, b) return a * b end")  # what it requires
+        self.wait_for(r"^#3 .*val/acc 40  finished")
+        self.assertEqual(self.statuses(), ["finished"] * 3)
+        self.process.send_signal(signal.SIGINT)
+        self.assertEqual(self.process.wait(10), 130)
+
+    def test_an_error_shows_at_once_and_the_old_run_goes_on(self):
+        self.save("x.lua", SCRIPT % (100000, 1))
+        self.start()
+        while not (self.dir / "runs/gradus.db").exists():
+            time.sleep(.01)
+        time.sleep(.3)
+        self.save("x.lua", "return g.experiment {")
+        self.wait_for("x.lua:1: unexpected symbol near '<eof>'")
+        self.wait_for("the run before goes on")
+        self.assertEqual(self.statuses(), ["running"])
+        self.save("x.lua", SCRIPT % (20, 3))
+        self.wait_for(r"^#3 .*val/acc 23  finished")
+        self.wait_for(r"^#1 .*replaced")
+        self.assertEqual(self.statuses(), ["interrupted", "finished"])
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(10), 143)
+
+    def test_the_running_one_is_interrupted_with_the_command(self):
+        self.save("x.lua", SCRIPT % (100000, 1))
+        self.start()
+        while not (self.dir / "runs/gradus.db").exists():
+            time.sleep(.01)
+        time.sleep(.3)
+        self.process.send_signal(signal.SIGINT)
+        self.assertEqual(self.process.wait(10), 130)
+        self.assertEqual(self.statuses(), ["interrupted"])
+
+    def test_usage(self):
+        for args, code in ((["watch"], 64), (["watch", "-"], 64), (["watch", "nowhere.lua"], 66)):
+            self.assertEqual(subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True).returncode, code)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,98 @@
+-- The parts of a sweep: what is searched, in which order, who goes on, what mattered.
+local effects = require "gradus.experiment.effects"
+local halving = require "gradus.experiment.halving"
+local params = require "gradus.experiment.params"
+local search = require "gradus.experiment.search"
+local space = require "gradus.experiment.space"
+
+local specs = params.declare { T = 2, lr = 1e-2, n = params.int(3), tag = params.choice { "a", "b" } }
+
+describe("a sweep", function()
+  it("a range gives numbers within it, a list its values", function()
+    local lr, n, T = space.parse("lr", "log(1e-4,1e-1)", specs), space.parse("n", "lin(1,4)", specs), space.parse("T", "2,4", specs)
+    assert(lr:at(0) == 1e-4 and math.abs(lr:at(.5) - 10 ^ -2.5) < 1e-7 and lr:at(.999999) <= .1)
+    assert(n:at(0) == 1 and n:at(.5) == 3 and n:at(.99) == 4)
+    assert(T:at(0) == 2 and T:at(.49) == 2 and T:at(.5) == 4 and T:at(.999) == 4)
+    assert(math.abs(lr:share(1e-3) - 1 / 3) < 1e-9)
+    for key, wrong in pairs { T = "lin(4,2)", lr = "log(0,1)", tag = "lin(0,1)", n = "lin(0.5,2)" } do
+      assert(not pcall(space.parse, key, wrong, specs), key)
+    end
+    assert(not pcall(space.parse, "lr", "log(1,2,3)", specs) and not pcall(space.parse, "lr", "log(a,2)", specs))
+  end)
+
+  it("the radical inverse is SciPy's Halton sequence", function()
+    -- scipy.stats.qmc.Halton(3, scramble=False).random(6)
+    local expected = { { 0, 0, 0 }, { .5, 1 / 3, .2 }, { .25, 2 / 3, .4 }, { .75, 1 / 9, .6 }, { .125, 4 / 9, .8 }, { .625, 7 / 9, .04 } }
+    for i, row in ipairs(expected) do
+      for k, base in ipairs { 2, 3, 5 } do assert(math.abs(search.radical_inverse(i - 1, base) - row[k]) < 1e-12) end
+    end
+  end)
+
+  it("a grid has each combination once; draws depend on seed and number alone", function()
+    local axes = { space.parse("T", "1,2,3", specs), space.parse("tag", "a,b", specs) }
+    local propose, seen, count = search.grid(axes), {}, 0
+    for i = 1, 6 do
+      local one = propose(i)
+      seen[one.T .. one.tag] = true
+    end
+    for _ in pairs(seen) do count = count + 1 end
+    assert(count == 6 and propose(7) == nil)
+    local ranges = { space.parse("lr", "log(1e-4,1e-1)", specs) }
+    for _, name in ipairs { "random", "halton" } do
+      local one, other, third = search[name](ranges, 1), search[name](ranges, 1), search[name](ranges, 2)
+      assert(one(5).lr == other(5).lr and one(5).lr ~= one(6).lr and one(5).lr ~= third(5).lr)
+    end
+  end)
+
+  it("Halton's points leave no quarter of a range empty", function()
+    local propose, counts = search.halton({ space.parse("lr", "lin(0,1)", specs), space.parse("T", "lin(0,1)", specs) }, 3), { 0, 0, 0, 0 }
+    for i = 1, 16 do
+      local place = 1 + math.floor(4 * propose(i).lr)
+      counts[place] = counts[place] + 1
+    end
+    for _, count in ipairs(counts) do assert(count >= 3 and count <= 5) end
+  end)
+
+  it("halving looks at 1, 3, 9 and lets the best third go on", function()
+    local looks = {}
+    for i = 1, 30 do looks[#looks + 1] = halving.looks(i) and i or nil end
+    expect(looks):equals { 1, 3, 9, 27 }
+    local one = halving.new(function(a, b) return a > b end)
+    assert(one:goes_on(1, .1) and one:goes_on(1, .5))  -- too few to say
+    assert(not one:goes_on(1, .3) and one:goes_on(1, .9))
+    local goes_on, limit = one:goes_on(1, .2)
+    assert(not goes_on and limit == .9)
+    assert(one:goes_on(3, .2))
+  end)
+
+  local function trials_of(value_of)
+    local trials = {}
+    for T = 1, 4 do
+      for n = 1, 4 do
+        for _, tag in ipairs { "a", "b" } do trials[#trials + 1] = { given = { T = T, n = n, tag = tag }, value = value_of(T, n, tag) } end
+      end
+    end
+    return trials
+  end
+
+  it("importance is the variance of a parameter's own part", function()
+    local axes = { space.parse("T", "1,2,3,4", specs), space.parse("n", "1,2,3,4", specs), space.parse("tag", "a,b", specs) }
+    -- variances over the grid: T 1.25, n 0, tag .25
+    local shares = effects.importance(axes, trials_of(function(T, _, tag) return T + (tag == "b" and 1 or 0) end))
+    assert(math.abs(shares.T - 1.25 / 1.5) < 1e-9 and shares.n < 1e-9 and math.abs(shares.tag - .25 / 1.5) < 1e-9)
+    assert(next(effects.importance(axes, {})) == nil)
+    assert(next(effects.importance(axes, trials_of(function() return 1 end))) == nil)  -- nothing varies
+  end)
+
+  it("the advice points beyond an edge and leaves out what does nothing", function()
+    local axes = { space.parse("T", "1,2,4", specs), space.parse("lr", "log(1e-4,1e-1)", specs) }
+    local ranked = {}
+    for i = 1, 12 do
+      ranked[i] = { given = { T = ({ 4, 2, 1 })[1 + (i - 1) % 3], lr = 1e-1 * 10 ^ (-(i - 1) / 4) }, value = -i, runs = 1 }
+    end
+    local text = table.concat(effects.advice(axes, ranked, { T = .5, lr = .4 }), "\n")
+    assert(text:find "largest value: %-%-set T=4,8" and text:find "high end of its range" and text:find "--seeds 3", text)
+    text = table.concat(effects.advice(axes, ranked, { T = .001, lr = .4 }), "\n")
+    assert(text:find "T: alone without effect", text)
+  end)
+end)
