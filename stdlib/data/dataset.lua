@@ -29,6 +29,9 @@ data.is_generator = generator.is
 ---@field difficulty Tensor?  [n], after rank
 ---@field classes number?  how many, where labels are classes
 ---@field name string      of the file, or what it was given
+---@field vocabulary number?  of tokens: how many there are; with `length`, of a row, and `pad_token`, where there is one, what
+---@field length number?      nn.Transformer wants to know
+---@field pad_token number?
 local Dataset = check.methods("a data set", {}, { sealed = true })
 Dataset.__index = Dataset
 
@@ -47,9 +50,16 @@ end
 function data.is(value) return getmetatable(value) == Dataset end
 
 local function view(base, index, difficulty)
-  return setmetatable({ base = base, index = index, difficulty = difficulty, labels = base.labels, classes = base.labels.classes,
-    name = base.name }, Dataset)
+  local of = base.labels
+  local tokens = of.kind == "tokens"
+  return setmetatable({ base = base, index = index, difficulty = difficulty, labels = of, classes = of.classes, name = base.name,
+    vocabulary = tokens and of.classes or nil, length = tokens and of.width or nil, pad_token = base.pad_token }, Dataset)
 end
+
+--- All rows of what views share.
+---@param base table
+---@return Dataset
+function data.of_base(base) return view(base, ops.arange(base.x:size(0))) end
 
 -- Inputs and labels of rows, as a model is tested on them: of tokens to be masked always the same ones are.
 local function rows_at(base, index)
@@ -85,8 +95,7 @@ function data.make(where, x, y, o)
   local weight, of = o.weight, nil
   if weight ~= nil then weight = labels.weight(where, weight, x:size(0)) end
   y, of = labels.of(where, y, { labels = o.labels, classes = o.classes, x = x })
-  return view({ x = x:contiguous(), y = y, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" },
-    ops.arange(x:size(0)))
+  return data.of_base { x = x:contiguous(), y = y, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" }
 end
 
 --- A data set of tensors. What y is, `labels` says or labels.lua guesses by one rule: d.labels = { kind =, classes =, … }.
@@ -176,7 +185,7 @@ function Dataset:split(shares, options)
 end
 
 --- All rows of the data set that this is a view of.
-function Dataset:whole() return view(self.base, ops.arange(self.base.x:size(0))) end
+function Dataset:whole() return data.of_base(self.base) end
 
 --- The rows of the view at these positions (int64, from 0).
 ---@param index Tensor|number[]
@@ -266,33 +275,14 @@ end
 --- All inputs and labels of the view: x [n, …], y [n].
 function Dataset:gather() return rows_at(self.base, self.index) end
 
--- Rows of tokens of which none is hidden have no score of their own: they get the mean of the others.
-local function fill_unasked(values, unasked)
-  if not unasked:any():item() then return values end
-  local asked = values:masked_select(unasked:logical_not())
-  if asked:numel() == 0 then host.fail "rank: no position is hidden in any of the rows; expected a higher share (mask = …)" end
-  return ops.where(unasked:logical_and(values:isnan()), asked:mean(), values)
-end
-
---- One number for each row, from a function of inputs and labels (score.lua): float64 [n].
----@param where string
+--- One number for each row, from a function of inputs and labels (scores.lua): float64 [n].
+---@param where string  whom errors blame
 ---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor
 ---@return Tensor
 function Dataset:scores(where, score)
   check.value("scores", "where", where, check.string)
   check.value(where, "score", score, check.callable)
-  local parts, unasked = {}, {}
-  self:each(1024, function(x, y)
-    local one = score(x, y, self.labels)
-    if not engine.is_tensor(one) then check.fail(where, "expected the score to return a Tensor; got %s", check.describe(one)) end
-    if one:numel() ~= x:size(0) then
-      check.fail(where, "expected one score for each of %d rows; got %s", x:size(0), check.describe(one))
-    end
-    parts[#parts + 1] = one:detach():cpu():double():reshape { -1 }
-    if self.labels.kind == "tokens" and y then unasked[#parts] = y:eq(labels.none):all { dim = 1 } end
-  end)
-  local values = ops.cat(parts, 0)
-  return unasked[1] and fill_unasked(values, ops.cat(unasked, 0)) or values
+  return require "gradus.data.scores"(self, where, score)
 end
 
 --- Sorted by difficulty, easiest first; ties keep their order.

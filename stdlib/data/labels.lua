@@ -50,7 +50,7 @@ end
 
 -- Of floats [N, C]: the rows that are no distribution.
 local function no_distribution(y)
-  return y:amin { dim = { 1 } }:lt(0):logical_or((y:double():sum { dim = { 1 } } - 1):abs():gt(1e-4))
+  return y:amin { dim = { 1 } }:lt(0):logical_or((y:sum { dim = { 1 }, dtype = "float64" } - 1):abs():gt(1e-4))
 end
 
 local function is_zero_one(y) return all(y:eq(0):logical_or(y:eq(1))) end

@@ -15,10 +15,11 @@ local ops, files = engine.ops, engine.data
 local tokens = {}
 
 -- A data set of rows of tokens; masking = { rate, mask, low, high, seed }, see runtime/ops/mask.h.
-local function to_be_masked(x, masking, classes, name)
-  local d = data.tensors(x, nil, { name = name })
-  d.base.masking, d.base.classes, d.base.labels = masking, classes, { kind = "tokens", classes = classes, width = x:size(1) }
-  return d:whole()
+local function to_be_masked(x, masking, classes, name, pad_token)
+  local base = data.tensors(x, nil, { name = name }).base
+  base.masking, base.classes, base.pad_token = masking, classes, pad_token
+  base.labels = { kind = "tokens", classes = classes, width = x:size(1) }
+  return data.of_base(base)
 end
 
 --- A text file in UTF-8 as blocks of `length` tokens, one after the other; what is left over is dropped. The tokenizer is
@@ -74,7 +75,7 @@ function tokens.sentences(options)
       local index = ops.arange(first, first + size)
       return files.mask(samples(train, first, size), index, ops.zeros({ size }, { dtype = "int32" }), masking)
     end, { epoch = o.epoch, labels = "tokens", classes = alphabet.size }),
-    val = to_be_masked(samples(val, 0, o.held_out), masking, alphabet.size, "sentences") }
+    val = to_be_masked(samples(val, 0, o.held_out), masking, alphabet.size, "sentences", alphabet.pad) }
 end
 
 return tokens

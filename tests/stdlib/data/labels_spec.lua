@@ -126,6 +126,18 @@ describe("labels = …", function()
   end
 end)
 
+describe("what labels are", function()
+  it("is part of a data set's content", function()
+    local y = g.tensor { { 0, 1 }, { 1, 0 }, { .3, .7 }, { 0, 1 }, { 0, 1 }, { 0, 1 } }
+    local function print_of(options) return data.tensors(X, y, options):fingerprint() end
+    expect(print_of { labels = "soft" }):differs_from(print_of { labels = "numbers" })
+    local classes = whole { 0, 1, 0, 1, 0, 1 }
+    expect(data.tensors(X, classes, { classes = 2 }):fingerprint()):differs_from(data.tensors(X, classes, { classes = 3 }):fingerprint())
+    expect(data.tensors(X, classes, { classes = { "a", "b" } }):fingerprint()):differs_from(
+      data.tensors(X, classes, { classes = { "b", "a" } }):fingerprint())
+  end)
+end)
+
 describe("rows without a label", function()
   it("are -100 among classes", function()
     local got = of(whole { 0, 2, -100, 1, -100, 0 })

@@ -99,6 +99,8 @@ describe("data.sentences", function()
     expect(first.x.shape):equals { 8, d.length }
     expect(first.x:equal(second.x)):is_false()
     expect({ d.vocabulary, d.pad_token, d.val:size(), d.val.classes, d.train.classes }):equals { 8, 5, 50, 8, 8 }
+    local few = d.val:first(.5)
+    expect({ few.vocabulary, few.length, few.pad_token, few.labels.kind }):equals { 8, d.length, 5, "tokens" }
     local masked = g.where(first.y:ge(0), first.y, first.x)  -- the sentence again
     local sentence = {}
     for _, token in ipairs(masked[0]:totable()) do
