@@ -44,7 +44,7 @@ local DISTILL = {
   { "clip", function() return 1e-3 end, seen = "train", with = { optimizer = function() return "SGD" end } },
   { "clip: none", function() return false end, seen = "train", with = { optimizer = function() return "SGD" end, data = steep } },
   { "evaluate", function() return { steps = 3 } end, seen = "val" },
-  { "suites", function(o) return { easy = o.data.val or rows(0, 20) } end, seen = "easy" },
+  { "suites", function(o) return { easy = rawget(o.data, "val") or rows(0, 20) } end, seen = "easy" },
   { "monitor", function() return "val/acc" end, seen = "best" },
   { "patience", function() return 1 end, seen = "result" },
   { "restore_best: no", function() return false end, seen = "weights" },
