@@ -9,6 +9,9 @@ local ce, kl, mean = plain.ce, plain.kl, plain.mean
 local several = x:slice(1, 0, 3):gt(0)
 local of_several = several:float()
 local columns = g.cat({ numbers:unsqueeze(1), -numbers:unsqueeze(1) }, 1)
+local hidden = plain.classes:clone()
+hidden:slice(0, 0, 20):fill_(-100)
+local known = hidden:ge(0):float()
 
 local teacher, of_one, of_two = plain.net(3, 7), plain.net(1, 7), plain.net(2, 7)
 local said, said_one, said_two
@@ -61,6 +64,11 @@ local cases = {
     function(m) local z = one(m) return mean(.3 * square(z, numbers) + .7 * square(z, said_one), weight) end, 1 },
   { "numbers in two columns, teacher, weights", { data = data(columns, { weight = weight }), teacher = of_two, alpha = .3 },
     function(m) local z = m(x) return mean((.3 * square(z, columns) + .7 * square(z, said_two)):mean(-1), weight) end, 2 },
+  { "rows without a label, teacher", { data = data(hidden, { classes = 3 }), teacher = teacher, alpha = .3, temperature = 2 },
+    function(m)
+      local z = m(x)
+      return mean(.3 * known * ce(z, onehot) + (1 - .3 * known) * kl(z, said, 2))
+    end },
   { "no labels", { data = data(nil), teacher = teacher, temperature = 2 }, function(m) return mean(kl(m(x), said, 2)) end },
   { "no labels, weights", { data = data(nil, { weight = weight }), teacher = teacher, temperature = 2 },
     function(m) return mean(kl(m(x), said, 2), weight) end },
