@@ -85,6 +85,25 @@ describe("distill", function()
     expect(weights { optimizer = { "SGD", lr = .2 }, lr = "none" }):equals(weights { optimizer = "SGD", lr = .2 })
     expect(weights { own = .2, lr = .05 }):equals(weights { optimizer = "SGD", lr = .05 })
   end)
+  it("decays and clips as it says where nothing is said", function()
+    local function weights(options)
+      local student = support.student()
+      g.no_grad(function()
+        for _, p in ipairs(student:parameters()) do p:fill_(1) end
+      end)
+      options.student, options.lr = student, .1
+      distill(options)
+      return support.weights(student)
+    end
+    for name, decay in pairs { AdamW = .01, Adam = 0, SGD = 0 } do
+      local unsaid = weights { optimizer = name }
+      expect(unsaid):equals(weights { optimizer = name, weight_decay = decay })
+      expect(unsaid):differs_from(weights { optimizer = name, weight_decay = decay + .1 })
+      expect(unsaid):equals(weights { optimizer = name, clip = 1 })
+    end
+    expect(weights { optimizer = "SGD" }):differs_from(weights { optimizer = "SGD", clip = false })
+    expect(weights {}):equals(weights { optimizer = "AdamW" })
+  end)
   it("counts patience in epochs by the evaluations that they take", function()
     -- 120 rows in batches of 12 are 10 steps an epoch; of evaluations every 4 steps, 2 epochs have 5
     local result = distill { lr = function() return 0 end, evaluate = { steps = 4 }, patience = { epochs = 2 }, budget = { steps = 100 } }
