@@ -164,7 +164,7 @@ describe("a dry run refuses", function()
     refuses({ alpha = 1 }, "alpha is 1 in every stage")
   end)
   it("settings of a teacher that is not there", function()
-    refuses({ teacher = false, temperature = 8 }, "temperature has no effect without a teacher")
+    expect(function() dry { teacher = false, temperature = 8 } end):fails_with "temperature has no effect without a teacher"
   end)
   it("a stage that never begins", function()
     refuses({ curriculum = { { "a", advance = when.epochs(20) }, { "b" } } }, "stage 'b' never begins")
@@ -267,8 +267,9 @@ describe("a dry run refuses, as without effect,", function()
       end
     end
     refuses(on_train { evaluate = { epochs = 2 } }, "evaluate has no effect")
-    refuses(on_train { restore_best = true }, "restore_best has no effect")
-    refuses(function(d) return { data = d.train, suites = { easy = d.val }, restore_best = true } end, "restore_best has no effect")
+    expect(function() dry(on_train { restore_best = true }) end):fails_with "restore_best has no effect"
+    expect(function() dry(function(d) return { data = d.train, suites = { easy = d.val }, restore_best = true } end) end)
+      :fails_with "restore_best has no effect"
     accepts(on_train { evaluate = { epochs = 2 }, curriculum = { advance = function() return false end } })
     accepts(on_train {})
   end)

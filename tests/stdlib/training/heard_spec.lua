@@ -8,7 +8,9 @@ local function distill(more)
   return support.with_run(nil, function(run)
     local d = support.points():split { train = .5, val = .5 }
     local options = { student = support.student(), teacher = support.student(4), data = d, batch = 12, budget = { steps = 20 }, lr = .01 }
-    for name, value in pairs(more) do options[name] = value end
+    for name, value in pairs(more) do
+      if value == "none" then options[name] = nil else options[name] = value end
+    end
     return run:distill(options)
   end)
 end
@@ -53,18 +55,78 @@ describe("distill", function()
     expect({ seen.values "hard/teacher_acc"[1], shown, result.state.teacher_acc.hard }):equals { wanted, wanted, wanted }
   end)
   it("imitates the checkpoint that was asked for, of several", function()
-    local _, seen = support.with_run(nil, function(run)
-      local d = support.points():split { train = .5, val = .5 }
-      local teacher, kept = run:fit { model = support.student(4), data = d, steps = 60, batch = 12, lr = .03, checkpoints = { steps = 20 } }
-      expect(kept:count()):equals(3)
-      for i = 1, 3 do
+    for i = 1, 3 do
+      local _, seen = support.with_run(nil, function(run)
+        local d = support.points():split { train = .5, val = .5 }
+        local teacher, kept = run:fit { model = support.student(4), data = d, steps = 60, batch = 12, lr = .03,
+          checkpoints = { steps = 20 } }
+        expect(kept:count()):equals(3)
         -- Who is the checkpoint has nothing to learn from it.
         run:distill { student = kept:load(teacher:clone(), i), data = d, batch = 12, budget = { steps = 1 }, alpha = 0, warmup = 0,
           curriculum = { target = g.target.checkpoint(teacher:clone(), kept, i) } }
-      end
-    end)
-    local losses = seen.values "train/loss"
-    for i = 61, 63 do expect(losses[i]):near(0, 1e-6) end
+      end)
+      local losses = seen.values "train/loss"
+      expect(losses[#losses]):near(0, 1e-6)
+    end
+  end)
+end)
+
+describe("distill", function()
+  it("trains at the rate of an optimizer that has one, where none is said", function()
+    local function weights(options)
+      local student = support.student()
+      for _, p in ipairs(student:parameters()) do g.no_grad(function() p:fill_(.1) end) end
+      if options.own then options.optimizer, options.own = g.optim.SGD(student, { lr = options.own }), nil end
+      options.student, options.decay, options.warmup = student, "constant", 0
+      distill(options)
+      return support.weights(student)
+    end
+    expect(weights { own = .2, lr = "none" }):equals(weights { optimizer = "SGD", lr = .2 })
+    expect(weights { optimizer = { "SGD", lr = .2 }, lr = "none" }):equals(weights { optimizer = "SGD", lr = .2 })
+    expect(weights { own = .2, lr = .05 }):equals(weights { optimizer = "SGD", lr = .05 })
+  end)
+  it("decays and clips as it says where nothing is said", function()
+    local function weights(options)
+      local student = support.student()
+      g.no_grad(function()
+        for _, p in ipairs(student:parameters()) do p:fill_(1) end
+      end)
+      options.student, options.lr = student, .1
+      distill(options)
+      return support.weights(student)
+    end
+    for name, decay in pairs { AdamW = .01, Adam = 0, SGD = 0 } do
+      local unsaid = weights { optimizer = name }
+      expect(unsaid):equals(weights { optimizer = name, weight_decay = decay })
+      expect(unsaid):differs_from(weights { optimizer = name, weight_decay = decay + .1 })
+      expect(unsaid):equals(weights { optimizer = name, clip = 1 })
+    end
+    expect(weights { optimizer = "SGD" }):differs_from(weights { optimizer = "SGD", clip = false })
+    expect(weights {}):equals(weights { optimizer = "AdamW" })
+  end)
+  it("counts patience in epochs by the evaluations that they take", function()
+    -- 120 rows in batches of 12 are 10 steps an epoch; of evaluations every 4 steps, 2 epochs have 5
+    local result = distill { lr = function() return 0 end, evaluate = { steps = 4 }, patience = { epochs = 2 }, budget = { steps = 100 } }
+    expect(result.steps):equals(4 + 5 * 4)
+    result = distill { lr = function() return 0 end, evaluate = { steps = 4 }, patience = { steps = 9 }, budget = { steps = 100 } }
+    expect(result.steps):equals(4 + 3 * 4)
+  end)
+  it("puts the best weights back, those of a term's module too", function()
+    local projection, student = nn.Linear(8, 4), support.student()
+    local kept = {}
+    local teacher = support.student(4)
+    local result = distill { student = student, teacher = teacher, evaluate = { steps = 5 }, budget = { steps = 30 },
+      lr = function(s) return s.step < 10 and .02 or 3 end,
+      losses = { kd = 1, hint = { module = projection, student = { "layers.0" }, teacher = { "layers.0" }, loss = function(_, out)
+        return (projection(out.student["layers.0"]) - out.teacher["layers.0"]):square():mean()
+      end } },
+      curriculum = { advance = function(s)
+        kept[s.step] = { support.weights(projection), support.weights(student) }
+        return false
+      end } }
+    expect(result.best.step <= 10):is_true()
+    expect({ support.weights(projection), support.weights(student) }):equals(kept[result.best.step])
+    expect(support.weights(projection)):differs_from(kept[30][1])
   end)
 end)
 

@@ -25,6 +25,20 @@ local function events_named(events, name)
   return found
 end
 
+-- The weights after so many steps on known batches, and the events of going back.
+local function train(order, steps, policy, more)
+  local student, seen
+  a_run(function(run, events)
+    student = nn.MLP { 64, 12, 10 }
+    local options = { student = student, data = stream(order), batch = 16, budget = { steps = steps }, evaluate = { steps = 10 },
+      lr = .01, decay = "constant", warmup = 0, non_finite = policy, augment = 0 }
+    for name, value in pairs(more or {}) do options[name] = value end
+    run:distill(options)
+    seen = events_named(events, "roll_back")
+  end)
+  return support.weights(student), seen
+end
+
 describe("skipping", function()
   -- 8 batches a pass, of which one has the poisoned row: 25 in all, never two in a row.
   it("goes on through 25 passes that have one bad batch each, in an open loop", function()
@@ -50,6 +64,15 @@ describe("skipping", function()
       expect({ r.steps, #events_named(events, "non_finite"), support.finite(student) }):equals { 200, 25, true }
     end)
   end)
+  it("leaves what the other batches leave, moments and counts too", function()
+    for _, more in ipairs { { optimizer = "AdamW", weight_decay = .1 }, { optimizer = "Adam", clip = .1 }, { optimizer = "SGD" },
+      { optimizer = { "SGD", momentum = .9 } }, { accumulate = 4, batch = 64 } } do
+      local bad, good = { 1, 2, 3, 0, 0, 4, 5, 0, 6 }, { 1, 2, 3, 4, 5, 6 }
+      if more.accumulate then bad, good = { 1, 2, 3, 4, 5, 0, 6, 7, 8, 9, 10, 11 }, { 1, 2, 3, 4, 8, 9, 10, 11 } end
+      local parts = more.accumulate or 1
+      expect((train(bad, #bad / parts, "skip", more))):equals((train(good, #good / parts, nil, more)))
+    end
+  end)
   it("ends where every batch is bad, after 20 in a row", function()
     a_run(function(run, events)
       local bad = {}
@@ -63,16 +86,6 @@ describe("skipping", function()
 end)
 
 describe("roll_back", function()
-  local function train(order, steps, policy)
-    local student, seen
-    a_run(function(run, events)
-      student = nn.MLP { 64, 12, 10 }
-      run:distill { student = student, data = stream(order), batch = 16, budget = { steps = steps }, evaluate = { steps = 10 },
-        lr = .01, decay = "constant", warmup = 0, non_finite = policy, augment = 0 }
-      seen = events_named(events, "roll_back")
-    end)
-    return support.weights(student), seen
-  end
   -- From step 10 on: batches 11 to 14 are undone, NaN, and 15 to 19. The optimizer's moments and its count go back with the weights.
   it("goes on as if the steps since the safe point had never been, the optimizer's moments and count too", function()
     local rolled, seen = train({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0, 15, 16, 17, 18, 19 }, 20, "roll_back")
