@@ -49,13 +49,14 @@ add("–", "ours: three layers through one matrix beat three through three", "cf
 add_both("3c", "extraction is more accurate at equal FLOPs: text, BERT", "text_bert", { "extraction", "one_shot" }, "acc", FLOPS)
 
 -- What the paper says of costs.
+local function add_cost(figure, text, of, kind, value) CLAIMS[#CLAIMS + 1] = { figure, text, of = of, [kind] = value } end
 for _, one in ipairs { { "parity_mlp", "parity, MLP" }, { "parity_transformer", "parity, transformer" }, { "cfg3b_bert", "cfg3b, BERT" },
   { "text_bert", "text, BERT" } } do
-  CLAIMS[#CLAIMS + 1] = { "–", "an iteration costs less while layers are aligned: " .. one[2], of = one[1], below_one = "layer_cost" }
-  CLAIMS[#CLAIMS + 1] = { "–", "extraction stores no checkpoints; progressive does: " .. one[2], of = one[1], amount = "kept_mb" }
+  add_cost("–", "an iteration costs less while layers are aligned: " .. one[2], one[1], "below_one", "layer_cost")
+  add_cost("–", "extraction stores no checkpoints; progressive does: " .. one[2], one[1], "amount", "kept_mb")
 end
-CLAIMS[#CLAIMS + 1] = { "1.1", "samples against d, k = 4: extraction's power is below one-shot's", of = "sample_complexity", against = "d" }
-CLAIMS[#CLAIMS + 1] = { "1.1", "samples against k, d = 32: extraction's growth is below one-shot's", of = "sample_complexity", against = "k" }
+add_cost("1.1", "samples against d, k = 4: extraction's power is below one-shot's", "sample_complexity", "against", "d")
+add_cost("1.1", "samples against k, d = 32: extraction's growth is below one-shot's", "sample_complexity", "against", "k")
 
 -- What the guides say, on digits.
 local function of_guide(text, ours, theirs, result)
@@ -116,10 +117,14 @@ local function values_of(runs, result)
   return values
 end
 
+local function not_run(claim)
+  row(claim[1], claim[2], "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(claim.of))
+end
+
 -- One row for all runs: how often the result is above, or below, 1.
 local function beside_one(claim, runs)
   local values = values_of(runs, claim.above_one or claim.below_one)
-  if #values == 0 then return row(claim[1], claim[2], "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(claim.of)) end
+  if #values == 0 then return not_run(claim) end
   local right, low, high = 0, math.min(unpack(values)), math.max(unpack(values))
   for _, v in ipairs(values) do right = right + ((claim.above_one and v > 1 or claim.below_one and v < 1) and 1 or 0) end
   row(claim[1], claim[2], "all", #values, "1", low == high and ("%.2f"):format(low) or ("%.2f to %.2f"):format(low, high),
@@ -130,8 +135,9 @@ end
 -- One row: what progressive distillation stores.
 local function amount(claim, runs)
   local values = values_of(runs, claim.amount)
-  if #values == 0 then return row(claim[1], claim[2], "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(claim.of)) end
-  row(claim[1], claim[2], "all", #values, ("%.1f to %.1f MB"):format(math.min(unpack(values)), math.max(unpack(values))), "0 MB", "–", "reproduced")
+  if #values == 0 then return not_run(claim) end
+  local kept = ("%.1f to %.1f MB"):format(math.min(unpack(values)), math.max(unpack(values)))
+  row(claim[1], claim[2], "all", #values, kept, "0 MB", "–", "reproduced")
 end
 
 -- Slope of log(samples) against log d, or against k, with the standard error of least squares.
@@ -155,7 +161,7 @@ end
 local function fitted(claim, runs)
   local theirs, their_error, n = slope(runs, "one_shot", claim.against)
   local ours, our_error, m = slope(runs, "extraction", claim.against)
-  if not theirs or not ours then return row(claim[1], claim[2], "–", "0", "–", "–", "–", "not run: three values or more") end
+  if not theirs or not ours then return not_run(claim) end
   local text = claim.against == "d" and "d^%.2f ± %.2f" or "e^(%.2f ± %.2f)k"
   local difference, reach = ours - theirs, 1.96 * math.sqrt(our_error ^ 2 + their_error ^ 2)
   row(claim[1], claim[2], "small", math.min(n, m), text:format(theirs, their_error), text:format(ours, our_error),
@@ -181,7 +187,7 @@ row("---", "---", "---", "---", "---", "---", "---", "---")
 for _, claim in ipairs(CLAIMS) do
   local where = ("name == '%s'"):format(claim.of) .. (claim.which and " and " .. claim.which or "")
   local runs = finished(claim, where)
-  if #runs == 0 then row(claim[1], claim[2], "–", "0", "–", "–", "–", ("not run: `gradus run scripts/%s.lua`"):format(claim.of))
+  if #runs == 0 then not_run(claim)
   elseif claim.pair then compared(claim, where)
   elseif claim.amount then amount(claim, runs)
   elseif claim.against then fitted(claim, runs)

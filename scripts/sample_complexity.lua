@@ -7,7 +7,8 @@ local g = require "gradus"
 local nn, when = g.nn, g.when
 
 -- Plain SGD, batches of 32, as parity_mlp.lua.
-local PLAIN = { batch = 32, lr = .05, optimizer = "SGD", weight_decay = 0, clip = false, decay = "constant", warmup = 0, restore_best = false }
+local PLAIN = { batch = 32, lr = .05, optimizer = "SGD", weight_decay = 0, clip = false, decay = "constant", warmup = 0,
+  restore_best = false }
 local function plain(more)
   for key, value in pairs(PLAIN) do more[key] = value end
   return more
