@@ -6,10 +6,12 @@
 
 #include "commands.h"
 #include "error.h"
-#include "store/housekeeping.h"
 #include "exchange/merge.h"
 #include "output.h"
+#include "query/direction.h"
 #include "query/table.h"
+#include "query/where.h"
+#include "store/housekeeping.h"
 
 namespace gradus {
 namespace {
@@ -35,8 +37,9 @@ std::string bytes_text(const Json& bytes) {
   return number(size) + " " + unit;
 }
 
-std::string count_text(std::size_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+std::string count_text(std::size_t count, const char* noun, const char* several = nullptr) {
+  const std::string one = std::to_string(count) + " " + (count != 1 && several != nullptr ? several : noun);
+  return count == 1 || several != nullptr ? one : one + "s";
 }
 
 // Runs named on the command line, and those that --where finds.
@@ -93,6 +96,24 @@ void note_command(Store& store, Options& options) {
        "run " + std::to_string(id) + ": " + (options.note.empty() ? "note removed" : "noted"));
 }
 
+// Says, changes, forgets or shows which way a metric is better.
+void better_command(Store& store, Options& options) {
+  const std::string key = resolve_metric(store, options.run, "better", nullptr);
+  std::string before;
+  if (options.remove || !options.note.empty()) before = set_better(store, key, options.remove ? "" : options.note);
+  const Direction now = direction(store, key);
+  const char* way = to_text(now.better);
+  std::string text = key + ": ";
+  text += way == nullptr ? "which way is better is not known; " + how_to_say(key) + " says it"
+                         : std::string(way) + " is better, " + (now.said ? "as said" : "by its name");
+  if (!before.empty() && (way == nullptr || before != way)) text += " (" + before + " before)";
+  done(options,
+       {{"metric", key},
+        {"better", way != nullptr ? Json(way) : Json()},
+        {"source", way == nullptr ? Json() : Json(now.said ? "said" : "name")}},
+       text);
+}
+
 void archive_command(Store& store, Options& options) {
   const std::vector<std::int64_t> ids = chosen(store, options, "archive");
   archive_runs(store, ids, !options.undo);
@@ -128,8 +149,8 @@ void gc_command(Store& store, Options& options) {
   const Json plan = plan_gc(store, options.gc);
   const std::string what = count_text(plan["folders"].size(), "folder") + " of no run, " +
                            count_text(plan["sources"]["count"].get<std::size_t>(), "unused source") + " and " +
-                           count_text(plan["cache"].size(), "stale cache entry") + " (" + bytes_text(plan["bytes"]) +
-                           ")";
+                           count_text(plan["cache"].size(), "stale cache entry", "stale cache entries") + " (" +
+                           bytes_text(plan["bytes"]) + ")";
   const bool nothing = plan["folders"].empty() && plan["cache"].empty() && plan["sources"]["count"] == 0;
   Json json = plan;
   json["removed"] = false;
@@ -198,6 +219,13 @@ void add_housekeeping_commands(CLI::App& app, std::string& store) {
     sub->add_option("RUN", options.run, kRun)->required();
     sub->add_option("TEXT", options.note, "the note; an empty text removes it")->required();
   });
+  add("better", "say which way a metric is better, for comparing and for the best", better_command,
+      [&](CLI::App* sub, Options& options) {
+        sub->add_option("METRIC", options.run, "its name")->required();
+        sub->add_option("WAY", options.note, "higher or lower; without it: what is known")
+            ->check(CLI::IsMember({"higher", "lower"}));
+        sub->add_flag("--forget", options.remove, "its name decides again");
+      });
   add("archive", "leave runs out of lists and comparisons", archive_command, [&](CLI::App* sub, Options& options) {
     runs(sub, options);
     sub->add_flag("--undo", options.undo, "bring them back");

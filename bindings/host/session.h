@@ -18,9 +18,11 @@ namespace gradus {
 struct RunOptions {
   std::string script;  // as typed; "-" is standard input
   std::vector<std::pair<std::string, std::string>> set;
-  std::optional<std::int64_t> seed;
+  std::vector<std::int64_t> seeds;  // --seed 1,2,3; empty: not given
   std::string name, device, store, stdlib_dir;  // empty: not given; store is always resolved
   std::optional<int> threads;
+  std::optional<int> jobs;  // runs at once; 0: as many as cores and memory allow
+  bool resume = false;  // without the runs that an earlier call finished
   bool quiet = false, json = false, strict = false, allow_ffi = false;
   bool is_spec = false;  // a test file: its modules may lie in the folder above
 };
@@ -37,12 +39,13 @@ class Stdlib {
   explicit Stdlib(std::string dir) : dir_(std::move(dir)) {}
   const std::string* find(const std::string& file);  // "nn.lua" -> borrowed text, or null
   std::vector<std::string> files() const;            // sorted
-  std::string hash();                                // over names and texts
+  std::string hash();                                // over names and texts; computed once
   const std::string& dir() const { return dir_; }
 
  private:
   std::string dir_;
   std::map<std::string, std::optional<std::string>> texts_;
+  std::string hash_;
 };
 
 class Session {

@@ -16,7 +16,20 @@
 namespace gradus {
 namespace {
 
+constexpr double kForChildren = 2;  // seconds that a process waits longer than those it told
+
 std::atomic<int> received{0};
+std::atomic<pid_t> told[kMostChildren];
+
+// Returns how many there are.
+int tell_others(int signal) {
+  int count = 0;
+  for (std::atomic<pid_t>& one : told) {
+    const pid_t process = one.load();
+    if (process > 0) kill(process, signal), ++count;
+  }
+  return count;
+}
 
 double grace_seconds() {
   const char* text = std::getenv("GRADUS_GRACE");
@@ -42,6 +55,7 @@ void watch(sigset_t signals, double grace) {
   while (sigwait(&signals, &first) != 0) {
   }
   received = first;
+  if (tell_others(first) > 0) grace += kForChildren;
   if (isatty(STDERR_FILENO)) say("\ngradus: stopping after this step; Ctrl-C again stops at once\n");
 
   using Clock = std::chrono::steady_clock;
@@ -54,6 +68,7 @@ void watch(sigset_t signals, double grace) {
     }
     const timespec wait = {static_cast<time_t>(left), static_cast<long>(std::fmod(left, 1) * 1e9)};
     if (sigtimedwait(&signals, nullptr, &wait) == SIGINT) {
+      tell_others(SIGINT);  // each says what becomes of its run
       say("gradus: stopped at once\n");
       end_now();
     }
@@ -72,6 +87,28 @@ void watch_signals() {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread(watch, signals, grace).detach();
+}
+
+void watch_signals_anew() {
+  received = 0;
+  for (std::atomic<pid_t>& one : told) one = 0;
+  watch_signals();
+}
+
+void forward_signals_to(pid_t process) {
+  for (std::atomic<pid_t>& one : told) {
+    pid_t free = 0;
+    if (!one.compare_exchange_strong(free, process)) continue;
+    if (const int signal = received) kill(process, signal);
+    return;
+  }
+}
+
+void forget_signals_to(pid_t process) {
+  for (std::atomic<pid_t>& one : told) {
+    pid_t known = process;
+    one.compare_exchange_strong(known, 0);
+  }
 }
 
 const char* stopping() {

@@ -9,6 +9,7 @@
 #include "host_module.h"
 #include "json_value.h"
 #include "output.h"
+#include "query/direction.h"
 #include "query/query.h"
 #include "store/sha256.h"
 #include "store/store.h"
@@ -24,6 +25,12 @@ constexpr const char* kWriter = "gradus.Run";
 // Stores stay open between the runs of a grid: their background thread and schema check are paid once.
 std::map<std::string, StorePtr>& open_stores() {
   static std::map<std::string, StorePtr> stores;
+  return stores;
+}
+
+// Every store that was opened, whoever holds it.
+std::vector<std::weak_ptr<results::Store>>& known_stores() {
+  static std::vector<std::weak_ptr<results::Store>> stores;
   return stores;
 }
 
@@ -194,11 +201,17 @@ int open(lua_State* L) {
   StorePtr store;
   guard(L, [&] {
     StorePtr& shared = open_stores()[path];
-    if (!shared) shared = results::Store::open(path, results::Store::Mode::create);
+    if (!shared) known_stores().push_back(shared = results::Store::open(path, results::Store::Mode::create));
     store = shared;
   });
   push(L, kStore, std::move(store));
   return 1;
+}
+
+int settle(lua_State* L) {
+  results::Store& store = check_store(L);
+  guard(L, [&] { store.settle(); });
+  return 0;
 }
 
 int begin(lua_State* L) {
@@ -300,7 +313,8 @@ int runs(lua_State* L) {
   return 2;
 }
 
-// compare{where =, by = "a,b", metrics = "a,b", versus =} -> what `gradus compare --json` prints, as tables.
+// compare{where =, by = "a,b", metrics = "a,b", versus =, margin = "0.1" or "a=0.1,b=2"} -> what `gradus compare
+// --json` prints, as tables.
 int compare(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -312,10 +326,23 @@ int compare(lua_State* L) {
     options.by = split_commas(text_field(L, 2, "by"));
     options.metrics = split_commas(text_field(L, 2, "metrics"));
     options.versus = text_field(L, 2, "versus");
+    for (const std::string& margin : split_commas(text_field(L, 2, "margin")))
+      options.margins.push_back(results::parse_margin(margin));
     compared = results::compare(store, options);
   });
   push_json(L, nlohmann::json(compared));
   return 1;
+}
+
+// direction(name) -> "higher", "lower" or nil, and whether that was said (else it is by the name).
+int direction(lua_State* L) {
+  results::Store& store = check_store(L);
+  const std::string name = check_text(L, 2);
+  results::Direction found;
+  guard(L, [&] { found = results::direction(store, name); });
+  lua_pushstring(L, results::to_text(found.better));  // nil for nullptr
+  lua_pushboolean(L, found.said);
+  return 2;
 }
 
 int store_field(lua_State* L) {
@@ -379,12 +406,37 @@ int artifact(lua_State* L) {
   return 0;
 }
 
+// better(name, "higher" or "lower"): which way a metric is better, for the whole store. Again is harmless; the other
+// way is an error.
+int better(lua_State* L) {
+  results::Writer& writer = check_writer(L);
+  const std::string name = check_text(L, 2), direction = check_text(L, 3);
+  guard(L, [&] { writer.better(name, direction); });
+  return 0;
+}
+
 // amend{config_hash =, threads =}
 int amend(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads")); });
   return 0;
+}
+
+// split{name =, kind =, prefixes = JSON} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
+// step 0.
+int split(lua_State* L) {
+  results::Writer& writer = check_writer(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  results::SplitRun child;
+  guard(L, [&] {
+    const std::string kind = text_field(L, 2, "kind");
+    const std::string prefixes = text_field(L, 2, "prefixes");
+    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind, prefixes.empty() ? "[\"\"]" : prefixes);
+  });
+  lua_pushnumber(L, static_cast<double>(child.id));
+  lua_pushstring(L, child.uid.c_str());
+  return 2;
 }
 
 int flush(lua_State* L) {
@@ -431,11 +483,14 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin}, {"query", query},     {"resolve", resolve},
-                                      {"runs", runs},   {"compare", compare}, {nullptr, nullptr}};
-constexpr luaL_Reg kWriterMethods[] = {{"key", key},     {"log", log_value},     {"progress", progress},
-                                       {"event", event}, {"artifact", artifact}, {"amend", amend},
-                                       {"flush", flush}, {"finish", finish},     {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},  {"query", query},     {"resolve", resolve},
+                                      {"runs", runs},    {"compare", compare}, {"direction", direction},
+                                      {"settle", settle},
+                                      {nullptr, nullptr}};
+constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
+                                       {"event", event},   {"artifact", artifact}, {"amend", amend},
+                                       {"better", better}, {"split", split},       {"flush", flush},
+                                       {"finish", finish}, {nullptr, nullptr}};
 
 }  // namespace
 
@@ -449,5 +504,10 @@ int open_store(lua_State* L) {
 }
 
 void close_stores() { open_stores().clear(); }
+
+bool stores_in_use() {
+  std::erase_if(known_stores(), [](const auto& store) { return store.expired(); });
+  return !known_stores().empty();
+}
 
 }  // namespace gradus

@@ -69,6 +69,11 @@ struct RunStart {
   Environment environment = {};
 };
 
+struct SplitRun {
+  std::int64_t id = 0;
+  std::string uid;
+};
+
 class Spool;
 class Database;
 class Statement;
@@ -95,8 +100,16 @@ class Writer {
   void event(std::int64_t step, std::string_view kind, std::string_view name, std::string_view detail_json);
   // path: relative to the run's folder. The same path again replaces the row.
   void artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes);
+  // Says which way a metric is better ("higher" or "lower"), for the whole store; committed when it returns, and free
+  // when it was said before. Error (usage): a bad name or word, or the other way was said before.
+  void better(std::string_view name, std::string_view direction);
   // What is known only once the run is under way; committed when it returns. Empty and nothing: as it was.
   void amend(std::string_view config_hash, std::optional<std::int64_t> threads);
+  // Ends the first of several trainings: all that was logged so far (metrics, progress, events of the training) moves
+  // to a new, finished child run with this run's seed, parameters and sources, and this run goes on empty, from step 0.
+  // Committed as a whole when it returns; artifacts and their files stay with this run. Error (usage): an empty name.
+  // prefixes: a JSON list; metrics whose names begin with none of them are the script's own and stay.
+  SplitRun split(std::string_view name, std::string_view kind = "training", std::string_view prefixes = "[\"\"]");
   // Returns when everything given so far is committed to SQLite.
   void flush();
   // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after
@@ -146,6 +159,8 @@ class Store {
   // writer waits for it, so it is short. Error (io): the store cannot be written.
   void write(const std::function<void(Database&)>& body);
   void compact();  // gives the room of deleted rows back to the file system; needs as much again while it works
+  // Leaves a file that is whole without its WAL, unless others are at work. The last run of a process does it, too.
+  void settle();
   // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error
   // (missing) otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);
@@ -154,6 +169,10 @@ class Store {
   Store() = default;
   std::shared_ptr<StoreImpl> impl_;
 };
+
+// This process is one of several whose runs another began: it leaves settling to that one, since each time waits for the
+// disk.
+void leave_settling_to_others();
 
 // $GRADUS_STORE or "runs/gradus.db".
 std::string default_store();

@@ -34,7 +34,7 @@ struct StoreImpl {
     std::int64_t id;
     RunDrain drain;
     Heartbeat heartbeat;
-    double started = monotonic_seconds();
+    double started = monotonic_seconds(), part_started = started;  // part: since the last split
   };
 
   void open_writing();     // lock file, connection, schema
@@ -45,12 +45,15 @@ struct StoreImpl {
   void begin(Writer& writer, const RunStart& start);
   void flush(Writer& writer);  // all of one run, in the caller's thread
   void finish(Writer& writer, std::string_view status, std::string_view message);
+  SplitRun split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes);
 
   std::string path, folder;
   bool writable = false;
 
   void write(const std::function<void(Database&)>& body);  // one transaction
   void compact();
+  void settle();
+  static bool others_settle;  // leave_settling_to_others was called
 
   std::mutex reading;  // guards reader
   std::unique_ptr<Database> reader;
@@ -66,6 +69,7 @@ struct StoreImpl {
   void abandon(const Writer& writer);                   // leaves the run to whoever opens the store next
   bool wal_full();                                      // past the limit, and a checkpoint could not help
   void checkpoint();
+  void checkpoint_if_idle();  // nobody else writes at this moment
   std::uint64_t wal_bytes() const;
   Live& live_of(const Writer& writer);
   void start_thread();

@@ -1,7 +1,9 @@
 // gradus::sgd_ and gradus::adam_: one update of parameters by their gradients, clipped on the way, in one pass.
 // gradus::grad_norm: the global L2 norm of gradients (0-dim). The formulas are torch.optim's; rates, counts and norms
 // are tensors that are read when the update runs, so that a recorded step can be replayed. float32 on the CPU is
-// updated by our kernels (vectors/optimizer.cpp), everything else by LibTorch's fused ones.
+// updated by our kernels (vectors/optimizer.cpp), everything else by LibTorch's fused ones. With guard, a norm that is not
+// finite leaves everything as it was: parameters, moments and counts.
+// gradus::put_back_: of other tensors that the step has changed by then, the same.
 #include <ATen/Parallel.h>
 
 #include <cmath>
@@ -122,7 +124,10 @@ void adam_composed(at::TensorList params, at::TensorList grads, at::TensorList e
   std::vector<at::Tensor> distinct;  // one count may serve all parameters
   for (const at::Tensor& step : steps)
     if (distinct.empty() || !step.is_same(distinct.back())) distinct.push_back(step);
-  at::_foreach_add_(distinct, 1);
+  if (s.found_inf)
+    at::_foreach_add_(distinct, 1 - *s.found_inf);
+  else
+    at::_foreach_add_(distinct, 1);
   if (decoupled)
     at::_fused_adamw_(params, s.grads, exp_avgs, exp_avg_sqs, {}, steps, lr, beta1, beta2, weight_decay, eps, false,
                       maximize, {}, s.found_inf);
@@ -139,13 +144,13 @@ void adam_cpu(at::TensorList params, at::TensorList grads, at::TensorList exp_av
                          eps, decoupled, maximize, guard);
   check_lists("adam_", params, {grads, exp_avgs, exp_avg_sqs, steps});
   const Step step = step_of(norm, max_norm, maximize, guard);
+  if (step.skipped) return;
   const double rate = number(lr);
   const at::Tensor* counted = nullptr;  // one count may serve all parameters
   for (std::size_t i = 0; i < params.size(); ++i) {
     float* count = steps[i].mutable_data_ptr<float>();
     if (!counted || !steps[i].is_same(*counted)) *count += 1;
     counted = &steps[i];
-    if (step.skipped) continue;
     const double t = *count;
     const vectors::AdamRates rates{static_cast<float>(rate / (1 - std::pow(beta1, t))),
                                    static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t))),
@@ -184,7 +189,22 @@ at::Tensor norm_cpu(at::TensorList grads) {
   return norm;
 }
 
+// ---- what a refused update leaves as it was
+
+void put_back_composed(at::TensorList now, at::TensorList before, const at::Tensor& norm) {
+  check_lists("put_back_", now, {before});
+  const at::Tensor finite = norm.isfinite();
+  for (std::size_t i = 0; i < now.size(); ++i) now[i].copy_(at::where(finite.to(now[i].device()), now[i], before[i]));
+}
+
+void put_back_cpu(at::TensorList now, at::TensorList before, const at::Tensor& norm) {
+  check_lists("put_back_", now, {before});
+  if (std::isfinite(number(norm))) return;
+  for (std::size_t i = 0; i < now.size(); ++i) now[i].copy_(before[i]);
+}
+
 TORCH_LIBRARY_FRAGMENT(gradus, m) {
+  m.def("put_back_(Tensor(a!)[] now, Tensor[] before, Tensor norm) -> ()");
   m.def("grad_norm(Tensor[] grads) -> Tensor");
   m.def(
       "sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, Tensor lr, *, Tensor? norm=None, "
@@ -200,16 +220,19 @@ TORCH_LIBRARY_IMPL(gradus, CPU, m) {
   m.impl("grad_norm", &norm_cpu);
   m.impl("sgd_", &sgd_cpu);
   m.impl("adam_", &adam_cpu);
+  m.impl("put_back_", &put_back_cpu);
 }
 TORCH_LIBRARY_IMPL(gradus, CompositeExplicitAutograd, m) {
   m.impl("grad_norm", &norm_composed);
   m.impl("sgd_", &sgd_composed);
   m.impl("adam_", &adam_composed);
+  m.impl("put_back_", &put_back_composed);
 }
 
 const bool registered = [] {
   register_direct("gradus::sgd_", "", &direct::prepare<&sgd_cpu>);
   register_direct("gradus::adam_", "", &direct::prepare<&adam_cpu>);
+  register_direct("gradus::put_back_", "", &direct::prepare<&put_back_cpu>);
   return true;
 }();
 

@@ -21,6 +21,8 @@ local sampler = {}
 
 local source = Source.new
 
+--- Whether a value is a sampler.
+---@param value any
 function sampler.is(value) return getmetatable(value) == Source end
 
 --- Every row once per pass, in a new random order each time.

@@ -11,6 +11,15 @@ local engine = require "gradus.engine"
 
 local cfg = {}
 
+local NUMBER = check.int(0)
+local SENTENCES = check.list(check.table)
+
+local function check_grammar(where, grammar)
+  if type(grammar) ~= "table" or type(grammar.rules) ~= "table" or grammar.root == nil then
+    check.fail(where, "'grammar': expected one, such as cfg.cfg3b(); got %s", check.describe(grammar))
+  end
+end
+
 ---@class Grammar
 ---@field root number               the start symbol
 ---@field rules table<number, number[][]>  symbol -> right sides; symbols without rules are terminals
@@ -27,6 +36,7 @@ local RULES = [[
 ---@param text string
 ---@return Grammar
 function cfg.parse(text)
+  check.value("cfg.parse", "text", text, check.string)
   local grammar, symbol = setmetatable({ rules = {} }, Grammar), nil
   for word in text:gmatch "%S+" do
     local head = word:match "^(%d+):$"
@@ -64,6 +74,7 @@ end
 --- The exact distribution of sentence lengths: { [length] = probability }, by convolving the lengths of the right sides.
 ---@param grammar Grammar
 function cfg.length_distribution(grammar)
+  check_grammar("cfg.length_distribution", grammar)
   local known = {}
   local function of(symbol)
     if known[symbol] == false then check.fail("cfg.length_distribution", "symbol %d derives itself; expected no recursion", symbol) end
@@ -116,6 +127,12 @@ end
 ---@param ends? table
 ---@return number[]
 function cfg.sentence(grammar, seed, n, ends)
+  check_grammar("cfg.sentence", grammar)
+  check.value("cfg.sentence", "seed", seed, NUMBER)
+  check.value("cfg.sentence", "n", n, NUMBER)
+  if ends ~= nil and (type(ends) ~= "table" or next(ends) ~= nil) then
+    check.fail("cfg.sentence", "'ends': expected an empty table to write into; got %s", check.describe(ends))
+  end
   local state, rules, out, stack, depth = state_of(seed, n), grammar.rules, {}, { grammar.root }, 0
   while #stack > 0 do
     local symbol = stack[#stack]
@@ -158,6 +175,7 @@ end
 ---@param grammar Grammar
 ---@return Alphabet
 function cfg.alphabet(grammar)
+  check_grammar("cfg.alphabet", grammar)
   local list, of, longest = {}, {}, 0
   for _, sides in pairs(grammar.rules) do
     for _, side in ipairs(sides) do
@@ -177,12 +195,19 @@ end
 ---@param alphabet Alphabet
 ---@param sentences number[][]
 function cfg.encode(alphabet, sentences)
+  if type(alphabet) ~= "table" or type(alphabet.of) ~= "table" then
+    check.fail("cfg.encode", "'alphabet': expected what cfg.alphabet(grammar) gives; got %s", check.describe(alphabet))
+  end
+  check.value("cfg.encode", "sentences", sentences, SENTENCES)
   local x = engine.ops.full({ #sentences, alphabet.length }, alphabet.pad, { dtype = "int64" })
   local values = x:data()
   for i, sentence in ipairs(sentences) do
     local at = (i - 1) * alphabet.length
     values[at] = alphabet.bos
-    for k, symbol in ipairs(sentence) do values[at + k] = alphabet.of[symbol] end
+    for k, symbol in ipairs(sentence) do
+      values[at + k] = alphabet.of[symbol]
+        or check.fail("cfg.encode", "sentence %d: %s is no terminal of the alphabet", i, check.describe(symbol))
+    end
   end
   return x
 end
@@ -191,6 +216,8 @@ end
 ---@param grammar Grammar
 ---@param sentence number[]
 function cfg.derives(grammar, sentence)
+  check_grammar("cfg.derives", grammar)
+  check.value("cfg.derives", "sentence", sentence, check.table)
   local memo = {}  -- symbol -> start -> set of ends
   local ends
   local function side_ends(side, start)

@@ -195,6 +195,14 @@ local function rate(lr, device)
   return lr
 end
 
+-- What else the step has changed by now: statistics of batch normalisation, which have seen what was not finite.
+local function put_back(norm)
+  local changes = recording.changes
+  if not changes or #changes.now == 0 then return end
+  ops.put_back_(changes.now, changes.before, norm)
+  changes.taken = true
+end
+
 -- grads: one for each of self.params, false or nil for those to leave alone; in their flat buffers where there are some.
 -- norm: of all gradients, where they are to be clipped to the norm max_norm or, with guard, left alone unless it is finite.
 local function update(self, grads, lr, norm, max_norm, guard)
@@ -211,6 +219,7 @@ local function update(self, grads, lr, norm, max_norm, guard)
     end
     offset = offset + #group.params
   end
+  if guard then put_back(norm) end
 end
 
 local function present(grads)
@@ -250,8 +259,9 @@ local STEP_OPTIONS = { lr = LR, clip = CLIP, guard = check.boolean }
 
 --- Computes the gradients of a 0-dim loss, clips their global L2 norm to `clip` where given, and updates. Parameters that
 --- the loss does not depend on stay as they are. Returns the norm before clipping (0-dim tensor; nil without clip and guard).
---- With guard = true a gradient with NaN or infinity changes no parameter; the norm tells. Left out, in a run's step: so with
---- clip; without, a loss that is not finite changes none.
+--- With guard = true a gradient with NaN or infinity changes nothing: no parameter, no moment, no count, and within a run's
+--- step no statistics of batch normalisation; the norm tells. Left out, in a run's step: so with clip; without, a loss that
+--- is not finite changes none.
 ---@param loss Tensor
 ---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
 function Optimizer:minimize(loss, options)
@@ -270,6 +280,12 @@ end
 ---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
 function Optimizer:apply(grads, options)
   local where = self.name .. ":apply"
+  check.value(where, "grads", grads, check.table)
+  for i, one in ipairs(grads) do
+    if one and not engine.is_tensor(one) then
+      check.fail(where, "gradient %d: expected a Tensor or false; got %s", i, check.describe(one))
+    end
+  end
   options = check.options(where, options, STEP_OPTIONS)
   if #present(grads) == 0 then check.fail(where, "no parameter has a gradient") end
   return tensor.no_grad(clip_and_update, self, grads, options)
@@ -286,6 +302,7 @@ function Optimizer:step(options)
   return tensor.no_grad(clip_own_and_update, self, grads, options)
 end
 
+--- Forgets the gradients of all parameters.
 function Optimizer:zero_grad()
   for _, p in ipairs(self.params) do p.grad = nil end
 end
@@ -301,7 +318,10 @@ function Optimizer:state_dict()
   return state
 end
 
+--- Copies tensors that state_dict gave back in.
+---@param state table<string, Tensor>
 function Optimizer:load_state_dict(state)
+  check.value(self.name .. ".load_state_dict", "state", state, check.table)
   for g, group in ipairs(self.groups) do
     local first = group.flat and group.state.step and state[("%d.0.step"):format(g - 1)]
     for i = 2, first and #group.params or 0 do
@@ -335,13 +355,15 @@ end
 
 -- With dampening d, PyTorch's first step takes the whole gradient into the momentum, later ones (1 − d) of it. The kernel
 -- has a flag for the first step, which a recorded step would repeat for ever; so the share is a tensor here.
-local function damp(options, weight_decay, params, grads, state)
-  local damped = {}
+local function damp(options, weight_decay, params, grads, state, given)
+  local damped, before = {}, {}
   for i, grad in ipairs(grads) do
     if weight_decay ~= 0 then grad = grad + params[i] * weight_decay end
     damped[i] = grad * state.share[i]
+    if given.guard then before[i] = state.share[i]:clone() end
     state.share[i]:fill_(1 - options.dampening)
   end
+  if given.guard then ops.put_back_(state.share, before, given.norm) end
   return damped
 end
 
@@ -363,7 +385,7 @@ optim.SGD = class("SGD",
   function(options, weight_decay, params, grads, state, given)
     if state.share then
       if options.maximize then weight_decay = -weight_decay end  -- the kernel negates the sum
-      grads, weight_decay = damp(options, weight_decay, params, grads, state), 0
+      grads, weight_decay = damp(options, weight_decay, params, grads, state, given), 0
     end
     ops.sgd_(params, grads, state.momentum_buffer or {}, given.lr, { norm = given.norm, max_norm = given.max_norm,
       guard = given.guard, weight_decay = weight_decay, momentum = options.momentum, nesterov = options.nesterov,

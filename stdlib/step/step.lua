@@ -105,7 +105,7 @@ local function call(self, batch, given)
 end
 
 local function restore(before, guarded, ok, ...)
-  recording.active, recording.guarded = before, guarded
+  recording.active, recording.guarded, recording.changes = before, guarded, nil
   if not ok then error((...), 0) end
   return ...
 end
@@ -113,6 +113,7 @@ end
 local function eager(self, batch, given)
   local before, guarded = recording.active, recording.guarded
   recording.active, recording.guarded = step.mode ~= "eager" and self.line or before, true
+  recording.changes = recording.no_changes()
   return restore(before, guarded, pcall(call, self, batch, given))
 end
 

@@ -113,23 +113,69 @@ TEST(Optimizer, AdamAgreesWithLibTorch) {
     }
 }
 
-TEST(Optimizer, AGuardedUpdateLeavesEverythingAloneWhereAGradientIsNotFinite) {
-  for (const auto type : {at::kFloat, at::kDouble}) {
-    const auto before = random(type);
-    auto params = copies(before);
-    auto m = zeros(params), v = zeros(params);
-    auto grads = random(type);
-    grads[1][3] = NAN;
-    const at::Tensor norm = norm_of(grads), count = at::zeros({});
-    op<Sgd>("gradus::sgd_").call(params, grads, {}, rate(.1), norm, OptionalTensor(), 0, 0, false, false, true);
-    op<Adam>("gradus::adam_")
-        .call(params, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.1), norm, rate(1), .9, .99, 0, 1e-8,
-              true, false, true);
-    for (std::size_t i = 0; i < params.size(); ++i) {
-      EXPECT_TRUE(at::equal(params[i], before[i]));
-      EXPECT_TRUE(at::equal(m[i], at::zeros_like(m[i])));
+void expect_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i], b[i]));
+}
+
+// One gradient of the second of three steps is `bad`; without_it: that step is left out.
+struct Guarded {
+  at::ScalarType type;
+  double bad;
+  bool clip, decoupled, without_it;
+  std::vector<at::Tensor> params, momenta, m, v;
+  at::Tensor count = at::zeros({});
+
+  void train() {
+    at::manual_seed(4);
+    params = random(type);
+    momenta = zeros(params), m = zeros(params), v = zeros(params);
+    for (int step = 0; step < 3; ++step) {
+      auto grads = random(type);
+      if (step == 1) grads[1][3] = bad;
+      if (step != 1 || !without_it) update(grads);
     }
   }
+  void update(const std::vector<at::Tensor>& grads) {
+    const at::Tensor norm = norm_of(grads);
+    const auto most = clip ? OptionalTensor(rate(1)) : OptionalTensor();
+    op<Sgd>("gradus::sgd_").call(params, grads, momenta, rate(.1), norm, most, .1, .9, false, false, true);
+    op<Adam>("gradus::adam_")
+        .call(params, grads, m, v, std::vector<at::Tensor>{count, count}, rate(.1), norm, most, .9, .99, .1, 1e-8,
+              decoupled, false, true);
+  }
+};
+
+TEST(Optimizer, AGuardedUpdateLeavesEverythingAloneWhereAGradientIsNotFinite) {
+  for (const auto type : {at::kFloat, at::kDouble})
+    for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)})
+      for (const bool clip : {false, true})
+        for (const bool decoupled : {false, true}) {
+          Guarded met{type, bad, clip, decoupled, false}, spared{type, bad, clip, decoupled, true};
+          met.train();
+          spared.train();
+          EXPECT_EQ(met.count.item<float>(), 2);
+          expect_equal(met.params, spared.params);
+          expect_equal(met.momenta, spared.momenta);
+          expect_equal(met.m, spared.m);
+          expect_equal(met.v, spared.v);
+        }
+}
+
+TEST(Optimizer, WhatElseAStepChangedIsPutBackWhereItsNormIsNotFinite) {
+  using PutBack = void(at::TensorList, at::TensorList, const at::Tensor&);
+  const std::vector<at::Tensor> before = {at::ones({3}), at::zeros({}, at::kLong)};
+  for (const auto norm_type : {at::kFloat, at::kDouble})
+    for (const double norm : {1.0, double(NAN), double(INFINITY)}) {
+      const std::vector<at::Tensor> changed = {at::full({3}, NAN), at::ones({}, at::kLong)};
+      auto now = copies(changed);
+      op<PutBack>("gradus::put_back_").call(now, before, at::scalar_tensor(norm, norm_type));
+      if (std::isfinite(norm))
+        EXPECT_EQ(now[1].item<int64_t>(), 1);
+      else
+        expect_equal(now, before);
+      EXPECT_EQ(at::isnan(now[0]).all().item<bool>(), std::isfinite(norm));
+    }
+  EXPECT_THROW(op<PutBack>("gradus::put_back_").call({before[0]}, before, at::ones({})), Error);
 }
 
 TEST(Optimizer, NormIsThatOfAllGradients) {

@@ -98,7 +98,7 @@ describe("knobs", function()
     { "a decay of a schedule", { lr = schedule.constant(.1), decay = "cosine" },
       "distill: decay: lr is a schedule already" },
     { "an unknown decay", { decay = "cosin" },
-      "distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got 'cosin'" },
+      "distill: decay: expected 'constant', 'linear', 'cosine', 'exponential', 'step'; got 'cosin'" },
   }
   for _, case in ipairs(cases) do
     it("refuse " .. case[1], function() expect(function() distill(case[2]) end):fails_with(case[3]) end)

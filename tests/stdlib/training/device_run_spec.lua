@@ -74,11 +74,41 @@ describe("losses and optimizers on a device", function()
   end)
 end)
 
+describe("an update that is refused on a device", function()
+  local function train(poisoned)
+    nn.init_generator = g.generator(3)
+    local net = nn.Sequential { nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3) }:to(D)
+    local adam, sgd = g.optim.AdamW(net, { lr = .1 }), g.optim.SGD(net, { lr = .1, momentum = .9, dampening = .5 })
+    local one = step.new(function(b)
+      local loss = g.cross_entropy_loss(net(b.x), b.y)
+      adam:minimize(loss, { clip = 1 })
+      sgd:minimize(g.cross_entropy_loss(net(b.x), b.y))
+      return { loss = loss }
+    end, nil, D)
+    local generator = g.generator(9)
+    for i = 1, 4 do
+      local x, bad = g.randn({ 8, 4 }, { generator = generator }):to(D), i == 1 or i == 3
+      if bad and poisoned then one({ x = x * (0 / 0), y = (g.arange(8) % 3):to(D) }, {}) end
+      one({ x = x, y = (g.arange(8) % 3):to(D) }, {})
+    end
+    local all = {}
+    for _, state in ipairs { net:state_dict(), adam:state_dict(), sgd:state_dict() } do
+      for name, t in pairs(state) do all[#all + 1] = name .. table.concat(t:to("cpu"):flatten():totable(), " ") end
+    end
+    table.sort(all)
+    return all
+  end
+  it("leaves nothing behind: weights, moments, counts and statistics are as without it", function()
+    expect(train(true)):equals(train(false))
+  end)
+end)
+
 describe("batches for a device", function()
   local function batches(device, count)
     local one = feed.new { source = sampler.uniform(g.data.tensors(g.rand({ 40, 1, 32, 32 }, { generator = g.generator(2) }),
       g.arange(40) % 4, { weight = g.rand({ 40 }, { generator = g.generator(1) }) })), size = 16, device = device,
-      augmentations = { noise = .1, mixup = .2 }, teacher = function(x) return x:mean { dim = { 1, 2, 3 } } end }
+      augmentations = { noise = .1, mixup = .2 } }
+    one:imitate { modules = {}, of = function(x) return { teacher = x:mean { dim = { 1, 2, 3 } } } end }
     local found = {}
     for i = 1, count do
       local b = one:next(i % 2)
