@@ -29,10 +29,11 @@ return g.experiment {
 
   run = function(run, p)
     local teacher = run:cached("teacher", build_teacher, p.d, p.k, p.teacher_width, run.seed)
+    local stages = p.method == "one_shot" and { { "logits" } } or g.curriculum.extraction { teacher = teacher, normalise = false,
+      layers = { { from = "layers.1", to = "layers.0", steps = p.stage } } }
+    stages[#stages].advance = when.stop(when.above("val/acc", .95))
     local r = run:distill(plain { teacher = teacher, student = nn.MLP { p.d, p.width, 2 }, data = g.data.parity { d = p.d, k = p.k },
-      budget = { steps = p.steps }, alpha = 0, temperature = 1, evaluate = { steps = 100 },
-      curriculum = p.method == "extraction" and g.curriculum.extraction { teacher = teacher, normalise = false,
-        layers = { { from = "layers.1", to = "layers.0", steps = p.stage } } } or "one_shot" })
+      budget = { steps = p.steps }, alpha = 0, temperature = 1, evaluate = { steps = 100 }, curriculum = stages })
     local reached = r:first_step("val/acc", .95)
     return { samples = (reached or r.steps) * PLAIN.batch, solved = reached and 1 or 0 }
   end,
