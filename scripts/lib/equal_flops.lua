@@ -9,8 +9,8 @@ equal_flops.METHODS = { "one_shot", "progressive", "extraction" }
 equal_flops.ALL = { "one_shot", "progressive", "extraction", "saturated" }
 
 --- Parameters that the scripts share. target: what a layer is aligned with, the bare projection (published), or centred and
---- scaled to unit spread (ours): one learning rate then fits layers and logits, and every unit counts alike. (Bare, units spread by
---- .2 in parity's MLP, by 1 to 6 in cfg3b's BERT; a fifth and a seventh of their squares are their means, which say nothing.)
+--- scaled to unit spread (ours): one learning rate then fits layers and logits, and every unit counts alike. Bare, units spread by
+--- .2 in parity's MLP, whose layer wants twice the steps and is then as good a start; by 1 to 6 in cfg3b's BERT.
 equal_flops.budget = g.choice { "flops", "steps" }
 equal_flops.target = g.choice { "published", "normalised" }
 
