@@ -9,9 +9,10 @@ local equal_flops = require "lib.equal_flops"
 local nn, when, probe = g.nn, g.when, g.probe
 
 -- `steps` are one-shot steps; the other methods get as many FLOPs. stage: share of them for the hidden layer, for each target the
--- best of .05, .1, .2 and .3 on seeds 101 to 103, at the small size. At the published size the teacher's loss jumps to 20 and more with its first update and stays about
--- there at first: its hidden layer's squared norm, a sixth of the width with PyTorch's initialisation, times the rate is 42, and
--- above 2 a step overshoots. Cross-entropy's gradient is bounded, so nothing diverges; the authors' code has the same numbers.
+-- best of .05, .1, .2 and .3 on seeds 101 to 103, at the small size. At the published size the teacher's loss jumps to 20 and more
+-- with its first update and stays about there at first: its hidden layer's squared norm, a sixth of the width with PyTorch's
+-- initialisation, times the rate is 42, and above 2 a step overshoots. Cross-entropy's gradient is bounded, so nothing diverges; the
+-- authors' code has the same numbers.
 local SIZES = {
   tiny   = { task = { d = 12, k = 2, batch = 32, lr = .1, width = 64, steps = 2000, every = 50 },
     student = 16, steps = 800, stage = { published = .1, normalised = .1 } },

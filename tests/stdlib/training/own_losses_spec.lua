@@ -142,8 +142,8 @@ describe("a training of one's own", function()
   it("does so by run:distill, in single precision", function()
     a_run(function(run)
       local wanted = data.trajectory
-      local function single(module, weights)
-        filled(module, weights)
+      local function single(module, given)
+        filled(module, given)
         return module:to "float32"
       end
       local student, map = single(nn.MLP { 8, 12, 12, 5 }, data.student), single(nn.Linear(12, 16), data.projection)
