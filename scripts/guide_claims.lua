@@ -40,6 +40,7 @@ return g.experiment {
   grid   = { setting = names, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } },
   columns = { { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" }, { "steps_to_90", "steps to 90 %", "%.0f" } },
   versus = { "test", "guide", "vs guide" },
+  metrics = { test = { better = "higher" }, steps_to_90 = { better = "lower" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

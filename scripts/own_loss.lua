@@ -48,6 +48,7 @@ return g.experiment {
   grid   = { term = names, seed = { 1, 2, 3, 4, 5, 6, 7, 8 } },
   columns = { { "test", "test", "%.1f%%" }, { "agreement", "as teacher", "%.1f%%" }, { "seconds", "seconds", "%.1f" } },
   versus = { "test", "none", "vs none" },
+  metrics = { test = { better = "higher" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

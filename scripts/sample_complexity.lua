@@ -25,6 +25,7 @@ return g.experiment {
     stage = g.int(1000), steps = g.int(80000) },
   grid   = { d = { 16, 24, 32, 48 }, method = { "one_shot", "extraction" }, seed = { 1, 2, 3 } },
   columns = { { "samples", "samples to 95 %", "%.0f" }, { "solved", "solved", "%.1f" } },
+  metrics = { samples = { better = "lower" } },
   footer = "A run that never reaches 95 % counts with all its samples.",
 
   run = function(run, p)
