@@ -94,7 +94,8 @@ function equal_flops.distill(run, method, o)
   return r, { acc_25 = at(r, .25, budget), acc_50 = at(r, .5, budget), acc_75 = at(r, .75, budget), acc = r:last "val/acc",
     layer_cost = method == "extraction" and g.no_grad(cost_of_layers, o, x) / cost or nil,
     kept_mb = method == "progressive" and megabytes(o.checkpoints) or nil,
-    solved = flops and 1 or 0, steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9, seconds = r.seconds }
+    solved = flops and 1 or 0, steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9,
+    seconds = r.seconds }
 end
 
 equal_flops.columns = { { "acc_25", "at 25 %", "%.1f%%" }, { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" },
