@@ -25,6 +25,7 @@ return g.experiment {
   columns = { { "easy", "easy", "%.1f%%" }, { "hard", "hard", "%.1f%%" }, { "samples", "samples", "%.0f" }, { "gflops", "GFLOPs", "%.2f" },
     { "seconds", "seconds", "%.2f" } },
   versus = { "hard", "one_shot", "hard vs one_shot" },
+  metrics = { hard = { better = "higher" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

@@ -9,6 +9,10 @@ local function build_teacher(train)
   return g.fit { model = nn.MLP { 64, 256, 10 }, data = train, epochs = 60, lr = 2e-3, augment = 1, augmentations = { noise = .1 } }
 end
 
+local function normalised(norm, width)
+  return nn.Sequential { nn.Flatten(), nn.Linear(64, width), norm(width), nn.ReLU(), nn.Linear(width, 10) }
+end
+
 -- What each changes in run:distill's options.
 local settings = {
   guide       = function() end,
@@ -22,8 +26,8 @@ local settings = {
   progressive = function(o) o.alpha = schedule.linear(.3, .9) end,
   constant    = function(o) o.decay = "constant" end,
   exponential = function(o) o.lr, o.decay = schedule.warmup(schedule.exponential(o.lr, o.lr / 10), { epochs = 1 }), nil end,
-  layer_norm  = function(o, width) o.student = nn.Sequential { nn.Flatten(), nn.Linear(64, width), nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, 10) } end,
-  batch_norm  = function(o, width) o.student = nn.Sequential { nn.Flatten(), nn.Linear(64, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 10) } end,
+  layer_norm  = function(o, width) o.student = normalised(nn.LayerNorm, width) end,
+  batch_norm  = function(o, width) o.student = normalised(nn.BatchNorm1d, width) end,
 }
 settings.layer_norm_4 = function(o, width) settings.layer_norm(o, width) o.batch = 4 end
 settings.batch_norm_4 = function(o, width) settings.batch_norm(o, width) o.batch = 4 end
@@ -36,6 +40,7 @@ return g.experiment {
   grid   = { setting = names, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } },
   columns = { { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" }, { "steps_to_90", "steps to 90 %", "%.0f" } },
   versus = { "test", "guide", "vs guide" },
+  metrics = { test = { better = "higher" }, steps_to_90 = { better = "lower" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

@@ -31,6 +31,7 @@ return g.experiment {
   grid   = { mix = { "real_only", "mixup", "synthetic_only", "70_30", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "test", "test", "%.1f%%" }, { "teacher", "teacher", "%.1f%%" } },
   versus = { "test", "real_only", "vs real only" },
+  metrics = { test = { better = "higher" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

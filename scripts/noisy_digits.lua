@@ -14,7 +14,7 @@ local strategies = {
   one_shot   = function() return curriculum.one_shot() end,
   random_80  = function(d) return { sample = d:shuffled():first(.8) } end,  -- the control: as few rows, by chance
   easiest_80 = function(d, teacher) return { sample = d:rank(score.loss(teacher)):first(.8) } end,
-  confidence = function(d) return curriculum.confidence(d, { augment = 0 }) end,
+  confidence = function(d) return { sample = g.sampler.confidence(d) } end,
 }
 local names = { "one_shot", "random_80", "easiest_80", "confidence" }
 
@@ -25,6 +25,7 @@ return g.experiment {
   grid   = { strategy = names, seed = { 201, 202, 203, 204, 205, 206, 207, 208, 209, 210 } },
   columns = { { "teacher", "teacher", "%.1f%%" }, { "test", "test", "%.1f%%" } },
   versus = { "test", "one_shot", "vs one_shot" },
+  metrics = { test = { better = "higher" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .6, val = .15, test = .25 }

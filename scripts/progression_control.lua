@@ -29,6 +29,7 @@ return g.experiment {
   columns = { { "easy", "easy", "%.1f%%" }, { "hard", "hard", "%.1f%%" }, { "forgotten", "most forgotten", "%.1f%%" },
     { "next", "went on", "%.1f" }, { "stay", "stayed", "%.1f" }, { "back", "went back", "%.1f" } },
   versus = { "hard", "fixed", "hard vs fixed" },
+  metrics = { hard = { better = "higher" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

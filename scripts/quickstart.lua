@@ -19,7 +19,7 @@ local strategies = {
 return g.experiment {
   name   = "quickstart",
   params = { strategy = g.choice { "one_shot", "linear_ramp", "confidence", "multi_stage" }, width = g.int(12), epochs = g.int(150),
-    alpha = .7, temperature = 4, lr = 5e-3 },
+    alpha = .7, lr = 5e-3 },
   grid   = { strategy = { "one_shot", "linear_ramp", "confidence", "multi_stage" }, seed = { 1, 2, 3 } },
   columns = { { "easy_acc", "easy", "%.1f%%" }, { "hard_acc", "hard", "%.1f%%" }, { "steps_to_90", "steps to 90 %", "%.0f" },
     { "forgetting", "forgetting", "%.1f%%" }, { "seconds", "seconds", "%.1f" } },
@@ -35,7 +35,7 @@ return g.experiment {
 
     local r = run:distill {
       teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = d, budget = { epochs = p.epochs },
-      lr = p.lr, alpha = p.alpha, temperature = p.temperature, suites = { easy = easy, hard = hard },
+      lr = p.lr, alpha = p.alpha, suites = { easy = easy, hard = hard },
       curriculum = strategies[p.strategy](ranked),
     }
     return { easy_acc = run:evaluate(r.student, easy).acc, hard_acc = run:evaluate(r.student, hard).acc,

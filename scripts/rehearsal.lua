@@ -22,6 +22,7 @@ return g.experiment {
   columns = { { "first", "0 to 4", "%.1f%%" }, { "second", "5 to 9", "%.1f%%" }, { "all", "all", "%.1f%%" },
     { "forgetting", "forgotten of 0 to 4", "%.1f%%" } },
   versus = { "all", 0, "all vs no rehearsal" },
+  metrics = { all = { better = "higher" } },
   footer = "Forgetting by stage: gradus plot first/acc second/acc @last",
 
   run = function(run, p)

@@ -7,7 +7,8 @@ local g = require "gradus"
 local nn, when = g.nn, g.when
 
 -- Plain SGD, batches of 32, as parity_mlp.lua.
-local PLAIN = { batch = 32, lr = .05, optimizer = "SGD", weight_decay = 0, clip = false, decay = "constant", warmup = 0, restore_best = false }
+local PLAIN = { batch = 32, lr = .05, optimizer = "SGD", weight_decay = 0, clip = false, decay = "constant", warmup = 0,
+  restore_best = false }
 local function plain(more)
   for key, value in pairs(PLAIN) do more[key] = value end
   return more
@@ -24,14 +25,16 @@ return g.experiment {
     stage = g.int(1000), steps = g.int(80000) },
   grid   = { d = { 16, 24, 32, 48 }, method = { "one_shot", "extraction" }, seed = { 1, 2, 3 } },
   columns = { { "samples", "samples to 95 %", "%.0f" }, { "solved", "solved", "%.1f" } },
+  metrics = { samples = { better = "lower" } },
   footer = "A run that never reaches 95 % counts with all its samples.",
 
   run = function(run, p)
     local teacher = run:cached("teacher", build_teacher, p.d, p.k, p.teacher_width, run.seed)
+    local stages = p.method == "one_shot" and { { "logits" } } or g.curriculum.extraction { teacher = teacher, normalise = false,
+      layers = { { from = "layers.1", to = "layers.0", steps = p.stage } } }
+    stages[#stages].advance = when.stop(when.above("val/acc", .95))
     local r = run:distill(plain { teacher = teacher, student = nn.MLP { p.d, p.width, 2 }, data = g.data.parity { d = p.d, k = p.k },
-      budget = { steps = p.steps }, alpha = 0, temperature = 1, evaluate = { steps = 100 },
-      curriculum = p.method == "extraction" and g.curriculum.extraction { teacher = teacher, normalise = false,
-        layers = { { from = "layers.1", to = "layers.0", steps = p.stage } } } or "one_shot" })
+      budget = { steps = p.steps }, alpha = 0, temperature = 1, evaluate = { steps = 100 }, curriculum = stages })
     local reached = r:first_step("val/acc", .95)
     return { samples = (reached or r.steps) * PLAIN.batch, solved = reached and 1 or 0 }
   end,

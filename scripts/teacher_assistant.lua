@@ -15,6 +15,7 @@ return g.experiment {
   grid   = { way = { "direct", "assistant", "both" }, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "teacher", "teacher", "%.1f%%" }, { "assistant", "assistant", "%.1f%%" }, { "student", "student", "%.1f%%" } },
   versus = { "student", "direct", "vs direct" },
+  metrics = { student = { better = "higher" } },
   footer = "Test accuracy. both: the student learns from teacher and assistant at once, half each.",
 
   run = function(run, p)

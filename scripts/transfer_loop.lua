@@ -17,6 +17,7 @@ return g.experiment {
   columns = { { "train", "train loss", "%.3f" }, { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" },
     { "epochs", "stopped at epoch", "%.0f" }, { "best", "best at step", "%.0f" } },
   versus = { "test", "labels", "test vs labels" },
+  metrics = { test = { better = "higher" } },
 
   run = function(run, p)
     local d = g.data.digits():split { train = .5, val = .2, test = .3 }

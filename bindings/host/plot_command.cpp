@@ -23,9 +23,10 @@ using namespace results;
 
 struct Options {
   std::vector<std::string> words;  // plot: METRIC… RUN…, report: RUN…
-  std::string where, by, output, title, x = "step";
+  std::string where, by, output, title, y, x = "step";
   std::vector<std::string> metrics;
-  bool markdown = false;
+  std::string kind = "curves";
+  bool markdown = false, together = false;
   int width = 0, height = 0;
 };
 
@@ -96,6 +97,9 @@ void plot_command(const std::string& path, const Options& options) {
     throw Error(Exit::usage, "plot: --output: expected a file name that ends in .svg; got '" + options.output +
                                  "' (rsvg-convert or a browser make PNG of it)");
   const auto store = Store::open(path, Store::Mode::read);
+  const bool spread = options.kind == "spread";
+  if (spread && (options.together || options.x != "step" || !options.by.empty()))
+    throw Error(Exit::usage, "plot: --kind spread takes neither --by nor --together nor --x: its points are of steps");
   // A word is a metric when the store has it, a run when it looks like one ("acc" may begin a uid, but seldom does);
   // anything else is a misspelt metric.
   const std::vector<std::string> known = metric_names(*store);
@@ -111,8 +115,10 @@ void plot_command(const std::string& path, const Options& options) {
   plot.runs = choose(*store, runs, options);
   plot.by = split(options.by);
   plot.x = parse_axis(options.x);
+  plot.together = options.together;
+  if (!options.y.empty()) plot.y = parse_range(options.y);
   plot.grouped = plot.runs.size() > 12;  // more lines than a legend can name
-  const std::vector<Figure> drawn = figures(*store, plot);
+  const std::vector<Figure> drawn = spread ? spreads(*store, plot) : figures(*store, plot);
   if (drawn.empty())
     throw Error(Exit::missing, "plot: none of these runs has " + plot.metrics[0] +
                                    (options.x == "step" ? "" : " and its " + options.x));
@@ -160,7 +166,11 @@ void add_plot_commands(CLI::App& app, std::string& store) {
   add("plot", "draw curves in the terminal, or as SVG", plot_command, [](CLI::App* sub, Options& options) {
     sub->add_option("METRIC", options.words, "metrics, then runs (default: @last; with --by, all)")->required();
     sub->add_option("--output,-o", options.output, "write an SVG file instead");
+    sub->add_option("--kind", options.kind, "curves (default), or spread: METRIC is the name of spread events")
+        ->check(CLI::IsMember({"curves", "spread"}));
+    sub->add_flag("--together", options.together, "all metrics in one figure");
     sub->add_option("--x", options.x, "step (default), epoch, samples, flops or seconds");
+    sub->add_option("--y", options.y, "only what lies between, e.g. 0.8,1");
     sub->add_option("--width", options.width, "columns, or pixels of the SVG")->check(CLI::Range(20, 10000));
     sub->add_option("--height", options.height, "rows, or pixels of one figure")->check(CLI::Range(4, 10000));
   });

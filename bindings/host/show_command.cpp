@@ -109,11 +109,11 @@ void show_command(const std::string& path, const Options& options) {
                                           " last min argmin max argmax count ")
                                      .text(styled());
   }
-  // Each best value is an event too: so many that they would hide the decisions.
+  // Each best value is an event too: so many that they would hide the decisions. And spreads are for a figure.
   Json events = Json::array();
   for (Json& event : run["events"]) {
     event["detail"] = in_words(event["detail"]);
-    if (event["kind"] != "best") events.push_back(event);
+    if (event["kind"] != "best" && event["kind"] != "spread") events.push_back(event);
   }
   if (!events.empty())
     text += heading("events") + table_of(events, {"step", "kind", "name", "detail"}, " step ").text(styled());

@@ -201,6 +201,7 @@ void settings(Document& doc, const std::vector<Json>& runs) {
 void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& options) {
   doc.open("Run " + shown(run["id"]) + ": " + shown(run["name"]) + ", seed " + shown(run["seed"]));
   std::vector<Cells> metrics, events;
+  std::set<std::string> clouds;
   for (const Json& s : run["summaries"]) {
     if (s["key"].get<std::string>().rfind("knob/", 0) == 0) continue;
     metrics.push_back(
@@ -208,14 +209,18 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   }
   for (const Json& event : run["events"]) {
     if (event["kind"] == "best") continue;  // one for every improvement: the curve tells it
+    if (event["kind"] == "spread") {
+      clouds.insert(event["name"].get<std::string>());
+      continue;
+    }
     events.push_back({shown(event["step"]), shown(event["kind"]), shown(event["name"]), in_words(event["detail"])});
   }
-  if (options.runs.size() > 1) {
-    PlotOptions plot;
-    plot.runs = {run["id"].get<std::int64_t>()};
-    plot.metrics = options.metrics;
-    doc.figure(figures(store, plot));
-  }
+  PlotOptions plot;
+  plot.runs = {run["id"].get<std::int64_t>()};
+  plot.metrics = options.metrics;
+  if (options.runs.size() > 1) doc.figure(figures(store, plot));
+  plot.metrics.assign(clouds.begin(), clouds.end());
+  doc.figure(spreads(store, plot));
   doc.table({"metric", "last", "least", "at step", "greatest", "at step"}, metrics);
   doc.table({"step", "event", "name", "numbers"}, events);
   std::vector<Cells> facts;

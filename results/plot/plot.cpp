@@ -1,7 +1,8 @@
-#include "plot.h"
+#include "plot_impl.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <set>
 
@@ -146,10 +147,8 @@ void add_events(Store& store, std::int64_t run, const Axis& axis, Figure& figure
   }
 }
 
-// FLOPs as GFLOPs, TFLOPs, …
-void use_prefix(Figure& figure) {
-  double most = 0;
-  for (const Line& line : figure.lines) most = std::max(most, line.x.empty() ? 0 : line.x.back());
+// FLOPs as GFLOPs, TFLOPs, …; `most` of them in all figures.
+void use_prefix(Figure& figure, double most) {
   for (const auto& [factor, name] : {std::pair{1e15, "PFLOPs"}, {1e12, "TFLOPs"}, {1e9, "GFLOPs"}, {1e6, "MFLOPs"}}) {
     if (most < factor) continue;
     figure.axis = name;
@@ -160,11 +159,58 @@ void use_prefix(Figure& figure) {
     }
     for (auto& stage : figure.stages) stage.from /= factor, stage.to /= factor;
     for (auto& event : figure.marks) event.x /= factor;
+    figure.x0 /= factor, figure.x1 /= factor;
     return;
   }
 }
 
+// All lines in the first figure, each named by its metric too.
+void put_together(std::vector<Figure>& figures) {
+  if (figures.size() < 2) return;
+  Figure all = figures[0];
+  all.title.clear(), all.lines.clear();
+  for (Figure& figure : figures) {
+    all.title += (all.title.empty() ? "" : ", ") + figure.title;
+    for (Line& line : figure.lines) {
+      line.label = figure.lines.size() == 1 ? figure.title : figure.title + " " + line.label;
+      line.color = static_cast<int>(all.lines.size());
+      all.lines.push_back(std::move(line));
+    }
+  }
+  figures.assign(1, std::move(all));
+}
+
 }  // namespace
+
+std::pair<double, double> parse_range(const std::string& text) {
+  double low = 0, high = 0;
+  char comma = 0, more = 0;
+  if (std::sscanf(text.c_str(), "%lf %c %lf %c", &low, &comma, &high, &more) != 3 || comma != ',' || !(low < high) ||
+      !std::isfinite(low) || !std::isfinite(high))
+    throw Error(Exit::usage, "--y: expected LOW,HIGH such as 0.8,1; got '" + text + "'");
+  return {low, high};
+}
+
+void keep_to(Figure& figure, const std::optional<std::pair<double, double>>& y) {
+  figure.y = y;
+  if (!y) return;
+  for (Line& line : figure.lines) {
+    for (double& v : line.y) v = v >= y->first && v <= y->second ? v : std::nan("");
+    for (auto* side : {&line.low, &line.high}) {
+      for (double& v : *side) v = std::isnan(v) ? v : std::clamp(v, y->first, y->second);
+    }
+  }
+}
+
+void share_x(std::vector<Figure>& figures) {
+  double low = HUGE_VAL, high = -HUGE_VAL;
+  for (const Figure& figure : figures) {
+    for (const Line& line : figure.lines) {
+      for (const double x : line.x) low = std::min(low, x), high = std::max(high, x);
+    }
+  }
+  for (Figure& figure : figures) figure.x0 = low, figure.x1 = high;
+}
 
 std::vector<Figure> figures(Store& store, const PlotOptions& options) {
   std::vector<Figure> all;
@@ -178,9 +224,14 @@ std::vector<Figure> figures(Store& store, const PlotOptions& options) {
     else
       add_runs(store, options, key, figure);
     if (options.runs.size() == 1) add_events(store, options.runs[0], options.x, figure);
-    if (options.x.name == "flops") use_prefix(figure);
+    keep_to(figure, options.y);
     if (!figure.lines.empty()) all.push_back(std::move(figure));
   }
+  share_x(all);
+  if (options.x.name == "flops") {
+    for (Figure& figure : all) use_prefix(figure, figure.x1);
+  }
+  if (options.together) put_together(all);
   return all;
 }
 

@@ -26,6 +26,7 @@ inline Box box_of(const Figure& figure, bool bands) {
     for (const double v : line.x) box.x0 = std::min(box.x0, v), box.x1 = std::max(box.x1, v);
     widen(line.y, -1e308, 1e308);
   }
+  box.x0 = std::min(box.x0, figure.x0), box.x1 = std::max(box.x1, figure.x1);
   if (box.x0 > box.x1) box.x0 = 0, box.x1 = 1;
   if (box.x0 == box.x1) box.x1 += 1;
   if (box.y0 > box.y1) box.y0 = 0, box.y1 = 1;
@@ -37,9 +38,19 @@ inline Box box_of(const Figure& figure, bool bands) {
   for (const Line& line : figure.lines) {
     if (bands) widen(line.low, low, high), widen(line.high, low, high);
   }
+  if (figure.y) box.y0 = figure.y->first, box.y1 = figure.y->second;
   return box;
 }
 
+// Whether the stages are worth a banner: one of them begins within the figure. Else x may be anything, such as the
+// coordinates that a probe has values of.
+inline bool has_stages(const Figure& figure, const Box& box) {
+  return std::any_of(figure.stages.begin(), figure.stages.end(),
+                     [&](const Figure::Span& stage) { return stage.from > box.x0 && stage.from <= box.x1; });
+}
+
+void keep_to(Figure& figure, const std::optional<std::pair<double, double>>& y);  // what lies outside becomes gaps
+void share_x(std::vector<Figure>& figures);  // figures that are drawn below each other cover the same x
 std::string tick_label(double value);  // as short as it is exact enough
 
 }  // namespace gradus::results

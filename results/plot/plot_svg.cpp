@@ -25,14 +25,39 @@ std::string text_at(double x, double y, const char* anchor, const std::string& t
          escape_markup(text) + "</text>\n";
 }
 
+// The title, and from there on the key of each line, in as many rows as they take.
+constexpr double kRow = 16;
+struct Key {
+  double x = 0, y = 0;  // from the figure's upper left
+  const Line* line = nullptr;
+};
+std::vector<Key> keys(const Figure& figure, double width) {
+  std::vector<Key> placed;
+  double x = kLeft + 8 + 7.6 * static_cast<double>(figure.title.size()), y = 12;
+  for (const Line& line : figure.lines) {
+    if (line.faint || figure.lines.size() < 2) continue;
+    const double room = 26 + 6.6 * static_cast<double>(line.label.size());
+    if (x + room > width && x > kLeft) x = kLeft, y += kRow;
+    placed.push_back({x, y, &line});
+    x += room + 8;
+  }
+  return placed;
+}
+
+// What the figure is higher than asked for, so that its legend takes nothing from its curves.
+double extra_rows(const Figure& figure, double width) {
+  const auto placed = keys(figure, width);
+  return placed.empty() ? 0 : placed.back().y - 12;
+}
+
 struct Frame {
-  double top, width, height;
+  double top, width, height, extra;  // height: with `extra`, which the legend takes
   Box box;
   double x(double v) const { return kLeft + (v - box.x0) / (box.x1 - box.x0) * (width - kLeft - kRight); }
   double y(double v) const {
-    return top + height - kBottom - (v - box.y0) / (box.y1 - box.y0) * (height - kTop - kBottom);
+    return top + height - kBottom - (v - box.y0) / (box.y1 - box.y0) * (height - extra - kTop - kBottom);
   }
-  double upper() const { return top + kTop; }
+  double upper() const { return top + extra + kTop; }
   double lower() const { return top + height - kBottom; }
 };
 
@@ -64,8 +89,9 @@ std::string walls_svg(const Figure& figure, const Frame& f) {
 
 std::string stages_svg(const Figure& figure, const Frame& f) {
   std::string out;
-  for (std::size_t i = 0; figure.stages.size() > 1 && i < figure.stages.size(); ++i) {
+  for (std::size_t i = 0; has_stages(figure, f.box) && i < figure.stages.size(); ++i) {
     const Figure::Span& stage = figure.stages[i];
+    if (stage.from > f.box.x1) break;
     const double x0 = std::max(f.x(stage.from), kLeft);
     const double x1 = std::min(f.x(stage.to), f.width - kRight);
     if (i > 0) out += wall(x0, f, "#5c6470");
@@ -90,6 +116,10 @@ std::string stages_svg(const Figure& figure, const Frame& f) {
   return out;
 }
 
+std::string point_svg(double x, double y, const std::string& color) {
+  return "<circle cx=\"" + n(x) + "\" cy=\"" + n(y) + "\" r=\"2\" fill=\"" + color + "\" fill-opacity=\"0.5\"/>\n";
+}
+
 std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<double>& ys) {
   std::string out;
   for (const double v : ys) {
@@ -99,19 +129,17 @@ std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<dou
   for (const double v : ticks(f.box.x0, f.box.x1, static_cast<int>(f.width / 100))) {
     if (v < f.box.x0 || v > f.box.x1) continue;
     out += rule(f.x(v), f.lower(), f.x(v), f.lower() + 4, "stroke=\"#b9bdc4\"");
-    out += text_at(f.x(v), f.lower() + 17, "middle", tick_label(v));
+    const std::string label = tick_label(v);
+    const bool at_edge = f.x(v) + 3.4 * static_cast<double>(label.size()) > f.width;
+    out += text_at(at_edge ? f.width - 1 : f.x(v), f.lower() + 17, at_edge ? "end" : "middle", label);
   }
   if (figure.axis != "step") out += text_at(f.width - kRight, f.lower() + 31, "end", figure.axis);
-  double at = kLeft + 8 + 7.6 * static_cast<double>(figure.title.size());
   out += text_at(kLeft, f.top + 16, "start", figure.title, " font-weight=\"600\" fill=\"#1d2330\"");
-  for (std::size_t i = 0; i < figure.lines.size() && figure.lines.size() > 1; ++i) {
-    const Line& line = figure.lines[i];
-    const double room = 26 + 6.6 * static_cast<double>(line.label.size());
-    if (line.faint || at + room > f.width) continue;
-    out += rule(at, f.top + 12, at + 14, f.top + 12,
-                ("stroke-width=\"2.5\" stroke=\"" + std::string(kColors[line.color % 10]) + "\"").c_str());
-    out += text_at(at + 19, f.top + 16, "start", line.label);
-    at += room + 8;
+  for (const auto& [x, y, line] : keys(figure, f.width)) {
+    const std::string color = kColors[line->color % 10];
+    out += line->points ? point_svg(x + 9, f.top + y, color)
+                        : rule(x, f.top + y, x + 14, f.top + y, ("stroke-width=\"2.5\" stroke=\"" + color + "\"").c_str());
+    out += text_at(x + 19, f.top + y + 4, "start", line->label);
   }
   return out;
 }
@@ -119,6 +147,10 @@ std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<dou
 std::string line_svg(const Line& line, const Frame& f) {
   const std::string color = kColors[line.color % 10];
   std::string out, path;
+  for (std::size_t i = 0; line.points && i < line.x.size(); ++i) {
+    if (std::isfinite(line.y[i])) out += point_svg(f.x(line.x[i]) + line.shift, f.y(line.y[i]), color);
+  }
+  if (line.points) return out;
   bool pen = false;
   const auto inside = [&](double v) { return std::clamp(f.y(v), f.upper(), f.lower()); };
   if (!line.low.empty()) {
@@ -148,19 +180,22 @@ std::string line_svg(const Line& line, const Frame& f) {
 }  // namespace
 
 std::string svg_plot(const std::vector<Figure>& figures, int width, int height) {
-  const int all = height * std::max<int>(1, static_cast<int>(figures.size()));
+  double all = figures.empty() ? height : 0;
+  for (const Figure& figure : figures) all += height + extra_rows(figure, width);
+  const std::string high = std::to_string(std::lround(all));
   std::string out =
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + std::to_string(all) +
-      "\" width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(all) +
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + high +
+      "\" width=\"" + std::to_string(width) + "\" height=\"" + high +
       "\" font-family=\"Inter, 'Helvetica Neue', Arial, sans-serif\" font-size=\"11.5\" fill=\"#5c6470\">\n";
   double top = 0;
   for (const Figure& figure : figures) {
-    Frame f{top, static_cast<double>(width), static_cast<double>(height), box_of(figure, true)};
+    const double extra = extra_rows(figure, width);
+    Frame f{top, static_cast<double>(width), height + extra, extra, box_of(figure, true)};
     const std::vector<double> ys = ticks(f.box.y0, f.box.y1, 5);
     f.box.y0 = ys.front(), f.box.y1 = ys.back();
     out += stages_svg(figure, f) + axes_svg(figure, f, ys) + walls_svg(figure, f);
-    for (const Line& line : figure.lines) out += line_svg(line, f);
-    top += height;
+    for (auto line = figure.lines.rbegin(); line != figure.lines.rend(); ++line) out += line_svg(*line, f);
+    top += f.height;
   }
   return out + "</svg>\n";
 }

@@ -129,7 +129,7 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
         continue;
       }
       const int x = to_x(line.x[i]), y = to_y(line.y[i]);
-      pen ? canvas.line(px, py, x, y, line.color) : canvas.dot(x, y, line.color);
+      pen && !line.points ? canvas.line(px, py, x, y, line.color) : canvas.dot(x, y, line.color);
       px = x, py = y, pen = true;
     }
   }
@@ -140,7 +140,8 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
   for (const Line& line : figure.lines) {
     for (const double x : line.walls) walls.emplace(column_of(x), kAnsi[line.color % 10]);
   }
-  for (std::size_t i = 0; figure.stages.size() > 1 && i < figure.stages.size(); ++i) {
+  const bool staged = has_stages(figure, box);
+  for (std::size_t i = 0; staged && i < figure.stages.size() && figure.stages[i].from <= box.x1; ++i) {
     const int x = column_of(figure.stages[i].from);
     if (i > 0) walls.emplace(x, 2);
     const std::string name = printable(figure.stages[i].name, 20);
@@ -150,7 +151,7 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
   const std::string bold = styled ? "\033[1m" : "", dim = styled ? "\033[2m" : "", plain = styled ? "\033[0m" : "";
   const std::string title = figure.title + (figure.axis == "step" ? "" : " over " + figure.axis);
   std::string text = bold + printable(title, width) + plain + "\n";
-  if (figure.stages.size() > 1) text += std::string(gutter + 2, ' ') + dim + names + plain + "\n";
+  if (staged) text += std::string(gutter + 2, ' ') + dim + names + plain + "\n";
   for (int row = 0; row < rows; ++row) {
     std::string label;
     for (const double mark : marks) {

@@ -175,6 +175,19 @@ std::optional<std::int64_t> Positions::of(std::int64_t step) const {
   return std::llround(low + share * (after->second - low));
 }
 
+namespace {
+
+// No accuracy is below 0 or above 1, however few the runs. (One that is counted in percent has means above 1.)
+void keep_to_shares(const std::string& key, Band& band) {
+  const std::string name = key.substr(key.find_last_of("/.") + 1);
+  const bool share = name.rfind("acc", 0) == 0 || name == "agreement" || name.ends_with("_acc");
+  if (!share || std::any_of(band.mean.begin(), band.mean.end(), [](double v) { return v < 0 || v > 1; })) return;
+  for (double& v : band.low) v = std::isnan(v) ? v : std::max(v, 0.0);
+  for (double& v : band.high) v = std::isnan(v) ? v : std::min(v, 1.0);
+}
+
+}  // namespace
+
 Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns,
                const Axis& axis) {
   std::vector<Curve> curves;
@@ -221,6 +234,7 @@ Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::s
     band.low.push_back(means[at] - deviations[at]);
     band.high.push_back(means[at] + deviations[at]);
   }
+  keep_to_shares(key, band);
   return band;
 }
 
@@ -248,6 +262,15 @@ std::vector<Mark> marks(Store& store, std::int64_t run) {
       {run}, kSeconds, [&](Statement& row) {
         while (row.step()) found.push_back({row.integer(0), utf8(row.text(1)), utf8(row.text(2)), utf8(row.text(3))});
       });
+  return found;
+}
+
+std::vector<Mark> events_of(Store& store, std::int64_t run, const std::string& kind) {
+  std::vector<Mark> found;
+  store.read("SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind = ?2 AND step IS NOT NULL ORDER BY id",
+             {run, kind}, kSeconds, [&](Statement& row) {
+               while (row.step()) found.push_back({row.integer(0), row.text(1), row.text(2), row.text(3)});
+             });
   return found;
 }
 

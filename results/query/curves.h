@@ -74,5 +74,6 @@ struct Mark {
 };
 std::vector<Stage> stages(Store& store, std::int64_t run);
 std::vector<Mark> marks(Store& store, std::int64_t run);
+std::vector<Mark> events_of(Store& store, std::int64_t run, const std::string& kind);  // oldest first
 
 }  // namespace gradus::results

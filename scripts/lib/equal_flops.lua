@@ -9,8 +9,8 @@ equal_flops.METHODS = { "one_shot", "progressive", "extraction" }
 equal_flops.ALL = { "one_shot", "progressive", "extraction", "saturated" }
 
 --- Parameters that the scripts share. target: what a layer is aligned with, the bare projection (published), or centred and
---- scaled to unit spread (ours): one learning rate then fits layers and logits, and every unit counts alike. (Bare, units spread by
---- .2 in parity's MLP, by 1 to 6 in cfg3b's BERT; a fifth and a seventh of their squares are their means, which say nothing.)
+--- scaled to unit spread (ours): one learning rate then fits layers and logits, and every unit counts alike. Bare, units spread by
+--- .2 in parity's MLP, whose layer wants twice the steps and is then as good a start; by 1 to 6 in cfg3b's BERT.
 equal_flops.budget = g.choice { "flops", "steps" }
 equal_flops.target = g.choice { "published", "normalised" }
 
@@ -93,7 +93,9 @@ function equal_flops.distill(run, method, o)
   local flops = r:first_flops("val/acc", .95)
   return r, { acc_25 = at(r, .25, budget), acc_50 = at(r, .5, budget), acc_75 = at(r, .75, budget), acc = r:last "val/acc",
     layer_cost = method == "extraction" and g.no_grad(cost_of_layers, o, x) / cost or nil,
-    kept_mb = method == "progressive" and megabytes(o.checkpoints) or nil, solved = flops and 1 or 0, steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9, seconds = r.seconds }
+    kept_mb = method == "progressive" and megabytes(o.checkpoints) or nil,
+    solved = flops and 1 or 0, steps_to_95 = r:first_step("val/acc", .95) or r.steps, gflops_to_95 = (flops or r.flops) / 1e9,
+    seconds = r.seconds }
 end
 
 equal_flops.columns = { { "acc_25", "at 25 %", "%.1f%%" }, { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" },

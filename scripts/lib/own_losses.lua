@@ -17,7 +17,9 @@ end
 ---@param regressor Module   [N, S] to [N, W]; trained along with the student
 ---@param student Tensor     a hidden layer, [N, S]
 ---@param teacher Tensor     the one that it should foretell, [N, W]
-function own.hint(regressor, student, teacher, weight) return mean((regressor(student) - teacher):square():mean { dim = { -1 } }, weight) end
+function own.hint(regressor, student, teacher, weight)
+  return mean((regressor(student) - teacher):square():mean { dim = { -1 } }, weight)
+end
 
 --- DistilBERT's term: 1 − cos(student, teacher) of the last hidden states (Sanh et al. 2019, arXiv:1910.01108, section 3). Theirs
 --- are of one width; where they are not, `map` takes the student's to the teacher's (ours).
@@ -26,15 +28,19 @@ function own.cosine(map, student, teacher, weight)
   return mean(1 - g.cosine_similarity(map and map(student) or student, teacher, -1), weight)
 end
 
--- Vectors between all rows, [N, N, D], and their lengths [N, N]. Below the root's infinite slope at zero: no gradient.
-local function differences(e)
-  local v = e:unsqueeze(0) - e:unsqueeze(1)
-  return v, v:square():sum(-1):clamp_min(1e-24):sqrt()
+-- Inner products of all rows, [N, N], the lengths of the vectors between them, and which rows are apart: rows that are as good as
+-- equal, next to the largest distance and a float's digits, have neither an angle nor a slope.
+local function relations(e)
+  local centred = e - e:mean { dim = { 0 } }
+  local inner = centred:matmul(centred:t())
+  local own_square = inner:diagonal()
+  local squares = own_square:unsqueeze(0) + own_square:unsqueeze(1) - inner * 2
+  local apart = squares:gt(squares:detach():amax() * 1e-6)
+  return inner, g.where(apart, squares, 1):sqrt(), apart
 end
 
 local function distances(e)
-  local _, d = differences(e)
-  local apart = d:gt(1e-12)
+  local _, d, apart = relations(e)
   d = d * apart
   return d / (d:sum() / apart:sum())
 end
@@ -45,10 +51,11 @@ end
 ---@param teacher Tensor   [N, W]
 function own.distance_wise(student, teacher) return huber(distances(student), distances(teacher)) end
 
+-- [j, i, k]: the cosine at row j between rows i and k; ⟨i − j, k − j⟩ = ik − ji − jk + jj.
 local function angles(e)
-  local v, length = differences(e)
-  v = v / length:unsqueeze(-1)
-  return v:matmul(v:transpose(1, 2))
+  local inner, d, apart = relations(e)
+  local dot = inner:unsqueeze(0) - inner:unsqueeze(2) - inner:unsqueeze(1) + inner:diagonal():reshape(-1, 1, 1)
+  return dot / (d:unsqueeze(2) * d:unsqueeze(1)) * apart:unsqueeze(2) * apart:unsqueeze(1)
 end
 
 --- By angles: the cosine at each row between all pairs of others (equations 9 to 11; a mean over N³ triples).

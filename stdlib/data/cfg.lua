@@ -293,9 +293,10 @@ function Grammar:tree(options)
   local o = check.options("grammar:tree", options, { seed = check.int(0), n = check.int(0) }, { seed = 0, n = 0 })
   local state = state_of(o.seed, o.n)
   local function grow(symbol)
-    local tree, side = setmetatable({ symbol = symbol }, Tree), nil
-    if not self.rules[symbol] then return tree end
-    state, side = choose(state, self.rules[symbol])
+    local tree, sides = setmetatable({ symbol = symbol }, Tree), self.rules[symbol]
+    if not sides then return tree end
+    local after, side = choose(state, sides)
+    state = after
     for i, part in ipairs(side) do tree[i] = grow(part) end
     return tree
   end

@@ -128,6 +128,16 @@ class Pictures(CompareCase):
         self.assertIn("<p>15 runs", self.gradus("report", "--by", "strategy").stdout)
         self.assertIn("<p>1 run,", self.gradus("report").stdout)
 
+    def test_figures_together_and_within_a_range(self):
+        out = self.gradus("plot", "val/acc", "val/acc", "15", "--together", "--width", 120).stdout
+        self.assertIn("val/acc, val/acc\n", out)
+        self.assertIn("0.8 ┤", self.gradus("plot", "val/acc", "15").stdout)
+        self.assertNotIn("0.8 ┤", self.gradus("plot", "val/acc", "15", "--y", "0.6,0.7").stdout)
+        for wrong in (("--y", "1,0"), ("--kind", "cloud"), ("--kind", "spread", "--x", "flops"), ("--kind", "spread", "--by", "strategy"),
+                      ("--kind", "spread", "--together")):
+            self.gradus("plot", "val/acc", "15", *wrong, code=64)
+        self.assertIn("none of these runs has the spread 'val/acc'", self.gradus("plot", "val/acc", "15", "--kind", "spread", code=64).stderr)
+
     def test_a_misspelt_metric_is_no_run(self):
         self.assertIn("no run has the metric 'acc'", self.gradus("plot", "acc", code=64).stderr)  # though a uid may begin so
         uid = self.json("show", 15)["uid"]

@@ -30,6 +30,7 @@ SHORT = (  # what they do, not how well
     ("sample_complexity", ("k=2", "d=16", "steps=400", "stage=100"), {"samples", "solved"}),
     ("guide_claims", ("epochs=2",), {"val", "test", "steps_to_90"}),
     ("noisy_digits", ("epochs=2",), {"teacher", "test"}),
+    ("own_loss", ("epochs=2",), {"test", "agreement"}),
     ("progression_control", ("epochs=8", "turn=1"), {"easy", "hard", "forgotten", "next", "stay", "back"}),
 )
 

@@ -155,13 +155,13 @@ class Run {
   decisions() {
     const kinds = [...new Set(this.run.events.map((e) => e.kind))];
     // Each best value is an event too; there are so many that they hide the decisions.
-    const rows = (kind) => this.run.events.filter((e) => (kind ? e.kind === kind : e.kind !== "best"));
+    const rows = (kind) => this.run.events.filter((e) => (kind ? e.kind === kind : e.kind !== "best" && e.kind !== "spread"));
     const body = h("tbody");
     const fill = (kind) => body.replaceChildren(...rows(kind).map((e) => h("tr", {}, h("td", { className: "right" }, e.step === null ? "–" : number(e.step)),
       h("td", {}, h("span", { className: `kind ${e.kind}` }, e.kind)), h("td", {}, e.name || ""),
       h("td", { className: "detail" }, e.detail && typeof e.detail === "object" ? facts(e.detail) : String(e.detail ?? "")))));
     fill("");
-    this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : kinds.includes("best") ? "all but best" : "all")).flatMap((b) => [b, " "])),
+    this.pane.replaceChildren(h("p", {}, ["", ...kinds].map((kind) => h("button", { type: "button", onclick: () => fill(kind) }, kind ? `${kind} ${rows(kind).length}` : kinds.includes("spread") ? "all but best and spread" : kinds.includes("best") ? "all but best" : "all")).flatMap((b) => [b, " "])),
       h("table", { className: "plain" }, h("thead", {}, h("tr", {}, h("th", { className: "right" }, "step"), h("th", {}, "kind"), h("th", {}, "name"), h("th", {}, "numbers"))), body));
   }
 

@@ -1,6 +1,7 @@
 -- scripts/lib/own_losses.lua, and the losses that Gradus brings along, against PyTorch's numbers for the same weights and batch.
 local g = require "gradus"
 local reference = require "reference"
+local a_run = require "a_run"
 local own = dofile "scripts/lib/own_losses.lua"
 local loss, nn, values = g.loss, g.nn, reference.values
 
@@ -136,6 +137,26 @@ describe("a training of one's own", function()
     for _, pair in ipairs { { "student", f.student }, { "projection", f.projection } } do
       for path, p in pair[2]:named_parameters() do expect(values(p)):near(wanted[pair[1]][path].values, 1e-10) end
     end
+  end)
+
+  it("does so by run:distill, in single precision", function()
+    a_run(function(run)
+      local wanted = data.trajectory
+      local function single(module, given)
+        filled(module, given)
+        return module:to "float32"
+      end
+      local student, map = single(nn.MLP { 8, 12, 12, 5 }, data.student), single(nn.Linear(12, 16), data.projection)
+      local d = g.data.tensors(x:float(), y, { classes = 5 })
+      run:distill { student = student, teacher = single(nn.MLP { 8, 16, 16, 5 }, data.teacher), data = { train = d }, batch = 6,
+        budget = { steps = wanted.steps }, lr = wanted.lr, decay = "constant", warmup = 0, clip = false,
+        weight_decay = wanted.weight_decay, temperature = wanted.temperature, alpha = wanted.alpha, augment = 0,
+        losses = { kd = 1, hint = { weight = wanted.hint, module = map, student = { "layers.1" }, teacher = { "layers.1" },
+          loss = function(_, out) return own.hint(map, out.student["layers.1"], out.teacher["layers.1"]) end } } }
+      for _, pair in ipairs { { "student", student }, { "projection", map } } do
+        for path, p in pair[2]:named_parameters() do expect(values(p)):near(wanted[pair[1]][path].values, 1e-5) end
+      end
+    end)
   end)
 end)
 

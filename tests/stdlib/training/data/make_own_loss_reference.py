@@ -169,7 +169,8 @@ def case(name, compute, net=student, options=None, weighted=False, learnt=False)
     value = compute(weights if weighted else None)
     value.backward()
     grads = {k: plain(torch.zeros_like(p) if p.grad is None else p.grad) for k, p in trained}
-    return {"name": name, "options": options or {}, "weighted": weighted, "single": net is student_one, "value": value.item(), "grads": grads}
+    return {"name": name, "options": options or {}, "weighted": weighted, "single": net is student_one, "value": value.item(),
+            "grads": grads}
 
 
 def both(name, row, **more):

@@ -1,0 +1,140 @@
+// Figures: what is drawn where, nothing lost, nothing that is not so.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "page/report.h"
+#include "plot/plot_impl.h"
+#include "query/curves.h"
+#include "store_fixture.h"
+
+namespace gradus::results {
+namespace {
+
+using PlotTest = StoreTest;
+
+TEST(PlotSvg, ALegendWrapsInsteadOfLosingEntries) {
+  Figure figure;
+  figure.title = "val/acc";
+  for (int i = 0; i < 9; ++i) {
+    Line line;
+    line.label = "a strategy with a long name " + std::to_string(i);
+    line.x = {0, 1}, line.y = {0, 1}, line.color = i;
+    figure.lines.push_back(line);
+  }
+  const std::string svg = svg_plot({figure, figure}, 600, 300);
+  for (int i = 0; i < 9; ++i) EXPECT_NE(svg.find("long name " + std::to_string(i) + "<"), std::string::npos);
+  // One key beside the title, two in each of the four rows below it: 64 pixels for each figure.
+  EXPECT_NE(svg.find("viewBox=\"0 0 600 728\""), std::string::npos) << svg.substr(0, 200);
+  figure.lines.resize(1);
+  EXPECT_NE(svg_plot({figure}, 600, 300).find("viewBox=\"0 0 600 300\""), std::string::npos);
+}
+
+TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
+  const auto store = create();
+  const auto run = store->begin({.name = "r", .seed = 1});
+  run->event(0, "stage", "easy", "");
+  run->event(20, "stage", "hard", "");
+  for (int step = 1; step <= 50; ++step) {
+    run->log(run->key("train/loss"), step, 1.0 / step);
+    if (step % 10 == 0) run->log(run->key("val/loss"), step, 2.0 / step);
+    if (step <= 8) run->log(run->key("probe"), step, step);
+  }
+  run->finish("finished");
+  PlotOptions options;
+  options.metrics = {"train/loss", "val/loss"};
+  options.runs = {run->id()};
+  const auto apart = figures(*store, options);
+  ASSERT_EQ(apart.size(), 2u);
+  EXPECT_EQ(box_of(apart[1], true).x0, 1);
+  EXPECT_EQ(box_of(apart[1], true).x1, 50);
+
+  options.together = true;
+  const auto together = figures(*store, options);
+  ASSERT_EQ(together.size(), 1u);
+  EXPECT_EQ(together[0].title, "train/loss, val/loss");
+  ASSERT_EQ(together[0].lines.size(), 2u);
+  EXPECT_EQ(together[0].lines[1].label, "val/loss");
+  EXPECT_EQ(together[0].lines[1].color, 1);
+  EXPECT_NE(terminal_plot(together[0], 60, 10, false).find("hard"), std::string::npos);
+
+  // No stage begins within 1 to 8: these are no steps of the run, or all of one stage.
+  options.metrics = {"probe"};
+  options.together = false;
+  const auto probe = figures(*store, options);
+  EXPECT_EQ(terminal_plot(probe.at(0), 60, 10, false).find("easy"), std::string::npos);
+  EXPECT_EQ(svg_plot(probe, 600, 300).find("easy"), std::string::npos);
+
+  options.metrics = {"train/loss"};
+  options.y = parse_range("0.1,0.5");
+  const Figure cut = figures(*store, options).at(0);
+  EXPECT_TRUE(std::isnan(cut.lines[0].y.at(0)));
+  EXPECT_EQ(cut.lines[0].y.at(1), 0.5);
+  EXPECT_TRUE(std::isnan(cut.lines[0].y.at(10)));
+  EXPECT_EQ(box_of(cut, true).y1, 0.5);
+  for (const char* wrong : {"", "1", "1,0", "0,1,2", "a,b", "0,inf", "0;1"})
+    expect_error(Exit::usage, "expected LOW,HIGH", [&] { parse_range(wrong); });
+}
+
+TEST_F(PlotTest, AnAccuracysBandStaysBetweenZeroAndOne) {
+  const auto store = create();
+  std::vector<std::int64_t> runs;
+  for (const double value : {0.4, 1.0, 0.99}) {
+    const auto run = store->begin({.name = "r", .seed = 1});
+    for (const char* key : {"val/acc", "hard/teacher_acc", "val/loss"}) run->log(run->key(key), 1, value);
+    run->log(run->key("percent/acc"), 1, 100 * value);
+    run->finish("finished");
+    runs.push_back(run->id());
+  }
+  for (const char* key : {"val/acc", "hard/teacher_acc"}) {
+    EXPECT_EQ(mean_band(*store, runs, key, 100).high.at(0), 1) << key;
+    EXPECT_EQ(mean_band(*store, runs, key, 100).low.at(0), 0) << key;
+  }
+  EXPECT_GT(mean_band(*store, runs, "val/loss", 100).high.at(0), 1.5);
+  EXPECT_GT(mean_band(*store, runs, "percent/acc", 100).high.at(0), 150);
+}
+
+TEST_F(PlotTest, SpreadsAreCloudsOfPoints) {
+  const auto store = create();
+  const auto run = store->begin({.name = "r", .seed = 1});
+  run->event(100, "spread", "probe/teacher", R"({"inside": [0.5, -0.5], "outside": [0.1], "note": "x"})");
+  run->event(300, "spread", "probe/teacher", R"({"inside": [0.98765, "no", -0.9], "outside": [0.2, null]})");
+  run->event(5, "spread", "probe/student", R"({"inside": [1]})");
+  run->event(5, "spread", "broken", "[1]");
+  run->finish("finished");
+  PlotOptions options;
+  options.metrics = {"probe/teacher"};
+  options.runs = {run->id()};
+  const auto drawn = spreads(*store, options);
+  ASSERT_EQ(drawn.size(), 1u);
+  ASSERT_EQ(drawn[0].lines.size(), 2u);
+  const Line& inside = drawn[0].lines[0];
+  EXPECT_EQ(inside.label, "inside");
+  EXPECT_TRUE(inside.points);
+  EXPECT_EQ(inside.x, (std::vector<double>{100, 100, 300, 300}));
+  EXPECT_EQ(inside.y, (std::vector<double>{0.5, -0.5, 0.98765, -0.9}));
+  EXPECT_EQ(drawn[0].lines[1].y, (std::vector<double>{0.1, 0.2}));
+  EXPECT_NE(inside.color, drawn[0].lines[1].color);
+  const std::string svg = svg_plot(drawn, 600, 300);
+  std::size_t circles = 0;
+  for (std::size_t at = svg.find("<circle"); at != std::string::npos; at = svg.find("<circle", at + 1)) ++circles;
+  EXPECT_EQ(circles, 8u);  // six points and two keys
+  EXPECT_NE(terminal_plot(drawn[0], 60, 10, false).find("inside"), std::string::npos);
+  // A report draws them, and does not list their numbers.
+  ReportOptions whole;
+  whole.runs = options.runs;
+  const std::string html = report(*store, whole);
+  EXPECT_NE(html.find("<circle"), std::string::npos);
+  EXPECT_EQ(html.find("0.98765"), std::string::npos);
+  options.metrics = {"probe/teacer"};
+  expect_error(Exit::usage, "did you mean 'probe/teacher'?", [&] { spreads(*store, options); });
+  options.metrics = {"broken"};
+  EXPECT_TRUE(spreads(*store, options).empty());
+  expect_error(Exit::usage, "none of these runs has the spread 'x'", [&] {
+    options.metrics = {"x"};
+    spreads(*store, options);
+  });
+}
+
+}  // namespace
+}  // namespace gradus::results
