@@ -231,6 +231,11 @@ int stopping_signal(lua_State* L) {
   return 1;
 }
 
+int wanted_saves(lua_State* L) {
+  lua_pushinteger(L, saves_wanted());
+  return 1;
+}
+
 // --- the run
 
 int log_line(lua_State* L) {
@@ -280,7 +285,7 @@ int git(lua_State* L) {
   }
   lua_createtable(L, 0, 3);
   set_text(L, "commit", (*state)->commit);
-  set_flag(L, "dirty", (*state)->dirty);
+  if ((*state)->dirty) set_flag(L, "dirty", *(*state)->dirty);
   set_text(L, "diff", (*state)->diff);
   return 1;
 }
@@ -323,6 +328,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"traceback", traceback},
                                    {"exiting", exiting},
                                    {"stopping", stopping_signal},
+                                   {"saves_wanted", wanted_saves},
                                    {"log", log_line},
                                    {"open_log", open_log},
                                    {"load_script", load_script},

@@ -1,6 +1,7 @@
 // The Lua modules that the executable itself provides: gradus.host and gradus.store.
 #pragma once
 
+#include <functional>
 #include <lua.hpp>
 
 #include "session.h"
@@ -15,5 +16,9 @@ void push_options(lua_State* L, Session& session);
 
 // Drains and closes every store that a script opened.
 void close_stores();
+// From any thread: drains the live runs of these stores; and calls them interrupted, before the process ends, when `freeze` has
+// stopped the script. What fails is left to whoever opens the store next.
+void flush_stores();
+void interrupt_stores(const std::function<void()>& freeze);
 
 }  // namespace gradus

@@ -100,10 +100,15 @@ function Run:log(values, at)
   end
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
-  if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
+  if type(now) ~= "number" or now % 1 ~= 0 or now < -2 ^ 63 or now >= 2 ^ 63 then  -- what the store's 64 bits hold
+    host.fail("log: step: expected a whole number from -2^63 to less than 2^63; got " .. check.describe(now))
+  end
   for name, value in pairs(values) do
     local key = keys[name]
     if not key then
+      if type(name) ~= "string" then
+        host.fail("log: expected a table of numbers by name, { loss = .5 }; got the name " .. check.describe(name))
+      end
       key = writer:key(name)
       keys[name] = key
     end
@@ -133,6 +138,9 @@ end
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
 --- "flops"; detail is a table of plain values.
 function Run:event(kind, name, detail)
+  if type(kind) ~= "string" or type(name) ~= "string" then
+    host.fail(("event: expected a kind and a name, two texts; got %s and %s"):format(check.describe(kind), check.describe(name)))
+  end
   self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
   host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
 end
