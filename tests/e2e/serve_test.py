@@ -29,9 +29,9 @@ class Serve(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
         cls.store = cls.dir / "runs" / "gradus.db"
         std = cls.dir / "std"
-        std.mkdir()
+        (std / "experiment").mkdir(parents=True)
         # A runner that only writes a store: no engine, no training.
-        (std / "runner.lua").write_text("""
+        (std / "experiment/runner.lua").write_text("""
 local host, stores = require "gradus.host", require "gradus.store"
 local runner = {}
 function runner.plan() return 1 end

@@ -12,9 +12,9 @@ local number = 0
 return function(fn, options)
   options = options or {}
   number = number + 1
-  local path = ("%s/gradus-spec-%s/%d.db"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8), number)
-  host.mkdirs((path:gsub("/[^/]*$", "")))
-  local opened = store.open(path)
+  local folder = ("%s/gradus-spec-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+  host.mkdirs(folder)
+  local opened = store.open(("%s/%d.db"):format(folder, number))
   local run = run_module.begin { store = opened, name = "spec", seed = options.seed or 0, flat = {}, params = {},
     options = { quiet = true, strict = options.strict, script = "spec" }, label = "spec" }
   local function rows(query)
@@ -28,5 +28,6 @@ return function(fn, options)
   end
   local ok, err = xpcall(fn, host.traceback, run, events, rows)
   run:finish(ok and "finished" or "failed", not ok and tostring(err) or nil)
+  os.execute("rm -rf " .. folder)
   if not ok then error(err, 0) end
 end
