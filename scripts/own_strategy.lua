@@ -8,7 +8,7 @@ local function build_teacher(train) return g.fit { model = nn.MLP { 64, 256, 10 
 
 local function mine(ranked)
   return {
-    sample = function(s) return ranked:first(math.min(1, .3 + .05 * s.epoch)) end,             -- asked once per epoch
+    sample = function(s) return ranked:first { share = math.min(1, .3 + .05 * s.epoch) } end,             -- asked once per epoch
     target = function(s) return s.teacher end,                                                 -- once per stage
     pressure = function(s) return { temperature = math.max(2, 6 - s.epoch / 5), alpha = .5 + .4 * s.progress } end,  -- once per step
     advance = function(s) return s:best "val/acc" > .97 and "stop" end,                        -- once per evaluation

@@ -3,6 +3,7 @@
 --   gradus run scripts/parity_mlp.lua --set size=medium     d = 100, k = 6, teacher of 4,000
 --   gradus run scripts/parity_mlp.lua --set size=paper      the published size
 --   gradus run scripts/parity_mlp.lua --set method=saturated     progressive, to the next checkpoint by the saturation rule
+--   gradus run scripts/parity_mlp.lua --set method=extraction --set target=normalised     our target (lib/equal_flops.lua)
 local g = require "gradus"
 local equal_flops = require "lib.equal_flops"
 local nn, when, probe = g.nn, g.when, g.probe
@@ -45,10 +46,17 @@ local function build_teacher(task, seed)
 end
 
 -- Figure 2: how much wider projections of the hidden layer correlate with the support than with other coordinates.
-local function look_inside(run, name, model, task)
+local function look_inside(run, name, model, task, step)
   local found = probe.correlation(model, { d = task.d, k = task.k, layer = "layers.1" })
-  run:log { ["probe/" .. name .. "_inside"] = found.inside, ["probe/" .. name .. "_outside"] = found.outside }
-  for j, spread in ipairs(found.spread) do run:log({ ["probe/" .. name .. "_coordinates"] = spread }, j) end
+  run:event("spread", "probe/" .. name, probe.spread(found, task.k), step)
+  return found
+end
+
+-- The same over the teacher's own training; the last is the teacher. Returns the ratio of its spreads.
+local function look_back(run, teacher, kept, task)
+  local few, model, found = kept:thin(12), teacher:clone(), nil
+  for i = 1, few:count() do found = look_inside(run, "teacher", few:load(model, i), task, few:step(i)) end
+  run:log { ["probe/teacher_inside"] = found.inside, ["probe/teacher_outside"] = found.outside }
   return found.ratio
 end
 
@@ -57,12 +65,13 @@ for i, column in ipairs(equal_flops.columns) do table.insert(columns, i, column)
 
 return g.experiment {
   name   = "parity_mlp",
-  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "medium", "paper", "tiny" } },
+  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "medium", "paper", "tiny" },
+    budget = equal_flops.budget, target = equal_flops.target },
   grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5 } },
   columns = columns, versus = equal_flops.versus,
   footer = equal_flops.footer("parity_mlp", "gflops_to_95")
-    .. "\nin/out: spread of the hidden layer's correlations inside and outside of the support. Figure 2, coordinate by coordinate:\n"
-    .. "            gradus plot probe/teacher_coordinates probe/student_coordinates @last",
+    .. "\nin/out: spread of the hidden layer's correlations inside and outside of the support. Figure 2:\n"
+    .. "            gradus plot --kind spread probe/teacher @last [--output figure.svg]",
 
   run = function(run, p)
     local size = SIZES[p.size]
@@ -72,7 +81,7 @@ return g.experiment {
       student = nn.MLP { task.d, size.student, 2 }, data = g.data.parity { d = task.d, k = task.k }, steps = size.steps,
       distill = of_student(size), shown = { .5, 1 }, learning = { .52, .97 },
       layers = { { from = "layers.1", to = "layers.0", share = size.stage } } })
-    result.teacher_ratio, result.student_ratio = look_inside(run, "teacher", teacher, task), look_inside(run, "student", r.student, task)
+    result.teacher_ratio, result.student_ratio = look_back(run, teacher, kept, task), look_inside(run, "student", r.student, task).ratio
     for degree, one in ipairs(probe.monomials(r.student, { d = task.d, k = task.k })) do  -- degree-wise, after Panigrahi et al. 2024
       run:log { [("probe/degree_%d_inside"):format(degree)] = one.inside, [("probe/degree_%d_outside"):format(degree)] = one.outside }
     end

@@ -48,7 +48,8 @@ end
 
 return g.experiment {
   name   = "parity_transformer",
-  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "paper", "tiny" } },
+  params = { method = g.choice(equal_flops.ALL), size = g.choice { "small", "paper", "tiny" },
+    budget = equal_flops.budget, target = equal_flops.target },
   grid   = { method = equal_flops.METHODS, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
   columns = equal_flops.columns, versus = equal_flops.versus, footer = equal_flops.footer("parity_transformer", "gflops_to_95"),
 

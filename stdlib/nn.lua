@@ -5,10 +5,35 @@ local check = require "gradus.base.check"
 local host = require "gradus.host"
 local module = require "gradus.nn.module"
 
-local nn = { Module = module.Module, is_module = module.is_module, is_class = module.is_class,
-  class_of = module.class_of, is_tapped = module.is_tapped }
+local nn = {}
+
+--- The base class of everything with parameters (nn/module.lua): net(x) calls its forward, net:parameters(), net:state_dict().
+nn.Module = module.Module
+
+--- Whether a value is a module.
+---@param value any
+nn.is_module = module.is_module
+
+--- Whether a value is a class of modules, such as nn.Linear.
+---@param value any
+nn.is_class = module.is_class
+
+--- The class of a module: nn.class_of(net) == nn.MLP.
+---@param module Module
+function nn.class_of(module_)
+  if not module.is_module(module_) then check.fail("nn.class_of", "expected a module; got %s", check.describe(module_)) end
+  return module.class_of(module_)
+end
+
+--- Whether somebody waits for what the module returns (net:forward_taps): then it must not be fused with its neighbour.
+---@param module Module
+nn.is_tapped = module.is_tapped
 
 --- A new class of modules. The base is nn.Module unless another is given.
+---   local Net = nn.class "Net"
+---   function Net:init(width) self.hidden = nn.Linear(64, width) self.out = nn.Linear(width, 10) end
+---   function Net:forward(x) return self.out(self.hidden(x:flatten(1)):relu()) end
+---   local net = Net(32)
 ---@param name string
 ---@param base? table
 function nn.class(name, base)
@@ -20,6 +45,7 @@ function nn.class(name, base)
 end
 
 --- A tensor to be trained: a leaf with the tensor's values that requires a gradient.
+---   local scale = nn.Parameter(g.ones(1))
 ---@param t Tensor
 function nn.Parameter(t)
   return check.value("nn.Parameter", "tensor", t, check.tensor):detach():requires_grad_(true)

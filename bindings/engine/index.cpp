@@ -73,10 +73,26 @@ std::vector<TensorIndex> read_index(lua_State* L, int key) {
 
 }  // namespace
 
+namespace {
+
+// A number beyond the first dimension, told with where indices begin.
+void check_range(lua_State* L, const at::Tensor& tensor, int key) {
+  if (lua_type(L, key) != LUA_TNUMBER || tensor.dim() == 0) return;
+  const int64_t i = whole_number(L, key), rows = tensor.size(0);
+  if (i < -rows || i >= rows)
+    throw Error(Exit::data, "no row " + std::to_string(i) + " of " + std::to_string(rows) +
+                                (rows ? "; expected 0 to " + std::to_string(rows - 1) : "") + ": indices are counted from 0");
+}
+
+}  // namespace
+
 int index_tensor(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   at::Tensor result;
-  guard(L, "index", [&] { result = tensor.index(read_index(L, 2)); });
+  guard(L, "index", [&] {
+    check_range(L, tensor, 2);
+    result = tensor.index(read_index(L, 2));
+  });
   push_tensor(L, std::move(result));
   return 1;
 }
@@ -84,6 +100,7 @@ int index_tensor(lua_State* L) {
 int assign_tensor(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   guard(L, "index", [&] {
+    check_range(L, tensor, 2);
     const auto index = read_index(L, 2);
     if (at::Tensor* value = test_tensor(L, 3)) {
       if (!value->defined()) throw Error(Exit::data, "a tensor was used after release()");

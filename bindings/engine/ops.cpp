@@ -79,6 +79,12 @@ std::string argument_label(const c10::FunctionSchema& schema, std::size_t i) {
   return "argument " + std::to_string(i + 1) + " '" + schema.arguments()[i].name() + "'";
 }
 
+// An argument's name as LibTorch has it, of one that is NumPy's.
+std::string numpy_name(const std::string& name) {
+  if (name == "axis" || name == "axes") return "dim";
+  return name == "keepdims" ? "keepdim" : name;
+}
+
 class Binder {
  public:
   Binder(lua_State* L, const c10::FunctionSchema& schema, torch::jit::Stack& stack)
@@ -157,7 +163,7 @@ class Binder {
       const std::string name = lua_type(L_, -2) == LUA_TSTRING ? lua_tostring(L_, -2) : "?";
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
       known = false;
-      const std::string near = nearest(name, names);
+      const std::string near = nearest(numpy_name(name), names);
       const std::string hint = near.empty() ? "" : "; did you mean '" + near + "'?";
       refuse(mismatch, "no argument '" + name + "'" + hint, near.empty() ? 0 : kTypo);
     }

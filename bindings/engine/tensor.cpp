@@ -243,6 +243,40 @@ int tensor_equal(lua_State* L) {
   return 1;
 }
 
+// What Lua asks only of two tensors; a tensor beside a number it refuses by itself (stdlib/base/habits.lua).
+int refuse_comparison(lua_State* L) {
+  raise(L, "a tensor has no order in Lua; expected x:lt(y), x:le(y), x:gt(y), x:ge(y) (of each value), or x:item() < y:item()");
+}
+
+int refuse_call(lua_State* L) {
+  raise(L, "a tensor is no function; expected an index from 0, x[i], or for i, row in ipairs(x) do … end");
+}
+
+// "loss " .. x: the number of a tensor that holds one.
+void push_text(lua_State* L, int index) {
+  at::Tensor* tensor = test_tensor(L, index);
+  if (!tensor) {
+    if (!lua_isstring(L, index)) raise(L, "..: expected texts and numbers beside a tensor; got " + describe(L, index));
+    return lua_pushvalue(L, index);
+  }
+  if (!tensor->defined() || tensor->numel() != 1)
+    raise(L, "..: expected a tensor of one value; got " + describe(L, index) + " (tostring(x))");
+  lua_pushcfunction(L, tensor_item);
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 1);
+  if (lua_isboolean(L, -1)) lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
+}
+
+int tensor_concatenate(lua_State* L) {
+  push_text(L, 1);
+  const int first = lua_gettop(L);
+  push_text(L, 2);
+  lua_pushvalue(L, first);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  return 1;
+}
+
 int tensor_collect(lua_State* L) {
   static_cast<TensorBox*>(lua_touserdata(L, 1))->~TensorBox();
   return 0;
@@ -338,6 +372,8 @@ void open_tensor_types(lua_State* L) {
   lua_pop(L, 1);
   constexpr luaL_Reg events[] = {{"__newindex", tensor_set}, {"__len", tensor_length}, {"__tostring", tensor_to_string},
                                  {"__eq", tensor_equal},     {"__gc", tensor_collect}, {"__unm", tensor_negate},
+                                 {"__lt", refuse_comparison}, {"__le", refuse_comparison}, {"__call", refuse_call},
+                                 {"__concat", tensor_concatenate},
                                  {nullptr, nullptr}};
   luaL_register(L, nullptr, events);
   open_ops(L);

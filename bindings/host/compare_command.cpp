@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "error.h"
 #include "output.h"
+#include "query/direction.h"
 #include "query/table.h"
 
 namespace gradus {
@@ -47,6 +48,11 @@ std::string budget_name(const Json& at) {
 
 constexpr const char* kSpent[] = {"steps_to", "samples_to", "flops_to", "seconds_to"};
 
+bool has_way(const Json& compared, const std::string& key) {
+  return std::any_of(compared["metrics"].begin(), compared["metrics"].end(),
+                     [&](const Json& metric) { return metric["key"] == key && metric["better"].is_string(); });
+}
+
 // The measures that a metric's columns show, with their headings.
 std::vector<std::pair<std::string, std::string>> columns_of(const Json& compared, const std::string& key) {
   bool curve = false, at = false, auc = false;
@@ -57,7 +63,8 @@ std::vector<std::pair<std::string, std::string>> columns_of(const Json& compared
     auc = auc || metric.contains("auc");
   }
   if (!curve) return {{"last", key}};
-  std::vector<std::pair<std::string, std::string>> columns = {{"last", key + " last"}, {"best", "best"}};
+  std::vector<std::pair<std::string, std::string>> columns = {{"last", key + " last"}};
+  if (has_way(compared, key)) columns.emplace_back("best", "best");
   if (at) columns.emplace_back("at", budget_name(compared["at"]));
   if (auc) columns.emplace_back("auc", "auc");
   return columns;
@@ -91,6 +98,24 @@ Table groups_table(const Json& compared) {
   return table;
 }
 
+// Which way was taken of each metric, and how to say it where none is known.
+std::string ways(const Json& compared) {
+  std::string lower, higher, unknown;
+  for (const Json& metric : compared["metrics"]) {
+    const std::string key = metric["key"];
+    if (!metric["better"].is_string()) {
+      unknown += "which way is better of " + key + "? " + how_to_say(key) + " says it\n";
+      continue;
+    }
+    std::string& list = metric["better"] == "lower" ? lower : higher;
+    list += (list.empty() ? "" : ", ") + key + (metric["source"] == "said" ? " (as said)" : "");
+  }
+  std::string text;
+  if (!higher.empty()) text += "higher is better: " + higher;
+  if (!lower.empty()) text += (text.empty() ? "" : "; ") + ("lower is better: " + lower);
+  return (text.empty() ? "" : text + "\n") + unknown;
+}
+
 std::string footer(const Json& compared, const CompareOptions& options) {
   std::string text = "mean ± sample standard deviation over runs";
   if (!options.ci.empty())
@@ -109,7 +134,7 @@ std::string footer(const Json& compared, const CompareOptions& options) {
   if (options.at)
     text += "\n" + budget_name(compared["at"]) + ": the last value by then; a run that ended earlier keeps its last";
   if (options.auc) text += "\nauc: area under the curve over steps, divided by their span";
-  return text + "\n";
+  return text + "\n" + ways(compared);
 }
 
 std::string p_cell(const Json& p) {
@@ -122,7 +147,7 @@ std::string p_cell(const Json& p) {
 
 std::string verdict_cell(const Json& one) {
   if (one["pairs"] < 2) return one["pairs"] == 0 ? "no shared seeds" : "one pair says nothing";
-  if (one["verdict"] != "open") return one["verdict"];
+  if (one["verdict"] != "open") return one["verdict"];  // also which way is better, which more seeds do not tell
   if (!one["seeds_needed"].is_number()) return "no difference";
   const int more = one["seeds_needed"].get<int>() - one["pairs"].get<int>();
   return more > 0 ? "open; " + std::to_string(more) + (more == 1 ? " more seed" : " more seeds") : "open";

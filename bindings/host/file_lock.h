@@ -4,8 +4,8 @@
 
 namespace gradus {
 
-// lock(path) -> lock with :unlock(); waits until this process alone holds the file's lock. The system gives it back
-// when the process dies.
+// lock(path, seconds = for ever) -> lock with :unlock(), as soon as this process alone holds the file's lock; nil when it
+// did not get it in time. The system gives it back when the process dies.
 int lock_file(lua_State* L);
 
 }  // namespace gradus

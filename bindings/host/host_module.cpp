@@ -1,7 +1,9 @@
 #include "host_module.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <filesystem>
 
 #include "../nearest.h"
+#include "calls.h"
 #include "file_lock.h"
 #include "guard.h"
 #include "interpreter.h"
@@ -71,6 +74,7 @@ int is_terminal(lua_State* L) {
   return 1;
 }
 
+// columns() -> columns and rows of the terminal
 int columns(lua_State* L) {
   winsize size{};
   int width = 0;
@@ -79,7 +83,8 @@ int columns(lua_State* L) {
   if (width <= 0)
     if (const char* text = std::getenv("COLUMNS")) width = std::atoi(text);
   lua_pushinteger(L, width > 0 ? width : 80);
-  return 1;
+  lua_pushinteger(L, size.ws_row > 0 ? size.ws_row : 24);
+  return 2;
 }
 
 // write(fd, text) -> true, or nil and the reason: a closed standard output does not end a run.
@@ -147,6 +152,39 @@ int sha256_of(lua_State* L) {
   return 1;
 }
 
+// hash_file(path) -> the SHA-256 of its bytes and their number, or nil and the reason.
+int hash_file(lua_State* L) {
+  const std::string path = text_argument(L, 1);
+  std::string hash, why;
+  std::uintmax_t count = 0;
+  guard(L, [&] {
+    std::error_code failed;
+    const auto size = std::filesystem::file_size(path, failed);
+    const int file = failed ? -1 : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    count = size;
+    if (file < 0) {
+      why = failed ? failed.message() : std::strerror(errno);
+      return;
+    }
+    void* bytes = size > 0 ? mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0) : nullptr;
+    if (bytes == MAP_FAILED) {
+      why = std::strerror(errno);
+    } else {
+      hash = sha256({static_cast<const char*>(bytes), size});
+      if (bytes) munmap(bytes, size);
+    }
+    close(file);
+  });
+  if (!why.empty()) {
+    lua_pushnil(L);
+    push_text(L, path + ": " + why);
+    return 2;
+  }
+  push_text(L, hash);
+  lua_pushnumber(L, static_cast<double>(count));
+  return 2;
+}
+
 int json_encode(lua_State* L) {
   luaL_checkany(L, 1);
   std::string text;
@@ -170,6 +208,7 @@ int json_decode(lua_State* L) {
 }
 
 int nearest_word(lua_State* L) {
+  if (lua_type(L, 1) != LUA_TSTRING) return lua_pushnil(L), 1;  // nothing is near what is no word
   const std::string word = text_argument(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   std::vector<std::string> words;
@@ -276,6 +315,39 @@ int stdlib_hash(lua_State* L) {
   return 1;
 }
 
+// library_text("nn/layers.lua") -> the text of a file of the standard library, or nil.
+int library_text(lua_State* L) {
+  const std::string file = text_argument(L, 1);
+  const std::string* text = nullptr;
+  guard(L, [&] { text = Interpreter::of(L).session.stdlib.find(file); });
+  if (text)
+    push_text(L, *text);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+int stdlib_files(lua_State* L) {
+  lua_newtable(L);
+  int i = 0;
+  for (const std::string& file : Interpreter::of(L).session.stdlib.files()) {
+    push_text(L, file);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+// source_line(source, number) -> the line of a script or module of the user's, as debug.getinfo names it; nil for others
+int source_line(lua_State* L) {
+  const std::string name = text_argument(L, 1);
+  const std::string* text = name.starts_with("@") ? Interpreter::of(L).find_source(name.substr(1)) : nullptr;
+  if (text)
+    push_text(L, line_of(*text, luaL_checkint(L, 2)));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 int git(lua_State* L) {
   const std::optional<GitState>* state = nullptr;
   guard(L, [&] { state = &Interpreter::of(L).session.git(); });
@@ -319,6 +391,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"lock", lock_file},
                                    {"random_hex", random_hex},
                                    {"sha256", sha256_of},
+                                   {"hash_file", hash_file},
                                    {"json_encode", json_encode},
                                    {"json_decode", json_decode},
                                    {"nearest", nearest_word},
@@ -334,6 +407,11 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"load_script", load_script},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
+                                   {"library_text", library_text},
+                                   {"watch_calls", watch_calls},
+                                   {"watched_calls", watched_calls},
+                                   {"source_line", source_line},
+                                   {"stdlib_files", stdlib_files},
                                    {"git", git},
                                    {"versions", versions},
                                    {nullptr, nullptr}};
@@ -348,14 +426,28 @@ void push_options(lua_State* L, Session& session) {
   set_text(L, "store", options.store);
   if (!options.name.empty()) set_text(L, "name", options.name);
   if (!options.device.empty()) set_text(L, "device", options.device);
-  if (options.seed) {
-    lua_pushnumber(L, static_cast<double>(*options.seed));
+  if (!options.seeds.empty()) {
+    lua_pushnumber(L, static_cast<double>(options.seeds.front()));
     lua_setfield(L, -2, "seed");
+    lua_createtable(L, static_cast<int>(options.seeds.size()), 0);
+    for (std::size_t i = 0; i < options.seeds.size(); ++i) {
+      lua_pushnumber(L, static_cast<double>(options.seeds[i]));
+      lua_rawseti(L, -2, static_cast<int>(i) + 1);
+    }
+    lua_setfield(L, -2, "seeds");
   }
   if (options.threads) {
     lua_pushinteger(L, *options.threads);
     lua_setfield(L, -2, "threads");
   }
+  if (options.jobs) {
+    if (*options.jobs > 0)
+      lua_pushinteger(L, *options.jobs);
+    else
+      lua_pushliteral(L, "auto");
+    lua_setfield(L, -2, "jobs");
+  }
+  set_flag(L, "resume", options.resume);
   set_flag(L, "quiet", options.quiet);
   set_flag(L, "json", options.json);
   set_flag(L, "strict", options.strict);

@@ -1,4 +1,4 @@
-// The Lua modules that the executable itself provides: gradus.host and gradus.store.
+// The Lua modules that the executable itself provides: gradus.host, gradus.store and gradus.children.
 #pragma once
 
 #include <functional>
@@ -10,12 +10,15 @@ namespace gradus {
 
 int open_host(lua_State* L);
 int open_store(lua_State* L);
+int open_children(lua_State* L);
 
 // Pushes the command line as a table: gradus.host.options, and the argument of plan and execute.
 void push_options(lua_State* L, Session& session);
 
 // Drains and closes every store that a script opened.
 void close_stores();
+// Whether a Lua value still holds a store open after close_stores.
+bool stores_in_use();
 // From any thread: drains the live runs of these stores; and calls them interrupted, before the process ends, when `freeze` has
 // stopped the script. What fails is left to whoever opens the store next.
 void flush_stores();

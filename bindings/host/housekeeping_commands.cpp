@@ -6,10 +6,12 @@
 
 #include "commands.h"
 #include "error.h"
-#include "store/housekeeping.h"
 #include "exchange/merge.h"
 #include "output.h"
+#include "query/direction.h"
 #include "query/table.h"
+#include "query/where.h"
+#include "store/housekeeping.h"
 
 namespace gradus {
 namespace {
@@ -91,6 +93,24 @@ void note_command(Store& store, Options& options) {
   set_note(store, id, options.note);
   done(options, {{"run", id}, {"note", options.note}},
        "run " + std::to_string(id) + ": " + (options.note.empty() ? "note removed" : "noted"));
+}
+
+// Says, changes, forgets or shows which way a metric is better.
+void better_command(Store& store, Options& options) {
+  const std::string key = resolve_metric(store, options.run, "better", nullptr);
+  std::string before;
+  if (options.remove || !options.note.empty()) before = set_better(store, key, options.remove ? "" : options.note);
+  const Direction now = direction(store, key);
+  const char* way = to_text(now.better);
+  std::string text = key + ": ";
+  text += way == nullptr ? "which way is better is not known; " + how_to_say(key) + " says it"
+                         : std::string(way) + " is better, " + (now.said ? "as said" : "by its name");
+  if (!before.empty() && (way == nullptr || before != way)) text += " (" + before + " before)";
+  done(options,
+       {{"metric", key},
+        {"better", way != nullptr ? Json(way) : Json()},
+        {"source", way == nullptr ? Json() : Json(now.said ? "said" : "name")}},
+       text);
 }
 
 void archive_command(Store& store, Options& options) {
@@ -198,6 +218,13 @@ void add_housekeeping_commands(CLI::App& app, std::string& store) {
     sub->add_option("RUN", options.run, kRun)->required();
     sub->add_option("TEXT", options.note, "the note; an empty text removes it")->required();
   });
+  add("better", "say which way a metric is better, for comparing and for the best", better_command,
+      [&](CLI::App* sub, Options& options) {
+        sub->add_option("METRIC", options.run, "its name")->required();
+        sub->add_option("WAY", options.note, "higher or lower; without it: what is known")
+            ->check(CLI::IsMember({"higher", "lower"}));
+        sub->add_flag("--forget", options.remove, "its name decides again");
+      });
   add("archive", "leave runs out of lists and comparisons", archive_command, [&](CLI::App* sub, Options& options) {
     runs(sub, options);
     sub->add_flag("--undo", options.undo, "bring them back");

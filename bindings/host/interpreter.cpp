@@ -20,8 +20,21 @@ struct Call {
   const std::function<int(lua_State*)>* push;
 };
 
+// What a user's script finds different from Lua's own, before any of it runs.
+void install_language(lua_State* L) {
+  for (const char* module : {"gradus.base.globals", "gradus.base.lists"}) {
+    push_trusted_require(L);
+    lua_pushstring(L, module);
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "install");
+    lua_call(L, 0, 0);
+    lua_pop(L, 1);
+  }
+}
+
 int enter(lua_State* L) {
   const auto& call = *static_cast<const Call*>(lua_touserdata(L, 1));
+  install_language(L);
   push_trusted_require(L);
   lua_pushstring(L, call.module);
   lua_call(L, 1, 1);
@@ -125,7 +138,7 @@ void Interpreter::push_chunk(lua_State* L, const Source& source) {
   bool known = false;
   for (const Source* other : loaded) known = known || other == &source;
   if (!known) loaded.push_back(&source);
-  if (!load_text(L, source.text, chunk_name, source.path)) lua_error(L);
+  if (!load_user_text(L, source.text, chunk_name, source.path)) lua_error(L);
 }
 
 const std::string* Interpreter::find_source(const std::string& name) {

@@ -19,7 +19,8 @@ nlohmann::json value_to_json(lua_State* L, int index, int depth) {
       return lua_toboolean(L, index) != 0;
     case LUA_TNUMBER: {
       const double number = lua_tonumber(L, index);
-      if (!std::isfinite(number)) return nullptr;
+      if (std::isnan(number)) return "nan";  // JSON has no such numbers; null would be nothing at all
+      if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
       if (number == std::floor(number) && std::fabs(number) < 9007199254740992.0)
         return static_cast<std::int64_t>(number);
       return number;

@@ -1,5 +1,5 @@
 // Lua values as JSON and back. Tables with 1..n are arrays, tables with text keys objects with sorted keys, the empty
-// table is {}; NaN and infinities, which JSON lacks, become null; null becomes nil.
+// table is {}; NaN and infinities, which JSON lacks, become "nan", "inf" and "-inf"; null becomes nil.
 #pragma once
 
 #include <lua.hpp>

@@ -14,11 +14,14 @@
 #include "commands.h"
 #include "doctor_command.h"
 #include "error.h"
+#include "help_command.h"
 #include "host_error.h"
 #include "host_module.h"
+#include "new_command.h"
 #include "plot_command.h"
 #include "run_command.h"
 #include "serve_command.h"
+#include "signals.h"
 #include "store/store.h"
 #include "transfer_command.h"
 
@@ -28,7 +31,7 @@ namespace {
 struct CommandLine {
   RunOptions run;
   std::vector<std::string> set, files;
-  std::string seed, threads, store;
+  std::string seed, threads, jobs, store;
   bool json = false, full = false;
 };
 
@@ -41,14 +44,31 @@ std::int64_t whole_number(const char* option, const std::string& text, std::int6
   return number;
 }
 
+// "1,2,3", each once.
+std::vector<std::int64_t> whole_numbers(const char* option, const std::string& text, std::int64_t low,
+                                        std::int64_t high) {
+  std::vector<std::int64_t> numbers;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    numbers.push_back(whole_number(option, text.substr(begin, end - begin), low, high));
+    if (std::count(numbers.begin(), numbers.end(), numbers.back()) > 1)
+      throw HostError(kUsage, std::string(option) + ": expected each number once; got " +
+                                  std::to_string(numbers.back()) + " twice");
+    begin = end + 1;
+  }
+  return numbers;
+}
+
 void add_run(CLI::App& app, CommandLine& line) {
   CLI::App* run = app.add_subcommand("run", "Run an experiment script");
   run->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
-  run->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
-  run->add_option("--seed", line.seed, "Seed of the run");
+  run->add_option("--set", line.set, "Override a parameter: key=value, or key=a,b,c for one run each (may be repeated)")->allow_extra_args(false);
+  run->add_option("--seed", line.seed, "Seed of the run, or 1,2,3 for one run each");
   run->add_option("--name", line.run.name, "Name of the run in the store");
   run->add_option("--device", line.run.device, "cpu, cuda, …");
   run->add_option("--threads", line.threads, "Threads of LibTorch");
+  run->add_option("--jobs,-j", line.jobs, "Runs at once, each in a process of its own; auto: as cores and memory allow");
+  run->add_flag("--resume", line.run.resume, "Skip what an earlier call of the same script, parameters and seed finished");
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
@@ -87,7 +107,7 @@ void add_others(CLI::App& app, CommandLine& line) {
   doctor->add_flag("--json", line.json, "One JSON document on standard output");
   doctor->add_flag("--full", line.full, "Check every page, index and summary of the store");
   app.add_subcommand("version", "Print versions");
-  app.add_subcommand("help", "Explain a command: help COMMAND");
+  app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
 }
 
 void finish_run_options(CommandLine& line) {
@@ -98,7 +118,9 @@ void finish_run_options(CommandLine& line) {
       throw HostError(kUsage, "--set: expected key=value, got '" + text + "'");
     line.run.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
-  if (!line.seed.empty()) line.run.seed = whole_number("--seed", line.seed, 0, std::int64_t{1} << 53);
+  if (!line.seed.empty()) line.run.seeds = whole_numbers("--seed", line.seed, 0, std::int64_t{1} << 53);
+  if (!line.jobs.empty())
+    line.run.jobs = line.jobs == "auto" ? 0 : static_cast<int>(whole_number("--jobs", line.jobs, 1, kMostChildren));
   if (!line.threads.empty()) line.run.threads = static_cast<int>(whole_number("--threads", line.threads, 1, 1024));
 }
 
@@ -167,16 +189,33 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return {kUsage, command + ": unexpected argument '" + extra.front() + "'"};
 }
 
-int print_help(CLI::App& app, const std::string& topic) {
-  if (topic.empty()) {
-    std::printf("%s", app.help().c_str());
-    return 0;
+// What CLI11 says of a command and, where it has some, of its own commands.
+std::string command_help(CLI::App& app, const std::string& name) { return app.get_subcommand(name)->help(); }
+
+// `gradus help`, `gradus help TOPIC` (a command, or anything that scripts use), `gradus help --all`.
+int print_help(CLI::App& app, const std::vector<std::string>& words) {
+  std::string topic;
+  RunOptions options;
+  bool all = false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--all")
+      all = true;
+    else if (words[i] == "--stdlib" && i + 1 < words.size())
+      options.stdlib_dir = words[++i];
+    else if (words[i].starts_with("--"))
+      throw HostError(kUsage, "help: unknown option '" + words[i] + "'; expected --all");
+    else
+      topic += (topic.empty() ? "" : " ") + words[i];
   }
   const std::vector<std::string> names = command_names(app);
-  if (std::find(names.begin(), names.end(), topic) == names.end())
-    throw HostError(kUsage, "help: unknown command '" + topic + "'" + suggestion(topic, names));
-  std::printf("%s", app.get_subcommand(topic)->help().c_str());
-  return 0;
+  if (topic.empty() && !all) {
+    std::printf("%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), gradus help --all (one page)\n",
+                app.help().c_str());
+    return 0;
+  }
+  std::vector<CommandHelp> commands;
+  for (const std::string& name : names) commands.emplace_back(name, command_help(app, name));
+  return help_command(std::move(options), topic, all, commands);
 }
 
 int dispatch(int argc, char** argv) {
@@ -190,14 +229,16 @@ int dispatch(int argc, char** argv) {
   add_serve_command(app, reading_store);
   add_transfer_commands(app, reading_store);
   add_plot_commands(app, reading_store);
+  add_new_command(app);
   add_others(app, line);
   // Not by CLI11: it would take the topic for the command itself.
-  if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, argc > 2 ? argv[2] : "");
+  if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, {argv + 2, argv + argc});
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto parsed = app.get_subcommands();
-    return print_help(app, parsed.empty() ? "" : parsed.front()->get_name());
+    std::printf("%s", parsed.empty() ? app.help().c_str() : parsed.front()->help().c_str());
+    return 0;
   } catch (const CLI::CallForVersion&) {
     std::printf("%s\n", version_line().c_str());
     return 0;

@@ -76,6 +76,16 @@ int plan(Session& session, std::optional<int>& code) {
   return static_cast<int>(count);
 }
 
+// A command that Lua drives from its first to its last run: require(module)[function](options) gives the exit code.
+int drive(Session& session, const char* module, const char* function) {
+  int code = kBug;
+  Interpreter interpreter(session);
+  const bool ok = interpreter.call(
+      module, function, [&](lua_State* L) { return push_options(L, session), 1; },
+      [&](lua_State* L) { code = static_cast<int>(lua_tointeger(L, -1)); });
+  return ok ? code : failure(interpreter);
+}
+
 }  // namespace
 
 namespace {
@@ -86,6 +96,7 @@ void isolate(Session& session) {
   if (!options.device.empty() && options.device != "cpu")
     throw HostError(kUsage, "--sandbox: the devices of an accelerator are no files of the script; expected --device cpu; got '" +
                                 options.device + "'");
+  if (options.jobs) throw HostError(kUsage, "--sandbox: a script in it starts no processes; expected no --jobs");
   session.git();
   namespace fs = std::filesystem;
   std::error_code failed;
@@ -114,6 +125,7 @@ int run_command(RunOptions options) {
   session.read_script(session.options.script);
   if (session.options.sandbox) isolate(session);
   watch_signals();
+  if (session.options.jobs || session.options.resume) return drive(session, "gradus.experiment.grid", "run");
 
   std::optional<int> code;  // of the first thing that failed
   const int count = plan(session, code);
@@ -139,7 +151,11 @@ int run_command(RunOptions options) {
     std::fflush(stdout);
     open_run_log("");
   }
-  if (stop_code()) return stop_code();
+  if (stop_code()) {
+    if (count > 1 && !session.options.quiet)
+      std::fprintf(stderr, "run %zu of %d was the last; the same command with --resume does the rest\n", results.size(), count);
+    return stop_code();
+  }
 
   Interpreter interpreter(session);
   const bool ok = interpreter.call(

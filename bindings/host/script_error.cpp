@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <string_view>
 
 #include "../error_code.h"
 #include "../user_line.h"
 #include "host_error.h"
 #include "interpreter.h"
+#include "source_loader.h"
 
 namespace gradus {
 namespace {
@@ -31,20 +33,6 @@ Position parse_position(const std::string& text) {
     if (position && text.find(' ') > 0) return {text.substr(0, colon), std::stoi(text.substr(colon + 1)), end};
   }
   return {};
-}
-
-std::string source_line(const std::string& text, int number) {
-  std::size_t begin = 0;
-  for (int i = 1; i < number && begin != std::string::npos; ++i) {
-    begin = text.find('\n', begin);
-    if (begin != std::string::npos) ++begin;
-  }
-  if (begin == std::string::npos || begin >= text.size()) return "";
-  std::string line = text.substr(begin, text.find('\n', begin) - begin);
-  if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
-  while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
-  if (line.size() > 160) line = line.substr(0, 160) + " …";
-  return line;
 }
 
 std::string function_name(const lua_Debug& frame) {
@@ -80,6 +68,20 @@ std::string one_word(const char* type) { return std::string("error object is a "
 
 }  // namespace
 
+std::string line_of(const std::string& text, int number) {
+  std::size_t begin = 0;
+  for (int i = 1; i < number && begin != std::string::npos; ++i) {
+    begin = text.find('\n', begin);
+    if (begin != std::string::npos) ++begin;
+  }
+  if (begin == std::string::npos || begin >= text.size()) return "";
+  std::string line = text.substr(begin, text.find('\n', begin) - begin);
+  if (number == 1 && line.starts_with("\xef\xbb\xbf")) line.erase(0, 3);
+  while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back()))) line.pop_back();
+  if (line.size() > 160) line = line.substr(0, 160) + " …";
+  return line;
+}
+
 std::string error_text(lua_State* L, int index) {
   if (index < 0) index = lua_gettop(L) + index + 1;
   const int top = lua_gettop(L);
@@ -111,8 +113,28 @@ std::string error_text(lua_State* L, int index) {
   return text;
 }
 
+// Replaces a text at index 1 by what habits.lua has to say about it, which has the same exit code.
+void explain(lua_State* L) {
+  if (lua_type(L, 1) != LUA_TSTRING || std::strstr(lua_tostring(L, 1), "stack overflow") ||
+      std::strstr(lua_tostring(L, 1), "not enough memory"))
+    return;
+  push_trusted_require(L);
+  lua_pushliteral(L, "gradus.base.habits");
+  if (lua_pcall(L, 1, 1, 0) == 0 && lua_istable(L, -1)) {
+    lua_getfield(L, -1, "explain");
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING) {
+      const int code = recall_error(L, lua_tostring(L, 1));
+      remember_error(L, lua_tostring(L, -1), code ? code : kData);
+      lua_replace(L, 1);
+    }
+  }
+  lua_settop(L, 1);
+}
+
 int record_traceback(lua_State* L) {
   Interpreter& interpreter = Interpreter::of(L);
+  explain(L);
   Traceback traceback;
   traceback.message = error_text(L, 1);
   // A rethrow passes here again with a shorter stack: keep the first one.
@@ -158,7 +180,7 @@ ScriptError describe_error(lua_State* L, Interpreter& interpreter) {
     text = interpreter.find_source(position.file);
   }
   if (text) {
-    const std::string line = source_line(*text, position.line);
+    const std::string line = line_of(*text, position.line);
     if (!line.empty()) error.source.push_back("  " + std::to_string(position.line) + " | " + line);
   }
 

@@ -28,10 +28,14 @@ struct ScriptError {
   int code = 0;
 };
 
+// Line `number`, from 1, of a text, without blanks at its end; cut when very long.
+std::string line_of(const std::string& text, int number);
+
 // Text of any error object: strings as they are, __tostring and message fields of tables, else its type.
 std::string error_text(lua_State* L, int index);
 
-// Message handler for pcall: notes the stack in the interpreter and returns the error object unchanged.
+// Message handler for pcall: notes the stack in the interpreter and returns the error object; a text that habits.lua can
+// say better is replaced.
 int record_traceback(lua_State* L);
 
 // What to tell about the error object on top of the stack.

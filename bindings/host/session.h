@@ -18,9 +18,11 @@ namespace gradus {
 struct RunOptions {
   std::string script;  // as typed; "-" is standard input
   std::vector<std::pair<std::string, std::string>> set;
-  std::optional<std::int64_t> seed;
+  std::vector<std::int64_t> seeds;  // --seed 1,2,3; empty: not given
   std::string name, device, store, stdlib_dir;  // empty: not given; store is always resolved
   std::optional<int> threads;
+  std::optional<int> jobs;  // runs at once; 0: as many as cores and memory allow
+  bool resume = false;  // without the runs that an earlier call finished
   bool quiet = false, json = false, strict = false, allow_ffi = false;
   bool is_spec = false;  // a test file: its modules may lie in the folder above
   bool sandbox = false;

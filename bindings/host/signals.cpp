@@ -31,6 +31,19 @@ sem_t came;    // once for each signal
 sem_t frozen;  // once the script's thread stands still
 pthread_t script_thread;
 
+constexpr double kForChildren = 2;  // seconds that a process waits longer than those it told
+std::atomic<pid_t> told[kMostChildren];
+
+// Returns how many there are.
+int tell_others(int signal) {
+  int count = 0;
+  for (std::atomic<pid_t>& one : told) {
+    const pid_t process = one.load();
+    if (process > 0) kill(process, signal), ++count;
+  }
+  return count;
+}
+
 double grace_seconds() {
   const char* text = std::getenv("GRADUS_GRACE");
   if (!text || !*text) return 20;
@@ -135,15 +148,17 @@ void watch(double grace) {
     for (const int signal : kSaving) {
       if (!take(signal)) continue;
       ++wanted_saves;
+      tell_others(signal);
       std::thread(flush_stores).detach();  // may wait for another process; a signal to end must not
     }
     for (const int signal : kEnding) {
       if (!take(signal)) continue;
       if (ends++ == 0) {
         received = signal;
-        deadline = in(grace);
+        deadline = in(tell_others(signal) > 0 ? grace + kForChildren : grace);
         if (isatty(STDERR_FILENO)) say("\ngradus: stopping after this step; Ctrl-C again stops at once\n");
       } else if (signal == SIGINT) {
+        tell_others(SIGINT);  // each says what becomes of its run
         say("gradus: stopped at once\n");
         end_now(.5);
       }
@@ -161,6 +176,31 @@ void watch_signals() {
   for (const int signal : kEnding) handle(signal, note);
   for (const int signal : kSaving) handle(signal, note);
   std::thread(watch, grace).detach();
+}
+
+// What came since the fork is in `counts` and `came` already.
+void watch_signals_anew() {
+  received = 0;
+  wanted_saves = 0;
+  for (std::atomic<pid_t>& one : told) one = 0;
+  script_thread = pthread_self();
+  std::thread(watch, grace_seconds()).detach();
+}
+
+void forward_signals_to(pid_t process) {
+  for (std::atomic<pid_t>& one : told) {
+    pid_t free = 0;
+    if (!one.compare_exchange_strong(free, process)) continue;
+    if (const int signal = received) kill(process, signal);
+    return;
+  }
+}
+
+void forget_signals_to(pid_t process) {
+  for (std::atomic<pid_t>& one : told) {
+    pid_t known = process;
+    one.compare_exchange_strong(known, 0);
+  }
 }
 
 const char* stopping() {

@@ -3,12 +3,22 @@
 // ask for a save. A reader that left (SIGPIPE), a lost terminal (SIGHUP) and a file at its limit (SIGXFSZ) end nothing.
 #pragma once
 
+#include <sys/types.h>
+
 namespace gradus {
 
 // Starts the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the process at
 // once: what was logged is in the store by then and its runs are interrupted, and where the store is locked for longer
 // than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the run goes on.
 void watch_signals();
+
+// In a process that was just forked from one that watches: nothing came yet, and no other process is told.
+void watch_signals_anew();
+
+// Whoever else is told of each signal, and ended with this process: at most kMostChildren processes.
+constexpr int kMostChildren = 1024;
+void forward_signals_to(pid_t process);  // one signal that came before is passed on at once
+void forget_signals_to(pid_t process);
 
 const char* stopping();  // "SIGINT", "SIGTERM", "SIGXCPU" or null
 int stop_code();         // 128 + the signal's number, or 0 when none came

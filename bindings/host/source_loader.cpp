@@ -10,6 +10,7 @@
 #include "guard.h"
 #include "host_module.h"
 #include "interpreter.h"
+#include "length_operator.h"
 #include "registry.h"
 
 namespace gradus {
@@ -33,6 +34,41 @@ bool is_bytecode_message(const char* message) {
   return message && (std::strstr(message, "wrong mode") || std::strstr(message, "bytecode"));
 }
 
+// Replaces the message of a syntax error, on top of the stack, by one that knows what other languages write there.
+void explain_syntax(lua_State* L, const std::string& text) {
+  const int top = lua_gettop(L);
+  push_trusted_require(L);
+  lua_pushliteral(L, "gradus.base.habits");
+  if (lua_pcall(L, 1, 1, 0) == 0 && lua_istable(L, -1)) {
+    lua_getfield(L, -1, "syntax");
+    lua_pushlstring(L, text.data(), text.size());
+    lua_pushvalue(L, top);
+    if (lua_pcall(L, 2, 1, 0) == 0 && lua_type(L, -1) == LUA_TSTRING) lua_replace(L, top);
+  }
+  lua_settop(L, top);
+}
+
+// load's arguments, of which the first is a text, to the original with its lengths as calls. Pushes the function, or nothing.
+bool load_with_length_calls(lua_State* L) {
+  const int count = lua_gettop(L);
+  if (lua_isnil(L, 2)) {  // the text is the name of the chunk then
+    lua_pushvalue(L, 1);
+    lua_replace(L, 2);
+  }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  {
+    std::size_t size = 0;
+    const char* bytes = lua_tolstring(L, 1, &size);
+    const std::string with = with_length_calls(std::string(bytes, size));
+    lua_pushlstring(L, with.data(), with.size());
+  }
+  for (int i = 2; i <= count; ++i) lua_pushvalue(L, i);
+  lua_call(L, count, 1);
+  if (lua_isfunction(L, -1)) return true;
+  lua_settop(L, count);
+  return false;
+}
+
 // load, loadstring: the original (upvalue 1) with its mode (argument 3) forced to text.
 int load_text_only(lua_State* L) {
   constexpr int kMode = 3;
@@ -45,12 +81,16 @@ int load_text_only(lua_State* L) {
   if (lua_gettop(L) < kMode) lua_settop(L, kMode);
   lua_pushliteral(L, "t");
   lua_replace(L, kMode);
+  const std::string text(lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "");
+  if (lua_type(L, 1) == LUA_TSTRING && load_with_length_calls(L)) return 1;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   if (lua_gettop(L) >= 2 && lua_isnil(L, 1) && is_bytecode_message(lua_tostring(L, 2))) {
     lua_pushstring(L, kRefused);
     lua_replace(L, 2);
+  } else if (!text.empty() && lua_gettop(L) >= 2 && lua_isnil(L, 1)) {
+    explain_syntax(L, text);
   }
   return lua_gettop(L);
 }
@@ -69,7 +109,7 @@ bool load_file(lua_State* L, const char* path) {
   }
   if (failed) return false;
   interpreter.loaded.push_back(source);
-  return load_text(L, source->text, "@" + source->path, source->path);
+  return load_user_text(L, source->text, "@" + source->path, source->path);
 }
 
 int loadfile_text_only(lua_State* L) {
@@ -135,7 +175,7 @@ void push_stdlib_chunk(lua_State* L, Interpreter& interpreter, const std::string
   const std::string file = stdlib_file(module);
   const std::string* text = interpreter.session.stdlib.find(file);
   if (!text) {
-    std::vector<std::string> modules = {"gradus", "gradus.host", "gradus.store", "gradus.engine"};
+    std::vector<std::string> modules = {"gradus", "gradus.host", "gradus.store", "gradus.engine", "gradus.children"};
     for (const std::string& name : interpreter.session.stdlib.files()) {
       std::string dotted = "gradus." + name.substr(0, name.size() - 4);
       std::replace(dotted.begin(), dotted.end(), '/', '.');
@@ -177,6 +217,8 @@ int find_module(lua_State* L) {
     lua_pushcfunction(L, open_host);
   else if (module == "gradus.store")
     lua_pushcfunction(L, open_store);
+  else if (module == "gradus.children")
+    lua_pushcfunction(L, open_children);
   else if (module == "gradus.engine")
     push_engine_loader(L);
   else if (module == "gradus" || module.starts_with("gradus."))
@@ -269,9 +311,13 @@ void set_text_only_doors(lua_State* L) {
 
 // The standard library's chunks see the globals through a table of their own, which holds the trusted require.
 void set_stdlib_environment(lua_State* L) {
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 3);
   push_trusted_require(L);
   lua_setfield(L, -2, "require");
+  for (const char* name : {"ipairs", "pairs"}) {  // Lua's own; scripts get others (stdlib/base/lists.lua)
+    lua_getglobal(L, name);
+    lua_setfield(L, -2, name);
+  }
   lua_createtable(L, 0, 2);
   lua_pushvalue(L, LUA_GLOBALSINDEX);
   lua_setfield(L, -2, "__index");
@@ -293,6 +339,16 @@ bool load_text(lua_State* L, const std::string& text, const std::string& chunk_n
     remember_error(L, message, kData);
     lua_pushlstring(L, message.data(), message.size());
   }
+  return false;
+}
+
+bool load_user_text(lua_State* L, const std::string& text, const std::string& chunk_name, const std::string& name) {
+  if (const std::string with = with_length_calls(text); with != text) {
+    if (luaL_loadbufferx(L, with.data(), with.size(), chunk_name.c_str(), "t") == 0) return true;
+    lua_pop(L, 1);
+  }
+  if (load_text(L, text, chunk_name, name)) return true;
+  explain_syntax(L, text);
   return false;
 }
 

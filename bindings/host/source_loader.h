@@ -17,4 +17,7 @@ void push_trusted_require(lua_State* L);
 // message.
 bool load_text(lua_State* L, const std::string& text, const std::string& chunk_name, const std::string& name);
 
+// As load_text, for a text of the user's: `#x` asks x (length_operator.h), and a syntax error tells what Lua writes instead.
+bool load_user_text(lua_State* L, const std::string& text, const std::string& chunk_name, const std::string& name);
+
 }  // namespace gradus

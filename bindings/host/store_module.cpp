@@ -10,6 +10,7 @@
 #include "host_module.h"
 #include "json_value.h"
 #include "output.h"
+#include "query/direction.h"
 #include "query/query.h"
 #include "store/sha256.h"
 #include "store/store.h"
@@ -28,6 +29,12 @@ std::map<std::string, StorePtr>& open_stores() {
   return stores;
 }
 std::mutex stores_mutex;  // guards the map: signals are answered from another thread
+
+// Every store that was opened, whoever holds it.
+std::vector<std::weak_ptr<results::Store>>& known_stores() {
+  static std::vector<std::weak_ptr<results::Store>> stores;
+  return stores;
+}
 
 template <class T>
 T& check(lua_State* L, const char* type) {
@@ -199,7 +206,7 @@ int open(lua_State* L) {
   guard(L, [&] {
     const std::lock_guard one_at_a_time(stores_mutex);
     StorePtr& shared = open_stores()[path];
-    if (!shared) shared = results::Store::open(path, results::Store::Mode::create);
+    if (!shared) known_stores().push_back(shared = results::Store::open(path, results::Store::Mode::create));
     store = shared;
   });
   push(L, kStore, std::move(store));
@@ -323,6 +330,17 @@ int compare(lua_State* L) {
   return 1;
 }
 
+// direction(name) -> "higher", "lower" or nil, and whether that was said (else it is by the name).
+int direction(lua_State* L) {
+  results::Store& store = check_store(L);
+  const std::string name = check_text(L, 2);
+  results::Direction found;
+  guard(L, [&] { found = results::direction(store, name); });
+  lua_pushstring(L, results::to_text(found.better));  // nil for nullptr
+  lua_pushboolean(L, found.said);
+  return 2;
+}
+
 int store_field(lua_State* L) {
   results::Store& store = check_store(L);
   const std::string field = check_text(L, 2);
@@ -385,12 +403,36 @@ int artifact(lua_State* L) {
   return 0;
 }
 
+// better(name, "higher" or "lower"): which way a metric is better, for the whole store. Again is harmless; the other
+// way is an error.
+int better(lua_State* L) {
+  results::Writer& writer = check_writer(L);
+  const std::string name = check_text(L, 2), direction = check_text(L, 3);
+  guard(L, [&] { writer.better(name, direction); });
+  return 0;
+}
+
 // amend{config_hash =, threads =}
 int amend(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads")); });
   return 0;
+}
+
+// split{name =, kind =} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
+// step 0.
+int split(lua_State* L) {
+  results::Writer& writer = check_writer(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  results::SplitRun child;
+  guard(L, [&] {
+    const std::string kind = text_field(L, 2, "kind");
+    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind);
+  });
+  lua_pushnumber(L, static_cast<double>(child.id));
+  lua_pushstring(L, child.uid.c_str());
+  return 2;
 }
 
 int flush(lua_State* L) {
@@ -437,11 +479,13 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin}, {"query", query},     {"resolve", resolve},
-                                      {"runs", runs},   {"compare", compare}, {nullptr, nullptr}};
-constexpr luaL_Reg kWriterMethods[] = {{"key", key},     {"log", log_value},     {"progress", progress},
-                                       {"event", event}, {"artifact", artifact}, {"amend", amend},
-                                       {"flush", flush}, {"finish", finish},     {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},  {"query", query},     {"resolve", resolve},
+                                      {"runs", runs},    {"compare", compare}, {"direction", direction},
+                                      {nullptr, nullptr}};
+constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
+                                       {"event", event},   {"artifact", artifact}, {"amend", amend},
+                                       {"better", better}, {"split", split},       {"flush", flush},
+                                       {"finish", finish}, {nullptr, nullptr}};
 
 }  // namespace
 
@@ -481,6 +525,11 @@ void flush_stores() {
 
 void interrupt_stores(const std::function<void()>& freeze) {
   with_stores([&](results::Store& store) { store.interrupt(freeze); });
+}
+
+bool stores_in_use() {
+  std::erase_if(known_stores(), [](const auto& store) { return store.expired(); });
+  return !known_stores().empty();
 }
 
 }  // namespace gradus

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <map>
 
-#include "store/database.h"
 #include "error.h"
+#include "store/database.h"
 
 namespace gradus::results {
 
@@ -45,8 +45,10 @@ class Merger {
     Json counts = {{"from", from_.path()}, {"added", 0}, {"updated", 0}, {"present", 0}, {"running", 0}};
     const Rows runs = from_.query("SELECT id, uid, status, ended FROM runs ORDER BY id", {}, kAll);
     for (const auto& row :
-         from_.query("SELECT id, name FROM keys").rows)  // after the runs: those that are over have theirs
+         from_.query("SELECT id, name, better FROM keys").rows) {  // after the runs: those that are over have theirs
       names_[std::get<std::int64_t>(row[0])] = std::get<std::string>(row[1]);
+      better_[std::get<std::int64_t>(row[0])] = row[2];
+    }
     for (const auto& run : runs.rows) {
       const char* outcome = one(std::get<std::int64_t>(run[0]), std::get<std::string>(run[1]),
                                 std::get<std::string>(run[2]) == "running", run[3]);
@@ -164,8 +166,10 @@ class Merger {
     const auto found = keys_.find(theirs);
     if (found != keys_.end()) return found->second;
     const std::string& name = names_.at(theirs);
-    Statement add = database.prepare("INSERT OR IGNORE INTO keys (name) VALUES (?1)");
-    add.bind(1, std::string_view(name)).run();
+    Statement add = database.prepare(  // which way is better: what was said here counts
+        "INSERT INTO keys (name, better) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET better = coalesce(better, "
+        "excluded.better)");
+    add.bind(1, std::string_view(name)).bind(2, better_.at(theirs)).run();
     Statement get = database.prepare("SELECT id FROM keys WHERE name = ?1");
     get.bind(1, std::string_view(name)).step();
     const std::int64_t own = get.integer(0);
@@ -200,6 +204,7 @@ class Merger {
   Store &into_, &from_;
   std::map<std::int64_t, std::int64_t> keys_;  // theirs to ours
   std::map<std::int64_t, std::string> names_;  // of their keys
+  std::map<std::int64_t, Cell> better_;        // which way, as was said there
 };
 
 }  // namespace

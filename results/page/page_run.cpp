@@ -4,9 +4,10 @@
 
 #include <algorithm>
 
-#include "store/database.h"
 #include "error.h"
 #include "page.h"
+#include "query/direction.h"
+#include "store/database.h"
 
 namespace gradus::results {
 namespace {
@@ -36,8 +37,11 @@ Json page_run(Store& store, const PageQuery& query) {
                }
              });
   run["events"] = std::move(events);
-  for (Json& summary : run["summaries"])
-    summary["better"] = lower_is_better(summary["key"].get<std::string>()) ? "lower" : "higher";
+  const auto ways = directions(store);
+  for (Json& summary : run["summaries"]) {
+    const char* better = to_text(ways.at(summary["key"].get<std::string>()).better);
+    summary["better"] = better != nullptr ? Json(better) : Json();
+  }
   if (run["git_diff"].is_string())
     run["sources"].push_back({{"path", "uncommitted changes (git diff)"}, {"sha256", run["git_diff"]}});
   return run;

@@ -6,10 +6,11 @@
 #include <set>
 #include <unordered_map>
 
-#include "store/database.h"
 #include "error.h"
 #include "page.h"
+#include "query/direction.h"
 #include "query/where.h"
+#include "store/database.h"
 
 namespace gradus::results {
 namespace {
@@ -279,7 +280,12 @@ std::string page_runs(Store& store, const PageQuery& query) {
                }
              });
   for (const MetricColumn& metric : metrics) {
-    const std::string of = metric.of == "best" ? (lower_is_better(metric.key) ? "min" : "max") : metric.of;
+    std::string of = metric.of;
+    if (of == "best") {
+      const Better better = direction(store, metric.key).better;
+      if (better == Better::unknown) continue;  // an empty column: there is no best
+      of = better == Better::lower ? "min" : "max";
+    }
     store.read("SELECT s.run_id, s." + of +
                    " FROM json_each(?1) j CROSS JOIN summary_values s ON s.run_id = j.value AND s.key_id = (SELECT id "
                    "FROM keys WHERE name = ?2)",
@@ -293,8 +299,11 @@ std::string page_runs(Store& store, const PageQuery& query) {
   std::int64_t cursor = query.integer("since", 0, 0, INT64_MAX);
   if (!grid.ids().empty()) cursor = std::max(cursor, grid.ids()[0]);
   std::string better, path;
-  for (const std::string& key : keys)
-    better += std::string(better.empty() ? "" : ",") + (lower_is_better(key) ? "\"lower\"" : "\"higher\"");
+  const auto ways = directions(store);
+  for (const std::string& key : keys) {
+    const char* way = to_text(ways.at(key).better);
+    better += std::string(better.empty() ? "" : ",") + (way != nullptr ? "\"" + std::string(way) + "\"" : "null");
+  }
   add_string(path, store.path());
   return "{\"store\":" + path + ",\"cursor\":" + std::to_string(cursor) + ",\"columns\":" + grid.columns() +
          ",\"keys\":" + listed(keys) + ",\"better\":[" + better + "],\"rows\":" + grid.rows() + "}";

@@ -11,24 +11,6 @@
 
 namespace gradus::results {
 
-bool lower_is_better(const std::string& key) {
-  static const std::set<std::string> kLess = {
-      "loss",       "ce",      "kl",    "jsd",   "mse",    "mae",     "nll",        "err", "error", "ece",
-      "perplexity", "seconds", "steps", "flops", "gflops", "samples", "forgetting", "nan", "gap"};
-  std::string word;  // any word of the last part of the path
-  const std::string part = key.substr(key.rfind('/') + 1) + "_";
-  for (const char c : part) {
-    if (c != '_' && c != '-' && c != '.') {
-      word += c;
-    } else if (kLess.count(word) != 0) {
-      return true;
-    } else {
-      word.clear();
-    }
-  }
-  return false;
-}
-
 Threshold parse_threshold(const std::string& text) {
   const std::size_t at = text.find_first_of("<>");
   const bool shaped = at != std::string::npos && at + 1 < text.size() && text[at + 1] == '=';
@@ -195,7 +177,7 @@ void drop_repetitions(Group& group) {
   for (auto run = group.runs.rbegin(); run != group.runs.rend(); ++run) {
     const Json& row = (*run)->row;
     const bool comparable = row["config_hash"].is_string() && row["seed"].is_number();
-    if (comparable && !seen.insert(row["config_hash"].dump() + row["seed"].dump()).second) {
+    if (comparable && !seen.insert(row["config_hash"].dump() + row["seed"].dump() + row["kind"].dump()).second) {
       ++group.repeated;
     } else {
       kept.push_back(*run);
@@ -227,19 +209,20 @@ std::vector<double> of_group(const Group& group, const RunValues& values) {
 // What a metric is compared by: last, best of curves, and what was asked for.
 std::vector<Measure> measures_of(Store& store, const std::vector<Run>& runs, const std::string& key,
                                  const CompareOptions& options, const RunValues& budget) {
-  const bool lower = lower_is_better(key);
-  Measure last{key, "last", lower, {}}, best{key, "best", lower, {}};
+  const Better better = direction(store, key).better;
+  Measure last{key, "last", better, {}}, best{key, "best", better, {}};
   bool curve = false;
   for (const Run& run : runs) {
     const auto found = run.curves.find(key);
     if (found == run.curves.end()) continue;
     curve = curve || found->second.count > 1;
     last.values[run.id] = found->second.last;
-    best.values[run.id] = lower ? found->second.min : found->second.max;
+    if (better != Better::unknown)
+      best.values[run.id] = better == Better::lower ? found->second.min : found->second.max;
   }
   std::vector<Measure> all = {last, best};
-  if (options.at && curve) all.push_back({key, "at", lower, values_at(store, key, budget)});
-  if (options.auc && curve) all.push_back({key, "auc", lower, areas(store, runs, key)});
+  if (options.at && curve) all.push_back({key, "at", better, values_at(store, key, budget)});
+  if (options.auc && curve) all.push_back({key, "auc", better, areas(store, runs, key)});
   return all;
 }
 
@@ -254,8 +237,7 @@ Json metric_json(const Group& group, const std::vector<Measure>& measures, const
     Json where;
     for (const Run* run : group.runs) {
       const auto found = measure.values.find(run->id);
-      if (found == measure.values.end() || std::isnan(found->second)) continue;
-      if (!std::isnan(value) && !(measure.lower ? found->second < value : found->second > value)) continue;
+      if (found == measure.values.end() || !improves(measure.better, found->second, value)) continue;
       value = found->second;
       where = run->id;
     }
@@ -274,9 +256,9 @@ Json metric_json(const Group& group, const std::vector<Measure>& measures, const
 // Steps, samples, FLOPs and seconds to the threshold.
 std::vector<Measure> threshold_measures(Store& store, const std::vector<Run>& runs, const Threshold& threshold) {
   const RunValues steps = first_steps(store, runs, threshold);
-  std::vector<Measure> all = {{threshold.key, "steps_to", true, steps}};
+  std::vector<Measure> all = {{threshold.key, "steps_to", Better::lower, steps}};
   for (auto& [column, values] : spent_at(store, steps))
-    all.push_back({threshold.key, column + "_to", true, std::move(values)});
+    all.push_back({threshold.key, column + "_to", Better::lower, std::move(values)});
   return all;
 }
 
@@ -291,7 +273,8 @@ Json to_threshold_json(const Group& group, const RunValues& values, const Compar
 std::vector<Measure> without_duplicates(std::vector<Measure> measures) {
   std::vector<Measure> kept;
   for (Measure& measure : measures) {
-    const bool same = measure.name == "best" && !kept.empty() && kept.back().values == measure.values;
+    const bool same = measure.name == "best" && !kept.empty() &&
+                      (measure.better == Better::unknown || kept.back().values == measure.values);
     if (!same) kept.push_back(std::move(measure));
   }
   return kept;
@@ -334,8 +317,13 @@ Json compare(Store& store, const CompareOptions& given) {
 
   Json json = {
       {"by", by}, {"metrics", Json::array()}, {"threshold", nullptr}, {"at", nullptr}, {"groups", Json::array()}};
-  for (const std::string& key : metrics)
-    json["metrics"].push_back({{"key", key}, {"better", lower_is_better(key) ? "lower" : "higher"}});
+  for (const std::string& key : metrics) {
+    const Direction known = direction(store, key);
+    const char* better = to_text(known.better);
+    json["metrics"].push_back({{"key", key},
+                               {"better", better != nullptr ? Json(better) : Json()},
+                               {"source", better == nullptr ? Json() : Json(known.said ? "said" : "name")}});
+  }
   if (options.threshold) {
     const Threshold& t = *options.threshold;
     json["threshold"] = {{"key", t.key}, {"op", t.at_least ? ">=" : "<="}, {"value", t.value}};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "direction.h"
 #include "query.h"
 
 namespace gradus::results {
@@ -42,7 +43,7 @@ std::map<std::string, RunValues> spent_at(Store& store, const RunValues& steps);
 // One number a run, which groups are compared by.
 struct Measure {
   std::string metric, name;  // name: last, best, at, auc, steps_to, …
-  bool lower;                // less is better
+  Better better;             // unknown: a verdict stays open
   RunValues values;
 };
 // versus.cpp: VERSUS of query.h. Error (usage) when no group has the value.

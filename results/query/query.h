@@ -64,10 +64,13 @@ struct CompareOptions {
   std::string versus = {};  // the baseline group: a value of one of its columns, or COLUMN=VALUE
   bool unfinished = false;  // also runs that are not finished
 };
-// {by: [columns], metrics: [{key, better}], threshold: {key, op, value} or null, at: {axis, value} or null,
+// {by: [columns], metrics: [{key, better, source}], threshold: {key, op, value} or null, at: {axis, value} or null,
 //  groups: [{label: {column: value}, n, runs: [id], seeds: [seed], repeated, mixed: [parameters that differ within],
 //   metrics: {key: {last: SPREAD, best: SPREAD + {value, run}, curve[, at: SPREAD][, auc: SPREAD]}},
 //   steps_to: SPREAD + {reached} or null[, samples_to, flops_to, seconds_to]}], versus: VERSUS or null}
+// better: higher, lower or null; source of it: said, name (direction.h) or null. Where it is null, best has no values
+// and a verdict is "open: which way is better?".
+//
 // SPREAD = {n, mean, sd[, low, high]}: sd is the sample standard deviation (n − 1), null for n < 2; NaN takes no part,
 // n says how many did; low and high are the confidence interval of the mean, where `ci` asks for one.
 //
@@ -85,8 +88,5 @@ struct CompareOptions {
 // groups of one measure; effect is mean / sd; seeds_needed is how many pairs find an effect of this size in 80 % of
 // studies (null: none will); verdict is better, worse or open, by p_holm and 1 − level.
 Json compare(Store& store, const CompareOptions& options);
-
-// Whether less of a metric is better, by its name (loss, kl, seconds, …).
-bool lower_is_better(const std::string& key);
 
 }  // namespace gradus::results

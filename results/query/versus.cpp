@@ -71,6 +71,7 @@ std::map<std::int64_t, double> by_seed(const RunGroup& group, const RunValues& v
   return means;
 }
 
+constexpr const char* kWhichWay = "open: which way is better?";
 constexpr int kFewestSigns = 6;  // pairs that all have one sign: 2 / 2^6 is below 0.05
 
 Json paired(const RunGroup& group, const RunGroup& baseline, const Measure& measure, double level) {
@@ -129,8 +130,9 @@ Json versus(const std::vector<RunGroup>& groups, const std::vector<std::string>&
       family[i]["p_holm"] = to_json(corrected[i]);
       if (corrected[i] < 1 - options.level) {
         const bool less = family[i]["mean"].get<double>() < 0;
-        family[i]["verdict"] = less == measure.lower ? "better" : "worse";
+        family[i]["verdict"] = less == (measure.better == Better::lower) ? "better" : "worse";
       }
+      if (measure.better == Better::unknown) family[i]["verdict"] = kWhichWay;
       all.push_back(std::move(family[i]));
     }
   }

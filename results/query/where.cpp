@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "direction.h"
 #include "error.h"
 #include "query.h"
 
@@ -335,7 +336,15 @@ class Parser {
     } else if (function == "auc") {
       sql = "SELECT auc(v.step, v.value) FROM metric_values v" + of;
     } else {
-      const std::string column = function != "best" ? function : lower_is_better(key) ? "min" : "max";
+      std::string column = function;
+      if (function == "best") {
+        const Better better = direction(store_, key).better;
+        if (better == Better::unknown)
+          throw Error(Exit::usage, "--where, character " + std::to_string(begin + 1) + ": best(" + key +
+                                       "): which way is better is not known; expected min(" + key + ") or max(" + key +
+                                       "), or that " + how_to_say(key) + " says it");
+        column = better == Better::lower ? "min" : "max";
+      }
       sql = "SELECT v." + column + " FROM summary_values v" + of;
     }
     return {"(" + sql + ")", Type::number};

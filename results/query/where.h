@@ -11,10 +11,10 @@
 //
 // NAME is a column of runs (id, name, status, seed, seconds, note, archived, …) or a parameter; params.NAME is always
 // the parameter (params."NAME" where it has odd characters). Numbers compare as numbers: an order between a number and
-// a text holds for no run. A run that lacks the value fails every comparison but `== nil`. best is the least value of
-// a loss, the greatest of the rest (query.h, lower_is_better); at is the last value logged up to that step; auc is
-// divided by the span of steps (functions.h). A METRIC may be quoted; val_acc means val/acc where no metric has the
-// first name and one only fits. Every literal is bound, none is ever SQL.
+// a text holds for no run. A run that lacks the value fails every comparison but `== nil`. best is the least or
+// the greatest value, as direction.h says, and an error where that is unknown; at is the last value logged up to that
+// step; auc is divided by the span of steps (functions.h). A METRIC may be quoted; val_acc means val/acc where no
+// metric has the first name and one only fits. Every literal is bound, none is ever SQL.
 #pragma once
 
 #include <string>

@@ -86,6 +86,39 @@ void archive_runs(Store& store, const std::vector<std::int64_t>& runs, bool arch
   });
 }
 
+std::string put_better(Database& database, std::string_view key, std::string_view better) {
+  if (!valid_key(key)) {
+    throw Error(Exit::usage, "better: bad metric name; expected 1 to 200 of A-Z a-z 0-9 _ . / -; got '" +
+                                 std::string(key.substr(0, 200)) + "'");
+  }
+  if (better != "higher" && better != "lower")
+    throw Error(Exit::usage,
+                "better: " + std::string(key) + ": expected higher or lower; got '" + std::string(better) + "'");
+  Statement get = database.prepare("SELECT better FROM keys WHERE name = ?1");
+  const std::string before = get.bind(1, key).step() && !get.null(0) ? get.text(0) : "";
+  get.reset();
+  Statement put = database.prepare(
+      "INSERT INTO keys (name, better) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET better = excluded.better");
+  put.bind(1, key).bind(2, better).run();
+  return before;
+}
+
+std::string set_better(Store& store, const std::string& key, const std::string& better) {
+  std::string before;
+  store.write([&](Database& database) {
+    if (!better.empty()) {
+      before = put_better(database, key, better);
+      return;
+    }
+    Statement get = database.prepare("SELECT better FROM keys WHERE name = ?1");
+    if (get.bind(1, std::string_view(key)).step() && !get.null(0)) before = get.text(0);
+    get.reset();
+    Statement forget = database.prepare("UPDATE keys SET better = NULL WHERE name = ?1");
+    forget.bind(1, std::string_view(key)).run();
+  });
+  return before;
+}
+
 // --- delete
 
 Json plan_delete(Store& store, const std::vector<std::int64_t>& runs) {

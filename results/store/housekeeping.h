@@ -17,6 +17,12 @@ bool remove_tag(Store& store, std::int64_t run, const std::string& name);       
 void set_note(Store& store, std::int64_t run, const std::string& text);                           // empty: removes it
 void archive_runs(Store& store, const std::vector<std::int64_t>& runs, bool archived);  // lists leave archived runs out
 
+// Sets which way a metric is better, "higher" or "lower", inside the caller's transaction; makes the key where it is
+// new. Returns what was said before ("": nothing). Error (usage): a bad name or word.
+std::string put_better(Database& database, std::string_view key, std::string_view better);
+// The same in its own transaction; "" forgets what was said.
+std::string set_better(Store& store, const std::string& key, const std::string& better);
+
 // What delete_runs() would take away, itself and the runs it started: [{id, uid, name, status, parent, values, bytes}];
 // bytes are those of its folder. Error (usage): one of them is still running.
 Json plan_delete(Store& store, const std::vector<std::int64_t>& runs);

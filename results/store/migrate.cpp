@@ -21,6 +21,7 @@ CREATE TABLE tags (
   PRIMARY KEY (run_id, name)
 ) WITHOUT ROWID;
 )sql",
+    "ALTER TABLE keys ADD COLUMN better TEXT CHECK (better IN ('higher', 'lower'));",
 };
 static_assert(std::size(kSteps) + 1 == kSchemaVersion);
 

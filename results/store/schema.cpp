@@ -54,7 +54,11 @@ CREATE TABLE tags (
   PRIMARY KEY (run_id, name)
 ) WITHOUT ROWID;
 
-CREATE TABLE keys (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE keys (
+  id     INTEGER PRIMARY KEY,
+  name   TEXT NOT NULL UNIQUE,
+  better TEXT CHECK (better IN ('higher', 'lower'))  -- NULL: nobody said which way
+);
 
 CREATE TABLE metric_values (
   run_id INTEGER NOT NULL REFERENCES runs (id),

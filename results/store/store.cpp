@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.h"
+#include "housekeeping.h"
 #include "schema.h"
 #include "store_impl.h"
 
@@ -187,6 +188,29 @@ void Writer::amend(std::string_view config_hash, std::optional<std::int64_t> thr
         "UPDATE runs SET config_hash = COALESCE(?1, config_hash), threads = COALESCE(?2, threads) WHERE id = ?3");
     run.bind_text(1, config_hash).bind(2, threads ? Cell(*threads) : Cell()).bind(3, id_).run();
   });
+}
+
+void Writer::better(std::string_view name, std::string_view direction) {
+  check_live("better");
+  {
+    const std::lock_guard guard(store_->reading);
+    Statement said = store_->reader->prepare("SELECT 1 FROM keys WHERE name = ?1 AND better = ?2");
+    if (said.bind(1, name).bind(2, direction).step()) return;
+  }
+  store_->write([&](Database& database) {
+    const std::string before = put_better(database, name, direction);
+    if (before.empty() || before == direction) return;
+    const std::string key(name);
+    throw Error(Exit::usage, "better: " + key + ": expected " + before + ", as was said before in " + store_->path +
+                                 "; got " + std::string(direction) + "; `gradus better " + key + " " +
+                                 std::string(direction) + "` changes it");
+  });
+}
+
+SplitRun Writer::split(std::string_view name, std::string_view kind) {
+  check_live("split");
+  if (name.empty() || kind.empty()) throw Error(Exit::usage, "split: expected a name and a kind; got an empty text");
+  return store_->split(*this, name, kind);
 }
 
 void Writer::flush() {

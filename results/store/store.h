@@ -69,6 +69,11 @@ struct RunStart {
   Environment environment = {};
 };
 
+struct SplitRun {
+  std::int64_t id = 0;
+  std::string uid;
+};
+
 class Spool;
 class Database;
 class Statement;
@@ -95,8 +100,15 @@ class Writer {
   void event(std::int64_t step, std::string_view kind, std::string_view name, std::string_view detail_json);
   // path: relative to the run's folder. The same path again replaces the row.
   void artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes);
+  // Says which way a metric is better ("higher" or "lower"), for the whole store; committed when it returns, and free
+  // when it was said before. Error (usage): a bad name or word, or the other way was said before.
+  void better(std::string_view name, std::string_view direction);
   // What is known only once the run is under way; committed when it returns. Empty and nothing: as it was.
   void amend(std::string_view config_hash, std::optional<std::int64_t> threads);
+  // Ends the first of several trainings: all that was logged so far (metrics, progress, events of the training) moves
+  // to a new, finished child run with this run's seed, parameters and sources, and this run goes on empty, from step 0.
+  // Committed as a whole when it returns; artifacts and their files stay with this run. Error (usage): an empty name.
+  SplitRun split(std::string_view name, std::string_view kind = "training");
   // Returns when everything given so far is committed to SQLite.
   void flush();
   // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after

@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "schema.h"
+#include "split.h"
 
 namespace gradus::results {
 
@@ -305,6 +306,33 @@ void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view
     lock_.unlock();
     checkpoint();
   }
+}
+
+SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind) {
+  flush(writer);  // most of it, in short transactions
+  SplitRun child{0, random_uid()};
+  const std::string child_folder = folder + "/" + child.uid;
+  std::error_code code;
+  if (!fs::create_directory(child_folder, code))
+    throw Error(Exit::io, child_folder + ": cannot make the run's folder; got " + code.message());
+  const std::lock_guard guard(mutex_);
+  Live& live = live_of(writer);
+  const double seconds = monotonic_seconds() - live.part_started, now = unix_seconds();
+  try {
+    Transaction transaction(*database_, lock_);
+    while (live.drain.apply(kBatchRecords, false) > 0) {
+    }
+    child.id = split_off(*database_, live.id, {child.uid, name, kind, iso_time(now - seconds), iso_time(now), seconds});
+    transaction.commit();
+  } catch (...) {
+    live.drain.rolled_back();
+    fs::remove_all(child_folder, code);
+    throw;
+  }
+  live.drain.committed();
+  live.drain.rolled_back();  // forgets the summaries that it knew: they are the child's
+  live.part_started = monotonic_seconds();
+  return child;
 }
 
 void StoreImpl::abandon(const Writer& writer) {

@@ -34,7 +34,7 @@ struct StoreImpl {
     std::int64_t id;
     RunDrain drain;
     Heartbeat heartbeat;
-    double started = monotonic_seconds();
+    double started = monotonic_seconds(), part_started = started;  // part: since the last split
   };
 
   void open_writing();     // lock file, connection, schema
@@ -45,6 +45,7 @@ struct StoreImpl {
   void begin(Writer& writer, const RunStart& start);
   void flush(Writer& writer);  // all of one run, in the caller's thread
   void finish(Writer& writer, std::string_view status, std::string_view message);
+  SplitRun split(Writer& writer, std::string_view name, std::string_view kind);
 
   std::string path, folder;
   bool writable = false;

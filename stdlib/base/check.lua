@@ -4,6 +4,7 @@
 ---   check.arguments("Linear", { { "in_features", check.int(1) }, { "bias", check.boolean, true } }, ...)
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local synonyms = require "gradus.base.synonyms"
 
 ---@class Rule
 ---@field expected string              what fits, in words
@@ -24,7 +25,8 @@ function check.describe(value)
   if type(value) == "number" then return ("%.10g"):format(value) end
   if type(value) == "table" then
     local class = getmetatable(value)
-    return class and class.__name and "a " .. class.__name or "a table"
+    if type(class) == "table" and rawget(class, "__where") then return class.__where end
+    return type(class) == "table" and class.__name and "a " .. class.__name or "a table"
   end
   return type(value) == "nil" and "nil" or type(value) == "boolean" and tostring(value) or "a " .. type(value)
 end
@@ -85,8 +87,8 @@ function check.list(item, count)
   local text = count and ("a list of %d, each %s"):format(count, item.expected) or "a list, each " .. item.expected
   return rule(text, function(v)
     if type(v) ~= "table" or getmetatable(v) or #v == 0 or (count and #v ~= count) then return false end
-    for _, one in ipairs(v) do
-      if not item.test(one) then return false end
+    for i = 1, #v do
+      if not item.test(v[i]) then return false end
     end
     return true
   end)
@@ -107,13 +109,13 @@ function check.unknown(where, kind, name, known)
   table.sort(known)
   local near = host.nearest(tostring(name), known)
   check.fail(where, "no %s '%s'; %s", kind, tostring(name),
-    near and ("did you mean '%s'?"):format(near) or "expected " .. table.concat(known, ", "))
+    near and ("did you mean '%s'?"):format(near) or "expected " .. (#known > 0 and table.concat(known, ", ") or "none"))
 end
 
 local function keys(map)
   local list = {}
   for key in pairs(map) do
-    if type(key) == "string" then list[#list + 1] = key end
+    if type(key) == "string" and key:sub(1, 2) ~= "__" then list[#list + 1] = key end
   end
   return list
 end
@@ -126,13 +128,55 @@ function check.names(where, module)
   end })
 end
 
---- Makes a misspelt method of a class an error that tells the right one. Names that are near none stay nil: objects are
---- asked for fields that they may lack.
-function check.methods(where, class)
+-- Whether the function at this level (1: the caller) is the user's. The library may ask objects for what they may lack.
+local function by_user(level)
+  local info = debug.getinfo(level + 1, "S")
+  return info ~= nil and info.what ~= "C" and info.source:sub(1, 8) ~= "@stdlib/"
+end
+check.by_user = by_user
+
+-- Fields that a class's comments name are there or nil.
+local function is_documented(file, name) return require("gradus.help.comments").fields(file)[name] ~= nil end
+
+--- Makes what a class lacks an error that tells the nearest name: a misspelt method for everybody, any field that is not
+--- documented (---@field in the file of the class) for the user's code. With sealed = true setting a new field is an error
+--- there too.
+---@param where string
+---@param class table
+---@param options? {sealed: boolean}
+function check.methods(where, class, options)
+  local file = debug.getinfo(2, "S").source:match "^@stdlib/(.*)$"
+  class.__where = where
+  if options and options.sealed then
+    class.__newindex = function(self, name, value)
+      if by_user(2) and not is_documented(file, name) then
+        local near = type(name) == "string" and host.nearest(name, keys(self))
+        host.fail(("%s has no field '%s' to set; %s"):format(where, tostring(name), near and ("did you mean '%s'?"):format(near)
+          or "expected a local of yours, or run.state." .. tostring(name)))
+      end
+      rawset(self, name, value)
+    end
+  end
   return setmetatable(class, { __index = function(_, name)
-    local near = type(name) == "string" and not name:find "^_" and host.nearest(name, keys(class))
+    if type(name) ~= "string" then
+      if rawget(class, "__at") and by_user(2) then return class.__at(name) end
+      return nil
+    end
+    if name:find "^_" then return nil end
+    local near = host.nearest(name, keys(class))
     if near then host.fail(("%s has no '%s'; did you mean '%s'?"):format(where, name, near)) end
+    if by_user(2) and not is_documented(file, name) then
+      local known = keys(class)
+      table.sort(known)
+      host.fail(("%s has no '%s'; expected one of its methods: %s"):format(where, name, table.concat(known, ", ")))
+    end
   end })
+end
+
+-- An instance of a class, which is no table of options.
+local function is_object(value)
+  local meta = getmetatable(value)
+  return type(meta) == "table" and (rawget(meta, "__index") == meta or rawget(meta, "__class") ~= nil)
 end
 
 --- Checks a table of options (nil: none) against a list of names, or a map from name to rule; a list part of the given
@@ -147,14 +191,21 @@ function check.options(where, given, allowed, defaults)
     rules = {}
     for _, name in ipairs(allowed) do rules[name] = check.any end
   end
-  if given ~= nil and type(given) ~= "table" then
-    check.fail(where, "expected a table of options; got %s", check.describe(given))
+  if given ~= nil and (type(given) ~= "table" or is_object(given)) then
+    local names = keys(rules)
+    table.sort(names)
+    check.fail(where, "expected a table of options; got %s, not { %s = … }", check.describe(given), names[1] or "name")
   end
   local result = {}
   for name, value in pairs(defaults or {}) do result[name] = value end
   for name, value in pairs(given or {}) do
     if type(name) ~= "number" then
-      if not rules[name] then check.unknown(where, "option", name, keys(rules)) end
+      if type(name) ~= "string" then check.fail(where, "expected options by name; got %s as one", check.describe(name)) end
+      if not rules[name] then
+        local mend = synonyms.of(name, rules)
+        if mend then check.fail(where, "no option '%s'; %s", name, mend) end
+        check.unknown(where, "option", name, keys(rules))
+      end
       result[name] = check.value(where, name, value, rules[name])
     end
   end
@@ -177,7 +228,11 @@ function check.arguments(where, specification, ...)
   local result, known = {}, {}
   for i, one in ipairs(specification) do known[i], known[one[1]] = one[1], true end
   for name in pairs(named) do
-    if not known[name] then check.unknown(where, "argument", name, { unpack(known) }) end
+    if not known[name] then
+      local mend = type(name) == "string" and synonyms.of(name, known)
+      if mend then check.fail(where, "no argument '%s'; %s", name, mend) end
+      check.unknown(where, "argument", name, { unpack(known) })
+    end
   end
   for i, one in ipairs(specification) do
     local name, fits, default = one[1], one[2], one[3]

@@ -11,6 +11,12 @@ Checkpoints.__index = Checkpoints
 
 local checkpoints = {}
 
+local function check_module(where, model)
+  if type(model) ~= "table" or rawget(model, "_kinds") == nil then
+    check.fail(where, "'model': expected a module; got %s", check.describe(model))
+  end
+end
+
 function checkpoints.new() return setmetatable({ list = {} }, Checkpoints) end
 function checkpoints.is(value) return getmetatable(value) == Checkpoints end
 
@@ -18,12 +24,15 @@ function checkpoints.is(value) return getmetatable(value) == Checkpoints end
 ---@param step number
 ---@param model Module
 function Checkpoints:keep(step, model)
+  check.value("checkpoints:keep", "step", step, check.int(0))
+  check_module("checkpoints:keep", model)
   local state = {}
   for name, one in pairs(model:state_dict()) do state[name] = one:clone() end
   if #self.list > 0 and self:step(#self.list) == step then table.remove(self.list) end
   self.list[#self.list + 1] = { step = step, state = state }
 end
 
+--- How many checkpoints there are.
 function Checkpoints:count() return #self.list end
 
 local function entry(self, i)
@@ -40,11 +49,13 @@ function Checkpoints:step(i) return entry(self, i).step end
 ---@param model Module
 ---@param i number
 function Checkpoints:load(model, i)
+  check_module("checkpoints:load", model)
   weights.load("checkpoints:load", model:state_dict(), entry(self, i).state, true)
   return model
 end
 
 --- At most `count` of them, evenly over the list, always with the last.
+---@param count number
 function Checkpoints:thin(count)
   check.value("checkpoints:thin", "count", count, check.int(1))
   local thin = checkpoints.new()
@@ -59,6 +70,8 @@ end
 ---@param model Module      loses its own weights; a clone
 ---@param fn fun(model: Module, step: number): boolean
 function Checkpoints:choose(model, fn)
+  check_module("checkpoints:choose", model)
+  check.value("checkpoints:choose", "fn", fn, check.callable)
   local chosen = checkpoints.new()
   for i, one in ipairs(self.list) do
     if fn(self:load(model, i), one.step) or i == #self.list then chosen.list[#chosen.list + 1] = one end
@@ -76,11 +89,13 @@ function Checkpoints:state_dict()
 end
 
 --- Takes over what state_dict gave, whatever was kept before.
+---@param state table<string, Tensor>
 function Checkpoints:adopt(state)
+  check.value("checkpoints:adopt", "state", state, check.table)
   local by_step = {}
   self.list = {}
   for key, value in pairs(state) do
-    local step, name = key:match "^(%d+)%.(.+)$"
+    local step, name = tostring(key):match "^(%d+)%.(.+)$"
     if not step or not engine.is_tensor(value) then host.fail("checkpoints: not a checkpoint's weight: " .. tostring(key)) end
     step = tonumber(step)
     if not by_step[step] then

@@ -1,5 +1,10 @@
 --- A curve in one line of text: sparkline({ 0, 1, 4, 2 }) is "▁▂█▄".
+local check = require "gradus.base.check"
+
 local BARS = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }
+
+local NUMBER = { expected = "a number", test = function(v) return type(v) == "number" end }  -- NaN too
+local EMPTY = { expected = "an empty one", test = function(v) return type(v) == "table" and next(v) == nil end }
 
 --- The values as bars between `low` and `high` (their own least and greatest when left out). More values than `width` are
 --- averaged in equal groups. `marks` are positions in the list before which a "┆" is put.
@@ -7,7 +12,9 @@ local BARS = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }
 ---@param options? {low: number, high: number, width: number, marks: number[]}
 ---@return string
 return function(values, options)
-  options = options or {}
+  options = check.options("sparkline", options, { low = NUMBER, high = NUMBER, width = check.int(1),
+    marks = check.either(check.list(check.int(1)), EMPTY), over = check.any })
+  check.value("sparkline", "values", values, check.either(check.list(NUMBER), EMPTY))
   if #values == 0 then return "" end
   local low, high = options.low or math.huge, options.high or -math.huge
   for _, v in ipairs(values) do

@@ -1,10 +1,17 @@
 --- Tensors: what Lua adds to the operators of LibTorch. Dimensions and indices are LibTorch's, from 0.
 local engine = require "gradus.engine"
+local host = require "gradus.host"
 local ffi = require "ffi"
 
 local tensor = {}
 local methods = engine.tensor_methods
 local is_tensor = engine.is_tensor
+
+-- check.lua would do it as well, and take longer than what is called.
+local function check_callable(where, fn)
+  if type(fn) == "function" or type(fn) == "table" and (getmetatable(fn) or {}).__call then return end
+  host.fail(("%s: expected a function, such as function() … end; got %s"):format(where, fn == nil and "nil" or "a " .. type(fn)))
+end
 
 local function restore_grad(before, ok, ...)
   engine.set_grad_enabled(before)
@@ -17,6 +24,7 @@ end
 ---@param fn fun(...): T
 ---@return T
 function tensor.no_grad(fn, ...)
+  check_callable("no_grad", fn)
   return restore_grad(engine.set_grad_enabled(false), pcall(fn, ...))
 end
 
@@ -33,6 +41,7 @@ end
 ---@param fn fun(...): T
 ---@return T
 function tensor.autocast(dtype, fn, ...)
+  check_callable("autocast", fn)
   return restore_autocast(engine.set_autocast(dtype), pcall(fn, ...))
 end
 
@@ -63,9 +72,25 @@ end
 ---@param fn fun(...): T
 ---@return T
 function tensor.scope(fn, ...)
+  check_callable("scope", fn)
   local made = {}
   return close_scope(engine.set_scope(made), made, pcall(fn, ...))
 end
+
+-- --- as a list -------------------------------------------------------------------------------------------------------
+
+local meta = getmetatable(engine.tensor(0))
+
+-- for i, row in ipairs(x): i from 0, as x[i] counts.
+function meta.__ipairs(t)
+  local count = #t
+  return function(_, i)
+    i = i + 1
+    if i < count then return i, t[i] end
+  end, t, -1
+end
+
+function meta.__pairs() host.fail "pairs: a tensor is no table; expected for i, row in ipairs(x) do … end" end
 
 -- --- typed views -----------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ function weights.load(where, own, given, strict)
     end
   end
   for name in pairs(given) do
-    if own[name] == nil then unexpected[#unexpected + 1] = name end
+    if own[name] == nil then unexpected[#unexpected + 1] = tostring(name) end
   end
   local problems = { sorted(differ, "different"), strict and sorted(missing, "missing") or nil,
     strict and sorted(unexpected, "unexpected") or nil }

@@ -20,13 +20,13 @@ local when = require "gradus.curriculum.when"
 local curriculum = {}
 
 local KNOBS = { "temperature", "alpha", "augment", "lr" }
-local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train", "defaults" }
+local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train", "losses", "defaults" }
 
 ---@class Stage
 ---@field name string
 ---@field sample any      data set, source or function of the state; nil: the whole training set
 ---@field target any      see target.lua; nil: the teacher
----@field knobs table     temperature, alpha, augment, lr: number, schedule or function
+---@field knobs table     temperature, alpha, augment, lr and, as `losses`, weights of the loss's terms: number, schedule or function
 ---@field pressure? fun(s: State): table   knobs once per step, over the others
 ---@field train? string[]  paths of the student's modules that are trained; nil: all that the loss reaches
 ---@field advance? any    rule or function of the state
@@ -43,8 +43,11 @@ local function stage_of(given, i, count)
   for _, knob in ipairs(KNOBS) do
     if given[knob] ~= nil then stage.knobs[knob] = schedule.check(("%s: %s"):format(where, knob), given[knob]) end
   end
+  for term, weight in pairs(given.losses == nil and {} or check.value(where, "losses", given.losses, check.table)) do
+    stage.knobs[term] = schedule.check(("%s: losses.%s"):format(where, tostring(term)), weight)
+  end
   if given.pressure ~= nil and type(given.pressure) ~= "function" then
-    check.options(where .. ": pressure", given.pressure, KNOBS)
+    check.value(where, "pressure", given.pressure, check.table)
     for knob, answer in pairs(given.pressure) do
       stage.knobs[knob] = schedule.check(("%s: pressure.%s"):format(where, knob), answer)
     end
@@ -99,6 +102,8 @@ local function ranked_of(where, d)
   return d
 end
 
+local SHARE = check.either(check.number(1e-9, 1), check.int(1))  -- of the rows, or a number of them
+
 --- S7: one-shot distillation, the baseline: all examples, the final teacher, one temperature.
 function curriculum.one_shot() return {} end
 
@@ -107,8 +112,7 @@ function curriculum.one_shot() return {} end
 ---@param ranked Dataset
 ---@param options? {start: number, full: number, levels: number, augment: number}
 function curriculum.linear_ramp(ranked, options)
-  options = options or {}
-  check.options("curriculum.linear_ramp", options, { "start", "full", "levels", "augment" })
+  options = check.options("curriculum.linear_ramp", options, { start = SHARE, full = SHARE, levels = check.int(2), augment = check.number(0, 1) })
   ranked_of("linear_ramp", ranked)
   local full = options.full or .6
   local highest = options.augment or .5
@@ -123,8 +127,7 @@ end
 ---@param d Dataset
 ---@param options? {unsure: number, sure: number, augment: number}
 function curriculum.confidence(d, options)
-  options = options or {}
-  check.options("curriculum.confidence", options, { "unsure", "sure", "augment" })
+  options = check.options("curriculum.confidence", options, { unsure = check.above(0), sure = check.above(0), augment = check.number(0, 1) })
   return { sample = sampler.confidence(ranked_of("confidence", d)),
     temperature = schedule.by_confidence(options.unsure or 6, options.sure or 2), augment = options.augment or .3 }
 end
@@ -134,17 +137,22 @@ end
 ---@param ranked Dataset
 ---@param options? {shares: number[], temperatures: number[], augment: number[], until_: number[]}
 function curriculum.multi_stage(ranked, options)
-  options = options or {}
-  check.options("curriculum.multi_stage", options, { "shares", "temperatures", "augment", "until_" })
+  options = check.options("curriculum.multi_stage", options, { shares = check.list(SHARE), temperatures = check.list(check.above(0)),
+    augment = check.list(check.number(0, 1)), until_ = check.list(check.number(0, 1)) })
   ranked_of("multi_stage", ranked)
   local shares = options.shares or { .3, .7, 1 }
   local temperatures = options.temperatures or { 6, 4, 2 }
   local augment = options.augment or { .8, .5, .2 }
   local ends = options.until_ or { .3, .6 }
+  for name, list in pairs { temperatures = temperatures, augment = augment, until_ = ends } do
+    local wanted = name == "until_" and #shares - 1 or #shares
+    if #list ~= wanted then check.fail("curriculum.multi_stage", "'%s': expected a list of %d, one for each stage%s; got %d", name, wanted,
+      name == "until_" and " but the last" or "", #list) end
+  end
   local names = #shares == 3 and { "easy", "medium", "hard" } or {}
   local stages = {}
   for i, share in ipairs(shares) do
-    stages[i] = { names[i] or "stage " .. i, sample = ranked:first(share), temperature = temperatures[i], augment = augment[i],
+    stages[i] = { names[i] or "stage " .. i, sample = ranked:first { share = share }, temperature = temperatures[i], augment = augment[i],
       advance = i < #shares and when.any(when.plateau("val/loss", 3), when.progress(ends[i])) or nil }
   end
   return stages
@@ -181,7 +189,7 @@ end
 --- gave; with matrices of their own ("own", the default) a layer must take that back before it can be another projection.
 ---@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?, projection: string?}
 function curriculum.extraction(options)
-  check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise", "projection" })
+  options = check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise", "projection" })
   local shared = check.value("curriculum.extraction", "projection", options.projection or "own", check.choice("own", "shared")) == "shared"
   if type(options.layers) ~= "table" or #options.layers == 0 then
     host.fail "curriculum.extraction: layers: expected { { from = …, to = …, steps = … }, … }"
@@ -206,7 +214,7 @@ end
 ---   curriculum.progressive { teacher = t, checkpoints = kept, steps = 4000 }
 ---@param options {teacher: Module, checkpoints: Checkpoints, count: number?}  count: no more than so many, evenly chosen
 function curriculum.progressive(options)
-  check.options("curriculum.progressive", options, { "teacher", "checkpoints", "count", "steps", "flops", "samples", "epochs",
+  options = check.options("curriculum.progressive", options, { "teacher", "checkpoints", "count", "steps", "flops", "samples", "epochs",
     "seconds", "share", "advance" })
   if not checkpoints.is(options.checkpoints) then
     host.fail "curriculum.progressive: checkpoints: expected what run:fit { checkpoints = { steps = … } } keeps"
@@ -243,14 +251,21 @@ local function by_teacher_loss(context)
   return context.train:rank(score.loss(context.teacher))
 end
 
+-- Options of a strategy by name: tokens and other whole numbers are not augmented.
+local function options_for(context, none)
+  local train = context.train
+  local whole = train.labels and train.labels.kind == "tokens" or data.is(train) and not train.base.x.dtype:find "float"
+  return whole and { augment = none } or nil
+end
+
 curriculum.named = {
   one_shot = curriculum.one_shot,
   transfer_loop = curriculum.transfer_loop,
-  confidence = function(context) return curriculum.confidence(context.train) end,
-  random_order = function(context) return curriculum.random_order(context.train) end,
-  linear_ramp = function(context) return curriculum.linear_ramp(by_teacher_loss(context)) end,
-  multi_stage = function(context) return curriculum.multi_stage(by_teacher_loss(context)) end,
-  anti = function(context) return curriculum.anti(by_teacher_loss(context)) end,
+  confidence = function(context) return curriculum.confidence(context.train, options_for(context, 0)) end,
+  random_order = function(context) return curriculum.random_order(context.train, options_for(context, 0)) end,
+  linear_ramp = function(context) return curriculum.linear_ramp(by_teacher_loss(context), options_for(context, 0)) end,
+  multi_stage = function(context) return curriculum.multi_stage(by_teacher_loss(context), options_for(context, { 0, 0, 0 })) end,
+  anti = function(context) return curriculum.anti(by_teacher_loss(context), options_for(context, 0)) end,
 }
 curriculum.names = {}
 for name in pairs(curriculum.named) do curriculum.names[#curriculum.names + 1] = name end

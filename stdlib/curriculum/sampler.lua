@@ -7,84 +7,23 @@
 ---   sampler.weighted(d, score.entropy(teacher))          in proportion to a weight or score
 ---   sampler.mixture { { a, .7 }, { b, .3 } }             several parts, by share
 ---   sampler.rehearsal(now, earlier, .2)                  a share of what came before, against forgetting
+---   sampler.custom(d, function(s, size) … end)            one of your own: places of rows, from 0, asked at each step
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
-local current = require "gradus.base.current"
 local data = require "gradus.data.dataset"
 local schedule = require "gradus.curriculum.schedule"
 local score = require "gradus.curriculum.score"
+local Source = require "gradus.curriculum.source"
 
 local ops = engine.ops
 local sampler = {}
 
----@class Source
----@field data Dataset      the rows it may draw
----@field adaptive boolean  whether draws depend on what the student has shown: then nothing is drawn ahead
-local Source = check.methods("a sampler", {})
-Source.__index = Source
+local source = Source.new
 
+--- Whether a value is a sampler.
+---@param value any
 function sampler.is(value) return getmetatable(value) == Source end
-
-local made = 0  -- numbers the sources of a run, so that each has its own stream
-
-local function source(where, d, mode, fields)
-  if not data.is(d) then host.fail(("%s: expected a data set; got %s"):format(where, type(d))) end
-  made = made + 1
-  local self = setmetatable(fields or {}, Source)
-  self.adaptive = rawget(self, "adaptive") or false  -- asked for at every step
-  self.data, self.mode, self.number, self.where = d, mode, made, where
-  self.options, self.share_now = rawget(self, "options") or {}, false
-  return self
-end
-
--- The C++ sampler is made at the first draw, inside the run that seeds it.
-local function core(self)
-  if not self.core then
-    local options = { rows = self.data.base.x:size(0), mode = self.mode, seed = current.stream("order", self.number) }
-    for key, value in pairs(self.options) do options[key] = value end
-    self.core = engine.data.Sampler(options)
-    self.core:set_subset(self.data.index)
-    if self.weights then self.core:set_weights(self.data.index, self.weights) end
-  end
-  return self.core
-end
-
---- The next batch's rows and how often each was drawn before: int64 [size], int32 [size].
-function Source:draw(size) return core(self):draw(size) end
-
---- Takes back the latest draw.
-function Source:undo(index) core(self):undo(index) end
-
---- Tells the source what the student made of a batch: the probability it gave to each right class. From an accelerator
---- it is read at the next observation, so that the device always has the next step to do: draws lag by one step.
-function Source:observe(index, confidence)
-  if self.mode ~= "confidence" then return end
-  local before, on_host = rawget(self, "under_way"), confidence.device == "cpu"
-  self.under_way = nil
-  if before then core(self):observe(before.index, before.confidence:wait()) end
-  if on_host then return core(self):observe(index, confidence) end
-  self.under_way = { index = index, confidence = engine.transfer(confidence) }
-end
-
---- Asks for the subset or the weights of the coming epoch.
-function Source:refresh(s)
-  local ask = rawget(self, "on_refresh")  -- not every sampler has one
-  if ask then ask(self, s) end
-end
-
---- Restricts the draws to the rows of a view of the same data.
-function Source:restrict(d)
-  if d.base ~= self.data.base then host.fail(self.where .. ": the subset is of another data set") end
-  core(self):set_subset(d.index)
-  self.open = d:size()
-end
-
---- Number of rows that can be drawn now, and traversals of them.
-function Source:size() return self.open or self.data:size() end
-function Source:passes() return self.core and self.core:passes() or 0 end
-function Source:state() return core(self):state() end
-function Source:restore(state) core(self):restore(state) end
 
 --- Every row once per pass, in a new random order each time.
 ---@param d Dataset
@@ -115,7 +54,7 @@ function sampler.easiest(ranked, share)
   self.on_refresh = function(me, s)
     local now = share_now(me, s)
     me.share_now = now
-    me:restrict(me.data:first(now))
+    me:restrict(me.data:first { share = now })
   end
   return self
 end
@@ -129,7 +68,8 @@ function sampler.competence(ranked, options)
   return sampler.easiest(ranked, schedule.competence(options.start or .1, { power = options.power, to = options.to }))
 end
 
---- Self-paced: at each epoch the examples with the student's own lowest loss, a growing share of them.
+--- Self-paced: at each epoch the examples with the student's own lowest loss, a growing share of them. A share that stays
+--- below 1 for ever leaves the hardest rows out for ever, and costs accuracy.
 ---@param d Dataset
 ---@param share number|Schedule|fun(s: State): number
 function sampler.self_paced(d, share)
@@ -138,19 +78,39 @@ function sampler.self_paced(d, share)
   self.on_refresh = function(me, s)
     local now = share_now(me, s)
     me.share_now = now
-    me:restrict(me.data:rank(score.loss(s.student)):first(now))
+    local ranked = me.data:rank(score.loss(s.student))
+    me.rankings = { ranked }
+    me:restrict(ranked:first { share = now })
   end
   return self
 end
 
+-- What the student is taken to think of each row before it has seen any: `target` of the easiest, which are drawn most, down
+-- to 0 of the hardest.
+local function first_seen(ranked, d, target)
+  local where = "sampler.confidence"
+  if not data.is(ranked) or not ranked.difficulty then
+    check.fail(where, "start: expected a ranking of the data, d:rank(score); got %s", check.describe(ranked))
+  end
+  if ranked.base ~= d.base then check.fail(where, "start: the ranking is of another data set") end
+  return { index = ranked.index, confidence = ops.linspace(target, 0, ranked:size(), { dtype = "float64" }) }
+end
+
 --- Follows the student's confidence in each example (S2 of the guides): examples whose confidence is near `target` are
---- drawn most; see runtime/data/sampler.h for the rule (after Chang et al., NeurIPS 2017).
+--- drawn most; see runtime/data/sampler.h for the rule (after Chang et al., NeurIPS 2017). start: a ranking of the rows; simple
+--- and moderate ones are drawn first, the hardest as the student shows that it knows them. Without one all are drawn alike until
+--- they are seen.
 ---@param d Dataset
----@param options? {target: number, floor: number, decay: number}
+---@param options? {target: number, floor: number, decay: number, start: Dataset}
 function sampler.confidence(d, options)
-  options = options or {}
-  check.options("sampler.confidence", options, { "target", "floor", "decay" })
-  return source("sampler.confidence", d, "confidence", { options = options, adaptive = true })
+  local o = check.options("sampler.confidence", options, { target = check.any, floor = check.any, decay = check.any, start = check.any })
+  local start = o.start
+  o.start = nil
+  local self = source("sampler.confidence", d, "confidence", { options = o, adaptive = true })
+  if start ~= nil then
+    self.first_seen, self.rankings = first_seen(start, d, o.target or .5), { start }
+  end
+  return self
 end
 
 --- With replacement, in proportion to a weight per row or a score (taken once).
@@ -159,9 +119,7 @@ end
 function sampler.weighted(d, weights)
   local self = source("sampler.weighted", d, "weighted")
   if type(weights) == "function" then
-    local parts = {}
-    d:each(1024, function(x, y) parts[#parts + 1] = weights(x, y):cpu():double():reshape { -1 } end)
-    weights = ops.cat(parts, 0)
+    weights = d:scores("sampler.weighted", weights)
   end
   if not engine.is_tensor(weights) or weights:numel() ~= d:size() then
     host.fail(("sampler.weighted: expected one weight for each of %d rows"):format(d:size()))
@@ -169,6 +127,13 @@ function sampler.weighted(d, weights)
   self.weights = weights:double()
   return self
 end
+
+--- A sampler of your own: custom.lua.
+---@param d Dataset
+---@param fn fun(s: State, size: number): Tensor|number[]
+function sampler.custom(d, fn) return require "gradus.curriculum.custom"(d, fn) end
+
+-- --- several parts -----------------------------------------------------------------------------------------------------------
 
 --- Draws from several views of one data set, by share.
 ---@param parts table[]  { { view, share }, … }; shares are numbers, schedules or functions, taken relative to their sum
@@ -183,7 +148,8 @@ function sampler.mixture(parts)
   end
   local whole = parts[1][1]:whole()
   local rows = whole:size()
-  local self = source("sampler.mixture", whole, "weighted", { parts = parts })
+  local self = source("sampler.mixture", whole, "weighted", { parts = parts, rankings = {} })
+  for k, part in ipairs(parts) do self.rankings[k] = part[1] end
   self.on_refresh = function(me, s)
     local weights, size, total = ops.zeros({ rows }, { dtype = "float64" }), 0, 0
     for i, part in ipairs(me.parts) do
@@ -198,7 +164,7 @@ function sampler.mixture(parts)
     end
     if not (total > 0) then host.fail(("sampler.mixture: the shares are all 0 at epoch %g; expected one above 0"):format(s.epoch)) end
     me.weights, me.open = weights, math.min(size, rows)
-    core(me):set_weights(me.data.index, weights)
+    me:drawer():set_weights(me.data.index, weights)
   end
   return self
 end
@@ -218,14 +184,11 @@ end
 function sampler.of(where, answer)
   if sampler.is(answer) or data.is_generator(answer) then return answer end
   if data.is(answer) then return sampler.uniform(answer) end
-  host.fail(("%s: expected a data set or a sampler; got %s"):format(where, type(answer)))
+  check.fail(where, "expected a data set or a sampler (of your own: sampler.custom(d, function(s, size) return places end)); got %s",
+    check.describe(answer))
 end
 
---- Numbers the coming sources from `count` on; returns how many there were.
-function sampler.numbered(count)
-  local before = made
-  made = count
-  return before
-end
+--- Numbers the coming sources from `count` on, where it is given; returns how many there were.
+sampler.numbered = Source.numbered
 
 return sampler

@@ -4,6 +4,7 @@
 ---   schedule.staircase(.2, 1, 5)                  five equal levels
 ---   schedule.pieces { { 0, 6 }, { .5, 4 }, { .8, 2 } }     share of the budget -> value from there on
 ---   schedule.warmup(schedule.cosine(3e-3, 0), .06)
+---   schedule.linear(.2, 1, { every = { epochs = 3 } })     moves every three epochs, and holds in between
 --- A span's ends are shares of the budget (numbers), or { steps = } or { epochs = }.
 local host = require "gradus.host"
 local check = require "gradus.base.check"
@@ -38,10 +39,32 @@ local function share_of(point, s)
   return (point.steps or point.epochs / s.step_epochs) * s.step_progress
 end
 
+local function check_every(where, every)
+  local unit, amount = next(type(every) == "table" and every or {})
+  if (unit ~= "epochs" and unit ~= "steps") or next(every, unit) ~= nil or type(amount) ~= "number" or not (amount > 0) then
+    host.fail(("%s: every: expected { epochs = } or { steps = } above 0; got %s"):format(where, check.describe(every)))
+  end
+  return unit, amount
+end
+
+-- The state as it was when what holds for a while last moved: so long after `begin`, in the unit of `every`.
+local function held(where, every, begin)
+  local unit, length = check_every(where, every)
+  local field = unit == "epochs" and "epoch" or "step"
+  local base = type(begin) == "table" and begin[unit] or 0
+  return function(s)
+    local now = s[field]
+    local back = now > base and now - base - math.floor((now - base) / length + 1e-9) * length or 0
+    local steps = unit == "steps" and back or back / s.step_epochs
+    return { step = s.step - steps, epoch = s.epoch - steps * s.step_epochs, progress = s.progress - steps * s.step_progress,
+      step_epochs = s.step_epochs, step_progress = s.step_progress }
+  end
+end
+
 -- 0 before the span, 1 after it, in proportion between. Both ends in one unit, or the end a share of the budget.
 local function span(name, options)
   options = options or {}
-  check.options("schedule." .. name, options, { "from", "to" })
+  check.options("schedule." .. name, options, { "from", "to", "every" })
   local from = check_point("schedule." .. name .. ": from", options.from or 0)
   local to = check_point("schedule." .. name .. ": to", options.to or 1)
   local unit = function(p) return type(p) == "number" and "share" or p.epochs and "epochs" or "steps" end
@@ -54,7 +77,15 @@ local function span(name, options)
   if not mixed and not (high > low) then
     host.fail(("schedule.%s: it runs backwards: from %g to %g; expected to > from"):format(name, low, high))
   end
+  local moved = options.every and held("schedule." .. name, options.every, options.from)
   return function(s)
+    if moved then
+      if type(to) == "number" and s.step_progress == 0 then
+        host.fail(("schedule.%s: every: how much of the budget a step is, is not known; expected to = { epochs = } or { steps = }")
+          :format(name))
+      end
+      s = moved(s)
+    end
     local now, begin = position(to, s), mixed and share_of(from, s) or low
     if begin >= high then return now >= high and 1 or 0 end
     return math.min(1, math.max(0, (now - begin) / (high - begin)))
@@ -83,7 +114,7 @@ end
 --- From `first` to `last` in a straight line.
 ---@param first number
 ---@param last number
----@param options? {from: any, to: any}
+---@param options? {from: any, to: any, every: table}  every: { epochs = } or { steps = }, moves so often and holds in between
 function schedule.linear(first, last, options)
   finite("schedule.linear", first, last)
   local at = span("linear", options)
@@ -110,6 +141,7 @@ end
 --- From `first` to `last` in `levels` equal steps: the linear ramp of curriculum learning, "harder every N epochs".
 function schedule.staircase(first, last, levels, options)
   finite("schedule.staircase", first, last, levels)
+  if options and options.every then host.fail "schedule.staircase: every: its levels say how often it moves; expected schedule.linear" end
   if levels < 2 or levels % 1 ~= 0 then host.fail("schedule.staircase: expected 2 levels or more; got " .. levels) end
   local at = span("staircase", options)
   return make(("%d levels %g to %g"):format(levels, first, last), function(s)
@@ -122,12 +154,12 @@ end
 ---@param start number  c0, the share at the beginning
 function schedule.competence(start, options)
   options = options or {}
-  check.options("schedule.competence", options, { "from", "to", "power" })
+  check.options("schedule.competence", options, { "from", "to", "power", "every" })
   finite("schedule.competence", start)
   if start <= 0 or start > 1 then host.fail("schedule.competence: expected a share above 0, up to 1; got " .. start) end
   local p = options.power or 2
   if type(p) ~= "number" or not (p > 0) then host.fail("schedule.competence: power: expected a number above 0; got " .. tostring(p)) end
-  local at = span("competence", { from = options.from, to = options.to })
+  local at = span("competence", { from = options.from, to = options.to, every = options.every })
   return make(("competence from %g"):format(start), function(s)
     return math.min(1, (at(s) * (1 - start ^ p) + start ^ p) ^ (1 / p))
   end)
@@ -192,7 +224,7 @@ function schedule.by_entropy(sure, unsure)
   local one = make(("%g to %g with the teacher's entropy"):format(sure, unsure), function() return unsure end)
   one.between = { sure, unsure }
   one.of_batch = function(batch)
-    local log_p = batch.teacher:log_softmax(-1)
+    local log_p = batch.teacher:log_softmax(-1):clamp_min(-1e4)  -- of a class that the teacher excludes: 0 · log 0 is 0
     local h = -(log_p:exp() * log_p):sum { dim = -1 } / math.log(batch.teacher:size(-1))
     return (h * (unsure - sure) + sure):double()
   end

@@ -1,50 +1,114 @@
 --- Difficulty scores: what `data:rank(score)` sorts by, easiest (lowest) first. A score is a function of inputs and
 --- labels to one number per example; the teacher-based ones follow Weinshall et al. (ICML 2018, "transfer teacher").
+--- What they mean for each kind of labels (labels.lua); of tokens all are means over a row's hidden positions:
+---            classes, tokens                  soft                          multilabel                    numbers
+---   loss     cross-entropy                    cross-entropy                 binary, mean over labels      squared error, mean
+---   entropy  of the prediction, in nats       the same                      mean over labels              refused
+---   margin   best wrong minus right           the likeliest class is right  wrong minus right, mean       refused
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local check = require "gradus.base.check"
+local modes = require "gradus.base.modes"
+local labels = require "gradus.data.labels"
 
 local ops = engine.ops
 local score = {}
 
-local function over(name, teacher, of_logits)
+local LEAST = -1e4  -- of a logarithm: 0 · log 0 is 0
+
+-- --- of each kind: from what the teacher gives and y, one number per row, or per position of tokens ---------------------------
+
+local function flat(logits) return logits:flatten(0, -2) end
+
+local function entropy(logits)
+  local log_p = logits:log_softmax(-1):clamp_min(LEAST)
+  return -(log_p:exp() * log_p):sum { dim = -1 }
+end
+
+local function margin(logits, y)
+  local p, place = logits:softmax(-1), y:clamp_min(0):unsqueeze(-1)
+  return p:scatter(-1, place, -1):amax { dim = { -1 } } - p:gather(-1, place):squeeze(-1)
+end
+
+-- Of each label, log σ(z) of what is so, and of what is not.
+local function log_odds(z) return -ops.softplus(-z), -ops.softplus(z) end
+
+local function binary_loss(z, y) return (ops.softplus(z) - z * y):mean { dim = { -1 } } end
+
+local function binary_entropy(z)
+  local yes, no = log_odds(z)
+  yes, no = yes:clamp_min(LEAST), no:clamp_min(LEAST)
+  return -(yes:exp() * yes + no:exp() * no):mean { dim = { -1 } }
+end
+
+local function binary_margin(z, y) return (1 - 2 * ops.sigmoid(z * (y * 2 - 1))):mean { dim = { -1 } } end
+
+local function squared_error(out, y)
+  if out:numel() ~= y:numel() then
+    check.fail("score.loss", "labels are numbers, %s; expected as many from the module; got %s", check.describe(y), check.describe(out))
+  end
+  local off = (out:reshape(y.shape) - y):square()
+  return off:dim() > 1 and off:mean { dim = { -1 } } or off
+end
+
+local function class_loss(logits, y)
+  return ops.cross_entropy_loss(flat(logits), y:flatten(), { reduction = "none", ignore_index = labels.none }):reshape(y.shape)
+end
+
+local function soft_loss(logits, y) return -(logits:log_softmax(-1):clamp_min(LEAST) * y):sum { dim = -1 } end
+local function soft_margin(logits, y) return margin(logits, y:argmax(-1)) end
+
+local RULES = {
+  loss = { classes = class_loss, tokens = class_loss, soft = soft_loss, multilabel = binary_loss, numbers = squared_error },
+  entropy = { classes = entropy, tokens = entropy, soft = entropy, multilabel = binary_entropy, none = entropy },
+  margin = { classes = margin, tokens = margin, soft = soft_margin, multilabel = binary_margin },
+}
+
+local function rule_of(name, kind)
+  local rule = RULES[name][kind]
+  if rule then return rule end
+  if kind == "none" then
+    check.fail("score." .. name, "the rows have no labels; expected score.entropy, or score.by(function(x) … end)")
+  end
+  check.fail("score." .. name, "labels are %s; expected classes, or score.loss, or score.by(function(x, y) … end)", kind)
+end
+
+-- Of positions [N, L], the mean of each row's that are asked for; NaN in a row without one (d:rank puts it in the middle).
+local function over_positions(values, y)
+  if not y then return values:mean { dim = { -1 } } end
+  local counts = y:ne(labels.none)
+  return ops.where(counts, values, 0):sum { dim = -1 } / counts:sum { dim = -1 }
+end
+
+local function over(name, teacher)
   if type(teacher) ~= "table" or not teacher.forward then
     host.fail(("score.%s: expected a module; got %s"):format(name, type(teacher)))
   end
-  return function(x, y)
-    local training = teacher.training
-    teacher:eval()
+  return function(x, y, of)
+    local kind = of and of.kind or select(2, labels.of("score." .. name, y, { x = x })).kind
+    local rule = rule_of(name, kind)
+    if kind == "classes" and name ~= "entropy" and y:eq(labels.none):any():item() then
+      check.fail("score." .. name, "some rows have no label; expected score.entropy, or rows that all have one")
+    end
     local device = teacher:device()
-    local values = of_logits(teacher(x:to(device)), y and y:to(device))
-    if training then teacher:train() end
-    return values
+    x, y = x:to(device), y and y:to(device)
+    local out = modes.evaluating(teacher, teacher, x)
+    if (kind == "none" or kind == "tokens") and out:dim() == 3 then return over_positions(rule(out, y), y) end
+    return rule(out, y)
   end
 end
 
---- The teacher's cross-entropy with the label.
+--- The teacher's loss on the label: cross-entropy, of numbers the squared error.
 ---@param teacher Module
-function score.loss(teacher)
-  return over("loss", teacher, function(logits, y) return ops.cross_entropy_loss(logits, y, { reduction = "none" }) end)
-end
+function score.loss(teacher) return over("loss", teacher) end
 
 --- The entropy of the teacher's prediction, in nats; needs no labels.
 ---@param teacher Module
-function score.entropy(teacher)
-  return over("entropy", teacher, function(logits)
-    local log_p = logits:log_softmax(-1)
-    return -(log_p:exp() * log_p):sum { dim = -1 }
-  end)
-end
+function score.entropy(teacher) return over("entropy", teacher) end
 
 --- Minus the margin: the best wrong class's probability minus the label's.
 ---@param teacher Module
-function score.margin(teacher)
-  return over("margin", teacher, function(logits, y)
-    local p = logits:softmax(-1)
-    local own = p:gather(1, y:unsqueeze(1))
-    local others = p:scatter(1, y:unsqueeze(1), -1)
-    return others:amax { dim = { 1 } } - own:squeeze(1)
-  end)
-end
+function score.margin(teacher) return over("margin", teacher) end
 
 --- A function(x, y) of your own that returns one number per example, low for easy.
 ---@param fn fun(x: Tensor, y: Tensor): Tensor

@@ -1,6 +1,7 @@
---- What a curriculum's functions see of a run: s.step, s.epoch, …, s:last "val/acc", s:best "val/acc".
+--- What a curriculum's functions see of a training: s.step, s.epoch, …, s:last "val/acc", s:best "val/acc". It holds what the rules
+--- have seen, so that a rule is a function of stored history and has nothing of its own to lose; its counts are the clock's.
 ---@class State
----@field step number          optimizer updates done
+---@field step number          batches done, from 0; updates: those of them that the optimizer took
 ---@field epoch number         samples seen / size of the full training set
 ---@field samples number
 ---@field flops number         floating-point operations charged, the teacher's included
@@ -8,52 +9,91 @@
 ---@field seconds number
 ---@field progress number      share of the budget that is used, 0 to 1
 ---@field stage string         name of the stage, stage_index from 1
----@field stage_steps number   since the stage began; stage_epochs, stage_samples, stage_seconds, stage_passes too
+---@field stage_steps number   since the stage began; stage_epochs, stage_samples, stage_flops, stage_seconds, stage_passes too
 ---@field teacher Module?      student too
 ---@field params table         the run's parameters
 ---@field confidence number?   exponential mean of the student's probability for the right class
----@field furthest table        the last stage of all that were reached: { index =, evaluations = before it began }
+---@field furthest table       the last stage of all that were reached: { index =, evaluations = before it began }
 ---@field evaluating boolean   whether an evaluation has just been made
+---@field directions table<string, string>  metric -> "higher" or "lower": which is better
 ---@field suites table         name -> data set, as distill was given them; teacher_acc: name -> the teacher's accuracy there
 ---@field untrained_acc table  name -> that of the student as the training began
 ---@field benchmarks table[]   what when.benchmarked found, oldest first
 ---@field findings table[]     what health.lua recognised, oldest first: { name =, step =, stage = }
 local check = require "gradus.base.check"
 local host = require "gradus.host"
+local clock = require "gradus.curriculum.clock"
 
 local State = check.methods("the state", {})
-State.__index = State
+local COUNTS = clock.zero()
 
---- Losses and errors get better downwards, everything else upwards.
-function State.lower_is_better(key)
-  return key:find "loss$" ~= nil or key:find "error$" ~= nil or key:find "/ce$" ~= nil or key:find "/kl$" ~= nil
+function State.__index(self, key)
+  if COUNTS[key] then return rawget(self, "counts")[key] end
+  return State[key]
 end
 
+function State.__newindex(self, key, value)
+  if COUNTS[key] then host.fail(("the state: %s is counted by the training; expected a field of your own"):format(key)) end
+  rawset(self, key, value)
+end
+
+--- Which way a metric of this training is better: "higher" or "lower".
+---@param key string
+function State:direction(key)
+  local known = self.directions[key]
+  if known then return known end
+  host.fail(("which way is '%s' better? expected metrics = { %s = { better = 'higher', of = function(model, d) … end } }"):format(key,
+    tostring(key):match "[%w_.-]+$" or "name"))
+end
+
+-- 1 where higher is better, -1 where lower is.
+function State:sign(key) return self:direction(key) == "higher" and 1 or -1 end
+
+--- Whether value a of the metric is better than b. NaN is better than nothing and worse than everything.
+function State:is_better(key, a, b)
+  if a ~= a then return false end
+  if b ~= b then return true end
+  local sign = self:sign(key)
+  return sign * a > sign * b
+end
+
+--- clock: whose counts these are; one of its own when left out.
+---@param fields {clock: Clock?}
 function State.new(fields)
-  local self = { step = 0, epoch = 0, samples = 0, flops = 0, flops_spent = 0, seconds = 0, progress = 0, stage_index = 1,
-    evaluations = 0, evaluating = false, series = {}, suites = {}, teacher_acc = {}, untrained_acc = {}, benchmarks = {}, findings = {},
-    step_progress = 1, step_epochs = 1 }
+  local time = fields.clock or clock.new { budget = { steps = math.huge }, batch = 1, epoch_size = 1 }
+  local self = { counts = time.counts, stage_index = 1, evaluations = 0, evaluating = false, series = {}, suites = {}, teacher_acc = {},
+    untrained_acc = {}, benchmarks = {}, findings = {}, directions = {} }
   for key, value in pairs(fields) do self[key] = value end
+  self.clock = time
   return setmetatable(self, State)
 end
 
 --- Marks where the stage begins, for the counts that start with it.
 function State:begin_stage(name, index)
-  self.stage, self.stage_index = name, index
-  self.start = { step = self.step, epoch = self.epoch, samples = self.samples, flops = self.flops,
-    seconds = self.seconds, evaluations = self.evaluations }
+  self.stage, self.stage_index, self.stage_evaluations = name, index, self.evaluations
   if not self.furthest or index > self.furthest.index then self.furthest = { index = index, evaluations = self.evaluations } end
-  self.stage_passes = 0
-  self:count()
+  self.clock:begin_stage()
 end
 
-function State:count()
-  local start = self.start
-  self.stage_steps = self.step - start.step
-  self.stage_epochs = self.epoch - start.epoch
-  self.stage_samples = self.samples - start.samples
-  self.stage_flops = self.flops - start.flops
-  self.stage_seconds = self.seconds - start.seconds
+-- What steps leave in the state that counts cannot tell beforehand.
+local UNKNOWN = { student = true, teacher = true, run = true, confidence = true, seconds = true, stage_seconds = true,
+  stage_passes = true, findings = true, updates = true }
+
+--- The state as it will be at these counts, for those who plan ahead, and whether somebody has asked it for what nobody knows yet.
+---@param counts table  what clock:ahead gave, which the caller moves on
+---@return State view
+---@return {unknown: boolean} asked
+function State:ahead(counts)
+  local asked, real = { unknown = false }, self
+  return setmetatable({}, {
+    __index = function(_, key)
+      if UNKNOWN[key] then asked.unknown = true end
+      local count = counts[key]
+      if count ~= nil then return count end
+      return real[key]
+    end,
+    __newindex = function(_, key, value) real[key] = value end,
+  }), asked
 end
 
 --- Adds the numbers of an evaluation, by metric name.
@@ -86,13 +126,11 @@ function State:last(key)
   return list and list[#list].value
 end
 
---- The metric's best value so far and its step: the lowest of losses and errors, the highest of everything else.
+--- The metric's best value so far and its step, by its direction; NaN is never the best. Nil before the first.
 function State:best(key)
   local best
   for _, one in ipairs(known(self, key) or {}) do
-    local better = not best or (self.lower_is_better(key) and one.value < best.value)
-      or (not self.lower_is_better(key) and one.value > best.value)
-    if better and one.value == one.value then best = one end  -- NaN is never the best
+    if one.value == one.value and (not best or self:is_better(key, one.value, best.value)) then best = one end
   end
   if best then return best.value, best.step end
 end
@@ -111,7 +149,7 @@ function State:entries(key) return known(self, key) or {} end
 function State:stage_history(key)
   local values = {}
   for _, one in ipairs(known(self, key) or {}) do
-    if one.evaluation > self.start.evaluations then values[#values + 1] = one.value end
+    if one.evaluation > self.stage_evaluations then values[#values + 1] = one.value end
   end
   return values
 end
@@ -119,9 +157,7 @@ end
 -- The first evaluation at which the metric reached the threshold.
 local function first(self, key, threshold)
   for _, one in ipairs(known(self, key) or {}) do
-    if self.lower_is_better(key) and one.value <= threshold or not self.lower_is_better(key) and one.value >= threshold then
-      return one
-    end
+    if self:sign(key) * one.value >= self:sign(key) * threshold then return one end
   end
 end
 
@@ -144,6 +180,29 @@ function State:at_flops(key, flops)
     if one.flops <= flops * (1 + 1e-9) then value = one.value end
   end
   return value
+end
+
+-- What moves while a training goes on, beside the clock's counts.
+local MOVING = { "stage", "stage_index", "stage_evaluations", "evaluations", "confidence", "furthest" }
+local TABLES = { "series", "teacher_acc", "untrained_acc", "benchmarks", "findings" }
+
+local function deep(value)
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, inner in pairs(value) do copy[key] = deep(inner) end
+  return copy
+end
+
+function State:save()
+  local kept = {}
+  for _, name in ipairs(MOVING) do kept[name] = deep(self[name]) end
+  for _, name in ipairs(TABLES) do kept[name] = deep(self[name]) end
+  return kept
+end
+
+function State:load(kept)
+  for _, name in ipairs(MOVING) do rawset(self, name, deep(kept[name])) end
+  for _, name in ipairs(TABLES) do rawset(self, name, deep(kept[name])) end
 end
 
 return State

@@ -7,6 +7,7 @@
 ---   target.checkpoint(teacher, kept, 3)         the teacher as it was in its own training
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local modes = require "gradus.base.modes"
 local current = require "gradus.base.current"
 local loss = require "gradus.training.loss"
 local tensor = require "gradus.base.tensor"
@@ -21,24 +22,28 @@ local target = {}
 ---@field mass? fun(b: table): number|Tensor  of a layer: what a batch weighs in a mean over several
 ---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
 ---@field detail? table               what the stage's event says of it
+---@field teachers Module[]            whose answers these are; none of labels
+---@field state? fun(): table          what `prepare` has measured, for a snapshot; load_state(t) takes it back
 local Target = {}
 Target.__index = Target
 
 --- Moves the teachers to a device; returns the target.
 function Target:on(device)
   if device == "cpu" then return self end
-  for _, teacher in ipairs(self.teachers or { self.teacher }) do teacher:to(device) end
+  for _, teacher in ipairs(self.teachers) do teacher:to(device) end
   return self
 end
 
-local function make(fields) return setmetatable(fields, Target) end
+local function make(fields)
+  fields.teachers = fields.teachers or { fields.teacher }
+  return setmetatable(fields, Target)
+end
+function target.is(value) return getmetatable(value) == Target end
+
 local function is_module(value) return type(value) == "table" and value.forward ~= nil and value.parameters ~= nil end
 
 local function frozen(module, call)
-  return function(x)
-    if module.training then module:eval() end
-    return tensor.no_grad(call or module, x)
-  end
+  return function(x) return modes.evaluating(module, tensor.no_grad, call or module, x) end
 end
 
 -- What a layer returns as the projection takes it: [N, …, width]. The channels of an image are not apart from its places.
@@ -62,7 +67,7 @@ end
 ---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
 ---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
 function target.layer(options)
-  check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
+  options = check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
   if not is_module(options.teacher) then host.fail "target.layer: teacher: expected a module" end
   for _, name in ipairs { "from", "to" } do
     if type(options[name]) ~= "string" then host.fail(("target.layer: %s: expected a layer's path such as 'layers.0'"):format(name)) end
@@ -92,6 +97,9 @@ function target.layer(options)
     local mask = kept(b.x)
     return mask and mask:sum { dtype = "float64" } or b.x:size(0)
   end
+
+  self.state = function() return { scale = scale, shift = shift, detail = self.detail } end
+  self.load_state = function(kept) scale, shift, self.detail = kept.scale, kept.shift, kept.detail end
 
   -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.
   self.prepare = function(student, rows)
@@ -128,6 +136,9 @@ end
 ---@param i number          from 1
 function target.checkpoint(storage, kept, i)
   if not is_module(storage) then host.fail "target.checkpoint: expected a module to hold the weights" end
+  if not require("gradus.base.checkpoints").is(kept) then
+    host.fail("target.checkpoint: expected what run:fit { checkpoints = { steps = … } } keeps; got " .. check.describe(kept))
+  end
   local self = make { kind = "logits", teacher = storage, of = frozen(storage), detail = { checkpoint = i, teacher_step = kept:step(i) },
     identity = function() return { storage } end }
   self.text = ("checkpoint %d of %d (step %d)"):format(i, kept:count(), kept:step(i))

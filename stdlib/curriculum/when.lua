@@ -16,6 +16,8 @@ function Rule:__tostring() return self.text end
 local function rule(text, every, decide, unit, limit)
   return setmetatable({ text = text, every = every, decide = decide, unit = unit, limit = limit }, Rule)
 end
+--- Whether a value is a rule.
+---@param value any
 when.is = function(value) return getmetatable(value) == Rule end
 
 local function positive(name, value)
@@ -82,10 +84,13 @@ function when.plateau(key, patience, min_delta)
   if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. tostring(min_delta)) end
   return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
     local values = s:stage_history(key)
-    local sign = s.lower_is_better(key) and -1 or 1
+    if #values == 0 then return false end
+    local sign = s:sign(key)
     local best, since = nil, 0
-    for _, value in ipairs(values) do
-      if best == nil or sign * value > best + min_delta then best, since = sign * value, 0 else since = since + 1 end
+    for i, value in ipairs(values) do
+      value = sign * value
+      if i == 1 or (value == value and (best == nil or value > best + min_delta)) then since = 0 else since = since + 1 end
+      if value == value and (best == nil or value > best + min_delta) then best = value end
     end
     return since >= patience and "next", { [key] = values[#values], best = best and sign * best, evaluations = since }
   end, "evaluations", patience)
@@ -122,7 +127,8 @@ function when.saturated(key, options)
     most = check.above(0) }, { gain = .01, progress = .01, smooth = 5 })
   metric("saturated", key, options.gain)
   return rule(key .. " saturated", "evaluation", function(s)
-    local values, sign = s:stage_history(key), s.lower_is_better(key) and -1 or 1
+    local values = s:stage_history(key)
+    local sign = #values > 0 and s:sign(key) or 1
     local function smoothed(n)
       local sum, first = 0, math.max(1, n - options.smooth + 1)
       for i = first, n do sum = sum + values[i] end
@@ -150,7 +156,7 @@ function when.forgetting(bound, key)
   return rule(("forgetting above %g"):format(bound), "evaluation", function(s)
     local name = key or (s.series["easy/acc"] and "easy/acc") or "val/acc"
     local best, now = s:best(name), s:last(name)
-    local lost = best and now and (s.lower_is_better(name) and now - best or best - now) or 0
+    local lost = best and now and s:sign(name) * (best - now) or 0
     return lost > bound and "back", { metric = name, forgotten = lost, bound = bound }
   end)
 end
@@ -160,34 +166,38 @@ local function check_rule(where, one)
   host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, tostring(one)))
 end
 
--- The latest benchmark of an earlier stage, at first that of the untrained student; how many were made in this visit of the
--- stage and how often it went back.
+-- The last benchmark before this visit of the stage began, whatever its stage, at first that of the untrained student; the best
+-- accuracies before now; how many benchmarks were made in this visit and how often the stage went back.
 local function benchmarks_before(s)
-  local previous, here, backs = { acc = s.untrained_acc }, 0, 0
+  local began = s.step - s.stage_steps
+  local previous, best, here, backs = { acc = s.untrained_acc }, {}, 0, 0
+  for name, acc in pairs(s.untrained_acc) do best[name] = acc end
   for _, one in ipairs(s.benchmarks) do
-    if one.index < s.stage_index then previous = one end
-    if one.step > s.start.step then here = here + 1 end
+    if one.step <= began then previous = one end
+    if one.step > began then here = here + 1 end
     if one.verdict == "back" and one.index == s.stage_index then backs = backs + 1 end
+    for name, acc in pairs(one.acc) do best[name] = math.max(best[name] or acc, acc) end
   end
-  return previous, here, backs
+  return previous, best, here, backs
 end
 
 local function over(s) return s.progress >= 1 - 1e-12 end
 
--- The student's accuracies on the suites; the numbers of the event, among them the most that any suite lost.
-local function benchmark(s, previous)
+-- The student's accuracies on the suites; the numbers of the event, among them the most that any suite lost of its best.
+local function benchmark(s, previous, best)
   local acc, numbers = {}, { forgotten = 0 }
   for name in pairs(s.suites) do
     local now, before = s:last(name .. "/acc"), previous.acc[name]
     acc[name], numbers[name], numbers[name .. "_teacher"], numbers[name .. "_previous"] = now, now, s.teacher_acc[name], before
-    numbers.forgotten = math.max(numbers.forgotten, before - now)
+    numbers[name .. "_best"] = best[name]
+    numbers.forgotten = math.max(numbers.forgotten, (best[name] or now) - now)
   end
   return acc, numbers
 end
 
 --- Progression control: when the stage has had its time, it is benchmarked on all suites of the run (an easy and a hard
---- one), against the teacher and against the benchmark of the stage before, at first of the untrained student. Forgetting more
---- than `forget` on any suite goes back; a gain of `gain` on the hard suite, or coming within `near` of the teacher on it, goes
+--- one), against the teacher, the last benchmark before this visit of the stage (at first of the untrained student) and the best so
+--- far. A suite that is more than `forget` below its best goes back; a gain of `gain` on the hard suite, or coming within `near` of the teacher on it, goes
 --- on; else the stage stays for another turn, up to `patience` of them. The stage in which the budget ends is benchmarked too:
 --- "end". The numbers are in the decision's event.
 ---   decide = false: a fixed schedule that is benchmarked; it goes on in any case, and without a time when the budget ends.
@@ -212,11 +222,11 @@ function when.benchmarked(options)
   end
   return rule(options.decide and "benchmarked" or "benchmarked, on schedule", "evaluation", function(s)
     if not next(s.suites) then host.fail "when.benchmarked: expected suites = { easy = …, hard = … } in distill" end
-    local previous, here, backs = benchmarks_before(s)
+    local previous, best, here, backs = benchmarks_before(s)
     -- Evaluations fall on whole steps: an epoch's may come up to one step before the epoch is full.
     local spent = options.epochs and s.stage_epochs + s.step_epochs or s.stage_steps
     if not over(s) and spent < (time or math.huge) * (here + 1) - 1e-9 then return false end
-    local acc, numbers = benchmark(s, previous)
+    local acc, numbers = benchmark(s, previous, best)
     numbers.turn = here + 1
     local verdict = verdict_of(s, acc, previous, numbers.forgotten, numbers.turn, backs)
     table.insert(s.benchmarks, { index = s.stage_index, step = s.step, acc = acc, verdict = verdict, forgotten = numbers.forgotten })

@@ -2,6 +2,7 @@
 ---   local grammar = cfg.cfg3b()            Allen-Zhu & Li 2023 (arXiv:2305.13673), as figure 5 of Gupta & Karmalkar 2025
 ---   cfg.sample(grammar, { seed = 1, first = 0, size = 64 })
 ---   cfg.encode(cfg.alphabet(grammar), sentences)          as tokens
+---   print(grammar)   print(grammar:tree { seed = 1 })     the rules level by level; a sentence's derivation
 --- Sentence n is a function of (seed, n) alone.
 local ffi = require "ffi"
 local bit = require "bit"
@@ -10,9 +11,20 @@ local engine = require "gradus.engine"
 
 local cfg = {}
 
+local NUMBER = check.int(0)
+local SENTENCES = check.list(check.table)
+
+local function check_grammar(where, grammar)
+  if type(grammar) ~= "table" or type(grammar.rules) ~= "table" or grammar.root == nil then
+    check.fail(where, "'grammar': expected one, such as cfg.cfg3b(); got %s", check.describe(grammar))
+  end
+end
+
 ---@class Grammar
 ---@field root number               the start symbol
 ---@field rules table<number, number[][]>  symbol -> right sides; symbols without rules are terminals
+local Grammar = check.methods("a grammar", {})
+Grammar.__index = Grammar
 
 local RULES = [[
   22: 21 20 | 20 19     19: 16 17 18 | 17 18 16   20: 17 16 18 | 16 17      21: 18 16 | 16 18 17
@@ -24,7 +36,8 @@ local RULES = [[
 ---@param text string
 ---@return Grammar
 function cfg.parse(text)
-  local grammar, symbol = { rules = {} }, nil
+  check.value("cfg.parse", "text", text, check.string)
+  local grammar, symbol = setmetatable({ rules = {} }, Grammar), nil
   for word in text:gmatch "%S+" do
     local head = word:match "^(%d+):$"
     if head then
@@ -61,6 +74,7 @@ end
 --- The exact distribution of sentence lengths: { [length] = probability }, by convolving the lengths of the right sides.
 ---@param grammar Grammar
 function cfg.length_distribution(grammar)
+  check_grammar("cfg.length_distribution", grammar)
   local known = {}
   local function of(symbol)
     if known[symbol] == false then check.fail("cfg.length_distribution", "symbol %d derives itself; expected no recursion", symbol) end
@@ -96,6 +110,14 @@ local function mix(h)
 end
 
 local u64 = ffi.typeof "uint64_t"
+local function state_of(seed, n) return mix(mix(u64(seed)) + u64(n)) end
+
+-- One of the right sides, and the state of the next choice.
+local function choose(state, sides)
+  if #sides == 1 then return state, sides[1] end
+  state = state + GOLDEN
+  return state, sides[tonumber(bit.rshift(mix(state), 40)) % #sides + 1]
+end
 
 --- Sentence n: its terminals. With a table `ends`, ends[i][depth] becomes the symbol that ends with terminal i at that
 --- depth of the tree; the root has depth 1.
@@ -105,7 +127,13 @@ local u64 = ffi.typeof "uint64_t"
 ---@param ends? table
 ---@return number[]
 function cfg.sentence(grammar, seed, n, ends)
-  local state, rules, out, stack, depth = mix(mix(u64(seed)) + u64(n)), grammar.rules, {}, { grammar.root }, 0
+  check_grammar("cfg.sentence", grammar)
+  check.value("cfg.sentence", "seed", seed, NUMBER)
+  check.value("cfg.sentence", "n", n, NUMBER)
+  if ends ~= nil and (type(ends) ~= "table" or next(ends) ~= nil) then
+    check.fail("cfg.sentence", "'ends': expected an empty table to write into; got %s", check.describe(ends))
+  end
+  local state, rules, out, stack, depth = state_of(seed, n), grammar.rules, {}, { grammar.root }, 0
   while #stack > 0 do
     local symbol = stack[#stack]
     stack[#stack] = nil
@@ -117,12 +145,8 @@ function cfg.sentence(grammar, seed, n, ends)
     elseif not sides then
       out[#out + 1] = symbol
     else
-      local choice = 1
-      if #sides > 1 then
-        state = state + GOLDEN
-        choice = tonumber(bit.rshift(mix(state), 40)) % #sides + 1
-      end
-      local side = sides[choice]
+      local side
+      state, side = choose(state, sides)
       if ends then
         depth, stack[#stack + 1] = depth + 1, -1 - symbol
       end
@@ -151,6 +175,7 @@ end
 ---@param grammar Grammar
 ---@return Alphabet
 function cfg.alphabet(grammar)
+  check_grammar("cfg.alphabet", grammar)
   local list, of, longest = {}, {}, 0
   for _, sides in pairs(grammar.rules) do
     for _, side in ipairs(sides) do
@@ -170,12 +195,19 @@ end
 ---@param alphabet Alphabet
 ---@param sentences number[][]
 function cfg.encode(alphabet, sentences)
+  if type(alphabet) ~= "table" or type(alphabet.of) ~= "table" then
+    check.fail("cfg.encode", "'alphabet': expected what cfg.alphabet(grammar) gives; got %s", check.describe(alphabet))
+  end
+  check.value("cfg.encode", "sentences", sentences, SENTENCES)
   local x = engine.ops.full({ #sentences, alphabet.length }, alphabet.pad, { dtype = "int64" })
   local values = x:data()
   for i, sentence in ipairs(sentences) do
     local at = (i - 1) * alphabet.length
     values[at] = alphabet.bos
-    for k, symbol in ipairs(sentence) do values[at + k] = alphabet.of[symbol] end
+    for k, symbol in ipairs(sentence) do
+      values[at + k] = alphabet.of[symbol]
+        or check.fail("cfg.encode", "sentence %d: %s is no terminal of the alphabet", i, check.describe(symbol))
+    end
   end
   return x
 end
@@ -184,6 +216,8 @@ end
 ---@param grammar Grammar
 ---@param sentence number[]
 function cfg.derives(grammar, sentence)
+  check_grammar("cfg.derives", grammar)
+  check.value("cfg.derives", "sentence", sentence, check.table)
   local memo = {}  -- symbol -> start -> set of ends
   local ends
   local function side_ends(side, start)
@@ -210,6 +244,77 @@ function cfg.derives(grammar, sentence)
     return all
   end
   return ends(grammar.root, 1)[#sentence + 1] == true
+end
+
+-- --- for people --------------------------------------------------------------------------------------------------------
+
+-- The symbols with rules, by their distance from the root; those of one distance from the highest number.
+local function levels_of(grammar)
+  local levels, seen, now = {}, {}, { grammar.root }
+  while #now > 0 do
+    local level, below = {}, {}
+    for _, symbol in ipairs(now) do
+      if grammar.rules[symbol] and not seen[symbol] then
+        seen[symbol], level[#level + 1] = true, symbol
+        for _, side in ipairs(grammar.rules[symbol]) do
+          for _, part in ipairs(side) do below[#below + 1] = part end
+        end
+      end
+    end
+    table.sort(level, function(a, b) return a > b end)
+    if #level > 0 then levels[#levels + 1] = level end
+    now = below
+  end
+  return levels
+end
+
+--- The rules, one symbol a line, indented by level: figure 5 of Gupta & Karmalkar 2025.
+function Grammar:__tostring()
+  local lines = {}
+  for depth, level in ipairs(levels_of(self)) do
+    for _, symbol in ipairs(level) do
+      local sides = {}
+      for i, side in ipairs(self.rules[symbol]) do sides[i] = table.concat(side, " ") end
+      lines[#lines + 1] = ("%s%d → %s"):format(("  "):rep(depth - 1), symbol, table.concat(sides, " | "))
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+---@class Tree
+---@field symbol number   and what it became, in its list part: trees; a terminal has none
+local Tree = check.methods("a tree", {})
+Tree.__index = Tree
+
+--- The derivation of sentence n: print it, or walk along tree.symbol and its parts tree[1], tree[2], ….
+---@param options? {seed: number, n: number}   both 0 when left out
+---@return Tree
+function Grammar:tree(options)
+  local o = check.options("grammar:tree", options, { seed = check.int(0), n = check.int(0) }, { seed = 0, n = 0 })
+  local state = state_of(o.seed, o.n)
+  local function grow(symbol)
+    local tree, side = setmetatable({ symbol = symbol }, Tree), nil
+    if not self.rules[symbol] then return tree end
+    state, side = choose(state, self.rules[symbol])
+    for i, part in ipairs(side) do tree[i] = grow(part) end
+    return tree
+  end
+  return grow(self.root)
+end
+
+--- One symbol a line, indented by depth; terminals behind the symbol that became them.
+function Tree:__tostring()
+  local lines = {}
+  local function draw(tree, depth)
+    local line = { ("  "):rep(depth) .. tree.symbol }
+    lines[#lines + 1] = line
+    for _, part in ipairs(tree) do
+      if #part == 0 then line[#line + 1] = part.symbol else draw(part, depth + 1) end
+    end
+  end
+  draw(self, 0)
+  for i, line in ipairs(lines) do lines[i] = line[1] .. (#line > 1 and ": " .. table.concat(line, " ", 2) or "") end
+  return table.concat(lines, "\n")
 end
 
 return cfg

@@ -11,21 +11,43 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local tensor = require "gradus.base.tensor"
 local current = require "gradus.base.current"
+local generator = require "gradus.data.generator"
+local labels = require "gradus.data.labels"
 
 local ops, files = engine.ops, engine.data
-local data = {}
+local data = { generator = generator.new }
+
+--- Whether a value is a generator of batches.
+---@param value any
+data.is_generator = generator.is
 
 ---@class Dataset
----@field base table       what the views of one data set share: x [N, …], y [N], weight [N]?, classes, name; masking, of tokens
+---@field base table       what the views of one data set share: x [N, …], y, weight [N]?, labels, name; masking, of tokens
+---@field labels Labels    what y is
 ---@field index Tensor     int64 [n]: the rows of this view, in its order
 ---@field difficulty Tensor?  [n], after rank
-local Dataset = check.methods("a data set", {})
+---@field classes number?  how many, where labels are classes
+---@field name string      of the file, or what it was given
+local Dataset = check.methods("a data set", {}, { sealed = true })
 Dataset.__index = Dataset
 
+local ROWS = "for i, batch in run:batches(d, { size = 64, epochs = 1 }) do … end, or x, y = d:gather()"
+function Dataset.__len(d) return d.index:size(0) end
+function Dataset.__call() host.fail("a data set is no iterator; expected " .. ROWS) end
+function Dataset.__ipairs() host.fail("ipairs: a data set is no list; expected " .. ROWS) end
+function Dataset.__pairs() host.fail("pairs: a data set is no table; expected " .. ROWS) end
+function Dataset.__at(i)
+  host.fail(("a data set has no item [%s]; expected d:subset(g.tensor({ 0, 1 }, \"int64\")), d:first(10), or x, y = d:gather() and x[%s]")
+    :format(tostring(i), tostring(i)))
+end
+
+--- Whether a value is a data set.
+---@param value any
 function data.is(value) return getmetatable(value) == Dataset end
 
 local function view(base, index, difficulty)
-  return setmetatable({ base = base, index = index, difficulty = difficulty, classes = base.classes, name = base.name }, Dataset)
+  return setmetatable({ base = base, index = index, difficulty = difficulty, labels = base.labels, classes = base.labels.classes,
+    name = base.name }, Dataset)
 end
 
 -- Inputs and labels of rows, as a model is tested on them: of tokens to be masked always the same ones are.
@@ -43,38 +65,37 @@ function Dataset:features() return self.base.x:numel() / self.base.x:size(0) end
 
 function Dataset:__tostring()
   return ("%s: %d of %d rows, x %s%s"):format(self.name, self:size(), self.base.x:size(0),
-    table.concat(self.base.x.shape, "×", 2), self.classes and (", %d classes"):format(self.classes) or "")
+    table.concat(self.base.x.shape, "×", 2), self.labels.kind ~= "none" and ", " .. labels.text(self.labels) or "")
 end
 
---- A data set of tensors.
+-- Refuses what is no data set; where: the function that the user called.
+local function check_rows(where, x, y)
+  if not engine.is_tensor(x) then check.fail(where, "x: expected a Tensor; got %s", check.describe(x)) end
+  if x:dim() == 0 or x:size(0) == 0 then check.fail(where, "the data set is empty; expected at least one row") end
+  if y == nil then return end
+  if not engine.is_tensor(y) then check.fail(where, "y: expected a Tensor; got %s", check.describe(y)) end
+  if y:dim() == 0 then check.fail(where, "y: expected one label for each row; got a lone one") end
+  if y:size(0) ~= x:size(0) then check.fail(where, "x has %d rows, y has %d", x:size(0), y:size(0)) end
+end
+
+-- A data set, its labels judged (labels.lua).
+local function make(where, x, y, o)
+  check_rows(where, x, y)
+  local weight, of = o.weight, nil
+  if weight ~= nil then weight = labels.weight(where, weight, x:size(0)) end
+  y, of = labels.of(where, y, { labels = o.labels, classes = o.classes, x = x })
+  return view({ x = x:contiguous(), y = y, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" },
+    ops.arange(x:size(0)))
+end
+
+--- A data set of tensors. What y is, `labels` says or labels.lua guesses by one rule: d.labels = { kind =, classes =, … }.
 ---@param x Tensor             [N, …]
----@param y? Tensor            [N] int64 classes, or float values
----@param options? {classes: number, name: string, weight: Tensor}
+---@param y? Tensor            [N], [N, L] or [N, C]; -100 in a row without a class
+---@param options? {labels: string, classes: number|string[], name: string, weight: Tensor}
+---   labels: "classes", "tokens", "soft", "multilabel" or "numbers"; classes: how many, or their names; weight: [N], from 0
+---@return Dataset
 function data.tensors(x, y, options)
-  options = options or {}
-  check.options("data.tensors", options, { "classes", "name", "weight" })
-  if not engine.is_tensor(x) then host.fail("data.tensors: x: expected a Tensor; got " .. type(x)) end
-  if x:dim() == 0 or x:size(0) == 0 then host.fail "data.tensors: the data set is empty; expected at least one row" end
-  if y ~= nil and not engine.is_tensor(y) then host.fail("data.tensors: y: expected a Tensor; got " .. check.describe(y)) end
-  if y and y:dim() == 0 then host.fail "data.tensors: y: expected one label for each row; got a lone one" end
-  if y and y:size(0) ~= x:size(0) then
-    host.fail(("data.tensors: x has %d rows, y has %d"):format(x:size(0), y:size(0)))
-  end
-  local weight = options.weight
-  if weight ~= nil and not (engine.is_tensor(weight) and weight:numel() == x:size(0)) then
-    host.fail(("data.tensors: weight: expected one number for each of %d rows; got %s"):format(x:size(0), check.describe(weight)))
-  end
-  local classes = options.classes
-  if y and not (y.dtype == "float32" or y.dtype == "float64") then
-    y = y:long()
-    local low, high = y:amin():item(), y:amax():item()
-    classes = classes or high + 1
-    if low < 0 or high >= classes then
-      host.fail(("data.tensors: labels from %d to %d; expected 0 to %d"):format(low, high, classes - 1))
-    end
-  end
-  local base = { x = x:contiguous(), y = y, weight = weight, classes = classes, name = options.name or "tensors" }
-  return view(base, ops.arange(x:size(0)))
+  return make("data.tensors", x, y, check.options("data.tensors", options, { "labels", "classes", "name", "weight" }))
 end
 
 --- A hash of all rows of a data set, whichever of them a view has: what its views have in `base`.
@@ -84,82 +105,23 @@ function data.content(base)
   if not base.hash then
     local m = base.masking
     base.hash = host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or "")
-      .. (m and ("%.17g %d %d %d"):format(m.rate, m.mask, m.low, m.high) or ""))
+      .. (m and ("%.17g %d %d %d"):format(m.rate, m.mask, m.low, m.high) or "") .. labels.text(base.labels)
+      .. table.concat(base.labels.names or {}, "\n"))
   end
   return base.hash
 end
 
--- A data set whose numbers come from outside of the script.
-local function from_outside(x, y, options)
-  local d = data.tensors(x, y, options)
+--- A data set whose numbers come from outside of the script (readers.lua).
+---@param where string  the function that the user called, and its file
+function data.from_outside(where, x, y, options)
+  local d = make(where, x, y, options)
   current.reads(data.content(d.base))
   return d
 end
 
---- UCI "Optical Recognition of Handwritten Digits": x [1797, 1, 8, 8] in 0 … 1, y 0 … 9.
-function data.digits()
-  local x, y = files.digits()
-  return from_outside(x, y, { classes = 10, name = "digits" })
-end
-
---- A CSV file, `.gz` too. `label` names or numbers (from 0) the label column; the other columns are the features.
---- Labels may be text: classes are numbered in sorted order.
----@param path string
----@param options? {label: string|number, header: boolean, separator: string}
-function data.csv(path, options)
-  local read = files.read_csv(path, options or {})
-  local d = from_outside(read.x, read.y, { name = path, classes = read.classes and #read.classes or nil })
-  d.base.columns, d.base.class_names = read.columns, read.classes
-  return d
-end
-
-local function from_files(name, paths, read)
-  check.options("data." .. name, paths, { "x", "y", "scale" })
-  if type(paths.x) ~= "string" then host.fail(("data.%s: x: expected a path; got %s"):format(name, type(paths.x))) end
-  local x, y = read(paths.x), paths.y and read(paths.y)
-  if x.dtype ~= "float64" then x = x:float() end
-  if paths.scale then x = x * paths.scale end
-  return from_outside(x, y, { name = paths.x })
-end
-
--- Three dimensions in an IDX file are grey images; what takes images expects a channel.
-local function read_idx(path)
-  local x = files.read_idx(path)
-  return x:dim() == 3 and x:unsqueeze(1) or x
-end
-
---- IDX files (MNIST), `.gz` too: data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
---- Images are [N, 1, H, W].
-function data.idx(paths) return from_files("idx", paths, read_idx) end
-
---- CIFAR-10, its binary version: data.cifar10 { "data_batch_1.bin", … }; x [N, 3, 32, 32] in 0 … 1, y 0 … 9.
----@param paths string[]
-function data.cifar10(paths)
-  local x, y = require "gradus.data.cifar"(paths)
-  return from_outside(x, y, { classes = 10, name = paths[1] })
-end
-
---- NumPy files: data.npy { x = "x.npy", y = "y.npy" }.
-function data.npy(paths) return from_files("npy", paths, files.read_npy) end
-
---- Two tensors of a safetensors file, by name.
----@param path string
----@param names? {x: string, y: string}
-function data.safetensors(path, names)
-  names = names or { x = "x", y = "y" }
-  local read = files.read_safetensors(path)
-  local function take(name)
-    if read[name] then return read[name] end
-    local have = {}
-    for known in pairs(read) do have[#have + 1] = known end
-    table.sort(have)
-    host.fail(("data.safetensors: %s: no tensor '%s'; the file has %s"):format(path, name, table.concat(have, ", ")), 65)
-  end
-  return from_outside(take(names.x), names.y and take(names.y), { name = path })
-end
-
 -- --- views -----------------------------------------------------------------------------------------------------------
 
+-- Named parts: to ask for one that is not there is an error.
 local Splits = {}
 Splits.__index = function(self, name)
   local names = {}
@@ -167,6 +129,9 @@ Splits.__index = function(self, name)
   table.sort(names)
   host.fail(("the data was not split into a part '%s'; it has %s"):format(tostring(name), table.concat(names, ", ")))
 end
+
+--- Named parts, such as { train =, val = }, of which a missing one is an error.
+function data.parts(parts) return setmetatable(parts, Splits) end
 
 --- Splits the rows at random into disjoint named parts, by the run's "split" stream: strategies that share a seed share
 --- the split. Shares may leave rows out, but not use them twice.
@@ -203,7 +168,7 @@ function Dataset:split(shares, options)
     parts[name] = view(self.base, self.index:index_select(0, order:slice(0, from, to)))
     from = to
   end
-  return setmetatable(parts, Splits)
+  return data.parts(parts)
 end
 
 --- All rows of the data set that this is a view of.
@@ -215,23 +180,37 @@ function Dataset:subset(index)
     self.difficulty and self.difficulty:index_select(0, index))
 end
 
+local AMOUNT = "expected a share below 1, a number of rows above 1, { share = … } or { rows = … }"
+
+-- How many rows: from .3, 100, { share = .3 } or { rows = 100 }. 1 alone could be either.
 local function count_of(self, amount, what)
-  if type(amount) ~= "number" or not (amount > 0) then
-    host.fail(("%s: expected a share above 0, up to 1, or a number of rows; got %s"):format(what, tostring(amount)))
-  end
-  if amount > 1 and amount % 1 ~= 0 then host.fail(("%s: expected a whole number of rows; got %g"):format(what, amount)) end
-  local rows = amount <= 1 and math.max(1, math.floor(amount * self:size() + .5)) or amount
-  if rows > self:size() then host.fail(("%s: %d rows of %d"):format(what, rows, self:size())) end
+  local given = amount
+  if type(amount) == "table" then
+    given = check.options(what, amount, { share = check.number(0, 1), rows = check.int(1) })
+    if (given.share == nil) == (given.rows == nil) then check.fail(what, "expected either { share = … } or { rows = … }") end
+    if given.share == 0 then check.fail(what, "{ share = 0 } leaves no row; expected a share above 0") end
+  elseif type(amount) ~= "number" or not (amount > 0) then check.fail(what, "%s; got %s", AMOUNT, check.describe(amount))
+  elseif amount == 1 then check.fail(what, "1 may be one row or all of them; expected { rows = 1 } or { share = 1 }")
+  elseif amount < 1 then given = { share = amount }
+  elseif amount % 1 ~= 0 then check.fail(what, "%s; got %g", AMOUNT, amount)
+  else given = { rows = amount } end
+  local rows = given.rows or math.max(1, math.floor(given.share * self:size() + .5))
+  if rows > self:size() then check.fail(what, "%d rows of %d", rows, self:size()) end
   return rows
 end
 
---- The first rows in the view's order: of a ranked view, the easiest. A share (up to 1) or a number of rows.
+--- The first rows in the view's order: of a ranked view, the easiest. first(.3) and first { share = .3 } are a share of them,
+--- first(100) and first { rows = 100 } so many.
+---@param amount number|{share: number?, rows: number?}
+---@return Dataset
 function Dataset:first(amount)
   local rows = count_of(self, amount, "first")
   return view(self.base, self.index:slice(0, 0, rows), self.difficulty and self.difficulty:slice(0, 0, rows))
 end
 
---- The last rows: of a ranked view, the hardest.
+--- The last rows: of a ranked view, the hardest. Amounts as of first.
+---@param amount number|{share: number?, rows: number?}
+---@return Dataset
 function Dataset:last(amount)
   local from = self:size() - count_of(self, amount, "last")
   return view(self.base, self.index:slice(0, from), self.difficulty and self.difficulty:slice(0, from))
@@ -243,9 +222,28 @@ function Dataset:reversed()
 end
 
 --- The same rows in a random order of the run's "order" stream: the control of a ranking.
+---@param seed? number
 function Dataset:shuffled(seed)
+  if seed ~= nil then check.value("shuffled", "seed", seed, check.int(0)) end
   local generator = engine.generator(seed or current.stream "shuffled")
   return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
+end
+
+--- The same rows, of which a share has a wrong class: any other one alike, or the next one (pairs = true), by the run's
+--- "mislabel" stream. For training only: split first, so that what is validated on keeps its labels.
+---@param share number            0 to 1, of the rows that have a label
+---@param options? {pairs: boolean, seed: number}
+---@return Dataset
+function Dataset:mislabel(share, options)
+  return view(require "gradus.data.mislabel"(self.base, self.index, share, options), self.index, self.difficulty)
+end
+
+--- The labels before mislabel, int64 [n]; those it has where it was not mislabelled.
+---@return Tensor
+function Dataset:true_labels()
+  local y = self.base.truth or self.base.y
+  if not y then host.fail "true_labels: the data set has no labels" end
+  return y:index_select(0, self.index)
 end
 
 local function placed(t, device)
@@ -255,7 +253,12 @@ end
 
 --- Calls fn(x, y, index) on chunks of at most `size` rows (of tokens fewer, since a row is a sequence), in order, without
 --- gradients; x and y on the device where one is given.
+---@param size number
+---@param fn fun(x: Tensor, y: Tensor?, index: Tensor)
+---@param device? string
 function Dataset:each(size, fn, device)
+  check.value("each", "size", size, check.int(1))
+  check.value("each", "fn", fn, check.callable)
   if self.base.masking then size = math.max(1, math.floor(8 * size / self.base.x:size(1))) end
   tensor.no_grad(function()
     for from = 0, self:size() - 1, size do
@@ -269,20 +272,38 @@ end
 --- All inputs and labels of the view: x [n, …], y [n].
 function Dataset:gather() return rows_at(self.base, self.index) end
 
+-- Rows of tokens of which none is hidden have no score of their own: they get the mean of the others.
+local function fill_unasked(values, unasked)
+  if not unasked:any():item() then return values end
+  local asked = values:masked_select(unasked:logical_not())
+  if asked:numel() == 0 then host.fail "rank: no position is hidden in any of the rows; expected a higher share (mask = …)" end
+  return ops.where(unasked:logical_and(values:isnan()), asked:mean(), values)
+end
+
+--- One number for each row, from a function of inputs and labels (score.lua): float64 [n].
+---@param where string
+---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor
+---@return Tensor
+function Dataset:scores(where, score)
+  local parts, unasked = {}, {}
+  self:each(1024, function(x, y)
+    local one = score(x, y, self.labels)
+    if not engine.is_tensor(one) then check.fail(where, "expected the score to return a Tensor; got %s", check.describe(one)) end
+    if one:numel() ~= x:size(0) then
+      check.fail(where, "expected one score for each of %d rows; got %s", x:size(0), check.describe(one))
+    end
+    parts[#parts + 1] = one:detach():cpu():double():reshape { -1 }
+    if self.labels.kind == "tokens" and y then unasked[#parts] = y:eq(labels.none):all { dim = 1 } end
+  end)
+  local values = ops.cat(parts, 0)
+  return unasked[1] and fill_unasked(values, ops.cat(unasked, 0)) or values
+end
+
 --- Sorted by difficulty, easiest first; ties keep their order.
----@param score fun(x: Tensor, y: Tensor): Tensor | Tensor  one number per row
+---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor | Tensor  one number per row
 ---@return Dataset
 function Dataset:rank(score)
-  local values = score
-  if type(score) == "function" then
-    local parts = {}
-    self:each(1024, function(x, y)
-      local one = score(x, y)
-      if not engine.is_tensor(one) then host.fail("rank: expected the score to return a Tensor; got " .. check.describe(one)) end
-      parts[#parts + 1] = one:detach():cpu():double():reshape { -1 }
-    end)
-    values = ops.cat(parts, 0)
-  end
+  local values = type(score) == "function" and self:scores("rank", score) or score
   if not engine.is_tensor(values) or values:numel() ~= self:size() then
     host.fail(("rank: expected one score for each of %d rows; got %s"):format(self:size(),
       engine.is_tensor(values) and values:numel() or type(score)))
@@ -292,24 +313,27 @@ function Dataset:rank(score)
   return view(self.base, self.index:index_select(0, order), values:index_select(0, order))
 end
 
---- Two or more data sets, one after the other.
+--- Two or more data sets, one after the other. Classes are joined by their names where they have some; the rows of a part
+--- without labels beside classes have none (-100).
+---@param ... Dataset
+---@return Dataset
 function data.concat(...)
-  local xs, ys, weights, classes, given = {}, {}, {}, 0, { ... }
+  local given, xs, parts, weights = { ... }, {}, {}, {}
   if #given == 0 then host.fail "data.concat: expected data sets" end
   for i, d in ipairs(given) do
     if not data.is(d) then host.fail(("data.concat: argument %d: expected a data set; got %s"):format(i, check.describe(d))) end
-    for _, part in ipairs { { "y", "labels" }, { "weight", "weights" } } do
-      if (d.base[part[1]] == nil) ~= (given[1].base[part[1]] == nil) then
-        host.fail(("data.concat: argument %d has %s %s, unlike the first"):format(i, d.base[part[1]] and "its" or "no", part[2]))
-      end
+    if (d.base.weight == nil) ~= (given[1].base.weight == nil) then
+      host.fail(("data.concat: argument %d has %s weights, unlike the first"):format(i, d.base.weight and "its" or "no"))
     end
     if d.base.masking then host.fail(("data.concat: argument %d holds tokens to be masked; expected one text file of all"):format(i)) end
-    xs[i], ys[i] = d:gather()
+    local y
+    xs[i], y = d:gather()
+    parts[i] = { y = y, labels = d.labels, rows = d:size() }
     weights[i] = d.base.weight and d.base.weight:index_select(0, d.index)
-    classes = math.max(classes, d.classes or 0)
   end
-  return data.tensors(ops.cat(xs, 0), ys[1] and ops.cat(ys, 0), { classes = classes > 0 and classes or nil, name = "concat",
-    weight = weights[1] and ops.cat(weights, 0) })
+  local y, options = labels.concat("data.concat", parts)
+  options.name, options.weight = "concat", weights[1] and ops.cat(weights, 0)
+  return make("data.concat", ops.cat(xs, 0), y, options)
 end
 
 --- What identifies the view's content: a hash of its tensors and rows.
@@ -317,85 +341,15 @@ function Dataset:fingerprint()
   return host.sha256(data.content(self.base) .. self.index:hash())
 end
 
--- --- tokens: see tokens.lua ---------------------------------------------------------------------------------------------
+-- --- made elsewhere, on first use --------------------------------------------------------------------------------------------
 
+for _, name in ipairs { "digits", "idx", "cifar10", "npy", "safetensors" } do
+  data[name] = function(...) return require("gradus.data.readers")[name](...) end
+end
+
+function data.csv(path, options) return require "gradus.data.csv"(path, options) end
 function data.text(path, options) return require("gradus.data.tokens").text(path, options) end
 function data.sentences(options) return require("gradus.data.tokens").sentences(options) end
-
--- --- generators ------------------------------------------------------------------------------------------------------
-
-local Generator = {}
-Generator.__index = Generator
-
---- Batches made by a Lua function on the training thread: fn(size, batch, first) -> x, y[, weight]; batches and samples
---- are counted from 0, first is the number of the batch's first sample.
----@param fn fun(size: number, batch: number, first: number): Tensor, Tensor, Tensor?
----@param options {epoch: number, classes: number?}  epoch: how many samples count as one
-function data.generator(fn, options)
-  options = options or {}
-  check.options("data.generator", options, { "epoch", "classes" })
-  if type(fn) ~= "function" then host.fail("data.generator: expected a function(size, batch); got " .. type(fn)) end
-  if type(options.epoch) ~= "number" or options.epoch < 1 then host.fail "data.generator: epoch: expected how many samples count as one" end
-  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, made = 0, samples = 0, name = "generator",
-    seekable = false }, Generator)
-end
-
-function data.is_generator(value) return getmetatable(value) == Generator end
-function Generator:size() return self.epoch end
-
---- The next batch: { x, y, weight, index }.
-function Generator:next(size)
-  local x, y, weight = self.fn(size, self.made, self.samples)
-  if not engine.is_tensor(x) or x:dim() == 0 or x:size(0) ~= size then
-    host.fail(("data.generator: batch %d: expected x with %d rows; got %s"):format(self.made, size,
-      engine.is_tensor(x) and table.concat(x.shape, "×") or type(x)))
-  end
-  for name, one in pairs { y = y or nil, weight = weight or nil } do
-    if not engine.is_tensor(one) or one:dim() == 0 or one:size(0) ~= size then
-      host.fail(("data.generator: batch %d: expected %s with %d rows; got %s"):format(self.made, name, size,
-        engine.is_tensor(one) and table.concat(one.shape, "×") or type(one)))
-    end
-  end
-  local index = ops.arange(self.samples, self.samples + size)
-  self.made, self.samples = self.made + 1, self.samples + size
-  return { x = x, y = y, weight = weight, index = index }
-end
-
---- n batches in one tensor each, where a sample depends on its own number alone (`seekable`); unstack takes the last back.
-function Generator:stack(n, size)
-  local batch = self:next(n * size)
-  self.made = self.made + n - 1
-  return batch
-end
-
-function Generator:unstack(n, size) self.made, self.samples = self.made - n, self.samples - n * size end
-
-function Generator:state() return { made = self.made, samples = self.samples } end
-function Generator:restore(state) self.made, self.samples = state.made, state.samples end
-
---- Sparse parity (runtime/data/parity.h): x uniform in ±1, y whether an odd number of the first k of d coordinates is -1. Has
---- the parts train, fresh samples without end, and val, a fixed set of samples that train never makes.
----@param options {d: number, k: number, seed: number?, held_out: number?, epoch: number?, tokens: boolean?}  seed: the run's "data" stream;
----   held_out: 4096 rows; epoch: 10000 samples count as one; tokens: x is (1 - x) / 2 as int64, for transformers
-function data.parity(options)
-  options = check.options("data.parity", options, { d = check.int(1, 65536), k = check.int(1), seed = check.int(0),
-    held_out = check.int(1), epoch = check.int(1), tokens = check.boolean }, { held_out = 4096, epoch = 10000 })
-  for _, name in ipairs { "d", "k" } do
-    if not options[name] then host.fail(("data.parity: '%s' is missing; expected { d = 50, k = 5 }"):format(name)) end
-  end
-  local d, k, seed = options.d, options.k, options.seed or current.stream "data"
-  local train, val = files.derive_seed(seed, "parity"), files.derive_seed(seed, "parity held out")
-  local function samples(stream, first, size)
-    local x, y = files.parity { d = d, k = k, seed = stream, first = first, size = size }
-    return options.tokens and x:lt(0):long() or x, y
-  end
-  local x, y = samples(val, 0, options.held_out)
-  local stream = data.generator(function(size, _, first) return samples(train, first, size) end, { epoch = options.epoch, classes = 2 })
-  stream.seekable = true
-  return setmetatable({
-    train = stream,
-    val = data.tensors(x, y, { classes = 2, name = ("parity d=%d k=%d"):format(d, k) }),
-  }, Splits)
-end
+function data.parity(options) return require "gradus.data.parity"(options) end
 
 return data

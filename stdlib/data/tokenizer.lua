@@ -5,5 +5,16 @@
 --- A blank line is one token, eos; an unseen character is unk.
 local engine = require "gradus.engine"
 
-return { train = engine.data.train_tokenizer, load = engine.data.load_tokenizer,
-  pad = 0, unk = 1, bos = 2, eos = 3, mask = 4, first = 5 }  -- special tokens, and the first ordinary one
+-- Special tokens, and the first ordinary one.
+local tokenizer = { pad = 0, unk = 1, bos = 2, eos = 3, mask = 4, first = 5 }
+
+--- Learns tokens from a text file: tokenizer:encode(text), :decode(tokens), :size(), :save(path).
+---@param path string
+---@param options {vocabulary: number, model: string?}  vocabulary: the number of tokens; model: "unigram" or "bpe"
+function tokenizer.train(path, options) return engine.data.train_tokenizer(path, options) end
+
+--- Reads what a tokenizer's save, or SentencePiece, wrote.
+---@param path string
+function tokenizer.load(path) return engine.data.load_tokenizer(path) end
+
+return tokenizer

@@ -16,9 +16,9 @@ local tokens = {}
 
 -- A data set of rows of tokens; masking = { rate, mask, low, high, seed }, see runtime/ops/mask.h.
 local function to_be_masked(x, masking, classes, name)
-  local d = data.tensors(x, nil, { classes = classes, name = name })
-  d.base.masking = masking
-  return d
+  local d = data.tensors(x, nil, { name = name })
+  d.base.masking, d.base.classes, d.base.labels = masking, classes, { kind = "tokens", classes = classes, width = x:size(1) }
+  return d:whole()
 end
 
 --- A text file in UTF-8 as blocks of `length` tokens, one after the other; what is left over is dropped. The tokenizer is
@@ -66,7 +66,7 @@ function tokens.sentences(options)
     train = data.generator(function(size, _, first)
       local index = ops.arange(first, first + size)
       return files.mask(samples(train, first, size), index, ops.zeros({ size }, { dtype = "int32" }), masking)
-    end, { epoch = o.epoch, classes = alphabet.size }),
+    end, { epoch = o.epoch, labels = "tokens", classes = alphabet.size }),
     val = to_be_masked(samples(val, 0, o.held_out), masking, alphabet.size, "sentences") }
 end
 

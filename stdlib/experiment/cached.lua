@@ -1,27 +1,45 @@
---- run:cached(name, fn, …): what fn(…) makes is built once and reused by every run whose function and inputs are the same.
---- The key covers the function's source text, its upvalues (recursively), the arguments' contents, the standard library
---- and LibTorch's version. One process builds while others wait. The build is a child run with random streams of its own,
---- seeded by the key, so that a hit and a miss leave the calling run in the same state.
+--- run:cached(name, fn, …): what fn(…) makes is built once and reused by every run in which it would come out the same.
+---
+--- An entry is found by its key: the function's source text, its upvalues (recursively), the arguments' contents, LibTorch's
+--- version and the threads. It is taken where all that the function read while it was built is as it was (traced.lua:
+--- parameters, the run's seed, globals, user modules, environment variables, files), and so are the functions of the
+--- standard library that ran (reached.lua). One key may have several entries: a function that reads run.seed has one a seed.
+---
+--- One process builds while others wait. The build is a child run with random streams of its own, seeded by the name, the
+--- function and the arguments, so that a hit and a miss leave the calling run in the same state.
 ---
 --- On a hit the function runs again with training switched off (fit, distill and batches return at once), which makes
---- modules of the right shape; then the stored weights are put into them.
+--- modules of the right shape; then the stored weights and the modules' own plain values are put into them.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local check = require "gradus.base.check"
 local checkpoints = require "gradus.base.checkpoints"
 local current = require "gradus.base.current"
-local identity = require "gradus.experiment.identity"
+local entries = require "gradus.experiment.entries"
 local nn = require "gradus.nn"
+local reached = require "gradus.experiment.reached"
+local reading = require "gradus.base.reading"
 local run_module = require "gradus.experiment.run"
 local sampler = require "gradus.curriculum.sampler"
+local tensor = require "gradus.base.tensor"
+local traced = require "gradus.experiment.traced"
 
 local files = engine.data
 
-local function key_of(run, name, fn, ...)
+local function pack(...) return { n = select("#", ...), ... } end
+
+-- What is built, in one table: run, name, fn, args, key, seed, iterates.
+local function task_of(run, name, fn, ...)
+  local args = pack(...)
+  local identity, iterates, seed = traced.identity(run, { n = 3, name, fn, args })
   local threads = run.options.threads or "auto of " .. engine.cores()  -- a child run chooses its own
-  return identity("cached", { n = 6, name, host.stdlib_hash(), engine.torch_version, threads, fn, { n = select("#", ...), ... } })
+  local key = host.sha256(table.concat({ identity, engine.torch_version, threads, run.device }, "\n"))
+  return { run = run, name = name, fn = fn, args = args, key = key, seed = tonumber(seed:sub(1, 12), 16), iterates = iterates }
 end
 
--- --- building and loading ------------------------------------------------------------------------------------------------
+-- --- what is stored ------------------------------------------------------------------------------------------------------
+
+local function is_plain(value) return value == nil or type(value) == "number" or type(value) == "string" or type(value) == "boolean" end
 
 -- Weights of the modules and tensors among the results, by place and name.
 local function tensors_of(results)
@@ -32,64 +50,45 @@ local function tensors_of(results)
       found[tostring(i)] = value
     elseif type(value) == "table" and value.state_dict then
       for name, one in pairs(value:state_dict()) do found[i .. "." .. name] = one end
-    else
-      host.fail(("cached: result %d: expected a module or a tensor; got %s"):format(i, type(value)))
+    elseif not is_plain(value) then
+      host.fail(("cached: result %d: expected a module, a tensor, a number, a text or a boolean; got %s"):format(i, check.describe(value)))
     end
   end
   return found
 end
 
-local function pack(...) return { n = select("#", ...), ... } end
+-- Plain values of the modules by "i.path", and those among the results by "i"; numbers as texts, which hold all of them.
+local function values_of(results)
+  local found = {}
+  local function keep(place, name, value)
+    found[place] = found[place] or {}
+    found[place][name] = { type(value), type(value) == "number" and ("%.17g"):format(value) or tostring(value) }
+  end
+  for i = 1, results.n do
+    if nn.is_module(results[i]) then
+      for path, module in results[i]:named_modules() do
+        for name, value in pairs(module._values) do
+          if name ~= "training" and value ~= nil and is_plain(value) then keep(i .. "." .. path, tostring(name), value) end
+        end
+      end
+    elseif is_plain(results[i]) then
+      keep(tostring(i), "value", results[i])
+    end
+  end
+  return found
+end
 
--- Runs the function with streams of its own and gives the caller's back, whatever happens.
-local function in_own_streams(run, work)
-  local generators, states = { engine.default_generator() }, {}
-  if run.device ~= "cpu" then generators[2] = engine.default_generator(run.device) end
-  for i, one in ipairs(generators) do states[i] = one:get_state() end
-  local init, before = nn.init_generator, current.run
-  local sources, threads = sampler.numbered(0), engine.threads()
-  local numbers = {}
-  for i = 1, 4 do numbers[i] = math.random(2 ^ 31) - 1 end
-  local ok, result = xpcall(work, host.traceback)
-  current.run = before
-  for i, one in ipairs(generators) do one:set_state(states[i]) end
-  nn.init_generator = init
-  math.randomseed(numbers[1])  -- the same on a hit and on a miss
-  sampler.numbered(sources)
-  engine.set_threads(threads)
-  run.line.clear()
-  if not ok then error(result, 0) end
-  return result
+local function as_it_was(stored)
+  local kind, text = stored[1], stored[2]
+  if kind == "number" then return tonumber(text) end
+  if kind == "boolean" then return text == "true" end
+  if kind == "string" then return text end
 end
 
 -- Writes the results for later runs; the child run that made them lists the file.
-local function keep(child, path, name, key, results)
-  files.write_safetensors(path, tensors_of(results), { key = key, name = name })
-  local file = assert(io.open(path, "rb"))
-  local bytes = file:read "*a"
-  file:close()
-  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.sha256(bytes), #bytes)
-end
-
-local function build(run, name, key, path, fn, ...)
-  local args = pack(...)
-  local seed = tonumber(key:sub(1, 12), 16)
-  return in_own_streams(run, function()
-    local child = run_module.begin { store = run.store, name = run.name .. "/" .. name, kind = name, seed = seed, flat = { key = key },
-      params = {}, parent = run, options = run.options, label = name }
-    local ok, results = xpcall(function()
-      local made = pack(fn(unpack(args, 1, args.n)))
-      keep(child, path, name, key, made)
-      return made
-    end, host.traceback)
-    if ok then
-      child:finish "finished"
-      return results
-    end
-    child:finish(child.interrupted and "interrupted" or "failed", tostring(results))
-    run.interrupted = child.interrupted
-    error(results, 0)
-  end)
+local function keep(child, path, task, results)
+  files.write_safetensors(path, tensors_of(results), { key = task.key, name = task.name, values = host.json_encode(values_of(results)) })
+  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.hash_file(path))
 end
 
 -- The entries whose names begin with the prefix, without it.
@@ -101,22 +100,184 @@ local function under(stored, prefix)
   return found
 end
 
-local function replay(run, fn, path, ...)
-  local args, seed = pack(...), 0
-  local results = in_own_streams(run, function()
-    current.run = setmetatable({ replaying = true, seed = seed }, { __index = run })
-    run_module.seed_streams(seed)
-    return pack(fn(unpack(args, 1, args.n)))
-  end)
-  local stored = files.read_safetensors(path)
+-- Why the results are not of the form that was stored; nil where they are.
+local function misfit(results, stored)
+  local count = 0
+  for place, one in pairs(tensors_of(results)) do
+    count = count + 1
+    if not stored[place] then return ("has no tensor '%s'"):format(place) end
+    local now, then_ = table.concat(one.shape, "×"), table.concat(stored[place].shape, "×")
+    if now ~= then_ then return ("tensor '%s' is %s, now %s"):format(place, then_, now) end
+  end
+  for _ in pairs(stored) do count = count - 1 end
+  return count ~= 0 and "has tensors that are no longer made" or nil
+end
+
+-- Puts what was stored into the results of a replay; nil and why where it does not fit.
+local function fill(results, path)
+  local stored, told = files.read_safetensors(path)
   for i = 1, results.n do
     if checkpoints.is(results[i]) then results[i]:adopt(under(stored, i .. ".")) end
   end
+  local why = misfit(results, stored)
+  if why then return nil, why end
   for place, one in pairs(tensors_of(results)) do
-    if not stored[place] then host.fail(("cached: %s: no tensor '%s'"):format(path, place)) end
-    require("gradus.base.tensor").no_grad(function() one:copy_(stored[place]) end)
+    tensor.no_grad(function() one:copy_(stored[place]) end)
+  end
+  local values = host.json_decode(told.values or "{}")
+  for i = 1, results.n do
+    if nn.is_module(results[i]) then
+      for at, module in results[i]:named_modules() do
+        for name, value in pairs(values[i .. "." .. at] or {}) do module[tonumber(name) or name] = as_it_was(value) end
+      end
+    elseif is_plain(results[i]) then
+      results[i] = values[tostring(i)] and as_it_was(values[tostring(i)].value)
+    end
   end
   return results
+end
+
+-- --- building and loading ------------------------------------------------------------------------------------------------
+
+-- Runs the function with streams of its own and gives the caller's back, whatever happens.
+local function in_own_streams(run, work)
+  local generators, states = { engine.default_generator() }, {}
+  if run.device ~= "cpu" then generators[2] = engine.default_generator(run.device) end
+  for i, one in ipairs(generators) do states[i] = one:get_state() end
+  local init, before = nn.init_generator, current.run
+  local sources, threads = sampler.numbered(0), engine.threads()
+  local numbers = {}
+  for i = 1, 4 do numbers[i] = math.random(2 ^ 31) - 1 end
+  local ok, result, more = xpcall(work, host.traceback)
+  current.run = before
+  for i, one in ipairs(generators) do one:set_state(states[i]) end
+  nn.init_generator = init
+  math.randomseed(numbers[1])  -- the same on a hit and on a miss
+  sampler.numbered(sources)
+  engine.set_threads(threads)
+  run.line.clear()
+  if not ok then error(result, 0) end
+  return result, more
+end
+
+-- The function's results while the run stands for `stand_in`.
+local function call(task, stand_in)
+  return traced.standing_for(task.run, stand_in, function(parent)
+    stand_in.parent = parent
+    return pack(task.fn(unpack(task.args, 1, task.args.n)))
+  end)
+end
+
+local parts = {}  -- what is being built, the innermost last: the library's functions behind what it took from the cache
+
+local function build(task, path)
+  local run = task.run
+  local child = run_module.begin { store = run.store, name = run.name .. "/" .. task.name, kind = task.name, seed = task.seed,
+    flat = { key = task.key }, params = run.params, parent = run, options = run.options, label = task.name }
+  child.outermost = traced.outermost(run)
+  local made, reads, ok, why
+  table.insert(parts, {})
+  local library = reached.by(function()
+    ok, why = xpcall(function()
+      made, reads = traced.watch(run, task.name, task.iterates, function() return call(task, child) end)
+    end, host.traceback)
+  end)
+  for _, part in ipairs(table.remove(parts)) do reached.join(library, part) end
+  child.parent = run
+  if ok then ok, why = xpcall(keep, host.traceback, child, path, task, made) end
+  if ok then
+    child:event("cache", "reads", traced.shown(reads))
+    child:finish "finished"
+    return made, { reads = reads, library = library }
+  end
+  child:finish(child.interrupted and "interrupted" or "failed", tostring(why))
+  run.interrupted = child.interrupted
+  error(why, 0)
+end
+
+local function nothing() return 0 end
+local SILENT = setmetatable({}, { __index = function() return nothing end })  -- takes all that a run writes
+
+-- A run that trains nothing and leaves no trace.
+local function replaying(task)
+  local run = task.run
+  return setmetatable({ replaying = true, writer = SILENT, event = nothing, warn = nothing, id = run.id, uid = run.uid,
+    folder = run.folder, seed = task.seed, name = run.name .. "/" .. task.name, params = run.params, device = run.device,
+    store = run.store, options = run.options, state = {}, configuration = {}, threads = 0, step_number = 0, keys = {},
+    registered = {}, began = run.began, readback = run.readback, looked = run.looked, line = run.line,
+    outermost = traced.outermost(run) }, getmetatable(run))
+end
+
+-- The results of an entry, or nil and why they do not fit.
+local function replay(task, path)
+  current.run = replaying(task)
+  run_module.seed_streams(task.seed)
+  sampler.numbered(0)
+  return fill(call(task, current.run), path)
+end
+
+-- --- finding -------------------------------------------------------------------------------------------------------------
+
+local function changed(task, entry)
+  local one = traced.changed(task.run, entry.reads)
+  if one then
+    local what, was = next(traced.shown { one })
+    return ("%s was %s"):format(what, tostring(was))
+  end
+  local file = reached.changed(entry.library)
+  return file and ("stdlib/%s has changed"):format(file)
+end
+
+-- The entry whose reads are as they were, and the results; nil and why the newest one is not.
+local function find(task, book)
+  local why
+  for i = #book.entries, 1, -1 do
+    local entry = book.entries[i]
+    local differs = not host.exists(book:path(entry)) and "its file is gone" or changed(task, entry)
+    if not differs then
+      local results, misfits = replay(task, book:path(entry))
+      if results then return entry, results end
+      task.run:warn("cached", ("cached: '%s': what the function makes when nothing is trained is of another form than what it built (%s); built anew")
+        :format(task.name, misfits))
+      differs = "another form"
+    end
+    why = why or differs
+  end
+  return nil, why
+end
+
+local function hit(task, entry)
+  task.run:event("cache", "hit", { name = task.name, key = task.key, reads = traced.shown(entry.reads) })
+end
+
+local function miss(task, book, why)
+  local path = book:new_path(task)
+  local results, entry = build(task, path)
+  book:add(entry, path)
+  task.run:event("cache", "miss", { name = task.name, key = task.key, because = why, reads = traced.shown(entry.reads) })
+  return results, entry
+end
+
+-- What was found or built, and its entry. Whoever builds holds a lock: that of the key where nothing is known of what the function reads,
+-- else that of what it will read, so that the teachers of several seeds are built side by side.
+local function find_or_build(task, book)
+  local locks = { book:lock() }
+  local ok, results, used = xpcall(function()
+    book:read()
+    local entry, found = find(task, book)
+    if not entry and #book.entries > 0 then
+      locks[1]:unlock()
+      locks[2] = book:lock(traced.now(task.run, book.entries[#book.entries].reads))
+      book:read()
+      entry, found = find(task, book)
+    end
+    if not entry then return miss(task, book, found) end
+    hit(task, entry)
+    return found, entry
+  end, host.traceback)
+  for _, lock in ipairs(locks) do lock:unlock() end
+  if not ok then error(results, 0) end
+  return results, used
 end
 
 return function(run, name, fn, ...)
@@ -124,23 +285,11 @@ return function(run, name, fn, ...)
     host.fail("cached: expected a name of letters, digits, '_' and '-'; got " .. tostring(name))
   end
   if type(fn) ~= "function" then host.fail("cached: expected a function that builds the result; got " .. type(fn)) end
-  local key = key_of(run, name, fn, ...)
-  -- The seed is read from the first digits: each device builds its own, all from one beginning.
-  if run.device ~= "cpu" then key = key:sub(1, 12) .. host.sha256(key .. run.device):sub(13) end
-  local folder = run.folder:gsub("[^/]*$", "") .. "cache"
-  host.mkdirs(folder)
-  local path = ("%s/%s-%s.safetensors"):format(folder, name, key:sub(1, 32))
-  local lock = host.lock(path .. ".lock")
-  local ok, results = xpcall(function(...)
-    if host.exists(path) then
-      run:event("cache", "hit", { name = name, key = key })
-      return replay(run, fn, path, ...)
-    end
-    run:event("cache", "miss", { name = name, key = key })
-    return build(run, name, key, path, fn, ...)
-  end, host.traceback, ...)
-  lock:unlock()
-  if not ok then error(results, 0) end
+  local task = reading.unnoted(task_of, run, name, fn, ...)
+  local book = entries.open(run.folder:gsub("[^/]*$", "") .. "cache", task)
+  local results, entry = reading.unnoted(in_own_streams, run, function() return find_or_build(task, book) end)
+  traced.pass_on(entry.reads)
+  if #parts > 0 then table.insert(parts[#parts], entry.library) end
   for i = 1, results.n do
     if type(results[i]) == "table" and results[i].eval then results[i]:eval() end
   end

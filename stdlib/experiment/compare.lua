@@ -3,7 +3,12 @@
 ---   for _, one in ipairs(c.versus.comparisons) do print(c.groups[one.group + 1].label.method, one.mean, one.low, one.high) end
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local reading = require "gradus.base.reading"
 local store_module = require "gradus.store"
+
+local NAMES = check.either(check.list(check.string), { expected = "an empty one", test = function(v)
+  return type(v) == "table" and next(v) == nil
+end })
 
 --- The finished runs that fit, by group. Fields as results/query/query.h says: groups[i] = { label, n, seeds, metrics = { [key] =
 --- { last = { n, mean, sd } } } }; versus.comparisons[i] = { group, baseline (from 0), metric, pairs, mean, low, high, verdict }.
@@ -11,8 +16,9 @@ local store_module = require "gradus.store"
 ---  where: the expression of `gradus runs --where`; by: parameters that make the groups; versus: the baseline group, by a value
 ---  of its parameters; store: a file, by default this run's store
 return function(options)
-  options = check.options("compare", options or {}, { where = check.string, by = check.list(check.string),
-    metrics = check.list(check.string), versus = check.string, store = check.string })
+  reading.refuse "g.compare"
+  options = check.options("compare", options or {}, { where = check.string, by = NAMES,
+    metrics = NAMES, versus = check.string, store = check.string })
   return store_module.open(options.store or host.options.store):compare { where = options.where,
     by = table.concat(options.by or {}, ","), metrics = table.concat(options.metrics or {}, ","), versus = options.versus }
 end

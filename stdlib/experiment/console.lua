@@ -8,6 +8,13 @@ local LOOK_EVERY = 16                   -- steps between looks at the clock, so 
 
 local live = host.isatty(2) and os.getenv "TERM" ~= "dumb"
 
+--- Whether standard error is a terminal on which a line can be written again.
+function console.live() return live end
+
+--- A run in a process of its own gives its lines to the one that shows all runs: tell(kind, text), kind "status" for where it
+--- stands, "waiting", "say" for a line that stays, "done" for its result. nil: this process shows its run itself.
+console.tell = nil
+
 --- Seconds as people read them: 0.4s, 12s, 3m 05s, 2h 10m.
 function console.duration(seconds)
   if seconds ~= seconds or seconds == math.huge then return "?" end
@@ -48,7 +55,9 @@ function console.progress(label, quiet)
     end
     last = now
     local words, optional = parts(s, now - began)
-    if live then
+    if console.tell then
+      console.tell("status", table.concat(words, "  "))
+    elseif live then
       host.write(2, "\r\27[K" .. console.fit(label, words, optional, math.max(20, host.columns() - 1)))
       shown = true
     else
@@ -59,8 +68,25 @@ function console.progress(label, quiet)
   --- Prints a line that stays.
   function line.say(text)
     if quiet then return end
+    if console.tell then return console.tell("say", text) end
     clear()
     host.write(2, text .. "\n")
+  end
+
+  --- What the run came to, after its label.
+  function line.done(text)
+    if quiet then return end
+    if console.tell then return console.tell("done", text) end
+    line.say(label .. "  " .. text)
+  end
+
+  --- Shows that the run waits for another process.
+  function line.waiting(text)
+    if quiet then return end
+    if console.tell then return console.tell("waiting", text) end
+    if not live then return end
+    host.write(2, "\r\27[K" .. console.fit(label, { text }, nil, math.max(20, host.columns() - 1)))
+    shown = true
   end
 
   line.clear = clear

@@ -80,38 +80,37 @@ function dry_run.few(d)
   return d:size() > rows and d:subset(ops.arange(rows)) or d
 end
 
---- What run:cached builds: once for all runs of a check whose function and inputs are the same, and nothing is stored.
-function dry_run.cached(run, name, fn, ...)
-  local built = run.dry.built
-  local key = identity("cached", { n = 3, name, fn, { n = select("#", ...), ... } })
-  built[key] = built[key] or { fn(...) }
-  return unpack(built[key])
-end
-
 -- Two steps of a stage; what was seen of it. A dry run's batch has few rows, so its cost is scaled to a full one's.
-local function walk(self, i)
-  local s, learnt = self.state, false
-  self:enter_stage(i)
-  local seen = { target = self.target, source = self.source, rows = self.source:size() }
+local function walk(t, i)
+  local learnt, s = false, t.s
+  t:enter(i)
+  local seen = { target = t.teacher.target, source = t.feed.source, rows = t.feed:rows() }
   for _ = 1, 2 do
-    self:one_step(self:pressure(s))
-    learnt = learnt or math.abs(self.out.loss:item()) > NOTHING or self.out.norm:item() > NOTHING
-    s:count()
-    if self.kept then self.kept:keep(s.step, self.student) end
+    t:step_once(t.stages:ask_knobs(s, function() return false end))
+    learnt = learnt or math.abs(t.out.loss:item()) > NOTHING or t.out.norm:item() > NOTHING
+    t.keeper:keep(s.step)
   end
   seen.learnt = learnt
-  seen.flops = (s.flops_per_step + s.teacher_flops) * self.batch / (self.pieces * self.rows)
+  seen.flops = (t.clock.cost.step + t.clock.cost.teacher) * t.updater.batch / (t.updater.pieces * t.updater.rows)
   return seen
 end
 
---- Two steps of each stage of a distillation (called by distill.lua in place of its loop), then what is planned and thought of it.
-function dry_run.distill(self)
-  local report, s, seen = self.run.dry, self.state, {}
-  self.val = self.val and dry_run.few(self.val)
-  for name, suite in pairs(self.suites) do self.suites[name] = dry_run.few(suite) end
-  self.student:train()
-  self:benchmark_teacher()
-  for i in ipairs(self.stages) do seen[i] = walk(self, i) end
+-- What plan.lua and honest.lua want to know of a training.
+local function subject_of(t)
+  return { stages = t.stages.list, knobs = t.stages.base, budget = t.clock.budget, total_steps = t.clock.total_steps, batch = t.updater.batch,
+    epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
+    eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
+    plain = t.objective.plain }
+end
+
+--- Two steps of each stage of a training in place of its loop, then what is planned and thought of it.
+---@param t Training
+local function train(report, t)
+  local seen, evaluator = {}, t.evaluator
+  for name, suite in pairs(evaluator.suites) do evaluator.suites[name] = dry_run.few(suite) end
+  t:baselines()
+  for i in ipairs(t.stages.list) do seen[i] = walk(t, i) end
+  local self = subject_of(t)
   local the = plan.new(self, seen)
   show_length(report, self, the.total)
   for i, stage in ipairs(self.stages) do
@@ -123,9 +122,28 @@ function dry_run.distill(self)
     end
   end
   honest.whole(report, the)
-  s.progress, s.evaluating = 1, true
-  self:evaluate()
-  self.feed:rewind()
+  t.clock.counts.progress, t.s.evaluating = 1, true
+  t:evaluate()
+  t.feed:rewind()
+end
+
+--- What a run asks of its dry run, added to a report: { line =, refuse =, advise = }.
+function dry_run.serve(report)
+  report.built = report.built or {}
+  function report.few(d) return dry_run.few(d) end
+  function report.rows(size) return math.min(size, dry_run.BATCH) end
+  function report.train(t) t:borrow(function() train(report, t) end) end
+  function report.shrink(t)
+    local parts, rows = dry_run.tiny_batch(t.updater.pieces, t.updater.rows, t.val)
+    t.updater:shrink(parts, rows)
+    t.val = t.val and dry_run.few(t.val)
+  end
+  function report.cached(name, fn, ...)
+    local key = identity("cached", { n = 3, name, fn, { n = select("#", ...), ... } })
+    report.built[key] = report.built[key] or { fn(...) }
+    return unpack(report.built[key])
+  end
+  return report
 end
 
 -- Collects lines; tells each refusal and advice once.
@@ -172,7 +190,7 @@ function dry_run.check(options)
       local flat = params.resolve(experiment.specs, one.given)
       local run = run_module.begin { store = store, name = experiment.name, seed = one.seed, flat = flat, params = params.nest(flat),
         options = options, label = label }
-      run.dry = new_report()
+      run.dry = dry_run.serve(new_report())
       run.dry.built = built
       run.warn = function(_, _, text) run.dry.refuse("%s", text) end
       host.entering(experiment.run)

@@ -36,7 +36,7 @@ end
 ---@field footer? string      printed under the final table
 ---@param options ExperimentOptions
 function experiment.experiment(options)
-  check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "footer" })
+  options = check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "footer" })
   if type(options.name) ~= "string" or not options.name:find "^[%w_.-]+$" or #options.name > 100 then
     host.fail("experiment: 'name': expected 1 to 100 letters, digits, '_', '-' or '.'; got " .. tostring(options.name))
   end
@@ -55,16 +55,21 @@ end
 
 function experiment.is(value) return getmetatable(value) == Experiment end
 
---- The runs to do, in order: a list of { seed =, given = { key = value } }. `--set` and `--seed` fix a grid's key.
+--- The runs to do, in order: a list of { seed =, given = { key = value } }. `--set` and `--seed` fix a grid's key, or give
+--- it other values, which may be several.
 ---@param options table  the command line
 function Experiment:plan(options)
   local fixed = {}
-  for _, pair in ipairs(options.set or {}) do fixed[pair[1]] = params.parse_set(pair[1], pair[2], self.specs) end
+  for _, pair in ipairs(options.set or {}) do
+    local values = params.parse_list(pair[1], pair[2], self.specs)
+    if #values == 1 then fixed[pair[1]] = values[1] else fixed[pair[1]] = nil end
+    if #values > 1 then self.grid[pair[1]] = values end
+  end
   local axes = {}
   for _, key in ipairs(params.sorted_keys(self.grid)) do
     if key ~= "seed" and fixed[key] == nil then axes[#axes + 1] = { key, self.grid[key] } end
   end
-  axes[#axes + 1] = { "seed", options.seed and { options.seed } or self.grid.seed or { 0 } }
+  axes[#axes + 1] = { "seed", options.seeds or options.seed and { options.seed } or self.grid.seed or { 0 } }
 
   local runs = { {} }
   for _, axis in ipairs(axes) do

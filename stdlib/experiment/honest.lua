@@ -1,7 +1,7 @@
 --- What a dry run (dry_run.lua) says of settings: refused is what has no effect, aborts the run or runs backwards; advised
 --- what is rarely meant. A judgement is of what the plan knows; what depends on the run is left alone.
 local data = require "gradus.data.dataset"
-local pressure = require "gradus.training.pressure"
+local stages = require "gradus.training.stages"
 local sampler = require "gradus.curriculum.sampler"
 local schedule = require "gradus.curriculum.schedule"
 local when = require "gradus.curriculum.when"
@@ -30,7 +30,7 @@ local function aborts(report, where, plan, span, knob)
   local between = schedule.is(knob.answer) and knob.answer.between
   local values = between or knob.asked or {}
   for k, v in ipairs(values) do
-    local wanted = pressure.wanted(knob.name, v)
+    local wanted = stages.wanted(knob.name, v)
     if wanted then
       local from, to = math.min(span.from, plan.last), math.min(span.to, plan.last)
       local share = from + (to - from) * (k - 1) / (#values - 1)
@@ -255,9 +255,6 @@ local function look_at_loss(report, plan)
     local labels_only = not run.state.teacher and not (name == "alpha" and run.o.alpha == 1)
     for _, stage in ipairs(run.stages) do labels_only = labels_only and stage.target == nil end
     if run.o[name] ~= nil and labels_only then report.refuse("%s has no effect without a teacher", name) end
-  end
-  if run.given.weight_decay ~= nil and type(run.given.optimizer) == "table" then
-    report.refuse("weight_decay has no effect beside an optimizer of your own; expected it among the optimizer's options")
   end
 end
 

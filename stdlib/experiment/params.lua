@@ -170,6 +170,23 @@ function params.parse_set(key, text, specs)
   return value
 end
 
+--- The values that `--set key=a,b,c` gives, one or several. A comma is part of a text, and of a choice that has it.
+---@return any[]
+function params.parse_list(key, text, specs)
+  local one = specs[key] or params.unknown(key, specs, "--set")
+  if one.kind == "string" or not text:find(",", 1, true) or one.kind == "choice" and parse(one, text) ~= nil then
+    return { params.parse_set(key, text, specs) }
+  end
+  local values, seen = {}, {}
+  for word in (text .. ","):gmatch "([^,]*)," do
+    local value = params.parse_set(key, word:match "^%s*(.-)%s*$", specs)
+    if seen[value] then host.fail(("--set %s: expected each value once; got %s twice"):format(key, tostring(value)), 64) end
+    seen[value] = true
+    values[#values + 1] = value
+  end
+  return values
+end
+
 --- dotted key -> value: the defaults replaced by `given`.
 function params.resolve(specs, given)
   local flat = {}

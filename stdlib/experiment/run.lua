@@ -8,6 +8,8 @@ local readback = require "gradus.step.readback"
 local recording = require "gradus.base.recording"
 local step = require "gradus.step.step"
 
+require "gradus.base.pristine"  -- before the script
+
 local run = {}
 
 ---@class Run
@@ -17,7 +19,9 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
-local Run = check.methods("a run", {})
+---@field dry any        set in a dry run (gradus check)
+---@field replaying any  set while a fork replays what was
+local Run = check.methods("a run", {}, { sealed = true })
 Run.__index = Run
 
 -- The random streams of a run: initialisation, dropout (and every operator that is given no generator), Lua's own.
@@ -75,9 +79,13 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, registered = {}, began = host.monotonic(), parent = options.parent,
-    readback = readback(device), looked = readback(device),
+    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, registered = {}, began = host.monotonic(),
+    parent = options.parent,
+    looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+  self.readback = readback(device, function(numbers, step)
+    for key, number in pairs(numbers) do self.writer:log(key, step, number) end
+  end)
   current.run = self
   seed_streams(self.seed)
   require("gradus.curriculum.sampler").numbered(0)
@@ -89,6 +97,14 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
+-- A key that a script logs again at a step takes the place of the value before: most of a loop's values would be lost.
+local function logged_twice(self, name, step)
+  if self.told_twice or not check.by_user(3) then return end
+  self.told_twice = true
+  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected run:log(values, step), or a loop over "
+    .. "run:batches, which counts steps"):format(name, step))
+end
+
 --- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one. Tensors on an accelerator are
 --- read when the next ones are logged, so that the device need not be waited for.
 ---@param values table<string, number|Tensor>
@@ -99,6 +115,7 @@ function Run:log(values, at)
       :format(recording.active))
   end
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
+  local latest = self.latest
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
   if type(now) ~= "number" or now % 1 ~= 0 or now < -2 ^ 63 or now >= 2 ^ 63 then  -- what the store's 64 bits hold
     host.fail("log: step: expected a whole number from -2^63 to less than 2^63; got " .. check.describe(now))
@@ -112,6 +129,8 @@ function Run:log(values, at)
       key = writer:key(name)
       keys[name] = key
     end
+    if latest[key] == now then logged_twice(self, name, now) end
+    latest[key] = now
     if type(value) ~= "number" then
       if not engine.is_tensor(value) then
         host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
@@ -129,29 +148,37 @@ function Run:log(values, at)
     end
     if type(value) == "number" then writer:log(key, now, value) end
   end
-  if not later then return end
-  self.readback:push(later, function(numbers)
-    for key, number in pairs(numbers) do writer:log(key, now, number) end
-  end)
+  if later then self.readback:push(later, now) end
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
---- "flops"; detail is a table of plain values.
-function Run:event(kind, name, detail)
-  if type(kind) ~= "string" or type(name) ~= "string" then
-    host.fail(("event: expected a kind and a name, two texts; got %s and %s"):format(check.describe(kind), check.describe(name)))
-  end
-  self.writer:event(self.step_number, kind, name, host.json_encode(detail or {}))
-  host.log("info", ("step %d: %s %s %s"):format(self.step_number, kind, name, host.json_encode(detail or {})))
+--- "flops"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain values.
+---@param kind string
+---@param name string
+---@param detail? table
+---@param step? number   another step than the run's own, such as one of its teacher's training
+function Run:event(kind, name, detail, step)
+  check.value("event", "kind", kind, check.string)
+  check.value("event", "name", name, check.string)
+  local at, text = step or self.step_number, host.json_encode(detail or {})
+  self.writer:event(at, kind, name, text)
+  host.log("info", ("step %d: %s %s %s"):format(at, kind, name, text))
 end
 
 --- Stores a decision of the script's own, with the numbers it was taken from.
+---@param name string      "next", "stop", or what you call it
+---@param numbers? table   by name
 function Run:decide(name, numbers)
+  check.value("decide", "name", name, check.string)
   self:event("decision", name, numbers)
 end
 
 --- A warning: shown, logged and stored; with --strict an error.
+---@param name string
+---@param text string
 function Run:warn(name, text)
+  check.value("warn", "name", name, check.string)
+  check.value("warn", "text", text, check.string)
   if self.options.strict then host.fail(text) end
   self:event("warning", name, { text = text })
   self.line.say("warning: " .. text)
@@ -161,6 +188,9 @@ end
 function Run:progress(s)
   self.writer:progress(self.step_number, s.epoch, s.samples, s.flops, s.seconds)
 end
+
+--- The words of a training's line: fn(s, elapsed); knobs and row are filled anew at each step.
+function Run:training_line(total_steps, knobs, row) return console.training_parts(total_steps, knobs, row) end
 
 --- Shows the live line (console.lua decides how often).
 function Run:show(s, parts) self.line.step(s, parts) end
@@ -172,6 +202,44 @@ function Run:breathe(s)
   if s then self:progress(s) end
   self.interrupted = signal
   error({ interrupted = signal }, 0)
+end
+
+--- Which way a metric is better: "higher" or "lower"; stored with it, so that nobody has to guess.
+---@param key string
+---@param way string
+function Run:better(key, way)
+  if way ~= "higher" and way ~= "lower" then
+    host.fail(("better: '%s': expected 'higher' or 'lower'; got %s"):format(tostring(key), check.describe(way)))
+  end
+  self.writer:better(key, way)
+end
+
+--- A training of this run begins, on an axis of its own: what an earlier one has logged becomes a run below this one. Returns the
+--- step before its first.
+---@param name string
+function Run:begin_training(name)
+  local goes_on = self.trained == "batches" and name == "batches"  -- an open loop in several iterators is one training
+  if self.trained and not goes_on and not self.dry then
+    self.readback:settle()
+    self.looked:settle()
+    self.writer:split { name = self.trained, kind = "training" }
+    self.step_number = 0
+  end
+  self.trained = name
+  return self.step_number
+end
+
+--- Waits for a file's lock, so that one process makes what others need too; between two looks the run may be ended.
+---@param path string
+---@param what string  "teacher", for the line that says what is waited for
+function Run:lock(path, what)
+  local lock = host.lock(path, 0)
+  while not lock do
+    self:breathe()
+    self.line.waiting(("waits for %s, which another run makes"):format(what))
+    lock = host.lock(path, .1)
+  end
+  return lock
 end
 
 -- --- work ------------------------------------------------------------------------------------------------------------
@@ -200,7 +268,7 @@ end
 function Run:step(fn, options)
   local policy = check.options("step", options, { non_finite = check.choice("stop", "skip", "own") }, { non_finite = "stop" }).non_finite
   return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
-    policy ~= "own" and require("gradus.training.watch").of_step(self, policy) or nil)
+    policy ~= "own" and require("gradus.training.finite").watch(self, policy) or nil)
 end
 
 --- The seed of one of this run's named random streams.
@@ -211,8 +279,8 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param d Dataset
 ---@param teacher? Module
 function Run:evaluate(model, d, teacher)
-  if self.dry then d = require("gradus.experiment.dry_run").few(d) end
-  return require "gradus.training.evaluate"(model, d, teacher)
+  if self.dry then d = self.dry.few(d) end
+  return require("gradus.training.task").evaluate(model, d, teacher)
 end
 
 --- Trains a student under a curriculum; see distill.lua.
@@ -220,32 +288,39 @@ end
 ---@return Distilled
 function Run:distill(options)
   if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() } end
-  return require "gradus.training.distill"(self, options)
+  return require "gradus.training.distill"(self, options, "distill")
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
   "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop",
-  "accumulate" }
+  "accumulate", "losses", "metrics", "non_finite", "suites" }
 
 --- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
 ---   and distill's own; stop: a rule of when.lua that ends the training before its budget
 function Run:fit(options)
   check.options("fit", options, FIT)
+  if options.model == nil or type(options.model) ~= "table" or not options.model.parameters then
+    host.fail("fit: model: expected a module; got " .. check.describe(options.model))
+  end
   local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }
   for _, name in ipairs(FIT) do
     if name ~= "model" and name ~= "epochs" and name ~= "steps" and name ~= "stop" then given[name] = options[name] end
   end
   if options.stop then given.curriculum = { advance = options.stop } end
   if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
-  local done = self:distill(given)
+  if self.replaying then
+    if not options.checkpoints then return options.model end
+    return options.model, require("gradus.base.checkpoints").new()
+  end
+  local done = require "gradus.training.distill"(self, given, "fit")
   if not options.checkpoints then return done.student end
   return done.student, done.checkpoints
 end
 
 --- The result of fn(…): built once, then reused by every run with the same source and inputs. See cached.lua.
 function Run:cached(name, fn, ...)
-  if self.dry then return require("gradus.experiment.dry_run").cached(self, name, fn, ...) end  -- two steps of training must not be kept
+  if self.dry then return self.dry.cached(name, fn, ...) end  -- two steps of training must not be kept
   return require "gradus.experiment.cached"(self, name, fn, ...)
 end
 
@@ -255,20 +330,33 @@ end
 ---@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?,
 ---   teacher_view: string?, teacher_cache: any}  the last two as in distill
 function Run:batches(source, options)
-  check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
+  options = check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
     "teacher_cache" })
   if self.replaying then return function() end end
   if self.dry then options.steps, options.epochs = 2, nil end
   return require "gradus.training.batches"(self, source, options)
 end
 
---- Stores the result table of the run (numbers by name) as result/NAME at its last step.
+--- Stores the result table of the run: numbers, tensors of one value, true and false as the metric result/NAME at its last step,
+--- texts as an event. Returns what is stored, without tensors. Anything else is refused.
 function Run:store_result(result)
-  local numbers = {}
+  local kept, numbers = {}, {}
   for name, value in pairs(result) do
-    if type(value) == "number" then numbers["result/" .. name] = value end
+    if engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
+    local kind = type(value)
+    if type(name) ~= "string" then
+      host.fail(("run: a result is called %s; expected results by name, { acc = .9 }"):format(check.describe(name)))
+    elseif kind == "number" or kind == "boolean" then
+      numbers["result/" .. name] = kind == "number" and value or (value and 1 or 0)
+    elseif kind == "string" then
+      self:event("result", name, { text = value })
+    else
+      host.fail(("run: result '%s': expected a number, a tensor of one value, a text, true or false; got %s"):format(name, check.describe(value)))
+    end
+    kept[name] = value
   end
   self:log(numbers)
+  return kept
 end
 
 --- Closes the run. status: finished, failed or interrupted.

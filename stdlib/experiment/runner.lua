@@ -1,9 +1,11 @@
 --- What `gradus run SCRIPT` does: plan the script's runs, execute each in a fresh Lua state, show them side by side.
 local host = require "gradus.host"
+require "gradus.base.pristine"  -- before the script
 
 local runner = {}
 
-local function load_experiment(options)
+--- The experiment that the script returns, or nil when it has done its work.
+function runner.load(options)
   local chunk = host.load_script()
   host.entering(chunk)
   local value = chunk()
@@ -17,7 +19,7 @@ end
 --- How many runs the script makes. A script that returns no experiment has done its work by now: 0.
 ---@param options table  the command line
 function runner.plan(options)
-  local experiment = load_experiment(options)
+  local experiment = runner.load(options)
   if not experiment then
     if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
     return 0
@@ -25,8 +27,8 @@ function runner.plan(options)
   return #experiment:plan(options)
 end
 
--- A run in words: its number, what tells it from the others, its seed.
-local function describe(plan, i)
+--- A run in words: its number, what tells it from the others, its seed.
+function runner.describe(plan, i)
   local one, varied, words = plan[i], {}, {}
   for _, other in ipairs(plan) do
     for key, value in pairs(other.given) do varied[key] = varied[key] or value ~= one.given[key] end
@@ -54,21 +56,30 @@ local function close(run, ok, result)
   end
 end
 
---- Executes run number i of the plan. Returns its result as JSON.
-function runner.execute(options, i)
+--- Opens what a run needs: threads, device, store. Before the script, whose fault neither a bad device nor a bad store is.
+function runner.prepare(options)
   local engine = require "gradus.engine"
+  engine.set_threads(options.threads or 1)
+  engine.device(options.device or "cpu")
+  return require("gradus.store").open(options.store)
+end
+
+--- Executes run number i of the plan, in this Lua state. Returns its result as JSON.
+function runner.execute(options, i)
+  local store = runner.prepare(options)
+  local experiment = runner.load(options)
+  local plan = experiment:plan(options)
+  return runner.execute_one(options, store, experiment, plan[i], runner.describe(plan, i))
+end
+
+--- Executes one run of an experiment. Returns its result as JSON.
+---@param one {seed: number, given: table}  of the experiment's plan
+---@param label string                      it in words
+function runner.execute_one(options, store, experiment, one, label)
   local params = require "gradus.experiment.params"
   local run_module = require "gradus.experiment.run"
-  engine.set_threads(options.threads or 1)
-  -- Before the script, whose fault neither a bad device nor a bad store is.
-  engine.device(options.device or "cpu")
-  local store = require("gradus.store").open(options.store)
-  local experiment = load_experiment(options)
-  local plan = experiment:plan(options)
-  local one = plan[i]
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
-  local label = describe(plan, i)
   local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
     options = options, label = label }
   host.open_log(run.folder .. "/log.txt")
@@ -78,20 +89,21 @@ function runner.execute(options, i)
   if ok and result ~= nil and type(result) ~= "table" then
     ok, result = false, ("%s: run: expected a table of results or nothing; got a %s"):format(options.script, type(result))
   end
-  if ok then run:store_result(result or {}) end
+  local kept = {}
+  if ok then
+    ok, kept = xpcall(function() return run:store_result(result or {}) end, host.traceback)
+    if not ok then result = kept end
+  end
   close(run, ok, result)
   if not ok and not run.interrupted then error(result, 0) end
-  local numbers = {}
-  for name, value in pairs(ok and result or {}) do
-    if type(value) == "number" then numbers[name] = value end
-  end
+  if not ok then kept = {} end
   local seconds = host.monotonic() - run.began
   if ok then
     local duration = require("gradus.experiment.console").duration(seconds)
-    run.line.say(("%s  %s  %s"):format(label, duration, runner.summary_line(experiment, numbers)))
+    run.line.done(("%s  %s"):format(duration, runner.summary_line(experiment, kept)))
   end
   return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat,
-    result = numbers, seconds = seconds,
+    result = kept, seconds = seconds,
     status = ok and "finished" or "interrupted" }
 end
 
@@ -114,7 +126,9 @@ local function columns_of(experiment, results)
   if #columns > 0 then return columns end
   local seen = {}
   for _, one in ipairs(results) do
-    for name in pairs(one.result or {}) do seen[name] = true end
+    for name, value in pairs(one.result or {}) do
+      if type(value) == "number" then seen[name] = true end
+    end
   end
   for name in pairs(seen) do columns[#columns + 1] = { name, name } end
   table.sort(columns, function(a, b) return a[1] < b[1] end)
@@ -144,7 +158,8 @@ end
 function runner.summary_line(experiment, numbers)
   local words = {}
   for _, column in ipairs(columns_of(experiment, { { result = numbers } })) do
-    if numbers[column[1]] then words[#words + 1] = column[2] .. " " .. format(column[3] or "%.4g", numbers[column[1]]) end
+    local value = numbers[column[1]]
+    if type(value) == "number" then words[#words + 1] = column[2] .. " " .. format(column[3] or "%.4g", value) end
   end
   return table.concat(words, "  ")
 end
@@ -178,7 +193,7 @@ end
 local function values_of(group, name)
   local values = {}
   for _, one in ipairs(group.runs) do
-    if one.result[name] then values[#values + 1] = one.result[name] end
+    if type(one.result[name]) == "number" then values[#values + 1] = one.result[name] end
   end
   return values
 end
@@ -186,10 +201,10 @@ end
 -- The differences of a result to the baseline group's, run by run of the same seed.
 local function paired(group, baseline, name)
   local of_seed, differences = {}, {}
-  for _, one in ipairs(baseline.runs) do of_seed[one.seed] = one.result[name] end
+  for _, one in ipairs(baseline.runs) do of_seed[one.seed] = tonumber(one.result[name]) end
   for _, one in ipairs(group.runs) do
     local base = of_seed[one.seed]
-    if base and one.result[name] then differences[#differences + 1] = one.result[name] - base end
+    if base and type(one.result[name]) == "number" then differences[#differences + 1] = one.result[name] - base end
   end
   return differences
 end
@@ -242,9 +257,13 @@ end
 
 --- Prints what the runs came to: a table of the groups, mean ± sd over seeds, and where to look further.
 ---@param options table
----@param texts string[]  what execute returned
-function runner.summarize(options, texts)
-  local experiment = load_experiment(options)
+---@param texts string[]    what execute returned
+---@param experiment table?  where the script was loaded before
+function runner.summarize(options, texts, experiment)
+  if not experiment then
+    experiment = runner.load(options)
+    experiment:plan(options)  -- the command line's lists are part of its grid
+  end
   local results, failed = {}, 0
   for _, text in ipairs(texts) do
     local one = host.json_decode(text)

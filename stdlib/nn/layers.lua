@@ -1,5 +1,5 @@
 --- Layers with PyTorch's names, arguments and defaults. Arguments go by place or, in a last table, by name:
----   nn.Conv2d(1, 16, 3, { padding = 1 })
+---   local layer = nn.Conv2d(1, 16, 3, { padding = 1 })
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
 local recording = require "gradus.base.recording"
@@ -31,6 +31,12 @@ return function(nn)
 
   -- --- linear and convolution ------------------------------------------------------------------------------------------
 
+  --- y = x Wᵀ + b, over the last dimension of x; weight [out_features, in_features], bias [out_features].
+  ---   local layer = nn.Linear(64, 10)
+  ---   local plain = nn.Linear(64, 10, { bias = false })
+  ---@param in_features number   at least 1
+  ---@param out_features number  at least 1
+  ---@param bias? boolean        true
   local Linear = layer("Linear",
     { { "in_features", size1 }, { "out_features", size1 }, { "bias", check.boolean, true } }, function(self)
       local bias = self.bias and ops.empty { size = { self.out_features } } or nil
@@ -55,6 +61,16 @@ return function(nn)
     return ("in_features=%d, out_features=%d, bias=%s"):format(self.in_features, self.out_features, tostring(self.has_bias))
   end
 
+  --- Cross-correlation of x [N, C, H, W] with out_channels filters; weight [out_channels, in_channels / groups, kernel, kernel].
+  ---   local layer = nn.Conv2d(1, 16, 3, { padding = 1 })
+  ---@param in_channels number
+  ---@param out_channels number
+  ---@param kernel_size number|number[]  a number, or { height, width }; as stride, padding and dilation
+  ---@param stride? number|number[]      1
+  ---@param padding? number|number[]     0
+  ---@param dilation? number|number[]    1
+  ---@param groups? number               1
+  ---@param bias? boolean                true
   local Conv2d = layer("Conv2d",
     { { "in_channels", size1 }, { "out_channels", size1 }, { "kernel_size", pair1 }, { "stride", pair1, 1 },
       { "padding", pair0, 0 }, { "dilation", pair1, 1 }, { "groups", size1, 1 }, { "bias", check.boolean, true } },
@@ -87,6 +103,11 @@ return function(nn)
     return text .. (self.has_bias and "" or ", bias=false")
   end
 
+  --- A vector for each of num_embeddings tokens: x int64 [N, L] -> [N, L, embedding_dim].
+  ---   local layer = nn.Embedding(96, 64)
+  ---@param num_embeddings number
+  ---@param embedding_dim number
+  ---@param padding_idx? number  the token whose vector stays zero
   local Embedding = layer("Embedding",
     { { "num_embeddings", size1 }, { "embedding_dim", size1 }, { "padding_idx", size0, optional = true } }, function(self)
       local weight = init.normal_(ops.empty { size = { self.num_embeddings, self.embedding_dim } })
@@ -104,6 +125,12 @@ return function(nn)
 
   -- --- normalisation ---------------------------------------------------------------------------------------------------
 
+  --- (x − mean) / √(variance + eps) · weight + bias, over the last dimensions, which are normalized_shape.
+  ---   local layer = nn.LayerNorm(64)
+  ---@param normalized_shape number|number[]
+  ---@param eps? number                  1e-5
+  ---@param elementwise_affine? boolean  true: with weight
+  ---@param bias? boolean                true
   local LayerNorm = layer("LayerNorm",
     { { "normalized_shape", check.either(size1, check.list(size1)) }, { "eps", check.above(0), 1e-5 },
       { "elementwise_affine", check.boolean, true }, { "bias", check.boolean, true } }, function(self)
@@ -159,30 +186,72 @@ return function(nn)
       return ("%d, eps=%g, momentum=%g"):format(self.num_features, self.eps, self.momentum)
     end
   end
+  --- (x − mean) / √(variance + eps) · weight + bias for each channel of x [N, C] or [N, C, L]: of the batch while training, of
+  --- what was seen before in evaluation.
+  ---   local layer = nn.BatchNorm1d(32)
+  ---@param num_features number           C
+  ---@param eps? number                   1e-5
+  ---@param momentum? number              .1, share of the new batch in the running mean and variance
+  ---@param affine? boolean               true: with weight and bias
+  ---@param track_running_stats? boolean  true
   batch_norm("BatchNorm1d", { [2] = true, [3] = true })
+  --- As BatchNorm1d, for images [N, C, H, W].
+  ---   local layer = nn.BatchNorm2d(16)
+  ---@param num_features number           C
+  ---@param eps? number                   1e-5
+  ---@param momentum? number              .1
+  ---@param affine? boolean               true
+  ---@param track_running_stats? boolean  true
   batch_norm("BatchNorm2d", { [4] = true })
 
   -- --- activations and the rest ----------------------------------------------------------------------------------------
 
-  for name, op in pairs { ReLU = ops.relu, Tanh = ops.tanh, Sigmoid = ops.sigmoid, SiLU = ops.silu } do
+  local function activation(name, op)
     local made = layer(name, {})
     function made:forward(x) return op(x) end
   end
+  --- max(x, 0).
+  ---   local layer = nn.ReLU()
+  activation("ReLU", ops.relu)
+  --- tanh(x), from −1 to 1.
+  ---   local layer = nn.Tanh()
+  activation("Tanh", ops.tanh)
+  --- 1 / (1 + exp(−x)), from 0 to 1.
+  ---   local layer = nn.Sigmoid()
+  activation("Sigmoid", ops.sigmoid)
+  --- x / (1 + exp(−x)); swish.
+  ---   local layer = nn.SiLU()
+  activation("SiLU", ops.silu)
+
+  --- x as it is: for the place of a layer that is left out.
+  ---   local layer = nn.Identity()
   local Identity = layer("Identity", {})
   function Identity:forward(x) return x end
 
+  --- x · Φ(x), Φ the normal distribution; approximate = "tanh" computes it by a tanh.
+  ---   local layer = nn.GELU()
+  ---@param approximate? string  "none" or "tanh"
   local GELU = layer("GELU", { { "approximate", check.choice("none", "tanh"), "none" } })
   function GELU:forward(x) return ops.gelu(x, { approximate = self.approximate }) end
   function GELU:extra_repr() return ("approximate='%s'"):format(self.approximate) end
 
+  --- x where it is above 0, negative_slope · x elsewhere.
+  ---   local layer = nn.LeakyReLU(0.1)
+  ---@param negative_slope? number  0.01
   local LeakyReLU = layer("LeakyReLU", { { "negative_slope", check.number(), 0.01 } })
   function LeakyReLU:forward(x) return ops.leaky_relu(x, self.negative_slope) end
   function LeakyReLU:extra_repr() return ("negative_slope=%g"):format(self.negative_slope) end
 
+  --- exp(x) / Σ exp(x) over a dimension. Losses take logits: no Softmax belongs at a model's end.
+  ---   local layer = nn.Softmax(-1)
+  ---@param dim? number  −1, the last
   local Softmax = layer("Softmax", { { "dim", check.int(), -1 } })
   function Softmax:forward(x) return ops.softmax(x, self.dim) end
   function Softmax:extra_repr() return ("dim=%d"):format(self.dim) end
 
+  --- While training each value is 0 with probability p, the others are divided by 1 − p; in evaluation x as it is.
+  ---   local layer = nn.Dropout(0.1)
+  ---@param p? number  0.5
   local Dropout = layer("Dropout", { { "p", probability, 0.5 } })
   function Dropout:forward(x)
     if not self.training or self.p == 0 then return x end
@@ -190,6 +259,10 @@ return function(nn)
   end
   function Dropout:extra_repr() return ("p=%g"):format(self.p) end
 
+  --- Dimensions start_dim to end_dim as one: [N, C, H, W] -> [N, C·H·W].
+  ---   local layer = nn.Flatten()
+  ---@param start_dim? number  1
+  ---@param end_dim? number    −1, the last
   local Flatten = layer("Flatten", { { "start_dim", check.int(), 1 }, { "end_dim", check.int(), -1 } })
   function Flatten:forward(x) return ops.flatten(x, self.start_dim, self.end_dim) end
   function Flatten:extra_repr() return ("start_dim=%d, end_dim=%d"):format(self.start_dim, self.end_dim) end
@@ -208,9 +281,22 @@ return function(nn)
         pair_text(self.padding))
     end
   end
+  --- The largest value in each window of images [N, C, H, W].
+  ---   local layer = nn.MaxPool2d(2)
+  ---@param kernel_size number|number[]
+  ---@param stride? number|number[]   kernel_size
+  ---@param padding? number|number[]  0
   pool("MaxPool2d", function(self, x) return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding) end)
+  --- The mean of each window of images [N, C, H, W].
+  ---   local layer = nn.AvgPool2d(2)
+  ---@param kernel_size number|number[]
+  ---@param stride? number|number[]   kernel_size
+  ---@param padding? number|number[]  0
   pool("AvgPool2d", function(self, x) return ops.avg_pool2d(x, self.kernel_size, self.stride, self.padding) end)
 
+  --- Means over windows such that the result has this height and width, whatever the image has.
+  ---   local layer = nn.AdaptiveAvgPool2d(1)
+  ---@param output_size number|number[]
   local AdaptiveAvgPool2d = layer("AdaptiveAvgPool2d", { { "output_size", pair1 } }, function(self)
     self.output_size = pair(self.output_size)
   end)

@@ -10,30 +10,106 @@ local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" en
 return function(nn)
   -- Items 0, 1, 2, …, as PyTorch names them, so that weights can be exchanged.
   local function add_items(self, ...)
-    local items = { ... }
-    if #items == 1 and type(items[1]) == "table" and not nn.is_module(items[1]) then items = items[1] end
-    for i, item in ipairs(items) do self:add_module(tostring(i - 1), item) end
+    local items, count = { ... }, select("#", ...)
+    if count == 1 and type(items[1]) == "table" and not nn.is_module(items[1]) then
+      items, count = items[1], 0
+      for key in pairs(items) do
+        if type(key) ~= "number" then check.fail(self.__name, "expected modules in order; got one by name, '%s' (nn.ModuleDict)", tostring(key)) end
+        count = math.max(count, key)
+      end
+    end
+    for i = 1, count do self:add_module(tostring(i - 1), items[i]) end
   end
 
-  --- A list of modules, from 0: list:get(0), list:len(), for i, module in list:each() do … end.
+  --- A list of modules, each of them registered. As in PyTorch items are counted from 0 and #list is their number:
+  ---   local list = nn.ModuleList { nn.Linear(4, 4), nn.Linear(4, 4) }
+  ---   for i, layer in ipairs(list) do x = layer(x) end
+  ---   for i = 0, #list - 1 do x = list[i](x) end
+  --- list[-1] is the last; list[i] = module replaces one; list:append(module), list:extend(modules), list:len(), list:get(i).
+  ---@param ... Module  or a table of them
   local ModuleList = nn.class("ModuleList")
   nn.ModuleList = ModuleList
   ModuleList.init = add_items
+  --- How many items there are: #list.
   function ModuleList:len() return #self._order end
-  function ModuleList:get(i)
-    local item = self[tostring(i)]
-    if not item then check.fail(self.__name, "no item %s; expected 0 to %d", tostring(i), self:len() - 1) end
-    return item
+
+  -- The name of item i, counted from the end when below 0.
+  local function item_name(self, i)
+    local count = #self._order
+    local at = type(i) == "number" and i < 0 and count + i or i
+    if type(at) ~= "number" or at % 1 ~= 0 or at < 0 or at >= count then
+      check.fail(self.__name, "no item %s; %s", tostring(i), count == 0 and "it is empty"
+        or ("expected 0 to %d: items are counted from 0 (for i, layer in ipairs(list) do … end)"):format(count - 1))
+    end
+    return self._order[at + 1]
   end
+
+  --- Item i of a list, from 0; from the end when below 0.
+  ---@param i number
+  function ModuleList:get(i) return self._values[item_name(self, i)] end
+
+  -- What list[i] and list[i] = module do (module.lua).
+  function ModuleList:__item(i, ...)
+    local name = item_name(self, i)
+    if select("#", ...) == 0 then return self._values[name] end
+    self:add_module(name, (...))
+  end
+
+  --- for i, layer in list:each() do … end, i from 0: what ipairs(list) does.
   function ModuleList:each()
     local i = -1
     return function()
       i = i + 1
-      if i < self:len() then return i, self[tostring(i)] end
+      local name = self._order[i + 1]
+      if name then return i, self._values[name] end
     end
   end
 
-  --- Modules applied one after the other: nn.Sequential { nn.Linear(4, 8), nn.ReLU() } or without the braces.
+  --- Adds a module at the end; returns the list.
+  ---@param module Module
+  function ModuleList:append(module)
+    self:add_module(tostring(#self._order), module)
+    return self
+  end
+
+  --- Adds the modules of a table or of another list at the end; returns the list.
+  ---@param modules Module[]|ModuleList
+  function ModuleList:extend(modules)
+    check.value(self.__name .. ":extend", "modules", modules, check.table)
+    if nn.is_module(modules) then
+      if not modules.each then check.fail(self.__name .. ":extend", "expected a list of modules; got %s", check.describe(modules)) end
+      for _, module in modules:each() do self:append(module) end
+    else
+      for _, module in ipairs(modules) do self:append(module) end
+    end
+    return self
+  end
+
+  function ModuleList:forward()
+    check.fail(self.__name, "is a list, not a function; expected for i, layer in ipairs(list) do x = layer(x) end, or nn.Sequential")
+  end
+
+  --- Modules by name, each of them registered: dict.name, dict["name"], for name, module in pairs(dict) do … end. The order is
+  --- that of the names.
+  ---   local heads = nn.ModuleDict { digits = nn.Linear(8, 10), parity = nn.Linear(8, 2) }
+  ---@param modules table<string, Module>
+  local ModuleDict = nn.class("ModuleDict")
+  nn.ModuleDict = ModuleDict
+  function ModuleDict:init(modules)
+    local names = {}
+    for name in pairs(modules and check.value("ModuleDict", "modules", modules, check.table) or {}) do
+      if type(name) ~= "string" then check.fail("ModuleDict", "expected modules by name; got %s as a name", check.describe(name)) end
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    for _, name in ipairs(names) do self:add_module(name, modules[name]) end
+  end
+  function ModuleDict:forward() check.fail("ModuleDict", "is a table, not a function; expected dict.name(x)") end
+
+  --- Modules applied one after the other: nn.Sequential { nn.Linear(4, 8), nn.ReLU() } or without the braces. It is a list too:
+  --- #net, net[0], ipairs(net).
+  ---   local net = nn.Sequential { nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2) }
+  ---@param ... Module  or a table of them
   local Sequential = nn.class("Sequential", ModuleList)
   nn.Sequential = Sequential
 
@@ -43,7 +119,11 @@ return function(nn)
       and not (nn.is_tapped(layer) or nn.is_tapped(activation))
   end
 
-  function Sequential:forward(x)
+  function Sequential:forward(x, ...)
+    if x == nil or select("#", ...) > 0 then
+      check.fail(self.__name, "expected one input; got %s (its items are for i, layer in ipairs(net) do … end)",
+        x == nil and "nil" or select("#", ...) + 1)
+    end
     local order, i = self._order, 1
     while order[i] do
       local layer, following = self[order[i]], self[order[i + 1]]
@@ -86,6 +166,7 @@ return function(nn)
   end
 
   function MLP:forward(x)
+    if not check.tensor.test(x) then check.value("MLP", "input", x, check.tensor) end
     local flat = x:dim() > 2 and x:flatten(1) or x
     if flat:dim() == 0 or flat:size(-1) ~= self.sizes[1] then
       check.fail(("MLP{%s}"):format(table.concat(self.sizes, ", ")),
@@ -134,6 +215,7 @@ return function(nn)
   end
 
   function ConvNet:forward(x)
+    if not check.tensor.test(x) then check.value("ConvNet", "input", x, check.tensor) end
     local c, h, w = unpack(self.input)
     if x:dim() == 2 and x:size(1) == c * h * w then x = x:reshape(-1, c, h, w) end
     if x:dim() ~= 4 or x:size(1) ~= c or x:size(2) ~= h or x:size(3) ~= w then

@@ -6,6 +6,7 @@
 --- Assigning a module registers a child, assigning an nn.Parameter registers a parameter; both in order.
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
+local mistakes = require "gradus.nn.mistakes"
 local recording = require "gradus.base.recording"
 local tensor = require "gradus.base.tensor"
 local weights = require "gradus.base.weights"
@@ -17,9 +18,10 @@ local is_tensor = engine.is_tensor
 local Module = { __name = "Module" }
 
 -- Attributes live in self._values, so that every assignment passes __newindex; self._kinds tells parameters, buffers and
--- modules from plain values, self._order is the order in which they were registered.
+-- modules from plain values, self._order is the order in which they were registered. self._absent holds names that were set
+-- to nil: they may be asked for.
 local function new_instance(class)
-  return setmetatable({ _values = { training = true }, _kinds = {}, _order = {} }, class.__instance)
+  return setmetatable({ _values = { training = true }, _kinds = {}, _order = {}, _absent = {} }, class.__instance)
 end
 
 local function is_module(value) return type(value) == "table" and rawget(value, "_kinds") ~= nil end
@@ -33,6 +35,7 @@ local function register(self, name, value, kind)
   if type(name) ~= "string" or name == "" or name:find(".", 1, true) then
     check.fail(self.__name, "'%s' cannot be the name of a %s; expected a text without dots", tostring(name), kind)
   end
+  if kind == "module" then mistakes.check_cycle(self, name, value) end
   if not self._kinds[name] then self._order[#self._order + 1] = name end
   self._kinds[name], self._values[name] = kind, value
 end
@@ -46,7 +49,9 @@ end
 
 local function assign(self, name, value)
   recording.version = recording.version + 1
+  if type(name) == "number" and self.__item then return self:__item(name, value) end
   local old, kind = self._kinds[name], kind_of(value)
+  if value == nil then self._absent[name] = true end
   if kind then
     register(self, name, value, kind)
   elseif old and value == nil then
@@ -56,10 +61,8 @@ local function assign(self, name, value)
     self._values[name] = value
   elseif old then
     check.fail(self.__name, "'%s' is a %s; expected another one or nil; got %s", name, old, check.describe(value))
-  elseif type(value) == "table" and not getmetatable(value) and is_module(value[1]) then
-    check.fail(self.__name, "'%s' is a plain list of modules, whose parameters nobody would see; expected nn.ModuleList",
-      tostring(name))
   else
+    mistakes.refuse_hidden(self, name, value, kind_of)
     self._values[name] = value
   end
 end
@@ -91,9 +94,25 @@ local function make_class(name, base)
     __index = function(self, key)
       local value = self._values[key]
       if value ~= nil then return value end
-      return class[key]
+      value = class[key]
+      if value == nil then
+        if type(key) == "number" and class.__item then value = class.__item(self, key) else mistakes.missing(self, key, class) end
+      end
+      return value
     end,
     __newindex = assign,
+    __len = function(self)
+      if not class.__item then check.fail(name, "#: a %s has no length; expected #list of nn.ModuleList, or net:num_parameters()", name) end
+      return #self._order
+    end,
+    __ipairs = function(self)
+      if not class.__item then check.fail(name, "ipairs: a %s is no list; expected ipairs(net:children())", name) end
+      return self:each()
+    end,
+    __pairs = function(self)
+      if class.__item then return self:each() end
+      return self:named_children()
+    end,
     __call = call,
     __tostring = function(self) return self:describe() end,
   }
@@ -101,9 +120,7 @@ local function make_class(name, base)
     __index = base,
     __tostring = function() return "class " .. name end,
     __newindex = function(_, key, value)
-      if key == "__init" or key == "__forward" then
-        check.fail(name, "'%s' would never be called; expected function %s:%s(…)", key, name, key:sub(3))
-      end
+      mistakes.check_method(name, key, value)
       rawset(class, key, value)
     end,
     __call = function(_, ...)
@@ -114,8 +131,10 @@ local function make_class(name, base)
   })
 end
 
+--- Makes the module's parts: what Net(…) is given. A class of yours defines it.
 function Module:init() end
 
+--- What net(x) computes. A class of yours defines it.
 function Module:forward()
   check.fail(self.__name, "has no forward; expected function %s:forward(x)", self.__name)
 end
@@ -126,18 +145,26 @@ function Module:extra_repr() return "" end
 -- --- registration ------------------------------------------------------------------------------------------------------
 
 --- Registers a tensor that is saved with the module but not trained.
+---@param name string
+---@param value Tensor
 function Module:register_buffer(name, value)
   check.value(self.__name, name, value, check.tensor)
   register(self, name, value, "buffer")
 end
 
+--- Registers a tensor as a parameter; assigning an nn.Parameter does the same.
+---@param name string
+---@param value Tensor
 function Module:register_parameter(name, value)
   check.value(self.__name, name, value, check.tensor)
   register(self, name, value, "parameter")
 end
 
+--- Registers a module; assigning one does the same.
+---@param name string
+---@param module Module
 function Module:add_module(name, module)
-  if not is_module(module) then check.fail(self.__name, "'%s': expected a module; got %s", name, check.describe(module)) end
+  if not is_module(module) then check.fail(self.__name, "'%s': expected a module; got %s", tostring(name), check.describe(module)) end
   register(self, name, module, "module")
 end
 
@@ -180,19 +207,30 @@ local function values(list)
   return result
 end
 
---- for name, tensor in net:named_parameters() do … end
+--- All parameters below with their names, each once.
+---   for name, tensor in net:named_parameters() do print(name, tensor.shape[1]) end
 function Module:named_parameters() return iterate(named_tensors(self, "parameter")) end
+
+--- All buffers below with their names: for name, tensor in net:named_buffers() do … end.
 function Module:named_buffers() return iterate(named_tensors(self, "buffer")) end
+
+--- A list of all parameters below, each once: what an optimizer takes.
+---@return Tensor[]
 function Module:parameters() return values(named_tensors(self, "parameter")) end
+
+--- A list of all buffers below.
+---@return Tensor[]
 function Module:buffers() return values(named_tensors(self, "buffer")) end
 
---- for path, module in net:named_modules() do … end; the module itself first, under "".
+--- All modules below with their paths; the module itself first, under "".
+---   for path, module in net:named_modules() do print(path, nn.class_of(module)) end
 function Module:named_modules()
   local list = {}
   walk(self, "", function(path, module) list[#list + 1] = { name = path, value = module } end, {})
   return iterate(list)
 end
 
+--- The modules directly below, with their names: for name, module in net:named_children() do … end.
 function Module:named_children()
   local list = {}
   for _, name in ipairs(self._order) do
@@ -201,13 +239,16 @@ function Module:named_children()
   return iterate(list)
 end
 
+--- A list of the modules directly below.
+---@return Module[]
 function Module:children()
   local list = {}
   for _, child in self:named_children() do list[#list + 1] = child end
   return list
 end
 
---- How many numbers are trained, or only those that require a gradient.
+--- How many numbers the parameters hold, or only those that require a gradient.
+---@param trainable_only? boolean
 function Module:num_parameters(trainable_only)
   local count = 0
   for _, p in self:named_parameters() do
@@ -216,7 +257,32 @@ function Module:num_parameters(trainable_only)
   return count
 end
 
+--- Names of the parameters that a loss does not depend on: of layers that forward never uses. The loss's graph is used up.
+---@param loss Tensor  0-dim
+---@return string[]
+function Module:unused_parameters(loss)
+  check.value("unused_parameters", "loss", loss, check.tensor)
+  local trained, tensors, unused = {}, {}, {}
+  for _, one in ipairs(named_tensors(self, "parameter")) do
+    if one.value.requires_grad then trained[#trained + 1], tensors[#tensors + 1] = one, one.value end
+  end
+  if #tensors == 0 then return unused end
+  local grads = engine.grad(loss, tensors)
+  for i, one in ipairs(trained) do
+    if not grads[i] then unused[#unused + 1] = one.name end
+  end
+  return unused
+end
+
+--- Whether the module has a field, method or parameter of that name: hasattr.
+---   if net:has "bias" then print(net.bias) end
+---@param name string
+---@return boolean
+function Module:has(name) return self[check.value("has", "name", name, check.string)] ~= nil end
+
 --- The module at a path like "layers.2".
+---@param path string
+---@return Module
 function Module:get_submodule(path)
   local known = {}
   for name, module in self:named_modules() do
@@ -228,13 +294,18 @@ end
 
 -- --- modes and places --------------------------------------------------------------------------------------------------
 
+--- Training mode for all below (dropout, batch normalisation), or with false evaluation mode. Returns the module.
+---@param mode? boolean
 function Module:train(mode)
   for _, module in self:named_modules() do module.training = mode ~= false end
   return self
 end
 
+--- Evaluation mode for all below. Returns the module.
 function Module:eval() return self:train(false) end
 
+--- Whether the parameters below are trained. Returns the module.
+---@param wanted? boolean  true when left out
 function Module:requires_grad_(wanted)
   for _, p in self:named_parameters() do p:requires_grad_(wanted ~= false) end
   return self
@@ -243,12 +314,14 @@ end
 --- No gradients from here on: a teacher.
 function Module:freeze() return self:requires_grad_(false) end
 
+--- Forgets the gradients of all parameters.
 function Module:zero_grad()
   for _, p in self:named_parameters() do p.grad = nil end
 end
 
 --- Moves parameters and buffers to a device, or makes the floating-point ones of another dtype; they stay the same
 --- tensors, so an optimizer that holds them goes on.
+---@param where string  "cuda", "cpu", "float64", …
 function Module:to(where)
   tensor.no_grad(function()
     for _, kind in ipairs { "parameter", "buffer" } do
@@ -280,6 +353,8 @@ function Module:state_dict()
 end
 
 --- Copies tensors in; one error names everything that is missing, unexpected or of another shape.
+---@param state table<string, Tensor>
+---@param options? {strict: boolean}  strict = false: some may be missing or unexpected
 function Module:load_state_dict(state, options)
   options = check.options("load_state_dict", options, { strict = check.boolean }, { strict = true })
   weights.load(self.__name .. ".load_state_dict", self:state_dict(), state, options.strict)
@@ -294,6 +369,8 @@ function Module:save(path, metadata)
 end
 
 --- Reads weights that save, or another program, wrote; returns the module and the file's metadata.
+---@param path string
+---@param options? {strict: boolean}
 function Module:load(path, options)
   local state, metadata = engine.data.read_safetensors(path)
   return self:load_state_dict(state, options), metadata
@@ -329,6 +406,7 @@ end
 ---@param paths string[]
 ---@param options? {stop: boolean}
 function Module:forward_taps(x, paths, options)
+  check.value("forward_taps", "paths", paths, check.list(check.string))
   options = check.options("forward_taps", options, { stop = check.boolean })
   local by_module, taps, outer = {}, {}, tapping
   for _, path in ipairs(paths) do

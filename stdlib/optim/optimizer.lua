@@ -280,6 +280,10 @@ end
 ---@param options? {lr: number|Tensor, clip: number|Tensor, guard: boolean}
 function Optimizer:apply(grads, options)
   local where = self.name .. ":apply"
+  check.value(where, "grads", grads, check.table)
+  for i, one in ipairs(grads) do
+    if one and not engine.is_tensor(one) then check.fail(where, "gradient %d: expected a Tensor or false; got %s", i, check.describe(one)) end
+  end
   options = check.options(where, options, STEP_OPTIONS)
   if #present(grads) == 0 then check.fail(where, "no parameter has a gradient") end
   return tensor.no_grad(clip_and_update, self, grads, options)
@@ -296,6 +300,7 @@ function Optimizer:step(options)
   return tensor.no_grad(clip_own_and_update, self, grads, options)
 end
 
+--- Forgets the gradients of all parameters.
 function Optimizer:zero_grad()
   for _, p in ipairs(self.params) do p.grad = nil end
 end
@@ -311,7 +316,10 @@ function Optimizer:state_dict()
   return state
 end
 
+--- Copies tensors that state_dict gave back in.
+---@param state table<string, Tensor>
 function Optimizer:load_state_dict(state)
+  check.value(self.name .. ".load_state_dict", "state", state, check.table)
   for g, group in ipairs(self.groups) do
     local first = group.flat and group.state.step and state[("%d.0.step"):format(g - 1)]
     for i = 2, first and #group.params or 0 do

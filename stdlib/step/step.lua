@@ -32,7 +32,7 @@ function step.step_mode(mode)
 end
 
 local function guard_names(knobs)
-  return setmetatable(knobs, { __index = function(t, name)
+  return setmetatable(knobs, { __knobs = true, __index = function(t, name)
     local names = {}
     for known in pairs(t) do names[#names + 1] = known end
     table.sort(names)

@@ -3,6 +3,7 @@
 --- than there are cores. The number depends on shapes and on the machine alone, never on time or on other processes, because
 --- results differ in their last bits between one thread and two. --threads N overrides it.
 local engine = require "gradus.engine"
+local console = require "gradus.experiment.console"
 
 local threads = {}
 
@@ -22,6 +23,7 @@ function threads.choose(run, work)
   local flops = not run.options.threads and engine.cores() > 1 and work() or nil
   local count = threads.of(run, flops or 0)
   engine.set_threads(count)
+  if console.tell then console.tell("threads", tostring(count)) end
   if flops then run:event("threads", tostring(count), { flops = flops, cores = engine.cores() }) end
   if count > run.threads then
     run.threads = count

@@ -1,5 +1,5 @@
---- Gradient accumulation, the part of a distillation that trains on a batch in parts, for batches too large for the memory:
---- each part is drawn, asked of the teacher and forgotten before the next; their gradients are summed before the one update.
+--- Gradient accumulation: an update from a batch in parts, for batches too large for the memory: each part is drawn, asked of the
+--- teacher and forgotten before the next; their gradients are summed before the one update.
 ---
 --- A loss is a mean over what counts: rows, their weights, hidden positions. Parts need not have equally much of it, so their
 --- gradients are summed times that mass and divided by its sum. What follows is the whole batch's update up to rounding (batch
@@ -11,6 +11,11 @@ local recording = require "gradus.base.recording"
 local ops = engine.ops
 local accumulate = {}
 
+---@class Parts
+---@field step table   the step of one part, which adds its gradients to the sums
+local Parts = {}
+Parts.__index = Parts
+
 --- How many rows a part has.
 ---@param batch number
 ---@param parts number
@@ -21,15 +26,48 @@ function accumulate.rows(batch, parts)
   return batch / parts
 end
 
---- How much of the loss's mean rests on a batch: a number, or a 0-dim tensor.
-function accumulate.mass(goal, b)
-  if goal.kind == "layer" then return goal.mass(b) end
-  local y, counts = b.y, b.weight
-  if y and y:dim() == 1 and y.dtype ~= "int64" then counts = nil end  -- mse of all rows
-  if y and y:dim() == 2 and y.dtype == "int64" then
-    counts = b.weight and y:ge(0) * b.weight:reshape { -1, 1 } or y:ge(0)
-  end
-  return counts and counts:sum { dtype = "float64" } or b.x:size(0)
+-- The step that ends a batch: the mean of the sums, one update, empty sums. Where it is refused, what the parts have left in the
+-- student's buffers (batch norm's statistics) goes back to what it was before them.
+local function make_update(o, sums, found, held)
+  local update = { lr = nil, clip = o.clip, guard = true }
+  return o.run:step(function(_, k)
+    held.restore_if_refused()
+    local means = {}
+    for i, sum in ipairs(sums) do means[i] = found[i] and sum / k.mass or false end
+    update.lr = k.lr
+    local norm = o.optimizer:apply(means, update)
+    for i, sum in ipairs(sums) do
+      if found[i] then sum:zero_() end
+    end
+    return { norm = norm }
+  end, { non_finite = "own" })
+end
+
+---@param o {run: Run, optimizer: Optimizer, clip: number?, pieces: number, rows: number, batch: number, student: Module,
+---   outputs: fun(b: table, k: table): table, mass: fun(b: table): number|Tensor}
+---@return Parts
+function accumulate.new(o)
+  local sums, found, held = {}, {}, recording.hold(o.student)
+  for i, p in ipairs(o.optimizer.params) do sums[i] = p.requires_grad and ops.zeros(p.shape, { dtype = p.dtype, device = p.device }) end
+  local self = setmetatable({ o = o, held = held, mass = o.mass }, Parts)
+  self.update = make_update(o, sums, found, held)
+  self.step = o.run:step(function(b, k)
+    local out = o.outputs(b, k)
+    for i, grad in ipairs(engine.grad(out.loss * k.mass, o.optimizer.params)) do
+      if grad then
+        found[i] = true
+        sums[i]:add_(grad)
+      end
+    end
+    return out
+  end, { non_finite = "own" })
+  return self
+end
+
+-- A knob with one value for each example of the batch, cut to those of one part, from 0.
+local function cut(o, value, part)
+  if not engine.is_tensor(value) or value:dim() == 0 or value:size(0) ~= o.batch then return value end
+  return value:slice(0, part * o.rows, (part + 1) * o.rows):clone()
 end
 
 local function side_by_side(tables, name)
@@ -53,62 +91,33 @@ local function join(outs, masses, total)
   return joined
 end
 
---- Adds the methods to the class of distill.lua.
-function accumulate.add_to(Distill)
-  --- The step of one part, which adds its gradients to the sums; self.update is the one that ends the batch.
-  ---@param outputs fun(b: table, k: table): table
-  function Distill:make_part_step(outputs)
-    local optimizer, update, sums, found = self.optimizer, { lr = nil, clip = self.clip, guard = true }, {}, {}
-    for i, p in ipairs(optimizer.params) do sums[i] = p.requires_grad and ops.zeros(p.shape, { dtype = p.dtype, device = p.device }) end
-    self.held = recording.hold(self.student)
-    self.update = self.run:step(function(_, k)
-      self.held.restore_if_refused()
-      local means = {}
-      for i, sum in ipairs(sums) do means[i] = found[i] and sum / k.mass or false end
-      update.lr = k.lr
-      local norm = optimizer:apply(means, update)
-      for i, sum in ipairs(sums) do
-        if found[i] then sum:zero_() end
-      end
-      return { norm = norm }
-    end, { non_finite = "own" })
-    return self.run:step(function(b, k)
-      local out = outputs(b, k)
-      for i, grad in ipairs(engine.grad(out.loss * k.mass, optimizer.params)) do
-        if grad then
-          found[i] = true
-          sums[i]:add_(grad)
-        end
-      end
-      return out
-    end, { non_finite = "own" })
-  end
+-- One value for the whole batch of knobs that were made of its parts.
+local function joined_knobs(knobs, told)
+  local whole = {}
+  for name, value in pairs(knobs) do whole[name] = type(value) == "table" and side_by_side(told, name) or value end
+  return whole
+end
 
-  -- A knob with one value for each example of the batch, cut to those of one part.
-  function Distill:cut(value, part)
-    if not engine.is_tensor(value) or value:dim() == 0 or value:size(0) ~= self.batch then return value end
-    return value:slice(0, part * self.rows, (part + 1) * self.rows):clone()
+--- An update on a batch in parts. Returns the outputs, what is known of the batch (x of its last part) and its knobs.
+---@param feed Feed
+---@param knobs table
+---@param knobs_of fun(batch: table, knobs: table): table
+---@param step fun(batch: table, knobs: table): table   self.step, metered
+function Parts:take(feed, knobs, knobs_of, step)
+  local o, outs, masses, rows, told, total, x = self.o, {}, {}, {}, {}, 0, nil
+  self.held.keep()
+  for i = 1, o.pieces do
+    local batch = feed:next(knobs.augment)
+    told[i] = knobs_of(batch, knobs)
+    for name, value in pairs(told[i]) do told[i][name] = cut(o, value, i - 1) end
+    told[i].mass = self.mass(batch)
+    outs[i], masses[i], rows[i], x = step(batch, told[i]), told[i].mass, batch.index, batch.x
+    total = total + masses[i]
   end
-
-  --- A step on a batch in parts, instead of distill.lua's on a whole one. Returns what is known of the batch.
-  function Distill:step_in_parts(knobs)
-    local outs, masses, rows, total, told, x = {}, {}, {}, 0, {}, nil
-    self.held.keep()
-    for i = 1, self.pieces do
-      told[i] = {}
-      for name, value in pairs(knobs) do told[i][name] = value end
-      local batch = self:step_on_next(told[i], i - 1)
-      outs[i], masses[i], rows[i], x = self.out, told[i].mass, batch.index, batch.x
-      total = total + masses[i]
-    end
-    total = engine.is_tensor(total) and total + total:eq(0) or total == 0 and 1 or total  -- nothing counts: the loss is 0
-    for name, value in pairs(knobs) do
-      if type(value) == "table" then knobs[name] = side_by_side(told, name) end
-    end
-    self.out = join(outs, masses, total)
-    self.out.norm = self.update({}, { lr = knobs.lr, mass = total }).norm
-    return { x = x, index = ops.cat(rows, 0) }
-  end
+  total = engine.is_tensor(total) and total + total:eq(0) or total == 0 and 1 or total  -- nothing counts: the loss is 0
+  local whole, out = joined_knobs(knobs, told), join(outs, masses, total)
+  out.norm = self.update({}, { lr = knobs.lr, mass = total }).norm
+  return out, { x = x, index = ops.cat(rows, 0) }, whole
 end
 
 return accumulate

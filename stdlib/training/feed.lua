@@ -1,10 +1,12 @@
 --- Batches: rows from a source, gathered and augmented (ahead of use on a thread where that pays), with the teacher's
---- answer. A batch is { x, y, index, visit, weight, teacher }.
+--- answer. A batch is { x, y, index, visit, weight, teacher }, and "teacher:PATH" where modules of the teacher were asked for.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
 local data = require "gradus.data.dataset"
+local modes = require "gradus.base.modes"
+local sampler = require "gradus.curriculum.sampler"
 local step = require "gradus.step.step"
 
 local ops = engine.ops
@@ -16,28 +18,95 @@ local WORTH_A_THREAD = 64 * 1024 -- bytes of x in a batch below which handing ov
 
 local feed = {}
 
---- Augmentations as { noise = sd, shift = pixels, erase = share, mixup = alpha }; strength 0 to 1 scales them.
-function feed.check_augmentations(where, given)
-  check.options(where, given, { "noise", "shift", "erase", "mixup" })
-  return given
+--- For the rows of a data set, or of none (a generator): nothing for tokens and other whole numbers.
+function feed.default_augmentations(train)
+  if data.is(train) and (train.base.masking or not train.base.x.dtype:find "float") then return {} end
+  local images = data.is(train) and train.base.x:dim() == 4
+  return images and { noise = .3, shift = 1 } or { noise = .3 }
 end
 
----@param options {source: Source, size: number, augmentations: table?, teacher: fun(x: Tensor): Tensor?, clean: boolean?, device: string?}
----   clean: the teacher sees the inputs without augmentation
+local STRENGTHS = { noise = check.number(0), shift = check.number(0), erase = check.number(0, 1), mixup = check.number(0) }
+
+--- Inputs to measure a layer on, so many rows or positions of sequences, without moving any of the run's streams.
+function feed.some_rows(train, val, count)
+  local from = data.is(train) and train or val
+  if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
+  local x = from.base.x
+  if x:dim() == 2 and not x.dtype:find "float" then count = math.max(1, math.floor(count / x:size(1))) end  -- a row is a sequence
+  local d = from:shuffled(0)
+  return (d:subset(ops.arange(math.min(count, d:size()))):gather())
+end
+
+--- Augmentations as { noise = sd, shift = pixels, erase = share, mixup = alpha }; strength 0 to 1 scales them.
+function feed.check_augmentations(where, given) return check.options(where, given, STRENGTHS) end
+
+---@param options {source: Source?, size: number, augmentations: table?, clean: boolean?, device: string?, where: string?}
+---   source: or draw_from tells it before the first batch; clean: the teacher sees the inputs without augmentation
 function feed.new(options)
   local self = setmetatable({ size = options.size, augmentations = options.augmentations or {}, device = options.device or "cpu",
-    teacher = options.teacher, clean = options.clean, seed = current.stream "augment", strength = nil, pending = {} }, Feed)
-  self:use(options.source)
+    clean = options.clean, where = options.where or "feed", seed = current.stream "augment", strength = nil, pending = {} }, Feed)
+  if options.source then self:use(options.source) end
   return self
 end
 
---- Whom the batches' answers come from: a function of the inputs, or rows computed before (teacher_cache.lua).
----@param of? fun(x: Tensor): Tensor
+-- The sampler that an answer of the sample axis stands for. A view of the training set keeps the one sampler of all such views.
+local function source_of(self, where, given, train)
+  if not (data.is(given) and data.is(train) and given.base == train.base) then return sampler.of(where, given) end
+  self.uniform = self.uniform or sampler.uniform(train)
+  return self.uniform
+end
+
+--- Draws from what the sample axis answered from here on: a data set, a sampler or a generator.
+---@param given any       the answer
+---@param train Dataset|Generator  the training set
+---@param s State
+function Feed:draw_from(where, given, train, s)
+  local numbered = sampler.numbered()
+  local source = source_of(self, where, given, train)
+  if self.source then self:rewind() end
+  if source == self.uniform then source:restrict(given)
+  elseif source.refresh then source:refresh(s) end
+  self:use(source)
+  self.numbered = numbered
+end
+
+--- How many rows can be drawn now, and traversals of them so far (nil of generators).
+function Feed:rows() return self.source:size() end
+function Feed:passes() return self.source.passes and self.source:passes() or nil end
+
+--- Tells an adaptive source what the student made of rows: the probability that it gave to each right answer.
+function Feed:observe(index, confidence)
+  if self.source.adaptive then self.source:observe(index, confidence) end
+end
+
+--- What moves: where the source stands, as if nothing had been drawn ahead.
+function Feed:state()
+  self:rewind()
+  return { source = self.source:state(), strength = self.strength, open = rawget(self.source, "open"),
+    share_now = rawget(self.source, "share_now"), drawn = self.drawn, numbered = self.numbered, made = sampler.numbered() }
+end
+
+--- Takes it back, once `ask` has told draw_from the source again: samplers made by the answer are numbered as they were.
+---@param kept table
+---@param ask fun()
+function Feed:load_state(kept, ask)
+  sampler.numbered(kept.numbered)
+  ask()
+  sampler.numbered(kept.made)
+  self.drawn = kept.drawn
+  self.source:restore(kept.source)
+  self.strength = kept.strength
+  if not data.is_generator(self.source) then self.source.open, self.source.share_now = kept.open, kept.share_now end
+end
+
+--- Whom the batches' answers come from: a function of the inputs to named tensors { teacher = … }, asked in the modules' evaluation
+--- mode, or rows computed before (teacher_cache.lua).
+---@param ask? {of: fun(x: Tensor): table, modules: Module[]}
 ---@param answers? Answers
-function Feed:imitate(of, answers)
-  if of ~= self.teacher then
-    self.teacher = of  -- plans are of the CPU's
-    self.teacher_step = of and self.device == "cpu" and step.new(function(b) return { teacher = of(b.x) } end) or nil
+function Feed:imitate(ask, answers)
+  if (ask and ask.of) ~= (self.ask and self.ask.of) then
+    self.ask = ask  -- plans are of the CPU's
+    self.teacher_step = ask and self.device == "cpu" and step.new(function(b) return ask.of(b.x) end) or nil
   end
   if answers == self.answers then return end
   self:rewind()
@@ -46,12 +115,28 @@ function Feed:imitate(of, answers)
   self:use(source)
 end
 
+-- The answers to inputs [size, …], or to several batches of them, which only a plan takes.
+local function answers_to(self, x, stacked)
+  if stacked then return modes.all_evaluating(self.ask.modules, self.teacher_step.scan, self.teacher_step, { x = x }) end
+  -- Of small batches the teacher is asked by a plan; of large ones its activations would be kept beside the student's.
+  local small = self.teacher_step and x:nbytes() < WORTH_A_THREAD
+  if small then return modes.all_evaluating(self.ask.modules, self.teacher_step, { x = x }) end
+  return modes.all_evaluating(self.ask.modules, self.ask.of, x)
+end
+
+local function add_answers(batch, answers)
+  for name, value in pairs(answers) do batch[name] = value end
+end
+
 --- Goes on with another source; batches prepared from the old one are given back to it.
 function Feed:use(source)
   if source == self.source then return end
   self:rewind()
   self.source = source
   if data.is_generator(source) then
+    if (self.augmentations.mixup or 0) > 0 then
+      host.fail(self.where .. ": augmentations: mixup mixes rows of a data set; expected a generator that mixes what it makes")
+    end
     self.loader, self.base, self.known = nil, nil, nil
     return
   end
@@ -128,11 +213,8 @@ function Feed:next(strength)
   end
   if self.known then
     if self.known.unpack then batch.teacher = self.known.unpack(batch.teacher) end
-  elseif self.teacher then
-    local x = seen and seen:to(self.device) or batch.x
-    -- Of small batches the teacher is asked by a plan; of large ones its activations would be kept beside the student's.
-    local small = self.teacher_step and x:nbytes() < WORTH_A_THREAD
-    batch.teacher = small and self.teacher_step({ x = x }).teacher or self.teacher(x)
+  elseif self.ask then
+    add_answers(batch, answers_to(self, seen and seen:to(self.device) or batch.x))
   end
   return batch
 end
@@ -194,9 +276,8 @@ function Feed:stack(strengths)
   else
     batch = rows_of(self.source:stack(n, self.size), n, self.size)
   end
-  if self.teacher and not self.known then
-    seen = seen and rows_of({ x = seen }, n, self.size).x or batch.x
-    batch.teacher = self.teacher_step:scan({ x = seen }).teacher
+  if self.ask and not self.known then
+    add_answers(batch, (answers_to(self, seen and rows_of({ x = seen }, n, self.size).x or batch.x, true)))
   end
   return batch
 end

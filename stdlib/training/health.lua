@@ -202,4 +202,19 @@ function Health:evaluation(e)
   return found
 end
 
+-- All that moves is plain: numbers and lists of them.
+local function deep(value)
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, inner in pairs(value) do copy[key] = deep(inner) end
+  return copy
+end
+
+function Health:state() return deep(self) end
+
+function Health:load_state(kept)
+  for key in pairs(self) do self[key] = nil end
+  for key, value in pairs(deep(kept)) do self[key] = value end
+end
+
 return health

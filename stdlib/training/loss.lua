@@ -22,7 +22,21 @@ local TEMPERATURE, SHARE = or_tensor(check.above(0)), or_tensor(check.number(0, 
 
 local KD = { temperature = TEMPERATURE, alpha = SHARE, teacher_temperature = TEMPERATURE, weight = check.tensor,
   label_smoothing = check.number(0, 1), ignore_index = check.int(), t2 = check.boolean, reverse = check.boolean,
-  lr = check.any }  -- so that a step's knobs can be passed as they are
+  partial = check.boolean }
+local IGNORED = -100
+local LEAST = -1e4  -- e^-10000 is 0 in every float, and its logarithm is still finite: 0 · log 0 is 0, and so is its gradient
+
+-- Of options, all names are known. Of a step's knobs each loss takes what is its own: the others are another one's.
+local function own(where, options, rules)
+  local class = type(options) == "table" and getmetatable(options)
+  if not (class and class.__knobs) then return check.options(where, options, rules) end
+  local result = {}
+  for name, rule in pairs(rules) do
+    local value = rawget(options, name)
+    if value ~= nil then result[name] = check.value(where, name, value, rule) end
+  end
+  return result
+end
 
 -- The operator's named arguments, from checked options.
 local function kd_options(o, device)
@@ -38,6 +52,31 @@ local function call_kd(student, teacher, target, temperature, alpha, named)
   return ops.kd_loss(student, teacher, target, t, a, named)
 end
 
+-- [N] as [N, 1], beside rows [N, L].
+local function widened(weight, dims)
+  while weight:dim() < dims do weight = weight:unsqueeze(-1) end
+  return weight
+end
+
+-- Rows that count where those of a class `ignored` do not; each also [N, L].
+local function counted(target, ignored) return target:ne(ignored or IGNORED):float() end
+
+local function mean_of_parts(a, a_mass, b, b_mass) return (a * a_mass + b * b_mass) / (a_mass + b_mass):clamp_min(1e-12) end
+
+-- Rows without a class have the teacher's term alone (alpha 0 for them), all others both: the mean over all.
+local function call_partial(student, teacher, target, o, temperature, alpha)
+  local known = counted(target, o.ignore_index)
+  local weights = o.weight and widened(o.weight, known:dim()) or 1
+  local named = kd_options(o, student.device)
+  local value, ce, kl, confidence, entropy, per_sample = call_kd(student, teacher, target, temperature, alpha, named)
+  named.label_smoothing, named.ignore_index, named.weight = nil, nil, (1 - known) * weights
+  local more, _, more_kl, likeliest, _, per_other = call_kd(student, teacher, nil, temperature, 0, named)
+  local mass, rest = (known * weights):sum(), named.weight:sum()
+  local labelled = known:gt(0)
+  return mean_of_parts(value, mass, more, rest), ce, mean_of_parts(kl, mass, more_kl, rest),
+    ops.where(labelled, confidence, likeliest), entropy, ops.where(labelled, per_sample, per_other)
+end
+
 --- The distillation loss, alpha · CE + (1 − alpha) · T² · KL(teacher ‖ student), mean over the batch.
 --- Returns { loss =, ce =, kl =, confidence =, entropy =, per_sample = }; only `loss` has a gradient, and only for the
 --- student. Without teacher the loss is CE, without target it is T² · KL; then alpha is not used.
@@ -45,13 +84,19 @@ end
 ---@param teacher Tensor?             logits of the same shape
 ---@param target Tensor?              classes [N] or [N, L] (int64), or probabilities of student's shape
 ---@param options? table              temperature = 4, alpha = 0.7 (each also a tensor: 0-dim or [N]), teacher_temperature,
----   weight ([N]), label_smoothing = 0, ignore_index = -100, t2 = true (the factor T²), reverse = false (KL(student ‖ teacher))
+---   weight ([N]), label_smoothing = 0, ignore_index = -100, t2 = true (the factor T²), reverse = false (KL(student ‖ teacher)),
+---   partial = false (true: a row of the class ignore_index has no label and counts for the teacher's term alone, instead of for
+---   none); or a step's knobs, of which it takes these
 function loss.kd_loss(student, teacher, target, options)
-  local knobs = getmetatable(options)
-  if not (knobs and knobs.__knobs) then options = check.options("kd_loss", options, KD) end
+  local o = own("kd_loss", options, KD)
   check.value("kd_loss", "student", student, check.tensor)
-  local value, ce, kl, confidence, entropy, per_sample = call_kd(student, teacher, target, options.temperature or 4,
-    options.alpha or 0.7, kd_options(options, student.device))
+  local temperature, alpha = o.temperature or 4, o.alpha or 0.7
+  local value, ce, kl, confidence, entropy, per_sample
+  if o.partial and teacher and target and not target.dtype:find "float" then
+    value, ce, kl, confidence, entropy, per_sample = call_partial(student, teacher, target, o, temperature, alpha)
+  else
+    value, ce, kl, confidence, entropy, per_sample = call_kd(student, teacher, target, temperature, alpha, kd_options(o, student.device))
+  end
   return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
 end
 
@@ -71,8 +116,8 @@ end
 ---@param target Tensor?             classes [N] or [N, L]
 ---@param options? table             as kd_loss's, without weight
 function loss.linear_kd(hidden, head, teacher_hidden, teacher_head, target, options)
-  local knobs = getmetatable(options)
-  if not (knobs and knobs.__knobs) then options = check.options("linear_kd", options, KD) end
+  options = own("linear_kd", options, KD)
+  if options.partial then check.fail("linear_kd", "'partial': expected rows that all have labels, or kd_loss") end
   check.value("linear_kd", "hidden", hidden, check.tensor)
   check_layer("linear_kd", "head", head)
   local teacher = teacher_head and check_layer("linear_kd", "teacher_head", teacher_head) or {}
@@ -89,45 +134,71 @@ end
 --- Cross-entropy, mean over the batch (0-dim tensor). target: classes or probabilities.
 ---@param options? {label_smoothing: number, ignore_index: number, weight: Tensor}  weight: one for each sample
 function loss.cross_entropy(logits, target, options)
-  options = check.options("cross_entropy", options,
-    { label_smoothing = check.number(0, 1), ignore_index = check.int(), weight = check.tensor })
+  options = own("cross_entropy", options, { label_smoothing = check.number(0, 1), ignore_index = check.int(), weight = check.tensor })
   check.value("cross_entropy", "logits", logits, check.tensor)
   check.value("cross_entropy", "target", target, check.tensor)
   return (call_kd(logits, nil, target, 1, 1, options))
 end
 
---- T² · KL(teacher ‖ student) of logits, mean over the batch (0-dim tensor).
----@param options? {temperature: number|Tensor, teacher_temperature: number|Tensor, weight: Tensor, t2: boolean}
+-- What the divergences take beside their own: which rows count, and how much.
+local function with_rows(rules)
+  rules.temperature, rules.t2, rules.weight, rules.target, rules.ignore_index = TEMPERATURE, check.boolean, check.tensor, check.tensor,
+    check.int()
+  return rules
+end
+local KL, JSD = with_rows { teacher_temperature = TEMPERATURE }, with_rows { beta = check.number(0, 1) }
+
+-- The weight of each row: the given one, 0 where the target's class is ignored. nil: all alike.
+local function row_weight(where, student, o)
+  if not o.target then return o.weight end
+  local target = o.target
+  if target:numel() * student:size(-1) ~= student:numel() then
+    check.fail(where, "target has shape %s; expected one class for each row of student's %s", shape_text(target), shape_text(student))
+  end
+  local counts = counted(target, o.ignore_index)
+  return o.weight and counts * widened(o.weight, counts:dim()) or counts
+end
+
+--- T² · KL(teacher ‖ student) of logits [N, C] or [N, L, C], mean over the rows (0-dim tensor).
+---@param options? {temperature: number|Tensor, teacher_temperature: number|Tensor, weight: Tensor, target: Tensor, ignore_index: number,
+---   t2: boolean}  target: classes; rows with the class ignore_index, -100, do not count
 function loss.kl(student, teacher, options, reverse)
   local where = reverse and "reverse_kl" or "kl"
-  options = check.options(where, options,
-    { temperature = TEMPERATURE, teacher_temperature = TEMPERATURE, weight = check.tensor, t2 = check.boolean })
+  local o = own(where, options, KL)
   check_pair(where, "student", student, "teacher", teacher)
-  options.reverse = reverse
-  return (call_kd(student, teacher, nil, options.temperature or 1, 0, kd_options(options, student.device)))
+  o.weight, o.ignore_index, o.reverse = row_weight(where, student, o), nil, reverse
+  return (call_kd(student, teacher, nil, o.temperature or 1, 0, kd_options(o, student.device)))
 end
 
 --- T² · KL(student ‖ teacher): the student avoids what the teacher would not say. Options as for kl.
 function loss.reverse_kl(student, teacher, options) return loss.kl(student, teacher, options, true) end
 
---- Generalised Jensen-Shannon divergence (Agarwal et al. 2024, arXiv:2306.13649), mean over the batch, times T² unless
---- t2 = false: beta · KL(P ‖ M) + (1 − beta) · KL(Q ‖ M), M = beta · P + (1 − beta) · Q, P the teacher, Q the student.
----@param options? {beta: number, temperature: number|Tensor, t2: boolean}  beta in (0, 1), 0.5; temperature 1
+--- Generalised Jensen-Shannon divergence (Agarwal et al. 2024, arXiv:2306.13649) of logits [N, C] or [N, L, C], mean over the
+--- rows, times T² unless t2 = false: beta · KL(P ‖ M) + (1 − beta) · KL(Q ‖ M), M = beta · P + (1 − beta) · Q, P the teacher,
+--- Q the student.
+---@param options? {beta: number, temperature: number|Tensor, weight: Tensor, target: Tensor, ignore_index: number, t2: boolean}
+---   beta in (0, 1), 0.5; temperature 1; target: classes; rows with the class ignore_index, -100, do not count
 function loss.jsd(student, teacher, options)
-  options = check.options("jsd", options, { beta = check.number(0, 1), temperature = TEMPERATURE, t2 = check.boolean },
-    { beta = 0.5, temperature = 1, t2 = true })
-  local beta = options.beta
+  local o = own("jsd", options, JSD)
+  local beta, t2 = o.beta or .5, o.t2 ~= false
   if beta == 0 or beta == 1 then
     check.fail("jsd", "'beta': expected 0 < beta < 1; got %g (its limits are kl and reverse_kl)", beta)
   end
   check_pair("jsd", "student", student, "teacher", teacher)
-  local t = scalar(options.temperature, student.device)
-  local log_p = ops.log_softmax(teacher:detach() / t, -1)
-  local log_q = ops.log_softmax(student / t, -1)
+  local t = scalar(o.temperature or 1, student.device)
+  local log_p = ops.log_softmax(teacher:detach() / t, -1):clamp_min(LEAST)
+  local log_q = ops.log_softmax(student / t, -1):clamp_min(LEAST)
   local log_m = ops.logaddexp(log_p + math.log(beta), log_q + math.log(1 - beta))
-  local rows = student:numel() / student:size(-1)
-  local sum = ((log_p - log_m) * log_p:exp()):sum() * beta + ((log_q - log_m) * log_q:exp()):sum() * (1 - beta)
-  return (options.t2 and sum * t * t or sum) / rows
+  local each = (log_p - log_m) * log_p:exp() * beta + (log_q - log_m) * log_q:exp() * (1 - beta)
+  local weight, mean = row_weight("jsd", student, o), nil
+  if weight then
+    local rows = each:sum { dim = -1 }
+    weight = widened(weight, rows:dim()):expand_as(rows)
+    mean = (rows * weight):sum() / weight:sum():clamp_min(1e-12)
+  else
+    mean = each:sum() / (student:numel() / student:size(-1))
+  end
+  return t2 and mean * t * t or mean
 end
 
 --- Mean squared error over all values; the shapes must be equal.

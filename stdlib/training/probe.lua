@@ -95,6 +95,27 @@ function probe.correlation(model, options)
   return { inside = one, outside = other, ratio = one / other, spread = spread, values = values }
 end
 
+--- What figure 2 shows of a correlation: up to `count` of its values inside and as many outside of the support, one
+--- projection after the other, each with all its coordinates. Kept by run:event("spread", name, …) over the training, they are
+--- drawn by `gradus plot --kind spread NAME`: a cloud that parts.
+---@param found table    of probe.correlation
+---@param k number       the size of the support, which is the first k coordinates
+---@param count? number  60
+---@return {inside: number[], outside: number[]}
+function probe.spread(found, k, count)
+  if type(found) ~= "table" or not engine.is_tensor(found.values) then
+    check.fail("probe.spread", "expected what probe.correlation returns; got %s", check.describe(found))
+  end
+  check.value("probe.spread", "k", k, check.int(1, found.values:size(0)))
+  check.value("probe.spread", "count", count or 60, check.int(1))
+  local function some(rows)
+    local list = rows:t():flatten():slice(0, 0, count or 60):totable()
+    for i, v in ipairs(list) do list[i] = tonumber(("%.4g"):format(v)) end
+    return list
+  end
+  return { inside = some(found.values:slice(0, 0, k)), outside = k < found.values:size(0) and some(found.values:slice(0, k)) or {} }
+end
+
 -- All subsets of `degree` among the first k coordinates.
 local function subsets(k, degree)
   local list, chosen = {}, {}

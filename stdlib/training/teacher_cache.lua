@@ -11,6 +11,8 @@ local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local identity = require "gradus.experiment.identity"
 local nn = require "gradus.nn"
+local reached = require "gradus.experiment.reached"
+local reading = require "gradus.base.reading"
 local tensor = require "gradus.base.tensor"
 local threads = require "gradus.step.threads"
 
@@ -65,10 +67,10 @@ local function unpacker(classes, k)
   end
 end
 
--- Sum of KL(a ‖ b) over the rows of logits at a temperature.
+-- Sum of KL(a ‖ b) over the rows of logits at a temperature. A class of probability 0 (a logit of -inf) adds nothing.
 local function divergence(a, b, temperature)
   local log_p, log_q = ops.log_softmax(a:double() / temperature, -1), ops.log_softmax(b:double() / temperature, -1)
-  return (log_p:exp() * (log_p - log_q)):sum():item()
+  return (log_p:exp() * (log_p - log_q)):masked_fill(log_p:eq(-math.huge), 0):sum():item()
 end
 
 -- --- the file ------------------------------------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ local function build(path, run, o)
 end
 
 local function open_or_build(path, run, o)
-  local lock = host.lock(path .. ".lock")
+  local lock = run:lock(path .. ".lock", "the teacher's answers")
   local found, spent = "miss", o.flops * math.ceil(o.base.x:size(0) / o.batch) * o.batch
   local ok, stored = xpcall(function()
     if host.exists(path) then
@@ -166,6 +168,15 @@ end
 --- The modules among a target's answers.
 function cache.modules_of(target) return modules_of(target.identity()) end
 
+-- Whether a student's training moves a part of what the answers come from.
+local function is_trained(module, student)
+  local own = {}
+  for _, p in ipairs(student:parameters()) do own[p] = p.requires_grad end
+  for _, p in ipairs(module:parameters()) do
+    if own[p] then return true end
+  end
+end
+
 -- Why the answers are not, or cannot be, taken from a file; nil where they can.
 local function obstacle(o)
   if o.given == false then return "teacher_cache = false" end
@@ -175,6 +186,7 @@ local function obstacle(o)
   if not o.target.identity then return "the target is a function of its own" end
   for _, one in ipairs(modules_of(o.target.identity())) do
     if one == o.student then return "the teacher is what is trained" end
+    if o.student and is_trained(one, o.student) then return "a part of the teacher is what is trained" end
   end
 end
 
@@ -191,6 +203,18 @@ local function skip(run, o, why)
   run:event("teacher_cache", "none", { why = why })
 end
 
+-- fn(…), after which the modules are in the modes in which they were: one may be a part of the student.
+local function in_their_modes(modules, fn, ...)
+  local modes = {}
+  for _, module in ipairs(modules) do
+    for _, one in module:named_modules() do modes[one] = one.training end
+  end
+  local results = { pcall(fn, ...) }
+  for one, training in pairs(modes) do one.training = training end
+  if not results[1] then error(results[2], 0) end
+  return unpack(results, 2, table.maxn(results))
+end
+
 -- What is found out from one row: shape, type and cost of the answers.
 local function probe(o)
   local stop = engine.count_flops()
@@ -200,6 +224,10 @@ local function probe(o)
   o.top = type(o.given) == "table" and o.given.top or nil
   if not o.top then return end
   if o.target.kind ~= "logits" then host.fail(o.where .. ": teacher_cache: top: expected logits; got a layer's features") end
+  local kind = o.base.labels and o.base.labels.kind
+  if kind == "numbers" or kind == "multilabel" then
+    host.fail(("%s: teacher_cache: top: expected logits of classes that exclude each other; the labels are %s"):format(o.where, kind))
+  end
   if o.top >= o.classes then
     host.fail(("%s: teacher_cache: top: expected fewer than the %d classes; got %d"):format(o.where, o.classes, o.top))
   end
@@ -218,28 +246,27 @@ local function weights_of(o)
   return table.concat(hashes)
 end
 
+-- The library's functions behind an answer, which was asked before: what only a first call does is no part of it.
+local function library_of(o)
+  local ok, why
+  local ran = reached.by(function() ok, why = pcall(o.of, o.base.x:slice(0, 0, 1)) end)
+  if not ok then error(why, 0) end
+  return reached.identity(ran) .. host.library_text "training/teacher_cache.lua"
+end
+
 -- All that the answers' bits depend on.
 local function key_of(run, o)
   local parts = { identity(o.where, o.target.identity()), data.content(o.base), o.target.kind, o.batch, o.top or "all", run.device,
-    engine.gemm(), engine.torch_version, host.stdlib_hash(), threads.of(run, o.flops * o.batch) }
+    engine.gemm(), engine.torch_version, library_of(o), threads.of(run, o.flops * o.batch) }
   return host.sha256(table.concat(parts, "\n"))
 end
 
---- The answers for a training, or nil where they are computed in each step; which and why is an event.
----@param run Run
----@param o table  where: who asks; given: the option; target: Target; base: of the data set, nil for a generator; batch: rows of
----   a step; augmented: whether x may be; view: "clean" or "augmented"; student: Module?; samples: that the training will see,
----   where that is known
----@return Answers?
-function cache.answers(run, o)
-  if not o.target.of then return nil end
-  local why = obstacle(o)
-  if why then return skip(run, o, why) end
+local function answers(run, o)
   o.of = function(x) return o.target.of(run.device == "cpu" and x or x:to(run.device)) end
   probe(o)
   if run.dry then return nil end
   if o.given == nil then
-    why = not_worth(o)
+    local why = not_worth(o)
     if why then return skip(run, o, why) end
   end
   local weights = weights_of(o)
@@ -256,6 +283,20 @@ function cache.answers(run, o)
   run:event("teacher_cache", found, detail)
   return { base = o.base, rows = stored.rows, unpack = o.unpack, flops = o.flops, spent = spent,
     moved = function() return weights_of(o) ~= weights end }
+end
+
+--- The answers for a training, or nil where they are computed in each step; which and why is an event. The teacher's modules
+--- are left in the modes in which they were.
+---@param run Run
+---@param o table  where: who asks; given: the option; target: Target; base: of the data set, nil for a generator; batch: rows of
+---   a step; augmented: whether x may be; view: "clean" or "augmented"; student: Module?; samples: that the training will see,
+---   where that is known
+---@return Answers?
+function cache.answers(run, o)
+  if not o.target.of then return nil end
+  local why = obstacle(o)
+  if why then return skip(run, o, why) end
+  return in_their_modes(cache.modules_of(o.target), reading.unnoted, answers, run, o)
 end
 
 return cache

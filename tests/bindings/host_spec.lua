@@ -30,8 +30,8 @@ describe("json", function()
   it("has sorted keys and short numbers", function()
     expect(host.json_encode { b = 1, a = 0.1, c = 2 ^ 53 - 1 }):equals '{"a":0.1,"b":1,"c":9007199254740991}'
   end)
-  it("writes what JSON lacks as null, and reads null as nil", function()
-    expect(host.json_encode { 0 / 0, 1 / 0, -1 / 0 }):equals "[null,null,null]"
+  it("tells the numbers that JSON lacks apart, and reads null as nil", function()
+    expect(host.json_encode { 0 / 0, -(0 / 0), 1 / 0, -1 / 0 }):equals '["nan","nan","inf","-inf"]'
     expect(host.json_decode('{"a":null}').a):equals(nil)
     expect(host.json_encode(nil)):equals "null"
   end)

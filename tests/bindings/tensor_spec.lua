@@ -123,8 +123,8 @@ describe("indexing", function()
     expect(list(t.grad)):equals { 1, 6, 0 }
   end)
   local cases = {
-    { "a row too far", function() return grid()[3] end, "index 3 is out of bounds for dimension 0 with size 3" },
-    { "a row too far back", function() return grid()[-4] end, "index -4 is out of bounds" },
+    { "a row too far", function() return grid()[3] end, "no row 3 of 3; expected 0 to 2: indices are counted from 0" },
+    { "a row too far back", function() return grid()[-4] end, "no row -4 of 3; expected 0 to 2" },
     { "a fraction", function() return grid()[1.5] end, "index: expected an integer; got number 1.5" },
     { "a fraction in a list", function() return grid()[{ 0, .5 }] end, "index: expected an integer; got number 0.5" },
     { "NaN", function() return grid()[0 / 0] end, "index: expected an integer; got number" },
@@ -170,7 +170,7 @@ describe("assignment", function()
     { "another shape", function(t) t[0] = g.zeros(3) end, "Target sizes: [4].  Tensor sizes: [3]" },
     { "text", function(t) t[0] = "1" end, "index: assignment: expected a number or a Tensor; got string '1'" },
     { "nil", function(t) t[0] = nil end, "index: assignment: expected a number or a Tensor; got nil" },
-    { "a row too far", function(t) t[9] = 1 end, "index 9 is out of bounds" },
+    { "a row too far", function(t) t[9] = 1 end, "no row 9 of " },
     { "a property that is none", function(t) t.dtype = "int64" end,
       "Tensor has no property 'dtype' to set; expected grad or requires_grad, or an index" },
     { "a leaf that wants a gradient", function() local p = g.zeros(2):requires_grad_() p[0] = 1 end,
@@ -319,8 +319,8 @@ describe("a message", function()
     expect(function() return t + u end):fails_with "tensor_spec.lua:%d+: add"
   end)
   it("help is a schema, nil for what is none", function()
-    expect(g.help "softmax"):equals "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor"
-    expect(g.help "sofmax"):equals(nil)
+    expect(g.help "softmax"):matches "softmax%(Tensor self, int dim, ScalarType%? dtype=None%) %-> Tensor"
+    expect(function() g.help "sofmax" end):fails_with "did you mean 'softmax'?"
   end)
 end)
 

@@ -58,6 +58,19 @@ class CheckTest(unittest.TestCase):
         self.assertIn("advice: stage 'all': temperature is 1 to 1; below 2", done.stdout)
         self.assertEqual(done.stderr, "check: 1 setting refused\n")  # no line of the script: none raised it
 
+    def test_one_bad_plan_of_several_is_enough(self):
+        # The first is refused, the second is fine; and the other way round.
+        text = BAD.replace('name = "bad",', 'name = "bad", params = { epochs = 1 }, grid = { epochs = { FIRST, SECOND } },')
+        text = text.replace("function(run)", "function(run, p)").replace("{ epochs = 50 }", "{ epochs = p.epochs }")
+        for first, second, refused in ((50, 1, 1), (1, 50, 1), (50, 60, 2)):
+            with self.subTest((first, second)):
+                (self.dir / "grid.lua").write_text(text.replace("FIRST", str(first)).replace("SECOND", str(second)))
+                done = self.check("grid.lua")
+                self.assertEqual(done.returncode, 65, done.stdout)
+                self.assertEqual(done.stdout.count("refused: lr never leaves its warm-up"), refused)
+                self.assertNotIn("Nothing to refuse.", done.stdout)
+                self.assertEqual(done.stderr, f"check: {refused} setting{'s' if refused > 1 else ''} refused\n")
+
     def test_usage(self):
         self.assertEqual(self.check().returncode, 64)
         self.assertEqual(self.check("none.lua").returncode, 66)

@@ -68,7 +68,8 @@ class CompareCase(unittest.TestCase):
 class Compare(CompareCase):
     def test_default_output_is_calm(self):
         out = self.gradus("compare").stdout
-        self.assertEqual(len(out.splitlines()), 6)
+        self.assertEqual(len(out.splitlines()), 7)
+        self.assertEqual(out.splitlines()[-1], "higher is better: val/acc")
         self.assertIn("0.904 ± 0.011", out)
         self.assertNotIn("Holm", out)
 
@@ -191,6 +192,29 @@ class Housekeeping(CompareCase):
         self.assertEqual(len(self.json("runs", "--archived")), 15)
         self.gradus("archive", "--where", "archived != nil", "--undo")
         self.assertEqual(len(self.json("runs")), 15)
+
+    def test_which_way_is_better(self):
+        self.assertEqual(self.json("better", "val_acc"), {"metric": "val/acc", "better": "higher", "source": "name"})
+        self.assertIn("lower is better, as said", self.gradus("better", "val/acc", "lower").stdout)
+        self.assertIn("lower is better: val/acc (as said)", self.gradus("compare").stdout)
+        verdicts = {c["verdict"] for c in self.json("compare", "--versus", "one_shot")["versus"]["comparisons"]}
+        self.assertEqual(verdicts, {"worse", "open"})
+        self.assertIn("(lower before)", self.gradus("better", "val/acc", "--forget").stdout)
+        self.assertIn("did you mean 'val/acc'?", self.gradus("better", "val/ac", "lower", code=64).stderr)
+        self.gradus("better", "val/acc", "up", code=64)
+
+    def test_a_metric_of_unknown_way_stays_open(self):
+        db = sqlite3.connect(self.dir / "runs" / "gradus.db")
+        db.execute("UPDATE keys SET name = 'val/score'")
+        db.commit()
+        db.close()
+        out = self.gradus("compare", "--metric", "val/score", "--versus", "one_shot").stdout
+        self.assertRegex(out, r"stages .*open: which way is better\?")
+        self.assertIn("`gradus better val/score higher` (or lower) says it", out)
+        self.assertIn("which way is better is not known", self.gradus("runs", "--where", "best(val/score) > 0", code=64).stderr)
+        self.gradus("better", "val/score", "higher")
+        out = self.gradus("compare", "--metric", "val/score", "--versus", "one_shot").stdout
+        self.assertRegex(out, r"stages .*better")
 
     def test_delete_asks(self):
         err = self.gradus("delete", 1, 2, code=64).stderr

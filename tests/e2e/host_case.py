@@ -46,8 +46,8 @@ class HostCase(unittest.TestCase):
         self.dir = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
         self.std = self.dir / "std"
-        for name in ("experiment/test.lua", "base/tail_call.lua"):
-            (self.std / name).parent.mkdir(parents=True)
+        for name in ("experiment/test.lua", "base/tail_call.lua", "base/globals.lua", "base/lists.lua", "base/habits.lua"):
+            (self.std / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(STDLIB / name, self.std / name)
         (self.std / "experiment/runner.lua").write_text(RUNNER)
 

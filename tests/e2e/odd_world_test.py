@@ -69,7 +69,7 @@ class Scripts(Case):
         for lua, word in (("local t = g.zeros { 2 } t:release() print(t + 1)", "release()"), ("local t = g.zeros { 2 } t:release() run:log { a = t }", "release()"),
                           ("local t = g.zeros { 2 } t:release() t:release() print(t:sum())", "release()"),
                           ("g.nn.Linear(2, 2)(g.zeros({ 1, 2 }, { dtype = 'float64' }))", "float"), ("g.zeros { 2 }:index_select(0, g.zeros { 1 })", "int"),
-                          ("g.scope(function() KEPT = g.zeros { 2 } end) print(KEPT:sum())", "release()")):
+                          ("local kept g.scope(function() kept = g.zeros { 2 } end) print(kept:sum())", "release()")):
             with self.subTest(lua=lua):
                 _, err = self.script(RUN % lua, 65)
                 self.assertRegex(err, r"^x\.lua:3: ")

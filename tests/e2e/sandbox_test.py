@@ -15,7 +15,7 @@ PRELUDE = r"""
 local ffi = require "ffi"
 ffi.cdef [[
   int open(const char *, int, ...); long read(int, void *, size_t); long write(int, const void *, size_t); int close(int);
-  int socket(int, int, int); int socketpair(int, int, int, int *); int connect(int, const void *, unsigned); long syscall(long, ...);
+  int socket(int, int, int); int socketpair(int, int, int, int *); int connect(int, const void *, unsigned); long syscall(long, long, long, long, long, long, long);
   int fork(void); int vfork(void); int execve(const char *, char *const *, char *const *); int system(const char *);
   int kill(int, int); int getpid(void); int getppid(void); int ptrace(int, int, void *, void *);
   int unlink(const char *); int rename(const char *, const char *); int link(const char *, const char *); int symlink(const char *, const char *);
@@ -28,6 +28,15 @@ ffi.cdef [[
   int posix_spawn(int *, const char *, void *, void *, const char *const *, const char *const *); int bind(int, const void *, unsigned); char *getenv(const char *);
 ]]
 local NOTHING = ffi.new("const char *[2]", { "true" })
+-- A system call by its number; texts and arrays are given as their addresses.
+local function call(number, ...)
+  local words = { 0, 0, 0, 0, 0, 0 }
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    words[i] = type(value) == "number" and value or ffi.cast("long", ffi.cast("const void *", value))
+  end
+  return ffi.C.syscall(number, unpack(words))
+end
 local C, O = ffi.C, { W = 1, RW = 2, CREAT = 64, TRUNC = 512, DIR = 65536, PATH = 2097152 }
 local OUT = "OUTSIDE"
 local function try(name, result)
@@ -66,7 +75,7 @@ try("open for reading in C", C.open(OUT .. "/secret", 0))
 try("cut by opening to read", C.open(OUT .. "/secret", O.TRUNC))
 try("cut a readable file of its folder by opening to read", C.open("x.lua", O.TRUNC))
 try("creat", C.creat(OUT .. "/new", 420))
-try("openat2", C.syscall(437, -100, OUT .. "/secret", ffi.new "uint64_t[3]", 24))
+try("openat2", call(437, -100, OUT .. "/secret", ffi.new "uint64_t[3]", 24))
 try("list a folder", C.open(OUT, O.DIR))
 try("truncate", C.truncate(OUT .. "/secret", 0))
 try("unlink", C.unlink(OUT .. "/secret"))
@@ -91,13 +100,13 @@ try("raw socket", C.socket(17, 3, 0))
 try("netlink socket", C.socket(16, 3, 0))
 try("socketpair", C.socketpair(1, 1, 0, ffi.new "int[2]"))
 try("connect on a descriptor that it was given", C.connect(0, "\2\0\0\80\127\0\0\1\0\0\0\0\0\0\0\0", 16))
-try("io_uring", C.syscall(425, 8, ffi.new "char[200]"))
+try("io_uring", call(425, 8, ffi.new "char[200]"))
 try("fork", C.fork())
-try("vfork by number", C.syscall(58))
-try("clone without threads", C.syscall(56, 17, 0, 0, 0, 0))
-try("clone3", C.syscall(435, ffi.new "uint64_t[11]", 88))
+try("vfork by number", call(58))
+try("clone without threads", call(56, 17, 0, 0, 0, 0))
+try("clone3", call(435, ffi.new "uint64_t[11]", 88))
 try("execve", C.execve("/bin/true", nil, nil))
-try("execveat", C.syscall(322, -100, "/bin/true", nil, nil, 0))
+try("execveat", call(322, -100, "/bin/true", nil, nil, 0))
 try("os.execute", os.execute "true" == 0 and 0)
 try("io.popen", (function() local p = io.popen "echo hi" local t = p and p:read "*a" return t == "hi\n" and 0 end)())
 try("system", C.system "true" == 0 and 0)
@@ -106,12 +115,12 @@ try("memfd to run", C.memfd_create("x", 0))
 try("kill its parent", C.kill(C.getppid(), 0))
 try("kill everybody", C.kill(-1, 0))
 try("kill init", C.kill(1, 0))
-try("tgkill", C.syscall(234, C.getppid(), C.getppid(), 0))
-try("pidfd_open", C.syscall(434, C.getppid(), 0))
-try("queue a signal", C.syscall(129, C.getppid(), 0, ffi.new "char[128]"))
+try("tgkill", call(234, C.getppid(), C.getppid(), 0))
+try("pidfd_open", call(434, C.getppid(), 0))
+try("queue a signal", call(129, C.getppid(), 0, ffi.new "char[128]"))
 try("ptrace", C.ptrace(16, C.getppid(), nil, nil))
-try("read another's memory", C.syscall(310, C.getppid(), nil, 0, nil, 0, 0))
-try("write another's memory", C.syscall(311, C.getppid(), nil, 0, nil, 0, 0))
+try("read another's memory", call(310, C.getppid(), nil, 0, nil, 0, 0))
+try("write another's memory", call(311, C.getppid(), nil, 0, nil, 0, 0))
 try("lower another's priority", C.setpriority(0, C.getppid(), 5))
 try("mount", C.mount("none", STORE, "tmpfs", 0, nil))
 try("unshare users", C.unshare(0x10000000))
@@ -119,19 +128,19 @@ try("unshare mounts", C.unshare(0x20000))
 try("chroot", C.chroot(STORE))
 try("setuid", C.setuid(65534))
 try("sethostname", C.sethostname("x", 1))
-try("bpf", C.syscall(321, 0, ffi.new "char[128]", 128))
-try("perf", C.syscall(298, ffi.new "char[128]", 0, -1, -1, 0))
-try("userfaultfd", C.syscall(323, 0))
-try("keys", C.syscall(250, 0, -3, 0))
-try("add a key", C.syscall(248, "user", "a", "b", 1, -3))
+try("bpf", call(321, 0, ffi.new "char[128]", 128))
+try("perf", call(298, ffi.new "char[128]", 0, -1, -1, 0))
+try("userfaultfd", call(323, 0))
+try("keys", call(250, 0, -3, 0))
+try("add a key", call(248, "user", "a", "b", 1, -3))
 try("shared memory of System V", C.shmget(0, 4096, 950))
 try("messages of System V", C.msgget(0, 950))
 try("semaphores of System V", C.semget(0, 1, 950))
-try("type into the terminal", C.ioctl(0, 0x5412, "x"))
-try("type into the terminal, high bits set", C.ioctl(0, 0x100005412ULL, "x"))
-try("open by handle", C.syscall(304, -100, ffi.new "char[128]", 0))
-try("take privileges again", C.prctl(38, 0, 0, 0, 0))
-try("32-bit calls are another table", C.syscall(0x40000000 + 2, OUT .. "/secret", 0))
+try("type into the terminal", C.ioctl(0, 0x5412, ffi.cast("const char *", "x")))
+try("type into the terminal, high bits set", C.ioctl(0, 0x100005412ULL, ffi.cast("const char *", "x")))
+try("open by handle", call(304, -100, ffi.new "char[128]", 0))
+try("take privileges again", call(157, 38, 0, 0, 0, 0))
+try("32-bit calls are another table", call(0x40000000 + 2, OUT .. "/secret", 0))
 """
 
 TRAINING = """local g = require "gradus"
@@ -197,7 +206,7 @@ class Sandbox(unittest.TestCase):
         out = self.gradus("run", "x.lua", "--allow-ffi").stdout
         self.addCleanup(lambda: os.path.exists("/dev/shm/gradus-escape") and os.remove("/dev/shm/gradus-escape"))
         stopped = [line for line in out.splitlines() if line.startswith("stopped")]
-        self.assertTrue(set(stopped) <= {"stopped openat2"}, stopped)
+        self.assertEqual(stopped, [])
 
     def test_an_experiment_runs_as_ever(self):
         (self.dir / "work/helper.lua").write_text("return 1")
@@ -230,6 +239,7 @@ class Sandbox(unittest.TestCase):
     def test_usage(self):
         (self.dir / "work/x.lua").write_text("print 'x'")
         self.assertIn("--device cpu", self.gradus("run", "x.lua", "--sandbox", "--device", "cuda", code=64).stderr)
+        self.assertIn("--jobs", self.gradus("run", "x.lua", "--sandbox", "-j", "2", code=64).stderr)
         self.gradus("run", "x.lua", "--sandbox", "--sandbox-memory", "0", code=64)
         self.assertIn("x", self.gradus("run", "-", "--sandbox", input="print 'x'").stdout)
 

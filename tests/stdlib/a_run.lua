@@ -28,6 +28,6 @@ return function(fn, options)
   end
   local ok, err = xpcall(fn, host.traceback, run, events, rows)
   run:finish(ok and "finished" or "failed", not ok and tostring(err) or nil)
-  os.execute("rm -rf " .. folder)
+  os.execute("rm -rf '" .. folder .. "'")
   if not ok then error(err, 0) end
 end

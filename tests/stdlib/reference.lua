@@ -4,9 +4,11 @@ local host = require "gradus.host"
 
 local reference = {}
 
---- The cases of a file in data/.
-function reference.read(name)
-  local file = assert(io.open("tests/stdlib/data/" .. name))
+--- The cases of a file in data/, or in another folder of tests/stdlib.
+---@param name string
+---@param folder? string
+function reference.read(name, folder)
+  local file = assert(io.open(("tests/stdlib/%s/%s"):format(folder or "data", name)))
   local text = file:read "*a"
   file:close()
   return host.json_decode(text)

@@ -6,6 +6,25 @@ local store_module = require "gradus.store"
 
 local support = {}
 
+--- Which way the metrics of most specs are better.
+support.directions = { ["val/acc"] = "higher", ["val/loss"] = "lower", ["val/agreement"] = "higher", ["easy/acc"] = "higher",
+  ["easy/loss"] = "lower", ["hard/acc"] = "higher" }
+
+--- A state that a spec moves by hand: fields of State.new, then s.counts.
+function support.state(fields)
+  local given = { directions = support.directions }
+  for key, value in pairs(fields or {}) do given[key] = value end
+  return require("gradus.curriculum.state").new(given)
+end
+
+--- The counts as a clock would leave them: by name, then those since the stage began.
+function support.count(s, counts)
+  for name, value in pairs(counts) do s.counts[name] = value end
+  for unit, field in pairs { steps = "step", epochs = "epoch", samples = "samples", flops = "flops", seconds = "seconds" } do
+    s.counts["stage_" .. unit] = s.counts[field] - s.clock.start[unit]
+  end
+end
+
 -- Three classes of points in six dimensions, the same for every spec.
 function support.points(n)
   local generator = g.generator(17)
@@ -27,7 +46,7 @@ function support.with_run(options, fn)
   host.mkdirs(folder)
   local store = store_module.open(folder .. "/s.db")
   local run = run_module.begin { store = store, name = "spec", seed = options.seed or 1,
-    flat = options.params or {}, params = options.params or {},
+    flat = options.flat or options.params or {}, params = options.params or {},
     options = { quiet = true, strict = options.strict, device = options.device }, label = "spec" }
   local ok, result = xpcall(function() return fn(run) end, host.traceback)
   run:finish(ok and "finished" or "failed")

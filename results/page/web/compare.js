@@ -4,6 +4,7 @@ import { h, json, curves, number, plain, meanSd, color, remember, select } from 
 import { Chart } from "./chart.js";
 
 const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(0) : String(+v.toPrecision(4)));
+const WAYS = { higher: " ↑", lower: " ↓", null: " ?" };
 const label = (group) => Object.values(group.label).map((v) => plain(v)).join(" · ") || "all";
 
 class Compare {
@@ -118,12 +119,12 @@ class Compare {
     const cell = (s) => h("td", { className: "right" }, typeof s.mean === "number" ? meanSd(s.mean, s.sd) : "–");
     const leader = new Map(metrics.map((m) => {
       const means = this.groups.map((g) => g.metrics[m.key].last.mean).filter((v) => typeof v === "number");
-      return [m.key, new Set(means).size > 1 ? (m.better === "lower" ? d3.min(means) : d3.max(means)) : undefined];
+      return [m.key, new Set(means).size > 1 ? m.better && (m.better === "lower" ? d3.min(means) : d3.max(means)) : undefined];
     }));
-    const curve = (m) => this.groups.some((g) => g.metrics[m.key].curve);
+    const curve = (m) => m.better && this.groups.some((g) => g.metrics[m.key].curve);
     return h("div", { className: "wide" }, h("table", { className: "plain" },
       h("thead", {}, h("tr", {}, h("th"), by.map((column) => h("th", {}, column)), h("th", { className: "right" }, "runs"),
-        metrics.map((m) => [h("th", { className: "right", title: `${m.better} is better` }, m.key.replace("result/", "") + (curve(m) ? " last" : ""), m.better === "lower" ? " ↓" : " ↑"),
+        metrics.map((m) => [h("th", { className: "right", title: m.better ? `${m.better} is better${m.source === "said" ? "" : ", by its name"}` : `which way is better? gradus better ${m.key} higher (or lower) says it` }, m.key.replace("result/", "") + (curve(m) ? " last" : ""), WAYS[m.better]),
           curve(m) ? h("th", { className: "right" }, "best") : null]))),
       h("tbody", {}, this.groups.map((g, i) => h("tr", {}, h("td", {}, h("i", { className: "dot", style: { background: color(i) } })),
         by.map((column) => h("td", {}, plain(g.label[column]))), h("td", { className: "right" }, g.n),

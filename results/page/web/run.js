@@ -66,7 +66,7 @@ class Run {
       run.error ? h("p", { className: "error" }, run.error) : "",
       h("div", { className: "params" }, Object.entries(run.params).map(([key, value]) => h("span", {}, h("i", {}, key), " ", h("b", {}, plain(value))))),
       h("div", { className: "tiles" },
-        best.map((s) => tile(`${s.key} best`, number(s.better === "lower" ? s.min : s.max), `step ${number(s.better === "lower" ? s.argmin : s.argmax)} · last ${number(s.last)}`)),
+        best.filter((s) => s.better).map((s) => tile(`${s.key} best`, number(s.better === "lower" ? s.min : s.max), `step ${number(s.better === "lower" ? s.argmin : s.argmax)} · last ${number(s.last)}`)),
         results.map((s) => tile(s.key.slice(7), number(s.last)))));
   }
 

@@ -2,9 +2,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "query/query.h"
 #include "store/database.h"
 #include "store/housekeeping.h"
-#include "query/query.h"
 #include "store/schema.h"
 #include "store_fixture.h"
 
@@ -55,6 +55,24 @@ TEST_F(MigrateTest, AnOlderStoreIsBroughtUpToDateAndKept) {
 
 TEST_F(MigrateTest, TheTablesAreThoseOfAFreshStore) {
   read();
+  const std::string fresh = folder_ + "/fresh.db";
+  Store::open(fresh, Store::Mode::create);
+  EXPECT_EQ(shape(path_), shape(fresh));
+}
+
+// A store of version 2, which differs from ours in the direction of metrics only.
+TEST_F(MigrateTest, FromVersion2) {
+  read();
+  {
+    Database database(path_, SQLITE_OPEN_READWRITE);
+    database.run("ALTER TABLE keys DROP COLUMN better; PRAGMA user_version = 2");
+  }
+  auto store = create();
+  EXPECT_EQ(shape(path_ + ".v2-backup").find("better"), std::string::npos);
+  auto run = store->begin({.name = "new"});
+  run->better("val/acc", "lower");
+  run->finish("finished");
+  EXPECT_EQ(ask(*store, "SELECT better FROM keys WHERE name = 'val/acc'"), "lower");
   const std::string fresh = folder_ + "/fresh.db";
   Store::open(fresh, Store::Mode::create);
   EXPECT_EQ(shape(path_), shape(fresh));

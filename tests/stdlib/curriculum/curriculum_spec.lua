@@ -98,7 +98,7 @@ describe("knobs", function()
     { "a decay of a schedule", { lr = schedule.constant(.1), decay = "cosine" },
       "distill: decay: lr is a schedule already" },
     { "an unknown decay", { decay = "cosin" },
-      "distill: decay: expected 'constant', 'linear', 'cosine' or 'step'; got 'cosin'" },
+      "distill: decay: expected 'constant', 'linear', 'cosine', 'exponential', 'step'; got 'cosin'" },
   }
   for _, case in ipairs(cases) do
     it("refuse " .. case[1], function() expect(function() distill(case[2]) end):fails_with(case[3]) end)
@@ -160,7 +160,7 @@ describe("samples", function()
     local rows = drawn { budget = { epochs = 3 }, make = function(train)
       return { sample = function(s)
         epochs[#epochs + 1] = s.epoch
-        return train:first(math.min(1, .25 * (s.epoch + 1)))
+        return train:first { share = math.min(1, .25 * (s.epoch + 1)) }
       end }
     end }
     expect(epochs):equals { 0, 1, 2 }
@@ -277,7 +277,7 @@ describe("stages", function()
     { "a number", 5, "curriculum: expected a strategy's name, a list of stages or a table of answers; got number" },
     { "a misspelt strategy", "liner_ramp", "curriculum: no strategy 'liner_ramp'; did you mean 'linear_ramp'?" },
     { "a tensor as sample", { sample = g.zeros(3) },
-      "stage 'all': sample: expected a data set or a sampler; got userdata" },
+      "stage 'all': sample: expected a data set or a sampler (of your own: sampler.custom(d" },
     { "an unknown target", { target = "nobody" }, "stage 'all': target: expected a module" },
     { "an unknown verdict", { advance = function() return "forward" end },
       "stage 'all': advance: expected 'next', 'stop', 'back', .*; got 'forward'" },
@@ -301,6 +301,36 @@ describe("named strategies", function()
       expect(#seen.stages >= 1):is_true()
     end)
   end
+  it("run on tokens, which are ranked by what is hidden of them and not augmented", function()
+    local sentences = g.data.sentences { grammar = g.cfg.cfg3b { root = 10 }, held_out = 60, seed = 1 }
+    local function bert(width)
+      return g.nn.Transformer { vocabulary = 8, context = sentences.length, width = width, layers = 1, heads = 1,
+        pad_token = sentences.pad_token }
+    end
+    local parts = sentences.val:split({ train = .7, val = .3 }, { seed = 1 })
+    for _, name in ipairs { "linear_ramp", "multi_stage", "anti", "random_order", "confidence", "one_shot" } do
+      local result, seen = distill { student = bert(8), teacher = function() return bert(16) end, data = parts, curriculum = name,
+        budget = { steps = 12 } }
+      expect(result.steps):equals(12)
+      expect(#seen.warnings):equals(0)
+    end
+    local rows = parts.train:rank(g.score.loss(bert(16)))
+    distill { student = bert(8), data = parts, curriculum = { sample = g.sampler.self_paced(rows, schedule.linear(.3, 1)) } }
+    expect(function()
+      distill { student = bert(8), teacher = function() return bert(16) end, data = sentences, curriculum = "linear_ramp" }
+    end):fails_with "rank: a generator makes new rows each time; expected a data set: its held-out part (val), or take(10000) of them"
+    distill { student = bert(8), teacher = function() return bert(16) end, curriculum = "linear_ramp",
+      data = { train = sentences.train:take(40), val = sentences.val } }
+  end)
+  it("run on numbers, ranked by the squared error", function()
+    local x = g.randn({ 80, 6 }, { generator = g.generator(4) })
+    local d = g.data.tensors(x, x:sum(1)):split({ train = .7, val = .3 }, { seed = 1 })
+    local function net() return g.nn.MLP { 6, 4, 1 } end
+    for _, name in ipairs { "linear_ramp", "multi_stage", "anti" } do
+      distill { student = net(), teacher = net, data = d, curriculum = name }
+    end
+    distill { student = net(), data = d, curriculum = { sample = g.sampler.self_paced(d.train, .5) } }
+  end)
   it("anti begins with the hardest, random order with any", function()
     local d = support.points():rank(function(x) return x:select(1, 0) end)
     local s = { progress = 0, epoch = 0 }

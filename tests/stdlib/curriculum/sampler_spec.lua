@@ -200,11 +200,161 @@ describe("confidence", function()
   end)
 end)
 
+describe("confidence that starts from a ranking", function()
+  local d = rows(100)
+  local ranked = d:rank(g.arange(100, { dtype = "float64" }):neg())  -- the last row is the easiest
+  local function mean(list)
+    local sum = 0
+    for _, row in ipairs(list) do sum = sum + row end
+    return sum / #list
+  end
+  it("draws simple and moderate rows first, and all of them some time", function()
+    expect(mean(draw(sampler.confidence(d), 1000, 3))):near(49.5, 3)
+    local source = sampler.confidence(d, { start = ranked })
+    local first = draw(source, 1000, 3)
+    expect(mean(first) > 60):is_true()
+    local seen = counts(first)
+    expect((seen[99] or 0) > 5 * (seen[0] or 0) and (seen[75] or 0) > 3 * (seen[5] or 0)):is_true()
+  end)
+  it("goes on by what the student shows, and is saved with it", function()
+    local source = sampler.confidence(d, { start = ranked })
+    for _ = 1, 40 do
+      local index = source:draw(50)
+      source:observe(index, g.where(index:lt(50), .5, .99))  -- the easy ones are learnt, the hard ones are half way
+    end
+    expect(mean(draw(source, 1000, 3)) < 40):is_true()
+    local other = sampler.confidence(d, { start = ranked })
+    other:restore(source:state())
+    expect(draw(other, 50)):equals(draw(source, 50))
+  end)
+  it("refuses what is no ranking of the data", function()
+    for start, text in pairs { [d] = "a table", [.3] = "0.3" } do
+      expect(function() sampler.confidence(d, { start = start }) end):fails_with(
+        "sampler.confidence: start: expected a ranking of the data, d:rank(score); got " .. text)
+    end
+    expect(function() sampler.confidence(rows(100), { start = ranked }) end):fails_with "start: the ranking is of another data set"
+  end)
+end)
+
+describe("a sampler of one's own", function()
+  local d = rows(10):reversed()
+  it("is asked at each step for places of rows", function()
+    local asked = {}
+    local source = sampler.custom(d, function(s, size)
+      asked[#asked + 1] = { s.epoch or "none", size }
+      return g.tensor({ 0, 0, 3 }, "int64")
+    end)
+    source:refresh(state())
+    local index, visit = source:draw(3)
+    expect({ index:totable(), visit:totable() }):equals { { 9, 9, 6 }, { 0, 1, 0 } }
+    source:undo(index)
+    expect(source:draw(3) and select(2, source:draw(3)):totable()):equals { 2, 3, 1 }
+    expect(asked[1]):equals { 0, 3 }
+    expect(source:passes()):near(.6)
+    expect(source:stats()):equals { drawn = 6, effective = 10 }
+  end)
+  it("may give a list, and is saved", function()
+    local made = 0
+    local function make() return sampler.custom(d, function() made = made + 1; return { 1, 2 } end) end
+    local source = make()
+    source:draw(2)
+    local other = make()
+    other:restore(source:state())
+    expect(select(2, other:draw(2)):totable()):equals { 1, 1 }
+    expect(select(2, source:draw(2)):totable()):equals { 1, 1 }
+  end)
+  it("trains a student, again with the same bits", function()
+    local support = require "support"
+    local function trained()
+      local student
+      support.with_run({}, function(run)
+        local p = support.points(60)
+        student = support.student()
+        run:distill { student = student, data = p, budget = { steps = 20 }, curriculum = {
+          sample = sampler.custom(p, function(s, size) return g.randint(math.min(60, 20 + s.step), { size }) end) } }
+      end)
+      return support.weights(student)
+    end
+    local first = trained()
+    expect(trained()):equals(first)
+    current.run = { seed = 11 }
+  end)
+  local cases = {
+    { "no function", function() sampler.custom(d, { 1 }) end, "sampler.custom: expected a data set and a function(s, size)" },
+    { "no data", function() sampler.custom(function() end, function() end) end, "sampler.custom: expected a data set; got a function" },
+    { "another number of places", function() return { 1 } end,
+      "expected the function to return 2 places of rows, whole numbers from 0; got Tensor [1] int64" },
+    { "nothing", function() end, "expected the function to return 2 places of rows, whole numbers from 0; got nil" },
+    { "halves", function() return g.tensor { .5, 1 } end, "whole numbers from 0; got Tensor [2] float32" },
+    { "a place that is none", function() return { 3, 10 } end,
+      "sampler.custom: the function returned places from 3 to 10; expected 0 to 9" },
+  }
+  for i, case in ipairs(cases) do
+    it("refuses " .. case[1], function()
+      expect(i <= 2 and case[2] or function() sampler.custom(d, case[2]):draw(2) end):fails_with(case[3])
+    end)
+  end
+end)
+
+describe("what was drawn", function()
+  local d = rows(100)
+  local ranked = d:rank(g.arange(100, { dtype = "float64" }))
+  it("is told with its difficulty since it was asked last", function()
+    local source = sampler.uniform(ranked)
+    source:restrict(ranked:first(.1))
+    source:draw(10)
+    expect(source:stats()):equals { drawn = 10, difficulty = 4.5, effective = 10 }
+    source:restrict(ranked)
+    source:draw(100)
+    expect(source:stats()):equals { drawn = 100, difficulty = 49.5, effective = 100 }
+    expect(source:stats()):equals { drawn = 0, effective = 100 }
+    expect(sampler.uniform(d):stats().difficulty):equals(nil)
+  end)
+  it("goes on after a resume", function()
+    local source = sampler.uniform(ranked)
+    source:draw(50)
+    source:stats()
+    source:draw(20)
+    local other = sampler.uniform(ranked)
+    other:restore(source:state())
+    other:draw(30)
+    source:draw(30)
+    expect(other:stats()):equals(source:stats())
+  end)
+  it("is effectively as many rows as draw alike", function()
+    local weights = g.zeros({ 100 }, { dtype = "float64" })
+    weights:slice(0, 0, 4):fill_(1)
+    expect(sampler.weighted(d, weights):stats().effective):near(4)
+    weights[0]:fill_(3)
+    expect(sampler.weighted(d, weights):stats().effective):near(36 / 12)
+    local source = sampler.mixture { { ranked:first(10), .5 }, { ranked:last(40), .5 } }
+    source:refresh(state())
+    expect(source:stats().effective):near(1 / (10 * .05 ^ 2 + 40 * .0125 ^ 2), 1e-9)
+    source:draw(2000)
+    expect(source:stats().difficulty):near((4.5 + 79.5) / 2, 3)
+  end)
+  it("goes by the student's own ranking where that is what chooses", function()
+    local net = g.nn.Linear(1, 2)
+    g.no_grad(function()
+      net.weight:zero_()
+      net.bias:copy_(g.tensor { 2, 0 })
+    end)
+    local source = sampler.self_paced(d, .5)  -- even rows are of class 0, which the student says
+    local s = state()
+    rawset(s, "student", net)
+    source:refresh(s)
+    source:draw(50)
+    expect(source:stats().difficulty):near(math.log(1 + math.exp(-2)), 1e-5)
+  end)
+end)
+
 describe("a sampler refuses", function()
   local d = rows(10)
   local cases = {
     { "a tensor as data", function() sampler.uniform(g.zeros(3)) end,
-      "sampler.uniform: expected a data set; got userdata" },
+      "sampler.uniform: expected a data set; got Tensor [3] float32" },
+    { "a generator", function() sampler.easiest(g.data.generator(function() end, { epoch = 5 }), .5) end,
+      "sampler.easiest: a generator makes new rows each time; expected a data set: its held-out part (val), or take(10000) of them" },
     { "a share of 0", function() sampler.easiest(d, 0) end,
       "sampler.easiest: share: expected above 0, up to 1; got 0" },
     { "text as a share", function() sampler.easiest(d, "half") end,
@@ -239,7 +389,7 @@ describe("a sampler refuses", function()
     { "a subset of other data", function() sampler.uniform(d):restrict(rows(3)) end,
       "sampler.uniform: the subset is of another data set" },
     { "a number where a source belongs", function() sampler.of("batches", 5) end,
-      "batches: expected a data set or a sampler; got number" },
+      "batches: expected a data set or a sampler (of your own: sampler.custom(d, function(s, size) return places end)); got 5" },
   }
   for _, case in ipairs(cases) do
     it(case[1], function() expect(case[2]):fails_with(case[3]) end)

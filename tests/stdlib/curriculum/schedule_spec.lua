@@ -36,6 +36,28 @@ describe("schedules in closed form:", function()
       expect(schedule.linear(1, 0, { from = { steps = 30 } }) { progress = .5, step = 10, step_progress = 1 / 20 }):equals(1)
     end
   end)
+  it("that move every so often hold in between", function()
+    local function after(one, steps, more)
+      more = more or {}
+      more.step, more.epoch, more.step_progress = steps, steps / 10, more.step_progress or 1 / 200
+      return one(at(steps / 200, more))
+    end
+    local one = schedule.linear(0, 200, { every = { epochs = 3 } })
+    for _, pair in ipairs { { 0, 0 }, { 29, 0 }, { 30, 30 }, { 59, 30 }, { 60, 60 }, { 199, 180 }, { 200, 180 } } do
+      expect(after(one, pair[1])):near(pair[2], 1e-9)
+    end
+    one = schedule.linear(0, 1, { from = { epochs = 5 }, to = { epochs = 15 }, every = { epochs = 4 } })
+    for _, pair in ipairs { { 49, 0 }, { 89, 0 }, { 90, .4 }, { 129, .4 }, { 130, .8 }, { 170, 1 } } do
+      expect(after(one, pair[1])):near(pair[2], 1e-9)
+    end
+    one = schedule.cosine(1, 0, { to = { steps = 100 }, every = { steps = 25 } })
+    expect(after(one, 49)):near(.5 * (1 + math.cos(math.pi / 4)), 1e-12)
+    one = schedule.competence(.1, { every = { steps = 100 } })
+    expect(after(one, 199)):near(math.sqrt(.5 * .99 + .01), 1e-12)
+    expect(after(schedule.exponential(8, 2, { every = { steps = 100 } }), 150)):near(4, 1e-12)
+    expect(function() after(schedule.linear(0, 1, { every = { epochs = 3 } }), 5, { step_progress = 0 }) end):fails_with
+      "schedule.linear: every: how much of the budget a step is, is not known; expected to = { epochs = } or { steps = }"
+  end)
   it("cosine is Loshchilov and Hutter's equation 5", function()
     local one = schedule.cosine(3e-3, 1e-4)
     for _, t in ipairs { 0, .1, .37, .5, .9, 1 } do
@@ -76,7 +98,7 @@ describe("schedules in closed form:", function()
   end)
   it("by the teacher's entropy, one value per example", function()
     local one = schedule.by_entropy(1, 5)
-    local logits = g.tensor { { 0, 0, 0, 0 }, { 1000, 0, 0, 0 }, { 0, 0, -1000, -1000 } }
+    local logits = g.tensor { { 0, 0, 0, 0 }, { 1000, 0, 0, 0 }, { 0, 0, -math.huge, -math.huge } }
     local t = one.of_batch { teacher = logits }
     expect(t.dtype):equals "float64"
     expect(t:totable()):near({ 5, 1, 3 }, 1e-6)  -- uniform: all of it; certain: none; one of two: half of log 4
@@ -121,6 +143,10 @@ describe("a schedule refuses", function()
     { "infinity", function() schedule.constant(math.huge) end, "schedule.constant: expected a number; got inf" },
     { "a misspelt option", function() schedule.linear(1, 0, { form = .2 }) end,
       "schedule.linear: no option 'form'; did you mean 'from'?" },
+    { "holding for nothing", function() schedule.linear(1, 0, { every = { epochs = 0 } }) end,
+      "schedule.linear: every: expected { epochs = } or { steps = } above 0; got a table" },
+    { "holding for a share", function() schedule.cosine(1, 0, { every = .1 }) end, "schedule.cosine: every: expected { epochs = }" },
+    { "levels that hold", function() schedule.staircase(1, 0, 3, { every = { steps = 1 } }) end, "schedule.staircase: every: its levels" },
     { "a share above 1", function() schedule.linear(1, 0, { to = 1.5 }) end,
       "to: expected a share of the budget from 0 to 1" },
     { "a misspelt unit", function() schedule.linear(1, 0, { to = { epoch = 5 } }) end,

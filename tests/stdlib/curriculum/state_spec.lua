@@ -1,7 +1,8 @@
 local State = require "gradus.curriculum.state"
+local support = require "support"
 
 local function state()
-  local s = State.new { params = { lr = 1 } }
+  local s = support.state { params = { lr = 1 } }
   s:begin_stage("a", 1)
   return s
 end
@@ -17,7 +18,7 @@ describe("the state of a run", function()
   it("keeps what was evaluated", function()
     local s = state()
     for i, acc in ipairs { .5, .9, .7 } do
-      s.step = i * 100
+      s.counts.step = i * 100
       s:record { ["val/acc"] = acc, ["val/loss"] = 1 - acc }
     end
     expect(s:last "val/acc"):equals(.7)
@@ -33,7 +34,7 @@ describe("the state of a run", function()
   it("the first of equal values is the best", function()
     local s = state()
     for i = 1, 3 do
-      s.step = i
+      s.counts.step = i
       s:record { ["val/acc"] = .5 }
     end
     expect({ s:best "val/acc" }):equals { .5, 1 }
@@ -41,31 +42,43 @@ describe("the state of a run", function()
   it("NaN is never the best", function()
     local s = state()
     for i, loss in ipairs { 0 / 0, 2, 0 / 0, 1 } do
-      s.step = i
+      s.counts.step = i
       s:record { ["val/loss"] = loss }
     end
     expect({ s:best "val/loss" }):equals { 1, 4 }
   end)
-  it("losses and errors get better downwards", function()
-    for _, key in ipairs { "val/loss", "train/ce", "train/kl", "easy/error", "my_loss" } do expect(State.lower_is_better(key)):is_true() end
-    for _, key in ipairs { "val/acc", "val/agreement", "closs/acc", "knob/lr" } do expect(State.lower_is_better(key)):is_false() end
+  it("goes by the directions that it was told, whatever a metric's name", function()
+    local s = State.new { directions = { ["val/loss"] = "higher", ["val/rmse"] = "lower" } }
+    s:begin_stage("a", 1)
+    for i, value in ipairs { 1, 3, 2 } do
+      s.counts.step = i
+      s:record { ["val/loss"] = value, ["val/rmse"] = value, ["val/odd"] = value }
+    end
+    expect({ s:best "val/loss" }):equals { 3, 2 }
+    expect({ s:best "val/rmse" }):equals { 1, 1 }
+    expect(function() s:best "val/odd" end):fails_with "which way is 'val/odd' better? expected metrics = { odd = { better = 'higher'"
+  end)
+  it("its counts are the training's", function()
+    local s = state()
+    expect(function() s.step = 5 end):fails_with "the state: step is counted by the training"
+    s.mine = 5
+    expect(s.mine):equals(5)
   end)
   it("a metric that is evaluated later than others has its own history", function()
     local s = state()
     s:record { ["val/acc"] = .5 }
-    s.step = 7
+    s.counts.step = 7
     s:record { ["val/acc"] = .6, ["hard/acc"] = .1 }
     expect(s:history "hard/acc"):equals { .1 }
     expect({ s:best "hard/acc" }):equals { .1, 7 }
   end)
   it("a stage has its own counts and history", function()
     local s = state()
-    s.step, s.epoch, s.samples, s.flops, s.seconds = 10, 1, 640, 1e6, 2
+    support.count(s, { step = 10, epoch = 1, samples = 640, flops = 1e6, seconds = 2 })
     s:record { ["val/acc"] = .5 }
     s:begin_stage("b", 2)
     expect({ s.stage, s.stage_index, s.stage_steps, s.stage_epochs, s.stage_passes }):equals { "b", 2, 0, 0, 0 }
-    s.step, s.epoch, s.samples, s.flops, s.seconds = 15, 1.5, 960, 3e6, 3
-    s:count()
+    support.count(s, { step = 15, epoch = 1.5, samples = 960, flops = 3e6, seconds = 3 })
     s:record { ["val/acc"] = .6 }
     expect({ s.stage_steps, s.stage_epochs, s.stage_samples, s.stage_flops, s.stage_seconds }):near { 5, .5, 320, 2e6, 1 }
     expect(s:stage_history "val/acc"):equals { .6 }

@@ -1,10 +1,10 @@
 local g = require "gradus"
 local when = g.when
-local State = require "gradus.curriculum.state"
+local support = require "support"
 
 -- A state whose metric has had these values, one evaluation each; `before` of them in an earlier stage.
 local function after(series, before)
-  local s = State.new {}
+  local s = support.state()
   s:begin_stage("a", 1)
   local count = 0
   for _, values in pairs(series) do count = math.max(count, #values) end
@@ -12,7 +12,7 @@ local function after(series, before)
     if i == (before or 0) + 1 and before then s:begin_stage("b", 2) end
     local numbers = {}
     for key, values in pairs(series) do numbers[key] = values[i] end
-    s.step = i * 10
+    s.counts.step = i * 10
     s:record(numbers)
   end
   s.evaluating = true
@@ -31,23 +31,20 @@ end
 
 describe("counts:", function()
   it("steps since the stage began", function()
-    local s = State.new { step = 100 }
+    local s = support.state()
+    support.count(s, { step = 100 })
     s:begin_stage("b", 2)
-    s.step = 119
-    s:count()
+    support.count(s, { step = 119 })
     expect(when.steps(20)(s)):is_false()
-    s.step = 120
-    s:count()
+    support.count(s, { step = 120 })
     local verdict, numbers = when.steps(20)(s)
     expect(verdict):equals "next"
     expect(numbers):equals { steps = 20, limit = 20 }
   end)
   it("epochs, samples, seconds, flops, passes and progress", function()
-    local s = State.new {}
+    local s = support.state()
     s:begin_stage("a", 1)
-    s.epoch, s.samples, s.seconds, s.flops, s.progress = 3, 192, 1.5, 1e9, .5
-    s:count()
-    s.stage_passes = 4
+    support.count(s, { epoch = 3, samples = 192, seconds = 1.5, flops = 1e9, progress = .5, stage_passes = 4 })
     for name, limit in pairs { epochs = 3, samples = 192, seconds = 1.5, flops = 1e9, passes = 4, progress = .5 } do
       expect(when[name](limit)(s)):equals "next"
       expect(when[name](limit * 1.01)(s)):is_false()
@@ -68,7 +65,7 @@ describe("thresholds:", function()
     expect(verdicts(when.agreement(.9), "val/agreement", { .89, .9 })):equals { "-", "next" }
   end)
   it("say nothing before the first evaluation", function()
-    local s = State.new {}
+    local s = support.state()
     s:begin_stage("a", 1)
     expect(when.above("val/acc", .8)(s)):is_false()
     expect(when.plateau("val/loss", 2)(s)):is_false()
@@ -103,11 +100,11 @@ end)
 describe("patience:", function()
   -- The first evaluation at which the run stops, by the values of val/loss and, for each, its stage.
   local function stops_at(patience, values, stages)
-    local s, rule = State.new {}, when.patience("val/loss", patience)
+    local s, rule = support.state(), when.patience("val/loss", patience)
     s:begin_stage("1", 1)
     for i, value in ipairs(values) do
       if stages and stages[i] ~= s.stage_index then s:begin_stage(tostring(stages[i]), stages[i]) end
-      s.step = i * 10
+      s.counts.step = i * 10
       s:record { ["val/loss"] = value }
       if rule(s) == "stop" then return i end
     end
@@ -197,15 +194,15 @@ describe("combinations:", function()
     local asked = 0
     local rule = when.any(function() asked = asked + 1 return false end, when.steps(5))
     expect(rule.every):equals "step"
-    local now = State.new {}
+    local now = support.state()
     now:begin_stage("a", 1)
     rule(now)
     expect(asked):equals(0)
     now.evaluating = true
     rule(now)
     expect(asked):equals(1)
-    now.evaluating, now.step = false, 5
-    now:count()
+    now.evaluating = false
+    support.count(now, { step = 5 })
     expect((rule(now))):equals "next"
     expect(when.any(yes, no).every):equals "evaluation"
     expect(when.stop(when.steps(1)).every):equals "step"

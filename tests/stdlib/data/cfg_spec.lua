@@ -81,4 +81,52 @@ describe("cfg", function()
     expect(function() cfg.parse "" end):fails_with "no rules"
     expect(function() cfg.length_distribution(cfg.parse "1: 1 2 | 2") end):fails_with "derives itself"
   end)
+  it("prints its rules level by level, as figure 5 has them", function()
+    expect(tostring(cfg.cfg3b())):equals [[
+22 → 21 20 | 20 19
+  21 → 18 16 | 16 18 17
+  20 → 17 16 18 | 16 17
+  19 → 16 17 18 | 17 18 16
+    18 → 15 14 13 | 14 13
+    17 → 14 13 15 | 15 13 14
+    16 → 15 13 | 13 15 14
+      15 → 12 11 10 | 11 12 10
+      14 → 11 10 12 | 10 11 12
+      13 → 11 12 | 12 11
+        12 → 8 9 7 | 9 7 8
+        11 → 8 7 9 | 7 8 9
+        10 → 7 9 8 | 9 8 7
+          9 → 3 2 1
+          8 → 3 2 | 3 1 2
+          7 → 3 1 | 1 2 3]]
+    expect(tostring(cfg.parse "1: 1 2 | 2")):equals "1 → 1 2 | 2"  -- one that derives itself
+  end)
+  it("shows a sentence's derivation", function()
+    local grammar = cfg.cfg3b()
+    for n = 0, 4 do
+      local leaves = {}
+      local function walk(tree)
+        if #tree == 0 then
+          leaves[#leaves + 1] = tree.symbol
+          return
+        end
+        local side = {}
+        for i, part in ipairs(tree) do
+          side[i] = part.symbol
+          walk(part)
+        end
+        local known = false
+        for _, one in ipairs(grammar.rules[tree.symbol]) do known = known or table.concat(one, " ") == table.concat(side, " ") end
+        expect(known):is_true()
+      end
+      walk(grammar:tree { seed = 9, n = n })
+      expect(leaves):equals(cfg.sentence(grammar, 9, n))
+    end
+    expect(tostring(cfg.parse("5: 4 6  4: 1 2  6: 3"):tree())):equals "5\n  4: 1 2\n  6: 3"
+  end)
+  it("blames the line", function()
+    expect(function() cfg.cfg3b():tree { sed = 1 } end):fails_with "cfg_spec.lua:%d+: grammar:tree: no option 'sed'; did you mean 'seed'?"
+    expect(function() cfg.cfg3b():tree { n = -1 } end):fails_with "'n': expected a whole number"
+    expect(function() cfg.cfg3b():tre() end):fails_with "a grammar has no 'tre'; did you mean 'tree'?"
+  end)
 end)

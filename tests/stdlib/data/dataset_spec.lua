@@ -31,7 +31,7 @@ describe("a data set of tensors", function()
     expect(data.tensors(g.zeros(3, 2)).base.y):equals(nil)
   end)
   local cases = {
-    { "lists", function() data.tensors({ 1 }, { 2 }) end, "data.tensors: x: expected a Tensor; got table" },
+    { "lists", function() data.tensors({ 1 }, { 2 }) end, "data.tensors: x: expected a Tensor; got a table" },
     { "labels that are no tensor", function() data.tensors(g.zeros(3, 2), { 1, 2, 3 }) end,
       "data.tensors: y: expected a Tensor; got a table" },
     { "no rows", function() data.tensors(g.zeros(0, 2)) end,
@@ -42,7 +42,7 @@ describe("a data set of tensors", function()
     { "a lone label", function() data.tensors(g.zeros(3, 2), g.tensor(1, "int64")) end,
       "data.tensors: y: expected one label for each row" },
     { "labels below 0", function() data.tensors(g.zeros(2, 2), g.tensor({ -1, 1 }, "int64")) end,
-      "data.tensors: labels from -1 to 1; expected 0 to 1" },
+      "data.tensors: labels from -1 to 1; expected 0 to C - 1 (-100: no label; say labels = 'numbers'" },
     { "labels above the classes",
       function() data.tensors(g.zeros(2, 2), g.tensor({ 0, 5 }, "int64"), { classes = 3 }) end,
       "labels from 0 to 5; expected 0 to 2" },
@@ -120,7 +120,10 @@ describe("views", function()
     expect(index(d:first(.3))):equals { 0, 1, 2 }
     expect(index(d:first(4))):equals { 0, 1, 2, 3 }
     expect(index(d:last(.2))):equals { 8, 9 }
-    expect(index(d:last(1))):equals(index(d))
+    expect(index(d:last { share = 1 })):equals(index(d))
+    expect(index(d:last { rows = 1 })):equals { 9 }
+    expect(index(d:first { rows = 4 })):equals { 0, 1, 2, 3 }
+    expect(index(d:first { share = .25 })):equals { 0, 1, 2 }
     expect(d:first(.001):size()):equals(1)
   end)
   it("reversed, shuffled, subset, whole", function()
@@ -130,6 +133,9 @@ describe("views", function()
     table.sort(shuffled)
     expect(shuffled):equals { 0, 1, 2, 3, 4 }
     expect(index(d:shuffled(3))):equals(index(d:shuffled(3)))
+    local function of_seed(seed) return index(with_seed(seed, function() return rows(50):shuffled() end)) end
+    expect(of_seed(1)):equals(of_seed(1))
+    expect(of_seed(1)):differs_from(of_seed(2))
     expect(index(d:reversed():subset(g.tensor({ 0, 2 }, "int64")))):equals { 4, 2 }
     expect(index(d:last(2):whole())):equals { 0, 1, 2, 3, 4 }
   end)
@@ -163,19 +169,73 @@ describe("views", function()
   end)
   local cases = {
     { "no rows", function() rows(5):first(0) end,
-      "first: expected a share above 0, up to 1, or a number of rows; got 0" },
-    { "one and a half rows", function() rows(5):first(1.5) end, "first: expected a whole number of rows; got 1.5" },
+      "first: expected a share below 1, a number of rows above 1, { share = … } or { rows = … }; got 0" },
+    { "one row or all", function() rows(5):first(1) end, "first: 1 may be one row or all of them; expected { rows = 1 } or { share = 1 }" },
+    { "one and a half rows", function() rows(5):first(1.5) end, "{ share = … } or { rows = … }; got 1.5" },
+    { "both", function() rows(5):last { share = .5, rows = 1 } end, "last: expected either { share = … } or { rows = … }" },
+    { "neither", function() rows(5):first {} end, "first: expected either" },
+    { "a share of none", function() rows(5):first { share = 0 } end, "first: { share = 0 } leaves no row" },
+    { "a share above all", function() rows(5):first { share = 1.1 } end, "first: 'share': expected a number from 0 to 1; got 1.1" },
+    { "a misspelt amount", function() rows(5):first { row = 2 } end, "first: no option 'row'; did you mean 'rows'?" },
     { "more rows than there are", function() rows(5):last(6) end, "last: 6 rows of 5" },
-    { "text", function() rows(5):first "half" end, "first: expected a share above 0" },
+    { "text", function() rows(5):first "half" end, "first: expected a share below 1" },
     { "concat of nothing", function() data.concat() end, "data.concat: expected data sets" },
     { "concat of a tensor", function() data.concat(rows(3), g.zeros(3)) end,
       "data.concat: argument 2: expected a data set" },
-    { "concat with and without labels", function() data.concat(rows(3), data.tensors(g.zeros(2, 2))) end,
-      "data.concat: argument 2 has no labels" },
     { "a misspelt method", function() rows(3):frist(.5) end, "has no 'frist'; did you mean 'first'?" },
   }
   for _, case in ipairs(cases) do
     it("refuse " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("mislabel", function()
+  local d = data.tensors(g.arange(1000, { dtype = "float32" }):unsqueeze(1), g.arange(1000):remainder(10))
+  local function wrong_of(one) return one.base.y:index_select(0, one.index):ne(one:true_labels()) end
+  it("gives a share of the rows another class, each alike", function()
+    local one = with_seed(1, function() return d:mislabel(.2) end)
+    expect(wrong_of(one):sum():item()):equals(200)
+    expect(list(one:true_labels())):equals(list(d.base.y))
+    expect({ one.base.y:amin():item(), one.base.y:amax():item(), one.classes }):equals { 0, 9, 10 }
+    local all = with_seed(1, function() return d:mislabel(1) end)
+    local shift = (all.base.y - d.base.y):remainder(10)
+    for by = 1, 9 do expect(shift:eq(by):sum():item()):near(1000 / 9, 40) end
+  end)
+  it("is the seed's, and leaves the data set as it was", function()
+    local before = d.base.y:hash()
+    local function of(seed) return list(with_seed(seed, function() return d:mislabel(.2) end).base.y) end
+    expect(of(1)):equals(of(1))
+    expect(of(1)):differs_from(of(2))
+    expect(list(d:mislabel(.2, { seed = 5 }).base.y)):equals(list(with_seed(9, function() return d:mislabel(.2, { seed = 5 }) end).base.y))
+    expect(d.base.y:hash()):equals(before)
+    expect(d:mislabel(.2):fingerprint()):differs_from(d:fingerprint())
+    expect(d:mislabel(0):fingerprint()):equals(d:fingerprint())
+  end)
+  it("by pairs takes the next class", function()
+    local one = d:mislabel(.3, { pairs = true })
+    expect(((one.base.y - d.base.y):remainder(10)):eq(1):sum():item()):equals(300)
+  end)
+  it("of a view touches no other rows, and the truth outlives a second time", function()
+    local parts = d:split({ train = .5, val = .5 }, { seed = 1 })
+    local train = parts.train:mislabel(.4)
+    expect(wrong_of(train):sum():item()):equals(200)
+    expect(list(train.base.y:index_select(0, parts.val.index))):equals(list(d.base.y:index_select(0, parts.val.index)))
+    expect(list(train:mislabel(.4):true_labels())):equals(list(parts.train:true_labels()))
+  end)
+  it("leaves rows without a label without one", function()
+    local some = data.tensors(g.zeros(6, 2), g.tensor({ 0, -100, 1, -100, 2, 0 }, "int64")):mislabel(1)
+    expect(list(some.base.y:eq(-100):long())):equals { 0, 1, 0, 1, 0, 0 }
+    expect(wrong_of(some):sum():item()):equals(4)
+  end)
+  local cases = {
+    { "a share above 1", function() d:mislabel(20) end, "mislabel: 'share': expected a number from 0 to 1; got 20" },
+    { "numbers", function() data.tensors(g.zeros(3, 2), g.rand(3)):mislabel(.1) end, "mislabel: expected classes as labels; got numbers" },
+    { "one class", function() data.tensors(g.zeros(3, 2), g.zeros({ 3 }, { dtype = "int64" })):mislabel(.1) end,
+      "one class cannot be mistaken" },
+    { "a misspelt option", function() d:mislabel(.1, { pair = true }) end, "mislabel: no option 'pair'; did you mean 'pairs'?" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
 end)
 
@@ -310,18 +370,29 @@ describe("a generator", function()
   local function make()
     return data.generator(function(size, batch, first)
       return g.full({ size, 2 }, batch), g.full({ size }, first, { dtype = "int64" })
-    end, { epoch = 100, classes = 3 })
+    end, { epoch = 100, classes = 30 })
   end
   it("counts batches and samples", function()
     local d = make()
     local a, b = d:next(4), d:next(6)
     expect({ a.x[0][0]:item(), b.x[0][0]:item(), b.y[0]:item() }):equals { 0, 1, 4 }
     expect(list(b.index)):equals { 4, 5, 6, 7, 8, 9 }
-    expect({ d:size(), d.classes }):equals { 100, 3 }
+    expect({ d:size(), d.classes }):equals { 100, 30 }
     local state = d:state()
     d:next(4)
     d:restore(state)
     expect(d:next(4).x[0][0]:item()):equals(2)
+  end)
+  it("gives fixed rows, of which there can be a ranking", function()
+    local d = make()
+    d:next(4)
+    local some = d:take(6)
+    expect({ data.is(some), some:size(), some.labels.kind, some.classes, d.samples }):equals { true, 6, "classes", 30, 10 }
+    expect(list(some:gather())[1]):equals { 1, 1 }
+    local plain = data.generator(function(size) return g.zeros(size, 2) end, { epoch = 5 })
+    expect(plain:take(3).labels.kind):equals "none"
+    expect(function() d:rank(function() end) end):fails_with "rank: a generator makes new rows each time; expected a data set"
+    expect(function() d:take(0) end):fails_with "take: 'n': expected a whole number of at least 1; got 0"
   end)
   local cases = {
     { "no function", function() data.generator(5, { epoch = 1 }) end,

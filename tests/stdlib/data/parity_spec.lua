@@ -1,3 +1,4 @@
+local support = require "support"
 local g = require "gradus"
 local nn, data = g.nn, g.data
 
@@ -164,13 +165,11 @@ describe("checkpoints", function()
 end)
 
 describe("when.saturated", function()
-  local State = require "gradus.curriculum.state"
   local function verdicts(values, options)
-    local s, rule, said = State.new { }, g.when.saturated("val/acc", options), {}
+    local s, rule, said = support.state(), g.when.saturated("val/acc", options), {}
     s:begin_stage("a", 1)
     for i, value in ipairs(values) do
-      s.step = i * 10
-      s:count()
+      support.count(s, { step = i * 10 })
       s:record { ["val/acc"] = value }
       said[i] = rule(s) or "stay"
     end

@@ -107,6 +107,10 @@ describe("data.sentences", function()
     expect(cfg.derives(grammar, sentence)):is_true()
     expect(masked:select(1, 0):eq(3):all():item()):is_true()
     local again = g.data.sentences { grammar = grammar, held_out = 50, seed = 3 }
+    local long = g.data.sentences { grammar = cfg.cfg3b { root = 16 }, held_out = 8, seed = 3 }  -- long enough to be all different
+    local trained = long.train:next(64)
+    trained = g.where(trained.y:ge(0), trained.y, trained.x)
+    for i = 0, 7 do expect(trained:eq(long.val.base.x[i]):all { dim = 1 }:any():item()):is_false() end
     expect(again.train:next(16).x:equal(g.cat({ first.x, second.x }, 0))):is_true()  -- whatever the batch's size
   end)
   it("hides terminals alone, three in ten", function()
@@ -133,13 +137,14 @@ describe("what a loss counts of tokens", function()
     expect(out.loss:item()):near(wanted, 1e-5)
 
     local Fixed = nn.class "Fixed"
+    function Fixed:init() self.at = 0 end
     function Fixed:forward(tokens)  -- the rows of a chunk are found by their tokens
-      local at = self.at or 0
+      local at = self.at
       self.at = at + tokens:size(0)
       return logits:detach():slice(0, at, at + tokens:size(0))
     end
     local teacher = logits:detach():argmax(-1):roll({ 1 }, { 0 })
-    local result = require "gradus.training.evaluate"(Fixed(), d.val, teacher)
+    local result = require("gradus.training.task").evaluate(Fixed(), d.val, teacher)
     local guess = logits:detach():argmax(-1):flatten():index_select(0, rows)
     expect(result.n):equals(rows:numel())
     expect(result.loss):near(wanted, 1e-5)

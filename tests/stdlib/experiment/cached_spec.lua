@@ -1,4 +1,5 @@
 -- What is built once: hit and miss leave the run alike, and the key holds all that the result depends on.
+local current = require "gradus.base.current"
 local engine = require "gradus.engine"
 local g = require "gradus"
 local support = require "support"
@@ -114,6 +115,22 @@ describe("the key of what is cached", function()
   it("tells two functions on one line apart", function()
     local one, two = function() return g.ones(2) end, function() return g.zeros(2) end
     expect(hit(function(run) run:cached("t", one) end, function(run) run:cached("t", two) end)):is_false()
+    local a, b, c = function() return g.ones(2) * 3 end, function() return g.ones(2) * 4 end, function() return g.ones(2) / 4 end
+    local list, other = function() return g.tensor { 1, 2 } end, function() return g.tensor { 1, 3 } end
+    for _, pair in ipairs { { a, b }, { b, c }, { list, other } } do
+      expect(hit(function(run) run:cached("t", pair[1]) end, function(run) run:cached("t", pair[2]) end)):is_false()
+    end
+  end)
+  it("is the same when its function has been compiled", function()
+    local function sum(n)
+      local total = 0
+      for i = 1, n do total = total + i end
+      return g.full({ 1 }, total)
+    end
+    expect(hit(function(run) run:cached("t", sum, 10) end, function(run)
+      for _ = 1, 200 do sum(1000) end
+      run:cached("t", sum, 10)
+    end)):is_true()
   end)
   it("tells Lua's own functions apart", function()
     local function with(fn) return function(run) run:cached("t", function() return g.tensor(fn(1)) end) end end
@@ -148,13 +165,30 @@ describe("the key of what is cached", function()
       expect(kept[2]):equals(kept[1])
     end)
   end)
+  it("gives back numbers, texts, booleans and nil, and what a module was told after its training", function()
+    local found = 1 / 3  -- what only a build finds
+    local function several(train)
+      local module = build(train)
+      module.threshold = current.run.replaying and 0 or found
+      return module, not current.run.replaying and 1 / 3 or 0, "text", nil, false
+    end
+    with_folder(function(path)
+      for i = 1, 2 do
+        local kept, seen = support.with_run({ folder = path }, function(run)
+          return { n = 5, run:cached("t", several, support.points()) }
+        end)
+        expect({ seen.cache[1].name, kept[1].threshold, kept[2], kept[3], kept[5] }):equals { i == 1 and "miss" or "hit", found, 1 / 3, "text", false }
+        expect(kept[4]):equals(nil)
+      end
+    end)
+  end)
   local cases = {
     { "a name with a blank", function(run) run:cached("a b", print) end,
       "cached: expected a name of letters, digits, '_' and '-'; got a b" },
     { "a module instead of a function", function(run) run:cached("t", support.student()) end,
       "cached: expected a function that builds the result; got table" },
-    { "a result that is a number", function(run) run:cached("t", function() return 5 end) end,
-      "cached: result 1: expected a module or a tensor; got number" },
+    { "a result that is a function", function(run) run:cached("t", function() return print end) end,
+      "cached: result 1: expected a module, a tensor, a number, a text or a boolean; got a function" },
     { "a file among the arguments", function(run) run:cached("t", function() end, io.stdout) end,
       "cannot be part of what identifies the result" },
   }

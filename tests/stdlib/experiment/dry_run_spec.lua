@@ -11,7 +11,7 @@ local function dry(more)
     report.line = function(text, ...) lines[#lines + 1] = text:format(...) end
     report.refuse = function(text, ...) lines[#lines + 1] = "refused: " .. text:format(...) end
     report.advise = function(text, ...) lines[#lines + 1] = "advice: " .. text:format(...) end
-    run.dry = report
+    run.dry = require("gradus.experiment.dry_run").serve(report)
     local options = { student = nn.MLP { 64, 8, 10 }, data = d, budget = { epochs = 20 }, lr = 5e-3, teacher = nn.MLP { 64, 16, 10 } }
     for key, value in pairs(type(more) == "function" and more(d, options.teacher) or more) do options[key] = value end
     if not options.teacher then options.teacher = nil end
@@ -60,7 +60,7 @@ describe("a dry run", function()
       expect(r.state.samples):equals(2 * 4096)
     end
     a_run(function(run)
-      run.dry = {}
+      run.dry = require("gradus.experiment.dry_run").serve {}
       for _, b in run:batches(generator, { size = 4096, epochs = 3, augmentations = {} }) do expect(b.x:size(0)):equals(8) end
     end)
     expect(drawn):equals(8)
@@ -75,7 +75,7 @@ describe("a dry run", function()
       return self.net(x)
     end
     a_run(function(run)
-      run.dry = { built = {} }
+      run.dry = require("gradus.experiment.dry_run").serve {}
       local one = run:cached("teacher", build, 4)
       expect(rawequal(run:cached("teacher", build, 4), one)):is_true()
       expect(rawequal(run:cached("teacher", build, 5), one)):is_false()
@@ -238,13 +238,13 @@ describe("a dry run refuses, as without effect,", function()
     accepts(ranking(function(ranked)
       return { { "a", sample = ranked:first(.3), advance = when.epochs(5) }, { "b", sample = ranked } }
     end))
-    accepts(ranking(function(ranked) return { sample = function(s) return ranked:first(math.min(1, .3 + s.progress)) end } end))
+    accepts(ranking(function(ranked) return { sample = function(s) return ranked:first { share = math.min(1, .3 + s.progress) } end } end))
     accepts { curriculum = { { "a", temperature = 8, advance = when.epochs(5) }, { "b" } } }
   end)
   it("weight_decay beside an optimizer", function()
     local student = nn.MLP { 64, 8, 10 }
     local optimizer = g.optim.SGD(student)
-    refuses({ student = student, optimizer = optimizer, weight_decay = .1 }, "weight_decay has no effect")
+    expect(function() dry { student = student, optimizer = optimizer, weight_decay = .1 } end):fails_with "weight_decay has no effect"
     accepts { student = student, optimizer = optimizer }
   end)
   it("the temperature of a stage that has no logits to learn from", function()
@@ -359,7 +359,7 @@ describe("a dry run draws", function()
   end)
   it("what a function says of the samples", function()
     local text = accepts(ranking(function(ranked)
-      return { sample = function(s) return ranked:first(math.min(1, .5 + s.progress)) end }
+      return { sample = function(s) return ranked:first { share = math.min(1, .5 + s.progress) } end }
     end))
     expect(text):matches "share [^\n]* 0.5[^\n]* … 1 "
   end)

@@ -68,6 +68,22 @@ describe("--set", function()
   end)
 end)
 
+describe("a limit", function()
+  local specs = params.declare { share = g.number(1, { min = 0, max = 1 }),
+    width = g.int(4, { min = 4, max = 8 }), all = g.int(3, { max = 3 }) }
+  it("belongs to the range, as a default, in a grid and by --set", function()
+    expect(params.resolve(specs, {})):equals { share = 1, width = 4, all = 3 }
+    params.check_grid({ share = { 0, 1 }, width = { 4, 8 }, all = { 3 } }, specs)
+    local function set(key, text) return params.parse_set(key, text, specs) end
+    expect({ set("share", "0"), set("share", "1"), set("width", "4"), set("width", "8"), set("all", "3") }):equals { 0, 1, 4, 8, 3 }
+  end)
+  it("is where it ends", function()
+    for _, one in ipairs { { "share", 1 + 2 ^ -52 }, { "share", -2 ^ -1074 }, { "width", 3 }, { "width", 9 }, { "all", 4 } } do
+      expect(function() params.check_grid({ [one[1]] = { one[2] } }, specs) end):fails_with "expected a"
+    end
+  end)
+end)
+
 describe("a declaration refuses", function()
   local cases = {
     { "a fraction as a whole number", function() g.int(1.5) end, "int: expected a whole number as default; got 1.5" },

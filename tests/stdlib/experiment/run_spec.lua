@@ -201,7 +201,7 @@ describe("a run's methods", function()
     { "an evaluation of nothing", function(run) run:evaluate(nil, support.points(9)) end,
       "evaluate: expected a module; got nil" },
     { "an evaluation on a tensor", function(run) run:evaluate(support.student(), g.zeros(3)) end,
-      "evaluate: expected a data set; got userdata" },
+      "evaluate: expected a data set; got Tensor" },
     { "an evaluation without labels", function(run) run:evaluate(support.student(), g.data.tensors(g.zeros(3, 6))) end,
       "evaluate: the data set has no labels" },
     { "a fit without an end", function(run) run:fit { model = support.student(), data = support.points(30) } end,

@@ -33,9 +33,50 @@ describe("g.runs", function()
     expect(values[3]):near(.2, 1e-12)
     expect(values[2] ~= values[2]):equals(true)
   end)
+  it("knows the best of a metric whose way is known", function()
+    local store = require("gradus.store").open(path)
+    local run = store:begin { name = "fresh", seed = 9 }
+    for step, value in ipairs { 3, 5, 4 } do run:log(run:key "val/score", step, value) end
+    run:flush()
+    local one = g.runs({ store = path, where = "name == 'fresh'" })[1]
+    expect(function() one:best "val/score" end):fails_with "gradus better val/score higher"
+    expect(function() g.runs { store = path, where = "best(val/score) > 4" } end):fails_with "which way is better is not known"
+    run:better("val/score", "lower")
+    run:better("val/score", "lower")
+    expect({ one:best "val/score" }):equals { 3, 1 }
+    expect({ store:direction "val/score" }):equals { "lower", true }
+    expect({ store:direction "val/acc" }):equals { "higher", false }
+    expect(#g.runs { store = path, where = "best(val/score) < 4" }):equals(1)
+    expect(function() run:better("val/score", "higher") end):fails_with "expected lower, as was said before"
+    expect(function() run:better("val/score", "up") end):fails_with "expected higher or lower; got 'up'"
+    run:finish "finished"
+    local old = g.runs({ store = path, where = "seed == 2" })[1]
+    expect({ old:best "val/acc" }):equals { .4, 30 }
+    expect(old:best "val/score"):equals(nil)
+  end)
   it("says what is wrong at the caller's line", function()
     expect(function() g.runs { store = path, where = "stategy == 'ramp'" } end):fails_with "did you mean 'strategy'"
     expect(function() g.runs { store = path, were = "" } end):fails_with "did you mean 'where'"
+  end)
+end)
+
+describe("a run's writer", function()
+  it("splits what was logged off as a run of its own", function()
+    local store = require("gradus.store").open(path)
+    local run = store:begin { name = "two", seed = 4 }
+    run:log(run:key "val/acc", 1, .5)
+    local id, uid = run:split { name = "fit", kind = "teacher" }
+    run:log(run:key "val/acc", 1, .75)
+    local other = run:split { name = "again" }
+    expect(function() run:split {} end):fails_with "split: expected a name"
+    run:finish "finished"
+    local children = g.runs { store = path, where = "parent == " .. run.id, children = true }
+    expect(#children):equals(2)
+    local first, second = children[1], children[2]
+    expect({ first.id, first.uid, first.name, first.kind, first.status }):equals { id, uid, "fit", "teacher", "finished" }
+    expect({ second.id, second.kind }):equals { other, "training" }
+    expect(children[1].last["val/acc"]):equals(.5)
+    expect(children[2].last["val/acc"]):equals(.75)
   end)
 end)
 
@@ -64,3 +105,5 @@ describe("g.compare", function()
     expect(function() g.compare { store = path, by = { "strategy" }, versus = "stage" } end):fails_with "did you mean 'stages'"
   end)
 end)
+
+os.execute("rm -rf '" .. path:gsub("/[^/]*$", "") .. "'")

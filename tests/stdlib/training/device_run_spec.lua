@@ -107,7 +107,8 @@ describe("batches for a device", function()
   local function batches(device, count)
     local one = feed.new { source = sampler.uniform(g.data.tensors(g.rand({ 40, 1, 32, 32 }, { generator = g.generator(2) }),
       g.arange(40) % 4, { weight = g.rand({ 40 }, { generator = g.generator(1) }) })), size = 16, device = device,
-      augmentations = { noise = .1, mixup = .2 }, teacher = function(x) return x:mean { dim = { 1, 2, 3 } } end }
+      augmentations = { noise = .1, mixup = .2 } }
+    one:imitate { modules = {}, of = function(x) return { teacher = x:mean { dim = { 1, 2, 3 } } } end }
     local found = {}
     for i = 1, count do
       local b = one:next(i % 2)

@@ -49,9 +49,10 @@ describe("a batch", function()
     local base = support.points(30).base
     local d = g.data.tensors(base.x, base.y, { weight = g.arange(30, { dtype = "float32" }) })
     local asked
-    local one = feed.new { source = sampler.uniform(d), size = 10, augmentations = { noise = .5 }, teacher = function(x)
+    local one = feed.new { source = sampler.uniform(d), size = 10, augmentations = { noise = .5 } }
+    one:imitate { modules = {}, of = function(x)
       asked = x
-      return x * 2
+      return { teacher = x * 2 }
     end }
     local b = one:next(1)
     expect(b.weight:equal(d.base.weight:index_select(0, b.index))):is_true()
@@ -273,7 +274,7 @@ describe("the open loop", function()
   end
   it("refuses a tensor", function()
     expect(function() support.with_run(nil, function(run) return run:batches(engine.ops.zeros(3), { steps = 1 }) end) end)
-      :fails_with "batches: expected a data set or a sampler; got userdata"
+      :fails_with "batches: expected a data set or a sampler (of your own: sampler.custom(d"
   end)
 end)
 

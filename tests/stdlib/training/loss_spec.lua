@@ -49,12 +49,26 @@ describe("kd_loss", function()
   it("takes tensors for numbers, one for each sample too, and a step's other knobs", function()
     local number = function(x) return g.tensor(x, { dtype = "float64" }) end
     local wanted = loss.kd_loss(student, teacher, labels, { temperature = 3, alpha = .5 }).loss:item()
-    local options = { temperature = number(3), alpha = number(.5), lr = number(.1) }
+    local options = { temperature = number(3), alpha = number(.5) }
     expect(loss.kd_loss(student, teacher, labels, options).loss:item()):equals(wanted)
     options.temperature = g.full({ 5 }, 3)
     expect(loss.kd_loss(student, teacher, labels, options).loss:item()):equals(wanted)
-    local knobs = setmetatable({ temperature = number(3), alpha = number(.5), mine = number(0) }, { __knobs = true })
-    expect(loss.kd_loss(student, teacher, labels, knobs).loss:item()):equals(wanted)
+    for _, mode in ipairs { "eager", "replay" } do
+      g.step_mode(mode)
+      local step = require "gradus.step.step".new(function(_, k)
+        return { kd = loss.kd_loss(student, teacher, labels, k).loss, jsd = loss.jsd(student, teacher, k),
+          kl = loss.kl(student, teacher, k) }
+      end)
+      for _ = 1, 3 do
+        local out = step({ x = student }, { temperature = 3, alpha = .5, lr = .1, mine = 0 })
+        expect(out.kd:item()):equals(wanted)
+        expect(out.jsd:item()):near(loss.jsd(student, teacher, { temperature = 3 }):item(), 1e-12)
+        expect(out.kl:item()):equals(loss.kl(student, teacher, { temperature = 3 }):item())
+      end
+    end
+    expect(function() loss.kd_loss(student, teacher, labels, { mine = 0 }) end):fails_with "kd_loss: no option 'mine'"
+    local step = require "gradus.step.step".new(function(_, k) return loss.kd_loss(student, teacher, labels, k).loss end)
+    expect(function() step({ x = student }, { t2 = 1 }) end):fails_with "kd_loss: 't2': expected true or false; got Tensor"
   end)
   it("works without teacher and without labels", function()
     expect(loss.kd_loss(student, nil, labels).loss:item()):equals(loss.cross_entropy(student, labels):item())
@@ -89,6 +103,80 @@ describe("kd_loss", function()
     local first = g.scope(function() return loss.kd_loss(student, teacher, labels, { temperature = 5.5 }).loss end)
     expect(loss.kd_loss(student, teacher, labels, { temperature = 5.5 }).loss:item()):equals(first:item())
   end)
+end)
+
+describe("rows without a label", function()
+  local some = g.tensor({ 0, -100, 1, -100, 2 }, "int64")
+  local known, rest = g.tensor({ 0, 2, 4 }, "int64"), g.tensor({ 1, 3 }, "int64")
+  local function rows(index, options, y)
+    local x = tensor_of "student":index_select(0, index):requires_grad_()
+    local out = loss.kd_loss(x, teacher:index_select(0, index), y and y:index_select(0, index), options)
+    return out, g.grad(out.loss, { x })[1]
+  end
+  local options = { temperature = 2, alpha = .4, partial = true }
+  local student = tensor_of "student":requires_grad_()
+  local out = loss.kd_loss(student, teacher, some, options)
+  local both, both_grad = rows(known, { temperature = 2, alpha = .4 }, some)
+  local taught, taught_grad = rows(rest, { temperature = 2 })
+  it("count for the teacher's term alone", function()
+    expect(out.loss:item()):near((3 * both.loss:item() + 2 * taught.loss:item()) / 5, 1e-12)
+    expect(out.ce:item()):near(both.ce:item(), 1e-12)
+    expect(out.kl:item()):near((3 * both.kl:item() + 2 * taught.kl:item()) / 5, 1e-12)
+    expect(out.per_sample[1]:item()):near(taught.per_sample[0]:item(), 1e-12)
+    expect(out.confidence[1]:item()):near(student:softmax(-1)[1]:amax():item(), 1e-12)
+    local grad = g.grad(loss.kd_loss(student, teacher, some, options).loss, { student })[1]
+    expect(values(grad:index_select(0, known))):near(values(both_grad * .6), 1e-12)
+    expect(values(grad:index_select(0, rest))):near(values(taught_grad * .4), 1e-12)
+  end)
+  it("keep their weights", function()
+    local weight = g.tensor({ 1, 2, 0, 3, 1 }, "float64")
+    local weighed = loss.kd_loss(student, teacher, some, { temperature = 2, alpha = .4, partial = true, weight = weight })
+    local each = out.per_sample
+    expect(weighed.loss:item()):near(((each * weight):sum() / 7):item(), 1e-12)
+  end)
+  it("are what all, or none, of the rows may be", function()
+    local full, none = g.tensor({ 0, 1, 1, 3, 2 }, "int64"), g.full({ 5 }, -100, { dtype = "int64" })
+    expect(loss.kd_loss(student, teacher, full, options).loss:item()):near(
+      loss.kd_loss(student, teacher, full, { temperature = 2, alpha = .4 }).loss:item(), 1e-12)
+    expect(loss.kd_loss(student, teacher, none, options).loss:item()):near(loss.kl(student, teacher, { temperature = 2 }):item(), 1e-12)
+  end)
+  it("count for nothing where nobody says so", function()
+    expect(loss.kd_loss(student, teacher, some, { temperature = 2, alpha = .4 }).loss:item()):near(both.loss:item(), 1e-12)
+  end)
+end)
+
+describe("divergences", function()
+  local s, t = tensor_of "student", tensor_of "teacher"
+  local y, keep = g.tensor({ 0, -100, 1, -100, 2 }, "int64"), g.tensor({ 0, 2, 4 }, "int64")
+  for _, name in ipairs { "kl", "reverse_kl", "jsd" } do
+    local of = loss[name]
+    local wanted = of(s:index_select(0, keep), t:index_select(0, keep), { temperature = 3 }):item()
+    it(name .. " leaves out rows whose class is ignored, of sequences too", function()
+      expect(of(s, t, { temperature = 3, target = y }):item()):near(wanted, 1e-12)
+      expect(of(s, t, { temperature = 3, target = y:eq(-100):long(), ignore_index = 1 }):item()):near(wanted, 1e-12)
+      expect(of(s:unsqueeze(0), t:unsqueeze(0), { temperature = 3, target = y:unsqueeze(0) }):item()):near(wanted, 1e-12)
+      local three = g.tensor({ 2, 2, 2 }, "float64")
+      local of_three = function(x) return x:index_select(0, keep):unsqueeze(1) end
+      expect(of(of_three(s), of_three(t), { temperature = 3, weight = three }):item()):near(wanted, 1e-12)
+    end)
+    it(name .. " takes a weight for each row", function()
+      local weight = g.tensor({ 1, 0, 1, 0, 1 }, "float64")
+      expect(of(s, t, { temperature = 3, weight = weight }):item()):near(wanted, 1e-12)
+      local two = function(x) return g.stack({ x, x }, 1) end  -- [N, 2, C], a weight for each N
+      expect(of(two(s), two(t), { temperature = 3, weight = weight }):item()):near(wanted, 1e-12)
+    end)
+    it(name .. " of classes that neither has is that of the others", function()
+      local function masked(x) return g.cat({ x, g.full({ 5, 1 }, -math.huge, { dtype = "float64" }) }, 1) end
+      local x = masked(s):requires_grad_()
+      local value = of(x, masked(t), { temperature = 3 })
+      expect(value:item()):near(of(s, t, { temperature = 3 }):item(), 1e-12)
+      expect(g.grad(value, { x })[1]:isfinite():all():item()):is_true()
+    end)
+    it(name .. " refuses a target of another shape", function()
+      expect(function() of(s, t, { target = y:slice(0, 1) }) end):fails_with(
+        name .. ": target has shape [4]; expected one class for each row")
+    end)
+  end
 end)
 
 describe("the others", function()

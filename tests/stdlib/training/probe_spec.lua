@@ -29,6 +29,25 @@ describe("probe.correlation", function()
   end)
 end)
 
+describe("probe.spread", function()
+  local function found_of(d, projections)
+    return { values = g.arange(d * projections):float():reshape(d, projections) }
+  end
+  it("takes values from all coordinates, those of the support apart", function()
+    local few = probe.spread(found_of(3, 4), 2, 4)
+    expect(few.inside):equals { 0, 4, 1, 5 }
+    expect(few.outside):equals { 8, 9, 10, 11 }
+    expect(#probe.spread(found_of(50, 500), 5).outside):equals(60)
+    expect(#probe.spread(found_of(50, 500), 50).outside):equals(0)
+    expect(#probe.spread(found_of(2, 3), 1).inside):equals(3)
+  end)
+  it("blames the line", function()
+    expect(function() probe.spread({}, 2) end):fails_with "probe_spec.lua:%d+: probe.spread: expected what probe.correlation returns"
+    expect(function() probe.spread(found_of(3, 4), 4) end):fails_with "'k'"
+    expect(function() probe.spread(found_of(3, 4), 2, 0) end):fails_with "'count'"
+  end)
+end)
+
 describe("probe.monomials", function()
   -- p1 = 1/2 - x0 x1 / 4 exactly, made by a module of two lines.
   local Product = nn.class "Product"
@@ -85,6 +104,15 @@ describe("probe.boundary", function()
     expect(blind[2].accuracy):near(6 / 7, 1e-6)  -- two of three "2" end A or B
     expect(blind[3].accuracy):near(5 / 7, 1e-6)  -- every other "1" ends C
     expect(blind[1]):equals(nil)
+  end)
+  it("judges by sentences that the classifier has not seen", function()
+    local Noise = nn.class "Noise"  -- of each sentence its own, wide enough to be learnt by heart
+    function Noise:init() self.generator = g.generator(3) end
+    function Noise:forward(x) return g.randn({ x:size(0), x:size(1), 400 }, { generator = self.generator }) end
+    local model = Parser(1)
+    model.window = Noise()
+    local found = probe.boundary(model, { grammar = GRAMMAR, layer = "window", sentences = 60 })
+    for d = 2, 3 do expect(found[d].balanced):near(.5, .17) end
   end)
   it("needs a grammar and a layer", function()
     expect(function() probe.boundary(Parser(2), { grammar = GRAMMAR }) end):fails_with "layer = the path"

@@ -63,7 +63,7 @@ local CASES = {
   end,
   ["a budget in epochs, samples asked anew in each"] = function(d)
     return { budget = { epochs = 9 }, evaluate = { epochs = 2 }, curriculum = { sample = function(s)
-      return d.train:first(math.min(1, .3 + .1 * s.epoch))
+      return d.train:first { share = math.min(1, .3 + .1 * s.epoch) }
     end } }
   end,
   ["a budget in FLOPs"] = function() return { budget = { flops = 1.5e6 } } end,

@@ -2,6 +2,7 @@
 local g = require "gradus"
 local host = require "gradus.host"
 local support = require "support"
+local teacher_cache = require "gradus.training.teacher_cache"
 
 local function with_folder(fn)
   local path = os.tmpname()
@@ -51,6 +52,12 @@ local function file_of(path)
   local name = pipe:read "*l"
   pipe:close()
   return name
+end
+
+-- A target whose answers are a function's, without modules.
+local function target_of(fn, ...)
+  local depends = { fn, ... }
+  return { kind = "logits", of = function(x) return g.no_grad(fn, x) end, identity = function() return depends end }
 end
 
 describe("a teacher's answers", function()
@@ -257,6 +264,32 @@ describe("top-k", function()
       expect(event.top):equals(4)
     end)
   end)
+  it("takes classes that cannot be: logits of -inf", function()
+    with_folder(function(path)
+      for _, k in ipairs { 2, 4 } do
+        local answers
+        local x = g.randn({ 20, 6 }, { generator = g.generator(3) })
+        local mask = g.zeros(6)
+        mask[1], mask[4] = -math.huge, -math.huge
+        local _, seen = support.with_run({ folder = path }, function(run)
+          answers = teacher_cache.answers(run, { where = "spec", given = { top = k }, target = target_of(function(rows) return rows + mask end, mask),
+            base = g.data.tensors(x).base, batch = 8, view = "clean", augmented = false })
+        end)
+        local logits_, all = answers.unpack(answers.rows), x + mask
+        local p, q = logits(logits_):exp(), logits(all):exp()
+        expect(p:isfinite():all():item()):is_true()
+        local store = require("gradus.store").open(path .. "/s.db")
+        local events = store:query("SELECT detail FROM events WHERE kind = 'teacher_cache' ORDER BY id")
+        local event = host.json_decode(events[#events].detail)
+        for _, t in ipairs { 1, 4 } do
+          local a, b = logits(all:double() / t), logits(logits_:double() / t)
+          local terms = (a:exp() * (a - b)):masked_fill(a:exp():eq(0), 0)
+          expect(event["kl_at_" .. t]):near(terms:sum():item() / 20, 1e-6)
+        end
+        if k == 4 then expect((p - q):abs():amax():item()):near(0, 1e-6) end  -- what is left are the two that cannot be
+      end
+    end)
+  end)
   it("of all but one class has no error", function()
     with_folder(function(path)
       local kept, all = rows_of(path, 8)
@@ -270,6 +303,77 @@ describe("top-k", function()
       expect({ miss.events, hit.events }):equals { { "miss" }, { "hit" } }
       same(miss, hit)
       expect(miss.kl):differs_from(session(path).kl)
+    end)
+  end)
+end)
+
+describe("answers that are no logits of classes", function()
+  -- All that cache.answers returns for a teacher's function on 30 rows, from a miss and from a hit.
+  local function answers_of(fn, given)
+    local rows = {}
+    with_folder(function(path)
+      for i = 1, 2 do
+        support.with_run({ folder = path }, function(run)
+          local x = g.randn({ 30, 6 }, { generator = g.generator(3) })
+          local answers = teacher_cache.answers(run, { where = "spec", given = given, target = target_of(fn), base = g.data.tensors(x).base,
+            batch = 8, view = "clean", augmented = false })
+          rows[i] = { answers.rows:clone(), fn(x) }
+        end)
+      end
+    end)
+    expect(rows[1][1]:hash()):equals(rows[2][1]:hash())
+    return rows[2][1], rows[2][2]
+  end
+  it("are numbers, one or several a row, and of any type", function()
+    for _, fn in ipairs { function(x) return x:sum { 1 } end, function(x) return x:slice(1, 0, 1) end, function(x) return x:slice(1, 0, 2):double() end } do
+      local cached, all = answers_of(fn, true)
+      expect({ cached.shape, cached.dtype }):equals { all.shape, all.dtype }
+      expect((cached - all):abs():amax():item()):equals(0)
+    end
+  end)
+  it("have no largest ones", function()
+    for _, kind in ipairs { "numbers", "multilabel" } do
+      expect(function()
+        with_folder(function(path)
+          support.with_run({ folder = path }, function(run)
+            local base = g.data.tensors(g.randn(30, 6)).base
+            base.labels = { kind = kind }
+            teacher_cache.answers(run, { where = "spec", given = { top = 2 }, target = target_of(function(x) return x end), base = base, batch = 8,
+              view = "clean", augmented = false })
+          end)
+        end)
+      end):fails_with("spec: teacher_cache: top: expected logits of classes that exclude each other; the labels are " .. kind)
+    end
+  end)
+end)
+
+describe("a teacher on the student's body", function()
+  local function parts()
+    local body = g.nn.Sequential(g.nn.Linear(6, 8), g.nn.BatchNorm1d(8), g.nn.Dropout(.5))
+    return body, g.nn.Sequential(body, g.nn.Linear(8, 3)), g.nn.Sequential(body, g.nn.Linear(8, 3))
+  end
+  local function ask(run, teacher, student)
+    return teacher_cache.answers(run, { where = "spec", given = nil, target = g.target.resolve("spec", teacher), base = support.points().base, batch = 8,
+      view = "clean", augmented = false, student = student })
+  end
+  it("is asked in each step, since what is trained moves it", function()
+    support.with_run(nil, function(run)
+      local _, teacher, student = parts()
+      expect(ask(run, teacher, student)):equals(nil)
+    end)
+  end)
+  it("is cached where the body is frozen; modes, statistics and random numbers stay as they were", function()
+    local _, seen = support.with_run(nil, function(run)
+      local body, teacher, student = parts()
+      body:freeze()
+      student:train()
+      local statistics, random = support.weights(body), g.manual_seed(4)
+      expect(ask(run, teacher, student) ~= nil):is_true()
+      for _, one in student:named_modules() do expect(one.training):is_true() end
+      expect(support.weights(body)):equals(statistics)
+      local after = g.rand(2):totable()
+      g.manual_seed(4)
+      expect(g.rand(2):totable()):equals(after)
     end)
   end)
 end)

@@ -2,7 +2,7 @@
 local check = require "gradus.base.check"
 local sparkline = require "gradus.base.sparkline"
 
----@class Distilled
+---@class Result
 ---@field student Module    with the best checkpoint's weights, where there was validation data
 ---@field steps number
 ---@field epochs number
@@ -11,26 +11,26 @@ local sparkline = require "gradus.base.sparkline"
 ---@field flops_spent number carried out: less where the teacher's answers were cached
 ---@field best table|false   { value, step } of the monitored metric; false where nothing was
 ---@field checkpoints Checkpoints?
-local Distilled = check.methods("what distill returns", {})
-Distilled.__index = Distilled
+local Result = check.methods("what distill returns", {})
+Result.__index = Result
 
 --- The step at which the metric first reached the threshold; nil when it never did.
-function Distilled:first_step(key, threshold) return self.state:first_step(key, threshold) end
+function Result:first_step(key, threshold) return self.state:first_step(key, threshold) end
 
 --- The floating-point operations charged until then.
-function Distilled:first_flops(key, threshold) return self.state:first_flops(key, threshold) end
+function Result:first_flops(key, threshold) return self.state:first_flops(key, threshold) end
 
 --- The metric's latest value within so many floating-point operations.
-function Distilled:at_flops(key, flops) return self.state:at_flops(key, flops) end
+function Result:at_flops(key, flops) return self.state:at_flops(key, flops) end
 
 --- The metric's last value.
-function Distilled:last(key) return self.state:last(key) end
+function Result:last(key) return self.state:last(key) end
 
 --- The metric's best value and its step.
-function Distilled:best_of(key) return self.state:best(key) end
+function Result:best_of(key) return self.state:best(key) end
 
 --- All values of the metric, oldest first.
-function Distilled:history(key) return self.state:history(key) end
+function Result:history(key) return self.state:history(key) end
 
 -- The list's entries at `width` equal shares of the FLOPs of its last.
 local function by_flops(list, width)
@@ -44,7 +44,7 @@ end
 
 --- The metric's history as a line of text, with a "┆" where a stage began: evaluation by evaluation, or over = "flops".
 --- Other options are sparkline.lua's.
-function Distilled:sparkline(key, options)
+function Result:sparkline(key, options)
   local given, list, marks, values = { width = 60 }, self.state:entries(key), {}, {}
   for name, value in pairs(options or {}) do given[name] = value end
   if given.over == "flops" and #list > 0 then list = by_flops(list, given.width) end
@@ -57,15 +57,15 @@ function Distilled:sparkline(key, options)
 end
 
 --- How far the metric fell from its best to the end of the training; 0 when it ended at its best.
-function Distilled:forgetting(key)
+function Result:forgetting(key)
   local best, last = self.state:best(key), self.state:last(key)
   if not best then return nil end
-  return self.state.lower_is_better(key) and last - best or best - last
+  return self.state:sign(key) * (best - last)
 end
 
 ---@param fields table
----@return Distilled
+---@return Result
 return function(fields)
   fields.best = fields.best or false  -- a field that is nil would be taken for a misspelt method
-  return setmetatable(fields, Distilled)
+  return setmetatable(fields, Result)
 end

@@ -1,0 +1,30 @@
+#include "split.h"
+
+namespace gradus::results {
+
+std::int64_t split_off(Database& database, std::int64_t run, const SplitRow& child) {
+  Statement row = database.prepare(
+      "INSERT INTO runs (uid, name, kind, status, seed, config_hash, started, ended, seconds, parent, threads, device, "
+      "host, script, command, git_commit, git_dirty, git_diff, versions) SELECT ?2, ?3, ?4, 'finished', seed, "
+      "config_hash, max(started, ?5), max(started, ?5, ?6), ?7, id, threads, device, host, script, command, "
+      "git_commit, "
+      "git_dirty, git_diff, versions FROM runs WHERE id = ?1");
+  row.bind(1, run).bind(2, child.uid).bind(3, child.name).bind(4, child.kind);
+  row.bind(5, std::string_view(child.started)).bind(6, std::string_view(child.ended)).bind(7, child.seconds).run();
+  const std::int64_t id = database.last_id();
+  for (const char* sql : {
+           "INSERT INTO params SELECT ?2, key, value, type FROM params WHERE run_id = ?1",
+           "INSERT INTO run_sources SELECT ?2, path, sha256 FROM run_sources WHERE run_id = ?1",
+           "UPDATE metric_values SET run_id = ?2 WHERE run_id = ?1",
+           "UPDATE summary_values SET run_id = ?2 WHERE run_id = ?1",
+           "UPDATE progress SET run_id = ?2 WHERE run_id = ?1",
+           "UPDATE events SET run_id = ?2 WHERE run_id = ?1 AND kind NOT IN ('data', 'cache') AND NOT (kind IN "
+           "('warning', 'error') AND coalesce(step, 0) <= 0)",
+       }) {
+    Statement move = database.prepare(sql);
+    move.bind(1, run).bind(2, id).run();
+  }
+  return id;
+}
+
+}  // namespace gradus::results

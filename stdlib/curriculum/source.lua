@@ -1,0 +1,142 @@
+--- A source of rows: what every sampler is (sampler.lua). It draws, takes back, follows the student, tells what it drew, and is saved.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local current = require "gradus.base.current"
+local data = require "gradus.data.dataset"
+
+local ops = engine.ops
+
+---@class Source
+---@field data Dataset      the rows it may draw
+---@field adaptive boolean  whether draws depend on what the student has shown: then nothing is drawn ahead
+local Source = check.methods("a sampler", {})
+Source.__index = Source
+
+local made = 0  -- numbers the sources of a run, so that each has its own stream
+
+--- A source of rows of d; mode: runtime/data/sampler.h's, or "custom".
+---@param where string  whom errors blame
+---@param fields? table
+function Source.new(where, d, mode, fields)
+  if data.is_generator(d) then
+    check.fail(where, "a generator makes new rows each time; expected a data set: its held-out part (val), or take(10000) of them")
+  end
+  if not data.is(d) then check.fail(where, "expected a data set; got %s", check.describe(d)) end
+  made = made + 1
+  local self = setmetatable(fields or {}, Source)
+  self.adaptive = rawget(self, "adaptive") or false  -- asked for at every step
+  self.data, self.mode, self.number, self.where = d, mode, made, where
+  self.options, self.share_now = rawget(self, "options") or {}, false
+  return self
+end
+
+-- The C++ sampler is made at the first draw, inside the run that seeds it.
+local function core(self)
+  if not self.core then
+    local options = { rows = self.data.base.x:size(0), mode = self.mode, seed = current.stream("order", self.number) }
+    for key, value in pairs(self.options) do options[key] = value end
+    self.core = engine.data.Sampler(options)
+    self.core:set_subset(self.data.index)
+    if self.weights then self.core:set_weights(self.data.index, self.weights) end
+    local first = rawget(self, "first_seen")
+    if first then self.core:observe(first.index, first.confidence) end
+  end
+  return self.core
+end
+
+--- What draws: the C++ sampler, or custom.lua's.
+function Source:drawer() return core(self) end
+
+--- The next batch's rows and how often each was drawn before: int64 [size], int32 [size].
+function Source:draw(size) return core(self):draw(size) end
+
+--- Takes back the latest draw.
+function Source:undo(index) core(self):undo(index) end
+
+--- Tells the source what the student made of a batch: the probability it gave to each right class. From an accelerator
+--- it is read at the next observation, so that the device always has the next step to do: draws lag by one step.
+function Source:observe(index, confidence)
+  if self.mode ~= "confidence" then return end
+  local before, on_host = rawget(self, "under_way"), confidence.device == "cpu"
+  self.under_way = nil
+  if before then core(self):observe(before.index, before.confidence:wait()) end
+  if on_host then return core(self):observe(index, confidence) end
+  self.under_way = { index = index, confidence = engine.transfer(confidence) }
+end
+
+--- Asks for the subset or the weights of the coming epoch.
+function Source:refresh(s)
+  local ask = rawget(self, "on_refresh")  -- not every sampler has one
+  if ask then ask(self, s) end
+end
+
+--- Restricts the draws to the rows of a view of the same data.
+function Source:restrict(d)
+  if d.base ~= self.data.base then host.fail(self.where .. ": the subset is of another data set") end
+  core(self):set_subset(d.index)
+  self.open, self.shown = d:size(), d
+end
+
+--- The rows that can be drawn now.
+---@return Dataset
+function Source:view() return self.shown or self.data end
+
+--- Number of rows that can be drawn now, and traversals of them.
+function Source:size() return self.open or self.data:size() end
+function Source:passes() return self.core and self.core:passes() or 0 end
+function Source:state()
+  local state = core(self):state()
+  state.counted = rawget(self, "counted")
+  return state
+end
+
+function Source:restore(state)
+  local own = {}
+  for name, value in pairs(state) do own[name] = name ~= "counted" and value or nil end
+  core(self):restore(own)
+  self.counted = state.counted
+end
+
+-- The difficulty of all rows of the data set, as far as rankings of some of them say it; NaN elsewhere.
+local function difficulties(self)
+  local all
+  for _, d in ipairs(rawget(self, "rankings") or { self.data }) do
+    if d.difficulty then
+      all = all or ops.full({ d.base.x:size(0) }, 0 / 0, { dtype = "float64" })
+      all = all:index_copy(0, d.index, d.difficulty)
+    end
+  end
+  return all
+end
+
+--- What was drawn since this was asked last: `drawn`, how many rows; `difficulty`, their mean by the ranking (nil without one,
+--- or where nothing was drawn); `effective`, how many rows alike would be drawn as unevenly as those that can be drawn now:
+--- (Σ w)² / Σ w² of their weights (Kish 1965).
+---@return {drawn: number, difficulty: number?, effective: number}
+function Source:stats()
+  local visits = core(self):visits():double()
+  local counts = self.counted and visits - self.counted or visits
+  self.counted = visits
+  local all, difficulty = difficulties(self), nil
+  if all then
+    local known = counts * all:isfinite()
+    local total = known:sum():item()
+    if total > 0 then difficulty = (ops.where(all:isfinite(), all, 0) * known):sum():item() / total end
+  end
+  local effective = self:size()
+  if self.mode == "weighted" or self.mode == "confidence" then
+    local w = core(self):weights()
+    effective = w:sum():item() ^ 2 / w:square():sum():item()
+  end
+  return { drawn = counts:sum():item(), difficulty = difficulty, effective = effective }
+end
+
+--- Numbers the coming sources from `count` on, where it is given; returns how many there were.
+function Source.numbered(count)
+  local before = made
+  made = count or made
+  return before
+end
+
+return Source

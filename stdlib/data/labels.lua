@@ -1,0 +1,308 @@
+--- What labels are. It is decided once, where a data set is made, and said by `d.labels`; whoever trains, measures or ranks goes by it.
+---   classes     y int64 [N], 0 … C - 1; -100 in rows without a label         soft        float32 [N, C], rows sum to 1
+---   tokens      int64 [N, L]; -100 where no token is asked for               multilabel  float32 [N, C], each 0 or 1
+---   numbers     float32 [N] or [N, D]                                        none        no y
+--- Where `labels = "…"` does not say it: whole numbers and booleans [N] are classes; whole [N, L] are tokens, unless x has no
+--- such sequences and all are 0 or 1; those, and all booleans and bytes of 0 and 1, are soft where each row sums to 1, else
+--- multilabel; floats [N] are numbers (with `classes` given: classes); floats [N, C] are soft where each row is a distribution
+--- (within 1e-4), else numbers. [N, 1] of whole numbers is [N].
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local current = require "gradus.base.current"
+
+local ops = engine.ops
+local labels = { none = -100 }
+
+---@class Labels
+---@field kind "classes"|"tokens"|"soft"|"multilabel"|"numbers"|"none"
+---@field classes? number     C; of tokens the vocabulary, where it is known
+---@field width? number       columns of y; nil of [N]
+---@field names? string[]     of the classes, in order
+---@field partial? boolean    some rows have no label
+
+local KIND = check.choice("classes", "soft", "multilabel", "numbers", "tokens")
+local WAYS = "say labels = 'numbers' where they are that"
+
+--- Told once where something is guessed: a warning of the run, else a line of the log.
+function labels.tell(text)
+  local run = current.run
+  if run and run.warn then return run:warn("labels", text) end
+  host.log("warn", text)
+end
+
+local function is_float(y) return y.dtype:find "float" ~= nil end
+local function is_whole(y) return y.dtype == "bool" or y.dtype:find "int" ~= nil end
+local function all(t) return t:all():item() end
+
+-- Refuses the first row in which the mask is true.
+local function refuse_row(where, mask, text, y)
+  if not mask:any():item() then return end
+  local place = mask:flatten():long():argmax():item()
+  local row = math.floor(place / (mask:numel() / mask:size(0)))
+  check.fail(where, "%s; got %s in row %d", text, check.describe(y:flatten()[math.floor(place * y:numel() / mask:numel())]:item()), row)
+end
+
+local function check_finite(where, y)
+  if is_float(y) then refuse_row(where, y:isfinite():logical_not(), "a label is not finite; expected numbers", y) end
+end
+
+-- Of floats [N, C]: the rows that are no distribution.
+local function no_distribution(y)
+  return y:amin { dim = { 1 } }:lt(0):logical_or((y:double():sum { dim = { 1 } } - 1):abs():gt(1e-4))
+end
+
+local function is_zero_one(y) return all(y:eq(0):logical_or(y:eq(1))) end
+
+-- Whether x has a sequence for each row of y: tokens of the same shape, or vectors.
+local function has_sequences(x, y)
+  if not x then return true end
+  if x:dim() == 2 then return is_whole(x) and x:size(1) == y:size(1) end
+  return x:dim() >= 3 and x:size(1) == y:size(1)
+end
+
+--- Whether so many classes, as a column of whole numbers would make them, are believed: with at most √N of them (2 at
+--- least) each class has as many rows as there are classes.
+function labels.are_believable(classes, rows) return classes >= 2 and classes <= math.max(2, math.sqrt(rows)) end
+
+-- --- without a word from the user ------------------------------------------------------------------------------------------
+
+local function guess_whole(y, x)
+  if y:dim() == 1 or y:size(1) == 1 then return "classes" end
+  local small = y.dtype == "bool" or y.dtype == "uint8"
+  if not (small or not has_sequences(x, y)) or not is_zero_one(y) then return "tokens" end
+  return all(y:long():sum { dim = { 1 } }:eq(1)) and "soft" or "multilabel"
+end
+
+-- Whether floats [N] are 0 … C - 1, each of them in some row.
+local function look_like_classes(y)
+  if y:amin():item() ~= 0 or not all(y:eq(y:floor())) then return false end
+  local classes = y:amax():item() + 1
+  return labels.are_believable(classes, y:numel()) and all(y:long():flatten():bincount():gt(0))
+end
+
+local function guess_float(where, y, classes)
+  if y:dim() == 1 or y:size(1) == 1 then
+    if classes then return "classes" end
+    if look_like_classes(y) then
+      labels.tell(where .. ": labels are whole numbers in a float type: taken as numbers; expected labels = 'classes' if they are that, "
+        .. "or labels = 'numbers'")
+    end
+    return "numbers"
+  end
+  local odd = no_distribution(y)
+  if not odd:any():item() then return "soft" end
+  if classes then
+    refuse_row(where, odd, ("classes = %d, but not every row of y is a distribution (or say labels = 'multilabel' or 'numbers')")
+      :format(classes), y)
+  end
+  return "numbers"
+end
+
+-- --- each kind -------------------------------------------------------------------------------------------------------------
+
+local function to_whole(where, y, kind)
+  if is_float(y) then refuse_row(where, y:ne(y:floor()), ("labels = '%s': expected whole numbers"):format(kind), y) end
+  return y:long()
+end
+
+local function in_range(where, y, classes, text)
+  local low, high = y:amin():item(), y:amax():item()
+  if low < 0 or (classes and high >= classes) then
+    check.fail(where, "labels from %d to %d; expected 0 to %s (%s)", low, high, classes and ("%d"):format(classes - 1) or "C - 1", text)
+  end
+  return low, high
+end
+
+-- Many more classes than are met are believed, since rows may lack some, but told.
+local function tell_of_gaps(where, y, classes)
+  local met = classes <= 4 * y:numel() + 64 and y:bincount():gt(0):sum():item() or 0
+  if 2 * met >= classes or classes <= 8 then return end
+  labels.tell(("%s: labels from %d to %d make %d classes, most of which no row has; expected classes = %d, or labels = 'numbers'")
+    :format(where, y:amin():item(), y:amax():item(), classes, classes))
+end
+
+local make = {}
+
+function make.classes(where, y, o)
+  if y:dim() == 2 and y:size(1) == 1 then y = y:select(1, 0) end
+  if y:dim() ~= 1 then check.fail(where, "labels = 'classes': expected y [N]; got %s", check.describe(y)) end
+  y = to_whole(where, y, "classes")
+  local known, classes = y:masked_select(y:ne(labels.none)), o.count
+  if known:numel() == 0 and not classes then check.fail(where, "no row has a label; expected classes, how many there are") end
+  if known:numel() > 0 then
+    local _, high = in_range(where, known, classes, "-100: no label; " .. WAYS)
+    if not classes then
+      classes = high + 1
+      if not o.labels then tell_of_gaps(where, known, classes) end
+    end
+  end
+  return y:contiguous(), { kind = "classes", classes = classes, names = o.names, partial = known:numel() < y:numel() or nil }
+end
+
+function make.tokens(where, y, o)
+  if y:dim() ~= 2 then check.fail(where, "labels = 'tokens': expected y [N, L]; got %s", check.describe(y)) end
+  y = to_whole(where, y, "tokens")
+  local asked = y:masked_select(y:ne(labels.none))
+  if asked:numel() > 0 then in_range(where, asked, o.count, "-100: not asked for") end
+  return y:contiguous(), { kind = "tokens", classes = o.count, width = y:size(1), names = o.names }
+end
+
+local function check_columns(where, y, o, kind)
+  if y:dim() ~= 2 or (kind == "soft" and y:size(1) < 2) then
+    check.fail(where, "labels = '%s': expected y [N, C]; got %s", kind, check.describe(y))
+  end
+  if o.count and o.count ~= y:size(1) then check.fail(where, "y has %d columns; expected %d, one for each class", y:size(1), o.count) end
+end
+
+function make.soft(where, y, o)
+  check_columns(where, y, o, "soft")
+  y = y:float():contiguous()
+  refuse_row(where, no_distribution(y), "labels = 'soft': expected rows of numbers from 0 that sum to 1", y)
+  return y, { kind = "soft", classes = y:size(1), width = y:size(1), names = o.names }
+end
+
+function make.multilabel(where, y, o)
+  check_columns(where, y, o, "multilabel")
+  refuse_row(where, y:eq(0):logical_or(y:eq(1)):logical_not(), "labels = 'multilabel': expected 0 or 1", y)
+  return y:float():contiguous(), { kind = "multilabel", classes = y:size(1), width = y:size(1), names = o.names }
+end
+
+function make.numbers(where, y, o)
+  if o.count then check.fail(where, "classes = %d, but labels are numbers; expected one of the two", o.count) end
+  local values = y:float():contiguous()
+  refuse_row(where, values:isfinite():logical_not(), "a label does not fit float32", y)
+  return values, { kind = "numbers", width = y:dim() == 2 and y:size(1) or nil }
+end
+
+-- classes = 10 or { "cat", "dog" } -> 10; 2, names
+local function read_classes(where, given)
+  if given == nil then return nil end
+  if type(given) == "table" then
+    local names, seen = {}, {}
+    for i, name in ipairs(check.value(where, "classes", given, check.list(check.string))) do
+      if seen[name] then check.fail(where, "classes: '%s' is named twice", name) end
+      seen[name], names[i] = true, name
+    end
+    return #names, names
+  end
+  return check.value(where, "classes", given, check.either(check.int(1), check.list(check.string)))
+end
+
+--- y as it is trained on, and what it is.
+---@param where string     whom an error blames: "data.npy: y.npy"
+---@param y Tensor?        [N], [N, L] or [N, C]
+---@param given? {labels: string?, classes: number|string[]?, x: Tensor?}  x: tells tokens from columns
+---@return Tensor?, Labels
+function labels.of(where, y, given)
+  local o = given or {}
+  local count, names = read_classes(where, o.classes)
+  if o.labels ~= nil then check.value(where, "labels", o.labels, KIND) end
+  if not y then
+    if o.labels then check.fail(where, "labels = '%s', but there are no labels; expected y", o.labels) end
+    return nil, { kind = "none", classes = count, names = names }
+  end
+  if not (is_float(y) or is_whole(y)) then check.fail(where, "y: expected numbers; got %s", check.describe(y)) end
+  if y:dim() < 1 or y:dim() > 2 or y:numel() == 0 then
+    check.fail(where, "y: expected [N], [N, L] or [N, C]; got %s", check.describe(y))
+  end
+  check_finite(where, y)
+  local kind = o.labels or (is_float(y) and guess_float(where, y, count) or not is_float(y) and guess_whole(y, o.x))
+  return make[kind](where, y, { labels = o.labels, count = count, names = names })
+end
+
+--- Weights as they are trained with: float32 [N], one for each row.
+---@return Tensor
+function labels.weight(where, weight, rows)
+  if not (engine.is_tensor(weight) and weight:numel() == rows) then
+    check.fail(where, "weight: expected one number for each of %d rows; got %s", rows, check.describe(weight))
+  end
+  weight = weight:float():flatten():contiguous()
+  refuse_row(where, weight:isfinite():logical_and(weight:ge(0)):logical_not(), "weight: expected numbers from 0", weight)
+  return weight
+end
+
+--- What a generator's labels are, by its coming batch where nothing said it before.
+---@param d Generator
+---@return Labels
+function labels.of_batch(d, size) return d:look(size or 64) end
+
+-- --- beside each other -----------------------------------------------------------------------------------------------------
+
+--- In words: "3 classes", "numbers", "distributions over 3".
+---@param of Labels
+function labels.text(of)
+  if of.kind == "classes" then return ("%d classes%s"):format(of.classes, of.partial and ", some rows without a label" or "") end
+  if of.kind == "tokens" then return of.classes and ("tokens of %d"):format(of.classes) or "tokens" end
+  if of.kind == "soft" then return ("distributions over %d"):format(of.classes) end
+  if of.kind == "multilabel" then return ("%d labels of yes or no"):format(of.classes) end
+  if of.kind == "numbers" then return of.width and ("numbers, %d each"):format(of.width) or "numbers" end
+  return "no labels"
+end
+
+--- Refuses labels of another kind, width or other class names than `like` has: what is validated on beside what is trained on.
+---@param where string   "distill: data.val"
+---@param got Labels
+---@param like Labels
+function labels.agree(where, got, like)
+  local function fail(text) check.fail(where, "%s; got %s", text, labels.text(got)) end
+  local widths_differ = got.width and like.width and got.width ~= like.width or got.kind ~= "tokens" and got.width ~= like.width
+  if got.kind ~= like.kind or widths_differ then fail("labels: expected " .. labels.text(like)) end
+  for i, name in ipairs(like.names and got.names or {}) do
+    if like.names[i] ~= name then
+      fail(("class %d is '%s' here and '%s' there: expected one order of classes, as data.csv(…, { like = train }) reads them")
+        :format(i - 1, name, like.names[i] or "none"))
+    end
+  end
+  if got.classes and like.classes and got.classes > like.classes then fail("labels: expected " .. labels.text(like)) end
+end
+
+-- Names of all parts, in the order in which they are met; nil where none has names.
+local function all_names(parts)
+  local names, place = {}, {}
+  for _, part in ipairs(parts) do
+    for _, name in ipairs(part.names or {}) do
+      if not place[name] then
+        names[#names + 1] = name
+        place[name] = #names - 1
+      end
+    end
+  end
+  return #names > 0 and names or nil, place
+end
+
+local function renumbered(y, names, place)
+  local to = {}
+  for i, name in ipairs(names) do to[i] = place[name] end
+  local moved = engine.tensor(to, "int64"):index_select(0, y:clamp_min(0))
+  return ops.where(y:ne(labels.none), moved, y)
+end
+
+--- The labels of data sets one after the other: classes are joined by their names, rows of a part without labels have none.
+---@param where string
+---@param parts {y: Tensor?, labels: Labels, rows: number}[]
+---@return Tensor? y, table options   for labels.of
+function labels.concat(where, parts)
+  local first
+  for _, part in ipairs(parts) do first = first or (part.labels.kind ~= "none" and part.labels) or nil end
+  if not first then return nil, {} end
+  local of, ys, classes = {}, {}, 0
+  for i, part in ipairs(parts) do of[i] = part.labels end
+  local names, place = all_names(of)
+  for i, part in ipairs(parts) do
+    local own = part.labels
+    if own.kind == "none" and first.kind ~= "classes" then
+      check.fail(where, "argument %d has no labels; expected %s, as others have (a row may lack a class, but nothing else)", i,
+        labels.text(first))
+    elseif own.kind ~= "none" and (own.kind ~= first.kind or own.width ~= first.width) then
+      check.fail(where, "argument %d has %s; expected %s, as others have", i, labels.text(own), labels.text(first))
+    end
+    ys[i] = part.y or ops.full({ part.rows }, labels.none, { dtype = "int64" })
+    if own.names and first.kind == "classes" then ys[i] = renumbered(ys[i], own.names, place) end
+    classes = math.max(classes, own.classes or 0)
+  end
+  if names then classes = #names >= classes and names or math.max(classes, #names) end
+  return ops.cat(ys, 0), { labels = first.kind, classes = first.kind ~= "numbers" and classes ~= 0 and classes or nil }
+end
+
+return labels

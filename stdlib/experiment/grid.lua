@@ -1,0 +1,130 @@
+--- `gradus run SCRIPT -j N` and `--resume`: the runs of a grid, several at once, without those that an earlier call finished.
+local host = require "gradus.host"
+local console = require "gradus.experiment.console"
+local farm = require "gradus.experiment.farm"
+local runner = require "gradus.experiment.runner"
+
+local grid = {}
+
+local USAGE = 64
+
+-- What a run asks for only when it trains: loaded here once, so that no child has to.
+local FOR_TRAINING = { "experiment.run", "experiment.cached", "training.distill", "training.batches", "training.evaluate", "nn",
+  "optim.optimizer", "data.dataset", "curriculum.curriculum", "curriculum.score", "training.teacher_cache" }
+
+--- Loads what runs need, on one thread: a process that had several could not be forked.
+function grid.warm()
+  require("gradus.engine").set_threads(1)
+  for _, name in ipairs(FOR_TRAINING) do require("gradus." .. name) end
+end
+
+--- A run of an experiment as a job of the farm.
+function grid.job(options, experiment, one, label)
+  return { label = label, run = function()
+    return runner.execute_one(options, runner.prepare(options), experiment, one, label)
+  end }
+end
+
+--- What becomes of a run that did not succeed, in a line.
+function grid.why(outcome)
+  if outcome.hung then return "no sign of life; ended" end
+  if outcome.signal ~= 0 then return "ended by a signal: " .. require("gradus.children").signal_name(outcome.signal) end
+  if outcome.exited then return ("os.exit(%d)"):format(outcome.code) end
+  return outcome.error and outcome.error.message or ("ended with code %d"):format(outcome.code)
+end
+
+-- The numbers of the runs to do, and the results of those that an earlier call finished.
+local function missing(options, experiment, plan)
+  local results, todo = {}, {}
+  if options.resume then results = require "gradus.experiment.finished"(options, experiment, plan) end
+  for i = 1, #plan do
+    if not results[i] then todo[#todo + 1] = i end
+  end
+  if options.resume and not options.json then
+    host.write(2, ("%d of %d finished runs are skipped\n"):format(#plan - #todo, #plan))
+  end
+  return todo, results
+end
+
+-- Shows an error once: a grid's runs often fail alike.
+local function tell_failure(told, job, outcome)
+  local why = grid.why(outcome)
+  local again = told.last == why
+  told.last = why
+  if again or not outcome.error then
+    host.write(2, ("%s: %s\n"):format(job.label, again and "the same error" or why))
+  else
+    host.write(2, ("%s: failed\n%s"):format(job.label, outcome.error.text))
+  end
+end
+
+local function foot(count, failed)
+  return function(ended, running, seconds)
+    local words = { ("%d of %d finished"):format(ended - failed(), count), ("%d running"):format(running) }
+    if failed() > 0 then table.insert(words, 2, ("%d failed"):format(failed())) end
+    words[#words + 1] = console.duration(seconds)
+    if ended > 0 then words[#words + 1] = ("about %s left"):format(console.duration(seconds / ended * (count - ended))) end
+    return table.concat(words, "  ")
+  end
+end
+
+--- Does the runs of the script. Returns the process's exit code.
+---@param options table  the command line
+function grid.run(options)
+  grid.warm()
+  local experiment = runner.load(options)
+  if not experiment then
+    if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", USAGE) end
+    return 0
+  end
+  local plan = experiment:plan(options)
+  local todo, results = missing(options, experiment, plan)
+  local code, failed, ending, at, wide, told = {}, 0, nil, 0, 0, {}
+  local labels = {}
+  for _, i in ipairs(todo) do
+    labels[i] = runner.describe(plan, i)
+    wide = math.max(wide, #labels[i])
+  end
+  farm.work { jobs = options.jobs or 1, device = options.device, quiet = options.quiet or options.json, wide = wide,
+    foot = foot(#todo, function() return failed end),
+    next = function()
+      at = at + 1
+      local i = not ending and todo[at]
+      if not i then return nil end
+      local job = grid.job(options, experiment, plan[i], labels[i])
+      job.index = i
+      return job
+    end,
+    ended = function(job, outcome)
+      if outcome.text then
+        results[job.index] = outcome.text
+        return
+      end
+      failed = failed + 1
+      code[job.index] = outcome.code
+      tell_failure(told, job, outcome)
+      results[job.index] = host.json_encode { run = job.index, error = grid.why(outcome), code = outcome.code }
+      -- Nothing that a later run could do better: the script wants to end, or was called wrongly.
+      if outcome.exited or outcome.code == USAGE then ending = outcome.code end
+    end }
+  if ending then return ending end
+  local list = {}
+  for i = 1, #plan do list[#list + 1] = results[i] end
+  local stopped = require("gradus.children").stop_code()
+  if stopped ~= 0 then
+    local finished = 0
+    for i = 1, #plan do
+      if results[i] and results[i]:find('"status":"finished"', 1, true) then finished = finished + 1 end
+    end
+    if not options.quiet then host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan)) end
+    return stopped
+  end
+  runner.summarize(options, list, experiment)
+  if failed > 0 and not options.json then host.write(2, ("%d of %d runs failed\n"):format(failed, #plan)) end
+  for i = 1, #plan do
+    if code[i] and code[i] ~= 0 then return code[i] end
+  end
+  return 0
+end
+
+return grid

@@ -1,0 +1,147 @@
+--- What a training measures and when: validation data and suites, by the task's measures, beside the teacher's.
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local data = require "gradus.data.dataset"
+local engine = require "gradus.engine"
+local task = require "gradus.training.task"
+
+local ops = engine.ops
+
+local evaluator = {}
+
+---@class Evaluator
+---@field val Dataset?
+---@field suites table<string, Dataset>
+---@field every number           steps between evaluations
+---@field teacher_moves boolean   whether the teacher is, or shares, what is trained
+---@field directions table<string, string>  metric -> which way is better
+local Evaluator = {}
+Evaluator.__index = Evaluator
+
+local SAMPLE = 256  -- rows of a stage that are looked at
+
+local OF_A_TEACHER = { agreement = true, kd_loss = true }
+
+local function is_module(value) return type(value) == "table" and value.parameters ~= nil end
+
+local function check_parts(where, val, suites)
+  if val ~= nil then task.check_data(where .. ": data: val", val) end
+  for name, suite in pairs(check.value(where, "suites", suites, check.table)) do
+    local at = ("%s: suites: '%s'"):format(where, tostring(name))
+    if type(name) ~= "string" or not name:find "^[%w_.-]+$" then host.fail(at .. ": expected a name of letters, digits, '_', '.' and '-'") end
+    if name == "val" or name == "train" then host.fail(at .. ": is taken; expected another name") end
+    task.check_data(at, suite)
+  end
+end
+
+---@param options {where: string, task: Task, val: Dataset?, suites: table?, every: number, teacher: any, student: Module}
+---@return Evaluator
+function evaluator.new(options)
+  local suites = options.suites or {}
+  check_parts(options.where, options.val, suites)
+  local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
+    teacher = is_module(options.teacher) and options.teacher or nil, directions = {}, teacher_acc = {}, untrained_acc = {} }, Evaluator)
+  for measure, way in pairs(self.task.better) do
+    if not OF_A_TEACHER[measure] then self.directions["stage/" .. measure] = way end
+    if self.val and (self.teacher or not OF_A_TEACHER[measure]) then self.directions["val/" .. measure] = way end
+    for name in pairs(suites) do
+      if not OF_A_TEACHER[measure] then self.directions[name .. "/" .. measure] = way end
+    end
+  end
+  return self
+end
+
+--- Whether anything is measured at all.
+function Evaluator:has_data() return self.val ~= nil or next(self.suites) ~= nil end
+
+--- Raises unless the metric is among those that are measured.
+function Evaluator:check_key(where, key)
+  if self.directions[key] then return key end
+  if not self:has_data() then host.fail(where .. ": nothing is evaluated; expected validation data or suites") end
+  local names = {}
+  for name in pairs(self.directions) do names[#names + 1] = name end
+  table.sort(names)
+  local near = host.nearest(tostring(key), names)
+  host.fail(("%s: no metric '%s' is evaluated in this run; %s"):format(where, tostring(key),
+    near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names, ", ")))
+end
+
+--- Whether it is time after so many steps.
+function Evaluator:due(step) return step % self.every == 0 end
+
+-- What the teacher says of the validation rows, asked once unless it is what is trained.
+local function answers_of(self)
+  if self.teacher_moves then return self.teacher end
+  if not self.answers and self.teacher then self.answers = self.task:teacher_answers(self.teacher, self.val) end
+  return self.answers
+end
+
+--- The teacher's accuracy on the validation data; nil without.
+function Evaluator:teacher_on_val()
+  if not self.val or not self.teacher then return nil end
+  if self.of_teacher == nil then self.of_teacher = self.task:evaluate(self.teacher, self.val) end
+  return self.of_teacher
+end
+
+--- Measures the student: numbers by metric, and what the validation data gave (nil without).
+---@param knobs table   temperature and alpha of the coming step, for val/kd_loss
+function Evaluator:measure(knobs)
+  local numbers, of_val = {}, nil
+  local function add(name, found)
+    for measure, value in pairs(found) do
+      if self.task.better[measure] then numbers[name .. "/" .. measure] = value end
+    end
+  end
+  if self.val then
+    of_val = self.task:evaluate(self.student, self.val, answers_of(self), knobs)
+    add("val", of_val)
+  end
+  for name, suite in pairs(self.suites) do add(name, self.task:evaluate(self.student, suite)) end
+  return numbers, of_val
+end
+
+--- Which rows the stage draws from, from here on.
+function Evaluator:look_at(source)
+  local view = not data.is_generator(source) and source:view() or nil
+  if view ~= self.view then self.view, self.own_rows = view, nil end
+end
+
+--- Adds stage/loss, stage/acc, …: the student on a fixed sample of the stage's own rows, without augmentation, at no temperature. A
+--- layer's target, and a stream, say nothing of it.
+function Evaluator:measure_stage(numbers, goal)
+  if not self.view or goal.kind == "layer" or not self:has_data() then return end
+  local view = self.view
+  self.own_rows = self.own_rows or view:size() > SAMPLE and view:shuffled(0):subset(ops.arange(SAMPLE)) or view
+  for measure, value in pairs(self.task:measure(self.student, self.own_rows)) do
+    if self.task.better[measure] then numbers["stage/" .. measure] = value end
+  end
+end
+
+--- The accuracies that the student's are compared with: its own as it comes, and the teacher's. Returns what is logged.
+function Evaluator:baselines()
+  local numbers = {}
+  for name, suite in pairs(self.suites) do
+    self.untrained_acc[name] = self.task:evaluate(self.student, suite).acc
+    self.teacher_acc[name] = self.teacher and self.task:evaluate(self.teacher, suite).acc
+    numbers[name .. "/teacher_acc"] = self.teacher_acc[name]
+  end
+  local of_teacher = self:teacher_on_val()
+  numbers["val/teacher_acc"] = of_teacher and of_teacher.acc
+  numbers["val/teacher_loss"] = of_teacher and not of_teacher.acc and of_teacher.loss or nil
+  return numbers
+end
+
+--- The share of the validation labels' most frequent class, asked once; nil where there are none.
+function Evaluator:majority()
+  if self.most == nil then self.most = self.val and self.task:majority(self.val) or false end
+  return self.most or nil
+end
+
+function Evaluator:state() return { teacher_acc = self.teacher_acc, untrained_acc = self.untrained_acc } end
+
+function Evaluator:load_state(kept)
+  for name, value in pairs(kept.teacher_acc) do self.teacher_acc[name] = value end
+  for name, value in pairs(kept.untrained_acc) do self.untrained_acc[name] = value end
+end
+
+return evaluator

@@ -1,0 +1,222 @@
+--- The kinds of labels and what each means for a training: its loss on labels, what a teacher's answer is and how it is compared
+--- with, what an evaluation adds up, and for each measure which way is better. Kinds are decided where data are made (labels.lua).
+---   classes, tokens, soft   logits [N, C] or [N, L, C]: cross-entropy; a teacher's logits by T² · KL
+---   multilabel              logits [N, C]: binary cross-entropy, mean over labels; a teacher's by T² · KL of each label's two outcomes
+---   numbers                 [N] or [N, D]: squared error, mean over columns; a teacher's numbers by the same
+--- All losses are means over what counts, by the rows' weights where there are some.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local loss = require "gradus.training.loss"
+
+local ops = engine.ops
+local kinds = {}
+
+local NONE = -100  -- a class that does not count (runtime/ops/mask.h), or, of some rows of a data set, is not known
+
+local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
+
+--- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything.
+local function weighted(values, weight)
+  if not weight then return values:mean() end
+  local total = weight:sum()
+  return (values * weight):sum() / (total + total:eq(0))
+end
+
+-- --- logits of classes -------------------------------------------------------------------------------------------------
+
+-- Rows without a label learn from the teacher alone: their alpha is 0, whatever stands as their class.
+local function without_labels(b, k)
+  local known = b.y:ne(NONE)
+  return b.y:clamp_min(0), known * k.alpha
+end
+
+local function classes_kd(out, b, k, o)
+  local y, alpha = b.y, k.alpha
+  local partial = o.partial and y and y.dtype == "int64" and y:dim() == 1
+  if partial then
+    if b.teacher then y, alpha = without_labels(b, k) end
+  end
+  local options = { temperature = k.temperature, alpha = alpha, weight = b.weight, label_smoothing = o.label_smoothing, t2 = o.t2,
+    teacher_temperature = o.teacher_temperature, reverse = o.reverse }
+  local found = loss.kd_loss(out, b.teacher, y, options)
+  if partial and b.teacher then found.ce = nil end  -- over rows that have no class
+  if y and y.dtype == "int64" and y:dim() == 2 then  -- of tokens: one confidence for each row, over what is hidden
+    local hidden = y:ge(0)
+    found.confidence = (found.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)
+  end
+  return found
+end
+
+local function classes_labels(out, b, o)
+  return loss.kd_loss(out, nil, b.y, { temperature = 1, alpha = 1, weight = b.weight, label_smoothing = o.label_smoothing }).loss
+end
+
+-- The divergence from the teacher alone, over the positions that count.
+local function classes_divergence(out, b, k, o, form)
+  if form == "jsd" then return loss.jsd(out, b.teacher, { temperature = k.temperature, t2 = o.t2 }) end
+  local y = b.y and b.y.dtype == "int64" and b.y:dim() == 2 and b.y or nil
+  return loss.kd_loss(out, b.teacher, y, { temperature = k.temperature, alpha = y and 0 or nil, weight = b.weight, t2 = o.t2,
+    teacher_temperature = o.teacher_temperature, reverse = form == "reverse_kl" }).loss
+end
+
+local function classes_mass(b)
+  local y, counts = b.y, b.weight
+  if y and y:dim() == 2 and y.dtype == "int64" then
+    counts = b.weight and y:ge(0) * b.weight:reshape { -1, 1 } or y:ge(0)
+  end
+  return counts and counts:sum { dtype = "float64" } or b.x:size(0)
+end
+
+local function flat(out) return out:flatten(0, -2) end
+
+local function classes_add(sums, out, y, weight, teacher)
+  local guess, counts = out:argmax(-1), y:ne(NONE)
+  if weight then
+    local rows = ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "none", ignore_index = NONE })
+    local each = weight:reshape { -1, 1 }:expand { y:size(0), y:numel() / y:size(0) }:flatten()
+    sums.loss = sums.loss + (rows * each):sum():item()
+    sums.mass = sums.mass + (each * counts:flatten()):sum():item()
+  else
+    sums.loss = sums.loss + ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "sum", ignore_index = NONE }):item()
+  end
+  sums.right = sums.right + guess:eq(y):sum():item()
+  sums.often = sums.often + guess:masked_select(counts):bincount({ minlength = out:size(-1) })
+  if teacher then sums.agreed = sums.agreed + guess:eq(teacher):logical_and(counts):sum():item() end
+  sums.n = sums.n + counts:sum():item()
+end
+
+local function soft_add(sums, out, y, weight, teacher)
+  local guess, rows = out:argmax(-1), -(y * ops.log_softmax(out, -1)):sum { dim = -1 }
+  if weight then sums.mass = sums.mass + weight:sum():item() end
+  sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
+  sums.right = sums.right + guess:eq(y:argmax(-1)):sum():item()
+  sums.often = sums.often + guess:bincount({ minlength = out:size(-1) })
+  if teacher then sums.agreed = sums.agreed + guess:eq(teacher):sum():item() end
+  sums.n = sums.n + y:size(0)
+end
+
+local function classes_measures(sums, n, mass)
+  return { loss = sums.loss / mass, acc = sums.right / n, constant = sums.often:amax():item() / n,
+    agreement = sums.asked and sums.agreed / n or nil }
+end
+
+local OF_CLASSES = { kd = classes_kd, labels = classes_labels, divergence = classes_divergence, mass = classes_mass, add = classes_add,
+  measures = classes_measures, better = { loss = "lower", acc = "higher", agreement = "higher", kd_loss = "lower" }, answers = true }
+
+-- --- several labels at once ----------------------------------------------------------------------------------------------
+
+local function bce(z, y) return ops.softplus(z) - z * y end
+
+local function rows_of(out, y)
+  if shape_text(out) ~= shape_text(y) then
+    host.fail(("the labels are %s, several for each row, and the student gives %s; expected one logit for each label")
+      :format(shape_text(y), shape_text(out)))
+  end
+  return y:to { dtype = out.dtype }
+end
+
+local function multilabel_labels(out, b) return weighted(bce(out, rows_of(out, b.y)):mean { dim = { -1 } }, b.weight) end
+
+-- KL of two outcomes, σ(t / T) from σ(s / T): 0 where they agree; with T² its gradient is binary cross-entropy's.
+local function multilabel_divergence(out, b, k, o, form)
+  if form ~= "kl" then host.fail(("losses: %s: expected classes; of several labels at once there is kl"):format(form)) end
+  local t = b.teacher:detach() / (o.teacher_temperature or k.temperature)
+  local s, p = out / k.temperature, ops.sigmoid(t)
+  local rows = (bce(s, p) - bce(t, p)):mean { dim = { -1 } }
+  local mean = weighted(rows, b.weight)
+  return o.t2 == false and mean or mean * k.temperature * k.temperature
+end
+
+local function mixed(labels, teacher, k) return labels * k.alpha + teacher * (1 - k.alpha) end
+
+local function multilabel_kd(out, b, k, o)
+  local found = { confidence = b.y and ops.sigmoid(out:detach() * (rows_of(out, b.y) * 2 - 1)):mean { dim = { -1 } } or nil }
+  local labels = b.y and multilabel_labels(out, b)
+  local teacher = b.teacher and multilabel_divergence(out, b, k, o, "kl")
+  found.ce, found.kl = labels, teacher
+  found.loss = labels and teacher and mixed(labels, teacher, k) or labels or teacher
+  return found
+end
+
+local function multilabel_add(sums, out, y, weight, teacher)
+  y = rows_of(out, y)
+  local rows = bce(out, y):mean { dim = { -1 } }
+  if weight then sums.mass = sums.mass + weight:sum():item() end
+  sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
+  sums.right = sums.right + out:gt(0):eq(y:gt(.5)):double():mean { dim = { -1 } }:sum():item()
+  if teacher then sums.agreed = sums.agreed + out:gt(0):eq(teacher):double():mean { dim = { -1 } }:sum():item() end
+  sums.n = sums.n + y:size(0)
+end
+
+local function multilabel_measures(sums, n, mass)
+  return { loss = sums.loss / mass, acc = sums.right / n, agreement = sums.asked and sums.agreed / n or nil }
+end
+
+-- --- numbers -----------------------------------------------------------------------------------------------------------
+
+-- The student's numbers in the labels' shape.
+local function fitted(out, y, whose)
+  if out:numel() ~= y:numel() then
+    host.fail(("the labels are numbers %s and the %s gives %s; expected one number for each"):format(shape_text(y), whose, shape_text(out)))
+  end
+  return out:reshape(y.shape)
+end
+
+local function error_of(out, wanted, weight)
+  if not weight and wanted:dim() == 1 then return loss.mse(out, wanted) end
+  local squares = (out - wanted):square()
+  return weighted(squares:dim() > 1 and squares:flatten(1):mean { dim = { -1 } } or squares, weight)
+end
+
+local function numbers_labels(out, b)
+  local y = b.y:to { dtype = out.dtype }
+  return error_of(fitted(out, y, "student"), y, b.weight)
+end
+
+local function numbers_divergence(out, b, _, _, form)
+  if form ~= "kl" then host.fail(("losses: %s: expected classes; numbers are compared by squared error (kd, labels)"):format(form)) end
+  return error_of(out, fitted(b.teacher:detach(), out, "teacher"), b.weight)
+end
+
+local function numbers_kd(out, b, k)
+  if not b.teacher then return { loss = numbers_labels(out, b) } end
+  local teacher = numbers_divergence(out, b, nil, nil, "kl")
+  if not b.y then return { loss = teacher, teacher_mse = teacher } end
+  local labels = numbers_labels(out, b)
+  return { loss = mixed(labels, teacher, k), mse = labels, teacher_mse = teacher }
+end
+
+local function rows_mass(b) return b.weight and b.weight:sum { dtype = "float64" } or b.x:size(0) end
+
+local function numbers_add(sums, out, y, weight)
+  y = y:to { dtype = out.dtype }
+  out = fitted(out, y, "student")
+  local off = out - y
+  if not weight then
+    sums.loss = sums.loss + ops.mse_loss(out, y, { reduction = "sum" }):item() / (y:numel() / y:size(0))
+  else
+    local squares = off:square()
+    sums.loss = sums.loss + ((squares:dim() > 1 and squares:flatten(1):mean { dim = { -1 } } or squares) * weight):sum():item()
+    sums.mass = sums.mass + weight:sum():item()
+  end
+  sums.off = sums.off + off:abs():sum():item() / (y:numel() / y:size(0))
+  sums.n = sums.n + y:size(0)
+end
+
+local function numbers_measures(sums, n, mass)
+  return { loss = sums.loss / mass, rmse = math.sqrt(sums.loss / mass), mae = sums.off / n }
+end
+
+-- --- the table -----------------------------------------------------------------------------------------------------------
+
+kinds.classes, kinds.tokens = OF_CLASSES, OF_CLASSES
+kinds.soft = setmetatable({ add = soft_add, mass = rows_mass }, { __index = OF_CLASSES })
+kinds.multilabel = { kd = multilabel_kd, labels = multilabel_labels, divergence = multilabel_divergence, mass = rows_mass,
+  add = multilabel_add, measures = multilabel_measures, answers = true,
+  better = { loss = "lower", acc = "higher", agreement = "higher", kd_loss = "lower" } }
+kinds.numbers = { kd = numbers_kd, labels = numbers_labels, divergence = numbers_divergence, mass = rows_mass, add = numbers_add,
+  measures = numbers_measures, better = { loss = "lower", rmse = "lower", mae = "lower", kd_loss = "lower" } }
+--- Rows without labels: a teacher's logits alone.
+kinds.none = setmetatable({}, { __index = OF_CLASSES })
+
+return kinds

@@ -1,0 +1,234 @@
+--- The objective of a training: the weighted sum of loss terms of the coming step. Without `losses` it is one term, kd: what labels
+--- and teacher say together (task.lua). A term is a name, a weight, which is a knob as temperature is, and a function of the batch:
+---   losses = { kd = 1, hint = g.schedule.linear(1, 0),
+---     mine = { weight = .3, loss = function(b, out, k) return … end, module = projector, student = { "layers.1" }, teacher = { "layers.1" } } }
+--- Built in: kd (α · labels + (1 − α) · T² · KL), labels, kl, reverse_kl, jsd. What is not listed is not trained on.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local schedule = require "gradus.curriculum.schedule"
+
+local objective = {}
+
+---@class Term
+---@field name string
+---@field weight any             number, schedule or function of the state
+---@field loss? fun(b: table, out: table, k: table): Tensor   0-dim; of the user's own. b: x, y, index, weight, teacher (its logits);
+---                              out.logits: the student's; out.student[path], out.teacher[path]: of modules; k: knobs, 0-dim tensors
+---@field module? Module         trained along, such as a projection
+---@field student? string[]      paths of the student's modules whose outputs the term wants; teacher: of the teacher's
+---@field better? string         unused by the training; "lower" is stored as the term's direction
+
+---@class Objective
+---@field terms Term[]
+---@field plain boolean          kd alone, of weight 1: no weights among the knobs
+local Objective = {}
+Objective.__index = Objective
+
+local BUILT_IN = { kd = true, labels = true, kl = true, reverse_kl = true, jsd = true }
+local KNOBS = { temperature = true, alpha = true, augment = true, lr = true, mass = true }
+local TERM = { "weight", "loss", "module", "student", "teacher" }
+
+local function check_term(name, given)
+  local where = ("losses: '%s'"):format(name)
+  if KNOBS[name] then host.fail(where .. ": is a knob's name; expected another") end
+  if type(given) ~= "table" or schedule.is(given) then given = { weight = given } end
+  local term = check.options(where, given, TERM)
+  term.name = name
+  if term.weight == nil then term.weight = 1 end
+  schedule.check(where .. ": weight", term.weight)
+  if BUILT_IN[name] then
+    for _, own in ipairs { "loss", "module", "student", "teacher" } do
+      if term[own] ~= nil then host.fail(("%s is built in and takes no '%s'; expected another name for a term of your own"):format(where, own)) end
+    end
+    return term
+  end
+  if term.loss == nil then
+    local names = {}
+    for known in pairs(BUILT_IN) do names[#names + 1] = known end
+    table.sort(names)
+    local near = host.nearest(name, names)
+    host.fail(("%s: %s"):format(where, near and ("did you mean '%s'?"):format(near)
+      or "expected { weight = …, loss = function(b, out, k) … end }, or one of " .. table.concat(names, ", ")))
+  end
+  check.value(where, "loss", term.loss, check.callable)
+  for _, side in ipairs { "student", "teacher" } do
+    if term[side] ~= nil then check.value(where, side, term[side], check.list(check.string)) end
+  end
+  if term.module ~= nil and (type(term.module) ~= "table" or not term.module.parameters) then
+    host.fail(("%s: module: expected a module; got %s"):format(where, check.describe(term.module)))
+  end
+  return term
+end
+
+---@param where string
+---@param o table  losses, label_smoothing, t2, teacher_temperature
+---@param task Task
+---@return Objective
+function objective.new(where, o, task)
+  local given = o.losses or { kd = 1 }
+  check.value(where, "losses", given, check.table)
+  local names, terms = {}, {}
+  for name in pairs(given) do
+    if type(name) ~= "string" then host.fail(where .. ": losses: expected weights by name: { kd = 1, mine = { … } }") end
+    names[#names + 1] = name
+  end
+  if #names == 0 then host.fail(where .. ": losses: expected at least one term; got an empty table") end
+  table.sort(names)
+  for i, name in ipairs(names) do terms[i] = check_term(name, given[name]) end
+  local logged_as = {}
+  for _, term in ipairs(o.losses and terms or {}) do logged_as["term:" .. term.name] = "train/" .. term.name end
+  return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil, check = check.value(where, "label_smoothing",
+    o.label_smoothing or 0, check.number(0, 1)),
+    options = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature } }, Objective)
+end
+
+--- Weights by name: knobs of the coming step. None where kd alone is trained.
+---@return table<string, any>
+function Objective:weights()
+  local weights = {}
+  for _, term in ipairs(self.plain and {} or self.terms) do weights[term.name] = term.weight end
+  return weights
+end
+
+--- Modules that are trained beside the student, by name.
+---@return table<string, Module>
+function Objective:modules()
+  local found = {}
+  for _, term in ipairs(self.terms) do
+    if term.module then found[term.name] = term.module end
+  end
+  return found
+end
+
+local function paths_of(terms, side)
+  local paths, known = {}, {}
+  for _, term in ipairs(terms) do
+    for _, path in ipairs(term[side] or {}) do
+      if not known[path] then paths[#paths + 1] = path end
+      known[path] = true
+    end
+  end
+  return paths
+end
+
+--- Paths of the teacher's modules whose outputs a batch must have, as batch["teacher:PATH"].
+function Objective:teacher_paths() return paths_of(self.terms, "teacher") end
+
+--- Whether some term asks what the teacher says.
+function Objective:wants_teacher()
+  for _, term in ipairs(self.terms) do
+    if term.name ~= "labels" then return true end
+  end
+  return false
+end
+
+-- A term of the user's own, whose value must be one number with a gradient.
+local function own_term(term, b, out, k)
+  local value = term.loss(b, out, k)
+  if not engine.is_tensor(value) or value:dim() ~= 0 then
+    host.fail(("losses: '%s': expected a 0-dim tensor, a mean over the batch; got %s"):format(term.name, check.describe(value)))
+  end
+  return value
+end
+
+local function value_of(self, term, b, out, k)
+  local name, task, o = term.name, self.task, self.options
+  if not BUILT_IN[name] then return own_term(term, b, out, k) end
+  if name == "kd" then
+    local found = task:kd(out.logits, b, k, o)
+    for key, one in pairs(found) do
+      if key ~= "loss" then out.found[key] = one end
+    end
+    return found.loss
+  end
+  if name == "labels" then
+    if not b.y then host.fail "losses: labels: the data have none" end
+    return task:label_loss(out.logits, b, o)
+  end
+  if not b.teacher then host.fail(("losses: %s: expected a teacher"):format(name)) end
+  return task:divergence(out.logits, b, k, o, name)
+end
+
+local function with_mean(found)
+  found.mean_confidence = found.confidence and found.confidence:mean()
+  return found
+end
+
+local function sum_of_terms(self, student, paths, b, k)
+  local out = { found = {}, teacher = {}, student = {} }
+  if #paths > 0 then out.logits, out.student = student:forward_taps(b.x, paths) else out.logits = student(b.x) end
+  for name, value in pairs(b) do
+    local path = name:match "^teacher:(.*)$"
+    if path then out.teacher[path] = value end
+  end
+  local total, found = nil, out.found
+  for _, term in ipairs(self.terms) do
+    local value = value_of(self, term, b, out, k)
+    found["term:" .. term.name] = value:detach()
+    local part = value * k[term.name]
+    total = total and total + part or part
+  end
+  found.loss = total
+  return with_mean(found)
+end
+
+--- The function of a step: batch and knobs to named outputs, among them the loss.
+---@param student Module
+---@param goal Target
+---@return fun(b: table, k: table): table
+function Objective:outputs(student, goal)
+  if goal.kind == "layer" then
+    return function(b) return { loss = goal.loss(student, b) } end
+  end
+  if self.plain then
+    return function(b, k) return with_mean(self.task:kd(student(b.x), b, k, self.options)) end
+  end
+  local paths = paths_of(self.terms, "student")
+  return function(b, k) return sum_of_terms(self, student, paths, b, k) end
+end
+
+-- A step's T² · KL as it enters the loss; the operator gives it without T².
+local function scaled_kl(self, row, knobs)
+  local t, alpha = knobs.temperature, knobs.alpha
+  if self.options.t2 == false or self.task.kind == "multilabel" then return row.kl end
+  if type(t) == "number" then return row.kl * t * t end
+  if self.plain and type(alpha) == "number" and alpha < 1 and row.ce then return (row.loss - alpha * row.ce) / (1 - alpha) end
+end
+
+--- What is logged of a step's numbers: each term as it enters the loss, before its weight. The table is the same one each time.
+---@param row table    numbers by the outputs' names
+---@param knobs table
+---@param goal Target
+function Objective:logged(row, knobs, goal)
+  local logged = self.logged_row
+  logged["train/loss"], logged["train/confidence"] = row.loss, row.mean_confidence
+  if goal.kind == "layer" then return logged end
+  logged["train/ce"], logged["train/mse"], logged["train/teacher_mse"] = row.ce, row.mse, row.teacher_mse
+  logged["train/kl"] = row.kl and scaled_kl(self, row, knobs)
+  for output, key in pairs(self.logged_as) do logged[key] = row[output] end
+  return logged
+end
+
+--- The outputs of one number that a step is asked for, with this target: name -> true.
+---@param goal Target
+function Objective:outputs_read(goal)
+  self.logged_row = {}
+  local read = { loss = true, norm = true, mean_confidence = true }
+  if goal.kind == "layer" then return read end
+  read.ce, read.mse, read.teacher_mse, read.kl = true, true, true, goal.of ~= nil or nil
+  for output in pairs(self.logged_as) do read[output] = true end
+  return read
+end
+
+function Objective:state()
+  local kept = {}
+  for name, module in pairs(self:modules()) do kept[name] = module:state_dict() end
+  return kept
+end
+
+function Objective:load_state(kept)
+  for name, module in pairs(self:modules()) do module:load_state_dict(kept[name]) end
+end
+
+return objective

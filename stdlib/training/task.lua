@@ -1,0 +1,196 @@
+--- The task of a training: what its labels are, and so its loss, what a teacher's answer is, what an evaluation measures and
+--- which way each measure is better. One place, asked by distill, fit, evaluate, health and the dry run.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local modes = require "gradus.base.modes"
+local tensor = require "gradus.base.tensor"
+local data = require "gradus.data.dataset"
+local labels = require "gradus.data.labels"
+local kinds = require "gradus.training.kinds"
+
+local ops = engine.ops
+local task = {}
+
+---@class Task
+---@field kind string                  of labels: see labels.lua
+---@field metrics table<string, table>  of the user's own: name -> { better =, of = function(model, data) -> number }
+---@field better table<string, string>  measure -> "higher" or "lower"
+local Task = {}
+Task.__index = Task
+
+local CHUNK = 1024      -- rows at a time; has its own shapes, so evaluation never disturbs the training step
+local METRIC = { better = check.choice("higher", "lower"), of = check.callable }
+
+--- Checks measures of one's own: { f1 = { better = "higher", of = function(model, d) … end } }.
+function task.check_metrics(where, given)
+  given = given == nil and {} or check.value(where, "metrics", given, check.table)
+  local metrics = {}
+  for name, one in pairs(given) do
+    local at = ("%s: metrics: '%s'"):format(where, tostring(name))
+    if type(name) ~= "string" or not name:find "^[%w_.-]+$" then
+      host.fail(at .. ": expected a name of letters, digits, '_', '.' and '-'")
+    end
+    metrics[name] = check.options(at, one, METRIC)
+    for option, rule in pairs(METRIC) do
+      if metrics[name][option] == nil then host.fail(("%s: '%s' is missing; expected %s"):format(at, option, rule.expected)) end
+    end
+  end
+  return metrics
+end
+
+--- The task that labels set.
+---@param known table           what labels.lua says of a data set: { kind =, classes =, partial = }
+---@param metrics? table        see task.check_metrics
+---@return Task
+function task.new(known, metrics)
+  local self = setmetatable({ labels = known, kind = known.kind, metrics = metrics or {}, better = {} }, Task)
+  self.rules = kinds[self.kind] or host.fail(("labels: no kind '%s'"):format(tostring(self.kind)))
+  for name, way in pairs(self.rules.better) do self.better[name] = way end
+  for name, one in pairs(self.metrics) do
+    if self.better[name] then host.fail(("metrics: '%s' is measured by every evaluation; expected another name"):format(name)) end
+    self.better[name] = one.better
+  end
+  return self
+end
+
+--- The kind of labels that a generator's or data set's rows have.
+---@param d Dataset|Generator
+function task.labels_of(d)
+  return d.labels or labels.of_batch(d)
+end
+
+-- --- training ------------------------------------------------------------------------------------------------------------
+
+--- α · loss on labels + (1 − α) · how far from the teacher's answer; one of them where there is one.
+---@param out Tensor  what the student gives
+---@param b table     { y, teacher, weight }
+---@param k table     temperature, alpha
+---@param o table     label_smoothing, t2, teacher_temperature
+---@return table  { loss =, ce | mse =, kl | teacher_mse =, confidence = [N] }
+function Task:kd(out, b, k, o)
+  if self.labels.partial then o = setmetatable({ partial = true }, { __index = o }) end
+  return self.rules.kd(out, b, k, o)
+end
+
+--- The loss on labels alone, 0-dim.
+function Task:label_loss(out, b, o) return self.rules.labels(out, b, o) end
+
+--- How far from the teacher's answer, 0-dim. form: "kl", "reverse_kl" or "jsd".
+function Task:divergence(out, b, k, o, form) return self.rules.divergence(out, b, k, o, form) end
+
+--- How much of a batch a mean rests on: a number, or a 0-dim tensor.
+function Task:mass(b) return self.rules.mass(b) end
+
+-- --- evaluation ------------------------------------------------------------------------------------------------------------
+
+local MOST = 2 ^ 26  -- bytes of a teacher's logits that are kept
+
+-- What the teacher says to rows: its classes, of several labels which hold.
+local function answer_of(self, out)
+  if self.kind == "multilabel" then return out:gt(0) end
+  return out:argmax(-1)
+end
+
+--- What a teacher says of all rows, so that it need not be asked at each evaluation: { answers = classes [n] (of several labels, which
+--- hold; nil of numbers), said = what it gives, where that is not too much to keep }.
+---@param teacher Module
+---@param d Dataset
+function Task:teacher_answers(teacher, d)
+  local answers, said, bytes = {}, {}, 0
+  modes.evaluating(teacher, function()
+    d:each(CHUNK, function(x)
+      local out = teacher(x)
+      bytes = bytes + out:nbytes()
+      answers[#answers + 1] = self.rules.answers and answer_of(self, out):cpu() or nil
+      if bytes <= MOST then said[#said + 1] = out:cpu() end
+    end, teacher:device())
+  end)
+  return { answers = #answers > 0 and ops.cat(answers, 0) or nil, said = bytes <= MOST and ops.cat(said, 0) or nil }
+end
+
+local function mean_of(metric, name, model, d)
+  local value = tensor.no_grad(metric.of, model, d)
+  if engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
+  if type(value) ~= "number" then
+    host.fail(("metrics: '%s': expected a number; got %s"):format(name, check.describe(value)))
+  end
+  return value
+end
+
+-- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: of the loss against it.
+local function gather(self, model, d, asked, knobs)
+  local device, weight, done = model:device(), d.base.weight, 0
+  local known = asked and not asked.parameters and asked or {}
+  local sums = { loss = 0, right = 0, agreed = 0, off = 0, often = 0, n = 0, mass = 0, kd = 0, rest = 0,
+    asked = known.answers ~= nil or (asked and asked.parameters) ~= nil }
+  d:each(CHUNK, function(x, y, index)
+    local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
+    local w = weight and weight:index_select(0, index):to(device)
+    local answers = rows(known.answers) or (asked and asked.parameters and self.rules.answers) and answer_of(self, asked(x)) or nil
+    local out = model(x)
+    self.rules.add(sums, out, y, w, answers)
+    if known.said and knobs then
+      local b = { x = x, y = y, teacher = rows(known.said), weight = w }
+      local mass = self:mass(b)
+      mass = engine.is_tensor(mass) and mass:item() or mass
+      sums.kd, sums.rest = sums.kd + self:kd(out, b, knobs, {}).loss:item() * mass, sums.rest + mass
+    end
+    done = done + x:size(0)
+  end, device)
+  return sums, weight and sums.mass or sums.n
+end
+
+--- A model on a data set, without the metrics of the user's own; none of tokens of which nothing is hidden.
+function Task:measure(model, d)
+  if d.labels.kind == "none" then return {} end
+  local sums, mass = modes.evaluating(model, gather, self, model, d)
+  return sums.n > 0 and self.rules.measures(sums, sums.n, mass) or {}
+end
+
+--- What a model is worth on a data set, in evaluation mode and without gradients: { loss, acc | rmse, mae, …, n } and the metrics of
+--- the user's own; with a teacher, or its answers, also `agreement`, and with knobs (temperature, alpha) kd_loss, the loss of
+--- distillation. `constant` is the share of the class that the model gives most often. Of tokens, all are means over the positions
+--- that are hidden, and n is their number. loss is what is trained on labels, by the rows' weights too.
+---@param model Module
+---@param d Dataset
+---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave
+---@param knobs? {temperature: number, alpha: number}
+---@return table<string, number>
+function Task:evaluate(model, d, teacher, knobs)
+  if engine.is_tensor(teacher) then teacher = { answers = teacher } end
+  local function all()
+    local sums, mass = gather(self, model, d, teacher, knobs)
+    if sums.n == 0 then host.fail "evaluate: no position is hidden in any of the rows; expected more rows or a higher share" end
+    local measured = self.rules.measures(sums, sums.n, mass)
+    measured.n, measured.kd_loss = sums.n, sums.rest > 0 and sums.kd / sums.rest or nil
+    for name, metric in pairs(self.metrics) do measured[name] = mean_of(metric, name, model, d) end
+    return measured
+  end
+  return modes.all_evaluating(teacher and teacher.parameters and { model, teacher } or { model }, all)
+end
+
+--- The share of the labels' most frequent class; nil where labels are no classes.
+function Task:majority(d)
+  if self.kind ~= "classes" and self.kind ~= "tokens" then return nil end
+  local _, y = d:gather()
+  local counted = y:masked_select(y:ge(0))
+  return counted:bincount():amax():item() / counted:numel()
+end
+
+--- Checks what a data set is measured with: of the same kind of labels, classes within the model's.
+---@param where string
+---@param d any
+function task.check_data(where, d)
+  if not data.is(d) then host.fail(("%s: expected a data set; got %s"):format(where, check.describe(d))) end
+  if d.labels.kind == "none" then host.fail(where .. ": the data set has no labels") end
+end
+
+--- run:evaluate: see Task:evaluate.
+function task.evaluate(model, d, teacher)
+  if type(model) ~= "table" or not model.forward then host.fail("evaluate: expected a module; got " .. type(model)) end
+  task.check_data("evaluate", d)
+  return task.new(d.labels):evaluate(model, d, teacher)
+end
+
+return task

@@ -1,0 +1,392 @@
+--- A training: a loop over its parts, each a class with one job and a state of its own (see distill.lua for what they are).
+---   plan      the knobs of the coming steps: one, or as many as nobody wants to look in between
+---   take      rows from the feed, the updates
+---   account   each step is counted, then reported, observed and judged once its numbers are at hand
+---   boundary  evaluation, verdicts, the next stage or epoch; a snapshot is the last act of a boundary
+--- Steps of a small model take less time than Lua needs for them, so several go in one call (scan.lua) where they can: a way to ask
+--- the parts, with the same bits, rows and counts.
+local host = require "gradus.host"
+local engine = require "gradus.engine"
+local clock = require "gradus.curriculum.clock"
+local data = require "gradus.data.dataset"
+local feed = require "gradus.training.feed"
+local finite = require "gradus.training.finite"
+local modes = require "gradus.base.modes"
+local tensor = require "gradus.base.tensor"
+local threads = require "gradus.step.threads"
+
+local training = {}
+
+---@class Training
+---@field clock Clock
+---@field stages Stages
+---@field task Task
+---@field teacher Teacher
+---@field evaluator Evaluator
+---@field objective Objective
+---@field feed Feed
+---@field updater Updater
+---@field keeper Keeper
+---@field reporter Reporter
+---@field state_view State   what a curriculum's functions see
+local Training = {}
+Training.__index = Training
+
+local PARTS = { "clock", "evaluator", "objective", "updater", "keeper", "reporter" }  -- and, in their order, stages, teacher, feed
+
+-- Of steps taken at once: so long as it pays, while their batches stay in the cache, and so short that the line goes on and a signal
+-- is seen.
+local MOST_STEPS, MOST_BYTES, MOST_FLOPS = 64, 2 ^ 20, 5e9
+local EARLY_LOOK = 20  -- steps into a stage after which its own rows are looked at
+
+---@param fields table  run, student, train, val, given_teacher, view and the parts
+---@return Training
+function training.new(fields) return setmetatable(fields, Training) end
+
+-- --- stages ----------------------------------------------------------------------------------------------------------------
+
+-- Asked once per epoch: which rows; and whether the teacher is still what it was.
+local function draw(self, begins)
+  local stages, s = self.stages, self.s
+  if not begins and self.teacher:leave_if_moved() then
+    self.reporter:warn("teacher_moved", stages:where() .. ": the teacher's weights have changed; its cached answers are left")
+  end
+  self.feed:draw_from(stages:where() .. ": sample", stages:sample(self.train), self.train, s)
+  self.feed:imitate(self.teacher.ask, self.teacher.answers)
+  self.evaluator:look_at(self.feed.source)
+  if begins then return end
+  local cost = self.clock.cost
+  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
+end
+
+-- The target of the stage and what it trains, without counting, charging or drawing anything.
+local function set_up(self)
+  local stages, where = self.stages, self.stages:where()
+  self.teacher:imitate(where, stages:target(self.given_teacher))
+  local missing = self.loan:train_only(stages.stage.train)
+  if missing then host.fail(("%s: train: the student has no parameters under '%s'"):format(where, missing)) end
+  self.reporter:reads(self.teacher.target, self.objective:outputs_read(self.teacher.target))
+end
+
+local function is_augmented(self)
+  return self.stages:answer_of "augment" ~= 0 or self.stages.stage.pressure ~= nil
+end
+
+local function compile(self)
+  local goal = self.teacher.target
+  self.updater:compile(self.objective:outputs(self.student, goal), goal.kind == "layer" and goal.mass
+    or function(b) return self.task:mass(b) end)
+  self.evaluator.teacher_moves = self.teacher:is_trained()
+  self.batch_bytes = nil
+end
+
+-- Settings without effect are told before they cost a run.
+local function check_stage(self)
+  local stages = self.stages
+  local stage, goal = stages.stage, self.teacher.target
+  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
+    self.reporter:warn("teacher_unused", stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
+  end
+  if stages:answer_of "augment" ~= 0 and not next(self.feed.augmentations) then
+    host.fail(stages:where() .. ": augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }")
+  end
+end
+
+local function tell_stage(self, why)
+  local stage, goal = self.stages.stage, self.teacher.target
+  local rule = stage.advance
+  self.run:event("stage", stage.name, { index = self.stages.index, of = #self.stages.list, target = goal.text, rows = self.feed:rows(),
+    advance = rule and (type(rule) == "function" and "function" or tostring(rule)) or nil, after = why,
+    trained = stage.train or (goal.kind == "layer" and "all up to " .. goal.to or "all"), detail = goal.detail })
+end
+
+--- Enters a stage: charged and told once. why: the stage before it.
+function Training:enter(index, why)
+  self.reporter:settle()  -- what waits is of the stage before
+  self.stages:enter(index)
+  set_up(self)
+  self.reporter:stage()
+  self.clock:charge(self.teacher:prepare(function()
+    return feed.some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
+  end))
+  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
+  draw(self, true)
+  self.keeper:keep_safe(self.s.step)
+  compile(self)
+  tell_stage(self, why)
+  check_stage(self)
+end
+
+-- The stage of a snapshot goes on: nothing is charged, told or drawn.
+local function reenter(self, kept)
+  self.stages:enter(kept.stages.index, true)
+  self.stages:load_state(kept.stages)
+  set_up(self)
+  self.teacher:load_state(kept.teacher)
+  self.teacher:know_answers(is_augmented(self))
+  self.feed:load_state(kept.feed, function() draw(self, true) end)
+  compile(self)
+end
+
+-- --- the coming steps ------------------------------------------------------------------------------------------------------
+
+local function most_at_once(self)
+  if self.single == self.stages.stage or self.stages.stage.pressure or self.clock.budget.seconds or not self.batch_bytes
+    or not self.updater:can_scan() then return 1 end
+  local cost = self.clock.cost
+  return math.min(MOST_STEPS, math.floor(MOST_BYTES / self.batch_bytes), math.floor(MOST_FLOPS / (cost.step + cost.teacher)))
+end
+
+-- Whether somebody wants to look after the step that the counts have reached.
+local function someone_looks(self, view, counts, epoch)
+  return clock.is_over(counts) or self.evaluator:due(counts.step) or self.keeper:due(counts.step) or counts.stage_steps == EARLY_LOOK
+    or clock.epoch_of(counts) > epoch or self.stages:awaits(view) or self.wants_state == counts.step
+end
+
+local function is_plain(knobs)
+  for _, value in pairs(knobs) do
+    if type(value) ~= "number" then return false end
+  end
+  return true
+end
+
+--- The knobs of the coming steps, one table each; the first step's are always there. Nothing moves but what was asked.
+function Training:plan()
+  local most, counts, plan = most_at_once(self), self.clock:ahead(), {}
+  local view, asked = self.s:ahead(counts)
+  local epoch = clock.epoch_of(counts)
+  local function known() return not asked.unknown end
+  repeat
+    self.run.step_number = self.before + counts.step
+    local ok, knobs = true, nil
+    if #plan == 0 then knobs = self.stages:ask_knobs(view, known)
+    else ok, knobs = pcall(self.stages.ask_knobs, self.stages, view, known) end
+    if not ok then break end  -- the steps before it come first; then it is asked again, and raises
+    local joins = most > 1 and is_plain(knobs) and self.feed:can_stack(knobs.augment) and known()
+    if #plan > 0 and not joins then break end
+    plan[#plan + 1] = knobs
+    if joins then self.clock:count(counts) end
+  until not joins or #plan >= most or someone_looks(self, view, counts, epoch) or asked.unknown
+  self.run.step_number = self.before + self.s.step
+  if asked.unknown then self.single = self.stages.stage end
+  return plan
+end
+
+-- --- the steps and their books -----------------------------------------------------------------------------------------------
+
+-- Counts one step; what it left comes later.
+local function count(self)
+  local counts = self.clock.counts
+  self.stages:done(counts.step)
+  self.clock:count()
+  self.run.step_number = self.before + counts.step
+end
+
+local function count_passes(self)
+  local c = self.clock.counts
+  c.stage_passes = self.feed:passes() or c.stage_epochs
+end
+
+-- A step's numbers are at hand: at = { step, knobs, share, index = of its rows, or a function that tells it, seen }. Judged first: of a
+-- refused batch nothing else counts.
+function Training:deliver(row, at)
+  local s = self.s
+  if not (finite.is(row.loss) and finite.is(row.norm)) then self.run:log({ ["train/loss"] = row.loss }, self.before + at.step) end
+  local good, back = self.updater:judge(row, at)
+  if back then self.keeper:roll_back() end
+  if not good then return end
+  self.clock.counts.updates = self.clock.counts.updates + 1
+  local mean = row.mean_confidence
+  if mean then s.confidence = s.confidence and .9 * s.confidence + .1 * mean or mean end
+  if at.seen then self.feed:observe(at.index, engine.is_tensor(at.seen) and at.seen or at.seen:wait()) end
+  self.reporter:log(self.objective:logged(row, at.knobs, self.teacher.target), row, at.knobs, at.share, self.before + at.step, s)
+end
+
+-- The floating-point operations from here on, and the bytes of a batch, once a step of the stage was taken.
+local function meter(self, batch)
+  local answers = self.teacher:cost(batch.x, self.updater.pieces)
+  self.clock:costs(self.updater.flops, answers, self.feed.known and 0 or answers)
+  if self.batch_bytes ~= nil then return end
+  self.batch_bytes = false
+  if self.evaluator.teacher_moves then return end
+  self.batch_bytes = 0
+  for _, one in pairs(batch) do self.batch_bytes = self.batch_bytes + one:nbytes() end
+end
+
+--- One step with these knobs; what it gave is in self.out.
+function Training:step_once(knobs)
+  local out, batch, told = self.updater:take_one(self.feed, knobs)
+  meter(self, batch)
+  self.clock:tick()
+  count(self)
+  count_passes(self)
+  local source = self.feed.source
+  local seen = source.adaptive and out.confidence and engine.transfer(out.confidence) or nil
+  self.stages.last = told
+  self.reporter:push(out, told, { step = self.s.step, index = batch.index, share = source.share_now or nil, seen = seen })
+  self.out = out
+end
+
+local function step_often(self, plan)
+  local out, batch, done = self.updater:take_many(self.feed, plan)
+  local i_th
+  local at = { index = function() return batch.index[i_th] end, share = self.feed.source.share_now or nil }
+  self.clock:tick()
+  self.reporter:each(out, done, function(row, i)
+    count(self)
+    at.step, at.knobs, i_th = self.clock.counts.step, plan[i], i - 1
+    self:deliver(row, at)
+  end)
+  self.stages.last = plan[done]
+  count_passes(self)
+end
+
+-- --- between steps -----------------------------------------------------------------------------------------------------------
+
+--- Measures the student.
+function Training:evaluate()
+  local s, evaluator = self.s, self.evaluator
+  local numbers, of_val = evaluator:measure(self.stages:numbers())
+  evaluator:measure_stage(numbers, self.teacher.target)
+  local of_teacher = evaluator:teacher_on_val()
+  self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train,
+    majority = of_val and evaluator:majority(), teacher_acc = of_teacher and of_teacher.acc })
+  self.keeper:keep_safe(s.step)
+  if not evaluator:has_data() then return end
+  s:record(numbers)
+  self.keeper:record(s)
+end
+
+-- A look at the stage's own rows soon after it began.
+local function look_early(self)
+  local numbers = {}
+  self.evaluator:measure_stage(numbers, self.teacher.target)
+  if next(numbers) then self.run:log(numbers) end
+end
+
+--- What follows a step: evaluation, verdicts, stage, epoch. Returns whether the training is over.
+function Training:boundary(epoch)
+  local s = self.s
+  local over = clock.is_over(self.clock.counts)
+  s.evaluating = self.evaluator:due(s.step) or over
+  if s.evaluating then self:evaluate() elseif s.stage_steps == EARLY_LOOK then look_early(self) end
+  if self.keeper:due(s.step) then self.keeper:keep(s.step) end
+  self.reporter:show(s)
+  local to = self.stages:decide()
+  if to ~= nil and not s.evaluating then self:evaluate() end  -- a stage's end is measured, whatever ended it
+  s.evaluating = false
+  if to == false or over then return true end
+  if to then
+    self.run:progress(s)
+    self:enter(to, s.stage)
+  end
+  if clock.epoch_of(self.clock.counts) > epoch then draw(self) end
+  self.run:breathe(s)
+  return false
+end
+
+-- What was trained on, so that `gradus diff` can tell the data of two runs apart.
+local function record_data(self)
+  for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
+    local name, one = part[1], part[2]
+    if data.is(one) then self.run:event("data", name, { fingerprint = one:fingerprint(), rows = one:size() }) end
+  end
+end
+
+-- The floating-point operations of a step, or of one of its parts: forward, and twice that backward; the teacher's where it is asked.
+local function work_of(self)
+  local x, operations = self.feed:like(), engine.count_flops()
+  modes.evaluating(self.student, tensor.no_grad, self.student, x)
+  return 3 * operations() + (self.teacher.answers and 0 or self.teacher:cost(x, self.updater.pieces) / self.updater.pieces)
+end
+
+--- What the student is compared with, and what it is trained on: told once in a training.
+function Training:baselines()
+  local s, numbers = self.s, self.evaluator:baselines()
+  for name, acc in pairs(self.evaluator.teacher_acc) do s.teacher_acc[name] = acc end
+  for name, acc in pairs(self.evaluator.untrained_acc) do s.untrained_acc[name] = acc end
+  if next(numbers) then self.run:log(numbers) end
+  record_data(self)
+end
+
+--- Baselines and the first stage: charged and told once in a training.
+function Training:begin()
+  self:baselines()
+  self:enter(1)
+  local work = nil
+  threads.choose(self.run, function()
+    work = work_of(self)
+    return work
+  end)
+  if self.clock.budget.flops and not self.clock.total_steps then
+    self.clock.counts.step_progress = self.updater.pieces * (work or work_of(self)) / self.clock.budget.flops
+  end
+end
+
+local function loop(self)
+  self.clock:start_time()
+  if not self.restored then self:begin() end
+  local over = self.over
+  while not over do
+    local epoch = clock.epoch_of(self.clock.counts)
+    local plan = self:plan()
+    if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
+    over = self:boundary(epoch)
+    if self.after then over = self:after(over) or over end
+  end
+  self.over = true
+end
+
+-- The end: best weights in, modes given back, what was lent and drawn ahead returned.
+local function finish(self)
+  local s, missed = self.s, self.stages:unreached()
+  if missed and s.progress >= 1 then
+    self.reporter:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, missed))
+  end
+  self.keeper:keep(s.step)
+  self.reporter:settle()
+  self.feed:rewind()
+  self.keeper:finish()
+end
+
+--- Calls fn(self) with the student lent to the training. Whatever happens, its modes and flags are given back; it is in evaluation
+--- mode from then on.
+function Training:borrow(fn)
+  self.loan = self.loan or modes.lend(self.student)
+  local ok, err = xpcall(fn, host.traceback, self)
+  self.loan:close()
+  if not ok then error(err, 0) end
+end
+
+--- Trains.
+function Training:run_all()
+  self:borrow(function()
+    loop(self)
+    finish(self)
+  end)
+end
+
+-- --- snapshots ---------------------------------------------------------------------------------------------------------------
+
+--- All that moves, part by part, as plain tables and tensors; only reads. At a boundary.
+function Training:state()
+  local kept = { stages = self.stages:state(), teacher = self.teacher:state(), feed = self.feed:state(), over = self.over,
+    student = {}, random = engine.random_state and engine.random_state() or nil }
+  for name, one in pairs(self.student:state_dict()) do kept.student[name] = one:clone() end
+  for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end
+  return kept
+end
+
+--- Goes on where `kept` was taken, in a training that was made of the same options. Before `run_all`.
+function Training:load_state(kept)
+  self.loan = self.loan or modes.lend(self.student)
+  self.student:load_state_dict(kept.student)
+  self.clock:load_state(kept.clock)
+  reenter(self, kept)
+  for _, name in ipairs(PARTS) do
+    if name ~= "clock" then self[name]:load_state(kept[name]) end
+  end
+  self.restored, self.over = true, kept.over
+end
+
+return training

@@ -1,0 +1,49 @@
+"""`gradus help TOPIC`: commands, functions, words, everything on one page."""
+
+import unittest
+
+from host_case import HostCase
+
+
+class Help(HostCase):
+    def help(self, *topic):
+        done = self.gradus("help", *topic)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.decode()
+
+    def test_commands_as_before(self):
+        self.assertIn("--seed", self.help("run"))
+        self.assertIn("compare", self.help())
+        self.assertIn("gradus help distill", self.help())
+        self.assertIn("In scripts: gradus help g.compare", self.help("compare"))
+
+    def test_what_scripts_use(self):
+        text = self.help("distill")
+        for part in ("run:distill(options)", "temperature", "weight of the labels", "Example", "See also: "):
+            self.assertIn(part, text)
+        self.assertIn("sampler.weighted(d, weights)", self.help("sampler.weighted"))
+        self.assertIn("T² · KL(teacher ‖ student)", self.help("kd_loss"))
+        self.assertIn("sampler.rehearsal", self.help("sampler"))
+        self.assertIn("softmax(Tensor self, int dim", self.help("softmax"))
+        self.assertEqual(self.help("g.nn.Linear"), self.help("nn.Linear"))
+
+    def test_words(self):
+        self.assertIn("α CE + (1 − α) T² KL", self.help("alpha"))
+        self.assertIn("best(val/acc)", self.help("where"))
+
+    def test_one_page(self):
+        page = self.help("--all")
+        self.assertTrue(page.startswith("# Gradus: reference\n"))
+        for part in ("## Words", "### `sampler.weighted(d, weights)`", "softmax(Tensor self", "### `gradus export`", "```lua"):
+            self.assertIn(part, page)
+        self.assertEqual(page.count("```") % 2, 0)
+
+    def test_nobody_knows(self):
+        self.assert_fails(self.gradus("help", "sampler.wieghted"), 64, "help: nothing is called 'sampler.wieghted'; did you mean 'sampler.weighted'?")
+        self.assert_fails(self.gradus("help", "sofmax"), 64, "did you mean 'softmax'?")
+        self.assert_fails(self.gradus("help", "xqzvk"), 64, "nothing is called 'xqzvk'")
+        self.assert_fails(self.gradus("help", "--al"), 64, "unknown option '--al'")
+
+
+if __name__ == "__main__":
+    unittest.main()

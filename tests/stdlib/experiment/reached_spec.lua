@@ -1,0 +1,76 @@
+-- Which functions of the library ran, and whether they are still what they were.
+local g = require "gradus"
+local host = require "gradus.host"
+local reached = require "gradus.experiment.reached"
+
+local function forward(layer, x) return function() layer(x) end end
+local linear, x = g.nn.Linear(3, 2), g.ones(1, 3)
+local norm, image = g.nn.BatchNorm2d(3), g.ones(2, 3, 1, 1)
+
+local function copy(summary)
+  local result = {}
+  for file, one in pairs(summary) do result[file] = { whole = one.whole, outside = one.outside, functions = { unpack(one.functions) } } end
+  return result
+end
+
+describe("what ran of the library", function()
+  it("is the functions that were called, and none of another file's", function()
+    local summary = reached.by(forward(linear, x))
+    expect(summary["nn/layers.lua"] ~= nil and summary["nn/module.lua"] ~= nil):is_true()
+    expect(#summary["nn/layers.lua"].functions):equals(2)  -- forward, and what made the class
+    for _, file in ipairs { "training/distill.lua", "nn/attention.lua", "experiment/console.lua" } do expect(summary[file]):equals(nil) end
+  end)
+  it("is the same at the next call, compiled or not", function()
+    local first = reached.identity(reached.by(forward(linear, x)))
+    for _ = 1, 500 do linear(x) end
+    expect(reached.identity(reached.by(forward(linear, x)))):equals(first)
+    expect(reached.identity(reached.by(forward(norm, image)))):differs_from(first)
+  end)
+  it("is seen from within and from without", function()
+    local inner
+    local outer = reached.by(function()
+      linear(x)
+      inner = reached.by(forward(norm, image))
+    end)
+    for file, one in pairs(inner) do
+      local has = {}
+      for _, hash in ipairs(outer[file].functions) do has[hash] = true end
+      for _, hash in ipairs(one.functions) do expect(has[hash]):is_true() end
+    end
+    expect(outer["nn/layers.lua"].functions):differs_from(inner["nn/layers.lua"].functions)
+  end)
+  it("has changed where a function that ran has, or what stands outside of functions", function()
+    local summary = reached.by(forward(linear, x))
+    expect(reached.changed(summary)):equals(nil)
+    local another = copy(summary)
+    another["nn/layers.lua"].whole = "another"  -- another function of the file, a comment
+    expect(reached.changed(another)):equals(nil)
+    another["nn/layers.lua"].functions[1] = "another"
+    expect(reached.changed(another)):equals "nn/layers.lua"
+    another = copy(summary)
+    another["nn/module.lua"].whole, another["nn/module.lua"].outside = "another", "another"
+    expect(reached.changed(another)):equals "nn/module.lua"
+    another = copy(summary)
+    another["nn/gone.lua"] = { whole = "", outside = "", functions = {} }
+    expect(reached.changed(another)):equals "nn/gone.lua"
+  end)
+  it("is put together", function()
+    local a, b = reached.by(forward(linear, x)), reached.by(forward(norm, image))
+    local joined = copy(a)
+    reached.join(joined, b)
+    expect(#joined["nn/layers.lua"].functions > #a["nn/layers.lua"].functions):is_true()
+    expect(reached.changed(joined)):equals(nil)
+  end)
+end)
+
+describe("a file's bytes", function()
+  it("have a hash and a size", function()
+    require("support").with_file("abc", function(path)
+      expect({ host.hash_file(path) }):equals { host.sha256 "abc", 3 }
+    end)
+    require("support").with_file("", function(path) expect({ host.hash_file(path) }):equals { host.sha256 "", 0 } end)
+    local hash, why = host.hash_file "/no/such/file"
+    expect({ hash == nil, why:find "/no/such/file: " ~= nil }):equals { true, true }
+    expect((host.hash_file "/tmp")):equals(nil)
+  end)
+end)

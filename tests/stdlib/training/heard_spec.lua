@@ -1,0 +1,126 @@
+-- Options and questions that are answered by a rule or a function elsewhere: that a training hands them on.
+local g = require "gradus"
+local a_run = require "a_run"
+local support = require "support"
+local nn, when = g.nn, g.when
+
+local function distill(more)
+  return support.with_run(nil, function(run)
+    local d = support.points():split { train = .5, val = .5 }
+    local options = { student = support.student(), teacher = support.student(4), data = d, batch = 12, budget = { steps = 20 }, lr = .01 }
+    for name, value in pairs(more) do options[name] = value end
+    return run:distill(options)
+  end)
+end
+
+describe("distill", function()
+  it("scales by T², or not", function()
+    local function first(t2)
+      local _, seen = distill { t2 = t2, alpha = 0, temperature = 4, budget = { steps = 1 } }
+      return seen.values "train/loss"[1]
+    end
+    expect(first(true) > 0):is_true()
+    expect(first(false) / first(true)):near(1 / 16, 1e-6)
+    expect(first(nil)):equals(first(true))
+  end)
+  it("shows a knob the student's confidence, a mean that forgets a tenth with each step", function()
+    local shown = {}
+    local _, seen = distill { temperature = function(s)
+      shown[s.step + 1] = s.confidence or false
+      return 4
+    end }
+    local of_step, wanted = seen.values "train/confidence", nil
+    expect({ #of_step, shown[1] }):equals { 20, false }
+    for i = 1, 19 do
+      wanted = wanted and .9 * wanted + .1 * of_step[i] or of_step[i]
+      expect(shown[i + 1]):near(wanted, 1e-6)
+    end
+  end)
+  it("compares with the teacher's own accuracy on each suite", function()
+    local suite, teacher, wanted, shown = support.points(80), nil, nil, nil
+    local result, seen = support.with_run(nil, function(run)
+      local d = support.points():split { train = .5, val = .5 }
+      teacher = run:fit { model = support.student(4), data = d, steps = 200, batch = 12, lr = .03 }
+      wanted = run:evaluate(teacher, suite).acc
+      local student = support.student()
+      expect(math.abs(run:evaluate(student, suite).acc - wanted) > .1):is_true()
+      return run:distill { student = student, teacher = teacher, data = d, batch = 12, budget = { steps = 5 }, lr = 1e-5,
+        suites = { hard = suite }, curriculum = { advance = function(s)
+          shown = s.teacher_acc.hard
+          return false
+        end } }
+    end)
+    expect({ seen.values "hard/teacher_acc"[1], shown, result.state.teacher_acc.hard }):equals { wanted, wanted, wanted }
+  end)
+  it("imitates the checkpoint that was asked for, of several", function()
+    local _, seen = support.with_run(nil, function(run)
+      local d = support.points():split { train = .5, val = .5 }
+      local teacher, kept = run:fit { model = support.student(4), data = d, steps = 60, batch = 12, lr = .03, checkpoints = { steps = 20 } }
+      expect(kept:count()):equals(3)
+      for i = 1, 3 do
+        -- Who is the checkpoint has nothing to learn from it.
+        run:distill { student = kept:load(teacher:clone(), i), data = d, batch = 12, budget = { steps = 1 }, alpha = 0, warmup = 0,
+          curriculum = { target = g.target.checkpoint(teacher:clone(), kept, i) } }
+      end
+    end)
+    local losses = seen.values "train/loss"
+    for i = 61, 63 do expect(losses[i]):near(0, 1e-6) end
+  end)
+end)
+
+describe("fit", function()
+  it("ends by its stop rule, before its budget", function()
+    local _, seen = support.with_run(nil, function(run)
+      run:fit { model = support.student(), data = support.points(60), steps = 50, batch = 12, stop = when.steps(5) }
+    end)
+    expect(#seen.values "train/loss"):equals(5)
+  end)
+end)
+
+describe("an open loop", function()
+  it("over a growing share draws the harder rows in later epochs", function()
+    local most = {}
+    support.with_run(nil, function(run)
+      -- 40 rows of which the easiest are first; a quarter of them, then half, then all
+      local d = g.data.tensors(g.arange(40):float():reshape { 40, 1 }, g.zeros({ 40 }, { dtype = "int64" }), { classes = 2 })
+      local ranked = d:rank(function(x) return x:reshape { -1 } end)
+      local source = g.sampler.easiest(ranked, function(s) return s.epoch < 1 and .25 or s.epoch < 2 and .5 or 1 end)
+      for i, b in run:batches(source, { size = 10, steps = 12, augment = 0 }) do
+        local epoch = math.floor((i - 1) / 4) + 1
+        most[epoch] = math.max(most[epoch] or 0, b.index:amax():item())
+      end
+    end)
+    expect(most):equals { 9, 19, 39 }
+  end)
+end)
+
+describe("dropout", function()
+  it("hides by the run's seed: the same twice, others of another seed", function()
+    local function masks(seed)
+      local made = {}
+      a_run(function()
+        local drop = nn.Dropout(.5)
+        for i = 1, 2 do made[i] = drop(g.ones(200)):hash() end
+      end, { seed = seed })
+      return made
+    end
+    expect(masks(1)):equals(masks(1))
+    expect(masks(2)):differs_from(masks(1))
+    expect(masks(1)[1]):differs_from(masks(1)[2])
+  end)
+  it("in a training too, whatever else the seed decides", function()
+    local function losses(seed)
+      local _, seen = support.with_run({ seed = seed }, function(run)
+        local net = nn.Sequential { nn.Linear(6, 64), nn.Dropout(.5), nn.Linear(64, 2) }
+        g.no_grad(function()
+          for i, p in ipairs(net:parameters()) do p:copy_(g.arange(p:numel()):reshape(p.shape) / (100 * i)) end
+        end)
+        local alike = g.data.tensors(g.ones(20, 6), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })  -- in any order the same
+        run:fit { model = net, data = alike, batch = 20, steps = 3, augment = 0 }
+      end)
+      return seen.values "train/loss"
+    end
+    expect(losses(1)):equals(losses(1))
+    for i = 1, 3 do expect(losses(2)[i]):differs_from(losses(1)[i]) end
+  end)
+end)
