@@ -46,8 +46,8 @@ local g = {
 ---@return Tensor
 function g.tensor(data, options) end
 
----@param name string
+---@param topic any  a name, a function, an object; nil: what there is
 ---@return string
-function g.help(name) end
+function g.help(topic) end
 
 return g

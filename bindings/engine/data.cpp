@@ -3,14 +3,14 @@
 
 #include <cmath>
 
-#include "files/csv.h"
 #include "data/digits.h"
+#include "data/parity.h"
+#include "files/csv.h"
 #include "files/idx.h"
 #include "files/npy.h"
-#include "options.h"
-#include "data/parity.h"
-#include "random.h"
 #include "files/safetensors.h"
+#include "options.h"
+#include "random.h"
 
 namespace gradus {
 
@@ -24,11 +24,13 @@ void push_texts(lua_State* L, const std::vector<std::string>& texts) {
   }
 }
 
-// read_csv(path, {header, label, separator, labels, classes}) -> {x, y?, columns, classes?}
+// read_csv(path, {header, label, separator, labels, classes, skip, categories, missing}) -> {x, y?, columns, classes?,
+// levels, dropped}: levels is {column of x from 0 = sorted words}
 int lua_read_csv(lua_State* L) {
   Csv csv;
   guard(L, [&] {
-    const Options given(L, 2, "read_csv", {"header", "label", "separator", "labels", "classes"});
+    const Options given(L, 2, "read_csv",
+                        {"header", "label", "separator", "labels", "classes", "skip", "categories", "missing"});
     CsvOptions options;
     options.header = given.boolean("header");
     if (given.is_number("label")) {
@@ -42,15 +44,26 @@ int lua_read_csv(lua_State* L) {
     options.delimiter = separator[0];
     options.labels = given.text("labels", "auto");
     options.classes = given.texts("classes");
+    options.skip = given.texts("skip");
+    options.categories = given.texts("categories");
+    options.drop_missing = given.text("missing", "") == "drop";
     csv = read_csv(text_at(L, 1, "read_csv: path"), options);
   });
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 6);
   push_tensor(L, csv.x);
   lua_setfield(L, -2, "x");
   push_tensor(L, csv.y);
   lua_setfield(L, -2, "y");
   push_texts(L, csv.columns);
   lua_setfield(L, -2, "columns");
+  lua_createtable(L, 0, static_cast<int>(csv.levels.size()));
+  for (const auto& [column, words] : csv.levels) {
+    push_texts(L, words);
+    lua_rawseti(L, -2, static_cast<int>(column));
+  }
+  lua_setfield(L, -2, "levels");
+  lua_pushnumber(L, static_cast<double>(csv.dropped));
+  lua_setfield(L, -2, "dropped");
   if (!csv.classes.empty()) {
     push_texts(L, csv.classes);
     lua_setfield(L, -2, "classes");
@@ -82,12 +95,14 @@ void push_safetensors(lua_State* L, SafeTensors& read) {
   }
 }
 
-// read_safetensors(path, {strict}) -> {name = Tensor}, {key = text}, number of values that are not finite
+// read_safetensors(path, {strict, names}) -> {name = Tensor}, {key = text}, number of values that are not finite;
+// names: only these
 int lua_read_safetensors(lua_State* L) {
   SafeTensors read;
   guard(L, [&] {
-    const Options given(L, 2, "read_safetensors", {"strict"});
-    read = read_safetensors(text_at(L, 1, "read_safetensors: path"), given.boolean("strict").value_or(false));
+    const Options given(L, 2, "read_safetensors", {"strict", "names"});
+    read = read_safetensors(text_at(L, 1, "read_safetensors: path"), given.boolean("strict").value_or(false),
+                            given.texts("names"));
   });
   push_safetensors(L, read);
   lua_pushnumber(L, static_cast<double>(read.non_finite));

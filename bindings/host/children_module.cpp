@@ -12,6 +12,7 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "signals.h"
+#include "store/store.h"
 
 namespace gradus {
 namespace {
@@ -79,7 +80,10 @@ int spawn(lua_State* L) {
   let_stores_go(L);
   pid_t pid = 0;
   guard(L, [&] { pid = fork_child(); });
-  if (pid == 0) live(L);
+  if (pid == 0) {
+    results::leave_settling_to_others();
+    live(L);
+  }
   lua_pushinteger(L, pid);
   return 1;
 }

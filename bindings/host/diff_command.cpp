@@ -3,8 +3,8 @@
 #include <string>
 
 #include "commands.h"
-#include "query/diff.h"
 #include "output.h"
+#include "query/diff.h"
 #include "query/table.h"
 #include "query/words.h"
 
@@ -116,12 +116,14 @@ void add_diff_command(CLI::App& app, std::string& store) {
   auto options = std::make_shared<Options>();  // lives as long as the callback below
   sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
   sub->add_flag("--json", options->json, "one JSON document on standard output");
+  add_full(*sub);
   sub->add_option("A", options->a, "an id, the beginning of a uid, or @last")->required();
   sub->add_option("B", options->b, "another")->required();
   sub->callback([options, &store] {
     const auto opened = Store::open(store.empty() ? default_store() : store, Store::Mode::read);
     const Json diff = diff_runs(*opened, options->a, options->b);
     options->json ? print_json(diff) : print(diff_text(diff));
+    if (!options->json) print_cuts();
   });
 }
 

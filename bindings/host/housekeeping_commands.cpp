@@ -37,8 +37,9 @@ std::string bytes_text(const Json& bytes) {
   return number(size) + " " + unit;
 }
 
-std::string count_text(std::size_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+std::string count_text(std::size_t count, const char* noun, const char* several = nullptr) {
+  const std::string one = std::to_string(count) + " " + (count != 1 && several != nullptr ? several : noun);
+  return count == 1 || several != nullptr ? one : one + "s";
 }
 
 // Runs named on the command line, and those that --where finds.
@@ -148,8 +149,8 @@ void gc_command(Store& store, Options& options) {
   const Json plan = plan_gc(store, options.gc);
   const std::string what = count_text(plan["folders"].size(), "folder") + " of no run, " +
                            count_text(plan["sources"]["count"].get<std::size_t>(), "unused source") + " and " +
-                           count_text(plan["cache"].size(), "stale cache entry") + " (" + bytes_text(plan["bytes"]) +
-                           ")";
+                           count_text(plan["cache"].size(), "stale cache entry", "stale cache entries") + " (" +
+                           bytes_text(plan["bytes"]) + ")";
   const bool nothing = plan["folders"].empty() && plan["cache"].empty() && plan["sources"]["count"] == 0;
   Json json = plan;
   json["removed"] = false;

@@ -139,6 +139,15 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return meant.empty() ? "" : "; did you mean '" + meant + "'?";
 }
 
+// A misspelt option. Options are short, and some look alike (--sort, --store): at most a quarter of the letters may
+// differ.
+std::string option_suggestion(const std::string& word, const std::vector<std::string>& options) {
+  const std::string meant = nearest(word.substr(std::min<std::size_t>(2, word.size())), options);
+  const bool near = meant.starts_with(word.substr(std::min<std::size_t>(2, word.size()))) ||
+                    edit_distance(word, "--" + meant) <= std::max<std::size_t>(1, (word.size() - 2) / 4);
+  return meant.empty() || !near ? "" : "; did you mean '--" + meant + "'?";
+}
+
 // CLI11's sentences about what is missing or out of range, as ours: what is wrong; expected …; got ….
 std::string in_our_words(const std::string& text, const std::vector<std::string>& formats, const std::string& command) {
   const std::string required = " is required", value = ": Value ", range = " not in range ";
@@ -175,13 +184,13 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
     std::vector<std::string> options;
     const CLI::App& owner = parsed.empty() ? app : *parsed.front();
     for (const CLI::Option* option : owner.get_options())
-      for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+      for (const std::string& name : option->get_lnames()) options.push_back(name);
     // The command knows it, so it can only have stood before the command.
-    if (std::find(options.begin(), options.end(), word) != options.end())
+    if (std::find(options.begin(), options.end(), word.substr(word.starts_with("--") ? 2 : 0)) != options.end())
       return {kUsage, word + ": an option of '" + command + "' before it; expected 'gradus " + command + " " + word +
                           " …'; got 'gradus " + word + " …'"};
-    return {kUsage,
-            (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" + suggestion(word, options)};
+    return {kUsage, (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" +
+                        option_suggestion(word, options)};
   }
   if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
   const std::vector<std::string> inner = command_names(*parsed.front());
@@ -209,8 +218,10 @@ int print_help(CLI::App& app, const std::vector<std::string>& words) {
   }
   const std::vector<std::string> names = command_names(app);
   if (topic.empty() && !all) {
-    std::printf("%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), gradus help --all (one page)\n",
-                app.help().c_str());
+    std::printf(
+        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), "
+        "gradus help --all (one page)\n",
+        app.help().c_str());
     return 0;
   }
   std::vector<CommandHelp> commands;

@@ -23,11 +23,23 @@ void print(const std::string& text) {
 
 void print_json(const Json& json) { print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"); }
 
+namespace {
+bool full = false, cut = false;
+}  // namespace
+
+void show_in_full(bool wanted) { full = wanted; }
+
+void print_cuts() {
+  if (cut) std::fprintf(stderr, "gradus: texts that end in … are cut; --full shows them whole\n");
+}
+
 std::string shown(const Json& value, int width) {
   if (value.is_null()) return "–";
   if (value.is_number_float()) return results::number(value.get<double>());
-  if (value.is_string()) return results::printable(value.get<std::string>(), width);
-  return results::printable(value.dump(-1, ' ', false, Json::error_handler_t::replace), width);
+  const std::string text =
+      value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (!full && width > 0 && results::display_width(text) > width) cut = true;
+  return results::printable(text, full ? 0 : width);
 }
 
 std::string exact(const Json& value, int width) { return value.is_number_float() ? value.dump() : shown(value, width); }

@@ -12,6 +12,9 @@ bool styled();  // standard output is a terminal
 // Writes to standard output. Error (io): a full disk or a closed pipe.
 void print(const std::string& text);
 void print_json(const results::Json& json);
+// --full of a command: shown() cuts nothing. Without it, whoever cut something says so with print_cuts().
+void show_in_full(bool full);
+void print_cuts();  // on standard error
 // A JSON value as a cell of a table.
 std::string shown(const results::Json& value, int width = 40);
 // The same with every digit: a setting as it was given, a difference in the last place.

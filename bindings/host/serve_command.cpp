@@ -20,6 +20,7 @@
 
 #include "error.h"
 #include "page/page.h"
+#include "utf8.h"
 
 namespace gradus {
 namespace {
@@ -221,7 +222,7 @@ void serve_command(const std::string& path, const Options& options) {
   const auto store = Store::open(path, Store::Mode::read);
   Server server(store, options);
   if (options.json) {
-    std::printf("%s\n", Json({{"url", server.address()}, {"store", store->path()}}).dump().c_str());
+    std::printf("%s\n", Json({{"url", server.address()}, {"store", utf8(store->path())}}).dump().c_str());
   } else {
     std::printf("%s\n%s  (Ctrl-C ends it)\n", server.address().c_str(), store->path().c_str());
   }

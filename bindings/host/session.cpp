@@ -102,9 +102,10 @@ std::vector<std::string> Stdlib::files() const {
 }
 
 std::string Stdlib::hash() {
+  if (!hash_.empty()) return hash_;
   std::string all;
   for (const std::string& name : files()) all += name + '\0' + sha256(*find(name)) + '\n';
-  return sha256(all);
+  return hash_ = sha256(all);
 }
 
 Session::Session(RunOptions given) : options(std::move(given)), stdlib(options.stdlib_dir) {

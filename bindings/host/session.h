@@ -42,12 +42,13 @@ class Stdlib {
   explicit Stdlib(std::string dir) : dir_(std::move(dir)) {}
   const std::string* find(const std::string& file);  // "nn.lua" -> borrowed text, or null
   std::vector<std::string> files() const;            // sorted
-  std::string hash();                                // over names and texts
+  std::string hash();                                // over names and texts; computed once
   const std::string& dir() const { return dir_; }
 
  private:
   std::string dir_;
   std::map<std::string, std::optional<std::string>> texts_;
+  std::string hash_;
 };
 
 class Session {

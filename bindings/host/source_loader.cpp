@@ -69,6 +69,18 @@ bool load_with_length_calls(lua_State* L) {
   return false;
 }
 
+// load "teacher.pt" would compile the name as Lua, and give nil.
+void refuse_file_name(lua_State* L, const std::string& text) {
+  if (text.size() > 200 || text.find_first_of(" \t\n=(") != std::string::npos) return;
+  for (const char* ending : {".pt", ".pth", ".ckpt", ".safetensors", ".npy", ".csv", ".lua"})
+    if (text.ends_with(ending))
+      fail(L, "load: '" + text + "' is the name of a file; load compiles Lua source; expected " +
+                  (text.ends_with(".lua")    ? "require or dofile"
+                   : text.ends_with(".csv") || text.ends_with(".npy") ? "g.data.csv(path) or g.data.npy { x = path }"
+                                             : "net:load \"weights.safetensors\""),
+           kData);
+}
+
 // load, loadstring: the original (upvalue 1) with its mode (argument 3) forced to text.
 int load_text_only(lua_State* L) {
   constexpr int kMode = 3;
@@ -82,6 +94,7 @@ int load_text_only(lua_State* L) {
   lua_pushliteral(L, "t");
   lua_replace(L, kMode);
   const std::string text(lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "");
+  refuse_file_name(L, text);
   if (lua_type(L, 1) == LUA_TSTRING && load_with_length_calls(L)) return 1;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);

@@ -213,6 +213,12 @@ int open(lua_State* L) {
   return 1;
 }
 
+int settle(lua_State* L) {
+  results::Store& store = check_store(L);
+  guard(L, [&] { store.settle(); });
+  return 0;
+}
+
 int begin(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -312,7 +318,8 @@ int runs(lua_State* L) {
   return 2;
 }
 
-// compare{where =, by = "a,b", metrics = "a,b", versus =} -> what `gradus compare --json` prints, as tables.
+// compare{where =, by = "a,b", metrics = "a,b", versus =, margin = "0.1" or "a=0.1,b=2"} -> what `gradus compare
+// --json` prints, as tables.
 int compare(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -324,6 +331,8 @@ int compare(lua_State* L) {
     options.by = split_commas(text_field(L, 2, "by"));
     options.metrics = split_commas(text_field(L, 2, "metrics"));
     options.versus = text_field(L, 2, "versus");
+    for (const std::string& margin : split_commas(text_field(L, 2, "margin")))
+      options.margins.push_back(results::parse_margin(margin));
     compared = results::compare(store, options);
   });
   push_json(L, nlohmann::json(compared));
@@ -420,7 +429,7 @@ int amend(lua_State* L) {
   return 0;
 }
 
-// split{name =, kind =} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
+// split{name =, kind =, prefixes = JSON} -> id and uid of the child run that has what was logged so far; this run goes on empty, from
 // step 0.
 int split(lua_State* L) {
   results::Writer& writer = check_writer(L);
@@ -428,7 +437,8 @@ int split(lua_State* L) {
   results::SplitRun child;
   guard(L, [&] {
     const std::string kind = text_field(L, 2, "kind");
-    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind);
+    const std::string prefixes = text_field(L, 2, "prefixes");
+    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind, prefixes.empty() ? "[\"\"]" : prefixes);
   });
   lua_pushnumber(L, static_cast<double>(child.id));
   lua_pushstring(L, child.uid.c_str());
@@ -481,6 +491,7 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
 
 constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},  {"query", query},     {"resolve", resolve},
                                       {"runs", runs},    {"compare", compare}, {"direction", direction},
+                                      {"settle", settle},
                                       {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"amend", amend},

@@ -19,6 +19,7 @@ struct ExportLine {
   RunFilter filter;
   std::vector<std::string> runs;
   std::string target;
+  CsvOptions csv;
 };
 struct ImportLine {
   ImportOptions options;
@@ -35,11 +36,20 @@ std::string count(std::int64_t number, const char* what) {
   return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
 }
 
-using ExportFunction = Exported (*)(Store&, const std::vector<std::int64_t>&, const std::string&);
+using ExportFunction = Exported (*)(Store&, const std::vector<std::int64_t>&, const ExportLine&);
+
+template <Exported (*function)(Store&, const std::vector<std::int64_t>&, const std::string&)>
+Exported to_target(Store& store, const std::vector<std::int64_t>& runs, const ExportLine& line) {
+  return function(store, runs, line.target);
+}
+
+Exported to_csv(Store& store, const std::vector<std::int64_t>& runs, const ExportLine& line) {
+  return export_csv(store, runs, line.target, line.csv);
+}
 
 void export_runs(const std::string& path, const ExportLine& line, ExportFunction function) {
   const auto store = Store::open(path, Store::Mode::read);
-  const Exported done = function(*store, select_runs(*store, line.runs, line.filter), line.target);
+  const Exported done = function(*store, select_runs(*store, line.runs, line.filter), line);
   // What goes to standard output is the document and nothing else.
   if (line.target.empty() || line.target == "-") return;
   print(count(done.runs, "run") + " with " + count(done.values, "value") + " in " + line.target + "\n");
@@ -54,11 +64,9 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   const auto store = Store::open(path, Store::Mode::create);
   const Imported done = function(*store, line.source, line.options);
   if (line.json) {
-    const Json json = {{"added", done.added},
-                       {"updated", done.updated},
-                       {"unchanged", done.unchanged},
-                       {"values", done.values},
-                       {"skipped", done.skipped}};
+    const Json json = {{"added", done.added},   {"updated", done.updated}, {"unchanged", done.unchanged},
+                       {"values", done.values}, {"skipped", done.skipped}, {"children", done.children},
+                       {"empty", done.empty}};
     return print(json.dump(2) + "\n");
   }
   std::string text = count(done.added, "run") + " added";
@@ -66,6 +74,9 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   if (done.unchanged > 0) text += ", " + std::to_string(done.unchanged) + " already there";
   text += "; " + count(done.values, "value");
   if (done.skipped > 0) text += "; " + std::to_string(done.skipped) + " left out (no scalars, or deleted)";
+  if (done.empty > 0) text += "; " + count(done.empty, "source") + " with nothing to take";
+  if (done.children > 0)
+    text += "; " + std::to_string(done.children) + " belong to other runs (`gradus runs --children` lists them)";
   print(text + "\n");
 }
 
@@ -83,14 +94,19 @@ void add_export(CLI::App& app, std::string& store) {
     sub->add_option("--where", line->filter.where, "only runs that fit, e.g. 'strategy = \"stages\"'");
     sub->add_flag("--children", line->filter.children, "also runs that other runs started, such as teachers");
     sub->callback([line, function, &store] { export_runs(store.empty() ? default_store() : store, *line, function); });
+    return std::pair(sub, line);
   };
-  add("tensorboard", "event files that TensorBoard shows, one folder per run", "DIR", "the folder", export_tensorboard);
+  add("tensorboard", "event files that TensorBoard shows, one folder per run", "DIR", "the folder",
+      to_target<export_tensorboard>);
   add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE", "the file; runs in it are replaced",
-      export_mlflow);
-  add("csv", "metrics as CSV; to a folder also runs, params, progress and events", "-o,--output",
-      "a file or a folder (default: standard output)", export_csv);
+      to_target<export_mlflow>);
+  const auto [csv, line] = add("csv", "metrics as CSV; to a folder also runs, params, progress and events",
+                               "-o,--output", "a file or a folder (default: standard output)", to_csv);
+  csv->add_option("--metric", line->csv.metrics, "only these metrics; may be repeated")->allow_extra_args(false);
+  csv->add_option("--points", line->csv.points, "at most about N points of a curve, its extremes kept (default: all)")
+      ->check(CLI::PositiveNumber);
   add("json", "everything but files as one JSON document", "-o,--output", "a file (default: standard output)",
-      export_json);
+      to_target<export_json>);
 }
 
 void add_import(CLI::App& app, std::string& store) {

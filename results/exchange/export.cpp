@@ -13,9 +13,11 @@
 #include <limits>
 #include <utility>
 
-#include "query/curves.h"
-#include "store/database.h"
 #include "error.h"
+#include "query/curves.h"
+#include "query/where.h"
+#include "store/database.h"
+#include "utf8.h"
 
 namespace gradus::results {
 
@@ -248,15 +250,27 @@ std::string line(const std::vector<std::string>& cells) {
 
 constexpr const char* kMetricsHeader = "id,uid,name,key,step,value\n";
 
-std::int64_t write_metrics(Store& store, const ExportedRun& run, OutputFile& out) {
+// Calls `point` with what a plot of that many points would show.
+void for_some_points(Store& store, std::int64_t run, const std::string& key, int points,
+                     const std::function<void(std::int64_t step, double value)>& point) {
+  const CurveRef curve{run, key};
+  const Points some = read_points(store, curve, step_range(store, {curve}), std::max(1, (points - 4) / 2));
+  for (std::size_t i = 0; i < some.steps.size(); ++i) point(some.steps[i], some.values[i]);
+}
+
+std::int64_t write_metrics(Store& store, const ExportedRun& run, OutputFile& out, const CsvOptions& options) {
   std::int64_t values = 0;
   for (const std::string& key : run.keys) {
+    const auto& wanted = options.metrics;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), key) == wanted.end()) continue;
     const std::string head =
         std::to_string(run.id) + "," + run.text("uid") + "," + csv_cell(run.text("name")) + "," + key;
-    for_each_point(store, run.id, key, [&](std::int64_t step, double value) {
+    const auto write = [&](std::int64_t step, double value) {
       out.write(head + "," + std::to_string(step) + "," + exact(value) + "\n");
       ++values;
-    });
+    };
+    options.points > 0 ? for_some_points(store, run.id, key, options.points, write)
+                       : for_each_point(store, run.id, key, write);
   }
   return values;
 }
@@ -300,13 +314,16 @@ void write_run(Store& store, const ExportedRun& run, CsvFolder& out, bool first)
 
 }  // namespace
 
-Exported export_csv(Store& store, const std::vector<std::int64_t>& runs, const std::string& path) {
+Exported export_csv(Store& store, const std::vector<std::int64_t>& runs, const std::string& path,
+                    const CsvOptions& given) {
   Exported done;
+  CsvOptions options = given;
+  for (std::string& key : options.metrics) key = resolve_metric(store, key, "export", nullptr);
   if (!names_folder(path)) {
     OutputFile out(path);
     out.write(kMetricsHeader);
     for (const std::int64_t id : runs) {
-      done.values += write_metrics(store, exported_run(store, id), out);
+      done.values += write_metrics(store, exported_run(store, id), out, options);
       ++done.runs;
     }
     out.finish();
@@ -317,7 +334,7 @@ Exported export_csv(Store& store, const std::vector<std::int64_t>& runs, const s
   for (const std::int64_t id : runs) {
     const ExportedRun run = exported_run(store, id);
     write_run(store, run, out, done.runs == 0);
-    done.values += write_metrics(store, run, out.metrics);
+    done.values += write_metrics(store, run, out.metrics, options);
     ++done.runs;
   }
   out.finish();
@@ -336,7 +353,7 @@ std::int64_t write_run(Store& store, const ExportedRun& run, OutputFile& out) {
     if (!versions.is_discarded()) head["versions"] = std::move(versions);
   }
   head["params"] = Json::object();
-  for (const ExportedParam& param : run.params) head["params"][param.key] = json_of(param);
+  for (const ExportedParam& param : run.params) head["params"][utf8(param.key)] = json_of(param);
   std::string text = dump(head);
   text.pop_back();  // the brace: the long parts follow
   out.write(text + ",\n\"metrics\":{");
@@ -366,11 +383,11 @@ std::int64_t write_run(Store& store, const ExportedRun& run, OutputFile& out) {
   comma = "\n";
   for (const ExportedEvent& event : read_events(store, run.id)) {
     Json detail = event.detail.empty() ? Json() : Json::parse(event.detail, nullptr, false);
-    if (detail.is_discarded()) detail = event.detail;
+    if (detail.is_discarded()) detail = utf8(event.detail);
     out.write(comma + dump({{"step", to_json(event.step)},
                             {"time", event.time},
-                            {"kind", event.kind},
-                            {"name", event.name},
+                            {"kind", utf8(event.kind)},
+                            {"name", utf8(event.name)},
                             {"detail", std::move(detail)}}));
     comma = ",\n";
   }

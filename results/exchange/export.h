@@ -80,7 +80,13 @@ std::string exact(double value);  // the fewest digits that read back as the sam
 struct Exported {
   std::int64_t runs = 0, values = 0;
 };
-Exported export_csv(Store& store, const std::vector<std::int64_t>& runs, const std::string& path);
+struct CsvOptions {
+  std::vector<std::string> metrics = {};  // only these; empty: all
+  int points = 0;                         // about so many of each curve at most, extremes kept (downsample.h); 0: all
+};
+// Error (usage): a metric that no run has.
+Exported export_csv(Store& store, const std::vector<std::int64_t>& runs, const std::string& path,
+                    const CsvOptions& options = {});
 bool names_folder(const std::string& path);  // exists as one, ends with a slash, or has no extension
 // {"runs": [{every column of runs, params: {key: value}, metrics: {key: [[step, value], …]}, progress: [{step, epoch,
 // samples, flops, seconds}], events: [{step, time, kind, name, detail}]}]}. Not a number is null, infinities are texts.

@@ -1,5 +1,7 @@
 #include "import.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -7,10 +9,12 @@
 #include <filesystem>
 #include <set>
 
+#include "error.h"
 #include "store/database.h"
 #include "store/drain.h"
-#include "error.h"
 #include "store/sha256.h"
+#include "store/store_impl.h"
+#include "utf8.h"
 
 namespace gradus::results {
 
@@ -18,37 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kBatch = 50'000;        // points of one transaction: others wait a tenth of a second at most
-constexpr std::size_t kMostMetrics = 20'000;  // of one run; more are a mistake or an attack
-
-// Metric names as keys, each with one of its own.
-class KeyNames {
- public:
-  const std::string& key(const std::string& name) {
-    const auto found = keys_.find(name);
-    if (found != keys_.end()) return found->second;
-    if (keys_.size() >= kMostMetrics) {
-      throw Error(Exit::data,
-                  "import: expected at most " + std::to_string(kMostMetrics) + " metrics in a run; got more");
-    }
-    std::string key = name.substr(0, 200);
-    for (char& c : key) {
-      if (!valid_key(std::string_view(&c, 1))) c = '_';
-    }
-    if (key.empty()) key = "_";
-    // A hash where cutting or replacing would make two names one.
-    if (name.size() > 200 || taken_.count(key) > 0) key = key.substr(0, 190) + "-" + sha256(name).substr(0, 8);
-    if (key != name) renamed_[key] = name;
-    taken_.insert(key);
-    return keys_.emplace(name, key).first->second;
-  }
-  const Json& renamed() const { return renamed_; }
-
- private:
-  std::map<std::string, std::string> keys_;
-  std::set<std::string> taken_;
-  Json renamed_ = Json::object();
-};
+constexpr std::size_t kBatch = 50'000;  // points of one transaction: others wait a tenth of a second at most
+constexpr std::size_t kMostMetrics = 20'000, kMostNames = 500'000;  // of one run, of a source; more are a mistake
 
 // A hash over texts of any total length, in pieces.
 class Digest {
@@ -250,28 +225,114 @@ std::string fields_of(const ImportedRun& run) {
 
 }  // namespace
 
+// --- names
+
+void KeyNames::know(const std::string& name) {
+  if (keys_.size() >= kMostNames && keys_.count(name) == 0)
+    throw Error(Exit::data, "import: expected at most " + std::to_string(kMostNames) + " metric names; got more");
+  std::string& key = keys_[name];
+  if (!valid_key(name)) return;
+  key = name;
+  taken_[name] = name;
+}
+
+const std::string& KeyNames::key(const std::string& name) {
+  if (keys_.count(name) == 0) know(name);
+  std::string& key = keys_.at(name);
+  if (key.empty()) {
+    key = changed(name);
+    if (!free(key, name)) key = key.substr(0, 190) + "-" + sha256(name).substr(0, 8);
+    taken_[key] = name;
+  }
+  return key;
+}
+
+bool KeyNames::free(const std::string& key, const std::string& name) {
+  const auto taken = taken_.find(key);
+  if (taken != taken_.end()) return taken->second == name;
+  if (name.size() > 200) return false;  // cut: not the only one that begins like this
+  // In the store it may be this name's from an import before.
+  const Rows rows = store_.query(
+      "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ?1) AND NOT EXISTS (SELECT 1 FROM events e, json_each(e.detail, "
+      "'$.renamed') j WHERE e.kind = 'import' AND json_valid(e.detail) AND j.key = ?1 AND j.value = ?2)",
+      {key, name});
+  return std::get<std::int64_t>(rows.rows[0][0]) == 0;
+}
+
+// A key that looks like the name.
+std::string KeyNames::changed(const std::string& name) {
+  const std::string text = utf8(name);
+  std::string key;
+  for (std::size_t i = 0; i < text.size() && key.size() < 200;) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x80) {
+      key += valid_key(text.substr(i++, 1)) ? text[i - 1] : '_';
+      continue;
+    }
+    const std::size_t size = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;  // it is UTF-8
+    unsigned point = byte & (0x7fU >> size);
+    for (std::size_t k = 1; k < size; ++k) point = point << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3fU);
+    char code[12];
+    std::snprintf(code, sizeof code, "u%04X", point);
+    key += code;
+    i += size;
+  }
+  return key.empty() ? "_" : key.substr(0, 200);
+}
+
+// --- runs
+
+std::string Importer::uid_of(const std::string& identity) const {
+  // One that was exported from this store has the uid that it has here.
+  if (hexadecimal(identity) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {identity}).rows.empty())
+    return identity;
+  return sha256(tool_ + '\0' + identity).substr(0, 32);
+}
+
+void Importer::set_parent(const std::string& child, const std::string& parent) {
+  const std::string below = uid_of(child), above = uid_of(parent);
+  const Rows rows =
+      store_.query("SELECT c.id, p.id, c.parent FROM runs c, runs p WHERE c.uid = ?1 AND p.uid = ?2", {below, above});
+  if (rows.rows.empty() || below == above) return;
+  ++done_.children;
+  if (rows.rows[0][2] == rows.rows[0][1]) return;
+  store_.write([&](Database& database) {
+    database.prepare("UPDATE runs SET parent = ?2 WHERE id = ?1")
+        .bind(1, rows.rows[0][0])
+        .bind(2, rows.rows[0][1])
+        .run();
+  });
+}
+
 void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>& points) {
   // A run that was exported from this store.
   if (hexadecimal(run.uid) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {run.uid}).rows.empty()) {
     ++done_.unchanged;
     return;
   }
-  KeyNames names;
   Digest digest;
+  Json renamed = Json::object();
+  std::set<std::string_view> keys;
   std::int64_t values = 0;
   double first = std::numeric_limits<double>::infinity(), last = -first;
   points([&](const std::string& metric, std::int64_t step, double time, double value) {
-    digest.add(names.key(metric));
+    const std::string& key = names_.key(metric);
+    if (key != metric) renamed[key] = utf8(metric);
+    if (keys.insert(key).second && keys.size() > kMostMetrics)
+      throw Error(Exit::data,
+                  "import: expected at most " + std::to_string(kMostMetrics) + " metrics in a run; got more");
+    digest.add(key);
     for (const std::string_view part : {bytes_of(step), bytes_of(time), bytes_of(value)}) digest.add(part);
     // Years 1970 to 9999: what the columns for times can say.
-    if (time >= 0 && time < 253402300800.0) first = std::min(first, time), last = std::max(last, time);
+    if (time > 0 && time < 253402300800.0) first = std::min(first, time), last = std::max(last, time);
     ++values;
   });
-  if (!std::isfinite(run.started)) run.started = std::isfinite(first) ? first : 0;
+  if (!std::isfinite(run.started)) run.started = std::isfinite(first) ? first : run.fallback;
+  if (!std::isfinite(run.started)) run.started = std::isfinite(run.ended) ? run.ended : unix_seconds();
   if (!std::isfinite(run.ended)) run.ended = std::max(std::isfinite(last) ? last : run.started, run.started);
   digest.add(fields_of(run));
 
-  const std::string uid = sha256(tool_ + '\0' + run.identity).substr(0, 32);
+  const std::string uid = uid_of(run.identity);
   std::int64_t old = 0;
   std::string was;
   for (const auto& row :
@@ -284,7 +345,7 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
     if (const auto* text = std::get_if<std::string>(&row[1])) was = *text;
   }
   Json detail = {{"tool", tool_}, {"digest", digest.text()}, {"source", run.source}};
-  if (!names.renamed().empty()) detail["renamed"] = names.renamed();
+  if (!renamed.empty()) detail["renamed"] = renamed;
   if (old != 0 && was == detail["digest"]) {
     ++done_.unchanged;
     return;
@@ -292,11 +353,17 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
   RunRows rows(store_, run, uid);
   rows.begin(old);
   points([&](const std::string& metric, std::int64_t step, double time, double value) {
-    rows.point(names.key(metric), step, time, value);
+    rows.point(names_.key(metric), step, time, value);
   });
   rows.end(tool_, detail);
   done_.values += values;
   ++(old != 0 ? done_.updated : done_.added);
+}
+
+double changed_at(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? static_cast<double>(info.st_mtime)
+                                          : std::numeric_limits<double>::quiet_NaN();
 }
 
 Param typed_param(std::string key, const std::string& text) {

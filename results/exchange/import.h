@@ -1,10 +1,12 @@
 // Other tools' runs as runs of kind 'import', with curves, parameters and times, so that every command works on them.
 //
 // A run's uid is the hash of what identifies it in its source, so importing twice doubles nothing: a run that has not
-// changed is left alone, one that has is replaced (the user's own notes and tags stay). Metric names become keys
-// ([A-Za-z0-9_./-]{1,200}); what was renamed stands in the detail of the run's event of kind 'import', with the source.
-// Sources are read in bounded memory and checked in full before the first row is written. Errors: missing (no such
-// source), data (damaged, or something else), io.
+// changed is left alone, one that has is replaced (the user's own notes and tags stay). Metric names that are keys
+// ([A-Za-z0-9_./-]{1,200}) are kept. Others are changed, never to a name that another metric of the source or the store
+// has: "val acc" becomes val_acc, or val_acc-HASH where there is a val_acc; letters that are not ASCII become u and
+// their code point. What was renamed stands in the detail of the run's event of kind 'import', with the source. Sources
+// are read in bounded memory and checked in full before the first row is written. Errors: missing (no such source),
+// data (damaged, or something else), io.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +29,7 @@ struct ImportOptions {
   bool partial = false;  // TensorBoard: takes what is before the damage instead of refusing the file
 };
 struct Imported {
-  std::int64_t added = 0, updated = 0, unchanged = 0, values = 0;
+  std::int64_t added = 0, updated = 0, unchanged = 0, values = 0, children = 0, empty = 0;  // empty: nothing in them
   std::int64_t skipped = 0;  // values that are no scalars: images, histograms, texts; runs that were deleted there
 };
 
@@ -39,11 +41,13 @@ Imported import_trackio(Store& store, const std::string& path, const ImportOptio
 // --- for the sources
 
 struct ImportedRun {
-  std::string identity;  // what makes it the same run the next time
+  std::string identity;     // what makes it the same run the next time
+  std::string parent = {};  // identity of the run that it is a part of
   std::string uid = {};  // 32 hex digits when the source has them: a run of this store that was exported is not doubled
   std::string name = {};
   std::string status = "finished";
   double started = std::numeric_limits<double>::quiet_NaN(), ended = started;  // Unix seconds; NaN: from the points
+  double fallback = std::numeric_limits<double>::quiet_NaN();                  // `started` where these say nothing
   std::string script = {}, git_commit = {}, note = {};
   std::vector<Param> params = {};
   std::vector<std::pair<std::string, std::string>> tags = {};
@@ -52,19 +56,43 @@ struct ImportedRun {
 
 using PointSink = std::function<void(const std::string& metric, std::int64_t step, double wall_time, double value)>;
 
+// Metric names as keys, each with one of its own.
+class KeyNames {
+ public:
+  explicit KeyNames(Store& store) : store_(store) {}  // borrowed
+  void know(const std::string& name);                 // of the source; all of them before the first key() is asked for
+  const std::string& key(const std::string& name);    // of a known name
+
+ private:
+  std::string changed(const std::string& name);
+  bool free(const std::string& key, const std::string& name);
+
+  Store& store_;
+  std::map<std::string, std::string> keys_;   // by name; "": not decided yet
+  std::map<std::string, std::string> taken_;  // by key
+};
+
 class Importer {
  public:
-  Importer(Store& store, std::string tool, Imported& done) : store_(store), tool_(std::move(tool)), done_(done) {}
+  Importer(Store& store, std::string tool, Imported& done)
+      : store_(store), tool_(std::move(tool)), done_(done), names_(store) {}
+  void know(const std::string& metric) { names_.know(metric); }  // every metric of the source, before the first add()
   // Calls `points` twice, first to check and to compare, then to write; a point given twice: the last wins. The first
   // call may still fill in `run`.
   void add(ImportedRun& run, const std::function<void(const PointSink&)>& points);
+  // Both are identities of runs of the source; one that is not in the store changes nothing.
+  void set_parent(const std::string& child, const std::string& parent);
 
  private:
+  std::string uid_of(const std::string& identity) const;
+
   Store& store_;  // borrowed
   std::string tool_;
   Imported& done_;  // borrowed
+  KeyNames names_;
 };
 
+double changed_at(const std::string& path);  // of a file, in Unix seconds; NaN: there is none
 // Text as the parameter it was before somebody made a text of it: 3, 0.1, true, else text.
 Param typed_param(std::string key, const std::string& text);
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <filesystem>
 
-#include "store/database.h"
 #include "error.h"
 #include "export.h"
 #include "import.h"
+#include "store/database.h"
 
 namespace gradus::results {
 
@@ -134,6 +134,7 @@ void mlflow_fields(Foreign& file, ImportedRun& run) {
     const std::string key = row.text(0);
     if (key == "mlflow.note.content") run.note = row.text(1);
     if (key == "mlflow.source.git.commit" && run.git_commit.empty()) run.git_commit = row.text(1);
+    if (key == "mlflow.parentRunId") run.parent = row.text(1);
     if (!key.starts_with("mlflow.") || key == "mlflow.parentRunId") run.tags.emplace_back(key, row.text(1));
   });
 }
@@ -144,8 +145,11 @@ Imported import_mlflow(Store& store, const std::string& path, const ImportOption
   Imported done;
   Importer importer(store, "mlflow", done);
   Foreign file(path, "an MLflow store (SQLite)", {"experiments", "runs", "params", "metrics", "tags"});
-  for (ImportedRun& run : mlflow_runs(file, options, done)) {
+  file.each("SELECT DISTINCT key FROM metrics", {}, [&](Statement& row) { importer.know(row.text(0)); });
+  std::vector<ImportedRun> runs = mlflow_runs(file, options, done);
+  for (ImportedRun& run : runs) {
     mlflow_fields(file, run);
+    run.fallback = changed_at(path);
     run.source["file"] = fs::absolute(path).lexically_normal().string();
     importer.add(run, [&](const PointSink& point) {
       file.each(
@@ -158,6 +162,9 @@ Imported import_mlflow(Store& store, const std::string& path, const ImportOption
                   std::fabs(value) == kLargest ? value * 2 : value);
           });
     });
+  }
+  for (const ImportedRun& run : runs) {
+    if (!run.parent.empty()) importer.set_parent(run.identity, run.parent);
   }
   return done;
 }
@@ -222,6 +229,8 @@ Imported import_trackio(Store& store, const std::string& path, const ImportOptio
               run.source = {{"file", fs::absolute(path).lexically_normal().string()}, {"run", row.text(0)}};
               runs.push_back(std::move(run));
             });
+  file.each("SELECT DISTINCT j.key FROM metrics m, json_each(m.metrics) j WHERE json_valid(m.metrics)", {},
+            [&](Statement& row) { importer.know(row.text(0)); });
   const std::string configs = file.column("configs", "run_id") ? "run_id" : "run_name";
   for (ImportedRun& run : runs) {
     const std::vector<Cell> which = {run.source["run"].get<std::string>()};
@@ -232,6 +241,7 @@ Imported import_trackio(Store& store, const std::string& path, const ImportOptio
         if (config.contains("_Group") && config["_Group"].is_string()) run.tags.emplace_back("group", config["_Group"]);
       });
     }
+    run.fallback = changed_at(path);
     bool counted = false;
     importer.add(run, [&](const PointSink& point) {
       file.each("SELECT step, timestamp, metrics FROM metrics WHERE " + id + " = ?1 ORDER BY id", which,

@@ -1,7 +1,7 @@
-#include <sys/stat.h>
-
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "error.h"
 #include "import.h"
@@ -71,6 +71,66 @@ std::string first_record(const std::string& path, bool partial) {
   return record;
 }
 
+// Which of a folder's scalars are void: those that a crashed session wrote from the step on at which a later session
+// began. That is what TensorBoard's own reader leaves out.
+class Sessions {
+ public:
+  void restart(std::int64_t step) { restarts_.emplace_back(scalars_, step); }
+  void scalar() { ++scalars_; }
+  bool empty() const { return scalars_ == 0; }
+
+  // For one reading of the scalars in the same order: whether the next one counts.
+  class Filter {
+   public:
+    explicit Filter(const Sessions& sessions) : least_(sessions.least()), restarts_(sessions.restarts_) {}
+    bool next(std::int64_t step) {
+      while (passed_ < restarts_.size() && restarts_[passed_].first <= at_) ++passed_;
+      ++at_;
+      return passed_ == restarts_.size() || step < least_[passed_];
+    }
+
+   private:
+    std::vector<std::int64_t> least_;  // of the restarts from each one on
+    std::vector<std::pair<std::int64_t, std::int64_t>> restarts_;
+    std::size_t passed_ = 0;
+    std::int64_t at_ = 0;
+  };
+
+ private:
+  std::vector<std::int64_t> least() const {
+    std::vector<std::int64_t> steps(restarts_.size());
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    for (std::size_t i = restarts_.size(); i-- > 0;) steps[i] = least = std::min(least, restarts_[i].second);
+    return steps;
+  }
+  std::int64_t scalars_ = 0;
+  std::vector<std::pair<std::int64_t, std::int64_t>> restarts_;  // after how many scalars, at which step
+};
+
+struct Folder {
+  Sessions sessions;
+  std::map<std::string, Json> hyperparameters;
+  double first_time = std::numeric_limits<double>::quiet_NaN();
+  std::int64_t skipped = 0;
+};
+
+// What has to be known of a folder, and of all metrics' names, before its first row is written.
+Folder look_through(const std::vector<std::string>& files, bool partial, Importer& importer) {
+  Folder folder;
+  std::set<std::string> tags;  // of this folder: the importer's list is long
+  EventSink sink;
+  sink.scalar = [&](const std::string& tag, std::int64_t, double, double) {
+    folder.sessions.scalar();
+    if (tags.insert(tag).second) importer.know(tag);
+  };
+  sink.hyperparameter = [&](const std::string& name, const Json& value) { folder.hyperparameters[name] = value; };
+  sink.restart = [&](std::int64_t step) { folder.sessions.restart(step); };
+  for (const std::string& file : files) read_file(file, partial, sink);
+  folder.first_time = std::isfinite(sink.first_time) ? sink.first_time : changed_at(files.front());
+  folder.skipped = sink.skipped;
+  return folder;
+}
+
 Param param_of(const std::string& name, const Json& value) {
   if (value.is_boolean()) return {name, value.get<bool>()};
   if (value.is_string()) return {name, value.get<std::string>()};
@@ -87,7 +147,16 @@ Param param_of(const std::string& name, const Json& value) {
 Imported import_tensorboard(Store& store, const std::string& path, const ImportOptions& options) {
   Imported done;
   Importer importer(store, "tensorboard", done);
-  for (const auto& [folder, files] : event_files(path)) {
+  const Folders folders = event_files(path);
+  std::map<std::string, Folder> known;
+  for (const auto& [folder, files] : folders) known[folder] = look_through(files, options.partial, importer);
+  for (const auto& [folder, files] : folders) {
+    const Folder& found = known[folder];
+    if (found.sessions.empty() && found.hyperparameters.empty()) {
+      ++done.empty;
+      continue;
+    }
+    done.skipped += found.skipped;
     ImportedRun run;
     const std::string base = fs::path(folder).filename().string();
     const std::string relative = fs::path(folder).lexically_relative(fs::absolute(path).lexically_normal()).string();
@@ -96,18 +165,17 @@ Imported import_tensorboard(Store& store, const std::string& path, const ImportO
     run.identity =
         base + '\0' + fs::path(files.front()).filename().string() + '\0' + first_record(files.front(), options.partial);
     run.source = {{"folder", folder}};
+    run.fallback = found.first_time;
+    for (const auto& [name, value] : found.hyperparameters) run.params.push_back(param_of(name, value));
     if (!options.name.empty()) run.tags.emplace_back("run_name", inside ? relative : base);
-    bool counted = false;
     importer.add(run, [&, &files = files](const PointSink& point) {
+      Sessions::Filter filter(found.sessions);
       EventSink sink;
-      std::map<std::string, Json> hyperparameters;
-      sink.scalar = point;
-      sink.hyperparameter = [&](const std::string& name, const Json& value) { hyperparameters[name] = value; };
+      sink.scalar = [&](const std::string& tag, std::int64_t step, double time, double value) {
+        if (filter.next(step)) point(tag, step, time, value);
+      };
+      sink.hyperparameter = [](const std::string&, const Json&) {};
       for (const std::string& file : files) read_file(file, options.partial, sink);
-      run.params.clear();
-      for (const auto& [name, value] : hyperparameters) run.params.push_back(param_of(name, value));
-      if (!counted) done.skipped += sink.skipped;
-      counted = true;
     });
   }
   return done;

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "store/sha256.h"
+#include "utf8.h"
 
 namespace gradus::results {
 
@@ -169,9 +170,13 @@ class EventWriter {
 };
 
 std::string file_name(const std::string& text) {
-  std::string name = text.substr(0, 100);
+  std::string name = utf8(text);
+  std::size_t end = std::min<std::size_t>(name.size(), 100);
+  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  name.resize(end);
   for (char& c : name) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-' && c != '.') c = '_';
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 && !std::isalnum(byte) && c != '_' && c != '-' && c != '.') c = '_';
   }
   return name.empty() || name.front() == '.' ? "run" + name : name;
 }
@@ -295,10 +300,45 @@ struct Tensor {
   bool has = false;
 };
 
-// A number of a TensorProto's data types: 1 float, 2 double, 3 int32, 9 int64.
+// TensorProto's data types that are real numbers.
+enum Type {
+  kFloat = 1,
+  kDouble,
+  kInt32,
+  kUint8,
+  kInt16,
+  kInt8,
+  kInt64 = 9,
+  kBool,
+  kBfloat16 = 14,
+  kUint16 = 17,
+  kHalf = 19,
+  kUint32 = 22,
+  kUint64
+};
+
+double half(std::uint32_t bits) {
+  const int exponent = static_cast<int>(bits >> 10 & 31);
+  const double fraction = bits & 1023;
+  const double size = exponent == 0    ? std::ldexp(fraction, -24)
+                      : exponent == 31 ? (fraction == 0 ? HUGE_VAL : std::nan(""))
+                                       : std::ldexp(1024 + fraction, exponent - 25);
+  return (bits & 0x8000) != 0 ? -size : size;
+}
+
+double bfloat16(std::uint32_t bits) { return std::bit_cast<float>((bits & 0xffff) << 16); }
+
 void take(Tensor& tensor, double value) {
   if (!tensor.has) tensor.value = value;
   tensor.has = true;
+}
+
+// A varint of the tensor's type: half_val and its like hold bits.
+double whole(const Tensor& tensor, std::uint64_t value) {
+  if (tensor.type == kHalf) return half(static_cast<std::uint32_t>(value));
+  if (tensor.type == kBfloat16) return bfloat16(static_cast<std::uint32_t>(value));
+  if (tensor.type == kUint64) return static_cast<double>(value);
+  return static_cast<double>(static_cast<std::int64_t>(value));
 }
 
 void packed(Tensor& tensor, const Field& f) {
@@ -316,14 +356,14 @@ void packed(Tensor& tensor, const Field& f) {
     std::memcpy(&value, bytes.data(), 8);
     return take(tensor, value);
   }
-  if (alone) return take(tensor, static_cast<double>(static_cast<std::int64_t>(f.bits)));
+  if (alone) return take(tensor, whole(tensor, f.bits));
   std::uint64_t value = 0;  // the first of packed varints
   for (std::size_t i = 0; i < bytes.size() && i < 10; ++i) {
     if (i < 9 || static_cast<unsigned char>(bytes[i]) < 2)
       value |= std::uint64_t{static_cast<unsigned char>(bytes[i]) & 127U} << (7 * i);
     if (static_cast<unsigned char>(bytes[i]) < 128) break;
   }
-  take(tensor, static_cast<double>(static_cast<std::int64_t>(value)));
+  take(tensor, whole(tensor, value));
 }
 
 template <class T>
@@ -331,6 +371,48 @@ double first_of(std::string_view bytes) {
   T value;
   std::memcpy(&value, bytes.data(), sizeof value);
   return static_cast<double>(value);
+}
+
+// The number that tensor_content begins with, and its size in bytes; size 0: a type that is no real number.
+double first_of_type(const Tensor& tensor, std::size_t& size) {
+  const auto as = [&]<class T>(T, auto convert) {
+    size = sizeof(T);
+    return tensor.content.size() < sizeof(T) ? 0.0 : convert(first_of<T>(tensor.content));
+  };
+  const auto plain = [](double value) { return value; };
+  const auto bits = [](auto convert) {
+    return [=](double value) { return convert(static_cast<std::uint32_t>(value)); };
+  };
+  switch (tensor.type) {
+    case kFloat:
+      return as(float(), plain);
+    case kDouble:
+      return as(double(), plain);
+    case kInt32:
+      return as(std::int32_t(), plain);
+    case kUint8:
+    case kBool:
+      return as(std::uint8_t(), plain);
+    case kInt16:
+      return as(std::int16_t(), plain);
+    case kInt8:
+      return as(std::int8_t(), plain);
+    case kInt64:
+      return as(std::int64_t(), plain);
+    case kUint16:
+      return as(std::uint16_t(), plain);
+    case kUint32:
+      return as(std::uint32_t(), plain);
+    case kUint64:
+      return as(std::uint64_t(), plain);
+    case kHalf:
+      return as(std::uint16_t(), bits(half));
+    case kBfloat16:
+      return as(std::uint16_t(), bits(bfloat16));
+    default:
+      size = 0;
+      return 0;
+  }
 }
 
 Tensor tensor_of(std::string_view message) {
@@ -346,15 +428,15 @@ Tensor tensor_of(std::string_view message) {
       });
     }
     if (f.number == 4) tensor.content = f.bytes;
-    if (f.number == 5 || f.number == 6 || f.number == 7 || f.number == 10) packed(tensor, f);
+    // float, double, int, int64, bool, half, uint32 and uint64: the type, which they need, is the first field.
+    const bool values = f.number == 5 || f.number == 6 || f.number == 7 || f.number == 10 || f.number == 11 ||
+                        f.number == 13 || f.number == 16 || f.number == 17;
+    if (values) packed(tensor, f);
   });
-  const std::size_t size = tensor.content.size();
-  if (tensor.type == 1 && size == 4) take(tensor, first_of<float>(tensor.content));
-  if (tensor.type == 2 && size == 8) take(tensor, first_of<double>(tensor.content));
-  if (tensor.type == 3 && size == 4) take(tensor, first_of<std::int32_t>(tensor.content));
-  if (tensor.type == 9 && size == 8) take(tensor, first_of<std::int64_t>(tensor.content));
-  const bool number = tensor.type == 1 || tensor.type == 2 || tensor.type == 3 || tensor.type == 9;
-  tensor.scalar = tensor.scalar && number;
+  std::size_t size = 0;
+  const double value = first_of_type(tensor, size);
+  if (size > 0 && tensor.content.size() == size) take(tensor, value);
+  tensor.scalar = tensor.scalar && size > 0;
   if (tensor.scalar) take(tensor, 0);  // protobuf leaves out zeros
   return tensor;
 }
@@ -413,11 +495,16 @@ void EventReader::value(std::string_view message, double wall_time, std::int64_t
 void EventReader::event(std::string_view message) {
   double wall_time = std::numeric_limits<double>::quiet_NaN();
   std::int64_t step = 0;
-  std::string_view summary;
+  std::string_view summary, session;
   each_field(message, [&](const Field& f) {
     if (f.number == 1 && f.wire == 1) wall_time = real64(f);
     if (f.number == 2 && f.wire == 0) step = static_cast<std::int64_t>(f.bits);
     if (f.number == 5 && f.wire == 2) summary = f.bytes;
+    if (f.number == 7 && f.wire == 2) session = f.bytes;
+  });
+  if (std::isnan(sink_.first_time) && wall_time > 0) sink_.first_time = wall_time;
+  each_field(session, [&](const Field& f) {  // SessionLog: 1 is START
+    if (f.number == 1 && f.bits == 1 && sink_.restart) sink_.restart(step);
   });
   each_field(summary, [&](const Field& f) {
     if (f.number == 1 && f.wire == 2) value(f.bytes, wall_time, step);

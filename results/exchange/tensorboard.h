@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -49,7 +50,10 @@ class RecordReader {
 struct EventSink {
   std::function<void(const std::string& tag, std::int64_t step, double wall_time, double value)> scalar;
   std::function<void(const std::string& name, const Json& value)> hyperparameter;  // number, text or boolean
+  // A session began (or began again, after a crash) at this step: what earlier ones wrote from there on is void.
+  std::function<void(std::int64_t step)> restart;
   std::int64_t skipped = 0;
+  double first_time = std::numeric_limits<double>::quiet_NaN();  // of any event, in Unix seconds
 };
 class EventReader {
  public:

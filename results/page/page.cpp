@@ -8,8 +8,8 @@
 
 #include <charconv>
 
-#include "query/diff.h"
 #include "error.h"
+#include "query/diff.h"
 
 struct Embedded {
   const char* name;
@@ -81,6 +81,8 @@ Answer api(Store& store, const std::string& path, const PageQuery& query) {
   if (path == "/api/artifact") return page_artifact(store, query);
   if (path == "/api/curves") return {200, "application/octet-stream", page_curves(store, query)};
   if (path == "/api/bands") return json(page_bands(store, query));
+  if (path == "/api/axis") return json(page_axis(store, query));
+  if (path == "/api/stages") return json(page_stages(store, query));
   if (path == "/api/diff") return json(diff_runs(store, query.required("a"), query.required("b")));
   if (path == "/api/compare") return json(page_compare(store, query));
   return json({{"error", "not found"}}, 404);

@@ -6,7 +6,9 @@
 //   /api/run?run=&event=                                one run; event: only events after that id
 //   /api/source?sha256=   /api/log?run=&from=   /api/artifact?run=&path=
 //   /api/curves?runs=&keys=&from=&to=&columns=&after=   page_curves.cpp; after: one step, or one for each key
-//   /api/bands?key=&runs=&by=&columns=                  mean and confidence over the runs of each group
+//   /api/bands?key=&runs=&by=&columns=&axis=            mean and confidence over the runs of each group
+//   /api/axis?axis=&runs=                               where steps lie: progress of each run; epoch, samples, …
+//   /api/stages?runs=                                   where each run's stages begin and what was decided
 //   /api/compare?runs=&by=&metrics=&versus=   /api/diff?a=&b=
 #pragma once
 
@@ -61,6 +63,8 @@ Answer page_artifact(Store& store, const PageQuery& query);
 std::string page_curves(Store& store, const PageQuery& query);
 Json page_bands(Store& store, const PageQuery& query);
 Json page_compare(Store& store, const PageQuery& query);
+Json page_axis(Store& store, const PageQuery& query);
+Json page_stages(Store& store, const PageQuery& query);
 
 // Opens a file below `folder` for reading; -1 when there is none, when it is no plain file, or when any part of `path`
 // leads out of the folder or is a link (openat2). The caller closes it.

@@ -11,15 +11,17 @@
 #include <map>
 #include <set>
 
-#include "query/curves.h"
-#include "query/downsample.h"
 #include "error.h"
 #include "page.h"
+#include "query/curves.h"
+#include "query/downsample.h"
+#include "store/database.h"
 
 namespace gradus::results {
 namespace {
 
 constexpr std::size_t kMostRuns = 1000;
+constexpr double kSeconds = 1;  // of one statement
 constexpr int kMostColumns = 4000;
 constexpr int kGlimpses = 100;                // of a curve that grew, at most this many …
 constexpr std::int64_t kGlimpsePoints = 100;  // … with so many points each: some 2 ms together
@@ -32,11 +34,22 @@ std::string where_ids(const std::vector<std::int64_t>& ids) {
   return where.empty() ? where : where + ")";
 }
 
-CompareOptions compare_options(const PageQuery& query) {
+// Of runs that all came to nothing the reader wants to see what they came to.
+bool all_lost(Store& store, const CompareOptions& options) {
+  if (options.filter.where.empty()) return false;
+  RunFilter filter = options.filter;
+  filter.where += " and status in ('finished', 'running')";
+  filter.params.emplace();
+  filter.metrics.emplace();
+  return list_runs(store, filter).empty();
+}
+
+CompareOptions compare_options(Store& store, const PageQuery& query) {
   CompareOptions options;
   options.filter.where = where_ids(query.ids("runs", kMostRuns));
   options.filter.children = options.filter.archived = true;
-  options.unfinished = true;
+  options.running = true;
+  options.unfinished = all_lost(store, options);
   options.by = query.list("by", 20);
   return options;
 }
@@ -104,12 +117,17 @@ std::string page_curves(Store& store, const PageQuery& query) {
 Json page_bands(Store& store, const PageQuery& query) {
   const std::string key = query.required("key");
   const int columns = static_cast<int>(query.integer("columns", 400, 1, kMostColumns));
-  CompareOptions options = compare_options(query);
+  const Axis axis = parse_axis(query.has("axis") ? query.text("axis") : "step");
+  CompareOptions options = compare_options(store, query);
   if (options.filter.where.empty()) throw Error(Exit::usage, "runs: missing");
   const Json compared = compare(store, options);
   Json groups = Json::array();
   for (const Json& group : compared["groups"]) {
-    const Band band = mean_band(store, group["runs"].get<std::vector<std::int64_t>>(), key, columns);
+    const Band band = mean_band(store, group["runs"].get<std::vector<std::int64_t>>(), key, columns, axis);
+    Json places = Json::array();
+    for (const std::int64_t place : band.steps) {
+      axis.unit == 1 ? places.push_back(place) : places.push_back(static_cast<double>(place) * axis.unit);
+    }
     Json mean = Json::array(), low = Json::array(), high = Json::array();
     for (std::size_t i = 0; i < band.steps.size(); ++i) {
       mean.push_back(to_json(band.mean[i]));
@@ -119,7 +137,7 @@ Json page_bands(Store& store, const PageQuery& query) {
     groups.push_back({{"label", group["label"]},
                       {"runs", group["runs"]},
                       {"n", band.runs},
-                      {"steps", band.steps},
+                      {"steps", places},
                       {"mean", mean},
                       {"low", low},
                       {"high", high}});
@@ -127,8 +145,45 @@ Json page_bands(Store& store, const PageQuery& query) {
   return {{"by", compared["by"]}, {"key", key}, {"groups", groups}};
 }
 
+Json page_axis(Store& store, const PageQuery& query) {
+  constexpr std::size_t kMostRows = 2000;  // of one run: more than a screen has columns
+  const Axis axis = parse_axis(query.required("axis"));
+  Json runs = Json::array();
+  for (const std::int64_t run : query.ids("runs", kMostRuns)) {
+    std::vector<std::pair<std::int64_t, double>> rows;
+    if (axis.name != "step") {
+      store.read("SELECT step, " + axis.name + " FROM progress WHERE run_id = ?1 AND " + axis.name +
+                     " IS NOT NULL ORDER BY step",
+                 {run}, kSeconds, [&](Statement& row) {
+                   while (row.step()) rows.emplace_back(row.integer(0), row.real(1));
+                 });
+    }
+    Json steps = Json::array(), at = Json::array();
+    const std::size_t stride = rows.size() / kMostRows + 1;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (i % stride != 0 && i + 1 != rows.size()) continue;
+      steps.push_back(rows[i].first);
+      at.push_back(to_json(rows[i].second));
+    }
+    runs.push_back({{"run", run}, {"steps", steps}, {"at", at}});
+  }
+  return {{"axis", axis.name}, {"runs", runs}};
+}
+
+Json page_stages(Store& store, const PageQuery& query) {
+  Json runs = Json::array();
+  for (const std::int64_t run : query.ids("runs", kMostRuns)) {
+    Json begun = Json::array(), decided = Json::array();
+    for (const Stage& stage : stages(store, run)) begun.push_back({{"name", stage.name}, {"from", stage.from}});
+    for (const Mark& mark : marks(store, run))
+      decided.push_back({{"step", mark.step}, {"kind", mark.kind}, {"name", mark.name}});
+    runs.push_back({{"run", run}, {"stages", begun}, {"marks", decided}});
+  }
+  return runs;
+}
+
 Json page_compare(Store& store, const PageQuery& query) {
-  CompareOptions options = compare_options(query);
+  CompareOptions options = compare_options(store, query);
   if (options.filter.where.empty()) throw Error(Exit::usage, "runs: missing");
   options.metrics = query.list("metrics", 100);
   options.versus = query.text("versus");

@@ -8,6 +8,7 @@
 #include "page.h"
 #include "query/direction.h"
 #include "store/database.h"
+#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 constexpr double kSeconds = 1;  // of one statement: a reader that stays longer keeps the log from being cut
 const Limits kLimits{kSeconds, 2'000'000};
 
-const std::string& text(const Cell& cell) { return std::get<std::string>(cell); }
+const std::string& text(const Cell& cell) { return std::get<std::string>(cell); }  // of a uid or a path: as it is
 
 }  // namespace
 
@@ -31,9 +32,9 @@ Json page_run(Store& store, const PageQuery& query) {
                  events.push_back({{"id", row.integer(0)},
                                    {"step", to_json(row.cell(1))},
                                    {"time", row.text(2)},
-                                   {"kind", row.text(3)},
+                                   {"kind", utf8(row.text(3))},
                                    {"name", to_json(row.cell(4))},
-                                   {"detail", detail.is_discarded() ? Json(row.text(5)) : std::move(detail)}});
+                                   {"detail", detail.is_discarded() ? Json(utf8(row.text(5))) : std::move(detail)}});
                }
              });
   run["events"] = std::move(events);

@@ -11,6 +11,7 @@
 #include "query/direction.h"
 #include "query/where.h"
 #include "store/database.h"
+#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -52,7 +53,7 @@ void add_string(std::string& out, std::string_view text) {
   if (std::all_of(text.begin(), text.end(), plain)) {
     ((out += '"') += text) += '"';
   } else {
-    out += Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+    out += Json(utf8(text)).dump();
   }
 }
 

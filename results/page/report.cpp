@@ -10,6 +10,7 @@
 #include "query/query.h"
 #include "query/table.h"
 #include "query/words.h"
+#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -236,7 +237,7 @@ void scripts(Document& doc, Store& store, const std::vector<Json>& runs) {
     if (rows.rows.empty()) continue;
     const std::string name = source.first.substr(source.first.rfind('/') + 1);
     doc.open(name + " (" + hash.substr(0, 12) + "), runs " + source.second);
-    doc.code(std::get<std::string>(rows.rows[0][0]));
+    doc.code(utf8(std::get<std::string>(rows.rows[0][0])));
     doc.close();
   }
 }

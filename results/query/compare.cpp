@@ -40,44 +40,26 @@ Budget parse_budget(const std::string& text) {
   return budget;
 }
 
+Margin parse_margin(const std::string& text) {
+  const std::size_t at = text.find('=');
+  Margin margin{at == std::string::npos ? "" : text.substr(0, at), 0};
+  const char* number = text.c_str() + (at == std::string::npos ? 0 : at + 1);
+  char* end = nullptr;
+  margin.value = std::strtod(number, &end);
+  const bool key = at == std::string::npos || valid_key(margin.key);
+  if (!key || end == number || *end != '\0' || !std::isfinite(margin.value) || margin.value <= 0) {
+    throw Error(Exit::usage,
+                "--margin: expected a number above 0, or METRIC=NUMBER: the largest difference that does not matter; "
+                "got '" +
+                    text + "'");
+  }
+  return margin;
+}
+
 namespace {
 
 using Run = ComparedRun;
 using Group = RunGroup;
-
-Json param(const Run& run, const std::string& key) {
-  const Json& params = run.row["params"];
-  if (params.contains(key)) return params[key];
-  return run.row.contains(key) ? run.row[key] : Json();
-}
-
-std::vector<Run> load(Store& store, const CompareOptions& options) {
-  std::vector<Run> runs;
-  std::map<std::int64_t, std::size_t> place;
-  Json ids = Json::array();
-  RunFilter filter = options.filter;
-  filter.metrics.emplace();
-  Json rows_of_runs = list_runs(store, filter);
-  for (Json& row : rows_of_runs) {
-    if (!options.unfinished && row["status"] != "finished") continue;
-    const std::int64_t id = row["id"];
-    place[id] = runs.size();
-    ids.push_back(id);
-    runs.push_back({id, std::move(row), {}});
-  }
-  const Rows rows = store.query(
-      "SELECT run_id, key, last, min, max, count FROM summaries WHERE run_id IN (SELECT value FROM json_each(?1))",
-      {ids.dump()});
-  const auto real = [](const Cell& cell) {
-    const double* value = std::get_if<double>(&cell);
-    return value != nullptr ? *value : std::numeric_limits<double>::quiet_NaN();
-  };
-  for (const auto& row : rows.rows) {
-    runs[place[std::get<std::int64_t>(row[0])]].curves[std::get<std::string>(row[1])] = {
-        real(row[2]), real(row[3]), real(row[4]), std::get<std::int64_t>(row[5])};
-  }
-  return runs;
-}
 
 std::vector<std::string> default_metrics(const std::vector<Run>& runs) {
   std::set<std::string> results, validations, all;
@@ -108,84 +90,6 @@ void check_metrics(const std::vector<Run>& runs, const std::vector<std::string>&
   }
 }
 
-// Parameters (never the seed) that are not the same in all of these runs.
-std::vector<std::string> differing(const std::vector<const Run*>& runs) {
-  std::map<std::string, std::set<std::string>> values;
-  std::map<std::string, std::size_t> seen;
-  for (const Run* run : runs) {
-    for (const auto& [key, value] : run->row["params"].items()) {
-      if (key == "seed") continue;
-      values[key].insert(value.dump());
-      ++seen[key];
-    }
-  }
-  std::vector<std::string> keys;
-  for (const auto& [key, set] : values) {
-    if (set.size() > 1 || seen[key] != runs.size()) keys.push_back(key);
-  }
-  return keys;
-}
-
-std::vector<const Run*> pointers(const std::vector<Run>& runs) {
-  std::vector<const Run*> all;
-  for (const Run& run : runs) all.push_back(&run);
-  return all;
-}
-
-// The columns that tell the groups apart when the user names none: strategy (or name), then whatever else differs.
-std::vector<std::string> default_by(const std::vector<Run>& runs) {
-  const bool strategies =
-      std::any_of(runs.begin(), runs.end(), [](const Run& run) { return run.row["params"].contains("strategy"); });
-  std::set<std::string> names, configs;
-  for (const Run& run : runs) names.insert(run.row["name"].get<std::string>());
-  std::vector<std::string> by;
-  if (names.size() > 1 || !strategies) by.push_back("name");
-  if (strategies) by.push_back("strategy");
-  for (const std::string& key : differing(pointers(runs))) {
-    if (key != "strategy") by.push_back(key);
-  }
-  return by;
-}
-
-std::vector<Group> group(const std::vector<Run>& runs, std::vector<std::string>& by, bool exact) {
-  std::vector<Group> groups;
-  std::map<std::string, std::size_t> place;
-  for (const Run& run : runs) {
-    Json label = Json::object();
-    for (const std::string& column : by) label[column] = param(run, column);
-    const std::string key = label.dump() + (exact ? "" : run.row["config_hash"].dump());
-    const auto [found, fresh] = place.emplace(key, groups.size());
-    if (fresh) groups.push_back({label, {}, 0});
-    groups[found->second].runs.push_back(&run);
-  }
-  // The same parameters under different code or data: the configuration's hash tells them apart.
-  std::set<std::string> labels;
-  for (const Group& g : groups) labels.insert(g.label.dump());
-  if (labels.size() < groups.size()) {
-    by.push_back("config");
-    for (Group& g : groups) {
-      const Json& hash = g.runs[0]->row["config_hash"];
-      g.label["config"] = hash.is_string() ? Json(hash.get<std::string>().substr(0, 8)) : Json();
-    }
-  }
-  return groups;
-}
-
-void drop_repetitions(Group& group) {
-  std::set<std::string> seen;
-  std::vector<const Run*> kept;
-  for (auto run = group.runs.rbegin(); run != group.runs.rend(); ++run) {
-    const Json& row = (*run)->row;
-    const bool comparable = row["config_hash"].is_string() && row["seed"].is_number();
-    if (comparable && !seen.insert(row["config_hash"].dump() + row["seed"].dump() + row["kind"].dump()).second) {
-      ++group.repeated;
-    } else {
-      kept.push_back(*run);
-    }
-  }
-  group.runs.assign(kept.rbegin(), kept.rend());
-}
-
 Json spread_json(const std::vector<double>& values, const CompareOptions& options) {
   const Spread s = spread(values);
   Json json = {{"n", s.n}, {"mean", to_json(s.mean)}, {"sd", to_json(s.sd)}};
@@ -196,12 +100,12 @@ Json spread_json(const std::vector<double>& values, const CompareOptions& option
   return json;
 }
 
-// The group's numbers that are not NaN.
+// The group's numbers. One that is not finite is no number to take a mean of: that run diverged.
 std::vector<double> of_group(const Group& group, const RunValues& values) {
   std::vector<double> numbers;
   for (const Run* run : group.runs) {
     const auto found = values.find(run->id);
-    if (found != values.end() && !std::isnan(found->second)) numbers.push_back(found->second);
+    if (found != values.end() && std::isfinite(found->second)) numbers.push_back(found->second);
   }
   return numbers;
 }
@@ -245,28 +149,54 @@ Json metric_json(const Group& group, const std::vector<Measure>& measures, const
     json["best"]["run"] = where;
   }
   bool curve = false;
+  int diverged = 0, missing = 0;
   for (const Run* run : group.runs) {
     const auto found = run->curves.find(key);
     curve = curve || (found != run->curves.end() && found->second.count > 1);
+    missing += found == run->curves.end();
+    diverged += found != run->curves.end() && !std::isfinite(found->second.last);
   }
   json["curve"] = curve;
+  json["diverged"] = diverged;
+  json["missing"] = missing;
   return json;
 }
 
 // Steps, samples, FLOPs and seconds to the threshold.
 std::vector<Measure> threshold_measures(Store& store, const std::vector<Run>& runs, const Threshold& threshold) {
   const RunValues steps = first_steps(store, runs, threshold);
-  std::vector<Measure> all = {{threshold.key, "steps_to", Better::lower, steps}};
+  std::vector<Measure> all = {{threshold.key, "steps_to", Better::lower, steps, true}};
   for (auto& [column, values] : spent_at(store, steps))
-    all.push_back({threshold.key, column + "_to", Better::lower, std::move(values)});
+    all.push_back({threshold.key, column + "_to", Better::lower, std::move(values), true});
   return all;
 }
 
 Json to_threshold_json(const Group& group, const RunValues& values, const CompareOptions& options) {
   Json json = spread_json(of_group(group, values), options);
   json["reached"] = json["n"];
-  json["n"] = group.runs.size();
+  json["n"] = group.runs.size() + group.lost.size();
   return json;
+}
+
+bool same_values(const RunValues& a, const RunValues& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.first == y.first && (x.second == y.second || (std::isnan(x.second) && std::isnan(y.second)));
+  });
+}
+
+Json group_json(const Group& g, const std::vector<std::string>& by) {
+  Json one = {{"label", g.label},       {"n", g.runs.size()},           {"total", g.runs.size() + g.lost.size()},
+              {"runs", Json::array()},  {"seeds", Json::array()},       {"lost", Json::array()},
+              {"repeated", g.repeated}, {"mixed", mixed_params(g, by)}, {"metrics", Json::object()}};
+  for (const Run* run : g.runs) {
+    one["runs"].push_back(run->id);
+    one["seeds"].push_back(run->row["seed"]);
+  }
+  for (const Run* run : g.lost) {
+    one["lost"].push_back(
+        {{"run", run->id}, {"seed", run->row["seed"]}, {"status", run->row["status"]}, {"error", run->row["error"]}});
+  }
+  return one;
 }
 
 // Where a metric has one value a run, its best is its last: one comparison, not two.
@@ -274,7 +204,7 @@ std::vector<Measure> without_duplicates(std::vector<Measure> measures) {
   std::vector<Measure> kept;
   for (Measure& measure : measures) {
     const bool same = measure.name == "best" && !kept.empty() &&
-                      (measure.better == Better::unknown || kept.back().values == measure.values);
+                      (measure.better == Better::unknown || same_values(kept.back().values, measure.values));
     if (!same) kept.push_back(std::move(measure));
   }
   return kept;
@@ -284,29 +214,20 @@ std::vector<Measure> without_duplicates(std::vector<Measure> measures) {
 
 Json compare(Store& store, const CompareOptions& given) {
   CompareOptions options = given;
-  const std::vector<Run> runs = load(store, options);
+  const std::vector<Run> runs = compared_runs(store, options);
   const auto known_metric = [&](const std::string& key) {
     return runs.empty() ? key : resolve_metric(store, key, "compare", options.filter.notes);
   };
   for (std::string& key : options.metrics) key = known_metric(key);
+  for (Margin& margin : options.margins) {
+    if (!margin.key.empty()) margin.key = known_metric(margin.key);
+  }
   if (options.threshold) options.threshold->key = known_metric(options.threshold->key);
-  std::vector<std::string> metrics = options.metrics.empty() ? default_metrics(runs) : options.metrics;
+  const std::vector<std::string> metrics = options.metrics.empty() ? default_metrics(runs) : options.metrics;
   check_metrics(runs, metrics);
   if (options.threshold) check_metrics(runs, {options.threshold->key});
-  std::vector<std::string> by = options.by;
-  for (const std::string& column : by) {
-    const bool known = runs.empty() || std::any_of(runs.begin(), runs.end(), [&](const Run& run) {
-                         return run.row["params"].contains(column) || run.row.contains(column);
-                       });
-    if (known) continue;
-    const std::string near = nearest(column, param_names(store));
-    throw Error(Exit::usage, "--by: no run has the parameter '" + column + "'" +
-                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
-  }
-  if (by.empty()) by = default_by(runs);
 
-  std::vector<Group> groups = group(runs, by, !options.by.empty());
-  for (Group& g : groups) drop_repetitions(g);
+  const Groups groups = group_runs(store, runs, options.by);
   std::vector<Measure> measures;
   const RunValues budget = options.at ? budget_steps(store, runs, *options.at) : RunValues();
   for (const std::string& key : metrics) {
@@ -315,8 +236,8 @@ Json compare(Store& store, const CompareOptions& given) {
   std::vector<Measure> to_threshold;
   if (options.threshold) to_threshold = threshold_measures(store, runs, *options.threshold);
 
-  Json json = {
-      {"by", by}, {"metrics", Json::array()}, {"threshold", nullptr}, {"at", nullptr}, {"groups", Json::array()}};
+  Json json = {{"by", groups.by}, {"metrics", Json::array()}, {"threshold", nullptr},
+               {"at", nullptr},   {"groups", Json::array()},  {"outdated", groups.outdated}};
   for (const std::string& key : metrics) {
     const Direction known = direction(store, key);
     const char* better = to_text(known.better);
@@ -329,31 +250,18 @@ Json compare(Store& store, const CompareOptions& given) {
     json["threshold"] = {{"key", t.key}, {"op", t.at_least ? ">=" : "<="}, {"value", t.value}};
   }
   if (options.at) json["at"] = {{"axis", options.at->axis}, {"value", options.at->value}};
-  for (const Group& g : groups) {
-    Json one = {{"label", g.label},
-                {"n", g.runs.size()},
-                {"runs", Json::array()},
-                {"seeds", Json::array()},
-                {"repeated", g.repeated}};
-    for (const Run* run : g.runs) {
-      one["runs"].push_back(run->id);
-      one["seeds"].push_back(run->row["seed"]);
-    }
-    one["mixed"] = Json::array();
-    for (const std::string& key : differing(g.runs)) {
-      if (std::find(by.begin(), by.end(), key) == by.end()) one["mixed"].push_back(key);
-    }
-    one["metrics"] = Json::object();
+  for (const Group& g : groups.groups) {
+    Json one = group_json(g, groups.by);
     for (const std::string& key : metrics) one["metrics"][key] = metric_json(g, measures, key, options);
     one["steps_to"] = nullptr;
     for (const Measure& measure : to_threshold) one[measure.name] = to_threshold_json(g, measure.values, options);
     json["groups"].push_back(std::move(one));
   }
   json["versus"] = nullptr;
-  if (!options.versus.empty() && !groups.empty()) {
+  if (!options.versus.empty() && !groups.groups.empty()) {
     std::vector<Measure> shown = without_duplicates(std::move(measures));
     for (Measure& measure : to_threshold) shown.push_back(std::move(measure));
-    json["versus"] = versus(groups, by, shown, options);
+    json["versus"] = versus(groups, shown, options);
   }
   return json;
 }

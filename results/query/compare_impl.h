@@ -18,14 +18,29 @@ struct ComparedRun {
   };
   std::int64_t id;
   Json row;                             // of list_runs
+  bool counted;                         // finished, or asked for: its values are compared
   std::map<std::string, Curve> curves;  // by metric, from the summaries
 };
 
 struct RunGroup {
   Json label;
-  std::vector<const ComparedRun*> runs;  // borrowed
+  std::vector<const ComparedRun*> runs, lost;  // borrowed; lost: failed or interrupted, an outcome without a value
   int repeated = 0;
+
+  std::vector<const ComparedRun*> all() const;
 };
+
+struct Groups {
+  std::vector<std::string> by;
+  std::vector<RunGroup> groups;
+  int outdated;  // lost runs of other code than the group's, which are left out
+};
+// groups.cpp
+std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& options);
+// `by`: as given; empty: by all that differs. Error (usage): a column that no run has.
+Groups group_runs(Store& store, const std::vector<ComparedRun>& runs, const std::vector<std::string>& by);
+std::vector<std::string> mixed_params(const RunGroup& group, const std::vector<std::string>& by);  // differ within it
+std::string dump(const Json& value);  // whatever bytes its texts have
 
 using RunValues = std::map<std::int64_t, double>;  // by run id; a run without the value is absent
 
@@ -45,9 +60,9 @@ struct Measure {
   std::string metric, name;  // name: last, best, at, auc, steps_to, …
   Better better;             // unknown: a verdict stays open
   RunValues values;
+  bool reached = false;  // a run without the value never got there; else nobody may have measured it
 };
 // versus.cpp: VERSUS of query.h. Error (usage) when no group has the value.
-Json versus(const std::vector<RunGroup>& groups, const std::vector<std::string>& by,
-            const std::vector<Measure>& measures, const CompareOptions& options);
+Json versus(const Groups& groups, const std::vector<Measure>& measures, const CompareOptions& options);
 
 }  // namespace gradus::results

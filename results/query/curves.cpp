@@ -4,9 +4,10 @@
 #include <cmath>
 #include <limits>
 
-#include "store/database.h"
 #include "error.h"
 #include "statistics.h"
+#include "store/database.h"
+#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -229,7 +230,7 @@ std::vector<Stage> stages(Store& store, std::int64_t run) {
              [&](Statement& row) {
                while (row.step()) {
                  if (!found.empty()) found.back().to = row.integer(0);
-                 found.push_back({row.text(1), row.integer(0), row.integer(0)});
+                 found.push_back({utf8(row.text(1)), row.integer(0), row.integer(0)});
                }
              });
   if (found.empty()) return found;
@@ -245,7 +246,7 @@ std::vector<Mark> marks(Store& store, std::int64_t run) {
       "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', 'warning', 'health', "
       "'error') AND step IS NOT NULL ORDER BY id",
       {run}, kSeconds, [&](Statement& row) {
-        while (row.step()) found.push_back({row.integer(0), row.text(1), row.text(2), row.text(3)});
+        while (row.step()) found.push_back({row.integer(0), utf8(row.text(1)), utf8(row.text(2)), utf8(row.text(3))});
       });
   return found;
 }

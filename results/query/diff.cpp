@@ -5,6 +5,7 @@
 #include <set>
 
 #include "text_diff.h"
+#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -49,7 +50,7 @@ std::map<std::string, std::string> sources(const Json& run) {
 std::string source_text(Store& store, const std::string& sha256) {
   if (sha256.empty()) return "";
   const Rows rows = store.query("SELECT text FROM sources WHERE sha256 = ?1", {sha256});
-  return rows.rows.empty() ? "" : std::get<std::string>(rows.rows[0][0]);
+  return rows.rows.empty() ? "" : utf8(std::get<std::string>(rows.rows[0][0]));
 }
 
 Json source_differences(Store& store, const Side& a, const Side& b) {

@@ -1,8 +1,9 @@
 #include <cmath>
+#include <limits>
 
 #include "compare_impl.h"
-#include "store/database.h"
 #include "error.h"
+#include "store/database.h"
 
 namespace gradus::results {
 namespace {
@@ -101,7 +102,7 @@ RunValues values_at(Store& store, const std::string& key, const RunValues& steps
       {std::int64_t{0}, key_id(store, key), 0.0}, kSeconds, [&](Statement& value) {
         for (const auto& [run, step] : steps) {
           value.bind(1, run).bind(3, step);
-          if (value.step() && !value.null(0)) values[run] = value.real(0);
+          if (value.step()) values[run] = value.null(0) ? std::numeric_limits<double>::quiet_NaN() : value.real(0);
           value.reset();
         }
       });

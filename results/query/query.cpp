@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "error.h"
+#include "utf8.h"
 #include "where.h"
 
 namespace gradus::results {
@@ -24,7 +25,7 @@ Json to_json(const Cell& cell) {
     case 2:
       return to_json(std::get<double>(cell));
     default:
-      return std::get<std::string>(cell);
+      return utf8(std::get<std::string>(cell));
   }
 }
 
@@ -41,7 +42,7 @@ Json to_json(const Rows& rows) {
 namespace {
 
 std::int64_t integer(const Cell& cell) { return std::get<std::int64_t>(cell); }
-const std::string& text(const Cell& cell) { return std::get<std::string>(cell); }
+std::string text(const Cell& cell) { return utf8(std::get<std::string>(cell)); }
 
 Json typed_value(const Cell& value, const std::string& type) {
   if (type == "boolean" && value.index() == 1) return integer(value) != 0;
@@ -110,7 +111,7 @@ Json show_run(Store& store, const std::string& run) {
   Json shown = to_json(store.query("SELECT * FROM runs WHERE id = ?1", id))[0];
   if (shown["versions"].is_string()) shown["versions"] = parsed(shown["versions"].get<std::string>());
   if (shown["git_dirty"].is_number()) shown["git_dirty"] = shown["git_dirty"] != 0;
-  shown["folder"] = store.folder() + "/" + shown["uid"].get<std::string>();
+  shown["folder"] = utf8(store.folder()) + "/" + shown["uid"].get<std::string>();
   shown["tags"] = Json::object();
   for (const auto& row : store.query("SELECT name, value FROM tags WHERE run_id = ?1 ORDER BY name", id).rows)
     shown["tags"][text(row[0])] = text(row[1]);

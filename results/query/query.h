@@ -51,6 +51,13 @@ struct Budget {
 };
 Budget parse_budget(const std::string& text);
 
+// The largest difference of a metric that does not matter.
+struct Margin {
+  std::string key;  // empty: of every metric
+  double value = 0;
+};
+Margin parse_margin(const std::string& text);  // "0.01" or "val/acc=0.01"
+
 struct CompareOptions {
   RunFilter filter = {};
   std::vector<std::string> by = {};  // parameters, or name; empty: every parameter but the seed, strategy first
@@ -61,18 +68,26 @@ struct CompareOptions {
   bool auc = false;
   std::string ci = {};      // confidence intervals of the means: "t", "bootstrap", or none
   double level = 0.95;      // of intervals and verdicts
-  std::string versus = {};  // the baseline group: a value of one of its columns, or COLUMN=VALUE
-  bool unfinished = false;  // also runs that are not finished
+  std::string versus = {};  // the baseline group: a value of one of its columns, or COLUMN=VALUE[,COLUMN=VALUE…]
+  std::vector<Margin> margins = {};  // the last that fits counts
+  bool unfinished = false;           // also the values of runs that are not finished
+  bool running = false;              // also those of runs that still run
 };
 // {by: [columns], metrics: [{key, better, source}], threshold: {key, op, value} or null, at: {axis, value} or null,
-//  groups: [{label: {column: value}, n, runs: [id], seeds: [seed], repeated, mixed: [parameters that differ within],
-//   metrics: {key: {last: SPREAD, best: SPREAD + {value, run}, curve[, at: SPREAD][, auc: SPREAD]}},
-//   steps_to: SPREAD + {reached} or null[, samples_to, flops_to, seconds_to]}], versus: VERSUS or null}
+//  groups: [{label: {column: value}, n, total, runs: [id], seeds: [seed], lost: [{run, seed, status, error}], repeated,
+//   mixed: [parameters that differ within],
+//   metrics: {key: {last: SPREAD, best: SPREAD + {value, run}, curve, diverged, missing[, at: SPREAD][, auc: SPREAD]}},
+//   steps_to: SPREAD + {reached} or null[, samples_to, flops_to, seconds_to]}], outdated, versus: VERSUS or null}
 // better: higher, lower or null; source of it: said, name (direction.h) or null. Where it is null, best has no values
 // and a verdict is "open: which way is better?".
 //
-// SPREAD = {n, mean, sd[, low, high]}: sd is the sample standard deviation (n − 1), null for n < 2; NaN takes no part,
-// n says how many did; low and high are the confidence interval of the mean, where `ci` asks for one.
+// A run that failed or was interrupted is an outcome without a value: it is among its group's `lost` and in `total`,
+// not in `n`; so is its group where every run was lost. A value that is not finite diverged: it is in `diverged` and in
+// no mean; `missing` are runs that never logged the metric. `outdated` counts lost runs of other code than that of the
+// runs with their parameters, which are left out: what was mended since.
+//
+// SPREAD = {n, mean, sd[, low, high]}: sd is the sample standard deviation (n − 1), null for n < 2; n says how many
+// values were finite; low and high are the confidence interval of the mean, where `ci` asks for one.
 //
 // Without `by` runs are one group when they differ in nothing but the seed: code (config_hash), name and parameters. A
 // repetition of one configuration and seed is counted once, the newest (`repeated` says how many were left out): it
@@ -83,10 +98,14 @@ struct CompareOptions {
 // first reached the threshold, between two rows of `progress` in proportion.
 //
 // VERSUS = {column, value, level, comparisons: [{group, baseline, (indices into groups) metric, measure, pairs, seeds,
-//  mean, sd, low, high, t, p, p_holm, wilcoxon_p, effect, seeds_needed, verdict}]}: differences group − baseline of the
-// runs that share a seed, averaged where a seed has several; low and high by Student's t; p_holm is corrected over the
-// groups of one measure; effect is mean / sd; seeds_needed is how many pairs find an effect of this size in 80 % of
-// studies (null: none will); verdict is better, worse or open, by p_holm and 1 − level.
+//  lost: {group, baseline, both}, mean, sd, low, high, t, test, p, p_holm, wilcoxon_p, effect, margin, p_equal,
+//  seeds_needed, verdict}]}: differences group − baseline of the runs that share a seed, averaged where a seed has
+// several; low and high by Student's t; effect is mean / sd. `lost` counts shared seeds where a side has no finite
+// value. Where there are some, no t test holds: then p is that of the signs over all shared seeds, a loss being the
+// worst outcome (test: signs, else t); wins and losses are those signs. p_equal is that of two one-sided t tests (TOST)
+// for a difference within ± margin, null without one. p_holm is p corrected over the groups of one measure; so is
+// p_equal. verdict, by these and 1 − level: "no difference" (within the margin), "better", "worse" or "open".
+// seeds_needed is how many pairs will end that in 80 % of studies with such differences (null: no number will).
 Json compare(Store& store, const CompareOptions& options);
 
 }  // namespace gradus::results

@@ -1,6 +1,8 @@
 #include "statistics.h"
 
 #include <algorithm>
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -11,16 +13,11 @@ namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// The x in [low, high] where `rising` reaches `target`.
-template <class F>
-double bisect(F rising, double target, double low, double high) {
-  for (int i = 0; i < 200 && low < high; ++i) {
-    const double middle = low + (high - low) / 2;
-    if (middle == low || middle == high) break;
-    (rising(middle) < target ? low : high) = middle;
-  }
-  return low + (high - low) / 2;
-}
+// Answers outside of a distribution's domain are NaN or infinite, no exceptions.
+using Quiet = boost::math::policies::policy<boost::math::policies::domain_error<boost::math::policies::ignore_error>,
+                                            boost::math::policies::overflow_error<boost::math::policies::ignore_error>>;
+using Normal = boost::math::normal_distribution<double, Quiet>;
+using StudentsT = boost::math::students_t_distribution<double, Quiet>;
 
 }  // namespace
 
@@ -46,49 +43,10 @@ Spread spread(const std::vector<double>& values) {
 
 // --- distributions
 
-double incomplete_beta(double a, double b, double x) {
-  if (!(x > 0)) return std::isnan(x) ? kNan : 0;
-  if (x >= 1) return 1;
-  if (x > (a + 1) / (a + b + 2)) return 1 - incomplete_beta(b, a, 1 - x);  // where the fraction converges fast
-  constexpr double kTiny = 1e-300;
-  const auto away = [](double v) { return std::fabs(v) < kTiny ? kTiny : v; };
-  double c = 1, d = 1 / away(1 - (a + b) * x / (a + 1)), fraction = d;
-  for (int m = 1; m <= 10'000; ++m) {
-    const double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-    d = 1 / away(1 + even * d);
-    c = away(1 + even / c);
-    fraction *= d * c;
-    const double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-    d = 1 / away(1 + odd * d);
-    c = away(1 + odd / c);
-    fraction *= d * c;
-    if (std::fabs(d * c - 1) < 1e-16) break;
-  }
-  const double scale = std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x);
-  return std::exp(scale) * fraction / a;
-}
-
-double normal_cdf(double z) { return std::erfc(-z / std::sqrt(2.0)) / 2; }
-
-double normal_quantile(double p) {
-  if (p <= 0 || p >= 1) return p == 0 ? -HUGE_VAL : p == 1 ? HUGE_VAL : kNan;
-  if (p > 0.5) return -normal_quantile(1 - p);  // the tail near 0 keeps its digits
-  return bisect(normal_cdf, p, -40, 0);
-}
-
-double t_cdf(double t, double degrees) {
-  if (std::isnan(t)) return kNan;
-  const double tail = std::isinf(t) ? 0 : incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t)) / 2;
-  return t > 0 ? 1 - tail : tail;
-}
-
-double t_quantile(double p, double degrees) {
-  if (!(p > 0 && p < 1)) return p == 0 ? -HUGE_VAL : p == 1 ? HUGE_VAL : kNan;
-  if (p >= 0.5) return p == 0.5 ? 0 : -t_quantile(1 - p, degrees);
-  double low = -1;
-  while (t_cdf(low, degrees) > p) low *= 2;
-  return bisect([&](double t) { return t_cdf(t, degrees); }, p, low, 0);
-}
+double normal_cdf(double z) { return boost::math::cdf(Normal(), z); }
+double normal_quantile(double p) { return boost::math::quantile(Normal(), p); }
+double t_cdf(double t, double degrees) { return boost::math::cdf(StudentsT(degrees), t); }
+double t_quantile(double p, double degrees) { return boost::math::quantile(StudentsT(degrees), p); }
 
 // --- intervals
 
@@ -154,7 +112,26 @@ TestResult paired_t(const std::vector<double>& differences) {
   if (s.mean == 0 && s.sd == 0) return {0, 1};
   if (is_one_number(s)) return {std::copysign(HUGE_VAL, s.mean), std::ldexp(1, 1 - s.n)};
   const double t = s.mean / (s.sd / std::sqrt(s.n)), degrees = s.n - 1;
-  return {t, incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t))};
+  return {t, 2 * t_cdf(-std::fabs(t), degrees)};
+}
+
+double equivalence(const std::vector<double>& differences, double margin) {
+  const Spread s = spread(differences);
+  if (s.n < 2) return kNan;
+  if (s.sd == 0 || is_one_number(s)) return std::fabs(s.mean) < margin ? std::ldexp(1, -s.n) : 1;
+  const double error = s.sd / std::sqrt(s.n), degrees = s.n - 1;
+  return std::max(t_cdf((s.mean - margin) / error, degrees), t_cdf((-margin - s.mean) / error, degrees));
+}
+
+double sign_test(int plus, int minus) {
+  const int n = plus + minus;
+  if (n == 0) return kNan;
+  double chance = std::ldexp(1, -n), tail = 0;  // of 0 signs, then of 1, …
+  for (int k = 0; k <= std::min(plus, minus); ++k) {
+    tail += chance;
+    chance = chance * (n - k) / (k + 1);
+  }
+  return std::min(1.0, 2 * tail);
 }
 
 namespace {
@@ -226,10 +203,11 @@ std::vector<double> holm(const std::vector<double>& p) {
 
 // --- power
 
-double paired_power(double effect, int n, double alpha) {
-  if (n < 2 || std::isnan(effect)) return kNan;
-  const double degrees = n - 1, critical = t_quantile(1 - alpha / 2, degrees), shift = effect * std::sqrt(n);
-  // T = (Z + shift) / S with S² = χ²/degrees: its tails over the density of S, by Simpson's rule where S lives.
+namespace {
+
+// The mean of f(S) where S² = χ²/degrees is a sample's variance over the true one: Simpson's rule where S lives.
+template <class F>
+double over_deviation(double degrees, F f) {
   const double width = 12 / std::sqrt(2 * degrees), low = std::max(0.0, 1 - width), high = 1 + width;
   const double constant = std::log(2.0) + degrees / 2 * std::log(degrees / 2) - std::lgamma(degrees / 2);
   const int intervals = degrees < 4 ? 8000 : 400;  // few degrees: the tails turn on within a narrow part of S
@@ -238,24 +216,54 @@ double paired_power(double effect, int n, double alpha) {
     const double s = low + (high - low) * i / intervals;
     const double log_density = constant + (degrees - 1) * std::log(s) - degrees * s * s / 2;
     const double density = s > 0 ? std::exp(log_density) : degrees == 1 ? std::exp(constant) : 0;
-    const double tails = normal_cdf(shift - critical * s) + normal_cdf(-shift - critical * s);
-    sum += tails * density * (i == 0 || i == intervals ? 1 : i % 2 == 1 ? 4 : 2);
+    sum += f(s) * density * (i == 0 || i == intervals ? 1 : i % 2 == 1 ? 4 : 2);
   }
   return sum * (high - low) / intervals / 3;
 }
 
-int pairs_needed(double effect, double power, double alpha) {
+// The fewest pairs, 2 to 100000, with that power; 0 when none will do.
+template <class F>
+int fewest_pairs(F power_of, double power) {
   constexpr int kMost = 100'000;
-  if (std::isnan(effect) || effect == 0) return 0;
-  if (std::isinf(effect)) return 2;
   int low = 1, high = 2;  // low does not do, high will
-  while (high < kMost && paired_power(effect, high, alpha) < power) low = high, high = std::min(2 * high, kMost);
-  if (high == kMost && paired_power(effect, kMost, alpha) < power) return 0;
+  while (high < kMost && power_of(high) < power) low = high, high = std::min(2 * high, kMost);
+  if (high == kMost && power_of(kMost) < power) return 0;
   while (high - low > 1) {
     const int middle = low + (high - low) / 2;
-    (paired_power(effect, middle, alpha) < power ? low : high) = middle;
+    (power_of(middle) < power ? low : high) = middle;
   }
   return high;
+}
+
+}  // namespace
+
+double paired_power(double effect, int n, double alpha) {
+  if (n < 2 || std::isnan(effect)) return kNan;
+  const double critical = t_quantile(1 - alpha / 2, n - 1), shift = effect * std::sqrt(n);
+  return over_deviation(n - 1, [&](double s) {  // T = (Z + shift) / S
+    return normal_cdf(shift - critical * s) + normal_cdf(-shift - critical * s);
+  });
+}
+
+int pairs_needed(double effect, double power, double alpha) {
+  if (std::isnan(effect) || effect == 0) return 0;
+  if (std::isinf(effect)) return 2;
+  return fewest_pairs([&](int n) { return paired_power(effect, n, alpha); }, power);
+}
+
+double equivalence_power(double mean, double sd, double margin, int n, double alpha) {
+  if (n < 2 || !(sd > 0)) return kNan;
+  const double root = std::sqrt(n) / sd, critical = t_quantile(1 - alpha, n - 1);
+  return over_deviation(n - 1, [&](double s) {  // both tests reject: the mean is that far inside of both ends
+    const double high = (margin - mean) * root - critical * s, low = (-margin - mean) * root + critical * s;
+    return high > low ? normal_cdf(high) - normal_cdf(low) : 0;
+  });
+}
+
+int pairs_needed_equivalence(double mean, double sd, double margin, double power, double alpha) {
+  if (!(std::fabs(mean) < margin)) return 0;
+  if (sd == 0) return static_cast<int>(std::ceil(-std::log2(alpha)));
+  return fewest_pairs([&](int n) { return equivalence_power(mean, sd, margin, n, alpha); }, power);
 }
 
 }  // namespace gradus::results

@@ -18,8 +18,6 @@ struct Interval {
   double low, high;  // NaN where there is none
 };
 
-// Regularised incomplete beta I_x(a, b), by Lentz's continued fraction (Numerical Recipes 6.4); a, b > 0.
-double incomplete_beta(double a, double b, double x);
 double normal_cdf(double z);
 double normal_quantile(double p);
 double t_cdf(double t, double degrees);
@@ -41,6 +39,11 @@ bool is_one_number(const Spread& spread);
 // Is the mean of the differences zero? Two equal sides give p = 1. Where the differences are all one number there is no
 // spread that t could be measured in; then p is that of their signs, 2 / 2^n.
 TestResult paired_t(const std::vector<double>& differences);
+// Are the differences within ± margin? Two one-sided t tests (TOST, Schuirmann 1987): the larger p. Differences that
+// are all one number have no spread; then p is 2^-n where that number is within the margin.
+double equivalence(const std::vector<double>& differences, double margin);
+// The sign test: p of `plus` positive among plus + minus fair signs, two-sided; NaN without any.
+double sign_test(int plus, int minus);
 // Wilcoxon's signed-rank test: differences of zero are left out, ties share their mean rank. The p-value is exact (over
 // all signs of these ranks) up to 50 differences, then the normal approximation with the correction for ties.
 // statistic: the smaller of the two sums of ranks.
@@ -52,6 +55,10 @@ std::vector<double> holm(const std::vector<double>& p);
 
 // Power of the two-sided paired t test at `alpha`, for the standardised effect mean / sd and n pairs.
 double paired_power(double effect, int n, double alpha = 0.05);
+// Power of equivalence() where the differences have this mean and deviation.
+double equivalence_power(double mean, double sd, double margin, int n, double alpha = 0.05);
+// The fewest pairs with that power; 0 when no number up to 100000 will do.
+int pairs_needed_equivalence(double mean, double sd, double margin, double power = 0.8, double alpha = 0.05);
 // The fewest pairs with that power, 2 to 100000; 0 when no such number will do (no effect, or one pair).
 int pairs_needed(double effect, double power = 0.8, double alpha = 0.05);
 

@@ -9,6 +9,7 @@
 #include "direction.h"
 #include "error.h"
 #include "query.h"
+#include "utf8.h"
 
 namespace gradus::results {
 
@@ -54,8 +55,8 @@ constexpr Column kColumns[] = {
     {"script", Type::text},   {"command", Type::text},   {"error", Type::text},       {"note", Type::text},
     {"archived", Type::text},
 };
-const std::vector<std::string> kFunctions = {"last",   "best",  "min",   "max", "argmin",
-                                             "argmax", "count", "first", "auc", "at"};
+const std::vector<std::string> kFunctions = {"last",  "best", "min",   "max", "argmin", "argmax",
+                                             "count", "nans", "first", "auc", "at"};
 
 bool has(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -88,7 +89,7 @@ std::string loosely(const std::string& name, const std::vector<std::string>& kno
 
 std::vector<std::string> texts(const Rows& rows) {
   std::vector<std::string> all;
-  for (const auto& row : rows.rows) all.push_back(std::get<std::string>(row[0]));
+  for (const auto& row : rows.rows) all.push_back(utf8(std::get<std::string>(row[0])));
   return all;
 }
 
@@ -96,11 +97,15 @@ struct Operand {
   std::string sql;
   Type type;
   bool literal = false;
+  // Of a metric's value, which is NULL both where the metric is missing and where it is NaN: SQL for "it is there".
+  std::string present = {};
 };
 
 class Parser {
  public:
-  Parser(Store& store, const std::string& text) : store_(store), text_(text) {}
+  // `where` begins the text of errors.
+  Parser(Store& store, const std::string& text, std::string where)
+      : store_(store), text_(text), where_(std::move(where)) {}
 
   Condition parse() {
     condition_.sql = disjunction();
@@ -109,10 +114,29 @@ class Parser {
     return std::move(condition_);
   }
 
+  Value value() {
+    const std::string word = peek_word(metric_char);
+    const std::string metric = word == text_ && find_column(word) == nullptr ? metric_of(word) : "";
+    const Operand one = metric.empty() ? operand() : summary("last", metric);
+    if (metric.empty()) {
+      skip();
+      if (at_ != text_.size()) fail("expected the end");
+      if (one.literal || one.type == Type::nil) fail("expected a column of runs, a parameter or a metric");
+    }
+    return {one.sql, one.present.empty() ? one.sql + " IS NOT NULL" : one.present, std::move(condition_.args), metric_};
+  }
+
  private:
+  // The metric that a bare word means, unless it is a parameter.
+  std::string metric_of(const std::string& word) {
+    if (!store_.query("SELECT 1 FROM params WHERE key = ?1 LIMIT 1", {word}).rows.empty()) return "";
+    const std::vector<std::string> metrics = metric_names(store_);
+    return has(metrics, word) ? word : loosely(word, metrics);
+  }
+
   [[noreturn]] void fail(const std::string& expected) {
     const std::string rest = text_.substr(at_, 24);
-    throw Error(Exit::usage, "--where, character " + std::to_string(at_ + 1) + ": " + expected + "; got " +
+    throw Error(Exit::usage, where_ + ", character " + std::to_string(at_ + 1) + ": " + expected + "; got " +
                                  (rest.empty() ? "the end" : "'" + rest + "'"));
   }
 
@@ -208,7 +232,10 @@ class Parser {
   std::string comparison() {
     const Operand left = operand();
     const bool negated = take_word("not");
-    if (take_word("in")) return "(" + left.sql + (negated ? " NOT IN " : " IN ") + list(left) + ")";
+    if (take_word("in")) {
+      const std::string sql = left.sql + (negated ? " NOT IN " : " IN ") + list(left);
+      return negated && !left.present.empty() ? "coalesce(" + sql + ", " + left.present + ")" : "(" + sql + ")";
+    }
     if (take_word("like")) return pattern(left, negated ? " NOT LIKE " : " LIKE ");
     if (negated) fail("expected `in` or `like` after `not`");
     // The longer sign first; ~= is Lua's "not equal".
@@ -229,11 +256,20 @@ class Parser {
     const bool equality = op == "=" || op == "!=";
     if (left.type == Type::nil || right.type == Type::nil) {
       if (!equality) fail("expected == nil or != nil before this");
+      const Operand& other = left.type == Type::nil ? right : left;
+      if (!other.present.empty()) return (op == "=" ? "(NOT " : "(") + other.present + ")";
       return "(" + left.sql + (op == "=" ? " IS " : " IS NOT ") + right.sql + ")";
     }
     check_types(left, right);
     // SQLite puts every number before every text; here no order holds between the two.
     const std::string plain = left.sql + " " + op + " " + right.sql;
+    // NaN is unequal to everything that is there; every other comparison with it fails, as SQL's NULL does.
+    if (op == "!=" && !(left.present + right.present).empty()) {
+      const auto there = [](const Operand& one) {
+        return one.present.empty() ? one.sql + " IS NOT NULL" : one.present;
+      };
+      return "coalesce(" + plain + ", " + there(left) + " AND " + there(right) + ")";
+    }
     if (equality || (left.type == right.type && left.type != Type::any)) return "(" + plain + ")";
     if (left.type == Type::any && right.type == Type::any)
       return "(CASE WHEN (typeof(" + left.sql + ") = 'text') = (typeof(" + right.sql + ") = 'text') THEN " + plain +
@@ -325,14 +361,22 @@ class Parser {
       step = number().sql;
     }
     if (!take(")")) fail("expected `)` after " + function + "(METRIC" + (function == "at" ? ", STEP" : ""));
-    key = resolve_metric(store_, key, "--where, character " + std::to_string(begin + 1), &condition_.notes);
+    key = resolve_metric(store_, key, where_ + ", character " + std::to_string(begin + 1), &condition_.notes);
+    return summary(function, key, step);
+  }
+
+  Operand summary(const std::string& function, const std::string& key, const std::string& step = {}) {
+    static const std::vector<std::string> kValues = {"last", "best", "min", "max", "first", "at", "auc"};
+    metric_ = has(kValues, function) ? key : "";
     const std::string id = "(SELECT id FROM keys WHERE name = " + bind(key) + ")";
     const std::string of = " WHERE v.run_id = r.id AND v.key_id = " + id;
-    std::string sql;
+    std::string sql, present = "EXISTS (SELECT 1 FROM summary_values v" + of + ")";
     if (function == "first") {
       sql = "SELECT v.value FROM metric_values v" + of + " ORDER BY v.step LIMIT 1";
     } else if (function == "at") {
-      sql = "SELECT v.value FROM metric_values v" + of + " AND v.step <= " + step + " ORDER BY v.step DESC LIMIT 1";
+      const std::string until = of + " AND v.step <= " + step;
+      sql = "SELECT v.value FROM metric_values v" + until + " ORDER BY v.step DESC LIMIT 1";
+      present = "EXISTS (SELECT 1 FROM metric_values v" + until + ")";
     } else if (function == "auc") {
       sql = "SELECT auc(v.step, v.value) FROM metric_values v" + of;
     } else {
@@ -340,14 +384,13 @@ class Parser {
       if (function == "best") {
         const Better better = direction(store_, key).better;
         if (better == Better::unknown)
-          throw Error(Exit::usage, "--where, character " + std::to_string(begin + 1) + ": best(" + key +
-                                       "): which way is better is not known; expected min(" + key + ") or max(" + key +
-                                       "), or that " + how_to_say(key) + " says it");
+          throw Error(Exit::usage, where_ + ": best(" + key + "): which way is better is not known; expected min(" +
+                                       key + ") or max(" + key + "), or that " + how_to_say(key) + " says it");
         column = better == Better::lower ? "min" : "max";
       }
       sql = "SELECT v." + column + " FROM summary_values v" + of;
     }
-    return {"(" + sql + ")", Type::number};
+    return {"(" + sql + ")", Type::number, false, present};
   }
 
   Operand name(const std::string& word) {
@@ -395,6 +438,7 @@ class Parser {
 
   Store& store_;  // borrowed
   const std::string& text_;
+  std::string where_, metric_;
   std::size_t at_ = 0;
   int depth_ = 0;
   Condition condition_;
@@ -429,7 +473,11 @@ std::string resolve_metric(Store& store, const std::string& name, const std::str
 
 Condition parse_where(Store& store, const std::string& text) {
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) return {"1"};
-  return Parser(store, text).parse();
+  return Parser(store, text, "--where").parse();
+}
+
+Value parse_value(Store& store, const std::string& text) {
+  return Parser(store, text, "column '" + text + "'").value();
 }
 
 }  // namespace gradus::results

@@ -7,14 +7,16 @@
 //   expr    = expr or expr | expr and expr | not expr | ( expr ) | value OP value | value [not] in (literal, …)
 //   OP      = == (or =), != (or ~=, <>), < <= > >=, like (SQL's % and _), ~ (POSIX extended regular expression), !~
 //   value   = number | 'text' | "text" | true | false | nil | NAME | params.NAME | tags.NAME | FUNCTION(METRIC)
-//   FUNCTION: last, best, min, max, argmin, argmax, count, first, auc, at(METRIC, STEP)
+//   FUNCTION: last, best, min, max, argmin, argmax, count, nans, first, auc, at(METRIC, STEP)
 //
 // NAME is a column of runs (id, name, status, seed, seconds, note, archived, …) or a parameter; params.NAME is always
 // the parameter (params."NAME" where it has odd characters). Numbers compare as numbers: an order between a number and
-// a text holds for no run. A run that lacks the value fails every comparison but `== nil`. best is the least or
-// the greatest value, as direction.h says, and an error where that is unknown; at is the last value logged up to that
-// step; auc is divided by the span of steps (functions.h). A METRIC may be quoted; val_acc means val/acc where no
-// metric has the first name and one only fits. Every literal is bound, none is ever SQL.
+// a text holds for no run. A run that lacks the value fails every comparison but `== nil`,
+// and so passes `not` of one. NaN is a value as IEEE 754 has it: it is not nil, unequal to every number, and fails
+// every other comparison; nans(METRIC) > 0 finds it. best is the least or the greatest value, as direction.h says, and
+// an error where that is unknown; at is the last value logged up to that step; auc is divided by the span of steps
+// (functions.h). A METRIC may be quoted; val_acc means val/acc where no metric has the first name and one only fits.
+// Every literal is bound, none is ever SQL.
 #pragma once
 
 #include <string>
@@ -33,6 +35,15 @@ struct Condition {
 
 // Error (usage) with the place in the text; a name that no run has names the nearest one. Empty text: always true.
 Condition parse_where(Store& store, const std::string& text);
+
+// One value of that grammar, for a column: also METRIC alone, which is last(METRIC). Errors as above, with `text` as
+// the place.
+struct Value {
+  std::string sql, present;     // over `runs r`; present: whether a run has it, where NULL may also be NaN
+  std::vector<Cell> args = {};  // of ?1, ?2, …
+  std::string metric = {};      // whose value it is, where less or more may be better
+};
+Value parse_value(Store& store, const std::string& text);
 
 // The metric that `name` means: itself, or the only one that differs in / . - and _. Error (usage, `where: …`) with
 // the nearest name when there is none. A different name is told in `notes` (may be null).

@@ -15,14 +15,18 @@ std::int64_t split_off(Database& database, std::int64_t run, const SplitRow& chi
   for (const char* sql : {
            "INSERT INTO params SELECT ?2, key, value, type FROM params WHERE run_id = ?1",
            "INSERT INTO run_sources SELECT ?2, path, sha256 FROM run_sources WHERE run_id = ?1",
-           "UPDATE metric_values SET run_id = ?2 WHERE run_id = ?1",
-           "UPDATE summary_values SET run_id = ?2 WHERE run_id = ?1",
            "UPDATE progress SET run_id = ?2 WHERE run_id = ?1",
            "UPDATE events SET run_id = ?2 WHERE run_id = ?1 AND kind NOT IN ('data', 'cache') AND NOT (kind IN "
            "('warning', 'error') AND coalesce(step, 0) <= 0)",
        }) {
     Statement move = database.prepare(sql);
     move.bind(1, run).bind(2, id).run();
+  }
+  for (const char* table : {"metric_values", "summary_values"}) {
+    Statement move = database.prepare(
+        std::string("UPDATE ") + table + " SET run_id = ?2 WHERE run_id = ?1 AND key_id IN (SELECT k.id FROM keys k, "
+        "json_each(?3) p WHERE substr(k.name, 1, length(p.value)) = p.value)");
+    move.bind(1, run).bind(2, id).bind(3, child.prefixes).run();
   }
   return id;
 }

@@ -106,6 +106,9 @@ void Store::interrupt(const std::function<void()>& freeze) {
   impl_->interrupt_live(freeze, "the process was told to end, and the script did not stop");
 }
 void Store::compact() { impl_->compact(); }
+void Store::settle() { impl_->settle(); }
+
+void leave_settling_to_others() { StoreImpl::others_settle = true; }
 
 // --- one run
 
@@ -207,10 +210,10 @@ void Writer::better(std::string_view name, std::string_view direction) {
   });
 }
 
-SplitRun Writer::split(std::string_view name, std::string_view kind) {
+SplitRun Writer::split(std::string_view name, std::string_view kind, std::string_view prefixes) {
   check_live("split");
   if (name.empty() || kind.empty()) throw Error(Exit::usage, "split: expected a name and a kind; got an empty text");
-  return store_->split(*this, name, kind);
+  return store_->split(*this, name, kind, prefixes);
 }
 
 void Writer::flush() {

@@ -108,7 +108,8 @@ class Writer {
   // Ends the first of several trainings: all that was logged so far (metrics, progress, events of the training) moves
   // to a new, finished child run with this run's seed, parameters and sources, and this run goes on empty, from step 0.
   // Committed as a whole when it returns; artifacts and their files stay with this run. Error (usage): an empty name.
-  SplitRun split(std::string_view name, std::string_view kind = "training");
+  // prefixes: a JSON list; metrics whose names begin with none of them are the script's own and stay.
+  SplitRun split(std::string_view name, std::string_view kind = "training", std::string_view prefixes = "[\"\"]");
   // Returns when everything given so far is committed to SQLite.
   void flush();
   // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after
@@ -163,6 +164,8 @@ class Store {
   // a moment when they hold none of the store's locks. Error (io): the runs stay what they are.
   void interrupt(const std::function<void()>& freeze);
   void compact();  // gives the room of deleted rows back to the file system; needs as much again while it works
+  // Leaves a file that is whole without its WAL, unless others are at work. The last run of a process does it, too.
+  void settle();
   // RUN of the command line: an id, the beginning of a uid, or @last (the newest run that no other run started). Error
   // (missing) otherwise; an ambiguous beginning is an Error (usage) that names the candidates.
   std::int64_t resolve(const std::string& run);
@@ -171,6 +174,10 @@ class Store {
   Store() = default;
   std::shared_ptr<StoreImpl> impl_;
 };
+
+// This process is one of several whose runs another began: it leaves settling to that one, since each time waits for the
+// disk.
+void leave_settling_to_others();
 
 // $GRADUS_STORE or "runs/gradus.db".
 std::string default_store();

@@ -302,13 +302,23 @@ void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view
   const std::lock_guard guard(mutex_);
   end_live(live_of(writer), status, message);
   // The last run of this process leaves a file that is whole without its WAL, unless others are at work.
-  if (live_.empty() && wal_bytes() > 0 && lock_.try_lock()) {
-    lock_.unlock();
-    checkpoint();
-  }
+  if (live_.empty() && !others_settle) checkpoint_if_idle();
 }
 
-SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind) {
+bool StoreImpl::others_settle = false;
+
+void StoreImpl::settle() {
+  const std::lock_guard guard(mutex_);
+  if (database_) checkpoint_if_idle();
+}
+
+void StoreImpl::checkpoint_if_idle() {
+  if (wal_bytes() == 0 || !lock_.try_lock()) return;
+  lock_.unlock();
+  checkpoint();
+}
+
+SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes) {
   flush(writer);  // most of it, in short transactions
   SplitRun child{0, random_uid()};
   const std::string child_folder = folder + "/" + child.uid;
@@ -322,7 +332,7 @@ SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_vie
     Transaction transaction(*database_, lock_);
     while (live.drain.apply(kBatchRecords, false) > 0) {
     }
-    child.id = split_off(*database_, live.id, {child.uid, name, kind, iso_time(now - seconds), iso_time(now), seconds});
+    child.id = split_off(*database_, live.id, {child.uid, name, kind, prefixes, iso_time(now - seconds), iso_time(now), seconds});
     transaction.commit();
   } catch (...) {
     live.drain.rolled_back();

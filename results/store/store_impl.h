@@ -45,7 +45,7 @@ struct StoreImpl {
   void begin(Writer& writer, const RunStart& start);
   void flush(Writer& writer);  // all of one run, in the caller's thread
   void finish(Writer& writer, std::string_view status, std::string_view message);
-  SplitRun split(Writer& writer, std::string_view name, std::string_view kind);
+  SplitRun split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes);
 
   std::string path, folder;
   bool writable = false;
@@ -54,6 +54,8 @@ struct StoreImpl {
   void interrupt_live(const std::function<void()>& freeze, std::string_view message);  // and ends them
   void write(const std::function<void(Database&)>& body);  // one transaction
   void compact();
+  void settle();
+  static bool others_settle;  // leave_settling_to_others was called
 
   std::mutex reading;  // guards reader
   std::unique_ptr<Database> reader;
@@ -70,6 +72,7 @@ struct StoreImpl {
   void abandon(const Writer& writer);                   // leaves the run to whoever opens the store next
   bool wal_full();                                      // past the limit, and a checkpoint could not help
   void checkpoint();
+  void checkpoint_if_idle();  // nobody else writes at this moment
   std::uint64_t wal_bytes() const;
   Live& live_of(const Writer& writer);
   void start_thread();

@@ -55,8 +55,9 @@ void check_examples(const std::string& where, const Examples& data, int64_t clas
   if (classes < 1 || !data.y.defined() || data.y.dim() != 1 || !at::isIntegralType(data.y.scalar_type(), false)) return;
   const at::Tensor labels = data.y.to(at::kLong).contiguous();
   const int64_t* begin = labels.const_data_ptr<int64_t>();
-  const int64_t* bad =
-      std::find_if(begin, begin + labels.numel(), [&](int64_t label) { return label < 0 || label >= classes; });
+  const int64_t* bad = std::find_if(begin, begin + labels.numel(), [&](int64_t label) {
+    return (label < 0 && label != kNoLabel) || label >= classes;
+  });
   if (bad == begin + labels.numel()) return;
   throw data_error(where, "label out of range in row " + std::to_string(bad - begin),
                    "0 to " + std::to_string(classes - 1), std::to_string(*bad));
@@ -67,7 +68,11 @@ Loader::Loader(const Examples& data, const LoaderOptions& options) : options_(op
   check_augment(options.augment, 1);
   if (options.depth < 0 || options.depth > 1024)
     refuse("depth out of range", "0 to 1024", std::to_string(options.depth));
-  if (options.augment.mixup > 0 && !data.y.defined()) refuse("mixup needs labels", "y", "none");
+  if (options.augment.mixup > 0) {
+    if (!data.y.defined()) refuse("mixup needs labels", "y", "none");
+    if (at::isIntegralType(data.y.scalar_type(), false) && data.y.eq(kNoLabel).any().item<bool>())
+      refuse("mixup mixes labels", "a label in every row", "rows without one (-100)");
+  }
   check_masking(options.masking);
   if (options.masking.rate > 0 && data.y.defined()) refuse("masking makes the labels", "no y", "y");
   const auto own = [](const at::Tensor& t) { return t.defined() ? t.detach().contiguous() : t; };

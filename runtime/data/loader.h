@@ -18,12 +18,13 @@ namespace gradus {
 // A data set, or rows of one. All but x may be undefined; all have x's number of rows, on the CPU.
 struct Examples {
   at::Tensor x;        // [N, …]
-  at::Tensor y;        // [N] int64 classes, or [N, …] values
+  at::Tensor y;        // [N] int64 classes (kNoLabel, see mask.h: none), or [N, …] values
   at::Tensor weight;   // [N]
   at::Tensor teacher;  // [N, …], outputs of a teacher computed before
 };
 
-// Error(data) unless there are rows, as many of each, and integer labels lie in 0 … classes - 1 (classes 0: any).
+// Error(data) unless there are rows, as many of each, and integer labels lie in 0 … classes - 1 or are kNoLabel
+// (classes 0: any).
 void check_examples(const std::string& where, const Examples& data, int64_t classes = 0);
 
 struct LoaderOptions {

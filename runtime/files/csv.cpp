@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
-#include <map>
 
 #include "file.h"
 
@@ -111,6 +110,40 @@ Number to_number(std::string_view text, double* value) {
   return std::isfinite(static_cast<float>(*value)) ? Number::fine : Number::too_large;
 }
 
+bool is_missing(std::string_view text) {
+  constexpr std::string_view kMissing[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "."};
+  return std::find(std::begin(kMissing), std::end(kMissing), text) != std::end(kMissing);
+}
+
+// 2024-01-31, 31.1.2024, 1/31/24; what follows (a time) does not matter.
+bool is_date(std::string_view text) {
+  size_t at = 0;
+  const auto digits = [&] {
+    const size_t begin = at;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+    return at - begin >= 1 && at - begin <= 4;
+  };
+  const auto mark = [&](char c) { return at < text.size() && text[at] == c && ++at; };
+  if (!digits() || at >= text.size()) return false;
+  const char between = text[at];
+  return std::strchr("-/.", between) && mark(between) && digits() && mark(between) && digits();
+}
+
+// What a cell is that should be a number, and what can be done. name: of its column, null without a header.
+std::pair<std::string, std::string> diagnose(Number kind, const std::string& text, const std::string* name) {
+  const std::string number = "a finite number that fits float32", column = name ? "{ " + show(*name) + " }" : "";
+  const auto or_skip = [&](const std::string& also) {
+    return number + (name ? " (or skip = " + column + also + ")" : " (or a header and skip = { this column })");
+  };
+  if (text.empty()) return {"empty cell", number + " (or missing = 'drop')"};
+  if (is_missing(text)) return {"missing value", number + " (or missing = 'drop')"};
+  if (kind == Number::not_finite) return {"not finite", number + " (or missing = 'drop')"};
+  if (kind == Number::too_large) return {"number out of range", number};
+  if (text.starts_with("0x") || text.starts_with("0X")) return {"a hexadecimal number", or_skip("")};
+  if (is_date(text)) return {"a date", or_skip("")};
+  return {"not a number", or_skip(" or categories = " + column)};
+}
+
 class CsvReader {
  public:
   CsvReader(std::string_view text, const std::string& name, const CsvOptions& options)
@@ -121,21 +154,33 @@ class CsvReader {
     if (!rows_.next()) throw data_error(name_, "empty file", "rows of numbers", "none");
     width_ = rows_.count();
     if (options_.label_index) find_label();
+    roles_.assign(width_, Role::feature);
     if (is_header()) {
       for (size_t i = 0; i < width_; ++i) names_.push_back(rows_.field(i));
       if (options_.label) find_label();
+      for (const std::string& name : options_.skip) role(name, "skip") = Role::skipped;
+      for (const std::string& name : options_.categories) role(name, "categories") = Role::category;
       if (!rows_.next()) throw data_error(rows_.where(), "no data under the header", "rows of numbers", "none");
     } else if (options_.label) {
       throw data_error(rows_.where(), "label " + show(*options_.label) + " needs a header",
                        "column names in the first row", "numbers");
+    } else if (!options_.skip.empty() || !options_.categories.empty()) {
+      throw data_error(rows_.where(), "skip and categories need a header", "column names in the first row", "numbers");
     }
-    if (label_ >= 0 && width_ == 1) throw data_error(name_, "no feature columns", "columns beside the label", "none");
+    if (label_ >= 0) roles_[label_] = Role::label;
+    for (size_t i = 0; i < width_; ++i) {
+      if (roles_[i] == Role::feature || roles_[i] == Role::category) features_.push_back(i);
+    }
+    if (features_.empty()) throw data_error(name_, "no feature columns", "columns beside the label", "none");
+    words_.resize(width_);
     do take_row();
     while (rows_.next());
     return finish();
   }
 
  private:
+  enum class Role { feature, label, skipped, category };
+
   void check_options() {
     const auto refuse = [&](const std::string& text) { throw Error(Exit::data, name_ + ": " + text); };
     if (labels_ != "auto" && labels_ != "class" && labels_ != "value")
@@ -168,14 +213,43 @@ class CsvReader {
       label_ = std::find(names_.begin(), names_.end(), *options_.label) - names_.begin();
       return;
     }
+    throw data_error(rows_.where(), count ? "label column is named twice" : "no such label column",
+                     "one of: " + list_of_names(), show(*options_.label));
+  }
+
+  std::string list_of_names() const {
     std::string names;
     for (size_t i = 0; i < names_.size() && names.size() < 200; ++i) names += (i ? ", " : "") + names_[i];
-    throw data_error(rows_.where(), count ? "label column is named twice" : "no such label column", "one of: " + names,
-                     show(*options_.label));
+    return names;
+  }
+
+  Role& role(const std::string& name, const char* option) {
+    const auto place = std::find(names_.begin(), names_.end(), name);
+    if (place == names_.end()) {
+      throw data_error(rows_.where(), std::string(option) + ": no such column", "one of: " + list_of_names(),
+                       show(name));
+    }
+    if (place - names_.begin() == label_)
+      throw data_error(rows_.where(), std::string(option) + " names the label", "a feature", show(name));
+    return roles_[place - names_.begin()];
+  }
+
+  // A row that has a name which the caller knows is a header.
+  bool has_known_name() const {
+    const auto in_row = [this](const std::string& name) {
+      for (size_t i = 0; i < width_; ++i) {
+        if (rows_.field(i) == name) return true;
+      }
+      return false;
+    };
+    return (options_.label && in_row(*options_.label)) ||
+           std::any_of(options_.skip.begin(), options_.skip.end(), in_row) ||
+           std::any_of(options_.categories.begin(), options_.categories.end(), in_row);
   }
 
   bool is_header() {
     if (options_.header) return *options_.header;
+    if (has_known_name()) return true;
     size_t numbers = 0, features = 0, text = 0;
     for (size_t i = 0; i < width_; ++i) {
       if (static_cast<int64_t>(i) == label_) continue;
@@ -199,28 +273,39 @@ class CsvReader {
                        std::to_string(width_) + " columns" + (other ? " (is the delimiter right?)" : ""),
                        std::to_string(rows_.count()));
     }
-    for (size_t i = 0; i < width_; ++i) {
-      if (static_cast<int64_t>(i) == label_) {
-        take_label(rows_.field(i));
-      } else {
-        values_.push_back(static_cast<float>(number(rows_.field(i), i)));
-      }
+    if (options_.drop_missing && misses_something()) {
+      ++dropped_;
+      return;
     }
+    for (const size_t i : features_) {
+      const bool word = roles_[i] == Role::category;
+      if (word && rows_.field(i).empty())
+        throw data_error(rows_.where() + ", " + column(i), "empty cell", "a word (or missing = 'drop')", "''");
+      values_.push_back(word ? place_of(rows_.field(i), i) : static_cast<float>(number(rows_.field(i), i)));
+    }
+    if (label_ >= 0) take_label(rows_.field(label_));
     ++count_;
+  }
+
+  bool misses_something() const {
+    for (size_t i = 0; i < width_; ++i) {
+      if (roles_[i] != Role::skipped && is_missing(rows_.field(i))) return true;
+    }
+    return false;
+  }
+
+  // The word's place among those of the column, in the order in which they are met.
+  float place_of(const std::string& word, size_t i) {
+    return static_cast<float>(words_[i].emplace(word, words_[i].size()).first->second);
   }
 
   double number(const std::string& text, size_t i) const {
     double value = 0;
     const Number kind = to_number(text, &value);
     if (kind == Number::fine) return value;
-    const char* what = text.empty()                 ? "empty cell"
-                       : kind == Number::no         ? "not a number"
-                       : kind == Number::not_finite ? "not finite"
-                                                    : "number out of range";
-    const char* hint =
-        width_ == 1 && text.find_first_of(",;\t") != std::string::npos ? " (is the delimiter right?)" : "";
-    throw data_error(rows_.where() + ", " + column(i), what, std::string("a finite number that fits float32") + hint,
-                     show(text));
+    auto [what, expected] = diagnose(kind, text, i < names_.size() ? &names_[i] : nullptr);
+    if (width_ == 1 && text.find_first_of(",;\t") != std::string::npos) expected += " (is the delimiter right?)";
+    throw data_error(rows_.where() + ", " + column(i), what, expected, show(text));
   }
 
   void take_label(const std::string& text) {
@@ -238,7 +323,7 @@ class CsvReader {
       return;
     }
     if (to_number(text, &value) == Number::no && labels_ == "auto") {
-      throw data_error(where, "label is not a number, but those above are", "a number (or labels = 'class')",
+      throw data_error(where, "label is not a number, but those above are", "a number (or labels = 'classes')",
                        show(text));
     }
     value = number(text, label_);
@@ -247,12 +332,14 @@ class CsvReader {
   }
 
   Csv finish() {
+    if (count_ == 0) throw data_error(name_, "a value is missing in every row", "complete rows", "none");
     Csv csv;
-    const int64_t features = static_cast<int64_t>(width_) - (label_ >= 0);
-    csv.x = at::empty({count_, features}, at::kFloat);
+    csv.dropped = dropped_;
+    csv.x = at::empty({count_, static_cast<int64_t>(features_.size())}, at::kFloat);
     std::copy(values_.begin(), values_.end(), csv.x.mutable_data_ptr<float>());
-    for (size_t i = 0; i < names_.size(); ++i) {
-      if (static_cast<int64_t>(i) != label_) csv.columns.push_back(names_[i]);
+    for (size_t k = 0; k < features_.size(); ++k) {
+      if (!names_.empty()) csv.columns.push_back(names_[features_[k]]);
+      if (roles_[features_[k]] == Role::category) csv.levels[static_cast<int64_t>(k)] = sort_words(csv.x, k);
     }
     if (label_ < 0) return csv;
     if (labels_ == "class") {
@@ -277,14 +364,33 @@ class CsvReader {
     return csv;
   }
 
+  // The words of feature k in order; x's column then has their places in it.
+  std::vector<std::string> sort_words(const at::Tensor& x, size_t k) const {
+    std::vector<std::string> sorted;
+    std::vector<float> place(words_[features_[k]].size());
+    for (const auto& [word, met] : words_[features_[k]]) {  // a map's order is that of the texts
+      place[met] = static_cast<float>(sorted.size());
+      sorted.push_back(word);
+    }
+    float* values = x.mutable_data_ptr<float>();
+    for (int64_t row = 0; row < count_; ++row) {
+      float& value = values[row * static_cast<int64_t>(features_.size()) + static_cast<int64_t>(k)];
+      value = place[static_cast<size_t>(value)];
+    }
+    return sorted;
+  }
+
   RowReader rows_;
   std::string name_;
   const CsvOptions& options_;  // borrowed
   std::string labels_;         // decided by the first row when "auto"
   size_t width_ = 0;
-  int64_t label_ = -1, count_ = 0;
+  int64_t label_ = -1, count_ = 0, dropped_ = 0;
   bool whole_ = true;
   std::vector<std::string> names_, texts_;
+  std::vector<Role> roles_;
+  std::vector<size_t> features_;                      // columns, in order
+  std::vector<std::map<std::string, size_t>> words_;  // of each column: word -> how many were met before
   std::vector<float> values_;
   std::vector<double> numbers_;
 };

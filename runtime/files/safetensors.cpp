@@ -25,11 +25,23 @@ constexpr size_t kMaxMetadata = 65'536;       // keys
 
 struct Type {
   const char* name;
-  at::ScalarType type;
+  at::ScalarType type, result;
 };
-constexpr Type kTypes[] = {{"F64", at::kDouble}, {"F32", at::kFloat}, {"F16", at::kHalf},  {"BF16", at::kBFloat16},
-                           {"I64", at::kLong},   {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},
-                           {"U8", at::kByte},    {"BOOL", at::kBool}};
+constexpr Type kTypes[] = {{"F64", at::kDouble, at::kDouble},
+                           {"F32", at::kFloat, at::kFloat},
+                           {"F16", at::kHalf, at::kHalf},
+                           {"BF16", at::kBFloat16, at::kBFloat16},
+                           {"I64", at::kLong, at::kLong},
+                           {"I32", at::kInt, at::kInt},
+                           {"I16", at::kShort, at::kShort},
+                           {"I8", at::kChar, at::kChar},
+                           {"U8", at::kByte, at::kByte},
+                           {"BOOL", at::kBool, at::kBool},
+                           {"U16", at::kUInt16, at::kInt},
+                           {"U32", at::kUInt32, at::kLong},
+                           {"U64", at::kUInt64, at::kLong},
+                           {"F8_E4M3", at::kFloat8_e4m3fn, at::kFloat},
+                           {"F8_E5M2", at::kFloat8_e5m2, at::kFloat}};
 constexpr const char* kTypeNames = "F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL";
 
 struct Entry {
@@ -121,8 +133,8 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 };
 
 struct Placed {
-  std::string name;
-  at::ScalarType type;
+  std::string name, type_name;
+  const Type* type;  // null: one that cannot be read
   std::vector<int64_t> shape;
   int64_t begin, end;
 };
@@ -134,26 +146,23 @@ Placed place(const std::string& where, const std::string& name, const Entry& ent
   }
   const auto* type =
       std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return entry.type == t.name; });
-  if (type == std::end(kTypes))
-    throw data_error(tensor, "unknown dtype", std::string("one of ") + kTypeNames, "'" + entry.type + "'");
   if (entry.offsets.size() != 2 || entry.offsets[0] > entry.offsets[1] || entry.offsets[1] > data_bytes) {
     throw data_error(tensor, "data_offsets lie", "begin <= end <= " + std::to_string(data_bytes),
                      Json(entry.offsets).dump());
   }
   std::vector<int64_t> shape;
-  std::optional<int64_t> bytes = 0;
   for (const uint64_t size : entry.shape) {
     shape.push_back(size <= uint64_t{INT64_MAX} ? static_cast<int64_t>(size) : -1);  // -1: byte_count refuses it
   }
-  bytes = byte_count(shape, static_cast<int64_t>(at::elementSize(type->type)));
+  const auto begin = static_cast<int64_t>(entry.offsets[0]), end = static_cast<int64_t>(entry.offsets[1]);
+  if (type == std::end(kTypes)) return {name, entry.type, nullptr, std::move(shape), begin, end};
+  const auto bytes = byte_count(shape, static_cast<int64_t>(at::elementSize(type->type)));
   if (!bytes) throw data_error(tensor, "shape overflows", "a size that fits 63 bits", Json(entry.shape).dump());
-  const auto span = static_cast<int64_t>(entry.offsets[1] - entry.offsets[0]);
-  if (*bytes != span) {
+  if (*bytes != end - begin) {
     throw data_error(tensor, "shape " + show_shape(shape) + " of " + entry.type + " does not fill its data_offsets",
-                     std::to_string(*bytes) + " bytes", std::to_string(span));
+                     std::to_string(*bytes) + " bytes", std::to_string(end - begin));
   }
-  return {name, type->type, std::move(shape), static_cast<int64_t>(entry.offsets[0]),
-          static_cast<int64_t>(entry.offsets[1])};
+  return {name, entry.type, type, std::move(shape), begin, end};
 }
 
 HeaderReader read_header(const File& file, uint64_t* header_bytes) {
@@ -236,8 +245,7 @@ class Mapping {
   int64_t bytes() const { return static_cast<int64_t>(bytes_); }
   static at::Tensor tensor(const std::shared_ptr<Mapping>& mapping, int64_t offset, const std::vector<int64_t>& shape,
                            at::ScalarType type) {
-    return at::from_blob(
-        mapping->data_ + offset, shape, [mapping](void*) {}, at::TensorOptions(type));
+    return at::from_blob(mapping->data_ + offset, shape, [mapping](void*) {}, at::TensorOptions(type));
   }
 
  private:
@@ -253,13 +261,51 @@ class Mapping {
 
 }  // namespace
 
-SafeTensors read_safetensors(const std::string& path, bool strict) {
+namespace {
+
+[[noreturn]] void refuse_type(const std::string& path, const Placed& p) {
+  throw data_error(path + ": tensor '" + p.name + "'", "unknown dtype",
+                   std::string("one of ") + kTypeNames + (p.type_name == "C64" ? " (real numbers)" : ""),
+                   "'" + p.type_name + "'");
+}
+
+at::Tensor read_placed(const File& file, int64_t base, const Placed& p) {
+  if (!p.type) refuse_type(file.path(), p);
+  at::Tensor tensor = read_tensor(file, base + p.begin, p.shape, p.type->type);
+  if (p.type->type == p.type->result) return tensor;
+  if (p.type->type == at::kUInt64) {
+    tensor = tensor.view(at::kLong);
+    if (tensor.numel() && tensor.min().item<int64_t>() < 0)
+      throw data_error(file.path() + ": tensor '" + p.name + "'", "an unsigned number does not fit",
+                       "numbers below 2^63", "a larger one");
+  }
+  return tensor.to(p.type->result);
+}
+
+void check_names(const std::string& path, const std::vector<std::string>& names, const std::vector<Placed>& all) {
+  std::vector<std::string> have;
+  have.reserve(all.size());
+  for (const Placed& p : all) have.push_back(p.name);
+  std::sort(have.begin(), have.end());
+  for (const std::string& name : names) {
+    if (std::binary_search(have.begin(), have.end(), name)) continue;
+    std::string list;
+    for (size_t i = 0; i < have.size() && list.size() < 400; ++i) list += (i ? ", " : "") + have[i];
+    throw data_error(path, "no such tensor", "one of: " + list, "'" + name + "'");
+  }
+}
+
+}  // namespace
+
+SafeTensors read_safetensors(const std::string& path, bool strict, const std::vector<std::string>& names) {
   const File file(path);
   Contents contents = read_contents(file);
+  check_names(path, names, contents.tensors);
   SafeTensors result;
   result.metadata = std::move(contents.metadata);
   for (const Placed& p : contents.tensors) {
-    at::Tensor tensor = read_tensor(file, contents.base + p.begin, p.shape, p.type);
+    if (!names.empty() && std::find(names.begin(), names.end(), p.name) == names.end()) continue;
+    at::Tensor tensor = read_placed(file, contents.base, p);
     const int64_t bad = count_non_finite(tensor);
     if (bad && strict)
       throw data_error(path + ": tensor '" + p.name + "'", "values are not finite", "finite numbers",
@@ -280,13 +326,15 @@ SafeTensors map_safetensors(const std::string& path) {
     throw data_error(path, "replaced while it was opened", std::to_string(file.size()) + " bytes",
                      std::to_string(mapping->bytes()));
   for (const Placed& p : contents.tensors) {
-    const auto size = static_cast<int64_t>(at::elementSize(p.type));
-    if (p.type == at::kBool || (contents.base + p.begin) % size != 0) {
+    if (!p.type) refuse_type(path, p);
+    const at::ScalarType type = p.type->type;
+    const auto size = static_cast<int64_t>(at::elementSize(type));
+    if (type == at::kBool || (contents.base + p.begin) % size != 0) {
       throw data_error(path + ": tensor '" + p.name + "'", "cannot be used where it lies",
                        "numbers at a multiple of their size",
-                       p.type == at::kBool ? "booleans" : "byte " + std::to_string(contents.base + p.begin));
+                       type == at::kBool ? "booleans" : "byte " + std::to_string(contents.base + p.begin));
     }
-    result.tensors.emplace(p.name, Mapping::tensor(mapping, contents.base + p.begin, p.shape, p.type));
+    result.tensors.emplace(p.name, Mapping::tensor(mapping, contents.base + p.begin, p.shape, type));
   }
   return result;
 }
@@ -305,8 +353,8 @@ Item make_item(const std::string& path, const std::string& name, at::ScalarType 
   const std::string where = path + ": tensor '" + name + "'";
   if (name == "__metadata__")
     throw Error(Exit::data, where + ": reserved name; expected another name; got '" + name + "'");
-  const auto* type =
-      std::find_if(std::begin(kTypes), std::end(kTypes), [&](const Type& t) { return t.type == scalar; });
+  const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const Type& t) { return t.type == scalar && t.result == scalar; });
   if (type == std::end(kTypes)) {
     throw Error(Exit::data,
                 where + ": dtype cannot be saved; expected one of " + kTypeNames + "; got " + at::toString(scalar));

@@ -130,7 +130,11 @@ end
 
 -- Whether the function at this level (1: the caller) is the user's. The library may ask objects for what they may lack.
 local function by_user(level)
-  local info = debug.getinfo(level + 1, "S")
+  local info
+  repeat  -- an __index that asks the class passes the question on
+    level = level + 1
+    info = debug.getinfo(level, "Sn")
+  until not (info and info.namewhat == "metamethod" and info.name:find "index" and info.source:sub(1, 8) == "@stdlib/")
   return info ~= nil and info.what ~= "C" and info.source:sub(1, 8) ~= "@stdlib/"
 end
 check.by_user = by_user

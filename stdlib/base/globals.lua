@@ -25,7 +25,8 @@ local WAYS = {
   getattr = "value[name]", setattr = "value[name] = other", callable = 'type(value) == "function"',
   sum = "x:sum() of a tensor, or a loop", abs = "math.abs(x), or x:abs() of a tensor", exp = "math.exp(x), or x:exp() of a tensor",
   log = "math.log(x), or x:log() of a tensor; run:log { name = value } stores numbers", sqrt = "math.sqrt(x), or x:sqrt() of a tensor",
-  max = "math.max(a, b), or x:amax() of a tensor", min = "math.min(a, b), or x:amin() of a tensor", floor = "math.floor(x), or x:floor() of a tensor",
+  max = "math.max(a, b), or x:amax() of a tensor", min = "math.min(a, b), or x:amin() of a tensor",
+    floor = "math.floor(x), or x:floor() of a tensor",
   sin = "math.sin(x), or x:sin() of a tensor", cos = "math.cos(x), or x:cos() of a tensor", pow = "x ^ y", round = "math.floor(x + .5)",
   sorted = "table.sort(list)", reversed = "for i = #list, 1, -1 do … end", open = "io.open(path)", raise = "error(text)",
   input = "parameters: g.experiment { params = { lr = 1e-3 }, … } and --set lr=1e-2", printf = "print((\"%.3f\"):format(x))",
@@ -117,7 +118,7 @@ local function global_names()
   return names
 end
 
-local announced = {}  -- names that were set to nil at the top level
+local announced = {}  -- names that were set at the top level, to nil too
 
 -- The end of the sentence about a name that does not exist, read at `level`.
 local function meant(name, level)
@@ -131,7 +132,11 @@ local function meant(name, level)
   if WAYS[name] then return "expected " .. WAYS[name] end
   local there = in_library(name, values)
   if there then return ("did you mean '%s'?"):format(there) end
-  local lua = near(name, declared(level + 1)) or near(name, global_names())
+  local others = declared(level + 1)
+  for _, other in ipairs(others) do
+    if other == name then return "expected it where the local of that name is seen: after its line, in the same block or function" end
+  end
+  local lua = near(name, others) or near(name, global_names())
   if lua then return ("did you mean '%s'?"):format(lua) end
   return ("expected local %s = … before it"):format(name)
 end
@@ -150,7 +155,7 @@ local function write(t, name, value)
     host.fail(("'%s' would be a new global, set inside of a function; %sexpected local %s = …, or %s = nil at the top of the script")
       :format(name, here and ("did you mean '%s'? else "):format(here) or "", name, name))
   end
-  if value == nil then announced[name] = true end
+  announced[name] = true
   rawset(t, name, value)
 end
 

@@ -82,7 +82,8 @@ local LINES = {
   { "[{,]%s*[%w_\"]+%s*:%s*[%w\"]", "a table is { name = value }" },
   { "^%s*if[%s(].-[^=~<>]=[^=].*then", "x == y" },
   { "^%s*while%s.-[^=~<>]=[^=].*do", "x == y" },
-  { "^%s*if.-[:{]%s*$", "if x then … end" }, { "^%s*while.-[:{]%s*$", "while x do … end" }, { "^%s*for.-[:{]%s*$", "for i = 1, n do … end" },
+  { "^%s*if.-[:{]%s*$", "if x then … end" }, { "^%s*while.-[:{]%s*$", "while x do … end" }, { "^%s*for.-[:{]%s*$",
+    "for i = 1, n do … end" },
   { "^%s*[%w_]+%s*:%s*[%w_]+%s*=", "local x = 5, without a type" }, { "^%s*local%s+[%w_]+%s*:", "local x = 5, without a type" },
   { "%(.*[%w_]%s*=[^=].*%)", NAMED }, { "^%s*[%w_]+%s*=[^=].*[,)]%s*$", NAMED },
   { "%d_%d", "1000000 or 1e6" },
@@ -210,7 +211,8 @@ local function dot_for_colon(line, level)
 end
 
 local KEYWORDS = {}
-for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until while"):gmatch "%a+" do
+for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until "
+  .. "while"):gmatch "%a+" do
   KEYWORDS[word] = true
 end
 
@@ -250,7 +252,8 @@ local function lua_says(message, line)
   end
   local code = bare(line)
   if message:find "attempt to call .*table value" or message:find "attempt to call .*nil value" then
-    if code:find "^%s*for%s.-%sin%s+[%w_.]+%s+do" then return "for i, value in ipairs(list) do … end, for key, value in pairs(t) do … end" end
+    if code:find "^%s*for%s.-%sin%s+[%w_.]+%s+do" then return "for i, value in ipairs(list) do … end, for key, value in pairs(t) do … "
+      .. "end" end
   end
   local field = message:match "attempt to call field '([%w_]+)'" or message:match "attempt to call method '([%w_]+)'"
   if field and METHODS[field] and message:find "nil value" then return METHODS[field] end

@@ -112,7 +112,8 @@ function curriculum.one_shot() return {} end
 ---@param ranked Dataset
 ---@param options? {start: number, full: number, levels: number, augment: number}
 function curriculum.linear_ramp(ranked, options)
-  options = check.options("curriculum.linear_ramp", options, { start = SHARE, full = SHARE, levels = check.int(2), augment = check.number(0, 1) })
+  options = check.options("curriculum.linear_ramp", options, { start = SHARE, full = SHARE, levels = check.int(2),
+    augment = check.number(0, 1) })
   ranked_of("linear_ramp", ranked)
   local full = options.full or .6
   local highest = options.augment or .5
@@ -127,7 +128,8 @@ end
 ---@param d Dataset
 ---@param options? {unsure: number, sure: number, augment: number}
 function curriculum.confidence(d, options)
-  options = check.options("curriculum.confidence", options, { unsure = check.above(0), sure = check.above(0), augment = check.number(0, 1) })
+  options = check.options("curriculum.confidence", options, { unsure = check.above(0), sure = check.above(0),
+    augment = check.number(0, 1) })
   return { sample = sampler.confidence(ranked_of("confidence", d)),
     temperature = schedule.by_confidence(options.unsure or 6, options.sure or 2), augment = options.augment or .3 }
 end

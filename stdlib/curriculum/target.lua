@@ -38,6 +38,9 @@ local function make(fields)
   fields.teachers = fields.teachers or { fields.teacher }
   return setmetatable(fields, Target)
 end
+
+--- Whether a value is a target.
+---@param value any
 function target.is(value) return getmetatable(value) == Target end
 
 local function is_module(value) return type(value) == "table" and value.forward ~= nil and value.parameters ~= nil end

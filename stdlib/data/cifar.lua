@@ -28,7 +28,7 @@ end
 ---@param paths string[]
 ---@return Tensor, Tensor
 return function(paths)
-  if type(paths) ~= "table" or #paths == 0 then host.fail("data.cifar10: expected { path, … }; got " .. tostring(paths)) end
+  if type(paths) ~= "table" or #paths == 0 then host.fail('data.cifar10: expected { "data_batch_1.bin", … }; got ' .. tostring(paths)) end
   local parts = {}
   for i, path in ipairs(paths) do parts[i] = records(path) end
   local all = ops.cat(parts, 0)

@@ -66,7 +66,7 @@ end
 
 -- Columns of words as one column of 0 and 1 for each word, named "sex=female".
 local function one_hot(where, read, like)
-  if not read.levels or next(read.levels) == nil then return read.x, read.columns end
+  if next(read.levels) == nil then return read.x, read.columns end
   local parts, columns, categories = {}, {}, {}
   for i, name in ipairs(read.columns) do
     local part, found = read.x:slice(1, i - 1, i), read.levels[i - 1]
@@ -99,6 +99,9 @@ end
 ---@return Dataset
 return function(path, options)
   if type(path) ~= "string" then check.fail("data.csv", "expected %s; got %s", CSV_FORM, check.describe(path)) end
+  if options ~= nil and (type(options) ~= "table" or options[1] ~= nil) then
+    check.fail("data.csv", "expected %s; got %s as options", CSV_FORM, check.describe(type(options) == "table" and options[1] or options))
+  end
   local where = "data.csv: " .. path
   local o = check.options("data.csv", options, CSV)
   take_after("data.csv", o)

@@ -11,6 +11,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local tensor = require "gradus.base.tensor"
 local current = require "gradus.base.current"
+local amount_of = require "gradus.data.amount"
 local generator = require "gradus.data.generator"
 local labels = require "gradus.data.labels"
 
@@ -68,7 +69,7 @@ function Dataset:__tostring()
     table.concat(self.base.x.shape, "×", 2), self.labels.kind ~= "none" and ", " .. labels.text(self.labels) or "")
 end
 
--- Refuses what is no data set; where: the function that the user called.
+-- Refuses what is no data set.
 local function check_rows(where, x, y)
   if not engine.is_tensor(x) then check.fail(where, "x: expected a Tensor; got %s", check.describe(x)) end
   if x:dim() == 0 or x:size(0) == 0 then check.fail(where, "the data set is empty; expected at least one row") end
@@ -78,8 +79,8 @@ local function check_rows(where, x, y)
   if y:size(0) ~= x:size(0) then check.fail(where, "x has %d rows, y has %d", x:size(0), y:size(0)) end
 end
 
--- A data set, its labels judged (labels.lua).
-local function make(where, x, y, o)
+--- A data set, its labels judged (labels.lua); where: the function that the user called.
+function data.make(where, x, y, o)
   check_rows(where, x, y)
   local weight, of = o.weight, nil
   if weight ~= nil then weight = labels.weight(where, weight, x:size(0)) end
@@ -95,7 +96,10 @@ end
 ---   labels: "classes", "tokens", "soft", "multilabel" or "numbers"; classes: how many, or their names; weight: [N], from 0
 ---@return Dataset
 function data.tensors(x, y, options)
-  return make("data.tensors", x, y, check.options("data.tensors", options, { "labels", "classes", "name", "weight" }))
+  if options ~= nil and (type(options) ~= "table" or engine.is_tensor(options)) then
+    check.fail("data.tensors", "expected data.tensors(x, y, { classes = 10, weight = … }); got %s as options", check.describe(options))
+  end
+  return data.make("data.tensors", x, y, check.options("data.tensors", options, { "labels", "classes", "name", "weight" }))
 end
 
 --- A hash of all rows of a data set, whichever of them a view has: what its views have in `base`.
@@ -114,7 +118,7 @@ end
 --- A data set whose numbers come from outside of the script (readers.lua).
 ---@param where string  the function that the user called, and its file
 function data.from_outside(where, x, y, options)
-  local d = make(where, x, y, options)
+  local d = data.make(where, x, y, options)
   current.reads(data.content(d.base))
   return d
 end
@@ -175,28 +179,18 @@ end
 function Dataset:whole() return view(self.base, ops.arange(self.base.x:size(0))) end
 
 --- The rows of the view at these positions (int64, from 0).
+---@param index Tensor|number[]
 function Dataset:subset(index)
+  if type(index) == "table" and not engine.is_tensor(index) then index = engine.tensor(index, "int64") end
+  if not engine.is_tensor(index) or index:dim() ~= 1 or index.dtype:find "float" or index.dtype == "bool" then
+    check.fail("subset", "expected places of rows, whole numbers from 0; got %s", check.describe(index))
+  end
+  index = index:long()
+  if index:numel() == 0 then check.fail("subset", "no rows; expected one place or more") end
+  local low, high = index:amin():item(), index:amax():item()
+  if low < 0 or high >= self:size() then check.fail("subset", "places from %d to %d; expected 0 to %d", low, high, self:size() - 1) end
   return view(self.base, self.index:index_select(0, index),
     self.difficulty and self.difficulty:index_select(0, index))
-end
-
-local AMOUNT = "expected a share below 1, a number of rows above 1, { share = … } or { rows = … }"
-
--- How many rows: from .3, 100, { share = .3 } or { rows = 100 }. 1 alone could be either.
-local function count_of(self, amount, what)
-  local given = amount
-  if type(amount) == "table" then
-    given = check.options(what, amount, { share = check.number(0, 1), rows = check.int(1) })
-    if (given.share == nil) == (given.rows == nil) then check.fail(what, "expected either { share = … } or { rows = … }") end
-    if given.share == 0 then check.fail(what, "{ share = 0 } leaves no row; expected a share above 0") end
-  elseif type(amount) ~= "number" or not (amount > 0) then check.fail(what, "%s; got %s", AMOUNT, check.describe(amount))
-  elseif amount == 1 then check.fail(what, "1 may be one row or all of them; expected { rows = 1 } or { share = 1 }")
-  elseif amount < 1 then given = { share = amount }
-  elseif amount % 1 ~= 0 then check.fail(what, "%s; got %g", AMOUNT, amount)
-  else given = { rows = amount } end
-  local rows = given.rows or math.max(1, math.floor(given.share * self:size() + .5))
-  if rows > self:size() then check.fail(what, "%d rows of %d", rows, self:size()) end
-  return rows
 end
 
 --- The first rows in the view's order: of a ranked view, the easiest. first(.3) and first { share = .3 } are a share of them,
@@ -204,7 +198,7 @@ end
 ---@param amount number|{share: number?, rows: number?}
 ---@return Dataset
 function Dataset:first(amount)
-  local rows = count_of(self, amount, "first")
+  local rows = amount_of("first", amount, self:size())
   return view(self.base, self.index:slice(0, 0, rows), self.difficulty and self.difficulty:slice(0, 0, rows))
 end
 
@@ -212,7 +206,7 @@ end
 ---@param amount number|{share: number?, rows: number?}
 ---@return Dataset
 function Dataset:last(amount)
-  local from = self:size() - count_of(self, amount, "last")
+  local from = self:size() - amount_of("last", amount, self:size())
   return view(self.base, self.index:slice(0, from), self.difficulty and self.difficulty:slice(0, from))
 end
 
@@ -285,6 +279,8 @@ end
 ---@param score fun(x: Tensor, y: Tensor, labels: Labels): Tensor
 ---@return Tensor
 function Dataset:scores(where, score)
+  check.value("scores", "where", where, check.string)
+  check.value(where, "score", score, check.callable)
   local parts, unasked = {}, {}
   self:each(1024, function(x, y)
     local one = score(x, y, self.labels)
@@ -313,29 +309,6 @@ function Dataset:rank(score)
   return view(self.base, self.index:index_select(0, order), values:index_select(0, order))
 end
 
---- Two or more data sets, one after the other. Classes are joined by their names where they have some; the rows of a part
---- without labels beside classes have none (-100).
----@param ... Dataset
----@return Dataset
-function data.concat(...)
-  local given, xs, parts, weights = { ... }, {}, {}, {}
-  if #given == 0 then host.fail "data.concat: expected data sets" end
-  for i, d in ipairs(given) do
-    if not data.is(d) then host.fail(("data.concat: argument %d: expected a data set; got %s"):format(i, check.describe(d))) end
-    if (d.base.weight == nil) ~= (given[1].base.weight == nil) then
-      host.fail(("data.concat: argument %d has %s weights, unlike the first"):format(i, d.base.weight and "its" or "no"))
-    end
-    if d.base.masking then host.fail(("data.concat: argument %d holds tokens to be masked; expected one text file of all"):format(i)) end
-    local y
-    xs[i], y = d:gather()
-    parts[i] = { y = y, labels = d.labels, rows = d:size() }
-    weights[i] = d.base.weight and d.base.weight:index_select(0, d.index)
-  end
-  local y, options = labels.concat("data.concat", parts)
-  options.name, options.weight = "concat", weights[1] and ops.cat(weights, 0)
-  return make("data.concat", ops.cat(xs, 0), y, options)
-end
-
 --- What identifies the view's content: a hash of its tensors and rows.
 function Dataset:fingerprint()
   return host.sha256(data.content(self.base) .. self.index:hash())
@@ -350,6 +323,7 @@ end
 function data.csv(path, options) return require "gradus.data.csv"(path, options) end
 function data.text(path, options) return require("gradus.data.tokens").text(path, options) end
 function data.sentences(options) return require("gradus.data.tokens").sentences(options) end
+function data.concat(...) return require "gradus.data.concat"(...) end
 function data.parity(options) return require "gradus.data.parity"(options) end
 
 return data

@@ -17,7 +17,7 @@ local function declared(options)
   if options.labels == nil then return nil end
   check.value("data.generator", "labels", options.labels, check.choice("classes", "soft", "multilabel", "numbers", "tokens", "none"))
   check.value("data.generator", "classes", options.classes or 1, check.int(1))
-  return { kind = options.labels, classes = options.classes }
+  return { kind = options.labels, classes = options.classes, declared = true }
 end
 
 --- Batches made by a Lua function on the training thread: fn(size, batch, first) -> x, y[, weight]; batches and samples
@@ -26,7 +26,9 @@ end
 ---@param fn fun(size: number, batch: number, first: number): Tensor, Tensor, Tensor?
 ---@param options {epoch: number, classes: number?, labels: string?}  epoch: how many samples count as one; labels: "none" too
 function generator.new(fn, options)
-  if type(fn) ~= "function" then host.fail("data.generator: expected a function(size, batch); got " .. type(fn)) end
+  if type(fn) ~= "function" then
+    check.fail("data.generator", "expected a function(size, batch) that gives x, y, and { epoch = 10000 }; got %s", check.describe(fn))
+  end
   options = check.options("data.generator", options, { "epoch", "classes", "labels" })
   if type(options.epoch) ~= "number" or options.epoch < 1 then host.fail "data.generator: epoch: expected how many samples count as one" end
   return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, labels = declared(options), given = options.classes,
@@ -54,7 +56,8 @@ local function take_labels(self, where, x, y)
   if not known then
     if of.kind == "classes" then of.classes = self.given end  -- a batch may lack some
     self.labels = of
-  elseif known.width == nil and of.width then known.width = of.width
+  elseif known.declared then
+    known.width, known.classes, known.declared = of.width, known.classes or of.kind ~= "classes" and of.classes or nil, nil
   elseif of.width ~= known.width then
     check.fail(where, "expected labels %s; got %s", labels.text(known), labels.text(of))
   end

@@ -20,6 +20,7 @@ local labels = { none = -100 }
 ---@field width? number       columns of y; nil of [N]
 ---@field names? string[]     of the classes, in order
 ---@field partial? boolean    some rows have no label
+---@field declared? boolean   of a generator that has made no batch: width is not known yet
 
 local KIND = check.choice("classes", "soft", "multilabel", "numbers", "tokens")
 local WAYS = "say labels = 'numbers' where they are that"
@@ -232,10 +233,12 @@ function labels.of_batch(d, size) return d:look(size or 64) end
 --- In words: "3 classes", "numbers", "distributions over 3".
 ---@param of Labels
 function labels.text(of)
-  if of.kind == "classes" then return ("%d classes%s"):format(of.classes, of.partial and ", some rows without a label" or "") end
+  if of.kind == "classes" then
+    return (of.classes and "%d classes" or "classes"):format(of.classes) .. (of.partial and ", some rows without a label" or "")
+  end
   if of.kind == "tokens" then return of.classes and ("tokens of %d"):format(of.classes) or "tokens" end
-  if of.kind == "soft" then return ("distributions over %d"):format(of.classes) end
-  if of.kind == "multilabel" then return ("%d labels of yes or no"):format(of.classes) end
+  if of.kind == "soft" then return (of.classes and "distributions over %d" or "distributions"):format(of.classes) end
+  if of.kind == "multilabel" then return (of.classes and "%d labels of yes or no" or "labels of yes or no"):format(of.classes) end
   if of.kind == "numbers" then return of.width and ("numbers, %d each"):format(of.width) or "numbers" end
   return "no labels"
 end
@@ -246,8 +249,8 @@ end
 ---@param like Labels
 function labels.agree(where, got, like)
   local function fail(text) check.fail(where, "%s; got %s", text, labels.text(got)) end
-  local widths_differ = got.width and like.width and got.width ~= like.width or got.kind ~= "tokens" and got.width ~= like.width
-  if got.kind ~= like.kind or widths_differ then fail("labels: expected " .. labels.text(like)) end
+  local known = like.kind ~= "tokens" and not got.declared and not like.declared  -- sequences may be longer
+  if got.kind ~= like.kind or known and got.width ~= like.width then fail("labels: expected " .. labels.text(like)) end
   for i, name in ipairs(like.names and got.names or {}) do
     if like.names[i] ~= name then
       fail(("class %d is '%s' here and '%s' there: expected one order of classes, as data.csv(…, { like = train }) reads them")
@@ -255,54 +258,6 @@ function labels.agree(where, got, like)
     end
   end
   if got.classes and like.classes and got.classes > like.classes then fail("labels: expected " .. labels.text(like)) end
-end
-
--- Names of all parts, in the order in which they are met; nil where none has names.
-local function all_names(parts)
-  local names, place = {}, {}
-  for _, part in ipairs(parts) do
-    for _, name in ipairs(part.names or {}) do
-      if not place[name] then
-        names[#names + 1] = name
-        place[name] = #names - 1
-      end
-    end
-  end
-  return #names > 0 and names or nil, place
-end
-
-local function renumbered(y, names, place)
-  local to = {}
-  for i, name in ipairs(names) do to[i] = place[name] end
-  local moved = engine.tensor(to, "int64"):index_select(0, y:clamp_min(0))
-  return ops.where(y:ne(labels.none), moved, y)
-end
-
---- The labels of data sets one after the other: classes are joined by their names, rows of a part without labels have none.
----@param where string
----@param parts {y: Tensor?, labels: Labels, rows: number}[]
----@return Tensor? y, table options   for labels.of
-function labels.concat(where, parts)
-  local first
-  for _, part in ipairs(parts) do first = first or (part.labels.kind ~= "none" and part.labels) or nil end
-  if not first then return nil, {} end
-  local of, ys, classes = {}, {}, 0
-  for i, part in ipairs(parts) do of[i] = part.labels end
-  local names, place = all_names(of)
-  for i, part in ipairs(parts) do
-    local own = part.labels
-    if own.kind == "none" and first.kind ~= "classes" then
-      check.fail(where, "argument %d has no labels; expected %s, as others have (a row may lack a class, but nothing else)", i,
-        labels.text(first))
-    elseif own.kind ~= "none" and (own.kind ~= first.kind or own.width ~= first.width) then
-      check.fail(where, "argument %d has %s; expected %s, as others have", i, labels.text(own), labels.text(first))
-    end
-    ys[i] = part.y or ops.full({ part.rows }, labels.none, { dtype = "int64" })
-    if own.names and first.kind == "classes" then ys[i] = renumbered(ys[i], own.names, place) end
-    classes = math.max(classes, own.classes or 0)
-  end
-  if names then classes = #names >= classes and names or math.max(classes, #names) end
-  return ops.cat(ys, 0), { labels = first.kind, classes = first.kind ~= "numbers" and classes ~= 0 and classes or nil }
 end
 
 return labels

@@ -12,6 +12,7 @@ local files = engine.data
 ---@param options {d: number, k: number, seed: number?, held_out: number?, epoch: number?, tokens: boolean?}  seed: the run's "data" stream;
 ---   held_out: 4096 rows; epoch: 10000 samples count as one; tokens: x is (1 - x) / 2 as int64, for transformers
 return function(options)
+  if type(options) ~= "table" then check.fail("data.parity", "expected { d = 50, k = 5 }; got %s", check.describe(options)) end
   options = check.options("data.parity", options, { d = check.int(1, 65536), k = check.int(1), seed = check.int(0),
     held_out = check.int(1), epoch = check.int(1), tokens = check.boolean }, { held_out = 4096, epoch = 10000 })
   for _, name in ipairs { "d", "k" } do

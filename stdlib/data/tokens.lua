@@ -29,9 +29,12 @@ end
 ---@return Dataset
 ---@return any tokenizer
 function tokens.text(path, options)
+  if type(path) ~= "string" or type(options) ~= "table" then
+    check.fail("data.text", 'expected data.text("corpus.txt", { vocabulary = 1000 }); got %s',
+      check.describe(type(path) == "string" and options or path))
+  end
   local o = check.options("data.text", options, { length = check.int(2), mask = check.number(0, 1), tokenizer = check.any,
     vocabulary = check.int(6), model = check.string, seed = check.int(0) }, { length = 64, mask = .15, seed = 0 })
-  check.value("data.text", "path", path, check.string)
   if (o.tokenizer == nil) == (o.vocabulary == nil) then
     check.fail("data.text", "expected either a tokenizer or vocabulary, the number of tokens to learn")
   end
@@ -51,6 +54,10 @@ end
 ---@param options {grammar: Grammar, mask: number?, seed: number?, held_out: number?, epoch: number?}
 ---   mask: .3, the published share; seed: the run's "data" stream; held_out: 512 sentences; epoch: 10000 samples count as one
 function tokens.sentences(options)
+  if type(options) ~= "table" or options.rules then
+    check.fail("data.sentences", "expected { grammar = cfg.cfg3b() }; got %s",
+      type(options) == "table" and "a grammar" or check.describe(options))
+  end
   local o = check.options("data.sentences", options, { grammar = check.table, mask = check.number(0, 1), seed = check.int(0),
     held_out = check.int(1), epoch = check.int(1) }, { mask = .3, held_out = 512, epoch = 10000 })
   if not o.grammar then check.fail("data.sentences", "expected a grammar, such as cfg.cfg3b()") end

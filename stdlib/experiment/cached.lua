@@ -186,7 +186,7 @@ local function build(task, path)
   child.parent = run
   if ok then ok, why = xpcall(keep, host.traceback, child, path, task, made) end
   if ok then
-    child:event("cache", "reads", traced.shown(reads))
+    child:event("reads", task.name, traced.shown(reads))
     child:finish "finished"
     return made, { reads = reads, library = library }
   end
@@ -203,7 +203,7 @@ local function replaying(task)
   local run = task.run
   return setmetatable({ replaying = true, writer = SILENT, event = nothing, warn = nothing, id = run.id, uid = run.uid,
     folder = run.folder, seed = task.seed, name = run.name .. "/" .. task.name, params = run.params, device = run.device,
-    store = run.store, options = run.options, state = {}, configuration = {}, threads = 0, step_number = 0, keys = {},
+    store = run.store, options = run.options, state = {}, configuration = {}, threads = 0, step_number = 0, keys = {}, latest = {},
     registered = {}, began = run.began, readback = run.readback, looked = run.looked, line = run.line,
     outermost = traced.outermost(run) }, getmetatable(run))
 end

@@ -11,14 +11,17 @@ local NAMES = check.either(check.list(check.string), { expected = "an empty one"
 end })
 
 --- The finished runs that fit, by group. Fields as results/query/query.h says: groups[i] = { label, n, seeds, metrics = { [key] =
---- { last = { n, mean, sd } } } }; versus.comparisons[i] = { group, baseline (from 0), metric, pairs, mean, low, high, verdict }.
----@param options {where: string?, by: string[]?, metrics: string[]?, versus: string?, store: string?}
+--- { last = { n, mean, sd } } } }; versus.comparisons[i] = { group, baseline (from 0), metric, pairs, mean, low, high, verdict }. A
+--- verdict is "better", "worse", "no difference" (within the margin) or begins with "open".
+---@param options {where: string?, by: string[]?, metrics: string[]?, versus: string?, margin: number?, store: string?}
 ---  where: the expression of `gradus runs --where`; by: parameters that make the groups; versus: the baseline group, by a value
----  of its parameters; store: a file, by default this run's store
+---  of its parameters or COLUMN=VALUE,…; margin: the largest difference that does not matter; store: a file, by default this run's
+---  store
 return function(options)
   reading.refuse "g.compare"
   options = check.options("compare", options or {}, { where = check.string, by = NAMES,
-    metrics = NAMES, versus = check.string, store = check.string })
+    metrics = NAMES, versus = check.string, margin = check.above(0), store = check.string })
   return store_module.open(options.store or host.options.store):compare { where = options.where,
-    by = table.concat(options.by or {}, ","), metrics = table.concat(options.metrics or {}, ","), versus = options.versus }
+    by = table.concat(options.by or {}, ","), metrics = table.concat(options.metrics or {}, ","), versus = options.versus,
+    margin = options.margin and ("%.17g"):format(options.margin) }
 end

@@ -182,13 +182,13 @@ local function pick(cells, positions)
   return out
 end
 
---- An aligned table: the first columns of text to the left, numbers to the right. One that is wider than the terminal is
---- continued below, under the columns of text again.
+--- An aligned table: the first columns of text to the left, numbers to the right. One that is wider than the terminal, or
+--- 80 columns where there is none, is continued below, under the columns of text again.
 ---@param headings string[]
 ---@param rows string[][]
 ---@param text_columns number  how many columns are text
 function console.table(headings, rows, text_columns)
-  local most = host.isatty(1) and host.columns() or math.huge
+  local most = host.columns()
   local blocks, from = {}, text_columns + 1
   repeat
     local positions, text = {}, nil

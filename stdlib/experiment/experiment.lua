@@ -1,11 +1,31 @@
 --- An experiment: what a script returns. `run(run, params)` is called once per run, in a Lua state of its own.
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local format = require "gradus.experiment.format"
+local results = require "gradus.experiment.results"
 local params = require "gradus.experiment.params"
 
 local experiment = {}
 local Experiment = {}
 Experiment.__index = Experiment
+
+local function check_column(where, column)
+  local problem = results.name_problem(column[1])
+  if problem then host.fail(("%s: result '%s': %s"):format(where, column[1], problem)) end
+  if column[2] ~= nil then check.value(where, "heading", column[2], check.string) end
+  problem = column[3] ~= nil and format.problem(column[3])
+  if problem then host.fail(("%s: format: expected %s; got %s"):format(where, problem, check.describe(column[3]))) end
+end
+
+-- Which way returned results and logged metrics are better.
+local function check_metrics(metrics)
+  for name, one in pairs(check.value("experiment", "metrics", metrics, check.table)) do
+    local problem = results.name_problem(name)
+    if problem then host.fail(("experiment: metrics: '%s': %s"):format(tostring(name), problem)) end
+    local o = check.options(("experiment: metrics: '%s'"):format(name), one, { better = check.choice("higher", "lower") })
+    if not o.better then host.fail(("experiment: metrics: '%s': expected { better = 'higher' } or { better = 'lower' }"):format(name)) end
+  end
+end
 
 -- What the final table is made of, checked before the runs and not after them.
 local function check_table(self)
@@ -16,10 +36,12 @@ local function check_table(self)
     if type(column) ~= "table" or type(column[1]) ~= "string" then
       host.fail(('experiment: column %d: expected { "result", "heading"[, "format"] }; got %s'):format(i, check.describe(column)))
     end
+    check_column(("experiment: column %d"):format(i), column)
   end
   if self.versus ~= nil and (type(self.versus) ~= "table" or type(self.versus[1]) ~= "string" or self.versus[2] == nil) then
     host.fail('experiment: versus: expected { "result", "value"[, "heading"] }; got ' .. check.describe(self.versus))
   end
+  if self.versus then check_column("experiment: versus", { self.versus[1], self.versus[3] }) end
   if self.footer ~= nil then check.value("experiment", "footer", self.footer, check.string) end
 end
 
@@ -33,10 +55,12 @@ end
 ---@field by? string|string[] parameters that make the final table's rows; default: the grid's keys but seed
 ---@field versus? table       { "result name", "value", "heading" }: a column with the difference to the group of that value,
 ---                           paired over the seeds that both have
+---@field metrics? table      which way metrics are better, those logged and those returned: { rmse = { better = "lower" } }
+---@field save? boolean        true: the best and the last weights of each student are kept among the run's files (student_artifact.lua)
 ---@field footer? string      printed under the final table
 ---@param options ExperimentOptions
 function experiment.experiment(options)
-  options = check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "footer" })
+  options = check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "metrics", "save", "footer" })
   if type(options.name) ~= "string" or not options.name:find "^[%w_.-]+$" or #options.name > 100 then
     host.fail("experiment: 'name': expected 1 to 100 letters, digits, '_', '-' or '.'; got " .. tostring(options.name))
   end
@@ -50,7 +74,18 @@ function experiment.experiment(options)
   self.grid = options.grid or {}
   params.check_grid(self.grid, self.specs)
   check_table(self)
+  check_metrics(self.metrics or {})
+  if self.save ~= nil then check.value("experiment", "save", self.save, check.boolean) end
   return self
+end
+
+--- Tells the store which way the experiment's metrics are better.
+---@param run Run
+function Experiment:declare_metrics(run)
+  for name, one in pairs(self.metrics or {}) do
+    run.writer:better(name, one.better)
+    run.writer:better("result/" .. name, one.better)
+  end
 end
 
 function experiment.is(value) return getmetatable(value) == Experiment end

@@ -174,7 +174,7 @@ end
 
 --- Runs what `next` gives until it gives no more and all have ended, or the process is asked to stop: then every run that
 --- goes on is interrupted, and none begins.
----@param options {jobs: number|string, device: string?, quiet: boolean?, wide: number?, next: fun(): Job?, ended: fun(job: Job, outcome: Outcome), asked: (fun(job: Job, text: string): string)?, foot: (fun(ended: number, running: number, seconds: number): string)?}
+---@param options {jobs: number|string, store: string, device: string?, quiet: boolean?, wide: number?, next: fun(): Job?, ended: fun(job: Job, outcome: Outcome), asked: (fun(job: Job, text: string): string)?, foot: (fun(ended: number, running: number, seconds: number): string)?}
 ---   next: asked whenever there is room; asked: answers a child's children.ask; wide: columns of the labels
 function farm.work(options)
   local self = setmetatable({ options = options, quiet = options.quiet, wide = options.wide or 0, running = {}, order = {}, ended = 0,
@@ -205,6 +205,7 @@ function farm.work(options)
     draw(self, now)
   end
   self.screen:clear()
+  if self.ended > 0 and options.store then require("gradus.store").open(options.store):settle() end
 end
 
 return farm

@@ -16,6 +16,9 @@ local FOR_TRAINING = { "experiment.run", "experiment.cached", "training.distill"
 function grid.warm()
   require("gradus.engine").set_threads(1)
   for _, name in ipairs(FOR_TRAINING) do require("gradus." .. name) end
+  host.git()
+  host.stdlib_hash()
+  collectgarbage()  -- a child that collects writes to every page of the heap, and so copies it
 end
 
 --- A run of an experiment as a job of the farm.
@@ -85,7 +88,7 @@ function grid.run(options)
     labels[i] = runner.describe(plan, i)
     wide = math.max(wide, #labels[i])
   end
-  farm.work { jobs = options.jobs or 1, device = options.device, quiet = options.quiet or options.json, wide = wide,
+  farm.work { jobs = options.jobs or 1, store = options.store, device = options.device, quiet = options.quiet or options.json, wide = wide,
     foot = foot(#todo, function() return failed end),
     next = function()
       at = at + 1

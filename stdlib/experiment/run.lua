@@ -86,6 +86,7 @@ function run.begin(options)
   self.readback = readback(device, function(numbers, step)
     for key, number in pairs(numbers) do self.writer:log(key, step, number) end
   end)
+  if self.parent then self.save_students = self.parent.save_students end
   current.run = self
   seed_streams(self.seed)
   require("gradus.curriculum.sampler").numbered(0)
@@ -105,8 +106,9 @@ local function logged_twice(self, name, step)
     .. "run:batches, which counts steps"):format(name, step))
 end
 
---- Logs numbers (or 0-dim tensors) by metric name at the current step, or at the given one. Tensors on an accelerator are
---- read when the next ones are logged, so that the device need not be waited for.
+--- Logs numbers (or 0-dim tensors) by metric name at the current step, which distill, fit and batches count, or at the given
+--- one: run:log(values, i) in a loop of one's own. Tensors on an accelerator are read when the next ones are logged, so that
+--- the device need not be waited for.
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
@@ -151,8 +153,9 @@ function Run:log(values, at)
   if later then self.readback:push(later, now) end
 end
 
---- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "teacher_cache", "threads" or
---- "flops"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain values.
+--- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "reads", "teacher_cache",
+--- "threads", "result" or "flops"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain
+--- values; its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
 ---@param kind string
 ---@param name string
 ---@param detail? table
@@ -216,16 +219,19 @@ end
 
 --- A training of this run begins, on an axis of its own: what an earlier one has logged becomes a run below this one. Returns the
 --- step before its first.
----@param name string
-function Run:begin_training(name)
-  local goes_on = self.trained == "batches" and name == "batches"  -- an open loop in several iterators is one training
-  if self.trained and not goes_on and not self.dry then
+---@param name string       "fit", "distill" or "batches"
+---@param prefixes string[]  of the metrics that it logs: "train/", "val/", …
+function Run:begin_training(name, prefixes)
+  local before = self.trained
+  -- An open loop is a training of its own after a teacher's fit; several loops, or one that looks at a student, are not.
+  local own_axis = before and (name ~= "batches" or before.name == "fit")
+  if own_axis and not self.dry then
     self.readback:settle()
     self.looked:settle()
-    self.writer:split { name = self.trained, kind = "training" }
-    self.step_number = 0
+    self.writer:split { name = before.name, kind = "training", prefixes = host.json_encode(before.prefixes) }
+    self.step_number, self.latest = 0, {}
   end
-  self.trained = name
+  if own_axis or not before then self.trained = { name = name, prefixes = prefixes } end
   return self.step_number
 end
 
@@ -299,6 +305,7 @@ local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "aug
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
 ---   and distill's own; stop: a rule of when.lua that ends the training before its budget
 function Run:fit(options)
+  options = options or {}
   check.options("fit", options, FIT)
   if options.model == nil or type(options.model) ~= "table" or not options.model.parameters then
     host.fail("fit: model: expected a module; got " .. check.describe(options.model))
@@ -337,34 +344,20 @@ function Run:batches(source, options)
   return require "gradus.training.batches"(self, source, options)
 end
 
---- Stores the result table of the run: numbers, tensors of one value, true and false as the metric result/NAME at its last step,
---- texts as an event. Returns what is stored, without tensors. Anything else is refused.
-function Run:store_result(result)
-  local kept, numbers = {}, {}
-  for name, value in pairs(result) do
-    if engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
-    local kind = type(value)
-    if type(name) ~= "string" then
-      host.fail(("run: a result is called %s; expected results by name, { acc = .9 }"):format(check.describe(name)))
-    elseif kind == "number" or kind == "boolean" then
-      numbers["result/" .. name] = kind == "number" and value or (value and 1 or 0)
-    elseif kind == "string" then
-      self:event("result", name, { text = value })
-    else
-      host.fail(("run: result '%s': expected a number, a tensor of one value, a text, true or false; got %s"):format(name, check.describe(value)))
-    end
-    kept[name] = value
-  end
-  self:log(numbers)
-  return kept
-end
+--- Stores what the run's function returned: numbers as result/NAME at its last step, see results.lua.
+---@param result? table
+---@return table<string, number> numbers, table<string, any> others
+function Run:store_result(result) return require("gradus.experiment.results").store(self, result) end
 
---- Closes the run. status: finished, failed or interrupted.
+--- Closes the run. status: finished, failed or interrupted. A run whose last values cannot be read has failed.
 function Run:finish(status, message)
   self.line.clear()
-  if status == "finished" then self.readback:settle() else pcall(self.readback.settle, self.readback) end
+  if self.students then require("gradus.experiment.student_artifact").save_all(self) end
+  local settled, why = pcall(self.readback.settle, self.readback)
+  if status == "finished" and not settled then status, message = "failed", tostring(why) end
   self.writer:finish(status, message)
   if current.run == self then current.run = self.parent end
+  if status == "failed" and not settled then error(why, 0) end
 end
 
 --- The current run's fit, for functions that build a model: `run:cached("teacher", build, d.train)`.

@@ -15,17 +15,19 @@ local host = require "gradus.host"
 local comments = {}
 
 -- The name in scripts of what a file calls so: by folder and local name. What is missing is the library's own business.
-local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.", sampler = "sampler.", score = "score.", schedule = "schedule.",
-  when = "when.", curriculum = "curriculum.", target = "target.", probe = "probe.", loss = "loss.", nn = "nn.", init = "nn.init.", optim = "optim.",
-  methods = "x:", Run = "run:", Dataset = "d:", State = "s:", Source = "sampler:", Distilled = "r:", Optimizer = "opt:", Module = "net:",
+local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.", sampler = "sampler.", score = "score.",
+  schedule = "schedule.", when = "when.", curriculum = "curriculum.", target = "target.", probe = "probe.", loss = "loss.", nn = "nn.",
+  init = "nn.init.", optim = "optim.",
+  methods = "x:", Run = "run:", Dataset = "d:", State = "s:", Source = "sampler:", Result = "r:", Grammar = "grammar:", Tree = "tree:", Optimizer = "opt:", Module = "net:",
   Checkpoints = "kept:", StoredRun = "stored:", Step = "step:", ModuleList = "list:", ModuleDict = "dict:", Transformer = "transformer:" }
 local OWN = { -- files whose local names are others
-  ["base/tensor.lua"] = { tensor = "g." }, ["experiment/params.lua"] = { params = "g." }, ["experiment/experiment.lua"] = { experiment = "g." },
+  ["base/tensor.lua"] = { tensor = "g." }, ["experiment/params.lua"] = { params = "g." },
+  ["experiment/experiment.lua"] = { experiment = "g." },
   ["experiment/run.lua"] = { run = "g." }, ["step/step.lua"] = { step = "g." }, ["data/tokens.lua"] = { tokens = "data." },
   ["init.lua"] = { g = "g." }, ["data/readers.lua"] = { readers = "data." }, ["data/generator.lua"] = { generator = "data." },
 }
 local RETURNED = { ["base/sparkline.lua"] = "g.sparkline", ["experiment/runs.lua"] = "g.runs", ["experiment/compare.lua"] = "g.compare",
-  ["data/parity.lua"] = "data.parity" }
+  ["data/parity.lua"] = "data.parity", ["data/csv.lua"] = "data.csv" }
 local RENAMED = { ["data.new"] = "data.generator" }
 -- Of files that have more functions than what scripts see.
 local ONLY = {
@@ -38,7 +40,7 @@ local ONLY = {
 local OWN_BUSINESS = {}
 for name in ([[curriculum.normalise target.resolve sampler.of sampler.numbered sampler:undo sampler:refresh sampler:restrict sampler:state
   sampler:restore sampler:size sampler:passes data.content data.from_outside data.parts run:configure run:progress run:show run:breathe
-  run:store_result run:finish s:new s:begin_stage s:count s:record schedule.value schedule.check schedule.is]]):gmatch "%S+" do
+  run:store_result run:finish sampler:new sampler:drawer sampler:view sampler:stats sampler:numbered run:training_line run:begin_training run:lock s:new s:begin_stage s:count s:record s:ahead s:sign schedule.value schedule.check schedule.is]]):gmatch "%S+" do
   OWN_BUSINESS[name] = true
 end
 

@@ -18,7 +18,8 @@ return {
   stage = "A part of a curriculum: { \"name\", sample = …, temperature = …, advance = … }. What it leaves out, distill's options say. It "
     .. "lasts until its advance rule says so; the last one until the budget ends.",
   curriculum = "Four questions, each answered by a constant, a schedule or a function of the state: sample (which examples), target (what "
-    .. "is imitated), pressure (temperature, alpha, augment, lr), advance (when to go on). A name (\"linear_ramp\"), a list of stages, or a "
+    .. "is imitated), pressure (temperature, alpha, augment, lr), advance (when to go on). A name (\"linear_ramp\"), a list of stages, "
+      .. "or a "
     .. "table of the four. See also: stage, sampler, when, schedule.",
   pressure = "How strongly the student is pressed: the knobs temperature, alpha, augment and lr as one function of the state, asked at "
     .. "every step, or each as an option of its own.",
@@ -32,7 +33,8 @@ return {
     .. "see when.patience and plateau.",
   knob = "A number that may change from step to step while the step stays the same: temperature, alpha, augment, lr, loss weights. A "
     .. "number, a schedule, or a function of the state. In a step of your own knobs are 0-dim tensors: k.temperature.",
-  schedule = "A knob over the budget: schedule.linear(6, 2), cosine, staircase, pieces, warmup, competence, by_entropy, by_confidence. Spans are "
+  schedule = "A knob over the budget: schedule.linear(6, 2), cosine, staircase, pieces, warmup, competence, by_entropy, by_confidence. "
+    .. "Spans are "
     .. "shares of the budget, { steps = } or { epochs = }.",
   suite = "A data set beside the validation set that is evaluated along: suites = { easy = …, hard = … } gives the metrics easy/acc and "
     .. "hard/acc, which rules and `compare` can use.",
@@ -44,37 +46,53 @@ return {
   run = "One training with its parameters, metrics, events and sources in the store; what a script's run function is given. On the command "
     .. "line RUN is an id (12), the beginning of a uid (4f2a), or @last.",
   uid = "The random name of a run, 32 hex digits: the same in every store it is merged into. Its beginning is enough on the command line.",
-  where = "An expression that chooses runs: gradus runs --where \"strategy == 'ramp' and (lr > 1e-3 or seed < 3) and best(val/acc) > 0.9\". "
+  where = "An expression that chooses runs: gradus runs --where \"strategy == 'ramp' and (lr > 1e-3 or seed < 3) and best(val/acc) > "
+    .. "0.9\". "
     .. "Parameters, name, status, seed, tags; last, best, min, max of a metric; == ~= < <= > >= and or not.",
   store = "The SQLite file that runs are in: runs/gradus.db under the working directory, or --store FILE, or GRADUS_STORE.",
-  cached = "run:cached(\"teacher\", build, d.train): what build returns is made once and reused by every run with the same source and inputs.",
-  grid = "Several runs of one script: grid = { strategy = { \"stages\", \"one_shot\" }, seed = { 1, 2, 3 } } makes six, each as if it ran alone.",
-  params = "A script's parameters, typed by their defaults: params = { width = g.int(12), lr = 1e-3, way = g.choice { \"a\", \"b\" } }; --set "
+  cached = "run:cached(\"teacher\", build, d.train): what build returns is made once and reused by every run with the same source and "
+    .. "inputs.",
+  grid = "Several runs of one script: grid = { strategy = { \"stages\", \"one_shot\" }, seed = { 1, 2, 3 } } makes six, each as if it "
+    .. "ran alone.",
+  params = "A script's parameters, typed by their defaults: params = { width = g.int(12), lr = 1e-3, way = g.choice { \"a\", \"b\" } "
+    .. "}; --set "
     .. "width=32 replaces one. They are p.width in run(run, p).",
   teacher = "What the student imitates: a trained module. It is put into evaluation mode and gets no gradients. g.fit { … } trains one.",
   student = "The module that is trained. r.student of what distill returns has the best checkpoint's weights.",
-  flops = "Floating-point operations. flops charges the teacher for each sample seen; flops_spent counts what ran (a cached answer is free).",
-  augment = "Strength of the augmentations, 0 to 1: a knob. What they are at strength 1 is augmentations = { noise =, shift =, erase =, mixup = }.",
-  evaluation = "Loss and accuracy on validation data and suites, evaluate = { epochs = 1 } apart. Rules over metrics are asked after each one.",
+  flops = "Floating-point operations. flops charges the teacher for each sample seen; flops_spent counts what ran (a cached answer is "
+    .. "free).",
+  augment = "Strength of the augmentations, 0 to 1: a knob. What they are at strength 1 is augmentations = { noise =, shift =, erase "
+    .. "=, mixup = }.",
+  evaluation = "Loss and accuracy on validation data and suites, evaluate = { epochs = 1 } apart. Rules over metrics are asked after "
+    .. "each one.",
   event = "What happened at a step: a stage began, a decision was taken (with the numbers it was taken from), a best was found, a warning. "
     .. "`gradus show RUN` lists them.",
   decision = "An event of kind \"decision\": what a rule of the curriculum, or run:decide in a script, said, with its numbers.",
-  batch = "64 rows unless batch says otherwise: b.x, b.y, b.index, b.weight, b.teacher (the teacher's answers). Training batches are always full.",
-  lr = "The learning rate: a number, a schedule, or a function of the state; 1e-3. A number alone gets a warm-up of .05 of the budget and a "
+  batch = "64 rows unless batch says otherwise: b.x, b.y, b.index, b.weight, b.teacher (the teacher's answers). Training batches are "
+    .. "always full.",
+  lr = "The learning rate: a number, a schedule, or a function of the state; 1e-3. A number alone gets a warm-up of .05 of the budget "
+    .. "and a "
     .. "cosine decay (warmup, decay).",
-  tensor = "Values with x.shape, x.dtype, x.device. Indices and dimensions count from 0: x[0] is the first row, x[{ {0, 5} }] rows 0 to 4, x[-1] the "
-    .. "last. #x and ipairs(x) go over the first dimension (from 0, too); x.shape is a plain list of Lua, from 1; x:size(0) is LibTorch's.\n"
-    .. "Comparison is x:gt(0), x:eq(y); in Lua x == y asks whether both are the same tensor, and x == 0 is always false. x:item() is the number "
+  tensor = "Values with x.shape, x.dtype, x.device. Indices and dimensions count from 0: x[0] is the first row, x[{ {0, 5} }] rows 0 "
+    .. "to 4, x[-1] the "
+    .. "last. #x and ipairs(x) go over the first dimension (from 0, too); x.shape is a plain list of Lua, from 1; x:size(0) is "
+      .. "LibTorch's.\n"
+    .. "Comparison is x:gt(0), x:eq(y); in Lua x == y asks whether both are the same tensor, and x == 0 is always false. x:item() is "
+      .. "the number "
     .. "of a tensor that holds one. `..` takes such a tensor as its number.",
-  ["=="] = "In Lua a == b of two tensors asks whether both are the same tensor, and a == 0 is false of every tensor. Values are compared by "
+  ["=="] = "In Lua a == b of two tensors asks whether both are the same tensor, and a == 0 is false of every tensor. Values are "
+    .. "compared by "
     .. "x:eq(y), which gives a tensor of true and false; x:equal(y) asks whether all are equal.",
-  global = "A variable without local. It may be set at the top level of a script; setting a new one inside of a function, or reading one that "
+  global = "A variable without local. It may be set at the top level of a script; setting a new one inside of a function, or reading "
+    .. "one that "
     .. "was never set, is an error that names what was meant. x = nil at the top announces one that a function will set.",
-  indices = "Tensors, nn.ModuleList and nn.Sequential count from 0, as in PyTorch; tables of Lua count from 1. #list is the number of items and "
+  indices = "Tensors, nn.ModuleList and nn.Sequential count from 0, as in PyTorch; tables of Lua count from 1. #list is the number of "
+    .. "items and "
     .. "for i, item in ipairs(list) gives the i that list[i] takes.",
   device = "Where tensors are: gradus run … --device cuda. Models, teachers, data and optimizers move by themselves in distill, fit and "
     .. "run:register; run.device tells.",
-  split = "d:split { train = .7, val = .15, test = .15 }: disjoint parts at random, by the run's seed, the same for all strategies of one seed.",
+  split = "d:split { train = .7, val = .15, test = .15 }: disjoint parts at random, by the run's seed, the same for all strategies of "
+    .. "one seed.",
   rank = "d:rank(score): the rows by difficulty, easiest first. ranked:first(.3) is the easiest share, ranked:reversed() hard first, "
     .. "ranked:shuffled() the random control.",
 }

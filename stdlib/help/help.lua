@@ -68,7 +68,8 @@ local function show_operator(name)
   local engine = require "gradus.engine"
   for _, known in ipairs(engine.op_names()) do
     if known == name then
-      return ("%s\n\n  LibTorch's operator, also as x:%s(…) where its first argument is self.\n  * and what follows goes by name, in a last table: { dim = 0 }.\n\n  %s\n")
+      return ("%s\n\n  LibTorch's operator, also as x:%s(…) where its first argument is self.\n  * and what follows goes by name, in a "
+        .. "last table: { dim = 0 }.\n\n  %s\n")
         :format("g." .. name, name, (engine.help(name):gsub("\n", "\n  ")))
     end
   end
@@ -120,7 +121,8 @@ end
 -- The name of a function or table of the library.
 local function name_of(value)
   local g = require "gradus"
-  for _, module in ipairs { "nn", "optim", "loss", "data", "cfg", "sampler", "score", "schedule", "when", "curriculum", "target", "probe" } do
+  for _, module in ipairs { "nn", "optim", "loss", "data", "cfg", "sampler", "score", "schedule", "when", "curriculum", "target",
+    "probe" } do
     if rawequal(g[module], value) then return module end
     for name, inner in pairs(g[module]) do
       if rawequal(inner, value) then return module .. "." .. tostring(name) end
@@ -154,10 +156,12 @@ end
 
 -- --- everything ----------------------------------------------------------------------------------------------------------
 
-local GROUPS = { { "g", "Experiments" }, { "run", "A run" }, { "curriculum", "Curricula" }, { "sampler", "Samplers" }, { "schedule", "Schedules" },
+local GROUPS = { { "g", "Experiments" }, { "run", "A run" }, { "curriculum", "Curricula" }, { "sampler", "Samplers" },
+  { "schedule", "Schedules" },
   { "when", "Advance rules" }, { "target", "Targets" }, { "score", "Scores" }, { "s", "The state" }, { "r", "What distill returns" },
   { "data", "Data" }, { "d", "A data set" }, { "nn", "Modules" }, { "net", "A module" }, { "list", "A list of modules" },
-  { "transformer", "A transformer" }, { "nn.init", "Initial weights" }, { "optim", "Optimizers" }, { "opt", "An optimizer" }, { "loss", "Losses" },
+  { "transformer", "A transformer" }, { "nn.init", "Initial weights" }, { "optim", "Optimizers" }, { "opt", "An optimizer" },
+  { "loss", "Losses" },
   { "step", "A step" }, { "kept", "Checkpoints" }, { "probe", "Probes" }, { "cfg", "Grammars" }, { "tokenizer", "Tokens" },
   { "x", "A tensor, beside LibTorch's operators" }, { "stored", "An earlier run" } }
 
@@ -214,8 +218,8 @@ function help.command(topic, all, commands)
   for i, one in ipairs(commands) do
     names[i] = one.name
     if one.name == topic then
-      local also = #found(normal(topic)) > 0 and ("\nIn scripts: gradus help %s\n"):format(found(normal(topic))[1].name) or ""
-      return one.text .. also
+      local word, entry = show_concept(topic), found(normal(topic))[1]
+      return one.text .. (word and "\n" .. word or "") .. (entry and ("\nIn scripts: gradus help %s\n"):format(entry.name) or "")
     end
   end
   return help.topic(topic) or host.fail(unknown(topic, names), 64)

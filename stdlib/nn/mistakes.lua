@@ -46,7 +46,8 @@ function mistakes.missing(self, key, class)
     or ("expected self.%s = … in init, or net:has '%s' to ask"):format(key, key))
 end
 
-local PYTHON = { __init__ = "init", __call__ = "forward", __init = "init", __forward = "forward", __forward__ = "forward", __repr__ = "extra_repr" }
+local PYTHON = { __init__ = "init", __call__ = "forward", __init = "init", __forward = "forward", __forward__ = "forward",
+  __repr__ = "extra_repr" }
 
 --- Raises for a method that nobody would call, or that would take the module for its input.
 ---@param name string  of the class
@@ -63,7 +64,8 @@ function mistakes.check_method(name, key, value)
   local line = host.source_line(made.source, made.linedefined) or ""
   local dotted = line:find("function%s+[%w_]+%." .. key .. "%s*%(") and not line:find "%(%s*self"
   if dotted or made.nparams == 0 and not made.isvararg then
-    check.fail(name, "function %s.%s(…) gets the module as its first argument; expected function %s:%s(…), with a colon", name, key, name, key)
+    check.fail(name, "function %s.%s(…) gets the module as its first argument; expected function %s:%s(…), with a colon",
+      name, key, name, key)
   end
 end
 
@@ -79,6 +81,18 @@ end
 --- Raises for a module that would be below itself.
 function mistakes.check_cycle(self, name, value)
   if holds(value, self) then check.fail(self.__name, "'%s' holds this module itself: a module cannot be below itself", tostring(name)) end
+end
+
+--- Raises for the name of a file as PyTorch writes it, which holds Python objects.
+---@param where string
+---@param path string
+function mistakes.check_path(where, path)
+  check.value(where, "path", path, check.string)
+  local ending = path:match "%.(%w+)$"
+  if ending == "pt" or ending == "pth" or ending == "ckpt" or ending == "pkl" then
+    check.fail(where, "'%s' is a name of PyTorch's pickled files; expected .safetensors (in Python: safetensors.torch.save_file("
+      .. 'model.state_dict(), "weights.safetensors"))', path)
+  end
 end
 
 return mistakes

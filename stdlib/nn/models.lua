@@ -14,7 +14,9 @@ return function(nn)
     if count == 1 and type(items[1]) == "table" and not nn.is_module(items[1]) then
       items, count = items[1], 0
       for key in pairs(items) do
-        if type(key) ~= "number" then check.fail(self.__name, "expected modules in order; got one by name, '%s' (nn.ModuleDict)", tostring(key)) end
+        if type(key) ~= "number" then
+          check.fail(self.__name, "expected modules in order; got one by name, '%s' (nn.ModuleDict)", tostring(key))
+        end
         count = math.max(count, key)
       end
     end

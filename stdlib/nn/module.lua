@@ -365,6 +365,7 @@ end
 ---@param path string
 ---@param metadata? table<string, string>
 function Module:save(path, metadata)
+  mistakes.check_path("save", path)
   engine.data.write_safetensors(path, self:state_dict(), metadata)
 end
 
@@ -372,6 +373,7 @@ end
 ---@param path string
 ---@param options? {strict: boolean}
 function Module:load(path, options)
+  mistakes.check_path("load", path)
   local state, metadata = engine.data.read_safetensors(path)
   return self:load_state_dict(state, options), metadata
 end

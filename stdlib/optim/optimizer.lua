@@ -282,7 +282,9 @@ function Optimizer:apply(grads, options)
   local where = self.name .. ":apply"
   check.value(where, "grads", grads, check.table)
   for i, one in ipairs(grads) do
-    if one and not engine.is_tensor(one) then check.fail(where, "gradient %d: expected a Tensor or false; got %s", i, check.describe(one)) end
+    if one and not engine.is_tensor(one) then
+      check.fail(where, "gradient %d: expected a Tensor or false; got %s", i, check.describe(one))
+    end
   end
   options = check.options(where, options, STEP_OPTIONS)
   if #present(grads) == 0 then check.fail(where, "no parameter has a gradient") end

@@ -72,7 +72,7 @@ return function(run, given, options)
   local s = State.new { run = run, params = run.params, clock = time }
   s:begin_stage("all", 1)
   local line, operations = run:training_line(steps, {}, {}), nil
-  local first = run:begin_training "batches"
+  local first = run:begin_training("batches", {})
 
   return function(_, i)
     i = i or 0

@@ -129,6 +129,7 @@ end
 -- --- the parts -----------------------------------------------------------------------------------------------------------------
 
 local function assemble(run, where, options)
+  options = options or {}
   check.options(where, options, OPTIONS)
   check_student(where, options.student)
   local train, val = parts_of(where, options.data)
@@ -174,7 +175,7 @@ end
 ---@return Result
 return function(run, options, where)
   local self = assemble(run, where or "distill", options)
-  self.before = run:begin_training(where or "distill")
+  self.before = run:begin_training(where or "distill", self.evaluator:prefixes())
   for key, way in pairs(self.evaluator.directions) do run:better(key, way) end
   if run.dry then run.dry.train(self) else self:run_all() end
   local s = self.s

@@ -51,6 +51,14 @@ function evaluator.new(options)
   return self
 end
 
+--- What the names of a training's metrics begin with.
+---@return string[]
+function Evaluator:prefixes()
+  local list = { "train/", "knob/", "val/", "stage/", "sample/" }
+  for name in pairs(self.suites) do list[#list + 1] = name .. "/" end
+  return list
+end
+
 --- Whether anything is measured at all.
 function Evaluator:has_data() return self.val ~= nil or next(self.suites) ~= nil end
 

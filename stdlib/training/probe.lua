@@ -205,6 +205,8 @@ end
 ---@param first number
 ---@param count number
 function probe.boundaries(grammar, seed, first, count)
+  check.value("probe.boundaries", "first", first, check.int(0))
+  check.value("probe.boundaries", "count", count, check.int(1))
   local alphabet, depths, sentences, places, labels = cfg.alphabet(grammar), depth_of(grammar), {}, {}, {}
   for s = 1, count do
     local ends = {}

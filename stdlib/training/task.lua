@@ -158,6 +158,9 @@ end
 ---@param knobs? {temperature: number, alpha: number}
 ---@return table<string, number>
 function Task:evaluate(model, d, teacher, knobs)
+  if teacher ~= nil and type(teacher) ~= "table" and not engine.is_tensor(teacher) then
+    host.fail("evaluate: teacher: expected a module, or its answers; got " .. check.describe(teacher))
+  end
   if engine.is_tensor(teacher) then teacher = { answers = teacher } end
   local function all()
     local sums, mass = gather(self, model, d, teacher, knobs)

@@ -117,7 +117,7 @@ case("split share of 0", "data.digits():split { train = 0 }", "'train'", "got 0"
 case("sampler over no data set", "sampler.uniform(3)", "sampler.uniform", "expected a data set")
 case("advance that is no rule", "run:distill(with { curriculum = { advance = 5 } })", "advance", "expected a rule")
 case("advance that says maybe", "run:distill(with { evaluate = { steps = 1 }, curriculum = { advance = function() return 'maybe' end } })", "advance", "'maybe'")
-case("sample that gives a number", "run:distill(with { curriculum = { sample = function() return 5 end } })", "sample", "number")
+case("sample that gives a number", "run:distill(with { curriculum = { sample = function() return 5 end } })", "sample", "got 5")
 case("pressure that gives a number", "run:distill(with { curriculum = { pressure = function() return 5 end } })", "pressure", "number")
 case("target that gives a text", "run:distill(with { curriculum = { target = function() return 'x' end } })", "target", "x")
 case("second stage never begins", "run:distill(with { curriculum = { { 'a' }, { 'b' } } })", "stage 1 'a'", "'b' would never begin")

@@ -228,6 +228,14 @@ class Housekeeping(CompareCase):
         self.gradus("gc", "--yes", "--compact")
         self.assertEqual(self.json("doctor", "--full")["store"]["check"], "ok")
 
+    def test_gc_counts_in_english(self):
+        cache = self.dir / "runs" / "cache"
+        cache.mkdir()
+        for name, several in (("a", "1 stale cache entry"), ("b", "2 stale cache entries")):
+            (cache / name).write_text("x")
+            os.utime(cache / name, (1e9, 1e9))
+            self.assertIn(several + " (", self.gradus("gc", code=64).stderr)
+
     def test_merge_twice(self):
         shutil.copytree(self.made, self.dir / "node")
         self.gradus("delete", "--where", "seed > 2", "--yes")

@@ -277,10 +277,12 @@ class Contract(unittest.TestCase):
 
 
 class CommandLine(unittest.TestCase):
-    def test_quiet_prints_nothing(self):
+    def test_quiet_prints_the_results_alone(self):
         folder = new_folder(self)
         done = gradus(folder, "run", "small.lua", "--quiet", "--seed", "1")
-        self.assertEqual((done.stdout, done.stderr), ("", ""))
+        self.assertEqual(done.stderr, "")
+        self.assertRegex(done.stdout, r"^\n  strategy .*\n  ─+.*\n  \w+ .*\n(.*\n)*\n$")
+        self.assertNotIn("Look further", done.stdout)
 
     def test_json_name_threads_store_and_set(self):
         folder = new_folder(self)

@@ -101,7 +101,7 @@ RUN = [
     ("nn.MLP { 64, 10, dropout_rate = .1 }", "'dropout'"),
     ("nn.MLP { 64, 10, act = 'relu' }", "'activation'"),
     ("nn.Dropout { dropout = .1 }", "'p'"),
-    ("nn.ReLU { inplace = true }", "ReLU", "'inplace'"),
+    ("nn.ReLU { inplace = true }", "ReLU", "'inplace'", "none"),
     ("nn.ReLU(true)", "ReLU", "at most 0 arguments"),
     ("nn.ConvNet { channels = { 4 }, num_classes = 10, input = { 1, 8, 8 } }", "'classes'"),
     ("nn.Transformer { vocab_size = 9, context = 4, width = 4, layers = 1, heads = 1 }", "'vocabulary'"),
@@ -188,7 +188,18 @@ RUN = [
     ("local M = nn.class 'M'\nM.forward = 5", "expected function M:forward(…)"),
     ("local M = nn.class 'M'\nfunction M:forward(x)\nreturn layers(x) --HERE\nend\nlocal m = M()\nm.layers = nn.ReLU()\nm(x)", "did you mean 'self.layers'"),
     ("local M = nn.class 'M'\nM()(x)", "M: has no forward"),
-    ("student:load 'teacher.pt'", "teacher.pt"),
+    ("student:load 'teacher.pt'", "'teacher.pt'", "safetensors.torch.save_file"),
+    ("student:save 'student.pth'", "'student.pth'", ".safetensors"),
+    ("local t = load 'teacher.pt'", "'teacher.pt' is the name of a file", "net:load"),
+    ("local t = load 'points.csv'", "g.data.csv"),
+    ("student.load('x.safetensors')", "student:load("),
+    ("run:log('loss', .5)", "log", "expected a table of numbers by name", "'loss'"),
+    ("run:distill(with { optimizer = optim.AdamW })", "optimizer"),
+    ("d.val:rank('loss')", "rank", "string"),
+    ("g.zeros('3')", "zeros", "'3'"),
+    ("g.tensor('3')", "'3'"),
+    ("local y = x:view(5, 5)", "view"),
+    ("local y = x + 'a'", "add", "'a'"),
 ]
 
 # Whole scripts that are not Lua -> words of the first line.

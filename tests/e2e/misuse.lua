@@ -47,7 +47,8 @@ local objects
 local function right_by_type(kind)
   kind = kind:gsub("%?$", "")
   local o = objects
-  for name, value in pairs { Tensor = o.tensor, Dataset = o.train, Module = o.net, Source = o.source, Checkpoints = o.kept, Grammar = o.grammar,
+  for name, value in pairs { Tensor = o.tensor, Dataset = o.train, Module = o.net, Source = o.source, Checkpoints = o.kept,
+    Grammar = o.grammar,
     Alphabet = o.alphabet, State = o.state } do
     if kind:find("^" .. name .. "%f[^%w]") then return value end
   end
@@ -62,7 +63,8 @@ local function right_by_type(kind)
   return {}
 end
 
-local BY_NAME = { teacher = "net", student = "net", model = "net", ranked = "train", d = "train", data = "train", path = "path", where = "where" }
+local BY_NAME = { teacher = "net", student = "net", model = "net", ranked = "train", d = "train", data = "train", path = "path",
+  where = "where" }
 
 local function right(param)
   local named = BY_NAME[param.name]
@@ -78,7 +80,8 @@ local function wrong_values()  -- new ones: some functions write into a table th
 end
 
 -- As many epochs or steps as infinity has are a training without end, which is what was asked for.
-local ENDLESS = { epochs = true, steps = true, samples = true, seconds = true, flops = true, budget = true, sentences = true, projections = true,
+local ENDLESS = { epochs = true, steps = true, samples = true, seconds = true, flops = true, budget = true, sentences = true,
+  projections = true,
   count = true }
 local function fits_in_memory(name, value) return not (ENDLESS[name] and value == math.huge) end
 
@@ -147,7 +150,8 @@ local function value_at(path)
 end
 
 -- Methods that would end the run, or wait.
-local SKIPPED = { ["run:finish"] = true, ["run:breathe"] = true, ["run:configure"] = true, ["run:store_result"] = true, ["run:progress"] = true,
+local SKIPPED = { ["run:finish"] = true, ["run:breathe"] = true, ["run:configure"] = true, ["run:store_result"] = true,
+  ["run:progress"] = true,
   ["run:show"] = true, ["run:event"] = true, ["g.manual_seed"] = true, ["net:to"] = true, ["opt:to"] = true }
 
 return g.experiment { name = "misuse", params = { part = "" }, run = function(run, p)

@@ -15,6 +15,9 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+import xml.etree.ElementTree as tree
+
+from host_case import make_stdlib
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 SHOTS = os.environ.get("GRADUS_SHOTS")
@@ -34,6 +37,7 @@ local function write(store, strategy, seed, steps, name)
   run:event(0, "stage", "easy", "{}")
   for step = 0, steps - 1 do
     run:log(acc, step, 1 - math.exp(-step / (strategy == "ramp" and 30 or 60)) + seed / 100)
+    if step % 10 == 0 or step == steps - 1 then run:progress(step, step / 50, step * 64, step * 1e6, step * .05) end
     run:log(loss, step, math.exp(-step / 50) + (step % 7) / 50)
     run:log(knob, step, 6 - 4 * step / steps)
   end
@@ -167,8 +171,7 @@ class BrowserCase(unittest.TestCase):
             raise unittest.SkipTest(reason)
         cls.dir = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
-        (cls.dir / "std/experiment").mkdir(parents=True)
-        (cls.dir / "std/experiment/runner.lua").write_text(RUNNER)
+        make_stdlib(cls.dir / "std", RUNNER)
         (cls.dir / "x.lua").write_text("")
         made = cls.write(**cls.ENVIRONMENT)
         made.wait(timeout=120)
@@ -329,6 +332,93 @@ class Page(BrowserCase):
         b.wait("document.querySelector('.verdict')")
         b.js("document.querySelector('main').scrollTop = 560")
         b.shot("compare-below")
+
+    def test_axes_smoothing_and_the_address(self):
+        b = self.browser
+        ticks = "[...document.querySelector('.chart').querySelectorAll('.axis.x .tick text')].map(t => t.textContent)"
+        self.go("#/run/1")
+        b.wait(ticks + ".length > 2")
+        set_to = "const s = [...document.querySelectorAll('.tools select')].find(s => [...s.options].some(o => o.value === arguments[0])); s.value = arguments[0]; s.dispatchEvent(new Event('change'))"
+        b.js(set_to, "seconds")
+        b.wait("document.querySelector('.axisname') && document.querySelector('.axisname').textContent === 'seconds'")
+        b.wait("location.hash.includes('axis=seconds')")
+        self.assertEqual(max(float(t) for t in b.js("return " + ticks)), 9)  # 199 steps of 0.05 s: up to 9.95
+        mark = b.js("return document.querySelector('.mark line').getAttribute('x1') / document.querySelector('.plot').clientWidth")
+        b.js(set_to, "step")
+        b.wait("!document.querySelector('.axisname')")
+        step = b.js("return document.querySelector('.mark line').getAttribute('x1') / document.querySelector('.plot').clientWidth")
+        self.assertAlmostEqual(mark, step, 2)  # the decision lies where its step lies
+        b.js(set_to, "much")
+        b.wait("location.hash.includes('smooth=much')")
+        b.js("document.querySelector('input[name=logx]').click()")
+        b.wait("location.hash.includes('logx=1')")
+        b.shot("smooth-logx")
+        where = b.js("return location.hash")
+        self.go("#/runs")
+        self.go(where)  # a view is its address
+        b.wait("document.querySelector('input[name=logx]') && document.querySelector('input[name=logx]').checked")
+
+    def test_smoothing_is_a_mean_that_shifts_nothing(self):
+        b = self.browser
+        got = b.call("POST", "/execute/async", {"script": """
+            const done = arguments[0];
+            import('/axis.js').then(({ smoothed }) => {
+              const steps = Array.from({ length: 201 }, (_, i) => i), flat = steps.map(() => 3), hat = steps.map((i) => (i === 100 ? 1 : 0));
+              const gap = steps.map((i) => (i === 50 ? NaN : i < 50 ? 1 : 5));
+              const some = steps.filter((i) => i % 5 === 0);
+              done({ flat: [...smoothed(steps, flat, 10)], hat: [...smoothed(steps, hat, 10)], gap: [...smoothed(steps, gap, 10)].map((v) => (v === v ? v : null)),
+                all: smoothed(steps, steps, 10)[100], some: smoothed(some, some, 10)[20] });
+            });""", "args": []})
+        self.assertTrue(all(abs(v - 3) < 1e-12 for v in got["flat"]))
+        self.assertTrue(all(abs(got["hat"][100 - d] - got["hat"][100 + d]) < 1e-12 for d in range(100)))
+        self.assertIsNone(got["gap"][50])
+        self.assertTrue(abs(got["gap"][49] - 1) < 1e-12 and abs(got["gap"][51] - 5) < 1e-12)  # nothing leaks over a gap
+        self.assertAlmostEqual(got["all"], 100)
+        self.assertAlmostEqual(got["some"], 100)  # thinned out or not
+
+    def test_curriculum(self):
+        b = self.browser
+        self.go("#/run/1?tab=curriculum")
+        b.wait("document.querySelectorAll('.stack .chart .axis.x').length === 2")  # accuracy and the knob that moves
+        self.assertIn("advance", b.js("return document.querySelector('.decided').textContent"))
+        self.assertIn("val/loss 0.4480", b.js("return document.querySelector('.decided').textContent"))
+        lefts = b.js("return [...document.querySelectorAll('.stack .mark line')].map(l => l.getAttribute('x1'))")
+        self.assertEqual(len(set(lefts)), 1)  # one axis for all of it
+        b.shot("curriculum")
+
+    def test_several_metrics_and_stage_borders(self):
+        b = self.browser
+        self.go("#/compare?runs=1,2,3,4,5,6&key=val/acc,train/loss&axis=seconds")
+        b.wait("document.querySelectorAll('.compare .chart .axis.x').length === 2")
+        b.wait("document.querySelectorAll('.compare .chart:first-child .border').length === 6")
+        b.shot("compare-two-metrics")
+        b.js("[...document.querySelectorAll('.tools button')].find(b => b.title === 'Without val/acc').click()")
+        b.wait("document.querySelectorAll('.compare .chart').length === 1")
+        b.wait("decodeURIComponent(location.hash).includes('key=train/loss')")
+        b.click(".tools button.add")
+        b.wait("document.querySelectorAll('.compare .chart').length === 2")
+
+    def test_a_figure_can_be_taken_away(self):
+        b = self.browser
+        self.go("#/compare?runs=1,2,3,4,5,6&key=val/acc")
+        b.wait("document.querySelectorAll('.legend .key').length === 2")
+        taken = {}
+        for kind in ("svg", "csv"):
+            taken[kind] = b.call("POST", "/execute/async", {"script": """
+                const [kind, done] = arguments, make = URL.createObjectURL;
+                HTMLAnchorElement.prototype.click = function () { this.name = this.download; };
+                URL.createObjectURL = (blob) => { URL.createObjectURL = make; blob.text().then(done); return make.call(URL, blob); };
+                [...document.querySelectorAll('figcaption > button')].find((b) => b.textContent === kind).click();""", "args": [kind]})
+        b.js("delete HTMLAnchorElement.prototype.click")
+        svg = tree.fromstring(taken["svg"])
+        space = "{http://www.w3.org/2000/svg}"
+        paths = [p.get("d") for p in svg.iter(space + "path") if p.get("stroke") and p.get("opacity")]
+        self.assertEqual(len(paths), 8)  # six runs and two means
+        self.assertIn("ramp", taken["svg"])
+        rows = taken["csv"].strip().split("\n")
+        self.assertEqual(rows[0], "run,series,step,value,low,high")
+        self.assertEqual(len([r for r in rows if r.startswith("1,")]), 200)
+        self.assertTrue(any(r.startswith(",ramp") for r in rows))
 
     def test_two_runs(self):
         b = self.browser

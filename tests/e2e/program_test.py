@@ -71,7 +71,7 @@ class CommandLine(HostCase):
 
 class Runs(HostCase):
     def test_each_run_of_a_grid_is_alone(self):
-        self.assert_runs(self.script("assert(LEAK == nil)\nLEAK = 1\nprint('run', INDEX)", "--set", "grid=3"),
+        self.assert_runs(self.script("assert(rawget(_G, \"LEAK\") == nil)\nLEAK = 1\nprint('run', INDEX)", "--set", "grid=3"),
                          "run\t1\nrun\t2\nrun\t3")
 
     def test_edit_between_runs_changes_nothing(self):
@@ -343,7 +343,7 @@ class Specs(HostCase):
             self.assertEqual(self.spec(text).returncode, 1, text)
 
     def test_several_files(self):
-        self.write("y_spec.lua", "assert(LEAK == nil) it('y', function() end)")
+        self.write("y_spec.lua", "assert(rawget(_G, 'LEAK') == nil) it('y', function() end)")
         self.write("x_spec.lua", "LEAK = 1 it('x', function() expect(0.1 + 0.2):near(0.3) end)")
         self.assert_runs(self.gradus("test", "x_spec.lua", "y_spec.lua", "--stdlib", "std"), "x_spec.lua: 1 passed, 0 failed",
                          "y_spec.lua: 1 passed, 0 failed")

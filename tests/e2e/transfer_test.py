@@ -190,7 +190,7 @@ class Import(TransferCase):
                        "('id1', '2026-01-01T00:01:00', 'run-1', 40, '{\"train/loss\": 0.5}')")
         db.close()
         self.assertEqual(json.loads(self.ok("import", "trackio", "proj.db", "--json")),
-                         {"added": 0, "updated": 1, "unchanged": 1, "values": STEPS + 5, "skipped": 0})
+                         {"added": 0, "updated": 1, "unchanged": 1, "values": STEPS + 5, "skipped": 0, "children": 0, "empty": 0})
         self.assertEqual(self.curves(), before[:-4] + [(1, "train/loss", 40, 0.5)] + before[-4:])
 
     def test_real_trackio(self):

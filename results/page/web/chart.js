@@ -1,6 +1,7 @@
 // A line chart on two canvases (curves, hover) under one SVG (axes, stages, decisions). D3 gives scales, axes and the
 // brush. It shows what it has at once and asks `load` for the exact points of a new range.
-import { h, number } from "./util.js";
+import { h, number, save } from "./util.js";
+import { smoothed } from "./axis.js";
 
 const MARGIN = { top: 22, right: 14, bottom: 26, left: 52 };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -29,12 +30,15 @@ export function thin(steps, values, columns) {
 
 export class Chart {
   // options: title, height, load(from, to, columns) -> {from, to, series: [{label, color, steps, values, low, high,
-  // faint, width}]}, stages: [{name, from, to}], marks: [{step, kind, name, detail}], link: charts that zoom together,
-  // log, format
+  // faint, width, run, key}]}, stages: [{name, from, to}], marks: [{step, kind, name, detail}], borders: [{x, color,
+  // title}], link: charts that zoom together, log, logX, smooth (axis.js), axis (axis.js; else steps): then series'
+  // steps, zoom and range are places on it
   constructor(options) {
     this.options = { height: 220, link: new Set(), ...options };
     this.options.link.add(this);
     this.log = !!options.log;
+    this.logX = !!options.logX;
+    this.smooth = options.smooth || 0;
     this.series = [];
     this.range = null;
     this.zoom = null;
@@ -48,7 +52,9 @@ export class Chart {
       this.back, this.lines, this.over, this.svg, this.tip);
     this.node = h("figure", { className: "chart" },
       h("figcaption", {}, h("b", {}, options.title || ""), this.legend,
-        h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log")),
+        h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log"),
+        h("button", { className: "plain", title: "Save the figure as SVG", onclick: () => this.saveSvg() }, "svg"),
+        h("button", { className: "plain", title: "Save the points that are drawn as CSV", onclick: () => this.saveCsv() }, "csv")),
       this.plot);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.plot);
@@ -73,8 +79,9 @@ export class Chart {
     if (!this.width) return;
     this.loaded = true;
     const asked = this.asked = Symbol(), began = performance.now();
-    const data = await this.options.load(this.zoom && Math.floor(this.zoom[0]), this.zoom && Math.ceil(this.zoom[1]),
-      Math.round(this.inner));
+    const { axis } = this.options, zoom = this.zoom && (axis ? axis.steps(this.zoom) : this.zoom);
+    const data = await this.options.load(zoom && Math.floor(zoom[0]), zoom && Math.ceil(zoom[1]), Math.round(this.inner));
+    if (axis) axis.place(data);
     if (asked !== this.asked) return;  // the reader has zoomed on
     this.loadedAt = performance.now();
     this.took = this.loadedAt - began;
@@ -111,6 +118,11 @@ export class Chart {
     if (this.options.onzoom) this.options.onzoom(zoom);
   }
 
+  setSmooth(smooth) {
+    this.smooth = smooth;
+    this.draw();
+  }
+
   toggleLog() {
     this.log = !this.log;
     this.draw();
@@ -118,7 +130,9 @@ export class Chart {
 
   scales() {
     const [from, to] = this.zoom || this.range || [0, 1];
-    this.x = d3.scaleLinear([from, to > from ? to : from + 1], [MARGIN.left, this.width - MARGIN.right]);
+    const ends = [from, to > from ? to : from + 1], across = [MARGIN.left, this.width - MARGIN.right];
+    const least = this.logX ? this.leastAbove(from) : 0;
+    this.x = this.logX ? d3.scaleLog([least, Math.max(ends[1], 2 * least)], across) : d3.scaleLinear(ends, across);
     let low = Infinity, high = -Infinity;
     for (const s of this.series) {
       const begin = Math.max(0, d3.bisectLeft(s.steps, from)), end = d3.bisectRight(s.steps, to);
@@ -136,6 +150,13 @@ export class Chart {
     if (low === high) [low, high] = this.log ? [low / 2, high * 2] : [low - Math.abs(low || 1) * 0.1, high + Math.abs(high || 1) * 0.1];
     const box = [this.options.height - MARGIN.bottom, MARGIN.top];
     this.y = this.log ? d3.scaleLog([low, high], box) : d3.scaleLinear([low, high], box).nice(5);
+  }
+
+  // Where a logarithmic axis begins: zero has no place on it.
+  leastAbove(from) {
+    if (from > 0) return from;
+    const first = d3.min(this.series, (s) => s.steps[d3.bisectRight(s.steps, 0)]);
+    return first > 0 ? first : 1;
   }
 
   draw() {
@@ -160,7 +181,7 @@ export class Chart {
 
   trace(g, s, values) {
     // By hand, not through the scales: a million points of 200 curves in one frame.
-    const [d0, d1] = this.x.domain(), kx = this.inner / (d1 - d0);
+    const logX = this.logX, [d0, d1] = this.x.domain(), [x0, x1] = logX ? [Math.log(d0), Math.log(d1)] : [d0, d1], kx = this.inner / (x1 - x0);
     const height = this.options.height - MARGIN.bottom - MARGIN.top, log = this.log;
     const [y0, y1] = this.y.domain().map((v) => (log ? Math.log(v) : v)), ky = height / (y1 - y0);
     const bottom = this.options.height - MARGIN.bottom;
@@ -173,7 +194,8 @@ export class Chart {
         pen = alone = false;
         continue;
       }
-      px = MARGIN.left + (s.steps[i] - d0) * kx;
+      if (logX && s.steps[i] <= 0) continue;
+      px = MARGIN.left + ((logX ? Math.log(s.steps[i]) : s.steps[i]) - x0) * kx;
       py = bottom - (v - y0) * ky;
       alone = !pen;
       if (pen) g.lineTo(px, py);
@@ -198,17 +220,27 @@ export class Chart {
         g.fillStyle = s.color;
         g.fill();
       }
-      g.globalAlpha = s.faint ? (many > 60 ? 0.14 : 0.25) : many > 30 ? 0.55 : 1;
       g.strokeStyle = s.color;
-      g.lineWidth = s.width || (many > 30 ? 1 : 1.5);
-      g.beginPath();
-      this.trace(g, s, s.values);
-      g.stroke();
+      for (const [values, alpha] of this.strokes(s, many)) {
+        g.globalAlpha = alpha;
+        g.lineWidth = s.width || (many > 30 ? 1 : 1.5);
+        g.beginPath();
+        this.trace(g, s, values);
+        g.stroke();
+      }
     }
     g.restore();
     const o = this.over.getContext("2d");
     o.setTransform(1, 0, 0, 1, 0, 0);
     o.clearRect(0, 0, this.over.width, this.over.height);
+  }
+
+  // What is drawn of a series: its values, or, smoothed, faintly these and what is behind their noise.
+  strokes(s, many) {
+    const alpha = s.faint ? (many > 60 ? 0.14 : 0.25) : many > 30 ? 0.55 : 1;
+    if (!this.smooth || s.low) return [[s.values, alpha]];
+    const [from, to] = this.x.domain();
+    return [[s.values, Math.min(0.25, alpha / 2)], [smoothed(s.steps, s.values, this.smooth * (to - from)), alpha]];
   }
 
   drawLegend() {
@@ -229,22 +261,32 @@ export class Chart {
     const [from, to] = this.x.domain();
     const stages = (this.options.stages || []).filter((s) => s.to >= from && s.from <= to);
     stages.forEach((stage) => {
-      const x0 = Math.max(this.x(stage.from), MARGIN.left), x1 = Math.min(this.x(stage.to), this.width - MARGIN.right);
+      const x0 = stage.from > from ? this.x(stage.from) : MARGIN.left, x1 = stage.to < to ? this.x(stage.to) : this.width - MARGIN.right;
       const band = back.append("g").attr("class", "stage");
       if (stage.index % 2) band.append("rect").attr("x", x0).attr("y", MARGIN.top).attr("width", Math.max(0, x1 - x0)).attr("height", bottom - MARGIN.top);
       if (stage.index) band.append("line").attr("x1", x0).attr("x2", x0).attr("y1", MARGIN.top).attr("y2", bottom);
       if (this.options.stages.length > 1 && x1 - x0 > 24)
         band.append("text").attr("x", x0 + 4).attr("y", MARGIN.top - 6).text(stage.name.slice(0, Math.floor((x1 - x0) / 6.5)));
     });
-    const y = d3.axisLeft(this.y).ticks(5, this.log ? "~g" : undefined).tickSize(-this.inner).tickPadding(6);
+    for (const border of this.options.borders || []) {
+      if (!(border.x >= from && border.x <= to)) continue;
+      const x = this.x(border.x), line = back.append("g").attr("class", "border");
+      line.append("line").attr("x1", x).attr("x2", x).attr("y1", MARGIN.top).attr("y2", bottom).attr("stroke", border.color);
+      line.append("path").attr("d", `M${x - 3.5},${bottom}h7l-3.5,-6z`).attr("fill", border.color);
+      line.append("title").text(border.title);
+    }
+    const y = d3.axisLeft(this.y).ticks(height < 130 ? 2 : 5, this.log ? "~g" : undefined).tickSize(-this.inner).tickPadding(6);
     if (!this.log) y.tickFormat((v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(6))));
     back.append("g").attr("class", "axis y").attr("transform", `translate(${MARGIN.left},0)`).call(y);
     back.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
-      .call(d3.axisBottom(this.x).ticks(Math.max(2, this.width / 90)).tickSize(4).tickFormat((v) => (v >= 1e4 ? d3.format("~s")(v) : v)));
+      .call(d3.axisBottom(this.x).ticks(Math.max(2, this.width / 90), this.logX ? "~s" : undefined).tickSize(4)
+        .tickFormat(this.logX ? undefined : (v) => (v >= 1e4 ? d3.format("~s")(v) : +v.toPrecision(6))));
+    if (this.options.axis) back.append("text").attr("class", "axisname").attr("x", this.width - MARGIN.right).attr("y", height - 2)
+      .attr("text-anchor", "end").text(this.options.axis.name);
     const brush = d3.brushX().extent([[MARGIN.left, MARGIN.top], [this.width - MARGIN.right, bottom]]).on("end", () => {
       if (!d3.event.selection) return;
       const [a, b] = d3.event.selection.map(this.x.invert);
-      if (b - a >= 1) this.setZoom([Math.max(a, this.range[0]), Math.min(b, this.range[1])]);
+      if (this.options.axis ? b > a : b - a >= 1) this.setZoom([Math.max(a, this.range[0]), Math.min(b, this.range[1])]);
     });
     svg.append("g").attr("class", "brush").call(brush).on("dblclick", () => this.setZoom(null))
       .on("mousemove", () => this.hover(d3.event)).on("mouseleave", () => this.leave());
@@ -253,7 +295,7 @@ export class Chart {
       const g = svg.append("g").attr("class", `mark ${mark.kind}`);
       g.append("line").attr("x1", x).attr("x2", x).attr("y1", MARGIN.top).attr("y2", bottom);
       g.append("path").attr("d", `M${x - 5},${MARGIN.top - 1}h10l-5,7z`);
-      g.append("title").text(`step ${mark.step}: ${mark.kind} ${mark.name || ""} ${mark.detail ? JSON.stringify(mark.detail) : ""}`);
+      g.append("title").text(`step ${mark.was ?? mark.step}: ${mark.kind} ${mark.name || ""} ${mark.detail ? JSON.stringify(mark.detail) : ""}`);
     }
   }
 
@@ -289,7 +331,7 @@ export class Chart {
       g.fill();
     }
     g.restore();
-    this.tip.replaceChildren(h("div", { className: "quiet" }, `step ${number(nearest.step)}`),
+    this.tip.replaceChildren(h("div", { className: "quiet" }, `${this.options.axis ? this.options.axis.name : "step"} ${number(nearest.step)}`),
       ...shown.map((a) => h("div", { className: a === nearest ? "near" : "" }, h("i", { style: { background: a.s.color } }),
         h("span", {}, a.s.label || ""), h("b", {}, number(a.v)))));
     this.tip.hidden = false;
@@ -298,9 +340,60 @@ export class Chart {
       top: `${Math.min(my, this.options.height - this.tip.offsetHeight)}px` });
   }
 
+  // Shows what was at a place, as if the pointer were there.
+  point(place) {
+    if (!this.x || !this.series.length) return;
+    this.hover({ offsetX: this.x(place), offsetY: this.options.height / 2 });
+  }
+
   leave() {
     this.tip.hidden = true;
     this.clip(this.over).restore();
+  }
+
+  // As drawn: the frame, and each line as a path.
+  saveSvg() {
+    if (!this.x) return;
+    const { height } = this.options, name = this.options.title || "figure";
+    const out = d3.create("svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("viewBox", `0 0 ${this.width} ${height}`)
+      .attr("width", this.width).attr("height", height);
+    out.append("rect").attr("width", "100%").attr("height", "100%").attr("fill", css("--card"));
+    const box = out.append("clipPath").attr("id", "box").append("rect");
+    box.attr("x", MARGIN.left).attr("y", MARGIN.top - 2).attr("width", this.inner).attr("height", height - MARGIN.top - MARGIN.bottom + 4);
+    out.node().append(...[...this.back.childNodes].map((node) => node.cloneNode(true)));
+    const lines = out.append("g").attr("clip-path", "url(#box)").attr("fill", "none");
+    const shown = this.series.filter((s) => !s.hidden);
+    for (const s of shown) {
+      if (s.low) {
+        const at = (i, v) => `${this.x(s.steps[i]).toFixed(2)},${this.y(v).toFixed(2)}`, there = d3.range(s.steps.length).filter((i) => Number.isFinite(s.low[i]) && s.low[i] !== null);
+        if (there.length > 1) lines.append("path").attr("d", `M${[...there.map((i) => at(i, s.high[i])), ...there.reverse().map((i) => at(i, s.low[i]))].join("L")}Z`).attr("fill", s.color).attr("opacity", 0.16);
+      }
+      for (const [values, alpha] of this.strokes(s, shown.length)) {
+        const path = [];
+        this.trace({ moveTo: (x, y) => path.push(`M${x.toFixed(2)},${y.toFixed(2)}`), lineTo: (x, y) => path.push(`L${x.toFixed(2)},${y.toFixed(2)}`),
+          rect: (x, y) => path.push(`M${x.toFixed(2)},${(y + 1.5).toFixed(2)}h3`) }, s, values);
+        lines.append("path").attr("d", path.join("")).attr("stroke", s.color).attr("stroke-width", s.width || 1.5).attr("opacity", alpha).append("title").text(s.label || "");
+      }
+    }
+    out.node().append(...[...this.svg.querySelectorAll(".mark")].map((node) => node.cloneNode(true)));
+    const named = shown.filter((s) => s.label && !s.faint);
+    const keys = named.length <= 12 ? named : [];
+    keys.forEach((s, i) => out.append("text").attr("x", this.width - MARGIN.right - 6).attr("y", MARGIN.top + 14 * (i + 1)).attr("text-anchor", "end").attr("class", "key").attr("fill", s.color).text(s.label));
+    // As text: a style in this document is refused (Content-Security-Policy).
+    const style = `text { font: 11px sans-serif; } text:not(.key) { fill: ${css("--ink")}; } .domain { display: none; } .tick line, .stage line { stroke: ${css("--line")}; }
+      .stage rect { fill: ${css("--line")}; opacity: .3; } .mark line, .mark path { stroke: ${css("--quiet")}; fill: ${css("--quiet")}; } .border line { stroke-dasharray: 3 3; opacity: .6; }`;
+    save(`${name}.svg`, "image/svg+xml", out.node().outerHTML.replace(">", `><style>${style}</style>`));
+  }
+
+  saveCsv() {
+    const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const { axis } = this.options, name = axis ? axis.name : "step";
+    const rows = [`run,series,${name},value${this.series.some((s) => s.low) ? ",low,high" : ""}`];
+    for (const s of this.series.filter((one) => !one.hidden)) {
+      const head = `${s.run ?? ""},${quote(s.label || s.key || this.options.title || "")}`;
+      for (let i = 0; i < s.steps.length; i++) rows.push(`${head},${s.steps[i]},${s.values[i]}${s.low ? `,${s.low[i] ?? ""},${s.high[i] ?? ""}` : ""}`);
+    }
+    save(`${this.options.title || "figure"}.csv`, "text/csv", rows.join("\n") + "\n");
   }
 
   remove() {

@@ -2,6 +2,7 @@
 // and results hang together.
 import { h, json, curves, number, plain, meanSd, color, remember, select } from "./util.js";
 import { Chart } from "./chart.js";
+import { Axis, controls, smoothing, zoomOf, zoomText } from "./axis.js";
 
 const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(0) : String(+v.toPrecision(4)));
 const WAYS = { higher: " ↑", lower: " ↓", null: " ?" };
@@ -34,8 +35,16 @@ class Compare {
       this.groupOf.set(row[0], this.groups.findIndex((group) => Object.entries(group.label).every(same)));
     }
     this.keys = table.keys.filter((key) => !key.startsWith("result/") && !key.startsWith("knob/")).concat(table.keys.filter((key) => key.startsWith("knob/")));
-    this.key = this.query.key || ["val/acc", "val/loss", "train/loss"].find((key) => this.keys.includes(key)) || this.keys[0];
+    const asked = (this.query.key || "").split(",").filter((key) => this.keys.includes(key));
+    this.shown = asked.length ? asked : [["val/acc", "val/loss", "train/loss"].find((key) => this.keys.includes(key)) || this.keys[0]].filter(Boolean);
+    this.borders = this.ids.length <= 40 ? await json("stages", { runs: this.ids.join(",") }) : [];
+    await this.setAxis();
     this.render();
+  }
+
+  async setAxis() {
+    this.axis = this.query.axis ? await Axis.of(this.query.axis, this.ids) : null;
+    this.bands = new Map();
   }
 
   column(id) { return this.columns.indexOf(id); }
@@ -60,14 +69,18 @@ class Compare {
   render() {
     this.title.textContent = `${this.ids.length} runs in ${this.groups.length} group${this.groups.length === 1 ? "" : "s"}`;
     const params = this.columns.filter((id) => id.startsWith("params.")).map((id) => id.slice(7));
-    this.tools.replaceChildren(
-      select("metric ", this.keys, this.key, (key) => { this.key = key; this.set({ key }); this.drawChart(); }),
+    this.tools.replaceChildren(...[
+      this.shown.map((key, i) => [select(i ? "" : "metrics ", this.keys, key, (other) => this.show(this.shown.map((k, j) => (j === i ? other : k)))),
+        this.shown.length > 1 ? h("button", { className: "plain", title: `Without ${key}`, onclick: () => this.show(this.shown.filter((k) => k !== key)) }, "×") : null]),
+      this.shown.length < this.keys.length ? h("button", { className: "plain add", title: "One more metric", onclick: () =>
+        this.show([...this.shown, this.keys.find((key) => !this.shown.includes(key))]) }, "+") : "",
       select("group by ", ["", "name", ...params], this.query.by || "", (by) => { this.set({ by }); this.load(); }),
-      select("show ", ["mean and runs", "mean", "runs"], this.query.show || this.usual, (show) => { this.set({ show }); this.drawChart(); }));
+      select("show ", ["mean and runs", "mean", "runs"], this.query.show || this.usual, (show) => { this.set({ show }); this.drawCharts(); }),
+      controls(this.query, async (part) => { this.set(part); if ("axis" in part) await this.setAxis(); this.render(); })].flat(Infinity).filter(Boolean));
     this.chartBox = h("div");
     this.pane.replaceChildren(this.chartBox, this.diffBox = h("div"), h("h2", {}, "Groups"), this.table(), ...[this.versus()].flat(), h("h2", {}, "What differs"), this.differences(),
       h("h2", {}, "Parameters and results"), this.parallel(), this.scatterBox = h("div"));
-    this.drawChart();
+    this.drawCharts();
     this.scatter();
     if (this.ids.length === 2) this.diff();
   }
@@ -86,17 +99,44 @@ class Compare {
         h("span", { className: line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "" }, line + "\n"))))));
   }
 
-  drawChart() {
+  show(keys) {
+    this.shown = [...new Set(keys)];
+    this.set({ key: this.shown.join(",") });
+    this.render();
+  }
+
+  // Where the stages of the runs begin, in the colour of their group; of many runs the first of each group.
+  stageBorders() {
+    const few = this.borders.length <= 12, seen = new Set();
+    return this.borders.flatMap((run) => {
+      const group = this.groupOf.get(run.run);
+      if (!few && seen.has(group)) return [];
+      seen.add(group);
+      return run.stages.slice(1).map((stage) => ({ x: this.axis ? this.axis.at(run.run, stage.from) : stage.from, color: color(group),
+        title: `#${run.run}: ${stage.name} from step ${stage.from}` }));
+    });
+  }
+
+  drawCharts() {
     this.charts.forEach((chart) => chart.remove());
+    const link = new Set(), one = this.shown.length === 1;
+    this.charts = this.shown.map((key) => this.makeChart(key, link, one ? 380 : 260));
     const show = this.query.show || this.usual;
-    const chart = new Chart({ title: this.key, height: 380, onzoom: (zoom) => this.set({ zoom: zoom ? zoom.map(Math.round).join("-") : "" }),
+    this.chartBox.replaceChildren(h("div", { className: one ? "" : "charts" }, this.charts.map((chart) => chart.node)), h("p", { className: "quiet note" },
+      show === "runs" ? "Each line is a run." : "Bold: the mean of a group. Band: its 95 % confidence interval (Student's t over seeds).",
+      this.stageBorders().length ? " Dashed: where a stage begins." : ""));
+  }
+
+  makeChart(key, link, height) {
+    const show = this.query.show || this.usual;
+    const chart = new Chart({ title: key, height, link, axis: this.axis, smooth: smoothing(this.query), logX: this.query.logx === "1", borders: this.stageBorders(),
+      onzoom: (zoom) => this.set({ zoom: zoomText(zoom, this.axis) }),
       load: async (from, to, columns) => {
-        const { key } = this;
+        const known = this.bands.get(key);
         const [head, bands] = await Promise.all([
           show === "mean" ? { curves: [] } : curves({ runs: this.ids.join(","), keys: key, from, to, columns }),
-          show === "runs" ? null : this.bands && this.bands.key === key ? this.bands
-            : json("bands", { runs: this.ids.join(","), by: this.query.by, key, columns })]);
-        if (bands) this.bands = bands;
+          show === "runs" ? null : known || json("bands", { runs: this.ids.join(","), by: this.query.by, key, columns, axis: this.query.axis })]);
+        if (bands) this.bands.set(key, bands);
         const single = show === "runs" && this.ids.length <= 12;
         const series = head.curves.map((c) => {
           const group = this.groupOf.get(c.run);
@@ -104,19 +144,18 @@ class Compare {
             label: single || show !== "runs" || this.groups.length > 1 ? `#${c.run} ${this.groups[group] ? label(this.groups[group]) : ""}` : `#${c.run}` };
         });
         const means = (bands ? bands.groups : []).map((group, i) => ({ steps: Float64Array.from(group.steps), values: Float64Array.from(group.mean, (v) => (v === null ? NaN : v)),
-          low: group.n > 1 ? group.low : null, high: group.n > 1 ? group.high : null, color: color(i), label: `${label(group)} (${group.n})`, width: 2 })).filter((s) => s.steps.length);
+          low: group.n > 1 ? group.low : null, high: group.n > 1 ? group.high : null, color: color(i), label: `${label(group)} (${group.n})`, width: 2, placed: true })).filter((s) => s.steps.length);
         const range = head.curves.length ? [head.from, head.to] : [d3.min(means, (s) => s.steps[0]) ?? 0, d3.max(means, (s) => s.steps[s.steps.length - 1]) ?? 1];
         return { from: range[0], to: range[1], series: [...series, ...means] };
       } });
-    if (this.query.zoom) chart.zoom = this.query.zoom.split("-").map(Number);
-    this.charts = [chart];
-    this.chartBox.replaceChildren(chart.node, h("p", { className: "quiet note" },
-      show === "runs" ? "Each line is a run." : "Bold: the mean of a group. Band: its 95 % confidence interval (Student's t over seeds)."));
+    chart.zoom = zoomOf(this.query);
+    return chart;
   }
 
   table() {
     const { by, metrics } = this.compared;
-    const cell = (s) => h("td", { className: "right" }, typeof s.mean === "number" ? meanSd(s.mean, s.sd) : "–");
+    const cell = (s, total) => h("td", { className: "right" }, typeof s.mean === "number" ? meanSd(s.mean, s.sd) : "–",
+      s.n === total ? "" : h("span", { className: "quiet" }, ` ${s.n} of ${total}`));
     const leader = new Map(metrics.map((m) => {
       const means = this.groups.map((g) => g.metrics[m.key].last.mean).filter((v) => typeof v === "number");
       return [m.key, new Set(means).size > 1 ? m.better && (m.better === "lower" ? d3.min(means) : d3.max(means)) : undefined];
@@ -127,12 +166,13 @@ class Compare {
         metrics.map((m) => [h("th", { className: "right", title: m.better ? `${m.better} is better${m.source === "said" ? "" : ", by its name"}` : `which way is better? gradus better ${m.key} higher (or lower) says it` }, m.key.replace("result/", "") + (curve(m) ? " last" : ""), WAYS[m.better]),
           curve(m) ? h("th", { className: "right" }, "best") : null]))),
       h("tbody", {}, this.groups.map((g, i) => h("tr", {}, h("td", {}, h("i", { className: "dot", style: { background: color(i) } })),
-        by.map((column) => h("td", {}, plain(g.label[column]))), h("td", { className: "right" }, g.n),
+        by.map((column) => h("td", {}, plain(g.label[column]))), h("td", { className: "right", title: g.lost.map((r) => `run ${r.run}, seed ${r.seed}: ${r.status} ${r.error || ""}`).join("\n") },
+          g.n === g.total ? g.n : `${g.n} of ${g.total}`),
         metrics.map((m) => {
-          const td = cell(g.metrics[m.key].last);
+          const td = cell(g.metrics[m.key].last, g.total);
           if (g.metrics[m.key].last.mean === leader.get(m.key)) td.classList.add("best");
-          return [td, curve(m) ? cell(g.metrics[m.key].best) : null];
-        }))))), h("p", { className: "quiet note" }, "mean ± sample standard deviation over runs"));
+          return [td, curve(m) ? cell(g.metrics[m.key].best, g.total) : null];
+        }))))), h("p", { className: "quiet note" }, "mean ± sample standard deviation over runs; k of n: the others failed, were interrupted, or came to no finite value"));
   }
 
   // Is a group better than the baseline, by how much, how sure? Over the runs that share a seed.
@@ -150,8 +190,14 @@ class Compare {
         h("td", {}, r.metric.replace("result/", "")), h("td", { className: "quiet" }, r.measure), h("td", { className: "right" }, r.pairs),
         h("td", { className: "right" }, number(r.mean)), h("td", { className: "right" }, typeof r.low === "number" ? `${number(r.low)} … ${number(r.high)}` : "–"),
         h("td", { className: "right" }, p(r.p_holm)), h("td", { className: "right" }, r.seeds_needed ?? "–"),
-        h("td", { className: `verdict ${r.verdict}` }, r.low === 0 && r.high === 0 ? "equal" : r.verdict)))))),
+        h("td", { className: `verdict ${r.verdict}` }, r.verdict, this.lost(r))))))),
     h("p", { className: "quiet note" }, "Paired over shared seeds; interval by Student's t; p corrected over the groups (Holm).")];
+  }
+
+  lost(r) {
+    const { group, baseline, both } = r.lost, seeds = r.pairs + group + baseline + both;
+    return [[group, ""], [baseline, " of the baseline"], [both, " of both"]].filter(([k]) => k)
+      .map(([k, whose]) => h("span", { className: "quiet" }, `; ${k} of ${seeds}${whose} lost`));
   }
 
   differences() {

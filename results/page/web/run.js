@@ -1,8 +1,9 @@
 // One run: curves with stages and decisions, knobs, script, environment, log.
 import { h, json, curves, number, plain, duration, when, status, color, link, remember, again } from "./util.js";
 import { Chart } from "./chart.js";
+import { Axis, controls, smoothing, zoomOf, zoomText } from "./axis.js";
 
-const TABS = ["curves", "decisions", "script", "log", "environment"];
+const TABS = ["curves", "curriculum", "decisions", "script", "log", "environment"];
 
 function stages(run) {
   const last = Math.max(0, ...run.summaries.map((s) => s.last_step));
@@ -41,7 +42,8 @@ class Run {
   constructor(run, at) {
     this.run = run;
     this.tab = TABS.includes(at.query.tab) ? at.query.tab : "curves";
-    this.zoom = at.query.zoom ? at.query.zoom.split("-").map(Number) : null;
+    this.query = at.query;
+    this.zoom = zoomOf(at.query);
     this.charts = [];
     this.pane = h("div", { className: "pane" });
     this.top = h("div");
@@ -75,25 +77,64 @@ class Run {
     remember({ tab: tab === "curves" ? "" : tab });
     this.charts.forEach((chart) => chart.remove());
     this.charts = [];
+    this.opened = Symbol();
     [...this.tabs.children].forEach((button, i) => button.classList.toggle("on", TABS[i] === tab));
     this[tab]();
   }
 
-  curves() {
-    const linked = new Set();
-    const shared = { stages: stages(this.run), marks: marks(this.run), link: linked,
-      onzoom: (zoom) => remember({ zoom: zoom ? zoom.map(Math.round).join("-") : "" }) };
-    const make = ([family, summaries], height) => {
-      const keys = summaries.map((s) => s.key);
-      const chart = new Chart({ ...shared, title: family, height, load: async (from, to, columns) => {
-        const head = await curves({ runs: this.run.id, keys: keys.join(","), from, to, columns });
-        return { ...head, series: head.curves.map((c) => ({ ...c, label: c.key, color: color(keys.indexOf(c.key)) })) };
-      } });
-      chart.keys = keys;
-      chart.zoom = this.zoom;
-      this.charts.push(chart);
-      return chart.node;
-    };
+  set(part) {
+    Object.assign(this.query, part);
+    remember(part);
+    this.zoom = zoomOf(this.query);
+    this.open(this.tab);
+  }
+
+  // What all charts of a view share. Stages and decisions lie on the axis too.
+  async shared() {
+    const axis = this.query.axis ? await Axis.of(this.query.axis, [this.run.id]) : null, place = (step) => axis.at(this.run.id, step);
+    const on = (list, ...parts) => (axis ? list.map((one) => ({ ...one, was: one.step, ...Object.fromEntries(parts.map((part) => [part, place(one[part])])) }))
+      .filter((one) => !Number.isNaN(one[parts[0]])).map((one) => ("to" in one && Number.isNaN(one.to) ? { ...one, to: Infinity } : one)) : list);
+    return { axis, stages: on(stages(this.run), "from", "to"), marks: on(marks(this.run), "step"), link: new Set(),
+      smooth: smoothing(this.query), logX: this.query.logx === "1",
+      onzoom: (zoom) => { this.query.zoom = zoomText(zoom, axis); remember({ zoom: this.query.zoom }); } };
+  }
+
+  chart(shared, title, keys, height) {
+    const knob = keys.every((key) => key.startsWith("knob/"));  // a setting has no noise
+    const chart = new Chart({ ...shared, smooth: knob ? 0 : shared.smooth, title, height, load: async (from, to, columns) => {
+      const head = await curves({ runs: this.run.id, keys: keys.join(","), from, to, columns });
+      return { ...head, series: head.curves.map((c) => ({ ...c, label: c.key, color: color(keys.indexOf(c.key)) })) };
+    } });
+    chart.keys = keys;
+    chart.zoom = this.zoom;
+    this.charts.push(chart);
+    return chart.node;
+  }
+
+  async curves() {
+    const mine = this.opened, shared = await this.shared();
+    if (mine !== this.opened) return;
+    const make = ([family, summaries], height) => this.chart(shared, family, summaries.map((s) => s.key), height);
+    this.drawCurves(make);
+  }
+
+  // The run's whole curriculum over one axis: its stages, how it did, every knob that moved, what was decided and why.
+  async curriculum() {
+    const mine = this.opened, shared = await this.shared(), all = families(this.run);
+    if (mine !== this.opened) return;
+    const moving = all.filter(([name, s]) => name.startsWith("knob/") && !knobIsFlat(s));
+    const told = all.filter(([name]) => ["acc", "loss"].includes(name)).slice(0, 1).concat(all.filter(([name]) => name === "agreement"));
+    const decided = shared.marks, made = decided.length || stages(this.run).length || moving.length;
+    this.pane.replaceChildren(h("div", { className: "tools" }, controls(this.query, (part) => this.set(part))),
+      made ? "" : h("p", { className: "quiet" }, "This run has no stages, no decisions, and no setting that moves."),
+      h("div", { className: "stack" }, told.map(([name, s]) => this.chart(shared, name, s.map((one) => one.key), 210)),
+        moving.map(([name, s]) => this.chart(shared, name.slice(5), s.map((one) => one.key), 92))),
+      h("ol", { className: "decided" }, decided.map((m) => h("li", { onmouseenter: () => this.charts.forEach((c) => c.point(m.step)) },
+        h("span", { className: "quiet" }, `step ${number(m.was ?? m.step)}`), " ", h("span", { className: `kind ${m.kind}` }, m.kind), " ", h("b", {}, m.name || ""), " ",
+        m.detail && typeof m.detail === "object" ? facts(m.detail) : String(m.detail ?? "")))));
+  }
+
+  drawCurves(make) {
     const all = families(this.run);
     const knobs = all.filter(([name]) => name.startsWith("knob/"));
     const moving = knobs.filter(([, s]) => !knobIsFlat(s)), flat = knobs.filter(([, s]) => knobIsFlat(s));
@@ -102,6 +143,7 @@ class Run {
     const metrics = values.map(([name, s]) => [name, s.filter((one) => !single(one))]).filter(([, s]) => s.length);
     const once = values.flatMap(([, s]) => s).filter(single);
     this.pane.replaceChildren(
+      metrics.length ? h("div", { className: "tools" }, controls(this.query, (part) => this.set(part))) : "",
       metrics.length ? h("div", { className: "charts" }, metrics.map((f) => make(f, 230))) : once.length ? "" : h("p", { className: "quiet" }, "No metrics yet."),
       once.length ? h("p", { className: "params" }, once.map((s) => h("span", {}, h("i", {}, s.key), " ", h("b", {}, number(s.last)), h("i", {}, ` at step ${number(s.last_step)}`)))) : "",
       knobs.length ? h("h2", {}, "Knobs") : "",
@@ -171,13 +213,24 @@ class Run {
     this.run = news;
     this.header();
     if (this.tab === "log") await this.moreLog();
-    if (this.tab !== "curves") return;
-    if (fresh || news.status !== "running") return this.open("curves");
+    if (!["curves", "curriculum"].includes(this.tab)) return;
+    if (fresh || news.status !== "running") return this.open(this.tab);
+    if (this.query.axis) return this.growPlaced();
     for (const chart of this.charts) {
       chart.options.stages = stages(news);
       chart.options.marks = marks(news);
     }
     await this.grow(this.charts.filter((chart) => chart.range && !chart.zoom));
+  }
+
+  // Over another axis than steps the places of what is new have to be asked for too: all again, but seldom.
+  async growPlaced() {
+    if (this.charts.some((chart) => !chart.loadedAt || performance.now() < chart.loadedAt + 3000 + 20 * chart.took)) return;
+    const shared = await this.shared();
+    for (const chart of this.charts) {
+      Object.assign(chart.options, { axis: shared.axis, stages: shared.stages, marks: shared.marks });
+      await chart.refresh();
+    }
   }
 
   // What has been logged since, of all charts in one question; each curve goes on where it ended.

@@ -138,6 +138,13 @@ export function remember(query) {
   history.replaceState(null, "", link(id ? `${view}/${id}` : view, { ...old, ...query }));
 }
 
+// Gives the reader a file.
+export function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  h("a", { href: url, download: name.replaceAll(/[^\w.-]+/g, "_") }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
 export function select(label, options, value, onchange) {
   return h("label", { className: "select" }, label,
     h("select", { onchange: (event) => onchange(event.target.value) },

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import scipy
-from scipy import special, stats
+from scipy import stats
 
 random = np.random.default_rng(7)
 SETS = {
@@ -59,6 +59,29 @@ def needed(effect, wanted=0.8, alpha=0.05):
     return n
 
 
+def tost(values, margin):
+    v = np.array(values)
+    return float(max(stats.ttest_1samp(v, margin, alternative="less").pvalue, stats.ttest_1samp(v, -margin, alternative="greater").pvalue))
+
+
+def tost_power(mean, sd, margin, n, alpha):
+    # Owen's formula as an integral over the sample's deviation, chi with n - 1 degrees.
+    from scipy import integrate
+    critical, root = stats.t.ppf(1 - alpha, n - 1), np.sqrt(n) / sd
+    def inside(s):
+        high, low = (margin - mean) * root - critical * s, (-margin - mean) * root + critical * s
+        return max(0.0, stats.norm.cdf(high) - stats.norm.cdf(low)) * stats.chi.pdf(s * np.sqrt(n - 1), n - 1) * np.sqrt(n - 1)
+    end = margin * root / critical
+    return float(integrate.quad(inside, 0, min(end, 20), epsabs=1e-12, epsrel=1e-10, limit=500)[0])
+
+
+def tost_needed(mean, sd, margin):
+    n = 2
+    while tost_power(mean, sd, margin, n, 0.05) < 0.8:
+        n += 1
+    return n
+
+
 P = [[0.01, 0.04, 0.03, 0.005], [0.2], [0.5, 0.5, 0.5], [0.001, 0.9, 0.02, 0.02, 0.3]]
 
 
@@ -75,13 +98,15 @@ heights = [0.1, 0.5, 0.4, 0.8, 0.9]
 print(json.dumps({
     "scipy": scipy.__version__,
     "sets": {name: describe(values) for name, values in SETS.items()},
-    "beta": [[a, b, x, float(special.betainc(a, b, x))] for a, b in [(0.5, 0.5), (2, 0.5), (15, 0.5), (3, 7), (200, 300)]
-             for x in [1e-6, 0.1, 0.39, 0.5, 0.9, 0.999]],
     "t_cdf": [[t, d, float(stats.t.cdf(t, d))] for t in [-40, -2.5, -0.1, 0, 1.3, 6] for d in [1, 2, 4, 30, 1000]],
     "t_quantile": [[p, d, float(stats.t.ppf(p, d))] for p in [1e-6, 0.025, 0.4, 0.5, 0.9, 0.9995] for d in [1, 2, 4, 30, 1000]],
     "normal_quantile": [[p, float(stats.norm.ppf(p))] for p in [1e-12, 1e-4, 0.025, 0.5, 0.8, 0.999]],
     "power": [[e, n, a, power(e, n, a)] for e in [0.1, 0.5, 1.2, 3.0] for n in [2, 3, 5, 10, 40] for a in [0.05, 0.01]],
     "needed": [[e, needed(e)] for e in [0.2, 0.5, 0.8, 1.0, 1.5, 2.5, -0.5]],
+    "tost": [[name, margin, tost(SETS[name], margin)] for name in SETS for margin in (0.05, 1.0, 3.0)],
+    "tost_power": [[m, s, d, n, tost_power(m, s, d, n, 0.05)] for m, s, d in [(0, 1, 1), (0.1, 0.3, 0.5), (0, 0.058, 0.05)] for n in (3, 6, 12, 30)],
+    "tost_needed": [[m, s, d, tost_needed(m, s, d)] for m, s, d in [(0, 1, 1), (0.1, 0.3, 0.5), (0, 0.058, 0.05)]],
+    "signs": [[k, n, float(stats.binomtest(k, n).pvalue)] for k, n in [(0, 3), (1, 6), (3, 6), (2, 20), (45, 60)]],
     "holm": [[p, holm(p)] for p in P],
     "auc": {"steps": steps, "values": heights, "mean_height": float(np.trapezoid(heights, steps) / (steps[-1] - steps[0]))},
 }, indent=1))

@@ -2,11 +2,11 @@
 #include <fstream>
 #include <sstream>
 
-#include "store/database.h"
 #include "exchange/import.h"
 #include "exchange/mlflow.h"
-#include "store_fixture.h"
 #include "exchange/tensorboard.h"
+#include "store/database.h"
+#include "store_fixture.h"
 
 namespace gradus::results {
 namespace {
@@ -221,7 +221,9 @@ TEST_F(ExportTest, TrackioTypesAndNames) {
   EXPECT_EQ(ask(*into,
                 "SELECT count(*) FROM events, json_each(detail, '$.renamed') WHERE value IN ('train loss', "
                 "'train_loss', 'train:loss')"),
-            "3");
+            "2")
+      << "a fine name is kept";
+  EXPECT_EQ(ask(*into, "SELECT group_concat(value) FROM metrics WHERE key = 'train_loss'"), "7.0,0.25");
   EXPECT_EQ(ask(*into, "SELECT seconds FROM runs WHERE id = 1"), "2");
   EXPECT_EQ(ask(*into, "SELECT value FROM tags WHERE run_id = 2 AND name = 'run_name'"), "pear-1");
 }

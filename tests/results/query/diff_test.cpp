@@ -4,8 +4,8 @@
 #include <fstream>
 #include <random>
 
-#include "store_fixture.h"
 #include "query/text_diff.h"
+#include "store_fixture.h"
 
 namespace gradus::results {
 namespace {
@@ -55,6 +55,18 @@ TEST_F(DiffTest, FindsWhereTheCurvesPart) {
   EXPECT_EQ(diff["before"]["b"]["detail"]["acc"], 0.8);
   EXPECT_EQ(diff["identical"].dump(), R"(["knob/lr","val/acc"])") << "NaN is NaN, and time is no result";
   EXPECT_TRUE(diff["schedule"]["same"].get<bool>());
+}
+
+// What was decided at the very step at which the curves part is what they part by.
+TEST_F(DiffTest, ADecisionAtTheStepItselfCounts) {
+  auto store = create();
+  add(*store, {.advance = 30});
+  add(*store, {.parts_at = 30, .advance = 31});
+  const Json diff = diff_runs(*store, "1", "2");
+  EXPECT_EQ(diff["parts"]["step"], 30);
+  EXPECT_EQ(diff["before"]["a"]["kind"], "decision");
+  EXPECT_EQ(diff["before"]["a"]["step"], 30);
+  EXPECT_EQ(diff["before"]["b"]["kind"], "stage") << "a step later is too late";
 }
 
 TEST_F(DiffTest, TellsSourcesVersionsAndScheduleApart) {

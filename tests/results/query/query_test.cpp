@@ -81,6 +81,7 @@ TEST_F(QueryTest, ComparesStrategiesOverSeeds) {
   EXPECT_EQ(a["steps_to"].dump(), R"({"n":2,"mean":20.0,"sd":0.0,"reached":2})");
   const Json& b = json["groups"][1];
   EXPECT_EQ(b["n"], 1) << "a failed run is not compared";
+  EXPECT_EQ(b["total"], 2) << "but counted";
   EXPECT_TRUE(b["metrics"]["val/acc"]["last"]["sd"].is_null());
   EXPECT_EQ(compared(*store, [](auto& o) { o.unfinished = true; })["groups"][1]["n"], 2);
 }
@@ -124,6 +125,30 @@ TEST_F(QueryTest, ARepeatedSeedCountsOnce) {
   EXPECT_DOUBLE_EQ(json["groups"][0]["metrics"]["val/acc"]["last"]["sd"], 0.1 * std::sqrt(2.0));
 }
 
+// The step at which a budget is spent is within it.
+TEST_F(QueryTest, AtABudgetTheStepItselfCounts) {
+  auto store = create();
+  auto run = store->begin({.name = "x", .seed = 1});
+  const double values[] = {0.5, 0.9, 0.8};
+  for (int i = 0; i < 3; ++i) {
+    run->log(run->key("val/acc"), 10 * (i + 1), values[i]);
+    run->progress(10 * (i + 1), i, 100 * (i + 1), 1e6 * (i + 1), i + 1);
+  }
+  run->log(run->key("val/nan"), 10, 0.5);
+  run->log(run->key("val/nan"), 20, kNan);
+  run->finish("finished");
+  const auto at = [&](const char* budget, const char* key = "val/acc") {
+    return compared(
+        *store, [&](auto& o) { o.at = parse_budget(budget), o.metrics = {key}; })["groups"][0]["metrics"][key]["at"];
+  };
+  for (const char* spent : {"step=20", "samples=200", "flops=2e6", "seconds=2"})
+    EXPECT_EQ(at(spent)["mean"], 0.9) << spent;
+  for (const char* less : {"step=19", "samples=199", "flops=1.9e6", "seconds=1.99"})
+    EXPECT_EQ(at(less)["mean"], 0.5) << less;
+  EXPECT_EQ(at("step=20", "val/nan")["n"], 0) << "it had diverged by then";
+  EXPECT_EQ(at("step=19", "val/nan")["mean"], 0.5);
+}
+
 TEST_F(QueryTest, OtherCodeIsAnotherGroup) {
   auto store = create();
   for (const char* hash : {"1111111111", "2222222222"}) {
@@ -144,7 +169,8 @@ TEST_F(QueryTest, NanIsNullAndInfinityText) {
   run->finish("finished");
   const Json json = compared(*store, [](auto& o) { o.metrics = {"val/acc", "val/inf"}; });
   EXPECT_EQ(json["groups"][0]["metrics"]["val/acc"]["last"].dump(), R"({"n":0,"mean":null,"sd":null})");
-  EXPECT_EQ(json["groups"][0]["metrics"]["val/inf"]["last"]["mean"], "-inf");
+  EXPECT_EQ(json["groups"][0]["metrics"]["val/inf"]["last"].dump(), R"({"n":0,"mean":null,"sd":null})");
+  EXPECT_EQ(json["groups"][0]["metrics"]["val/inf"]["diverged"], 1) << "infinity is no number to take a mean of";
   EXPECT_EQ(to_json(store->query("SELECT value FROM metrics ORDER BY key")).dump(),
             R"([{"value":null},{"value":"-inf"}])");
 }

@@ -25,12 +25,15 @@ void near(double ours, const Json& theirs, double relative, const std::string& w
 }
 
 TEST(StatisticsTest, DistributionsAreSciPys) {
-  for (const Json& one : reference()["beta"]) near(incomplete_beta(one[0], one[1], one[2]), one[3], 1e-11, one.dump());
   for (const Json& one : reference()["t_cdf"]) near(t_cdf(one[0], one[1]), one[2], 1e-11, one.dump());
   for (const Json& one : reference()["t_quantile"]) near(t_quantile(one[0], one[1]), one[2], 1e-9, one.dump());
   for (const Json& one : reference()["normal_quantile"]) near(normal_quantile(one[0]), one[1], 1e-12, one.dump());
   EXPECT_EQ(t_cdf(HUGE_VAL, 3), 1);
   EXPECT_TRUE(std::isnan(t_quantile(1.5, 3)));
+  EXPECT_TRUE(std::isnan(t_cdf(std::nan(""), 3)) && std::isnan(normal_quantile(-1)));
+  EXPECT_EQ(normal_quantile(0), -HUGE_VAL);
+  EXPECT_EQ(t_quantile(1, 3), HUGE_VAL);
+  EXPECT_EQ(normal_cdf(-HUGE_VAL), 0);
 }
 
 TEST(StatisticsTest, IntervalsAndTestsAreSciPys) {
@@ -73,6 +76,28 @@ TEST(StatisticsTest, PowerIsThatOfTheNoncentralT) {
   EXPECT_EQ(pairs_needed(0), 0);
   EXPECT_EQ(pairs_needed(1e-6), 0) << "nobody trains so many";
   EXPECT_EQ(pairs_needed(HUGE_VAL), 2);
+}
+
+TEST(StatisticsTest, EquivalenceIsTwoOneSidedTests) {
+  for (const Json& one : reference()["tost"])
+    near(equivalence(reference()["sets"][one[0].get<std::string>()]["values"], one[1]), one[2], 1e-9, one.dump());
+  for (const Json& one : reference()["tost_power"])
+    EXPECT_NEAR(equivalence_power(one[0], one[1], one[2], one[3]), one[4].get<double>(), 2e-4) << one.dump();
+  for (const Json& one : reference()["tost_needed"])
+    EXPECT_EQ(pairs_needed_equivalence(one[0], one[1], one[2]), one[3].get<int>()) << one.dump();
+  EXPECT_EQ(equivalence({0, 0, 0}, 0.1), 0.125) << "no spread to measure: signs";
+  EXPECT_EQ(equivalence({0.2, 0.2, 0.2}, 0.1), 1);
+  EXPECT_TRUE(std::isnan(equivalence({0.2}, 1)));
+  EXPECT_EQ(pairs_needed_equivalence(2, 1, 1), 0) << "outside of the margin no number will do";
+  EXPECT_EQ(pairs_needed_equivalence(0, 0, 1), 5);
+}
+
+TEST(StatisticsTest, SignTest) {
+  for (const Json& one : reference()["signs"]) {
+    const int plus = one[0], n = one[1];
+    near(sign_test(plus, n - plus), one[2], 1e-12, one.dump());
+  }
+  EXPECT_TRUE(std::isnan(sign_test(0, 0)));
 }
 
 TEST(StatisticsTest, Holm) {

@@ -1,7 +1,9 @@
 #include "query/where.h"
 
-#include "store/housekeeping.h"
+#include <cmath>
+
 #include "query/query.h"
+#include "store/housekeeping.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -88,6 +90,43 @@ TEST_F(WhereTest, ValuesOfMetrics) {
   EXPECT_EQ(fits("at(val/acc, 15) == 0.5"), "1") << "the last value by then";
   EXPECT_EQ(fits("at(val/acc, 9) != nil"), "");
   EXPECT_EQ(fits("auc(val/acc) == 0.825"), "1");
+}
+
+TEST_F(WhereTest, NotOfAMissingValueIsTrue) {
+  EXPECT_EQ(fits("not width > 9"), "13") << "8, and a text that is no number";
+  EXPECT_EQ(fits("not augment == true"), "13") << "two runs have no such parameter";
+  EXPECT_EQ(fits("not (augment == true or width == 8)"), "3");
+  EXPECT_EQ(fits("not not augment == true"), "2");
+}
+
+// NaN as IEEE 754 has it; a metric that was never logged is nil.
+TEST_F(WhereTest, NanIsAValueThatIsUnequalToAll) {
+  const double nan = std::nan("");
+  add("nan", 6, 1, {0.5, nan}, {});
+  add("nans", 7, 1, {nan, nan}, {});
+  auto run = store_->begin({.name = "nothing"});
+  run->finish("finished");
+  EXPECT_EQ(fits("last(val/acc) != 0.9"), "2345");
+  EXPECT_EQ(fits("not last(val/acc) == 0.9"), "23456") << "a run without the metric passes `not`, and only that";
+  for (const char* never : {"last(val/acc) == 0.5", "last(val/acc) < 0.1", "last(val/acc) > 1", "last(val/acc) >= 1",
+                            "last(val/acc) in (0.5)"})
+    EXPECT_EQ(fits(never), "") << never;
+  EXPECT_EQ(fits("last(val/acc) <= 1"), "123");
+  EXPECT_EQ(fits("last(val/acc) not in (0.9, 0.3)"), "345");
+  EXPECT_EQ(fits("last(val/acc) == nil"), "6");
+  EXPECT_EQ(fits("last(val/acc) != nil"), "12345");
+  EXPECT_EQ(fits("last(val/acc) != last(val/acc)"), "45") << "unequal to itself";
+  EXPECT_EQ(fits("0.9 != last(val/acc)"), "2345");
+  EXPECT_EQ(fits("last(val/acc) != width"), "123") << "what nobody has is unequal to nothing";
+  EXPECT_EQ(fits("nans(val/acc) > 0"), "45");
+  EXPECT_EQ(fits("nans(val/acc) == 0"), "123");
+  EXPECT_EQ(fits("max(val/acc) == 0.5"), "4") << "NaN takes no part in extremes";
+  EXPECT_EQ(fits("max(val/acc) != 0.5 and seed > 5"), "5") << "but all of them are no number";
+  EXPECT_EQ(fits("at(val/acc, 20) != 0.5"), "12345");
+  EXPECT_EQ(fits("at(val/acc, 9) == nil"), "123456");
+  EXPECT_EQ(fits("first(val/acc) != 0.5"), "235");
+  EXPECT_EQ(fits("auc(val/acc) != nil and seed == 7"), "5");
+  EXPECT_EQ(fits("best(val/acc) > 0.4 and last(val/acc) != last(val/acc)"), "4");
 }
 
 TEST_F(WhereTest, SaysWhatIsWrong) {

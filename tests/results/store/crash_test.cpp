@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "store/database.h"
 #include "store/spool.h"
 #include "store_fixture.h"
 
@@ -129,6 +130,28 @@ TEST_F(StoreTest, ALiveRunOfAnotherProcessIsLeftAlone) {
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "2");
   ::close(pipe_ends[0]);
   ::close(pipe_ends[1]);
+}
+
+// Whoever holds the store's lock writes alone; the others wait for it.
+TEST_F(StoreTest, AWriterWaitsForTheLock) {
+  auto store = create();
+  store->begin({.name = "x"})->finish("finished");
+  std::atomic<bool> written = false;
+  FileLock lock(path_ + ".lock");  // as another process does
+  ASSERT_TRUE(lock.try_lock());
+  std::thread writer([&] {
+    store->write([](Database& database) { database.run("UPDATE runs SET note = 'late'"); });
+    written = true;
+  });
+  ::usleep(150'000);
+  EXPECT_FALSE(written) << "wrote under another's lock";
+  EXPECT_EQ(ask(*store, "SELECT note FROM runs"), "NULL");
+  lock.unlock();
+  writer.join();
+  EXPECT_EQ(ask(*store, "SELECT note FROM runs"), "late");
+  ASSERT_TRUE(lock.try_lock());
+  FileLock other(path_ + ".lock");
+  expect_error(Exit::io, "the store is locked; expected other writers to finish within 0 s", [&] { other.lock(0.01); });
 }
 
 TEST_F(StoreTest, SeveralReadersRecoverOneDeadRunOnce) {

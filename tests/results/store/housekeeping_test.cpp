@@ -3,8 +3,8 @@
 #include <chrono>
 #include <fstream>
 
-#include "store/database.h"
 #include "exchange/merge.h"
+#include "store/database.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -113,6 +113,40 @@ TEST_F(HousekeepingTest, GcFindsWhatNoRunNeeds) {
   EXPECT_TRUE(plan_gc(*store, {})["folders"].empty());
   store->compact();
   EXPECT_EQ(inspect(path_, true)["free_bytes"], 0);
+}
+
+// A run of a store elsewhere (--store in another folder, its file moved) that lives: its folder looks old and unknown.
+TEST_F(HousekeepingTest, GcLeavesWhatIsAlive) {
+  auto store = create();
+  add(*store, 1);
+  const std::string live = folder_ + "/" + std::string(32, 'c'), dead = folder_ + "/" + std::string(32, 'd');
+  for (const std::string& made : {live, dead}) {
+    fs::create_directory(made);
+    std::ofstream(made + "/alive") << std::string(64, '\0');
+  }
+  int locked[2], done[2];
+  ASSERT_EQ(::pipe(locked) + ::pipe(done), 0);
+  const pid_t holder = spawn([&] {
+    FileLock lock(live + "/alive");
+    if (!lock.try_lock() || ::write(locked[1], "x", 1) != 1) throw std::runtime_error("no lock");
+    char byte;
+    if (::read(done[0], &byte, 1) != 1) throw std::runtime_error("no end");
+  });
+  char byte;
+  ASSERT_EQ(::read(locked[0], &byte, 1), 1);
+  const auto grow_old = [&] {
+    for (const std::string& made : {live, dead})
+      ASSERT_EQ(std::system(("touch -d '2 days ago' " + made + "/alive " + made).c_str()), 0);
+  };
+  grow_old();
+  Json folders = plan_gc(*store, {})["folders"];
+  ASSERT_EQ(folders.size(), 1U) << folders.dump();
+  EXPECT_EQ(folders[0]["path"], dead);
+  ASSERT_EQ(::write(done[1], "x", 1), 1);
+  EXPECT_EQ(wait_for(holder), 0);
+  grow_old();  // whoever looks whether it is alive touches it
+  EXPECT_EQ(plan_gc(*store, {})["folders"].size(), 2U);
+  for (const int end : {locked[0], locked[1], done[0], done[1]}) ::close(end);
 }
 
 TEST_F(HousekeepingTest, MergeDoublesNothing) {

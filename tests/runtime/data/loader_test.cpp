@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "refusal.h"
 #include "data/sampler.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -113,6 +113,9 @@ TEST(LoaderTest, RefusesDataThatDoNotFit) {
             }).find("digits: label out of range in row 7; expected 0 to 9; got 10"),
             std::string::npos);
   EXPECT_EQ(refusal([&] { check_examples("digits", bad); }), "accepted");
+  bad.y[7] = -1;
+  EXPECT_NE(refusal([&] { check_examples("digits", bad, 10); }).find("in row 7; expected 0 to 9; got -1"),
+            std::string::npos);
   Loader loader(data(10), options(1));
   loader.submit(at::tensor({1}, at::kLong), at::zeros({1}, at::kInt));
   EXPECT_NE(refusal([&] {
@@ -121,6 +124,19 @@ TEST(LoaderTest, RefusesDataThatDoNotFit) {
             std::string::npos);
   LoaderOptions o = options(-1);
   EXPECT_NE(refusal([&] { Loader(data(10), o); }).find("depth out of range"), std::string::npos);
+}
+
+TEST(LoaderTest, HandsOnRowsWithoutALabelAndRefusesToMixThem) {
+  Examples some = data(10);
+  some.y[7] = kNoLabel;
+  LoaderOptions o = options(1);
+  o.classes = 10;
+  Loader loader(some, o);
+  loader.submit(at::tensor({7, 1}, at::kLong), at::zeros({2}, at::kInt));
+  EXPECT_TRUE(at::equal(loader.next().rows.y, some.y.index_select(0, at::tensor({7, 1}, at::kLong))));
+  o.augment.mixup = .5;
+  EXPECT_NE(refusal([&] { Loader(some, o); }).find("mixup mixes labels; expected a label in every row"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <clocale>
 
 #include "data/digits.h"
-#include "files/file.h"
 #include "file_case.h"
+#include "files/file.h"
 
 namespace gradus {
 namespace {
@@ -72,38 +72,87 @@ TEST_F(CsvTest, RefusesLies) {
   std::string bad_gzip = gzip("1,2\n3,4\n");
   const std::string cut_gzip = bad_gzip.substr(0, bad_gzip.size() - 9);
   bad_gzip[bad_gzip.size() - 6] ^= 1;  // the checksum
-  expect_refused(path("lie"),
-                 {
-                     {"", "empty file"},
-                     {"\n\r\n\n", "empty file"},
-                     {"\xef\xbb\xbf", "empty file"},
-                     {"a,b\n", "no data under the header"},
-                     {"1,2\n3\n", ":2: ragged row; expected 2 columns"},
-                     {"1,2\n3,4,5\n", ":2: ragged row; expected 2 columns; got 3"},
-                     {"a,b\n\"x\ny\",1\n1\n",
-                      "2, column 1 ('a'): not a number; expected a finite number that fits float32; got 'x?y'"},
-                     {"1;2\n3;4\n", "(is the delimiter right?)"},
-                     {"1,2\n\"3,4\n", ":2, column 1: quote is not closed"},
-                     {"1,2\n\"3\"x,4\n", ":2, column 1: text after a closing quote"},
-                     {std::string("1,2\n3,\0\n", 8), ":2, column 2: a zero byte"},
-                     {std::string("\xff\xfe") + std::string("1\0,\0", 4), "UTF-16"},
-                     {std::string("1\0,\0", 4), "a zero byte"},
-                     {"w,h\n1,nan\n", ":2, column 2 ('h'): not finite"},
-                     {"w,h\n1,2\n-inf,4\n", ":3, column 1 ('w'): not finite"},
-                     {"1,2\n3,1e400\n", "number out of range"},
-                     {"1,2\n3,1e39\n", "number out of range"},
-                     {"1,2\n3,0x10\n", "not a number; expected a finite number that fits float32; got '0x10'"},
-                     {"1,2\n3,\"1,5\"\n", "got '1,5'"},
-                     {"1,2\n3,\n", ":2, column 2: empty cell"},
-                     {"1,2\n3,4-5\n", "got '4-5'"},
-                     {"1,2\n3,+-4\n", "got '+-4'"},
-                     {"1,2,cat\n3,4,dog\n", ":1, column 3: first row is neither names nor numbers"},
-                     {"1\n" + std::string((1 << 20) + 1, '1'), "field too long"},
-                     {bad_gzip, "damaged gzip"},
-                     {cut_gzip, "damaged gzip"},
-                     {gzip("1,2\n3\n"), "ragged row"},
-                 },
-                 [](const std::string& file) { read_csv(file); });
+  expect_refused(
+      path("lie"),
+      {
+          {"", "empty file"},
+          {"\n\r\n\n", "empty file"},
+          {"\xef\xbb\xbf", "empty file"},
+          {"a,b\n", "no data under the header"},
+          {"1,2\n3\n", ":2: ragged row; expected 2 columns"},
+          {"1,2\n3,4,5\n", ":2: ragged row; expected 2 columns; got 3"},
+          {"a,b\n\"x\ny\",1\n1\n",
+           "2, column 1 ('a'): not a number; expected a finite number that fits float32 (or skip = { 'a' } or "
+           "categories = { 'a' }); got 'x?y'"},
+          {"1;2\n3;4\n", "(is the delimiter right?)"},
+          {"1,2\n\"3,4\n", ":2, column 1: quote is not closed"},
+          {"1,2\n\"3\"x,4\n", ":2, column 1: text after a closing quote"},
+          {std::string("1,2\n3,\0\n", 8), ":2, column 2: a zero byte"},
+          {std::string("\xff\xfe") + std::string("1\0,\0", 4), "UTF-16"},
+          {std::string("1\0,\0", 4), "a zero byte"},
+          {"w,h\n1,nan\n", ":2, column 2 ('h'): missing value"},
+          {"w,h\n1,2\n-inf,4\n", ":3, column 1 ('w'): not finite"},
+          {"1,2\n3,1e400\n", "number out of range"},
+          {"1,2\n3,1e39\n", "number out of range"},
+          {"1,2\n3,0x10\n", "a hexadecimal number; expected a finite number that fits float32 (or a header"},
+          {"a,b\n3,0x10\n", "fits float32 (or skip = { 'b' }); got '0x10'"},
+          {"\"\",b\nMazda,1\n",
+           ":2, column 1: not a number; expected a finite number that fits float32 (or skip = "
+           "{ '' } or categories = { '' }); got 'Mazda'"},
+          {"a,b\n3,2024-01-31 12:00\n", ":2, column 2 ('b'): a date;"},
+          {"a,b\n3,1/31/24\n", ":2, column 2 ('b'): a date;"},
+          {"a,b\n3,1.31\n3,1.3.24\n", ":3, column 2 ('b'): a date;"},
+          {"a,b\n3,NA\n", "missing value; expected a finite number that fits float32 (or missing = 'drop'); got 'NA'"},
+          {"a,b\n3,\n", "empty cell; expected a finite number that fits float32 (or missing = 'drop'); got ''"},
+          {"1,2\n3,\"1,5\"\n", "got '1,5'"},
+          {"1,2\n3,\n", ":2, column 2: empty cell"},
+          {"1,2\n3,4-5\n", "got '4-5'"},
+          {"1,2\n3,+-4\n", "got '+-4'"},
+          {"1,2,cat\n3,4,dog\n", ":1, column 3: first row is neither names nor numbers"},
+          {"1\n" + std::string((1 << 20) + 1, '1'), "field too long"},
+          {bad_gzip, "damaged gzip"},
+          {cut_gzip, "damaged gzip"},
+          {gzip("1,2\n3\n"), "ragged row"},
+      },
+      [](const std::string& file) { read_csv(file); });
+}
+
+TEST_F(CsvTest, ColumnsOfWordsAreLeftOutOrNumbered) {
+  CsvOptions options = label("y");
+  options.skip = {"name"};
+  options.categories = {"sex"};
+  const Csv csv = parse_csv("name,sex,age,y\nann,f,3,1\nbob,m,4,0\neve,f,5,1\n", "t", options);
+  EXPECT_TRUE(at::equal(csv.x, at::tensor({0.f, 3.f, 1.f, 4.f, 0.f, 5.f}).reshape({3, 2})));
+  EXPECT_EQ(csv.columns, (std::vector<std::string>{"sex", "age"}));
+  EXPECT_EQ(csv.levels.at(0), (std::vector<std::string>{"f", "m"}));
+  // met in another order than that of the texts
+  EXPECT_TRUE(at::equal(parse_csv("name,sex,age,y\nann,z,3,1\nbob,b,4,0\n", "t", options).x,
+                        at::tensor({1.f, 3.f, 0.f, 4.f}).reshape({2, 2})));
+  expect_refused(path("a"),
+                 {{"sex,y\n1,2\n", "skip: no such column; expected one of: sex, y; got 'name'"},
+                  {"name,y\n1,2\n", "categories: no such column"},
+                  {"name,sex,y\na,,2\n", ":2, column 2 ('sex'): empty cell"},
+                  {"1,2\n", "needs a header"}},
+                 [&](const std::string& file) { read_csv(file, options); });
+  options = {};
+  options.skip = {"b"};
+  expect_refused(path("b"), {{"1,2\n", "skip and categories need a header"}, {"b\n1\n", "no feature columns"}},
+                 [&](const std::string& file) { read_csv(file, options); });
+  options.label = "b";
+  expect_refused(path("c"), {{"a,b\n1,2\n", "skip names the label; expected a feature; got 'b'"}},
+                 [&](const std::string& file) { read_csv(file, options); });
+}
+
+TEST_F(CsvTest, RowsThatMissAValueCanBeLeftOut) {
+  CsvOptions options = label("y");
+  options.drop_missing = true;
+  options.skip = {"note"};
+  const Csv csv = parse_csv("a,note,y\n1,NA,0\nNA,x,1\n,x,1\n4,,1\n5,x,NA\nnan,x,1\n", "t", options);
+  EXPECT_TRUE(at::equal(csv.x, at::tensor({1.f, 4.f}).reshape({2, 1})));
+  EXPECT_TRUE(at::equal(csv.y, at::tensor({0, 1}, at::kLong)));
+  EXPECT_EQ(csv.dropped, 4);
+  expect_refused(path("a"), {{"a,note,y\nNA,x,1\n", "a value is missing in every row"}},
+                 [&](const std::string& file) { read_csv(file, options); });
 }
 
 TEST_F(CsvTest, RefusesLabelsThatAreNotThere) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "file_case.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -63,6 +64,31 @@ TEST_F(SafeTensorsTest, KeepsEveryTypeAndLayout) {
   }
 }
 
+TEST_F(SafeTensorsTest, ReadsNarrowAndUnsignedTypes) {
+  const auto read = [&](const std::string& type, const std::string& bytes) {
+    const std::string offsets = "[0," + std::to_string(bytes.size()) + "]";
+    return read_safetensors(write("t", with_header(one(entry(type, "[1]", offsets))) + bytes)).tensors.at("a");
+  };
+  EXPECT_TRUE(at::equal(read("U16", "\xff\xff"), at::tensor({65535}, at::kInt)));
+  EXPECT_TRUE(at::equal(read("U32", "\xff\xff\xff\xff"), at::tensor({4294967295}, at::kLong)));
+  EXPECT_TRUE(at::equal(read("U64", std::string("\1\0\0\0\0\0\0\0", 8)), at::tensor({1}, at::kLong)));
+  EXPECT_TRUE(at::equal(read("F8_E4M3", "\x38"), at::tensor({1.f})));
+  EXPECT_TRUE(at::equal(read("F8_E5M2", "\xbc"), at::tensor({-1.f})));
+}
+
+TEST_F(SafeTensorsTest, ReadsWhatIsAskedForBesideTypesThatItDoesNotKnow) {
+  const std::string file = write(
+      "two",
+      with_header(R"({"x":)" + entry("F32", "[2]", "[0,8]") + R"(,"odd":)" + entry("F4", "[9]", "[8,13]") + "}", 13));
+  EXPECT_EQ(read_safetensors(file, false, {"x"}).tensors.size(), 1u);
+  const auto refused = [&](const std::vector<std::string>& names) {
+    return refusal([&] { read_safetensors(file, false, names); });
+  };
+  EXPECT_NE(refused({"odd"}).find("tensor 'odd': unknown dtype; expected one of F64"), std::string::npos);
+  EXPECT_NE(refused({"x", "y"}).find("no such tensor; expected one of: odd, x; got 'y'"), std::string::npos);
+  EXPECT_NE(refused({}).find("unknown dtype"), std::string::npos);
+}
+
 TEST_F(SafeTensorsTest, AcceptsPaddingEmptyFilesAndScalars) {
   EXPECT_EQ(read_safetensors(write("none", with_header("{}   "))).tensors.size(), 0u);
   const auto scalar =
@@ -117,7 +143,9 @@ TEST_F(SafeTensorsTest, RefusesLies) {
           {with_header(one(entry("F32", "[3]", "[0,8]")), 8), "shape [3] of F32 does not fill"},
           {with_header(one(entry("F32", "[0,2]", "[0,8]")), 8), "shape [0, 2] of F32 does not fill"},
           {with_header(one(entry("F32", rank65 + "]", "[0,4]")), 4), "too many numbers in 'shape'"},
-          {with_header(one(entry("F8_E4M3", "[8]", "[0,8]")), 8), "one of F64 F32"},
+          {with_header(one(entry("F8_E4M3", "[8]", "[0,9]")), 9), "shape [8] of F8_E4M3 does not fill"},
+          {with_header(one(entry("C64", "[1]", "[0,8]")), 8), "BOOL (real numbers); got 'C64'"},
+          {with_header(one(entry("U64", "[1]", "[0,8]"))) + std::string(8, '\xff'), "an unsigned number does not fit"},
           {with_header(one(entry("F4", "[8]", "[0,8]")), 8), "got 'F4'"},
           {with_header(one(R"({"dtype":"F32","shape":[2]})"), 8), "a field is missing"},
           {with_header(one(R"({"dtype":"F32","dtype":"F32"})"), 8), "has the field 'dtype' twice"},

@@ -228,9 +228,9 @@ describe("confidence that starts from a ranking", function()
     expect(draw(other, 50)):equals(draw(source, 50))
   end)
   it("refuses what is no ranking of the data", function()
-    for start, text in pairs { [d] = "a table", [.3] = "0.3" } do
-      expect(function() sampler.confidence(d, { start = start }) end):fails_with(
-        "sampler.confidence: start: expected a ranking of the data, d:rank(score); got " .. text)
+    for _, start in ipairs { d, .3 } do
+      expect(function() sampler.confidence(d, { start = start }) end):fails_with
+        "sampler.confidence: start: expected a ranking of the data, d:rank(score); got "
     end
     expect(function() sampler.confidence(rows(100), { start = ranked }) end):fails_with "start: the ranking is of another data set"
   end)

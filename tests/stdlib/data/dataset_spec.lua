@@ -361,7 +361,7 @@ describe("CIFAR-10's files", function()
     with_file("", function(path) expect(function() data.cifar10 { path } end):fails_with "got 0 bytes" end)
     with_file(record(10, 0, 0, 0), function(path) expect(function() data.cifar10 { path } end):fails_with "0 to 9; got 10" end)
     expect(function() data.cifar10 { "/none/data_batch_1.bin" } end):fails_with "No such file"
-    expect(function() data.cifar10 {} end):fails_with "expected { path"
+    expect(function() data.cifar10 {} end):fails_with "expected { \"data_batch_1.bin\""
     expect(function() data.cifar10 { 7 } end):fails_with "expected paths; got number"
   end)
 end)
@@ -413,4 +413,36 @@ describe("a generator", function()
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
+end)
+
+describe("a data set asked for in another form", function()
+  local x = g.zeros(4, 2)
+  local d = data.tensors(x)
+  local cases = {
+    { 'data.npy { x = "x.npy", y = "y.npy" }; got nil', function() data.npy() end },
+    { "data.npy { x = \"x.npy\", y = \"y.npy\" }; got 'x.npy'", function() data.npy("x.npy", "y.npy") end },
+    { 'data.npy { x = "x.npy", y = "y.npy" }; got no x', function() data.npy { "x.npy", "y.npy" } end },
+    { "data.npy: 'x': expected a text; got 3", function() data.npy { x = 3 } end },
+    { "data.idx { x =", function() data.idx() end },
+    { 'data.safetensors("data.safetensors", { x = "x", y = "y" }); got a table', function() data.safetensors { x = "x" } end },
+    { 'data.safetensors("data.safetensors", { x = "x", y = "y" }); got \'x\'', function() data.safetensors("a", "x", "y") end },
+    { 'data.csv("points.csv", { label = "class" }); got nil', function() data.csv() end },
+    { "data.csv(\"points.csv\", { label = \"class\" }); got 'class' as options", function() data.csv("a.csv", "class") end },
+    { "got 'class' as options", function() data.csv("a.csv", { "class" }) end },
+    { 'data.text("corpus.txt", { vocabulary = 1000 }); got nil', function() data.text() end },
+    { "data.text(\"corpus.txt\", { vocabulary = 1000 }); got 1000", function() data.text("a", 1000) end },
+    { "data.sentences: expected { grammar = cfg.cfg3b() }; got a grammar", function() data.sentences(g.cfg.cfg3b()) end },
+    { "data.parity: expected { d = 50, k = 5 }; got 50", function() data.parity(50, 5) end },
+    { "data.digits(), which takes nothing; got 3", function() data.digits(3) end },
+    { "data.tensors(x, y, { classes = 10, weight = … }); got 10 as options", function() data.tensors(x, nil, 10) end },
+    { "subset: expected places of rows, whole numbers from 0; got nil", function() d:subset() end },
+    { "subset: places from 9 to 9; expected 0 to 3", function() d:subset { 9 } end },
+    { "subset: no rows", function() d:subset {} end },
+    { "shuffled: 'seed': expected a whole number of at least 0; got 'a'", function() d:shuffled "a" end },
+    { "each: 'size': expected a whole number of at least 1; got nil", function() d:each() end },
+  }
+  for _, case in ipairs(cases) do
+    it("is told the form: " .. case[1], function() expect(case[2]):fails_with(case[1]) end)
+  end
+  it("may give places as a list", function() expect(index(d:subset { 3, 0 })):equals { 3, 0 } end)
 end)

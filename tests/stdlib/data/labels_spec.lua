@@ -322,6 +322,19 @@ describe("a generator's labels", function()
     d = make { g.rand(3, 2), g.rand(3) }
     d:next(3)
     expect(function() d:next(3) end):fails_with "batch 1: expected labels numbers, 2 each; got numbers"
+    d = make { g.rand(3), g.rand(3, 2) }
+    d:next(3)
+    expect(function() d:next(3) end):fails_with "batch 1: expected labels numbers; got numbers, 2 each"
+    d = make({ g.rand(3, 2), g.rand(3) }, { labels = "numbers" })
+    labels.agree("here", data.tensors(X, g.rand(6, 2)).labels, d:look(3))
+    d:next(3)
+    expect(d.labels.width):equals(2)
+    expect(function() labels.agree("here", data.tensors(X, g.rand(6)).labels, d.labels) end):fails_with
+      "here: labels: expected numbers, 2 each; got numbers"
+    expect(function() d:next(3) end):fails_with "batch 1: expected labels numbers, 2 each; got numbers"
+    d = make { whole { 0, 1, 1 } }
+    expect(function() labels.agree("here", data.tensors(X, g.rand(6)).labels, d:look(3)) end):fails_with
+      "here: labels: expected classes; got numbers"
     d = make({ whole { 0, 1, 7 } }, { classes = 3 })
     expect(function() d:next(3) end):fails_with "batch 0: labels from 0 to 7; expected 0 to 2"
     d = make({ g.zeros(3) }, { labels = "none" })

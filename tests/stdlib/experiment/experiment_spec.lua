@@ -57,6 +57,17 @@ describe("an experiment refuses", function()
       "experiment: by: no parameter 'strateg'; did you mean 'strategy'?" },
     { "columns that are no lists", { columns = { "acc" } },
       "experiment: column 1: expected { \"result\", \"heading\"[, \"format\"] }" },
+    { "a format that string.format does not know", { columns = { { "acc", "accuracy", "%y" } } },
+      "experiment: column 1: format: expected one conversion of a number, such as \"%.2f\"" },
+    { "a format without a number", { columns = { { "acc" }, { "acc", "accuracy", "percent" } } }, "experiment: column 2: format: expected one" },
+    { "a column of no result's name", { columns = { { "top-1 acc" } } }, "experiment: column 1: result 'top-1 acc': expected a name of" },
+    { "a heading that is no text", { columns = { { "acc", 5 } } }, "experiment: column 1: 'heading': expected a text; got 5" },
+    { "a versus of no result's name", { versus = { "top-1 acc", "b" } }, "experiment: versus: result 'top-1 acc'" },
+    { "metrics that are no table", { metrics = "rmse" }, "experiment: 'metrics': expected a table; got 'rmse'" },
+    { "a metric without a way", { metrics = { rmse = {} } }, "experiment: metrics: 'rmse': expected { better = 'higher' } or" },
+    { "a way that is none", { metrics = { rmse = { better = "less" } } },
+      "experiment: metrics: 'rmse': 'better': expected 'higher', 'lower'; got 'less'" },
+    { "a metric of no name", { metrics = { ["a b"] = { better = "lower" } } }, "experiment: metrics: 'a b': expected a name of" },
     { "a versus that is no list", { versus = "acc" }, "experiment: versus: expected { \"result\", \"value\"" },
   }
   for _, case in ipairs(cases) do

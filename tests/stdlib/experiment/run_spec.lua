@@ -27,7 +27,7 @@ local function program(text, options)
   pipe:close()
   local store = require("gradus.store").open(folder .. "/s.db")
   local function rows(query, ...) return store:query(query, ...) end
-  return { code = tonumber(out:match "exit=(%d+)%s*$"), out = out, rows = rows, close = function()
+  return { code = tonumber(out:match "exit=(%d+)%s*$"), out = out, rows = rows, store = store, close = function()
     store = nil
     os.execute("rm -rf " .. folder)
   end }
@@ -116,6 +116,73 @@ end }
     expect(one.rows("SELECT status FROM runs")[1].status):equals "failed"
     expect(one.rows("SELECT value FROM metrics WHERE key = 'a'")[1].value):equals(1)
     one.close()
+  end)
+end)
+
+describe("the end of a run", function()
+  it("keeps what was measured where a result has no metric's name: the run has failed, with the reason", function()
+    local one = program([[
+local g = require "gradus"
+return g.experiment { name = "x", run = function(run)
+  run:log { a = 1 }
+  return { acc = .5, ["top-1 acc"] = .9 }
+end }
+]])
+    expect(one.code):equals(65)
+    expect(one.out):matches "result 'top%-1 acc': expected a name"
+    expect(one.rows "SELECT key, last FROM summaries ORDER BY key"):equals { { key = "a", last = 1 }, { key = "result/acc", last = .5 } }
+    local run = one.rows("SELECT status, error FROM runs")[1]
+    expect(run.status):equals "failed"
+    expect(run.error):matches "top%-1 acc"
+    expect(one.rows("SELECT detail FROM events WHERE kind = 'result'")[1].detail):equals '{"top-1 acc":0.9}'
+    one.close()
+  end)
+  it("reads tensors, keeps texts and booleans, and tells NaN from infinity in the JSON document", function()
+    local one = program([[
+local g = require "gradus"
+return g.experiment { name = "x", metrics = { rmse = { better = "lower" } }, run = function(run)
+  return { acc = g.ones(1):mean(), note = "good", ok = true, n = 3, bad = 0 / 0, big = 1 / 0, rmse = 2 }
+end }
+]], "--json")
+    expect(one.code):equals(0)
+    local run = host.json_decode(one.out:match "{.*}").runs[1]
+    expect(run.result.bad):equals "nan"
+    run.result.bad = nil
+    expect(run.result):equals { acc = 1, n = 3, big = "inf", rmse = 2, note = "good", ok = true }
+    expect(one.rows("SELECT last FROM summaries WHERE key = 'result/acc'")[1].last):equals(1)
+    for _, key in ipairs { "rmse", "result/rmse" } do expect(one.store:direction(key)):equals "lower" end
+    one.close()
+  end)
+  it("begins only where the store knows no other way of a metric", function()
+    local one = program([[
+local g = require "gradus"
+return g.experiment { name = "x", metrics = { rmse = { better = "lower" }, ["result/rmse"] = { better = "higher" } }, run = function(run)
+  run:log { a = 1 }
+end }
+]])
+    expect(one.code):equals(65)
+    expect(one.rows "SELECT status FROM runs"):equals { { status = "failed" } }
+    expect(one.rows "SELECT * FROM metrics"):equals {}
+    one.close()
+  end)
+  it("with --quiet prints the table alone", function()
+    local one = program([[
+local g = require "gradus"
+return g.experiment { name = "x", run = function(run) return { acc = .5 } end }
+]], "--quiet")
+    expect(one.out):equals "\n  run  acc\n  ───  ───\n  x    0.5\n\nexit=0\n"
+    one.close()
+  end)
+  it("is a failure where the last values cannot be read", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local ok, err = pcall(support.with_run, { folder = folder }, function(run)
+      run.readback.settle = function() error "the device is gone" end
+    end)
+    expect({ ok, tostring(err):find "the device is gone" ~= nil }):equals { false, true }
+    local store = require("gradus.store").open(folder .. "/s.db")
+    expect(store:query("SELECT status FROM runs")[1].status):equals "failed"
+    os.execute("rm -rf " .. folder)
   end)
 end)
 

@@ -99,6 +99,13 @@ describe("g.compare", function()
     expect(one.mean):near(-1.8, 1e-9)  -- of -1.9, -1.8 and -1.7: sd .1, t = 4.302653
     expect(one.high):near(-1.8 + 4.302653 * .1 / math.sqrt(3), 1e-6)
     expect(one.verdict):equals "better"  -- less is better
+    local function verdict(margin)
+      return g.compare { store = at, by = { "method" }, metrics = { "result/gflops_to_95" }, versus = "method=one_shot", margin = margin }
+        .versus.comparisons[1].verdict
+    end
+    expect(verdict(3)):equals "no difference"
+    expect(verdict(1.85)):equals "better"
+    expect(function() verdict(0) end):fails_with "margin"
   end)
   it("says what is wrong", function()
     expect(function() g.compare { store = path, versos = "a" } end):fails_with "did you mean 'versus'"

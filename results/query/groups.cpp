@@ -1,0 +1,184 @@
+// Which runs are compared, and as what.
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "compare_impl.h"
+#include "error.h"
+#include "where.h"
+
+namespace gradus::results {
+namespace {
+
+using Run = ComparedRun;
+using Group = RunGroup;
+
+Json param(const Run& run, const std::string& key) {
+  const Json& params = run.row["params"];
+  if (params.contains(key)) return params[key];
+  return run.row.contains(key) ? run.row[key] : Json();
+}
+
+// Parameters (never the seed) that are not the same in all of these runs. That a run which came to nothing lacks one
+// says nothing: it may be of an older script.
+std::vector<std::string> differing(const std::vector<const Run*>& runs) {
+  std::map<std::string, std::set<std::string>> values;
+  std::map<std::string, std::size_t> seen;
+  std::size_t counted = 0;
+  for (const Run* run : runs) {
+    counted += run->counted;
+    for (const auto& [key, value] : run->row["params"].items()) {
+      if (key == "seed") continue;
+      values[key].insert(dump(value));
+      seen[key] += run->counted;
+    }
+  }
+  std::vector<std::string> keys;
+  for (const auto& [key, set] : values) {
+    if (set.size() > 1 || seen[key] != counted) keys.push_back(key);
+  }
+  return keys;
+}
+
+// The columns that tell the groups apart when the user names none: strategy (or name), then whatever else differs.
+std::vector<std::string> default_by(const std::vector<Run>& runs) {
+  std::vector<const Run*> all;
+  std::set<std::string> names;
+  bool strategies = false;
+  for (const Run& run : runs) {
+    all.push_back(&run);
+    names.insert(run.row["name"].get<std::string>());
+    strategies = strategies || run.row["params"].contains("strategy");
+  }
+  std::vector<std::string> by;
+  if (names.size() > 1 || !strategies) by.push_back("name");
+  if (strategies) by.push_back("strategy");
+  for (const std::string& key : differing(all)) {
+    if (key != "strategy") by.push_back(key);
+  }
+  return by;
+}
+
+void check_columns(Store& store, const std::vector<Run>& runs, const std::vector<std::string>& by) {
+  for (const std::string& column : by) {
+    const bool known = runs.empty() || std::any_of(runs.begin(), runs.end(), [&](const Run& run) {
+                         return run.row["params"].contains(column) || run.row.contains(column);
+                       });
+    if (known) continue;
+    const std::string near = nearest(column, param_names(store));
+    throw Error(Exit::usage, "--by: no run has the parameter '" + column + "'" +
+                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+  }
+}
+
+// Counts a repetition of one configuration and seed once: the newest, a finished one before one that is not.
+void drop_repetitions(Group& group) {
+  std::set<std::string> seen;
+  for (std::vector<const Run*>* runs : {&group.runs, &group.lost}) {
+    std::vector<const Run*> kept;
+    for (auto run = runs->rbegin(); run != runs->rend(); ++run) {
+      const Json& row = (*run)->row;
+      const bool comparable = row["config_hash"].is_string() && row["seed"].is_number();
+      if (comparable && !seen.insert(dump(row["config_hash"]) + dump(row["seed"]) + dump(row["kind"])).second) {
+        ++group.repeated;
+      } else {
+        kept.push_back(*run);
+      }
+    }
+    runs->assign(kept.rbegin(), kept.rend());
+  }
+}
+
+// Runs that came to nothing under code that is not the code of the runs with these parameters: what was mended since.
+int drop_outdated(std::vector<Group>& groups) {
+  std::set<std::string> alive;
+  for (const Group& group : groups) {
+    if (!group.runs.empty()) alive.insert(dump(group.label));
+  }
+  int outdated = 0;
+  std::erase_if(groups, [&](const Group& group) {
+    const bool drop = group.runs.empty() && alive.count(dump(group.label)) != 0;
+    if (drop) outdated += static_cast<int>(group.lost.size());
+    return drop;
+  });
+  return outdated;
+}
+
+}  // namespace
+
+std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& options) {
+  std::vector<Run> runs;
+  std::map<std::int64_t, std::size_t> place;
+  Json ids = Json::array();
+  RunFilter filter = options.filter;
+  filter.metrics.emplace();
+  Json rows_of_runs = list_runs(store, filter);
+  for (Json& row : rows_of_runs) {
+    const bool running = row["status"] == "running";
+    if (running && !options.unfinished && !options.running) continue;
+    const std::int64_t id = row["id"];
+    const bool counted = options.unfinished || running || row["status"] == "finished";
+    place[id] = runs.size();
+    ids.push_back(id);
+    runs.push_back({id, std::move(row), counted, {}});
+  }
+  const Rows rows = store.query(
+      "SELECT run_id, key, last, min, max, count FROM summaries WHERE run_id IN (SELECT value FROM json_each(?1))",
+      {ids.dump()});
+  const auto real = [](const Cell& cell) {
+    const double* value = std::get_if<double>(&cell);
+    return value != nullptr ? *value : std::numeric_limits<double>::quiet_NaN();
+  };
+  for (const auto& row : rows.rows) {
+    runs[place[std::get<std::int64_t>(row[0])]].curves[std::get<std::string>(row[1])] = {
+        real(row[2]), real(row[3]), real(row[4]), std::get<std::int64_t>(row[5])};
+  }
+  return runs;
+}
+
+Groups group_runs(Store& store, const std::vector<ComparedRun>& runs, const std::vector<std::string>& by) {
+  check_columns(store, runs, by);
+  Groups made{by.empty() ? default_by(runs) : by, {}, 0};
+  std::map<std::string, std::size_t> place;
+  for (const Run& run : runs) {
+    Json label = Json::object();
+    for (const std::string& column : made.by) label[column] = param(run, column);
+    const std::string key = dump(label) + (by.empty() ? dump(run.row["config_hash"]) : "");
+    const auto [found, fresh] = place.emplace(key, made.groups.size());
+    if (fresh) made.groups.push_back({label, {}, {}, 0});
+    Group& group = made.groups[found->second];
+    (run.counted ? group.runs : group.lost).push_back(&run);
+  }
+  made.outdated = drop_outdated(made.groups);
+  // The same parameters under different code or data: the configuration's hash tells them apart.
+  std::set<std::string> labels;
+  for (const Group& g : made.groups) labels.insert(dump(g.label));
+  if (labels.size() < made.groups.size()) {
+    made.by.emplace_back("config");
+    for (Group& g : made.groups) {
+      const Json& hash = g.all().front()->row["config_hash"];
+      g.label["config"] = hash.is_string() ? Json(hash.get<std::string>().substr(0, 8)) : Json();
+    }
+  }
+  for (Group& g : made.groups) drop_repetitions(g);
+  return made;
+}
+
+std::vector<const ComparedRun*> RunGroup::all() const {
+  std::vector<const ComparedRun*> both = runs;
+  both.insert(both.end(), lost.begin(), lost.end());
+  return both;
+}
+
+std::vector<std::string> mixed_params(const RunGroup& group, const std::vector<std::string>& by) {
+  std::vector<std::string> mixed;
+  for (const std::string& key : differing(group.runs)) {
+    if (std::find(by.begin(), by.end(), key) == by.end()) mixed.push_back(key);
+  }
+  return mixed;
+}
+
+}  // namespace gradus::results

@@ -1,0 +1,255 @@
+"""Looking back at runs: lists sorted and cut to taste, code and curves of a run, groups in which runs came to nothing."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+
+SPEC = """
+it("makes runs", function()
+  local store = require("gradus.store").open "%(path)s"
+  local host = require "gradus.host"
+  local long = ("a long note on what was tried "):rep(8)
+  local function run(one)
+    local w = store:begin { name = one.name or "digits", seed = one.seed, config_hash = one.way .. (one.file or ""),
+      params = { { key = "way", value = one.way }, { key = "lr", value = one.lr }, { key = "file", value = one.file },
+        { key = "why", value = long } },
+      sources = { { path = "digits.lua", sha256 = host.sha256(one.way), text = "-- " .. one.way .. "\\nreturn 1" } } }
+    for step, acc in ipairs(one.curve) do
+      w:log(w:key "val/acc", step, acc)
+      w:log(w:key "val/loss", step, 1 - acc)
+      w:log(w:key "score", step, acc * 10)
+      if step %% 2 == 0 then w:log(w:key "even", step, step) end
+    end
+    w:log(w:key "result/acc", #one.curve, one.result or one.curve[#one.curve])
+    w:finish(one.status or "finished", one.status == "failed" and "out of memory" or nil)
+  end
+  run { way = "base", seed = 1, lr = .1, curve = { .5, .9, .8 } }
+  run { way = "base", seed = 2, lr = .1, curve = { .6, .7, .85 } }
+  run { way = "base", seed = 3, lr = .1, curve = { .6, .7, .86 } }
+  run { way = "new", seed = 1, lr = .2, curve = { .7, .95, .93 } }
+  run { way = "new", seed = 2, lr = .2, curve = { .7, .95, .94 }, result = 0 / 0 }
+  run { way = "new", seed = 3, lr = .2, curve = { .3 }, status = "failed" }
+  run { way = "dead", seed = 1, lr = .3, curve = { .1 }, status = "failed" }
+  local w = store:begin { name = "other", kind = "import", seed = 1, parent = 1, params = { { key = "note", value = long .. "indeed" } } }
+  w:finish "finished"
+end)
+"""
+
+
+class HistoryCase(unittest.TestCase):
+    spec = SPEC
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = pathlib.Path(tempfile.mkdtemp())
+        spec = cls.dir / "make.lua"
+        spec.write_bytes((cls.spec % {"path": cls.dir / "runs" / "gradus.db"}).encode("latin-1"))
+        subprocess.run([GRADUS, "test", spec], check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.dir)
+
+    def run_it(self, *args, code=0):
+        done = subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True, timeout=60, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "GRADUS_STORE": "runs/gradus.db"})
+        self.assertEqual(done.returncode, code, (args, done.stdout[-2000:], done.stderr))
+        return done.stdout.decode(), done.stderr.decode()
+
+    def out(self, *args, code=0):
+        return self.run_it(*args, code=code)[0]
+
+    def err(self, *args, code=64):
+        return self.run_it(*args, code=code)[1]
+
+    def ids(self, *args):
+        return [run["id"] for run in json.loads(self.out("runs", "--json", *args))]
+
+
+class Lists(HistoryCase):
+    def test_sorted(self):
+        self.assertEqual(self.ids("--sort", "val/acc"), [5, 4, 3, 2, 1, 6, 7])  # best first
+        self.assertEqual(self.ids("--sort", "last(val/loss)"), [5, 4, 3, 2, 1, 6, 7])  # the least loss
+        self.assertEqual(self.ids("--best", "val/acc"), [4, 5, 1, 3, 2, 6, 7])
+        self.assertEqual(self.ids("--best", "val_acc", "--reverse"), [7, 6, 2, 3, 1, 4, 5])
+        self.assertEqual(self.ids("--sort", "lr"), [1, 2, 3, 4, 5, 6, 7])
+        self.assertEqual(self.ids("--sort", "way"), [1, 2, 3, 7, 4, 5, 6])
+        self.assertEqual(self.ids("--sort", "score"), [7, 6, 1, 2, 3, 4, 5])  # of unknown way: ascending
+        self.assertEqual(self.ids("--sort", "even"), [1, 2, 3, 4, 5, 6, 7])  # without a value: last
+        self.assertEqual(self.ids("--sort", "result/acc", "--limit", "2"), [4, 3])  # the first of the order, NaN last
+        self.assertEqual(self.ids("--limit", "2"), [6, 7])
+        self.assertEqual(self.ids("--where", "way == 'base'", "--best", "val/acc", "--limit", "1"), [1])
+
+    def test_what_cannot_be_sorted_by(self):
+        self.assertIn("did you mean 'val/acc'?", self.err("runs", "--sort", "last(val/ac)"))
+        self.assertIn("did you mean 'seed'?", self.err("runs", "--sort", "sed"))
+        self.assertIn("which way is better is not known", self.err("runs", "--best", "score"))
+        self.assertIn("--sort excludes --best", self.err("runs", "--best", "val/acc", "--sort", "lr"))
+        for bad in ("3", "'text'", "nil", "lr lr", "last(", "lr, "):
+            self.err("runs", "--sort", bad)
+
+    def test_columns(self):
+        columns = "way, lr,best(val/acc),result/acc,at(val/acc, 2),tags.none"
+        out = self.out("runs", "--columns", columns, "--best", "val/acc").splitlines()
+        self.assertRegex(out[0], r"^id +way +lr +best\(val/acc\) +result/acc +at\(val/acc, 2\) +tags.none$")
+        self.assertRegex(out[2], r"^ 4 +new +0\.2000 +0\.9500 +0\.9300 +0\.9500 +–$")
+        self.assertRegex("\n".join(out), r" 5 +new +0\.2000 +0\.9500 +nan ")
+        runs = json.loads(self.out("runs", "--json", "--columns", "lr,result/acc,even"))
+        self.assertEqual(runs[0]["columns"], {"lr": .1, "result/acc": .8, "even": 2})
+        self.assertEqual(runs[4]["columns"], {"lr": .2, "result/acc": None, "even": 2})  # NaN
+        self.assertEqual(runs[5]["columns"], {"lr": .2, "result/acc": .3})
+        self.assertRegex(self.out("runs", "--best", "val/acc"), r"val/acc +best\(val/acc\) +time")
+        self.assertIn("did you mean 'way'?", self.err("runs", "--columns", "wayy"))
+
+    def test_options_that_look_alike(self):
+        self.assertNotIn("did you mean", self.err("compare", "--sort", "x"))
+        self.assertIn("did you mean '--sort'?", self.err("runs", "--sotr", "x"))
+        self.assertIn("did you mean '--columns'?", self.err("runs", "--colums", "x"))
+        self.assertIn("did you mean '--threshold'?", self.err("compare", "--treshold", "x"))
+
+
+class One(HistoryCase):
+    def test_code(self):
+        self.assertEqual(self.out("show", "4", "--code"), "-- digits.lua\n-- new\nreturn 1\n")
+        self.assertEqual(json.loads(self.out("show", "4", "--code", "--json")),
+                         [{"path": "digits.lua", "text": "-- new\nreturn 1"}])
+
+    def test_curve(self):
+        lines = self.out("show", "1", "--curve", "val_acc", "--curve", "even").splitlines()
+        self.assertEqual([line.split() for line in lines[2:]],
+                         [["1", "0.5000", "–"], ["2", "0.9000", "2"], ["3", "0.8000", "–"]])
+        self.assertEqual(json.loads(self.out("show", "1", "--curve", "val/acc", "--json")),
+                         {"val/acc": [[1, .5], [2, .9], [3, .8]]})
+        self.assertIn("did you mean 'val/acc'?", self.err("show", "1", "--curve", "val/ac"))
+        self.err("show", "1", "--curve", "val/acc", "--code")
+
+    def test_nothing_is_cut_without_a_way_to_see_it(self):
+        note = "a long note on what was tried " * 8
+        out, err = self.run_it("show", "1")
+        self.assertNotIn(note.strip(), out)
+        self.assertIn("--full shows them whole", err)
+        out, err = self.run_it("show", "1", "--full")
+        self.assertIn(note.strip(), out)
+        self.assertNotIn("--full", err)
+        for command in (["sql", "SELECT value FROM params WHERE key = 'why' LIMIT 1"], ["runs", "--columns", "why"],
+                        ["compare", "--by", "why"], ["diff", "1", "8"]):
+            self.assertIn("--full shows them whole", self.run_it(*command)[1], command)
+            self.assertIn(note.strip(), self.out(*command, "--full"), command)
+        self.assertNotIn("--full", self.run_it("runs")[1])
+
+    def test_nan_is_not_nothing(self):
+        self.assertRegex(self.out("show", "5"), r"result/acc +nan +nan")
+
+    def test_csv_of_some_metrics_and_points(self):
+        rows = list(csv.DictReader(io.StringIO(self.out("export", "csv", "--metric", "val_acc", "1"))))
+        self.assertEqual([(r["key"], r["step"], float(r["value"])) for r in rows],
+                         [("val/acc", "1", .5), ("val/acc", "2", .9), ("val/acc", "3", .8)])
+        two = self.out("export", "csv", "--metric", "val/acc", "--metric", "even")
+        self.assertEqual({r["key"] for r in csv.DictReader(io.StringIO(two))}, {"val/acc", "even"})
+        self.assertIn("did you mean 'val/acc'?", self.err("export", "csv", "--metric", "val/ac"))
+
+
+class Long(HistoryCase):
+    spec = """
+it("makes a long curve", function()
+  local w = require("gradus.store").open("%(path)s"):begin { name = "long", seed = 1 }
+  local key = w:key "loss"
+  for step = 1, 20000 do w:log(key, step, step == 777 and 1e6 or 1 / step) end
+  w:finish "finished"
+end)
+"""
+
+    def test_thinned(self):
+        rows = list(csv.DictReader(io.StringIO(self.out("export", "csv", "--points", "200"))))
+        self.assertLessEqual(len(rows), 200)
+        self.assertGreater(len(rows), 50)
+        self.assertIn("777", [r["step"] for r in rows])  # no extreme is lost
+        self.assertEqual((rows[0]["step"], rows[-1]["step"]), ("1", "20000"))
+        self.assertEqual(len(self.out("export", "csv").splitlines()), 20001)
+        self.err("export", "csv", "--points", "0")
+
+
+class Outcomes(HistoryCase):
+    def test_runs_that_came_to_nothing_are_shown(self):
+        out = self.out("compare", "--by", "way", "--versus", "base", "--metric", "result/acc")
+        self.assertRegex(out, r"new +2 of 3 +0\.9300 \(1 of 3\)")
+        self.assertRegex(out, r"dead +0 of 1 +– \(0 of 1\)")
+        self.assertIn("run 6 (new, seed 3) failed: out of memory", out)
+        self.assertIn("new: result/acc of 1 of 3 runs is not finite: diverged, in no mean", out)
+        self.assertRegex(out, r"new +result/acc +1 .*open; 2 of 3 lost")
+        self.assertEqual(len([line for line in out.splitlines() if line.startswith("new  ")]), 2)
+        self.assertIn("lost: failed, interrupted", out)
+
+    def test_no_difference_only_within_a_margin(self):
+        even = ["compare", "--by", "way", "--versus", "base", "--metric", "even", "--where", "way in ('base', 'new') and seed < 3"]
+        self.assertIn("open: which way is better?", self.out(*even))
+        self.assertIn("open: which way is better?", self.out(*even, "--margin", "0.5"))  # two pairs without spread: too few
+        acc = ["compare", "--by", "way,lr", "--metric", "val/acc", "--where", "way in ('base', 'new') and seed < 3"]
+        out = self.out(*acc, "--versus", "way=base,lr=0.1", "--margin", "0.5")
+        self.assertIn("p equal", out)
+        self.assertIn("difference to way,lr = base,0.1", out)
+        self.assertIn("--margin: expected a number above 0", self.err("compare", "--versus", "base", "--margin", "x"))
+
+
+class Latin1(HistoryCase):
+    """Bytes that are no UTF-8 in a parameter, a name, a source and an error: shown escaped, and no command fails."""
+    spec = """
+it("makes runs", function()
+  local store = require("gradus.store").open "%(path)s"
+  for seed, file in ipairs { "Gr\\252n.csv", "Gr\\250n.csv", "plain.csv" } do
+    local w = store:begin { name = "l\\228tin", seed = seed, config_hash = "h" .. seed,
+      params = { { key = "file", value = file }, { key = "k\\228y", value = 1 } },
+      sources = { { path = "l\\228tin.lua", sha256 = ("a"):rep(64), text = "-- Gr\\252n" .. seed } } }
+    for step = 1, 5 do w:log(w:key "val/acc", step, step / 10) end
+    w:event(1, "warning", "Gr\\252n", '{"a":1}')
+    w:log(w:key "result/acc", 5, seed / 10)
+    w:finish(seed == 3 and "failed" or "finished", seed == 3 and "cannot read Gr\\252n.csv" or nil)
+  end
+end)
+"""
+
+    def test_every_command(self):
+        for command in (["runs"], ["runs", "--columns", "file,name", "--sort", "file"], ["runs", "--where", "file like 'Gr%'"], ["show", "1"],
+                        ["show", "3"], ["show", "1", "--code"], ["show", "1", "--curve", "val/acc"], ["diff", "1", "2"], ["compare"],
+                        ["compare", "--by", "file"], ["compare", "--by", "file", "--versus", "plain.csv"],
+                        ["compare", "--by", "file", "--versus", os.fsdecode(b"Gr\xfcn.csv")], ["compare", "--unfinished"],
+                        ["sql", "SELECT * FROM params"], ["sql", "SELECT * FROM sources"], ["export", "json"], ["doctor"],
+                        ["better", "val/acc"]):
+            for json_flag in ([], ["--json"]):
+                if json_flag and command[0] == "export":
+                    continue
+                done = subprocess.run([GRADUS, *command, *json_flag], cwd=self.dir, capture_output=True, timeout=60,
+                                      env={**os.environ, "GRADUS_STORE": "runs/gradus.db"})
+                self.assertEqual(done.returncode, 0, (command, done.stderr))
+                text = done.stdout.decode()  # is UTF-8
+                self.assertNotIn("\ufffd", text, command)
+                if json_flag:
+                    json.loads(text)
+        for command in (["plot", "val/acc", "--by", "file"], ["plot", "val/acc"], ["plot", "val/acc", "-o", "p.svg"],
+                        ["plot", "val/acc", "--by", "file", "-o", "q.svg"], ["report", "--by", "file", "-o", "r.html"],
+                        ["report", "-o", "r.md"], ["export", "csv"], ["export", "csv", "-o", "c/"], ["export", "json", "-o", "j.json"],
+                        ["export", "mlflow", "m.db"], ["export", "tensorboard", "tb"], ["note", "1", os.fsdecode(b"\xfc")],
+                        ["gc", "--yes"], ["archive", "1"], ["archive", "1", "--undo"]):
+            done = subprocess.run([GRADUS, *command], cwd=self.dir, capture_output=True, timeout=60,
+                                  env={**os.environ, "GRADUS_STORE": "runs/gradus.db"})
+            self.assertEqual(done.returncode, 0, (command, done.stdout[-500:], done.stderr))
+        for made in ("p.svg", "q.svg", "r.html", "r.md", "j.json"):
+            self.assertNotIn("\ufffd", (self.dir / made).read_bytes().decode(), made)
+
+    def test_escaped_and_apart(self):
+        labels = [g["label"]["file"] for g in json.loads(self.out("compare", "--by", "file", "--json"))["groups"]]
+        self.assertEqual(labels, ["Gr\\xfcn.csv", "Gr\\xfan.csv", "plain.csv"])
+        self.assertIn("Gr\\xfcn.csv", self.out("show", "1"))
+        self.assertEqual(json.loads(self.out("runs", "--json", "--where", b"file == 'Gr\xfcn.csv'"))[0]["id"], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
