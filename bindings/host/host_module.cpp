@@ -23,6 +23,7 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "run_log.h"
+#include "script_error.h"
 #include "store/sha256.h"
 #include "signals.h"
 #include "source_loader.h"
@@ -262,6 +263,13 @@ int exiting(lua_State* L) {
   return 1;
 }
 
+// error_text(value) -> what an error object says, whatever it is.
+int text_of_error(lua_State* L) {
+  luaL_checkany(L, 1);
+  push_text(L, error_text(L, 1));
+  return 1;
+}
+
 int stopping_signal(lua_State* L) {
   if (const char* name = stopping())
     lua_pushstring(L, name);
@@ -400,6 +408,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"entering", entering},
                                    {"traceback", traceback},
                                    {"exiting", exiting},
+                                   {"error_text", text_of_error},
                                    {"stopping", stopping_signal},
                                    {"saves_wanted", wanted_saves},
                                    {"log", log_line},
