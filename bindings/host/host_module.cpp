@@ -24,6 +24,7 @@
 #include "json_value.h"
 #include "neighbours.h"
 #include "run_log.h"
+#include "script_error.h"
 #include "signals.h"
 #include "source_loader.h"
 #include "store/sha256.h"
@@ -263,11 +264,23 @@ int exiting(lua_State* L) {
   return 1;
 }
 
+// error_text(value) -> what an error object says, whatever it is.
+int text_of_error(lua_State* L) {
+  luaL_checkany(L, 1);
+  push_text(L, error_text(L, 1));
+  return 1;
+}
+
 int stopping_signal(lua_State* L) {
   if (const char* name = stopping())
     lua_pushstring(L, name);
   else
     lua_pushnil(L);
+  return 1;
+}
+
+int wanted_saves(lua_State* L) {
+  lua_pushinteger(L, saves_wanted());
   return 1;
 }
 
@@ -373,7 +386,7 @@ int git(lua_State* L) {
   }
   lua_createtable(L, 0, 3);
   set_text(L, "commit", (*state)->commit);
-  set_flag(L, "dirty", (*state)->dirty);
+  if ((*state)->dirty) set_flag(L, "dirty", *(*state)->dirty);
   set_text(L, "diff", (*state)->diff);
   return 1;
 }
@@ -416,8 +429,10 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"entering", entering},
                                    {"traceback", traceback},
                                    {"exiting", exiting},
+                                   {"error_text", text_of_error},
                                    {"stopping", stopping_signal},
                                    {"share_cores", cores_of_others},
+                                   {"saves_wanted", wanted_saves},
                                    {"log", log_line},
                                    {"open_log", open_log},
                                    {"load_script", load_script},

@@ -1,6 +1,7 @@
 // The Lua modules that the executable itself provides: gradus.host, gradus.store and gradus.children.
 #pragma once
 
+#include <functional>
 #include <lua.hpp>
 
 #include "session.h"
@@ -18,5 +19,9 @@ void push_options(lua_State* L, Session& session);
 void close_stores();
 // Whether a Lua value still holds a store open after close_stores.
 bool stores_in_use();
+// From any thread: drains the live runs of these stores; and calls them interrupted, before the process ends, when `freeze` has
+// stopped the script. What fails is left to whoever opens the store next.
+void flush_stores();
+void interrupt_stores(const std::function<void()>& freeze);
 
 }  // namespace gradus

@@ -1,5 +1,6 @@
 #include "interpreter.h"
 
+#include <clocale>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -55,6 +56,25 @@ int exit_by_unwinding(lua_State* L) {
   return lua_error(L);
 }
 
+// os.setlocale for what a script may want of it, names of months. Numbers and letters stay C's: conditions, tables and files
+// are read and written with them. A script that asks for these two alone is told that it cannot have them.
+int set_locale(lua_State* L) {
+  static constexpr const char* kNames[] = {"all", "collate", "ctype", "monetary", "numeric", "time", nullptr};
+  static constexpr int kCategories[] = {LC_ALL, LC_COLLATE, LC_CTYPE, LC_MONETARY, LC_NUMERIC, LC_TIME};
+  const char* wanted = luaL_optstring(L, 1, nullptr);
+  const int category = kCategories[luaL_checkoption(L, 2, "all", kNames)];
+  const bool kept = category == LC_CTYPE || category == LC_NUMERIC;
+  const bool plain = !wanted || std::strcmp(wanted, "C") == 0 || std::strcmp(wanted, "POSIX") == 0;
+  const char* set = kept && !plain ? nullptr : std::setlocale(category, wanted);
+  if (set && !kept && wanted) {
+    std::setlocale(LC_NUMERIC, "C");
+    std::setlocale(LC_CTYPE, "C");
+    set = std::setlocale(category, nullptr);
+  }
+  lua_pushstring(L, set);  // nil for null
+  return 1;
+}
+
 // With --json, standard output is for one document: what the script prints goes to standard error.
 constexpr const char* kPrintToStderr = R"(
 local err, tostring, select = io.stderr, tostring, select
@@ -75,6 +95,8 @@ int set_up(lua_State* L) {
   lua_getglobal(L, "os");
   lua_pushcfunction(L, exit_by_unwinding);
   lua_setfield(L, -2, "exit");
+  lua_pushcfunction(L, set_locale);
+  lua_setfield(L, -2, "setlocale");
   if (interpreter->session.options.json && luaL_dostring(L, kPrintToStderr)) return lua_error(L);
   return 0;
 }

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "../nearest.h"
 #include "commands.h"
@@ -77,6 +79,14 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
   run->add_flag("--strict", line.run.strict, "Warnings are errors");
   run->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+  run->add_flag("--sandbox", line.run.sandbox,
+                "The kernel keeps the script from the network, other programs and all files but its folder (to read) and the store's "
+                "(default then: sandbox/gradus.db beside the usual one)");
+  run->add_option("--sandbox-read", line.run.sandbox_read, "A file or folder that it may read too (may be repeated)")
+      ->allow_extra_args(false);
+  run->add_option("--sandbox-memory", line.run.sandbox_gib, "GiB that it may use (default: 8)")->check(CLI::Range(1, 1 << 20));
+  run->add_option("--sandbox-time", line.run.sandbox_seconds, "Seconds of CPU time, of all threads together")
+      ->check(CLI::Range(1, 1 << 30));
   run->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
 }
 
@@ -168,6 +178,9 @@ void finish_run_options(CommandLine& line) {
     line.run.jobs = line.jobs == "auto" ? 0 : static_cast<int>(whole_number("--jobs", line.jobs, 1, kMostChildren));
   if (!line.threads.empty()) line.run.threads = static_cast<int>(whole_number("--threads", line.threads, 1, 1024));
 }
+
+// What an unknown script may write is no store that others are in.
+std::string sandbox_store() { return (std::filesystem::path(results::default_store()).parent_path() / "sandbox/gradus.db").string(); }
 
 std::vector<std::string> command_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -304,6 +317,7 @@ int dispatch(int argc, char** argv) {
   line.run.store = line.store.empty() ? results::default_store() : line.store;
   if (app.got_subcommand("run")) {
     finish_run_options(line);
+    if (line.run.sandbox && line.store.empty()) line.run.store = sandbox_store();
     return run_command(std::move(line.run));
   }
   if (app.got_subcommand("sweep") || app.got_subcommand("watch")) {
@@ -351,10 +365,11 @@ void fill_standard_streams() {
     if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDWR);
 }
 
-// A reader that left (`| head`) is no failure; a full disk is.
-bool is_pipe(int fd) {
+// A reader that left (`| head`, a terminal that was closed) is no failure; a full disk is.
+bool has_lost_reader(int fd) {
   struct stat status;
-  return fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+  if (fstat(fd, &status) != 0) return false;
+  return S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || (!isatty(fd) && errno == EIO);
 }
 
 }  // namespace
@@ -369,7 +384,7 @@ int main(int argc, char** argv) {
   gradus::close_stores();
   gradus::leave_cores();
   std::fflush(stdout);
-  if (code == 0 && std::ferror(stdout) && !gradus::is_pipe(STDOUT_FILENO)) {
+  if (code == 0 && std::ferror(stdout) && !gradus::has_lost_reader(STDOUT_FILENO)) {
     std::fprintf(stderr, "gradus: standard output could not be written\n");
     code = gradus::kIo;
   }

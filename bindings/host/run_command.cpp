@@ -12,6 +12,7 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "run_log.h"
+#include "sandbox.h"
 #include "signals.h"
 
 namespace gradus {
@@ -22,7 +23,11 @@ constexpr const char* kRunner = "gradus.experiment.runner";
 // A folder of its own for a store that nobody keeps.
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "gradus-check-XXXXXX").string()) {
+  TemporaryFolder() {
+    std::error_code failed;
+    const auto place = std::filesystem::temp_directory_path(failed);
+    if (failed) throw HostError(kIo, "check: no folder for temporary files; expected one at $TMPDIR or /tmp; got " + failed.message());
+    path_ = (place / "gradus-check-XXXXXX").string();
     if (!mkdtemp(path_.data())) throw HostError(kIo, "check: no temporary folder could be made at " + path_);
   }
   ~TemporaryFolder() {
@@ -83,9 +88,42 @@ int drive(Session& session, const char* module, const char* function) {
 
 }  // namespace
 
+namespace {
+
+// What needs more than a script may: asks git, makes the store's folder, and goes in.
+void isolate(Session& session) {
+  const RunOptions& options = session.options;
+  if (!options.device.empty() && options.device != "cpu")
+    throw HostError(kUsage, "--sandbox: the devices of an accelerator are no files of the script; expected --device cpu; got '" +
+                                options.device + "'");
+  if (options.jobs) throw HostError(kUsage, "--sandbox: a script in it starts no processes; expected no --jobs");
+  session.git();
+  namespace fs = std::filesystem;
+  std::error_code failed;
+  const fs::path folder = fs::absolute(options.store).lexically_normal().parent_path();
+  fs::create_directories(folder, failed);
+  if (failed) throw HostError(kIo, folder.string() + ": the folder cannot be made: " + failed.message());
+  SandboxRules rules;
+  rules.read = options.sandbox_read;
+  for (const std::string& path : rules.read)
+    if (!fs::exists(path, failed)) throw HostError(kMissing, "--sandbox-read: no file or folder '" + path + "'");
+  const std::string here = session.script_dir().empty() ? "." : session.script_dir();
+  if (options.script != "-") rules.read.push_back(here);
+  for (const std::string& path : {session.real_dir(), options.stdlib_dir, std::string(GRADUS_TORCH_DIR),
+                                  fs::read_symlink("/proc/self/exe", failed).parent_path().string()})
+    if (!path.empty()) rules.read.push_back(path);
+  rules.write = {folder.string()};
+  rules.memory_bytes = options.sandbox_gib << 30;
+  rules.cpu_seconds = options.sandbox_seconds;
+  enter_sandbox(rules);
+}
+
+}  // namespace
+
 int run_command(RunOptions options) {
   Session session(std::move(options));
   session.read_script(session.options.script);
+  if (session.options.sandbox) isolate(session);
   watch_signals();
   if (session.options.jobs || session.options.resume) return drive(session, "gradus.experiment.grid", "run");
 

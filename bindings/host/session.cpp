@@ -122,6 +122,9 @@ const Source& Session::read_script(const std::string& path) {
     source.path = shown_path(path);
     source.text = read_source_text(path);
     script_dir_ = fs::path(path).parent_path().string();
+    std::error_code ignored;
+    const bool linked = fs::is_symlink(path, ignored);
+    real_dir_ = linked ? fs::canonical(path, ignored).parent_path().string() : script_dir_;
   }
   source.sha256 = sha256(source.text);
   script_ = std::make_unique<Source>(std::move(source));
@@ -133,6 +136,7 @@ std::vector<std::string> Session::user_module_paths(const std::string& name) con
   std::replace(relative.begin(), relative.end(), '.', '/');
   std::vector<std::string> paths;
   std::vector<fs::path> folders = {script_dir_};
+  if (real_dir_ != script_dir_) folders.emplace_back(real_dir_);
   if (options.is_spec) folders.push_back(fs::path(script_dir_).parent_path());
   for (const fs::path& folder : folders) {
     const fs::path base = folder / relative;
@@ -145,8 +149,9 @@ std::vector<std::string> Session::user_module_paths(const std::string& name) con
 std::vector<std::string> Session::user_module_names() const {
   std::vector<std::string> names;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(script_dir_.empty() ? "." : script_dir_, ignored))
-    if (entry.path().extension() == ".lua") names.push_back(entry.path().stem());
+  for (const std::string& folder : {script_dir_, real_dir_})
+    for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, ignored))
+      if (entry.path().extension() == ".lua") names.push_back(entry.path().stem());
   return names;
 }
 
@@ -181,7 +186,7 @@ const Source& Session::read_file(const std::string& path) {
 }
 
 const std::optional<GitState>& Session::git() {
-  if (!git_) git_ = read_git_state(script_dir_.empty() ? "." : script_dir_);
+  if (!git_) git_ = read_git_state(real_dir_.empty() ? "." : real_dir_, options.store);
   return *git_;
 }
 

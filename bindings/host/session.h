@@ -27,6 +27,9 @@ struct RunOptions {
   bool resume = false;                      // without the runs that an earlier call finished
   bool quiet = false, json = false, strict = false, allow_ffi = false;
   bool is_spec = false;  // a test file: its modules may lie in the folder above
+  bool sandbox = false;
+  std::vector<std::string> sandbox_read;  // what the sandbox may read besides the script's folder
+  std::int64_t sandbox_gib = 8, sandbox_seconds = 0;
 };
 
 struct Source {
@@ -63,6 +66,7 @@ class Session {
   const std::string& script_dir() const {
     return script_dir_;
   }  // "" for the working directory, else without a slash at its end
+  const std::string& real_dir() const { return real_dir_; }  // the same of the file that a symbolic link names
 
   // User module "a.b" -> the script folder's a/b.lua or a/b/init.lua, or null. Borrowed. Throws HostError when
   // unreadable.
@@ -76,6 +80,7 @@ class Session {
  private:
   std::unique_ptr<Source> script_;
   std::string script_dir_;
+  std::string real_dir_;  // of the file that the script is a symbolic link to; else script_dir_
   std::map<std::string, std::unique_ptr<Source>> modules_;
   std::vector<std::unique_ptr<Source>> files_;
   std::optional<std::optional<GitState>> git_;

@@ -94,6 +94,8 @@ void show_command(const std::string& path, const Options& options) {
     text += "  " + std::string(key) + std::string(13 - std::string(key).size(), ' ') + shown(run[key], 200);
     if (std::string(key) == "git_commit" && run["git_dirty"] == true)
       text += " (with uncommitted changes, kept among the sources)";
+    if (std::string(key) == "git_commit" && run["git_dirty"].is_null())
+      text += " (git took too long to say whether there were uncommitted changes)";
     text += "\n";
   }
   if (!run["tags"].empty()) text += heading("tags") + pairs(run["tags"]);

@@ -1,5 +1,7 @@
 #include "signals.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,13 +14,24 @@
 #include <thread>
 
 #include "host_error.h"
+#include "host_module.h"
 
 namespace gradus {
 namespace {
 
-constexpr double kForChildren = 2;  // seconds that a process waits longer than those it told
+using Clock = std::chrono::system_clock;  // sem_timedwait's
 
-std::atomic<int> received{0};
+constexpr int kEnding[] = {SIGINT, SIGTERM, SIGXCPU};  // XCPU: the soft limit of CPU time; the hard one kills
+constexpr int kSaving[] = {SIGUSR1, SIGUSR2};          // what schedulers send before they take the machine away
+
+std::atomic<int> received{0};             // the first of kEnding
+std::atomic<int> counts[NSIG] = {};       // that came and were not looked at yet
+std::atomic<int> wanted_saves{0};
+sem_t came;    // once for each signal
+sem_t frozen;  // once the script's thread stands still
+pthread_t script_thread;
+
+constexpr double kForChildren = 2;  // seconds that a process waits longer than those it told
 std::atomic<pid_t> told[kMostChildren];
 
 // Returns how many there are.
@@ -45,32 +58,110 @@ void say(const char* text) {
   if (write(STDERR_FILENO, text, __builtin_strlen(text)) < 0) return;  // nobody is left to be told
 }
 
-[[noreturn]] void end_now() {
+void note(int signal) {
+  const int error = errno;
+  ++counts[signal];
+  sem_post(&came);
+  errno = error;
+}
+
+void ignore(int) {}
+
+[[noreturn]] void stand_still(int) {
+  sem_post(&frozen);
+  for (;;) pause();
+}
+
+// Handlers, not a mask and not SIG_IGN: both of these go to the programs that a script starts, which could then not be ended.
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction now {};
+  if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) return;  // nohup, or a shell's background job
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  sigfillset(&action.sa_mask);
+  sigaction(signal, &action, nullptr);
+}
+
+bool take(int signal) {
+  int count = counts[signal];
+  while (count > 0)
+    if (counts[signal].compare_exchange_weak(count, count - 1)) return true;
+  return false;
+}
+
+timespec time_of(Clock::time_point when) {
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
+  return {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
+}
+
+// Whether a signal came before the deadline.
+bool wait(sem_t& semaphore, Clock::time_point deadline) {
+  const timespec until = time_of(deadline);
+  while (sem_timedwait(&semaphore, &until) != 0)
+    if (errno != EINTR) return false;
+  return true;
+}
+
+Clock::time_point in(double seconds) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// The script's thread stops where it is, so that it logs nothing behind our back.
+void freeze_script() {
+  static bool done = false;
+  if (done) return;
+  done = true;
+  sem_init(&frozen, 0, 0);
+  struct sigaction action {};
+  action.sa_handler = stand_still;
+  sigfillset(&action.sa_mask);
+  sigaction(SIGRTMIN, &action, nullptr);
+  pthread_kill(script_thread, SIGRTMIN);
+  wait(frozen, in(.1));
+}
+
+// What was logged goes into the stores and the runs become interrupted. Where that takes too long (another process keeps a store
+// locked), whoever opens it next does that.
+[[noreturn]] void end_now(double seconds) {
+  static sem_t done;
+  sem_init(&done, 0, 0);
+  std::thread([] {
+    interrupt_stores(freeze_script);
+    sem_post(&done);
+  }).detach();
+  wait(done, in(seconds));
   if (ftrylockfile(stdout) == 0) std::fflush(stdout);
   _exit(stop_code());
 }
 
-void watch(sigset_t signals, double grace) {
-  int first = 0;
-  while (sigwait(&signals, &first) != 0) {
-  }
-  received = first;
-  if (tell_others(first) > 0) grace += kForChildren;
-  if (isatty(STDERR_FILENO)) say("\ngradus: stopping after this step; Ctrl-C again stops at once\n");
-
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(grace);
+void watch(double grace) {
+  int ends = 0;  // how many signals asked to end
+  Clock::time_point deadline = in(1e9);
   for (;;) {
-    const double left = std::chrono::duration<double>(deadline - Clock::now()).count();
-    if (left <= 0) {
+    const bool signalled = wait(came, deadline);
+    if (ends && Clock::now() >= deadline) {
       say("gradus: the script did not stop within its grace period (GRADUS_GRACE); ended\n");
-      end_now();
+      end_now(5);
     }
-    const timespec wait = {static_cast<time_t>(left), static_cast<long>(std::fmod(left, 1) * 1e9)};
-    if (sigtimedwait(&signals, nullptr, &wait) == SIGINT) {
-      tell_others(SIGINT);  // each says what becomes of its run
-      say("gradus: stopped at once\n");
-      end_now();
+    if (!signalled) continue;
+    for (const int signal : kSaving) {
+      if (!take(signal)) continue;
+      ++wanted_saves;
+      tell_others(signal);
+      std::thread(flush_stores).detach();  // may wait for another process; a signal to end must not
+    }
+    for (const int signal : kEnding) {
+      if (!take(signal)) continue;
+      if (ends++ == 0) {
+        received = signal;
+        deadline = in(tell_others(signal) > 0 ? grace + kForChildren : grace);
+        if (isatty(STDERR_FILENO)) say("\ngradus: stopping after this step; Ctrl-C again stops at once\n");
+      } else if (signal == SIGINT) {
+        tell_others(SIGINT);  // each says what becomes of its run
+        say("gradus: stopped at once\n");
+        end_now(.5);
+      }
     }
   }
 }
@@ -79,20 +170,21 @@ void watch(sigset_t signals, double grace) {
 
 void watch_signals() {
   const double grace = grace_seconds();
-  signal(SIGPIPE, SIG_IGN);  // a reader that left, or a closed terminal, does not end hours of training
-  signal(SIGHUP, SIG_IGN);
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread(watch, signals, grace).detach();
+  sem_init(&came, 0, 0);
+  script_thread = pthread_self();
+  for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
+  for (const int signal : kEnding) handle(signal, note);
+  for (const int signal : kSaving) handle(signal, note);
+  std::thread(watch, grace).detach();
 }
 
+// What came since the fork is in `counts` and `came` already.
 void watch_signals_anew() {
   received = 0;
+  wanted_saves = 0;
   for (std::atomic<pid_t>& one : told) one = 0;
-  watch_signals();
+  script_thread = pthread_self();
+  std::thread(watch, grace_seconds()).detach();
 }
 
 void forward_signals_to(pid_t process) {
@@ -117,6 +209,8 @@ const char* stopping() {
       return "SIGINT";
     case SIGTERM:
       return "SIGTERM";
+    case SIGXCPU:
+      return "SIGXCPU";
     default:
       return nullptr;
   }
@@ -126,5 +220,7 @@ int stop_code() {
   const int signal = received.load(std::memory_order_relaxed);
   return signal ? 128 + signal : 0;
 }
+
+int saves_wanted() { return wanted_saves.load(std::memory_order_relaxed); }
 
 }  // namespace gradus

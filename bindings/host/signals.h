@@ -1,14 +1,15 @@
-// SIGINT and SIGTERM end a run between two steps: they set a flag that the training loop reads. Nothing can interrupt
-// a compiled Lua loop from inside, so a watchdog ends the process when the loop does not.
+// SIGINT, SIGTERM and SIGXCPU end a run between two steps: they set a flag that the training loop reads. Nothing can
+// interrupt a compiled Lua loop from inside, so a watchdog ends the process when the loop does not. SIGUSR1 and SIGUSR2
+// ask for a save. A reader that left (SIGPIPE), a lost terminal (SIGHUP) and a file at its limit (SIGXFSZ) end nothing.
 #pragma once
 
 #include <sys/types.h>
 
 namespace gradus {
 
-// Blocks the signals in this and all later threads and starts the watchdog. Call it before any other thread exists.
-// The second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE), ends the process at once; what was
-// logged is in the runs' spools by then, and the next gradus command finds these runs interrupted.
+// Starts the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the process at
+// once: what was logged is in the store by then and its runs are interrupted, and where the store is locked for longer
+// than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the run goes on.
 void watch_signals();
 
 // In a process that was just forked from one that watches: nothing came yet, and no other process is told.
@@ -19,7 +20,8 @@ constexpr int kMostChildren = 1024;
 void forward_signals_to(pid_t process);  // one signal that came before is passed on at once
 void forget_signals_to(pid_t process);
 
-const char* stopping();  // "SIGINT", "SIGTERM" or null
-int stop_code();         // 130, 143, or 0 when no signal came
+const char* stopping();  // "SIGINT", "SIGTERM", "SIGXCPU" or null
+int stop_code();         // 128 + the signal's number, or 0 when none came
+int saves_wanted();      // how often a save was asked for by now
 
 }  // namespace gradus

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "guard.h"
 #include "host_module.h"
@@ -27,6 +28,7 @@ std::map<std::string, StorePtr>& open_stores() {
   static std::map<std::string, StorePtr> stores;
   return stores;
 }
+std::mutex stores_mutex;  // guards the map: signals are answered from another thread
 
 // Every store that was opened, whoever holds it.
 std::vector<std::weak_ptr<results::Store>>& known_stores() {
@@ -165,7 +167,9 @@ results::Environment read_environment(lua_State* L, int table) {
   if (lua_istable(L, -1)) {
     const int git = lua_gettop(L);
     environment.git_commit = text_field(L, git, "commit");
-    environment.git_dirty = flag_field(L, git, "dirty");
+    lua_getfield(L, git, "dirty");
+    if (!lua_isnil(L, -1)) environment.git_dirty = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
     results::Source diff{"git.diff", "", text_field(L, git, "diff")};
     if (!diff.text.empty()) {
       diff.sha256 = sha256(diff.text);
@@ -200,6 +204,7 @@ int open(lua_State* L) {
   const std::string path = check_text(L, 1);
   StorePtr store;
   guard(L, [&] {
+    const std::lock_guard one_at_a_time(stores_mutex);
     StorePtr& shared = open_stores()[path];
     if (!shared) known_stores().push_back(shared = results::Store::open(path, results::Store::Mode::create));
     store = shared;
@@ -390,6 +395,7 @@ int log_value(lua_State* L) {
   results::Writer& writer = check_writer(L);
   const int number = luaL_checkint(L, 2);
   const double step = luaL_checknumber(L, 3);
+  luaL_argcheck(L, step >= -0x1p63 && step < 0x1p63 && step == std::floor(step), 3, "expected a whole number that 64 bits hold");
   const double value = luaL_checknumber(L, 4);
   guard(L, [&] { writer.log(number, static_cast<std::int64_t>(step), value); });
   return 0;
@@ -519,7 +525,34 @@ int open_store(lua_State* L) {
   return 1;
 }
 
-void close_stores() { open_stores().clear(); }
+void close_stores() {
+  const std::lock_guard one_at_a_time(stores_mutex);
+  open_stores().clear();
+}
+
+namespace {
+
+template <class Act>
+void with_stores(Act&& act) {
+  const std::lock_guard one_at_a_time(stores_mutex);
+  for (const auto& [path, store] : open_stores()) {
+    try {
+      if (store) act(*store);
+    } catch (const std::exception&) {
+      // A full disk, a foreign lock: what is in the spools stays there.
+    }
+  }
+}
+
+}  // namespace
+
+void flush_stores() {
+  with_stores([](results::Store& store) { store.flush(); });
+}
+
+void interrupt_stores(const std::function<void()>& freeze) {
+  with_stores([&](results::Store& store) { store.interrupt(freeze); });
+}
 
 bool stores_in_use() {
   std::erase_if(known_stores(), [](const auto& store) { return store.expired(); });

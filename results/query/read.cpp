@@ -84,44 +84,15 @@ class TimeLimit {
 
 }  // namespace
 
-bool StoreImpl::may_write() const {
-  const auto may = [](const std::string& name) { return ::faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0; };
-  return may(path) && may(folder);
-}
+bool StoreImpl::may_write() const { return may_write_store(path); }
 
 bool StoreImpl::any_running() {
   return reader->integer("SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')") != 0;
 }
 
 bool StoreImpl::open_reading() {
-  bool current = true;
-  const auto open = [&current](const std::string& name, int flags) {
-    auto database = std::make_unique<Database>(name, flags);
-    current = check_schema(*database);
-    return database;
-  };
-  try {
-    reader = open(path, SQLITE_OPEN_READONLY);
-  } catch (const Error& error) {
-    if (error.code != Exit::io || may_write()) throw;
-    // A WAL database in a folder that we may not write: readable as it stands when nothing waits in its WAL.
-    if (wal_bytes() > 0) {
-      throw Error(Exit::io, path +
-                                ": cannot read; expected a folder that this user may write (its log holds newer rows); "
-                                "got a read-only one");
-    }
-    std::string uri = "file:";
-    for (const char c : path) {
-      if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr("/._-~", c) != nullptr) {
-        uri += c;
-      } else {
-        char text[4];
-        std::snprintf(text, sizeof text, "%%%02X", static_cast<unsigned char>(c));
-        uri += text;
-      }
-    }
-    reader = open(uri + "?immutable=1", SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
-  }
+  reader = open_to_read(path);
+  const bool current = check_schema(*reader);
   // The cache takes what is read and no more: a page that stays open asks for the same tables again and again.
   reader->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
   sqlite3_limit(reader->handle(), SQLITE_LIMIT_LENGTH, kLongestValue);

@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <random>
 #include <thread>
 #include <utility>
@@ -28,6 +31,24 @@ int busy(void*, int tries) {
   if (tries > kLockSeconds * 1000) return 0;
   nap();
   return 1;
+}
+
+// SQLite makes its files for the owner alone to write, whatever the umask allows, and gives those beside the database the
+// database's own mode. A file that is new is nobody's yet, so that closing it drops no lock.
+void make_as_umask_says(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd >= 0) ::close(fd);
+}
+
+// Of a file that nobody writes: SQLite then asks for no lock and no file beside it.
+std::string immutable_uri(const std::string& path) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const unsigned char c : path) {
+    const bool plain = std::isalnum(c) || std::strchr("/._-~", c) != nullptr;
+    uri += plain ? std::string(1, static_cast<char>(c)) : std::string{'%', kDigits[c >> 4], kDigits[c & 15]};
+  }
+  return uri + "?immutable=1";
 }
 
 }  // namespace
@@ -195,6 +216,7 @@ Cell Statement::cell(int column) const {
 }
 
 Database::Database(const std::string& path, int flags) : path_(path) {
+  if (flags & SQLITE_OPEN_CREATE) make_as_umask_says(path);
   const int code =
       sqlite3_open_v2(path.c_str(), &handle_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   if (code != SQLITE_OK) {
@@ -207,6 +229,31 @@ Database::Database(const std::string& path, int flags) : path_(path) {
   wait_when_busy();
   sqlite3_wal_autocheckpoint(handle_, 0);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
+bool may_write_store(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const auto may = [](const std::string& name) { return ::faccessat(AT_FDCWD, name.c_str(), W_OK, AT_EACCESS) == 0; };
+  return may(path) && may(folder.empty() ? "." : folder);
+}
+
+std::unique_ptr<Database> open_to_read(const std::string& path) {
+  std::unique_ptr<Database> database;
+  try {
+    database = std::make_unique<Database>(path, SQLITE_OPEN_READONLY);
+    database->integer("PRAGMA schema_version");  // opening looks at nothing
+    return database;
+  } catch (const Error& error) {
+    if (database && error.code == Exit::data) return database;  // what the file is, the caller says better
+    if (error.code != Exit::io || may_write_store(path)) throw;
+  }
+  struct stat wal {};
+  if (::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0) {
+    throw Error(Exit::io, path +
+                              ": cannot read; expected a folder that this user may write (its log holds newer rows); "
+                              "got a read-only one");
+  }
+  return std::make_unique<Database>(immutable_uri(path), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
 }
 
 void Database::wait_when_busy() { sqlite3_busy_handler(handle_, busy, nullptr); }

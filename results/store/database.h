@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -86,6 +87,13 @@ class Database {
   std::string path_;
   sqlite3* handle_ = nullptr;  // owned
 };
+
+// Whether this user may write the store and what lies beside it.
+bool may_write_store(const std::string& path);
+
+// A connection that only reads; also where this user may not make the files that SQLite wants beside a WAL database, unless
+// rows wait in its WAL. Error (io).
+std::unique_ptr<Database> open_to_read(const std::string& path);
 
 // BEGIN IMMEDIATE … COMMIT under the store's file lock; rolls back when it goes out of scope without commit().
 //

@@ -1,6 +1,7 @@
 #include "heartbeat.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +38,14 @@ std::optional<Heartbeat> Heartbeat::take_over(const std::string& folder) {
   if (!heartbeat.lock_.try_lock()) return std::nullopt;
   heartbeat.map();
   return heartbeat;
+}
+
+bool Heartbeat::is_held(const std::string& folder) {
+  const int fd = ::open((folder + "/alive").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool held = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return held;
 }
 
 Heartbeat::~Heartbeat() {

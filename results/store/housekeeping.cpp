@@ -258,7 +258,8 @@ std::string check_file(Database& database, bool full) {
 }  // namespace
 
 Json inspect(const std::string& path, bool full, std::int64_t quick_limit) {
-  Database database(path, SQLITE_OPEN_READONLY);
+  const auto opened = open_to_read(path);
+  Database& database = *opened;
   check_schema(database);
   std::error_code code;
   const fs::path file = fs::absolute(path);
@@ -271,9 +272,7 @@ Json inspect(const std::string& path, bool full, std::int64_t quick_limit) {
   std::int64_t live = 0, dead = 0;
   Statement running = database.prepare("SELECT uid FROM runs WHERE status = 'running'");
   while (running.step()) {
-    const fs::path folder = file.parent_path() / running.text(0);
-    const bool alive = fs::exists(folder / "alive", code) && !Heartbeat::take_over(folder.string());
-    ++(alive ? live : dead);
+    ++(Heartbeat::is_held((file.parent_path() / running.text(0)).string()) ? live : dead);
   }
   found["live"] = live;
   found["dead"] = dead;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -24,7 +23,7 @@ std::string default_store() {
 bool valid_key(std::string_view name) {
   return !name.empty() && name.size() <= 200 && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::strchr("_./-", c) != nullptr;
+           std::string_view("_./-").find(c) != std::string_view::npos;
   });
 }
 
@@ -102,6 +101,10 @@ std::shared_ptr<Writer> Store::begin(const RunStart& start) {
 }
 
 void Store::write(const std::function<void(Database&)>& body) { impl_->write(body); }
+void Store::flush() { impl_->flush_live(); }
+void Store::interrupt(const std::function<void()>& freeze) {
+  impl_->interrupt_live(freeze, "the process was told to end, and the script did not stop");
+}
 void Store::compact() { impl_->compact(); }
 void Store::settle() { impl_->settle(); }
 
@@ -128,8 +131,10 @@ void Writer::check_live(const char* what) const {
 int Writer::key(std::string_view name) {
   check_live("log");
   if (!valid_key(name)) {
-    throw Error(Exit::usage, "log: bad metric name; expected 1 to 200 of A-Z a-z 0-9 _ . / -; got '" +
-                                 std::string(name.substr(0, 200)) + "'");
+    std::string got(name.substr(0, 200));
+    std::replace_if(
+        got.begin(), got.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    throw Error(Exit::usage, "log: bad metric name; expected 1 to 200 of A-Z a-z 0-9 _ . / -; got '" + got + "'");
   }
   return spool_->key(name);
 }

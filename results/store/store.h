@@ -53,7 +53,7 @@ struct Environment {
   std::optional<std::int64_t> threads = {};
   std::string device = {}, host = {}, command = {}, script = {};
   std::string git_commit = {};  // empty: not in a repository
-  bool git_dirty = false;
+  std::optional<bool> git_dirty = {};   // nothing: git did not say in time
   std::optional<Source> git_diff = {};  // the uncommitted difference, kept among the sources
   std::string versions = {};            // a JSON object, or empty
 };
@@ -158,6 +158,11 @@ class Store {
   // For housekeeping (database.h): one transaction under the store's lock, undone when `body` throws. Every other
   // writer waits for it, so it is short. Error (io): the store cannot be written.
   void write(const std::function<void(Database&)>& body);
+  // Of the runs that this process writes, from any of its threads: what was logged by now goes into the store.
+  void flush();
+  // The same, and they are interrupted: the process is about to end. Stops the threads that write by `freeze` before it looks, at
+  // a moment when they hold none of the store's locks. Error (io): the runs stay what they are.
+  void interrupt(const std::function<void()>& freeze);
   void compact();  // gives the room of deleted rows back to the file system; needs as much again while it works
   // Leaves a file that is whole without its WAL, unless others are at work. The last run of a process does it, too.
   void settle();

@@ -184,7 +184,7 @@ void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
       .bind_text(11, e.script)
       .bind_text(12, e.command)
       .bind_text(13, e.git_commit);
-  run.bind(14, e.git_commit.empty() ? Cell() : Cell(std::int64_t{e.git_dirty}));
+  run.bind(14, e.git_commit.empty() || !e.git_dirty ? Cell() : Cell(std::int64_t{*e.git_dirty}));
   run.bind_text(15, e.git_diff ? std::string_view(e.git_diff->sha256) : std::string_view())
       .bind_text(16, e.versions)
       .run();
@@ -267,10 +267,7 @@ void StoreImpl::flush(Writer& writer) {
   }
 }
 
-void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view message) {
-  flush(writer);
-  const std::lock_guard guard(mutex_);
-  Live& live = live_of(writer);
+void StoreImpl::end_live(Live& live, std::string_view status, std::string_view message) {
   {
     Transaction transaction(*database_, lock_);
     end_run(live.id, status, unix_seconds(), monotonic_seconds() - live.started, message);
@@ -279,6 +276,31 @@ void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view
   live.drain.remove();
   live.heartbeat.remove();
   std::erase_if(live_, [&](const auto& other) { return other.get() == &live; });
+}
+
+void StoreImpl::flush_live() {
+  const double deadline = monotonic_seconds() + 10;  // a script may log faster than this
+  for (bool more = true; more && monotonic_seconds() < deadline;) {
+    const std::lock_guard guard(mutex_);
+    std::vector<Live*> all;
+    for (auto& live : live_) all.push_back(live.get());
+    more = !all.empty() && drain(all) >= kBatchRecords;
+  }
+}
+
+void StoreImpl::interrupt_live(const std::function<void()>& freeze, std::string_view message) {
+  const std::lock_guard guard(mutex_);
+  freeze();
+  for (auto& live : live_)
+    while (drain({live.get()}) > 0) {
+    }
+  while (!live_.empty()) end_live(*live_.back(), "interrupted", message);
+}
+
+void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view message) {
+  flush(writer);
+  const std::lock_guard guard(mutex_);
+  end_live(live_of(writer), status, message);
   // The last run of this process leaves a file that is whole without its WAL, unless others are at work.
   if (live_.empty() && !others_settle) checkpoint_if_idle();
 }

@@ -50,6 +50,8 @@ struct StoreImpl {
   std::string path, folder;
   bool writable = false;
 
+  void flush_live();  // of all runs, what was logged by now
+  void interrupt_live(const std::function<void()>& freeze, std::string_view message);  // and ends them
   void write(const std::function<void(Database&)>& body);  // one transaction
   void compact();
   void settle();
@@ -66,6 +68,7 @@ struct StoreImpl {
   void end_run(std::int64_t id, std::string_view status, double unix_time, double seconds, std::string_view message);
   std::uint64_t drain(const std::vector<Live*>& runs);  // one transaction; returns records
   bool drain_live();                                    // true: there is more than one batch to do
+  void end_live(Live& live, std::string_view status, std::string_view message);
   void abandon(const Writer& writer);                   // leaves the run to whoever opens the store next
   bool wal_full();                                      // past the limit, and a checkpoint could not help
   void checkpoint();

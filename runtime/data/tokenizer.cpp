@@ -101,6 +101,7 @@ Tokenizer Tokenizer::train(const std::string& path, int64_t vocabulary, const st
 
 Tokenizer Tokenizer::load(const std::string& path) {
   const File file(path);
+  refuse_pickle(file);
   return {file.read(0, file.size()), path};
 }
 

@@ -408,6 +408,7 @@ Csv read_csv(const std::string& path, const CsvOptions& options) {
   std::string text;
   {
     const File file(path);
+    refuse_pickle(file);
     text = file.read(0, file.size());
   }
   if (is_gzip(text)) text = gunzip(text, path);

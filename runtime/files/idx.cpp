@@ -36,6 +36,7 @@ at::Tensor read_idx(const std::string& path) {
   if (is_gzip(bytes)) bytes = gunzip(bytes, path);
   const auto size = static_cast<int64_t>(bytes.size());
   if (size < 4 || bytes[0] != 0 || bytes[1] != 0) {
+    refuse_pickle(file);
     throw data_error(file.at(0), "not an IDX file", "two zero bytes, a type, a number of dimensions",
                      std::to_string(std::min<int64_t>(size, 4)) + " other bytes");
   }

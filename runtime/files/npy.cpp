@@ -137,7 +137,8 @@ const Type& find_type(const std::string& descr, const std::string& where) {
                      : kind == 'V'                ? " (records)"
                      : kind == 'M' || kind == 'm' ? " (dates)"
                                                   : "";
-  throw data_error(where, "dtype cannot be read", "b1, i1 i2 i4 i8, u1 u2 u4 u8, f2 f4 f8",
+  const std::string way = kind == 'O' ? " (where you trust it: numpy.save(…, numpy.load(…, allow_pickle=True).astype('f4')))" : "";
+  throw data_error(where, "dtype cannot be read", "b1, i1 i2 i4 i8, u1 u2 u4 u8, f2 f4 f8" + way,
                    "'" + descr.substr(0, 40) + "'" + what);
 }
 
@@ -168,8 +169,7 @@ void swap_bytes(const at::Tensor& tensor) {
 // Checks what comes before the header, and gives where the header begins and its length.
 std::pair<int64_t, int64_t> find_header(const File& file) {
   const std::string start = file.read(0, std::min<int64_t>(file.size(), 12));
-  if (start.starts_with("PK"))
-    throw data_error(file.at(0), "an NPZ archive", "one array in an NPY file (numpy.save)", "a zip file");
+  if (!start.starts_with("\x93NUMPY")) refuse_pickle(file);
   if (is_gzip(start))
     throw data_error(file.at(0), "gzip-compressed", "an NPY file (unpack it with gunzip)", "a gzip file");
   if (start.size() < 10 || !start.starts_with("\x93NUMPY")) {

@@ -172,6 +172,7 @@ HeaderReader read_header(const File& file, uint64_t* header_bytes) {
                      std::to_string(size) + " bytes");
   uint64_t length = 0;
   file.read(0, &length, 8);
+  if (length > size - 8 || (size > 8 && file.read(8, 1) != "{")) refuse_pickle(file);
   if (length > kMaxHeader)
     throw data_error(file.at(0), "header too long", "at most 100000000 bytes", std::to_string(length));
   if (length > size - 8)

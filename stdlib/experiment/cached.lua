@@ -190,7 +190,7 @@ local function build(task, path)
     child:finish "finished"
     return made, { reads = reads, library = library }
   end
-  child:finish(child.interrupted and "interrupted" or "failed", tostring(why))
+  child:finish(child.interrupted and "interrupted" or "failed", host.error_text(why))
   run.interrupted = child.interrupted
   error(why, 0)
 end

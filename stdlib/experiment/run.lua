@@ -126,12 +126,14 @@ function Run:log(values, at)
   local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
   local latest = self.latest or {}
   if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
-  if type(now) ~= "number" or now % 1 ~= 0 then host.fail("log: step: expected a whole number; got " .. check.describe(now)) end
+  if type(now) ~= "number" or now % 1 ~= 0 or now < -2 ^ 63 or now >= 2 ^ 63 then  -- what the store's 64 bits hold
+    host.fail("log: step: expected a whole number from -2^63 to less than 2^63; got " .. check.describe(now))
+  end
   for name, value in pairs(values) do
     local key = keys[name]
     if not key then
       if type(name) ~= "string" then
-        host.fail(("log: a metric is called %s; expected numbers by name, { loss = .5 }"):format(check.describe(name)))
+        host.fail("log: expected a table of numbers by name, { loss = .5 }; got the name " .. check.describe(name))
       end
       key = writer:key(name)
       keys[name] = key

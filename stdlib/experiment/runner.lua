@@ -51,8 +51,9 @@ local function close(run, ok, result)
   elseif host.exiting() then
     run:finish(host.exiting() == 0 and "finished" or "failed", ("os.exit(%d)"):format(host.exiting()))
   else
-    pcall(run.event, run, "error", "script", { message = tostring(result) })
-    run:finish("failed", tostring(result))
+    local text = host.error_text(result)  -- what was thrown may be anything, and tostring of it an error
+    pcall(run.event, run, "error", "script", { message = text })
+    run:finish("failed", text)
   end
 end
 

@@ -5,7 +5,7 @@
 --     it("refuses text", function() expect(function() linear("a") end):fails_with("expected a number") end)
 --   end)
 --
--- describe, it, before_each and expect are globals of a spec, and fields of require "gradus.experiment.test".
+-- describe, it, before_each, after_all and expect are globals of a spec, and fields of require "gradus.experiment.test".
 local host = require "gradus.host"
 
 local test = {}
@@ -91,7 +91,7 @@ end
 
 function test.expect(value) return setmetatable({ value = value }, checks) end
 
-local names, setups, passed, failed = {}, {}, 0, 0
+local names, setups, endings, passed, failed = {}, {}, {}, 0, 0
 
 local function report(name, err)
   failed = failed + 1
@@ -110,6 +110,9 @@ end
 
 function test.before_each(setup) setups[#setups + 1] = setup end
 
+-- Called when the file is through, whatever failed: what it made goes here.
+function test.after_all(ending) endings[#endings + 1] = ending end
+
 function test.it(name, body)
   host.entering(body)
   local ok, err = xpcall(function()
@@ -126,9 +129,13 @@ end
 
 -- Called by the host: runs one spec file, prints its failures and the count, returns the number of failures.
 function test.run(path, chunk)
-  for _, name in ipairs { "describe", "it", "before_each", "expect" } do rawset(_G, name, test[name]) end
+  for _, name in ipairs { "describe", "it", "before_each", "after_all", "expect" } do rawset(_G, name, test[name]) end
   local ok, err = xpcall(chunk, host.traceback)
   if not ok then report(path, err) end
+  for _, ending in ipairs(endings) do
+    local done, why = xpcall(ending, host.traceback)
+    if not done then report(path .. " after all", why) end
+  end
   if passed + failed == 0 then report(path, "the spec has no examples") end
   print(string.format("%s: %d passed, %d failed", path, passed, failed))
   return failed

@@ -41,15 +41,20 @@ return runner
 """
 
 
+def make_stdlib(folder, runner):
+    """A standard library of what the host itself asks for, and a runner."""
+    for name in ("experiment/test.lua", "base/tail_call.lua", "base/globals.lua", "base/lists.lua", "base/habits.lua"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(STDLIB / name, folder / name)
+    (folder / "experiment/runner.lua").write_text(runner)
+
+
 class HostCase(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
         self.std = self.dir / "std"
-        for name in ("experiment/test.lua", "base/tail_call.lua", "base/globals.lua", "base/lists.lua", "base/habits.lua"):
-            (self.std / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(STDLIB / name, self.std / name)
-        (self.std / "experiment/runner.lua").write_text(RUNNER)
+        make_stdlib(self.std, RUNNER)
 
     def write(self, name, text):
         path = self.dir / name

@@ -1,26 +1,56 @@
 """The Lua host as a user meets it: bytecode, errors of scripts, modules, odd script files."""
 
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 from host_case import HostCase
 
+# string.dump of `print 'ran'`, and a proof that these bytes run where bytecode is not refused.
+DUMP = r"""
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+static char code[1 << 16];
+static size_t size;
+static int add(lua_State *L, const void *bytes, size_t n, void *to) {
+  (void)L, (void)to;
+  memcpy(code + size, bytes, n);
+  size += n;
+  return 0;
+}
+int main(void) {
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  if (luaL_loadstring(L, "io.stderr:write 'ran'") || lua_dump(L, add, NULL)) return 1;
+  if (luaL_loadbuffer(L, code, size, "code") || lua_pcall(L, 0, 0, 0)) return 2;
+  fwrite(code, 1, size, stdout);
+  return 0;
+}
+"""
+
 
 def luajit_bytecode():
-    """string.dump of an empty function, made by the stand-alone luajit where there is one; else its first bytes."""
-    if shutil.which("luajit"):
-        out = subprocess.run(["luajit", "-e", "io.write(string.dump(function() print('ran') end))"],
-                             capture_output=True, check=True)
-        return out.stdout
-    return b"\x1bLJ\x02\x00"
+    folder = pathlib.Path(tempfile.mkdtemp())
+    try:
+        (folder / "dump.c").write_text(DUMP)
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "luajit"], capture_output=True, check=True, text=True).stdout.split()
+        subprocess.run(["cc", "-o", folder / "dump", folder / "dump.c", *flags], check=True)
+        out = subprocess.run([folder / "dump"], capture_output=True, check=True)
+    finally:
+        shutil.rmtree(folder)
+    assert out.stderr == b"ran" and out.stdout.startswith(b"\x1bLJ")
+    return out.stdout
 
 
 class Bytecode(HostCase):
-    def setUp(self):
-        super().setUp()
-        self.code = luajit_bytecode()
+    @classmethod
+    def setUpClass(cls):
+        cls.code = luajit_bytecode()
 
     def test_script(self):
         self.assert_fails(self.script(self.code), 65, "x.lua: bytecode is refused")
@@ -133,6 +163,13 @@ class Errors(HostCase):
         self.assertTrue(err.startswith("x.lua:3: thing: expected a number, got 'a'\n"), err)
         caught = self.script("local thing = require 'gradus.thing'\npcall(thing, 'a')\nerror('another')\n")
         self.assert_fails(caught, 65, "x.lua:3: another")
+
+    def test_an_error_inside_the_standard_library_shows_the_users_line(self):
+        (self.std / "base/broken.lua").write_text("return function(x)\n  return x + 1\nend\n")
+        for call in ("f(nil)", "local y = f(nil)", "do f(nil) end", "pcall(f, 1) f(nil)"):
+            err = self.assert_fails(self.script(f"local f = require 'gradus.base.broken'\nf(1)\n{call}\n"), 65,
+                                    "attempt to perform arithmetic", f"\n  3 | {call}\n")
+            self.assertNotIn("return x + 1", err)
 
     def test_tail_call_is_blamed(self):
         self.write("std/thing.lua", "local host = require 'gradus.host'\n"

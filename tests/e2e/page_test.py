@@ -17,6 +17,8 @@ import urllib.error
 import urllib.request
 import xml.etree.ElementTree as tree
 
+from host_case import make_stdlib
+
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 SHOTS = os.environ.get("GRADUS_SHOTS")
 ENTER, ESCAPE = "\ue007", "\ue00c"
@@ -169,8 +171,7 @@ class BrowserCase(unittest.TestCase):
             raise unittest.SkipTest(reason)
         cls.dir = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
-        (cls.dir / "std" / "experiment").mkdir(parents=True)
-        (cls.dir / "std" / "experiment" / "runner.lua").write_text(RUNNER)
+        make_stdlib(cls.dir / "std", RUNNER)
         (cls.dir / "x.lua").write_text("")
         made = cls.write(**cls.ENVIRONMENT)
         made.wait(timeout=120)

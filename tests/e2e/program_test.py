@@ -1,11 +1,15 @@
 """The program around a script as a user meets it: command lines, runs of a grid, signals and closed streams, specs."""
 
+import contextlib
+import fcntl
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
+import termios
 import time
 import unittest
 
@@ -219,6 +223,91 @@ class Signals(HostCase):
                            "SELECT status, (SELECT count(*) FROM metrics) AS n FROM runs")
         self.assert_runs(done)
         self.assertEqual(json.loads(done.stdout), [{"status": "interrupted", "n": 500}])
+
+    LOGGING = ("local run = require('gradus.store').open('s.db'):begin { name = 'n' }\nlocal k = run:key 'a'\n"
+               "local function log(n) for i = 1, n do run:log(k, i, i) end end\n")
+
+    def stored(self):
+        """Status, error and number of values as they lie in the file: no command of ours has looked after the dead run."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.dir}/s.db?mode=ro", uri=True)) as db:
+            return db.execute("SELECT status, error, (SELECT count(*) FROM metric_values) FROM runs").fetchall()
+
+    def test_the_watchdog_leaves_a_run_that_is_interrupted_and_whole(self):
+        for numbers, grace in (([signal.SIGTERM], "0.2"), ([signal.SIGINT, signal.SIGINT], "20"), ([signal.SIGXCPU], "0.2")):
+            for flood in (False, True):
+                process = self.start(self.LOGGING + "log(50000)\n" + ("print('ready') io.flush() log(1e15)" if flood else self.ENDLESS),
+                                     GRADUS_GRACE=grace)
+                for number in numbers:
+                    process.send_signal(number)
+                    time.sleep(.1)
+                self.assertEqual(process.wait(20), 128 + numbers[0])
+                if flood:  # there may be more than can be stored in the time that is left: the next command goes on with it
+                    self.assert_runs(self.gradus("runs", "--store", "s.db"), "interrupted")
+                [(status, error, count)] = self.stored()
+                self.assertEqual(status, "interrupted")
+                if not flood:
+                    self.assertEqual(error, "the process was told to end, and the script did not stop")
+                self.assertGreaterEqual(count, 50000)
+                self.assertEqual(list(self.dir.glob("*/alive")) + list(self.dir.glob("*/spool*")), [])
+                os.remove(self.dir / "s.db")
+                for folder in self.dir.glob("?" * 32):
+                    shutil.rmtree(folder)
+
+    def test_a_store_that_another_keeps_locked_does_not_keep_the_process(self):
+        process = self.start(self.LOGGING + "log(500)\n" + self.ENDLESS, GRADUS_GRACE="0.2")
+        with open(self.dir / "s.db.lock", "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(20), 143)
+            self.assertLess(time.monotonic() - begun, 10)
+        self.assertIn(b'"interrupted"', self.gradus("sql", "--store", "s.db", "--json", "SELECT status FROM runs").stdout)
+        self.assertEqual(self.stored()[0][::2], ("interrupted", 500))
+
+    def test_a_wish_to_save_does_not_end_a_run(self):
+        text = self.LOGGING + ("local host = require 'gradus.host'\nlog(500) print('ready') io.flush()\n"
+                               "while host.saves_wanted() < 2 and not host.stopping() do end\n"
+                               "run:finish 'finished' print('went on', host.saves_wanted(), host.stopping())")
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            process = self.start(text)
+            process.send_signal(number)
+            time.sleep(.3)
+            self.assertEqual((process.poll(), self.stored()[-1][0], self.stored()[-1][2] % 500), (None, "running", 0))
+            process.send_signal(number)
+            self.assertEqual(process.wait(20), 0)
+            self.assertIn(b"went on\t2\tnil", process.stdout.read())
+
+    def test_a_lost_terminal_does_not_end_a_run(self):
+        leader, terminal = os.openpty()
+        process = subprocess.Popen([GRADUS_PATH, "run", self.write("x.lua", "local host = require 'gradus.host'\nprint('ready')\n"
+                                    "while not host.exists 'go' do end\nprint 'line' io.stderr:write 'x' io.open('done', 'w'):close()"),
+                                    "--stdlib", "std"], cwd=self.dir, stdin=terminal, stdout=terminal, stderr=terminal,
+                                   start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(terminal)
+        self.assertIn(b"ready", os.read(leader, 100))
+        os.close(leader)  # the session's leader is sent SIGHUP
+        self.write("go", "")
+        self.assertEqual(process.wait(20), 0)
+        self.assertTrue((self.dir / "done").exists())
+
+    def test_a_file_at_its_limit_is_an_error(self):
+        self.write("x.lua", "local f = io.open('big', 'w') f:setvbuf 'no'\nprint(f:write(('x'):rep(20000)))")
+        done = subprocess.run(["bash", "-c", f"ulimit -f 10; exec '{GRADUS_PATH}' run x.lua --stdlib std"], cwd=self.dir,
+                              capture_output=True, timeout=60)
+        self.assert_runs(done, "File too large")
+
+    def test_programs_that_a_script_starts_are_ended_as_ever(self):
+        self.write("x.lua", "print(os.execute 'kill -TERM $$') print(os.execute 'kill -HUP $$') print(os.execute 'yes | head -1')")
+        done = self.gradus("run", "x.lua", "--stdlib", "std")
+        self.assertEqual(sorted(done.stdout.split()), [b"0", b"1", b"15", b"y"])
+        self.assertNotIn(b"roken pipe", done.stderr)
+
+    def test_what_was_ignored_stays_ignored(self):
+        process = self.start("print('ready') io.flush()\nlocal t = os.time() while os.time() < t + 2 do end print 'done'")
+        process.kill()
+        done = subprocess.run(["bash", "-c", f"trap '' INT; '{GRADUS_PATH}' run x.lua --stdlib std & sleep .5; kill -INT $!; wait $!"],
+                              cwd=self.dir, capture_output=True, timeout=60)
+        self.assert_runs(done, "done")
 
     def test_closed_streams_do_not_end_a_run(self):
         text = "for i = 1, 20000 do print('line', i) end\nrequire('gradus.host').write(1, 'x')\nio.open('done', 'w'):close()"

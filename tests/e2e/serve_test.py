@@ -17,6 +17,8 @@ import unittest
 import urllib.error
 import urllib.request
 
+from host_case import make_stdlib
+
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 NASTY = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "';DROP TABLE runs;--", "javascript:alert(1)",
          "{{7*7}}", "</title><svg onload=alert(1)>", "\\u2028\\u2029", "%00%0a", "ünï—☃"]
@@ -28,10 +30,8 @@ class Serve(unittest.TestCase):
         cls.dir = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
         cls.store = cls.dir / "runs" / "gradus.db"
-        std = cls.dir / "std"
-        std.mkdir()
         # A runner that only writes a store: no engine, no training.
-        (std / "runner.lua").write_text("""
+        make_stdlib(cls.dir / "std", """
 local host, stores = require "gradus.host", require "gradus.store"
 local runner = {}
 function runner.plan() return 1 end

@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "store_fixture.h"
 
@@ -183,6 +184,24 @@ TEST_F(StoreTest, ARunLeftBehindIsInterrupted) {
   }
   EXPECT_EQ(ask(*store, "SELECT status FROM runs"), "interrupted");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "1");
+}
+
+TEST_F(StoreTest, AnotherThreadFlushesAndInterruptsWhatIsBeingWritten) {
+  auto store = create();
+  auto one = store->begin({.name = "a"}), other = store->begin({.name = "b"});
+  const int x = one->key("x");
+  for (int i = 0; i < 100'000; ++i) one->log(x, i, i);
+  other->log(other->key("y"), 1, 2);
+  std::thread([&] { store->flush(); }).join();
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "100001");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(status) FROM runs"), "running,running");
+  for (int i = 0; i < 100'000; ++i) one->log(x, i, 7);
+  int frozen = 0;
+  std::thread([&] { store->interrupt([&] { ++frozen; }); }).join();
+  EXPECT_EQ(frozen, 1);
+  EXPECT_EQ(ask(*store, "SELECT group_concat(status) FROM runs"), "interrupted,interrupted");
+  EXPECT_EQ(ask(*store, "SELECT sum(value) FROM metrics WHERE key = 'x'"), "700000");
+  EXPECT_TRUE(std::filesystem::is_empty(one->folder())) << "its spool is drained and gone";
 }
 
 TEST_F(StoreTest, RefusesWhatIsNotAStore) {

@@ -84,6 +84,28 @@ TEST(SamplerTest, WeightedDrawsInProportion) {
   EXPECT_EQ(list(s.weights()), (std::vector<int64_t>{0, 1, 0, 3, 6}));
 }
 
+TEST(SamplerTest, AWeightSetForARowOutsideOfTheSubsetWaitsUntilItIsInside) {
+  Sampler s(options(Sampling::weighted, 4));
+  s.set_subset(rows({0, 1}));
+  s.set_weights(at::tensor({1., 2., 500., 500.}));
+  EXPECT_EQ(s.weights()[2].item<double>(), 0);
+  for (const int64_t row : draw(s, 200)) ASSERT_LT(row, 2);
+  s.set_subset(rows({1, 2}));
+  int heavy = 0;
+  for (const int64_t row : draw(s, 200)) {
+    ASSERT_TRUE(row == 1 || row == 2);
+    heavy += row == 2;
+  }
+  EXPECT_GT(heavy, 180);
+}
+
+TEST(SamplerTest, AnObservationOfARowOutsideOfTheSubsetDrawsNone) {
+  Sampler s(options(Sampling::confidence, 4));
+  s.set_subset(rows({0, 1}));
+  s.observe(rows({0, 1, 2, 3}), at::tensor({.99, .99, .5, .5}));
+  for (const int64_t row : draw(s, 200)) ASSERT_LT(row, 2);
+}
+
 TEST(SamplerTest, WeightedHasNoSizeLimitAndNeverDrawsZero) {
   const int64_t n = int64_t{1} << 24;  // torch.multinomial stops here
   SamplerOptions o = options(Sampling::weighted, n + 3);

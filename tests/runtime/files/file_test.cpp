@@ -1,6 +1,25 @@
 #include "files/file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "file_case.h"
+
+// What of these calls the code under test makes, in order: "sync file", "sync folder", "rename".
+static std::vector<std::string> calls;  // NOLINT(cert-err58-cpp)
+
+extern "C" int fsync(int fd) {
+  struct stat info {};
+  fstat(fd, &info);
+  calls.emplace_back(S_ISDIR(info.st_mode) ? "sync folder" : "sync file");
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
+extern "C" int rename(const char* from, const char* to) noexcept {
+  calls.emplace_back("rename");
+  return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
 
 namespace gradus {
 namespace {
@@ -23,6 +42,14 @@ TEST_F(FileTest, ReplacementIsAllOrNothing) {
   file.commit();
   EXPECT_EQ(bytes_of(path("target")), "new");
   EXPECT_EQ(count(), 1);
+}
+
+TEST_F(FileTest, ReplacementIsOnTheDiskBeforeItTakesItsNameAndTheNameAfterwards) {
+  FileReplacement file(path("target"));
+  file.write("new", 3);
+  calls.clear();
+  file.commit();
+  EXPECT_EQ(calls, (std::vector<std::string>{"sync file", "rename", "sync folder"}));
 }
 
 TEST_F(FileTest, FailedRenameLeavesNothing) {

@@ -54,7 +54,7 @@ TEST_F(NpyTest, RefusesLies) {
                  {
                      {"", "not an NPY file"},
                      {"\x93NUMPX\x01\x00\x10\x00", "not an NPY file"},
-                     {"PK\x03\x04rest of a zip", "an NPZ archive"},
+                     {"PK\x03\x04rest of a zip", "another archive: code, never read"},
                      {"\x1f\x8b\x08 rest of a gzip", "gzip-compressed"},
                      {magic(9, 9) + std::string(10, ' '), "unknown version; expected 1.0, 2.0 or 3.0; got 9.9"},
                      {magic(1, 1) + std::string(10, ' '), "unknown version"},

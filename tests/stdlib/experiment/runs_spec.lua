@@ -1,7 +1,9 @@
 local g = require "gradus"
 local host = require "gradus.host"
 
-local path = ("%s/gradus-spec-%s/gradus.db"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+local folder = ("%s/gradus-spec-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+local path = folder .. "/gradus.db"
+after_all(function() os.execute("rm -rf " .. folder) end)
 
 local function make()
   local store = require("gradus.store").open(path)
