@@ -202,6 +202,9 @@ function Run:progress(s)
   self.writer:progress(self.step_number, s.epoch, s.samples, s.flops, s.seconds)
 end
 
+--- Has the run leave a student's weights when it ends; see student_artifact.track.
+function Run:leave_student(student, about) require("gradus.experiment.student_artifact").track(self, student, about) end
+
 --- The words of a training's line: fn(s, elapsed); knobs and row are filled anew at each step.
 function Run:training_line(total_steps, knobs, row) return console.training_parts(total_steps, knobs, row) end
 

@@ -74,6 +74,17 @@ end
 function Feed:rows() return self.source:size() end
 function Feed:passes() return self.source.passes and self.source:passes() or nil end
 
+--- Adds what was drawn since the last evaluation: sample/difficulty, by a ranking, and sample/effective, the number of rows alike
+--- that would be drawn as unevenly. Of what is drawn by rank or weight alone; all rows alike say nothing.
+---@param numbers table<string, number>
+function Feed:describe(numbers)
+  if data.is_generator(self.source) then return end
+  local uneven = self.source.mode ~= "shuffle"
+  if not uneven and not self.source.data.difficulty and not (self.source == self.uniform and self.source:view().difficulty) then return end
+  local found = self.source:stats()
+  numbers["sample/difficulty"], numbers["sample/effective"] = found.difficulty, found.effective
+end
+
 --- Tells an adaptive source what the student made of rows: the probability that it gave to each right answer.
 function Feed:observe(index, confidence)
   if self.source.adaptive then self.source:observe(index, confidence) end

@@ -114,7 +114,19 @@ end
 
 --- The training is over: the best weights are the student's again.
 function Keeper:finish()
-  if self.restores and self.weights then put_back(self, self.weights) end
+  if not (self.restores and self.weights) then return end
+  self.last = copy_into({}, self.student:state_dict())
+  put_back(self, self.weights)
+end
+
+--- The student's weights after the last step, where it no longer has them; and the best ones.
+---@return table<string, Tensor>? last
+---@return table<string, Tensor>? best
+function Keeper:of_student()
+  if not self.weights then return self.last, nil end
+  local best = {}
+  for name in pairs(self.student:state_dict()) do best[name] = self.weights[name] end
+  return self.last, best
 end
 
 local function copied(state)

@@ -248,6 +248,7 @@ function Training:evaluate()
   local s, evaluator = self.s, self.evaluator
   local numbers, of_val = evaluator:measure(self.stages:numbers())
   evaluator:measure_stage(numbers, self.teacher.target)
+  self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()
   self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train,
     majority = of_val and evaluator:majority(), teacher_acc = of_teacher and of_teacher.acc })
@@ -358,8 +359,23 @@ function Training:borrow(fn)
   if not ok then error(err, 0) end
 end
 
+-- What the run leaves of the student when it ends, and what is needed to use it.
+local function leave_student(self)
+  local keeper, labels = self.keeper, self.task.labels
+  self.run:leave_student(self.student, {
+    last = function() return (keeper:of_student()) end,
+    best = function() return (select(2, keeper:of_student())) end,
+    metadata = function()
+      return { labels = labels.kind, classes = labels.classes, class_names = labels.names,
+        columns = data.is(self.train) and self.train.base.columns or nil, step = self.s.step, monitor = keeper.monitor,
+        best_step = keeper.best and keeper.best.step }
+    end,
+  })
+end
+
 --- Trains.
 function Training:run_all()
+  leave_student(self)
   self:borrow(function()
     loop(self)
     finish(self)
