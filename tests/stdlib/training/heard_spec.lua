@@ -38,6 +38,18 @@ describe("distill", function()
       expect(shown[i + 1]):near(wanted, 1e-6)
     end
   end)
+  it("shows what a step left to a knob that begins to look late: no value of earlier steps", function()
+    local shown = {}
+    local _, seen = distill { budget = { steps = 40 }, evaluate = { steps = 40 }, data = support.points(), temperature = function(s)
+      if s.step >= 17 then shown[s.step] = s.confidence end
+      return 4
+    end }
+    local of_step, wanted = seen.values "train/confidence", nil
+    for i = 1, 39 do
+      wanted = wanted and .9 * wanted + .1 * of_step[i] or of_step[i]
+      if i >= 17 then expect(shown[i]):near(wanted, 1e-6) end
+    end
+  end)
   it("compares with the teacher's own accuracy on each suite", function()
     local suite, teacher, wanted, shown = support.points(80), nil, nil, nil
     local result, seen = support.with_run(nil, function(run)
