@@ -142,6 +142,20 @@ describe("distill", function()
   end)
 end)
 
+describe("an evaluation", function()
+  it("asks a teacher that is what is trained as it is now", function()
+    local student = support.student()
+    local _, seen = distill { student = student, teacher = student, lr = .3, evaluate = { steps = 4 } }
+    expect(seen.values "val/agreement"):equals { 1, 1, 1, 1, 1 }
+  end)
+  it("is made where a stage ends, whatever ended it", function()
+    local _, seen = distill { evaluate = { steps = 5 }, curriculum = { { "one", advance = when.steps(7) }, { "two" } } }
+    local steps = {}
+    for i, pair in ipairs(seen.metric "val/loss") do steps[i] = pair[1] end
+    expect(steps):equals { 5, 7, 10, 15, 20 }
+  end)
+end)
+
 describe("fit", function()
   it("ends by its stop rule, before its budget", function()
     local _, seen = support.with_run(nil, function(run)
