@@ -115,6 +115,12 @@ bool is_missing(std::string_view text) {
   return std::find(std::begin(kMissing), std::end(kMissing), text) != std::end(kMissing);
 }
 
+// Of words that mean a missing value, those that are hardly a class: 'None', '?' may be one.
+bool is_no_label(std::string_view text) {
+  constexpr std::string_view kNone[] = {"NA", "N/A", "n/a", "NaN", "nan"};
+  return std::find(std::begin(kNone), std::end(kNone), text) != std::end(kNone);
+}
+
 // 2024-01-31, 31.1.2024, 1/31/24; what follows (a time) does not matter.
 bool is_date(std::string_view text) {
   size_t at = 0;
@@ -310,7 +316,9 @@ class CsvReader {
 
   void take_label(const std::string& text) {
     const std::string where = rows_.where() + ", " + column(label_);
-    if (text.empty()) throw data_error(where, "empty label", "a label", "''");
+    if (text.empty()) throw data_error(where, "empty label", "a label (or missing = 'drop')", "''");
+    if (options_.classes.empty() && is_no_label(text))
+      throw data_error(where, "missing label", "a label (or missing = 'drop', or classes that name it)", show(text));
     double value = 0;
     if (labels_ == "auto" && count_ == 0 && to_number(text, &value) == Number::no) labels_ = "class";
     if (labels_ == "class") {
@@ -322,9 +330,10 @@ class CsvReader {
       texts_.push_back(text);
       return;
     }
-    if (to_number(text, &value) == Number::no && labels_ == "auto") {
-      throw data_error(where, "label is not a number, but those above are", "a number (or labels = 'classes')",
-                       show(text));
+    if (to_number(text, &value) == Number::no) {
+      throw data_error(where,
+                       labels_ == "auto" ? "label is not a number, but those above are" : "label is not a number",
+                       "a number (or labels = 'classes')", show(text));
     }
     value = number(text, label_);
     whole_ = whole_ && value == std::floor(value) && std::abs(value) < 9007199254740992.0;

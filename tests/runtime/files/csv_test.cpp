@@ -156,14 +156,18 @@ TEST_F(CsvTest, RowsThatMissAValueCanBeLeftOut) {
 }
 
 TEST_F(CsvTest, RefusesLabelsThatAreNotThere) {
-  expect_refused(path("a"),
-                 {{"a,b\n1,2\n", "no such label column; expected one of: a, b; got 'c'"},
-                  {"1,2\n", "needs a header"},
-                  {"a,c,c\n1,2,3\n", "label column is named twice"},
-                  {"c\n1\n", "no feature columns"},
-                  {"a,c\n1,2\n1,x\n", ":3, column 2 ('c'): label is not a number, but those above are"},
-                  {"a,c\n1,\n", "empty label"}},
-                 [](const std::string& file) { read_csv(file, label("c")); });
+  expect_refused(
+      path("a"),
+      {{"a,b\n1,2\n", "no such label column; expected one of: a, b; got 'c'"},
+       {"1,2\n", "needs a header"},
+       {"a,c,c\n1,2,3\n", "label column is named twice"},
+       {"c\n1\n", "no feature columns"},
+       {"a,c\n1,2\n1,x\n", ":3, column 2 ('c'): label is not a number, but those above are"},
+       {"a,c\n1,\n", "empty label"},
+       {"a,c\n1,2\n1,NA\n", ":3, column 2 ('c'): missing label; expected a label (or missing = 'drop', or classes"},
+       {"a,c\n1,cat\n1,NA\n", ":3, column 2 ('c'): missing label"},
+       {"a,c\n1,nan\n", ":2, column 2 ('c'): missing label"}},
+      [](const std::string& file) { read_csv(file, label("c")); });
   expect_refused(path("b"), {{"1,2\n", "no such label column; expected an index from -2 to 1; got 2"}},
                  [](const std::string& file) { read_csv(file, label_at(2)); });
   expect_refused(path("c"),
@@ -173,6 +177,18 @@ TEST_F(CsvTest, RefusesLabelsThatAreNotThere) {
                    options.classes = {"cat", "dog"};
                    read_csv(file, options);
                  });
+}
+
+TEST_F(CsvTest, AClassMayBeNamedLikeNothing) {
+  CsvOptions options = label("c");
+  options.classes = {"NA", "SA"};
+  EXPECT_TRUE(at::equal(parse_csv("a,c\n1,SA\n2,NA\n", "t", options).y, at::tensor({1, 0}, at::kLong)));
+  EXPECT_EQ(parse_csv("a,c\n1,None\n2,?\n", "t", label("c")).classes, (std::vector<std::string>{"?", "None"}));
+  options = label("c");
+  options.labels = "value";
+  expect_refused(path("a"),
+                 {{"a,c\n1,x\n", "label is not a number; expected a number (or labels = 'classes'); got 'x'"}},
+                 [&](const std::string& file) { read_csv(file, options); });
 }
 
 TEST_F(CsvTest, BoundsWhatAGzipHolds) {

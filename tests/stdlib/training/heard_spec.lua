@@ -38,6 +38,18 @@ describe("distill", function()
       expect(shown[i + 1]):near(wanted, 1e-6)
     end
   end)
+  it("shows what a step left to a knob that begins to look late: no value of earlier steps", function()
+    local shown = {}
+    local _, seen = distill { budget = { steps = 40 }, evaluate = { steps = 40 }, data = support.points(), temperature = function(s)
+      if s.step >= 17 then shown[s.step] = s.confidence end
+      return 4
+    end }
+    local of_step, wanted = seen.values "train/confidence", nil
+    for i = 1, 39 do
+      wanted = wanted and .9 * wanted + .1 * of_step[i] or of_step[i]
+      if i >= 17 then expect(shown[i]):near(wanted, 1e-6) end
+    end
+  end)
   it("compares with the teacher's own accuracy on each suite", function()
     local suite, teacher, wanted, shown = support.points(80), nil, nil, nil
     local result, seen = support.with_run(nil, function(run)
@@ -127,6 +139,45 @@ describe("distill", function()
     expect(result.best.step <= 10):is_true()
     expect({ support.weights(projection), support.weights(student) }):equals(kept[result.best.step])
     expect(support.weights(projection)):differs_from(kept[30][1])
+  end)
+end)
+
+describe("an evaluation", function()
+  it("asks a teacher that is what is trained as it is now", function()
+    local student = support.student()
+    local _, seen = distill { student = student, teacher = student, lr = .3, evaluate = { steps = 4 } }
+    expect(seen.values "val/agreement"):equals { 1, 1, 1, 1, 1 }
+  end)
+  it("of one-hot labels is that of the classes", function()
+    local x, y = support.points(60):gather()
+    support.with_run(nil, function(run)
+      local student = support.student()
+      local of_classes = run:evaluate(student, g.data.tensors(x, y, { classes = 3 }))
+      local of_rows = run:evaluate(student, g.data.tensors(x, g.one_hot(y, 3):float()))
+      for _, name in ipairs { "loss", "acc", "constant", "n" } do expect(of_rows[name]):near(of_classes[name], 1e-6) end
+      expect(of_rows.acc > 0 and of_rows.acc < 1):is_true()
+    end)
+  end)
+  it("is made where a stage ends, whatever ended it", function()
+    local _, seen = distill { evaluate = { steps = 5 }, curriculum = { { "one", advance = when.steps(7) }, { "two" } } }
+    local steps = {}
+    for i, pair in ipairs(seen.metric "val/loss") do steps[i] = pair[1] end
+    expect(steps):equals { 5, 7, 10, 15, 20 }
+  end)
+end)
+
+describe("a confidence sampler", function()
+  it("is told what the student shows: rows that it is sure of are drawn less and less", function()
+    -- of 40 rows the student is sure of one half, and has no opinion about the other; it does not learn
+    local x = g.cat({ g.zeros(20, 1), g.ones(20, 1) * 10 }, 0)
+    local d = g.data.tensors(x, g.zeros({ 40 }, { dtype = "int64" }), { classes = 2 })
+    local student = nn.Linear(1, 2, { bias = false })
+    g.no_grad(function() student.weight:copy_(g.tensor { { 1 }, { 0 } }) end)
+    local _, seen = distill { student = student, teacher = "none", data = d, batch = 20, budget = { steps = 60 },
+      lr = function() return 0 end, curriculum = { sample = g.sampler.confidence(d) } }
+    local shown, last = seen.values "train/confidence", 0
+    for i = 51, 60 do last = last + shown[i] / 10 end
+    expect(last < .7):is_true()  -- of draws that are uniform it is .75
   end)
 end)
 

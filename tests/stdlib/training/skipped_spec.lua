@@ -73,6 +73,23 @@ describe("skipping", function()
       expect((train(bad, #bad / parts, "skip", more))):equals((train(good, #good / parts, nil, more)))
     end
   end)
+  it("counts no update, and shows and logs nothing of the batch but that its loss is none", function()
+    a_run(function(run, _, rows)
+      local shown = {}
+      run:distill { student = nn.MLP { 64, 12, 10 }, data = stream { 1, 2, 0, 3, 4, 5 }, batch = 16, budget = { steps = 6 },
+        non_finite = "skip", evaluate = { steps = 1 }, augment = 0, curriculum = { advance = function(s)
+          shown[s.step] = { s.updates, s.confidence == s.confidence }
+          return false
+        end } }
+      expect(shown):equals { { 1, true }, { 2, true }, { 2, true }, { 3, true }, { 4, true }, { 5, true } }
+      local logged = {}
+      for i, row in ipairs(rows "select step from metrics where run_id = ? and key = 'train/confidence' order by step") do
+        logged[i] = row.step
+      end
+      expect(logged):equals { 1, 2, 4, 5, 6 }
+      expect(#rows "select step from metrics where run_id = ? and key = 'train/loss' and value is null"):equals(1)
+    end)
+  end)
   it("ends where every batch is bad, after 20 in a row", function()
     a_run(function(run, events)
       local bad = {}
