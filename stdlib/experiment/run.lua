@@ -22,6 +22,8 @@ local run = {}
 ---@field failure any    what ended the run
 ---@field watched false|fun(name: string, value: number, step: number)  is told what is logged
 ---@field ending false|string  why the run is to end at the next safe point
+---@field students false|table[]  whose weights it leaves (student_artifact.lua)
+---@field save_students boolean whether it does
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a fork replays what was
 local Run = check.methods("a run", {}, { sealed = true })
@@ -82,7 +84,7 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, registered = {}, began = host.monotonic(),
+    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, students = false, save_students = true, registered = {}, began = host.monotonic(),
     parent = options.parent, watched = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
@@ -307,7 +309,8 @@ end
 ---@return Distilled
 function Run:distill(options)
   if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() } end
-  return require "gradus.training.distill"(self, options, "distill")
+  local distill = require "gradus.training.distill"
+  return distill.train(distill.make(self, options, "distill"))
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
@@ -333,7 +336,8 @@ function Run:fit(options)
     if not options.checkpoints then return options.model end
     return options.model, require("gradus.base.checkpoints").new()
   end
-  local done = require "gradus.training.distill"(self, given, "fit")
+  local distill = require "gradus.training.distill"
+  local done = distill.train(distill.make(self, given, "fit"))
   if not options.checkpoints then return done.student end
   return done.student, done.checkpoints
 end

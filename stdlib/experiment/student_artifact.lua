@@ -80,7 +80,7 @@ function student_artifact.save_all(run)
       run.line.say("warning: the student is not kept: " .. tostring(why))
     end
   end
-  run.students = nil
+  run.students = false
 end
 
 return student_artifact

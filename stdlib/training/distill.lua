@@ -168,19 +168,30 @@ local function assemble(run, where, options)
   return training.new(t)
 end
 
---- Trains `options.student`; see DistillOptions. Returns a Result. where: whom errors blame, "distill" or "fit".
+local distill = {}
+
+--- The training that the options stand for, ready to begin: `train` runs it, state and load_state save it and take it back.
 ---@param run Run
 ---@param options DistillOptions
----@param where? string
----@return Result
-return function(run, options, where)
+---@param where? string  whom errors blame: "distill" or "fit"
+---@return Training
+function distill.make(run, options, where)
   local self = assemble(run, where or "distill", options)
   self.before = run:begin_training(where or "distill", self.evaluator:prefixes())
   for key, way in pairs(self.evaluator.directions) do run:better(key, way) end
+  return self
+end
+
+--- Runs a training to its end.
+---@param self Training
+---@return Result
+function distill.train(self)
+  local run, s = self.run, self.s
   if run.dry then run.dry.train(self) else self:run_all() end
-  local s = self.s
   run:progress(s)
   run:event("flops", "spent", { charged = s.flops, spent = s.flops_spent })
   return result { student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
     flops_spent = s.flops_spent, best = self.keeper.best, state = s, checkpoints = self.keeper.kept }
 end
+
+return distill

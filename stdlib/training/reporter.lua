@@ -1,5 +1,6 @@
 --- The reporter of a training: what is logged of each step, the line that is shown, and what health.lua is asked and said. On an
 --- accelerator a step's numbers come back one step late; they wait in its queue as plain data.
+local engine = require "gradus.engine"
 local readback = require "gradus.step.readback"
 local data = require "gradus.data.dataset"
 local health = require "gradus.training.health"
@@ -145,7 +146,13 @@ end
 --- The line on the terminal; console.lua decides how often.
 function Reporter:show(s) self.run:show(s, self.parts) end
 
-function Reporter:state() return { queue = self.queue:state(), health = self.health:state(), warned = self.warned } end
+function Reporter:state()
+  local queue = self.queue:state()
+  for _, one in ipairs(queue) do
+    if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
+  end
+  return { queue = queue, health = self.health:state(), warned = self.warned }
+end
 
 function Reporter:load_state(kept)
   self.queue:load_state(kept.queue)

@@ -28,7 +28,8 @@ local training = {}
 ---@field updater Updater
 ---@field keeper Keeper
 ---@field reporter Reporter
----@field state_view State   what a curriculum's functions see
+---@field s State            what a curriculum's functions see
+---@field at_boundary? fun(training: Training, over: boolean): boolean?   told after each boundary; true ends the training
 local Training = {}
 Training.__index = Training
 
@@ -333,7 +334,7 @@ local function loop(self)
     local plan = self:plan()
     if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
-    if self.after then over = self:after(over) or over end
+    if self.at_boundary then over = self.at_boundary(self, over) or over end
   end
   self.over = true
 end
@@ -387,7 +388,7 @@ end
 --- All that moves, part by part, as plain tables and tensors; only reads. At a boundary.
 function Training:state()
   local kept = { stages = self.stages:state(), teacher = self.teacher:state(), feed = self.feed:state(), over = self.over,
-    student = {}, random = engine.random_state and engine.random_state() or nil }
+    student = {}, random = engine.default_generator(self.run.device):get_state() }
   for name, one in pairs(self.student:state_dict()) do kept.student[name] = one:clone() end
   for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end
   return kept
@@ -402,6 +403,7 @@ function Training:load_state(kept)
   for _, name in ipairs(PARTS) do
     if name ~= "clock" then self[name]:load_state(kept[name]) end
   end
+  engine.default_generator(self.run.device):set_state(kept.random)  -- last: making the parts may have drawn
   self.restored, self.over = true, kept.over
 end
 

@@ -1,0 +1,95 @@
+-- A training saved at a boundary and taken back by a new one that was made of the same options goes on with the same bits.
+local g = require "gradus"
+local support = require "support"
+local distill = require "gradus.training.distill"
+local schedule, when = g.schedule, g.when
+
+-- A deep copy of what state() gave, as a file would be: no table or tensor is shared with the training that went on.
+local function frozen(value)
+  if g.is_tensor(value) then return value:clone() end
+  if type(value) ~= "table" or getmetatable(value) then return value end
+  local copy = {}
+  for key, one in pairs(value) do copy[key] = frozen(one) end
+  return copy
+end
+
+local function points() return support.points():split({ train = .5, val = .5 }, { seed = 3 }) end
+
+-- Runs the options; at step `save` a snapshot is taken, and with `stops` the training ends there. from: a snapshot to go on from.
+-- Returns the weights, the rows of all steps after `after`, and the snapshot.
+local function outcome(options_of, o)
+  local kept, weights
+  local _, seen = support.with_run({ seed = 7 }, function(run)
+    local d = points()
+    local options = { student = g.nn.MLP({ 6, 8, 3 }, { dropout = .1 }), data = d, batch = 12, budget = { steps = 60 }, lr = .02,
+      evaluate = { steps = 7 }, teacher = support.student(4) }
+    for key, value in pairs(options_of(d, run, options)) do options[key] = value end
+    local training = distill.make(run, options)
+    if o.from then training:load_state(frozen(o.from)) end
+    training.at_boundary = function(self)
+      if self.s.step ~= o.save then return false end
+      kept = frozen(self:state())
+      return o.stops
+    end
+    if o.save then training.wants_state = o.save end
+    distill.train(training)
+    weights = support.weights(options.student)
+  end)
+  local rows = {}
+  for _, key in ipairs { "train/loss", "knob/lr", "knob/temperature", "val/loss", "stage/loss", "sample/effective" } do
+    rows[key] = {}
+    for _, pair in ipairs(seen.metric(key)) do
+      if pair[1] > (o.after or 0) then table.insert(rows[key], pair) end
+    end
+  end
+  local events = {}
+  for _, list in ipairs { seen.stages, seen.decisions, seen.best } do
+    for _, one in ipairs(list) do
+      if one.step > (o.after or 0) then events[#events + 1] = { one.step, one.name } end
+    end
+  end
+  return { weights = weights, rows = rows, events = events }, kept
+end
+
+local CASES = {
+  ["one stage, augmented"] = function() return { augment = .5, temperature = schedule.linear(6, 2) } end,
+  ["stages that go on by what they show"] = function(d)
+    return { curriculum = { { "a", sample = d.train:first(.5), temperature = 6, advance = when.any(when.plateau("val/loss", 2), when.steps(23)) },
+      { "b", temperature = 3, train = { "layers.0" }, advance = when.steps(19) }, { "c", alpha = .5 } } }
+  end,
+  ["an adaptive sampler"] = function() return { curriculum = "confidence" } end,
+  ["patience"] = function() return { patience = 2, lr = 2, clip = false } end,
+  ["SGD with momentum, in parts"] = function() return { optimizer = { "SGD", momentum = .9, dampening = .1 }, accumulate = 3 } end,
+  ["a loss of one's own, with a module"] = function(_, _, o)
+    local projector = g.nn.Linear(8, 4)
+    return { losses = { kd = 1, hint = { weight = schedule.linear(1, 0), module = projector, student = { "layers.0" },
+      teacher = { "layers.0" }, loss = function(_, out) return g.loss.mse(projector(out.student["layers.0"]), out.teacher["layers.0"]) end } },
+      student = o.student }
+  end,
+  ["a NaN on the way, rolled back"] = function(d)
+    local x = d.train.base.x:clone()
+    x[d.train.index[5]:item()] = 0 / 0
+    return { data = { train = g.data.tensors(x, d.train.base.y, { classes = 3 }):subset(d.train.index), val = d.val },
+      non_finite = "roll_back", teacher_cache = false }
+  end,
+  ["a stream"] = function()
+    return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 240, seed = 5 }, student = g.nn.MLP { 6, 8, 2 }, teacher = g.nn.MLP { 6, 4, 2 } }
+  end,
+}
+
+describe("a training saved and taken back goes on with the same bits:", function()
+  for name, options_of in pairs(CASES) do
+    it(name, function()
+      local whole = outcome(options_of, {})
+      for _, step in ipairs { 1, 7, 20, 41 } do
+        local saved, kept = outcome(options_of, { save = step })
+        expect(saved):equals(whole)  -- a snapshot only reads
+        if kept then
+          local rest = outcome(options_of, { from = kept, after = step })
+          local wanted = outcome(options_of, { after = step })
+          expect(rest):equals(wanted)
+        end
+      end
+    end)
+  end
+end)
