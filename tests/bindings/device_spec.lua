@@ -265,6 +265,18 @@ CASES.embedding = function()
   expect(there.grad:to("cpu"):equal(here.grad)):is_true()
 end
 
+CASES.put_back_ = function()
+  for _, norm in ipairs { 1, 0 / 0, 1 / 0 } do
+    local function left(device)
+      local now, count = drawn(1, 4):to(device), g.tensor({ 3 }, "int64"):to(device)
+      local before = { drawn(2, 4):to(device), g.tensor({ 2 }, "int64"):to(device) }
+      engine.ops.put_back_({ now, count }, before, engine.tensor(norm, { device = device }))
+      return { now:to("cpu"):hash(), count:to("cpu"):hash() }
+    end
+    expect(left(D)):equals(left "cpu")
+  end
+end
+
 CASES.sgd_ = function()
   update(function(p, grads, lr, given, device)
     given.momentum = .875

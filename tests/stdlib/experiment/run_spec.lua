@@ -268,7 +268,7 @@ describe("a run's methods", function()
     { "a metric with a blank", function(run) run:log { ["a b"] = 1 } end, "a b" },
     { "a number as metrics", function(run) run:log(5) end, "log: expected a table of numbers by name; got 5" },
     { "a step that is no number", function(run) run:log({ a = 1 }, "last") end,
-      "log: step: expected a whole number; got 'last'" },
+      "log: step: expected a whole number from -2^63 to less than 2^63; got 'last'" },
     { "an evaluation of nothing", function(run) run:evaluate(nil, support.points(9)) end,
       "evaluate: expected a module; got nil" },
     { "an evaluation on a tensor", function(run) run:evaluate(support.student(), g.zeros(3)) end,
