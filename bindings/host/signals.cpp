@@ -155,7 +155,8 @@ void watch(double grace) {
       if (!take(signal)) continue;
       if (ends++ == 0) {
         received = signal;
-        deadline = in(tell_others(signal) > 0 ? grace + kForChildren : grace);
+        // SIGTERM in either case: a process that waits in os.execute ignores SIGINT meanwhile, and would never know of it.
+        deadline = in(tell_others(SIGTERM) > 0 ? grace + kForChildren : grace);
         if (isatty(STDERR_FILENO)) say("\ngradus: stopping after this step; Ctrl-C again stops at once\n");
       } else if (signal == SIGINT) {
         tell_others(SIGINT);  // each says what becomes of its run
@@ -191,7 +192,7 @@ void forward_signals_to(pid_t process) {
   for (std::atomic<pid_t>& one : told) {
     pid_t free = 0;
     if (!one.compare_exchange_strong(free, process)) continue;
-    if (const int signal = received) kill(process, signal);
+    if (received) kill(process, SIGTERM);
     return;
   }
 }

@@ -63,6 +63,17 @@ class Watch(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"{pattern} in\n{''.join(self.told)}")
             time.sleep(.01)
 
+    def wait_until_it_runs(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if self.statuses():
+                    return
+            except sqlite3.OperationalError:
+                pass  # no store yet, or one without tables
+            time.sleep(.02)
+        self.fail("no run began")
+
     def statuses(self):
         with sqlite3.connect(self.dir / "runs/gradus.db") as database:
             return [row[0] for row in database.execute("SELECT status FROM runs ORDER BY id")]
@@ -81,9 +92,7 @@ class Watch(unittest.TestCase):
     def test_an_error_shows_at_once_and_the_old_run_goes_on(self):
         self.save("x.lua", SCRIPT % (100000, 1))
         self.start()
-        while not (self.dir / "runs/gradus.db").exists():
-            time.sleep(.01)
-        time.sleep(.3)
+        self.wait_until_it_runs()
         self.save("x.lua", "return g.experiment {")
         self.wait_for("x.lua:1: unexpected symbol near '<eof>'")
         self.wait_for("the run before goes on")
@@ -98,9 +107,7 @@ class Watch(unittest.TestCase):
     def test_the_running_one_is_interrupted_with_the_command(self):
         self.save("x.lua", SCRIPT % (100000, 1))
         self.start()
-        while not (self.dir / "runs/gradus.db").exists():
-            time.sleep(.01)
-        time.sleep(.3)
+        self.wait_until_it_runs()
         self.process.send_signal(signal.SIGINT)
         self.assertEqual(self.process.wait(10), 130)
         self.assertEqual(self.statuses(), ["interrupted"])
