@@ -20,7 +20,7 @@ local run = {}
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
 ---@field failure any    what ended the run
----@field watched false|fun(name: string, value: number, step: number)  is told what is logged
+---@field listener false|fun(name: string, value: number, step: number)  is told what is logged
 ---@field ending false|string  why the run is to end at the next safe point
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
@@ -85,13 +85,13 @@ function run.begin(options)
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, students = false, save_students = true, registered = {}, began = host.monotonic(),
-    parent = options.parent, watched = false, ending = false,
+    parent = options.parent, listener = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
   self.readback = readback(device, function(numbers, step)
     for key, number in pairs(numbers) do self.writer:log(key, step, number) end
-    for name, key in pairs(self.watched and self.keys or {}) do
-      if numbers[key] then self.watched(name, numbers[key], step) end
+    for name, key in pairs(self.listener and self.keys or {}) do
+      if numbers[key] then self.listener(name, numbers[key], step) end
     end
   end)
   if self.parent then self.save_students = self.parent.save_students end
@@ -120,7 +120,7 @@ end
 ---@param values table<string, number|Tensor>
 ---@param at? number
 function Run:log(values, at)
-  local watched = self.watched
+  local listener = self.listener
   if recording.active then
     host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
       :format(recording.active))
@@ -159,7 +159,7 @@ function Run:log(values, at)
     end
     if type(value) == "number" then
       writer:log(key, now, value)
-      if watched then watched(name, value, now) end
+      if listener then listener(name, value, now) end
     end
   end
   if later then self.readback:push(later, now) end

@@ -97,7 +97,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   local nested = params.nest(flat)
   local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
     options = options, label = label }
-  if watched then run.watched = function(...) watched(run, ...) end end
+  if watched then run.listener = function(...) watched(run, ...) end end
   run.save_students = experiment.save ~= false
   host.open_log(run.folder .. "/log.txt")
   host.log("info", ("run %d (%s): %s"):format(run.id, run.uid, label))
