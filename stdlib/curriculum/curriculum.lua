@@ -28,6 +28,7 @@ local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperatu
 ---@field target any      see target.lua; nil: the teacher
 ---@field knobs table     temperature, alpha, augment, lr and, as `losses`, weights of the loss's terms: number, schedule or function
 ---@field pressure? fun(s: State): table   knobs once per step, over the others
+---@field said_by table    knob -> which option of the stage gave it, where that is not its own name
 ---@field train? string[]  paths of the student's modules that are trained; nil: all that the loss reaches
 ---@field advance? any    rule or function of the state
 
@@ -36,7 +37,8 @@ local function stage_of(given, i, count)
   check.options(where, given, STAGE)
   local name = given[1] or given.name or (count > 1 and "stage " .. i or "all")
   if type(name) ~= "string" or name == "" then host.fail(where .. ": name: expected a text; got " .. tostring(name)) end
-  local stage = { name = name, sample = given.sample, target = given.target, advance = given.advance, train = given.train, knobs = {} }
+  local stage = { name = name, sample = given.sample, target = given.target, advance = given.advance, train = given.train, knobs = {},
+    said_by = {} }
   if given.train ~= nil and not check.list(check.string).test(given.train) then
     host.fail(where .. ": train: expected a list of the student's modules, such as { 'layers.0' }; got " .. check.describe(given.train))
   end
@@ -50,6 +52,7 @@ local function stage_of(given, i, count)
     check.value(where, "pressure", given.pressure, check.table)
     for knob, answer in pairs(given.pressure) do
       stage.knobs[knob] = schedule.check(("%s: pressure.%s"):format(where, knob), answer)
+      stage.said_by[knob] = ": pressure"
     end
   else
     stage.pressure = given.pressure

@@ -138,9 +138,15 @@ local function most_at_once(self)
   return math.min(MOST_STEPS, math.floor(MOST_BYTES / self.batch_bytes), math.floor(MOST_FLOPS / (cost.step + cost.teacher)))
 end
 
+-- Whether the stage's own rows are looked at, soon after it began; not where an evaluation will do it soon.
+local function is_early_look(self, counts)
+  local every = self.evaluator.every
+  return counts.stage_steps == EARLY_LOOK and every - counts.step % every >= EARLY_LOOK
+end
+
 -- Whether somebody wants to look after the step that the counts have reached.
 local function someone_looks(self, view, counts, epoch)
-  return clock.is_over(counts) or self.evaluator:due(counts.step) or self.keeper:due(counts.step) or counts.stage_steps == EARLY_LOOK
+  return clock.is_over(counts) or self.evaluator:due(counts.step) or self.keeper:due(counts.step) or is_early_look(self, counts)
     or clock.epoch_of(counts) > epoch or self.stages:awaits(view) or self.wants_state == counts.step
 end
 
@@ -271,7 +277,7 @@ function Training:boundary(epoch)
   local s = self.s
   local over = clock.is_over(self.clock.counts)
   s.evaluating = self.evaluator:due(s.step) or over
-  if s.evaluating then self:evaluate() elseif s.stage_steps == EARLY_LOOK then look_early(self) end
+  if s.evaluating then self:evaluate() elseif is_early_look(self, self.clock.counts) then look_early(self) end
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()
