@@ -104,13 +104,28 @@ local function subject_of(t)
     plain = t.objective.plain }
 end
 
+-- Parameters that the last stage's loss does not reach: a module that forward forgets.
+local function name_unused(report, t)
+  local goal, numbers = t.teacher.target, t.stages:numbers()
+  if goal.kind == "layer" or not numbers or not t.objective.plain then return end
+  local b = t.feed:next(0)
+  local unused = t.student:unused_parameters(t.task:kd(t.student(b.x), b, numbers, t.objective.options).loss)
+  if #unused == 0 then return end
+  report.advise("parameters that the loss does not reach, so they are never trained: %s%s", table.concat(unused, ", ", 1, math.min(4, #unused)),
+    #unused > 4 and (" and %d more"):format(#unused - 4) or "")
+end
+
 --- Two steps of each stage of a training in place of its loop, then what is planned and thought of it.
 ---@param t Training
 local function train(report, t)
   local seen, evaluator = {}, t.evaluator
   for name, suite in pairs(evaluator.suites) do evaluator.suites[name] = dry_run.few(suite) end
   t:baselines()
-  for i in ipairs(t.stages.list) do seen[i] = walk(t, i) end
+  for i in ipairs(t.stages.list) do
+    seen[i] = walk(t, i)
+    if i == 1 then t:evaluate() end  -- what later stages' functions may ask for
+  end
+  name_unused(report, t)
   local self = subject_of(t)
   local the = plan.new(self, seen)
   show_length(report, self, the.total)
