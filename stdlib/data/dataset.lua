@@ -92,10 +92,10 @@ end
 --- A data set, its labels judged (labels.lua); where: the function that the user called.
 function data.make(where, x, y, o)
   check_rows(where, x, y)
-  local weight, of = o.weight, nil
+  local weight = o.weight
   if weight ~= nil then weight = labels.weight(where, weight, x:size(0)) end
-  y, of = labels.of(where, y, { labels = o.labels, classes = o.classes, x = x })
-  return data.of_base { x = x:contiguous(), y = y, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" }
+  local judged, of = labels.of(where, y, { labels = o.labels, classes = o.classes, x = x })
+  return data.of_base { x = x:contiguous(), y = judged, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" }
 end
 
 --- A data set of tensors. What y is, `labels` says or labels.lua guesses by one rule: d.labels = { kind =, classes =, … }.
@@ -171,8 +171,8 @@ function Dataset:split(shares, options)
     if ra ~= rb then return ra < rb end
     return a < b
   end)
-  local generator = engine.generator(options.seed or current.stream "split")
-  local order = ops.randperm(self:size(), { generator = generator })
+  local random = engine.generator(options.seed or current.stream "split")
+  local order = ops.randperm(self:size(), { generator = random })
   local parts, from, used = {}, 0, 0
   for _, name in ipairs(names) do
     used = used + shares[name]
@@ -228,8 +228,8 @@ end
 ---@param seed? number
 function Dataset:shuffled(seed)
   if seed ~= nil then check.value("shuffled", "seed", seed, check.int(0)) end
-  local generator = engine.generator(seed or current.stream "shuffled")
-  return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = generator })))
+  local random = engine.generator(seed or current.stream "shuffled")
+  return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = random })))
 end
 
 --- The same rows, of which a share has a wrong class: any other one alike, or the next one (pairs = true), by the run's

@@ -11,7 +11,6 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
 
-local ops = engine.ops
 local labels = { none = -100 }
 
 ---@class Labels

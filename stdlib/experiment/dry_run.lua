@@ -98,7 +98,8 @@ end
 
 -- What plan.lua and honest.lua want to know of a training.
 local function subject_of(t)
-  return { stages = t.stages.list, knobs = t.stages.base, budget = t.clock.budget, total_steps = t.clock.total_steps, batch = t.updater.batch,
+  return { stages = t.stages.list, knobs = t.stages.base, budget = t.clock.budget, total_steps = t.clock.total_steps,
+    batch = t.updater.batch,
     epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
     eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
     plain = t.objective.plain }
@@ -111,7 +112,8 @@ local function name_unused(report, t)
   local b = t.feed:next(0)
   local unused = t.student:unused_parameters(t.task:kd(t.student(b.x), b, numbers, t.objective.options).loss)
   if #unused == 0 then return end
-  report.advise("parameters that the loss does not reach, so they are never trained: %s%s", table.concat(unused, ", ", 1, math.min(4, #unused)),
+  local some = table.concat(unused, ", ", 1, math.min(4, #unused))
+  report.advise("parameters that the loss does not reach, so they are never trained: %s%s", some,
     #unused > 4 and (" and %d more"):format(#unused - 4) or "")
 end
 
@@ -188,7 +190,8 @@ end
 --- Checks the script of the command line, whose store is a temporary one. Raises when something was refused.
 ---@param options table
 function dry_run.check(options)
-  local experiment_module, params, run_module = require "gradus.experiment.experiment", require "gradus.experiment.params", require "gradus.experiment.run"
+  local experiment_module, params = require "gradus.experiment.experiment", require "gradus.experiment.params"
+  local run_module = require "gradus.experiment.run"
   engine.set_threads(options.threads or 1)
   local chunk = host.load_script()
   host.entering(chunk)

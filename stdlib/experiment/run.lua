@@ -84,14 +84,15 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, students = false, save_students = true, registered = {}, began = host.monotonic(),
+    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, students = false,
+    save_students = true, registered = {}, began = host.monotonic(),
     parent = options.parent, listener = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
-  self.readback = readback(device, function(numbers, step)
-    for key, number in pairs(numbers) do self.writer:log(key, step, number) end
+  self.readback = readback(device, function(numbers, at)
+    for key, number in pairs(numbers) do self.writer:log(key, at, number) end
     for name, key in pairs(self.listener and self.keys or {}) do
-      if numbers[key] then self.listener(name, numbers[key], step) end
+      if numbers[key] then self.listener(name, numbers[key], at) end
     end
   end)
   if self.parent then self.save_students = self.parent.save_students end
@@ -171,11 +172,11 @@ end
 ---@param kind string
 ---@param name string
 ---@param detail? table
----@param step? number   another step than the run's own, such as one of its teacher's training
-function Run:event(kind, name, detail, step)
+---@param place? number  another step than the run's own, such as one of its teacher's training
+function Run:event(kind, name, detail, place)
   check.value("event", "kind", kind, check.string)
   check.value("event", "name", name, check.string)
-  local at, text = step or self.step_number, host.json_encode(detail or {})
+  local at, text = place or self.step_number, host.json_encode(detail or {})
   self.writer:event(at, kind, name, text)
   host.log("info", ("step %d: %s %s %s"):format(at, kind, name, text))
 end
@@ -308,7 +309,9 @@ end
 ---@param options DistillOptions
 ---@return Distilled
 function Run:distill(options)
-  if self.replaying then return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() } end
+  if self.replaying then
+    return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() }
+  end
   local distill = require "gradus.training.distill"
   return distill.train(distill.make(self, options, "distill"))
 end

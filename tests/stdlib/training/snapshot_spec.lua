@@ -54,7 +54,8 @@ end
 local CASES = {
   ["one stage, augmented"] = function() return { augment = .5, temperature = schedule.linear(6, 2) } end,
   ["stages that go on by what they show"] = function(d)
-    return { curriculum = { { "a", sample = d.train:first(.5), temperature = 6, advance = when.any(when.plateau("val/loss", 2), when.steps(23)) },
+    return { curriculum = { { "a", sample = d.train:first(.5), temperature = 6, 
+        advance = when.any(when.plateau("val/loss", 2), when.steps(23)) },
       { "b", temperature = 3, train = { "layers.0" }, advance = when.steps(19) }, { "c", alpha = .5 } } }
   end,
   ["an adaptive sampler"] = function() return { curriculum = "confidence" } end,
@@ -62,8 +63,8 @@ local CASES = {
   ["SGD with momentum, in parts"] = function() return { optimizer = { "SGD", momentum = .9, dampening = .1 }, accumulate = 3 } end,
   ["a loss of one's own, with a module"] = function(_, _, o)
     local projector = g.nn.Linear(8, 4)
-    return { losses = { kd = 1, hint = { weight = schedule.linear(1, 0), module = projector, student = { "layers.0" },
-      teacher = { "layers.0" }, loss = function(_, out) return g.loss.mse(projector(out.student["layers.0"]), out.teacher["layers.0"]) end } },
+    return { losses = { kd = 1, hint = { weight = schedule.linear(1, 0), module = projector, student = { "layers.0" }, teacher = { "layers.0" },
+      loss = function(_, out) return g.loss.mse(projector(out.student["layers.0"]), out.teacher["layers.0"]) end } },
       student = o.student }
   end,
   ["a NaN on the way, rolled back"] = function(d)
@@ -73,7 +74,8 @@ local CASES = {
       non_finite = "roll_back", teacher_cache = false }
   end,
   ["a stream"] = function()
-    return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 240, seed = 5 }, student = g.nn.MLP { 6, 8, 2 }, teacher = g.nn.MLP { 6, 4, 2 } }
+    return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 240, seed = 5 },
+      student = g.nn.MLP { 6, 8, 2 }, teacher = g.nn.MLP { 6, 4, 2 } }
   end,
 }
 

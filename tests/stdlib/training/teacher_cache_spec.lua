@@ -271,7 +271,7 @@ describe("top-k", function()
         local x = g.randn({ 20, 6 }, { generator = g.generator(3) })
         local mask = g.zeros(6)
         mask[1], mask[4] = -math.huge, -math.huge
-        local _, seen = support.with_run({ folder = path }, function(run)
+        local _ = support.with_run({ folder = path }, function(run)
           answers = teacher_cache.answers(run, { where = "spec", given = { top = k },
             target = target_of(function(rows) return rows + mask end, mask),
             base = g.data.tensors(x).base, batch = 8, view = "clean", augmented = false })
@@ -367,11 +367,12 @@ describe("a teacher on the student's body", function()
     end)
   end)
   it("is cached where the body is frozen; modes, statistics and random numbers stay as they were", function()
-    local _, seen = support.with_run(nil, function(run)
+    support.with_run(nil, function(run)
       local body, teacher, student = parts()
       body:freeze()
       student:train()
-      local statistics, random = support.weights(body), g.manual_seed(4)
+      local statistics = support.weights(body)
+      g.manual_seed(4)
       expect(ask(run, teacher, student) ~= nil):is_true()
       for _, one in student:named_modules() do expect(one.training):is_true() end
       expect(support.weights(body)):equals(statistics)
