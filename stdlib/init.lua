@@ -81,12 +81,12 @@ function g.flops(fn, ...)
 end
 
 -- Loaded on first use, so that a script pays for what it asks for.
-local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "training.loss", data = "data.dataset", cfg = "data.cfg",
+local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "nn.loss", data = "data.dataset", cfg = "data.cfg",
   tokenizer = "data.tokenizer", sampler = "curriculum.sampler", score = "curriculum.score", schedule = "curriculum.schedule",
   when = "curriculum.when", curriculum = "curriculum.curriculum", target = "curriculum.target", probe = "training.probe",
   runs = "experiment.runs", compare = "experiment.compare", sweep = "experiment.sweep", sparkline = "base.sparkline" }
 local FROM = { experiment = "experiment.experiment", int = "experiment.params", number = "experiment.params",
-  choice = "experiment.params", kd_loss = "training.loss", projection = "training.loss", fit = "experiment.run",
+  choice = "experiment.params", kd_loss = "nn.loss", projection = "nn.loss", fit = "experiment.run",
   step_mode = "step.step" }
 for name in pairs(FROM) do g[name] = nil end  -- kd_loss with options by name, not the operator
 

@@ -140,7 +140,7 @@ end
 check.by_user = by_user
 
 -- Fields that a class's comments name are there or nil.
-local function is_documented(file, name) return require("gradus.help.comments").fields(file)[name] ~= nil end
+local function is_documented(file, name) return require("gradus.base.comments").fields(file)[name] ~= nil end
 
 --- Makes what a class lacks an error that tells the nearest name: a misspelt method for everybody, any field that is not
 --- documented (---@field in the file of the class) for the user's code. With sealed = true setting a new field is an error

@@ -9,7 +9,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local current = require "gradus.base.current"
-local loss = require "gradus.training.loss"
+local loss = require "gradus.nn.loss"
 local tensor = require "gradus.base.tensor"
 
 local target = {}

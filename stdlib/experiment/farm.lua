@@ -2,7 +2,7 @@
 --- its top. A child begins as this process stands, chooses its own threads, and so computes what it computes alone.
 local children = require "gradus.children"
 local host = require "gradus.host"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local live = require "gradus.experiment.live"
 
 local farm = {}

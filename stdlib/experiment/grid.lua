@@ -1,6 +1,6 @@
 --- `gradus run SCRIPT -j N` and `--resume`: the runs of a grid, several at once, without those that an earlier call finished.
 local host = require "gradus.host"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local farm = require "gradus.experiment.farm"
 local runner = require "gradus.experiment.runner"
 

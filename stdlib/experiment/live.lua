@@ -1,7 +1,7 @@
 --- The bottom of the terminal: lines that are written again and again, below those that stay. On anything but a terminal
 --- only what stays is written.
 local host = require "gradus.host"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 
 local live = {}
 

@@ -2,7 +2,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local current = require "gradus.base.current"
 local readback = require "gradus.step.readback"
 local recording = require "gradus.base.recording"

@@ -111,7 +111,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   if not ok and not run.interrupted then error(result, 0) end
   local seconds = host.monotonic() - run.began
   if ok then
-    local duration = require("gradus.experiment.console").duration(seconds)
+    local duration = require("gradus.base.console").duration(seconds)
     run.line.done(("%s  %s"):format(duration, require("gradus.experiment.summary").line(experiment, result, others)))
   end
   local returned = {}

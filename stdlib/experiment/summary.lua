@@ -1,6 +1,6 @@
 --- What the runs of a script came to: one line a run, and in the end a table of the groups, mean ± sd over seeds.
 local host = require "gradus.host"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local format = require "gradus.experiment.format"
 
 local summary = {}

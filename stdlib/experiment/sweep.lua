@@ -6,7 +6,7 @@
 local children = require "gradus.children"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local experiment_module = require "gradus.experiment.experiment"
 local farm = require "gradus.experiment.farm"
 local finished = require "gradus.experiment.finished"

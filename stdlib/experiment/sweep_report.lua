@@ -1,5 +1,5 @@
 --- What a sweep came to, for people: the best trials, a map of two parameters, what mattered, what to try next.
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local effects = require "gradus.experiment.effects"
 
 local report = {}

@@ -7,7 +7,7 @@
 --- a function. The run itself stands for the run that goes on: what the function asks of it, that one does.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local identity = require "gradus.experiment.identity"
+local identity = require "gradus.training.identity"
 local pristine = require "gradus.base.pristine"
 local reading = require "gradus.base.reading"
 

@@ -2,7 +2,7 @@
 --- from this one, which holds LibTorch and the standard library. The run before goes on until the new script is read.
 local children = require "gradus.children"
 local host = require "gradus.host"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 local grid = require "gradus.experiment.grid"
 local live = require "gradus.experiment.live"
 local runner = require "gradus.experiment.runner"

@@ -1,7 +1,7 @@
 --- `gradus help TOPIC` and g.help(anything): what the comments of the sources say (comments.lua), the words of the field
 --- (concepts.lua) and the operators' schemas, under the nearest name.
 local host = require "gradus.host"
-local comments = require "gradus.help.comments"
+local comments = require "gradus.base.comments"
 local concepts = require "gradus.help.concepts"
 local show = require "gradus.help.show"
 

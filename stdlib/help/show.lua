@@ -1,5 +1,5 @@
 --- How an entry of comments.lua looks: as text for a terminal, as Markdown, as a line of a list.
-local comments = require "gradus.help.comments"
+local comments = require "gradus.base.comments"
 local examples = require "gradus.help.examples"
 
 local show = {}

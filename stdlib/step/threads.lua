@@ -5,7 +5,7 @@
 --- take fewer, and says so: threads that wait for each other's cores are slower than one. --threads N overrides it all.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 
 local threads = {}
 

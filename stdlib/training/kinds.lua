@@ -6,7 +6,7 @@
 --- All losses are means over what counts, by the rows' weights where there are some.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local loss = require "gradus.training.loss"
+local loss = require "gradus.nn.loss"
 
 local ops = engine.ops
 local kinds = {}

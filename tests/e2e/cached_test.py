@@ -107,7 +107,7 @@ class CachedTest(unittest.TestCase):
         seed = self.rows("SELECT seed FROM runs WHERE name = 'cached/teacher'")
         for file, old, new in [
                 ("experiment/honest.lua", "local honest", "local unused = 1\nlocal honest"),  # what never ran
-                ("experiment/console.lua", "local LIVE_EVERY, PLAIN_EVERY = .1, 5", "local LIVE_EVERY, PLAIN_EVERY = .2, 6"),
+                ("base/console.lua", "local LIVE_EVERY, PLAIN_EVERY = .1, 5", "local LIVE_EVERY, PLAIN_EVERY = .2, 6"),
                 ("nn/module.lua", "function Module:describe()", "function Module:describe()\n  local unused = 1"),
                 ("nn/layers.lua", "function Conv2d:forward(x)", "function Conv2d:forward(x)\n  local unused = 1"),
                 ("nn/module.lua", "--- ", "--- Another comment.\n--- ")]:

@@ -1,7 +1,7 @@
 -- Calls every public function of the library, and every method of its objects, with wrong types, counts and nil for every
 -- argument and every option. What it raises must be at this script's line and say more than Lua does. Run by misuse_test.py.
 local g = require "gradus"
-local comments = require "gradus.help.comments"
+local comments = require "gradus.base.comments"
 
 local calls, complaints, seen = 0, {}, {}
 

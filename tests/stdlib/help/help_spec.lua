@@ -1,6 +1,6 @@
 -- The help: every public name has a comment and an example that runs; topics, words, nearest names.
 local g = require "gradus"
-local comments = require "gradus.help.comments"
+local comments = require "gradus.base.comments"
 local examples = require "gradus.help.examples"
 local help = require "gradus.help.help"
 local show = require "gradus.help.show"

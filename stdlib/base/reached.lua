@@ -9,8 +9,8 @@ local reached = {}
 
 -- What these do is seen or kept, and changes no result.
 local WITHOUT_EFFECT = {}
-for _, name in ipairs { "base/reading", "base/sparkline", "experiment/cached", "experiment/console", "experiment/entries",
-  "experiment/identity", "experiment/reached", "experiment/traced" } do
+for _, name in ipairs { "base/reading", "base/sparkline", "experiment/cached", "base/console", "experiment/entries",
+  "training/identity", "base/reached", "experiment/traced" } do
   WITHOUT_EFFECT[name .. ".lua"] = true
 end
 

@@ -1,7 +1,7 @@
 -- Which functions of the library ran, and whether they are still what they were.
 local g = require "gradus"
 local host = require "gradus.host"
-local reached = require "gradus.experiment.reached"
+local reached = require "gradus.base.reached"
 
 local function forward(layer, x) return function() layer(x) end end
 local linear, x = g.nn.Linear(3, 2), g.ones(1, 3)
@@ -18,7 +18,7 @@ describe("what ran of the library", function()
     local summary = reached.by(forward(linear, x))
     expect(summary["nn/layers.lua"] ~= nil and summary["nn/module.lua"] ~= nil):is_true()
     expect(#summary["nn/layers.lua"].functions):equals(2)  -- forward, and what made the class
-    for _, file in ipairs { "training/distill.lua", "nn/attention.lua", "experiment/console.lua" } do expect(summary[file]):equals(nil) end
+    for _, file in ipairs { "training/distill.lua", "nn/attention.lua", "base/console.lua" } do expect(summary[file]):equals(nil) end
   end)
   it("is the same at the next call, compiled or not", function()
     local first = reached.identity(reached.by(forward(linear, x)))

@@ -1,4 +1,4 @@
-local console = require "gradus.experiment.console"
+local console = require "gradus.base.console"
 
 describe("the console", function()
   it("writes durations as people read them", function()
