@@ -81,7 +81,7 @@ function g.flops(fn, ...)
 end
 
 -- Loaded on first use, so that a script pays for what it asks for.
-local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "nn.loss", data = "data.dataset", cfg = "data.cfg",
+local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "nn.loss", data = "data.data", cfg = "data.cfg",
   tokenizer = "data.tokenizer", sampler = "curriculum.sampler", score = "curriculum.score", schedule = "curriculum.schedule",
   when = "curriculum.when", curriculum = "curriculum.curriculum", target = "curriculum.target", probe = "training.probe",
   runs = "experiment.runs", compare = "experiment.compare", sweep = "experiment.sweep", sparkline = "base.sparkline" }

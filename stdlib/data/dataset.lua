@@ -304,16 +304,6 @@ function Dataset:fingerprint()
   return host.sha256(data.content(self.base) .. self.index:hash())
 end
 
--- --- made elsewhere, on first use --------------------------------------------------------------------------------------------
-
-for _, name in ipairs { "digits", "idx", "cifar10", "npy", "safetensors" } do
-  data[name] = function(...) return require("gradus.data.readers")[name](...) end
-end
-
-function data.csv(path, options) return require "gradus.data.csv"(path, options) end
-function data.text(path, options) return require("gradus.data.tokens").text(path, options) end
-function data.sentences(options) return require("gradus.data.tokens").sentences(options) end
-function data.concat(...) return require "gradus.data.concat"(...) end
-function data.parity(options) return require "gradus.data.parity"(options) end
+generator.tensors = data.tensors
 
 return data

@@ -8,7 +8,7 @@ local ops = engine.ops
 local Generator = {}
 Generator.__index = Generator
 
-local generator = {}
+local generator = { tensors = nil }  -- tensors: data.tensors, told by dataset.lua
 
 function generator.is(value) return getmetatable(value) == Generator end
 
@@ -102,7 +102,7 @@ end
 function Generator:take(n)
   check.value("take", "n", n, check.int(1))
   local batch = self:next(n)
-  return require("gradus.data.dataset").tensors(batch.x, batch.y, { labels = batch.y and self.labels and self.labels.kind,
+  return generator.tensors(batch.x, batch.y, { labels = batch.y and self.labels and self.labels.kind,
     classes = batch.y and self.classes, weight = batch.weight, name = self.name })
 end
 
