@@ -318,3 +318,37 @@ describe("a distillation", function()
     os.execute("rm -rf " .. folder)
   end)
 end)
+
+describe("what looks on", function()
+  -- Trains by the student's confidence; returns the weights, and the snapshot taken at step 11 where one was asked for.
+  local function trained(device, o)
+    local kept, student
+    support.with_run({ device = device, seed = 5 }, function(run)
+      local d = support.points():split({ train = .5, val = .5 }, { seed = 9 })
+      student = network { 6, 8, 3 }
+      local distill = require "gradus.training.distill"
+      local training = distill.make(run, { student = student, data = d, batch = 12, budget = { steps = 40 }, lr = .01,
+        restore_best = false, evaluate = { steps = o.evaluate or 10 }, curriculum = { sample = sampler.confidence(d.train) } })
+      if o.from then training:load_state(o.from) end
+      training.at_boundary = function(self)
+        if o.saves == "always" or o.saves == self.s.step then kept = self:state() end
+        return o.stops and o.stops == self.s.step
+      end
+      distill.train(training)
+    end)
+    return support.weights(student:to "cpu"), kept
+  end
+
+  for _, device in ipairs { "cpu", D } do
+    it("changes no bit: evaluations however often, snapshots at every step: " .. device, function()
+      local plain = trained(device, {})
+      expect(trained(device, { evaluate = 7 })):equals(plain)
+      expect(trained(device, { evaluate = 13 })):equals(plain)
+      expect(trained(device, { saves = "always" })):equals(plain)
+    end)
+    it("lets a training go on where it was saved, what was under way included: " .. device, function()
+      local _, kept = trained(device, { saves = 11, stops = 11 })
+      expect(trained(device, { from = kept })):equals(trained(device, {}))
+    end)
+  end
+end)
