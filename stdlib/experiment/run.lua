@@ -95,7 +95,7 @@ function run.begin(options)
       if numbers[key] then self.listener(name, numbers[key], at) end
     end
   end)
-  if self.parent then self.save_students = self.parent.save_students end
+  if self.parent then self.save_students = rawget(self.parent, "save_students") end
   current.run = self
   seed_streams(self.seed)
   require("gradus.curriculum.sampler").numbered(0)

@@ -41,7 +41,7 @@ end
 
 --- Whether the run leaves its students.
 function student_artifact.wanted(run)
-  return not run.dry and not run.replaying and run.save_students ~= false and rawget(run, "outermost") == nil
+  return not run.dry and not run.replaying and rawget(run, "save_students") ~= false and rawget(run, "outermost") == nil
 end
 
 --- Has the run leave a student when it ends.

@@ -24,22 +24,12 @@ end
 
 -- --- logits of classes -------------------------------------------------------------------------------------------------
 
--- Rows without a label learn from the teacher alone: their alpha is 0, whatever stands as their class.
-local function without_labels(b, k)
-  local known = b.y:ne(NONE)
-  return b.y:clamp_min(0), known * k.alpha
-end
-
+-- Rows without a label learn from the teacher alone.
 local function classes_kd(out, b, k, o)
-  local y, alpha = b.y, k.alpha
-  local partial = o.partial and y and y.dtype == "int64" and y:dim() == 1
-  if partial then
-    if b.teacher then y, alpha = without_labels(b, k) end
-  end
-  local options = { temperature = k.temperature, alpha = alpha, weight = b.weight, label_smoothing = o.label_smoothing, t2 = o.t2,
-    teacher_temperature = o.teacher_temperature, reverse = o.reverse }
-  local found = loss.kd_loss(out, b.teacher, y, options)
-  if partial and b.teacher then found.ce = nil end  -- over rows that have no class
+  local y = b.y
+  local found = loss.kd_loss(out, b.teacher, y, { temperature = k.temperature, alpha = k.alpha, weight = b.weight, t2 = o.t2,
+    label_smoothing = o.label_smoothing, teacher_temperature = o.teacher_temperature, reverse = o.reverse,
+    partial = o.partial and y and y.dtype == "int64" and y:dim() == 1 and b.teacher and true or nil })
   if y and y.dtype == "int64" and y:dim() == 2 then  -- of tokens: one confidence for each row, over what is hidden
     local hidden = y:ge(0)
     found.confidence = (found.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)
@@ -53,16 +43,17 @@ end
 
 -- The divergence from the teacher alone, over the positions that count.
 local function classes_divergence(out, b, k, o, form)
-  if form == "jsd" then return loss.jsd(out, b.teacher, { temperature = k.temperature, t2 = o.t2 }) end
   local y = b.y and b.y.dtype == "int64" and b.y:dim() == 2 and b.y or nil
+  if form == "jsd" then return loss.jsd(out, b.teacher, { temperature = k.temperature, t2 = o.t2, weight = b.weight, target = y }) end
   return loss.kd_loss(out, b.teacher, y, { temperature = k.temperature, alpha = y and 0 or nil, weight = b.weight, t2 = o.t2,
     teacher_temperature = o.teacher_temperature, reverse = form == "reverse_kl" }).loss
 end
 
-local function classes_mass(b)
+-- Of tokens what is hidden; of classes the rows with a label, unless a teacher speaks of the others.
+local function classes_mass(b, labels_alone)
   local y, counts = b.y, b.weight
-  if y and y:dim() == 2 and y.dtype == "int64" then
-    counts = b.weight and y:ge(0) * b.weight:reshape { -1, 1 } or y:ge(0)
+  if y and y.dtype == "int64" and (y:dim() == 2 or labels_alone or not b.teacher) then
+    counts = b.weight and y:ge(0) * b.weight:reshape { -1, y:dim() == 2 and 1 or nil } or y:ge(0)
   end
   return counts and counts:sum { dtype = "float64" } or b.x:size(0)
 end

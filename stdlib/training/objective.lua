@@ -123,6 +123,16 @@ function Objective:wants_teacher()
   return false
 end
 
+--- What a part of a batch weighs in the mean over several. Own terms are means over rows; beside built-in ones their parts weigh
+--- what those rest on.
+function Objective:mass(b)
+  local built_in, labels_alone = false, true
+  for _, term in ipairs(self.terms) do
+    if BUILT_IN[term.name] then built_in, labels_alone = true, labels_alone and term.name == "labels" end
+  end
+  return built_in and self.task:mass(b, labels_alone) or b.x:size(0)
+end
+
 -- A term of the user's own, whose value must be one number with a gradient.
 local function own_term(term, b, out, k)
   local value = term.loss(b, out, k)
@@ -193,7 +203,7 @@ local function scaled_kl(self, row, knobs)
   local t, alpha = knobs.temperature, knobs.alpha
   if self.options.t2 == false or self.task.kind == "multilabel" then return row.kl end
   if type(t) == "number" then return row.kl * t * t end
-  if self.plain and type(alpha) == "number" and alpha < 1 and row.ce then return (row.loss - alpha * row.ce) / (1 - alpha) end
+  if self.plain and not self.task.labels.partial and type(alpha) == "number" and alpha < 1 and row.ce then return (row.loss - alpha * row.ce) / (1 - alpha) end
 end
 
 --- What is logged of a step's numbers: each term as it enters the loss, before its weight. The table is the same one each time.

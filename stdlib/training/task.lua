@@ -79,8 +79,9 @@ function Task:label_loss(out, b, o) return self.rules.labels(out, b, o) end
 --- How far from the teacher's answer, 0-dim. form: "kl", "reverse_kl" or "jsd".
 function Task:divergence(out, b, k, o, form) return self.rules.divergence(out, b, k, o, form) end
 
---- How much of a batch a mean rests on: a number, or a 0-dim tensor.
-function Task:mass(b) return self.rules.mass(b) end
+--- How much of a batch a mean rests on: a number, or a 0-dim tensor. labels_alone: whatever a teacher says of other rows.
+---@param labels_alone? boolean
+function Task:mass(b, labels_alone) return self.rules.mass(b, labels_alone) end
 
 -- --- evaluation ------------------------------------------------------------------------------------------------------------
 

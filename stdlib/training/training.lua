@@ -76,7 +76,7 @@ end
 local function compile(self)
   local goal = self.teacher.target
   self.updater:compile(self.objective:outputs(self.student, goal), goal.kind == "layer" and goal.mass
-    or function(b) return self.task:mass(b) end)
+    or function(b) return self.objective:mass(b) end)
   self.evaluator.teacher_moves = self.teacher:is_trained()
   self.batch_bytes = nil
 end

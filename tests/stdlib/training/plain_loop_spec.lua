@@ -69,16 +69,22 @@ local cases = {
       local z = m(x)
       return mean(.3 * known * ce(z, onehot) + (1 - .3 * known) * kl(z, said, 2))
     end },
+  { "rows without a label", { data = data(hidden, { classes = 3 }) }, function(m) return mean(ce(m(x), onehot), known) end },
+  { "rows without a label, weights", { data = data(hidden, { classes = 3, weight = weight }) },
+    function(m) return mean(ce(m(x), onehot), known * weight) end },
   { "no labels", { data = data(nil), teacher = teacher, temperature = 2 }, function(m) return mean(kl(m(x), said, 2)) end },
   { "no labels, weights", { data = data(nil, { weight = weight }), teacher = teacher, temperature = 2 },
     function(m) return mean(kl(m(x), said, 2), weight) end },
 }
-for _, name in ipairs { "kl", "reverse_kl" } do
+for _, name in ipairs { "kl", "reverse_kl", "jsd" } do
   cases[#cases + 1] = { name .. " alone, weights", { data = classes { weight = weight }, teacher = teacher, temperature = 2,
     losses = { [name] = 1 } }, function(m) return mean(plain[name](m(x), said, 2), weight) end }
 end
 cases[#cases + 1] = { "jsd alone", { data = classes(), teacher = teacher, temperature = 2, losses = { jsd = 1 } },
   function(m) return mean(plain.jsd(m(x), said, 2)) end }
+cases[#cases + 1] = { "a term of one's own alone, weights", { data = classes { weight = weight }, teacher = teacher, losses = {
+  mine = { loss = function(b, out) return (out.logits - b.teacher):square():mean() end } } },
+  function(m) return (m(x) - said):square():mean() end }
 cases[#cases + 1] = { "labels, kl and a term of one's own", { data = classes(), teacher = teacher, temperature = 2, losses = { labels = .5,
   kl = 2, mine = { weight = .3, loss = function(b, out) return (out.logits - b.teacher):square():mean() end } } },
   function(m)
