@@ -19,6 +19,7 @@ local Evaluator = {}
 Evaluator.__index = Evaluator
 
 local SAMPLE = 256  -- rows of a stage that are looked at
+local EARLY = 20    -- steps into a stage after which they are, too
 
 local OF_A_TEACHER = { agreement = true, kd_loss = true }
 
@@ -76,6 +77,12 @@ end
 
 --- Whether it is time after so many steps.
 function Evaluator:due(step) return step % self.every == 0 end
+
+--- Whether the stage's own rows are looked at, soon after it began; not where an evaluation will do it soon.
+---@param counts table
+function Evaluator:due_early(counts)
+  return counts.stage_steps == EARLY and self.every - counts.step % self.every >= EARLY
+end
 
 -- What the teacher says of the validation rows, asked once unless it is what is trained.
 local function answers_of(self)

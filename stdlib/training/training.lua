@@ -1,5 +1,5 @@
 --- A training: a loop over its parts, each a class with one job and a state of its own (see distill.lua for what they are).
----   plan      the knobs of the coming steps: one, or as many as nobody wants to look in between
+---   plan      the knobs of the coming steps: one, or as many as nobody wants to look in between (ahead.lua)
 ---   take      rows from the feed, the updates
 ---   account   each step is counted, then reported, observed and judged once its numbers are at hand
 ---   boundary  evaluation, verdicts, the next stage or epoch; a snapshot is the last act of a boundary
@@ -7,6 +7,7 @@
 --- the parts, with the same bits, rows and counts.
 local host = require "gradus.host"
 local engine = require "gradus.engine"
+local ahead = require "gradus.training.ahead"
 local clock = require "gradus.curriculum.clock"
 local data = require "gradus.data.dataset"
 local feed = require "gradus.training.feed"
@@ -35,14 +36,12 @@ Training.__index = Training
 
 local PARTS = { "clock", "evaluator", "objective", "updater", "keeper", "reporter" }  -- and, in their order, stages, teacher, feed
 
--- Of steps taken at once: so long as it pays, while their batches stay in the cache, and so short that the line goes on and a signal
--- is seen.
-local MOST_STEPS, MOST_BYTES, MOST_FLOPS = 64, 2 ^ 20, 5e9
-local EARLY_LOOK = 20  -- steps into a stage after which its own rows are looked at
-
----@param fields table  run, student, train, val, given_teacher, view and the parts
+---@param fields table  run, student, train, val, given_teacher and the parts
 ---@return Training
-function training.new(fields) return setmetatable(fields, Training) end
+function training.new(fields)
+  fields.ahead = ahead.new(fields)
+  return setmetatable(fields, Training)
+end
 
 -- --- stages ----------------------------------------------------------------------------------------------------------------
 
@@ -78,7 +77,7 @@ local function compile(self)
   self.updater:compile(self.objective:outputs(self.student, goal), goal.kind == "layer" and goal.mass
     or function(b) return self.objective:mass(b) end)
   self.evaluator.teacher_moves = self.teacher:is_trained()
-  self.batch_bytes = nil
+  self.ahead:begin_stage(self.evaluator.teacher_moves)
 end
 
 -- Settings without effect are told before they cost a run.
@@ -129,56 +128,6 @@ local function reenter(self, kept)
   compile(self)
 end
 
--- --- the coming steps ------------------------------------------------------------------------------------------------------
-
-local function most_at_once(self)
-  if self.single == self.stages.stage or self.stages.stage.pressure or self.clock.budget.seconds or not self.batch_bytes
-    or not self.updater:can_scan() then return 1 end
-  local cost = self.clock.cost
-  return math.min(MOST_STEPS, math.floor(MOST_BYTES / self.batch_bytes), math.floor(MOST_FLOPS / (cost.step + cost.teacher)))
-end
-
--- Whether the stage's own rows are looked at, soon after it began; not where an evaluation will do it soon.
-local function is_early_look(self, counts)
-  local every = self.evaluator.every
-  return counts.stage_steps == EARLY_LOOK and every - counts.step % every >= EARLY_LOOK
-end
-
--- Whether somebody wants to look after the step that the counts have reached.
-local function someone_looks(self, view, counts, epoch)
-  return clock.is_over(counts) or self.evaluator:due(counts.step) or self.keeper:due(counts.step) or is_early_look(self, counts)
-    or clock.epoch_of(counts) > epoch or self.stages:awaits(view) or self.wants_state == counts.step
-end
-
-local function is_plain(knobs)
-  for _, value in pairs(knobs) do
-    if type(value) ~= "number" then return false end
-  end
-  return true
-end
-
---- The knobs of the coming steps, one table each; the first step's are always there. Nothing moves but what was asked.
-function Training:plan()
-  local most, counts, plan = most_at_once(self), self.clock:ahead(), {}
-  local view, asked = self.s:ahead(counts)
-  local epoch = clock.epoch_of(counts)
-  local function known() return not asked.unknown end
-  repeat
-    self.run.step_number = self.before + counts.step
-    local ok, knobs = true, nil
-    if #plan == 0 then knobs = self.stages:ask_knobs(view, known)
-    else ok, knobs = pcall(self.stages.ask_knobs, self.stages, view, known) end
-    if not ok then break end  -- the steps before it come first; then it is asked again, and raises
-    local joins = most > 1 and is_plain(knobs) and self.feed:can_stack(knobs.augment) and known()
-    if #plan > 0 and not joins then break end
-    plan[#plan + 1] = knobs
-    if joins then self.clock:count(counts) end
-  until not joins or #plan >= most or someone_looks(self, view, counts, epoch) or asked.unknown
-  self.run.step_number = self.before + self.s.step
-  if asked.unknown then self.single = self.stages.stage end
-  return plan
-end
-
 -- --- the steps and their books -----------------------------------------------------------------------------------------------
 
 -- Counts one step; what it left comes later.
@@ -209,15 +158,11 @@ function Training:deliver(row, at)
   self.reporter:log(self.objective:logged(row, at.knobs, self.teacher.target), row, at.knobs, at.share, self.before + at.step, s)
 end
 
--- The floating-point operations from here on, and the bytes of a batch, once a step of the stage was taken.
+-- The floating-point operations from here on, once a step of the stage was taken.
 local function meter(self, batch)
   local answers = self.teacher:cost(batch.x, self.updater.pieces)
   self.clock:costs(self.updater.flops, answers, self.feed.known and 0 or answers)
-  if self.batch_bytes ~= nil then return end
-  self.batch_bytes = false
-  if self.evaluator.teacher_moves then return end
-  self.batch_bytes = 0
-  for _, one in pairs(batch) do self.batch_bytes = self.batch_bytes + one:nbytes() end
+  self.ahead:meet(batch)
 end
 
 --- One step with these knobs; what it gave is in self.out.
@@ -277,7 +222,7 @@ function Training:boundary(epoch)
   local s = self.s
   local over = clock.is_over(self.clock.counts)
   s.evaluating = self.evaluator:due(s.step) or over
-  if s.evaluating then self:evaluate() elseif is_early_look(self, self.clock.counts) then look_early(self) end
+  if s.evaluating then self:evaluate() elseif self.evaluator:due_early(self.clock.counts) then look_early(self) end
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()
@@ -337,7 +282,7 @@ local function loop(self)
   local over = self.over
   while not over do
     local epoch = clock.epoch_of(self.clock.counts)
-    local plan = self:plan()
+    local plan = self.ahead:plan(self.before)
     if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
     if self.at_boundary then over = self.at_boundary(self, over) or over end

@@ -31,7 +31,7 @@ local function outcome(options_of, o)
       kept = frozen(self:state())
       return o.stops
     end
-    if o.save then training.wants_state = o.save end
+    if o.save then training.ahead.wants = o.save end
     distill.train(training)
     weights = support.weights(options.student)
   end)
