@@ -75,6 +75,7 @@ function clock.check_every(where, given)
     host.fail(("%s: expected { epochs = … } or { steps = … }; got %s"):format(where, check.describe(given)))
   end
   check.options(where, given, { "epochs", "steps" })
+  if given.steps ~= nil then check.value(where, "steps", given.steps, check.int(1)) end
   for unit, amount in pairs(given) do clock.positive(where .. "." .. unit, amount) end
   return given
 end

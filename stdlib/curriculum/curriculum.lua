@@ -111,17 +111,20 @@ local SHARE = check.either(check.number(1e-9, 1), check.int(1))  -- of the rows,
 function curriculum.one_shot() return {} end
 
 --- S1: linear difficulty ramp. The easiest share grows in equal levels from `start` to everything at `full` of the
---- budget; T constant; augmentation low to high, along with the difficulty.
+--- budget; T constant; augmentation low to high, along with the difficulty. every: instead of levels, the share grows so often.
 ---@param ranked Dataset
----@param options? {start: number, full: number, levels: number, augment: number}
+---@param options? {start: number, full: number, levels: number, every: table, augment: number}  every: { epochs = } or { steps = }
 function curriculum.linear_ramp(ranked, options)
   options = check.options("curriculum.linear_ramp", options, { start = SHARE, full = SHARE, levels = check.int(2),
-    augment = check.number(0, 1) })
+    every = check.table, augment = check.number(0, 1) })
+  if options.levels and options.every then host.fail "curriculum.linear_ramp: expected levels or every; got both" end
   ranked_of("linear_ramp", ranked)
   local full = options.full or .6
   local highest = options.augment or .5
+  local start = options.start or .2
   return {
-    sample = sampler.easiest(ranked, schedule.staircase(options.start or .2, 1, options.levels or 5, { to = full })),
+    sample = sampler.easiest(ranked, options.every and schedule.linear(start, 1, { to = full, every = options.every })
+      or schedule.staircase(start, 1, options.levels or 5, { to = full })),
     augment = highest > 0 and schedule.linear(0, highest, { to = full }) or 0,
   }
 end
@@ -129,11 +132,11 @@ end
 --- S2: confidence-based sampling with adaptive temperature: examples are drawn by the student's confidence in them, T falls
 --- from `unsure` to `sure` as the student grows confident, augmentation steady and moderate.
 ---@param d Dataset
----@param options? {unsure: number, sure: number, augment: number}
+---@param options? {unsure: number, sure: number, augment: number, start: Dataset}  start: a ranking, as sampler.confidence takes it
 function curriculum.confidence(d, options)
   options = check.options("curriculum.confidence", options, { unsure = check.above(0), sure = check.above(0),
-    augment = check.number(0, 1) })
-  return { sample = sampler.confidence(ranked_of("confidence", d)),
+    augment = check.number(0, 1), start = check.any })
+  return { sample = sampler.confidence(ranked_of("confidence", d), { start = options.start }),
     temperature = schedule.by_confidence(options.unsure or 6, options.sure or 2), augment = options.augment or .3 }
 end
 

@@ -143,6 +143,7 @@ function sampler.mixture(parts)
   for i, part in ipairs(parts) do
     if type(part) ~= "table" then host.fail(("sampler.mixture: part %d: expected { data, share }; got %s"):format(i, tostring(part))) end
     if not data.is(part[1]) then host.fail(("sampler.mixture: part %d: expected a data set"):format(i)) end
+    if part[1]:size() < 1 then host.fail(("sampler.mixture: part %d has no rows"):format(i)) end
     if part[1].base ~= base then host.fail("sampler.mixture: the parts are of different data sets; data.concat makes one of them") end
     schedule.check(("sampler.mixture: part %d: share"):format(i), part[2])
   end

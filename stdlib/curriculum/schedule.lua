@@ -214,6 +214,7 @@ function schedule.by_confidence(unsure, sure)
     return unsure + (sure - unsure) * (s.confidence or 0)
   end)
   one.between = { unsure, sure }  -- for those who plan ahead: when it is where only the run tells
+  one.wants_confidence = true
   return one
 end
 

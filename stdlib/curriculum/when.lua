@@ -12,9 +12,11 @@ Rule.__index = Rule
 function Rule:__call(s) return self.decide(s) end
 function Rule:__tostring() return self.text end
 
--- unit and limit: what the rule counts and up to where, for those who plan ahead.
-local function rule(text, every, decide, unit, limit)
-  return setmetatable({ text = text, every = every, decide = decide, unit = unit, limit = limit }, Rule)
+-- unit and limit: what the rule counts and up to where, for those who plan ahead. metrics: those that it asks for, each a name or a
+-- list of which the first that is measured counts; waits: whether the rule has nothing to say without them.
+local function rule(text, every, decide, unit, limit, metrics)
+  return setmetatable({ text = text, every = every, decide = decide, unit = unit, limit = limit, metrics = metrics or {},
+    waits = metrics ~= nil and #metrics > 0 }, Rule)
 end
 --- Whether a value is a rule.
 ---@param value any
@@ -60,7 +62,7 @@ function when.above(key, value)
   return rule(("%s >= %g"):format(key, value), "evaluation", function(s)
     local now = s:last(key)
     return now ~= nil and now >= value and "next", { [key] = now, threshold = value }
-  end)
+  end, nil, nil, { key })
 end
 
 --- When the metric's last value is at most `value`.
@@ -69,7 +71,7 @@ function when.below(key, value)
   return rule(("%s <= %g"):format(key, value), "evaluation", function(s)
     local now = s:last(key)
     return now ~= nil and now <= value and "next", { [key] = now, threshold = value }
-  end)
+  end, nil, nil, { key })
 end
 
 --- When the metric has not improved by more than `min_delta` for `patience` evaluations of the stage.
@@ -93,7 +95,7 @@ function when.plateau(key, patience, min_delta)
       if value == value and (best == nil or value > best + min_delta) then best = value end
     end
     return since >= patience and "next", { [key] = values[#values], best = best and sign * best, evaluations = since }
-  end, "evaluations", patience)
+  end, "evaluations", patience, { key })
 end
 
 --- Early stopping: ends the run when its best value of the metric is `patience` evaluations old. As in the callbacks of PyTorch
@@ -114,7 +116,7 @@ function when.patience(key, patience)
     end
     local since = s.evaluations - from
     return since >= patience and "stop", { [key] = s:last(key), best = best, evaluations = since }
-  end, "evaluations", patience)
+  end, "evaluations", patience, { key })
 end
 
 --- When the metric no longer gains: its mean of the last `smooth` evaluations grew by less than `gain` since the evaluation
@@ -126,8 +128,11 @@ function when.saturated(key, options)
   options = check.options("when.saturated", options, { gain = check.number(0), progress = check.number(0), smooth = check.int(1),
     most = check.above(0) }, { gain = .01, progress = .01, smooth = 5 })
   metric("saturated", key, options.gain)
-  return rule(key .. " saturated", "evaluation", function(s)
-    local values = s:stage_history(key)
+  local saturated = rule(key .. " saturated", "evaluation", function(s)
+    local values, last = {}, s:last(key)
+    for _, value in ipairs(s:stage_history(key)) do
+      if value == value then values[#values + 1] = value end
+    end
     local sign = #values > 0 and s:sign(key) or 1
     local function smoothed(n)
       local sum, first = 0, math.max(1, n - options.smooth + 1)
@@ -135,12 +140,14 @@ function when.saturated(key, options)
       return sum / (n - first + 1)
     end
     local n = #values
-    local numbers = { [key] = values[n], steps = s.stage_steps }
+    local numbers = { [key] = last, steps = s.stage_steps }
     if options.most and s.stage_steps >= options.most then return "next", numbers end
-    if n < 2 then return false, numbers end
+    if n < 2 or last ~= last then return false, numbers end
     numbers.gain, numbers.progress = sign * (smoothed(n) - smoothed(n - 1)), sign * (smoothed(n) - values[1])
     return numbers.gain < options.gain and numbers.progress > options.progress and "next", numbers
-  end)
+  end, nil, nil, { key })
+  saturated.waits = not options.most
+  return saturated
 end
 
 --- When student and teacher give the same class on at least this share of the validation set.
@@ -157,8 +164,9 @@ function when.forgetting(bound, key)
     local name = key or (s.series["easy/acc"] and "easy/acc") or "val/acc"
     local best, now = s:best(name), s:last(name)
     local lost = best and now and s:sign(name) * (best - now) or 0
-    return lost > bound and "back", { metric = name, forgotten = lost, bound = bound }
-  end)
+    local all = lost ~= lost  -- NaN after a best: nothing is left
+    return (all or lost > bound) and "back", { metric = name, forgotten = not all and lost or nil, bound = bound }
+  end, nil, nil, { key or { "easy/acc", "val/acc" } })
 end
 
 local function check_rule(where, one)
@@ -237,12 +245,14 @@ end
 local function combine(name, count_of, rules, done)
   if count_of == 0 then host.fail(("when.%s: expected rules"):format(name)) end
   for i = 1, count_of do check_rule(("when.%s: rule %d"):format(name, i), rules[i]) end
-  local texts, every = {}, "evaluation"
+  local texts, every, metrics, waiting = {}, "evaluation", {}, 0
   for i, one in ipairs(rules) do
     texts[i] = tostring(one)
     if when.is(one) and one.every == "step" then every = "step" end
+    for _, key in ipairs(when.is(one) and one.metrics or {}) do metrics[#metrics + 1] = key end
+    if when.is(one) and one.waits then waiting = waiting + 1 end
   end
-  return rule(name .. "(" .. table.concat(texts, ", ") .. ")", every, function(s)
+  local combined = rule(name .. "(" .. table.concat(texts, ", ") .. ")", every, function(s)
     local numbers, verdict, agreed = {}, false, 0
     for _, one in ipairs(rules) do
       -- A rule over metrics has nothing new to say between evaluations.
@@ -256,7 +266,9 @@ local function combine(name, count_of, rules, done)
       end
     end
     return done(agreed, #rules) and verdict, numbers
-  end)
+  end, nil, nil, metrics)
+  combined.waits = waiting > 0 and (name == "all" or waiting == #rules)
+  return combined
 end
 
 --- As soon as one of the rules says so; its verdict.
@@ -268,10 +280,12 @@ function when.all(...) return combine("all", select("#", ...), { ... }, function
 --- The rule, but its verdict ends the run.
 function when.stop(inner)
   check_rule("when.stop", inner)
-  return rule("stop when " .. tostring(inner), when.is(inner) and inner.every or "evaluation", function(s)
+  local stops = rule("stop when " .. tostring(inner), when.is(inner) and inner.every or "evaluation", function(s)
     local answer, detail = inner(s)
     return answer and "stop", detail
-  end, when.is(inner) and inner.unit or nil, when.is(inner) and inner.limit or nil)
+  end, when.is(inner) and inner.unit or nil, when.is(inner) and inner.limit or nil, when.is(inner) and inner.metrics or nil)
+  stops.waits = when.is(inner) and inner.waits
+  return stops
 end
 
 return when

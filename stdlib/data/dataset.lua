@@ -113,9 +113,10 @@ end
 
 --- A hash of all rows of a data set, whichever of them a view has: what its views have in `base`.
 ---@param base table
+---@param again? boolean  whatever it was before: tensors may be changed in place
 ---@return string
-function data.content(base)
-  if not base.hash then
+function data.content(base, again)
+  if again or not base.hash then
     local m = base.masking
     base.hash = host.sha256(base.x:hash() .. (base.y and base.y:hash() or "") .. (base.weight and base.weight:hash() or "")
       .. (m and ("%.17g %d %d %d"):format(m.rate, m.mask, m.low, m.high) or "") .. labels.text(base.labels)

@@ -81,6 +81,17 @@ local function look_like_classes(y)
   return labels.are_believable(classes, y:numel()) and all(y:long():flatten():bincount():gt(0))
 end
 
+-- Columns that are taken as numbers, though they look like something else.
+local function tell_of_columns(where, y)
+  if y:amin():item() < 0 or y:amax():item() > 1 then return end
+  local what = is_zero_one(y) and "0 and 1 in a float type"
+  local sums = y:sum { dim = { 1 }, dtype = "float64" }
+  if not what and 2 * (sums - 1):abs():lt(.05):sum():item() > y:size(0) then what = "rows that mostly sum to nearly 1" end
+  if not what then return end
+  labels.tell(("%s: labels are %s: taken as numbers; expected labels = '%s' if they are that%s, or labels = 'numbers'"):format(where, what,
+    is_zero_one(y) and "multilabel" or "soft", is_zero_one(y) and "" or ", with rows that sum to 1"))
+end
+
 local function guess_float(where, y, classes)
   if y:dim() == 1 or y:size(1) == 1 then
     if classes then return "classes" end
@@ -96,6 +107,7 @@ local function guess_float(where, y, classes)
     refuse_row(where, odd, ("classes = %d, but not every row of y is a distribution (or say labels = 'multilabel' or 'numbers')")
       :format(classes), y)
   end
+  tell_of_columns(where, y)
   return "numbers"
 end
 

@@ -106,6 +106,13 @@ local function check_student(where, student)
   end
 end
 
+local function check_trained(where, optimizer)
+  for _, p in ipairs(optimizer.params) do
+    if p.requires_grad then return end
+  end
+  host.fail(where .. ": student: all of its parameters are frozen; expected some that require a gradient")
+end
+
 local function is_module(value) return type(value) == "table" and value.parameters ~= nil end
 
 -- The task of the training labels; a generator that says nothing of them is looked at.
@@ -145,9 +152,10 @@ local function assemble(run, where, options)
   t.task = task_of(where, train, val, run.dry and run.dry.rows(rows) or rows, task.check_metrics(where, o.metrics))
   t.objective = objective.new(where, o, t.task)
   t.updater = updater.new(where, o, { run = run, student = o.student, modules = t.objective:modules() })
+  check_trained(where, t.updater.optimizer)
   if run.dry then run.dry.shrink(t) end
   t.clock = clock.new { budget = budget, batch = batch, epoch_size = train:size() }
-  t.evaluator = evaluator.new { where = where, task = t.task, val = t.val, suites = o.suites, teacher = o.teacher, student = o.student,
+  t.evaluator = evaluator.new { where = where, task = t.task, train = train, val = t.val, suites = o.suites, teacher = o.teacher, student = o.student,
     every = t.clock:steps_of(clock.check_every(where .. ": evaluate", o.evaluate or { epochs = 1 })) }
   t.keeper = keeper.new(where, o, { run = run, student = o.student, modules = t.objective:modules(), optimizer = t.updater.optimizer,
     evaluator = t.evaluator, clock = t.clock, policy = t.updater.policy })
@@ -156,10 +164,10 @@ local function assemble(run, where, options)
   t.stages = stages.new { list = list, knobs = knobs_of(where, o, t.updater.lr, t.objective:weights()), state = t.s, run = run,
     early = t.keeper.early }
 
-  effects.check(t)
   local augmentations = feed.check_augmentations(where .. ": augmentations", o.augmentations or feed.default_augmentations(train))
   local view = teacher_cache.check_view(where, o.teacher_view, augmentations)
   teacher_cache.check(where .. ": teacher_cache", o.teacher_cache)
+  effects.check(t)
   t.feed = feed.new { where = where, size = t.updater.rows, augmentations = augmentations, clean = view == "clean", device = run.device }
   t.teacher = teacher.new { run = run, cache = o.teacher_cache, view = view, batch = batch, train = train, student = o.student,
     taps = t.objective:teacher_paths(), samples = t.clock.total_steps and t.clock.total_steps * batch }

@@ -1,7 +1,9 @@
 --- Settings without effect are told before the first step: an error where nothing could make them matter, a warning where a curriculum
 --- decides it.
 local host = require "gradus.host"
+local data = require "gradus.data.dataset"
 local target = require "gradus.curriculum.target"
+local when = require "gradus.curriculum.when"
 
 local effects = {}
 
@@ -36,8 +38,100 @@ local function unheard(t, name)
   return true
 end
 
+local function stage_text(stage) return ("stage '%s'"):format(stage.name) end
+
+-- What a stage answers of a knob, without asking it.
+local function answer_of(t, stage, name)
+  local own = stage.knobs[name]
+  if own ~= nil then return own end
+  return t.stages.base[name]
+end
+
+local function imitates_layer(t, stage)
+  local goal = stage.target == nil and t.given_teacher or stage.target
+  return target.is(goal) and goal.kind == "layer"
+end
+
+-- Which terms read an option. One of the user's own may read every knob.
+local READERS = { label_smoothing = { "kd", "labels" }, alpha = { "kd" }, temperature = { "kd", "kl", "reverse_kl", "jsd" },
+  t2 = { "kd", "kl", "reverse_kl", "jsd" }, teacher_temperature = { "kd", "kl", "reverse_kl" } }
+
+local function check_terms(t)
+  local objective, knobs = t.objective, { alpha = true, temperature = true }
+  for _, name in ipairs { "label_smoothing", "alpha", "temperature", "t2", "teacher_temperature" } do
+    local read = objective:has(READERS[name]) or knobs[name] and objective:has_own()
+    if t.given[name] ~= nil and not read then
+      refuse(t, name, "on these losses; expected one of " .. table.concat(READERS[name], ", "))
+    end
+  end
+  local names, weighs = {}, t.objective.plain
+  for i, term in ipairs(objective.terms) do
+    names[i] = term.name
+    for _, stage in ipairs(t.stages.list) do
+      weighs = weighs or stage.pressure ~= nil or answer_of(t, stage, term.name) ~= 0 or imitates_layer(t, stage)
+    end
+  end
+  if not weighs then host.fail(("%s: losses: all weights are 0 (%s): nothing is learnt"):format(t.where, table.concat(names, ", "))) end
+  for _, stage in ipairs(t.stages.list) do
+    if t.given.losses ~= nil and imitates_layer(t, stage) then
+      t.run:warn("no_effect", stage_text(stage) .. ": losses have no effect: it imitates a layer")
+    end
+  end
+end
+
+-- A metric that somebody waits for is measured.
+local function check_metric(t, where, key)
+  t.evaluator:check_key(where, key)
+  if key ~= "val/kd_loss" then return end
+  for _, stage in ipairs(t.stages.list) do
+    local temperature = answer_of(t, stage, "temperature")
+    if type(temperature) == "table" and temperature.of_batch then
+      host.fail(("%s: val/kd_loss is not measured in %s, where each example has a temperature of its own"):format(where, stage_text(stage)))
+    end
+  end
+end
+
+local function check_rule(t, where, rule)
+  if not t.evaluator:has_data() and not rule.waits then return end
+  for _, key in ipairs(rule.metrics) do
+    if type(key) == "table" then key = t.evaluator.directions[key[1]] and key[1] or key[2] end
+    check_metric(t, where, key)
+  end
+end
+
+local function check_metrics(t)
+  if t.keeper.monitor then check_metric(t, t.where .. ": monitor", t.keeper.monitor) end
+  for _, stage in ipairs(t.stages.list) do
+    if when.is(stage.advance) then check_rule(t, stage_text(stage) .. ": advance", stage.advance) end
+  end
+  if next(t.task.metrics) and not t.evaluator:has_data() then
+    refuse(t, "metrics", "where nothing is evaluated; expected validation data or suites")
+  end
+end
+
+local function check_augmentations(t)
+  local given = t.given.augmentations
+  if given == nil or not next(given) or t.options.augment ~= nil then return end
+  for _, stage in ipairs(t.stages.list) do
+    if stage.pressure or stage.knobs.augment ~= nil then return end
+  end
+  refuse(t, "augmentations", "at strength 0; expected augment = 1, or less")
+end
+
+local function check_rows(t)
+  local batch, rows = t.updater.batch, t.train:size()
+  if batch > rows and not data.is_generator(t.train) then
+    t.run:warn("batch", ("%s: a batch of %d is more than the training set's %d rows: a step is %.3g epochs"):format(t.where, batch, rows,
+      batch / rows))
+  end
+end
+
 --- Raises or warns; t: a training whose stages and task are made.
 function effects.check(t)
+  check_metrics(t)
+  check_terms(t)
+  check_augmentations(t)
+  check_rows(t)
   local given, kind = t.given, t.task.kind
   if not has_teacher(t) then
     for _, name in ipairs(OF_A_TEACHER) do

@@ -12,6 +12,7 @@ local evaluator = {}
 ---@class Evaluator
 ---@field val Dataset?
 ---@field suites table<string, Dataset>
+---@field streams boolean         whether what is trained on is made on the way
 ---@field every number           steps between evaluations
 ---@field teacher_moves boolean   whether the teacher is, or shares, what is trained
 ---@field directions table<string, string>  metric -> which way is better
@@ -35,13 +36,14 @@ local function check_parts(where, val, suites)
   end
 end
 
----@param options {where: string, task: Task, val: Dataset?, suites: table?, every: number, teacher: any, student: Module}
+---@param options {where: string, task: Task, train: Dataset|Generator, val: Dataset?, suites: table?, every: number, teacher: any,
+---   student: Module}
 ---@return Evaluator
 function evaluator.new(options)
   local suites = options.suites or {}
   check_parts(options.where, options.val, suites)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
-    teacher = is_module(options.teacher) and options.teacher or nil, directions = {}, teacher_acc = {}, untrained_acc = {} }, Evaluator)
+    streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {}, teacher_acc = {}, untrained_acc = {} }, Evaluator)
   for measure, way in pairs(self.task.better) do
     if not OF_A_TEACHER[measure] then self.directions["stage/" .. measure] = way end
     if self.val and (self.teacher or not OF_A_TEACHER[measure]) then self.directions["val/" .. measure] = way end
@@ -65,8 +67,9 @@ function Evaluator:has_data() return self.val ~= nil or next(self.suites) ~= nil
 
 --- Raises unless the metric is among those that are measured.
 function Evaluator:check_key(where, key)
-  if self.directions[key] then return key end
-  if not self:has_data() then host.fail(where .. ": nothing is evaluated; expected validation data or suites") end
+  if not self:has_data() then host.fail(("%s: nothing is evaluated; expected validation data or suites, for %s"):format(where, key)) end
+  if self.streams and key:find "^stage/" then host.fail(("%s: %s is not measured of a stream's rows"):format(where, key)) end
+  if self.directions[key] or key:find "^sample/" then return key end
   local names = {}
   for name in pairs(self.directions) do names[#names + 1] = name end
   table.sort(names)

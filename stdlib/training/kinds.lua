@@ -207,7 +207,17 @@ kinds.multilabel = { kd = multilabel_kd, labels = multilabel_labels, divergence 
   better = { loss = "lower", acc = "higher", agreement = "higher", kd_loss = "lower" } }
 kinds.numbers = { kd = numbers_kd, labels = numbers_labels, divergence = numbers_divergence, mass = rows_mass, add = numbers_add,
   measures = numbers_measures, better = { loss = "lower", rmse = "lower", mae = "lower", kd_loss = "lower" } }
+-- A softmax over one output is 1 whatever the teacher says.
+local function several(fn)
+  return function(out, ...)
+    if out:size(-1) < 2 then
+      host.fail "the data have no labels and the student has one output, whose softmax is always 1; expected several, or losses of your own"
+    end
+    return fn(out, ...)
+  end
+end
+
 --- Rows without labels: a teacher's logits alone.
-kinds.none = setmetatable({}, { __index = OF_CLASSES })
+kinds.none = setmetatable({ kd = several(classes_kd), divergence = several(classes_divergence) }, { __index = OF_CLASSES })
 
 return kinds

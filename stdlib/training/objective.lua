@@ -27,11 +27,14 @@ Objective.__index = Objective
 
 local BUILT_IN = { kd = true, labels = true, kl = true, reverse_kl = true, jsd = true }
 local KNOBS = { temperature = true, alpha = true, augment = true, lr = true, mass = true }
+local LOGGED = { loss = true, ce = true, mse = true, teacher_mse = true, confidence = true }  -- as train/NAME, whatever the terms are
 local TERM = { "weight", "loss", "module", "student", "teacher" }
 
 local function check_term(name, given)
   local where = ("losses: '%s'"):format(name)
   if KNOBS[name] then host.fail(where .. ": is a knob's name; expected another") end
+  if LOGGED[name] then host.fail(("%s: train/%s is logged already; expected another name"):format(where, name)) end
+  if not name:find "^[%w_.-]+$" then host.fail(where .. ": expected a name of letters, digits, '_', '.' and '-'") end
   if type(given) ~= "table" or schedule.is(given) then given = { weight = given } end
   local term = check.options(where, given, TERM)
   term.name = name
@@ -131,6 +134,31 @@ function Objective:mass(b)
     if BUILT_IN[term.name] then built_in, labels_alone = true, labels_alone and term.name == "labels" end
   end
   return built_in and self.task:mass(b, labels_alone) or b.x:size(0)
+end
+
+--- Whether a term has one of these names.
+---@param names string[]
+function Objective:has(names)
+  for _, term in ipairs(self.terms) do
+    for _, name in ipairs(names) do
+      if term.name == name then return true end
+    end
+  end
+  return false
+end
+
+--- Whether a term is the user's own.
+function Objective:has_own()
+  for _, term in ipairs(self.terms) do
+    if not BUILT_IN[term.name] then return true end
+  end
+  return false
+end
+
+--- Whether a step tells what the student made of each row.
+---@param goal Target
+function Objective:gives_confidence(goal)
+  return goal.kind ~= "layer" and self.task.kind ~= "numbers" and self:has { "kd" }
 end
 
 -- A term of the user's own, whose value must be one number with a gradient.

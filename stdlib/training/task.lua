@@ -20,6 +20,7 @@ local Task = {}
 Task.__index = Task
 
 local CHUNK = 1024      -- rows at a time; has its own shapes, so evaluation never disturbs the training step
+local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true }  -- found or logged beside the measures
 local METRIC = { better = check.choice("higher", "lower"), of = check.callable }
 
 --- Checks measures of one's own: { f1 = { better = "higher", of = function(model, d) … end } }.
@@ -31,6 +32,7 @@ function task.check_metrics(where, given)
     if type(name) ~= "string" or not name:find "^[%w_.-]+$" then
       host.fail(at .. ": expected a name of letters, digits, '_', '.' and '-'")
     end
+    if TAKEN[name] then host.fail(at .. ": is taken; expected another name") end
     metrics[name] = check.options(at, one, METRIC)
     for option, rule in pairs(METRIC) do
       if metrics[name][option] == nil then host.fail(("%s: '%s' is missing; expected %s"):format(at, option, rule.expected)) end
@@ -187,6 +189,7 @@ end
 ---@param d any
 function task.check_data(where, d)
   if not data.is(d) then host.fail(("%s: expected a data set; got %s"):format(where, check.describe(d))) end
+  if d:size() == 0 then host.fail(where .. ": the data set is empty") end
   if d.labels.kind == "none" then host.fail(where .. ": the data set has no labels") end
 end
 

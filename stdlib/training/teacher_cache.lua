@@ -256,7 +256,7 @@ end
 
 -- All that the answers' bits depend on.
 local function key_of(run, o)
-  local parts = { identity(o.where, o.target.identity()), data.content(o.base), o.target.kind, o.batch, o.top or "all", run.device,
+  local parts = { identity(o.where, o.target.identity()), data.content(o.base, true), o.target.kind, o.batch, o.top or "all", run.device,
     engine.gemm(), engine.torch_version, library_of(o), threads.of(run, o.flops * o.batch) }
   return host.sha256(table.concat(parts, "\n"))
 end

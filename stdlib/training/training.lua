@@ -87,6 +87,15 @@ local function check_stage(self)
   if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
     self.reporter:warn("teacher_unused", stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
   end
+  if not self.objective:gives_confidence(goal) then
+    local temperature = stages:answer_of "temperature"
+    if self.feed.source.mode == "confidence" then
+      self.reporter:warn("no_confidence", stages:where() .. ": sample: the steps tell no confidence, so all rows are drawn alike")
+    end
+    if type(temperature) == "table" and temperature.wants_confidence then
+      self.reporter:warn("no_confidence", stages:where() .. ": temperature: the steps tell no confidence, so it never moves")
+    end
+  end
   if stages:answer_of "augment" ~= 0 and not next(self.feed.augmentations) then
     host.fail(stages:where() .. ": augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }")
   end
@@ -242,7 +251,10 @@ end
 local function record_data(self)
   for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
     local name, one = part[1], part[2]
-    if data.is(one) then self.run:event("data", name, { fingerprint = one:fingerprint(), rows = one:size() }) end
+    if data.is(one) then
+      data.content(one.base, true)
+      self.run:event("data", name, { fingerprint = one:fingerprint(), rows = one:size() })
+    end
   end
 end
 
