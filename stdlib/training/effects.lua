@@ -115,7 +115,7 @@ local function check_augmentations(t)
   for _, stage in ipairs(t.stages.list) do
     if stage.pressure or stage.knobs.augment ~= nil then return end
   end
-  refuse(t, "augmentations", "at strength 0; expected augment = 1, or less")
+  t.run:warn("no_effect", t.where .. ": augmentations have no effect: augment, their strength, is 0; expected augment up to 1")
 end
 
 local function check_rows(t)

@@ -80,7 +80,8 @@ local function ask(self, s)
     if one == nil then one = self.stage.knobs[name] end
     if one == nil then one = base end
     if type(one) == "function" then host.entering(one) end
-    local value = type(one) == "table" and one.of_batch and one or (type(one) == "function" or schedule.is(one)) and schedule.value(one, s) or one
+    local value, is_table = one, type(one) == "table"
+    if type(one) == "function" or is_table and schedule.is(one) and not one.of_batch then value = schedule.value(one, s) end
     check_knob(self, name, value)
     values[name] = value
   end
