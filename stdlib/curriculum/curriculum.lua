@@ -20,7 +20,8 @@ local when = require "gradus.curriculum.when"
 local curriculum = {}
 
 local KNOBS = { "temperature", "alpha", "augment", "lr" }
-local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train", "losses", "defaults" }
+local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperature", "alpha", "augment", "lr", "train",
+  "losses", "defaults" }
 
 ---@class Stage
 ---@field name string

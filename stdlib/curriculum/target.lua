@@ -102,7 +102,7 @@ function target.layer(options)
   end
 
   self.state = function() return { scale = scale, shift = shift, detail = self.detail } end
-  self.load_state = function(kept) scale, shift, self.detail = kept.scale, kept.shift, kept.detail end
+  self.load_state = function(measured) scale, shift, self.detail = measured.scale, measured.shift, measured.detail end
 
   -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.
   self.prepare = function(student, rows)

@@ -205,9 +205,9 @@ end
 
 --- Progression control: when the stage has had its time, it is benchmarked on all suites of the run (an easy and a hard
 --- one), against the teacher, the last benchmark before this visit of the stage (at first of the untrained student) and the best so
---- far. A suite that is more than `forget` below its best goes back; a gain of `gain` on the hard suite, or coming within `near` of the teacher on it, goes
---- on; else the stage stays for another turn, up to `patience` of them. The stage in which the budget ends is benchmarked too:
---- "end". The numbers are in the decision's event.
+--- far. A suite that is more than `forget` below its best goes back; a gain of `gain` on the hard suite, or coming within
+--- `near` of the teacher on it, goes on; else the stage stays for another turn, up to `patience` of them. The stage in which the budget
+--- ends is benchmarked too: "end". The numbers are in the decision's event.
 ---   decide = false: a fixed schedule that is benchmarked; it goes on in any case, and without a time when the budget ends.
 ---@param options {epochs: number?, steps: number?, hard: string?, forget: number?, gain: number?, near: number?, patience: number?,
 ---   decide: boolean?}  one of epochs and steps: the stage's time; hard = "hard", forget = .05, gain = .01, near = .03, patience = 3

@@ -190,7 +190,8 @@ function loss.jsd(student, teacher, options)
   local log_q = ops.log_softmax(student / t, -1):clamp_min(LEAST)
   local log_m = ops.logaddexp(log_p + math.log(beta), log_q + math.log(1 - beta))
   local each = (log_p - log_m) * log_p:exp() * beta + (log_q - log_m) * log_q:exp() * (1 - beta)
-  local weight, mean = row_weight("jsd", student, o), nil
+  local weight = row_weight("jsd", student, o)
+  local mean
   if weight then
     local rows = each:sum { dim = -1 }
     weight = widened(weight, rows:dim()):expand_as(rows)

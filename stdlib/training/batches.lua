@@ -35,7 +35,8 @@ end
 local function make_teacher(run, given, o)
   if o.given == nil then
     if o.cache ~= nil or o.asked_view ~= nil then
-      host.fail(("batches: %s has no effect without a teacher; expected teacher = …"):format(o.cache ~= nil and "teacher_cache" or "teacher_view"))
+      local name = o.cache ~= nil and "teacher_cache" or "teacher_view"
+      host.fail(("batches: %s has no effect without a teacher; expected teacher = …"):format(name))
     end
     return nil
   end

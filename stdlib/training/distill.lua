@@ -58,7 +58,7 @@ local updater = require "gradus.training.updater"
 ---@field evaluate? table       { epochs = 1 } or { steps = }
 ---@field suites? table         name -> data set, evaluated along: "easy/acc", "hard/acc"
 ---@field monitor? string       "val/loss": what the best checkpoint and patience go by
----@field patience? any         evaluations of the run without a new best until it stops (when.patience), or { epochs = }; none when left out
+---@field patience? any         evaluations of the run without a new best until it stops (when.patience), or { epochs = }; none if left out
 ---@field restore_best? boolean true where there is validation data
 ---@field non_finite? string   "stop"; what follows a NaN or infinite gradient, which never reaches the weights: "stop", "skip" the
 ---                             batch, or "roll_back" to the last evaluation or the stage's beginning
@@ -140,14 +140,16 @@ local function assemble(run, where, options)
   check.options(where, options, OPTIONS)
   check_student(where, options.student)
   local train, val = parts_of(where, options.data)
-  local list, defaults = curriculum.normalise(options.curriculum, { train = train, teacher = is_module(options.teacher) and options.teacher })
+  local list, defaults = curriculum.normalise(options.curriculum, { train = train,
+    teacher = is_module(options.teacher) and options.teacher })
   local o = with_defaults(options, defaults)
   if val ~= nil then task.check_data(where .. ": data: val", val) end
   local budget = clock.check_budget(where .. ": budget", o.budget)
   if train:size() < 1 then host.fail(where .. ": data: the training set is empty") end
   local batch = updater.check_batch(where, o.batch)
 
-  local t = { run = run, where = where, given = options, options = o, train = train, val = val, student = o.student, given_teacher = o.teacher }
+  local t = { run = run, where = where, given = options, options = o, train = train, val = val, student = o.student,
+    given_teacher = o.teacher }
   local rows = accumulate.rows(batch, o.accumulate or 1)
   t.task = task_of(where, train, val, run.dry and run.dry.rows(rows) or rows, task.check_metrics(where, o.metrics))
   t.objective = objective.new(where, o, t.task)
@@ -155,7 +157,8 @@ local function assemble(run, where, options)
   check_trained(where, t.updater.optimizer)
   if run.dry then run.dry.shrink(t) end
   t.clock = clock.new { budget = budget, batch = batch, epoch_size = train:size() }
-  t.evaluator = evaluator.new { where = where, task = t.task, train = train, val = t.val, suites = o.suites, teacher = o.teacher, student = o.student,
+  t.evaluator = evaluator.new { where = where, task = t.task, train = train, val = t.val, suites = o.suites, teacher = o.teacher,
+    student = o.student,
     every = t.clock:steps_of(clock.check_every(where .. ": evaluate", o.evaluate or { epochs = 1 })) }
   t.keeper = keeper.new(where, o, { run = run, student = o.student, modules = t.objective:modules(), optimizer = t.updater.optimizer,
     evaluator = t.evaluator, clock = t.clock, policy = t.updater.policy })
@@ -171,7 +174,8 @@ local function assemble(run, where, options)
   t.feed = feed.new { where = where, size = t.updater.rows, augmentations = augmentations, clean = view == "clean", device = run.device }
   t.teacher = teacher.new { run = run, cache = o.teacher_cache, view = view, batch = batch, train = train, student = o.student,
     taps = t.objective:teacher_paths(), samples = t.clock.total_steps and t.clock.total_steps * batch }
-  t.reporter = reporter.new { run = run, names = t.stages.names, total_steps = t.clock.total_steps, classes = t.task.labels.classes, val = val,
+  t.reporter = reporter.new { run = run, names = t.stages.names, total_steps = t.clock.total_steps,
+    classes = t.task.labels.classes, val = val,
     deliver = function(row, at) t:deliver(row, at) end }
   return training.new(t)
 end

@@ -135,7 +135,8 @@ function effects.check(t)
   local given, kind = t.given, t.task.kind
   if not has_teacher(t) then
     for _, name in ipairs(OF_A_TEACHER) do
-      if given[name] ~= nil and not (name == "alpha" and given.alpha == 1) then refuse(t, name, "without a teacher; expected teacher = …") end
+      local harmless = name == "alpha" and given.alpha == 1
+      if given[name] ~= nil and not harmless then refuse(t, name, "without a teacher; expected teacher = …") end
     end
   end
   for _, name in ipairs(OF_CLASSES[kind] or {}) do

@@ -30,7 +30,9 @@ local function check_parts(where, val, suites)
   if val ~= nil then task.check_data(where .. ": data: val", val) end
   for name, suite in pairs(check.value(where, "suites", suites, check.table)) do
     local at = ("%s: suites: '%s'"):format(where, tostring(name))
-    if type(name) ~= "string" or not name:find "^[%w_.-]+$" then host.fail(at .. ": expected a name of letters, digits, '_', '.' and '-'") end
+    if type(name) ~= "string" or not name:find "^[%w_.-]+$" then
+      host.fail(at .. ": expected a name of letters, digits, '_', '.' and '-'")
+    end
     if name == "val" or name == "train" then host.fail(at .. ": is taken; expected another name") end
     task.check_data(at, suite)
   end
@@ -43,7 +45,8 @@ function evaluator.new(options)
   local suites = options.suites or {}
   check_parts(options.where, options.val, suites)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
-    streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {}, teacher_acc = {}, untrained_acc = {} }, Evaluator)
+    streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {},
+    teacher_acc = {}, untrained_acc = {} }, Evaluator)
   for measure, way in pairs(self.task.better) do
     if not OF_A_TEACHER[measure] then self.directions["stage/" .. measure] = way end
     if self.val and (self.teacher or not OF_A_TEACHER[measure]) then self.directions["val/" .. measure] = way end

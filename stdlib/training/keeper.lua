@@ -22,14 +22,17 @@ local function evaluations_of(where, patience, time, every)
   if type(patience) ~= "table" then return clock.positive(where .. ": patience", patience) end
   check.options(where .. ": patience", patience, { "epochs", "steps" })
   local unit, amount = next(patience)
-  if not unit or next(patience, unit) then host.fail(where .. ": patience: expected a number of evaluations, { epochs = } or { steps = }") end
+  if not unit or next(patience, unit) then
+    host.fail(where .. ": patience: expected a number of evaluations, { epochs = } or { steps = }")
+  end
   clock.positive(("%s: patience.%s"):format(where, unit), amount)
   return math.max(1, math.ceil(time:steps_of(patience) / every - 1e-9))
 end
 
 ---@param where string
 ---@param o table  monitor, restore_best, patience, checkpoints
----@param given {run: Run, student: Module, modules: table<string, Module>, optimizer: Optimizer, evaluator: Evaluator, clock: Clock, policy: string}
+---@param given {run: Run, student: Module, modules: table<string, Module>, optimizer: Optimizer, evaluator: Evaluator,
+---   clock: Clock, policy: string}
 ---@return Keeper
 function keeper.new(where, o, given)
   local self = setmetatable({ run = given.run, student = given.student, modules = given.modules, optimizer = given.optimizer,

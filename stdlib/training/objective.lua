@@ -1,7 +1,8 @@
 --- The objective of a training: the weighted sum of loss terms of the coming step. Without `losses` it is one term, kd: what labels
 --- and teacher say together (task.lua). A term is a name, a weight, which is a knob as temperature is, and a function of the batch:
 ---   losses = { kd = 1, hint = g.schedule.linear(1, 0),
----     mine = { weight = .3, loss = function(b, out, k) return … end, module = projector, student = { "layers.1" }, teacher = { "layers.1" } } }
+---     mine = { weight = .3, loss = function(b, out, k) return … end, module = projector,
+---       student = { "layers.1" }, teacher = { "layers.1" } } }
 --- Built in: kd (α · labels + (1 − α) · T² · KL), labels, kl, reverse_kl, jsd. What is not listed is not trained on.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
@@ -42,7 +43,9 @@ local function check_term(name, given)
   schedule.check(where .. ": weight", term.weight)
   if BUILT_IN[name] then
     for _, own in ipairs { "loss", "module", "student", "teacher" } do
-      if term[own] ~= nil then host.fail(("%s is built in and takes no '%s'; expected another name for a term of your own"):format(where, own)) end
+      if term[own] ~= nil then
+        host.fail(("%s is built in and takes no '%s'; expected another name for a term of your own"):format(where, own))
+      end
     end
     return term
   end
@@ -81,8 +84,8 @@ function objective.new(where, o, task)
   for i, name in ipairs(names) do terms[i] = check_term(name, given[name]) end
   local logged_as = {}
   for _, term in ipairs(o.losses and terms or {}) do logged_as["term:" .. term.name] = "train/" .. term.name end
-  return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil, check = check.value(where, "label_smoothing",
-    o.label_smoothing or 0, check.number(0, 1)),
+  check.value(where, "label_smoothing", o.label_smoothing or 0, check.number(0, 1))
+  return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil,
     options = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature } }, Objective)
 end
 
@@ -231,7 +234,8 @@ local function scaled_kl(self, row, knobs)
   local t, alpha = knobs.temperature, knobs.alpha
   if self.options.t2 == false or self.task.kind == "multilabel" then return row.kl end
   if type(t) == "number" then return row.kl * t * t end
-  if self.plain and not self.task.labels.partial and type(alpha) == "number" and alpha < 1 and row.ce then return (row.loss - alpha * row.ce) / (1 - alpha) end
+  local exact = self.plain and not self.task.labels.partial and type(alpha) == "number" and alpha < 1 and row.ce
+  if exact then return (row.loss - alpha * row.ce) / (1 - alpha) end
 end
 
 --- What is logged of a step's numbers: each term as it enters the loss, before its weight. The table is the same one each time.

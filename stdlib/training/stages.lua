@@ -30,8 +30,8 @@ function stages.new(options)
   for i, stage in ipairs(self.list) do
     for name in pairs(stage.knobs) do
       if self.base[name] == nil then
-        check.unknown((#self.list > 1 and ("curriculum: stage %d"):format(i) or "curriculum") .. (stage.said_by[name] or ": losses"), "knob",
-          name, { unpack(self.names) })
+        local where = #self.list > 1 and ("curriculum: stage %d"):format(i) or "curriculum"
+        check.unknown(where .. (stage.said_by[name] or ": losses"), "knob", name, { unpack(self.names) })
       end
     end
   end

@@ -44,7 +44,9 @@ local function ask_of(self, goal)
   if #self.taps == 0 or goal.kind ~= "logits" then
     return { modules = goal.teachers, of = function(x) return { teacher = goal.of(x) } end }
   end
-  if #goal.teachers ~= 1 then self.run:warn("teacher_taps", "losses: the outputs of modules are taken from the first of several teachers") end
+  if #goal.teachers ~= 1 then
+    self.run:warn("teacher_taps", "losses: the outputs of modules are taken from the first of several teachers")
+  end
   return { modules = goal.teachers, of = with_taps(self, goal) }
 end
 

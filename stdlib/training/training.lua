@@ -85,7 +85,8 @@ local function check_stage(self)
   local stages = self.stages
   local stage, goal = stages.stage, self.teacher.target
   if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
-    self.reporter:warn("teacher_unused", stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
+    self.reporter:warn("teacher_unused",
+      stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
   end
   if not self.objective:gives_confidence(goal) then
     local temperature = stages:answer_of "temperature"

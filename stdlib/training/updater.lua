@@ -79,7 +79,7 @@ local function check_own(where, given, o, params)
   for _, p in ipairs(given.params) do held[p] = true end
   for i, p in ipairs(params) do
     if p.requires_grad and not held[p] then
-      host.fail(("%s: optimizer: parameter %d of %d, %s, is not among the optimizer's; expected it over the student and the modules of losses")
+      host.fail(("%s: optimizer: parameter %d of %d, %s, is not among the optimizer's; expected it over the student and losses' modules")
         :format(where, i, #params, check.describe(p)))
     end
   end
@@ -125,7 +125,8 @@ function updater.new(where, o, given)
     for _, module in pairs(given.modules) do module:to(run.device) end
     if type(o.optimizer) == "table" and o.optimizer.to then o.optimizer:to(run.device) end
   end
-  local self = setmetatable({ run = run, student = given.student, where = where, met = 0, batch = updater.check_batch(where, o.batch) }, Updater)
+  local self = setmetatable({ run = run, student = given.student, where = where, met = 0,
+    batch = updater.check_batch(where, o.batch) }, Updater)
   self.pieces = o.accumulate or 1
   self.rows = accumulate.rows(self.batch, self.pieces)
   local own

@@ -326,15 +326,15 @@ describe("what looks on", function()
     support.with_run({ device = device, seed = 5 }, function(run)
       local d = support.points():split({ train = .5, val = .5 }, { seed = 9 })
       student = network { 6, 8, 3 }
-      local distill = require "gradus.training.distill"
-      local training = distill.make(run, { student = student, data = d, batch = 12, budget = { steps = 40 }, lr = .01,
+      local trainings = require "gradus.training.distill"
+      local training = trainings.make(run, { student = student, data = d, batch = 12, budget = { steps = 40 }, lr = .01,
         restore_best = false, evaluate = { steps = o.evaluate or 10 }, curriculum = { sample = sampler.confidence(d.train) } })
       if o.from then training:load_state(o.from) end
       training.at_boundary = function(self)
         if o.saves == "always" or o.saves == self.s.step then kept = self:state() end
         return o.stops and o.stops == self.s.step
       end
-      distill.train(training)
+      trainings.train(training)
     end)
     return support.weights(student:to "cpu"), kept
   end

@@ -54,7 +54,7 @@ end
 local CASES = {
   ["one stage, augmented"] = function() return { augment = .5, temperature = schedule.linear(6, 2) } end,
   ["stages that go on by what they show"] = function(d)
-    return { curriculum = { { "a", sample = d.train:first(.5), temperature = 6, 
+    return { curriculum = { { "a", sample = d.train:first(.5), temperature = 6,
         advance = when.any(when.plateau("val/loss", 2), when.steps(23)) },
       { "b", temperature = 3, train = { "layers.0" }, advance = when.steps(19) }, { "c", alpha = .5 } } }
   end,
@@ -63,7 +63,8 @@ local CASES = {
   ["SGD with momentum, in parts"] = function() return { optimizer = { "SGD", momentum = .9, dampening = .1 }, accumulate = 3 } end,
   ["a loss of one's own, with a module"] = function(_, _, o)
     local projector = g.nn.Linear(8, 4)
-    return { losses = { kd = 1, hint = { weight = schedule.linear(1, 0), module = projector, student = { "layers.0" }, teacher = { "layers.0" },
+    return { losses = { kd = 1, hint = { weight = schedule.linear(1, 0), module = projector, student = { "layers.0" },
+      teacher = { "layers.0" },
       loss = function(_, out) return g.loss.mse(projector(out.student["layers.0"]), out.teacher["layers.0"]) end } },
       student = o.student }
   end,

@@ -2,7 +2,7 @@
 local g = require "gradus"
 local plain = require "plain_loop"
 local support = require "support"
-local nn, when, sampler = g.nn, g.when, g.sampler
+local when, sampler = g.when, g.sampler
 local x, net = plain.x, plain.net
 
 local function classes() return g.data.tensors(x, plain.classes, { classes = 3 }) end
@@ -40,7 +40,7 @@ local function told(cases)
   end
 end
 
-local function mine(b, out) return out.logits:square():mean() end
+local function mine(_, out) return out.logits:square():mean() end
 local function own(name, value) return { labels = 1, [name] = value or { loss = mine } } end
 
 describe("a loss term is told", function()
