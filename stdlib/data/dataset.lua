@@ -129,6 +129,10 @@ end
 ---@param where string  the function that the user called, and its file
 function data.from_outside(where, x, y, options)
   local d = data.make(where, x, y, options)
+  local odd = d.base.x.dtype:find "float" and d.base.x:isfinite():logical_not():sum():item() or 0
+  if odd > 0 then
+    labels.tell(("%s: %d of %d inputs are NaN, infinite or beyond float32; expected finite numbers"):format(where, odd, d.base.x:numel()))
+  end
   current.reads(data.content(d.base))
   return d
 end

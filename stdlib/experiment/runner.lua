@@ -86,6 +86,18 @@ local function curve_of(run)
   return names[1]
 end
 
+-- A parameter that the script has set anew trains with another value than the store knows.
+local function tell_changed(run, stored, used, prefix)
+  for name, value in pairs(stored) do
+    local now = used[name]
+    if type(value) == "table" and type(now) == "table" then tell_changed(run, value, now, prefix .. name .. ".")
+    elseif now ~= value and not (now ~= now and value ~= value) then
+      run:warn("params", ("run: parameter '%s' was set to %s; the store has %s; expected a local of another name"):format(prefix .. name,
+        tostring(now), tostring(value)))
+    end
+  end
+end
+
 --- Executes one run of an experiment. Returns its result as JSON.
 ---@param one {seed: number, given: table}  of the experiment's plan
 ---@param label string                      it in words
@@ -104,7 +116,9 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   host.entering(experiment.run)
   local ok, result, others = xpcall(function()
     experiment:declare_metrics(run)
-    return run:store_result(experiment.run(run, nested))
+    local returned = experiment.run(run, nested)
+    tell_changed(run, params.nest(flat), nested, "")
+    return run:store_result(returned)
   end, host.traceback)
   local curve = curve_of(run)
   close(run, ok, result)
