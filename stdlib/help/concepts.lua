@@ -3,11 +3,11 @@ return {
   alpha = "Weight of the labels in the loss: α CE + (1 − α) T² KL. 1 learns from labels alone, 0 from the teacher alone; .7 when "
     .. "left out. Much code elsewhere has it the other way round, as the weight of the teacher.\nAn option of distill and a knob of "
     .. "stages and pressure: a number from 0 to 1, a schedule, or a function of the state. See also: temperature, kd_loss.",
-  losses = "Weighted terms of what is trained on: losses = { kd = 1, hint = { weight = schedule.linear(1, 0), "
-    .. "loss = function(b, out, k) … end, module = projector, student = { \"layers.1\" }, teacher = { \"layers.1\" } } }. Built in: kd (α CE + (1 − α) T² KL, the only one "
-    .. "when left out), labels, kl, reverse_kl, jsd. What is not listed is not trained on.\nEach weight is a knob; a term returns one "
-    .. "number, a mean over the batch; out.logits, out.student[path] and out.teacher[path] are what the networks give; its module is "
-    .. "trained and saved along; train/NAME is its value before the weight. See also: kd_loss, metrics.",
+  losses = "Weighted terms of what is trained on: losses = { kd = 1, hint = { weight = schedule.linear(1, 0), module = projector, "
+    .. "loss = function(b, out, k) … end, student = { \"layers.1\" }, teacher = { \"layers.1\" } } }. Built in: kd (α CE + (1 − α) T² "
+    .. "KL, the only one when left out), labels, kl, reverse_kl, jsd. What is not listed is not trained on.\nEach weight is a knob; a "
+    .. "term returns one number, a mean over the batch; out.logits, out.student[path] and out.teacher[path] are what the networks give; "
+    .. "its module is trained and saved along; train/NAME is its value before the weight. See also: kd_loss, metrics.",
   metrics = "Measures of your own at each evaluation: metrics = { f1 = { better = \"higher\", of = function(model, d) … end } } in distill "
     .. "gives val/f1 and SUITE/f1, which monitor, patience, rules and compare take. In g.experiment, metrics = { rmse = { better = "
     .. "\"lower\" } } says which way a result or a logged value is better.",
