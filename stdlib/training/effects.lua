@@ -111,16 +111,17 @@ end
 
 local function check_augmentations(t)
   local given = t.given.augmentations
-  if given == nil or not next(given) or t.options.augment ~= nil then return end
+  if type(given) ~= "table" or not next(given) or t.options.augment ~= nil then return end
   for _, stage in ipairs(t.stages.list) do
     if stage.pressure or stage.knobs.augment ~= nil then return end
   end
   t.run:warn("no_effect", t.where .. ": augmentations have no effect at strength 0; expected augment = 1, or less")
 end
 
+-- A step of several epochs; one a little above an epoch does no harm.
 local function check_rows(t)
   local batch, rows = t.updater.batch, t.train:size()
-  if batch > rows and not data.is_generator(t.train) then
+  if batch >= 2 * rows and not data.is_generator(t.train) then
     t.run:warn("batch", ("%s: a batch of %d is more than the training set's %d rows: a step is %.3g epochs"):format(t.where, batch, rows,
       batch / rows))
   end
