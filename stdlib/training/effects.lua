@@ -118,6 +118,15 @@ local function check_augmentations(t)
   t.run:warn("no_effect", t.where .. ": augmentations have no effect at strength 0; expected augment = 1, or less")
 end
 
+-- Parts of a batch have one mass for all terms.
+local function check_parts(t)
+  local known, base = t.task.labels, data.is(t.train) and t.train.base or {}
+  local uneven = base.weight ~= nil or known.partial or known.kind == "tokens"
+  if t.updater.pieces == 1 or not uneven or not t.objective:rests_differ(known.partial) then return end
+  host.fail(t.where .. ": accumulate: these losses are means over different rows (weights, rows without a label, hidden positions), which "
+    .. "parts of a batch cannot join; expected accumulate = 1, or terms of one kind")
+end
+
 -- A step of several epochs; one a little above an epoch does no harm.
 local function check_rows(t)
   local batch, rows = t.updater.batch, t.train:size()
@@ -133,6 +142,7 @@ function effects.check(t)
   check_terms(t)
   check_augmentations(t)
   check_rows(t)
+  check_parts(t)
   local given, kind = t.given, t.task.kind
   if not has_teacher(t) then
     for _, name in ipairs(OF_A_TEACHER) do

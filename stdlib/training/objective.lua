@@ -129,8 +129,20 @@ function Objective:wants_teacher()
   return false
 end
 
---- What a part of a batch weighs in the mean over several. Own terms are means over rows; beside built-in ones their parts weigh
---- what those rest on.
+--- Whether the terms' means rest on different rows where rows weigh differently, or some have no label: one mass for a part of a batch
+--- would then be wrong for some of them.
+---@param partial boolean?  some rows have no label
+function Objective:rests_differ(partial)
+  local own, labels, others = false, false, false
+  for _, term in ipairs(self.terms) do
+    own = own or not BUILT_IN[term.name]
+    labels = labels or term.name == "labels"
+    others = others or BUILT_IN[term.name] and term.name ~= "labels"
+  end
+  return own and (labels or others) or partial and labels and others or false
+end
+
+--- What a part of a batch weighs in the mean over several: rows for own terms alone, else what the built-in ones rest on.
 function Objective:mass(b)
   local built_in, labels_alone = false, true
   for _, term in ipairs(self.terms) do

@@ -153,6 +153,18 @@ describe("data", function()
     end
     expect(plain.distance(train(true), train(false))):near(0, 2e-6)
   end)
+  it("of losses that are means over different rows, in parts, are refused", function()
+    local d = g.data.tensors(x, plain.classes, { classes = 3, weight = g.rand({ x:size(0) }, { generator = g.generator(1) }) })
+    local function train(losses, parts)
+      support.with_run(nil, function(run)
+        run:distill { student = net(3), teacher = net(3), data = d, batch = 4, accumulate = parts, budget = { steps = 1 }, losses = losses }
+      end)
+    end
+    local beside = { kd = 1, mine = { weight = .1, loss = mine } }
+    expect(function() train(beside, 2) end):fails_with "accumulate: these losses are means over different rows"
+    train(beside, 1)
+    train({ kd = 1, kl = 1 }, 2)
+  end)
   it("of rows that are nearly distributions, or 0 and 1 in floats, are not numbers without a word", function()
     local hollow = plain.onehot:clone()
     hollow[5]:zero_()
