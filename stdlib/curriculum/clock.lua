@@ -133,24 +133,20 @@ function Clock:count(counts)
   return c
 end
 
---- A copy of the counts, for those who look ahead.
-function Clock:ahead()
-  local counts = {}
-  for name, value in pairs(self.counts) do counts[name] = value end
-  return counts
+local function copy(from)
+  local to = {}
+  for key, value in pairs(from) do to[key] = value end
+  return to
 end
+
+--- A copy of the counts, for those who look ahead.
+function Clock:ahead() return copy(self.counts) end
 
 --- Whether the budget is used up.
 function clock.is_over(counts) return counts.progress >= ENOUGH end
 
 --- Which epoch the counts are in, from 0.
 function clock.epoch_of(counts) return math.floor(counts.epoch + 1e-9) end
-
-local function copy(from)
-  local to = {}
-  for key, value in pairs(from) do to[key] = value end
-  return to
-end
 
 function Clock:state()
   self:tick()

@@ -21,6 +21,7 @@
 ---@field benchmarks table[]   what when.benchmarked found, oldest first
 ---@field findings table[]     what health.lua recognised, oldest first: { name =, step =, stage = }
 local check = require "gradus.base.check"
+local copy = require "gradus.base.copy"
 local host = require "gradus.host"
 local clock = require "gradus.curriculum.clock"
 
@@ -186,23 +187,16 @@ end
 local MOVING = { "stage", "stage_index", "stage_evaluations", "evaluations", "confidence", "furthest" }
 local TABLES = { "series", "teacher_acc", "untrained_acc", "benchmarks", "findings" }
 
-local function deep(value)
-  if type(value) ~= "table" then return value end
-  local copy = {}
-  for key, inner in pairs(value) do copy[key] = deep(inner) end
-  return copy
-end
-
 function State:save()
   local kept = {}
-  for _, name in ipairs(MOVING) do kept[name] = deep(self[name]) end
-  for _, name in ipairs(TABLES) do kept[name] = deep(self[name]) end
+  for _, name in ipairs(MOVING) do kept[name] = copy(self[name]) end
+  for _, name in ipairs(TABLES) do kept[name] = copy(self[name]) end
   return kept
 end
 
 function State:load(kept)
-  for _, name in ipairs(MOVING) do rawset(self, name, deep(kept[name])) end
-  for _, name in ipairs(TABLES) do rawset(self, name, deep(kept[name])) end
+  for _, name in ipairs(MOVING) do rawset(self, name, copy(kept[name])) end
+  for _, name in ipairs(TABLES) do rawset(self, name, copy(kept[name])) end
 end
 
 return State

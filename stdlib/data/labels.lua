@@ -234,11 +234,6 @@ function labels.weight(where, weight, rows)
   return weight
 end
 
---- What a generator's labels are, by its coming batch where nothing said it before.
----@param d Generator
----@return Labels
-function labels.of_batch(d, size) return d:look(size or 64) end
-
 -- --- beside each other -----------------------------------------------------------------------------------------------------
 
 --- In words: "3 classes", "numbers", "distributions over 3".

@@ -4,6 +4,8 @@
 ---   overfitting    validation worsens while training improves    stagnant        neither moves, far from the teacher
 ---   collapsed      one answer for everything                     teacher_worse   the student is better than its teacher
 ---   difficulty_jump  a stage begins far above where the one before ended
+local copy = require "gradus.base.copy"
+
 local health = {}
 local Health = {}
 Health.__index = Health
@@ -202,19 +204,12 @@ function Health:evaluation(e)
   return found
 end
 
--- All that moves is plain: numbers and lists of them.
-local function deep(value)
-  if type(value) ~= "table" then return value end
-  local copy = {}
-  for key, inner in pairs(value) do copy[key] = deep(inner) end
-  return copy
-end
-
-function Health:state() return deep(self) end
+--- All that moves is plain: numbers and lists of them.
+function Health:state() return copy(self) end
 
 function Health:load_state(kept)
   for key in pairs(self) do self[key] = nil end
-  for key, value in pairs(deep(kept)) do self[key] = value end
+  for key, value in pairs(copy(kept)) do self[key] = value end
 end
 
 return health

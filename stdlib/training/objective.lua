@@ -18,7 +18,6 @@ local objective = {}
 ---                              out.logits: the student's; out.student[path], out.teacher[path]: of modules; k: knobs, 0-dim tensors
 ---@field module? Module         trained along, such as a projection
 ---@field student? string[]      paths of the student's modules whose outputs the term wants; teacher: of the teacher's
----@field better? string         unused by the training; "lower" is stored as the term's direction
 
 ---@class Objective
 ---@field terms Term[]
@@ -120,14 +119,6 @@ end
 
 --- Paths of the teacher's modules whose outputs a batch must have, as batch["teacher:PATH"].
 function Objective:teacher_paths() return paths_of(self.terms, "teacher") end
-
---- Whether some term asks what the teacher says.
-function Objective:wants_teacher()
-  for _, term in ipairs(self.terms) do
-    if term.name ~= "labels" then return true end
-  end
-  return false
-end
 
 --- Whether the terms' means rest on different rows where rows weigh differently, or some have no label: one mass for a part of a batch
 --- would then be wrong for some of them.

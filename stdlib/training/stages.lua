@@ -107,7 +107,8 @@ function Stages:done(step) self.told[step] = nil end
 
 --- Temperature and alpha as numbers, for what is measured beside the steps; nil where they are none.
 function Stages:numbers()
-  local temperature, alpha = rawget(self, "last") and self.last.temperature, rawget(self, "last") and self.last.alpha
+  local last = self.last or {}
+  local temperature, alpha = last.temperature, last.alpha
   if type(temperature) ~= "number" or type(alpha) ~= "number" then return nil end
   return { temperature = temperature, alpha = alpha }
 end

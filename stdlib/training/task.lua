@@ -6,7 +6,6 @@ local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local tensor = require "gradus.base.tensor"
 local data = require "gradus.data.dataset"
-local labels = require "gradus.data.labels"
 local kinds = require "gradus.training.kinds"
 
 local ops = engine.ops
@@ -54,12 +53,6 @@ function task.new(known, metrics)
     self.better[name] = one.better
   end
   return self
-end
-
---- The kind of labels that a generator's or data set's rows have.
----@param d Dataset|Generator
-function task.labels_of(d)
-  return d.labels or labels.of_batch(d)
 end
 
 -- --- training ------------------------------------------------------------------------------------------------------------
