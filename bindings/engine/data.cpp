@@ -9,6 +9,7 @@
 #include "files/idx.h"
 #include "files/npy.h"
 #include "files/safetensors.h"
+#include "files/snapshot.h"
 #include "options.h"
 #include "random.h"
 
@@ -171,6 +172,52 @@ int lua_create_safetensors(lua_State* L) {
   return 1;
 }
 
+SnapshotWriter& snapshot_writer() {
+  static SnapshotWriter writer;
+  return writer;
+}
+
+// save_snapshot(path, {name = Tensor}, {key = text}, plain): begins to write, in another thread; nobody may change the tensors any
+// more, which are contiguous and on the CPU. Waits for the one before, and raises its error.
+int lua_save_snapshot(lua_State* L) {
+  lua_settop(L, 4);
+  guard(L, [&] {
+    const std::string path = text_at(L, 1, "save_snapshot: path");
+    Snapshot snapshot;
+    snapshot.plain = text_at(L, 4, "save_snapshot: plain");
+    lua_settop(L, 3);  // where read_tensors and read_metadata look
+    snapshot.tensors = read_tensors(L, "save_snapshot");
+    auto about = read_metadata(L, "save_snapshot");
+    snapshot_writer().start(path, std::move(snapshot), std::move(about));
+  });
+  return 0;
+}
+
+// snapshot_saved(wait) -> false while one is being written; raises the error of one that could not be.
+int lua_snapshot_saved(lua_State* L) {
+  bool saved = false;
+  guard(L, [&] {
+    saved = lua_toboolean(L, 1) || !snapshot_writer().busy();
+    if (saved) snapshot_writer().wait();
+  });
+  lua_pushboolean(L, saved);
+  return 1;
+}
+
+// read_snapshot(path) -> {name = Tensor}, plain
+int lua_read_snapshot(lua_State* L) {
+  Snapshot read;
+  guard(L, [&] { read = read_snapshot(text_at(L, 1, "read_snapshot: path")); });
+  lua_createtable(L, 0, static_cast<int>(read.tensors.size()));
+  for (auto& [name, tensor] : read.tensors) {
+    lua_pushlstring(L, name.data(), name.size());
+    push_tensor(L, std::move(tensor));
+    lua_rawset(L, -3);
+  }
+  lua_pushlstring(L, read.plain.data(), read.plain.size());
+  return 2;
+}
+
 // digits() -> x [1797, 1, 8, 8], y [1797]
 int lua_digits(lua_State* L) {
   std::pair<at::Tensor, at::Tensor> data;
@@ -219,6 +266,9 @@ constexpr luaL_Reg kFunctions[] = {{"read_csv", lua_read_csv},
                                    {"map_safetensors", lua_map_safetensors},
                                    {"write_safetensors", lua_write_safetensors},
                                    {"create_safetensors", lua_create_safetensors},
+                                   {"save_snapshot", lua_save_snapshot},
+                                   {"snapshot_saved", lua_snapshot_saved},
+                                   {"read_snapshot", lua_read_snapshot},
                                    {"digits", lua_digits},
                                    {"parity", lua_parity},
                                    {"derive_seed", lua_derive_seed},

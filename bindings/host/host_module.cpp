@@ -154,6 +154,21 @@ int sha256_of(lua_State* L) {
   return 1;
 }
 
+// list_folder(path) -> the names in it, sorted; none where there is no such folder
+int list_folder(lua_State* L) {
+  const char* path = luaL_checkstring(L, 1);
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  lua_createtable(L, static_cast<int>(names.size()), 0);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    lua_pushlstring(L, names[i].data(), names[i].size());
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
+  }
+  return 1;
+}
+
 // hash_file(path) -> the SHA-256 of its bytes and their number, or nil and the reason.
 int hash_file(lua_State* L) {
   const std::string path = text_argument(L, 1);
@@ -420,6 +435,7 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"lock", lock_file},
                                    {"random_hex", random_hex},
                                    {"sha256", sha256_of},
+                                   {"list_folder", list_folder},
                                    {"hash_file", hash_file},
                                    {"json_encode", json_encode},
                                    {"json_decode", json_decode},

@@ -21,6 +21,7 @@
 #include "neighbours.h"
 #include "new_command.h"
 #include "plot_command.h"
+#include "resume_command.h"
 #include "run_command.h"
 #include "serve_command.h"
 #include "signals.h"
@@ -33,7 +34,7 @@ namespace {
 struct CommandLine {
   RunOptions run;
   std::vector<std::string> set, files;
-  std::string seed, threads, jobs, store;
+  std::string seed, threads, jobs, store, of_run;
   bool json = false, full = false;
 };
 
@@ -61,6 +62,12 @@ std::vector<std::int64_t> whole_numbers(const char* option, const std::string& t
   return numbers;
 }
 
+// What --snapshots, --accept and --at say is checked in Lua.
+void add_text(CLI::App* command, CommandLine& line, const std::string& option, const std::string& help) {
+  command->add_option_function<std::string>(
+      "--" + option, [&line, option](const std::string& text) { line.run.more[option] = text; }, help);
+}
+
 void add_run(CLI::App& app, CommandLine& line) {
   CLI::App* run = app.add_subcommand("run", "Run an experiment script");
   run->add_option("SCRIPT", line.run.script, "Lua script, or - for standard input");
@@ -73,7 +80,8 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_option("--jobs,-j", line.jobs,
                   "Runs at once, each in a process of its own; auto: as cores and memory allow");
   run->add_flag("--resume", line.run.resume,
-                "Skip what an earlier call of the same script, parameters and seed finished");
+                "Skip what an earlier call of the same script, parameters and seed finished; go on with what it left");
+  add_text(run, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
@@ -124,6 +132,29 @@ void add_sweep(CLI::App& app, CommandLine& line) {
   sweep->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
 }
 
+void add_going_on(CLI::App& app, CommandLine& line) {
+  CLI::App* resume = app.add_subcommand("resume", "An interrupted or failed run goes on, with the bits that it would have had");
+  CLI::App* fork = app.add_subcommand("fork", "A new run that shares another one's past up to a step");
+  for (CLI::App* command : {resume, fork}) {
+    command->add_option("RUN", line.of_run, "An id, the beginning of a uid, or @last")->required();
+    command->add_option("--set", line.set, "Override a parameter: key=value (may be repeated)")->allow_extra_args(false);
+    command->add_option("--device", line.run.device, "cpu, cuda, … (default: as it was)");
+    command->add_option("--threads", line.threads, "Threads of LibTorch (default: as it was)");
+    command->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+    command->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
+    command->add_flag("--json", line.run.json, "One JSON document on standard output");
+    command->add_flag("--strict", line.run.strict, "Warnings are errors");
+    command->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+    command->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+    add_text(command, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
+    add_text(command, line, "accept",
+             "What may differ from the run, though other bits follow: script, data, gradus, library, torch, device, machine, threads");
+  }
+  add_text(fork, line, "at", "The step after which the new run is its own");
+  fork->add_option("SCRIPT", line.run.script, "Another script for the new run");
+  fork->add_option("--name", line.run.name, "Name of the new run");
+}
+
 void add_watch(CLI::App& app, CommandLine& line) {
   CLI::App* watch = app.add_subcommand("watch", "Run a script anew at each save, the last runs' curves side by side");
   watch->add_option("SCRIPT", line.run.script, "Lua script");
@@ -165,8 +196,8 @@ void add_others(CLI::App& app, CommandLine& line) {
   app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
 }
 
-void finish_run_options(CommandLine& line) {
-  if (line.run.script.empty()) throw HostError(kUsage, "no SCRIPT; expected a Lua file, or - for standard input");
+void finish_run_options(CommandLine& line, bool needs_script = true) {
+  if (needs_script && line.run.script.empty()) throw HostError(kUsage, "no SCRIPT; expected a Lua file, or - for standard input");
   for (const std::string& text : line.set) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
@@ -291,6 +322,7 @@ int dispatch(int argc, char** argv) {
   app.set_version_flag("--version", version_line());
   add_run(app, line);
   add_sweep(app, line);
+  add_going_on(app, line);
   add_watch(app, line);
   add_check(app, line);
   add_reading_commands(app, reading_store);
@@ -323,6 +355,11 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("sweep") || app.got_subcommand("watch")) {
     finish_run_options(line);
     return app.got_subcommand("sweep") ? sweep_command(std::move(line.run)) : watch_command(std::move(line.run));
+  }
+  if (app.got_subcommand("resume") || app.got_subcommand("fork")) {
+    finish_run_options(line, false);
+    return app.got_subcommand("resume") ? resume_command(std::move(line.run), line.of_run)
+                                        : fork_command(std::move(line.run), line.of_run);
   }
   if (app.got_subcommand("check")) {
     finish_run_options(line);

@@ -166,19 +166,18 @@ int run_command(RunOptions options) {
   return code.value_or(0);
 }
 
-int sweep_command(RunOptions options) {
+int drive_script(RunOptions options, const char* module, const char* function) {
   Session session(std::move(options));
   session.read_script(session.options.script);
   watch_signals();
-  return drive(session, "gradus.experiment.sweep_command", "run");
+  return drive(session, module, function);
 }
+
+int sweep_command(RunOptions options) { return drive_script(std::move(options), "gradus.experiment.sweep_command", "run"); }
 
 int watch_command(RunOptions options) {
   if (options.script == "-") throw HostError(kUsage, "watch: expected a file; got standard input");
-  Session session(std::move(options));
-  session.read_script(session.options.script);
-  watch_signals();
-  return drive(session, "gradus.experiment.watch", "run");
+  return drive_script(std::move(options), "gradus.experiment.watch", "run");
 }
 
 int check_command(RunOptions options) {

@@ -12,6 +12,9 @@ namespace gradus {
 // code.
 int run_command(RunOptions options);
 
+// A command that Lua drives from its first to its last run: require(module)[function](options) gives the exit code.
+int drive_script(RunOptions options, const char* module, const char* function);
+
 // Many runs of one script, their parameters chosen by a search.
 int sweep_command(RunOptions options);
 

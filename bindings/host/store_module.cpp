@@ -183,6 +183,13 @@ results::Environment read_environment(lua_State* L, int table) {
   return environment;
 }
 
+// {step =, event =, child =, keys = JSON}, as Writer:point() gives it.
+results::Point read_point(lua_State* L, int table) {
+  const auto number = [&](const char* field, std::int64_t otherwise) { return integer_field(L, table, field).value_or(otherwise); };
+  const std::string keys = text_field(L, table, "keys");
+  return {number("step", -1), number("event", 0), number("child", 0), keys.empty() ? "[]" : keys};
+}
+
 results::RunStart read_run_start(lua_State* L, int table) {
   results::RunStart start;
   start.name = text_field(L, table, "name");
@@ -194,6 +201,12 @@ results::RunStart read_run_start(lua_State* L, int table) {
   start.sources = list_field(L, table, "sources", read_source);
   lua_getfield(L, table, "environment");
   if (lua_istable(L, -1)) start.environment = read_environment(L, lua_gettop(L));
+  lua_pop(L, 1);
+  lua_getfield(L, table, "past");
+  if (lua_istable(L, -1)) {
+    const int past = lua_gettop(L);
+    start.past = results::Past{integer_field(L, past, "run").value_or(0), read_point(L, past)};
+  }
   lua_pop(L, 1);
   return start;
 }
@@ -226,6 +239,18 @@ int begin(lua_State* L) {
   luaL_checkstack(L, 20, "store");
   WriterPtr writer;
   guard(L, [&] { writer = store.begin(read_run_start(L, 2)); });
+  push(L, kWriter, std::move(writer));
+  return 1;
+}
+
+// resume(id, point) -> the writer of a run that goes on from there
+int resume(lua_State* L) {
+  results::Store& store = check_store(L);
+  const std::int64_t run = check_integer(L, 2);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_checkstack(L, 20, "store");
+  WriterPtr writer;
+  guard(L, [&] { writer = store.resume(run, read_point(L, 3)); });
   push(L, kWriter, std::move(writer));
   return 1;
 }
@@ -462,6 +487,21 @@ int split(lua_State* L) {
   return 2;
 }
 
+// point() -> {event =, child =, keys = JSON}: all that was given so far is in the tables.
+int point(lua_State* L) {
+  results::Writer& writer = check_writer(L);
+  results::Point found;
+  guard(L, [&] { found = writer.point(); });
+  lua_createtable(L, 0, 3);
+  lua_pushnumber(L, static_cast<double>(found.event));
+  lua_setfield(L, -2, "event");
+  lua_pushnumber(L, static_cast<double>(found.child));
+  lua_setfield(L, -2, "child");
+  lua_pushlstring(L, found.keys.data(), found.keys.size());
+  lua_setfield(L, -2, "keys");
+  return 1;
+}
+
 int flush(lua_State* L) {
   results::Writer& writer = check_writer(L);
   guard(L, [&] { writer.flush(); });
@@ -506,12 +546,12 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
   lua_pop(L, 1);
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},   {"query", query},     {"resolve", resolve},
+constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},   {"query", query},     {"resolve", resolve}, {"resume", resume},
                                       {"runs", runs},     {"compare", compare}, {"direction", direction},
                                       {"settle", settle}, {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"amend", amend},
-                                       {"better", better}, {"split", split},       {"flush", flush},
+                                       {"better", better}, {"split", split},       {"flush", flush},       {"point", point},
                                        {"finish", finish}, {nullptr, nullptr}};
 
 }  // namespace

@@ -100,6 +100,13 @@ std::shared_ptr<Writer> Store::begin(const RunStart& start) {
   return writer;
 }
 
+std::shared_ptr<Writer> Store::resume(std::int64_t run, const Point& point) {
+  std::shared_ptr<Writer> writer(new Writer());
+  impl_->resume(*writer, run, point);
+  writer->store_ = impl_;
+  return writer;
+}
+
 void Store::write(const std::function<void(Database&)>& body) { impl_->write(body); }
 void Store::flush() { impl_->flush_live(); }
 void Store::interrupt(const std::function<void()>& freeze) {
@@ -219,6 +226,18 @@ SplitRun Writer::split(std::string_view name, std::string_view kind, std::string
 void Writer::flush() {
   check_live("flush");
   store_->flush(*this);
+}
+
+Point Writer::point() {
+  flush();
+  Point point;
+  const std::lock_guard guard(store_->reading);
+  Statement find = store_->reader->prepare(
+      "SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1), (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1), "
+      "(SELECT json_group_array(k.name) FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1)");
+  if (find.bind(1, id_).step()) point = {-1, find.integer(0), find.integer(1), find.text(2)};
+  find.reset();
+  return point;
 }
 
 void Writer::finish(std::string_view status, std::string_view message) {

@@ -58,6 +58,19 @@ struct Environment {
   std::string versions = {};            // a JSON object, or empty
 };
 
+// Where a run stood when a snapshot of it was taken: what it has written until then.
+struct Point {
+  std::int64_t step = -1;   // of rows, the greatest
+  std::int64_t event = 0;   // of its events' ids, the greatest
+  std::int64_t child = 0;   // of its child runs' ids, the greatest
+  std::string keys = "[]";  // the metrics that it has logged, as a JSON list
+};
+
+struct Past {
+  std::int64_t run = 0;
+  Point point;
+};
+
 struct RunStart {
   std::string name = {};
   std::string kind = "run";  // "run", or what a child run is for: "teacher"
@@ -67,6 +80,7 @@ struct RunStart {
   std::vector<Param> params = {};
   std::vector<Source> sources = {};
   Environment environment = {};
+  std::optional<Past> past = {};  // a fork begins with copies of what another run was
 };
 
 struct SplitRun {
@@ -112,6 +126,8 @@ class Writer {
   SplitRun split(std::string_view name, std::string_view kind = "training", std::string_view prefixes = "[\"\"]");
   // Returns when everything given so far is committed to SQLite.
   void flush();
+  // The same, and where the run stands then; the step is the caller's.
+  Point point();
   // status: finished, failed or interrupted. Flushes, removes the spool, releases the run. Nothing may be logged after
   // it.
   void finish(std::string_view status, std::string_view message = {});
@@ -150,6 +166,9 @@ class Store {
   bool writable() const;              // false in a store that was opened to read and had nothing to recover
 
   std::shared_ptr<Writer> begin(const RunStart& start);  // new; keeps the store's connection alive
+  // A run that is over goes on from a point of it: what it wrote after that becomes a child run of kind "attempt". Times add up.
+  // Error (usage): the run is running, which another process may have begun just now.
+  std::shared_ptr<Writer> resume(std::int64_t run, const Point& point);  // new
   // Any reading statement, on a connection that cannot write. `args` bind to ?1, ?2, …
   Rows query(const std::string& sql, const std::vector<Cell>& args = {}, const Limits& limits = {});
   // The same without a copy of the rows, for long curves: `body` steps the statement itself.

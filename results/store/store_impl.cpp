@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "error.h"
+#include "rewind.h"
 #include "schema.h"
 #include "split.h"
 
@@ -158,6 +159,7 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
     {
       Transaction transaction(*database_, lock_);
       insert_run(writer, start);
+      if (start.past) copy_past(*database_, start.past->run, start.past->point, writer.id_);
       transaction.commit();
     }
     live_.push_back(std::make_unique<Live>(*statements_, writer.id_, writer.folder_, std::move(heartbeat)));
@@ -166,6 +168,41 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
     fs::remove_all(writer.folder_, code);
     throw;
   }
+}
+
+void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
+  if (!writable)
+    throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
+  recover();  // it may have died since the store was opened
+  const std::lock_guard guard(mutex_);
+  Statement find = database_->prepare("SELECT uid, coalesce(seconds, 0) FROM runs WHERE id = ?1");
+  if (!find.bind(1, run).step()) throw Error(Exit::missing, path + ": no run " + std::to_string(run));
+  writer.uid_ = find.text(0);
+  const double seconds = find.real(1);
+  find.reset();
+  writer.id_ = run;
+  writer.folder_ = folder + "/" + writer.uid_;
+  std::error_code code;
+  fs::create_directories(writer.folder_, code);
+  if (code) throw Error(Exit::io, writer.folder_ + ": cannot make the run's folder; got " + code.message());
+  std::optional<Heartbeat> heartbeat = Heartbeat::take_over(writer.folder_);
+  if (!heartbeat)
+    throw Error(Exit::usage, "resume: run " + std::to_string(run) + ": expected a run that is over; got one that is running");
+  if (heartbeat->unix_time() == 0) {  // there was no file: nobody holds it
+    heartbeat.reset();
+    heartbeat.emplace(Heartbeat::begin(writer.folder_));
+  }
+  heartbeat->beat(unix_seconds(), seconds);
+  {
+    Transaction transaction(*database_, lock_);
+    rewind(*database_, run, point, random_uid());
+    transaction.commit();
+  }
+  writer.spool_ = std::make_unique<Spool>(writer.folder_);
+  auto live = std::make_unique<Live>(*statements_, run, writer.folder_, std::move(*heartbeat));
+  live->started -= seconds;
+  live_.push_back(std::move(live));
+  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
 }
 
 void StoreImpl::insert_run(Writer& writer, const RunStart& start) {

@@ -43,6 +43,7 @@ struct StoreImpl {
   bool any_running();      // by the table; asks the query connection
   void recover();          // drains dead runs
   void begin(Writer& writer, const RunStart& start);
+  void resume(Writer& writer, std::int64_t run, const Point& point);
   void flush(Writer& writer);  // all of one run, in the caller's thread
   void finish(Writer& writer, std::string_view status, std::string_view message);
   SplitRun split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes);

@@ -1,5 +1,7 @@
 --- Lua's own globals, and the fields of its libraries, as they were before any script ran: what else is there, a script has
 --- set. Loaded with runner.lua and run.lua.
+require "gradus.base.random"  -- a library of Lua as a script finds it
+
 local pristine = { own = {}, fields = {} }
 
 for name, value in pairs(_G) do

@@ -58,11 +58,12 @@ end
 ---                           paired over the seeds that both have
 ---@field metrics? table      which way metrics are better, those logged and those returned: { rmse = { better = "lower" } }
 ---@field save? boolean        true: the best and the last weights of each student are kept among the run's files (student_artifact.lua)
+---@field snapshots? string|number  how often a run is saved: 100 (steps), "30s", "5m" (default: "1m") or "none"; see `gradus help resume`
 ---@field footer? string      printed under the final table
 ---@param options ExperimentOptions
 function experiment.experiment(options)
   options = check.options("experiment", options, { "name", "run", "params", "grid", "columns", "by", "versus", "metrics",
-    "save", "footer" })
+    "save", "snapshots", "footer" })
   if type(options.name) ~= "string" or not options.name:find "^[%w_.-]+$" or #options.name > 100 then
     host.fail("experiment: 'name': expected 1 to 100 letters, digits, '_', '-' or '.'; got " .. tostring(options.name))
   end

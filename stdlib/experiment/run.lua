@@ -6,6 +6,7 @@ local console = require "gradus.base.console"
 local current = require "gradus.base.current"
 local readback = require "gradus.step.readback"
 local recording = require "gradus.base.recording"
+local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
 
 require "gradus.base.pristine"  -- before the script
@@ -25,7 +26,9 @@ local run = {}
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
 ---@field dry any        set in a dry run (gradus check)
----@field replaying any  set while a fork replays what was
+---@field replaying any  set while a function of run:cached is called for what it makes without training
+---@field snapshots Snapshots
+---@field unmuted any     the writer of a run that goes on and has not reached where it was
 local Run = check.methods("a run", {}, { sealed = true })
 Run.__index = Run
 
@@ -56,13 +59,30 @@ local function command_line()
   return (text:gsub("%z", " "):gsub(" $", ""))
 end
 
+local function table_with(from, name, value)
+  local made = { [name] = value }
+  for key, one in pairs(from) do made[key] = one end
+  return made
+end
+
 -- What is equal for repetitions: sources, parameters without the seed, and the data read so far.
 local function config_hash(parts)
   return host.sha256(table.concat(parts, "\n") .. "\n" .. table.concat(current.contents, "\n"))
 end
 
+-- A writer that writes nothing: what a run does again has been written.
+local function muted(writer)
+  local silent = {}
+  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better" } do silent[name] = function() end end
+  for _, name in ipairs { "key", "finish", "flush" } do
+    silent[name] = function(_, ...) return writer[name](writer, ...) end
+  end
+  return setmetatable(silent, { __index = function(_, name) return writer[name] end })
+end
+
 --- Starts a run in the store and makes it the current one.
----@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label }
+---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label,
+---   policy: of snapshots, goal: a snapshot to go on from?, resumes: the id of a run that goes on?, forks: that of one whose past it shares? }
 function run.begin(options)
   local flat, opts = options.flat, options.options
   local list = param_list(flat)
@@ -76,8 +96,9 @@ function run.begin(options)
   versions.torch = engine.torch_version
   versions.stdlib = host.stdlib_hash()
   local device = engine.device(opts.device or "cpu")
-  local writer = options.store:begin {
-    name = options.name, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
+  local goal = options.goal
+  local writer = options.resumes and options.store:resume(options.resumes, goal and goal.point or {}) or options.store:begin {
+    name = options.name, past = options.forks and table_with(goal.point, "run", options.forks) or nil, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
     config_hash = config_hash(parts), params = list, sources = sources,
     environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
       command = command_line(), git = host.git(), versions = versions },
@@ -89,6 +110,9 @@ function run.begin(options)
     parent = options.parent, listener = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+  if options.resumes then snapshots.forget_after(self.folder, goal) end
+  self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
+  if goal then self.writer, self.unmuted = muted(writer), writer end
   self.readback = readback(device, function(numbers, at)
     for key, number in pairs(numbers) do self.writer:log(key, at, number) end
     for name, key in pairs(self.listener and self.keys or {}) do
@@ -101,6 +125,9 @@ function run.begin(options)
   require("gradus.curriculum.sampler").numbered(0)
   return self
 end
+
+--- A run that goes on has reached where it was: from here on it writes.
+function Run:unmute() self.writer = self.unmuted end
 
 --- Stores the configuration's hash anew: data was read.
 function Run:configure() self.writer:amend { config_hash = config_hash(self.configuration) } end
@@ -215,7 +242,10 @@ function Run:training_line(total_steps, knobs, row) return console.training_part
 function Run:show(s, parts) self.line.step(s, parts) end
 
 --- A safe point between two steps: ends the run when the process was asked to stop.
-function Run:breathe(s)
+---@param s State?
+---@param training? table  at a boundary, whose state may be kept
+function Run:breathe(s, training)
+  if training then self.snapshots:look(training) end
   local signal = host.stopping() or self.ending
   if not signal then return end
   if s then self:progress(s) end
@@ -378,6 +408,7 @@ function Run:store_result(result) return require("gradus.experiment.results").st
 function Run:finish(status, message)
   self.line.clear()
   if self.students then require("gradus.experiment.student_artifact").save_all(self) end
+  self.snapshots:finish(status == "finished")
   local settled, why = pcall(self.readback.settle, self.readback)
   if status == "finished" and not settled then status, message = "failed", tostring(why) end
   self.writer:finish(status, message)

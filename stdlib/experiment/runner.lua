@@ -98,8 +98,16 @@ local function tell_changed(run, stored, used, prefix)
   end
 end
 
+-- How often snapshots are taken: as the command line says, or the experiment.
+local function policy_of(options, experiment)
+  local text = options.snapshots or experiment.snapshots
+  local policy = require("gradus.experiment.snapshots").policy(text)
+  if not policy then host.fail(("--snapshots: expected steps (100), a time (30s, 5m) or none; got '%s'"):format(tostring(text)), 64) end
+  return policy
+end
+
 --- Executes one run of an experiment. Returns its result as JSON.
----@param one {seed: number, given: table}  of the experiment's plan
+---@param one {seed: number, given: table, resumes: number?, goal: table?}  of the experiment's plan, or a run that goes on
 ---@param label string                      it in words
 ---@param watched? fun(run: Run, name: string, value: number, step: number)  is told what the run logs
 function runner.execute_one(options, store, experiment, one, label, watched)
@@ -107,8 +115,11 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   local run_module = require "gradus.experiment.run"
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
-  local run = run_module.begin { store = store, name = options.name or experiment.name, seed = one.seed, flat = flat, params = nested,
-    options = options, label = label }
+  local run = run_module.begin { store = store, name = one.name or options.name or experiment.name, seed = one.seed, flat = flat,
+    params = nested, options = options, label = label, policy = policy_of(options, experiment), resumes = one.resumes, goal = one.goal,
+    forks = one.forks }
+  if one.detail then (one.goal and run.unmuted or run.writer):event(run.step_number, "resume", one.detail.kind or "resume",
+    host.json_encode(one.detail)) end
   if watched then run.listener = function(...) watched(run, ...) end end
   run.save_students = experiment.save ~= false
   host.open_log(run.folder .. "/log.txt")
@@ -117,6 +128,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   local ok, result, others = xpcall(function()
     experiment:declare_metrics(run)
     local returned = experiment.run(run, nested)
+    run.snapshots:expect_arrival()
     tell_changed(run, params.nest(flat), nested, "")
     return run:store_result(returned)
   end, host.traceback)

@@ -244,7 +244,7 @@ function Training:boundary(epoch)
     self:enter(to, s.stage)
   end
   if clock.epoch_of(self.clock.counts) > epoch then draw(self) end
-  self.run:breathe(s)
+  self.run:breathe(s, self)
   return false
 end
 
@@ -301,6 +301,7 @@ local function loop(self)
     if self.at_boundary then over = self.at_boundary(self, over) or over end
   end
   self.over = true
+  self.run.snapshots:over(self)
 end
 
 -- The end: best weights in, modes given back, what was lent and drawn ahead returned.
@@ -338,12 +339,14 @@ local function leave_student(self)
   })
 end
 
---- Trains.
+--- Trains, from the beginning or from where a snapshot of the run was taken.
 function Training:run_all()
-  leave_student(self)
-  self:borrow(function()
-    loop(self)
-    finish(self)
+  self.run.snapshots:around(self, function()
+    leave_student(self)
+    self:borrow(function()
+      loop(self)
+      finish(self)
+    end)
   end)
 end
 

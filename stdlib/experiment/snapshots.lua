@@ -1,0 +1,314 @@
+--- The snapshots of a run: all that it needs to go on, in one file each, which other tools read for its weights (safetensors):
+---   <run's folder>/snapshots/N-STEP.safetensors   of the run's N-th training (distill, fit or a loop over batches)
+---   <run's folder>/snapshots/N-end.safetensors    where it ended
+--- They are taken every minute or as `--snapshots` says, after stages and trainings of some seconds, and at signals; written by another
+--- thread, whole or not at all; of a training the newest two are kept.
+---
+--- A run that goes on executes its script from the top with its writing muted. Trainings whose end was kept are taken from there, others
+--- are done again, with the same bits; the training of the snapshot (the goal) takes it back, and from there on all is written.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local nn = require "gradus.nn"
+local plain = require "gradus.base.plain"
+local random = require "gradus.base.random"
+local sampler = require "gradus.curriculum.sampler"
+
+local snapshots = { FORMAT = 1 }
+
+local SECONDS = 60       -- between two, unless said otherwise
+local WORTH = 5          -- seconds of work for which the end of a stage or of a training is kept
+local SHARE = .01        -- of the time, at most, that taking them may cost
+local LOOK_EVERY = 8     -- boundaries between two looks at the time
+
+---@class Snapshots
+---@field count number      trainings that have begun
+---@field goal table?       the snapshot that the run goes on from, until it is reached
+---@field outer any         the training that goes on, the outermost one
+local Snapshots = {}
+Snapshots.__index = Snapshots
+
+--- How often, from "100" (steps), "30s", "5m" or "none"; nil where the text says nothing.
+---@param text string?
+---@return {steps: number?, seconds: number?, none: boolean?}?
+function snapshots.policy(text)
+  if text == nil then return { seconds = SECONDS } end
+  if text == "none" then return { none = true } end
+  local amount, unit = tostring(text):match "^(%d+%.?%d*)([smh]?)$"
+  amount = tonumber(amount)
+  if not amount or amount <= 0 then return nil end
+  if unit == "" then return amount % 1 == 0 and { steps = amount } or nil end
+  return { seconds = amount * ({ s = 1, m = 60, h = 3600 })[unit] }
+end
+
+-- What has to be the same for the same bits.
+local function identity_of(run)
+  local versions = host.versions()
+  return { gradus = versions.gradus, torch = engine.torch_version, library = host.stdlib_hash(), device = run.device,
+    machine = engine.gemm(), threads = run.options.threads or "auto" }
+end
+
+---@param run Run
+---@param policy table
+---@param goal? table  what `read` gave
+---@return Snapshots
+function snapshots.new(run, policy, goal)
+  return setmetatable({ run = run, policy = policy, goal = goal, count = 0, outer = false, looks = 0, files = {}, cost = 0,
+    step = 0, time = host.monotonic(), wanted = host.saves_wanted(), folder = run.folder .. "/snapshots" }, Snapshots)
+end
+
+-- --- taking ----------------------------------------------------------------------------------------------------------
+
+local function streams_of(run)
+  local defaults = { cpu = engine.default_generator():get_state() }
+  if run.device ~= "cpu" then defaults[run.device] = engine.default_generator(run.device):get_state() end
+  return { init = nn.init_generator:get_state(), lua = random.state(), sources = sampler.numbered(), defaults = defaults }
+end
+
+local function registered_of(run)
+  local kept = {}
+  for name, object in pairs(run.registered) do
+    if type(object) == "table" and object.state_dict then kept[name] = object:state_dict()
+    elseif type(object) == "table" and object.restore and object.state then kept[name] = object:state() end
+  end
+  return kept
+end
+
+-- Copies on the CPU: the training goes on while they are written.
+local function frozen(tensors)
+  local copies = {}
+  for name, one in pairs(tensors) do copies[name] = one.device == "cpu" and one:detach():clone():contiguous() or one:detach():to("cpu"):contiguous() end
+  return copies
+end
+
+local function state_of(self, part, over)
+  local run = self.run
+  run.readback:settle()
+  run.looked:settle()
+  local point = run.writer:point()
+  point.step = run.step_number
+  local kept = { format = snapshots.FORMAT, training = self.number, count = self.count, over = over, point = point,
+    run = { step_number = run.step_number, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
+      state = run.state, registered = registered_of(run) },
+    streams = streams_of(run), identity = identity_of(run) }
+  for name, value in pairs(part:state()) do kept[name] = value end
+  return kept
+end
+
+-- The newest two of a training stay; what is older goes once these are whole.
+local function thin(self, file)
+  table.insert(self.files, file)
+  while #self.files > 3 do os.remove(self.folder .. "/" .. table.remove(self.files, 1)) end
+end
+
+local function take(self, part, over)
+  local run, began = self.run, host.monotonic()
+  local file = ("%d-%s.safetensors"):format(self.number, over and "end" or run.step_number)
+  local text, tensors = plain.write(state_of(self, part, over), "")
+  host.mkdirs(self.folder)
+  engine.data.save_snapshot(self.folder .. "/" .. file, frozen(tensors), { run = run.uid, step = tostring(run.step_number) }, text)
+  if not over then thin(self, file) end
+  self.step, self.time, self.looks = run.step_number, host.monotonic(), 0
+  self.cost = self.time - began
+end
+
+--- Takes one now. A disk that is full, or a value that cannot be kept, is told of and is no reason for the run to fail.
+---@param part table   the training
+---@param over? boolean whether it has ended
+---@param wait? boolean until it is on the disk
+function Snapshots:take(part, over, wait)
+  local ok, why = pcall(function()
+    take(self, part, over or false)
+    if wait then engine.data.snapshot_saved(true) end
+  end)
+  if ok or self.failed then return end
+  self.failed = true
+  self.run:warn("snapshot", "no snapshot could be taken, so the run cannot go on after an interruption: " .. host.error_text(why))
+end
+
+local function is_due(self, part)
+  local policy, now = self.policy, nil
+  local wanted = host.saves_wanted()
+  if wanted ~= self.wanted then
+    self.wanted = wanted
+    return true
+  end
+  if policy.none then return false end
+  if policy.steps then return self.run.step_number - self.step >= policy.steps end
+  self.looks = self.looks + 1
+  local stage = part.s and part.s.stage_index
+  local moved = stage ~= self.stage
+  self.stage = stage
+  if not moved and self.looks % LOOK_EVERY ~= 0 then return false end
+  now = host.monotonic() - self.time
+  return now >= math.max(policy.seconds, self.cost / SHARE) or moved and now >= WORTH
+end
+
+--- At a boundary of a training: takes one where it is due, and before a signal ends the run.
+---@param part table
+function Snapshots:look(part)
+  if part ~= self.outer or self.goal then return end
+  if host.stopping() or self.run.ending then return self:take(part, false, true) end
+  if is_due(self, part) then self:take(part) end
+end
+
+--- A training has ended, and its student is as it was after the last step.
+---@param part table
+function Snapshots:over(part)
+  if part ~= self.outer or self.goal or self.policy.none then return end
+  if self.policy.steps or host.monotonic() - self.began >= WORTH then self:take(part, true) end
+end
+
+-- --- going on --------------------------------------------------------------------------------------------------------
+
+local function read_file(path)
+  local tensors, text = engine.data.read_snapshot(path)
+  local kept = plain.read(text, tensors)
+  if kept.format ~= snapshots.FORMAT then
+    host.fail(("%s: made by another gradus; expected format %d; got %s"):format(path, snapshots.FORMAT, tostring(kept.format)))
+  end
+  return kept
+end
+
+-- The names of a run's snapshots, the newest last: { file, training, step (inf: the end) }.
+local function list(folder)
+  local found = {}
+  for _, file in ipairs(host.list_folder(folder .. "/snapshots")) do
+    local training, step = file:match "^(%d+)%-(%w+)%.safetensors$"
+    if training then
+      found[#found + 1] = { file = folder .. "/snapshots/" .. file, training = tonumber(training),
+        step = step == "end" and math.huge or tonumber(step) }
+    end
+  end
+  table.sort(found, function(a, b)
+    if a.training ~= b.training then return a.training < b.training end
+    return a.step < b.step
+  end)
+  return found
+end
+snapshots.list = list
+
+--- The newest snapshot of a run's folder that is whole, nil where there is none.
+---@param folder string
+---@param tell fun(text: string)  told of damaged ones
+---@return table?
+function snapshots.read(folder, tell)
+  local all = list(folder)
+  for i = #all, 1, -1 do
+    local ok, kept = pcall(read_file, all[i].file)
+    if ok then
+      kept.folder = folder
+      return kept
+    end
+    tell(host.error_text(kept) .. (i > 1 and "; the one before is taken" or ""))
+  end
+end
+
+--- Removes what was taken after the goal: its events are a dead attempt's.
+---@param folder string
+---@param goal table?
+function snapshots.forget_after(folder, goal)
+  for _, one in ipairs(list(folder)) do
+    local step = goal and (goal.over and math.huge or goal.point.step)
+    if not goal or one.training > goal.training or one.training == goal.training and one.step > step then os.remove(one.file) end
+  end
+end
+
+--- What would not give the same bits: { name, then, now } each.
+---@param kept table
+---@param run {device: string, options: table}
+function snapshots.differences(kept, run)
+  local now, found = identity_of(run), {}
+  for _, name in ipairs { "gradus", "library", "torch", "device", "machine", "threads" } do
+    if kept.identity[name] ~= now[name] then
+      found[#found + 1] = { name = name, was = tostring(kept.identity[name]), now = tostring(now[name]) }
+    end
+  end
+  return found
+end
+
+local function fill(target, from)
+  for key in pairs(target) do target[key] = nil end
+  for key, value in pairs(from) do target[key] = value end
+end
+
+local function restore_registered(run, kept)
+  for name, state in pairs(kept) do
+    local object = run.registered[name]
+    if object and object.state_dict then object:load_state_dict(state)
+    elseif object and object.restore then object:restore(state) end
+  end
+end
+
+local function restore(self, kept)
+  local run, of_run, streams = self.run, kept.run, kept.streams
+  run.step_number, run.trained, run.threads, run.latest = of_run.step_number, of_run.trained, of_run.threads, {}
+  fill(run.state, of_run.state)
+  restore_registered(run, of_run.registered)
+  self.count = kept.count
+  engine.set_threads(of_run.engine_threads)
+  for device, state in pairs(streams.defaults) do engine.default_generator(device):set_state(state) end
+  nn.init_generator:set_state(streams.init)
+  sampler.numbered(streams.sources)
+  random.load_state(streams.lua)
+end
+
+-- What was kept of this training, if the run goes on from a snapshot and something was.
+local function kept_of(self)
+  local goal = self.goal
+  if not goal then return nil end
+  if goal.training == self.number then return goal end
+  local path = ("%s/snapshots/%d-end.safetensors"):format(goal.folder, self.number)
+  if self.number < goal.training and host.exists(path) then return read_file(path) end
+end
+
+local function arrive(self)
+  local goal = self.goal
+  self.goal, self.step, self.time = nil, self.run.step_number, host.monotonic()
+  self.run:unmute()
+  if goal.on_arrival then goal.on_arrival(self.run) end
+end
+
+--- A training begins, the run's next; it goes on with what was kept of it.
+---@param part {state: fun(self: any): table, load_state: fun(self: any, kept: table)}
+function Snapshots:begin(part)
+  self.count = self.count + 1
+  if self.outer then return end
+  self.outer, self.number, self.began, self.files = part, self.count, host.monotonic(), {}
+  self.step, self.stage = self.run.step_number, part.s and part.s.stage_index
+  local kept = kept_of(self)
+  if not kept then return end
+  part:load_state(kept)
+  restore(self, kept)
+  if kept == self.goal then arrive(self) end
+end
+
+--- Calls work() for a training from its beginning to its end, whatever happens in it.
+---@param part table
+---@param work fun()
+function Snapshots:around(part, work)
+  self:begin(part)
+  local ok, why = pcall(work)
+  if self.outer == part then self.outer = false end
+  if not ok then error(why, 0) end
+end
+
+--- The script is through: where the run was to go on from must have been reached.
+function Snapshots:expect_arrival()
+  local goal = self.goal
+  if not goal then return end
+  host.fail(("resume: the script ended in its training %d, before step %d of training %d, where the snapshot was taken; expected a script "
+    .. "that does what it did"):format(self.count, goal.point.step, goal.training))
+end
+
+--- The run ends: what is being written is waited for; of a run that finished, the end of its last training stays.
+---@param finished boolean
+function Snapshots:finish(finished)
+  pcall(engine.data.snapshot_saved, true)
+  if not finished then return end
+  local all = list(self.run.folder)
+  for i, one in ipairs(all) do
+    if i < #all or one.step ~= math.huge then os.remove(one.file) end
+  end
+end
+
+return snapshots
