@@ -11,6 +11,7 @@ local host = require "gradus.host"
 local nn = require "gradus.nn"
 local plain = require "gradus.base.plain"
 local random = require "gradus.base.random"
+local reachable = require "gradus.experiment.reachable"
 local sampler = require "gradus.curriculum.sampler"
 
 local snapshots = { FORMAT = 1 }
@@ -80,6 +81,14 @@ local function frozen(tensors)
   return copies
 end
 
+-- What a loop has made and cannot be kept: told when a snapshot is taken, and once.
+local function tell_unsaved(self, names)
+  if self.told_unsaved then return end
+  self.told_unsaved = true
+  self.run:warn("snapshot", ("a snapshot of this loop lacks what it has made: %s; expected it before the loop, in a module, an optimizer or "
+    .. "a table of numbers"):format(table.concat(names, ", ")))
+end
+
 local function state_of(self, part, over)
   local run = self.run
   run.readback:settle()
@@ -91,6 +100,7 @@ local function state_of(self, part, over)
       state = run.state, registered = registered_of(run) },
     streams = streams_of(run), identity = identity_of(run) }
   for name, value in pairs(part:state()) do kept[name] = value end
+  if kept.unsaved and #kept.unsaved > 0 then tell_unsaved(self, kept.unsaved) end
   return kept
 end
 
@@ -275,6 +285,7 @@ function Snapshots:begin(part)
   if self.outer then return end
   self.outer, self.number, self.began, self.files = part, self.count, host.monotonic(), {}
   self.step, self.stage = self.run.step_number, part.s and part.s.stage_index
+  if part.fn then self.seen = reachable.seen(part.fn) end
   local kept = kept_of(self)
   if not kept then return end
   part:load_state(kept)
@@ -298,6 +309,19 @@ function Snapshots:expect_arrival()
   if not goal then return end
   host.fail(("resume: the script ended in its training %d, before step %d of training %d, where the snapshot was taken; expected a script "
     .. "that does what it did"):format(self.count, goal.point.step, goal.training))
+end
+
+--- A loop of the script's own has ended.
+function Snapshots:left(loop)
+  if self.outer == loop then self.outer = false end
+end
+
+--- What the loop's function moves (reachable.lua), and the names of what cannot be kept of it.
+function Snapshots:reachable(loop) return reachable.save(loop.fn, self.seen) end
+
+function Snapshots:put_back(loop, kept)
+  reachable.restore(loop.fn, kept.moved)
+  if #kept.unsaved > 0 then tell_unsaved(self, kept.unsaved) end
 end
 
 --- The run ends: what is being written is waited for; of a run that finished, the end of its last training stays.

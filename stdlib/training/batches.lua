@@ -61,7 +61,24 @@ local function make(run, source, o)
   local one = make_teacher(run, data.is_generator(source) and source or source.data, { given = o.teacher, cache = o.teacher_cache,
     asked_view = o.teacher_view, view = view, size = size, steps = steps, augmented = strength ~= 0 })
   rows:imitate(one and one.ask, one and one.answers)
-  return time, rows, strength, steps
+  return time, rows, strength, steps, one
+end
+
+-- The loop as a training of the run's, whose state is kept: the parts' and what the loop's function can see.
+local function as_training(run, s, time, rows, one)
+  local loop = { s = s }
+  function loop:state()
+    local moved, unsaved = run.snapshots:reachable(self)
+    return { clock = time:state(), feed = rows:state(), teacher = one and one:state() or nil, moved = moved, unsaved = unsaved }
+  end
+  function loop:load_state(kept)
+    time:load_state(kept.clock)
+    if one then one:load_state(kept.teacher) end
+    rows:load_state(kept.feed, function() end)
+    run.snapshots:put_back(self, kept)
+    self.step = time.counts.step
+  end
+  return loop
 end
 
 ---@param run Run
@@ -69,14 +86,18 @@ end
 ---@param options table   see Run:batches
 return function(run, given, options)
   local source = sampler.of("batches", given)
-  local time, rows, strength, steps = make(run, source, options)
+  local time, rows, strength, steps, one = make(run, source, options)
   local s = State.new { run = run, params = run.params, clock = time }
   s:begin_stage("all", 1)
   local line, operations = run:training_line(steps, {}, {}), nil
   local first = run:begin_training("batches", {})
+  local loop = as_training(run, s, time, rows, one)
 
   return function(_, i)
-    i = i or 0
+    if i == 0 then
+      loop.fn = debug.getinfo(2, "f").func
+      run.snapshots:begin(loop)
+    end
     -- What the first round took tells the size of the work; the others run on the threads that it deserves.
     if i == 1 then
       local flops = operations()
@@ -88,12 +109,17 @@ return function(run, given, options)
       time:tick()
       time:count()
       run.line.step(s, line)
-      run:breathe(s)
+      run:breathe(s, loop)
+    end
+    if loop.step then  -- a snapshot was taken back: as if its step had just been done
+      i, loop.step = loop.step, nil
+      epoch = clock.epoch_of { epoch = time.counts.epoch - time.counts.step_epochs }
     end
     if i == steps then
       rows:rewind()
       run.looked:settle()
       run:progress(s)
+      run.snapshots:left(loop)
       return nil
     end
     if source.refresh and (i == 0 or clock.epoch_of(time.counts) > epoch) then

@@ -1,0 +1,248 @@
+--- What a loop of the script's own moves: all that its function can see, so that a script need not list it. Locals and upvalues, the
+--- fields of their tables, the upvalues of the script's functions among them; modules, optimizers, samplers and generators by their own
+--- state; tensors. A snapshot has their values, and they are put back in their places when the script stands at the loop again.
+---
+--- Large tensors that were there before the loop and are not trained are data: they are left alone. What the loop has made and cannot be
+--- made again without it (a module, a closure, an object of a class) is named.
+local engine = require "gradus.engine"
+local nn = require "gradus.nn"
+local tensor = require "gradus.base.tensor"
+
+local reachable = {}
+
+local LARGE = 1e5  -- elements of a tensor
+
+local SCALAR = { number = true, string = true, boolean = true, ["nil"] = true }
+
+-- --- what things are -------------------------------------------------------------------------------------------------
+
+local function is_of_library(fn)
+  return type(fn) == "function" and (debug.getinfo(fn, "S").what == "C" or debug.getinfo(fn, "S").source:sub(1, 8) == "@stdlib/")
+end
+
+-- Objects of the standard library and its rooms; a class of the script's own has functions of its own.
+local function is_library(value)
+  local meta = debug.getmetatable(value)
+  if type(meta) ~= "table" then return false end
+  local index = rawget(meta, "__index")
+  if is_of_library(index) then return true end
+  for _, part in ipairs { meta, type(index) == "table" and index or nil } do
+    for _, one in pairs(part) do
+      if is_of_library(one) then return true end
+    end
+  end
+  return false
+end
+
+local function has(value, name)
+  local ok, found = pcall(function() return value[name] end)
+  return ok and type(found) == "function"
+end
+
+-- How the object's state is taken and given back; nil of one that has none.
+local function protocol(value)
+  if nn.is_module(value) then
+    return function() return value:state_dict() end, function(kept) value:load_state_dict(kept) end
+  end
+  if has(value, "state_dict") and has(value, "load_state_dict") then
+    return function() return value:state_dict() end, function(kept) value:load_state_dict(kept) end
+  end
+  if has(value, "state") and has(value, "restore") then return function() return value:state() end, function(kept) value:restore(kept) end end
+  if has(value, "get_state") and has(value, "set_state") then
+    return function() return value:get_state() end, function(kept) value:set_state(kept) end
+  end
+end
+
+-- --- places: where values lie ----------------------------------------------------------------------------------------
+
+-- The level of a function's frame, seen from whoever calls this.
+local function level_of(fn)
+  for level = 3, 200 do
+    local info = debug.getinfo(level, "f")
+    if not info then return nil end
+    if info.func == fn then return level - 1 end
+  end
+end
+
+-- { name, get, set } of each local of the frame; of a name that is there twice the later one has a number.
+local function locals_of(fn)
+  local places, seen = {}, {}
+  local level = level_of(fn)
+  for i = 1, level and 250 or 0 do
+    local name = debug.getlocal(level, i)
+    if not name then break end
+    if name:sub(1, 1) ~= "(" then
+      seen[name] = (seen[name] or 0) + 1
+      places[#places + 1] = { name = seen[name] > 1 and name .. "#" .. seen[name] or name,
+        get = function() return (select(2, debug.getlocal(level_of(fn), i))) end,
+        set = function(value) debug.setlocal(level_of(fn), i, value) end }
+    end
+  end
+  return places
+end
+
+local function upvalues_of(fn)
+  local places = {}
+  for i = 1, 60 do
+    local name = debug.getupvalue(fn, i)
+    if not name then break end
+    places[i] = { name = name, get = function() return (select(2, debug.getupvalue(fn, i))) end,
+      set = function(value) debug.setupvalue(fn, i, value) end }
+  end
+  return places
+end
+
+local function fields_of(value)
+  local places = {}
+  for key in pairs(value) do
+    places[#places + 1] = { name = key, get = function() return rawget(value, key) end, set = function(new) rawset(value, key, new) end }
+  end
+  return places
+end
+
+local function places_of(fn)
+  local places = locals_of(fn)
+  for _, one in ipairs(upvalues_of(fn)) do
+    one.name = "^" .. one.name
+    places[#places + 1] = one
+  end
+  return places
+end
+
+-- --- walking ---------------------------------------------------------------------------------------------------------
+
+local function new_walk(known)
+  local visited = {}
+  for _, library in pairs(package.loaded) do
+    if type(library) == "table" then visited[library] = true end
+  end
+  return { visited = visited, known = known, unsaved = {} }
+end
+
+local function join(path, name) return path == "" and tostring(name) or path .. "." .. tostring(name) end
+
+local function is_plain(value, deep)
+  if SCALAR[type(value)] or engine.is_tensor(value) then return true end
+  if type(value) ~= "table" or debug.getmetatable(value) or deep > 20 then return false end
+  for key, one in pairs(value) do
+    if not SCALAR[type(key)] or not is_plain(one, deep + 1) then return false end
+  end
+  return true
+end
+
+-- What is inside of an object that was there before the loop; nil of what has nothing of its own.
+local function inside(value)
+  if type(value) == "function" then
+    if is_of_library(value) then return nil end
+    return upvalues_of(value)
+  end
+  if type(value) ~= "table" then return nil end
+  if not is_library(value) then return fields_of(value) end
+  local fn = rawget(value, "fn")  -- a step
+  return type(fn) == "function" and not is_of_library(fn) and upvalues_of(fn) or nil
+end
+
+local save
+
+local function save_places(walk, places, path)
+  local kept = {}
+  for _, place in ipairs(places) do
+    local one = save(walk, place.get(), join(path, place.name))
+    if one then kept[#kept + 1] = { place.name, one } end
+  end
+  return kept
+end
+
+local function save_tensor(walk, value)
+  if walk.known and not walk.known[value] or value.requires_grad or value:numel() <= LARGE then return { "T", value } end
+end
+
+-- One of: { "v", scalar }, { "T", tensor }, { "new", plain table }, { "state", … }, { "in", list of { name, … } }.
+function save(walk, value, path)
+  if SCALAR[type(value)] then return { "v", value } end
+  if walk.visited[value] then return nil end
+  walk.visited[value] = true
+  if engine.is_tensor(value) then return save_tensor(walk, value) end
+  local made = walk.known and not walk.known[value]
+  local take = (type(value) == "table" or type(value) == "userdata") and protocol(value)
+  if not made then
+    if take then return { "state", take() } end
+    local places = inside(value)
+    return places and { "in", save_places(walk, places, path) }
+  end
+  if is_plain(value, 0) then return { "new", value } end
+  if take or type(value) == "function" and not is_of_library(value) or type(value) == "table" and not is_library(value) then
+    table.insert(walk.unsaved, path)
+  end
+end
+
+--- What a function's frame can see, for `save`: whatever is made later is new.
+---@param fn function  that is being called now
+---@return table<any, boolean>
+function reachable.seen(fn)
+  local walk = new_walk(nil)
+  save_places(walk, places_of(fn), "")
+  return walk.visited
+end
+
+--- The values of all that the function can see, as plain data; and the names of what was made since and cannot be kept.
+---@param fn function
+---@param known table<any, boolean>  what `seen` gave where the loop began
+---@return table
+---@return string[]
+function reachable.save(fn, known)
+  local walk = new_walk(known)
+  local kept = save_places(walk, places_of(fn), "")
+  table.sort(walk.unsaved)
+  return kept, walk.unsaved
+end
+
+-- --- giving back -----------------------------------------------------------------------------------------------------
+
+local restore
+
+local function restore_places(places, kept, container)
+  local by_name = {}
+  for _, place in ipairs(places) do by_name[place.name] = place end
+  local there = {}
+  for _, pair in ipairs(kept) do
+    local name, one = pair[1], pair[2]
+    there[name] = true
+    local place = by_name[name] or container and { get = function() end, set = function(value) rawset(container, name, value) end }
+    if place then restore(place, one) end
+  end
+  for _, place in ipairs(container and places or {}) do
+    if not there[place.name] and SCALAR[type(place.get())] then place.set(nil) end  -- the loop has removed it
+  end
+end
+
+local function restore_tensor(place, kept)
+  local now = place.get()
+  local same = engine.is_tensor(now) and now.dtype == kept.dtype and table.concat(now.shape, " ") == table.concat(kept.shape, " ")
+  if same then
+    tensor.no_grad(function() now:copy_(kept) end)
+  else
+    place.set(kept)
+  end
+end
+
+function restore(place, one)
+  local kind, kept = one[1], one[2]
+  if kind == "v" or kind == "new" then return place.set(kept) end
+  if kind == "T" then return restore_tensor(place, kept) end
+  local value = place.get()
+  if value == nil then return end
+  if kind == "state" then
+    local _, give = protocol(value)
+    return give and give(kept)
+  end
+  local places = inside(value)
+  if places then restore_places(places, kept, type(value) == "table" and not is_library(value) and value or nil) end
+end
+
+--- Puts back what `save` gave.
+---@param fn function
+---@param kept table
+function reachable.restore(fn, kept) restore_places(places_of(fn), kept) end
+
+return reachable
