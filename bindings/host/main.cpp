@@ -150,6 +150,8 @@ void add_going_on(CLI::App& app, CommandLine& line) {
     add_text(command, line, "accept",
              "What may differ from the run, though other bits follow: script, data, gradus, library, torch, device, machine, threads");
   }
+  add_text(resume, line, "schedules",
+           "Of a finished run with a larger budget: stretch the schedules over it, or keep them as they were");
   add_text(fork, line, "at", "The step after which the new run is its own");
   fork->add_option("SCRIPT", line.run.script, "Another script for the new run");
   fork->add_option("--name", line.run.name, "Name of the new run");

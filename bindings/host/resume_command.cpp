@@ -14,12 +14,13 @@ std::string text_of(const results::Cell& cell) {
   return text ? *text : "";
 }
 
-// What the store knows of the run goes into the options.
-void look_up(RunOptions& options, const std::string& run, const char* command) {
+// What the store knows of the run goes into the options. Returns its status.
+std::string look_up(RunOptions& options, const std::string& run, const char* command) {
   const auto store = results::Store::open(options.store, results::Store::Mode::read);
   const std::int64_t id = store->resolve(run);
-  const auto rows = store->query("SELECT script, device FROM runs WHERE id = ?1", {id}).rows;
+  const auto rows = store->query("SELECT script, device, status FROM runs WHERE id = ?1", {id}).rows;
   options.more["run"] = std::to_string(id);
+  options.more["script"] = text_of(rows[0][0]);
   if (options.script.empty()) options.script = text_of(rows[0][0]);
   if (options.device.empty()) options.device = text_of(rows[0][1]);
   std::error_code ignored;
@@ -28,17 +29,31 @@ void look_up(RunOptions& options, const std::string& run, const char* command) {
   if (!std::filesystem::exists(options.script, ignored))
     throw HostError(kMissing, std::string(command) + ": run " + std::to_string(id) + ": no file '" + options.script +
                                   "', its script; expected the folder that it was started in (`gradus show --code` prints it)");
+  return text_of(rows[0][2]);
+}
+
+// Does the run again as far as it takes to have a snapshot of the step, in a Lua state of its own.
+int prepare(const RunOptions& options) {
+  RunOptions past = options;
+  past.set.clear();
+  past.script = past.more["script"];
+  return drive_script(std::move(past), "gradus.experiment.fork", "prepare");
 }
 
 }  // namespace
 
 int resume_command(RunOptions options, const std::string& run) {
-  look_up(options, run, "resume");
+  const std::string status = look_up(options, run, "resume");
+  if (status == "finished" && !options.set.empty()) {
+    options.more["at"] = "end";
+    if (const int code = prepare(options)) return code;
+  }
   return drive_script(std::move(options), "gradus.experiment.resume", "run");
 }
 
 int fork_command(RunOptions options, const std::string& run) {
   look_up(options, run, "fork");
+  if (const int code = prepare(options)) return code;
   return drive_script(std::move(options), "gradus.experiment.fork", "run");
 }
 

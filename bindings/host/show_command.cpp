@@ -127,6 +127,8 @@ void show_command(const std::string& path, const Options& options) {
   }
   if (!run["artifacts"].empty())
     text += heading("artifacts") + table_of(run["artifacts"], {"kind", "path", "bytes"}, " bytes ").text(styled());
+  if (!run["snapshots"].empty())
+    text += heading("snapshots") + table_of(run["snapshots"], {"snapshot", "bytes"}, " bytes ").text(styled());
   print(text);
   print_cuts();
 }

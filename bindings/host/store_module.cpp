@@ -462,11 +462,12 @@ int better(lua_State* L) {
   return 0;
 }
 
-// amend{config_hash =, threads =}
+// amend{config_hash =, threads =, params =}
 int amend(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
-  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads")); });
+  luaL_checkstack(L, 20, "store");
+  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param)); });
   return 0;
 }
 

@@ -63,6 +63,14 @@ TypedParam typed(const Param& param) {
 
 }  // namespace
 
+void put_params(Database& database, std::int64_t run, const std::vector<Param>& params) {
+  Statement param = database.prepare("INSERT OR REPLACE INTO params VALUES (?1, ?2, ?3, ?4)");
+  for (const Param& p : params) {
+    const TypedParam value = typed(p);
+    param.bind(1, run).bind(2, std::string_view(p.key)).bind(3, value.value).bind(4, std::string_view(value.type)).run();
+  }
+}
+
 StoreImpl::~StoreImpl() {
   {
     const std::lock_guard guard(mutex_);
@@ -227,15 +235,7 @@ void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
       .run();
   writer.id_ = database_->last_id();
 
-  Statement param = database_->prepare("INSERT OR REPLACE INTO params VALUES (?1, ?2, ?3, ?4)");
-  for (const Param& p : start.params) {
-    const TypedParam value = typed(p);
-    param.bind(1, writer.id_)
-        .bind(2, std::string_view(p.key))
-        .bind(3, value.value)
-        .bind(4, std::string_view(value.type))
-        .run();
-  }
+  put_params(*database_, writer.id_, start.params);
   Statement source = database_->prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)");
   Statement link = database_->prepare("INSERT OR REPLACE INTO run_sources VALUES (?1, ?2, ?3)");
   for (const Source& s : start.sources) {

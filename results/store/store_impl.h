@@ -24,6 +24,7 @@ constexpr std::uint64_t kBatchRecords = 20'000;  // per run and transaction: oth
 
 double monotonic_seconds();
 double unix_seconds();
+void put_params(Database& database, std::int64_t run, const std::vector<Param>& params);  // inside a transaction
 
 struct StoreImpl {
   ~StoreImpl();

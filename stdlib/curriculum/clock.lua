@@ -1,4 +1,5 @@
 --- The clock of a training: the one place that counts. Others read `counts`, or ask what they would be so many steps ahead.
+---   used     share of the budget; progress: the same, or of the budget that schedules were made for
 ---   step     attempts: batches that were drawn and done     updates  those that the optimizer took
 ---   epoch    samples / size of the full training set        flops    charged; flops_spent: carried out
 --- and since the stage began: stage_steps, stage_epochs, stage_samples, stage_flops, stage_seconds, stage_passes.
@@ -21,7 +22,7 @@ local ENOUGH = 1 - 1e-12  -- of the budget: sums of floating-point shares
 
 --- Counts before the first step.
 function clock.zero()
-  local counts = { step = 0, updates = 0, epoch = 0, samples = 0, flops = 0, flops_spent = 0, seconds = 0, progress = 0,
+  local counts = { step = 0, updates = 0, epoch = 0, samples = 0, flops = 0, flops_spent = 0, seconds = 0, progress = 0, used = 0,
     stage_passes = 0, step_progress = 0, step_epochs = 1 }
   for unit in pairs(SINCE) do counts["stage_" .. unit] = 0 end
   return counts
@@ -127,7 +128,8 @@ function Clock:count(counts)
   c.step, c.samples = c.step + 1, c.samples + self.batch
   c.flops, c.flops_spent = c.flops + (cost.step + cost.teacher), c.flops_spent + (cost.step + cost.spent)
   c.epoch = c.samples / self.epoch_size
-  c.progress = used(self.limits, c)
+  c.used = used(self.limits, c)
+  c.progress = self.horizon and used(self.horizon, c) or c.used
   c.stage_steps, c.stage_epochs, c.stage_samples = c.step - start.steps, c.epoch - start.epochs, c.samples - start.samples
   c.stage_flops, c.stage_seconds = c.flops - start.flops, c.seconds - start.seconds
   return c
@@ -143,19 +145,27 @@ end
 function Clock:ahead() return copy(self.counts) end
 
 --- Whether the budget is used up.
-function clock.is_over(counts) return counts.progress >= ENOUGH end
+function clock.is_over(counts) return counts.used >= ENOUGH end
 
 --- Which epoch the counts are in, from 0.
 function clock.epoch_of(counts) return math.floor(counts.epoch + 1e-9) end
 
 function Clock:state()
   self:tick()
-  return { counts = copy(self.counts), start = copy(self.start), cost = copy(self.cost) }
+  return { counts = copy(self.counts), start = copy(self.start), cost = copy(self.cost), limits = self.limits, horizon = self.horizon }
 end
 
-function Clock:load_state(state)
-  local counts = self.counts
+--- state: of a clock of the same budget, or of another: then schedules go on over the whole of this one's, or, where they are kept, are
+--- what they were for that one, and stand still when it is used up.
+---@param state table
+---@param keeps_schedules? boolean
+function Clock:load_state(state, keeps_schedules)
+  local counts, own = self.counts, copy(self.counts)
   for key, value in pairs(state.counts) do counts[key] = value end
+  self.horizon = state.horizon or keeps_schedules and state.limits or nil
+  if not self.horizon and self.total_steps then counts.step_progress = own.step_progress end
+  counts.used = used(self.limits, counts)
+  counts.progress = self.horizon and used(self.horizon, counts) or counts.used
   self.start, self.cost, self.elapsed = copy(state.start), copy(state.cost), counts.seconds
   self.began = self.began and host.monotonic()
 end

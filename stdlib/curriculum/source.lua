@@ -14,6 +14,7 @@ local Source = check.methods("a sampler", {})
 Source.__index = Source
 
 local made = 0  -- numbers the sources of a run, so that each has its own stream
+local all = setmetatable({}, { __mode = "k" })  -- source -> its run
 
 --- A source of rows of d; mode: runtime/data/sampler.h's, or "custom".
 ---@param where string  whom errors blame
@@ -28,6 +29,7 @@ function Source.new(where, d, mode, fields)
   self.adaptive = rawget(self, "adaptive") or false  -- asked for at every step
   self.data, self.mode, self.number, self.where = d, mode, made, where
   self.options, self.share_now = rawget(self, "options") or {}, false
+  all[self] = current.run or false
   return self
 end
 
@@ -130,6 +132,23 @@ function Source:stats()
     effective = w:sum():item() ^ 2 / w:square():sum():item()
   end
   return { drawn = counts:sum():item(), difficulty = difficulty, effective = effective }
+end
+
+--- The sources of the current run that have drawn something, by number.
+---@return table<number, Source>
+function Source.of_run()
+  local found = {}
+  for one, run in pairs(all) do
+    if run == (current.run or false) and rawget(one, "core") then found[one.number] = one end
+  end
+  return found
+end
+
+--- The current run's source of that number, whether it has drawn or not.
+function Source.with_number(number)
+  for one, run in pairs(all) do
+    if run == (current.run or false) and one.number == number then return one end
+  end
 end
 
 --- Numbers the coming sources from `count` on, where it is given; returns how many there were.

@@ -7,7 +7,8 @@
 ---@field flops number         floating-point operations charged, the teacher's included
 ---@field flops_spent number   those that were carried out: a teacher's cached answers cost none
 ---@field seconds number
----@field progress number      share of the budget that is used, 0 to 1
+---@field progress number      share of the budget that is used, 0 to 1; of a run that goes on longer, of the budget of its schedules
+---@field used number          share of the whole budget
 ---@field stage string         name of the stage, stage_index from 1
 ---@field stage_steps number   since the stage began; stage_epochs, stage_samples, stage_flops, stage_seconds, stage_passes too
 ---@field teacher Module?      student too

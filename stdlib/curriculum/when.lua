@@ -189,7 +189,7 @@ local function benchmarks_before(s)
   return previous, best, here, backs
 end
 
-local function over(s) return s.progress >= 1 - 1e-12 end
+local function over(s) return s.used >= 1 - 1e-12 end
 
 -- The student's accuracies on the suites; the numbers of the event, among them the most that any suite lost of its best.
 local function benchmark(s, previous, best)

@@ -17,8 +17,9 @@ local finished = {}
 --- A run that a sweep stopped has this at the beginning of what ended it.
 finished.STOPPED = "sweep: "
 
--- The runs of that name that are over, whose sources are those that this state has loaded, oldest first.
-local function candidates(store, name, stopped)
+-- The runs of that name with one of these statuses, or that a sweep stopped, whose sources are those that this state has loaded, oldest
+-- first.
+local function candidates(store, name, statuses, stopped)
   local wanted, count = {}, 0
   for _, source in ipairs(host.sources()) do
     wanted[source.path] = source.sha256
@@ -27,8 +28,8 @@ local function candidates(store, name, stopped)
   local same, found = {}, {}
   for _, row in ipairs(store:query([[SELECT s.run_id AS id, s.path AS path, s.sha256 AS sha256 FROM run_sources s
       JOIN runs r ON r.id = s.run_id
-      WHERE r.name = ?1 AND (r.status = 'finished' OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
-        AND r.parent IS NULL AND r.archived IS NULL]], name, stopped, finished.STOPPED)) do
+      WHERE r.name = ?1 AND (r.status IN (SELECT value FROM json_each(?4)) OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
+        AND r.parent IS NULL AND r.archived IS NULL]], name, stopped, finished.STOPPED, host.json_encode(statuses))) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one
     local field = wanted[row.path] == row.sha256 and "right" or "wrong"
@@ -60,6 +61,16 @@ local function result_of(store, id, flat)
     seconds = run.seconds, status = "finished" }
 end
 
+local function find(store, name, specs, plan, statuses, stopped)
+  local by_key, ids = {}, {}
+  for _, id in ipairs(candidates(store, name, statuses, stopped)) do
+    local seed = store:query("SELECT seed FROM runs WHERE id = ?", id)[1].seed
+    by_key[key_of(stored_params(store, id), seed)] = id
+  end
+  for i, one in ipairs(plan) do ids[i] = by_key[key_of(params.resolve(specs, one.given), one.seed)] end
+  return ids
+end
+
 --- By the run's number in the plan: its id.
 ---@param store table
 ---@param name string       of the experiment, or --name
@@ -67,14 +78,11 @@ end
 ---@param plan {given: table, seed: number}[]
 ---@param stopped? boolean  also those that a sweep stopped
 ---@return table<number, number>
-function finished.ids(store, name, specs, plan, stopped)
-  local by_key, ids = {}, {}
-  for _, id in ipairs(candidates(store, name, stopped or false)) do
-    local seed = store:query("SELECT seed FROM runs WHERE id = ?", id)[1].seed
-    by_key[key_of(stored_params(store, id), seed)] = id
-  end
-  for i, one in ipairs(plan) do ids[i] = by_key[key_of(params.resolve(specs, one.given), one.seed)] end
-  return ids
+function finished.ids(store, name, specs, plan, stopped) return find(store, name, specs, plan, { "finished" }, stopped or false) end
+
+--- By the run's number in the plan: the id of one that was interrupted or has failed, and can go on.
+function finished.unfinished(store, name, specs, plan)
+  return find(store, name, specs, plan, { "interrupted", "failed" }, false)
 end
 
 --- By the run's number in the plan: its result, as JSON.

@@ -21,10 +21,12 @@ function grid.warm()
   collectgarbage()  -- a child that collects writes to every page of the heap, and so copies it
 end
 
---- A run of an experiment as a job of the farm.
-function grid.job(options, experiment, one, label)
+--- A run of an experiment as a job of the farm. left: the id of one that goes on instead.
+function grid.job(options, experiment, one, label, left)
   return { label = label, run = function()
-    return runner.execute_one(options, runner.prepare(options), experiment, one, label)
+    local store = runner.prepare(options)
+    if left then one = require("gradus.experiment.resume").planned(store, left, experiment, options, {}) end
+    return runner.execute_one(options, store, experiment, one, label)
   end }
 end
 
@@ -36,17 +38,21 @@ function grid.why(outcome)
   return outcome.error and outcome.error.message or ("ended with code %d"):format(outcome.code)
 end
 
--- The numbers of the runs to do, and the results of those that an earlier call finished.
+-- The numbers of the runs to do, the results of those that an earlier call finished, and the ids of those that it left.
 local function missing(options, experiment, plan)
-  local results, todo = {}, {}
-  if options.resume then results = require "gradus.experiment.finished".results(options, experiment, plan) end
+  local results, todo, left = {}, {}, {}
+  if options.resume then
+    local finished = require "gradus.experiment.finished"
+    results = finished.results(options, experiment, plan)
+    left = finished.unfinished(require("gradus.store").open(options.store), options.name or experiment.name, experiment.specs, plan)
+  end
   for i = 1, #plan do
     if not results[i] then todo[#todo + 1] = i end
   end
   if options.resume and not options.json then
     host.write(2, ("%d of %d finished runs are skipped\n"):format(#plan - #todo, #plan))
   end
-  return todo, results
+  return todo, results, left
 end
 
 -- Shows an error once: a grid's runs often fail alike.
@@ -81,7 +87,7 @@ function grid.run(options)
     return 0
   end
   local plan = experiment:plan(options)
-  local todo, results = missing(options, experiment, plan)
+  local todo, results, left = missing(options, experiment, plan)
   local code, failed, ending, at, wide, told = {}, 0, nil, 0, 0, {}
   local labels = {}
   for _, i in ipairs(todo) do
@@ -94,7 +100,7 @@ function grid.run(options)
       at = at + 1
       local i = not ending and todo[at]
       if not i then return nil end
-      local job = grid.job(options, experiment, plan[i], labels[i])
+      local job = grid.job(options, experiment, plan[i], labels[i], left[i])
       job.index = i
       return job
     end,

@@ -1,5 +1,7 @@
 --- `gradus resume RUN`: a run that was interrupted, or has failed, goes on from its newest snapshot, with the same bits that it would
---- have had. The script runs again from the top (snapshots.lua); what would change the bits is refused by name, or accepted and stored.
+--- have had; a finished one with --set, for longer. The script runs again from the top (snapshots.lua); what would change the bits is
+--- refused by name, or accepted and stored.
+local engine = require "gradus.engine"
 local host = require "gradus.host"
 local params = require "gradus.experiment.params"
 local runner = require "gradus.experiment.runner"
@@ -12,8 +14,7 @@ local USAGE, DATA = 64, 65
 -- --- what the store knows of the run -----------------------------------------------------------------------------------
 
 local function row_of(store, id)
-  local row = store:query([[SELECT r.id, r.uid, r.name, r.status, r.seed, r.kind, r.parent, r.threads, p.uid AS parent_uid
-    FROM runs r LEFT JOIN runs p ON p.id = r.parent WHERE r.id = ?]], id)[1]
+  local row = store:query("SELECT id, uid, name, status, seed, parent FROM runs WHERE id = ?", id)[1]
   if row.status == "running" then host.fail(("resume: run %d is running; expected one that is over"):format(id), USAGE) end
   if row.parent then
     host.fail(("resume: run %d is a part of run %d; expected `gradus resume %d`"):format(id, row.parent, row.parent), USAGE)
@@ -21,7 +22,8 @@ local function row_of(store, id)
   return row
 end
 
-local function given_of(store, id, specs)
+--- A run's parameters, of those that the experiment still has.
+function resume.given_of(store, id, specs)
   local given = {}
   for _, one in ipairs(store:query("SELECT key, value, type FROM params WHERE run_id = ?", id)) do
     if specs[one.key] then
@@ -29,6 +31,17 @@ local function given_of(store, id, specs)
     end
   end
   return given
+end
+
+--- What --set says: one value each.
+function resume.set_of(experiment, options)
+  local set = {}
+  for _, pair in ipairs(options.set or {}) do
+    local values = params.parse_list(pair[1], pair[2], experiment.specs)
+    if #values ~= 1 then host.fail(("--set: %s: expected one value; got %d"):format(pair[1], #values), USAGE) end
+    set[pair[1]] = values[1]
+  end
+  return set
 end
 
 -- Sources that are no longer what the run had: { name, was, now } each.
@@ -45,19 +58,14 @@ end
 
 -- --- what differs --------------------------------------------------------------------------------------------------------
 
-local function accepted_of(text)
-  local accepted = {}
-  for word in (text or ""):gmatch "[^,%s]+" do accepted[word] = true end
-  return accepted
-end
-
 local function in_words(one)
   return ("%s%s was %s, now %s"):format(one.name, one.what and " " .. one.what or "", one.was, one.now)
 end
 
 -- Raises unless all that differs was accepted; returns the list of what was.
-local function agree(found, accepted)
-  local refused, names, taken = {}, {}, {}
+local function agree(where, found, accept)
+  local accepted, refused, names, taken = {}, {}, {}, {}
+  for word in (accept or ""):gmatch "[^,%s]+" do accepted[word] = true end
   for _, one in ipairs(found) do
     if accepted[one.name] then
       taken[#taken + 1] = in_words(one)
@@ -67,38 +75,74 @@ local function agree(found, accepted)
     end
   end
   if #refused > 0 then
-    host.fail(("resume: other bits would follow: %s; expected the same, or --accept %s"):format(table.concat(refused, "; "),
+    host.fail(("%s: other bits would follow: %s; expected the same, or --accept %s"):format(where, table.concat(refused, "; "),
       table.concat(params.sorted_keys(names), ",")), DATA)
   end
   return taken
 end
 
--- --- going on ------------------------------------------------------------------------------------------------------------
-
---- What has a run of the store go on, as a run of an experiment's plan: { seed, given, resumes, goal, accepted }.
+--- Raises where the script or what computes differs from what the run had, unless --accept names it; returns what was accepted.
+---@param where string
 ---@param store table
 ---@param id number
----@param experiment table
----@param options table   the command line
-function resume.planned(store, id, experiment, options)
-  local row = row_of(store, id)
-  local folder = store.folder .. "/" .. row.uid
-  local goal = snapshots.read(folder, function(text) host.write(2, "resume: " .. text .. "\n") end)
-  if row.status == "finished" then
-    host.fail(("resume: run %d is finished; expected an interrupted or failed one"):format(id), USAGE)
-  end
+---@param goal table?     the snapshot
+---@param options table   the command line, whose threads become those of the snapshot
+---@return string[]
+function resume.check_same(where, store, id, goal, options)
   local found = changed_sources(store, id)
   if goal then
-    local engine = require "gradus.engine"
     if not options.threads and goal.identity.threads ~= "auto" then options.threads = goal.identity.threads end
     engine.set_threads(options.threads or 1)
     for _, one in ipairs(snapshots.differences(goal, { device = engine.device(options.device or "cpu"), options = options })) do
       found[#found + 1] = one
     end
   end
-  local taken = agree(found, accepted_of(options.accept))
-  return { seed = row.seed, given = given_of(store, id, experiment.specs), resumes = id, name = row.name, goal = goal,
-    detail = { from = goal and goal.point.step or 0, accepted = #taken > 0 and taken or nil } }
+  return agree(where, found, options.accept)
+end
+
+-- --- going on ------------------------------------------------------------------------------------------------------------
+
+-- A finished run goes on at its end, as far as the new parameters let it.
+local function longer(store, id, options, set)
+  if not next(set) then
+    host.fail(("resume: run %d is finished; expected an interrupted or failed one, or --set with a larger budget"):format(id), USAGE)
+  end
+  local way = options.schedules
+  if way ~= "stretch" and way ~= "keep" then
+    host.fail(("resume: schedules over the budget (of rate, temperature, α and so on): expected --schedules stretch, over the new budget, or "
+      .. "--schedules keep, as they were, standing still after the old one's end; got %s"):format(way and "'" .. way .. "'" or "neither"), USAGE)
+  end
+  local goal = require("gradus.experiment.fork").goal(store, id, "end")
+  goal.schedules = way
+  return goal
+end
+
+--- What has a run of the store go on, as a run of an experiment's plan.
+---@param store table
+---@param id number
+---@param experiment table
+---@param options table   the command line
+---@param set? table       parameters that have new values; what --set says where left out
+---@return {seed: number, given: table, resumes: number, goal: table?, detail: table}
+function resume.planned(store, id, experiment, options, set)
+  local row = row_of(store, id)
+  set = set or resume.set_of(experiment, options)
+  local goal
+  if row.status == "finished" then
+    goal = longer(store, id, options, set)
+  else
+    if next(set) then
+      host.fail(("resume: --set: run %d is not finished; expected `gradus fork %d --at STEP --set …`, which makes a run of its own")
+        :format(id, id), USAGE)
+    end
+    goal = snapshots.read(store.folder .. "/" .. row.uid, function(text) host.write(2, "resume: " .. text .. "\n") end)
+  end
+  local taken = resume.check_same("resume", store, id, goal, options)
+  local given = resume.given_of(store, id, experiment.specs)
+  for key, value in pairs(set) do given[key] = value end
+  return { seed = row.seed, given = given, resumes = id, name = row.name, goal = goal, set = set,
+    detail = { from = goal and goal.point.step or 0, accepted = #taken > 0 and taken or nil, set = next(set) and set or nil,
+      schedules = goal and goal.schedules } }
 end
 
 --- `gradus resume`. Returns the process's exit code.

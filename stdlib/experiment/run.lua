@@ -59,6 +59,14 @@ local function command_line()
   return (text:gsub("%z", " "):gsub(" $", ""))
 end
 
+local function changed_list(list, set)
+  local changed = {}
+  for _, one in ipairs(list) do
+    if set[one.key] ~= nil then changed[#changed + 1] = one end
+  end
+  return changed
+end
+
 local function table_with(from, name, value)
   local made = { [name] = value }
   for key, one in pairs(from) do made[key] = one end
@@ -82,7 +90,7 @@ end
 
 --- Starts a run in the store and makes it the current one.
 ---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label,
----   policy: of snapshots, goal: a snapshot to go on from?, resumes: the id of a run that goes on?, forks: that of one whose past it shares? }
+---   again?: a writer that writes nothing, set?: parameters that have new values, policy: of snapshots, goal: a snapshot to go on from?, resumes: the id of a run that goes on?, forks: that of one whose past it shares? }
 function run.begin(options)
   local flat, opts = options.flat, options.options
   local list = param_list(flat)
@@ -97,7 +105,7 @@ function run.begin(options)
   versions.stdlib = host.stdlib_hash()
   local device = engine.device(opts.device or "cpu")
   local goal = options.goal
-  local writer = options.resumes and options.store:resume(options.resumes, goal and goal.point or {}) or options.store:begin {
+  local writer = options.again or options.resumes and options.store:resume(options.resumes, goal and goal.point or {}) or options.store:begin {
     name = options.name, past = options.forks and table_with(goal.point, "run", options.forks) or nil, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
     config_hash = config_hash(parts), params = list, sources = sources,
     environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
@@ -105,7 +113,7 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, keys = {}, latest = {}, students = false,
+    configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false,
     save_students = true, registered = {}, began = host.monotonic(),
     parent = options.parent, listener = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
@@ -113,6 +121,7 @@ function run.begin(options)
   if options.resumes then snapshots.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
   if goal then self.writer, self.unmuted = muted(writer), writer end
+  if options.resumes and options.set then writer:amend { params = changed_list(list, options.set) } end
   self.readback = readback(device, function(numbers, at)
     for key, number in pairs(numbers) do self.writer:log(key, at, number) end
     for name, key in pairs(self.listener and self.keys or {}) do
@@ -271,6 +280,7 @@ function Run:begin_training(name, prefixes)
   local before = self.trained
   -- An open loop is a training of its own after a teacher's fit; several loops, or one that looks at a student, are not.
   local own_axis = before and (name ~= "batches" or before.name == "fit")
+  if own_axis then self.axis = self.axis + 1 end
   if own_axis and not self.dry then
     self.readback:settle()
     self.looked:settle()

@@ -117,7 +117,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   local nested = params.nest(flat)
   local run = run_module.begin { store = store, name = one.name or options.name or experiment.name, seed = one.seed, flat = flat,
     params = nested, options = options, label = label, policy = policy_of(options, experiment), resumes = one.resumes, goal = one.goal,
-    forks = one.forks }
+    forks = one.forks, set = one.set }
   if one.detail then (one.goal and run.unmuted or run.writer):event(run.step_number, "resume", one.detail.kind or "resume",
     host.json_encode(one.detail)) end
   if watched then run.listener = function(...) watched(run, ...) end end

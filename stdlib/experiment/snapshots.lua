@@ -25,6 +25,7 @@ local LOOK_EVERY = 8     -- boundaries between two looks at the time
 ---@field count number      trainings that have begun
 ---@field goal table?       the snapshot that the run goes on from, until it is reached
 ---@field outer any         the training that goes on, the outermost one
+---@field stop? {step: number, axis: number}  where a run that is done again ends
 local Snapshots = {}
 Snapshots.__index = Snapshots
 
@@ -96,7 +97,7 @@ local function state_of(self, part, over)
   local point = run.writer:point()
   point.step = run.step_number
   local kept = { format = snapshots.FORMAT, training = self.number, count = self.count, over = over, point = point,
-    run = { step_number = run.step_number, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
+    run = { step_number = run.step_number, axis = run.axis, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
       state = run.state, registered = registered_of(run) },
     streams = streams_of(run), identity = identity_of(run) }
   for name, value in pairs(part:state()) do kept[name] = value end
@@ -116,7 +117,7 @@ local function take(self, part, over)
   local text, tensors = plain.write(state_of(self, part, over), "")
   host.mkdirs(self.folder)
   engine.data.save_snapshot(self.folder .. "/" .. file, frozen(tensors), { run = run.uid, step = tostring(run.step_number) }, text)
-  if not over then thin(self, file) end
+  if over then self.files = { file } else thin(self, file) end
   self.step, self.time, self.looks = run.step_number, host.monotonic(), 0
   self.cost = self.time - began
 end
@@ -153,10 +154,19 @@ local function is_due(self, part)
   return now >= math.max(policy.seconds, self.cost / SHARE) or moved and now >= WORTH
 end
 
+-- A run that is done again for a snapshot of a step of it has come there.
+local function stop_here(self, part, over)
+  take(self, part, over or false)
+  engine.data.snapshot_saved(true)
+  self.reached = true
+  error({ interrupted = "the step was reached" }, 0)
+end
+
 --- At a boundary of a training: takes one where it is due, and before a signal ends the run.
 ---@param part table
 function Snapshots:look(part)
   if part ~= self.outer or self.goal then return end
+  if self.stop and self.run.step_number == self.stop.step and self.run.axis == self.stop.axis then return stop_here(self, part) end
   if host.stopping() or self.run.ending then return self:take(part, false, true) end
   if is_due(self, part) then self:take(part) end
 end
@@ -164,7 +174,9 @@ end
 --- A training has ended, and its student is as it was after the last step.
 ---@param part table
 function Snapshots:over(part)
-  if part ~= self.outer or self.goal or self.policy.none then return end
+  if part ~= self.outer or self.goal then return end
+  if self.stop and self.run.step_number == self.stop.step and self.run.axis == self.stop.axis then return stop_here(self, part, true) end
+  if self.policy.none then return end
   if self.policy.steps or host.monotonic() - self.began >= WORTH then self:take(part, true) end
 end
 
@@ -196,6 +208,14 @@ local function list(folder)
   return found
 end
 snapshots.list = list
+
+--- The snapshot of a file; nil and why not.
+---@param file string
+function snapshots.open(file)
+  local ok, kept = pcall(read_file, file)
+  if ok then return kept end
+  return nil, host.error_text(kept)
+end
 
 --- The newest snapshot of a run's folder that is whole, nil where there is none.
 ---@param folder string
@@ -251,7 +271,7 @@ end
 
 local function restore(self, kept)
   local run, of_run, streams = self.run, kept.run, kept.streams
-  run.step_number, run.trained, run.threads, run.latest = of_run.step_number, of_run.trained, of_run.threads, {}
+  run.step_number, run.axis, run.trained, run.threads, run.latest = of_run.step_number, of_run.axis, of_run.trained, of_run.threads, {}
   fill(run.state, of_run.state)
   restore_registered(run, of_run.registered)
   self.count = kept.count
@@ -285,6 +305,7 @@ function Snapshots:begin(part)
   if self.outer then return end
   self.outer, self.number, self.began, self.files = part, self.count, host.monotonic(), {}
   self.step, self.stage = self.run.step_number, part.s and part.s.stage_index
+  if self.stop and part.ahead then part.ahead.wants = self.stop.step - part.before end
   if part.fn then self.seen = reachable.seen(part.fn) end
   local kept = kept_of(self)
   if not kept then return end

@@ -61,6 +61,7 @@ end
 ---@param train Dataset|Generator  the training set
 ---@param s State
 function Feed:draw_from(where, given, train, s)
+  self.train = train
   local numbered = sampler.numbered()
   local source = source_of(self, where, given, train)
   if self.source then self:rewind() end
@@ -90,10 +91,32 @@ function Feed:observe(index, confidence)
   if self.source.adaptive then self.source:observe(index, confidence) end
 end
 
---- What moves: where the source stands, as if nothing had been drawn ahead.
+-- Where the other sources stand, to which a later stage may come back: by number, and the feed's own.
+local function others_of(self)
+  local others = {}
+  for number, one in pairs(sampler.of_run()) do
+    if one ~= self.source and one ~= self.uniform then others[#others + 1] = { number, one:state() } end
+  end
+  table.sort(others, function(a, b) return a[1] < b[1] end)
+  return others, self.uniform and self.uniform ~= self.source and self.uniform:state() or nil
+end
+
+local function restore_others(self, kept)
+  for _, pair in ipairs(kept.others) do
+    local one = sampler.with_number(pair[1])
+    if one then one:restore(pair[2]) end
+  end
+  if kept.uniform then
+    self.uniform = self.uniform or sampler.uniform(self.train)
+    self.uniform:restore(kept.uniform)
+  end
+end
+
+--- What moves: where the sources stand, as if nothing had been drawn ahead.
 function Feed:state()
   self:rewind()
-  return { source = self.source:state(), strength = self.strength, open = rawget(self.source, "open"),
+  local others, uniform = others_of(self)
+  return { others = others, uniform = uniform, source = self.source:state(), strength = self.strength, open = rawget(self.source, "open"),
     share_now = rawget(self.source, "share_now"), drawn = self.drawn, numbered = self.numbered, made = sampler.numbered() }
 end
 
@@ -103,6 +126,7 @@ end
 function Feed:load_state(kept, ask)
   sampler.numbered(kept.numbered)
   ask()
+  restore_others(self, kept)
   sampler.numbered(kept.made)
   self.drawn = kept.drawn
   self.source:restore(kept.source)

@@ -238,7 +238,10 @@ function Training:boundary(epoch)
   local to = self.stages:decide()
   if to ~= nil and not s.evaluating then self:evaluate() end  -- a stage's end is measured, whatever ended it
   s.evaluating = false
-  if to == false or over then return true end
+  if to == false or over then
+    self.ended_by_rule = to == false
+    return true
+  end
   if to then
     self.run:progress(s)
     self:enter(to, s.stage)
@@ -295,6 +298,10 @@ local function loop(self)
   local over = self.over
   while not over do
     local epoch = clock.epoch_of(self.clock.counts)
+    if self.goes_on_longer then
+      draw(self)  -- where an epoch begins
+      self.goes_on_longer = false
+    end
     local plan = self.ahead:plan(self.before)
     if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
@@ -307,7 +314,7 @@ end
 -- The end: best weights in, modes given back, what was lent and drawn ahead returned.
 local function finish(self)
   local s, missed = self.s, self.stages:unreached()
-  if missed and s.progress >= 1 then
+  if missed and s.used >= 1 then
     self.reporter:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, missed))
   end
   self.keeper:keep(s.step)
@@ -355,6 +362,7 @@ end
 --- All that moves, part by part, as plain tables and tensors; only reads. At a boundary.
 function Training:state()
   local kept = { stages = self.stages:state(), teacher = self.teacher:state(), feed = self.feed:state(), over = self.over,
+    ended_by_rule = self.ended_by_rule,
     student = {}, random = engine.default_generator(self.run.device):get_state() }
   for name, one in pairs(self.student:state_dict()) do kept.student[name] = one:clone() end
   for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end
@@ -365,13 +373,14 @@ end
 function Training:load_state(kept)
   self.loan = self.loan or modes.lend(self.student)
   self.student:load_state_dict(kept.student)
-  self.clock:load_state(kept.clock)
+  self.clock:load_state(kept.clock, kept.schedules == "keep")
   reenter(self, kept)
   for _, name in ipairs(PARTS) do
     if name ~= "clock" then self[name]:load_state(kept[name]) end
   end
   engine.default_generator(self.run.device):set_state(kept.random)  -- last: making the parts may have drawn
-  self.restored, self.over = true, kept.over
+  self.goes_on_longer = kept.over and not kept.ended_by_rule and not clock.is_over(self.clock.counts)
+  self.restored, self.over = true, kept.over and not self.goes_on_longer
 end
 
 return training

@@ -1,0 +1,142 @@
+--- `gradus fork RUN --at STEP`: a new run that was another one until that step and is its own from there: other parameters, another
+--- script. Without either it is the same run again, bit for bit. Where no snapshot was taken at the step, the run is done again from the
+--- one before it, without writing, to have one (`prepare`, in a Lua state of its own). `gradus resume RUN --set …` of a finished run
+--- does the same at its end.
+local host = require "gradus.host"
+local params = require "gradus.experiment.params"
+local resume = require "gradus.experiment.resume"
+local run_module = require "gradus.experiment.run"
+local runner = require "gradus.experiment.runner"
+local snapshots = require "gradus.experiment.snapshots"
+
+local fork = {}
+
+local USAGE, DATA = 64, 65
+
+-- The step of --at, on the axis of the run's last training; "end" is its last.
+local function step_of(store, id, text)
+  local last = store:query("SELECT max(step) AS step FROM progress WHERE run_id = ?", id)[1].step
+  if not last then host.fail(("fork: run %d has made no step"):format(id), USAGE) end
+  if text == "end" then return last end
+  local step = tonumber(text)
+  if not step or step % 1 ~= 0 or step < 1 then
+    host.fail(("fork: --at: expected a step from 1 to %d; got '%s'"):format(last, tostring(text)), USAGE)
+  end
+  if step > last then host.fail(("fork: --at: run %d came to step %d; got %d"):format(id, last, step), USAGE) end
+  return step
+end
+
+-- Each training after the first has its own axis, the last the run's.
+local function axis_of(store, id)
+  return 1 + store:query("SELECT count(*) AS n FROM runs WHERE parent = ? AND kind = 'training'", id)[1].n
+end
+
+local function row_of(store, id)
+  local row = store:query("SELECT id, uid, name, seed, status, parent FROM runs WHERE id = ?", id)[1]
+  if row.parent then
+    host.fail(("fork: run %d is a part of run %d; expected `gradus fork %d`"):format(id, row.parent, row.parent), USAGE)
+  end
+  return row
+end
+
+-- Of the run's snapshots the nearest that is not after the step.
+local function nearest(folder, axis, step)
+  local best
+  for _, one in ipairs(snapshots.list(folder)) do
+    local kept = snapshots.open(one.file)
+    if kept and kept.run.axis == axis and kept.point.step <= step and not (best and best.point.step > kept.point.step) then best = kept end
+  end
+  if best then best.folder = folder end
+  return best
+end
+
+-- What the store has of the run until the step, as Writer:point() would have told it there.
+local function point_at(store, id, step)
+  local found = store:query([[SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1 AND coalesce(step, 0) <= ?2
+      AND kind NOT IN ('flops', 'returned', 'result')) AS event,
+    (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1) AS child,
+    (SELECT json_group_array(key) FROM (SELECT DISTINCT key FROM metrics WHERE run_id = ?1 AND step <= ?2 AND key NOT LIKE 'result/%'))
+      AS keys]], id, step)[1]
+  return { event = found.event, child = found.child, keys = found.keys, step = step }
+end
+
+-- A writer of a run that is done again: all of it is in the store.
+local function silent(store, row, step)
+  local keys, count = {}, 0
+  local writer = { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid }
+  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better", "finish", "flush" } do writer[name] = function() end end
+  function writer.key(_, name)
+    count = keys[name] and count or count + 1
+    keys[name] = keys[name] or count
+    return keys[name]
+  end
+  function writer.point() return point_at(store, row.id, step) end
+  return writer
+end
+
+-- Does the run again until the step, where a snapshot is taken.
+local function again(options, store, experiment, row, goal, axis, step)
+  local given = resume.given_of(store, row.id, experiment.specs)
+  local flat = params.resolve(experiment.specs, given)
+  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat), options = options,
+    label = ("run %d"):format(row.id), goal = goal, again = silent(store, row, step) }
+  run.save_students = false
+  run.snapshots.stop = { step = step, axis = axis }
+  local ok, why = xpcall(experiment.run, host.traceback, run, params.nest(flat))
+  run.line.clear()
+  if run.snapshots.reached then return end
+  if not ok then error(why, 0) end
+  host.fail(("fork: run %d, done again, ended at its step %d, before step %d; expected a script that does what it did"):format(row.id,
+    run.step_number, step), DATA)
+end
+
+--- Sees to it that a snapshot of the step is there.
+---@param options table  the command line; run, at
+function fork.prepare(options)
+  local store = runner.prepare(options)
+  local id = tonumber(options.run)
+  local row = row_of(store, id)
+  local step, axis, folder = step_of(store, id, options.at), axis_of(store, id), store.folder .. "/" .. row.uid
+  local goal = nearest(folder, axis, step)
+  if goal and goal.point.step == step then return 0 end
+  local experiment = runner.load(options)
+  resume.check_same("fork", store, id, goal, options)
+  if not options.quiet and not options.json then
+    host.write(2, ("run %d is done again from %s to step %d\n"):format(id, goal and "step " .. goal.point.step or "its beginning", step))
+  end
+  again(options, store, experiment, row, goal, axis, step)
+  return 0
+end
+
+--- The snapshot that `prepare` has seen to.
+function fork.goal(store, id, at)
+  local row = row_of(store, id)
+  return nearest(store.folder .. "/" .. row.uid, axis_of(store, id), step_of(store, id, at)), row
+end
+
+-- What the new run's own snapshot is: taken when it stands where the other one stood.
+local function keep_beginning(run)
+  run.snapshots:take(run.snapshots.outer, false, true)
+end
+
+--- `gradus fork`, once `prepare` has run. Returns the process's exit code.
+---@param options table  the command line; run, at, set
+function fork.run(options)
+  local store = runner.prepare(options)
+  local experiment = runner.load(options)
+  if not experiment then host.fail("fork: the script returns no experiment", DATA) end
+  local id = tonumber(options.run)
+  local goal, row = fork.goal(store, id, options.at)
+  goal.on_arrival = keep_beginning
+  local given, set = resume.given_of(store, id, experiment.specs), resume.set_of(experiment, options)
+  for key, value in pairs(set) do given[key] = value end
+  local one = { seed = row.seed, given = given, forks = id, goal = goal, name = options.name or row.name,
+    detail = { kind = "fork", run = id, uid = row.uid, at = goal.point.step, set = next(set) and set or nil } }
+  local text = runner.execute_one(options, store, experiment, one, ("fork of run %d at step %d"):format(id, goal.point.step))
+  local stopped = require("gradus.children").stop_code()
+  if stopped ~= 0 then return stopped end
+  runner.summarize(options, { text }, experiment)
+  return 0
+end
+
+return fork
