@@ -259,7 +259,7 @@ local stages = curriculum.extraction { teacher = teacher, layers = { { from = "l
   ["r:first_flops"] = 'local flops = r:first_flops("val/acc", .9)',
   ["r:at_flops"] = 'local acc = r:at_flops("val/acc", 1e9)',
   ["r:sparkline"] = 'print(r:sparkline "val/acc")',
-  ["r:forgetting"] = 'local lost = r:forgetting "val/acc"',
+  ["r:forgetting"] = [[local share = r:forgetting "val"; local lost = r:forgetting "val/acc"]],
   ["kept:count"] = "local count = kept:count()",
   ["kept:step"] = "local step = kept:step(1)",
   ["kept:load"] = "local early = kept:load(teacher:clone(), 1)",

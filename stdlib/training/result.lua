@@ -56,8 +56,11 @@ function Result:sparkline(key, options)
   return sparkline(values, given)
 end
 
---- How far the metric fell from its best to the end of the training; 0 when it ended at its best.
+--- Of a suite or "val": the share of its examples that were right at some evaluation and are wrong at the last. Of a metric: how far it
+--- fell from its best to the end of the training; 0 when it ended at its best.
+---@param key string  "hard", or "hard/acc"
 function Result:forgetting(key)
+  if type(key) == "string" and not key:find "/" then return self.state:last(key .. "/forgotten") end
   local best, last = self.state:best(key), self.state:last(key)
   if not best then return nil end
   return self.state:sign(key) * (best - last)

@@ -208,7 +208,7 @@ end
 --- Measures the student.
 function Training:evaluate()
   local s, evaluator = self.s, self.evaluator
-  local numbers, of_val = evaluator:measure(self.stages:numbers())
+  local numbers, of_val = evaluator:measure(self.stages:numbers(), self.teacher.target)
   evaluator:measure_stage(numbers, self.teacher.target)
   self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()
