@@ -386,6 +386,8 @@ class Page(BrowserCase):
         self.assertIn("val/loss 0.4480", b.js("return document.querySelector('.decided').textContent"))
         lefts = b.js("return [...document.querySelectorAll('.stack .mark line')].map(l => l.getAttribute('x1'))")
         self.assertEqual(len(set(lefts)), 1)  # one axis for all of it
+        rows = b.js("return [...document.querySelectorAll('table.stages tbody tr')].map(r => r.cells[0].textContent)")
+        self.assertEqual(rows[:2], ["easy", "hard"])
         b.shot("curriculum")
 
     def test_several_metrics_and_stage_borders(self):
