@@ -28,7 +28,7 @@ XSS = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>"
 RUNNER = """
 local host, stores = require "gradus.host", require "gradus.store"
 local runner = {}
-function runner.plan() return 1 end
+function runner.plan() return { "one" } end
 local function write(store, strategy, seed, steps, name)
   local run = store:begin { name = name or "digits", seed = seed, config_hash = strategy, params = {
     { key = "strategy", value = strategy }, { key = "lr", value = strategy == "ramp" and .01 or .003 } },

@@ -111,6 +111,18 @@ class SideBySide(ParallelCase):
         self.assertIn("6", out)
         self.assertEqual(self.query("SELECT status, count(*) FROM runs GROUP BY status"), [("failed", 2), ("finished", 2)])
 
+    def test_a_failing_run_is_named_and_has_its_row(self):
+        for jobs in ((), ("-j", "2")):
+            out, err = self.run_script(SMALL % "if p.T > 2 then error('bad ' .. p.T) end", *jobs, code=65)
+            self.assertRegex(err, r"(?m)^3/4 3 seed \d+: failed\nx\.lua:5: bad 3")
+            self.assertRegex(err, r"(?m)^4/4 4 seed \d+: failed\nx\.lua:5: bad 4")
+            self.assertRegex(err, r"(?m)^2 of 4 runs failed: 3/4 3 seed \d+, 4/4 4 seed \d+$")
+            self.assertRegex(out, r"(?m)^ +3 +0 of 1 +–")
+            self.assertRegex(out, r"(?m)^ +1 +1 +\d")
+            found = json.loads(self.run_script(SMALL % "if p.T > 2 then error('bad ' .. p.T) end", *jobs, "--json", code=65)[0])
+            self.assertEqual([one["params"]["T"] for one in found["failures"]], [3, 4])
+            self.assertEqual([(g["by"]["T"], g["n"], g["total"]) for g in found["groups"]], [("1", 1, 1), ("2", 1, 1), ("3", 0, 1), ("4", 0, 1)])
+
     def test_a_crash_is_told(self):
         crash = "if p.T == 2 then local ffi = require 'ffi' ffi.cdef 'int raise(int);' ffi.C.raise(11) end"
         _, err = self.run_script(SMALL % crash, "-j", "2", "--allow-ffi", code=139)
