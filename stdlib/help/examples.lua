@@ -253,7 +253,7 @@ local stages = curriculum.extraction { teacher = teacher, layers = { { from = "l
   ["s:direction"] = 'local way = s:direction "val/loss"  -- "lower"',
   ["s:is_better"] = 'local yes = s:is_better("val/loss", .2, .3)',
   ["r:last"] = 'local acc = r:last "val/acc"',
-  ["r:best_of"] = 'local acc, step = r:best_of "val/acc"',
+  ["r:best"] = 'local acc, step = r:best "val/acc"',
   ["r:history"] = 'local all = r:history "val/loss"',
   ["r:first_step"] = 'local step = r:first_step("val/acc", .9)',
   ["r:first_flops"] = 'local flops = r:first_flops("val/acc", .9)',
