@@ -88,7 +88,7 @@ function run.begin(options)
     save_students = true, registered = {}, began = host.monotonic(),
     parent = options.parent, listener = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
-    line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+    line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   self.readback = readback(device, function(numbers, at)
     for key, number in pairs(numbers) do self.writer:log(key, at, number) end
     for name, key in pairs(self.listener and self.keys or {}) do

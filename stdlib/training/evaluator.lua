@@ -56,6 +56,7 @@ function evaluator.new(options)
       if not OF_A_TEACHER[measure] then add(name, measure, way) end
     end
   end
+  self.directions["train/mean_loss"] = "lower"
   if self.task.better.acc then  -- elsewhere nothing is right or wrong
     if self.val then add("val", "forgotten", "lower") end
     for name in pairs(suites) do add(name, "forgotten", "lower") end

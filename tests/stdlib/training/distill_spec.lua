@@ -196,6 +196,26 @@ describe("the best weights", function()
   end)
 end)
 
+describe("train/mean_loss", function()
+  it("is the mean over the steps since the last evaluation, and may be ruled by", function()
+    local told
+    local _, seen = distill { budget = { steps = 20 }, evaluate = { steps = 8 }, curriculum = { advance = function(s)
+      told = s:last "train/mean_loss"
+      return false
+    end } }
+    local losses, means = seen.values "train/loss", {}
+    for i, span in ipairs { { 1, 8 }, { 9, 16 }, { 17, 20 } } do
+      local sum = 0
+      for step = span[1], span[2] do sum = sum + losses[step] end
+      means[i] = sum / (span[2] - span[1] + 1)
+    end
+    expect(seen.values "train/mean_loss"):near(means, 1e-12)
+    expect(told):near(means[3], 1e-12)
+    local _, plain = distill { budget = { steps = 4 }, evaluate = { steps = 2 }, with_data = function(d) return d.train end }
+    expect(#plain.values "train/mean_loss"):equals(2)
+  end)
+end)
+
 describe("the same seed", function()
   local function all_of(options, seed, before)
     local _, seen, student = distill(options, { seed = seed }, before)
