@@ -50,6 +50,6 @@ return g.experiment {
     settings[p.setting](o, p.width)
     if type(o.lr) ~= "number" then o.warmup = nil end
     local r = run:distill(o)
-    return { val = r:best_of "val/acc", test = run:evaluate(r.student, d.test).acc, steps_to_90 = r:first_step("val/acc", .9) or r.steps }
+    return { val = r:best "val/acc", test = run:evaluate(r.student, d.test).acc, steps_to_90 = r:first_step("val/acc", .9) or r.steps }
   end,
 }

@@ -39,6 +39,6 @@ return g.experiment {
       curriculum = strategies[p.strategy](ranked),
     }
     return { easy_acc = run:evaluate(r.student, easy).acc, hard_acc = run:evaluate(r.student, hard).acc,
-      steps_to_90 = r:first_step("val/acc", .9), forgetting = r:forgetting "easy/acc", seconds = r.seconds }
+      steps_to_90 = r:first_step("val/acc", .9), forgetting = r:forgetting "hard", seconds = r.seconds }
   end,
 }

@@ -39,6 +39,6 @@ return g.experiment {
       },
     }
     return { first = run:evaluate(r.student, labelled(d.test, 0, 4)).acc, second = run:evaluate(r.student, labelled(d.test, 5, 9)).acc,
-      all = run:evaluate(r.student, d.test).acc, forgetting = r:forgetting "first/acc" }
+      all = run:evaluate(r.student, d.test).acc, forgetting = r:forgetting "first" }
   end,
 }

@@ -25,6 +25,6 @@ return g.experiment {
       temperature = p.temperature, alpha = p.alpha == "progressive" and schedule.linear(.3, .9) or tonumber(p.alpha),
     }
     local test = run:evaluate(r.student, d.test, teacher)
-    return { val = r:best_of "val/acc", test = test.acc, agreement = test.agreement }
+    return { val = r:best "val/acc", test = test.acc, agreement = test.agreement }
   end,
 }

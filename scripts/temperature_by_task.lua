@@ -32,7 +32,7 @@ return g.experiment {
       data = { train = d.train:shuffled(1):first(task.rows), val = d.val },
       budget = { samples = p.samples }, lr = p.lr, temperature = p.temperature, alpha = p.alpha }
     local x, y = d.val:gather()
-    return { val = r:best_of "val/acc", test = run:evaluate(r.student, d.test).acc,
+    return { val = r:best "val/acc", test = run:evaluate(r.student, d.test).acc,
       entropy = g.no_grad(g.score.entropy(teacher), x, y):mean():item() }
   end,
 }

@@ -8,6 +8,8 @@
 #include "error.h"
 #include "output.h"
 #include "query/direction.h"
+#include "query/stage_text.h"
+#include "query/stages.h"
 #include "query/table.h"
 
 namespace gradus {
@@ -260,6 +262,27 @@ std::string versus_text(const Json& compared) {
          table.text(styled()) + legend(versus);
 }
 
+Table stages_table(const Json& compared) {
+  const StageText text = stage_groups_text(compared);
+  Table table;
+  for (std::size_t i = 0; i < text.titles.size(); ++i)
+    table.column(text.titles[i], i < compared["by"].size() ? Align::left : Align::right);
+  for (const auto& row : text.rows) table.row(row);
+  return table;
+}
+
+void print_stages(Store& store, const Options& options, std::vector<std::string>& notes) {
+  const Json compared = compare_stages(store, options.compare);
+  print_notes(notes);
+  if (options.json) return print_json(compared);
+  if (compared["groups"].empty()) return print("no ended runs with stages\n");
+  const int lost = compared["lost"];
+  print(stages_table(compared).text(styled()) +
+        (lost > 0 ? std::to_string(lost) + (lost == 1 ? " run" : " runs") + " failed or interrupted: left out\n" : "") +
+        "mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was right "
+        "at some evaluation and is wrong at the stage's end\n");
+}
+
 void compare_command(const std::string& path, Options& options) {
   CompareOptions& given = options.compare;
   given.by = split_commas(options.by);
@@ -271,6 +294,7 @@ void compare_command(const std::string& path, Options& options) {
   std::vector<std::string> notes;
   given.filter.notes = &notes;
   const auto store = Store::open(path, Store::Mode::read);
+  if (is_by_stage(*store, given.by)) return print_stages(*store, options, notes);
   const Json compared = compare(*store, given);
   print_notes(notes);
   if (options.json) return print_json(compared);
@@ -294,7 +318,7 @@ void add_compare_command(CLI::App& app, std::string& store) {
   add_full(*sub);
   add_filter(*sub, compare.filter);
   sub->add_option("--by", options->by,
-                  "group by these parameters only, e.g. strategy,lr (default: by all but the seed)");
+                  "group by these parameters only, e.g. strategy,lr (default: by all but the seed); stage: stage by stage too");
   sub->add_option("--metric", compare.metrics, "metrics to compare (default: result/*, else val/acc)");
   sub->add_option(
       "--versus", compare.versus,

@@ -85,6 +85,10 @@ void add_run(CLI::App& app, CommandLine& line) {
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
+  run->add_option_function<std::string>(
+         "--log", [&line](const std::string& what) { line.run.more["log"] = what; },
+         "A line that stays for each epoch or evaluation, for a pipe or a file")
+      ->check(CLI::IsMember({"epoch", "evaluation"}));
   run->add_flag("--strict", line.run.strict, "Warnings are errors");
   run->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
   run->add_flag("--sandbox", line.run.sandbox,

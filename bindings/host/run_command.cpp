@@ -62,18 +62,32 @@ int failure(const Interpreter& interpreter) {
   return interpreter.error.code;
 }
 
-// How many runs the script's grid makes; sets `code` when planning failed or the script ended the process.
-int plan(Session& session, std::optional<int>& code) {
-  double count = 0;
+// The runs that the script's grid makes, in words; sets `code` when planning failed or the script ended the process.
+std::vector<std::string> plan(Session& session, std::optional<int>& code) {
+  std::vector<std::string> labels;
   Interpreter interpreter(session);
   const bool ok = interpreter.call(
       kRunner, "plan", [&](lua_State* L) { return push_options(L, session), 1; },
-      [&](lua_State* L) { count = lua_tonumber(L, -1); });
-  if (!ok)
-    code = failure(interpreter);
-  else if (!(count >= 0) || count != std::floor(count) || count > 1e6)
-    throw HostError(kBug, "gradus.experiment.runner.plan: expected a number of runs, got " + std::to_string(count));
-  return static_cast<int>(count);
+      [&](lua_State* L) {
+        if (!lua_istable(L, -1)) throw HostError(kBug, "gradus.experiment.runner.plan: expected a list of runs");
+        for (std::size_t i = 1; i <= lua_objlen(L, -1); ++i) {
+          lua_rawgeti(L, -1, static_cast<int>(i));
+          labels.push_back(take_text(L));
+          lua_pop(L, 1);
+        }
+      });
+  if (!ok) code = failure(interpreter);
+  return labels;
+}
+
+// The same, after the name of the run where there are several. told: the last error, since a grid's runs often fail alike.
+int run_failure(const Interpreter& interpreter, const std::string& label, std::string& told) {
+  if (interpreter.exit_code || label.empty()) return failure(interpreter);
+  const bool again = interpreter.error.message == told;
+  told = interpreter.error.message;
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s: %s\n", label.c_str(), again ? "the same error" : "failed");
+  return again ? interpreter.error.code : failure(interpreter);
 }
 
 // A command that Lua drives from its first to its last run: require(module)[function](options) gives the exit code.
@@ -128,21 +142,19 @@ int run_command(RunOptions options) {
   if (session.options.jobs || session.options.resume) return drive(session, "gradus.experiment.grid", "run");
 
   std::optional<int> code;  // of the first thing that failed
-  const int count = plan(session, code);
+  const std::vector<std::string> labels = plan(session, code);
+  const int count = static_cast<int>(labels.size());
   if (code || count == 0) return code.value_or(0);  // 0: the script returned no experiment and has done its work
 
   std::vector<std::string> results;
-  std::string told;  // the last error: a grid's runs often fail alike
+  std::string told;
   for (int i = 1; i <= count && !stopping(); ++i) {
     Interpreter interpreter(session);
     const bool ok = interpreter.call(
         kRunner, "execute", [&](lua_State* L) { return push_options(L, session), lua_pushinteger(L, i), 2; },
         [&](lua_State* L) { results.push_back(take_text(L)); });
     if (!ok) {
-      const bool again = !interpreter.exit_code && interpreter.error.message == told;
-      const int failed = again ? interpreter.error.code : failure(interpreter);
-      if (again) std::fprintf(stderr, "run %d of %d: the same error\n", i, count);
-      told = interpreter.error.message;
+      const int failed = run_failure(interpreter, count > 1 ? labels[static_cast<std::size_t>(i) - 1] : "", told);
       if (!code) code = failed;
       // Nothing that a later run could do better: the script wants to end, or was called wrongly.
       if (interpreter.exit_code || failed == kUsage) return *code;

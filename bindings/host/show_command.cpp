@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "exchange/export.h"
 #include "output.h"
+#include "query/stage_text.h"
 #include "query/table.h"
 #include "query/where.h"
 #include "query/words.h"
@@ -35,6 +36,13 @@ Table table_of(const Json& rows, const std::vector<std::string>& columns, const 
     for (const std::string& column : columns) cells.push_back(shown(row[column], 160));
     table.row(std::move(cells));
   }
+  return table;
+}
+
+Table table_of(const StageText& stages) {
+  Table table;
+  for (const std::string& title : stages.titles) table.column(title, title == "stage" ? Align::left : Align::right);
+  for (const auto& row : stages.rows) table.row(row);
   return table;
 }
 
@@ -111,6 +119,7 @@ void show_command(const std::string& path, const Options& options) {
                                           " last min argmin max argmax count ")
                                      .text(styled());
   }
+  if (run["stages"].size() > 1) text += heading("stages") + table_of(stage_text(run["stages"])).text(styled());
   // Each best value is an event too: so many that they would hide the decisions. And spreads are for a figure.
   Json events = Json::array();
   for (Json& event : run["events"]) {

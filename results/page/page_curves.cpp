@@ -15,6 +15,7 @@
 #include "page.h"
 #include "query/curves.h"
 #include "query/downsample.h"
+#include "query/stages.h"
 #include "store/database.h"
 
 namespace gradus::results {

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "plot/plot.h"
 #include "query/query.h"
+#include "query/stage_text.h"
 #include "query/table.h"
 #include "query/words.h"
 #include "utf8.h"
@@ -221,6 +222,10 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   if (options.runs.size() > 1) doc.figure(figures(store, plot));
   plot.metrics.assign(clouds.begin(), clouds.end());
   doc.figure(spreads(store, plot));
+  if (run["stages"].size() > 1) {
+    const StageText stages = stage_text(run["stages"]);
+    doc.table(stages.titles, stages.rows);
+  }
   doc.table({"metric", "last", "least", "at step", "greatest", "at step"}, metrics);
   doc.table({"step", "event", "name", "numbers"}, events);
   std::vector<Cells> facts;

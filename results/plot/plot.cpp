@@ -7,6 +7,7 @@
 #include <set>
 
 #include "error.h"
+#include "query/stages.h"
 #include "query/where.h"
 
 namespace gradus::results {

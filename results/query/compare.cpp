@@ -90,16 +90,6 @@ void check_metrics(const std::vector<Run>& runs, const std::vector<std::string>&
   }
 }
 
-Json spread_json(const std::vector<double>& values, const CompareOptions& options) {
-  const Spread s = spread(values);
-  Json json = {{"n", s.n}, {"mean", to_json(s.mean)}, {"sd", to_json(s.sd)}};
-  if (options.ci.empty()) return json;
-  const Interval i = options.ci == "t" ? t_interval(s, options.level) : bootstrap_interval(values, options.level);
-  json["low"] = to_json(i.low);
-  json["high"] = to_json(i.high);
-  return json;
-}
-
 // The group's numbers. One that is not finite is no number to take a mean of: that run diverged.
 std::vector<double> of_group(const Group& group, const RunValues& values) {
   std::vector<double> numbers;
@@ -211,6 +201,16 @@ std::vector<Measure> without_duplicates(std::vector<Measure> measures) {
 }
 
 }  // namespace
+
+Json spread_json(const std::vector<double>& values, const CompareOptions& options) {
+  const Spread s = spread(values);
+  Json json = {{"n", s.n}, {"mean", to_json(s.mean)}, {"sd", to_json(s.sd)}};
+  if (options.ci.empty()) return json;
+  const Interval i = options.ci == "t" ? t_interval(s, options.level) : bootstrap_interval(values, options.level);
+  json["low"] = to_json(i.low);
+  json["high"] = to_json(i.high);
+  return json;
+}
 
 Json compare(Store& store, const CompareOptions& given) {
   CompareOptions options = given;

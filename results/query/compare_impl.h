@@ -55,6 +55,8 @@ RunValues first_steps(Store& store, const std::vector<ComparedRun>& runs, const 
 // What had been spent at these steps, by column of progress: samples, flops, seconds.
 std::map<std::string, RunValues> spent_at(Store& store, const RunValues& steps);
 
+Json spread_json(const std::vector<double>& values, const CompareOptions& options);  // SPREAD of query.h
+
 // One number a run, which groups are compared by.
 struct Measure {
   std::string metric, name;  // name: last, best, at, auc, steps_to, …

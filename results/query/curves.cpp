@@ -238,22 +238,6 @@ Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::s
   return band;
 }
 
-std::vector<Stage> stages(Store& store, std::int64_t run) {
-  std::vector<Stage> found;
-  store.read("SELECT step, name FROM events WHERE run_id = ?1 AND kind = 'stage' ORDER BY id", {run}, kSeconds,
-             [&](Statement& row) {
-               while (row.step()) {
-                 if (!found.empty()) found.back().to = row.integer(0);
-                 found.push_back({utf8(row.text(1)), row.integer(0), row.integer(0)});
-               }
-             });
-  if (found.empty()) return found;
-  store.read("SELECT max(last_step) FROM summary_values WHERE run_id = ?1", {run}, kSeconds, [&](Statement& row) {
-    while (row.step()) found.back().to = std::max(found.back().from, row.integer(0));
-  });
-  return found;
-}
-
 std::vector<Mark> marks(Store& store, std::int64_t run) {
   std::vector<Mark> found;
   store.read(

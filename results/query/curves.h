@@ -63,16 +63,11 @@ struct Band {
 Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::string& key, int columns,
                const Axis& axis = {});
 
-// Where a run's stages begin and what was decided, for drawing under its curves.
-struct Stage {
-  std::string name;
-  std::int64_t from = 0, to = 0;
-};
+// What was decided in a run, for drawing under its curves.
 struct Mark {
   std::int64_t step = 0;
   std::string kind, name, detail;  // kind: decision, warning, health or error; detail: JSON or ""
 };
-std::vector<Stage> stages(Store& store, std::int64_t run);
 std::vector<Mark> marks(Store& store, std::int64_t run);
 std::vector<Mark> events_of(Store& store, std::int64_t run, const std::string& kind);  // oldest first
 

@@ -66,7 +66,9 @@ void check_columns(Store& store, const std::vector<Run>& runs, const std::vector
                          return run.row["params"].contains(column) || run.row.contains(column);
                        });
     if (known) continue;
-    const std::string near = nearest(column, param_names(store));
+    std::vector<std::string> names = param_names(store);
+    names.emplace_back("stage");  // stages.h
+    const std::string near = nearest(column, names);
     throw Error(Exit::usage, "--by: no run has the parameter '" + column + "'" +
                                  (near.empty() ? "" : " (did you mean '" + near + "'?)"));
   }

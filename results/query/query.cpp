@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "error.h"
+#include "stages.h"
 #include "utf8.h"
 #include "where.h"
 
@@ -165,6 +166,7 @@ Json show_run(Store& store, const std::string& run) {
                                {"name", to_json(row[3])},
                                {"detail", parsed(row[4])}});
   }
+  shown["stages"] = stage_table(store, integer(id[0]));
   shown["children"] = to_json(store.query("SELECT id, name, kind, status FROM runs WHERE parent = ?1 ORDER BY id", id));
   shown["sources"] =
       to_json(store.query("SELECT path, sha256, length(CAST(text AS BLOB)) AS bytes FROM run_sources JOIN sources "

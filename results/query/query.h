@@ -34,7 +34,7 @@ struct RunFilter {
 Json list_runs(Store& store, const RunFilter& filter);
 // {every column of runs, folder, tags: {…}, params: {…}, progress: {…} or null, summaries: [{key, last, …}], events:
 // [{step, time, kind, name, detail}],
-//  children: [{id, name, kind, status}], sources: [{path, sha256, bytes}], artifacts: [{kind, path, sha256, bytes}]}
+//  stages: stages.h, children: [{id, name, kind, status}], sources: [{path, sha256, bytes}], artifacts: [{kind, path, sha256, bytes}]}
 Json show_run(Store& store, const std::string& run);
 
 struct Threshold {

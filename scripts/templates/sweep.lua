@@ -21,6 +21,6 @@ return g.experiment {
       teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = d, budget = { epochs = p.epochs }, lr = p.lr,
       temperature = p.temperature, alpha = p.alpha,
     }
-    return { val = r:best_of "val/acc", test = run:evaluate(r.student, d.test).acc }
+    return { val = r:best "val/acc", test = run:evaluate(r.student, d.test).acc }
   end,
 }

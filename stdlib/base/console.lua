@@ -32,10 +32,26 @@ function console.count(n)
   return ("%.1fG"):format(n / 1e9)
 end
 
+-- A function of the state that tells when a line is due that stays: once an "epoch" or "evaluation"; nil: none is asked for.
+local function due_of(log)
+  if not log then return nil end
+  local of, known
+  return function(s)
+    local now = log == "epoch" and math.floor(s.epoch + 1e-9) or s.evaluations
+    local fresh = s ~= of
+    local due = now > (fresh and 0 or known)
+    of, known = s, now
+    return due
+  end
+end
+
 --- A progress line for one run. `label` is at its beginning: "3/12 linear_ramp seed 1".
-function console.progress(label, quiet)
+---@param label string
+---@param quiet? boolean
+---@param log? string  "epoch" or "evaluation": a line for each stays
+function console.progress(label, quiet, log)
   local began, last, looked, shown = host.monotonic(), 0, 0, false
-  local line = {}
+  local line, due = {}, due_of(log)
 
   local function clear()
     if shown then host.write(2, "\r\27[K") end
@@ -45,6 +61,10 @@ function console.progress(label, quiet)
   --- Called once per step; formats only when a line is due.
   function line.step(s, parts, force)
     if quiet then return end
+    if due then
+      if due(s) then line.say(("%s  epoch %.4g  %s"):format(label, s.epoch, table.concat(parts(s, host.monotonic() - began), "  "))) end
+      if not live or console.tell then return end
+    end
     if not force and s.step - looked < LOOK_EVERY and s.step >= looked then return end
     looked = s.step
     local now = host.monotonic()

@@ -45,12 +45,15 @@ local function share_now(self, s)
   return math.min(1, now)
 end
 
+-- The share as it goes through levels; nothing of one that moves all the time, or is a function.
+local function levels_of(share) return schedule.is(share) and share.holds and share_now end
+
 --- The easiest share of a ranked view.
 ---@param ranked Dataset   from d:rank(score); reversed() for hard first, shuffled() for the random control
 ---@param share number|Schedule|fun(s: State): number  above 0, up to 1
 function sampler.easiest(ranked, share)
   check_share("sampler.easiest", share)
-  local self = source("sampler.easiest", ranked, "shuffle", { share = share })
+  local self = source("sampler.easiest", ranked, "shuffle", { share = share, level_at = levels_of(share) })
   self.on_refresh = function(me, s)
     local now = share_now(me, s)
     me.share_now = now
@@ -74,7 +77,7 @@ end
 ---@param share number|Schedule|fun(s: State): number
 function sampler.self_paced(d, share)
   check_share("sampler.self_paced", share)
-  local self = source("sampler.self_paced", d, "shuffle", { share = share, adaptive = true })
+  local self = source("sampler.self_paced", d, "shuffle", { share = share, adaptive = true, level_at = levels_of(share) })
   self.on_refresh = function(me, s)
     local now = share_now(me, s)
     me.share_now = now

@@ -92,7 +92,8 @@ local function span(name, options)
   end
 end
 
-local function make(text, at) return setmetatable({ text = text, at = at }, Schedule) end
+-- holds: it stays where it is for a while, then moves at once.
+local function make(text, at, holds) return setmetatable({ text = text, at = at, holds = holds or false }, Schedule) end
 function Schedule:__tostring() return self.text end
 function Schedule:__call(s) return self.at(s) end
 
@@ -118,7 +119,8 @@ end
 function schedule.linear(first, last, options)
   finite("schedule.linear", first, last)
   local at = span("linear", options)
-  return make(("linear %g to %g"):format(first, last), function(s) return first + (last - first) * at(s) end)
+  return make(("linear %g to %g"):format(first, last), function(s) return first + (last - first) * at(s) end,
+    options and options.every ~= nil)
 end
 
 --- From `first` to `last` along half a cosine wave (Loshchilov & Hutter, ICLR 2017, eq. 5, without restarts).
@@ -127,7 +129,7 @@ function schedule.cosine(first, last, options)
   local at = span("cosine", options)
   return make(("cosine %g to %g"):format(first, last), function(s)
     return last + (first - last) * (1 + math.cos(math.pi * at(s))) / 2
-  end)
+  end, options and options.every ~= nil)
 end
 
 --- From `first` to `last` in constant ratio; both above 0.
@@ -135,7 +137,8 @@ function schedule.exponential(first, last, options)
   finite("schedule.exponential", first, last)
   if first <= 0 or last <= 0 then host.fail "schedule.exponential: expected values above 0" end
   local at = span("exponential", options)
-  return make(("exponential %g to %g"):format(first, last), function(s) return first * (last / first) ^ at(s) end)
+  return make(("exponential %g to %g"):format(first, last), function(s) return first * (last / first) ^ at(s) end,
+    options and options.every ~= nil)
 end
 
 --- From `first` to `last` in `levels` equal steps: the linear ramp of curriculum learning, "harder every N epochs".
@@ -146,7 +149,7 @@ function schedule.staircase(first, last, levels, options)
   local at = span("staircase", options)
   return make(("%d levels %g to %g"):format(levels, first, last), function(s)
     return first + (last - first) * math.min(levels - 1, math.floor(at(s) * levels)) / (levels - 1)
-  end)
+  end, true)
 end
 
 --- Competence: the share of the data that is open at a time t of the span,
@@ -162,7 +165,7 @@ function schedule.competence(start, options)
   local at = span("competence", { from = options.from, to = options.to, every = options.every })
   return make(("competence from %g"):format(start), function(s)
     return math.min(1, (at(s) * (1 - start ^ p) + start ^ p) ^ (1 / p))
-  end)
+  end, options.every ~= nil)
 end
 
 --- Values that hold from a share of the budget on: { { 0, 6 }, { .5, 4 } }.
@@ -185,7 +188,7 @@ function schedule.pieces(list)
       value = piece[2]
     end
     return value
-  end)
+  end, true)
 end
 
 --- Rises linearly from near 0 to the inner schedule's value, then follows it.

@@ -9,6 +9,7 @@ local ops = engine.ops
 
 ---@class Source
 ---@field data Dataset      the rows it may draw
+---@field level_at false|fun(self: Source, s: State): number  the share that is open, where it goes through levels
 ---@field adaptive boolean  whether draws depend on what the student has shown: then nothing is drawn ahead
 local Source = check.methods("a sampler", {})
 Source.__index = Source
@@ -27,6 +28,7 @@ function Source.new(where, d, mode, fields)
   made = made + 1
   local self = setmetatable(fields or {}, Source)
   self.adaptive = rawget(self, "adaptive") or false  -- asked for at every step
+  self.level_at = rawget(self, "level_at") or false
   self.data, self.mode, self.number, self.where = d, mode, made, where
   self.options, self.share_now = rawget(self, "options") or {}, false
   all[self] = current.run or false

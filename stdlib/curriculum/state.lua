@@ -112,6 +112,7 @@ function State:record(numbers)
 end
 
 local function known(self, key)
+  if type(key) ~= "string" then host.fail("the state: expected a metric, such as \"val/acc\"; got " .. check.describe(key)) end
   local list = self.series[key]
   if list or self.evaluations == 0 then return list end
   local keys = {}

@@ -169,6 +169,37 @@ function when.forgetting(bound, key)
   end, nil, nil, { key or { "easy/acc", "val/acc" } })
 end
 
+local FINDINGS = { "diverging", "oscillating", "overfitting", "stagnant", "collapsed", "teacher_worse", "difficulty_jump" }
+local VERDICTS = { "next", "back", "stop", "stay" }
+
+local function one_of(where, what, value, known)
+  for _, one in ipairs(known) do
+    if one == value then return end
+  end
+  local near = type(value) == "string" and host.nearest(value, known)
+  host.fail(("%s: no %s '%s'; %s"):format(where, what, tostring(value),
+    near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(known, ", ")))
+end
+
+--- When the run's health has found something in this visit of the stage: when.found("difficulty_jump", "back") goes back to the stage
+--- before. `most`: how often, in one stage; after that it says nothing.
+---@param name string     diverging, oscillating, overfitting, stagnant, collapsed, teacher_worse or difficulty_jump
+---@param verdict? string  "next" (default), "back", "stop" or "stay"
+---@param most? number     3
+function when.found(name, verdict, most)
+  one_of("when.found", "finding", name, FINDINGS)
+  verdict, most = verdict or "next", most or 3
+  one_of("when.found", "verdict", verdict, VERDICTS)
+  positive("found", most)
+  return rule(("%s found"):format(name), "evaluation", function(s)
+    local began, count, latest = s.step - s.stage_steps, 0, nil
+    for _, one in ipairs(s.findings) do
+      if one.name == name and one.stage == s.stage then count, latest = count + 1, one end
+    end
+    return latest ~= nil and latest.step > began and count <= most and verdict, { found = latest and latest.step, times = count }
+  end)
+end
+
 local function check_rule(where, one)
   if when.is(one) or type(one) == "function" then return end
   host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, tostring(one)))

@@ -28,7 +28,7 @@ local WAYS = "say labels = 'numbers' where they are that"
 function labels.tell(text)
   local run = current.run
   if run and run.warn then return run:warn("labels", text) end
-  host.log("warn", text)
+  host.log("warning", text)
 end
 
 local function is_float(y) return y.dtype:find "float" ~= nil end

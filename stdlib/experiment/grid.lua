@@ -89,11 +89,8 @@ function grid.run(options)
   local plan = experiment:plan(options)
   local todo, results, left = missing(options, experiment, plan)
   local code, failed, ending, at, wide, told = {}, 0, nil, 0, 0, {}
-  local labels = {}
-  for _, i in ipairs(todo) do
-    labels[i] = runner.describe(plan, i)
-    wide = math.max(wide, #labels[i])
-  end
+  local labels = runner.labels(plan)
+  for _, i in ipairs(todo) do wide = math.max(wide, #labels[i]) end
   farm.work { jobs = options.jobs or 1, store = options.store, device = options.device, quiet = options.quiet or options.json, wide = wide,
     foot = foot(#todo, function() return failed end),
     next = function()
@@ -131,7 +128,6 @@ function grid.run(options)
     return stopped
   end
   runner.summarize(options, list, experiment)
-  if failed > 0 and not options.json then host.write(2, ("%d of %d runs failed\n"):format(failed, #plan)) end
   for i = 1, #plan do
     if code[i] and code[i] ~= 0 then return code[i] end
   end

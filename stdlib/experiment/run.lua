@@ -117,7 +117,7 @@ function run.begin(options)
     save_students = true, registered = {}, began = host.monotonic(),
     parent = options.parent, listener = false, ending = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
-    line = console.progress(options.label, opts.quiet or opts.json) }, Run)
+    line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshots.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
   if goal then self.writer, self.unmuted = muted(writer), writer end
@@ -326,11 +326,13 @@ end
 
 --- A training step: fn(batch, knobs) -> named outputs. See step.lua. Where `loss` or `norm` of these is NaN or infinite, the
 --- optimizer has left the weights alone, and the batch's rows are stored.
----@param options? {non_finite: string}  what follows: "stop" ends the run (exit code 3), "skip" goes on; "own": the caller looks
+---@param options? {non_finite: string, own_knobs: boolean}  what follows: "stop" ends the run (exit code 3), "skip" goes on; "own": the
+---   caller looks. own_knobs: the function may leave knobs out, without a warning
 function Run:step(fn, options)
-  local policy = check.options("step", options, { non_finite = check.choice("stop", "skip", "own") }, { non_finite = "stop" }).non_finite
+  local o = check.options("step", options, { non_finite = check.choice("stop", "skip", "own"), own_knobs = check.boolean },
+    { non_finite = "stop" })
   return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
-    policy ~= "own" and require("gradus.training.finite").watch(self, policy) or nil)
+    o.non_finite ~= "own" and require("gradus.training.finite").watch(self, o.non_finite) or nil, o.own_knobs)
 end
 
 --- The seed of one of this run's named random streams.

@@ -16,31 +16,49 @@ function runner.load(options)
   return value
 end
 
---- How many runs the script makes. A script that returns no experiment has done its work by now: 0.
+--- The runs that the script makes, in words. A script that returns no experiment has done its work by now: none.
 ---@param options table  the command line
+---@return string[]
 function runner.plan(options)
   local experiment = runner.load(options)
   if not experiment then
     if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
-    return 0
+    return {}
   end
-  return #experiment:plan(options)
+  return runner.labels(experiment:plan(options))
+end
+
+-- The names of the parameters that are not the same in all runs, in order.
+local function varied(plan)
+  local seen, names = {}, {}
+  for _, one in ipairs(plan) do
+    for key, value in pairs(one.given) do seen[key] = seen[key] or value ~= plan[1].given[key] end
+    for key in pairs(plan[1].given) do seen[key] = seen[key] or one.given[key] == nil end
+  end
+  for _, key in ipairs(require "gradus.experiment.params".sorted_keys(seen)) do
+    if seen[key] then names[#names + 1] = key end
+  end
+  return names
+end
+
+local function in_words(plan, i, names)
+  local words = {}
+  for _, key in ipairs(names) do words[#words + 1] = key .. "=" .. tostring(plan[i].given[key]) end
+  if #words == 1 then words[1] = words[1]:gsub("^[^=]*=", "") end
+  if #plan > 1 then table.insert(words, 1, ("%d/%d"):format(i, #plan)) end
+  words[#words + 1] = "seed " .. plan[i].seed
+  return table.concat(words, " ")
 end
 
 --- A run in words: its number, what tells it from the others, its seed.
-function runner.describe(plan, i)
-  local one, varied, words = plan[i], {}, {}
-  for _, other in ipairs(plan) do
-    for key, value in pairs(other.given) do varied[key] = varied[key] or value ~= one.given[key] end
-  end
-  local keys = require "gradus.experiment.params".sorted_keys(varied)
-  for _, key in ipairs(keys) do
-    if varied[key] then words[#words + 1] = key .. "=" .. tostring(one.given[key]) end
-  end
-  if #words == 1 then words[1] = words[1]:gsub("^[^=]*=", "") end
-  if #plan > 1 then table.insert(words, 1, ("%d/%d"):format(i, #plan)) end
-  words[#words + 1] = "seed " .. one.seed
-  return table.concat(words, " ")
+function runner.describe(plan, i) return in_words(plan, i, varied(plan)) end
+
+--- All of them.
+---@return string[]
+function runner.labels(plan)
+  local names, labels = varied(plan), {}
+  for i = 1, #plan do labels[i] = in_words(plan, i, names) end
+  return labels
 end
 
 local function close(run, ok, result)
@@ -154,11 +172,9 @@ end
 ---@param texts string[]    what execute returned
 ---@param experiment table?  where the script was loaded before
 function runner.summarize(options, texts, experiment)
-  if not experiment then
-    experiment = runner.load(options)
-    experiment:plan(options)  -- the command line's lists are part of its grid
-  end
-  require("gradus.experiment.summary").show(options, texts, experiment)
+  experiment = experiment or runner.load(options)
+  local plan = experiment:plan(options)  -- the command line's lists are part of its grid
+  require("gradus.experiment.summary").show(options, texts, experiment, plan)
 end
 
 return runner

@@ -75,17 +75,18 @@ local function group_keys(experiment)
   return keys
 end
 
-local function groups_of(results, keys)
+-- Groups of what finished, in `runs`, and of what did not, in `lost`: { words, runs, lost } each.
+local function groups_of(all, keys)
   local groups, by_label = {}, {}
-  for _, one in ipairs(results) do
+  for _, one in ipairs(all) do
     local words = {}
     for i, key in ipairs(keys) do words[i] = tostring(one.params[key]) end
     local label = table.concat(words, "\0")
     if not by_label[label] then
-      by_label[label] = { words = words, runs = {} }
+      by_label[label] = { words = words, runs = {}, lost = {} }
       groups[#groups + 1] = by_label[label]
     end
-    table.insert(by_label[label].runs, one)
+    table.insert(one.lost and by_label[label].lost or by_label[label].runs, one)
   end
   return groups
 end
@@ -144,10 +145,10 @@ local function together(results)
   return results
 end
 
-local function as_json(results, keys, columns, groups, failed)
+local function as_json(results, keys, columns, groups, lost)
   local out = {}
   for i, group in ipairs(groups) do
-    local row = { runs = {}, n = #group.runs, by = {} }
+    local row = { runs = #group.runs > 0 and {} or nil, n = #group.runs, total = #group.runs + #group.lost, by = {} }
     for k, key in ipairs(keys) do row.by[key] = group.words[k] end
     for r, one in ipairs(group.runs) do row.runs[r] = one.id end
     for _, column in ipairs(columns) do
@@ -160,7 +161,11 @@ local function as_json(results, keys, columns, groups, failed)
     out[i] = row
   end
   local function list(t) return #t == 0 and "[]" or host.json_encode(t) end
-  return ('{"failed":%d,"groups":%s,"runs":%s}'):format(failed, list(out), list(together(results)))
+  local failures = {}
+  for i, one in ipairs(lost) do
+    failures[i] = { run = one.label, seed = one.seed, params = one.params, error = one.error, code = one.code }
+  end
+  return ('{"failed":%d,"failures":%s,"groups":%s,"runs":%s}'):format(#lost, list(failures), list(out), list(together(results)))
 end
 
 -- The fewest and the most runs of a group.
@@ -170,8 +175,14 @@ local function sizes(groups)
   return least, most
 end
 
+-- "2", or "2 of 3" where the others came to nothing.
+local function count_of(group)
+  return #group.lost == 0 and tostring(#group.runs) or ("%d of %d"):format(#group.runs, #group.runs + #group.lost)
+end
+
 local function show_table(experiment, keys, columns, groups)
   local headings, rows, least, most = {}, {}, sizes(groups)
+  for _, group in ipairs(groups) do least = #group.lost > 0 and 0 or least end
   for i, key in ipairs(keys) do headings[i] = key end
   if #keys == 0 then headings[1] = "run" end
   if least < most then headings[#headings + 1] = "runs" end
@@ -181,7 +192,7 @@ local function show_table(experiment, keys, columns, groups)
   for g, group in ipairs(groups) do
     local row = { unpack(group.words) }
     if #keys == 0 then row[1] = experiment.name end
-    if least < most then row[#row + 1] = tostring(#group.runs) end
+    if least < most then row[#row + 1] = count_of(group) end
     for _, column in ipairs(columns) do row[#row + 1] = cell(column, values_of(group, column[1]), #group.runs) end
     if versus then row[#row + 1] = versus[g] end
     rows[g] = row
@@ -239,24 +250,49 @@ local function decode(text)
   return one
 end
 
+-- Of a run that came to nothing: what the plan knows of it.
+local function fill_in(one, experiment, plan)
+  local planned = plan and plan[one.run]
+  if not planned then return end
+  local params = require "gradus.experiment.params"
+  local ok, flat = pcall(params.resolve, experiment.specs, planned.given)
+  one.params, one.seed, one.label = ok and flat or planned.given, planned.seed, require("gradus.experiment.runner").describe(plan, one.run)
+end
+
+-- Which runs came to nothing.
+local function tell_lost(lost, count)
+  if #lost == 0 or count < 2 then return end
+  local names = {}
+  for i, one in ipairs(lost) do
+    if i > 8 then names[#names + 1] = "…" break end
+    names[i] = one.label
+  end
+  io.stderr:write(("%d of %d runs failed%s\n"):format(#lost, count, #names > 0 and ": " .. table.concat(names, ", ") or ""))
+end
+
 --- Prints what the runs came to. With --quiet the table alone, with --json one document.
 ---@param options table   the command line
 ---@param texts string[]  what execute returned
 ---@param experiment table
-function summary.show(options, texts, experiment)
-  local results, failed = {}, 0
-  for _, text in ipairs(texts) do
+---@param plan? table     of the experiment: what is known of runs that failed
+function summary.show(options, texts, experiment, plan)
+  local all, results, lost = {}, {}, {}
+  for i, text in ipairs(texts) do
     local one = decode(text)
-    if one.result and one.status == "finished" then results[#results + 1] = one else failed = failed + 1 end
+    all[i], one.lost = one, not (one.result and one.status == "finished") or nil
+    table.insert(one.lost and lost or results, one)
+    if one.lost and not one.params then fill_in(one, experiment, plan) end
+    one.params = one.params or {}
   end
   local keys, columns = group_keys(experiment), columns_of(experiment, results)
-  local groups = groups_of(results, keys)
+  local groups = groups_of(all, keys)
   if options.json then
-    io.stdout:write(as_json(results, keys, columns, groups, failed), "\n")
+    io.stdout:write(as_json(results, keys, columns, groups, lost), "\n")
     return
   end
+  if #results > 0 and (#columns > 0 or not options.quiet) then show_table(experiment, keys, columns, groups) end
+  tell_lost(lost, #all)
   if #results == 0 then return end
-  if #columns > 0 or not options.quiet then show_table(experiment, keys, columns, groups) end
   check_columns(columns, results, {})
   if options.quiet then return end
   if experiment.footer then print(experiment.footer) end

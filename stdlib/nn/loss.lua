@@ -32,7 +32,7 @@ local function own(where, options, rules)
   if not (class and class.__knobs) then return check.options(where, options, rules) end
   local result = {}
   for name, rule in pairs(rules) do
-    local value = rawget(options, name)
+    local value = class.__knobs(name)
     if value ~= nil then result[name] = check.value(where, name, value, rule) end
   end
   return result

@@ -144,15 +144,18 @@ return function(nn)
       check.choice("relu", "gelu", "tanh", "sigmoid", "silu", "leaky_relu"))]]()
   end
 
-  --- Fully connected layers: nn.MLP { 64, 256, 10, activation = "relu", dropout = 0 }. Every dimension after the first of
-  --- its input is flattened. The modules are `layers`: layers.0 the first Linear, layers.1 its activation, …
+  local NORM = check.choice("none", "layer", "batch")
+
+  --- Fully connected layers: nn.MLP { 64, 256, 10, activation = "relu", norm = "none", dropout = 0 }. Every dimension after the
+  --- first of its input is flattened. The modules are `layers`: layers.0 the first Linear, layers.1 its activation, …; norm = "layer"
+  --- or "batch" puts a nn.LayerNorm or nn.BatchNorm1d between the two.
   local MLP = nn.class("MLP")
   nn.MLP = MLP
   function MLP:init(sizes)
     check.value("MLP", "sizes", sizes, check.table)
     local options = check.options("MLP", sizes,
-      { activation = check.string, dropout = check.number(0, 1), bias = check.boolean },
-      { activation = "relu", dropout = 0, bias = true })
+      { activation = check.string, dropout = check.number(0, 1), bias = check.boolean, norm = NORM },
+      { activation = "relu", dropout = 0, bias = true, norm = "none" })
     if #sizes < 2 then check.fail("MLP", "%d sizes; expected at least two: {inputs, …, outputs}", #sizes) end
     self.sizes = {}
     local layers = {}
@@ -160,6 +163,7 @@ return function(nn)
       self.sizes[i] = check.value("MLP", "size " .. i, size, check.int(1))
       if i > 1 then layers[#layers + 1] = nn.Linear(sizes[i - 1], size, options.bias) end
       if i > 1 and i < #sizes then
+        if options.norm ~= "none" then layers[#layers + 1] = options.norm == "layer" and nn.LayerNorm(size) or nn.BatchNorm1d(size) end
         layers[#layers + 1] = activation("MLP", options.activation)
         if options.dropout > 0 then layers[#layers + 1] = nn.Dropout(options.dropout) end
       end
@@ -178,17 +182,25 @@ return function(nn)
     return self.layers(flat)
   end
 
-  --- A small convolutional classifier: for each entry of `channels` a 3×3 convolution, batch normalisation, an activation
-  --- and 2×2 max pooling (while both sides are even), then one Linear. Takes [N, C, H, W], or [N, C·H·W].
-  ---   nn.ConvNet { channels = { 16, 32 }, classes = 10, input = { 1, 8, 8 } }
+  -- "layer" is over channels, height and width of a row. batch_norm = false is the older word for "none".
+  local function norm_of(options)
+    if options.batch_norm ~= nil and options.norm then check.fail("ConvNet", "expected norm or batch_norm; got both") end
+    return options.norm or (options.batch_norm == false and "none" or "batch")
+  end
+
+  --- A small convolutional classifier: for each entry of `channels` a 3×3 convolution, batch normalisation (norm = "layer", "none": layer
+  --- normalisation, or none), an activation and 2×2 max pooling (while both sides are even), then one Linear. Takes [N, C, H, W], or
+  --- [N, C·H·W].
+  ---   nn.ConvNet { channels = { 16, 32 }, classes = 10, input = { 1, 8, 8 }, norm = "layer" }
   local ConvNet = nn.class("ConvNet")
   nn.ConvNet = ConvNet
   function ConvNet:init(options)
     local size = check.int(1)
     options = check.options("ConvNet", options,
       { channels = check.list(size), classes = size, input = check.list(size, 3), kernel_size = size,
-        activation = check.string, batch_norm = check.boolean, dropout = check.number(0, 1) },
-      { kernel_size = 3, activation = "relu", batch_norm = true, dropout = 0 })
+        activation = check.string, norm = NORM, batch_norm = check.boolean, dropout = check.number(0, 1) },
+      { kernel_size = 3, activation = "relu", dropout = 0 })
+    local norm = norm_of(options)
     for _, name in ipairs { "channels", "classes", "input" } do
       if not options[name] then check.fail("ConvNet", "option '%s' is missing; expected e.g. { channels = { 16, 32 }, "
         .. "classes = 10, input = { 1, 8, 8 } }", name) end
@@ -201,8 +213,9 @@ return function(nn)
     local layers = {}
     for _, channels in ipairs(options.channels) do
       layers[#layers + 1] = nn.Conv2d(depth, channels, options.kernel_size,
-        { padding = (options.kernel_size - 1) / 2, bias = not options.batch_norm })
-      if options.batch_norm then layers[#layers + 1] = nn.BatchNorm2d(channels) end
+        { padding = (options.kernel_size - 1) / 2, bias = norm ~= "batch" })
+      if norm == "batch" then layers[#layers + 1] = nn.BatchNorm2d(channels) end
+      if norm == "layer" then layers[#layers + 1] = nn.LayerNorm { channels, height, width } end
       layers[#layers + 1] = activation("ConvNet", options.activation)
       if height % 2 == 0 and width % 2 == 0 then
         layers[#layers + 1] = nn.MaxPool2d(2)

@@ -31,10 +31,21 @@ function step.step_mode(mode)
   step.mode = mode
 end
 
-local function guard_names(knobs)
-  return setmetatable(knobs, { __knobs = true, __index = function(t, name)
+-- The knobs as the function sees them: names that were not given are errors, and `asked` keeps those that it asks for. A loss that
+-- takes what is its own of them (loss.lua) asks __knobs.
+local function guard_names(knobs, asked)
+  local function look(name)
+    if knobs[name] ~= nil then asked[name] = true end
+    return knobs[name]
+  end
+  return setmetatable({}, { __knobs = look, __pairs = function()
+    for name in pairs(knobs) do asked[name] = true end
+    return pairs(knobs)
+  end, __index = function(_, name)
+    local value = look(name)
+    if value ~= nil then return value end
     local names = {}
-    for known in pairs(t) do names[#names + 1] = known end
+    for known in pairs(knobs) do names[#names + 1] = known end
     table.sort(names)
     local near = host.nearest(tostring(name), names)
     host.fail(("step: no knob '%s' was given; %s"):format(tostring(name),
@@ -52,10 +63,11 @@ end
 ---@param warn? fun(name: string, text: string)  told once why a step cannot be replayed
 ---@param device? string  "cpu" unless given
 ---@param look? fun(batch: table, out: table|Tensor)  called after each step
-function step.new(fn, warn, device, look)
+---@param own_knobs? boolean  the caller knows which knobs the function leaves out
+function step.new(fn, warn, device, look, own_knobs)
   if type(fn) ~= "function" then host.fail("step: expected a function(batch, knobs); got " .. type(fn)) end
   return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, look = look, line = line_of(fn),
-    slab = device and device ~= "cpu" and slab(device) or nil }, Step)
+    asked = {}, told = warn and not own_knobs and {} or nil, slab = device and device ~= "cpu" and slab(device) or nil }, Step)
 end
 
 -- --- the function itself -----------------------------------------------------------------------------------------------
@@ -95,8 +107,25 @@ local function knob_tensors(self, knobs)
   return given
 end
 
+-- A knob that the function has not asked for does nothing: told once, after a call with it.
+local function tell_unasked(self, given)
+  local asked = {}
+  for name in pairs(self.asked) do asked[#asked + 1] = name end
+  table.sort(asked)
+  for name in pairs(given) do
+    if not self.asked[name] and not self.told[name] then
+      self.told[name] = true
+      local near = host.nearest(tostring(name), asked)
+      self.warn("step_knob", ("the step at %s does not ask for the knob '%s'; %s"):format(self.line, tostring(name),
+        near and ("did you mean '%s'?"):format(near) or #asked == 0 and "it asks for none"
+          or "it asks for " .. table.concat(asked, ", ")))
+    end
+  end
+end
+
 local function call(self, batch, given)
-  local out = self.fn(batch, guard_names(given))
+  local out = self.fn(batch, guard_names(given, self.asked))
+  if self.told then tell_unasked(self, given) end
   if is_tensor(out) then return out:detach() end
   if type(out) ~= "table" then host.fail("step: expected a table of outputs or a tensor; got " .. type(out)) end
   local detached = {}

@@ -40,7 +40,7 @@ local function make_update(o, sums, found, held)
       if found[i] then sum:zero_() end
     end
     return { norm = norm }
-  end, { non_finite = "own" })
+  end, { non_finite = "own", own_knobs = true })
 end
 
 ---@param o {run: Run, optimizer: Optimizer, clip: number?, pieces: number, rows: number, batch: number, student: Module,
@@ -60,7 +60,7 @@ function accumulate.new(o)
       end
     end
     return out
-  end, { non_finite = "own" })
+  end, { non_finite = "own", own_knobs = true })
   return self
 end
 

@@ -3,6 +3,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
+local forgetting = require "gradus.training.forgetting"
 local task = require "gradus.training.task"
 
 local ops = engine.ops
@@ -46,13 +47,19 @@ function evaluator.new(options)
   check_parts(options.where, options.val, suites)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
     streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {},
-    teacher_acc = {}, untrained_acc = {} }, Evaluator)
+    teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new() }, Evaluator)
+  local function add(name, measure, way) self.directions[name .. "/" .. measure] = way end
   for measure, way in pairs(self.task.better) do
-    if not OF_A_TEACHER[measure] then self.directions["stage/" .. measure] = way end
-    if self.val and (self.teacher or not OF_A_TEACHER[measure]) then self.directions["val/" .. measure] = way end
+    if not OF_A_TEACHER[measure] then add("stage", measure, way) end
+    if self.val and (self.teacher or not OF_A_TEACHER[measure]) then add("val", measure, way) end
     for name in pairs(suites) do
-      if not OF_A_TEACHER[measure] then self.directions[name .. "/" .. measure] = way end
+      if not OF_A_TEACHER[measure] then add(name, measure, way) end
     end
+  end
+  self.directions["train/mean_loss"] = "lower"
+  if self.task.better.acc then  -- elsewhere nothing is right or wrong
+    if self.val then add("val", "forgotten", "lower") end
+    for name in pairs(suites) do add(name, "forgotten", "lower") end
   end
   return self
 end
@@ -106,18 +113,20 @@ end
 
 --- Measures the student: numbers by metric, and what the validation data gave (nil without).
 ---@param knobs table   temperature and alpha of the coming step, for val/kd_loss
-function Evaluator:measure(knobs)
-  local numbers, of_val = {}, nil
-  local function add(name, found)
-    for measure, value in pairs(found) do
-      if self.task.better[measure] then numbers[name .. "/" .. measure] = value end
+---@param goal Target    while a layer is aligned, what is right is so by chance, and nothing to forget
+function Evaluator:measure(knobs, goal)
+  local numbers = {}
+  local function measure(name, d, answers)
+    local right = {}
+    local found = self.task:evaluate(self.student, d, answers, knobs, right)
+    for one, value in pairs(found) do
+      if self.task.better[one] then numbers[name .. "/" .. one] = value end
     end
+    if goal.kind ~= "layer" then numbers[name .. "/forgotten"] = self.forgetting:look(name, right) end
+    return found
   end
-  if self.val then
-    of_val = self.task:evaluate(self.student, self.val, answers_of(self), knobs)
-    add("val", of_val)
-  end
-  for name, suite in pairs(self.suites) do add(name, self.task:evaluate(self.student, suite)) end
+  local of_val = self.val and measure("val", self.val, answers_of(self)) or nil
+  for name, suite in pairs(self.suites) do measure(name, suite) end
   return numbers, of_val
 end
 
@@ -158,11 +167,14 @@ function Evaluator:majority()
   return self.most or nil
 end
 
-function Evaluator:state() return { teacher_acc = self.teacher_acc, untrained_acc = self.untrained_acc } end
+function Evaluator:state()
+  return { teacher_acc = self.teacher_acc, untrained_acc = self.untrained_acc, forgetting = self.forgetting:state() }
+end
 
 function Evaluator:load_state(kept)
   for name, value in pairs(kept.teacher_acc) do self.teacher_acc[name] = value end
   for name, value in pairs(kept.untrained_acc) do self.untrained_acc[name] = value end
+  self.forgetting:load_state(kept.forgetting)
 end
 
 return evaluator

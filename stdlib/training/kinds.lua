@@ -60,6 +60,12 @@ end
 
 local function flat(out) return out:flatten(0, -2) end
 
+-- Which of those that count are right, where that is asked for.
+local function keep_each(sums, right, counts)
+  if not sums.each then return end
+  sums.each[#sums.each + 1] = (counts and right:masked_select(counts) or right:flatten()):cpu()
+end
+
 local function classes_add(sums, out, y, weight, teacher)
   local guess, counts = out:argmax(-1), y:ne(NONE)
   if weight then
@@ -70,7 +76,9 @@ local function classes_add(sums, out, y, weight, teacher)
   else
     sums.loss = sums.loss + ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "sum", ignore_index = NONE }):item()
   end
-  sums.right = sums.right + guess:eq(y):sum():item()
+  local right = guess:eq(y)
+  sums.right = sums.right + right:sum():item()
+  keep_each(sums, right, counts)
   sums.often = sums.often + guess:masked_select(counts):bincount({ minlength = out:size(-1) })
   if teacher then sums.agreed = sums.agreed + guess:eq(teacher):logical_and(counts):sum():item() end
   sums.n = sums.n + counts:sum():item()
@@ -80,7 +88,9 @@ local function soft_add(sums, out, y, weight, teacher)
   local guess, rows = out:argmax(-1), -(y * ops.log_softmax(out, -1)):sum { dim = -1 }
   if weight then sums.mass = sums.mass + weight:sum():item() end
   sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
-  sums.right = sums.right + guess:eq(y:argmax(-1)):sum():item()
+  local right = guess:eq(y:argmax(-1))
+  sums.right = sums.right + right:sum():item()
+  keep_each(sums, right)
   sums.often = sums.often + guess:bincount({ minlength = out:size(-1) })
   if teacher then sums.agreed = sums.agreed + guess:eq(teacher):sum():item() end
   sums.n = sums.n + y:size(0)
@@ -134,7 +144,9 @@ local function multilabel_add(sums, out, y, weight, teacher)
   local rows = bce(out, y):mean { dim = { -1 } }
   if weight then sums.mass = sums.mass + weight:sum():item() end
   sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
-  sums.right = sums.right + out:gt(0):eq(y:gt(.5)):double():mean { dim = { -1 } }:sum():item()
+  local right = out:gt(0):eq(y:gt(.5))
+  sums.right = sums.right + right:double():mean { dim = { -1 } }:sum():item()
+  keep_each(sums, right)
   if teacher then sums.agreed = sums.agreed + out:gt(0):eq(teacher):double():mean { dim = { -1 } }:sum():item() end
   sums.n = sums.n + y:size(0)
 end

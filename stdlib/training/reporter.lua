@@ -20,7 +20,7 @@ local OF_A_TEACHER = { temperature = true, alpha = true }
 ---   names: of the knobs; deliver: called with each step's numbers and what `push` was told of it
 ---@return Reporter
 function reporter.new(options)
-  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {},
+  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, steps = 0,
     health = health.new { classes = options.classes, rows = options.val and options.val:size() } }, Reporter)
   self.queue = readback(options.run.device, options.deliver)
   self.parts = options.run:training_line(options.total_steps, self.knobs, self.row)
@@ -104,6 +104,7 @@ function Reporter:log(logged, row, knobs, share, at, s)
   end
   logged["knob/share"] = share
   self.row["train/loss"] = logged["train/loss"]
+  self.sum, self.steps = self.sum + logged["train/loss"], self.steps + 1
   self.run:log(logged, at)
   self:tell(self.health:step(logged["train/loss"], logged["train/ce"], logged["knob/lr"]), s)
 end
@@ -138,6 +139,8 @@ function Reporter:evaluation(numbers, found, s, context)
     e.loss, e.acc, e.constant, e.majority = found.loss, found.acc, found.constant, context.majority
   end
   self:tell(self.health:evaluation(e), s)
+  if self.steps > 0 then numbers["train/mean_loss"] = self.sum / self.steps end  -- of the steps since the last evaluation
+  self.sum, self.steps = 0, 0
   if next(numbers) == nil then return end
   self.run:log(numbers)
   self.run:progress(s)
@@ -151,12 +154,13 @@ function Reporter:state()
   for _, one in ipairs(queue) do
     if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
   end
-  return { queue = queue, health = self.health:state(), warned = self.warned }
+  return { queue = queue, health = self.health:state(), warned = self.warned, sum = self.sum, steps = self.steps }
 end
 
 function Reporter:load_state(kept)
   self.queue:load_state(kept.queue)
   self.health:load_state(kept.health)
+  self.sum, self.steps = kept.sum, kept.steps
   for name in pairs(kept.warned) do self.warned[name] = true end
 end
 

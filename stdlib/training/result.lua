@@ -1,5 +1,6 @@
 --- What run:distill returns: the student and what its training came to.
 local check = require "gradus.base.check"
+local host = require "gradus.host"
 local sparkline = require "gradus.base.sparkline"
 
 ---@class Result
@@ -9,7 +10,6 @@ local sparkline = require "gradus.base.sparkline"
 ---@field seconds number
 ---@field flops number      charged: the teacher's for each sample seen
 ---@field flops_spent number carried out: less where the teacher's answers were cached
----@field best table|false   { value, step } of the monitored metric; false where nothing was
 ---@field checkpoints Checkpoints?
 local Result = check.methods("what distill returns", {})
 Result.__index = Result
@@ -26,8 +26,10 @@ function Result:at_flops(key, flops) return self.state:at_flops(key, flops) end
 --- The metric's last value.
 function Result:last(key) return self.state:last(key) end
 
---- The metric's best value and its step.
-function Result:best_of(key) return self.state:best(key) end
+--- The metric's best value and its step, as s:best of a curriculum's state. r.best.value and r.best.step are those of the metric that
+--- was monitored.
+---@param key string
+function Result:best(key) return self.state:best(key) end
 
 --- All values of the metric, oldest first.
 function Result:history(key) return self.state:history(key) end
@@ -56,16 +58,33 @@ function Result:sparkline(key, options)
   return sparkline(values, given)
 end
 
---- How far the metric fell from its best to the end of the training; 0 when it ended at its best.
+--- Of a suite or "val": the share of its examples that were right at some evaluation and are wrong at the last. Of a metric: how far it
+--- fell from its best to the end of the training; 0 when it ended at its best.
+---@param key string  "hard", or "hard/acc"
 function Result:forgetting(key)
+  if type(key) == "string" and not key:find "/" then return self.state:last(key .. "/forgotten") end
   local best, last = self.state:best(key), self.state:last(key)
   if not best then return nil end
   return self.state:sign(key) * (best - last)
 end
 
----@param fields table
+-- What `best` of a result is: called, the method; its fields are the monitored metric's.
+local Best = { __call = function(_, result, key)
+  if getmetatable(result) ~= Result then host.fail "best: expected r:best \"val/acc\", with a colon" end
+  if type(key) ~= "string" then host.fail("best: expected a metric, such as r:best \"val/acc\"; got " .. check.describe(key)) end
+  return Result.best(result, key)
+end }
+
+function Best.__index(self, name)
+  if name == "value" or name == "step" then
+    host.fail(("best.%s: nothing was monitored; expected validation data, or r:best \"a/metric\""):format(name))
+  end
+  host.fail(("best has no '%s'; expected r:best \"val/acc\", r.best.value or r.best.step"):format(tostring(name)))
+end
+
+---@param fields table   best: { value, step } of the monitored metric; nil where nothing was
 ---@return Result
 return function(fields)
-  fields.best = fields.best or false  -- a field that is nil would be taken for a misspelt method
+  fields.best = setmetatable(fields.best and { value = fields.best.value, step = fields.best.step } or {}, Best)
   return setmetatable(fields, Result)
 end

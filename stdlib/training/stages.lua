@@ -3,6 +3,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local data = require "gradus.data.dataset"
 local schedule = require "gradus.curriculum.schedule"
 local when = require "gradus.curriculum.when"
 
@@ -14,6 +15,7 @@ local stages = {}
 ---@field stage Stage       the one that is going on
 ---@field index number
 ---@field reached number    the furthest
+---@field level {index: number, share: number?}  of a ramp, in the stage; 0 where it has none
 local Stages = {}
 Stages.__index = Stages
 
@@ -120,8 +122,30 @@ end
 function Stages:enter(index, resumed)
   self.stage, self.index, self.told = self.list[index], index, {}
   self.reached = math.max(self.reached, index)
-  if not resumed then self.s:begin_stage(self.stage.name, index) end
+  if not resumed then
+    self.s:begin_stage(self.stage.name, index)
+    self.level = { index = 0 }
+  end
   return self.stage
+end
+
+local function share_of_level(source, s) return not data.is_generator(source) and source.level_at and source:level_at(s) or nil end
+
+--- Whether a level of the ramp that these rows go through ends here.
+---@param source Source|Generator
+function Stages:level_ends(source)
+  local share, known = share_of_level(source, self.s), self.level.share
+  -- Half a row is rounding: what holds is computed anew at each step.
+  return share ~= nil and (known == nil or math.abs(share - known) * source.data:size() > .5)
+end
+
+--- Tells the level that begins with what was just drawn; nothing where it goes on, or there are none.
+---@param source Source|Generator
+function Stages:tell_level(source)
+  if not self:level_ends(source) then return end
+  self.level = { index = self.level.index + 1, share = source.share_now }
+  self.run:event("level", "level " .. self.level.index,
+    { index = self.level.index, share = source.share_now, rows = source:size(), stage = self.stage.name })
 end
 
 --- "stage 'easy'", for errors.
@@ -201,12 +225,12 @@ end
 function Stages:unreached() return self.reached < #self.list and self.list[#self.list].name or nil end
 
 function Stages:state()
-  return { index = self.index, reached = self.reached, told = self.told, last = self.last, history = self.s:save() }
+  return { index = self.index, reached = self.reached, told = self.told, last = self.last, level = self.level, history = self.s:save() }
 end
 
 function Stages:load_state(kept)
   self.s:load(kept.history)
-  self.index, self.reached, self.told, self.last = kept.index, kept.reached, kept.told, kept.last
+  self.index, self.reached, self.told, self.last, self.level = kept.index, kept.reached, kept.told, kept.last, kept.level
 end
 
 return stages

@@ -19,7 +19,7 @@ local Task = {}
 Task.__index = Task
 
 local CHUNK = 1024      -- rows at a time; has its own shapes, so evaluation never disturbs the training step
-local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true }  -- found or logged beside the measures
+local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true, forgotten = true }  -- found or logged beside the measures
 local METRIC = { better = check.choice("higher", "lower"), of = check.callable }
 
 --- Checks measures of one's own: { f1 = { better = "higher", of = function(model, d) … end } }.
@@ -115,10 +115,10 @@ local function mean_of(metric, name, model, d)
 end
 
 -- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: of the loss against it.
-local function gather(self, model, d, asked, knobs)
+local function gather(self, model, d, asked, knobs, each)
   local device, weight, done = model:device(), d.base.weight, 0
   local known = asked and not asked.parameters and asked or {}
-  local sums = { loss = 0, right = 0, agreed = 0, off = 0, often = 0, n = 0, mass = 0, kd = 0, rest = 0,
+  local sums = { loss = 0, right = 0, agreed = 0, off = 0, often = 0, n = 0, mass = 0, kd = 0, rest = 0, each = each,
     asked = known.answers ~= nil or (asked and asked.parameters) ~= nil }
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
@@ -152,14 +152,16 @@ end
 ---@param d Dataset
 ---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave
 ---@param knobs? {temperature: number, alpha: number}
+---@param each? Tensor[]    filled with what is right, in the order of the rows: bool [n] each; of tokens position by position, of
+---   several labels label by label; nothing of numbers
 ---@return table<string, number>
-function Task:evaluate(model, d, teacher, knobs)
+function Task:evaluate(model, d, teacher, knobs, each)
   if teacher ~= nil and type(teacher) ~= "table" and not engine.is_tensor(teacher) then
     host.fail("evaluate: teacher: expected a module, or its answers; got " .. check.describe(teacher))
   end
   if engine.is_tensor(teacher) then teacher = { answers = teacher } end
   local function all()
-    local sums, mass = gather(self, model, d, teacher, knobs)
+    local sums, mass = gather(self, model, d, teacher, knobs, each)
     if sums.n == 0 then host.fail "evaluate: no position is hidden in any of the rows; expected more rows or a higher share" end
     local measured = self.rules.measures(sums, sums.n, mass)
     measured.n, measured.kd_loss = sums.n, sums.rest > 0 and sums.kd / sums.rest or nil

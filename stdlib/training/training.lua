@@ -55,6 +55,7 @@ local function draw(self, begins)
   self.feed:imitate(self.teacher.ask, self.teacher.answers)
   self.evaluator:look_at(self.feed.source)
   if begins then return end
+  stages:tell_level(self.feed.source)
   local cost = self.clock.cost
   self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
 end
@@ -124,6 +125,7 @@ function Training:enter(index, why)
   self.keeper:keep_safe(self.s.step)
   compile(self)
   tell_stage(self, why)
+  self.stages:tell_level(self.feed.source)
   check_stage(self)
 end
 
@@ -208,7 +210,7 @@ end
 --- Measures the student.
 function Training:evaluate()
   local s, evaluator = self.s, self.evaluator
-  local numbers, of_val = evaluator:measure(self.stages:numbers())
+  local numbers, of_val = evaluator:measure(self.stages:numbers(), self.teacher.target)
   evaluator:measure_stage(numbers, self.teacher.target)
   self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()
@@ -236,17 +238,17 @@ function Training:boundary(epoch)
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()
-  if to ~= nil and not s.evaluating then self:evaluate() end  -- a stage's end is measured, whatever ended it
+  local drawn = clock.epoch_of(self.clock.counts) > epoch
+  local ends = to ~= nil or drawn and self.stages:level_ends(self.feed.source)
+  if ends and not s.evaluating then self:evaluate() end  -- a stage's end, or a level's, is measured, whatever ended it
   s.evaluating = false
   if to == false or over then
     self.ended_by_rule = to == false
     return true
   end
-  if to then
-    self.run:progress(s)
-    self:enter(to, s.stage)
-  end
-  if clock.epoch_of(self.clock.counts) > epoch then draw(self) end
+  if ends then self.run:progress(s) end
+  if to then self:enter(to, s.stage) end
+  if drawn then draw(self) end
   self.run:breathe(s, self)
   return false
 end

@@ -161,7 +161,7 @@ function Updater:compile(outputs, mass)
     update.lr = k.lr
     out.norm = optimizer:minimize(out.loss, update)
     return out
-  end, { non_finite = "own" })
+  end, { non_finite = "own", own_knobs = true })
 end
 
 -- Knobs that are made of the batch, such as one temperature for each example.

@@ -30,6 +30,7 @@ it("makes runs", function()
     end
     run:event(40, "best", "val/acc", '{"value":0.4}')
     run:event(50, "decision", "advance", '{"numbers":{"acc":0.500001234},"to":"hard"}')
+    run:event(50, "stage", "hard", '{"rows":40}')
     run:finish "finished"
   end
 end)
@@ -163,6 +164,20 @@ class Pictures(CompareCase):
         self.assertRegex(out, r"50  decision  advance  acc 0.5000, to hard\n")
         self.assertNotRegex(out, r"40 +best")
         self.assertIn("best", [event["kind"] for event in self.json("show", 1)["events"]])
+
+    def test_show_tells_what_each_stage_came_to(self):
+        out = self.gradus("show", 1).stdout
+        self.assertRegex(out, r"stages\nstage +rows +steps +FLOPs +stage/loss +val/acc +change\n")
+        self.assertRegex(out, r"hard +40 +50 +50000000 +– +0\.\d+ +\+0\.\d+\n")
+        self.assertEqual([row["name"] for row in self.json("show", 1)["stages"]], ["easy", "hard"])
+
+    def test_compare_stage_by_stage(self):
+        out = self.gradus("compare", "--by", "strategy,stage").stdout
+        self.assertRegex(out, r"strategy +stage +runs +rows +steps +FLOPs +stage/loss +val/acc +change\n")
+        self.assertRegex(out, r"ramp +hard +5 +40 +50 +50000000 +– +0\.\d+ ± 0\.\d+ +\+0\.\d+ ± 0\.\d+\n")
+        groups = self.json("compare", "--by", "stage")["groups"]
+        self.assertEqual([group["stage"] for group in groups][:2], ["easy", "hard"])
+        self.assertIn("no meaning with --by stage", self.gradus("compare", "--by", "stage", "--versus", "ramp", code=64).stderr)
 
 
 class Diff(CompareCase):

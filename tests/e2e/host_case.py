@@ -24,10 +24,12 @@ local function run()
   return result
 end
 function runner.plan(options)
+  local count, labels = 1, {}
   for _, pair in ipairs(options.set) do
-    if pair[1] == "grid" then return tonumber(pair[2]) end
+    if pair[1] == "grid" then count = tonumber(pair[2]) end
   end
-  return 1
+  for i = 1, count do labels[i] = i .. "/" .. count end
+  return labels
 end
 function runner.execute(options, i)
   rawset(_G, "INDEX", i)

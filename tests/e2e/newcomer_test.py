@@ -135,7 +135,7 @@ class Newcomer(unittest.TestCase):
               local x, y = xor(500)
               local r = run:distill { student = g.nn.MLP { 2, 16, 2 }, budget = { epochs = 20 }, lr = 1e-2,
                 data = { train = g.data.generator(xor, { epoch = 1000, classes = 2 }), val = g.data.tensors(x, y) } }
-              return { acc = r:best_of "val/acc" }
+              return { acc = r:best "val/acc" }
             end }""")
         self.assertGreater(runs[0]["result"]["acc"], .9)
 

@@ -28,7 +28,7 @@ XSS = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>"
 RUNNER = """
 local host, stores = require "gradus.host", require "gradus.store"
 local runner = {}
-function runner.plan() return 1 end
+function runner.plan() return { "one" } end
 local function write(store, strategy, seed, steps, name)
   local run = store:begin { name = name or "digits", seed = seed, config_hash = strategy, params = {
     { key = "strategy", value = strategy }, { key = "lr", value = strategy == "ramp" and .01 or .003 } },
@@ -386,6 +386,8 @@ class Page(BrowserCase):
         self.assertIn("val/loss 0.4480", b.js("return document.querySelector('.decided').textContent"))
         lefts = b.js("return [...document.querySelectorAll('.stack .mark line')].map(l => l.getAttribute('x1'))")
         self.assertEqual(len(set(lefts)), 1)  # one axis for all of it
+        rows = b.js("return [...document.querySelectorAll('table.stages tbody tr')].map(r => r.cells[0].textContent)")
+        self.assertEqual(rows[:2], ["easy", "hard"])
         b.shot("curriculum")
 
     def test_several_metrics_and_stage_borders(self):

@@ -111,6 +111,32 @@ class SideBySide(ParallelCase):
         self.assertIn("6", out)
         self.assertEqual(self.query("SELECT status, count(*) FROM runs GROUP BY status"), [("failed", 2), ("finished", 2)])
 
+    def test_a_failing_run_is_named_and_has_its_row(self):
+        for jobs in ((), ("-j", "2")):
+            out, err = self.run_script(SMALL % "if p.T > 2 then error('bad ' .. p.T) end", *jobs, code=65)
+            self.assertRegex(err, r"(?m)^3/4 3 seed \d+: failed\nx\.lua:5: bad 3")
+            self.assertRegex(err, r"(?m)^4/4 4 seed \d+: failed\nx\.lua:5: bad 4")
+            self.assertRegex(err, r"(?m)^2 of 4 runs failed: 3/4 3 seed \d+, 4/4 4 seed \d+$")
+            self.assertRegex(out, r"(?m)^ +3 +0 of 1 +–")
+            self.assertRegex(out, r"(?m)^ +1 +1 +\d")
+            found = json.loads(self.run_script(SMALL % "if p.T > 2 then error('bad ' .. p.T) end", *jobs, "--json", code=65)[0])
+            self.assertEqual([one["params"]["T"] for one in found["failures"]], [3, 4])
+            self.assertEqual([(g["by"]["T"], g["n"], g["total"]) for g in found["groups"]], [("1", 1, 1), ("2", 1, 1), ("3", 0, 1), ("4", 0, 1)])
+
+    def test_log_leaves_a_line_for_each_epoch_or_evaluation(self):
+        body = ("local d = g.data.digits():split { train = .5, val = .5 } run:distill { student = g.nn.MLP { 64, 8, 10 }, data = d, "
+                "budget = { epochs = 4 }, evaluate = { epochs = 2 }, lr = .01 }")
+        for jobs in ((), ("-j", "2")):
+            for log, count in (("epoch", 4), ("evaluation", 3)):
+                _, err = self.run_script(SMALL % body, "--set", "T=1", "--log", log, *jobs)
+                lines = [line for line in err.splitlines() if "epoch " in line]
+                self.assertEqual(len(lines), count, err)
+                self.assertRegex(lines[-1], r"^seed \d+ +(seed \d+ +)?epoch 4\.?\d* +step \d+/\d+ +loss \d\.\d+ +val \d")
+        _, err = self.run_script(SMALL % body, "--set", "T=1", "--log", "epochs", code=64)
+        self.assertIn("--log", err)
+        _, err = self.run_script(SMALL % body, "--set", "T=1", "-q", "--log", "epoch")
+        self.assertNotIn("epoch ", err)
+
     def test_a_crash_is_told(self):
         crash = "if p.T == 2 then local ffi = require 'ffi' ffi.cdef 'int raise(int);' ffi.C.raise(11) end"
         _, err = self.run_script(SMALL % crash, "-j", "2", "--allow-ffi", code=139)

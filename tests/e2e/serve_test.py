@@ -34,7 +34,7 @@ class Serve(unittest.TestCase):
         make_stdlib(cls.dir / "std", """
 local host, stores = require "gradus.host", require "gradus.store"
 local runner = {}
-function runner.plan() return 1 end
+function runner.plan() return { "one" } end
 -- Many curves at once: every batch touches a page of each, so the write-ahead log grows fast.
 local function write_much(store)
   local run, keys = store:begin { name = "much" }, {}

@@ -5,11 +5,7 @@ import { Axis, controls, smoothing, zoomOf, zoomText } from "./axis.js";
 
 const TABS = ["curves", "curriculum", "decisions", "script", "log", "environment"];
 
-function stages(run) {
-  const last = Math.max(0, ...run.summaries.map((s) => s.last_step));
-  const begun = run.events.filter((e) => e.kind === "stage");
-  return begun.map((e, i) => ({ name: e.name, from: e.step, to: begun[i + 1] ? begun[i + 1].step : last, index: i }));
-}
+const stages = (run) => run.stages.map(({ name, from, to }, index) => ({ name, from, to, index }));
 
 const marks = (run) => run.events.filter((e) => ["decision", "warning", "health", "error"].includes(e.kind) && e.step !== null);
 
@@ -28,6 +24,22 @@ function families(run) {
 
 function knobIsFlat(summaries) {
   return summaries.every((s) => s.min === s.max);
+}
+
+// What each stage came to: value, change since the stage before, and what is forgotten, of each data set that is evaluated.
+function stageTable(run) {
+  const rows = run.stages, keys = new Set(rows.flatMap((row) => Object.keys(row.values)));
+  const sets = [...new Set([...keys].map((key) => key.split("/")[0]))].map((name) => ({ name, key: ["acc", "rmse", "loss"].map((one) => `${name}/${one}`).find((key) => keys.has(key)) }))
+    .filter((set) => set.key).sort((a, b) => (b.name === "val") - (a.name === "val"));
+  const show = (value) => (value === null || value === undefined ? "–" : number(value)), cell = (text) => h("td", { className: "right" }, text);
+  const signed = (value) => (value > 0 ? "+" : "") + show(value), head = (text, title) => h("th", { className: "right", title: title || "" }, text);
+  const line = (row) => h("tr", {}, h("td", {}, row.name + (row.visit > 1 ? `, visit ${row.visit}` : "")), [row.rows, row.steps, row.flops, row.loss].map((v) => cell(show(v))),
+    sets.map(({ name, key }) => [show(row.values[key]), signed(row.change[key]), show(row.values[`${name}/forgotten`])].map(cell)));
+  const teacher = rows.length ? rows[rows.length - 1].teacher : {};
+  return h("div", { className: "wide" }, h("table", { className: "plain stages" }, h("thead", {}, h("tr", {}, h("th", {}, "stage"), ["rows", "steps", "FLOPs"].map((one) => head(one)), head("loss", "on the stage's own rows"),
+    sets.map(({ key }) => [head(key), head("change", "since the stage before"), head("forgotten", "right at some evaluation, wrong at the stage's end")]))),
+  h("tbody", {}, rows.map(line), Object.keys(teacher).length ? h("tr", { className: "quiet" }, h("td", {}, "teacher"), [0, 0, 0, 0].map(() => cell("–")),
+    sets.map(({ name, key }) => [key.endsWith("/acc") ? show(teacher[name]) : "–", "–", "–"].map(cell))) : "")));
 }
 
 // An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
@@ -128,6 +140,7 @@ class Run {
     const decided = shared.marks, made = decided.length || stages(this.run).length || moving.length;
     this.pane.replaceChildren(h("div", { className: "tools" }, controls(this.query, (part) => this.set(part))),
       made ? "" : h("p", { className: "quiet" }, "This run has no stages, no decisions, and no setting that moves."),
+      this.run.stages.length > 1 ? stageTable(this.run) : "",
       h("div", { className: "stack" }, told.map(([name, s]) => this.chart(shared, name, s.map((one) => one.key), 210)),
         moving.map(([name, s]) => this.chart(shared, name.slice(5), s.map((one) => one.key), 92))),
       h("ol", { className: "decided" }, decided.map((m) => h("li", { tabIndex: 0, onmouseenter: () => point(m), onfocus: () => point(m), onmouseleave: leave, onblur: leave },

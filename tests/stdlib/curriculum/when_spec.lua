@@ -230,6 +230,11 @@ describe("a rule refuses", function()
       "when.plateau: min_delta: expected a number" },
     { "forgetting without a bound", function() when.forgetting() end,
       "when.forgetting: expected a number above 0; got nil" },
+    { "a finding that there is none of", function() when.found "difficulty_jum" end,
+      "when.found: no finding 'difficulty_jum'; did you mean 'difficulty_jump'?" },
+    { "no finding", function() when.found() end, "when.found: no finding 'nil'; expected one of diverging" },
+    { "a verdict that there is none of", function() when.found("diverging", "bak") end, "no verdict 'bak'; did you mean 'back'?" },
+    { "a finding so often as text", function() when.found("diverging", "stop", "x") end, "when.found: expected a number above 0; got x" },
     { "any of nothing", function() when.any() end, "when.any: expected rules" },
     { "a number among rules", function() when.any(when.steps(3), 5) end, "when.any: rule 2: expected a rule" },
     { "a metric's name among rules", function() when.all("val/acc") end, "when.all: rule 1: expected a rule" },
@@ -239,4 +244,53 @@ describe("a rule refuses", function()
   for _, case in ipairs(cases) do
     it(case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
+end)
+
+describe("found:", function()
+  -- Evaluations at steps 10, 20, … of two stages, the second from step 30; found: { step, stage, name } each.
+  local function at(step, stage, found)
+    local s = support.state()
+    for _, one in ipairs(found) do table.insert(s.findings, { step = one[1], stage = one[2], name = one[3] }) end
+    s:begin_stage("a", 1)
+    if stage ~= "a" then
+      support.count(s, { step = 30 })
+      s:begin_stage(stage, 2)
+    end
+    support.count(s, { step = step })
+    return s
+  end
+  it("says its verdict once the stage's visit has the finding", function()
+    local rule = when.found("difficulty_jump", "back")
+    expect(rule(at(40, "b", {}))):is_false()
+    expect(rule(at(60, "b", { { 50, "b", "difficulty_jump" } }))):equals "back"
+    expect(rule(at(60, "b", { { 50, "b", "stagnant" } }))):is_false()
+    expect(rule(at(60, "b", { { 20, "b", "difficulty_jump" } }))):is_false()  -- of an earlier visit
+    expect(rule(at(20, "a", { { 10, "b", "difficulty_jump" } }))):is_false()
+    expect(when.found("stagnant")(at(20, "a", { { 10, "a", "stagnant" } }))):equals "next"
+  end)
+  it("says it no more than so often", function()
+    local found = { { 5, "b", "diverging" }, { 15, "b", "diverging" }, { 50, "b", "diverging" } }
+    expect(when.found("diverging", "stop")(at(60, "b", found))):equals "stop"
+    expect(when.found("diverging", "stop", 2)(at(60, "b", found))):is_false()
+  end)
+  it("knows all that health finds", function()
+    for name in pairs(require("gradus.training.health").advice) do expect(when.is(when.found(name))):is_true() end
+  end)
+  it("goes back in a training whose next stage is far harder, three times at most", function()
+    local _, seen = support.with_run({}, function(run)
+      local d = support.points()
+      local x, y = d:gather()
+      local hard = g.data.tensors(g.cat { x, x }, g.cat { y, (y + 1):remainder(3) }, { classes = 3 })
+      local easy = hard:subset(g.arange(240))
+      run:distill { student = support.student(), data = { train = hard, val = d }, batch = 24, budget = { steps = 600 }, lr = .05,
+        evaluate = { steps = 10 }, augment = 0, curriculum = {
+          { "easy", sample = easy, advance = when.steps(100) },
+          { "hard", sample = hard:subset(g.arange(240) + 240), advance = when.found("difficulty_jump", "back") } } }
+    end)
+    local backs = 0
+    for _, one in ipairs(seen.decisions) do
+      if one.name == "back" then backs = backs + 1 end
+    end
+    expect(backs > 0 and backs <= 3):is_true()
+  end)
 end)

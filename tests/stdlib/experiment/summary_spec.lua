@@ -24,12 +24,12 @@ local function texts(of, more)
 end
 
 -- What summary.show prints, and writes to standard error.
-local function shown(options, list, of)
+local function shown(options, list, of, plan)
   local out, err, print_, stderr = {}, {}, print, io.stderr
   options.store = options.store or "runs/gradus.db"
   print = function(text) out[#out + 1] = text end
   io.stderr = { write = function(_, text) err[#err + 1] = text end }
-  local ok, why = pcall(summary.show, options, list, of)
+  local ok, why = pcall(summary.show, options, list, of, plan)
   print, io.stderr = print_, stderr
   if not ok then error(why, 0) end
   return table.concat(out, "\n"), table.concat(err)
@@ -71,6 +71,21 @@ describe("the table after the runs", function()
     expect(shown({}, texts(acc), one)):matches "a +0%.9214 ± 0 +%+0%.001 ± 0%.010\n"
     one = experiment { columns = { { "acc", "accuracy", "%+.2f" } }, versus = { "acc", "a", "more" } }
     expect(shown({}, texts(acc), one)):matches "b +%+0%.92 ± 0%.01 +%-0%.00 ± 0%.01\n"
+  end)
+  it("has a row for a group whose runs failed, and says of how many runs the others are", function()
+    local one, list = experiment(), texts(acc)
+    local plan = one:plan { seeds = nil, set = {} }
+    for _, i in ipairs { 2, 4, 5, 6 } do list[i] = host.json_encode { run = i, error = "boom", code = 65 } end
+    local text, err = shown({}, list, one, plan)
+    expect(text):matches "strategy +runs +acc"
+    expect(text):matches "a +2 of 3 +0%.9214 ± 0\n"
+    expect(text):matches "b +0 of 3 +–\n"
+    expect(err):equals "4 of 6 runs failed: 2/6 a seed 2, 4/6 b seed 1, 5/6 b seed 2, 6/6 b seed 3\n"
+    for i = 1, 6 do list[i] = host.json_encode { run = i, error = "boom", code = 65 } end
+    text, err = shown({}, list, one, plan)
+    expect(text):equals ""
+    expect(err):matches "^6 of 6 runs failed"
+    expect(select(2, shown({}, { list[1] }, one, plan))):equals ""  -- of a single run the error is said already
   end)
   it("with --quiet is all", function()
     local text = shown({ quiet = true }, texts(acc), experiment { footer = "the end" })

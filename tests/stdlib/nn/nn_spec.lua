@@ -242,6 +242,31 @@ describe("networks in one line", function()
     expect(tostring(net)):matches "%(1%): GELU%(approximate='none'%)\n.*%(2%): Dropout%(p=0.1%)"
     expect(net:num_parameters()):equals(8 * 6 + 6 + 6 * 5 + 5 + 5 * 3 + 3)
   end)
+  it("MLP and ConvNet normalise as they are told", function()
+    local function kinds(list)
+      local names = {}
+      for i, layer in ipairs(list) do names[i + 1] = nn.class_of(layer).__name end
+      return table.concat(names, " ")
+    end
+    expect(kinds(nn.MLP { 4, 8, 2 }.layers)):equals "Linear ReLU Linear"
+    expect(kinds(nn.MLP { 4, 8, 2, norm = "layer", dropout = .1 }.layers)):equals "Linear LayerNorm ReLU Dropout Linear"
+    expect(kinds(nn.MLP { 4, 8, 2, norm = "batch" }.layers)):equals "Linear BatchNorm1d ReLU Linear"
+    local function features(more)
+      local o = { channels = { 3, 5 }, classes = 2, input = { 1, 6, 6 } }
+      for name, value in pairs(more) do o[name] = value end
+      return nn.ConvNet(o)
+    end
+    expect(kinds(features {}.features)):matches "^Conv2d BatchNorm2d ReLU MaxPool2d Conv2d BatchNorm2d ReLU Flatten$"
+    expect(kinds(features { norm = "none" }.features)):equals(kinds(features { batch_norm = false }.features))
+    local net = features { norm = "layer" }
+    expect(kinds(net.features)):matches "^Conv2d LayerNorm ReLU MaxPool2d Conv2d LayerNorm ReLU Flatten$"
+    expect({ net.features[1].normalized_shape, net.features[5].normalized_shape }):equals { { 3, 6, 6 }, { 5, 3, 3 } }
+    local x = g.randn { 2, 36 }
+    -- A row's result does not depend on the others, in training too.
+    expect(g.allclose(net(x)[0], net(x:slice(0, 0, 1))[0])):is_true()
+    expect(function() features { norm = "layer", batch_norm = false } end):fails_with "ConvNet: expected norm or batch_norm; got both"
+    expect(function() nn.MLP { 4, 2, norm = "layr" } end):fails_with "'norm'"
+  end)
   it("ConvNet takes images and flat rows", function()
     local net = nn.ConvNet { channels = { 4, 8 }, classes = 10, input = { 1, 8, 8 } }
     expect(net(g.ones(2, 1, 8, 8)).shape):equals { 2, 10 }

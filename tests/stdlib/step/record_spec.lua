@@ -12,7 +12,7 @@ local function outcome(mode, make)
   g.manual_seed(5)
   nn.init_generator = g.generator(7)
   local case, seen, why = make(), {}, nil
-  local s = step.new(case.fn, function(_, text) why = text end)
+  local s = step.new(case.fn, function(_, text) why = text end, nil, nil, true)  -- all cases are given the same knobs
   for i = 1, case.steps or STEPS do
     if case.before then case.before(i) end
     local out = s(case.batch(i), case.knobs and case.knobs(i) or {})

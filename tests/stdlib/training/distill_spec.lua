@@ -110,7 +110,8 @@ describe("a distillation", function()
   end)
   it("takes data without validation, float targets and generators", function()
     local result, seen = distill { with_data = function(d) return d.train end }
-    expect({ result.best, #seen.values "val/loss" }):equals { false, 0 }
+    expect(#seen.values "val/loss"):equals(0)
+    expect(function() return result.best.step end):fails_with "best.step: nothing was monitored; expected validation data"
     local _, mse = distill { student = g.nn.Linear(6, 1), alpha = 1, with_data = function()
       local x = g.randn({ 60, 6 }, { generator = g.generator(1) })
       return g.data.tensors(x, x:sum(1)):split { train = .5, val = .5 }
@@ -170,13 +171,48 @@ describe("the best weights", function()
   end)
   it("go by the metric that is monitored", function()
     local result = distill { monitor = "val/acc", budget = { steps = 30 } }
-    expect(result.best.value):equals((result:best_of "val/acc"))
+    expect(result.best.value):equals((result:best "val/acc"))
+  end)
+  it("are told by r:best as by s:best, and with any other metric", function()
+    local told
+    local result = distill { monitor = "val/acc", budget = { steps = 30 }, curriculum = { advance = function(s)
+      told = { s:best "val/loss" }
+      return false
+    end } }
+    expect({ result:best "val/loss" }):equals(told)
+    expect({ result:best "val/acc" }):equals { result.best.value, result.best.step }
+    expect(function() result:best "val/los" end):fails_with "did you mean 'val/loss'?"
+    expect(function() result:best() end):fails_with 'best: expected a metric, such as r:best "val/acc"; got nil'
+    expect(function() result.best "val/acc" end):fails_with 'expected r:best "val/acc", with a colon'
+    expect(function() return result.best.steps end):fails_with "best has no 'steps'"
+    expect(function() return result:best_of "val/acc" end):fails_with "did you mean 'best'?"
+    expect(function() result:last() end):fails_with 'expected a metric, such as "val/acc"; got nil'
   end)
   it("tell what was forgotten since", function()
     local result, seen = distill { lr = wild, budget = { steps = 30 }, evaluate = { steps = 5 } }
     local acc, best = seen.values "val/acc", 0
     for _, value in ipairs(acc) do best = math.max(best, value) end
     expect(result:forgetting "val/acc"):near(best - acc[#acc])
+  end)
+end)
+
+describe("train/mean_loss", function()
+  it("is the mean over the steps since the last evaluation, and may be ruled by", function()
+    local told
+    local _, seen = distill { budget = { steps = 20 }, evaluate = { steps = 8 }, curriculum = { advance = function(s)
+      told = s:last "train/mean_loss"
+      return false
+    end } }
+    local losses, means = seen.values "train/loss", {}
+    for i, span in ipairs { { 1, 8 }, { 9, 16 }, { 17, 20 } } do
+      local sum = 0
+      for step = span[1], span[2] do sum = sum + losses[step] end
+      means[i] = sum / (span[2] - span[1] + 1)
+    end
+    expect(seen.values "train/mean_loss"):near(means, 1e-12)
+    expect(told):near(means[3], 1e-12)
+    local _, plain = distill { budget = { steps = 4 }, evaluate = { steps = 2 }, with_data = function(d) return d.train end }
+    expect(#plain.values "train/mean_loss"):equals(2)
   end)
 end)
 
