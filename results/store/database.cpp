@@ -99,8 +99,11 @@ void fail(sqlite3* database, int code) {
   std::string text = (file && *file ? file : "store") + std::string(": ") +
                      (database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
   switch (code & 0xff) {
-    case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
+      throw Error(Exit::data, (file && *file ? file : "store") +
+                                  std::string(": the store is damaged; expected a whole SQLite file; got '") + sqlite3_errstr(code) +
+                                  "'; `gradus doctor --salvage` saves what is whole into a new file");
+    case SQLITE_NOTADB:
       throw Error(Exit::data, text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
