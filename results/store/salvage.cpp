@@ -187,8 +187,8 @@ void mend_references(Database& database, Json& found) {
   for (const char* table : kOfRuns)
     of_runs += std::string(of_runs.empty() ? "" : " UNION ") + "SELECT run_id FROM " + table;
   database.run(R"sql(
-CREATE TEMP TABLE known AS SELECT max(coalesce((SELECT max(n) FROM sequence WHERE name = 'runs'), 0), coalesce((SELECT max(id) FROM runs), 0),
-    coalesce((SELECT max(id) FROM uids), 0)) AS runs;
+CREATE TEMP TABLE known AS SELECT max(max(n), coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM uids), 0)) AS runs
+  FROM sequence WHERE name = 'runs' HAVING count(*) > 0;
 DELETE FROM names WHERE id IN (SELECT id FROM keys) OR name IN (SELECT name FROM keys) OR name GLOB '*[^A-Za-z0-9_./-]*'
   OR (length(name) = 64 AND name NOT GLOB '*[^0-9a-f]*');  -- of a source, not of a metric
 DELETE FROM uids WHERE id IN (SELECT id FROM runs) OR uid IN (SELECT uid FROM runs);
@@ -197,26 +197,25 @@ INSERT OR IGNORE INTO tags SELECT * FROM either WHERE value NOT IN (SELECT sha25
 )sql");
   std::int64_t strays = 0;
   for (const char* table : kOfRuns) {
-    database.run((std::string("DELETE FROM ") + table +
-                  " WHERE run_id < 1 OR (run_id > (SELECT runs FROM known) AND (SELECT runs FROM known) > 0)")
-                     .c_str());
+    const std::string stray = std::string("DELETE FROM ") + table + " WHERE run_id < 1 OR run_id > (SELECT runs FROM known)";
+    database.run(stray.c_str());
     strays += sqlite3_changes(database.handle());
   }
   found["strays"] = strays;
-  database.run(("INSERT OR IGNORE INTO runs (id, uid, name, kind, status, started, error) SELECT r.id, "
-                "coalesce((SELECT uid FROM uids u WHERE u.id = r.id), "
-                "lower(hex(randomblob(16)))), 'salvaged-' || r.id, 'run', 'interrupted', coalesce((SELECT min(time) "
-                "FROM events e WHERE "
-                "e.run_id = r.id), '1970-01-01T00:00:00.000Z'), 'what the store knew of this run itself was damaged' "
-                "FROM (SELECT run_id AS id FROM (" +
-                of_runs + ") UNION SELECT id FROM uids) r WHERE r.id NOT IN (SELECT id FROM runs)")
-                   .c_str());
+  const std::string in_their_stead = R"sql(
+INSERT OR IGNORE INTO runs (id, uid, name, kind, status, started, error)
+  SELECT r.id, coalesce((SELECT uid FROM uids u WHERE u.id = r.id), lower(hex(randomblob(16)))), 'salvaged-' || r.id, 'run', 'interrupted',
+    coalesce((SELECT min(time) FROM events e WHERE e.run_id = r.id), '1970-01-01T00:00:00.000Z'),
+    'what the store knew of this run itself was damaged'
+  FROM (SELECT run_id AS id FROM ()sql" + of_runs + R"sql() UNION SELECT id FROM uids) r WHERE r.id NOT IN (SELECT id FROM runs))sql";
+  database.run(in_their_stead.c_str());
   database.run(R"sql(
 INSERT OR IGNORE INTO keys (id, name) SELECT id, name FROM names;
-INSERT OR IGNORE INTO keys (id, name) SELECT DISTINCT key_id, 'salvaged/' || key_id FROM (SELECT key_id FROM metric_values UNION SELECT key_id
-  FROM summary_values) WHERE key_id NOT IN (SELECT id FROM keys);
-INSERT OR IGNORE INTO params SELECT p.run_id, p.key, p.value, coalesce((SELECT type FROM params o WHERE o.key = p.key AND typeof(o.value) =
-  typeof(p.value) LIMIT 1), CASE typeof(p.value) WHEN 'integer' THEN 'integer' WHEN 'real' THEN 'number' WHEN 'text' THEN 'string' ELSE 'null' END)
+INSERT OR IGNORE INTO keys (id, name) SELECT DISTINCT key_id, 'salvaged/' || key_id
+  FROM (SELECT key_id FROM metric_values UNION SELECT key_id FROM summary_values) WHERE key_id NOT IN (SELECT id FROM keys);
+INSERT OR IGNORE INTO params SELECT p.run_id, p.key, p.value,
+    coalesce((SELECT type FROM params o WHERE o.key = p.key AND typeof(o.value) = typeof(p.value) LIMIT 1),
+      CASE typeof(p.value) WHEN 'integer' THEN 'integer' WHEN 'real' THEN 'number' WHEN 'text' THEN 'string' ELSE 'null' END)
   FROM params_of p WHERE p.run_id IN (SELECT id FROM runs);
 INSERT OR IGNORE INTO summary_values SELECT run_id, key_id, (SELECT value FROM metric_values v WHERE v.run_id = s.run_id AND v.key_id =
     s.key_id AND v.step = s.top), low, high,
@@ -225,7 +224,7 @@ INSERT OR IGNORE INTO summary_values SELECT run_id, key_id, (SELECT value FROM m
   FROM (SELECT run_id, key_id, min(value) AS low, max(value) AS high, count(*) AS count, max(step) AS top, sum(value IS NULL) AS nans
     FROM metric_values v WHERE NOT EXISTS (SELECT 1 FROM summary_values o WHERE o.run_id = v.run_id AND o.key_id = v.key_id)
     GROUP BY run_id, key_id) s;
-UPDATE sqlite_sequence SET seq = max(seq, (SELECT runs FROM known)) WHERE name = 'runs';
+UPDATE sqlite_sequence SET seq = max(seq, coalesce((SELECT runs FROM known), 0)) WHERE name = 'runs';
 )sql");
   found["runs"] = list(database, "SELECT name FROM runs WHERE name = 'salvaged-' || id ORDER BY id");
   found["keys"] = list(database, "SELECT name FROM keys WHERE name = 'salvaged/' || id ORDER BY id");
