@@ -116,6 +116,7 @@ void fail(sqlite3* database, int code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_READONLY:
+    case SQLITE_NOMEM:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
       throw Error(Exit::io, text);
