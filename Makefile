@@ -7,7 +7,7 @@ PACKAGES := $(shell cat .packages)
 LINT_PACKAGES := $(shell cat .packages-lint)
 TEST_PACKAGES := $(shell cat .packages-test)
 
-.PHONY: demo test build bench claims lint format sanitize setup clean
+.PHONY: demo test test-full build bench claims lint format sanitize setup clean
 
 # Where a curriculum wins, how sure that is and how it went; below it clean digits, where none is shown to.
 demo: build
@@ -21,6 +21,16 @@ demo: build
 test: build
 	@dpkg -s $(TEST_PACKAGES) > /dev/null 2>&1 || { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(TEST_PACKAGES); } || echo "not installed: $(TEST_PACKAGES)"
 	cd build && ctest --output-on-failure --no-tests=error -j $(JOBS)
+
+# The same with the full counts of what `make test` takes a sample of (kills, full disks, failing calls, damage, faults in our own
+# sources), then the readers under libFuzzer, where clang is: hours.
+FUZZ_RUNS ?= 10000000
+test-full: build
+	cd build && GRADUS_FULL=1 ctest --output-on-failure --no-tests=error --timeout 14400 -j $(JOBS)
+	@if ! command -v clang++ > /dev/null; then echo "no clang: the fuzz targets are not run"; else \
+	  cmake --preset fuzz > /dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzzers && \
+	  for corpus in tests/fuzz/corpus/*; do mkdir -p build-fuzz/$$corpus; \
+	    build-fuzz/fuzz_$$(basename $$corpus) -runs=$(FUZZ_RUNS) -max_len=4096 build-fuzz/$$corpus $$corpus || exit 1; done; fi
 
 build: build/gradus-setup.stamp
 	@cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }

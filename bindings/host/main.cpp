@@ -35,7 +35,7 @@ struct CommandLine {
   RunOptions run;
   std::vector<std::string> set, files;
   std::string seed, threads, jobs, store, of_run;
-  bool json = false, full = false;
+  bool json = false, full = false, salvage = false;
 };
 
 std::int64_t whole_number(const char* option, const std::string& text, std::int64_t low, std::int64_t high) {
@@ -198,6 +198,7 @@ void add_others(CLI::App& app, CommandLine& line) {
   doctor->add_option("--store", line.store, "Results store");
   doctor->add_flag("--json", line.json, "One JSON document on standard output");
   doctor->add_flag("--full", line.full, "Check every page, index and summary of the store");
+  doctor->add_flag("--salvage", line.salvage, "Save what is whole in a damaged store into a new file; the old one stays as it is");
   app.add_subcommand("version", "Print versions");
   app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
 }
@@ -375,7 +376,8 @@ int dispatch(int argc, char** argv) {
     if (line.files.empty()) throw HostError(kUsage, "test: no FILE; expected Lua specs");
     return test_command(std::move(line.run), line.files);
   }
-  if (app.got_subcommand("doctor")) return doctor_command(line.run.store, line.json, line.full);
+  if (app.got_subcommand("doctor"))
+    return line.salvage ? salvage_command(line.run.store, line.json) : doctor_command(line.run.store, line.json, line.full);
   if (app.got_subcommand("version")) return std::printf("%s\n", version_line().c_str()), 0;
   if (app.get_subcommands().empty()) {
     std::fprintf(stderr, "%s", app.help().c_str());

@@ -71,8 +71,10 @@ void write_new(const std::string& path, const std::string& text) {
   std::FILE* file = fd < 0 ? nullptr : fdopen(fd, "w");
   if (!file) throw HostError(kIo, "new: " + path + " cannot be written: " + std::strerror(errno));
   const bool good = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (std::fclose(file) != 0 || !good)
-    throw HostError(kIo, "new: " + path + " cannot be written: " + std::strerror(errno));
+  if (std::fclose(file) == 0 && good) return;
+  const std::string reason = std::strerror(errno);
+  std::filesystem::remove(path);  // nobody's half a script
+  throw HostError(kIo, "new: " + path + " cannot be written: " + reason);
 }
 
 void new_command(const NewOptions& options) {

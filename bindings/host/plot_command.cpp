@@ -10,10 +10,11 @@
 #include <memory>
 
 #include "error.h"
+#include "exchange/export.h"
 #include "output.h"
+#include "page/report.h"
 #include "plot/plot.h"
 #include "query/query.h"
-#include "page/report.h"
 #include "query/where.h"
 
 namespace gradus {
@@ -31,15 +32,9 @@ struct Options {
 };
 
 void write_out(const std::string& path, const std::string& text) {
-  if (path.empty() || path == "-") {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-      throw Error(Exit::io, "standard output: cannot write");
-    return;
-  }
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool closed = file != nullptr && std::fclose(file) == 0;
-  if (!written || !closed) throw Error(Exit::io, path + ": cannot write; got " + std::strerror(errno));
+  OutputFile file(path);
+  file.write(text);
+  file.finish();
 }
 
 bool ends_with(const std::string& text, const std::string& end) {

@@ -186,8 +186,11 @@ OutputFile::OutputFile(const std::string& path) : path_(path == "-" ? "" : path)
     file_ = stdout;
     return;
   }
-  temporary_ = path_ + "." + std::to_string(::getpid()) + ".part";
-  file_ = std::fopen(temporary_.c_str(), "wbe");
+  std::error_code code;
+  if (const fs::path target = fs::canonical(path_, code); !code) path_ = target.string();  // a link stays one
+  const bool device = fs::exists(path_, code) && !fs::is_regular_file(path_, code);      // and so does /dev/null
+  if (!device) temporary_ = path_ + "." + std::to_string(::getpid()) + ".part";
+  file_ = std::fopen((device ? path_ : temporary_).c_str(), "wbe");
   if (file_ == nullptr) fail("cannot write");
 }
 
@@ -211,7 +214,8 @@ void OutputFile::finish() {
     return;
   }
   const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-  if (!closed || std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot write");
+  if (!closed) fail("cannot write");
+  if (!temporary_.empty() && std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot write");
   temporary_.clear();
 }
 

@@ -57,7 +57,7 @@ class WallClock {
 };
 double unix_time(const std::string& iso);  // of "2026-01-02T03:04:05.678Z"; NaN when it is none
 
-// A file that appears whole or not at all, or standard output. Errors (io).
+// A file that appears whole or not at all, a device, or standard output. Errors (io).
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);  // "" or "-": standard output

@@ -24,7 +24,10 @@ void copy_folder(const std::string& from, const std::string& to) {
   fs::copy(from, part, fs::copy_options::recursive | fs::copy_options::copy_symlinks, code);
   if (!code) fs::remove_all(to, code);
   if (!code) fs::rename(part, to, code);
-  if (code) throw Error(Exit::io, to + ": cannot copy the run's folder; got " + code.message());
+  if (!code) return;
+  const std::string reason = code.message();
+  fs::remove_all(part, code);
+  throw Error(Exit::io, to + ": cannot copy the run's folder; got " + reason);
 }
 
 // INSERT OR REPLACE INTO table (columns) VALUES (?1, …)
@@ -91,11 +94,15 @@ class Merger {
       const std::string& path = std::get<std::string>(row[0]);
       std::error_code code;
       const fs::path name = fs::path(path).lexically_normal(), to = fs::path(into_.folder()) / name;
-      if (*name.begin() != "cache" || fs::exists(to, code)) continue;
+      const fs::path from = fs::path(from_.folder()) / name;
+      if (*name.begin() != "cache" || fs::exists(to, code) || !fs::exists(from, code)) continue;
       fs::create_directories(to.parent_path(), code);
       const fs::path part = to.string() + ".part";
-      if (fs::copy_file(fs::path(from_.folder()) / name, part, fs::copy_options::overwrite_existing, code))
-        fs::rename(part, to, code);
+      if (fs::copy_file(from, part, fs::copy_options::overwrite_existing, code)) fs::rename(part, to, code);
+      if (!code) continue;
+      const std::string reason = code.message();
+      fs::remove(part, code);
+      throw Error(Exit::io, to.string() + ": cannot copy what the run took from the cache; got " + reason);
     }
   }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -94,22 +95,34 @@ void FileLock::lock(double seconds) {
 
 void FileLock::unlock() { ::flock(fd_, LOCK_UN); }
 
+std::string room_left(const std::string& path) {
+  struct statvfs disk {};
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (::statvfs(folder.empty() ? "." : folder.c_str(), &disk) != 0) return "";
+  return "; its disk has " + std::to_string(std::uint64_t{disk.f_bavail} * disk.f_frsize) + " bytes left";
+}
+
 void fail(sqlite3* database, int code) {
   const char* file = database ? sqlite3_db_filename(database, "main") : nullptr;
   std::string text = (file && *file ? file : "store") + std::string(": ") +
                      (database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
   switch (code & 0xff) {
-    case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
+      throw Error(Exit::data, (file && *file ? file : "store") +
+                                  std::string(": the store is damaged; expected a whole SQLite file; got '") + sqlite3_errstr(code) +
+                                  "'; `gradus doctor --salvage` saves what is whole into a new file");
+    case SQLITE_NOTADB:
       throw Error(Exit::data, text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_READONLY:
-    case SQLITE_IOERR:
-    case SQLITE_FULL:
+    case SQLITE_NOMEM:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
       throw Error(Exit::io, text);
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+      throw Error(Exit::io, text + (file ? room_left(file) : ""));
     case SQLITE_INTERRUPT:
     case SQLITE_ERROR:
     case SQLITE_AUTH:

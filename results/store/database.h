@@ -114,6 +114,9 @@ class Transaction {
   bool open_ = false;
 };
 
+// "; its disk has N bytes left": for errors that a full disk may be the reason of.
+std::string room_left(const std::string& path);
+
 // Throws Error for a result code of `database`: io for disk, permission and locks, data for a broken or foreign file.
 [[noreturn]] void fail(sqlite3* database, int code);
 

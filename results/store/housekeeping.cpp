@@ -175,14 +175,15 @@ std::set<std::string> known_uids(const std::string& folder) {
   std::error_code code;
   for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
     if (!at->is_regular_file(code) || at->path().string().ends_with("-backup")) continue;
+    Database database(at->path().string(), SQLITE_OPEN_READONLY);
     try {
-      Database database(at->path().string(), SQLITE_OPEN_READONLY);
       if (database.integer("PRAGMA application_id") != kApplicationId) continue;
-      Statement all = database.prepare("SELECT uid FROM runs");
-      while (all.step()) uids.insert(all.text(0));
     } catch (const Error& error) {
       if (error.code != Exit::data) throw;  // a lock or the disk: better no answer than a wrong one
+      continue;
     }
+    Statement all = database.prepare("SELECT uid FROM runs");  // a damaged store of ours is an error, too
+    while (all.step()) uids.insert(all.text(0));
   }
   return uids;
 }
@@ -242,7 +243,11 @@ std::string check_file(Database& database, bool full) {
     Statement check = database.prepare(full ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
     std::string verdict = check.step() ? check.text(0) : "no answer";
     check.reset();
-    if (verdict != "ok" || !full) return verdict;
+    if (verdict != "ok") {
+      std::replace(verdict.begin(), verdict.end(), '\n', ' ');
+      return verdict + "; `gradus doctor --salvage` saves what is whole into a new file";
+    }
+    if (!full) return verdict;
     Statement wrong = database.prepare(
         "SELECT s.run_id, k.name FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.count != (SELECT "
         "count(*) "

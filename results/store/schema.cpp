@@ -140,11 +140,13 @@ State state_of(Database& database) {
     objects = database.integer("SELECT count(*) FROM sqlite_master");
     database.run("COMMIT");
   } catch (const Error& error) {
+    const int code = sqlite3_errcode(database.handle());
     sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
-    if (error.code != Exit::data) throw;
+    if (code != SQLITE_NOTADB) throw;
     throw Error(
         Exit::data,
-        database.path() + ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read");
+        database.path() + ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read" +
+                              " (if it was one, `gradus doctor --salvage` saves what is whole)");
   }
   if (application == 0 && version == 0 && objects == 0) return State::empty;
   if (application != kApplicationId) {
@@ -169,6 +171,7 @@ void create_schema(Database& database, FileLock& lock) {
     const State state = state_of(database);
     if (state == State::older) migrate(database);
     if (state == State::empty) {
+      database.run("PRAGMA page_size = 4096");  // pages.h relies on it
       database.run("PRAGMA journal_mode = WAL");
       database.run("BEGIN IMMEDIATE");
       database.run(kSchema);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "database.h"
 #include "error.h"
 
 namespace gradus::results {
@@ -52,7 +53,7 @@ void Segment::create(const std::string& path, std::uint64_t records) {
   if (code != 0) {
     ::unlink(path.c_str());
     throw Error(Exit::io,
-                path + ": cannot reserve " + std::to_string(bytes_) + " bytes for the log; got " + std::strerror(code));
+                path + ": cannot reserve " + std::to_string(bytes_) + " bytes for the log; got " + std::strerror(code) + room_left(path));
   }
   header_ = static_cast<SegmentHeader*>(address);
   header_->capacity = records;

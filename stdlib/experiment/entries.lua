@@ -57,6 +57,21 @@ function Book:new_path() return ("%s/%s-%s.safetensors"):format(self.folder, sel
 --- Adds an entry, whose results lie at `path`, to what other processes have written meanwhile.
 ---@param entry table  { reads, library }
 ---@param path string
+-- Whole or not at all: a full disk is told when the bytes are written or when the file is closed.
+local function replace_file(path, text)
+  local part = path .. ".part"
+  local file, why = io.open(part, "wb")
+  local ok = file ~= nil
+  if ok then ok, why = file:write(text) end
+  if file then
+    local closed, reason = file:close()
+    ok, why = ok and closed, why or reason
+  end
+  if ok then ok, why = os.rename(part, path) end
+  if not ok then os.remove(part) end
+  return ok, why
+end
+
 function Book:add(entry, path)
   local lock = self:lock "writing"
   self:read()
@@ -67,13 +82,9 @@ function Book:add(entry, path)
   table.insert(self.entries, entry)
   while #self.entries > MOST do os.remove(self:path(table.remove(self.entries, 1))) end
   local to = ("%s/%s.json"):format(self.folder, self.stem)
-  local file, why = io.open(to .. ".part", "wb")
-  if not file then host.fail("cached: " .. why, 74) end
-  file:write(host.json_encode { entries = self.entries })
-  file:close()
-  local renamed, reason = os.rename(to .. ".part", to)
+  local ok, why = replace_file(to, host.json_encode { entries = self.entries })
   lock:unlock()
-  if not renamed then host.fail("cached: " .. reason, 74) end
+  if not ok then host.fail(("cached: %s: cannot write; got: %s"):format(to, why), 74) end
 end
 
 return entries

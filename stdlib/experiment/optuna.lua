@@ -45,8 +45,8 @@ local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
 local function write(path, text)
   local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
+  assert(file:write(text))
+  assert(file:close())
 end
 
 function Optuna:answer()

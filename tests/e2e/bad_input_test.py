@@ -297,6 +297,30 @@ class Stores(unittest.TestCase):
         db.close()
         self.check((DATA,), "newer")
 
+    def test_damaged(self):
+        self.assertEqual(self.gradus("run", "mine.lua", "-q").returncode, 0)
+        with sqlite3.connect(self.folder / "s.db") as db:
+            pages = {name: page for page, name in db.execute("SELECT pageno, name FROM dbstat")}
+        db.close()
+        whole = (self.folder / "s.db").read_bytes()
+        at = (pages["metric_values"] - 1) * 4096
+        (self.folder / "s.db").write_bytes(whole[:at] + bytes(4096) + whole[at + 4096:])
+        way_out = "`gradus doctor --salvage` saves what is whole into a new file"
+        self.check((DATA,), "the store is damaged", way_out, commands=(("sql", "SELECT sum(value) FROM metrics"), ("plot", "a")))
+        self.assertIn(way_out, self.gradus("doctor").stdout)
+        self.assertEqual(self.gradus("doctor").returncode, DATA)
+        damaged = (self.folder / "s.db").read_bytes()
+        saved = json.loads(self.gradus("doctor", "--salvage", "--json").stdout)
+        self.assertEqual((saved["rows"]["runs"], saved["values"]), (1, 1))
+        self.assertEqual((self.folder / "s.db").read_bytes(), damaged)
+        os.replace(self.folder / "s-salvaged.db", self.folder / "s.db")
+        for end in ("-wal", "-shm"):
+            (self.folder / f"s.db{end}").unlink(missing_ok=True)
+        self.assertEqual(self.gradus("run", "mine.lua", "-q").returncode, 0)
+        self.assertEqual(json.loads(self.gradus("sql", "--json", "SELECT id, status FROM runs").stdout),
+                         [{"id": 1, "status": "finished"}, {"id": 2, "status": "finished"}])
+        self.assertIn("is there already", (self.gradus("doctor", "--salvage"), self.gradus("doctor", "--salvage"))[1].stderr)
+
     def test_read_only(self):
         self.assertEqual(self.gradus("run", "mine.lua", "-q").returncode, 0)
         if os.geteuid() == 0:

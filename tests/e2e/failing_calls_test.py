@@ -1,0 +1,102 @@
+"""The Nth write, sync, rename, new file, reservation, mapping or folder fails, for every N until none does: once, and from then on.
+A run then ends with code 74 and a line that names the file, or all that it was to write is there; the store is whole either way."""
+
+import errno
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+FULL = "GRADUS_FULL" in os.environ  # `make test-full`
+HERE = pathlib.Path(__file__).resolve().parent
+SCRIPT = """local g = require "gradus"
+return g.experiment { name = "x", run = function(run)
+  local model = run:cached("teacher", function() return g.nn.Linear(4, 2) end)
+  for i = 1, 300 do run:log({ a = i, b = -i }, i) end
+  run:event("decision", "e", { text = "x" })
+  model:save(run.folder .. "/w.safetensors")
+end }
+"""
+KINDS = {"write": (errno.ENOSPC, errno.EIO, 0), "sync": (errno.EIO,), "rename": (errno.EACCES,), "create": (errno.EMFILE,),
+         "reserve": (errno.ENOSPC,), "map": (errno.ENOMEM,), "mkdir": (errno.ENOSPC,)}
+
+
+class FailingCalls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.top = pathlib.Path(tempfile.mkdtemp())
+        cls.addClassCleanup(shutil.rmtree, cls.top, ignore_errors=True)
+        cls.library = cls.top / "failing_calls.so"
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", HERE / "failing_calls.c", "-o", cls.library, "-ldl"], check=True)
+
+    def gradus(self, *args, **env):
+        return subprocess.run([GRADUS, *args, "--store", "s.db"], cwd=self.dir, capture_output=True, text=True, timeout=60, env={**os.environ, **env})
+
+    def sql(self, query):
+        return json.loads(self.gradus("sql", "--json", query).stdout)
+
+    def one(self, kind, error, always, at):
+        """False: there is no such call any more."""
+        self.dir = self.top / "case"
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir()
+        (self.dir / "x.lua").write_text(SCRIPT)
+        hit = self.top / "hit"
+        hit.unlink(missing_ok=True)
+        done = self.gradus("run", "-q", "x.lua", LD_PRELOAD=str(self.library), FAIL_KIND=kind, FAIL_AT=str(at), FAIL_WITH=str(error),
+                           FAIL_UNDER=str(self.dir), FAIL_HIT=str(hit), **({"FAIL_ALWAYS": "1"} if always else {}))
+        if not hit.exists():
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return False
+        self.assertIn(done.returncode, (0, 74), done.stderr)
+        if done.returncode:
+            self.assertRegex(done.stderr.split("\n")[0], f"{self.dir}|s\\.db|\\.lua", done.stderr)
+        self.whole(done.returncode)
+        return True
+
+    def whole(self, code):
+        left = [p.name for p in self.dir.rglob("*") if ".part" in p.name or ".tmp-" in p.name]
+        self.assertEqual(left, [])
+        if (self.dir / "s.db").exists() and (self.dir / "s.db").stat().st_size and self.gradus("runs").returncode == 0:
+            for row in self.sql("SELECT status, (SELECT count(*) FROM metrics WHERE run_id = r.id) AS n, (SELECT count(*) FROM events e WHERE "
+                                "run_id = r.id AND e.kind = 'decision') AS e FROM runs r WHERE kind = 'run'"):
+                if code == 0:
+                    self.assertEqual(row, {"status": "finished", "n": 600, "e": 1})
+                else:
+                    self.assertIn(row["status"], ("failed", "interrupted", "finished"))
+                    self.assertIn(row["e"], (0, 1))
+        else:
+            self.assertEqual(code, 74)
+        again = self.gradus("run", "-q", "x.lua")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        last = self.sql("SELECT status, (SELECT count(*) FROM metrics WHERE run_id = r.id) AS n FROM runs r WHERE kind = 'run' ORDER BY id DESC LIMIT 1")
+        self.assertEqual((last[0]["status"], last[0]["n"]), ("finished", 600))
+        found = json.loads(self.gradus("doctor", "--json", "--full").stdout)["store"]
+        self.assertEqual((found["check"], found["dead"]), ("ok", 0))
+        for weights in self.dir.glob("*/w.safetensors"):
+            self.assertEqual(weights.stat().st_size, max(w.stat().st_size for w in self.dir.glob("*/w.safetensors")), "written in part")
+
+
+def add(kind, error, always):
+    def test(self):
+        at = 1
+        while self.one(kind, error, always, at):
+            at = at + 1 if FULL else at * (5 if always else 3)
+        self.assertGreater(at, 1, f"the run makes no call of this kind: {kind}")
+        self.assertLess(at, 5000)
+    name = f"test_{kind}_{errno.errorcode.get(error, 'half').lower()}_{'always' if always else 'once'}"
+    setattr(FailingCalls, name, test)
+
+
+for kind_, errors in KINDS.items():
+    for error_ in errors if FULL else errors[::2]:
+        for always_ in (False, True):
+            add(kind_, error_, always_)
+
+
+if __name__ == "__main__":
+    unittest.main()
