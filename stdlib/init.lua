@@ -96,7 +96,17 @@ for name in pairs(FROM) do g[name] = nil end  -- kd_loss with options by name, n
 ---@return string
 function g.help(topic) return require("gradus.help.help").of(topic) end
 
+-- All that `g.` may be followed by, loaded or not.
+local function names()
+  local list = engine.op_names()
+  for _, from in ipairs { MODULES, FROM, g } do
+    for known in pairs(from) do list[#list + 1] = known end
+  end
+  return list
+end
+
 setmetatable(g, {
+  __names = names,
   __index = function(_, name)
     if MODULES[name] then
       local module = require("gradus." .. MODULES[name])
@@ -104,11 +114,7 @@ setmetatable(g, {
     elseif FROM[name] then
       g[name] = require("gradus." .. FROM[name])[name]
     else
-      local names = engine.op_names()
-      for _, from in ipairs { MODULES, FROM, g } do
-        for known in pairs(from) do names[#names + 1] = known end
-      end
-      local near = host.nearest(tostring(name), names)
+      local near = host.nearest(tostring(name), names())
       host.fail(("gradus has no '%s'%s"):format(tostring(name), near and ("; did you mean '%s'?"):format(near) or ""))
     end
     return rawget(g, name)

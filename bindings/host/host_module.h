@@ -1,4 +1,4 @@
-// The Lua modules that the executable itself provides: gradus.host, gradus.store and gradus.children.
+// The Lua modules that the executable itself provides: gradus.host, gradus.store, gradus.children and gradus.editor.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@ namespace gradus {
 int open_host(lua_State* L);
 int open_store(lua_State* L);
 int open_children(lua_State* L);
+int open_editor(lua_State* L);
 
 // Pushes the command line as a table: gradus.host.options, and the argument of plan and execute.
 void push_options(lua_State* L, Session& session);

@@ -189,6 +189,14 @@ void add_check(CLI::App& app, CommandLine& line) {
   check->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
 }
 
+void add_repl(CLI::App& app, CommandLine& line) {
+  CLI::App* repl = app.add_subcommand("repl", "Lines of Lua, each run at once: tensors, modules, the store's runs");
+  repl->add_option("--threads", line.threads, "Threads of LibTorch");
+  repl->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+  repl->add_flag("--allow-ffi", line.run.allow_ffi, "Let lines require 'ffi', which can corrupt memory");
+  repl->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+}
+
 void add_others(CLI::App& app, CommandLine& line) {
   CLI::App* test = app.add_subcommand("test", "Run Lua specs");
   test->add_option("FILE", line.files, "Specs");
@@ -332,6 +340,7 @@ int dispatch(int argc, char** argv) {
   add_going_on(app, line);
   add_watch(app, line);
   add_check(app, line);
+  add_repl(app, line);
   add_reading_commands(app, reading_store);
   add_serve_command(app, reading_store);
   add_transfer_commands(app, reading_store);
@@ -371,6 +380,10 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("check")) {
     finish_run_options(line);
     return check_command(std::move(line.run));
+  }
+  if (app.got_subcommand("repl")) {
+    finish_run_options(line, false);
+    return repl_command(std::move(line.run));
   }
   if (app.got_subcommand("test")) {
     if (line.files.empty()) throw HostError(kUsage, "test: no FILE; expected Lua specs");

@@ -210,6 +210,13 @@ int check_command(RunOptions options) {
   return stop_code() ? stop_code() : code;
 }
 
+int repl_command(RunOptions options) {
+  Session session(std::move(options));
+  // At a terminal Ctrl-C ends what goes on, not the process: the console sees to that itself.
+  if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) watch_signals();
+  return drive(session, "gradus.help.repl", "run");
+}
+
 int test_command(RunOptions options, const std::vector<std::string>& files) {
   int failures = 0;
   options.is_spec = true;

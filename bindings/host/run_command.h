@@ -1,4 +1,4 @@
-// `gradus run`, `gradus check` and `gradus test`: the commands that execute Lua.
+// `gradus run`, `check`, `sweep`, `watch`, `repl` and `test`: the commands that execute Lua.
 #pragma once
 
 #include <string>
@@ -23,6 +23,9 @@ int watch_command(RunOptions options);
 
 // A dry run: two steps of each stage, in a store that is thrown away. 65 when a setting was refused.
 int check_command(RunOptions options);
+
+// Lines of Lua from a terminal or a pipe, one after the other in one state.
+int repl_command(RunOptions options);
 
 // Lua specs, each in a fresh state. 0 when all passed, 1 when any failed.
 int test_command(RunOptions options, const std::vector<std::string>& files);

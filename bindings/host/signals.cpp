@@ -188,6 +188,28 @@ void watch_signals_anew() {
   std::thread(watch, grace_seconds()).detach();
 }
 
+namespace {
+
+void (*told_of_interrupt)() = nullptr;
+
+void interrupt(int signal) {
+  if (received.exchange(signal)) _exit(128 + signal);  // what goes on does not look; what was logged is in its spool
+  told_of_interrupt();
+}
+
+}  // namespace
+
+void catch_interrupts(void (*also)()) {
+  told_of_interrupt = also;
+  for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
+  struct sigaction action {};
+  action.sa_handler = interrupt;  // without SA_RESTART: a line that is being read ends
+  sigfillset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+void forget_interrupts() { received = 0; }
+
 void forward_signals_to(pid_t process) {
   for (std::atomic<pid_t>& one : told) {
     pid_t free = 0;

@@ -15,6 +15,11 @@ void watch_signals();
 // In a process that was just forked from one that watches: nothing came yet, and no other process is told.
 void watch_signals_anew();
 
+// Instead of watch_signals, for a console: SIGINT ends what goes on (stopping() tells a training) and not the process; a second
+// one before forget_interrupts does. `also` is called in the handler.
+void catch_interrupts(void (*also)());
+void forget_interrupts();
+
 // Whoever else is told of each signal, and ended with this process: at most kMostChildren processes.
 constexpr int kMostChildren = 1024;
 void forward_signals_to(pid_t process);  // one signal that came before is passed on at once

@@ -190,7 +190,7 @@ void push_stdlib_chunk(lua_State* L, Interpreter& interpreter, const std::string
   const std::string file = stdlib_file(module);
   const std::string* text = interpreter.session.stdlib.find(file);
   if (!text) {
-    std::vector<std::string> modules = {"gradus", "gradus.host", "gradus.store", "gradus.engine", "gradus.children"};
+    std::vector<std::string> modules = {"gradus", "gradus.host", "gradus.store", "gradus.engine", "gradus.children", "gradus.editor"};
     for (const std::string& name : interpreter.session.stdlib.files()) {
       std::string dotted = "gradus." + name.substr(0, name.size() - 4);
       std::replace(dotted.begin(), dotted.end(), '/', '.');
@@ -234,6 +234,8 @@ int find_module(lua_State* L) {
     lua_pushcfunction(L, open_store);
   else if (module == "gradus.children")
     lua_pushcfunction(L, open_children);
+  else if (module == "gradus.editor")
+    lua_pushcfunction(L, open_editor);
   else if (module == "gradus.engine")
     push_engine_loader(L);
   else if (module == "gradus" || module.starts_with("gradus."))

@@ -9,6 +9,7 @@
 #include "exchange/import.h"
 #include "exchange/mlflow.h"
 #include "exchange/tensorboard.h"
+#include "exchange/wandb.h"
 
 namespace gradus {
 namespace {
@@ -100,6 +101,8 @@ void add_export(CLI::App& app, std::string& store) {
       to_target<export_tensorboard>);
   add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE", "the file; runs in it are replaced",
       to_target<export_mlflow>);
+  add("wandb", "offline runs that `wandb sync` uploads, one folder per run", "DIR",
+      "the folder; wandb is where `wandb sync` looks", to_target<export_wandb>);
   const auto [csv, line] = add("csv", "metrics as CSV; to a folder also runs, params, progress and events",
                                "-o,--output", "a file or a folder (default: standard output)", to_csv);
   csv->add_option("--metric", line->csv.metrics, "only these metrics; may be repeated")->allow_extra_args(false);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "query/curves.h"
 #include "query/where.h"
 #include "store/database.h"
+#include "store/sha256.h"
 #include "utf8.h"
 
 namespace gradus::results {
@@ -79,6 +81,26 @@ std::string ExportedRun::text(const std::string& column) const {
   return {};
 }
 
+std::string ExportedRun::group() const {
+  std::string config = text("config_hash");
+  for (const ExportedParam& param : params) {
+    if (param.key != "seed") config += param.key + "=" + param.text() + "\n";
+  }
+  return text("name") + "-" + sha256(config).substr(0, 8);
+}
+
+std::string file_name(const std::string& text) {
+  std::string name = utf8(text);
+  std::size_t end = std::min<std::size_t>(name.size(), 100);
+  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  name.resize(end);
+  for (char& c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 && !std::isalnum(byte) && c != '_' && c != '-' && c != '.') c = '_';
+  }
+  return name.empty() || name.front() == '.' ? "run" + name : name;
+}
+
 // --- reading
 
 void for_each_point(Store& store, std::int64_t run, const std::string& key,
@@ -130,6 +152,15 @@ ExportedRun exported_run(Store& store, std::int64_t id) {
   for (const auto& row : store.query("SELECT key FROM summaries WHERE run_id = ?1 ORDER BY key", {id}).rows)
     run.keys.push_back(text_of(row[0]));
   return run;
+}
+
+std::string experiment_of(Store& store, const ExportedRun& run) {
+  const Rows rows = store.query(
+      "WITH RECURSIVE up (id, parent, name, depth) AS (SELECT id, parent, name, 0 FROM runs WHERE id = ?1 UNION ALL "
+      "SELECT r.id, r.parent, r.name, up.depth + 1 FROM runs r JOIN up ON r.id = up.parent WHERE up.depth < 100) "
+      "SELECT name FROM up ORDER BY depth DESC LIMIT 1",
+      {run.id});
+  return rows.rows.empty() ? run.text("name") : std::get<std::string>(rows.rows[0][0]);
 }
 
 std::vector<ExportedEvent> read_events(Store& store, std::int64_t run) {

@@ -32,8 +32,12 @@ struct ExportedRun {
   std::vector<std::string> keys;  // of its metrics
 
   std::string text(const std::string& column) const;  // "" for NULL and for a column that there is not
+  std::string group() const;                          // its name and a short hash: the same for repetitions
 };
 ExportedRun exported_run(Store& store, std::int64_t id);
+// The name that runs are grouped under: a child's is its first ancestor's.
+std::string experiment_of(Store& store, const ExportedRun& run);
+std::string file_name(const std::string& text);  // the text as a part of a path, at most 100 bytes
 struct ExportedEvent {
   Cell step;
   std::string time, kind, name, detail;  // detail: JSON or ""

@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <limits>
 
-#include "store/database.h"
 #include "error.h"
+#include "store/database.h"
 
 namespace gradus::results {
 
@@ -108,16 +108,6 @@ std::string file_uri(const std::string& path) {
     }
   }
   return uri;
-}
-
-// The name that runs are grouped under: a child's is its first ancestor's.
-std::string experiment_of(Store& store, const ExportedRun& run) {
-  const Rows rows = store.query(
-      "WITH RECURSIVE up (id, parent, name, depth) AS (SELECT id, parent, name, 0 FROM runs WHERE id = ?1 UNION ALL "
-      "SELECT r.id, r.parent, r.name, up.depth + 1 FROM runs r JOIN up ON r.id = up.parent WHERE up.depth < 100) "
-      "SELECT name FROM up ORDER BY depth DESC LIMIT 1",
-      {run.id});
-  return rows.rows.empty() ? run.text("name") : std::get<std::string>(rows.rows[0][0]);
 }
 
 class RunWriter {

@@ -1,109 +1,24 @@
 #include "tensorboard.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
+#include <boost/crc.hpp>
 #include <cmath>
 #include <cstring>
 
 #include "error.h"
-#include "store/sha256.h"
+#include "protobuf.h"
 #include "utf8.h"
 
 namespace gradus::results {
 
-static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+using namespace protobuf;
 
 namespace {
 
-constexpr std::array<std::uint32_t, 256> kCrcTable = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78U : 0U);
-    table[i] = crc;
-  }
-  return table;
-}();
-
-std::uint32_t crc_more(std::uint32_t crc, std::string_view bytes) {
-  for (const char byte : bytes) crc = crc >> 8 ^ kCrcTable[(crc ^ static_cast<unsigned char>(byte)) & 255];
-  return crc;
-}
+using Crc32c = boost::crc_optimal<32, 0x1edc6f41, 0xffffffff, 0xffffffff, true, true>;
 
 std::uint32_t masked(std::uint32_t crc) { return std::rotr(crc, 15) + 0xa282ead8U; }
-
-template <class T>
-std::string raw(T value) {
-  return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-
-// --- protobuf, the wire format
-
-std::string varint(std::uint64_t value) {
-  std::string bytes;
-  for (; value >= 128; value >>= 7) bytes += static_cast<char>(value | 128);
-  return bytes + static_cast<char>(value);
-}
-std::string tag(int field, int wire) {
-  return varint(static_cast<std::uint64_t>(field) << 3 | static_cast<unsigned>(wire));
-}
-std::string put(int field, std::uint64_t value) { return tag(field, 0) + varint(value); }
-std::string put(int field, double value) { return tag(field, 1) + raw(value); }
-std::string put(int field, float value) { return tag(field, 5) + raw(value); }
-std::string put(int field, const std::string& bytes) { return tag(field, 2) + varint(bytes.size()) + bytes; }
-
-struct Field {
-  int number = 0, wire = 0;
-  std::uint64_t bits = 0;    // of wire types 0, 1 and 5
-  std::string_view bytes{};  // of wire type 2
-};
-
-// Calls `field` with each field of a message.
-template <class F>
-void each_field(std::string_view message, F&& field) {
-  std::size_t at = 0;
-  const auto broken = [] { throw Error(Exit::data, "expected an Event message; got bytes that are none"); };
-  const auto number = [&]() -> std::uint64_t {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 70 && at < message.size(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(message[at++]);
-      if (shift < 64) value |= std::uint64_t{byte & 127U} << shift;
-      if (byte < 128) return value;
-    }
-    broken();
-    return 0;
-  };
-  while (at < message.size()) {
-    const std::uint64_t head = number();
-    Field f{.number = static_cast<int>(head >> 3 & 0x1fffffff), .wire = static_cast<int>(head & 7)};
-    std::uint64_t size = 0;
-    switch (f.wire) {
-      case 0:
-        f.bits = number();
-        break;
-      case 1:
-        size = 8;
-        break;
-      case 2:
-        size = number();
-        break;
-      case 5:
-        size = 4;
-        break;
-      default:
-        broken();
-    }
-    if (size > message.size() - at) broken();
-    f.bytes = message.substr(at, size);
-    if (f.wire == 1 || f.wire == 5) std::memcpy(&f.bits, f.bytes.data(), size);
-    at += size;
-    field(f);
-  }
-}
-
-double real64(const Field& field) { return std::bit_cast<double>(field.bits); }
-double real32(const Field& field) { return std::bit_cast<float>(static_cast<std::uint32_t>(field.bits)); }
 
 // --- writing
 
@@ -123,9 +38,8 @@ class EventWriter {
   }
   // HParamsPluginData (plugins/hparams/plugin_data.proto): the start and the end of a session.
   void hyperparameters(const ExportedRun& run, double started, double ended) {
-    std::string start, config = run.text("config_hash");
+    std::string start;
     for (const ExportedParam& param : run.params) {
-      if (param.key != "seed") config += param.key + "=" + param.text() + "\n";
       const auto* text = std::get_if<std::string>(&param.value);
       std::string value;  // google.protobuf.Value
       if (text != nullptr)
@@ -141,7 +55,7 @@ class EventWriter {
       start += put(1, put(1, param.key) + put(2, value));  // an entry of the map
     }
     // Sessions of one group are repetitions: TensorBoard shows their mean.
-    start += put(4, run.text("name") + "-" + sha256(config).substr(0, 8)) + put(5, started);
+    start += put(4, run.group()) + put(5, started);
     session("_hparams_/session_start_info", started, put(3, start));
     const std::string status = run.text("status");
     const std::uint64_t code = status == "finished" ? 1 : status == "running" ? 3 : 2;  // hparams Status
@@ -168,18 +82,6 @@ class EventWriter {
 
   OutputFile file_;
 };
-
-std::string file_name(const std::string& text) {
-  std::string name = utf8(text);
-  std::size_t end = std::min<std::size_t>(name.size(), 100);
-  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;  // not inside a character
-  name.resize(end);
-  for (char& c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80 && !std::isalnum(byte) && c != '_' && c != '-' && c != '.') c = '_';
-  }
-  return name.empty() || name.front() == '.' ? "run" + name : name;
-}
 
 // A text inside a table of Markdown.
 std::string cell(std::string text) {
@@ -226,7 +128,11 @@ std::int64_t write_run(Store& store, const ExportedRun& run, const std::string& 
 
 }  // namespace
 
-std::uint32_t crc32c(std::string_view bytes) { return ~crc_more(~0U, bytes); }
+std::uint32_t crc32c(std::string_view bytes) {
+  Crc32c crc;
+  crc.process_bytes(bytes.data(), bytes.size());
+  return crc.checksum();
+}
 std::uint32_t masked_crc32c(std::string_view bytes) { return masked(crc32c(bytes)); }
 
 Exported export_tensorboard(Store& store, const std::vector<std::int64_t>& runs, const std::string& folder) {
@@ -273,19 +179,19 @@ bool RecordReader::next(std::string& record) {
   // The length is checked against the file before any memory is taken for it.
   if (length > size_ - at_ || size_ - at_ - length < 16)
     damaged("expected a record of " + std::to_string(length) + " bytes; got a file of " + std::to_string(size_));
-  std::uint32_t running = ~0U;
+  Crc32c running;
   record.clear();
   char piece[1 << 16];
   for (std::uint64_t left = length; left > 0;) {
     const std::size_t count = std::min<std::uint64_t>(left, sizeof piece);
     read(piece, count, "a record's bytes");
-    running = crc_more(running, {piece, count});
+    running.process_bytes(piece, count);
     if (length <= kLongestRecord) record.append(piece, count);
     left -= count;
   }
   read(head, 4, "a record's checksum");
   std::memcpy(&crc, head, 4);
-  if (crc != masked(~running)) damaged("expected the checksum of the record's bytes; got another");
+  if (crc != masked(running.checksum())) damaged("expected the checksum of the record's bytes; got another");
   at_ += length + 16;
   return true;
 }

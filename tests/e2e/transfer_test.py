@@ -26,7 +26,7 @@ import urllib.request
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 TOOLS = pathlib.Path(GRADUS).parent / "transfer-venv"
 PACKAGES = {"tensorboard": ["tensorboard", "setuptools<80"], "mlflow": ["mlflow-skinny", "sqlalchemy", "alembic"],
-            "mlflow.server": ["mlflow"], "trackio": ["trackio"]}
+            "mlflow.server": ["mlflow"], "trackio": ["trackio"], "wandb": ["wandb"]}
 STEPS = 40
 
 
@@ -389,6 +389,40 @@ client.log_metric(client.create_run(ids[0]).info.run_id, 'x', 1)
                          {"train/loss": loss(1, STEPS - 1), "val_acc": 0.75})
         history = json.loads(ask(api + f"metrics/get-history?run_id={uids[1]}&metric_key=train%2Floss"))["metrics"]
         self.assertEqual([(point["step"], point["value"]) for point in history], [(step, loss(1, step)) for step in range(STEPS)])
+
+
+class Wandb(TransferCase):
+    def test_read_by_wandb(self):
+        self.ok("export", "wandb", "wandb")
+        uids = [run["uid"] for run in json.loads(self.ok("runs", "--json"))]
+        read = json.loads(self.tool("wandb", """
+import glob, json, os, subprocess, sys
+env = {**os.environ, 'HOME': os.getcwd(), 'WANDB_ERROR_REPORTING': 'false'}
+def wandb(*args):
+    done = subprocess.run([sys.executable, '-m', 'wandb', *args], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+runs = {}
+for path in glob.glob('wandb/offline-run-*'):
+    records = [json.loads(line) for line in wandb('leet', 'inspect', '--json', path).splitlines()]
+    runs[path.rpartition('-')[2]] = {'summary': json.loads(wandb('leet', 'inspect', '--summary', '--json', path)), 'records': records}
+print(json.dumps({'runs': runs, 'sync': wandb('sync', '--dry-run')}))
+"""))
+        self.assertIn("Would sync 2 run(s)", read["sync"])
+        self.assertEqual(sorted(read["runs"]), sorted(uids))
+        for seed, uid in enumerate(uids):
+            run = read["runs"][uid]
+            summary = run["summary"]
+            self.assertEqual((summary["project"], summary["state"], summary["exit_code"], summary["step"]),
+                             ("proj", "finished", 0, STEPS - 1))
+            self.assertEqual(summary["config"], {"bias": True, "lr": 0.1, "nested": {"width": 12}, "seed": seed, "strategy": "ramp"})
+            self.assertEqual({key: summary["summary"][key] for key in ("train/loss", "val_acc", "_runtime")},
+                             {"train/loss": loss(seed, STEPS - 1), "val_acc": 0.75, "_runtime": STEPS - 1})
+            rows = [record["history"]["item"] for record in run["records"] if record["type"] == "history"]
+            self.assertEqual([(row["_step"], row["train/loss"], row["_timestamp"]) for row in rows],
+                             [(step, loss(seed, step), 1767225600.5 + step) for step in range(STEPS)])
+            self.assertEqual([str(row["val_acc"]).lower() for row in rows if "val_acc" in row], ["0", "0.25", "nan", "0.75"])
+            self.assertEqual([record["num"] for record in run["records"]], list(range(1, len(run["records"]) + 1)))
 
 
 class Text(TransferCase):

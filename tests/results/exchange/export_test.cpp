@@ -1,10 +1,14 @@
 #include <cmath>
+#include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "exchange/import.h"
 #include "exchange/mlflow.h"
+#include "exchange/protobuf.h"
 #include "exchange/tensorboard.h"
+#include "exchange/wandb.h"
 #include "store/database.h"
 #include "store_fixture.h"
 
@@ -195,6 +199,131 @@ TEST_F(ExportTest, MlflowThereAndBack) {
   EXPECT_EQ(ask(*into, "SELECT count(*) FROM events"), "2");
 }
 
+// The records of a log, each piece's place and checksum checked; the checksums bit by bit, as the format says them.
+std::vector<std::string> records_of(const std::string& log) {
+  EXPECT_EQ(log.substr(0, 7), std::string(":W&B\xe1\xbe\0", 7));
+  std::vector<std::string> records;
+  for (std::size_t at = 7; at < log.size();) {
+    if (const std::size_t room = 32768 - at % 32768; room < 7) {
+      EXPECT_EQ(log.substr(at, room), std::string(room, '\0'));
+      at += room;
+      continue;
+    }
+    std::uint32_t crc = 0, sum = ~0U;
+    std::uint16_t length = 0;
+    std::memcpy(&crc, log.data() + at, 4);
+    std::memcpy(&length, log.data() + at + 4, 2);
+    const int type = log[at + 6];
+    const std::string bytes = log.substr(at + 7, length);
+    for (const char byte : log.substr(at + 6, 1) + bytes) {
+      sum ^= static_cast<unsigned char>(byte);
+      for (int bit = 0; bit < 8; ++bit) sum = sum >> 1 ^ (sum & 1 ? 0xedb88320U : 0);
+    }
+    EXPECT_EQ(crc, ~sum) << "at byte " << at;
+    EXPECT_LE(at % 32768 + 7 + length, 32768U) << "no piece crosses a border";
+    if (type == 1 || type == 2) records.emplace_back();
+    records.back() += bytes;
+    at += 7 + length;
+  }
+  return records;
+}
+
+TEST_F(ExportTest, WandbLogKeepsRecordsOfEverySizeApart) {
+  std::vector<std::string> written;
+  WandbLog log(folder_ + "/run.wandb");
+  // Whole blocks; a rest of 0, 3, 6 and 7 bytes in a block; nothing; more than two blocks.
+  for (const std::size_t size :
+       {32768UL - 16, 32768UL - 12, 32768UL - 19, 0UL, 32768UL - 9, 32768UL - 29, 1UL, 100000UL, 0UL}) {
+    const std::string message(size, static_cast<char>('a' + written.size()));
+    log.record(message);
+    written.push_back(protobuf::put(1, std::uint64_t{written.size() + 1}) + message);
+  }
+  log.finish();
+  EXPECT_EQ(records_of(file(folder_ + "/run.wandb")), written);
+}
+
+// A message as text: numbers of fields and what they hold, {…} what is itself a message by `inner`.
+std::string told(std::string_view message, const std::string& path, const std::set<std::string>& inner) {
+  std::string text;
+  protobuf::each_field(message, [&](const protobuf::Field& f) {
+    const std::string here = path + "." + std::to_string(f.number);
+    text += (text.empty() ? "" : " ") + std::to_string(f.number) + ":";
+    text += f.wire != 2         ? std::to_string(static_cast<std::int64_t>(f.bits))
+            : inner.count(here) ? "{" + told(f.bytes, here, inner) + "}"
+                                : std::string(f.bytes);
+  });
+  return text;
+}
+
+TEST_F(ExportTest, WandbRunHasConfigurationHistoryAndEnd) {
+  auto store = create();
+  const std::string uid = add(*store);
+  store->write([](Database& database) {
+    database.run(
+        "UPDATE runs SET started = '2026-01-02T03:04:05.5Z', host = 'h', note = 'why'; UPDATE events SET time = "
+        "'2026-01-02T03:04:06Z'; INSERT INTO tags VALUES (1, 'best', ''), (1, 'size', 'tiny'); INSERT INTO params "
+        "VALUES "
+        "(1, 'opt.name', 'sgd', 'string'), (1, 'a.b', 1, 'integer'), (1, 'a', 2, 'integer')");
+  });
+  EXPECT_EQ(export_wandb(*store, {1}, folder_ + "/wandb").values, 6);
+  const std::string run = folder_ + "/wandb/offline-run-20260102_030405-" + uid;
+  EXPECT_TRUE(std::filesystem::is_directory(run + "/files"));
+  const std::string first = file(run + "/run-" + uid + ".wandb");
+  write(run + "/run-" + uid + ".wandb.synced", "");
+  export_wandb(*store, {1}, folder_ + "/wandb");
+  EXPECT_EQ(file(run + "/run-" + uid + ".wandb"), first) << "written again, it is the same";
+  EXPECT_FALSE(std::filesystem::exists(run + "/run-" + uid + ".wandb.synced")) << "and to be synced again";
+  std::vector<std::string> records;
+  for (const std::string& record : records_of(file(run + "/run-" + uid + ".wandb")))
+    records.push_back(told(record, "",
+                           {".2", ".2.1", ".2.2", ".3", ".3.1", ".13", ".13.2", ".17", ".17.4", ".17.4.1", ".17.17",
+                            ".18", ".21", ".21.1"}));
+  const std::string group = exported_run(*store, 1).group();
+  const std::vector<std::string> expected = {
+      "1:1 21:{1:{1:gradus 2:0.13.0}}",
+      "1:2 17:{1:" + uid +
+          " 3:digits___hard_ 4:{1:{2:a 16:2} 1:{2:a.b 16:1} 1:{2:flag 16:true} 1:{2:lr 16:0.1} 1:{2:none 16:null} "
+          "1:{2:note 16:\"a,b\\n\\\"c\\\"\"} 1:{2:opt 2:name 16:\"sgd\"} 1:{2:seed 16:1}} 6:" +
+          group + " 7:run 8:digits, \"hard\"-1 9:why 10:best 10:size=tiny 13:h 17:{1:1767323045 2:500000000}}",
+      "1:3 2:{1:{2:val/acc 16:0.5} 1:{2:_step 16:-3} 1:{2:_timestamp 16:1767323045.5} 1:{2:_runtime 16:0} 2:{1:-3}}",
+      "1:4 2:{1:{2:train/loss 16:0.1} 1:{2:progress/epoch 16:0.25} 1:{2:progress/samples 16:5} 1:{2:progress/flops "
+      "16:5e+05} 1:{2:_step 16:1} 1:{2:_timestamp 16:1767323047.5} 1:{2:_runtime 16:2} 2:{1:1}}",
+      "1:5 2:{1:{2:train/loss 16:0.3333333333333333} 1:{2:progress/epoch 16:0.5} 1:{2:progress/samples 16:10} "
+      "1:{2:progress/flops 16:1e+06} 1:{2:_step 16:2} 1:{2:_timestamp 16:1767323049.5} 1:{2:_runtime 16:4} 2:{1:2}}",
+      "1:6 2:{1:{2:train/loss 16:NaN} 1:{2:progress/epoch 16:0.563} 1:{2:progress/samples 16:11} 1:{2:progress/flops "
+      "16:1125000} 1:{2:_step 16:3} 1:{2:_timestamp 16:1767323050} 1:{2:_runtime 16:4.5} 2:{1:3}}",
+      "1:7 2:{1:{2:train/loss 16:Infinity} 1:{2:progress/epoch 16:0.625} 1:{2:progress/samples 16:13} "
+      "1:{2:progress/flops 16:1250000} 1:{2:_step 16:4} 1:{2:_timestamp 16:1767323050.5} 1:{2:_runtime 16:5} 2:{1:4}}",
+      "1:8 2:{1:{2:train/loss 16:5e-324} 1:{2:progress/epoch 16:1} 1:{2:progress/samples 16:20} 1:{2:progress/flops "
+      "16:2e+06} 1:{2:_step 16:10} 1:{2:_timestamp 16:1767323053.5} 1:{2:_runtime 16:8} 2:{1:10}}",
+      "1:9 3:{1:{2:_runtime 16:8} 1:{2:_step 16:10} 1:{2:_timestamp 16:1767323053.5} 1:{2:progress/epoch 16:1} "
+      "1:{2:progress/flops 16:2e+06} 1:{2:progress/samples 16:20} 1:{2:train/loss 16:5e-324} 1:{2:val/acc 16:0.5}}",
+      "1:10 13:{1:1 2:{1:1767323046 2:0} 3:step 2  decision  advance  {\"acc\":0.5}\n}",
+      "1:11 18:{1:0 2:8}",
+  };
+  EXPECT_EQ(records, expected);
+}
+
+TEST_F(ExportTest, WandbEndsAsTheRunDid) {
+  auto store = create();
+  const auto last = [&](const char* status) {
+    auto run = store->begin(RunStart{.name = "x"});
+    run->log(run->key("loss"), 1, 1);
+    const std::int64_t id = run->id();
+    if (std::string(status) != "running")
+      run->finish(status);
+    else
+      run->flush();
+    std::filesystem::remove_all(folder_ + "/wandb");
+    export_wandb(*store, {id}, folder_ + "/wandb");
+    return told(records_of(file(event_file(folder_ + "/wandb"))).back(), "", {".18"});
+  };
+  EXPECT_EQ(last("finished"), "1:5 18:{1:0 2:0}");
+  EXPECT_EQ(last("failed"), "1:5 18:{1:1 2:0}");
+  EXPECT_EQ(last("interrupted"), "1:5 18:{1:255 2:0}");
+  EXPECT_EQ(last("running").substr(0, 6), "1:4 3:") << "a summary, and no end";
+}
+
 TEST_F(ExportTest, TrackioTypesAndNames) {
   {
     Database file(folder_ + "/proj.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
@@ -259,7 +388,7 @@ TEST_F(ExportTest, DamagedEventFilesAreRefused) {
   const std::uint32_t head_crc = masked_crc32c(head), body_crc = masked_crc32c("\x2a\xff\x01");
   head.append(reinterpret_cast<const char*>(&head_crc), 4);
   refused(head + "\x2a\xff\x01" + std::string(reinterpret_cast<const char*>(&body_crc), 4),
-          "expected an Event message");
+          "expected a protobuf message");
   refused("no event file at all", "checksum");
   // What is before the damage, on request.
   write(path, good.substr(0, good.size() - 3));
