@@ -12,8 +12,10 @@ end
 -- What each does to a healthy run's options. d: the parts of the data.
 local ailments = {
   healthy     = function() end,
+  rate_too_high = function(o) o.lr = 3 end,
+  too_small   = function(o) o.student, o.budget = nn.MLP { 64, 2, 10 }, { epochs = 60 } end,
   oscillating = function(o)
-    o.optimizer, o.lr, o.clip, o.decay, o.warmup, o.budget = "SGD", .8, false, "constant", 0, { epochs = 80 }
+    o.lr, o.decay, o.warmup = .4, "constant", 0
   end,
   diverging   = function(o)  -- a schedule that rises to the end is refused; a function is taken to be meant
     o.optimizer, o.clip, o.lr = "SGD", false, function(s) return .05 * (60 / .05) ^ s.progress end
@@ -35,7 +37,7 @@ local ailments = {
     o.curriculum = { { "easiest", sample = ranked:first(.1), advance = when.progress(.5) }, { "hardest", sample = ranked:last(.05) } }
   end,
 }
-local names = { "healthy", "oscillating", "diverging", "overfitting", "stagnant", "collapsed", "teacher_worse", "difficulty_jump" }
+local names = { "healthy", "rate_too_high", "oscillating", "diverging", "too_small", "overfitting", "stagnant", "collapsed", "teacher_worse", "difficulty_jump" }
 
 return g.experiment {
   name   = "diagnostics",

@@ -175,7 +175,7 @@ local function assemble(run, where, options)
   t.teacher = teacher.new { run = run, cache = o.teacher_cache, view = view, batch = batch, train = train, student = o.student,
     taps = t.objective:teacher_paths(), samples = t.clock.total_steps and t.clock.total_steps * batch }
   t.reporter = reporter.new { run = run, names = t.stages.names, total_steps = t.clock.total_steps,
-    classes = t.task.labels.classes, val = val,
+    classes = t.task.kind ~= "multilabel" and t.task.labels.classes or nil, val = val,
     deliver = function(row, at) t:deliver(row, at) end }
   return training.new(t)
 end

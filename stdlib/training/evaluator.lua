@@ -47,7 +47,7 @@ function evaluator.new(options)
   check_parts(options.where, options.val, suites)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
     streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {},
-    teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new() }, Evaluator)
+    teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new(), moved_on = false }, Evaluator)
   local function add(name, measure, way) self.directions[name .. "/" .. measure] = way end
   for measure, way in pairs(self.task.better) do
     if not OF_A_TEACHER[measure] then add("stage", measure, way) end
@@ -132,8 +132,17 @@ end
 
 --- Which rows the stage draws from, from here on.
 function Evaluator:look_at(source)
-  local view = not data.is_generator(source) and source:view() or nil
-  if view ~= self.view then self.view, self.own_rows = view, nil end
+  local before, view = self.view, not data.is_generator(source) and source:view() or nil
+  self.view = view
+  if before and view and (before == view or before.base == view.base and before.index:equal(view.index)) then return end
+  self.own_rows, self.moved_on = nil, true
+end
+
+--- Whether the stage's own rows are others than when this was asked last.
+function Evaluator:rows_moved()
+  local moved = self.moved_on
+  self.moved_on = false
+  return moved
 end
 
 --- Adds stage/loss, stage/acc, …: the student on a fixed sample of the stage's own rows, without augmentation, at no temperature. A
@@ -168,10 +177,12 @@ function Evaluator:majority()
 end
 
 function Evaluator:state()
-  return { teacher_acc = self.teacher_acc, untrained_acc = self.untrained_acc, forgetting = self.forgetting:state() }
+  return { teacher_acc = self.teacher_acc, untrained_acc = self.untrained_acc, forgetting = self.forgetting:state(),
+    moved_on = self.moved_on }
 end
 
 function Evaluator:load_state(kept)
+  self.moved_on = kept.moved_on
   for name, value in pairs(kept.teacher_acc) do self.teacher_acc[name] = value end
   for name, value in pairs(kept.untrained_acc) do self.untrained_acc[name] = value end
   self.forgetting:load_state(kept.forgetting)

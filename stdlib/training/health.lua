@@ -1,18 +1,27 @@
 --- Health: recognises, while a run goes on, what the guides call signs of problems, and says what they advise. Each is told
---- once per stage, from the means of the training loss between evaluations and, where there are some, from the evaluations.
----   diverging      the training loss rises and rises             oscillating     it goes up and down without getting lower
----   overfitting    validation worsens while training improves    stagnant        neither moves, far from the teacher
----   collapsed      one answer for everything                     teacher_worse   the student is better than its teacher
----   difficulty_jump  a stage begins far above where the one before ended
+--- once per stage. Judged are the steps between evaluations; the student's loss on labels, beside that of one who knows nothing, not
+--- the loss that is trained, which moves with alpha, temperature and augmentation; validation; and the stage's own rows, clean.
+---   rate_too_high   the loss shot above that of an untrained student, and stays about there
+---   diverging       the loss rises and rises, or what was reached is lost on the stage's rows and on validation
+---   oscillating     it goes up and down without getting lower
+---   too_small       far from the teacher, on the stage's rows too, and it comes no nearer
+---   stagnant        nothing moves, far from the teacher       overfitting    validation worsens while training improves
+---   collapsed       one answer for everything                 teacher_worse  the student is better than its teacher
+---   difficulty_jump a stage's rows are far harder for the student than those of the one before
 local copy = require "gradus.base.copy"
+local signs = require "gradus.training.signs"
 
 local health = {}
 local Health = {}
 Health.__index = Health
 
 local ADVICE = {
-  diverging = "the training loss rises: lower the learning rate, warm up longer or clip harder",
+  rate_too_high = "the learning rate is far too high: the loss shot above an untrained student's and did not come back; divide it by 10, "
+    .. "warm up longer or clip harder",
+  diverging = "the loss rises: the learning rate is too high; lower it, warm up longer or clip harder",
   oscillating = "the training loss oscillates: the learning rate is too high; lower it, or use a larger batch",
+  too_small = "the student is too small: far from its teacher on the rows it learns from, and it comes no nearer; a wider or deeper one, "
+    .. "or a teacher assistant between them",
   overfitting = "the validation loss rises while the training loss falls: regularise (weight decay, augmentation, a higher "
     .. "temperature) or stop earlier",
   stagnant = "the losses stand still: a plateau, or the student is too small, the learning rate too low, or alpha and temperature "
@@ -24,15 +33,28 @@ local ADVICE = {
 }
 health.advice = ADVICE
 
-local WINDOW = 8   -- evaluations that a judgement of the curve looks at
-local EDGE = 20    -- steps on both sides of a stage's beginning
+local WINDOW = signs.WINDOW
+local EDGE = 20      -- steps into a stage after which its difficulty is judged
 local PATIENCE = .5  -- of the budget, before which standing still is the plateau that much of what learns well begins with
 local SMALL, NATS = .01, .05  -- a loss below this share of a curve's first value, or so many nats, is too small to judge its ups and downs
+
+-- Measured on trainings that are well and ill (tests/stdlib/ills.lua), in losses of one who knows nothing:
+local SHOT = 1.25    -- from here the steps' loss has shot up; an untrained student's is up to 1.15
+local WORSE, WORSE_STEPS = 1.03, 1.1  -- from here it is worse than untrained, clean and by the steps' means, which rest on changing rows
+local NOTHING = .8   -- above it next to nothing is known
+local LOST = .2      -- from its best; what is well loses .05
+local STEADY = .05   -- as far as a student that is too small goes up and down
+local JUMP = .6      -- from one stage's rows to the next's; a ramp's levels over wrong labels differ by up to .45
+-- In shares:
+local SWING, SWING_STEPS = .12, .25  -- of its level, from one evaluation to the next; what is well moves by up to .05
+local FAR, FAR_OFF = .1, .15  -- of accuracy, from the teacher
+local SLOW = .5      -- of the fastest pace: at a rate that is low the pace stays above .6
+local MOVES, MOVES_STILL = .1, .15  -- of the highest learning rate: below it losses stand still, and paces are noise
 
 ---@param options {classes: number?, rows: number?, teacher_acc: number?}  rows: of the validation data
 function health.new(options)
   local self = setmetatable({ classes = options.classes, rows = options.rows or 1, teacher_acc = options.teacher_acc,
-    sum = 0, count = 0, edge = {}, peak_lr = 0, best_acc = 0 }, Health)
+    sum = 0, count = 0, edge = {}, peak_lr = 0, best_acc = 0, spent = 0, course = { val = {}, spent = {} } }, Health)
   self:stage()
   return self
 end
@@ -40,167 +62,222 @@ end
 --- A stage begins: its target and difficulty are its own, so its curves are judged apart.
 ---@param layer? boolean  its loss is a layer's squared error, not in nats
 function Health:stage(layer)
+  self.before, self.later = {}, self.later or (self.steps or 0) > 0
+  if not self.layer and self.later then
+    self.before = { own = self.own[#self.own], edge = #self.edge == EDGE and signs.mean(self.edge, 1, EDGE) or nil }
+  end
   self.layer = layer or false
-  self.train, self.val, self.told, self.steps, self.collapsed, self.opened = {}, {}, {}, 0, 0, 0
-  self.before = #self.edge == EDGE and self:edge_mean() or nil
-  self.edge, self.sum, self.count, self.ce = {}, 0, 0, nil
-end
-
-function Health:edge_mean()
-  local sum = 0
-  for _, value in ipairs(self.edge) do sum = sum + value end
-  return sum / #self.edge
+  self.train, self.val, self.own, self.told = {}, {}, {}, {}
+  self.steps, self.collapsed, self.opened, self.settled = 0, 0, 0, 0
+  self.edge, self.sum, self.count = {}, 0, 0
+  self.ce, self.fast, self.began_with, self.ceiling = nil, nil, nil, 0
 end
 
 local function told(self, found, name, numbers)
-  if self.told[name] then return end
+  if self.told[name] then return found end
   self.told[name] = true
+  found = found or {}
   found[#found + 1] = { name = name, advice = ADVICE[name], numbers = numbers }
+  return found
 end
 
---- One step's loss, cross-entropy (nil without labels) and learning rate. Returns what was found, nil for nothing.
+-- --- steps ---------------------------------------------------------------------------------------------------------------
+
+-- The loss of one who knows nothing: the untrained student's, or that of guessing.
+local function learn_reference(self, value)
+  self.reference = self.reference or math.max(value, self.classes and math.log(self.classes) or 0)
+end
+
+-- Whether three steps or so lay far above what an untrained student has, and above what the stage began with.
+local function watch(self, value)
+  self.fast = self.fast and .5 * self.fast + .5 * value or value
+  if self.later and not self.began_with and self.steps <= 3 then self.ceiling = math.max(self.ceiling, value) end
+  if not self.shot and self.steps >= 3 and self.fast > SHOT * math.max(self.reference, self.ceiling) then self.shot = 0 end
+end
+
+--- The student on a later stage's own rows, clean, before the stage's first step.
+---@param loss number
+function Health:begins_with(loss) self.began_with, self.ceiling = loss, loss end
+
+--- One step's loss, its loss on labels (nil without labels) and learning rate. Returns what was found, nil for nothing.
 ---@return table[]?
 function Health:step(loss, ce, lr)
-  self.sum, self.count, self.steps = self.sum + loss, self.count + 1, self.steps + 1
-  if lr then self.lr, self.peak_lr = lr, math.max(self.peak_lr, lr) end
+  local value = not self.layer and ce or loss
+  self.sum, self.count, self.steps = self.sum + value, self.count + 1, self.steps + 1
+  if lr then self.lr, self.peak_lr, self.spent = lr, math.max(self.peak_lr, lr), self.spent + lr end
+  if self.layer then return end
+  learn_reference(self, value)
+  watch(self, value)
   if not ce then return end
   self.ce = self.ce and .9 * self.ce + .1 * ce or ce
   self.edge[(self.steps - 1) % EDGE + 1] = ce
-  if self.before and self.steps == EDGE then
-    local now, before = self:edge_mean(), self.before
-    self.before = nil
-    if now > 3 * before and now - before > .3 * math.log(self.classes or 2) then
-      local found = {}
-      told(self, found, "difficulty_jump", { before = before, now = now })
-      return found
-    end
+  if self.steps == EDGE then return self:judge_jump() end
+end
+
+-- The student on the stage's own rows as it began, beside those of the stage before where it ended. Without clean values the first
+-- steps beside the last ones.
+function Health:judge_jump()
+  local before, now = self.before.own, self.began_with
+  if not (before and now) then before, now = self.before.edge, signs.mean(self.edge, 1, #self.edge) end
+  self.before = {}
+  if before and now > 3 * before and now - before > JUMP * (self.classes and math.log(self.classes) or self.reference) then
+    return told(self, nil, "difficulty_jump", { before = before, now = now })
   end
 end
 
-local function last(list, count)
-  return { unpack(list, math.max(1, #list - count + 1)) }
-end
-
-local function least(list, from, to)
-  local low = math.huge
-  for i = from, to do low = math.min(low, list[i]) end
-  return low
-end
-
-local function mean(list, from, to)
-  local sum = 0
-  for i = from, to do sum = sum + list[i] end
-  return sum / (to - from + 1)
-end
+-- --- evaluations -----------------------------------------------------------------------------------------------------------
 
 -- Below it a curve's ups and downs are of no account.
 function Health:floor(list)
   return math.max(self.classes and not self.layer and NATS or 0, SMALL * math.abs(list[1]))
 end
 
--- Rose three times in a row, to half above its lowest and above where it began.
+-- The clean losses on the stage's own rows, and where they begin to be of the same ones; without them the means of the steps.
+function Health:clean()
+  if #self.own == #self.train and #self.own > self.settled then return self.own, self.settled + 1 end
+  return self.train, 1
+end
+
+-- Worse than an untrained student, and than what the stage began with, three times in a row.
+local function knows_nothing(self)
+  local ceiling = math.max(self.reference, self.ceiling)
+  if #self.own == 0 or #self.val == 0 then return signs.stays_above(self.train, WORSE_STEPS * ceiling) end
+  return signs.stays_above(self.own, WORSE * ceiling) and signs.stays_above(self.val, WORSE * ceiling)
+end
+
+function Health:is_rate_too_high()
+  if self.layer then return false end
+  return self.shot and self.shot >= 2 or knows_nothing(self)
+end
+
 function Health:is_diverging()
-  local train = self.train
-  local n = #train
-  if n < 4 or train[n] < self:floor(train) then return false end
-  return train[n] > train[n - 1] and train[n - 1] > train[n - 2] and train[n - 2] > train[n - 3]
-    and train[n] > 1.5 * least(train, 1, n) and train[n] > train[1]
+  local train, val, own = self.train, self.val, self.own
+  if signs.rises(train, math.max(not self.layer and self.reference or 0, self:floor(train))) then return true end
+  if self.layer or #val == 0 or #own == 0 then return false end
+  local much = LOST * self.reference
+  return signs.is_lost(val, much) and signs.is_lost(own, much, self.settled + 1)
 end
 
--- Turned at almost every evaluation by a quarter of its level and more, and the later half is no lower than the earlier. One jump
--- (the largest move: more rows or a heavier augmentation) is none.
 function Health:is_oscillating()
-  local w = last(self.train, WINDOW)
-  if #w < WINDOW then return false end
-  local turns, travelled, largest = 0, 0, 0
-  for i = 2, WINDOW do
-    local move = math.abs(w[i] - w[i - 1])
-    travelled, largest = travelled + move, math.max(largest, move)
-    if i > 2 and (w[i] - w[i - 1]) * (w[i - 1] - w[i - 2]) < 0 then turns = turns + 1 end
+  if not self.layer and #self.own > 0 then
+    return #self.own - self.settled >= WINDOW and signs.swings(self.own, SWING, .1 * self.reference)
   end
-  local level, half = mean(w, 1, WINDOW), WINDOW / 2
-  return level > self:floor(self.train) and turns >= WINDOW - 4 and travelled - largest > (WINDOW - 2) * .25 * level
-    and mean(w, half + 1, WINDOW) > .9 * mean(w, 1, half)
+  return signs.swings(self.train, SWING_STEPS, self:floor(self.train))
 end
 
--- Validation rises fast, or creeps (by means of four) while the training loss halves. Only since all rows are open: before, the
+-- Whether the learning rate is too high; its signs are told as they come, one at a time.
+function Health:tells_rate(found, numbers)
+  local before = self.told
+  local name = self:is_diverging() and "diverging" or self:is_rate_too_high() and "rate_too_high" or self:is_oscillating() and "oscillating"
+  if name then told(self, found, name, numbers) end
+  return before.diverging or before.rate_too_high or before.oscillating
+end
+
+-- Validation rises fast, or creeps (by means of four) while the training loss falls by far. Only since all rows are open: before, the
 -- training loss is of the open share alone, and may fall while the other rows get worse. Of a stream nothing is seen twice, so
 -- nothing is learnt by heart.
 function Health:is_overfitting()
-  local train, val, n = self.train, self.val, #self.val
-  local first = self.opened + 1
+  local train, from = self:clean()
+  local val, n, first = self.val, #self.val, math.max(from, self.opened + 1)
   if n - first < 5 or val[n] < self:floor(val) then return false end
-  local best, low, lowest = first, first + 3, mean(val, first, first + 3)
+  local best, low, lowest = first, first + 3, signs.mean(val, first, first + 3)
   for i = first, n do
     if val[i] < val[best] then best = i end
-    local level = i > low and mean(val, i - 3, i) or lowest
+    local level = i > low and signs.mean(val, i - 3, i) or lowest
     if level < lowest then low, lowest = i, level end
   end
-  local rises = least(val, n - 3, n) >= 1.15 * val[best] and val[n] > val[n - 3] and train[n] < math.min(train[best], .95 * train[n - 4])
-  local creeps = mean(val, n - 3, n) >= 1.03 * lowest and n - low >= WINDOW and train[n] < .5 * train[low]
+  local rises = signs.least(val, n - 3, n) >= 1.15 * val[best] and val[n] > val[n - 3]
+    and train[n] < math.min(train[best], .95 * train[n - 4])
+  local now = signs.mean(val, n - 3, n)
+  local creeps = n - low >= WINDOW and (now >= 1.03 * lowest and train[n] < .6 * train[low]
+    or now >= 1.1 * lowest and train[n] < .75 * train[low])
   return rises or creeps
-end
-
-local function span(list)
-  local low, high = math.huge, -math.huge
-  for _, v in ipairs(list) do low, high = math.min(low, v), math.max(high, v) end
-  return high - low, high
-end
-
-local function is_flat(list)
-  local wide, high = span(last(list, WINDOW))
-  return wide <= .02 * math.abs(high)
 end
 
 -- Whether the training data's labels are known far better than by chance.
 function Health:fits_labels() return self.ce and self.classes and self.ce < .5 * math.log(self.classes) end
 
--- How far it is from good is told by the accuracy; without it by what the training began with, and by chance.
+-- How far it is from good is told by the teacher; without one by what an untrained student knows, and by chance.
 function Health:has_learnt(acc)
-  if acc then return acc >= (self.teacher_acc or .9) - .1 end
-  local train = self.train
-  return train[#train] < .9 * self.first or self:fits_labels()
+  if acc and self.teacher_acc then return acc >= self.teacher_acc - FAR end
+  local curve = self:clean()
+  return curve[#curve] < NOTHING * self.reference or self:fits_labels()
 end
 
--- All losses within two percent over the window, while the learning rate would still let them move. A layer's error ends flat.
+-- Whether the learning rate is still that share of its highest.
+function Health:can_move(share) return not self.lr or self.lr >= share * self.peak_lr end
+
+-- All losses within two percent over the window. A layer's error ends flat.
 function Health:is_stagnant(e)
-  if self.layer or #self.train < WINDOW or (self.lr and self.lr < .1 * self.peak_lr) then return false end
-  return is_flat(self.train) and (not e.loss or is_flat(self.val)) and (e.progress or 1) >= PATIENCE and not self:has_learnt(e.acc)
+  if self.layer or self.shot or #self.train < WINDOW or not self:can_move(MOVES) then return false end
+  return signs.is_flat((self:clean())) and (not e.loss or signs.is_flat(self.val)) and (e.progress or 1) >= PATIENCE
+    and not self:has_learnt(e.acc)
 end
 
--- Three times in a row one answer, after there were others, or where much was learnt of the training data. Otherwise it has not
--- begun to learn: a plateau.
+-- So far from the teacher on what it has not seen and on what it has, all rows being open.
+local function is_far(self, e, margin)
+  if not (e.acc and self.teacher_acc) or (e.share or 1) < 1 and e.own_acc then return false end
+  local wanted = self.teacher_acc - margin
+  return e.acc < wanted and (not e.own_acc or e.own_acc < wanted and e.own_acc <= e.acc + FAR)
+end
+
+-- Far from the teacher, and slower by far than it was, or still, having learnt something.
+function Health:is_too_small(e)
+  if self.layer or self.shot or (e.progress or 1) < PATIENCE then return false end
+  local val, curve = self.course.val, self:clean()
+  if is_far(self, e, FAR) and curve[#curve] < NOTHING * self.reference and self:is_stagnant(e) then return true end
+  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) then return false end
+  if signs.most(val, #val - 3) - signs.least(val, 1) > STEADY * self.reference then return false end
+  local pace = signs.pace(val, self.course.spent)
+  return pace ~= nil and pace < SLOW
+end
+
+-- Three times in a row one answer, after there were others, or where much was learnt of all training data (the easiest rows may be of
+-- one class). Otherwise it has not begun to learn: a plateau.
 function Health:is_collapsed(e)
   if not (e.constant and e.majority) then return false end
   self.collapsed = e.constant > .99 and e.majority < .9 and self.collapsed + 1 or 0
   self.best_acc = math.max(self.best_acc, e.acc or 0)
-  return self.collapsed >= 3 and (self.best_acc > e.majority + .1 or self:fits_labels())
+  return self.collapsed >= 3 and (self.best_acc > e.majority + .1 or (e.share or 1) == 1 and self:fits_labels())
+end
+
+function Health:is_better_than_teacher(e)
+  local teacher = self.teacher_acc
+  if not (teacher and e.acc) then return false end
+  local noise = math.sqrt((teacher * (1 - teacher) + e.acc * (1 - e.acc)) / self.rows)
+  return e.acc - teacher > math.max(.03, 3 * noise)
+end
+
+-- Adds the evaluation to the curves.
+local function remember(self, e)
+  local train, val, course = self.train, self.val, self.course
+  train[#train + 1], val[#val + 1], self.own[#self.own + 1] = self.sum / self.count, e.loss, e.own_loss
+  self.sum, self.count = 0, 0
+  if self.shot then self.shot = train[#train] > NOTHING * self.reference and self.shot + 1 or nil end
+  if e.share and e.share < 1 then self.opened = #val end
+  if e.new_rows and e.own_loss then self.settled = #self.own - 1 end
+  if e.loss then course.val[#course.val + 1], course.spent[#course.spent + 1] = e.loss, self.spent end
 end
 
 --- The training so far and, where there is validation data, what it gave: its loss, accuracy, `constant`, the share of the student's
---- most frequent answer, and `majority`, that of the labels. share: of the rows that are open, 1 when left out, 0 of a stream;
---- progress: share of the budget that is used.
----@param e {loss: number?, acc: number?, constant: number?, majority: number?, share: number?, progress: number?}
+--- most frequent answer, and `majority`, that of the labels. own_loss, own_acc: clean, of the stage's own rows; new_rows: others than
+--- last time. share: of the rows that are open, 1 when left out, 0 of a stream; progress: share of the budget that is used.
+---@param e {loss: number?, acc: number?, constant: number?, majority: number?, own_loss: number?, own_acc: number?, new_rows: boolean?,
+---   share: number?, progress: number?}
 ---@return table[] found  { name, advice, numbers } each
 function Health:evaluation(e)
   local found = {}
   if self.count == 0 then return found end
-  local train = self.train
-  train[#train + 1], self.val[#self.val + 1] = self.sum / self.count, e.loss
-  self.sum, self.count = 0, 0
-  if not self.layer then self.first = self.first or train[1] end
-  if e.share and e.share < 1 then self.opened = #self.val end
-  local numbers = { train_loss = train[#train], val_loss = e.loss, val_acc = e.acc, share = e.constant }
-  if self:is_diverging() then told(self, found, "diverging", numbers)
-  elseif self:is_oscillating() then told(self, found, "oscillating", numbers) end
-  if e.loss and self:is_overfitting() then told(self, found, "overfitting", numbers) end
-  if self:is_stagnant(e) then told(self, found, "stagnant", numbers) end
-  if self:is_collapsed(e) then told(self, found, "collapsed", { share = e.constant, val_acc = e.acc }) end
-  local teacher = self.teacher_acc
-  if teacher and e.acc then
-    local noise = math.sqrt((teacher * (1 - teacher) + e.acc * (1 - e.acc)) / self.rows)
-    if e.acc - teacher > math.max(.01, 3 * noise) then told(self, found, "teacher_worse", { val_acc = e.acc, teacher_acc = teacher }) end
+  remember(self, e)
+  local numbers = { train_loss = self.train[#self.train], val_loss = e.loss, val_acc = e.acc, own_loss = e.own_loss,
+    untrained = self.reference }
+  if not self:tells_rate(found, numbers) then
+    if self:is_too_small(e) then told(self, found, "too_small", { val_acc = e.acc, own_acc = e.own_acc, teacher_acc = self.teacher_acc })
+    elseif self:is_stagnant(e) then told(self, found, "stagnant", numbers) end
   end
+  if e.loss and not self.shot and self:is_overfitting() then told(self, found, "overfitting", numbers) end
+  if self:is_collapsed(e) then told(self, found, "collapsed", { share = e.constant, val_acc = e.acc }) end
+  if self:is_better_than_teacher(e) then told(self, found, "teacher_worse", { val_acc = e.acc, teacher_acc = self.teacher_acc }) end
   return found
 end
 

@@ -106,7 +106,7 @@ function Reporter:log(logged, row, knobs, share, at, s)
   self.row["train/loss"] = logged["train/loss"]
   self.sum, self.steps = self.sum + logged["train/loss"], self.steps + 1
   self.run:log(logged, at)
-  self:tell(self.health:step(logged["train/loss"], logged["train/ce"], logged["knob/lr"]), s)
+  self:tell(self.health:step(logged["train/loss"], logged["train/ce"] or logged["train/mse"], logged["knob/lr"]), s)
 end
 
 --- Keeps, stores and shows what health.lua found.
@@ -126,14 +126,19 @@ local function open_share(source, train)
   return source:size() / all
 end
 
+--- What the student makes of the stage's own rows before its first step.
+---@param numbers table<string, number>
+function Reporter:begins_with(numbers) self.health:begins_with(numbers["stage/loss"]) end
+
 --- Logs an evaluation and asks health about the training so far. found: what the validation data gave, nil without any; a layer's
 --- target says nothing of it.
 ---@param numbers table<string, number>
 ---@param found table?
 ---@param s State
----@param context {source: table, train: any, majority: number?, teacher_acc: number?}
+---@param context {source: table, train: any, new_rows: boolean, majority: number?, teacher_acc: number?}
 function Reporter:evaluation(numbers, found, s, context)
-  local e = { progress = s.progress, share = open_share(context.source, context.train) }
+  local e = { progress = s.progress, share = open_share(context.source, context.train),
+    new_rows = context.new_rows, own_loss = numbers["stage/loss"], own_acc = numbers["stage/acc"] }
   if found and self.goal.kind ~= "layer" then
     self.health.teacher_acc = self.health.teacher_acc or context.teacher_acc
     e.loss, e.acc, e.constant, e.majority = found.loss, found.acc, found.constant, context.majority

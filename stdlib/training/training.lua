@@ -81,6 +81,14 @@ local function compile(self)
   self.ahead:begin_stage(self.evaluator.teacher_moves)
 end
 
+-- A look at the stage's own rows as it begins, and soon after; the second is logged.
+local function look_at_rows(self, begins)
+  local numbers = {}
+  self.evaluator:measure_stage(numbers, self.teacher.target)
+  if next(numbers) == nil then return end
+  if begins then self.reporter:begins_with(numbers) else self.run:log(numbers) end
+end
+
 -- Settings without effect are told before they cost a run.
 local function check_stage(self)
   local stages = self.stages
@@ -127,6 +135,7 @@ function Training:enter(index, why)
   tell_stage(self, why)
   self.stages:tell_level(self.feed.source)
   check_stage(self)
+  if why then look_at_rows(self, true) end  -- the first stage's untrained student is met in its first step
 end
 
 -- The stage of a snapshot goes on: nothing is charged, told or drawn.
@@ -214,7 +223,7 @@ function Training:evaluate()
   evaluator:measure_stage(numbers, self.teacher.target)
   self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()
-  self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train,
+  self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train, new_rows = evaluator:rows_moved(),
     majority = of_val and evaluator:majority(), teacher_acc = of_teacher and of_teacher.acc })
   self.keeper:keep_safe(s.step)
   if not evaluator:has_data() then return end
@@ -222,19 +231,12 @@ function Training:evaluate()
   self.keeper:record(s)
 end
 
--- A look at the stage's own rows soon after it began.
-local function look_early(self)
-  local numbers = {}
-  self.evaluator:measure_stage(numbers, self.teacher.target)
-  if next(numbers) then self.run:log(numbers) end
-end
-
 --- What follows a step: evaluation, verdicts, stage, epoch. Returns whether the training is over.
 function Training:boundary(epoch)
   local s = self.s
   local over = clock.is_over(self.clock.counts)
   s.evaluating = self.evaluator:due(s.step) or over
-  if s.evaluating then self:evaluate() elseif self.evaluator:due_early(self.clock.counts) then look_early(self) end
+  if s.evaluating then self:evaluate() elseif self.evaluator:due_early(self.clock.counts) then look_at_rows(self) end
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()

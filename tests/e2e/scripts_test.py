@@ -80,7 +80,7 @@ class ScriptsTest(unittest.TestCase):
 
     def test_diagnostics_recognises_each_ailment(self):
         runs = json.loads(self.gradus("run", str(SCRIPTS / "diagnostics.lua"), "--json"))["runs"]
-        self.assertEqual(len(runs), 8)
+        self.assertEqual(len(runs), 10)
         for run in runs:
             self.assertEqual(run["result"]["recognised"], 1, run["params"]["run_is"])
 

@@ -1,0 +1,96 @@
+-- Health's judgements on short trainings, well and ill (ills.lua). Its thresholds were chosen on seeds 1 and 2; these are others.
+-- GRADUS_ILLS=5 looks at so many seeds (one when left out) and prints what was found.
+local a_run = require "a_run"
+local ills = require "ills"
+
+local FIRST, SEEDS = 11, tonumber(os.getenv "GRADUS_ILLS" or 1)
+local NAMED_BY = {
+  rate_too_high = { rate_too_high = true, diverging = true, oscillating = true },
+  rate_too_low = { stagnant = true },
+  too_small = { too_small = true }, difficulty_jump = { difficulty_jump = true }, overfitting = { overfitting = true },
+  teacher_worse = { teacher_worse = true },
+}
+
+-- Whether a training went as its case says: some do well in spite of it, and are not counted.
+local function is_ill(ill, acc, teacher_acc)
+  if ill == "rate_too_high" then return acc < teacher_acc - .2 end
+  if ill == "too_small" then return acc < teacher_acc - .15 end
+  return true
+end
+
+local function names_of(result)
+  local names = {}
+  for i, one in ipairs(result.state.findings) do names[i] = one.name end
+  return names
+end
+
+local function any_of(names, wanted)
+  for _, name in ipairs(names) do
+    if wanted[name] then return true end
+  end
+  return false
+end
+
+-- Runs a case; adds it to the tally of its kind: { runs =, named =, missed = { texts } }.
+local function try(run, problem, kind, case, where, tally)
+  local options = case.options(problem)
+  if options.teacher == false then options.teacher = nil end
+  local result = run:distill(options)
+  local names, acc = names_of(result), result:last "val/acc"
+  if not is_ill(kind, acc, problem.teacher_acc) then return end
+  local good
+  if kind == "well" then good = #names == 0
+  elseif kind == "slow" then good = #names == 0 or #names == 1 and names[1] == "stagnant"
+  else good = any_of(names, NAMED_BY[kind]) end
+  tally.runs, tally.named = tally.runs + 1, tally.named + (good and 1 or 0)
+  if not good then
+    table.insert(tally.missed, ("%s, %s: accuracy %.2f: %s"):format(where, case.name, acc, table.concat(names, " ")))
+  end
+end
+
+local tallies = {}
+for _, kind in ipairs { "well", "slow", unpack(ills.names) } do tallies[kind] = { runs = 0, named = 0, missed = {} } end
+
+for seed = FIRST, FIRST + SEEDS - 1 do
+  for _, name in ipairs { "digits", "blobs" } do
+    for _, wrong in ipairs { 0, .2 } do
+      a_run(function(run)
+        local problem = ills.problem(run, name, seed, wrong)
+        problem.teacher_acc = run:evaluate(problem.teacher, problem.d.val).acc
+        for kind, tally in pairs(tallies) do
+          for _, case in ipairs((wrong == 0 or kind == "well") and ills.cases(kind) or {}) do
+            local where = ("seed %d, %s, %g wrong"):format(seed, name, wrong)
+            try(run, problem, kind, case, where, tally)
+          end
+        end
+      end, { seed = seed })
+    end
+  end
+end
+
+if os.getenv "GRADUS_ILLS" then
+  for kind, tally in pairs(tallies) do
+    print(("%-16s %3d of %3d as they should"):format(kind, tally.named, tally.runs))
+    for _, text in ipairs(tally.missed) do print("  " .. text) end
+  end
+end
+
+describe("health, of short trainings, well and ill,", function()
+  it("raises no alarm where all is well, whatever the curriculum does", function()
+    expect(tallies.well.missed):equals {}
+    expect(tallies.well.runs >= 50):is_true()
+  end)
+  it("does not take a low rate for another ill", function() expect(tallies.slow.missed):equals {} end)
+  for _, ill in ipairs(ills.names) do
+    it("names " .. ill .. " in nine of ten", function()
+      local tally = tallies[ill]
+      if tally.named < .9 * tally.runs then expect(tally.missed):equals {} end
+      expect(tally.runs >= 8):is_true()
+    end)
+  end
+  it("was asked 150 times and more", function()
+    local runs = 0
+    for _, tally in pairs(tallies) do runs = runs + tally.runs end
+    expect(runs >= 150):is_true()
+  end)
+end)
