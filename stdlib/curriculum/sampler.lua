@@ -193,6 +193,6 @@ function sampler.of(where, answer)
 end
 
 --- Numbers the coming sources from `count` on, where it is given; returns how many there were.
-sampler.numbered, sampler.of_run, sampler.with_number = Source.numbered, Source.of_run, Source.with_number
+sampler.numbered = Source.numbered
 
 return sampler

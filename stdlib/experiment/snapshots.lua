@@ -233,10 +233,13 @@ function snapshots.read(folder, tell)
   end
 end
 
---- Removes what was taken after the goal: its events are a dead attempt's.
+--- Removes what was taken after the goal: its events are a dead attempt's. And what was left in part.
 ---@param folder string
 ---@param goal table?
 function snapshots.forget_after(folder, goal)
+  for _, file in ipairs(host.list_folder(folder .. "/snapshots")) do
+    if file:find "%.tmp%-" then os.remove(folder .. "/snapshots/" .. file) end  -- was being written
+  end
   for _, one in ipairs(list(folder)) do
     local step = goal and (goal.over and math.huge or goal.point.step)
     if not goal or one.training > goal.training or one.training == goal.training and one.step > step then os.remove(one.file) end

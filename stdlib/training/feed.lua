@@ -7,6 +7,7 @@ local current = require "gradus.base.current"
 local data = require "gradus.data.dataset"
 local modes = require "gradus.base.modes"
 local sampler = require "gradus.curriculum.sampler"
+local sources = require "gradus.curriculum.source"
 local step = require "gradus.step.step"
 
 local ops = engine.ops
@@ -61,7 +62,6 @@ end
 ---@param train Dataset|Generator  the training set
 ---@param s State
 function Feed:draw_from(where, given, train, s)
-  self.train = train
   local numbered = sampler.numbered()
   local source = source_of(self, where, given, train)
   if self.source then self:rewind() end
@@ -94,7 +94,7 @@ end
 -- Where the other sources stand, to which a later stage may come back: by number, and the feed's own.
 local function others_of(self)
   local others = {}
-  for number, one in pairs(sampler.of_run()) do
+  for number, one in pairs(sources.of_run()) do
     if one ~= self.source and one ~= self.uniform then others[#others + 1] = { number, one:state() } end
   end
   table.sort(others, function(a, b) return a[1] < b[1] end)
@@ -103,27 +103,29 @@ end
 
 local function restore_others(self, kept)
   for _, pair in ipairs(kept.others) do
-    local one = sampler.with_number(pair[1])
+    local one = sources.with_number(pair[1])
     if one then one:restore(pair[2]) end
   end
-  if kept.uniform then
-    self.uniform = self.uniform or sampler.uniform(self.train)
-    self.uniform:restore(kept.uniform)
-  end
+  if kept.uniform then self.uniform:restore(kept.uniform) end
 end
 
 --- What moves: where the sources stand, as if nothing had been drawn ahead.
 function Feed:state()
   self:rewind()
   local others, uniform = others_of(self)
-  return { others = others, uniform = uniform, source = self.source:state(), strength = self.strength, open = rawget(self.source, "open"),
+  return { others = others, uniform = uniform, uniform_number = self.uniform and self.uniform.number, source = self.source:state(), strength = self.strength, open = rawget(self.source, "open"),
     share_now = rawget(self.source, "share_now"), drawn = self.drawn, numbered = self.numbered, made = sampler.numbered() }
 end
 
 --- Takes it back, once `ask` has told draw_from the source again: samplers made by the answer are numbered as they were.
 ---@param kept table
 ---@param ask fun()
-function Feed:load_state(kept, ask)
+---@param train? any  the training set, of whose views the one sampler may have been made in another stage
+function Feed:load_state(kept, ask, train)
+  if kept.uniform_number then
+    sampler.numbered(kept.uniform_number - 1)
+    self.uniform = sampler.uniform(train)
+  end
   sampler.numbered(kept.numbered)
   ask()
   restore_others(self, kept)

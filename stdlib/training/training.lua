@@ -145,7 +145,7 @@ local function reenter(self, kept)
   set_up(self)
   self.teacher:load_state(kept.teacher)
   self.teacher:know_answers(is_augmented(self))
-  self.feed:load_state(kept.feed, function() draw(self, true) end)
+  self.feed:load_state(kept.feed, function() draw(self, true) end, self.train)
   compile(self)
 end
 

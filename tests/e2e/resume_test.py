@@ -34,7 +34,7 @@ return g.experiment { name = "distill", params = { alpha = .5, steps = 3000, T =
           advance = when.any(when.above("val/acc", .7), when.steps(1000)) },
         { "middle", sample = g.sampler.confidence(d.train), temperature = g.schedule.linear(4, 2), augment = .2, advance = when.steps(900) },
         { "hard", temperature = p.T } } }
-    return { acc = run:evaluate(r.student, d.test).acc, best = r:best_of("val/acc") }
+    return { acc = run:evaluate(r.student, d.test).acc, best = r:best("val/acc") }
   end }
 """
 

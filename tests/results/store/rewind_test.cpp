@@ -1,0 +1,148 @@
+// A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares it.
+#include "query/query.h"
+#include "store_fixture.h"
+
+namespace gradus::results {
+namespace {
+
+class RewindTest : public StoreTest {
+ protected:
+  static void train(Writer& run, int from, int to, double value) {
+    const int loss = run.key("train/loss");
+    for (int step = from; step <= to; ++step) {
+      run.log(loss, step, value - step);
+      run.progress(step, step / 10.0, step * 8, step * 1e6, step * 0.1);
+      run.event(step, "best", "train/loss", "");
+    }
+  }
+  static Point at(Writer& run, std::int64_t step) {
+    Point point = run.point();
+    point.step = step;
+    return point;
+  }
+};
+
+TEST_F(RewindTest, RowsAfterThePointAreADeadAttempts) {
+  auto store = create();
+  Point point;
+  {
+    auto run = store->begin({.name = "r", .seed = 3, .params = {{"lr", 0.1}}});
+    train(*run, 1, 10, 100);
+    point = at(*run, 10);
+    train(*run, 11, 15, 100);
+    run->log(run->key("late"), 5, 1);  // a metric that had no row yet
+    run->finish("interrupted", "killed");
+  }
+  auto run = store->resume(1, point);
+  EXPECT_EQ(ask(*store, "SELECT status FROM runs WHERE id = 1"), "running");
+  EXPECT_EQ(ask(*store, "SELECT max(step) FROM metrics WHERE run_id = 1"), "10");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM progress WHERE run_id = 1"), "10");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE run_id = 1"), "10");
+  EXPECT_EQ(ask(*store, "SELECT last || ' ' || min || ' ' || argmin || ' ' || count FROM summaries WHERE run_id = 1"), "90.0 90.0 10 10");
+  EXPECT_EQ(ask(*store, "SELECT kind || ' ' || status || ' ' || error || ' ' || parent FROM runs WHERE id = 2"), "attempt interrupted killed 1");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = 2"), "6");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE run_id = 2"), "5");
+  EXPECT_EQ(ask(*store, "SELECT last FROM summaries WHERE run_id = 2 AND key = 'train/loss'"), "85");
+  train(*run, 11, 20, 100);
+  run->finish("finished");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = 1"), "20");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(step) FROM (SELECT step FROM events WHERE run_id = 1 ORDER BY id)"),
+            "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20");
+  EXPECT_EQ(ask(*store, "SELECT last_step FROM summaries WHERE run_id = 1"), "20");
+}
+
+TEST_F(RewindTest, WithoutAPointAllOfItIsTheAttempts) {
+  auto store = create();
+  {
+    auto run = store->begin({.name = "r"});
+    train(*run, 0, 5, 1);
+    run->finish("failed", "no");
+  }
+  auto run = store->resume(1, {});
+  for (const char* table : {"metrics", "progress", "events", "summaries"})
+    EXPECT_EQ(ask(*store, std::string("SELECT count(*) FROM ") + table + " WHERE run_id = 1"), "0") << table;
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = 2"), "6");
+}
+
+TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
+  auto store = create();
+  Point point;
+  {
+    auto run = store->begin({.name = "r"});
+    run->log(run->key("mine"), 3, 7);
+    train(*run, 1, 10, 100);
+    point = at(*run, 10);
+    train(*run, 11, 12, 100);
+    run->split("fit", "training", R"(["train/"])");
+    train(*run, 1, 30, 500);
+    run->split("distill", "training", R"(["train/"])");
+    train(*run, 1, 2, 900);
+    run->finish("interrupted", "killed");
+  }
+  auto run = store->resume(1, point);
+  EXPECT_EQ(ask(*store, "SELECT group_concat(value) FROM (SELECT value FROM metrics WHERE run_id = 1 AND key = 'train/loss' ORDER BY step)"),
+            "99.0,98.0,97.0,96.0,95.0,94.0,93.0,92.0,91.0,90.0");
+  EXPECT_EQ(ask(*store, "SELECT value FROM metrics WHERE run_id = 1 AND key = 'mine'"), "7");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE run_id = 1"), "10");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM progress WHERE run_id = 1"), "10");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs WHERE parent = 1 AND kind = 'training'"), "0");
+  const std::string attempt = ask(*store, "SELECT id FROM runs WHERE kind = 'attempt'");
+  EXPECT_EQ(ask(*store, "SELECT name FROM runs WHERE kind = 'training' AND parent = " + attempt), "distill");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics m WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = m.run_id)"), "0");
+  train(*run, 11, 12, 100);
+  run->split("fit", "training", R"(["train/"])");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = (SELECT max(id) FROM runs)"), "12");
+}
+
+TEST_F(RewindTest, AForkBeginsWithCopiesOfThePast) {
+  auto store = create();
+  Point first, second;
+  {
+    auto run = store->begin({.name = "r"});
+    run->log(run->key("mine"), 3, 7);
+    train(*run, 1, 10, 100);
+    first = at(*run, 10);
+    run->split("fit", "training", R"(["train/"])");
+    train(*run, 1, 6, 500);
+    second = at(*run, 5);
+    run->finish("finished");
+  }
+  auto early = store->begin({.name = "f", .past = Past{1, first}}), late = store->begin({.name = "g", .past = Past{1, second}});
+  EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'", {early->id()}), "10 90.0");
+  EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'", {late->id()}), "5 495.0");
+  for (const auto& one : {early, late}) {
+    EXPECT_EQ(ask(*store, "SELECT value FROM metrics WHERE run_id = ?1 AND key = 'mine'", {one->id()}), "7");
+    EXPECT_EQ(ask(*store, "SELECT count(*) FROM summaries WHERE run_id = ?1", {one->id()}), "2");
+  }
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = 1"), "7");  // the parent has all that it had
+}
+
+TEST_F(RewindTest, ARunningRunIsRefusedAndSoIsOneThatIsNotThere) {
+  auto store = create();
+  auto run = store->begin({.name = "r"});
+  EXPECT_THROW(store->resume(1, {}), Error);
+  EXPECT_THROW(store->resume(9, {}), Error);
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "1");
+  run->finish("finished");
+  auto again = store->resume(1, {});
+  EXPECT_THROW(store->resume(1, {}), Error);
+}
+
+TEST_F(RewindTest, SecondsAddUp) {
+  auto store = create();
+  {
+    auto run = store->begin({.name = "r"});
+    ::usleep(60000);
+    run->finish("interrupted");
+  }
+  const double before = std::stod(ask(*store, "SELECT seconds FROM runs WHERE id = 1"));
+  {
+    auto run = store->resume(1, {});
+    ::usleep(60000);
+    run->finish("finished");
+  }
+  EXPECT_GT(std::stod(ask(*store, "SELECT seconds FROM runs WHERE id = 1")), before + 0.05);
+}
+
+}  // namespace
+}  // namespace gradus::results

@@ -1,0 +1,105 @@
+-- What a loop of the script's own moves is found and put back: locals, upvalues, tables, modules, optimizers, samplers.
+local g = require "gradus"
+local plain = require "gradus.base.plain"
+local reachable = require "gradus.experiment.reachable"
+local support = require "support"
+
+local scale = 1
+
+-- A script's function: does `steps` of its work from a fresh start, or what `from` kept and then the rest. at(i): called before step i.
+local function work(steps, at)
+  local model = g.nn.Linear(3, 1)
+  local opt = g.optim.SGD(model, { lr = .1, momentum = .9 })
+  local generator = g.generator(5)
+  local best, name, history, nested, swap = 1 / 0, "none", {}, { deep = { count = 0 } }, nil
+  local mean = g.zeros { 1 }
+  local function note(value) scale = scale * value end
+  at("begin")
+  for i = 1, steps do
+    at(i)
+    local x = g.randn({ 4, 3 }, { generator = generator })
+    local loss = (model(x) - x:sum(1, true)):square():mean()
+    opt:minimize(loss)
+    mean = mean * .9 + loss:detach() * .1
+    if loss:item() < best then best, name = loss:item(), "step " .. i end
+    history[#history + 1] = { i = i, loss = loss:item() }
+    nested.deep.count = nested.deep.count + 1
+    nested.deep[i] = loss:item()
+    if i == 3 then swap = { a = 1 } end
+    if i == 5 then nested.deep[1] = nil end
+    note(1 + 1 / i)
+  end
+  at("end")
+  return { best = best, name = name, n = #history, last = history[#history].loss, count = nested.deep.count, first = nested.deep[1] or "gone",
+    swap = swap and swap.a or 0, scale = scale, mean = mean:item(), weights = support.weights(model) }
+end
+
+describe("what a loop can see", function()
+  it("goes on from what was kept, with the same values", function()
+    for _, place in ipairs { 1, 2, 4, 6, 9 } do
+      scale = 1
+      g.manual_seed(3)
+      local kept
+      local box = {}  -- there before the loop: what the spec itself moves is none of the loop's
+      local whole = work(9, function(i)
+        if i == "begin" then box.seen = reachable.seen(debug.getinfo(2, "f").func) end
+        if i == place then
+          local seen = box.seen
+          box.seen = nil
+          local moved, unsaved = reachable.save(debug.getinfo(2, "f").func, seen)
+          expect(unsaved):equals {}
+          local text, tensors = plain.write(moved, "")
+          for name, one in pairs(tensors) do tensors[name] = one:detach():clone() end
+          kept = plain.read(text, tensors)
+        end
+      end)
+      scale = 1
+      local done = place - 1
+      -- The rest alone: the script stands at its loop again, with fresh values, which are put back before the step.
+      local rest = (function()
+        g.manual_seed(99)
+        local skipped = work
+        return skipped(9, function(i)
+          if i == place then reachable.restore(debug.getinfo(2, "f").func, kept) end
+        end)
+      end)()
+      expect(done >= 0):is_true()
+      expect(rest):equals(whole)
+    end
+  end)
+  it("names what the loop has made and cannot be made again", function()
+    local function loop(at)
+      local made, plain_one, object = nil, nil, nil
+      at("begin")
+      made, plain_one, object = g.nn.Linear(1, 1), { 1, { 2 } }, setmetatable({}, { __index = { f = function() end } })
+      at(1)
+      return made, plain_one, object
+    end
+    local box = {}
+    loop(function(i)
+      local fn, seen = debug.getinfo(2, "f").func, box.seen
+      box.seen = nil
+      if i == "begin" then box.seen = reachable.seen(fn) else box.moved, box.unsaved = reachable.save(fn, seen) end
+    end)
+    expect(box.unsaved):equals { "made", "object" }
+    local names = {}
+    for _, pair in ipairs(box.moved) do names[pair[1]] = pair[2][1] end
+    expect(names.plain_one):equals "new"
+  end)
+  it("leaves large tensors that were there before alone: they are data", function()
+    local function loop(at)
+      local data, small, trained = g.zeros { 200000 }, g.zeros { 3 }, g.zeros { 200000 }
+      trained.requires_grad = true
+      at()
+      return data, small, trained
+    end
+    local kept = {}
+    loop(function()
+      local fn = debug.getinfo(2, "f").func
+      for _, pair in ipairs(reachable.save(fn, reachable.seen(fn))) do kept[pair[1]] = pair[2][1] end
+    end)
+    expect(kept.data):equals(nil)
+    expect(kept.small):equals "T"
+    expect(kept.trained):equals "T"
+  end)
+end)
