@@ -148,15 +148,16 @@ void delete_command(Store& store, Options& options) {
 void gc_command(Store& store, Options& options) {
   const Json plan = plan_gc(store, options.gc);
   const std::string what = count_text(plan["folders"].size(), "folder") + " of no run, " +
-                           count_text(plan["sources"]["count"].get<std::size_t>(), "unused source") + " and " +
+                           count_text(plan["sources"]["count"].get<std::size_t>(), "unused source") + ", " +
+                           count_text(plan["snapshots"].size(), "snapshot") + " and " +
                            count_text(plan["cache"].size(), "stale cache entry", "stale cache entries") + " (" +
                            bytes_text(plan["bytes"]) + ")";
-  const bool nothing = plan["folders"].empty() && plan["cache"].empty() && plan["sources"]["count"] == 0;
+  const bool nothing = plan["folders"].empty() && plan["cache"].empty() && plan["snapshots"].empty() && plan["sources"]["count"] == 0;
   Json json = plan;
   json["removed"] = false;
   if (!nothing) {
     if (!options.json && !options.yes) {
-      for (const char* list : {"folders", "cache"}) {
+      for (const char* list : {"folders", "cache", "snapshots"}) {
         for (const Json& entry : plan[list])
           std::fprintf(stderr, "  %s  %s\n", entry["path"].get<std::string>().c_str(),
                        bytes_text(entry["bytes"]).c_str());
@@ -235,12 +236,13 @@ void add_housekeeping_commands(CLI::App& app, std::string& store) {
         runs(sub, options);
         sub->add_flag("--yes,-y", options.yes, "do not ask");
       });
-  add("gc", "remove what no run needs: orphaned folders, unused sources, stale cache entries", gc_command,
+  add("gc", "remove what no run needs: orphaned folders, unused sources, stale cache entries, snapshots", gc_command,
       [](CLI::App* sub, Options& options) {
         sub->add_flag("--yes,-y", options.yes, "do not ask");
         sub->add_option("--cache-days", options.gc.cache_days,
                         "cache entries that nobody used for so long (default: 30)")
             ->check(CLI::NonNegativeNumber);
+        sub->add_option("--keep", options.gc.keep, "of the snapshots of runs that are over: last=2,best,every=10000 (default: all)");
         sub->add_flag("--compact", options.compact, "also give the room of deleted rows back to the disk");
       });
   add(

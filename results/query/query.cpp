@@ -1,15 +1,12 @@
 #include "query.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
-#include <limits>
 #include <unordered_map>
 
 #include "error.h"
 #include "stages.h"
+#include "store/snapshot_files.h"
 #include "utf8.h"
 #include "where.h"
 
@@ -111,31 +108,6 @@ Json list_runs(Store& store, const RunFilter& filter) {
   return runs;
 }
 
-namespace {
-
-// The files that a run can go on from: "2-1200" is the second training's at step 1200.
-Json snapshots_of(const std::string& folder) {
-  Json found = Json::array();
-  std::error_code code;
-  for (std::filesystem::directory_iterator at(folder + "/snapshots", code), end; !code && at != end; at.increment(code)) {
-    if (at->path().extension() != ".safetensors") continue;
-    std::error_code gone;
-    const std::uintmax_t bytes = at->file_size(gone);
-    if (!gone) found.push_back({{"snapshot", at->path().stem().string()}, {"bytes", bytes}});
-  }
-  std::sort(found.begin(), found.end(), [](const Json& a, const Json& b) {  // "2-900" before "2-1200", "2-end" last
-    const auto key = [](const std::string& name) {
-      const std::size_t dash = name.find('-');
-      const std::string step = name.substr(std::min(dash, name.size() - 1) + 1);
-      return std::pair(std::atoll(name.c_str()), step == "end" ? std::numeric_limits<long long>::max() : std::atoll(step.c_str()));
-    };
-    return key(a["snapshot"]) < key(b["snapshot"]);
-  });
-  return found;
-}
-
-}  // namespace
-
 Json show_run(Store& store, const std::string& run) {
   const std::vector<Cell> id = {store.resolve(run)};
   Json shown = to_json(store.query("SELECT * FROM runs WHERE id = ?1", id))[0];
@@ -174,7 +146,9 @@ Json show_run(Store& store, const std::string& run) {
                           id));
   shown["artifacts"] =
       to_json(store.query("SELECT kind, path, sha256, bytes FROM artifacts WHERE run_id = ?1 ORDER BY path", id));
-  shown["snapshots"] = snapshots_of(store.folder() + "/" + shown["uid"].get<std::string>());
+  shown["snapshots"] = Json::array();
+  for (const SnapshotFile& file : snapshot_files(store.folder() + "/" + shown["uid"].get<std::string>()))
+    shown["snapshots"].push_back({{"snapshot", file.name}, {"bytes", file.bytes}});
   return shown;
 }
 

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "heartbeat.h"
 #include "schema.h"
+#include "snapshot_files.h"
 #include "store_impl.h"
 
 namespace gradus::results {
@@ -196,7 +197,7 @@ constexpr const char* kUnusedSources =
 }  // namespace
 
 Json plan_gc(Store& store, const GcOptions& options) {
-  Json plan = {{"folders", Json::array()}, {"cache", Json::array()}};
+  Json plan = {{"folders", Json::array()}, {"cache", Json::array()}, {"snapshots", Json::array()}};
   std::int64_t bytes = 0;
   const auto add = [&](const char* list, const fs::path& path) {
     plan[list].push_back({{"path", path.string()}, {"bytes", bytes_of(path)}});
@@ -217,6 +218,9 @@ Json plan_gc(Store& store, const GcOptions& options) {
   for (fs::directory_iterator at(store.folder() + "/cache", code), end; !code && at != end; at.increment(code)) {
     if (idle_seconds(at->path()) > options.cache_days * 86400) add("cache", at->path());
   }
+  if (!options.keep.empty()) {
+    for (const SnapshotFile& file : snapshots_to_remove(store, parse_keep(options.keep))) add("snapshots", file.path);
+  }
   const Rows sources =
       store.query(std::string("SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) ") + kUnusedSources);
   plan["sources"] = {{"count", to_json(sources.rows[0][0])}, {"bytes", to_json(sources.rows[0][1])}};
@@ -226,7 +230,7 @@ Json plan_gc(Store& store, const GcOptions& options) {
 
 void collect(Store& store, const Json& plan) {
   std::error_code code;
-  for (const char* list : {"folders", "cache"}) {
+  for (const char* list : {"folders", "cache", "snapshots"}) {
     for (const Json& entry : plan[list]) fs::remove_all(entry["path"].get<std::string>(), code);
   }
   if (plan["sources"]["count"] == 0) return;

@@ -32,8 +32,9 @@ void delete_runs(Store& store, const Json& plan);
 struct GcOptions {
   double cache_days = 30;   // files in the cache that nobody has used for so long
   double orphan_hours = 1;  // a run's folder is made before its row: younger ones are left alone
+  std::string keep;         // of snapshots (snapshot_files.h); empty: all of them
 };
-// {folders: [{path, bytes}], cache: [{path, bytes}], sources: {count, bytes}, bytes}: folders of runs that no store in
+// {folders: [{path, bytes}], cache: [{path, bytes}], snapshots: [{path, bytes}], sources: {count, bytes}, bytes}: folders of runs that no store in
 // this folder knows, stale cache entries, and texts that no run refers to.
 Json plan_gc(Store& store, const GcOptions& options);
 void collect(Store& store, const Json& plan);  // sources are looked at again: a run may have begun since

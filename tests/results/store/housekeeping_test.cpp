@@ -5,6 +5,7 @@
 
 #include "exchange/merge.h"
 #include "store/database.h"
+#include "store/snapshot_files.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -219,6 +220,31 @@ TEST_F(HousekeepingTest, InspectSeesLiveAndDead) {
   store->write([](Database& database) { database.run("DELETE FROM metric_values WHERE run_id = 1 AND step = 9"); });
   EXPECT_NE(inspect(path_, true)["check"].get<std::string>().find("summary of val/acc"), std::string::npos);
   live->finish("finished");
+}
+
+TEST_F(HousekeepingTest, SnapshotsAreThinnedOut) {
+  auto store = create();
+  auto run = store->begin({.name = "r"});
+  run->event(30, "best", "val/acc", "");
+  const std::string folder = run->folder() + "/snapshots";
+  std::filesystem::create_directories(folder);
+  const auto names = [&] {
+    std::string all;
+    for (const SnapshotFile& file : snapshot_files(run->folder())) all += file.name + " ";
+    return all;
+  };
+  for (const char* name : {"1-end", "2-10", "2-20", "2-100", "2-40", "2-90", "2-end"}) std::ofstream(folder + "/" + name + ".safetensors") << "x";
+  std::ofstream(folder + "/2-30.safetensors.tmp-1-1") << "x";
+  EXPECT_EQ(names(), "1-end 2-10 2-20 2-40 2-90 2-100 2-end ");
+  EXPECT_TRUE(plan_gc(*store, {.keep = "last=1"})["snapshots"].empty()) << "the run goes on";
+  run->finish("interrupted");
+  EXPECT_TRUE(plan_gc(*store, {})["snapshots"].empty()) << "nothing was asked for";
+  collect(*store, plan_gc(*store, {.keep = "last=2,best,every=50"}));
+  EXPECT_EQ(names(), "2-40 2-100 2-end ");
+  collect(*store, plan_gc(*store, {.keep = "last=1"}));
+  EXPECT_EQ(names(), "2-end ");
+  for (const char* bad : {"last", "last=", "last=0", "last=-1", "last=x", "most=1", "last=1,,best", "every=1.5"})
+    expect_error(Exit::usage, "expected last=N, best or every=STEPS", [&] { plan_gc(*store, {.keep = bad}); });
 }
 
 }  // namespace
