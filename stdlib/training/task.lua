@@ -20,7 +20,7 @@ local Task = {}
 Task.__index = Task
 
 local CHUNK = 1024      -- rows at a time; has its own shapes, so evaluation never disturbs the training step
-local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true, forgotten = true }  -- found or logged beside the measures
+local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true, forgotten = true }  -- told beside the measures
 local METRIC = { better = check.choice("higher", "lower"), of = check.callable }
 
 --- Checks measures of one's own: { f1 = { better = "higher", of = function(model, d) … end } }.
