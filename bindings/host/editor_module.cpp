@@ -198,7 +198,7 @@ int plot(lua_State* L) {
     lua_pop(L, 1);
   }
   std::string text;
-  guard(L, [&] { text = results::terminal_plot(figure, columns, rows, styled); });
+  guard(L, [&] { text = results::terminal_plot({figure}, columns, rows, styled); });
   lua_pushlstring(L, text.data(), text.size());
   return 1;
 }

@@ -120,12 +120,8 @@ void plot_command(const std::string& path, const Options& options) {
   if (!options.output.empty())
     return write_out(options.output, svg_plot(drawn, options.width > 0 ? options.width : 800,
                                               options.height > 0 ? options.height : 320));
-  std::string text;
-  for (const Figure& figure : drawn) {
-    text += terminal_plot(figure, options.width > 0 ? options.width : terminal_width(),
-                          options.height > 0 ? options.height : 16, ::isatty(STDOUT_FILENO) == 1);
-  }
-  write_out("", text);
+  write_out("", terminal_plot(drawn, options.width > 0 ? options.width : terminal_width(),
+                              options.height > 0 ? options.height : 16, ::isatty(STDOUT_FILENO) == 1));
 }
 
 void report_command(const std::string& path, const Options& options) {

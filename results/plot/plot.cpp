@@ -168,10 +168,12 @@ void use_prefix(Figure& figure, double most) {
 // All lines in the first figure, each named by its metric too.
 void put_together(std::vector<Figure>& figures) {
   if (figures.size() < 2) return;
+  constexpr std::size_t kTitles = 3;  // more are told by the legend
   Figure all = figures[0];
-  all.title.clear(), all.lines.clear();
+  all.title = figures.size() > kTitles ? std::to_string(figures.size()) + " metrics" : "";
+  all.lines.clear();
   for (Figure& figure : figures) {
-    all.title += (all.title.empty() ? "" : ", ") + figure.title;
+    if (figures.size() <= kTitles) all.title += (all.title.empty() ? "" : ", ") + figure.title;
     for (Line& line : figure.lines) {
       line.label = figure.lines.size() == 1 ? figure.title : figure.title + " " + line.label;
       line.color = static_cast<int>(all.lines.size());

@@ -62,8 +62,8 @@ std::vector<Figure> spreads(Store& store, const PlotOptions& options);
 // "0.8,1": two numbers, the lower first. Error (usage) otherwise.
 std::pair<double, double> parse_range(const std::string& text);
 
-// Lines of `width` columns. styled: in colour.
-std::string terminal_plot(const Figure& figure, int width, int height, bool styled);
+// Lines of `width` columns, one figure below the other. styled: in colour.
+std::string terminal_plot(const std::vector<Figure>& figures, int width, int height, bool styled);
 std::string svg_plot(const std::vector<Figure>& figures, int width, int height);  // one below the other
 
 // Round numbers from below `low` to above `high`, about `count` steps.

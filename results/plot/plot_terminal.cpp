@@ -89,7 +89,7 @@ void place(std::string& row, int at, const std::string& text) {
 std::string legend(const Figure& figure, int width, bool styled) {
   std::string text, line;
   int used = 0;
-  const std::size_t most = 16;
+  const std::size_t most = 48;
   for (std::size_t i = 0; i < figure.lines.size() && i <= most; ++i) {
     const bool last = i == most;
     const std::string label =
@@ -105,14 +105,13 @@ std::string legend(const Figure& figure, int width, bool styled) {
   return text + line + "\n";
 }
 
-}  // namespace
+std::vector<double> marks_of(const Box& box, int height) { return ticks(box.y0, box.y1, std::max(2, height / 4)); }
 
-std::string terminal_plot(const Figure& figure, int width, int height, bool styled) {
+// gutter: columns of the numbers beside the figure.
+std::string drawn(const Figure& figure, int width, int height, bool styled, std::size_t gutter) {
   const Box box = box_of(figure, false);
-  const std::vector<double> marks = ticks(box.y0, box.y1, std::max(2, height / 4));
+  const std::vector<double> marks = marks_of(box, height);
   const double low = marks.front(), high = marks.back();
-  std::size_t gutter = 0;
-  for (const double mark : marks) gutter = std::max(gutter, tick_label(mark).size());
   const int columns = std::max(10, width - static_cast<int>(gutter) - 2), rows = std::max(3, height);
   const auto to_x = [&](double x) {
     return static_cast<int>(std::lround((x - box.x0) / (box.x1 - box.x0) * (columns * 2 - 1)));
@@ -170,6 +169,18 @@ std::string terminal_plot(const Figure& figure, int width, int height, bool styl
   for (int i = 0; i < columns; ++i) rule += "─";
   text += dim + std::string(gutter + 1, ' ') + "└" + rule + "\n" + std::string(gutter + 2, ' ') + steps + plain + "\n";
   return text + legend(figure, width, styled);
+}
+
+}  // namespace
+
+std::string terminal_plot(const std::vector<Figure>& figures, int width, int height, bool styled) {
+  std::size_t gutter = 0;  // of all: what lies below each other is at the same x
+  for (const Figure& figure : figures) {
+    for (const double mark : marks_of(box_of(figure, false), height)) gutter = std::max(gutter, tick_label(mark).size());
+  }
+  std::string text;
+  for (const Figure& figure : figures) text += drawn(figure, width, height, styled, gutter);
+  return text;
 }
 
 }  // namespace gradus::results

@@ -180,7 +180,8 @@ namespace {
 // No accuracy is below 0 or above 1, however few the runs. (One that is counted in percent has means above 1.)
 void keep_to_shares(const std::string& key, Band& band) {
   const std::string name = key.substr(key.find_last_of("/.") + 1);
-  const bool share = name.rfind("acc", 0) == 0 || name == "agreement" || name.ends_with("_acc");
+  const bool share =
+      name.rfind("acc", 0) == 0 || name.ends_with("_acc") || name == "agreement" || name == "forgotten" || name == "f1";
   if (!share || std::any_of(band.mean.begin(), band.mean.end(), [](double v) { return v < 0 || v > 1; })) return;
   for (double& v : band.low) v = std::isnan(v) ? v : std::max(v, 0.0);
   for (double& v : band.high) v = std::isnan(v) ? v : std::min(v, 1.0);

@@ -10,6 +10,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local labels = require "gradus.data.labels"
+local is_module = require("gradus.nn.module").is_module
 
 local ops = engine.ops
 local score = {}
@@ -81,7 +82,7 @@ local function over_positions(values, y)
 end
 
 local function over(name, teacher)
-  if type(teacher) ~= "table" or not teacher.forward then
+  if not is_module(teacher) then
     host.fail(("score.%s: expected a module; got %s"):format(name, type(teacher)))
   end
   return function(x, y, of)

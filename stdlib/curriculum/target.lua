@@ -9,6 +9,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local current = require "gradus.base.current"
+local is_module = require("gradus.nn.module").is_module
 local loss = require "gradus.nn.loss"
 local tensor = require "gradus.base.tensor"
 
@@ -42,8 +43,6 @@ end
 --- Whether a value is a target.
 ---@param value any
 function target.is(value) return getmetatable(value) == Target end
-
-local function is_module(value) return type(value) == "table" and value.forward ~= nil and value.parameters ~= nil end
 
 local function frozen(module, call)
   return function(x) return modes.evaluating(module, tensor.no_grad, call or module, x) end

@@ -193,11 +193,11 @@ function when.found(name, verdict, most)
   one_of("when.found", "verdict", verdict, VERDICTS)
   positive("found", most)
   return rule(("%s found"):format(name), "evaluation", function(s)
-    local began, count, latest = s.step - s.stage_steps, 0, nil
+    local began, times, latest = s.step - s.stage_steps, 0, nil
     for _, one in ipairs(s.findings) do
-      if one.name == name and one.stage == s.stage then count, latest = count + 1, one end
+      if one.name == name and one.stage == s.stage then times, latest = times + 1, one end
     end
-    return latest ~= nil and latest.step > began and count <= most and verdict, { found = latest and latest.step, times = count }
+    return latest ~= nil and latest.step > began and times <= most and verdict, { found = latest and latest.step, times = times }
   end)
 end
 

@@ -368,7 +368,7 @@ local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "aug
 function Run:fit(options)
   options = options or {}
   check.options("fit", options, FIT)
-  if options.model == nil or type(options.model) ~= "table" or not options.model.parameters then
+  if not require("gradus.nn.module").is_module(options.model) then
     host.fail("fit: model: expected a module; got " .. check.describe(options.model))
   end
   local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }

@@ -6,10 +6,9 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local is_module = require("gradus.nn.module").is_module
 
 local student_artifact = {}
-
-local function is_module(value) return type(value) == "table" and type(value.state_dict) == "function" end
 
 -- Texts stay texts, all else is JSON: { class_names = { "cat", "dog" } } -> '["cat","dog"]'.
 local function as_texts(metadata)

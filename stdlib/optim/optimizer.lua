@@ -7,6 +7,7 @@
 --- can be replayed.
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
+local is_module = require("gradus.nn.module").is_module
 local recording = require "gradus.base.recording"
 local scalar = require "gradus.base.scalar"
 local tensor = require "gradus.base.tensor"
@@ -26,7 +27,7 @@ local CLIP = check.either(check.above(0), check.tensor)
 -- --- parameters and their state ----------------------------------------------------------------------------------------
 
 local function list_of(where, params)
-  if type(params) == "table" and params.parameters then params = params:parameters() end
+  if is_module(params) then params = params:parameters() end
   if type(params) ~= "table" or #params == 0 then
     check.fail(where, "expected a module or a list of parameters; got %s",
       type(params) == "table" and "none" or check.describe(params))
@@ -36,7 +37,7 @@ end
 
 local function groups_of(where, params, weight_decay)
   local given = params
-  local is_groups = type(params) == "table" and not params.parameters and type(params[1]) == "table" and params[1].params
+  local is_groups = type(params) == "table" and not is_module(params) and type(params[1]) == "table" and params[1].params
   if not is_groups then given = { { params = params } } end
   local groups, seen = {}, {}
   for i, one in ipairs(given) do

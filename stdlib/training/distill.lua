@@ -13,6 +13,7 @@ local curriculum = require "gradus.curriculum.curriculum"
 local data = require "gradus.data.dataset"
 local evaluator = require "gradus.training.evaluator"
 local feed = require "gradus.training.feed"
+local is_module = require("gradus.nn.module").is_module
 local keeper = require "gradus.training.keeper"
 local labels = require "gradus.data.labels"
 local objective = require "gradus.training.objective"
@@ -101,7 +102,7 @@ local function with_defaults(options, defaults)
 end
 
 local function check_student(where, student)
-  if type(student) ~= "table" or not student.parameters then
+  if not is_module(student) then
     host.fail(("%s: student: expected a module; got %s"):format(where, type(student)))
   end
 end
@@ -112,8 +113,6 @@ local function check_trained(where, optimizer)
   end
   host.fail(where .. ": student: all of its parameters are frozen; expected some that require a gradient")
 end
-
-local function is_module(value) return type(value) == "table" and value.parameters ~= nil end
 
 -- The task of the training labels; a generator that says nothing of them is looked at.
 local function task_of(where, train, val, rows, metrics)

@@ -4,6 +4,7 @@ local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
 local forgetting = require "gradus.training.forgetting"
+local is_module = require("gradus.nn.module").is_module
 local task = require "gradus.training.task"
 
 local ops = engine.ops
@@ -24,8 +25,6 @@ local SAMPLE = 256  -- rows of a stage that are looked at
 local EARLY = 20    -- steps into a stage after which they are, too
 
 local OF_A_TEACHER = { agreement = true, kd_loss = true }
-
-local function is_module(value) return type(value) == "table" and value.parameters ~= nil end
 
 local function check_parts(where, val, suites)
   if val ~= nil then task.check_data(where .. ": data: val", val) end

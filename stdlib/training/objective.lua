@@ -7,6 +7,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local is_module = require("gradus.nn.module").is_module
 local schedule = require "gradus.curriculum.schedule"
 
 local objective = {}
@@ -60,7 +61,7 @@ local function check_term(name, given)
   for _, side in ipairs { "student", "teacher" } do
     if term[side] ~= nil then check.value(where, side, term[side], check.list(check.string)) end
   end
-  if term.module ~= nil and (type(term.module) ~= "table" or not term.module.parameters) then
+  if term.module ~= nil and not is_module(term.module) then
     host.fail(("%s: module: expected a module; got %s"):format(where, check.describe(term.module)))
   end
   return term

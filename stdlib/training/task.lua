@@ -6,6 +6,7 @@ local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local tensor = require "gradus.base.tensor"
 local data = require "gradus.data.dataset"
+local is_module = require("gradus.nn.module").is_module
 local kinds = require "gradus.training.kinds"
 
 local ops = engine.ops
@@ -19,7 +20,7 @@ local Task = {}
 Task.__index = Task
 
 local CHUNK = 1024      -- rows at a time; has its own shapes, so evaluation never disturbs the training step
-local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true, forgotten = true }  -- found or logged beside the measures
+local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true, forgotten = true }  -- told beside the measures
 local METRIC = { better = check.choice("higher", "lower"), of = check.callable }
 
 --- Checks measures of one's own: { f1 = { better = "higher", of = function(model, d) … end } }.
@@ -117,13 +118,14 @@ end
 -- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: of the loss against it.
 local function gather(self, model, d, asked, knobs, each)
   local device, weight, done = model:device(), d.base.weight, 0
-  local known = asked and not asked.parameters and asked or {}
+  local module = is_module(asked) and asked or nil
+  local known = asked and not module and asked or {}
   local sums = { loss = 0, right = 0, agreed = 0, off = 0, often = 0, n = 0, mass = 0, kd = 0, rest = 0, each = each,
-    asked = known.answers ~= nil or (asked and asked.parameters) ~= nil }
+    asked = known.answers ~= nil or module ~= nil }
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device)
-    local answers = rows(known.answers) or (asked and asked.parameters and self.rules.answers) and answer_of(self, asked(x)) or nil
+    local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, module(x)) or nil
     local out = model(x)
     self.rules.add(sums, out, y, w, answers)
     if known.said and knobs then
@@ -168,7 +170,7 @@ function Task:evaluate(model, d, teacher, knobs, each)
     for name, metric in pairs(self.metrics) do measured[name] = mean_of(metric, name, model, d) end
     return measured
   end
-  return modes.all_evaluating(teacher and teacher.parameters and { model, teacher } or { model }, all)
+  return modes.all_evaluating(is_module(teacher) and { model, teacher } or { model }, all)
 end
 
 --- The share of the labels' most frequent class; nil where labels are no classes.
@@ -190,7 +192,7 @@ end
 
 --- run:evaluate: see Task:evaluate.
 function task.evaluate(model, d, teacher)
-  if type(model) ~= "table" or not model.forward then host.fail("evaluate: expected a module; got " .. type(model)) end
+  if not is_module(model) then host.fail("evaluate: expected a module; got " .. type(model)) end
   task.check_data("evaluate", d)
   return task.new(d.labels):evaluate(model, d, teacher)
 end

@@ -38,7 +38,7 @@ local function write(store, strategy, seed, steps, name)
   for step = 0, steps - 1 do
     run:log(acc, step, 1 - math.exp(-step / (strategy == "ramp" and 30 or 60)) + seed / 100)
     if step % 10 == 0 or step == steps - 1 then run:progress(step, step / 50, step * 64, step * 1e6, step * .05) end
-    run:log(loss, step, math.exp(-step / 50) + (step % 7) / 50)
+    if strategy == "ramp" or step >= 60 then run:log(loss, step, math.exp(-step / 50) + (step % 7) / 50) end
     run:log(knob, step, 6 - 4 * step / steps)
   end
   run:event(40, "decision", "advance", host.json_encode { why = name or "val/acc", numbers = { ["val/loss"] = .44799307395 },
@@ -389,6 +389,14 @@ class Page(BrowserCase):
         rows = b.js("return [...document.querySelectorAll('table.stages tbody tr')].map(r => r.cells[0].textContent)")
         self.assertEqual(rows[:2], ["easy", "hard"])
         b.shot("curriculum")
+
+    def test_panels_of_a_run_lie_along_one_axis(self):
+        b = self.browser
+        self.go("#/run/4")  # whose loss begins at step 60
+        b.wait("document.querySelectorAll('.charts .chart .axis.x').length >= 2")
+        ticks = "[...document.querySelectorAll('.charts:not(.small) .chart')].map(c => [...c.querySelectorAll('.axis.x text')].map(t => t.textContent).join(' '))"
+        b.wait(f"new Set({ticks}).size === 1")
+        b.shot("run-curves")
 
     def test_several_metrics_and_stage_borders(self):
         b = self.browser

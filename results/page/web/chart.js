@@ -86,10 +86,23 @@ export class Chart {
     this.loadedAt = performance.now();
     this.took = this.loadedAt - began;
     this.sampled = false;
-    this.range = [data.from, data.to];
     this.series = data.series;
     this.drawLegend();
-    this.draw();
+    this.cover(data.from, data.to);
+  }
+
+  // What the charts of a view cover together, so that they lie along one axis.
+  get whole() {
+    const ranges = [...new Set([...this.options.link, this])].map((chart) => chart.range).filter(Boolean);
+    return ranges.length ? [Math.min(...ranges.map((r) => r[0])), Math.max(...ranges.map((r) => r[1]))] : null;
+  }
+
+  cover(from, to) {
+    const before = this.whole;
+    this.range = [from, to];
+    const [low, high] = this.whole;
+    if (!before || before[0] !== low || before[1] !== high) this.options.link.forEach((chart) => chart.draw());
+    else this.draw();
   }
 
   // New points at the end of curves that grow, without asking for the old ones again.
@@ -105,8 +118,7 @@ export class Chart {
       }
       if (series.steps.length > 8 * this.inner) Object.assign(series, thin(series.steps, series.values, Math.round(this.inner)));
     }
-    this.range = [this.range ? this.range[0] : 0, Math.max(this.range ? this.range[1] : 0, to)];
-    this.draw();
+    this.cover(this.range ? this.range[0] : 0, Math.max(this.range ? this.range[1] : 0, to));
   }
 
   setZoom(zoom) {
@@ -129,7 +141,7 @@ export class Chart {
   }
 
   scales() {
-    const [from, to] = this.zoom || this.range || [0, 1];
+    const [from, to] = this.zoom || this.whole || [0, 1];
     const ends = [from, to > from ? to : from + 1], across = [MARGIN.left, this.width - MARGIN.right];
     const least = this.logX ? this.leastAbove(from) : 0;
     this.x = this.logX ? d3.scaleLog([least, Math.max(ends[1], 2 * least)], across) : d3.scaleLinear(ends, across);
@@ -246,12 +258,13 @@ export class Chart {
 
   drawLegend() {
     const named = this.series.filter((s) => s.label && !s.faint);
-    this.legend.replaceChildren(...(named.length > 1 && named.length <= 12 ? named : []).map((s) =>
+    const most = 48;
+    this.legend.replaceChildren(...(named.length > 1 ? named.slice(0, most) : []).map((s) =>
       h("button", { className: "plain key" + (s.hidden ? " off" : ""), onclick: () => {
         s.hidden = !s.hidden;
         this.drawLegend();
         this.draw();
-      } }, h("i", { style: { background: s.color } }), s.label)));
+      } }, h("i", { style: { background: s.color } }), s.label)), named.length > most ? `and ${named.length - most} more` : "");
   }
 
   drawFrame() {
@@ -287,7 +300,7 @@ export class Chart {
     const brush = d3.brushX().extent([[MARGIN.left, MARGIN.top], [this.width - MARGIN.right, bottom]]).on("end", () => {
       if (!d3.event.selection) return;
       const [a, b] = d3.event.selection.map(this.x.invert);
-      if (this.options.axis ? b > a : b - a >= 1) this.setZoom([Math.max(a, this.range[0]), Math.min(b, this.range[1])]);
+      if (this.options.axis ? b > a : b - a >= 1) this.setZoom([Math.max(a, this.whole[0]), Math.min(b, this.whole[1])]);
     });
     svg.append("g").attr("class", "brush").call(brush).on("dblclick", () => this.setZoom(null))
       .on("mousemove", () => this.hover(d3.event)).on("mouseleave", () => this.leave());

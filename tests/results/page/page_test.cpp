@@ -423,7 +423,7 @@ TEST_F(PageTest, PlotsDrawWhatIsThere) {
   ASSERT_EQ(drawn[0].stages.size(), 2u);
   EXPECT_EQ(drawn[0].stages[1].from, 20);
   EXPECT_EQ(drawn[0].marks.at(0).mark.name, "advance");
-  const std::string text = terminal_plot(drawn[0], 60, 10, false);
+  const std::string text = terminal_plot({drawn[0]}, 60, 10, false);
   EXPECT_NE(text.find("easy"), std::string::npos) << text;
   EXPECT_NE(text.find("⠉"), std::string::npos) << text;
   EXPECT_EQ(text.find('\033'), std::string::npos);
@@ -490,7 +490,7 @@ TEST_F(PageTest, PlotsOverFlopsHaveAWallWhereAStageBegins) {
   EXPECT_EQ(stages.walls, std::vector<double>{200});
   EXPECT_TRUE(drawn[0].lines[1].walls.empty());
   EXPECT_NE(svg_plot(drawn, 600, 300).find("stroke-dasharray=\"5 4\" stroke=\"#3b6fb6\""), std::string::npos);
-  const std::string text = terminal_plot(drawn[0], 60, 10, false);
+  const std::string text = terminal_plot({drawn[0]}, 60, 10, false);
   EXPECT_NE(text.find("val/acc over flops"), std::string::npos) << text;
   EXPECT_NE(text.find("┊"), std::string::npos) << text;
 

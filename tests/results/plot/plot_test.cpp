@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "page/report.h"
 #include "plot/plot_impl.h"
@@ -40,6 +41,7 @@ TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
     if (step % 10 == 0) run->log(run->key("val/loss"), step, 2.0 / step);
     if (step <= 8) run->log(run->key("probe"), step, step);
   }
+  run->log(run->key("other"), 4, 1000);
   run->finish("finished");
   PlotOptions options;
   options.metrics = {"train/loss", "val/loss"};
@@ -56,13 +58,31 @@ TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
   ASSERT_EQ(together[0].lines.size(), 2u);
   EXPECT_EQ(together[0].lines[1].label, "val/loss");
   EXPECT_EQ(together[0].lines[1].color, 1);
-  EXPECT_NE(terminal_plot(together[0], 60, 10, false).find("hard"), std::string::npos);
+  EXPECT_NE(terminal_plot({together[0]}, 60, 10, false).find("hard"), std::string::npos);
+
+  options.together = false;
+  options.metrics = {"train/loss", "other"};
+  const auto wide = figures(*store, options);
+  options.together = true;
+  // Panels below each other begin in one column, however wide their numbers are.
+  const std::string panels = terminal_plot(wide, 60, 10, false);
+  std::set<std::size_t> columns;
+  for (std::size_t at = panels.find("└"), from = 0; at != std::string::npos; at = panels.find("└", from)) {
+    columns.insert(at - panels.rfind('\n', at));
+    from = at + 1;
+  }
+  EXPECT_EQ(columns.size(), 1u);
+
+  options.metrics = {"train/loss", "val/loss", "probe", "other"};
+  const auto four = figures(*store, options);
+  EXPECT_EQ(four.at(0).title, "4 metrics");
+  EXPECT_EQ(four.at(0).lines.size(), 4u);
 
   // No stage begins within 1 to 8: these are no steps of the run, or all of one stage.
   options.metrics = {"probe"};
   options.together = false;
   const auto probe = figures(*store, options);
-  EXPECT_EQ(terminal_plot(probe.at(0), 60, 10, false).find("easy"), std::string::npos);
+  EXPECT_EQ(terminal_plot({probe.at(0)}, 60, 10, false).find("easy"), std::string::npos);
   EXPECT_EQ(svg_plot(probe, 600, 300).find("easy"), std::string::npos);
 
   options.metrics = {"train/loss"};
@@ -81,12 +101,12 @@ TEST_F(PlotTest, AnAccuracysBandStaysBetweenZeroAndOne) {
   std::vector<std::int64_t> runs;
   for (const double value : {0.4, 1.0, 0.99}) {
     const auto run = store->begin({.name = "r", .seed = 1});
-    for (const char* key : {"val/acc", "hard/teacher_acc", "val/loss"}) run->log(run->key(key), 1, value);
+    for (const char* key : {"val/acc", "hard/teacher_acc", "val/forgotten", "val/loss"}) run->log(run->key(key), 1, value);
     run->log(run->key("percent/acc"), 1, 100 * value);
     run->finish("finished");
     runs.push_back(run->id());
   }
-  for (const char* key : {"val/acc", "hard/teacher_acc"}) {
+  for (const char* key : {"val/acc", "hard/teacher_acc", "val/forgotten"}) {
     EXPECT_EQ(mean_band(*store, runs, key, 100).high.at(0), 1) << key;
     EXPECT_EQ(mean_band(*store, runs, key, 100).low.at(0), 0) << key;
   }
@@ -119,7 +139,7 @@ TEST_F(PlotTest, SpreadsAreCloudsOfPoints) {
   std::size_t circles = 0;
   for (std::size_t at = svg.find("<circle"); at != std::string::npos; at = svg.find("<circle", at + 1)) ++circles;
   EXPECT_EQ(circles, 8u);  // six points and two keys
-  EXPECT_NE(terminal_plot(drawn[0], 60, 10, false).find("inside"), std::string::npos);
+  EXPECT_NE(terminal_plot({drawn[0]}, 60, 10, false).find("inside"), std::string::npos);
   // A report draws them, and does not list their numbers.
   ReportOptions whole;
   whole.runs = options.runs;

@@ -20,6 +20,7 @@ local function play(options, evaluations, over, epoch)
     support.count(s, { step = i * 10, epoch = i * (epoch or 1) })
     s:record { ["easy/acc"] = e[1], ["hard/acc"] = e[2] }
     s.counts.progress = over and i / #evaluations or 0
+    s.counts.used = s.counts.progress
     local verdict = rule(s) or "-"
     said[i] = verdict
     if verdict == "next" then index = index + 1 elseif verdict == "back" then index = index - 1 end

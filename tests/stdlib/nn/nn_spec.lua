@@ -244,9 +244,9 @@ describe("networks in one line", function()
   end)
   it("MLP and ConvNet normalise as they are told", function()
     local function kinds(list)
-      local names = {}
-      for i, layer in ipairs(list) do names[i + 1] = nn.class_of(layer).__name end
-      return table.concat(names, " ")
+      local found = {}
+      for i, layer in ipairs(list) do found[i + 1] = nn.class_of(layer).__name end
+      return table.concat(found, " ")
     end
     expect(kinds(nn.MLP { 4, 8, 2 }.layers)):equals "Linear ReLU Linear"
     expect(kinds(nn.MLP { 4, 8, 2, norm = "layer", dropout = .1 }.layers)):equals "Linear LayerNorm ReLU Dropout Linear"

@@ -77,6 +77,7 @@ describe("distill's forgetting", function()
   end)
   it("names the data sets there are", function()
     local result = distill(foreseen.options { 50, 60 })
-    expect(function() result:forgetting "vall" end):fails_with "no metric 'vall/forgotten' is evaluated in this run; did you mean 'val/forgotten'"
+    expect(function() result:forgetting "vall" end)
+      :fails_with "no metric 'vall/forgotten' is evaluated in this run; did you mean 'val/forgotten'"
   end)
 end)

@@ -19,7 +19,9 @@ end
 
 describe("the levels of a ramp", function()
   it("are told where each begins, the first with its stage", function()
-    local list, seen = levels(function(ranked) return g.curriculum.linear_ramp(ranked, { levels = 3, start = .2, full = .6, augment = 0 }) end)
+    local list, seen = levels(function(ranked)
+      return g.curriculum.linear_ramp(ranked, { levels = 3, start = .2, full = .6, augment = 0 })
+    end)
     expect(list):equals { { 0, "level 1", 24 }, { 20, "level 2", 72 }, { 40, "level 3", 120 } }
     expect(seen.levels[2].detail.stage):equals "all"
     expect(#seen.stages):equals(1)
