@@ -20,6 +20,7 @@ import urllib.request
 from host_case import make_stdlib
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+FULL = "GRADUS_FULL" in os.environ  # `make test-full`
 NASTY = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "';DROP TABLE runs;--", "javascript:alert(1)",
          "{{7*7}}", "</title><svg onload=alert(1)>", "\\u2028\\u2029", "%00%0a", "ünï—☃"]
 
@@ -87,8 +88,10 @@ return runner
         return server, json.loads(server.stdout.readline())["url"]
 
     def ask(self, path, method="GET", headers=None, token=True, host=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        self.addCleanup(connection.close)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            return self.answer(connection, path, method, headers, token, host)
+
+    def answer(self, connection, path, method, headers, token, host):
         connection.putrequest(method, path, skip_host=True)
         connection.putheader("Host", host if host is not None else f"127.0.0.1:{self.port}")
         if token:
@@ -137,7 +140,9 @@ return runner
         p = self.port
         for host in ("evil.com", f"evil.com:{p}", f"127.0.0.1.evil.com:{p}", "127.0.0.1", f"127.0.0.1:{p + 1}", f"127.0.0.1:{p}0",
                      f"localhost.:{p}", f"[::1]:{p}", f"0.0.0.0:{p}", f"127.1:{p}", "", f"127.0.0.1:{p}.evil.com", f"evil.com@127.0.0.1:{p}",
-                     f"127.0.0.1:{p} evil.com", f"xlocalhost:{p}", "localhost"):
+                     f"127.0.0.1:{p} evil.com", f"xlocalhost:{p}", "localhost", f"localhost:{p}.", f"127.0.0.1:0{p}", f"127.0.0.1:{p}/", f"127.0.0.1:{p}#",
+                     f"127.0.0.1:{p}?", f"2130706433:{p}", f"0x7f000001:{p}", f"0177.0.0.1:{p}", f"127.0.0.2:{p}", f"[::ffff:127.0.0.1]:{p}",
+                     f"http://127.0.0.1:{p}", f"127.0.0.1:{p},evil.com", f"evil.com,127.0.0.1:{p}", f"localhost.evil.com:{p}", f"127.0.0.1:-{p}", ":", f":{p}"):
             self.assertIn(self.ask("/api/runs", host=host).status, (400, 403), host)
         for host in (f"127.0.0.1:{p}", f"localhost:{p}", f"LOCALHOST:{p}"):
             self.assertEqual(self.ask("/api/runs", host=host).status, 200, host)
@@ -146,10 +151,17 @@ return runner
         none = self.raw(f"GET /api/runs HTTP/1.0\r\nCookie: gradus-{p}={self.token}\r\n\r\n".encode())
         self.assertIn(b"403", none.split(b"\r\n")[0])
 
+    def test_a_token_in_the_referer_or_in_another_case_opens_nothing(self):
+        for headers in ({"Referer": f"http://127.0.0.1:{self.port}/?token={self.token}"}, {"Authorization": f"Bearer {self.token.upper()}x"},
+                        {"Authorization": f"Basic {self.token}"}, {"X-Token": self.token}, {"Cookie": f"GRADUS-{self.port}={self.token}"},
+                        {"Authorization": "Bearer "}, {"Authorization": f"Bearer {self.token}{self.token}"}):
+            self.assertEqual(self.ask("/api/runs", token=False, headers=headers).status, 401, headers)
+
     def test_foreign_origins(self):
         p = self.port
         for origin in ("http://evil.com", "null", f"https://127.0.0.1:{p}", "http://127.0.0.1", f"http://127.0.0.1:{p}.evil.com",
-                       f"http://127.0.0.1:{p + 1}", f"http://evil.com:{p}", "file://", f"http://127.0.0.1:{p}/"):
+                       f"http://127.0.0.1:{p + 1}", f"http://evil.com:{p}", "file://", f"http://127.0.0.1:{p}/", f"http://127.0.0.1:{p}@evil.com",
+                       f"http://localhost.evil.com:{p}", "http://[::1]", f"ws://127.0.0.1:{p}", "chrome-extension://abc", f"http://127.0.0.1:{p} http://evil.com"):
             self.assertEqual(self.ask("/api/runs", headers={"Origin": origin}).status, 403, origin)
         for origin in (f"http://127.0.0.1:{p}", f"http://localhost:{p}"):
             self.assertEqual(self.ask("/api/runs", headers={"Origin": origin}).status, 200, origin)
@@ -251,6 +263,49 @@ return runner
         finally:
             for sock in idle:
                 sock.close()
+
+    def test_slow_connections_while_a_reader_is_served(self):
+        """Two hundred that send a byte now and then, and read none of their answer."""
+        request = f"GET /api/runs HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nCookie: gradus-{self.port}={self.token}\r\n".encode()
+        slow = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(200)]
+        try:
+            worst, end = 0.0, time.monotonic() + (60 if FULL else 4)
+            for at in range(10**9):
+                if time.monotonic() > end:
+                    break
+                for i, sock in enumerate(slow):
+                    if i < 100 or at < len(request):
+                        with contextlib.suppress(OSError):  # the server may have had enough of it
+                            sock.sendall(request[at % len(request):at % len(request) + 1] if i < 100 else request + b"\r\n")
+                began = time.monotonic()
+                self.assertEqual(self.ask("/api/runs").status, 200)
+                worst = max(worst, time.monotonic() - began)
+                time.sleep(0.05)
+            self.assertLess(worst, 3)
+        finally:
+            for sock in slow:
+                sock.close()
+
+    def test_readers_do_not_let_the_server_grow(self):
+        def resident():
+            return int(next(line for line in pathlib.Path(f"/proc/{self.server.pid}/status").read_text().splitlines() if line.startswith("VmRSS")).split()[1])
+
+        def read(end):
+            while time.monotonic() < end:
+                for path in ("runs", "run?run=1", "curves?runs=1,2,3&keys=val/acc&columns=500", "compare?runs=1,2"):
+                    self.ask("/api/" + path)
+
+        def readers(seconds):
+            threads = [threading.Thread(target=read, args=(time.monotonic() + seconds,)) for _ in range(50)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+        readers(2)
+        before = resident()
+        readers(600 if FULL else 4)
+        self.assertLess(resident() - before, 20_000, "kilobytes")
 
     def test_the_store_is_not_written(self):
         def content():
