@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "../nearest.h"
+#include "attach_command.h"
 #include "commands.h"
 #include "doctor_command.h"
 #include "error.h"
@@ -342,6 +343,7 @@ int dispatch(int argc, char** argv) {
   add_check(app, line);
   add_repl(app, line);
   add_reading_commands(app, reading_store);
+  add_attach_command(app, reading_store);
   add_serve_command(app, reading_store);
   add_transfer_commands(app, reading_store);
   add_plot_commands(app, reading_store);

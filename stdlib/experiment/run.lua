@@ -203,7 +203,7 @@ function Run:log(values, at)
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "reads", "teacher_cache",
---- "threads", "result" or "flops"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain
+--- "threads", "result", "flops" or "edit"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain
 --- values; its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
 ---@param kind string
 ---@param name string
@@ -234,6 +234,16 @@ function Run:warn(name, text)
   if self.options.strict then host.fail(text) end
   self:event("warning", name, { text = text })
   self.line.say("warning: " .. text)
+end
+
+--- Somebody has changed what the run does while it goes on: stored as an event, and the run is marked. It is no repetition of others.
+---@param name string   "attach" or "live"
+---@param detail table
+function Run:edited(name, detail)
+  self:event("edit", name, detail)
+  self.store:tag(self.id, "edited", "")
+  table.insert(self.configuration, "edited " .. host.json_encode(detail))
+  self:configure()
 end
 
 --- Stores where the run stands.

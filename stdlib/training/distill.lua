@@ -8,6 +8,7 @@
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local accumulate = require "gradus.training.accumulate"
+local attach = require "gradus.training.attach"
 local clock = require "gradus.curriculum.clock"
 local curriculum = require "gradus.curriculum.curriculum"
 local data = require "gradus.data.dataset"
@@ -189,6 +190,7 @@ local distill = {}
 ---@return Training
 function distill.make(run, options, where)
   local self = assemble(run, where or "distill", options)
+  if not run.dry then self.attach = attach.new(run) end
   self.before = run:begin_training(where or "distill", self.evaluator:prefixes())
   for key, way in pairs(self.evaluator.directions) do run:better(key, way) end
   return self

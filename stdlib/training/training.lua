@@ -30,6 +30,7 @@ local training = {}
 ---@field keeper Keeper
 ---@field reporter Reporter
 ---@field s State            what a curriculum's functions see
+---@field attach? Attach      what people ask of it meanwhile
 ---@field at_boundary? fun(training: Training, over: boolean): boolean?   told after each boundary; true ends the training
 local Training = {}
 Training.__index = Training
@@ -255,6 +256,22 @@ function Training:boundary(epoch)
   return false
 end
 
+--- Goes on with another stage, whatever the rules say; the one before is measured at its end.
+function Training:go_to(index)
+  local s = self.s
+  self:evaluate()
+  self.run:progress(s)
+  self:enter(index, s.stage)
+end
+
+--- The strength of the augmentations has been set: whether the teacher's answers are known depends on it.
+function Training:augment_anew()
+  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
+  self.feed:imitate(self.teacher.ask, self.teacher.answers)
+  local cost = self.clock.cost
+  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
+end
+
 -- What was trained on, so that `gradus diff` can tell the data of two runs apart.
 local function record_data(self)
   for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
@@ -310,6 +327,7 @@ local function loop(self)
     if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
     if self.at_boundary then over = self.at_boundary(self, over) or over end
+    if not over and self.attach then over = self.attach:look(self) end
   end
   self.over = true
   self.run.snapshots:over(self)
