@@ -477,7 +477,8 @@ int amend(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checkstack(L, 20, "store");
-  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param)); });
+  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param),
+                               list_field(L, 2, "sources", read_source)); });
   return 0;
 }
 

@@ -194,5 +194,6 @@ end
 
 --- Numbers the coming sources from `count` on, where it is given; returns how many there were.
 sampler.numbered, sampler.of_run, sampler.with_number = Source.numbered, Source.of_run, Source.with_number
+sampler.hand_over, sampler.take_back = Source.hand_over, Source.take_back
 
 return sampler

@@ -22,6 +22,7 @@ local run = {}
 ---@field state table    a plain table of the script's own, saved with the run
 ---@field failure any    what ended the run
 ---@field listener false|fun(name: string, value: number, step: number)  is told what is logged
+---@field live any       swaps its trainings when the script is saved (live_edit.lua)
 ---@field ending false|string  why the run is to end at the next safe point
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
@@ -115,7 +116,7 @@ function run.begin(options)
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false,
     save_students = true, registered = {}, began = host.monotonic(),
-    parent = options.parent, listener = false, ending = false,
+    parent = options.parent, listener = false, ending = false, live = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshots.forget_after(self.folder, goal) end
@@ -357,6 +358,12 @@ function Run:evaluate(model, d, teacher)
   return require("gradus.training.task").evaluate(model, d, teacher)
 end
 
+local function train(self, given, where)
+  if self.live then return self.live:train(self, given, where) end
+  local distill = require "gradus.training.distill"
+  return distill.train(distill.make(self, given, where))
+end
+
 --- Trains a student under a curriculum; see distill.lua.
 ---@param options DistillOptions
 ---@return Distilled
@@ -364,8 +371,7 @@ function Run:distill(options)
   if self.replaying then
     return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() }
   end
-  local distill = require "gradus.training.distill"
-  return distill.train(distill.make(self, options, "distill"))
+  return train(self, options, "distill")
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
@@ -391,8 +397,7 @@ function Run:fit(options)
     if not options.checkpoints then return options.model end
     return options.model, require("gradus.base.checkpoints").new()
   end
-  local distill = require "gradus.training.distill"
-  local done = distill.train(distill.make(self, given, "fit"))
+  local done = train(self, given, "fit")
   if not options.checkpoints then return done.student end
   return done.student, done.checkpoints
 end

@@ -196,16 +196,26 @@ function distill.make(run, options, where)
   return self
 end
 
+--- The same in place of one that goes on: told nothing anew, on the axis of the other.
+---@param training Training  the one that goes on
+---@return Training
+function distill.remake(training, options)
+  local self = assemble(training.run, training.where, options)
+  self.attach, self.live, self.before = training.attach, training.live, training.before
+  return self
+end
+
 --- Runs a training to its end.
 ---@param self Training
 ---@return Result
 function distill.train(self)
-  local run, s = self.run, self.s
-  if run.dry then run.dry.train(self) else self:run_all() end
+  local run, last = self.run, self
+  if run.dry then run.dry.train(self) else last = self:run_all() end
+  local s = last.s
   run:progress(s)
   run:event("flops", "spent", { charged = s.flops, spent = s.flops_spent })
   return result { student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
-    flops_spent = s.flops_spent, best = self.keeper.best, state = s, checkpoints = self.keeper.kept }
+    flops_spent = s.flops_spent, best = last.keeper.best, state = s, checkpoints = last.keeper.kept }
 end
 
 return distill

@@ -246,7 +246,6 @@ end
 function Stages:load_state(kept)
   self.s:load(kept.history)
   self.index, self.reached, self.told, self.last, self.level = kept.index, kept.reached, kept.told, kept.last, kept.level
-  self.index, self.reached, self.told, self.last = kept.index, kept.reached, kept.told, kept.last
   self.by_hand = kept.by_hand
 end
 

@@ -31,6 +31,7 @@ local training = {}
 ---@field reporter Reporter
 ---@field s State            what a curriculum's functions see
 ---@field attach? Attach      what people ask of it meanwhile
+---@field live? LiveEdit      swaps it for one of another version of the script (gradus run --live)
 ---@field at_boundary? fun(training: Training, over: boolean): boolean?   told after each boundary; true ends the training
 local Training = {}
 Training.__index = Training
@@ -313,6 +314,7 @@ function Training:begin()
   end
 end
 
+-- Returns the training that goes on in its place, where one does.
 local function loop(self)
   self.clock:start_time()
   if not self.restored then self:begin() end
@@ -328,6 +330,8 @@ local function loop(self)
     over = self:boundary(epoch)
     if self.at_boundary then over = self.at_boundary(self, over) or over end
     if not over and self.attach then over = self.attach:look(self) end
+    local successor = not over and self.live and self.live:look(self)
+    if successor then return successor end
   end
   self.over = true
   self.run.snapshots:over(self)
@@ -351,6 +355,7 @@ function Training:borrow(fn)
   self.loan = self.loan or modes.lend(self.student)
   local ok, err = xpcall(fn, host.traceback, self)
   self.loan:close()
+  self.loan = nil
   if not ok then error(err, 0) end
 end
 
@@ -368,15 +373,40 @@ local function leave_student(self)
   })
 end
 
---- Trains, from the beginning or from where a snapshot of the run was taken.
-function Training:run_all()
-  self.run.snapshots:around(self, function()
-    leave_student(self)
-    self:borrow(function()
-      loop(self)
-      finish(self)
-    end)
+-- To its end, or until another goes on in its place.
+local function run_one(self)
+  leave_student(self)
+  local successor
+  self:borrow(function()
+    successor = loop(self)
+    if successor then self.reporter:settle() else finish(self) end
   end)
+  return successor
+end
+
+-- The same of a training that may be swapped: what fails in a new version is taken back.
+local function run_live(self)
+  local ok, successor = pcall(run_one, self)
+  if ok then return successor end
+  return self.live:taken_back(self, successor) or error(successor, 0)
+end
+
+--- Trains, from the beginning or from where a snapshot of the run was taken. Returns the training that ended: itself, unless it was
+--- swapped; its student has the weights in any case.
+---@return Training
+function Training:run_all()
+  local snapshots, last = self.run.snapshots, self
+  snapshots:around(self, function()
+    local successor = self
+    while successor do
+      snapshots:swap(last, successor)
+      last = successor
+      successor = (last.live and run_live or run_one)(last)
+    end
+    snapshots:swap(last, self)
+  end)
+  if last.student ~= self.student then self.student:load_state_dict(last.student:state_dict()) end
+  return last
 end
 
 -- --- snapshots ---------------------------------------------------------------------------------------------------------------
