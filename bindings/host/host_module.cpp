@@ -338,6 +338,21 @@ int read_script(lua_State* L) {
   return 0;
 }
 
+// read_again() -> a mark for put_back: from now on load_script and require give the user's files as they are on the disk.
+int read_again(lua_State* L) {
+  Interpreter& interpreter = Interpreter::of(L);
+  guard(L, [&] { interpreter.session.read_again(); });
+  lua_pushinteger(L, static_cast<lua_Integer>(interpreter.loaded.size()));
+  return 1;
+}
+
+int put_back_sources(lua_State* L) {
+  Interpreter& interpreter = Interpreter::of(L);
+  interpreter.session.put_back_sources();
+  interpreter.loaded.resize(std::min<std::size_t>(interpreter.loaded.size(), static_cast<std::size_t>(luaL_checkinteger(L, 1))));
+  return 0;
+}
+
 int sources(lua_State* L) {
   lua_newtable(L);
   int i = 0;
@@ -453,6 +468,8 @@ constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
                                    {"open_log", open_log},
                                    {"load_script", load_script},
                                    {"read_script", read_script},
+                                   {"read_again", read_again},
+                                   {"put_back_sources", put_back_sources},
                                    {"sources", sources},
                                    {"stdlib_hash", stdlib_hash},
                                    {"library_text", library_text},
@@ -498,6 +515,7 @@ void push_options(lua_State* L, Session& session) {
   for (const auto& [name, value] : options.more) set_text(L, name.c_str(), value);
   set_flag(L, "halving", options.halving);
   set_flag(L, "resume", options.resume);
+  set_flag(L, "live", options.live);
   set_flag(L, "quiet", options.quiet);
   set_flag(L, "json", options.json);
   set_flag(L, "strict", options.strict);

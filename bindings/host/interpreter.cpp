@@ -158,8 +158,8 @@ void Interpreter::push_chunk(lua_State* L, const Source& source) {
 const std::string* Interpreter::find_source(const std::string& name) {
   if (name.starts_with("stdlib/")) return session.stdlib.find(name.substr(7));
   const bool cut = name.starts_with("...");
-  for (const Source* source : loaded) {
-    if (source->path == name || (cut && source->path.ends_with(name.substr(3)))) return &source->text;
+  for (auto source = loaded.rbegin(); source != loaded.rend(); ++source) {  // the newest version of a file
+    if ((*source)->path == name || (cut && (*source)->path.ends_with(name.substr(3)))) return &(*source)->text;
   }
   return nullptr;
 }

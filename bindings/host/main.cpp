@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "../nearest.h"
+#include "attach_command.h"
 #include "commands.h"
 #include "doctor_command.h"
 #include "error.h"
@@ -83,6 +84,7 @@ void add_run(CLI::App& app, CommandLine& line) {
                 "Skip what an earlier call of the same script, parameters and seed finished; go on with what it left");
   add_text(run, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
   run->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+  run->add_flag("--live", line.run.live, "Saving the script swaps the curriculum of the training that goes on");
   run->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   run->add_flag("--json", line.run.json, "One JSON document on standard output");
   run->add_option_function<std::string>(
@@ -342,6 +344,7 @@ int dispatch(int argc, char** argv) {
   add_check(app, line);
   add_repl(app, line);
   add_reading_commands(app, reading_store);
+  add_attach_command(app, reading_store);
   add_serve_command(app, reading_store);
   add_transfer_commands(app, reading_store);
   add_plot_commands(app, reading_store);

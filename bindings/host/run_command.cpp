@@ -134,16 +134,28 @@ void isolate(Session& session) {
 
 }  // namespace
 
+// A script that is edited while it runs is one run in one process.
+static void check_live(const RunOptions& options) {
+  if (options.script == "-") throw HostError(kUsage, "--live: expected a file; got standard input");
+  for (const auto& [given, name] : {std::pair(options.sandbox, "--sandbox"), std::pair(options.jobs.has_value(), "--jobs"),
+                                    std::pair(options.resume, "--resume")})
+    if (given) throw HostError(kUsage, std::string("--live: expected no ") + name);
+}
+
 int run_command(RunOptions options) {
   Session session(std::move(options));
   session.read_script(session.options.script);
   if (session.options.sandbox) isolate(session);
   watch_signals();
+  if (session.options.live) check_live(session.options);
   if (session.options.jobs || session.options.resume) return drive(session, "gradus.experiment.grid", "run");
 
   std::optional<int> code;  // of the first thing that failed
   const std::vector<std::string> labels = plan(session, code);
   const int count = static_cast<int>(labels.size());
+  if (!code && session.options.live && count > 1)
+    throw HostError(kUsage, "--live: expected one run; the script and the command line make " + std::to_string(count) +
+                                " (--set and --seed choose one)");
   if (code || count == 0) return code.value_or(0);  // 0: the script returned no experiment and has done its work
 
   std::vector<std::string> results;

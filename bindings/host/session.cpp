@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "../nearest.h"
 #include "host_error.h"
@@ -129,6 +130,21 @@ const Source& Session::read_script(const std::string& path) {
   source.sha256 = sha256(source.text);
   script_ = std::make_unique<Source>(std::move(source));
   return *script_;
+}
+
+void Session::read_again() {
+  Source now{script_->path, read_source_text(options.script), ""};
+  now.sha256 = sha256(now.text);
+  left_.push_back(std::move(script_before_));
+  for (auto& [name, source] : modules_before_) left_.push_back(std::move(source));
+  script_before_ = std::exchange(script_, std::make_unique<Source>(std::move(now)));
+  modules_before_ = std::exchange(modules_, {});
+}
+
+void Session::put_back_sources() {
+  left_.push_back(std::exchange(script_, std::move(script_before_)));
+  for (auto& [name, source] : modules_) left_.push_back(std::move(source));
+  modules_ = std::exchange(modules_before_, {});
 }
 
 std::vector<std::string> Session::user_module_paths(const std::string& name) const {

@@ -24,6 +24,7 @@ struct RunOptions {
   std::optional<int> jobs;                  // runs at once; 0: as many as cores and memory allow
   std::map<std::string, std::string> more;  // of sweep and watch, by name; Lua checks them
   bool halving = false;                     // sweep: runs that lag behind are stopped
+  bool live = false;                        // run: saving the script swaps its curriculum
   bool resume = false;                      // without the runs that an earlier call finished
   bool quiet = false, json = false, strict = false, allow_ffi = false;
   bool is_spec = false;  // a test file: its modules may lie in the folder above
@@ -73,6 +74,10 @@ class Session {
   const Source* user_module(const std::string& name);
   std::vector<std::string> user_module_paths(const std::string& name) const;
   std::vector<std::string> user_module_names() const;
+  // The script and the user's modules as they are on the disk now; those from before stay in memory, and put_back_sources
+  // has them again. Throws HostError where the script cannot be read: then nothing has changed.
+  void read_again();
+  void put_back_sources();
   const Source& read_file(const std::string& path);  // for dofile and loadfile: read anew each time, and kept
 
   const std::optional<GitState>& git();  // of the script's folder; asked once per process
@@ -82,6 +87,9 @@ class Session {
   std::string script_dir_;
   std::string real_dir_;  // of the file that the script is a symbolic link to; else script_dir_
   std::map<std::string, std::unique_ptr<Source>> modules_;
+  std::unique_ptr<Source> script_before_;  // of the last read_again
+  std::map<std::string, std::unique_ptr<Source>> modules_before_;
+  std::vector<std::unique_ptr<Source>> left_;  // nobody runs them anew; interpreters may still name them
   std::vector<std::unique_ptr<Source>> files_;
   std::optional<std::optional<GitState>> git_;
 };

@@ -12,6 +12,7 @@
 #include "output.h"
 #include "query/direction.h"
 #include "query/query.h"
+#include "store/housekeeping.h"
 #include "store/sha256.h"
 #include "store/store.h"
 
@@ -229,6 +230,15 @@ int open(lua_State* L) {
 int settle(lua_State* L) {
   results::Store& store = check_store(L);
   guard(L, [&] { store.settle(); });
+  return 0;
+}
+
+// tag(run, name, value)
+int tag(lua_State* L) {
+  results::Store& store = check_store(L);
+  const std::int64_t run = check_integer(L, 2);
+  const std::string name = check_text(L, 3), value = check_text(L, 4);
+  guard(L, [&] { results::set_tag(store, run, name, value); });
   return 0;
 }
 
@@ -467,7 +477,8 @@ int amend(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checkstack(L, 20, "store");
-  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param)); });
+  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param),
+                               list_field(L, 2, "sources", read_source)); });
   return 0;
 }
 
@@ -549,7 +560,7 @@ void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFun
 
 constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},   {"query", query},     {"resolve", resolve}, {"resume", resume},
                                       {"runs", runs},     {"compare", compare}, {"direction", direction},
-                                      {"settle", settle}, {nullptr, nullptr}};
+                                      {"settle", settle}, {"tag", tag},         {nullptr, nullptr}};
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"amend", amend},
                                        {"better", better}, {"split", split},       {"flush", flush},       {"point", point},

@@ -243,7 +243,7 @@ std::vector<Mark> marks(Store& store, std::int64_t run) {
   std::vector<Mark> found;
   store.read(
       "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', 'warning', 'health', "
-      "'error') AND step IS NOT NULL ORDER BY id",
+      "'error', 'edit') AND step IS NOT NULL ORDER BY id",
       {run}, kSeconds, [&](Statement& row) {
         while (row.step()) found.push_back({row.integer(0), utf8(row.text(1)), utf8(row.text(2)), utf8(row.text(3))});
       });

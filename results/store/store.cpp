@@ -191,13 +191,15 @@ void Writer::artifact(std::string_view kind, std::string_view path, std::string_
   spool_->text(Record::artifact, bytes, 0, joined(kind, path, sha256));
 }
 
-void Writer::amend(std::string_view config_hash, std::optional<std::int64_t> threads, const std::vector<Param>& params) {
+void Writer::amend(std::string_view config_hash, std::optional<std::int64_t> threads, const std::vector<Param>& params,
+                   const std::vector<Source>& sources) {
   check_live("amend");
   store_->write([&](Database& database) {
     Statement run = database.prepare(
         "UPDATE runs SET config_hash = COALESCE(?1, config_hash), threads = COALESCE(?2, threads) WHERE id = ?3");
     run.bind_text(1, config_hash).bind(2, threads ? Cell(*threads) : Cell()).bind(3, id_).run();
     put_params(database, id_, params);
+    put_sources(database, id_, sources);
   });
 }
 

@@ -118,7 +118,9 @@ class Writer {
   // when it was said before. Error (usage): a bad name or word, or the other way was said before.
   void better(std::string_view name, std::string_view direction);
   // What is known only once the run is under way; committed when it returns. Empty and nothing: as it was.
-  void amend(std::string_view config_hash, std::optional<std::int64_t> threads, const std::vector<Param>& params = {});
+  // sources: taken up meanwhile, each under a path of its own.
+  void amend(std::string_view config_hash, std::optional<std::int64_t> threads, const std::vector<Param>& params = {},
+             const std::vector<Source>& sources = {});
   // Ends the first of several trainings: all that was logged so far (metrics, progress, events of the training) moves
   // to a new, finished child run with this run's seed, parameters and sources, and this run goes on empty, from step 0.
   // Committed as a whole when it returns; artifacts and their files stay with this run. Error (usage): an empty name.

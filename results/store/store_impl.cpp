@@ -71,6 +71,15 @@ void put_params(Database& database, std::int64_t run, const std::vector<Param>& 
   }
 }
 
+void put_sources(Database& database, std::int64_t run, const std::vector<Source>& sources) {
+  Statement source = database.prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)");
+  Statement link = database.prepare("INSERT OR REPLACE INTO run_sources VALUES (?1, ?2, ?3)");
+  for (const Source& s : sources) {
+    source.bind(1, std::string_view(s.sha256)).bind(2, std::string_view(s.text)).run();
+    link.bind(1, run).bind(2, std::string_view(s.path)).bind(3, std::string_view(s.sha256)).run();
+  }
+}
+
 StoreImpl::~StoreImpl() {
   {
     const std::lock_guard guard(mutex_);
@@ -236,14 +245,12 @@ void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
   writer.id_ = database_->last_id();
 
   put_params(*database_, writer.id_, start.params);
-  Statement source = database_->prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)");
-  Statement link = database_->prepare("INSERT OR REPLACE INTO run_sources VALUES (?1, ?2, ?3)");
-  for (const Source& s : start.sources) {
-    source.bind(1, std::string_view(s.sha256)).bind(2, std::string_view(s.text)).run();
-    link.bind(1, writer.id_).bind(2, std::string_view(s.path)).bind(3, std::string_view(s.sha256)).run();
-  }
+  put_sources(*database_, writer.id_, start.sources);
   if (e.git_diff)
-    source.bind(1, std::string_view(e.git_diff->sha256)).bind(2, std::string_view(e.git_diff->text)).run();
+    database_->prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)")
+        .bind(1, std::string_view(e.git_diff->sha256))
+        .bind(2, std::string_view(e.git_diff->text))
+        .run();
 }
 
 StoreImpl::Live& StoreImpl::live_of(const Writer& writer) {

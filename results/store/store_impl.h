@@ -24,7 +24,8 @@ constexpr std::uint64_t kBatchRecords = 20'000;  // per run and transaction: oth
 
 double monotonic_seconds();
 double unix_seconds();
-void put_params(Database& database, std::int64_t run, const std::vector<Param>& params);  // inside a transaction
+void put_params(Database& database, std::int64_t run, const std::vector<Param>& params);
+void put_sources(Database& database, std::int64_t run, const std::vector<Source>& sources);  // inside a transaction
 
 struct StoreImpl {
   ~StoreImpl();

@@ -153,6 +153,30 @@ function Source.with_number(number)
   end
 end
 
+--- The sources made for one run are another's from here on, in place of its own. Returns the latter, for `take_back`.
+---@param from any
+---@param to any
+---@return table
+function Source.hand_over(from, to)
+  local left, mine = {}, {}
+  for one, run in pairs(all) do
+    if run == to then left[#left + 1] = one elseif run == from then mine[#mine + 1] = one end
+  end
+  for _, one in ipairs(left) do all[one] = nil end
+  for _, one in ipairs(mine) do all[one] = to end
+  return left
+end
+
+--- A run's sources are these again.
+---@param left table
+---@param to any
+function Source.take_back(left, to)
+  for one, run in pairs(all) do
+    if run == to then all[one] = nil end
+  end
+  for _, one in ipairs(left) do all[one] = to end
+end
+
 --- Numbers the coming sources from `count` on, where it is given; returns how many there were.
 function Source.numbered(count)
   local before = made

@@ -18,7 +18,7 @@ local finished = {}
 finished.STOPPED = "sweep: "
 
 -- The runs of that name with one of these statuses, or that a sweep stopped, whose sources are those that this state has loaded, oldest
--- first.
+-- first; none that somebody edited.
 local function candidates(store, name, statuses, stopped)
   local wanted, count = {}, 0
   for _, source in ipairs(host.sources()) do
@@ -29,7 +29,8 @@ local function candidates(store, name, statuses, stopped)
   for _, row in ipairs(store:query([[SELECT s.run_id AS id, s.path AS path, s.sha256 AS sha256 FROM run_sources s
       JOIN runs r ON r.id = s.run_id
       WHERE r.name = ?1 AND (r.status IN (SELECT value FROM json_each(?4)) OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
-        AND r.parent IS NULL AND r.archived IS NULL]], name, stopped, finished.STOPPED, host.json_encode(statuses))) do
+        AND r.parent IS NULL AND r.archived IS NULL
+        AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_id = r.id AND t.name = 'edited')]], name, stopped, finished.STOPPED, host.json_encode(statuses))) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one
     local field = wanted[row.path] == row.sha256 and "right" or "wrong"

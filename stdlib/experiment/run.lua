@@ -22,6 +22,7 @@ local run = {}
 ---@field state table    a plain table of the script's own, saved with the run
 ---@field failure any    what ended the run
 ---@field listener false|fun(name: string, value: number, step: number)  is told what is logged
+---@field live any       swaps its trainings when the script is saved (live_edit.lua)
 ---@field ending false|string  why the run is to end at the next safe point
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
@@ -115,7 +116,7 @@ function run.begin(options)
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false,
     save_students = true, registered = {}, began = host.monotonic(),
-    parent = options.parent, listener = false, ending = false,
+    parent = options.parent, listener = false, ending = false, live = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshots.forget_after(self.folder, goal) end
@@ -203,7 +204,7 @@ function Run:log(values, at)
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "error", "data", "cache", "reads", "teacher_cache",
---- "threads", "result" or "flops"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain
+--- "threads", "result", "flops" or "edit"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table of plain
 --- values; its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
 ---@param kind string
 ---@param name string
@@ -234,6 +235,16 @@ function Run:warn(name, text)
   if self.options.strict then host.fail(text) end
   self:event("warning", name, { text = text })
   self.line.say("warning: " .. text)
+end
+
+--- Somebody has changed what the run does while it goes on: stored as an event, and the run is marked. It is no repetition of others.
+---@param name string   "attach" or "live"
+---@param detail table
+function Run:edited(name, detail)
+  self:event("edit", name, detail)
+  self.store:tag(self.id, "edited", "")
+  table.insert(self.configuration, "edited " .. host.json_encode(detail))
+  self:configure()
 end
 
 --- Stores where the run stands.
@@ -347,6 +358,12 @@ function Run:evaluate(model, d, teacher)
   return require("gradus.training.task").evaluate(model, d, teacher)
 end
 
+local function train(self, given, where)
+  if self.live then return self.live:train(self, given, where) end
+  local distill = require "gradus.training.distill"
+  return distill.train(distill.make(self, given, where))
+end
+
 --- Trains a student under a curriculum; see distill.lua.
 ---@param options DistillOptions
 ---@return Distilled
@@ -354,8 +371,7 @@ function Run:distill(options)
   if self.replaying then
     return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() }
   end
-  local distill = require "gradus.training.distill"
-  return distill.train(distill.make(self, options, "distill"))
+  return train(self, options, "distill")
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
@@ -381,8 +397,7 @@ function Run:fit(options)
     if not options.checkpoints then return options.model end
     return options.model, require("gradus.base.checkpoints").new()
   end
-  local distill = require "gradus.training.distill"
-  local done = distill.train(distill.make(self, given, "fit"))
+  local done = train(self, given, "fit")
   if not options.checkpoints then return done.student end
   return done.student, done.checkpoints
 end

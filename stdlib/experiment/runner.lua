@@ -86,6 +86,7 @@ end
 --- Executes run number i of the plan, in this Lua state. Returns its result as JSON.
 function runner.execute(options, i)
   local store = runner.prepare(options)
+  if options.live then require "gradus.experiment.live_edit" end  -- knows the user's modules by being there before them
   local experiment = runner.load(options)
   local plan = experiment:plan(options)
   return runner.execute_one(options, store, experiment, plan[i], runner.describe(plan, i))
@@ -139,6 +140,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   if one.detail then (one.goal and run.unmuted or run.writer):event(run.step_number, "resume", one.detail.kind or "resume",
     host.json_encode(one.detail)) end
   if watched then run.listener = function(...) watched(run, ...) end end
+  if options.live then run.live = require("gradus.experiment.live_edit").new(run, options, one.given, flat) end
   run.save_students = experiment.save ~= false
   host.open_log(run.folder .. "/log.txt")
   host.log("info", ("run %d (%s): %s"):format(run.id, run.uid, label))

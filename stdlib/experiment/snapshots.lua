@@ -335,6 +335,11 @@ function Snapshots:expect_arrival()
     .. "that does what it did"):format(self.count, goal.point.step, goal.training))
 end
 
+--- Another training goes on in place of this one (gradus run --live).
+function Snapshots:swap(part, by)
+  if self.outer == part then self.outer = by end
+end
+
 --- A loop of the script's own has ended.
 function Snapshots:left(loop)
   if self.outer == loop then self.outer = false end

@@ -8,6 +8,7 @@
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local accumulate = require "gradus.training.accumulate"
+local attach = require "gradus.training.attach"
 local clock = require "gradus.curriculum.clock"
 local curriculum = require "gradus.curriculum.curriculum"
 local data = require "gradus.data.dataset"
@@ -188,8 +189,18 @@ local distill = {}
 ---@return Training
 function distill.make(run, options, where)
   local self = assemble(run, where or "distill", options)
+  if not run.dry then self.attach = attach.new(run) end
   self.before = run:begin_training(where or "distill", self.evaluator:prefixes())
   for key, way in pairs(self.evaluator.directions) do run:better(key, way) end
+  return self
+end
+
+--- The same in place of one that goes on: told nothing anew, on the axis of the other.
+---@param training Training  the one that goes on
+---@return Training
+function distill.remake(training, options)
+  local self = assemble(training.run, training.where, options)
+  self.attach, self.live, self.before = training.attach, training.live, training.before
   return self
 end
 
@@ -197,12 +208,13 @@ end
 ---@param self Training
 ---@return Result
 function distill.train(self)
-  local run, s = self.run, self.s
-  if run.dry then run.dry.train(self) else self:run_all() end
+  local run, last = self.run, self
+  if run.dry then run.dry.train(self) else last = self:run_all() end
+  local s = last.s
   run:progress(s)
   run:event("flops", "spent", { charged = s.flops, spent = s.flops_spent })
   return result { student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
-    flops_spent = s.flops_spent, best = self.keeper.best, state = s, checkpoints = self.keeper.kept }
+    flops_spent = s.flops_spent, best = last.keeper.best, state = s, checkpoints = last.keeper.kept }
 end
 
 return distill

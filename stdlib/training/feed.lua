@@ -101,7 +101,7 @@ local function others_of(self)
   return others, self.uniform and self.uniform ~= self.source and self.uniform:state() or nil
 end
 
-local function restore_others(self, kept)
+function Feed:restore_others(kept)
   for _, pair in ipairs(kept.others) do
     local one = sources.with_number(pair[1])
     if one then one:restore(pair[2]) end
@@ -128,7 +128,7 @@ function Feed:load_state(kept, ask, train)
   end
   sampler.numbered(kept.numbered)
   ask()
-  restore_others(self, kept)
+  self:restore_others(kept)
   sampler.numbered(kept.made)
   self.drawn = kept.drawn
   self.source:restore(kept.source)

@@ -16,6 +16,7 @@ local stages = {}
 ---@field index number
 ---@field reached number    the furthest
 ---@field level {index: number, share: number?}  of a ramp, in the stage; 0 where it has none
+---@field by_hand table<string, number>?  knobs that somebody has set while the training goes on: over all others
 local Stages = {}
 Stages.__index = Stages
 
@@ -79,7 +80,8 @@ end
 local function ask(self, s)
   local values, said = {}, said_by(self.stage.pressure, s, self.names)
   for name, base in pairs(self.base) do
-    local one = said[name]
+    local one = self.by_hand and self.by_hand[name]
+    if one == nil then one = said[name] end
     if one == nil then one = self.stage.knobs[name] end
     if one == nil then one = base end
     if type(one) == "function" then host.entering(one) end
@@ -102,6 +104,17 @@ function Stages:ask_knobs(s, keeps)
   knobs = ask(self, s)
   if keeps() then self.told[step] = knobs end
   return knobs
+end
+
+--- A knob is this number from the next step on, whatever the curriculum says; nil gives it back. Returns whether that is another.
+---@param name string
+---@param value number?
+function Stages:set_by_hand(name, value)
+  local before = self.by_hand and self.by_hand[name]
+  self.by_hand = self.by_hand or {}
+  self.by_hand[name], self.told = value, {}
+  if next(self.by_hand) == nil then self.by_hand = nil end
+  return before ~= value
 end
 
 --- The step is done: its knobs need not be kept.
@@ -170,6 +183,7 @@ end
 
 --- The answer of a knob in this stage, without asking it.
 function Stages:answer_of(name)
+  if self.by_hand and self.by_hand[name] then return self.by_hand[name] end
   local own = self.stage.knobs[name]
   if own ~= nil then return own end
   return self.base[name]
@@ -225,12 +239,14 @@ end
 function Stages:unreached() return self.reached < #self.list and self.list[#self.list].name or nil end
 
 function Stages:state()
-  return { index = self.index, reached = self.reached, told = self.told, last = self.last, level = self.level, history = self.s:save() }
+  return { index = self.index, reached = self.reached, told = self.told, last = self.last, level = self.level, by_hand = self.by_hand,
+    history = self.s:save() }
 end
 
 function Stages:load_state(kept)
   self.s:load(kept.history)
   self.index, self.reached, self.told, self.last, self.level = kept.index, kept.reached, kept.told, kept.last, kept.level
+  self.by_hand = kept.by_hand
 end
 
 return stages

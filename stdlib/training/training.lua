@@ -30,6 +30,8 @@ local training = {}
 ---@field keeper Keeper
 ---@field reporter Reporter
 ---@field s State            what a curriculum's functions see
+---@field attach? Attach      what people ask of it meanwhile
+---@field live? LiveEdit      swaps it for one of another version of the script (gradus run --live)
 ---@field at_boundary? fun(training: Training, over: boolean): boolean?   told after each boundary; true ends the training
 local Training = {}
 Training.__index = Training
@@ -255,6 +257,22 @@ function Training:boundary(epoch)
   return false
 end
 
+--- Goes on with another stage, whatever the rules say; the one before is measured at its end.
+function Training:go_to(index)
+  local s = self.s
+  self:evaluate()
+  self.run:progress(s)
+  self:enter(index, s.stage)
+end
+
+--- The strength of the augmentations has been set: whether the teacher's answers are known depends on it.
+function Training:augment_anew()
+  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
+  self.feed:imitate(self.teacher.ask, self.teacher.answers)
+  local cost = self.clock.cost
+  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
+end
+
 -- What was trained on, so that `gradus diff` can tell the data of two runs apart.
 local function record_data(self)
   for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
@@ -296,6 +314,7 @@ function Training:begin()
   end
 end
 
+-- Returns the training that goes on in its place, where one does.
 local function loop(self)
   self.clock:start_time()
   if not self.restored then self:begin() end
@@ -310,6 +329,9 @@ local function loop(self)
     if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
     if self.at_boundary then over = self.at_boundary(self, over) or over end
+    if not over and self.attach then over = self.attach:look(self) end
+    local successor = not over and self.live and self.live:look(self)
+    if successor then return successor end
   end
   self.over = true
   self.run.snapshots:over(self)
@@ -333,6 +355,7 @@ function Training:borrow(fn)
   self.loan = self.loan or modes.lend(self.student)
   local ok, err = xpcall(fn, host.traceback, self)
   self.loan:close()
+  self.loan = nil
   if not ok then error(err, 0) end
 end
 
@@ -350,15 +373,40 @@ local function leave_student(self)
   })
 end
 
---- Trains, from the beginning or from where a snapshot of the run was taken.
-function Training:run_all()
-  self.run.snapshots:around(self, function()
-    leave_student(self)
-    self:borrow(function()
-      loop(self)
-      finish(self)
-    end)
+-- To its end, or until another goes on in its place.
+local function run_one(self)
+  leave_student(self)
+  local successor
+  self:borrow(function()
+    successor = loop(self)
+    if successor then self.reporter:settle() else finish(self) end
   end)
+  return successor
+end
+
+-- The same of a training that may be swapped: what fails in a new version is taken back.
+local function run_live(self)
+  local ok, successor = pcall(run_one, self)
+  if ok then return successor end
+  return self.live:taken_back(self, successor) or error(successor, 0)
+end
+
+--- Trains, from the beginning or from where a snapshot of the run was taken. Returns the training that ended: itself, unless it was
+--- swapped; its student has the weights in any case.
+---@return Training
+function Training:run_all()
+  local snapshots, last = self.run.snapshots, self
+  snapshots:around(self, function()
+    local successor = self
+    while successor do
+      snapshots:swap(last, successor)
+      last = successor
+      successor = (last.live and run_live or run_one)(last)
+    end
+    snapshots:swap(last, self)
+  end)
+  if last.student ~= self.student then self.student:load_state_dict(last.student:state_dict()) end
+  return last
 end
 
 -- --- snapshots ---------------------------------------------------------------------------------------------------------------

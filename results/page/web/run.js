@@ -7,7 +7,7 @@ const TABS = ["curves", "curriculum", "decisions", "script", "log", "environment
 
 const stages = (run) => run.stages.map(({ name, from, to }, index) => ({ name, from, to, index }));
 
-const marks = (run) => run.events.filter((e) => ["decision", "warning", "health", "error"].includes(e.kind) && e.step !== null);
+const marks = (run) => run.events.filter((e) => ["decision", "warning", "health", "error", "edit"].includes(e.kind) && e.step !== null);
 
 // Metrics that share their last name share a chart: train/loss, val/loss. Knobs have one each, results are not curves.
 function families(run) {

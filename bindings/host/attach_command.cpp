@@ -1,0 +1,203 @@
+#include "attach_command.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <thread>
+
+#include "commands.h"
+#include "error.h"
+#include "output.h"
+#include "query/query.h"
+#include "query/table.h"
+
+namespace gradus {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace results;
+
+struct Options {
+  std::string run, stage;
+  std::vector<std::string> set, release;
+  bool stop = false, json = false;
+  double seconds = 30;
+  bool asks() const { return stop || !stage.empty() || !set.empty() || !release.empty(); }
+};
+
+// --- what the run is doing, as the store knows it: at most a tenth of a second old
+
+Json state_of(const Json& run) {
+  Json state = {
+      {"run", run["id"]},      {"name", run["name"]},     {"status", run["status"]},   {"step", Json()},
+      {"stage", Json()},       {"knobs", Json::object()}, {"by_hand", Json::object()}, {"metrics", Json::object()},
+      {"edits", Json::array()}};
+  for (const Json& summary : run["summaries"]) {
+    const std::string key = summary["key"];
+    if (key.starts_with("result/")) continue;
+    if (state["step"].is_null() || summary["last_step"] > state["step"]) state["step"] = summary["last_step"];
+    if (key.starts_with("knob/"))
+      state["knobs"][key.substr(5)] = summary["last"];
+    else
+      state["metrics"][key] = {{"value", summary["last"]}, {"step", summary["last_step"]}};
+  }
+  for (const Json& event : run["events"]) {
+    const Json& detail = event["detail"];
+    if (event["kind"] == "stage" && detail.is_object())
+      state["stage"] = {{"name", event["name"]},
+                        {"index", detail.value("index", Json())},
+                        {"of", detail.value("of", Json())},
+                        {"since", event["step"]}};
+    if (event["kind"] != "edit") continue;
+    state["edits"].push_back({{"step", event["step"]}, {"name", event["name"]}, {"detail", detail}});
+    if (!detail.is_object()) continue;
+    const Json release = detail.value("release", Json::array()), set = detail.value("set", Json::object());
+    for (const Json& name : release) state["by_hand"].erase(name.get<std::string>());
+    for (const auto& [name, value] : set.items()) state["by_hand"][name] = value;
+  }
+  return state;
+}
+
+std::string text_of(const Json& state, const Json& run) {
+  std::string text = "run " + shown(state["run"]) + "  " + shown(state["name"]) + "  " + run_status(run);
+  if (!state["step"].is_null()) text += "  step " + shown(state["step"]);
+  text += "\n";
+  if (const Json& stage = state["stage"]; stage.is_object())
+    text += "  stage  " + shown(stage["name"]) + " (" + shown(stage["index"]) + " of " + shown(stage["of"]) +
+            "), since step " + shown(stage["since"]) + "\n";
+  if (!state["knobs"].empty()) {
+    text += "  knobs ";
+    for (const auto& [name, value] : state["knobs"].items())
+      text += " " + printable(name) + " " + shown(value) + (state["by_hand"].contains(name) ? " (by hand) " : " ");
+    text.back() = '\n';
+  }
+  Table table;
+  table.column("metric");
+  for (const char* column : {"last", "step"}) table.column(column, Align::right);
+  for (const auto& [key, one] : state["metrics"].items())
+    table.row({key, one["value"].is_null() ? "nan" : shown(one["value"]), shown(one["step"])});
+  if (!state["metrics"].empty()) text += table.text(styled());
+  return text;
+}
+
+// --- what is wanted of it
+
+// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id.
+class Request {
+ public:
+  Request(const std::string& folder, Json wanted)
+      : request_(folder + "/attach.request"), answer_(folder + "/attach.answer") {
+    id_ =
+        std::to_string(::getpid()) + "-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
+    wanted["id"] = id_;
+    const std::string part = request_ + "." + std::to_string(::getpid());
+    std::ofstream file(part);
+    file << wanted.dump();
+    file.close();
+    const bool placed = file && ::link(part.c_str(), request_.c_str()) == 0;
+    ::unlink(part.c_str());
+    if (!file) throw Error(Exit::io, part + ": cannot be written");
+    if (!placed)
+      throw Error(Exit::io,
+                  "attach: " + request_ + " is there: another attach waits for this run; expected to be alone");
+  }
+  ~Request() { ::unlink(request_.c_str()); }
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  // The answer, or null where none has come by now.
+  Json answer() const {
+    std::ifstream file(answer_);
+    if (!file) return {};
+    std::stringstream text;
+    text << file.rdbuf();
+    Json found = Json::parse(text.str(), nullptr, false);
+    if (!found.is_object() || found.value("id", "") != id_) return {};
+    ::unlink(answer_.c_str());
+    return found;
+  }
+
+ private:
+  std::string request_, answer_, id_;
+};
+
+Json wanted_of(const Options& options) {
+  Json wanted = Json::object();
+  for (const std::string& text : options.set) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      throw Error(Exit::usage, "attach: --set: expected knob=number; got '" + text + "'");
+    wanted["set"][text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  if (!options.release.empty()) wanted["release"] = options.release;
+  if (!options.stage.empty()) wanted["stage"] = options.stage;
+  if (options.stop) wanted["stop"] = true;
+  return wanted;
+}
+
+Json ask(Store& store, const Options& options, const Json& run) {
+  const Request request(run["folder"].get<std::string>(), wanted_of(options));
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::duration<double>(options.seconds);
+  for (int look = 0; Clock::now() < deadline; ++look) {
+    if (Json answer = request.answer(); answer.is_object()) return answer;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (look % 25 == 24 &&
+        store.query("SELECT 1 FROM runs WHERE id = ?1 AND status = 'running'", {run["id"].get<std::int64_t>()})
+            .rows.empty())
+      throw Error(Exit::missing, "attach: run " + shown(run["id"]) + " ended before it could answer");
+  }
+  throw Error(Exit::missing, "attach: no training of run " + shown(run["id"]) + " answered within " +
+                                 exact(options.seconds) +
+                                 " s; expected one by distill or fit that goes on (--timeout waits longer)");
+}
+
+void attach_command(const std::string& path, const Options& options) {
+  wanted_of(options);  // a bad command line is told first
+  const auto store = Store::open(path, Store::Mode::read);
+  const Json run = show_run(*store, options.run);
+  if (run["status"] != "running")
+    throw Error(Exit::usage,
+                "attach: run " + shown(run["id"]) + " is " + shown(run["status"]) + "; expected one that is running");
+  if (!options.asks()) {
+    const Json state = state_of(run);
+    return options.json ? print_json(state) : print(text_of(state, run));
+  }
+  Json answer = ask(*store, options, run);
+  if (answer.contains("error")) throw Error(Exit::usage, "attach: " + answer["error"].get<std::string>());
+  answer.erase("id");
+  answer["run"] = run["id"];
+  if (options.json) return print_json(answer);
+  std::string text =
+      "run " + shown(run["id"]) + ", " + shown(answer["training"]) + ", after step " + shown(answer["step"]) + ":";
+  for (const Json& done : answer["done"]) text += (text.ends_with(':') ? " " : ", ") + done.get<std::string>();
+  print(text + "\n");
+}
+
+}  // namespace
+
+void add_attach_command(CLI::App& app, std::string& store) {
+  CLI::App* sub = app.add_subcommand("attach", "what a running run is doing; sets its knobs or its stage");
+  auto options = std::make_shared<Options>();  // lives as long as the callback below
+  sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
+  sub->add_flag("--json", options->json, "one JSON document on standard output");
+  sub->add_option("run", options->run, "an id, the beginning of a uid, or @last")->required();
+  sub->add_option("--set", options->set, "a knob from the next step on: temperature=3 (may be repeated)")
+      ->allow_extra_args(false);
+  sub->add_option("--release", options->release, "gives a knob back to the curriculum (may be repeated)")
+      ->allow_extra_args(false);
+  sub->add_option("--stage", options->stage, "next, back, or a stage's name");
+  sub->add_flag("--stop", options->stop, "ends the training after this step, as a rule that says stop");
+  sub->add_option("--timeout", options->seconds, "seconds to wait for the run's next step (default: 30)")
+      ->check(CLI::Range(0.1, 1e6));
+  sub->callback([options, &store] { attach_command(store.empty() ? default_store() : store, *options); });
+}
+
+}  // namespace gradus

@@ -1,0 +1,127 @@
+"""`gradus attach`: another process shows a run that goes on, and sets its knobs and its stage."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+SCRIPT = """
+local g = require "gradus"
+return g.experiment { name = "long", params = { steps = g.int(10000000) }, run = function(run, p)
+  local d = g.data.digits():split { train = .8, val = .2 }
+  local r = run:distill { student = g.nn.MLP { 64, 8, 10 }, data = d, lr = 1e-3, budget = { steps = p.steps }, evaluate = { steps = 2000 },
+    curriculum = { { "easy", augment = .1, advance = g.when.steps(1e9) }, { "hard" } } }
+  return { steps = r.steps }
+end }
+"""
+LOOP = """
+local g = require "gradus"
+return g.experiment { name = "loop", run = function(run)
+  for i = 1, 1e9 do run:log({ i = i }, i) os.execute "sleep .02" run:breathe() end
+end }
+"""
+
+
+class Attach(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def gradus(self, *args):
+        return subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True, text=True, timeout=60)
+
+    def begin(self, script, *args):
+        (self.dir / "s.lua").write_text(script)
+        process = subprocess.Popen([GRADUS, "run", "s.lua", *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (process.kill(), process.communicate()) if process.poll() is None else None)
+        for _ in range(600):
+            done = self.gradus("attach", "1", "--json")
+            if done.returncode == 0 and json.loads(done.stdout)["step"]:
+                return process
+            self.assertIsNone(process.poll(), "it ended")
+            time.sleep(.05)
+        self.fail(f"the run never began: {done.stderr}")
+
+    def state(self):
+        done = self.gradus("attach", "1", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return json.loads(done.stdout)
+
+    def until(self, holds):
+        for _ in range(200):
+            state = self.state()
+            if holds(state):
+                return state
+            time.sleep(.05)
+        self.fail(f"never so: {state}")
+
+    def refused(self, code, part, *args):
+        done = self.gradus("attach", *args)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        self.assertIn(part, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_a_live_run(self):
+        process = self.begin(SCRIPT)
+        state = self.until(lambda s: "train/loss" in s["metrics"] and s["stage"])
+        self.assertEqual((state["status"], state["stage"]["name"], state["stage"]["of"]), ("running", "easy", 2))
+        self.assertEqual(state["knobs"]["augment"], .1)
+        shown = self.gradus("attach", "@last").stdout
+        self.assertRegex(shown, r"run 1  long  running  step \d+\n  stage  easy \(1 of 2\), since step 0\n  knobs .*augment 0.1")
+        self.assertIn("train/loss", shown)
+
+        done = self.gradus("attach", "1", "--set", "lr=0.0005", "--set", "augment=0", "--stage", "next")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^run 1, distill, after step \d+: augment = 0 \(was 0.1\), lr = 0.0005 \(was .*\), "
+                         r"stage 'hard' \(was 'easy'\)\n$")
+        state = self.until(lambda s: s["stage"]["name"] == "hard" and s["knobs"]["lr"] == .0005)
+        self.assertEqual(state["by_hand"], {"augment": 0, "lr": .0005})
+        self.assertIn("lr 0.0005 (by hand)", self.gradus("attach", "1").stdout)
+        self.refused(64, "no knob 'rl'; did you mean 'lr'?", "1", "--set", "rl=1")
+        self.refused(64, "expected knob=number; got 'lr'", "1", "--set", "lr")
+        done = self.gradus("attach", "1", "--release", "lr", "--json")
+        self.assertEqual(json.loads(done.stdout)["done"], ["lr as the curriculum has it"])
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn("attach: step", err)
+        self.refused(64, "run 1 is finished; expected one that is running", "1", "--set", "lr=1")
+        shown = json.loads(self.gradus("show", "1", "--json").stdout)
+        self.assertEqual([event["name"] for event in shown["events"] if event["kind"] == "edit"], ["attach"] * 3)
+        self.assertIn("edited", shown["tags"])
+        self.assertEqual([name for name in os.listdir(shown["folder"]) if name.startswith("attach")], [])
+
+    def test_an_edited_run_is_no_repetition(self):
+        process = self.begin(SCRIPT)
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
+        again = subprocess.Popen([GRADUS, "run", "s.lua", "-q", "--resume"], cwd=self.dir)
+        try:
+            for _ in range(200):
+                runs = json.loads(self.gradus("runs", "--json").stdout)
+                if len(runs) == 2 or again.poll() is not None:
+                    break
+                time.sleep(.05)
+            self.assertEqual([run["status"] for run in runs], ["finished", "running"], "what was edited does not stand for the script")
+        finally:
+            again.kill()
+            again.wait()
+
+    def test_nobody_answers(self):
+        self.begin(LOOP)
+        self.refused(66, "no training of run 1 answered within 0.5 s", "1", "--set", "lr=1", "--timeout", "0.5")
+        folder = json.loads(self.gradus("show", "1", "--json").stdout)["folder"]
+        self.assertEqual([name for name in os.listdir(folder) if name.startswith("attach")], [])
+        (pathlib.Path(folder) / "attach.request").write_text("{}")
+        self.refused(74, "another attach waits for this run", "1", "--stop")
+        self.refused(66, "no such run", "99")
+
+
+if __name__ == "__main__":
+    unittest.main()
