@@ -196,9 +196,9 @@ end
 --- units too, so plain SGD wants a rate some ten times that of the logits.
 ---   projection = "shared": one matrix for all layers of the same widths. In a transformer each layer adds to what the one before
 --- gave; with matrices of their own ("own", the default) a layer must take that back before it can be another projection.
----@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?, projection: string?}
+---@param options {teacher: Module, layers: table[], seed: number?, normalise: boolean?, reach: boolean?, projection: string?}
 function curriculum.extraction(options)
-  options = check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise", "projection" })
+  options = check.options("curriculum.extraction", options, { "teacher", "layers", "seed", "normalise", "reach", "projection" })
   local shared = check.value("curriculum.extraction", "projection", options.projection or "own", check.choice("own", "shared")) == "shared"
   if type(options.layers) ~= "table" or #options.layers == 0 then
     host.fail "curriculum.extraction: layers: expected { { from = …, to = …, steps = … }, … }"
@@ -211,7 +211,8 @@ function curriculum.extraction(options)
     rule, used = length_rule(where, layer, used)
     local seed = engine.data.derive_seed(options.seed or current.stream "projection", "layer", shared and 1 or i)
     stages[i] = { ("layer %d"):format(i), train = layer.train, lr = layer.lr, advance = rule,
-      target = target.layer { teacher = options.teacher, from = layer.from, to = layer.to, seed = seed, normalise = options.normalise } }
+      target = target.layer { teacher = options.teacher, from = layer.from, to = layer.to, seed = seed, normalise = options.normalise,
+        reach = options.reach } }
   end
   stages[#stages + 1] = { "logits", target = options.teacher }
   return stages

@@ -23,6 +23,7 @@ local target = {}
 ---@field mass? fun(b: table): number|Tensor  of a layer: what a batch weighs in a mean over several
 ---@field prepare? fun(student: Module, rows: fun(): Tensor)  called when a stage with this target begins
 ---@field detail? table               what the stage's event says of it
+---@field doubt? string               what is wrong with it, known once `prepare` was called
 ---@field teachers Module[]            whose answers these are; none of labels
 ---@field state? fun(): table          what `prepare` has measured, for a snapshot; load_state(t) takes it back
 local Target = {}
@@ -54,22 +55,23 @@ local function features(module, path, x)
   return taps[path]:dim() == 4 and taps[path]:flatten(1) or taps[path]
 end
 
--- Mean and standard deviation of each projected unit over the rows, and over positions but those of padding.
-local function spread(projected, kept)
-  local flat = projected:reshape { -1, projected:size(-1) }
-  if kept then flat = flat:index_select(0, kept:flatten():nonzero():flatten()) end
-  return flat:mean { dim = { 0 } }, flat:std { dim = { 0 }, correction = 0 }
+-- Rows, or positions but those of padding, one after the other.
+local function flat(values, kept)
+  local rows = values:reshape { -1, values:size(-1) }
+  return kept and rows:index_select(0, kept:flatten():nonzero():flatten()) or rows
 end
 
 --- A hidden layer of the teacher through a fixed Gaussian matrix / √width (Gupta & Karmalkar 2025, definition 3.1). The
 --- student's layer is compared with it by mean squared error; both forward passes stop at the layer. The projected units
 --- are centred and scaled to unit spread (ours), by what they are on 4,096 rows, or positions of sequences, before the stage,
 --- unless normalise = false. What measuring costs is charged to the run.
+--- A layer after a ReLU is never negative, half of a centred target is: its units would be pushed below zero and die. So where the
+--- student's layer is never negative on those rows the target is cut at 0 (ours), unless reach = false.
 --- Positions of the teacher's pad_token do not count.
----@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?}
+---@param options {teacher: Module, from: string, to: string, seed: number?, normalise: boolean?, reach: boolean?}
 ---   from, to: paths of the teacher's and the student's layer; seed: of the matrix, from the run's "projection" stream when left out
 function target.layer(options)
-  options = check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise" })
+  options = check.options("target.layer", options, { "teacher", "from", "to", "seed", "normalise", "reach" })
   if not is_module(options.teacher) then host.fail "target.layer: teacher: expected a module" end
   for _, name in ipairs { "from", "to" } do
     if type(options[name]) ~= "string" then host.fail(("target.layer: %s: expected a layer's path such as 'layers.0'"):format(name)) end
@@ -78,7 +80,8 @@ function target.layer(options)
   self.text = ("layer %s -> %s"):format(options.from, options.to)
   self.seed = options.seed or current.stream("projection")
   local of_teacher = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
-  local scale, shift
+  check.value("target.layer", "reach", options.reach == nil or options.reach, check.boolean)
+  local scale, shift, cut
   local pad = options.teacher.pad_token
   local function kept(x) return pad and x:ne(pad) or nil end
 
@@ -100,32 +103,53 @@ function target.layer(options)
     return mask and mask:sum { dtype = "float64" } or b.x:size(0)
   end
 
-  self.state = function() return { scale = scale, shift = shift, detail = self.detail } end
-  self.load_state = function(measured) scale, shift, self.detail = measured.scale, measured.shift, measured.detail end
+  self.state = function() return { scale = scale, shift = shift, cut = cut, detail = self.detail } end
+  self.load_state = function(measured) scale, shift, cut, self.detail = measured.scale, measured.shift, measured.cut, measured.detail end
+
+  -- Where the student's layer is never negative: what of the target it cannot be.
+  local function judge_reach(wanted, x)
+    local out = flat(wanted, kept(x)):lt(0):double():mean():item()
+    cut = options.reach ~= false
+    self.detail.out_of_reach, self.detail.cut = out, cut or nil
+    if not cut and out > 0 then
+      self.doubt = ("%.0f %% of the target is negative, and '%s' of the student never is: its units are pushed below zero and die; "
+        .. "expected the layer before the activation, or reach = true"):format(100 * out, options.to)
+    end
+  end
 
   -- The matrix is made when both widths are known, from its own seed: no stream of the run moves.
-  self.prepare = function(student, rows)
-    if scale then return end
+  local function measure(student, rows)
     local x = rows()
-    local theirs, ours = of_teacher(x), tensor.no_grad(self.student, student, x)
+    local theirs, ours = of_teacher(x), self.student(student, x)
     scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed):to(theirs.device)
     self.detail = { from = options.from, to = options.to, seed = self.seed, teacher_width = theirs:size(-1),
       student_width = ours:size(-1), normalise = options.normalise ~= false, rows = x:size(0) }
-    if options.normalise == false then return end
-    local mean, sd = tensor.no_grad(function() return spread(theirs:matmul(scale), kept(x)) end)
-    if not (sd:amin():item() > 0) then
-      host.fail(("target.layer: '%s' of the teacher is constant on %d rows; it teaches nothing"):format(options.from, x:size(0)))
+    local positive = ours:amin():item() >= 0
+    if options.normalise == false and not positive then return end
+    local wanted = theirs:matmul(scale)
+    if options.normalise ~= false then
+      local all = flat(wanted, kept(x))
+      local mean, sd = all:mean { dim = { 0 } }, all:std { dim = { 0 }, correction = 0 }
+      if not (sd:amin():item() > 0) then
+        host.fail(("target.layer: '%s' of the teacher is constant on %d rows; it teaches nothing"):format(options.from, x:size(0)))
+      end
+      scale, shift = scale / sd, -mean / sd
+      wanted = wanted / sd + shift
     end
-    scale, shift = scale / sd, -mean / sd
+    if positive then judge_reach(wanted, x) end
+  end
+  self.prepare = function(student, rows)
+    if not scale then tensor.no_grad(measure, student, rows) end
   end
 
-  self.identity = function() return { options.teacher, options.from, scale, shift } end
+  self.identity = function() return { options.teacher, options.from, scale, shift or false, cut or false } end
 
   --- What the student's layer should be: ((h P) - mean) / spread, folded into one product and one sum.
   self.of = function(x)
     return tensor.no_grad(function()
-      local projected = of_teacher(x):matmul(scale)
-      return shift and projected + shift or projected
+      local wanted = of_teacher(x):matmul(scale)
+      if shift then wanted = wanted + shift end
+      return cut and wanted:relu() or wanted
     end)
   end
   return self

@@ -224,6 +224,16 @@ local function look_at_targets(report, plan)
   end
 end
 
+-- A layer after a ReLU, which a centred target mostly does not reach.
+local function look_at_reach(report, stage, goal)
+  local detail = goal.kind == "layer" and goal.detail or {}
+  if goal.doubt then report.refuse("stage '%s': target: %s", stage.name, goal.doubt) end  -- as the run warns
+  if detail.cut and detail.out_of_reach > 0 then
+    report.advise("stage '%s': '%s' of the student is never negative and %.0f %% of the target is, so the target is cut at 0; the layer "
+      .. "before the activation can learn all of it", stage.name, detail.to, 100 * detail.out_of_reach)
+  end
+end
+
 -- What was given to distill, and no stage takes.
 local function look_at_unused(report, plan)
   for _, name in ipairs { "temperature", "alpha", "augment", "lr" } do
@@ -275,6 +285,7 @@ function honest.stage(report, plan, i)
   local parts = sampler.is(one.source) and rawget(one.source, "parts")
   if parts then look_at_mixture(report, plan, i, parts) end
   look_at_rule(report, plan, ("stage '%s': advance"):format(stage.name), stage.advance)
+  look_at_reach(report, stage, one.target)
   if #plan.seen > 1 and stage.knobs.lr then
     report.advise("stage '%s' has a learning rate of its own; a gain may be the rate's: tune the baseline's as well (arXiv 2308.12202)",
       stage.name)

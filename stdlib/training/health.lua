@@ -41,7 +41,7 @@ local SMALL, NATS = .01, .05  -- a loss below this share of a curve's first valu
 -- Measured on trainings that are well and ill (tests/stdlib/ills.lua), in losses of one who knows nothing:
 local SHOT = 1.25    -- from here the steps' loss has shot up; an untrained student's is up to 1.15
 local WORSE, WORSE_STEPS = 1.03, 1.1  -- from here it is worse than untrained, clean and by the steps' means, which rest on changing rows
-local NOTHING = .8   -- above it next to nothing is known
+local NOTHING, BLIND = .8, .97  -- above them next to nothing, or nothing, is known
 local LOST = .2      -- from its best; what is well loses .05
 local STEADY = .05   -- as far as a student that is too small goes up and down
 local JUMP = .6      -- from one stage's rows to the next's; a ramp's levels over wrong labels differ by up to .45
@@ -226,7 +226,7 @@ function Health:is_too_small(e)
   if self.layer or self.shot or (e.progress or 1) < PATIENCE then return false end
   local val, curve = self.course.val, self:clean()
   if is_far(self, e, FAR) and curve[#curve] < NOTHING * self.reference and self:is_stagnant(e) then return true end
-  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) then return false end
+  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) or curve[#curve] > BLIND * self.reference then return false end
   if signs.most(val, #val - 3) - signs.least(val, 1) > STEADY * self.reference then return false end
   local pace = signs.pace(val, self.course.spent)
   return pace ~= nil and pace < SLOW
@@ -273,7 +273,7 @@ function Health:evaluation(e)
     untrained = self.reference }
   if not self:tells_rate(found, numbers) then
     if self:is_too_small(e) then told(self, found, "too_small", { val_acc = e.acc, own_acc = e.own_acc, teacher_acc = self.teacher_acc })
-    elseif self:is_stagnant(e) then told(self, found, "stagnant", numbers) end
+    elseif not self.told.too_small and self:is_stagnant(e) then told(self, found, "stagnant", numbers) end
   end
   if e.loss and not self.shot and self:is_overfitting() then told(self, found, "overfitting", numbers) end
   if self:is_collapsed(e) then told(self, found, "collapsed", { share = e.constant, val_acc = e.acc }) end

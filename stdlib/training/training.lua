@@ -99,6 +99,7 @@ local function check_stage(self)
     self.reporter:warn("teacher_unused",
       stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
   end
+  if goal.doubt then self.reporter:warn("out_of_reach", stages:where() .. ": target: " .. goal.doubt) end
   if not self.objective:gives_confidence(goal) then
     local temperature = stages:answer_of "temperature"
     if self.feed.source.mode == "confidence" then

@@ -1,4 +1,5 @@
 local g = require "gradus"
+local a_run = require "a_run"
 local nn, target = g.nn, g.target
 
 local function scaled(factor)
@@ -44,6 +45,56 @@ describe("a target", function()
     expect((out - wanted):abs():amax():item() < 1e-4):is_true()
     expect({ scaled_one.kind, out.requires_grad, scaled_one.detail.student_width }):equals { "layer", false, 5 }
   end)
+  describe("of a layer that is never negative", function()
+    local teacher, student, x = nn.MLP { 4, 8, 3 }, nn.MLP { 4, 5, 3 }, g.randn(256, 4)
+    local function goal(more)
+      local options = { teacher = teacher, from = "layers.1", to = "layers.1", seed = 7 }
+      for key, value in pairs(more) do options[key] = value end
+      local made = target.layer(options)
+      made.prepare(student, function() return x end)
+      return made
+    end
+    it("is cut at 0, of what it would be without; how much that is is told", function()
+      for _, normalise in ipairs { true, false } do
+        local plain, cut = goal { reach = false, normalise = normalise }, goal { normalise = normalise }
+        expect(cut.of(x):allclose(plain.of(x):relu())):is_true()
+        expect(cut.detail.out_of_reach):near(plain.of(x):lt(0):double():mean():item(), 1e-3)
+        expect({ cut.detail.cut, cut.doubt, plain.detail.cut }):equals { true, nil, nil }
+        expect(plain.doubt):matches "%% of the target is negative, and 'layers.1' of the student never is"
+        expect(plain.identity()):differs_from(cut.identity())
+      end
+    end)
+    it("is the whole where the layer may be negative", function()
+      local before = goal { to = "layers.0" }
+      expect({ before.detail.out_of_reach, before.detail.cut, before.doubt }):equals {}
+      expect(before.of(x):lt(0):any():item()):is_true()
+    end)
+    it("is taken back from a snapshot as it was", function()
+      local one = goal {}
+      local other = target.layer { teacher = teacher, from = "layers.1", to = "layers.1", seed = 7 }
+      other.load_state(one.state())
+      expect(other.of(x):equal(one.of(x))):is_true()
+    end)
+  end)
+  it("of a layer after a ReLU keeps the units alive, which the plain one kills", function()
+    local d = g.data.digits():split({ train = .6, val = .4 }, { seed = 1 })
+    local function build() return nn.ConvNet { channels = { 16, 32 }, classes = 10, input = { 1, 8, 8 } } end
+    local function silent(reach)
+      local zero
+      a_run(function(run)
+        local teacher = run:fit { model = build(), data = d, epochs = 4, lr = 2e-3 }
+        local student = nn.ConvNet { channels = { 4, 8 }, classes = 10, input = { 1, 8, 8 } }
+        run:distill { teacher = teacher, student = student, data = d, budget = { epochs = 40 }, lr = 2e-2, restore_best = false,
+          curriculum = g.curriculum.extraction { teacher = teacher, reach = reach, layers = {
+            { from = "features.3", to = "features.3", share = .4 }, { from = "features.7", to = "features.7", share = .4 } } } }
+        local _, taps = student:forward_taps((d.val:gather()), { "features.7" }, { stop = true })
+        zero = taps["features.7"]:eq(0):double():mean():item()
+      end, { seed = 3 })
+      return zero
+    end
+    expect(silent(true) < .4):is_true()
+    expect(silent(false) > .9):is_true()
+  end)
   local cases = {
     { "a number", function() target.resolve("stage 'a': target", 5) end,
       "stage 'a': target: expected a module, { { module, weight }, … }, 'labels' or target.layer; got 5" },
@@ -57,6 +108,8 @@ describe("a target", function()
       "target.layer: teacher: expected a module" },
     { "a layer without a path", function() target.layer { teacher = scaled(1), from = "a" } end,
       "target.layer: to: expected a layer's path" },
+    { "a reach that is a number", function() target.layer { teacher = scaled(1), from = "a", to = "b", reach = .5 } end,
+      "target.layer: 'reach': expected true or false; got 0.5" },
     { "a misspelt option", function() target.layer { teacher = scaled(1), form = "a", to = "b" } end,
       "target.layer: no option 'form'; did you mean 'from'?" },
   }

@@ -103,6 +103,16 @@ describe("a dry run", function()
       curriculum = { { "layer", target = goal, advance = when.steps(1) }, { "logits" } } }
     expect(goal.detail.rows):equals(1)
   end)
+  it("says how much of a target a layer after a ReLU cannot reach, and refuses where it is not cut", function()
+    local function aligned(reach)
+      return function(_, teacher)
+        return { curriculum = g.curriculum.extraction { teacher = teacher, reach = reach, layers = {
+          { from = "layers.1", to = "layers.1", share = .3 } } } }
+      end
+    end
+    expect(accepts(aligned())):matches "advice: stage 'layer 1': 'layers.1' of the student is never negative and %d+ %% of the target is"
+    refuses(aligned(false), "its units are pushed below zero and die")
+  end)
   it("does two steps of each stage and draws the schedules", function()
     local text, refused, r = dry(function(d, teacher)
       local ranked = d.train:rank(score.loss(teacher))

@@ -138,6 +138,56 @@ describe("health names", function()
     expect(jump(.1, .4)):equals(nil)
     expect(jump(1, 2)):equals(nil)
   end)
+  it("a difficulty jump by the stages' own rows, clean, whatever augmentation hides", function()
+    local function jump(before, now)
+      local h, found = health.new { classes = 10 }, nil
+      for _ = 1, 30 do h:step(1.8, 1.8) end
+      h:evaluation { loss = .5, own_loss = before }
+      h:stage()
+      h:begins_with(now)
+      for _ = 1, 30 do found = h:step(1.8, 1.8) or found end
+      return found and { found[1].name, found[1].numbers }
+    end
+    expect(jump(.1, 1.9)):equals { "difficulty_jump", { before = .1, now = 1.9 } }
+    expect(jump(.1, 1.2)):equals(nil)
+    expect(jump(.9, 2.5)):equals(nil)  -- not three times as hard
+  end)
+
+  -- The loss on labels in each of five steps of so many intervals, and what a student who is no better gives.
+  local function by_steps(count, steps, more)
+    local h, list = health.new { classes = 10, rows = 1000, teacher_acc = .95 }, {}
+    for i = 1, count do
+      for k = 1, 5 do h:step(steps(i, k), steps(i, k), .1) end
+      for _, one in ipairs(h:evaluation(more(i))) do list[#list + 1] = one.name end
+    end
+    return table.concat(list, " ")
+  end
+  it("a rate far too high by the steps inside of an interval, though the interval's end is calm", function()
+    local function calm(i) return { loss = 2.3, own_loss = 2.3, acc = .1, own_acc = .1, progress = i / 40 } end
+    expect(by_steps(6, function(i, k) return i == 2 and k < 4 and 5 or 2.3 end, calm)):equals "rate_too_high"
+    expect(by_steps(6, function() return 2.35 end, calm)):equals ""
+    expect(by_steps(6, function(i, k) return i == 2 and k < 4 and 5 or i > 2 and .5 or 2.3 end, calm)):equals ""  -- it came back
+  end)
+  it("a student too small, which is not one whose rate is low", function()
+    local function at(loss) return function(i)
+      return { loss = loss(i), own_loss = loss(i), acc = .4, own_acc = .4, progress = i / 40 }
+    end end
+    local function flattens(i) return 1.3 + math.exp(-i / 4) end
+    local function creeps(i) return 2.3 - .02 * i end
+    expect(by_steps(40, flattens, at(flattens))):equals "too_small"
+    expect(by_steps(40, creeps, at(creeps))):equals ""
+    expect(by_steps(40, flattens, function(i)  -- it knows its own rows
+      return { loss = flattens(i), own_loss = .1, acc = .4, own_acc = .97, progress = i / 40 }
+    end)):equals "stagnant"
+  end)
+  it("no divergence of a training loss that alpha or temperature moves", function()
+    local h, found = health.new { classes = 10 }, 0
+    for i = 1, 30 do
+      for _ = 1, 5 do h:step(.1 * 1.2 ^ i, 2 / i) end
+      found = found + #h:evaluation { loss = 2 / i, own_loss = 2 / i, acc = .9 }
+    end
+    expect(found):equals(0)
+  end)
   it("again in another stage", function()
     local h, count = health.new { classes = 10 }, 0
     for _ = 1, 2 do

@@ -48,8 +48,29 @@ local function outcome(options_of, o)
       if one.step > (o.after or 0) then events[#events + 1] = { one.step, one.name } end
     end
   end
+  for _, one in ipairs(seen.health) do
+    if one.step > (o.after or 0) then events[#events + 1] = { one.step, one.name, one.detail } end
+  end
   return { weights = weights, rows = rows, events = events }, kept
 end
+
+-- Right about the points.
+local function exact()
+  local made = g.nn.Linear(6, 3, { bias = false })
+  g.no_grad(function() made.weight:copy_(g.cat({ g.eye(3), g.eye(3) * .3 }, 1) * 4) end)
+  return made
+end
+
+-- What ails a training is told of evaluations and stages before the snapshot: name -> options, and the step at which it is told.
+local AILING = {
+  stagnant = { at = 48, options = function() return { teacher = exact(), lr = 1e-7, evaluate = { steps = 6 } } end },
+  rate_too_high = { at = 10, options = function() return { teacher = exact(), lr = 30, clip = false, evaluate = { steps = 5 } } end },
+  difficulty_jump = { at = 50, options = function(d)
+    local ranked = d.train:rank(g.score.loss(exact()))
+    return { teacher = exact(), lr = .3, student = g.nn.MLP { 6, 8, 3 },
+      curriculum = { { "easy", sample = ranked:first(.3), advance = when.steps(30) }, { "hard", sample = ranked:last(.1) } } }
+  end },
+}
 
 local CASES = {
   ["one stage, augmented"] = function() return { augment = .5, temperature = schedule.linear(6, 2) } end,
@@ -92,6 +113,23 @@ describe("a training saved and taken back goes on with the same bits:", function
           local wanted = outcome(options_of, { after = step })
           expect(rest):equals(wanted)
         end
+      end
+    end)
+  end
+end)
+
+describe("health's window is saved: the same is told, where it was,", function()
+  for name, case in pairs(AILING) do
+    it(name, function()
+      local whole = outcome(case.options, {})
+      local told
+      for _, event in ipairs(whole.events) do
+        if event[2] == name then told = event[1] end
+      end
+      expect(told):equals(case.at)
+      for _, step in ipairs { case.at - 6, case.at - 1 } do
+        local _, kept = outcome(case.options, { save = step })
+        expect(outcome(case.options, { from = kept, after = step }).events):equals(outcome(case.options, { after = step }).events)
       end
     end)
   end
