@@ -139,6 +139,17 @@ end
 --- A run that goes on has reached where it was: from here on it writes.
 function Run:unmute() self.writer = self.unmuted end
 
+--- Calls fn() while nothing that it does is written or said.
+---@param fn fun()
+function Run:silently(fn)
+  local writer, listener, latest, line = self.writer, self.listener, self.latest, self.line
+  self.writer, self.listener, self.latest = muted(writer), false, {}
+  self.line = setmetatable({ say = function() end }, { __index = line })
+  local ok, why = pcall(fn)
+  self.writer, self.listener, self.latest, self.line = writer, listener, latest, line
+  if not ok then error(why, 0) end
+end
+
 --- Stores the configuration's hash anew: data was read.
 function Run:configure() self.writer:amend { config_hash = config_hash(self.configuration) } end
 
@@ -372,6 +383,17 @@ function Run:distill(options)
     return { student = options.student, checkpoints = options.checkpoints and require("gradus.base.checkpoints").new() }
   end
   return train(self, options, "distill")
+end
+
+--- Distils and looks ahead: every `steps` steps the continuations of `try` are tried from where the training stands, and the best goes
+--- on; see lookahead.lua. The result has `chosen`, the names by round.
+---@param options table   distill's, and
+---   try: { hot = { temperature = 8 }, cold = { temperature = 2 } }, what each has of its own; steps: of a round;
+---   by: the metric that decides ("val/loss"), better as it is known to be
+---@return Distilled
+function Run:lookahead(options)
+  if self.replaying then return { student = options.student } end
+  return require "gradus.experiment.lookahead"(self, options)
 end
 
 local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",

@@ -60,7 +60,8 @@ end
 
 -- --- taking ----------------------------------------------------------------------------------------------------------
 
-local function streams_of(run)
+--- Where the run's random streams stand, and the numbers of its samplers.
+function snapshots.streams(run)
   local defaults = { cpu = engine.default_generator():get_state() }
   if run.device ~= "cpu" then defaults[run.device] = engine.default_generator(run.device):get_state() end
   return { init = nn.init_generator:get_state(), lua = random.state(), sources = sampler.numbered(), defaults = defaults }
@@ -99,7 +100,7 @@ local function state_of(self, part, over)
   local kept = { format = snapshots.FORMAT, training = self.number, count = self.count, over = over, point = point,
     run = { step_number = run.step_number, axis = run.axis, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
       state = run.state, registered = registered_of(run) },
-    streams = streams_of(run), identity = identity_of(run) }
+    streams = snapshots.streams(run), identity = identity_of(run) }
   for name, value in pairs(part:state()) do kept[name] = value end
   if kept.unsaved and #kept.unsaved > 0 then tell_unsaved(self, kept.unsaved) end
   return kept
@@ -272,17 +273,23 @@ local function restore_registered(run, kept)
   end
 end
 
+--- Puts the random streams back.
+---@param kept table  what `streams` gave
+function snapshots.give_streams(kept)
+  for device, state in pairs(kept.defaults) do engine.default_generator(device):set_state(state) end
+  nn.init_generator:set_state(kept.init)
+  sampler.numbered(kept.sources)
+  random.load_state(kept.lua)
+end
+
 local function restore(self, kept)
-  local run, of_run, streams = self.run, kept.run, kept.streams
+  local run, of_run = self.run, kept.run
   run.step_number, run.axis, run.trained, run.threads, run.latest = of_run.step_number, of_run.axis, of_run.trained, of_run.threads, {}
   fill(run.state, of_run.state)
   restore_registered(run, of_run.registered)
   self.count = kept.count
   engine.set_threads(of_run.engine_threads)
-  for device, state in pairs(streams.defaults) do engine.default_generator(device):set_state(state) end
-  nn.init_generator:set_state(streams.init)
-  sampler.numbered(streams.sources)
-  random.load_state(streams.lua)
+  snapshots.give_streams(kept.streams)
 end
 
 -- What was kept of this training, if the run goes on from a snapshot and something was.

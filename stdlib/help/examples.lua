@@ -26,6 +26,10 @@ local e = g.experiment { name = "digits", params = { width = g.int(12) }, grid =
 local r = run:distill { teacher = teacher, student = student, data = d, budget = { epochs = 1 }, lr = 3e-3, alpha = .7, temperature = 4,
   curriculum = { { "easy", sample = ranked:first(.3), advance = when.progress(.5) }, { "all", sample = ranked } } }
 local acc = r:last "val/acc"]],
+  ["run:lookahead"] = [[
+local r = run:lookahead { teacher = teacher, student = student, data = d, budget = { steps = 60 }, steps = 20, by = "val/loss",
+  try = { hot = { temperature = 8 }, cold = { temperature = 2 } } }
+print(table.concat(r.chosen, " "))]],
   ["run:fit"] = "local model = run:fit { model = nn.MLP { 64, 10 }, data = d, epochs = 1 }",
   ["run:log"] = 'run:log { loss = .5, ["val/mine"] = .9 }',
   ["run:evaluate"] = "local acc = run:evaluate(net, d.val).acc",

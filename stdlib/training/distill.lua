@@ -210,10 +210,18 @@ end
 function distill.train(self)
   local run, last = self.run, self
   if run.dry then run.dry.train(self) else last = self:run_all() end
-  local s = last.s
+  return distill.result(last, self.student)
+end
+
+--- What a training that has ended came to; told to the store.
+---@param last Training
+---@param student? Module  that the script holds
+---@return Result
+function distill.result(last, student)
+  local run, s = last.run, last.s
   run:progress(s)
   run:event("flops", "spent", { charged = s.flops, spent = s.flops_spent })
-  return result { student = self.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
+  return result { student = student or last.student, steps = s.step, epochs = s.epoch, seconds = s.seconds, flops = s.flops,
     flops_spent = s.flops_spent, best = last.keeper.best, state = s, checkpoints = last.keeper.kept }
 end
 

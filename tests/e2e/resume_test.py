@@ -73,6 +73,20 @@ return g.experiment { name = "loop", params = { steps = 4000 },
   end }
 """
 
+# Looks ahead: trials that write nothing between what is written.
+LOOKAHEAD = """
+local g = require "gradus"
+return g.experiment { name = "ahead", run = function(run)
+  local d = g.data.digits():split { train = .7, val = .15, test = .15 }
+  local teacher = g.nn.MLP { 64, 64, 10 }
+  run:fit { model = teacher, data = d, epochs = 5 }
+  local r = run:lookahead { teacher = teacher, student = g.nn.MLP({ 64, 12, 10 }, { dropout = .1 }), data = d, batch = 32,
+    budget = { steps = 2000 }, steps = 100, by = "val/kd_loss", evaluate = { steps = 50 },
+    try = { hot = { temperature = 8 }, cold = { temperature = 2 }, confident = { curriculum = "confidence" } } }
+  return { acc = run:evaluate(r.student, d.test).acc, cold = table.concat(r.chosen, " "):find "cold" and 1 or 0 }
+end }
+"""
+
 # All but what differs between two runs of the same bits: what was waited for, and whether a teacher's answers were at hand.
 WHAT = {
     "metrics": "SELECT run_id, key, step, value FROM metrics WHERE key <> 'result/seconds' ORDER BY 1, 2, 3",
@@ -158,7 +172,7 @@ class KilledTest(ResumeCase):
         for path in list(self.dir.glob("whole.db*")):
             path.unlink()
         self.run_whole(text)
-        for trial in range(100 if FULL else 3):
+        for trial in range(70 if FULL else 3):
             with self.subTest(seed=trial):
                 self.kill(text, 20 if trial % 10 == 9 else 1 + trial % 3, trial)
                 self.assert_same("whole.db", "killed.db")
@@ -167,6 +181,9 @@ class KilledTest(ResumeCase):
 
     def test_a_distillation(self):
         self.killed_anywhere(DISTILL)
+
+    def test_one_that_looks_ahead(self):
+        self.killed_anywhere(LOOKAHEAD)
 
     def test_an_open_loop(self):
         self.killed_anywhere(LOOP)

@@ -1,0 +1,161 @@
+--- run:lookahead { … }: a distillation that looks ahead. Every `steps` steps each of several continuations (`try`) is tried from where the
+--- training stands, the one that comes out best by a metric goes on, and so to the end of the budget. A trial writes nothing; what goes on
+--- is done again from the same state, with the same bits, and is written as a distillation is. Greedy search over curricula: k
+--- continuations cost k + 1 times the steps.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local check = require "gradus.base.check"
+local distill = require "gradus.training.distill"
+local params = require "gradus.experiment.params"
+local snapshots = require "gradus.experiment.snapshots"
+
+---@class Lookahead
+---@field options table           distill's, common to all
+---@field try table<string, table>  by name: what a continuation has of its own
+---@field steps number            of a round
+---@field by string               the metric that decides
+---@field kept table?             the training's state at the end of the last round
+---@field rounds number           that are done
+---@field step number             of the training
+local Lookahead = {}
+Lookahead.__index = Lookahead
+
+local OWN = { try = true, steps = true, by = true }
+
+local function new(run, options)
+  check.value("lookahead", "options", options, check.table)
+  local self = setmetatable({ run = run, options = {}, rounds = 0, step = 0 }, Lookahead)
+  for name, value in pairs(options) do
+    if not OWN[name] then self.options[name] = value end
+  end
+  self.try, self.names = check.value("lookahead", "try", options.try, check.table), {}
+  for name, one in pairs(self.try) do
+    if type(name) ~= "string" or type(one) ~= "table" then
+      host.fail(("lookahead: try: expected options by name, { hot = { temperature = 8 }, cold = { temperature = 2 } }; got %s under %s")
+        :format(check.describe(one), check.describe(name)))
+    end
+    for key in pairs(one) do
+      if key == "student" or key == "data" or key == "budget" then
+        host.fail(("lookahead: try: %s: '%s' is common to all; expected it beside try"):format(name, key))
+      end
+    end
+  end
+  self.names = params.sorted_keys(self.try)
+  if #self.names == 0 then host.fail "lookahead: try: expected at least one continuation" end
+  self.steps = check.value("lookahead", "steps", options.steps, check.int(1))
+  self.by = check.value("lookahead", "by", options.by or "val/loss", check.string)
+  return self
+end
+
+local function options_of(self, name)
+  local all = {}
+  for key, value in pairs(self.options) do all[key] = value end
+  for key, value in pairs(self.try[name]) do all[key] = value end
+  return all
+end
+
+local function frozen(value)
+  if engine.is_tensor(value) then return value:detach():clone() end
+  if type(value) ~= "table" or getmetatable(value) then return value end
+  local copy = {}
+  for key, one in pairs(value) do copy[key] = frozen(one) end
+  return copy
+end
+
+-- Where every continuation of a round begins.
+local function stand(self)
+  local run = self.run
+  snapshots.give_streams(self.streams)
+  self.options.student:load_state_dict(self.weights)
+  run.step_number = self.before + self.step
+end
+
+-- One continuation for a round. Returns the training, which stopped there, and its state.
+local function go(self, name)
+  stand(self)
+  local one = distill.remake(self.first, options_of(self, name))
+  one.evaluator:check_key("lookahead: by", self.by)
+  if self.kept then one:load_state(frozen(self.kept)) end
+  local target, kept = self.step + self.steps, nil
+  one.ahead.wants = target
+  one.at_boundary = function(training, over)
+    if training.s.step < target or over then return over end
+    local list = training.s:entries(self.by)
+    if #list == 0 or list[#list].step ~= training.s.step then training:evaluate() end
+    training.reporter:settle()
+    kept = frozen(training:state())
+    return true
+  end
+  one:run_all()
+  return one, kept
+end
+
+-- What each continuation comes to: its name -> the metric, or what went wrong.
+local function tried(self)
+  local scores, failed = {}, {}
+  for _, name in ipairs(self.names) do
+    self.run:silently(function()
+      local ok, one = pcall(go, self, name)
+      if self.run.interrupted then error(one, 0) end
+      if ok then scores[name], self.sign = one.s:last(self.by), one.s:sign(self.by) else failed[name] = host.error_text(one) end
+    end)
+  end
+  return scores, failed
+end
+
+local function best_of(self, scores)
+  local best
+  for _, name in ipairs(self.names) do
+    local score = scores[name]
+    if score and score == score and (not best or self.sign * score > self.sign * scores[best]) then best = name end
+  end
+  return best
+end
+
+-- A round: who goes on is decided, and goes on. Returns the training where it is over.
+local function round(self)
+  local run = self.run
+  self.streams, self.weights = snapshots.streams(run), frozen(self.options.student:state_dict())
+  local scores, failed = {}, {}
+  if #self.names > 1 then scores, failed = tried(self) end
+  local name = #self.names == 1 and self.names[1] or best_of(self, scores)
+  if not name then
+    local first = params.sorted_keys(failed)[1]
+    host.fail(("lookahead: no continuation came to a value of %s; %s"):format(self.by, first and first .. ": " .. failed[first] or "all were NaN"))
+  end
+  run.step_number = self.before + self.step
+  run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
+  local one, kept = go(self, name)
+  self.kept, self.rounds, self.step = kept, self.rounds + 1, one.s.step
+  self.chosen[self.rounds] = name
+  if not kept then return one end
+  self.options.student:load_state_dict(kept.student)  -- not the best so far, which the end gave it
+end
+
+function Lookahead:state() return { rounds = self.rounds, step_of = self.step, inner = self.kept, chosen = self.chosen } end
+
+function Lookahead:load_state(kept)
+  self.rounds, self.step, self.kept, self.chosen = kept.rounds, kept.step_of, kept.inner, kept.chosen
+  self.options.student:load_state_dict(frozen(self.kept.student))
+end
+
+---@param run Run
+---@param options table  see Run:lookahead
+---@return Distilled
+return function(run, options)
+  local self = new(run, options)
+  self.chosen = {}
+  if run.dry then return distill.train(distill.make(run, options_of(self, self.names[1]), "distill")) end
+  self.first = distill.make(run, options_of(self, self.names[1]), "distill")
+  self.before = self.first.before
+  local last
+  run.snapshots:around(self, function()
+    repeat
+      last = round(self)
+      if not last then run:breathe(nil, self) end
+    until last
+  end)
+  local result = distill.result(last)
+  rawset(result, "chosen", self.chosen)
+  return result
+end

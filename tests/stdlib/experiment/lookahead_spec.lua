@@ -1,0 +1,80 @@
+-- A distillation that tries continuations and goes on with the best.
+local g = require "gradus"
+local host = require "gradus.host"
+local support = require "support"
+
+local function data() return support.points():split({ train = .5, val = .5 }, { seed = 3 }) end
+
+local function options(more)
+  local o = { student = support.student(), data = data(), teacher = support.student(4), batch = 12, budget = { steps = 60 }, lr = .02,
+    evaluate = { steps = 10 } }
+  for key, value in pairs(more or {}) do o[key] = value end
+  return o
+end
+
+describe("lookahead", function()
+  it("with one continuation is the distillation, bit for bit", function()
+    local function outcome(ahead)
+      local weights
+      local _, seen = support.with_run({ seed = 7 }, function(run)
+        local o = options { temperature = g.schedule.linear(6, 2), augment = .3 }
+        local r
+        if ahead then
+          o.try, o.steps, o.by = { only = {} }, 20, "val/acc"
+          r = run:lookahead(o)
+          expect(r.chosen):equals { "only", "only", "only" }
+        else
+          r = run:distill(o)
+        end
+        weights = support.weights(o.student)
+        expect(r.steps):equals(60)
+      end)
+      return { weights, seen.metric "train/loss", seen.metric "val/loss", seen.metric "knob/temperature" }
+    end
+    expect(outcome(true)):equals(outcome(false))
+  end)
+  it("goes on with the best, writes it alone, and says what the others came to", function()
+    local chosen
+    local _, seen = support.with_run({ seed = 7 }, function(run)
+      local r = run:lookahead(options { try = { good = {}, still = { lr = 1e-9, warmup = 0 } }, steps = 20, by = "val/loss" })
+      chosen = r.chosen
+    end)
+    expect(chosen):equals { "good", "good", "good" }
+    expect(#seen.metric "train/loss"):equals(60)
+    expect(#seen.decisions):equals(3)
+    local detail = seen.decisions[1].detail
+    expect(detail.chosen):equals "good"
+    expect(detail.scores.good < detail.scores.still):is_true()
+  end)
+  it("what was chosen is what the trial was: the logged metric at a round's end is its score", function()
+    local _, seen = support.with_run({ seed = 7 }, function(run)
+      run:lookahead(options { try = { hot = { temperature = 8 }, cold = { temperature = 1 }, labels = { alpha = 1 } }, steps = 15, by = "val/loss" })
+    end)
+    local at = {}
+    for _, pair in ipairs(seen.metric "val/loss") do at[pair[1]] = pair[2] end
+    expect(#seen.decisions):equals(4)
+    for _, one in ipairs(seen.decisions) do
+      expect(at[one.step + 15]):equals(one.detail.scores[one.detail.chosen])
+      for _, score in pairs(one.detail.scores) do expect(score >= at[one.step + 15]):is_true() end
+    end
+  end)
+  it("a continuation that fails is none", function()
+    local _, seen = support.with_run({ seed = 7 }, function(run)
+      run:lookahead(options { try = { a = {}, b = { curriculum = { advance = function() error "no" end } } }, steps = 30 })
+    end)
+    expect(seen.decisions[1].detail.chosen):equals "a"
+    expect(seen.decisions[1].detail.failed.b):matches "no"
+  end)
+  for what, case in pairs {
+    ["no continuations"] = { { try = {}, steps = 5 }, "at least one continuation" },
+    ["a list of them"] = { { try = { {} }, steps = 5 }, "expected options by name" },
+    ["no steps"] = { { try = { a = {} } }, "'steps': expected" },
+    ["an unknown metric"] = { { try = { a = {}, b = {} }, steps = 5, by = "val/los" }, "val/loss" },
+    ["a budget of one's own"] = { { try = { a = { budget = { steps = 5 } } }, steps = 5 }, "'budget' is common to all" },
+    ["an option that is none"] = { { try = { a = { temprature = 5 } }, steps = 5 }, "temperature" },
+  } do
+    it("refuses " .. what, function()
+      expect(function() support.with_run(nil, function(run) run:lookahead(options(case[1])) end) end):fails_with(case[2])
+    end)
+  end
+end)
