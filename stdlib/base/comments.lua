@@ -27,7 +27,7 @@ local OWN = { -- files whose local names are others
   ["init.lua"] = { g = "g." }, ["data/readers.lua"] = { readers = "data." }, ["data/generator.lua"] = { generator = "data." },
 }
 local RETURNED = { ["base/sparkline.lua"] = "g.sparkline", ["experiment/runs.lua"] = "g.runs", ["experiment/compare.lua"] = "g.compare",
-  ["data/parity.lua"] = "data.parity", ["data/csv.lua"] = "data.csv",
+  ["data/parity.lua"] = "data.parity", ["training/landscape.lua"] = "probe.landscape", ["data/csv.lua"] = "data.csv",
   ["data/concat.lua"] = "data.concat" }
 local RENAMED = { ["data.new"] = "data.generator" }
 -- Of files that have more functions than what scripts see.

@@ -41,10 +41,10 @@ end
 --- Path -> { sha256, text } of the user's files, the newest version of each; all are watched from now on.
 function LiveEdit:sources()
   local found, paths = {}, {}
-  for _, source in ipairs(host.sources()) do
-    found[source.path] = source
-    if not self.watched[source.path] then paths[#paths + 1] = source.path end
-    self.watched[source.path] = true
+  for _, one in ipairs(host.sources()) do
+    found[one.path] = one
+    if not self.watched[one.path] then paths[#paths + 1] = one.path end
+    self.watched[one.path] = true
   end
   if #paths > 0 then children.watch(paths) end
   return found
@@ -85,6 +85,7 @@ local SILENT = setmetatable({}, { __index = function() return nothing end })
 local function stand_in_of(self, nested)
   local run = self.run
   local rehearsal = { count = 0 }
+  function rehearsal.loops() refuse "a loop over run:batches would be done again; live edits reach what distill and fit train" end
   function rehearsal.train(_, _, given, where)
     rehearsal.count = rehearsal.count + 1
     local done = self.done[rehearsal.count]
@@ -196,12 +197,12 @@ local function take_over_rows(feed, kept, ask)
   pcall(feed.restore_others, feed, kept)  -- of those that are of the same kind as before
   sampler.numbered(kept.made)
   feed.drawn, feed.strength = kept.drawn, kept.strength
-  local source = feed.source
-  if source.core then
-    local state = joined(kept.source, source:state())
-    if state then source:restore(state) end
+  local rows = feed.source
+  if rows.core then
+    local state = joined(kept.rows, rows:state())
+    if state then rows:restore(state) end
   else
-    pcall(source.restore, source, kept.source)
+    pcall(rows.restore, rows, kept.rows)
   end
 end
 
@@ -326,6 +327,15 @@ function LiveEdit:taken_back(training, why)
   run:edited("live", { taken_back = true, error = text })
   tell(self, before, text .. "; the version before goes on from there")
   return before
+end
+
+--- A loop of the script's own begins.
+---@param run Run
+function LiveEdit:loops(run)
+  if self.told then return end
+  self.told = true
+  run:event("warning", "live", { text = "a loop over run:batches goes on as it is" })
+  run.line.say("live: a loop over run:batches goes on as it is; live edits reach what distill and fit train")
 end
 
 --- Trains, with a look at the files at each boundary.

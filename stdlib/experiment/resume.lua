@@ -44,13 +44,24 @@ function resume.set_of(experiment, options)
   return set
 end
 
+-- The sources that the run had at a step, by path: an edit while it went on is kept as PATH@STEP (live_edit.lua).
+local function sources_at(store, id, step)
+  local had, since = {}, {}
+  for _, one in ipairs(store:query("SELECT path, sha256 FROM run_sources WHERE run_id = ?", id)) do
+    local path, from = one.path:match "^(.*)@(%d+)$"
+    path, from = path or one.path, tonumber(from) or -1
+    if from <= step and from >= (since[path] or -1) then had[path], since[path] = one.sha256, from end
+  end
+  return had
+end
+
 -- Sources that are no longer what the run had: { name, was, now } each.
-local function changed_sources(store, id)
-  local now, found = {}, {}
+local function changed_sources(store, id, step)
+  local now, found, had = {}, {}, sources_at(store, id, step)
   for _, source in ipairs(host.sources()) do now[source.path] = source.sha256 end
-  for _, one in ipairs(store:query("SELECT path, sha256 FROM run_sources WHERE run_id = ? ORDER BY path", id)) do
-    if now[one.path] and now[one.path] ~= one.sha256 then
-      found[#found + 1] = { name = "script", what = one.path, was = one.sha256:sub(1, 12), now = now[one.path]:sub(1, 12) }
+  for _, path in ipairs(params.sorted_keys(had)) do
+    if now[path] and now[path] ~= had[path] then
+      found[#found + 1] = { name = "script", what = path, was = had[path]:sub(1, 12), now = now[path]:sub(1, 12) }
     end
   end
   return found
@@ -89,7 +100,7 @@ end
 ---@param options table   the command line, whose threads become those of the snapshot
 ---@return string[]
 function resume.check_same(where, store, id, goal, options)
-  local found = changed_sources(store, id)
+  local found = changed_sources(store, id, goal and goal.point.step or 0)
   if goal then
     if not options.threads and goal.identity.threads ~= "auto" then options.threads = goal.identity.threads end
     engine.set_threads(options.threads or 1)

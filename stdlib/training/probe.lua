@@ -2,6 +2,7 @@
 --- of a sentence. They draw from random streams of their own and leave the model's mode and every stream of the run as they were.
 ---   probe.correlation(model, { d = 50, k = 5, layer = "layers.1" })       figure 2 of Gupta & Karmalkar 2025
 ---   probe.monomials(model, { d = 50, k = 5 })                             degree by degree, after Panigrahi et al. 2024
+---   probe.landscape(model, d.val)                                         the loss around the weights, Li et al. 2018
 ---   probe.boundary(model, { grammar = cfg.cfg3b(), layer = "encoder.layers.2" })   where non-terminals end
 local engine = require "gradus.engine"
 local cfg = require "gradus.data.cfg"
@@ -281,5 +282,7 @@ function probe.boundary(model, options)
   end
   return result
 end
+
+probe.landscape = require "gradus.training.landscape"
 
 return probe

@@ -156,6 +156,38 @@ class Live(unittest.TestCase):
         self.assertEqual(state["stage"]["name"], "easy")
         self.stop()
 
+    def test_an_edited_run_goes_on_after_an_interruption(self):
+        self.begin("--snapshots", "200")
+        self.save(SCRIPT.replace("temperature = 4", "temperature = 3"))
+        edit = self.edits(1)[0]
+        folder = pathlib.Path(json.loads(self.gradus("show", "@last", "--json").stdout)["folder"]) / "snapshots"
+        for _ in range(400):
+            steps = [int(name.split("-")[1].split(".")[0]) for name in os.listdir(folder) if "end" not in name and name.endswith("tensors")]
+            if steps and max(steps) > edit["step"] + 400:
+                break
+            time.sleep(.05)
+        self.process.kill()
+        self.process.wait()
+        resumed = subprocess.Popen([GRADUS, "resume", "1", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.process = resumed
+        self.addCleanup(lambda: (resumed.kill(), resumed.wait()))
+        state = self.until(lambda s: s["step"] > max(steps) + 1000)
+        self.assertEqual((state["knobs"]["temperature"], state["stage"]["name"]), (3, "easy"))
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        self.assertEqual(resumed.wait(timeout=60), 0, self.said())
+
+    def test_a_loop_of_ones_own_goes_on_as_it_is(self):
+        self.save("""
+local g = require "gradus"
+return g.experiment { name = "loop", run = function(run)
+  local d = g.data.digits()
+  for i, b in run:batches(d, { steps = 5 }) do run:log({ i = b.index:size(0) }) end
+end }
+""")
+        done = self.gradus("run", "--live", "s.lua", *STDLIB)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("live: a loop over run:batches goes on as it is", done.stderr)
+
     def test_command_lines(self):
         for args, part in [(["-"], "expected a file"), (["s.lua", "-j", "2"], "expected no --jobs"),
                            (["s.lua", "--seed", "1,2"], "expected one run"), (["s.lua", "--resume"], "expected no --resume"),

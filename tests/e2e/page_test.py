@@ -415,11 +415,12 @@ class Page(BrowserCase):
         self.go("#/compare?runs=1,2,3,4,5,6&key=val/acc")
         b.wait("document.querySelectorAll('.legend .key').length === 2")
         taken = {}
-        for kind in ("svg", "csv"):
+        for kind in ("svg", "csv", "png"):
             taken[kind] = b.call("POST", "/execute/async", {"script": """
                 const [kind, done] = arguments, make = URL.createObjectURL;
                 HTMLAnchorElement.prototype.click = function () { this.name = this.download; };
-                URL.createObjectURL = (blob) => { URL.createObjectURL = make; blob.text().then(done); return make.call(URL, blob); };
+                URL.createObjectURL = (blob) => { URL.createObjectURL = make; blob.arrayBuffer().then((bytes) =>
+                  done(kind === "png" ? [...new Uint8Array(bytes).slice(0, 24)] : new TextDecoder().decode(bytes))); return make.call(URL, blob); };
                 [...document.querySelectorAll('figcaption > button')].find((b) => b.textContent === kind).click();""", "args": [kind]})
         b.js("delete HTMLAnchorElement.prototype.click")
         svg = tree.fromstring(taken["svg"])
@@ -427,10 +428,38 @@ class Page(BrowserCase):
         paths = [p.get("d") for p in svg.iter(space + "path") if p.get("stroke") and p.get("opacity")]
         self.assertEqual(len(paths), 8)  # six runs and two means
         self.assertIn("ramp", taken["svg"])
+        self.assertEqual(bytes(taken["png"][:8]), b"\x89PNG\r\n\x1a\n")
+        width, height = (int.from_bytes(bytes(taken["png"][at:at + 4]), "big") for at in (16, 20))
+        self.assertEqual([width, height], [2 * round(float(svg.get("width"))), 2 * round(float(svg.get("height")))])
         rows = taken["csv"].strip().split("\n")
         self.assertEqual(rows[0], "run,series,step,value,low,high")
         self.assertEqual(len([r for r in rows if r.startswith("1,")]), 200)
         self.assertTrue(any(r.startswith(",ramp") for r in rows))
+
+    def test_a_map_of_two_parameters(self):
+        b = self.browser
+        self.go("#/compare?runs=1,2,3,4,5,6")
+        b.wait("document.querySelector('table.map tbody td')")
+        read = "return [...document.querySelectorAll('table.map tr')].map(tr => [...tr.children].map(c => c.textContent))"
+        metrics = b.js("return [...document.querySelectorAll('select')].find(s => [...s.options].some(o => o.value === 'last:result/test_acc')"
+                       " && s.parentNode.textContent.startsWith('map of')).innerText").split("\n")
+        self.assertIn("last:result/test_acc", metrics)
+        b.js("const s = [...document.querySelectorAll('select')].find(s => s.parentNode.textContent.startsWith('map of'));"
+             "s.value = 'last:result/test_acc'; s.dispatchEvent(new Event('change'))")
+        b.wait("decodeURIComponent(location.hash).includes('mapz=last:result/test_acc')")
+        # Two parameters, each told by the other: two of the four cells have three runs each.
+        table = b.js(read)
+        self.assertEqual(table[0][1:], ["0.003", "0.01"] if "0.003" in table[0] else ["ramp", "stages"])
+        cells = sorted(cell for row in table[1:] for cell in row[1:])
+        self.assertEqual(cells, ["0.8200", "0.8700", "–", "–"])
+        self.assertEqual(b.js("return document.querySelector('table.map td.best').textContent"), "0.8700")
+        self.assertNotEqual(b.js("return getComputedStyle(document.querySelector('table.map td.best')).backgroundColor"),
+                            b.js("return getComputedStyle([...document.querySelectorAll('table.map td a')].find(a => a.textContent === '0.8200').parentNode).backgroundColor"))
+        b.js("document.querySelector('table.map').scrollIntoView()")
+        b.shot("map")
+        link = "#/compare?runs=1,2,3,4,5,6&mapx=params.strategy&mapy=params.lr"
+        self.go(link)
+        b.wait("document.querySelector('table.map thead th').textContent === 'ramp'")
 
     def test_two_runs(self):
         b = self.browser

@@ -54,6 +54,7 @@ export class Chart {
       h("figcaption", {}, h("b", {}, options.title || ""), this.legend,
         h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log"),
         h("button", { className: "plain", title: "Save the figure as SVG", onclick: () => this.saveSvg() }, "svg"),
+        h("button", { className: "plain", title: "Save the figure as PNG", onclick: () => this.savePng() }, "png"),
         h("button", { className: "plain", title: "Save the points that are drawn as CSV", onclick: () => this.saveCsv() }, "csv")),
       this.plot);
     this.observer = new ResizeObserver(() => this.resize());
@@ -365,10 +366,26 @@ export class Chart {
     this.clip(this.over).restore();
   }
 
-  // As drawn: the frame, and each line as a path.
+  get name() { return this.options.title || "figure"; }
+
   saveSvg() {
+    if (this.x) save(`${this.name}.svg`, "image/svg+xml", this.asSvg());
+  }
+
+  // Twice as many points as on the screen, for paper.
+  async savePng() {
     if (!this.x) return;
-    const { height } = this.options, name = this.options.title || "figure";
+    const image = new Image(), { height } = this.options;
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(this.asSvg())}`;
+    await image.decode();
+    const canvas = h("canvas", { width: 2 * this.width, height: 2 * height });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((png) => save(`${this.name}.png`, "image/png", png));
+  }
+
+  // As drawn: the frame, and each line as a path.
+  asSvg() {
+    const { height } = this.options;
     const out = d3.create("svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("viewBox", `0 0 ${this.width} ${height}`)
       .attr("width", this.width).attr("height", height);
     out.append("rect").attr("width", "100%").attr("height", "100%").attr("fill", css("--card"));
@@ -396,7 +413,7 @@ export class Chart {
     // As text: a style in this document is refused (Content-Security-Policy).
     const style = `text { font: 11px sans-serif; } text:not(.key) { fill: ${css("--ink")}; } .domain { display: none; } .tick line, .stage line { stroke: ${css("--line")}; }
       .stage rect { fill: ${css("--line")}; opacity: .3; } .mark line, .mark path { stroke: ${css("--quiet")}; fill: ${css("--quiet")}; } .border line { stroke-dasharray: 3 3; opacity: .6; }`;
-    save(`${name}.svg`, "image/svg+xml", out.node().outerHTML.replace(">", `><style>${style}</style>`));
+    return out.node().outerHTML.replace(">", `><style>${style}</style>`);
   }
 
   saveCsv() {
@@ -407,7 +424,7 @@ export class Chart {
       const head = `${s.run ?? ""},${quote(s.label || s.key || this.options.title || "")}`;
       for (let i = 0; i < s.steps.length; i++) rows.push(`${head},${s.steps[i]},${s.values[i]}${s.low ? `,${s.low[i] ?? ""},${s.high[i] ?? ""}` : ""}`);
     }
-    save(`${this.options.title || "figure"}.csv`, "text/csv", rows.join("\n") + "\n");
+    save(`${this.name}.csv`, "text/csv", rows.join("\n") + "\n");
   }
 
   remove() {

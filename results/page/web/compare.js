@@ -2,6 +2,7 @@
 // and results hang together.
 import { h, json, curves, number, plain, meanSd, color, remember, select } from "./util.js";
 import { Chart } from "./chart.js";
+import { parameterMap } from "./map.js";
 import { Axis, controls, smoothing, zoomOf, zoomText } from "./axis.js";
 
 const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(0) : String(+v.toPrecision(4)));
@@ -79,9 +80,10 @@ class Compare {
       controls(this.query, async (part) => { this.set(part); if ("axis" in part) await this.setAxis(); this.render(); })].flat(Infinity).filter(Boolean));
     this.chartBox = h("div");
     this.pane.replaceChildren(this.chartBox, this.diffBox = h("div"), h("h2", {}, "Groups"), this.table(), ...[this.versus()].flat(), h("h2", {}, "What differs"), this.differences(),
-      h("h2", {}, "Parameters and results"), this.parallel(), this.scatterBox = h("div"));
+      h("h2", {}, "Parameters and results"), this.parallel(), this.scatterBox = h("div"), this.mapBox = h("div"));
     this.drawCharts();
     this.scatter();
+    this.map();
     if (this.ids.length === 2) this.diff();
   }
 
@@ -259,6 +261,19 @@ class Compare {
       }));
     });
     return h("div", { className: "wide" }, svg.node(), h("p", { className: "quiet note" }, "Drag along an axis to choose; click on a line to open its run."));
+  }
+
+  // A metric over two parameters.
+  map() {
+    const params = this.varying(), metrics = this.metrics();
+    if (params.length < 2 || !metrics.length) return;
+    const pick = (name, from) => (from.includes(this.query[name]) ? this.query[name] : from[0]);
+    const across = pick("mapx", params), down = pick("mapy", params.filter((id) => id !== across)), metric = pick("mapz", metrics);
+    const set = (part) => { this.set(part); this.map(); };
+    this.mapBox.replaceChildren(h("div", { className: "tools" }, select("map of ", metrics, metric, (mapz) => set({ mapz })),
+      select("across ", params, across, (mapx) => set({ mapx })), select("down ", params.filter((id) => id !== across), down, (mapy) => set({ mapy }))),
+    parameterMap({ rows: this.rows.map((row) => [row[0], this.value(row, across), this.value(row, down), this.value(row, metric)]),
+      better: this.better[metric.replace(/^(last|best):/, "")], across, down }));
   }
 
   scatter() {

@@ -77,6 +77,8 @@ class Run {
         `started ${when(run.started)} UTC`, run.device, run.uid.slice(0, 8)].filter(Boolean).join("  ·  "),
       run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
       run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),
+      Object.keys(run.tags || {}).length ? h("p", { className: "params" }, Object.entries(run.tags).map(([name, value]) =>
+        h("span", {}, h("i", {}, name), value ? " " : "", value ? h("b", {}, value) : ""))) : "",
       run.error ? h("p", { className: "error" }, run.error) : "",
       h("div", { className: "params" }, Object.entries(run.params).map(([key, value]) => h("span", {}, h("i", {}, key), " ", h("b", {}, plain(value))))),
       h("div", { className: "tiles" },
