@@ -177,6 +177,21 @@ function Source.take_back(left, to)
   for _, one in ipairs(left) do all[one] = to end
 end
 
+--- Sources that were made since are no longer the run's: those of a trial that is over.
+---@param before table<Source, any>  what `known` gave
+function Source.forget(before)
+  for one in pairs(all) do
+    if not before[one] then all[one] = nil end
+  end
+end
+
+--- All sources that there are.
+function Source.known()
+  local known = {}
+  for one in pairs(all) do known[one] = true end
+  return known
+end
+
 --- Numbers the coming sources from `count` on, where it is given; returns how many there were.
 function Source.numbered(count)
   local before = made

@@ -199,11 +199,22 @@ local function take_over_rows(feed, kept, ask)
   feed.drawn, feed.strength = kept.drawn, kept.strength
   local rows = feed.source
   if rows.core then
-    local state = joined(kept.rows, rows:state())
+    local state = joined(kept.source, rows:state())
     if state then rows:restore(state) end
   else
-    pcall(rows.restore, rows, kept.rows)
+    pcall(rows.restore, rows, kept.source)
   end
+end
+
+--- Has a training of other options go on from the state of another one: in the stage of the same name, with the rows that still fit.
+---@param one Training     made of the new options
+---@param stages Stages    the other one's
+---@param state table      of its own from here on
+function live_edit.take_over(one, stages, state)
+  one.feed.load_state = take_over_rows  -- this once
+  fit_stages(state, stages, one.stages)
+  one:load_state(state)
+  one.feed.load_state = nil
 end
 
 local function make(self, training, new)
@@ -215,11 +226,7 @@ local function make(self, training, new)
   local samplers = source.hand_over(new.stand_in, run)
   local ok, next_one = pcall(function()
     local one = distill.remake(training, new.options)
-    local state = frozen(kept)
-    one.feed.load_state = take_over_rows  -- this once
-    fit_stages(state, training.stages, one.stages)
-    one:load_state(state)
-    one.feed.load_state = nil
+    live_edit.take_over(one, training.stages, frozen(kept))
     return one
   end)
   if not ok then

@@ -5,8 +5,10 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local live_edit = require "gradus.experiment.live_edit"
 local distill = require "gradus.training.distill"
 local params = require "gradus.experiment.params"
+local source = require "gradus.curriculum.source"
 local snapshots = require "gradus.experiment.snapshots"
 
 ---@class Lookahead
@@ -73,9 +75,14 @@ end
 -- One continuation for a round. Returns the training, which stopped there, and its state.
 local function go(self, name)
   stand(self)
+  source.forget(self.known)
+  source.numbered(self.numbered)  -- so that a continuation's samplers have the same numbers in each round
   local one = distill.remake(self.first, options_of(self, name))
   one.evaluator:check_key("lookahead: by", self.by)
-  if self.kept then one:load_state(frozen(self.kept)) end
+  if self.kept then
+    if name == self.chosen[self.rounds] then one:load_state(frozen(self.kept))  -- the same options: all of it
+    else live_edit.take_over(one, self.stood, frozen(self.kept)) end
+  end
   local target, kept = self.step + self.steps, nil
   one.ahead.wants = target
   one.at_boundary = function(training, over)
@@ -112,6 +119,9 @@ local function best_of(self, scores)
   return best
 end
 
+-- Where the stages stand, for the ones of a continuation that has others.
+local function stage_of(stages) return { index = stages.index, stage = { name = stages.stage.name } } end
+
 -- A round: who goes on is decided, and goes on. Returns the training where it is over.
 local function round(self)
   local run = self.run
@@ -126,16 +136,16 @@ local function round(self)
   run.step_number = self.before + self.step
   run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
   local one, kept = go(self, name)
-  self.kept, self.rounds, self.step = kept, self.rounds + 1, one.s.step
+  self.kept, self.rounds, self.step, self.stood = kept, self.rounds + 1, one.s.step, stage_of(one.stages)
   self.chosen[self.rounds] = name
   if not kept then return one end
   self.options.student:load_state_dict(kept.student)  -- not the best so far, which the end gave it
 end
 
-function Lookahead:state() return { rounds = self.rounds, step_of = self.step, inner = self.kept, chosen = self.chosen } end
+function Lookahead:state() return { rounds = self.rounds, step_of = self.step, inner = self.kept, chosen = self.chosen, stood = self.stood } end
 
 function Lookahead:load_state(kept)
-  self.rounds, self.step, self.kept, self.chosen = kept.rounds, kept.step_of, kept.inner, kept.chosen
+  self.rounds, self.step, self.kept, self.chosen, self.stood = kept.rounds, kept.step_of, kept.inner, kept.chosen, kept.stood
   self.options.student:load_state_dict(frozen(self.kept.student))
 end
 
@@ -146,6 +156,7 @@ return function(run, options)
   local self = new(run, options)
   self.chosen = {}
   if run.dry then return distill.train(distill.make(run, options_of(self, self.names[1]), "distill")) end
+  self.known, self.numbered = source.known(), source.numbered()
   self.first = distill.make(run, options_of(self, self.names[1]), "distill")
   self.before = self.first.before
   local last

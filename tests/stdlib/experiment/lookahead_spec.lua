@@ -58,6 +58,17 @@ describe("lookahead", function()
       for _, score in pairs(one.detail.scores) do expect(score >= at[one.step + 15]):is_true() end
     end
   end)
+  it("continuations may differ in their curricula: samplers, stages, targets", function()
+    local _, seen = support.with_run({ seed = 7 }, function(run)
+      local o = options { steps = 10, by = "val/loss" }
+      o.try = { plain = {}, confident = { curriculum = "confidence" }, labels = { curriculum = { target = "labels" } },
+        stages = { curriculum = { { "a", advance = g.when.steps(15), temperature = 6 }, { "b", temperature = 2 } } } }
+      expect(#run:lookahead(o).chosen):equals(6)
+    end)
+    for _, one in ipairs(seen.decisions) do
+      if one.name == "lookahead" then expect(one.detail.failed):equals(nil) end
+    end
+  end)
   it("a continuation that fails is none", function()
     local _, seen = support.with_run({ seed = 7 }, function(run)
       run:lookahead(options { try = { a = {}, b = { curriculum = { advance = function() error "no" end } } }, steps = 30 })
