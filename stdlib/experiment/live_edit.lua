@@ -250,6 +250,15 @@ local function moved(before, after)
   return next(list) and list or nil
 end
 
+-- The store has the parameters as they are now: a run that goes on later begins with them.
+local function keep_params(self, flat, changes)
+  local list = {}
+  for _, name in ipairs(params.sorted_keys(changes or {})) do
+    list[#list + 1] = { key = name, value = flat[name], type = type(flat[name]) == "number" and flat.types and flat.types[name] or nil }
+  end
+  if #list > 0 then self.run.writer:amend { params = list } end
+end
+
 local function keep_sources(self, files, sources)
   local list = {}
   for i, one in ipairs(files) do
@@ -286,7 +295,9 @@ local function attempt(self, training)
   trial.before, trial.modules, trial.mark, trial.step = training, modules, mark, self.run.step_number
   trial.versions, trial.flat, trial.evaluations = self.versions, self.flat, next_one.s.evaluations
   self.trial = trial
-  self.run:edited("live", { files = files, params = self.flat and moved(self.flat, new.flat) or nil })
+  local changes = moved(self.flat, new.flat)
+  self.run:edited("live", { files = files, params = changes })
+  keep_params(self, new.flat, changes)
   keep_sources(self, files, sources)
   self.versions, self.flat = sources, new.flat
   move_student(self.run, training.student, next_one.student)
@@ -326,6 +337,7 @@ function LiveEdit:taken_back(training, why)
   local before, run, text = trial.before, self.run, host.error_text(why)
   host.put_back_sources(trial.mark)
   set_modules(trial.modules)
+  keep_params(self, trial.flat, moved(self.flat, trial.flat))
   self.versions, self.flat, run.params = trial.versions, trial.flat, trial.params
   move_student(run, training.student, before.student)
   source.take_back(trial.samplers, run)

@@ -158,7 +158,7 @@ class Live(unittest.TestCase):
 
     def test_an_edited_run_goes_on_after_an_interruption(self):
         self.begin("--snapshots", "200")
-        self.save(SCRIPT.replace("temperature = 4", "temperature = 3"))
+        self.save(SCRIPT.replace("temperature = 4", "temperature = 3").replace("alpha = .5", "alpha = .25"))
         edit = self.edits(1)[0]
         folder = pathlib.Path(json.loads(self.gradus("show", "@last", "--json").stdout)["folder"]) / "snapshots"
         for _ in range(400):
@@ -172,7 +172,7 @@ class Live(unittest.TestCase):
         self.process = resumed
         self.addCleanup(lambda: (resumed.kill(), resumed.wait()))
         state = self.until(lambda s: s["step"] > max(steps) + 1000)
-        self.assertEqual((state["knobs"]["temperature"], state["stage"]["name"]), (3, "easy"))
+        self.assertEqual((state["knobs"]["temperature"], state["knobs"]["alpha"], state["stage"]["name"]), (3, .25, "easy"))
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
         self.assertEqual(resumed.wait(timeout=60), 0, self.said())
 
