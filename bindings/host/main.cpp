@@ -163,6 +163,24 @@ void add_going_on(CLI::App& app, CommandLine& line) {
   fork->add_option("--name", line.run.name, "Name of the new run");
 }
 
+void add_landscape(CLI::App& app, CommandLine& line) {
+  CLI::App* command = app.add_subcommand("landscape", "The loss around the weights that a run has left, along random directions");
+  command->add_option("RUN", line.of_run, "An id, the beginning of a uid, or @last")->required();
+  const std::pair<const char*, const char*> texts[] = {
+      {"points", "Of each direction, an odd number (default: 21)"},
+      {"reach", "How far: 1 is as far as the weights are long (default: 1)"},
+      {"directions", "1 or 2 (default: 2)"},
+      {"on", "train, val or test: the data (default: val)"},
+      {"weights", "best or last (default: best, where there are some)"},
+      {"accept", "What may differ from the run: script"}};
+  for (const auto& [name, help] : texts) add_text(command, line, name, help);
+  command->add_option("--store", line.store, "Results store (default: $GRADUS_STORE or runs/gradus.db)");
+  command->add_option("--threads", line.threads, "Threads of LibTorch");
+  command->add_flag("--json", line.run.json, "One JSON document on standard output");
+  command->add_flag("--allow-ffi", line.run.allow_ffi, "Let the script require 'ffi', which can corrupt memory");
+  command->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
+}
+
 void add_watch(CLI::App& app, CommandLine& line) {
   CLI::App* watch = app.add_subcommand("watch", "Run a script anew at each save, the last runs' curves side by side");
   watch->add_option("SCRIPT", line.run.script, "Lua script");
@@ -340,6 +358,7 @@ int dispatch(int argc, char** argv) {
   add_run(app, line);
   add_sweep(app, line);
   add_going_on(app, line);
+  add_landscape(app, line);
   add_watch(app, line);
   add_check(app, line);
   add_repl(app, line);
@@ -379,6 +398,10 @@ int dispatch(int argc, char** argv) {
     finish_run_options(line, false);
     return app.got_subcommand("resume") ? resume_command(std::move(line.run), line.of_run)
                                         : fork_command(std::move(line.run), line.of_run);
+  }
+  if (app.got_subcommand("landscape")) {
+    finish_run_options(line, false);
+    return landscape_command(std::move(line.run), line.of_run);
   }
   if (app.got_subcommand("check")) {
     finish_run_options(line);

@@ -57,4 +57,9 @@ int fork_command(RunOptions options, const std::string& run) {
   return drive_script(std::move(options), "gradus.experiment.fork", "run");
 }
 
+int landscape_command(RunOptions options, const std::string& run) {
+  look_up(options, run, "landscape");
+  return drive_script(std::move(options), "gradus.experiment.landscape_command", "run");
+}
+
 }  // namespace gradus

@@ -1,0 +1,125 @@
+--- `gradus landscape RUN`: the loss around the weights that a run has left of its student (training/landscape.lua). The script runs
+--- again, without training and without writing, to tell the student's form and the data; the weights are the run's artifact.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+local data = require "gradus.data.dataset"
+local landscape = require "gradus.training.landscape"
+local params = require "gradus.experiment.params"
+local resume = require "gradus.experiment.resume"
+local run_module = require "gradus.experiment.run"
+local runner = require "gradus.experiment.runner"
+
+local command = {}
+
+local USAGE, DATA, MISSING = 64, 65, 66
+
+local function row_of(store, id)
+  return store:query("SELECT id, uid, name, seed FROM runs WHERE id = ?", id)[1]
+end
+
+-- The files of the run's students, the first training's first: { last = path, best = path? } each.
+local function files_of(store, row)
+  local files = {}
+  for _, one in ipairs(store:query("SELECT path FROM artifacts WHERE run_id = ? AND kind = 'weights'", row.id)) do
+    local number, kind = one.path:match "^student%-?(%d*)%.(%a+)%.safetensors$"
+    if kind then
+      number = tonumber(number) or 1
+      files[number] = files[number] or {}
+      files[number][kind] = store.folder .. "/" .. row.uid .. "/" .. one.path
+    end
+  end
+  if #files == 0 then
+    host.fail(("landscape: run %d has left no student; expected one that distill or fit trained"):format(row.id), MISSING)
+  end
+  return files
+end
+
+-- A writer of a run that is done again: all of it is in the store.
+local function silent(store, row)
+  return setmetatable({ id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end },
+    { __index = function() return function() end end })
+end
+
+-- Takes the place of all trainings: each student gets the weights that it had at its end. seen: what was asked of them.
+local function trained(files, kind)
+  local catcher, seen, numbers = {}, {}, {}
+  function catcher.loops() end
+  function catcher.train(_, _, given)
+    local student = given.student
+    local number = numbers[student] or #seen + 1
+    local file = files[number]
+    if file then student:load(file[kind] or file.last) end
+    student:eval()
+    numbers[student], seen[number] = number, { student = student, given = given }
+    return require "gradus.training.result" { student = student, steps = 0, epochs = 0, seconds = 0, flops = 0, flops_spent = 0,
+      checkpoints = given.checkpoints and require("gradus.base.checkpoints").new() }
+  end
+  return catcher, seen
+end
+
+-- The student of the run's last training, with its weights, and what it was trained on.
+local function student_of(options, store, experiment, row, files)
+  local flat = params.resolve(experiment.specs, resume.given_of(store, row.id, experiment.specs))
+  local quiet = setmetatable({ quiet = true }, { __index = options })
+  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat), options = quiet,
+    label = ("run %d"):format(row.id), again = silent(store, row), policy = { none = true } }
+  local catcher, seen = trained(files, options.weights or "best")
+  run.save_students, run.live = false, catcher
+  local ok, why = pcall(experiment.run, run, params.nest(flat))
+  local last = seen[#files]
+  if last then return last.student, last.given end
+  if not ok then error(why, 0) end
+  host.fail(("landscape: run %d has left %d students, and its script makes %d"):format(row.id, #files, #seen), DATA)
+end
+
+local function data_of(given, part)
+  local d = data.is(given.data) and given.data or rawget(given.data, part) or not part and given.data.val
+  d = d or not part and given.data.train or nil
+  if not data.is(d) then host.fail(("landscape: --on: the training has no data set '%s'"):format(part or "val"), USAGE) end
+  return d
+end
+
+local function number_of(options, name, low, high, whole)
+  local text = options[name]
+  if text == nil then return nil end
+  local value = tonumber(text)
+  if not value or value < low or value > high or whole and value % 1 ~= 0 then
+    host.fail(("landscape: --%s: expected a %s from %g to %g; got '%s'"):format(name, whole and "whole number" or "number", low, high,
+      text), USAGE)
+  end
+  return value
+end
+
+--- Returns the process's exit code.
+---@param options table  the command line; run, points, reach, directions, on, weights
+function command.run(options)
+  local wanted = { points = number_of(options, "points", 3, 201, true), reach = number_of(options, "reach", 1e-6, 1e6),
+    directions = number_of(options, "directions", 1, 2, true) }
+  if wanted.points and wanted.points % 2 == 0 then
+    host.fail(("landscape: --points: expected an odd number, so that one is the model; got %d"):format(wanted.points), USAGE)
+  end
+  for name, values in pairs { weights = { best = true, last = true }, on = { train = true, val = true, test = true } } do
+    if options[name] and not values[options[name]] then
+      host.fail(("landscape: --%s: expected %s; got '%s'"):format(name, table.concat(params.sorted_keys(values), ", "), options[name]),
+        USAGE)
+    end
+  end
+  local store = runner.prepare(options)
+  local row = row_of(store, tonumber(options.run))
+  local files = files_of(store, row)
+  local experiment = runner.load(options)
+  if not experiment then host.fail(options.script .. ": the script returns no experiment", DATA) end
+  resume.check_same("landscape", store, row.id, nil, options)
+  local student, given = student_of(options, store, experiment, row, files)
+  wanted.seed = engine.data.derive_seed(row.seed, "probe")
+  local found = landscape(student, data_of(given, options.on), wanted)
+  if options.json then
+    host.write(1, host.json_encode { run = row.id, at = found.at, loss = found.loss:totable(),
+      acc = found.acc and found.acc:totable() or nil, center = found.center } .. "\n")
+  else
+    host.write(1, tostring(found) .. "\n")
+  end
+  return 0
+end
+
+return command
