@@ -329,6 +329,7 @@ local function loop(self)
     local plan = self.ahead:plan(self.before)
     if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
     over = self:boundary(epoch)
+    self.over = over
     if self.at_boundary then over = self.at_boundary(self, over) or over end
     if not over and self.attach then over = self.attach:look(self) end
     local successor = not over and self.live and self.live:look(self)
