@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "housekeeping.h"
+#include "network.h"
 #include "schema.h"
 #include "store_impl.h"
 
@@ -50,6 +51,16 @@ void check_file(const std::string& path, Store::Mode mode) {
   if (status.type() != fs::file_type::regular) throw Error(Exit::data, path + ": not a store; expected a regular file");
 }
 
+// Two machines that write one WAL file there lose rows, and SQLite cannot see it.
+void refuse_network(const StoreImpl& store) {
+  const std::string type = network_file_system(store.folder);
+  const char* allowed = std::getenv("GRADUS_NETWORK_STORE");
+  if (type.empty() || (allowed != nullptr && *allowed != '\0')) return;
+  throw Error(Exit::io, store.path + ": lies on a " + type +
+                            " file system; expected a disk of this machine, since SQLite's locks do not hold there (--store FILE; "
+                            "`gradus merge` puts stores together; GRADUS_NETWORK_STORE=1 takes it where one machine writes at a time)");
+}
+
 }  // namespace
 
 std::shared_ptr<Store> Store::open(const std::string& path, Mode mode) {
@@ -63,6 +74,7 @@ std::shared_ptr<Store> Store::open(const std::string& path, Mode mode) {
     fs::create_directories(impl->folder, code);
     if (code) throw Error(Exit::io, impl->folder + ": cannot make the store's folder; got " + code.message());
   }
+  if (mode != Mode::read) refuse_network(*impl);
   const auto open_all = [&] {
     impl->open_writing();
     impl->recover();

@@ -112,9 +112,8 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
   bool null() override { return wrong("null"); }
   bool boolean(bool) override { return wrong("a boolean"); }
   bool binary(Json::binary_t&) override { return wrong("bytes"); }
-  bool parse_error(std::size_t position, const std::string&, const Json::exception& e) override {
-    if (error.empty())
-      error = "not JSON at its byte " + std::to_string(position) + " (" + std::string(e.what()).substr(0, 200) + ")";
+  bool parse_error(std::size_t position, const std::string&, const Json::exception&) override {
+    if (error.empty()) error = "not JSON at its byte " + std::to_string(position);
     return false;
   }
 

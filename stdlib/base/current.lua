@@ -1,5 +1,6 @@
 --- The run that this Lua state is executing, and its named random streams. Outside of a run: seed 0.
 local engine = require "gradus.engine"
+local host = require "gradus.host"
 
 local current = { run = nil, contents = {} }
 
@@ -8,6 +9,15 @@ local current = { run = nil, contents = {} }
 ---@param sub? number
 function current.stream(name, sub)
   return engine.data.derive_seed(current.run and current.run.seed or 0, name, sub or 0)
+end
+
+--- A warning of the run, else a line of the log.
+---@param kind string  what it is about
+---@param text string
+function current.tell(kind, text)
+  local run = current.run
+  if run and run.warn then return run:warn(kind, text) end
+  host.log("warning", text)
 end
 
 --- Notes data that was read from a file, by a hash of its content: it is part of what configures this run and those that

@@ -51,6 +51,7 @@ local function steps_of_budget(budget, batch, epoch_size)
   if budget.steps then total = math.min(total, math.ceil(budget.steps)) end
   if budget.epochs then total = math.min(total, math.ceil(budget.epochs * epoch_size / batch)) end
   if budget.samples then total = math.min(total, math.ceil(budget.samples / batch)) end
+  if total < math.huge and total > 2 ^ 53 then host.fail(("budget: expected at most 2^53 steps; got %g"):format(total)) end
   return total < math.huge and total or nil
 end
 

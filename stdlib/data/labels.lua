@@ -7,7 +7,6 @@
 --- multilabel; floats [N] are numbers (with `classes` given: classes); floats [N, C] are soft where each row is a distribution
 --- (within 1e-4), else numbers. [N, 1] of whole numbers is [N].
 local engine = require "gradus.engine"
-local host = require "gradus.host"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
 
@@ -25,11 +24,7 @@ local KIND = check.choice("classes", "soft", "multilabel", "numbers", "tokens")
 local WAYS = "say labels = 'numbers' where they are that"
 
 --- Told once where something is guessed: a warning of the run, else a line of the log.
-function labels.tell(text)
-  local run = current.run
-  if run and run.warn then return run:warn("labels", text) end
-  host.log("warning", text)
-end
+function labels.tell(text) return current.tell("labels", text) end
 
 local function is_float(y) return y.dtype:find "float" ~= nil end
 local function is_whole(y) return y.dtype == "bool" or y.dtype:find "int" ~= nil end

@@ -5,6 +5,7 @@
 ---   local net = Net(100); net(x)
 --- Assigning a module registers a child, assigning an nn.Parameter registers a parameter; both in order.
 local check = require "gradus.base.check"
+local current = require "gradus.base.current"
 local engine = require "gradus.engine"
 local mistakes = require "gradus.nn.mistakes"
 local recording = require "gradus.base.recording"
@@ -375,6 +376,11 @@ end
 function Module:load(path, options)
   mistakes.check_path("load", path)
   local state, metadata = engine.data.read_safetensors(path)
+  local odd = 0
+  for _, value in pairs(state) do
+    if value.dtype:find "float" then odd = odd + value:isfinite():logical_not():sum():item() end
+  end
+  if odd > 0 then current.tell("weights", ("load: %s: %d of its numbers are NaN or infinite; expected finite ones"):format(path, odd)) end
   return self:load_state_dict(state, options), metadata
 end
 

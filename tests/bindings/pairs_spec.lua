@@ -1,5 +1,8 @@
 -- Loops over pairs() and next whose inner loop makes LuaJIT give up compiling them, after some tens of thousands of turns.
-local function back_to_the_interpreter(...) for _ = 1, 100 do end end
+local function back_to_the_interpreter(...)
+  for _ = 1, 100 do end
+  return ...
+end
 
 local inner = { 1, 2, 3, 4, 5 }
 local outer = { a = inner, b = inner, c = inner, d = inner, e = inner }

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import struct
@@ -204,7 +205,7 @@ class Scripts(unittest.TestCase):
 
     def check(self, name, err, line):
         _, words, _, _, _, args = CASES[name]
-        first = err.split("\n")[0]
+        first = next(line for line in err.split("\n") if not re.match(r"\d+/\d+ ", line))  # a grid says how far it is
         if not args:
             self.assertTrue(first.startswith(f"mine.lua:{line}: "), f"expected mine.lua:{line} at the beginning of: {first}")
         else:

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_long calls;
@@ -88,6 +89,11 @@ int posix_fallocate64(int fd, off64_t at, off64_t size) {
 MAP(mmap, off_t)
 MAP(mmap64, off64_t)
 
+static const char* other(const char* path) {
+  const char* mounts = getenv("MOUNTS");
+  return mounts && strcmp(path, "/proc/self/mountinfo") == 0 ? mounts : path;
+}
+
 #define OPEN(name)                                                          \
   int name(const char* path, int flags, ...) {                              \
     va_list more;                                                           \
@@ -95,14 +101,24 @@ MAP(mmap64, off64_t)
     const int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, int) : 0; \
     va_end(more);                                                           \
     if ((flags & O_CREAT) && under(path) && fails("create")) return -1;     \
-    return REAL(name)(path, flags, mode);                                   \
+    return REAL(name)(other(path), flags, mode);                            \
   }
 OPEN(open)
 OPEN(open64)
 
 #define FOPEN(name)                                                                       \
   FILE* name(const char* path, const char* mode) {                                        \
-    return mode[0] != 'r' && under(path) && fails("create") ? NULL : REAL(name)(path, mode); \
+    return mode[0] != 'r' && under(path) && fails("create") ? NULL : REAL(name)(other(path), mode); \
   }
 FOPEN(fopen)
 FOPEN(fopen64)
+
+// A clock that goes back an hour after the CLOCK_BACK-th question, and a list of mounts of one's own (MOUNTS is a file).
+static atomic_long questions;
+
+int clock_gettime(clockid_t clock, struct timespec* now) {
+  const int result = (int)syscall(SYS_clock_gettime, clock, now);
+  const char* back = clock == CLOCK_REALTIME ? getenv("CLOCK_BACK") : NULL;
+  if (back && atomic_fetch_add(&questions, 1) >= atol(back)) now->tv_sec -= 3600;
+  return result;
+}

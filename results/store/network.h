@@ -1,0 +1,11 @@
+// File systems on which SQLite's locks and its shared memory do not hold between machines.
+#pragma once
+
+#include <string>
+
+namespace gradus::results {
+
+// "nfs4", "cifs", "fuse.sshfs", … where the file or folder lies on one of them; "" elsewhere.
+std::string network_file_system(const std::string& path);
+
+}  // namespace gradus::results
