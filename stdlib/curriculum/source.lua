@@ -89,17 +89,22 @@ function Source:view() return self.shown or self.data end
 --- Number of rows that can be drawn now, and traversals of them.
 function Source:size() return self.open or self.data:size() end
 function Source:passes() return self.core and self.core:passes() or 0 end
+-- What is Lua's own of the state, beside the C++ sampler's.
+local OWN = { counted = true, open = true, share_now = true, shown = true }
+
 function Source:state()
-  local state = core(self):state()
-  state.counted = rawget(self, "counted")
+  local state, shown = core(self):state(), rawget(self, "shown")
+  for name in pairs(OWN) do state[name] = rawget(self, name) end
+  state.shown = shown and { index = shown.index, difficulty = shown.difficulty } or nil
   return state
 end
 
 function Source:restore(state)
-  local own = {}
-  for name, value in pairs(state) do own[name] = name ~= "counted" and value or nil end
-  core(self):restore(own)
-  self.counted = state.counted
+  local of_core, shown = {}, state.shown
+  for name, value in pairs(state) do of_core[name] = not OWN[name] and value or nil end
+  core(self):restore(of_core)
+  self.counted, self.open, self.share_now = state.counted, state.open, state.share_now or false
+  self.shown = shown and data.view(self.data.base, shown.index, shown.difficulty) or nil
 end
 
 -- The difficulty of all rows of the data set, as far as rankings of some of them say it; NaN elsewhere.

@@ -56,6 +56,13 @@ local function view(base, index, difficulty)
     vocabulary = tokens and of.classes or nil, length = tokens and of.width or nil, pad_token = base.pad_token }, Dataset)
 end
 
+--- Rows of what views share, as a view that was made before.
+---@param base table
+---@param index Tensor
+---@param difficulty? Tensor
+---@return Dataset
+function data.view(base, index, difficulty) return view(base, index, difficulty) end
+
 --- All rows of what views share.
 ---@param base table
 ---@return Dataset

@@ -196,7 +196,7 @@ local function take_over_rows(feed, kept, ask)
   ask()
   pcall(feed.restore_others, feed, kept)  -- of those that are of the same kind as before
   sampler.numbered(kept.made)
-  feed.drawn, feed.strength = kept.drawn, kept.strength
+  feed.drawn = kept.drawn
   local rows = feed.source
   if rows.core then
     local state = joined(kept.source, rows:state())

@@ -113,8 +113,8 @@ end
 function Feed:state()
   self:rewind()
   local others, uniform = others_of(self)
-  return { others = others, uniform = uniform, uniform_number = self.uniform and self.uniform.number, source = self.source:state(), strength = self.strength, open = rawget(self.source, "open"),
-    share_now = rawget(self.source, "share_now"), drawn = self.drawn, numbered = self.numbered, made = sampler.numbered() }
+  return { others = others, uniform = uniform, uniform_number = self.uniform and self.uniform.number, source = self.source:state(),
+    drawn = self.drawn, numbered = self.numbered, made = sampler.numbered() }
 end
 
 --- Takes it back, once `ask` has told draw_from the source again: samplers made by the answer are numbered as they were.
@@ -132,8 +132,6 @@ function Feed:load_state(kept, ask, train)
   sampler.numbered(kept.made)
   self.drawn = kept.drawn
   self.source:restore(kept.source)
-  self.strength = kept.strength
-  if not data.is_generator(self.source) then self.source.open, self.source.share_now = kept.open, kept.share_now end
 end
 
 --- Whom the batches' answers come from: a function of the inputs to named tensors { teacher = … }, asked in the modules' evaluation

@@ -150,6 +150,7 @@ local function reenter(self, kept)
   self.teacher:load_state(kept.teacher)
   self.teacher:know_answers(is_augmented(self))
   self.feed:load_state(kept.feed, function() draw(self, true) end, self.train)
+  self.evaluator:look_at(self.feed.source)  -- at the rows that were open when the epoch began
   compile(self)
 end
 

@@ -1,6 +1,7 @@
 -- GRADUS_FULL=1: at each of the 60 steps instead of every 13th.
 -- A training saved at a boundary and taken back by a new one that was made of the same options goes on with the same bits.
 local g = require "gradus"
+local host = require "gradus.host"
 local support = require "support"
 local distill = require "gradus.training.distill"
 local schedule, when = g.schedule, g.when
@@ -19,7 +20,7 @@ local function points() return support.points():split({ train = .5, val = .5 }, 
 -- Runs the options; at step `save` a snapshot is taken, and with `stops` the training ends there. from: a snapshot to go on from.
 -- Returns the weights, the rows of all steps after `after`, and the snapshot.
 local function outcome(options_of, o)
-  local kept, weights
+  local kept, weights, best
   local _, seen = support.with_run({ seed = 7 }, function(run)
     local d = points()
     local options = { student = g.nn.MLP({ 6, 8, 3 }, { dropout = .1 }), data = d, batch = 12, budget = { steps = 60 }, lr = .02,
@@ -33,11 +34,12 @@ local function outcome(options_of, o)
       return o.stops
     end
     if o.save then training.ahead.wants = o.save end
-    distill.train(training)
+    local result = distill.train(training)
+    best = result.best and { result.best.value, result.best.step }
     weights = support.weights(options.student)
   end)
   local rows = {}
-  for _, key in ipairs { "train/loss", "knob/lr", "knob/temperature", "val/loss", "stage/loss", "sample/effective" } do
+  for _, key in ipairs { "train/loss", "knob/lr", "knob/temperature", "val/loss", "val/kd_loss", "stage/loss", "sample/effective", "knob/share" } do
     rows[key] = {}
     for _, pair in ipairs(seen.metric(key)) do
       if pair[1] > (o.after or 0) then table.insert(rows[key], pair) end
@@ -52,7 +54,7 @@ local function outcome(options_of, o)
   for _, one in ipairs(seen.health) do
     if one.step > (o.after or 0) then events[#events + 1] = { one.step, one.name, one.detail } end
   end
-  return { weights = weights, rows = rows, events = events }, kept
+  return { weights = weights, rows = rows, events = events, best = best }, kept
 end
 
 -- Right about the points.
@@ -96,6 +98,19 @@ local CASES = {
     return { data = { train = g.data.tensors(x, d.train.base.y, { classes = 3 }):subset(d.train.index), val = d.val },
       non_finite = "roll_back", teacher_cache = false }
   end,
+  ["samplers that other stages come back to"] = function(d)
+    return { curriculum = { { "a", sample = d.train:first(.5), advance = when.steps(11) },
+      { "b", sample = g.sampler.confidence(d.train), advance = when.steps(14) }, { "c", advance = when.steps(9) },
+      { "d", sample = d.train:first(.8) } } }
+  end,
+  ["a ramp"] = function(d)
+    local ranked = d.train:rank(g.score.loss(support.student(4)))
+    return { curriculum = g.curriculum.linear_ramp(ranked, { full = .6 }), temperature = schedule.linear(6, 2) }
+  end,
+  ["a function that makes a sampler each epoch"] = function(d)
+    return { curriculum = { sample = function(s) return s.epoch < 3 and g.sampler.confidence(d.train) or g.sampler.weighted(d.train,
+      g.ones { 120 }) end } }
+  end,
   ["a stream"] = function()
     return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 240, seed = 5 },
       student = g.nn.MLP { 6, 8, 2 }, teacher = g.nn.MLP { 6, 4, 2 } }
@@ -134,4 +149,57 @@ describe("health's window is saved: the same is told, where it was,", function()
       end
     end)
   end
+end)
+
+-- What is kept for other purposes than going on with the same options: a larger budget (gradus resume --set), a look at the file.
+-- `over` is of the last step, the knobs of the step before are for an evaluation that somebody asks for at once (gradus attach), and
+-- whether the rows have moved is health's alone.
+local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
+  ["feed.uniform_number"] = true }  -- no other sampler takes its number, so that a snapshot of this one finds all of them
+
+-- "part.field" of all that a snapshot holds.
+local function places_of(kept)
+  local places = {}
+  for part, one in pairs(kept) do
+    if type(one) == "table" and not g.is_tensor(one) and part ~= "student" then
+      for field in pairs(one) do places[#places + 1] = { part, field } end
+    else
+      places[#places + 1] = { part }
+    end
+  end
+  return places
+end
+
+local function without(kept, place)
+  local copy = frozen(kept)
+  if place[2] ~= nil then copy[place[1]][place[2]] = nil else copy[place[1]] = nil end
+  return copy
+end
+
+local function same(a, b) return tostring(host.json_encode { a }) == tostring(host.json_encode { b }) end
+
+describe("all that a snapshot holds is needed", function()
+  it("to go on in at least one of the trainings above: without it other bits follow, or an error", function()
+    local needed, known = {}, {}
+    for _, options_of in pairs(CASES) do
+      for _, step in ipairs { 27, 41 } do
+        local _, kept = outcome(options_of, { save = step })
+        local wanted = kept and outcome(options_of, { after = step })
+        for _, place in ipairs(kept and places_of(kept) or {}) do
+          local name = place[1] .. (place[2] ~= nil and "." .. tostring(place[2]) or "")
+          known[name] = true
+          if not needed[name] then
+            local ok, rest = pcall(outcome, options_of, { from = without(kept, place), after = step })
+            needed[name] = not ok or not same(rest, wanted)
+          end
+        end
+      end
+    end
+    local idle = {}
+    for name in pairs(known) do
+      if not needed[name] and not FOR_OTHERS[name] then idle[#idle + 1] = name end
+    end
+    table.sort(idle)
+    expect(table.concat(idle, " ")):equals ""
+  end)
 end)
