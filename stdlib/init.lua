@@ -114,8 +114,7 @@ setmetatable(g, {
     elseif FROM[name] then
       g[name] = require("gradus." .. FROM[name])[name]
     else
-      local near = host.nearest(tostring(name), names())
-      host.fail(("gradus has no '%s'%s"):format(tostring(name), near and ("; did you mean '%s'?"):format(near) or ""))
+      host.fail(("gradus has no '%s'%s"):format(tostring(name), require("gradus.base.check").instead(name, names())))
     end
     return rawget(g, name)
   end,

@@ -57,7 +57,6 @@ return setmetatable(nn, {
   __index = function(_, name)
     local known = {}
     for key in pairs(nn) do known[#known + 1] = key end
-    local near = host.nearest(tostring(name), known)
-    host.fail(("nn has no '%s'%s"):format(tostring(name), near and ("; did you mean '%s'?"):format(near) or ""))
+    host.fail(("nn has no '%s'%s"):format(tostring(name), check.instead(name, known)))
   end,
 })

@@ -3,6 +3,7 @@
 ---   check.options("jsd", given, { beta = check.number(0, 1), t2 = check.boolean }, { beta = .5 })
 ---   check.arguments("Linear", { { "in_features", check.int(1) }, { "bias", check.boolean, true } }, ...)
 local engine = require "gradus.engine"
+local elsewhere = require "gradus.base.elsewhere"
 local host = require "gradus.host"
 local synonyms = require "gradus.base.synonyms"
 
@@ -120,11 +121,20 @@ local function keys(map)
   return list
 end
 
+--- The end of a message about a missing name: what takes the place of PyTorch's, else the nearest of the known ones; "" for none.
+---@param name any
+---@param known string[]
+function check.instead(name, known)
+  local mend = elsewhere.mend(name)
+  if mend then return "; expected " .. mend end
+  local near = host.nearest(tostring(name), known)
+  return near and ("; did you mean '%s'?"):format(near) or ""
+end
+
 --- Makes a module's missing names an error that tells the nearest one.
 function check.names(where, module)
   return setmetatable(module, { __index = function(_, name)
-    local near = host.nearest(tostring(name), keys(module))
-    host.fail(("%s has no '%s'%s"):format(where, tostring(name), near and ("; did you mean '%s'?"):format(near) or ""))
+    host.fail(("%s has no '%s'%s"):format(where, tostring(name), check.instead(name, keys(module))))
   end })
 end
 
@@ -167,6 +177,8 @@ function check.methods(where, class, options)
       return nil
     end
     if name:find "^_" then return nil end
+    local mend = by_user(2) and not is_documented(file, name) and elsewhere.mend(name)
+    if mend then host.fail(("%s has no '%s'; expected %s"):format(where, name, mend)) end
     local near = host.nearest(name, keys(class))
     if near then host.fail(("%s has no '%s'; did you mean '%s'?"):format(where, name, near)) end
     if by_user(2) and not is_documented(file, name) then

@@ -41,6 +41,7 @@ end
 
 -- How the object's state is taken and given back; nil of one that has none.
 local function protocol(value)
+  if nn.is_class(value) then return nil end  -- it has what its modules have, and no weights
   if nn.is_module(value) then
     return function() return value:state_dict() end, function(kept) value:load_state_dict(kept) end
   end
@@ -100,6 +101,15 @@ local function fields_of(value)
   return places
 end
 
+-- What a class of modules has of the script's; what begins with "__" is nn.class's.
+local function methods_of(class)
+  local places = {}
+  for _, place in ipairs(fields_of(class)) do
+    if tostring(place.name):sub(1, 2) ~= "__" then places[#places + 1] = place end
+  end
+  return places
+end
+
 local function places_of(fn)
   local places = locals_of(fn)
   for _, one in ipairs(upvalues_of(fn)) do
@@ -137,6 +147,7 @@ local function inside(value)
     return upvalues_of(value)
   end
   if type(value) ~= "table" then return nil end
+  if nn.is_class(value) then return methods_of(value) end
   if not is_library(value) then return fields_of(value) end
   local fn = rawget(value, "fn")  -- a step
   return type(fn) == "function" and not is_of_library(fn) and upvalues_of(fn) or nil

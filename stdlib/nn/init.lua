@@ -8,7 +8,7 @@ local ops = engine.ops
 
 return function(nn)
   local init = {}
-  nn.init = init
+  nn.init = check.names("nn.init", init)
 
   --- The generator of all initial weights; a run sets its own.
   nn.init_generator = engine.generator(0)

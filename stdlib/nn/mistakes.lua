@@ -1,6 +1,7 @@
 --- What goes wrong with modules without a word in plain Lua: a field that was never set, modules hidden in a plain table, a method
 --- that does not get its module, a module below itself. For module.lua.
 local check = require "gradus.base.check"
+local elsewhere = require "gradus.base.elsewhere"
 local host = require "gradus.host"
 
 local mistakes = {}
@@ -41,6 +42,8 @@ end
 --- A field that was never set: an error for the user's code, nil for the library, which may ask.
 function mistakes.missing(self, key, class)
   if self._absent[key] or type(key) ~= "string" or key:find "^_" or not check.by_user(3) then return nil end
+  local mend = elsewhere.mend(key)
+  if mend then check.fail(self.__name, "has no '%s'; expected %s", key, mend) end
   local near = host.nearest(key, names_of(self, class))
   check.fail(self.__name, "has no '%s'; %s", key, near and ("did you mean '%s'?"):format(near)
     or ("expected self.%s = … in init, or net:has '%s' to ask"):format(key, key))

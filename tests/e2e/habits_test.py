@@ -3,6 +3,7 @@ the mend."""
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -290,6 +291,7 @@ class Habits(unittest.TestCase):
             lines.append(text.count("\n") + at_line(lua))
             text += lua + "\nend\n"
         done = self.run_script(text + "case[p.case]()\nend }\n")
+        done.stderr = re.sub(r"(?m)^\d+/\d+ .*: failed\n", "", done.stderr)  # the run's name, before its error
         said = {int(part.split("\n")[0]): part.split("\n", 1)[1] for part in done.stderr.split("=== ")[1:]}
         for i, (lua, *words) in enumerate(RUN):
             with self.subTest(lua=lua):

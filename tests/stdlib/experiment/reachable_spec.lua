@@ -103,3 +103,38 @@ describe("what a loop can see", function()
     expect(kept.trained):equals "T"
   end)
 end)
+
+describe("a class of modules that the loop can see", function()
+  it("has no weights of its own; what its methods see is kept", function()
+    local calls = 0
+    local Net = g.nn.class "Net"
+    function Net:init() self.body = g.nn.Linear(2, 2) end
+    function Net:forward(x)
+      calls = calls + 1
+      return self.body(x)
+    end
+    local Wider = g.nn.class("Wider", Net)
+    local function loop(at)
+      local net = Wider()
+      at "begin"
+      net(g.ones(1, 2))
+      at "end"
+      return net, Net
+    end
+    local kept
+    local box = {}  -- there before the loop
+    loop(function(where)
+      local fn = debug.getinfo(2, "f").func
+      if where == "begin" then box.seen = reachable.seen(fn) return end
+      local seen = box.seen
+      box.seen = nil
+      kept = { reachable.save(fn, seen) }
+    end)
+    expect(kept[2]):equals {}
+    calls = 7
+    loop(function(where)
+      if where == "end" then reachable.restore(debug.getinfo(2, "f").func, kept[1]) end
+    end)
+    expect(calls):equals(1)
+  end)
+end)

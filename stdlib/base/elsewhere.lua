@@ -1,0 +1,74 @@
+--- What PyTorch, Lightning, MLflow and the like have under a name that nothing here has, and what takes its place: the ends of messages
+--- about missing names. Options are synonyms.lua's, globals globals.lua's.
+local elsewhere = {}
+
+-- What takes its place: the names of it.
+local NAMES = {
+  ["losses of g.loss, such as g.loss.cross_entropy(logits, y), and methods of tensors: x:relu(), x:softmax(-1)"] = "functional F",
+  ["g.loss.cross_entropy(logits, y)"] = "CrossEntropyLoss NLLLoss cross_entropy nll_loss criterion",
+  ["g.loss.mse(a, b)"] = "MSELoss mse",
+  ["g.loss.kl(student, teacher, { temperature = 4 }) of logits, or g.kd_loss"] = "KLDivLoss KLDiv kd distillation_loss DistillationLoss",
+  ["g.binary_cross_entropy_with_logits(x, y)"] = "BCEWithLogitsLoss BCELoss bce",
+  ["nn.Conv2d of one row, or the operator g.conv1d"] = "Conv1d",
+  ["nn.Conv2d, or a class of your own"] = "Conv3d ConvTranspose2d Upsample PixelShuffle",
+  ["nn.TransformerEncoder, or a class of your own over nn.Linear"] = "LSTM GRU RNN LSTMCell GRUCell",
+  ["x:log_softmax(-1) in forward"] = "LogSoftmax",
+  ["nn.LayerNorm or nn.BatchNorm2d"] = "GroupNorm InstanceNorm2d InstanceNorm1d RMSNorm SyncBatchNorm",
+  ["x:elu() in forward"] = "ELU",
+  ["nn.SiLU or nn.GELU"] = "Hardswish Mish Hardsigmoid SELU CELU PReLU Softplus",
+  ["a field for each: self.a = nn.Parameter(t)"] = "ParameterList ParameterDict",
+  ["one device a run: --device cuda on the command line"] = "DataParallel DistributedDataParallel parallel distributed DDP",
+  ["clip = 1 of distill, or opt:minimize(loss, { clip = 1 })"] = "clip_grad_norm_ clip_grad_norm clip_grad_value_",
+  ["lr = g.schedule.cosine(1e-3, 0) in distill, g.schedule.warmup(…), or opt:minimize(loss, { lr = … }) at each step"] =
+    "lr_scheduler LRScheduler StepLR MultiStepLR CosineAnnealingLR cosine_annealing CosineAnnealing OneCycleLR OneCycle ExponentialLR "
+    .. "LambdaLR LinearLR ReduceLROnPlateau scheduler get_scheduler cosine_with_warmup",
+  ["optim.AdamW, optim.Adam or optim.SGD"] = "RMSprop RMSProp Adagrad Adadelta LBFGS NAdam RAdam Adamax Lion Adafactor",
+  ["g.tensor(list), or g.data.npy { x = \"x.npy\", y = \"y.npy\" } of files"] = "from_numpy as_tensor numpy array asarray",
+  ["net:save \"file.safetensors\" (what a run has trained is kept by itself: gradus show RUN)"] =
+    "save save_model save_weights save_pretrained save_checkpoint log_model",
+  ["net:load \"file.safetensors\" of weights; g.data.csv, npy, safetensors or idx of data"] = "load load_model load_weights from_pretrained load_from_checkpoint",
+  ["run:batches(d.train, { size = 64, steps = … }), or distill, which draws by itself"] =
+    "DataLoader loader batches dataloader train_dataloader get_batches",
+  ["g.data.tensors(x, y)"] = "TensorDataset Dataset ArrayDataset from_tensors from_tensor_slices from_arrays",
+  ["d:split { train = .8, val = .2 }"] = "random_split train_test_split split_dataset",
+  ["g.data.idx { x = \"train-images-idx3-ubyte.gz\", y = \"train-labels-idx1-ubyte.gz\", scale = 1 / 255 }"] =
+    "mnist MNIST fashion_mnist FashionMNIST EMNIST KMNIST",
+  ["g.data.npy { x = \"x.npy\", y = \"y.npy\" } of its arrays"] = "cifar100 CIFAR100 ImageFolder imagefolder images ImageNet svhn SVHN",
+  ["g.data.csv \"file.csv\", npy, safetensors or idx"] = "load_csv read_csv from_csv load_dataset parquet pandas DataFrame from_pandas",
+  ["--device cuda on the command line: models, data and optimizers move by themselves"] = "cuda mps gpu backends accelerator Accelerator",
+  ["g.autocast(\"bfloat16\", function() … end)"] = "half bfloat16 amp GradScaler",
+  ["for path, module in net:named_modules() do … end"] = "apply modules",
+  ["clip = 1 of distill for clip_grad_norm_, run:batches(d.train, { size = 64, steps = … }) for a DataLoader"] = "utils",
+  ["print(net), or net:num_parameters()"] = "summary torchsummary torchinfo",
+  ["g.no_grad(function() … end)"] = "inference_mode set_grad_enabled",
+  ["x, y = d:gather(), then g.data.tensors(x, y)"] = "map transform",
+  ["d:subset(places), such as d:subset(y:eq(1):nonzero():flatten()) of x, y = d:gather()"] = "filter where_label select",
+  ["patience = 3 of distill"] = "early_stopping EarlyStopping",
+  ["restore_best of distill, which is on where there is validation data"] = "ModelCheckpoint",
+  ["run:log { name = value }; `gradus export mlflow` and `export tensorboard` write what others read"] =
+    "mlflow wandb log_metric log_metrics add_scalar log_dict SummaryWriter writer report tensorboard",
+  ["params of g.experiment, which are stored by themselves"] = "log_param log_params hparams config save_hyperparameters",
+  ["g.experiment { run = function(run, p) … end }, which begins and ends the run"] = "start_run init_run begin end_run active_run",
+  ["`gradus tag RUN NAME=VALUE`"] = "set_tag set_tags add_tags",
+  ["g.runs { where = \"best(val/acc) > 0.9\" }"] = "search_runs get_runs list_runs load_runs",
+  ["`gradus sweep`, or g.sweep"] = "create_study study optuna tune",
+  ["run:evaluate(model, d.val).acc, or metrics = { f1 = { better = \"higher\", of = function(model, d) … end } } of distill"] =
+    "metrics accuracy Accuracy f1_score confusion_matrix torchmetrics",
+  ["sampler.weighted(d, weights)"] = "WeightedRandomSampler RandomSampler BatchSampler SubsetRandomSampler",
+  ["dtype = \"float32\", a text"] = "float32 float16 int64 int32 bool",
+  ["run:distill { … }, run:fit { … }, or a loop over run:batches"] = "Trainer trainer train_model LightningModule",
+  ["init.kaiming_uniform_ or init.normal_"] = "kaiming_normal_ xavier_normal_ trunc_normal_ orthogonal_",
+  ["init.constant_(t, 0)"] = "zeros_ ones_",
+}
+
+local PLACES = {}
+for place, names in pairs(NAMES) do
+  for name in names:gmatch "%S+" do PLACES[name] = place end
+end
+
+--- What takes the place of such a name; nil where nobody has it, so that the nearest of ours is told.
+---@param name any
+---@return string?
+function elsewhere.mend(name) return PLACES[name] end
+
+return elsewhere
