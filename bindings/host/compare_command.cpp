@@ -222,6 +222,12 @@ std::string legend(const Json& versus) {
   return text;
 }
 
+// Whether its finished runs do without the metric: they are of another experiment.
+bool nobody_logged(const Json& group, const std::string& metric) {
+  const Json& metrics = group["metrics"];
+  return group["n"] != 0 && metrics.contains(metric) && metrics[metric]["missing"] == group["n"];
+}
+
 // Differences to the baseline, pair by pair of one seed.
 std::string versus_text(const Json& compared) {
   const Json& versus = compared["versus"];
@@ -236,8 +242,13 @@ std::string versus_text(const Json& compared) {
     table.column(title, Align::right);
   if (margin) table.column("p equal", Align::right);
   table.column("verdict");
+  bool left_out = false;
   for (const Json& one : versus["comparisons"]) {
     const Json& group = compared["groups"][one["group"].get<std::size_t>()];
+    if (nobody_logged(group, one["metric"])) {
+      left_out = true;
+      continue;
+    }
     std::vector<std::string> cells;
     for (const Json& column : compared["by"]) cells.push_back(exact(group["label"][column.get<std::string>()], 40));
     const bool curve =
@@ -254,12 +265,12 @@ std::string versus_text(const Json& compared) {
     cells.push_back(one["low"].is_number() ? interval(real(one["low"]), real(one["high"])) : "–");
     for (const char* p : {"p", "p_holm", "wilcoxon_p"}) cells.push_back(p_cell(one[p]));
     if (margin) cells.push_back(p_cell(one["p_equal"]));
-    cells.push_back(verdict_cell(one));
+    cells.push_back(group["n"] == 0 ? "no run finished" : verdict_cell(one));
     table.row(std::move(cells));
   }
   return heading("difference to " + versus["column"].get<std::string>() + " = " + versus["value"].get<std::string>() +
                  ", paired by seed") +
-         table.text(styled()) + legend(versus);
+         (table.empty() ? "no group has what it could be compared by\n" : table.text(styled())) + (left_out ? "groups that never logged a metric are left out there\n" : "") + legend(versus);
 }
 
 Table stages_table(const Json& compared) {

@@ -65,9 +65,16 @@ Chosen find_columns(const Groups& groups, const std::string& text) {
   return chosen;
 }
 
-// The group that differs from this one in the chosen columns alone; where that is none, the only one with their values.
+// The label without what tells versions of the code apart: it has the parameters in it, so it differs wherever these do.
+Json without_config(Json label) {
+  label.erase("config");
+  return label;
+}
+
+// The group that differs from this one in the chosen columns alone, of several versions of the code the newest; where
+// that is none, the only one with their values.
 std::size_t find_baseline(const std::vector<RunGroup>& groups, const Json& label, const Chosen& chosen) {
-  std::size_t only = kNone, count = 0;
+  std::size_t only = kNone, count = 0, newest = kNone;
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const bool fits = std::all_of(chosen.begin(), chosen.end(),
                                   [&](const auto& one) { return means(groups[i].label[one.first], one.second); });
@@ -75,10 +82,11 @@ std::size_t find_baseline(const std::vector<RunGroup>& groups, const Json& label
     Json other = label;
     for (const auto& [column, value] : chosen) other[column] = groups[i].label[column];
     if (other == groups[i].label) return i;
+    if (without_config(other) == without_config(groups[i].label)) newest = i;
     only = i;
     ++count;
   }
-  return count == 1 ? only : kNone;
+  return newest != kNone ? newest : count == 1 ? only : kNone;
 }
 
 // Mean of a measure by seed; NaN: no run of that seed came to a finite value.

@@ -49,6 +49,7 @@ return function(nn)
 
   -- relu: the activation that follows, done in the same operator (Sequential asks for it).
   function Linear:forward(x, relu)
+    if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
     if x:size(-1) ~= self.in_features then
       check.fail(self.__name, "input has shape %s; expected %d features in the last dimension (weight %s)", shape_text(x),
         self.in_features, shape_text(self.weight))
@@ -90,6 +91,7 @@ return function(nn)
     end)
 
   function Conv2d:forward(x)
+    if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
     if x:dim() < 3 or x:size(-3) ~= self.in_channels then
       check.fail(self.__name, "input has shape %s; expected [N, %d, height, width]", shape_text(x), self.in_channels)
     end
@@ -166,6 +168,7 @@ return function(nn)
       end)
 
     function BatchNorm:forward(x)
+      if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
       if not dims[x:dim()] or x:size(1) ~= self.num_features then
         check.fail(name, "input has shape %s; expected [N, %d%s]", shape_text(x), self.num_features,
           dims[4] and ", height, width" or "] or [N, " .. self.num_features .. ", L")

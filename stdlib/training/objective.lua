@@ -200,9 +200,22 @@ local function with_mean(found)
   return found
 end
 
+-- What a term reads and is not there would be nil, and its error somebody else's.
+local function guarded(values, whose, expected)
+  return setmetatable(values, { __index = function(_, name)
+    host.fail(("losses: %s has no '%s'; expected %s"):format(whose, tostring(name), expected:format(tostring(name))))
+  end })
+end
+
+local function outputs_of(student, paths, b)
+  local logits, tapped = nil, {}
+  if #paths > 0 then logits, tapped = student:forward_taps(b.x, paths) else logits = student(b.x) end
+  return guarded({ logits = logits, found = {}, student = guarded(tapped, "out.student", "student = { '%s' } of the term"),
+    teacher = guarded({}, "out.teacher", "teacher = { '%s' } of the term") }, "out", "out.logits, out.student['%s'] or out.teacher[…]")
+end
+
 local function sum_of_terms(self, student, paths, b, k)
-  local out = { found = {}, teacher = {}, student = {} }
-  if #paths > 0 then out.logits, out.student = student:forward_taps(b.x, paths) else out.logits = student(b.x) end
+  local out = outputs_of(student, paths, b)
   for name, value in pairs(b) do
     local path = name:match "^teacher:(.*)$"
     if path then out.teacher[path] = value end

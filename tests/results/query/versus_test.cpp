@@ -1,4 +1,5 @@
 // Groups against a baseline: runs that came to nothing, verdicts, margins.
+#include <algorithm>
 #include <cmath>
 
 #include "query/query.h"
@@ -44,6 +45,19 @@ class VersusTest : public StoreTest {
   }
   std::shared_ptr<Store> store_;
 };
+
+TEST_F(VersusTest, OfSeveralVersionsOfTheCodeTheNewestIsTheBaseline) {
+  for (int seed = 1; seed <= 3; ++seed) {
+    add("base", seed, 0.50, {.code = "old"});
+    add("base", seed, 0.80, {.code = "new"});
+    add("other", seed, 0.81, {.code = "new"});
+  }
+  const Json all = compared([](CompareOptions& options) { options.by = {}; });
+  EXPECT_TRUE(std::find(all["by"].begin(), all["by"].end(), "config") != all["by"].end());
+  const Json comparisons = all["versus"]["comparisons"];
+  ASSERT_EQ(comparisons.size(), 1U);
+  EXPECT_NEAR(comparisons[0]["mean"].get<double>(), 0.01, 1e-12);
+}
 
 TEST_F(VersusTest, ADivergedSeedIsAnOutcome) {
   const double ours[] = {0.90, kNan, 0.91};

@@ -267,6 +267,18 @@ describe("networks in one line", function()
     expect(function() features { norm = "layer", batch_norm = false } end):fails_with "ConvNet: expected norm or batch_norm; got both"
     expect(function() nn.MLP { 4, 2, norm = "layr" } end):fails_with "'norm'"
   end)
+  it("layers are given tensors", function()
+    local layers = { nn.Linear(2, 2), nn.Conv2d(1, 1, 3), nn.BatchNorm1d(2), nn.LayerNorm(2), nn.ReLU(), nn.Dropout(.1),
+      nn.Embedding(3, 2), nn.MaxPool2d(2), nn.Flatten(), nn.MLP { 2, 2 }, nn.MultiheadAttention(4, 2), nn.Softmax(-1),
+      nn.TransformerEncoderLayer(4, 2), nn.Sequential { nn.Linear(2, 2) }, nn.AdaptiveAvgPool2d(1) }
+    for _, layer in ipairs(layers) do
+      for _, wrong in ipairs { false, 3, "x", {} } do
+        local ok, err = pcall(layer, wrong or nil)
+        local text = type(err) == "table" and err.message or tostring(err)
+        if not ok and text:find "attempt to" then error(nn.class_of(layer).__name .. ": " .. text) end
+      end
+    end
+  end)
   it("ConvNet takes images and flat rows", function()
     local net = nn.ConvNet { channels = { 4, 8 }, classes = 10, input = { 1, 8, 8 } }
     expect(net(g.ones(2, 1, 8, 8)).shape):equals { 2, 10 }

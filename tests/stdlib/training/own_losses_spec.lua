@@ -160,6 +160,26 @@ describe("a training of one's own", function()
   end)
 end)
 
+describe("what a term's function is given", function()
+  local support = require "support"
+  local function said(fn)
+    local d = g.data.tensors(g.randn { 32, 4 }, g.zeros({ 32 }, { dtype = "int64" }), { classes = 3 })
+    local hint = { loss = fn, student = { "layers.0" }, teacher = { "layers.0" } }
+    local _, err = pcall(support.with_run, {}, function(run)
+      run:distill { student = nn.MLP { 4, 8, 3 }, teacher = nn.MLP { 4, 8, 3 }, data = { train = d }, batch = 8, budget = { steps = 2 },
+        losses = { kd = 1, hint = hint } }
+    end)
+    return type(err) == "table" and err.message or tostring(err)
+  end
+  it("names what is there where something else is asked for", function()
+    expect(said(function(_, out) return out["layers.0"] end))
+      :matches "losses: out has no 'layers%.0'; expected out%.logits, out%.student%['layers%.0'%]"
+    expect(said(function(_, out) return out.student["layers.1"] end))
+      :matches "out%.student has no 'layers%.1'; expected student = { 'layers%.1' } of the term"
+    expect(said(function(_, out) return out.teacher["layers.1"] end)):matches "expected teacher = { 'layers%.1' } of the term"
+  end)
+end)
+
 describe("the losses of scripts/lib/own_losses.lua", function()
   it("are kd's own when decoupled's shares are kd's: TCKD + (1 - p of the true class) · NCKD", function()
     local f = fresh()
