@@ -97,11 +97,11 @@ void add_export(CLI::App& app, std::string& store) {
     sub->callback([line, function, &store] { export_runs(store.empty() ? default_store() : store, *line, function); });
     return std::pair(sub, line);
   };
-  add("tensorboard", "event files that TensorBoard shows, one folder per run", "DIR", "the folder",
+  add("tensorboard", "event files that TensorBoard shows, one folder per run", "DIR,-o,--output", "the folder",
       to_target<export_tensorboard>);
-  add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE", "the file; runs in it are replaced",
+  add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE,-o,--output", "the file; runs in it are replaced",
       to_target<export_mlflow>);
-  add("wandb", "offline runs that `wandb sync` uploads, one folder per run", "DIR",
+  add("wandb", "offline runs that `wandb sync` uploads, one folder per run", "DIR,-o,--output",
       "the folder; wandb is where `wandb sync` looks", to_target<export_wandb>);
   const auto [csv, line] = add("csv", "metrics as CSV; to a folder also runs, params, progress and events",
                                "-o,--output", "a file or a folder (default: standard output)", to_csv);

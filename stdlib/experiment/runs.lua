@@ -14,8 +14,50 @@ local store_module = require "gradus.store"
 ---@field params table    by dotted key
 ---@field last table      the last value of every metric, NaN where it was
 ---@field tags table
-local StoredRun = {}
+---@field folder string   where the run's files are
+---@field kind string     run, or what a child run is for; config_hash, device, started, ended, error, note, archived, parent: as in the store
+---@field config_hash string?
+---@field device string?
+---@field started string
+---@field ended string?
+---@field seconds number?
+---@field step number?
+---@field error string?
+---@field note string?
+---@field archived string?
+---@field parent number?
+local StoredRun = check.methods("a stored run", {})
 StoredRun.__index = StoredRun
+
+-- The files of weights that a run has left, by name; and the number of its last student.
+local function files_of(self)
+  local kept, students = {}, 1
+  for _, row in ipairs(self.store:query("SELECT path FROM artifacts WHERE run_id = ? AND kind = 'weights' ORDER BY path", self.id)) do
+    kept[row.path] = true
+    kept[#kept + 1] = row.path
+    students = math.max(students, tonumber(row.path:match "^student%-(%d+)%.") or 1)
+  end
+  return kept, students
+end
+
+--- The file of the weights that the run has left of its student, for net:load; of the last that it trained, where the script has
+--- trained a teacher first.
+---@param which? string  "best" (default; where the run had no validation data, the last) or "last"; "1.best": of the first it trained
+---@return string path
+function StoredRun:weights(which)
+  which = check.value("weights", "which", which or "best", check.string)
+  local student, name = which:match "^(%d*)%.?(%a+)$"
+  if name ~= "best" and name ~= "last" then host.fail(("weights: expected 'best', 'last' or '1.best'; got '%s'"):format(which)) end
+  local kept, students = files_of(self)
+  local number = tonumber(student) or students
+  local stem = number > 1 and "student-" .. number or "student"
+  for _, one in ipairs { name, which == "best" and "last" or name } do
+    local file = ("%s.%s.safetensors"):format(stem, one)
+    if kept[file] then return self.folder .. "/" .. file end
+  end
+  host.fail(("weights: run %d has no %s.%s.safetensors; it has %s"):format(self.id, stem, name,
+    #kept > 0 and table.concat(kept, ", ") or "no weights"))
+end
 
 --- The values of a metric by step: two lists, steps and values (NaN where the run logged one).
 function StoredRun:curve(key)
@@ -53,7 +95,7 @@ return function(options)
   local found, notes = store:runs(options)
   for _, note in ipairs(notes) do host.log("info", "runs: " .. note) end
   for _, one in ipairs(found) do
-    one.store = store
+    one.store, one.folder = store, store.folder .. "/" .. one.uid
     setmetatable(one, StoredRun)
   end
   return found

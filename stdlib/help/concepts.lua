@@ -79,7 +79,8 @@ return {
     .. "}; --set "
     .. "width=32 replaces one. They are p.width in run(run, p).",
   teacher = "What the student imitates: a trained module. It is put into evaluation mode and gets no gradients. g.fit { … } trains one.",
-  student = "The module that is trained. r.student of what distill returns has the best checkpoint's weights.",
+  student = "The module that is trained. r.student of what distill returns has the best checkpoint's weights. "
+    .. "The run keeps them as files: net:load(g.runs()[1]:weights()) in another script; gradus show RUN lists them.",
   flops = "Floating-point operations. flops charges the teacher for each sample seen; flops_spent counts what ran (a cached answer is "
     .. "free).",
   augment = "Strength of the augmentations, 0 to 1: a knob. What they are at strength 1 is augmentations = { noise =, shift =, erase "

@@ -274,6 +274,7 @@ local stages = curriculum.extraction { teacher = teacher, layers = { { from = "l
   ["kept:state_dict"] = "local state = kept:state_dict()",
   ["kept:adopt"] = "kept:adopt(kept:state_dict())",
   ["stored:best"] = 'for _, one in ipairs(g.runs()) do print(one.id, one:best "val/acc") end',
+  ["stored:weights"] = [[for _, one in ipairs(g.runs "name == 'digits'") do student:load(one:weights()) end]],
   ["stored:curve"] = 'for _, one in ipairs(g.runs()) do local steps, values = one:curve "val/acc" end',
 
   -- what a network has found; grammars; tokens

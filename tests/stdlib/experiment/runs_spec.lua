@@ -127,3 +127,36 @@ describe("g.compare", function()
 end)
 
 os.execute("rm -rf '" .. path:gsub("/[^/]*$", "") .. "'")
+
+describe("a stored run's weights", function()
+  local function kept(paths)
+    host.mkdirs(folder)
+    local store = require("gradus.store").open(path)
+    local run = store:begin { name = "kept", seed = 1 }
+    for _, one in ipairs(paths) do run:artifact("weights", one, ("0"):rep(64), 1) end
+    run:finish "finished"
+    local found = g.runs { store = path, where = "name == 'kept'" }
+    return found[#found]
+  end
+  it("are told as files for net:load, the best unless the last are asked for", function()
+    local one = kept { "student.best.safetensors", "student.last.safetensors" }
+    expect(one.folder):equals(folder .. "/" .. one.uid)
+    expect(one:weights()):equals(one.folder .. "/student.best.safetensors")
+    expect(one:weights "last"):equals(one.folder .. "/student.last.safetensors")
+  end)
+  it("are the last student's, where a teacher was trained before it", function()
+    local one = kept { "student.best.safetensors", "student-2.last.safetensors", "student-2.best.safetensors" }
+    expect(one:weights()):equals(one.folder .. "/student-2.best.safetensors")
+    expect(one:weights "1.best"):equals(one.folder .. "/student.best.safetensors")
+    expect(kept({ "student.last.safetensors" }):weights()):matches "student%.last%.safetensors$"
+  end)
+  it("that are not there are errors", function()
+    local one = kept { "student.last.safetensors" }
+    expect(function() one:weights "2.best" end):fails_with "has no student-2.best.safetensors; it has student.last.safetensors"
+    expect(function() kept({}):weights() end):fails_with "it has no weights"
+    expect(function() one:weights "worst" end):fails_with "weights: expected 'best', 'last' or '1.best'; got 'worst'"
+    expect(function() one:weights(3) end):fails_with "weights"
+    expect(function() return one.foldr end):fails_with "a stored run has no 'foldr'"
+    expect(one.note):equals(nil)
+  end)
+end)
