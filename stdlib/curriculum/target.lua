@@ -1,6 +1,6 @@
 --- The target axis: what is imitated.
 ---   teacher                                     a module: its logits
----   { { teacher_a, .7 }, { teacher_b, .3 } }    several: the weighted mean of their logits
+---   { { teacher_a, .7 }, { teacher_b, .3 } }    several: the weighted mean of their logits; { teacher_a, teacher_b }: alike
 ---   "labels"                                    nobody: labels alone
 ---   target.layer { teacher = t, from = "layers.1", to = "layers.0" }
 ---                                               a hidden layer through a fixed seeded random projection, by MSE
@@ -172,6 +172,28 @@ function target.checkpoint(storage, kept, i)
   return self
 end
 
+-- Several teachers: modules, alike, or { module, weight } each; the mean of their logits by weight.
+local function several(where, answer)
+  local total, teachers, parts = 0, {}, {}
+  for i, given in ipairs(answer) do
+    local one = is_module(given) and { given, 1 } or given
+    if type(one) ~= "table" or not is_module(one[1]) or type(one[2]) ~= "number" or not (one[2] > 0 and one[2] < math.huge) then
+      host.fail(("%s: teacher %d: expected a module, or { module, weight above 0 }"):format(where, i))
+    end
+    total, teachers[i], parts[i] = total + one[2], one[1], one
+  end
+  local function identity() return parts end
+  return make { kind = "logits", text = #parts .. " teachers", teacher = teachers[1], teachers = teachers, identity = identity,
+    of = function(x)
+      local mean
+      for _, one in ipairs(parts) do
+        local logits = frozen(one[1])(x) * (one[2] / total)
+        mean = mean and mean + logits or logits
+      end
+      return mean
+    end }
+end
+
 --- The target that an answer of the axis stands for.
 function target.resolve(where, answer)
   if getmetatable(answer) == Target then return answer end
@@ -179,26 +201,9 @@ function target.resolve(where, answer)
   if is_module(answer) then
     return make { kind = "logits", text = "teacher", teacher = answer, of = frozen(answer), identity = function() return { answer } end }
   end
-  if type(answer) == "table" and #answer > 0 then
-    local total, teachers = 0, {}
-    for i, one in ipairs(answer) do
-      if type(one) ~= "table" or not is_module(one[1]) or type(one[2]) ~= "number" or not (one[2] > 0) then
-        host.fail(("%s: teacher %d: expected { module, weight above 0 }"):format(where, i))
-      end
-      total, teachers[i] = total + one[2], one[1]
-    end
-    local function identity() return answer end
-    local text = #answer .. " teachers"
-    return make { kind = "logits", text = text, teacher = answer[1][1], teachers = teachers, identity = identity, of = function(x)
-      local mean
-      for _, one in ipairs(answer) do
-        local logits = frozen(one[1])(x) * (one[2] / total)
-        mean = mean and mean + logits or logits
-      end
-      return mean
-    end }
-  end
-  host.fail(("%s: expected a module, { { module, weight }, … }, 'labels' or target.layer; got %s"):format(where, tostring(answer)))
+  if type(answer) == "table" and #answer > 0 then return several(where, answer) end
+  host.fail(("%s: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got %s")
+    :format(where, tostring(answer)))
 end
 
 return target

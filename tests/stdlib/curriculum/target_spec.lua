@@ -95,15 +95,25 @@ describe("a target", function()
     expect(silent(true) < .4):is_true()
     expect(silent(false) > .9):is_true()
   end)
+  it("is the mean of several teachers that are given without weights", function()
+    local a, b = scaled(1), scaled(3)
+    local x = g.randn { 4, 3 }
+    local alike, weighted = target.resolve("t", { a, b }), target.resolve("t", { { a, 2 }, { b, 2 } })
+    expect(alike.of(x):equal(weighted.of(x))):is_true()
+    expect({ alike.text, #alike.teachers }):equals { "2 teachers", 2 }
+    expect(target.resolve("t", { a, { b, 3 } }).of(x):allclose(target.resolve("t", { { a, 1 }, { b, 3 } }).of(x))):is_true()
+  end)
   local cases = {
     { "a number", function() target.resolve("stage 'a': target", 5) end,
-      "stage 'a': target: expected a module, { { module, weight }, … }, 'labels' or target.layer; got 5" },
+      "stage 'a': target: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got 5" },
     { "a misspelt word", function() target.resolve("t", "label") end,
-      "t: expected a module, { { module, weight }, … }, 'labels' or target.layer; got label" },
+      "t: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got label" },
     { "a teacher without weight", function() target.resolve("t", { { scaled(1) } }) end,
-      "t: teacher 1: expected { module, weight above 0 }" },
+      "t: teacher 1: expected a module, or { module, weight above 0 }" },
     { "a weight of 0", function() target.resolve("t", { { scaled(1), 1 }, { scaled(1), 0 } }) end,
-      "t: teacher 2: expected { module, weight above 0 }" },
+      "t: teacher 2: expected a module, or { module, weight above 0 }" },
+    { "an infinite weight", function() target.resolve("t", { { scaled(1), 1 / 0 } }) end, "t: teacher 1: expected a module, or" },
+    { "a name among teachers", function() target.resolve("t", { scaled(1), "labels" }) end, "t: teacher 2: expected a module, or" },
     { "a layer of nobody", function() target.layer { from = "a", to = "b" } end,
       "target.layer: teacher: expected a module" },
     { "a layer without a path", function() target.layer { teacher = scaled(1), from = "a" } end,
