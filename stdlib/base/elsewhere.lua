@@ -18,7 +18,7 @@ local NAMES = {
   ["nn.SiLU or nn.GELU"] = "Hardswish Mish Hardsigmoid SELU CELU PReLU Softplus",
   ["a field for each: self.a = nn.Parameter(t)"] = "ParameterList ParameterDict",
   ["one device a run: --device cuda on the command line"] = "DataParallel DistributedDataParallel parallel distributed DDP",
-  ["clip = 1 of distill, or opt:minimize(loss, { clip = 1 })"] = "clip_grad_norm_ clip_grad_norm clip_grad_value_",
+  ["clip = 1 of distill, opt:minimize(loss, { clip = 1 }) or opt:step { clip = 1 }"] = "clip_grad_norm_ clip_grad_norm clip_grad_value_",
   ["lr = g.schedule.cosine(1e-3, 0) in distill, g.schedule.warmup(…), or opt:minimize(loss, { lr = … }) at each step"] =
     "lr_scheduler LRScheduler StepLR MultiStepLR CosineAnnealingLR cosine_annealing CosineAnnealing OneCycleLR OneCycle ExponentialLR "
     .. "LambdaLR LinearLR ReduceLROnPlateau scheduler get_scheduler cosine_with_warmup",
@@ -38,7 +38,7 @@ local NAMES = {
   ["--device cuda on the command line: models, data and optimizers move by themselves"] = "cuda mps gpu backends accelerator Accelerator",
   ["g.autocast(\"bfloat16\", function() … end)"] = "half bfloat16 amp GradScaler",
   ["for path, module in net:named_modules() do … end"] = "apply modules",
-  ["clip = 1 of distill for clip_grad_norm_, run:batches(d.train, { size = 64, steps = … }) for a DataLoader"] = "utils",
+  ["opt:step { clip = 1 } for clip_grad_norm_, run:batches(d.train, { size = 64, steps = … }) for a DataLoader"] = "utils",
   ["print(net), or net:num_parameters()"] = "summary torchsummary torchinfo",
   ["g.no_grad(function() … end)"] = "inference_mode set_grad_enabled",
   ["x, y = d:gather(), then g.data.tensors(x, y)"] = "map transform",
@@ -49,6 +49,7 @@ local NAMES = {
     "mlflow wandb log_metric log_metrics add_scalar log_dict SummaryWriter writer report tensorboard",
   ["params of g.experiment, which are stored by themselves"] = "log_param log_params hparams config save_hyperparameters",
   ["g.experiment { run = function(run, p) … end }, which begins and ends the run"] = "start_run init_run begin end_run active_run",
+  ["run:artifact(path)"] = "log_artifact log_artifacts add_artifact upload log_file log_figure log_image log_text",
   ["`gradus tag RUN NAME=VALUE`"] = "set_tag set_tags add_tags",
   ["g.runs { where = \"best(val/acc) > 0.9\" }"] = "search_runs get_runs list_runs load_runs",
   ["`gradus sweep`, or g.sweep"] = "create_study study optuna tune",

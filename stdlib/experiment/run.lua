@@ -114,7 +114,7 @@ function run.begin(options)
   }
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
-    configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false,
+    configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, began = host.monotonic(),
     parent = options.parent, listener = false, ending = false, live = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
@@ -162,6 +162,13 @@ local function logged_twice(self, name, at)
   self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected "
     .. "run:log(values, step), or a loop over run:batches, which counts steps"):format(name, at))
 end
+
+--- Keeps a file with the run, listed by `gradus show` and on the page: one in the run's folder as it is (run.folder .. "/table.txt"), of
+--- any other a copy.
+---@param path string
+---@param kind? string  "file"
+---@return string path  where it is kept
+function Run:artifact(path, kind) return require "gradus.experiment.artifact"(self, path, kind) end
 
 --- Logs numbers (or 0-dim tensors) by metric name at the current step, which distill, fit and batches count, or at the given
 --- one: run:log(values, i) in a loop of one's own. Tensors on an accelerator are read when the next ones are logged, so that

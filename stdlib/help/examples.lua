@@ -53,6 +53,7 @@ local out = step:scan({ x = g.randn(8, 32, 4) }, { scale = { 1, 2, 3, 4, 5, 6, 7
 ]],
   ["run:batches"] = "for i, b in run:batches(d.train, { size = 32, epochs = 1 }) do run:log { mean = b.x:mean() } end",
   ["run:decide"] = 'run:decide("stop", { acc = .93 })',
+  ["run:artifact"] = 'student:save(run.folder .. "/mine.safetensors") run:artifact(run.folder .. "/mine.safetensors")',
   ["run:event"] = 'run:event("data", "cleaned", { rows = 12 })',
   ["run:warn"] = 'run:warn("few_rows", "only 20 rows of class 3")',
   ["run:stream"] = 'local generator = g.generator(run:stream "mine")',
