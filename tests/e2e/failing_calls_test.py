@@ -71,6 +71,8 @@ class FailingCalls(unittest.TestCase):
                     self.assertIn(row["e"], (0, 1))
         else:
             self.assertEqual(code, 74)
+        for index in self.dir.glob("cache/*.json"):
+            self.assertEqual(len(json.loads(index.read_text())["entries"]), 1)
         again = self.gradus("run", "-q", "x.lua")
         self.assertEqual(again.returncode, 0, again.stderr)
         last = self.sql("SELECT status, (SELECT count(*) FROM metrics WHERE run_id = r.id) AS n FROM runs r WHERE kind = 'run' ORDER BY id DESC LIMIT 1")
