@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -92,16 +93,18 @@ std::string text_of(const Json& state, const Json& run) {
 // Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id.
 class Request {
  public:
-  Request(const std::string& folder, Json wanted)
+  Request(const std::string& folder, Json wanted, double seconds)
       : request_(folder + "/attach.request"), answer_(folder + "/attach.answer") {
     id_ =
         std::to_string(::getpid()) + "-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
     wanted["id"] = id_;
+    wanted["expires"] = static_cast<double>(::time(nullptr)) + seconds;
     const std::string part = request_ + "." + std::to_string(::getpid());
     std::ofstream file(part);
     file << wanted.dump();
     file.close();
-    const bool placed = file && ::link(part.c_str(), request_.c_str()) == 0;
+    const auto place = [&] { return file && ::link(part.c_str(), request_.c_str()) == 0; };
+    const bool placed = place() || (has_expired() && place());
     ::unlink(part.c_str());
     if (!file) throw Error(Exit::io, part + ": cannot be written");
     if (!placed)
@@ -125,6 +128,16 @@ class Request {
   }
 
  private:
+  // Takes away a request whose attach was killed.
+  bool has_expired() const {
+    std::ifstream file(request_);
+    std::stringstream text;
+    text << file.rdbuf();
+    const Json there = Json::parse(text.str(), nullptr, false);
+    if (!there.is_object() || !there.contains("expires") || !there["expires"].is_number()) return false;
+    return there["expires"].get<double>() < static_cast<double>(::time(nullptr)) && ::unlink(request_.c_str()) == 0;
+  }
+
   std::string request_, answer_, id_;
 };
 
@@ -143,7 +156,7 @@ Json wanted_of(const Options& options) {
 }
 
 Json ask(Store& store, const Options& options, const Json& run) {
-  const Request request(run["folder"].get<std::string>(), wanted_of(options));
+  const Request request(run["folder"].get<std::string>(), wanted_of(options), options.seconds);
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::duration<double>(options.seconds);
   for (int look = 0; Clock::now() < deadline; ++look) {
