@@ -28,7 +28,7 @@ using namespace results;
 struct Options {
   std::string run, stage;
   std::vector<std::string> set, release;
-  bool stop = false, json = false;
+  bool stop = false, json = false, follow = false;
   double seconds = 30;
   bool asks() const { return stop || !stage.empty() || !set.empty() || !release.empty(); }
 };
@@ -172,6 +172,20 @@ Json ask(Store& store, const Options& options, const Json& run) {
                                  " s; expected one by distill or fit that goes on (--timeout waits longer)");
 }
 
+// Shows the state again and again until the run is over; on anything but a terminal only what has changed.
+void follow(Store& store, const std::string& run) {
+  std::string before;
+  for (;;) {
+    const Json now = show_run(store, run);
+    const std::string text = text_of(state_of(now), now);
+    if (styled()) print("\033[H\033[J");
+    if (text != before || styled()) print(text);
+    before = text;
+    if (now["status"] != "running") return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
 void attach_command(const std::string& path, const Options& options) {
   wanted_of(options);  // a bad command line is told first
   const auto store = Store::open(path, Store::Mode::read);
@@ -179,6 +193,10 @@ void attach_command(const std::string& path, const Options& options) {
   if (run["status"] != "running")
     throw Error(Exit::usage,
                 "attach: run " + shown(run["id"]) + " is " + shown(run["status"]) + "; expected one that is running");
+  if (options.follow && (options.asks() || options.json))
+    throw Error(Exit::usage,
+                "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it");
+  if (options.follow) return follow(*store, options.run);
   if (!options.asks()) {
     const Json state = state_of(run);
     return options.json ? print_json(state) : print(text_of(state, run));
@@ -208,6 +226,7 @@ void add_attach_command(CLI::App& app, std::string& store) {
       ->allow_extra_args(false);
   sub->add_option("--stage", options->stage, "next, back, or a stage's name");
   sub->add_flag("--stop", options->stop, "ends the training after this step, as a rule that says stop");
+  sub->add_flag("--follow,-f", options->follow, "shows it again every half second, until the run is over");
   sub->add_option("--timeout", options->seconds, "seconds to wait for the run's next step (default: 30)")
       ->check(CLI::Range(0.1, 1e6));
   sub->callback([options, &store] { attach_command(store.empty() ? default_store() : store, *options); });

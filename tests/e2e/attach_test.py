@@ -96,6 +96,21 @@ class Attach(unittest.TestCase):
         self.assertIn("edited", shown["tags"])
         self.assertEqual([name for name in os.listdir(shown["folder"]) if name.startswith("attach")], [])
 
+    def test_followed_until_it_is_over(self):
+        process = self.begin(SCRIPT)
+        self.refused(64, "--follow shows", "1", "--follow", "--stop")
+        follower = subprocess.Popen([GRADUS, "attach", "1", "--follow"], cwd=self.dir, stdout=subprocess.PIPE, text=True)
+        first = follower.stdout.readline()
+        self.assertRegex(first, r"^run 1  long  running  step \d+$")
+        time.sleep(1)
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        shown = [first, *follower.communicate(timeout=60)[0].splitlines()]
+        process.communicate(timeout=60)
+        states = [line for line in shown if line.startswith("run 1")]
+        self.assertIn("finished", states[-1])
+        self.assertGreater(len(set(states)), 2, "each half second another step")
+        self.assertEqual(follower.returncode, 0)
+
     def test_an_edited_run_is_no_repetition(self):
         process = self.begin(SCRIPT)
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
