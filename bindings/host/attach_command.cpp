@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -27,7 +28,7 @@ using namespace results;
 struct Options {
   std::string run, stage;
   std::vector<std::string> set, release;
-  bool stop = false, json = false;
+  bool stop = false, json = false, follow = false;
   double seconds = 30;
   bool asks() const { return stop || !stage.empty() || !set.empty() || !release.empty(); }
 };
@@ -92,16 +93,18 @@ std::string text_of(const Json& state, const Json& run) {
 // Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id.
 class Request {
  public:
-  Request(const std::string& folder, Json wanted)
+  Request(const std::string& folder, Json wanted, double seconds)
       : request_(folder + "/attach.request"), answer_(folder + "/attach.answer") {
     id_ =
         std::to_string(::getpid()) + "-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
     wanted["id"] = id_;
+    wanted["expires"] = static_cast<double>(::time(nullptr)) + seconds;
     const std::string part = request_ + "." + std::to_string(::getpid());
     std::ofstream file(part);
     file << wanted.dump();
     file.close();
-    const bool placed = file && ::link(part.c_str(), request_.c_str()) == 0;
+    const auto place = [&] { return file && ::link(part.c_str(), request_.c_str()) == 0; };
+    const bool placed = place() || (has_expired() && place());
     ::unlink(part.c_str());
     if (!file) throw Error(Exit::io, part + ": cannot be written");
     if (!placed)
@@ -125,6 +128,16 @@ class Request {
   }
 
  private:
+  // Takes away a request whose attach was killed.
+  bool has_expired() const {
+    std::ifstream file(request_);
+    std::stringstream text;
+    text << file.rdbuf();
+    const Json there = Json::parse(text.str(), nullptr, false);
+    if (!there.is_object() || !there.contains("expires") || !there["expires"].is_number()) return false;
+    return there["expires"].get<double>() < static_cast<double>(::time(nullptr)) && ::unlink(request_.c_str()) == 0;
+  }
+
   std::string request_, answer_, id_;
 };
 
@@ -143,7 +156,7 @@ Json wanted_of(const Options& options) {
 }
 
 Json ask(Store& store, const Options& options, const Json& run) {
-  const Request request(run["folder"].get<std::string>(), wanted_of(options));
+  const Request request(run["folder"].get<std::string>(), wanted_of(options), options.seconds);
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::duration<double>(options.seconds);
   for (int look = 0; Clock::now() < deadline; ++look) {
@@ -159,6 +172,20 @@ Json ask(Store& store, const Options& options, const Json& run) {
                                  " s; expected one by distill or fit that goes on (--timeout waits longer)");
 }
 
+// Shows the state again and again until the run is over; on anything but a terminal only what has changed.
+void follow(Store& store, const std::string& run) {
+  std::string before;
+  for (;;) {
+    const Json now = show_run(store, run);
+    const std::string text = text_of(state_of(now), now);
+    if (styled()) print("\033[H\033[J");
+    if (text != before || styled()) print(text);
+    before = text;
+    if (now["status"] != "running") return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
 void attach_command(const std::string& path, const Options& options) {
   wanted_of(options);  // a bad command line is told first
   const auto store = Store::open(path, Store::Mode::read);
@@ -166,6 +193,10 @@ void attach_command(const std::string& path, const Options& options) {
   if (run["status"] != "running")
     throw Error(Exit::usage,
                 "attach: run " + shown(run["id"]) + " is " + shown(run["status"]) + "; expected one that is running");
+  if (options.follow && (options.asks() || options.json))
+    throw Error(Exit::usage,
+                "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it");
+  if (options.follow) return follow(*store, options.run);
   if (!options.asks()) {
     const Json state = state_of(run);
     return options.json ? print_json(state) : print(text_of(state, run));
@@ -195,6 +226,7 @@ void add_attach_command(CLI::App& app, std::string& store) {
       ->allow_extra_args(false);
   sub->add_option("--stage", options->stage, "next, back, or a stage's name");
   sub->add_flag("--stop", options->stop, "ends the training after this step, as a rule that says stop");
+  sub->add_flag("--follow,-f", options->follow, "shows it again every half second, until the run is over");
   sub->add_option("--timeout", options->seconds, "seconds to wait for the run's next step (default: 30)")
       ->check(CLI::Range(0.1, 1e6));
   sub->callback([options, &store] { attach_command(store.empty() ? default_store() : store, *options); });

@@ -1,7 +1,7 @@
 --- `gradus attach RUN`: what a person asks of a training that goes on. A request lies in the run's folder; at a boundary, at most ten
 --- times a second, the training looks for one, does all of it or nothing, and answers. What was done is an event, and the run is
 --- marked as edited: it is no repetition of others. Nobody asks: nothing is done, and no bit is another.
----   attach.request   { id, set = { temperature = "3" }, release = { "lr" }, stage = "next", stop = true }
+---   attach.request   { id, expires = Unix time, set = { temperature = "3" }, release = { "lr" }, stage = "next", stop = true }
 ---   attach.answer    { id, step, done = { "temperature = 3 (was 4)" } } or { id, step, error = "…" }
 local host = require "gradus.host"
 local stages = require "gradus.training.stages"
@@ -137,6 +137,7 @@ function Attach:look(training)
   if not host.exists(self.request) then return false end
   local asked = take(self.request)
   if not asked then return false end
+  if type(asked.expires) == "number" and os.time() > asked.expires then return false end  -- whoever asked has left
   local ok, done = pcall(carry_out, training, asked)
   local step = training.run.step_number
   if not ok then

@@ -35,12 +35,12 @@ class Attach(unittest.TestCase):
     def gradus(self, *args):
         return subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True, text=True, timeout=60)
 
-    def begin(self, script, *args):
+    def begin(self, script, *args, run="1"):
         (self.dir / "s.lua").write_text(script)
         process = subprocess.Popen([GRADUS, "run", "s.lua", *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: (process.kill(), process.communicate()) if process.poll() is None else None)
         for _ in range(600):
-            done = self.gradus("attach", "1", "--json")
+            done = self.gradus("attach", run, "--json")
             if done.returncode == 0 and json.loads(done.stdout)["step"]:
                 return process
             self.assertIsNone(process.poll(), "it ended")
@@ -96,6 +96,21 @@ class Attach(unittest.TestCase):
         self.assertIn("edited", shown["tags"])
         self.assertEqual([name for name in os.listdir(shown["folder"]) if name.startswith("attach")], [])
 
+    def test_followed_until_it_is_over(self):
+        process = self.begin(SCRIPT)
+        self.refused(64, "--follow shows", "1", "--follow", "--stop")
+        follower = subprocess.Popen([GRADUS, "attach", "1", "--follow"], cwd=self.dir, stdout=subprocess.PIPE, text=True)
+        first = follower.stdout.readline()
+        self.assertRegex(first, r"^run 1  long  running  step \d+$")
+        time.sleep(1)
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        shown = [first, *follower.communicate(timeout=60)[0].splitlines()]
+        process.communicate(timeout=60)
+        states = [line for line in shown if line.startswith("run 1")]
+        self.assertIn("finished", states[-1])
+        self.assertGreater(len(set(states)), 2, "each half second another step")
+        self.assertEqual(follower.returncode, 0)
+
     def test_an_edited_run_is_no_repetition(self):
         process = self.begin(SCRIPT)
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
@@ -121,6 +136,27 @@ class Attach(unittest.TestCase):
         (pathlib.Path(folder) / "attach.request").write_text("{}")
         self.refused(74, "another attach waits for this run", "1", "--stop")
         self.refused(66, "no such run", "99")
+
+    def test_a_request_whose_attach_was_killed_does_nothing(self):
+        process = self.begin(SCRIPT)
+        folder = pathlib.Path(json.loads(self.gradus("show", "1", "--json").stdout)["folder"])
+        part = folder / "part"
+        part.write_text(json.dumps({"id": "x", "expires": time.time() - 5, "stop": True}))
+        part.rename(folder / "attach.request")
+        for _ in range(100):
+            if not (folder / "attach.request").exists():
+                break
+            time.sleep(.05)
+        self.assertFalse((folder / "attach.request").exists())
+        self.assertEqual(self.state()["edits"], [])
+        self.assertIsNone(process.poll())
+        # Nor does it stand in the way of the next, where nobody looks.
+        process.kill()
+        process.communicate()
+        self.begin(LOOP, run="2")
+        folder = folder.parent / json.loads(self.gradus("show", "2", "--json").stdout)["uid"]
+        (folder / "attach.request").write_text(json.dumps({"id": "x", "expires": time.time() - 5}))
+        self.refused(66, "answered within 0.3 s", "2", "--stop", "--timeout", "0.3")
 
 
 if __name__ == "__main__":

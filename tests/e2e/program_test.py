@@ -23,7 +23,7 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("run", "x.lua", "--devise=cpu"), 64, "'--devise'; did you mean '--device'?")
         self.assert_fails(self.gradus("--stdlib", "std", "run", "x.lua"), 64, "--stdlib: an option of 'run' before it; expected 'gradus run --stdlib …'")
         self.assert_fails(self.gradus("help", "compar"), 64, "did you mean 'compare'?")
-        self.assert_fails(self.gradus("export"), 64, "export: no format; expected one of tensorboard, mlflow, csv, json")
+        self.assert_fails(self.gradus("export"), 64, "export: no format; expected one of tensorboard, mlflow, wandb, csv, json")
         self.assert_fails(self.gradus("plot"), 64, "plot: no METRIC; expected one (`gradus help plot` tells)")
         self.assert_fails(self.gradus("serve", "--port", "99999"), 64, "serve: --port: expected 1 to 65535; got 99999")
 
