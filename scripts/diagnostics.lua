@@ -12,7 +12,7 @@ end
 -- What each does to a healthy run's options. d: the parts of the data.
 local ailments = {
   healthy     = function() end,
-  rate_too_high = function(o) o.lr = 3 end,
+  rate_too_high = function(o) o.lr = function() return 3 end end,  -- as a number check refuses it
   too_small   = function(o) o.student, o.budget = nn.MLP { 64, 2, 10 }, { epochs = 60 } end,
   oscillating = function(o)
     o.lr, o.decay, o.warmup = .4, "constant", 0

@@ -4,6 +4,8 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local data = require "gradus.data.dataset"
+local advice = require "gradus.training.advice"
+local forecast = require "gradus.experiment.forecast"
 local honest = require "gradus.experiment.honest"
 local identity = require "gradus.training.identity"
 local plan = require "gradus.experiment.plan"
@@ -105,6 +107,16 @@ local function subject_of(t)
     plain = t.objective.plain }
 end
 
+-- What the guides advise: where the settings fit it is only said.
+local function show_advice(report, t)
+  for _, one in ipairs(advice.on(t)) do
+    local text = one.name:gsub("_", " ") .. ": " .. one.text
+    if one.mistake then report.refuse("%s", text)
+    elseif one.amiss then report.advise("%s", text)
+    else report.line("    guide: %s", text) end
+  end
+end
+
 -- Parameters that the last stage's loss does not reach: a module that forward forgets.
 local function name_unused(report, t)
   local goal, numbers = t.teacher.target, t.stages:numbers()
@@ -131,6 +143,8 @@ local function train(report, t)
   local self = subject_of(t)
   local the = plan.new(self, seen)
   show_length(report, self, the.total)
+  report.line("    forecast: %s", forecast.text(t, the))
+  show_advice(report, t)
   for i, stage in ipairs(self.stages) do
     show_stage(report, the, i)
     honest.stage(report, the, i)
@@ -148,9 +162,14 @@ end
 --- What a run asks of its dry run, added to a report: { line =, refuse =, advise = }.
 function dry_run.serve(report)
   report.built = report.built or {}
+  report.made = report.made or {}  -- models of two steps of training
   function report.few(d) return dry_run.few(d) end
   function report.rows(size) return math.min(size, dry_run.BATCH) end
-  function report.train(t) t:borrow(function() train(report, t) end) end
+  function report.train(t)
+    t:borrow(function() train(report, t) end)
+    report.made[t.student] = true
+  end
+  function report.is_made_here(module) return report.made[module] ~= nil end
   function report.shrink(t)
     local parts, rows = dry_run.tiny_batch(t.updater.pieces, t.updater.rows, t.val)
     t.updater:shrink(parts, rows)
@@ -199,7 +218,7 @@ function dry_run.check(options)
   if not experiment_module.is(experiment) then
     host.fail "check: the script returns no experiment; expected `return g.experiment { … }`"
   end
-  local store, seen, refused, built = require("gradus.store").open(options.store), {}, 0, {}
+  local store, seen, refused, built, made = require("gradus.store").open(options.store), {}, 0, {}, {}
   options.quiet = true
   for _, one in ipairs(experiment:plan(options)) do
     local label = describe(one.given)
@@ -210,7 +229,7 @@ function dry_run.check(options)
       local run = run_module.begin { store = store, name = experiment.name, seed = one.seed, flat = flat, params = params.nest(flat),
         options = options, label = label }
       run.dry = dry_run.serve(new_report())
-      run.dry.built = built
+      run.dry.built, run.dry.made = built, made
       run.warn = function(_, _, text) run.dry.refuse("%s", text) end
       host.entering(experiment.run)
       local ok, returned = xpcall(experiment.run, host.traceback, run, run.params)

@@ -151,6 +151,17 @@ function Reporter:evaluation(numbers, found, s, context)
   self.run:progress(s)
 end
 
+--- Once, at the first evaluation: what the whole training will take, at the cost so far.
+---@param s State
+---@param steps number?  of the whole training, where they are known
+---@param bytes fun(): number  of what stays in memory
+function Reporter:foresee(s, steps, bytes)
+  if self.warned.forecast or self.run.dry or not (s.progress > 0 and s.progress < 1) then return end
+  self.warned.forecast = true
+  self.run:event("flops", "forecast", { steps = steps or math.ceil(s.step / s.progress), flops = s.flops / s.progress,
+    seconds = s.seconds / s.progress, bytes = bytes() })
+end
+
 --- The line on the terminal; console.lua decides how often.
 function Reporter:show(s) self.run:show(s, self.parts) end
 

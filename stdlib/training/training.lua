@@ -7,6 +7,7 @@
 --- the parts, with the same bits, rows and counts.
 local host = require "gradus.host"
 local engine = require "gradus.engine"
+local advice = require "gradus.training.advice"
 local ahead = require "gradus.training.ahead"
 local clock = require "gradus.curriculum.clock"
 local data = require "gradus.data.dataset"
@@ -229,6 +230,7 @@ function Training:evaluate()
   self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train, new_rows = evaluator:rows_moved(),
     majority = of_val and evaluator:majority(), teacher_acc = of_teacher and of_teacher.acc })
   self.keeper:keep_safe(s.step)
+  self.reporter:foresee(s, self.clock.total_steps, function() return advice.bytes(self) end)
   if not evaluator:has_data() then return end
   s:record(numbers)
   self.keeper:record(s)
@@ -299,6 +301,7 @@ function Training:baselines()
   for name, acc in pairs(self.evaluator.untrained_acc) do s.untrained_acc[name] = acc end
   if next(numbers) then self.run:log(numbers) end
   record_data(self)
+  if not self.run.dry then advice.store(self) end
 end
 
 --- Baselines and the first stage: charged and told once in a training.

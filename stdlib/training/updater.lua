@@ -13,6 +13,7 @@ local updater = {}
 
 ---@class Updater
 ---@field optimizer Optimizer
+---@field own_lr number?         the optimizer's own, where it has one
 ---@field clip number|nil       largest gradient norm
 ---@field pieces number         parts of a batch, one after the other; rows: of each
 ---@field policy string         what follows a batch that is not finite: "stop", "skip" or "roll_back"
@@ -131,7 +132,8 @@ function updater.new(where, o, given)
   self.rows = accumulate.rows(self.batch, self.pieces)
   local own
   self.optimizer, own = make_optimizer(where, o, given.student, given.modules)
-  self.lr = updater.learning_rate(where, o, type(own) == "number" and own or nil)
+  self.own_lr = type(own) == "number" and own or nil
+  self.lr = updater.learning_rate(where, o, self.own_lr)
   self.clip = o.clip == nil and 1 or o.clip or nil
   if self.clip ~= nil and (type(self.clip) ~= "number" or not (self.clip > 0)) then
     host.fail(("%s: 'clip': expected a number > 0, or false; got %s"):format(where, check.describe(o.clip)))

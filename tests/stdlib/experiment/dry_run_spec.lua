@@ -103,6 +103,42 @@ describe("a dry run", function()
       curriculum = { { "layer", target = goal, advance = when.steps(1) }, { "logits" } } }
     expect(goal.detail.rows):equals(1)
   end)
+  it("names the rows of the guide's table, the rates for the student's size, and forecasts the whole run", function()
+    local text = dry {}
+    expect(text):matches "guide: temperature: 899 examples: T 6 to 10; the teacher's entropy is [%d.]+ of at most 2.3 nats: T 8 to 12; here"
+    expect(text):matches "guide: rate: 610 parameters: lr 0.001 to 0.01 .*; here it is 0.005\n"
+    expect(text):matches "forecast: 281 steps, [%d.]+ MFLOP, less than a second without evaluations, about [%d.]+ MB of tensors"
+    local _, flops = text:match "forecast: (%d+) steps, ([%d.]+) MFLOP"
+    -- forward and twice that backward but for the inputs' gradient; the teacher forward
+    expect(tonumber(flops)):near(281 * 64 * 2 * (3 * (64 * 8 + 8 * 10) - 64 * 8 + 64 * 16 + 16 * 10) / 1e6, 2)
+    expect((dry { budget = { seconds = 5 } })):matches "forecast: about [%d.e-]+ s a step, about"
+  end)
+  it("knows no entropy of a teacher that had two steps of training", function()
+    local text
+    a_run(function(run)
+      local report, lines = { refused = 0, told = {} }, {}
+      report.line = function(line, ...) lines[#lines + 1] = line:format(...) end
+      report.advise, report.refuse = report.line, report.line
+      run.dry = require("gradus.experiment.dry_run").serve(report)
+      local d = g.data.digits():split { train = .5, val = .2 }
+      local teacher = run:fit { model = nn.MLP { 64, 16, 10 }, data = d, epochs = 3 }
+      run:distill { teacher = teacher, student = nn.MLP { 64, 8, 10 }, data = d, budget = { epochs = 3 } }
+      text = table.concat(lines, "\n")
+    end)
+    expect(text):matches "guide: temperature: 899 examples: T 6 to 10; here it is 4, outside"
+  end)
+  it("refuses what nobody wants, and advises on what is far off", function()
+    refuses({ lr = 3 }, "rate: lr is 3: with AdamW that ruins nearly every training; expected 0.001 to 0.01")
+    expect(accepts { lr = .2 }):matches "advice: rate: 610 parameters"
+    expect(accepts { patience = 2, evaluate = { steps = 4 } })
+      :matches "advice: patience: patience of 2 evaluations is 0.57 of an epoch: .* the guide has 2 to 3 epochs"
+    local function normalised(more)
+      more.student = nn.MLP { 64, 8, 10, norm = "batch" }
+      return more
+    end
+    expect(accepts(normalised { batch = 8 })):matches "advice: batch norm: batch normalisation over 8 rows at a time"
+    refuses(normalised { batch = 8, accumulate = 4 }, "batch normalisation over 2 rows at a time")
+  end)
   it("says how much of a target a layer after a ReLU cannot reach, and refuses where it is not cut", function()
     local function aligned(reach)
       return function(_, teacher)

@@ -1,0 +1,203 @@
+--- What the guides advise on a training's settings, as far as that is known before its first step: the rows of their temperature
+--- table that fit, rates for the student's size, batch normalisation, patience. `gradus check` says it, a run stores it as events of
+--- kind "advice"; what nobody can want is a warning, which check and --strict refuse.
+local ops = require("gradus.engine").ops
+local data = require "gradus.data.dataset"
+local nn = require "gradus.nn"
+local schedule = require "gradus.curriculum.schedule"
+local score = require "gradus.curriculum.score"
+
+local advice = {}
+
+---@class Advice
+---@field name string       "temperature", "rate", "batch_norm" or "patience"
+---@field text string
+---@field amiss boolean?    the setting is far from what is advised
+---@field mistake boolean?  nobody wants it
+---@field numbers table     what it was taken from
+
+local SAMPLE, POSITIONS = 256, 4096  -- rows, and positions of sequences, that a teacher is asked for its entropy
+local SMALL, LARGE = 1e4, 1e5        -- examples: the guide's small and large data sets
+local SURE, UNSURE = .15, .5         -- of the largest entropy: its very confident and its uncertain teacher (ours)
+local OF_TEACHER = { "kd", "kl", "reverse_kl", "jsd" }
+
+local function is_module(value) return type(value) == "table" and value.parameters ~= nil end
+
+-- --- temperature ---------------------------------------------------------------------------------------------------------
+
+--- The rows of the guide's temperature table that fit: { why, lowest, highest } each.
+---@param known {rows: number?, entropy: number?, largest: number?, kind: string}  examples, nil of a stream; the teacher's mean entropy
+---   and the largest that there is, in nats; kind of labels
+function advice.temperature_rows(known)
+  local rows, found = known.rows, {}
+  local function add(low, high, why, ...) found[#found + 1] = { why:format(...), low, high } end
+  if rows and rows < SMALL then add(6, 10, "%d examples", rows) elseif rows and rows > LARGE then add(4, 6, "%d examples", rows) end
+  if known.entropy then
+    local share, text = known.entropy / known.largest, "the teacher's entropy is %.2g of at most %.3g nats"
+    if share <= SURE then add(2, 4, text, known.entropy, known.largest)
+    elseif share >= UNSURE then add(8, 12, text, known.entropy, known.largest) end
+  end
+  if known.kind == "tokens" then add(8, 16, "generation") elseif #found == 0 then add(4, 6, "classification") end
+  return found
+end
+
+-- The mean entropy of a teacher's answers to some rows, in nats, and the largest that there is; nil where nobody knows it.
+local function entropy_of(t, teacher)
+  local kind, classes = t.task.kind, t.task.labels.classes
+  local d = t.val or data.is(t.train) and t.train
+  if not d or not classes or kind == "multilabel" or t.run.dry and t.run.dry.is_made_here(teacher) then return nil end
+  local rows = kind == "tokens" and math.max(4, math.floor(POSITIONS / d.base.x:size(1))) or SAMPLE
+  local some = d:shuffled(0):subset(ops.arange(math.min(rows, d:size())))
+  return some:scores("advice", score.entropy(teacher)):mean():item(), math.log(classes)
+end
+
+-- The lowest and the highest number that a knob is given in any stage; nil where one is no number.
+local function numbers_of(t, name)
+  local low, high = math.huge, -math.huge
+  for _, stage in ipairs(t.stages.list) do
+    local one = stage.knobs[name]
+    if one == nil then one = t.stages.base[name] end
+    if type(one) ~= "number" or stage.pressure then return nil end
+    low, high = math.min(low, one), math.max(high, one)
+  end
+  return low, high
+end
+
+local function range(low, high)
+  return low == high and ("%g"):format(low) or ("%g to %g"):format(low, high)
+end
+
+local function on_temperature(t)
+  local teacher = t.given_teacher
+  if not is_module(teacher) or t.task.kind == "numbers" or not t.objective:has(OF_TEACHER) then return nil end
+  local entropy, largest = entropy_of(t, teacher)
+  local rows = data.is(t.train) and t.train:size() or nil
+  local fitting = advice.temperature_rows { rows = rows, entropy = entropy, largest = largest, kind = t.task.kind }
+  local low, high = numbers_of(t, "temperature")
+  local words, fits = {}, low == nil
+  for i, one in ipairs(fitting) do
+    words[i] = ("%s: T %g to %g"):format(unpack(one))
+    fits = fits or low <= one[3] and high >= one[2]
+  end
+  local numbers = { rows = rows, entropy = entropy, largest = largest, temperature = low and range(low, high) or nil }
+  return { name = "temperature", numbers = numbers, text = table.concat(words, "; ")
+    .. (low and ("; here it is %s%s"):format(range(low, high), fits and "" or ", outside") or "") }
+end
+
+-- --- the learning rate ---------------------------------------------------------------------------------------------------
+
+local RATES = {  -- parameters below which, lowest, highest, whose word that is
+  { 1e6, 1e-3, 1e-2, "as measured here; the guide's 1e-4 to 1e-3 is for larger ones" },
+  { 3e8, 1e-4, 1e-3, "the guide's start" },
+  { 3e9, 1e-4, 1e-4, "the guide's for about a billion" },
+  { math.huge, 1e-4, 1e-3, "the guide's; 1e-3 often works for seven billion" },
+}
+local FACTOR = 10  -- outside of the range from which it is said that it is
+local RUINOUS = 1  -- from this rate of Adam on nearly all short runs of ills.lua were ruined
+
+--- The range of rates of Adam and AdamW for a student of so many parameters, and whose word that is.
+---@param parameters number
+---@return number lowest
+---@return number highest
+---@return string whose
+function advice.rates(parameters)
+  for _, one in ipairs(RATES) do
+    if parameters < one[1] then return one[2], one[3], one[4] end
+  end
+end
+
+-- The rate that lr begins or decays from, where it is a number, or one with warm-up and decay.
+local function rate_of(t)
+  local lr = t.options.lr
+  if schedule.is(lr) or type(lr) == "function" then return nil end
+  return lr or t.updater.own_lr or 1e-3
+end
+
+local function on_rate(t)
+  local name, rate = t.updater.optimizer.name, rate_of(t)
+  if not (name and name:find "^Adam") or not rate then return nil end
+  local parameters = t.student:num_parameters(true)
+  local low, high, whose = advice.rates(parameters)
+  local numbers = { parameters = parameters, rate = rate, lowest = low, highest = high }
+  if rate >= RUINOUS then
+    return { name = "rate", amiss = true, mistake = true, numbers = numbers,
+      text = ("lr is %g: with %s that ruins nearly every training; expected %s"):format(rate, name, range(low, high)) }
+  end
+  return { name = "rate", amiss = rate < low / FACTOR or rate > high * FACTOR, numbers = numbers,
+    text = ("%d parameters: lr %s (%s); here it is %g"):format(parameters, range(low, high), whose, rate) }
+end
+
+-- --- batches and patience --------------------------------------------------------------------------------------------------
+
+local FEW, TOO_FEW = 16, 2  -- rows at a time under batch normalisation
+
+local function normalises_batches(student)
+  for _, one in student:named_modules() do
+    if nn.class_of(one) == nn.BatchNorm1d or nn.class_of(one) == nn.BatchNorm2d then return true end
+  end
+  return false
+end
+
+local function on_batch_norm(t)
+  local pieces = t.options.accumulate or 1
+  local rows = math.floor(t.updater.batch / pieces)
+  if rows >= FEW or not normalises_batches(t.student) then return nil end
+  return { name = "batch_norm", amiss = true, mistake = rows <= TOO_FEW, numbers = { rows = rows },
+    text = ("batch normalisation over %d rows at a time is noise, more than statistics: the guide prefers layer normalisation "
+      .. "(norm = 'layer'); or %d rows and more"):format(rows, FEW) }
+end
+
+-- Of a stream an epoch is a number somebody chose, and in a single epoch patience is less than one.
+local function on_patience(t)
+  local early, time = t.keeper.early, t.clock
+  if not early or not data.is(t.train) then return nil end
+  local epochs = early.limit * t.evaluator.every * time.batch / time.epoch_size
+  if epochs >= 1 - 1e-9 or time.total_steps and time.total_steps * time.batch <= time.epoch_size then return nil end
+  return { name = "patience", amiss = true, numbers = { evaluations = early.limit, epochs = epochs },
+    text = ("patience of %d evaluations is %.2g of an epoch: many rows were not seen since the best; the guide has 2 to 3 epochs: "
+      .. "patience = { epochs = 3 }"):format(early.limit, epochs) }
+end
+
+-- --- all of it -------------------------------------------------------------------------------------------------------------
+
+--- What is advised on a training, before its first step.
+---@param t Training
+---@return Advice[]
+function advice.on(t)
+  local list = {}
+  for _, ask in ipairs { on_temperature, on_rate, on_batch_norm, on_patience } do list[#list + 1] = ask(t) end
+  return list
+end
+
+--- Bytes of what stays in memory through a training: weights, gradients, the optimizer's tensors and the best weights, the teacher, the
+--- data; without batches and what a step makes of them.
+---@param t Training
+---@return number
+function advice.bytes(t)
+  local optimizer, weights, sum = t.updater.optimizer, 4 * t.student:num_parameters(), 0
+  for _, one in pairs(optimizer.state_dict and optimizer:state_dict() or {}) do
+    if type(one) ~= "table" then sum = sum + one:nbytes() end
+  end
+  sum = sum + 2 * weights + (t.keeper.restores and weights or 0)
+  if is_module(t.given_teacher) then sum = sum + 4 * t.given_teacher:num_parameters() end
+  local counted = {}
+  for _, d in ipairs { t.train, t.val } do
+    if data.is(d) and not counted[d.base] then
+      counted[d.base] = true
+      sum = sum + d.base.x:nbytes() + (d.base.y and d.base.y:nbytes() or 0)
+    end
+  end
+  return sum
+end
+
+--- Stores it.
+---@param t Training
+function advice.store(t)
+  for _, one in ipairs(advice.on(t)) do
+    one.numbers.text, one.numbers.amiss = one.text, one.amiss or nil
+    if one.mistake then t.run:warn(one.name, t.where .. ": " .. one.text)
+    else t.run:event("advice", one.name, one.numbers) end
+  end
+end
+
+return advice

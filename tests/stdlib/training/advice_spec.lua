@@ -1,0 +1,113 @@
+local g = require "gradus"
+local a_run = require "a_run"
+local support = require "support"
+local advice = require "gradus.training.advice"
+local nn = g.nn
+
+local function rows_of(known)
+  local words = {}
+  for i, row in ipairs(advice.temperature_rows(known)) do words[i] = ("%s: %g to %g"):format(unpack(row)) end
+  return table.concat(words, "; ")
+end
+
+describe("the guide's temperature table", function()
+  local cases = {
+    { "898 examples, a sure teacher", { rows = 898, entropy = .16, largest = math.log(10), kind = "classes" },
+      "898 examples: 6 to 10; the teacher's entropy is 0.16 of at most 2.3 nats: 2 to 4" },
+    { "many examples, a teacher who is neither sure nor unsure", { rows = 2e5, entropy = 1, largest = 2.3, kind = "classes" },
+      "200000 examples: 4 to 6" },
+    { "a teacher who is unsure", { rows = 5e4, entropy = 1.2, largest = 2.3, kind = "classes" },
+      "the teacher's entropy is 1.2 of at most 2.3 nats: 8 to 12" },
+    { "nothing that is known, of classes", { kind = "classes" }, "classification: 4 to 6" },
+    { "nothing that is known, of tokens", { kind = "tokens" }, "generation: 8 to 16" },
+    { "as many examples as are small no longer", { rows = 1e4, kind = "soft" }, "classification: 4 to 6" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(rows_of(case[2])):equals(case[3]) end)
+  end
+end)
+
+describe("rates", function()
+  it("by the student's size", function()
+    for _, case in ipairs { { 1e3, 1e-3, 1e-2 }, { 1e7, 1e-4, 1e-3 }, { 1e9, 1e-4, 1e-4 }, { 7e9, 1e-4, 1e-3 } } do
+      local low, high = advice.rates(case[1])
+      expect({ low, high }):equals { case[2], case[3] }
+    end
+  end)
+end)
+
+describe("a run stores the advice", function()
+  -- The advice of a distillation of the points, by name, and its warnings.
+  local function told(more, options)
+    local found, warnings, forecast = {}, {}, nil
+    a_run(function(run, events)
+      local d = support.points():split { train = .5, val = .5 }
+      local o = { student = nn.MLP { 6, 8, 3 }, teacher = nn.MLP { 6, 16, 3 }, data = d, budget = { epochs = 4 }, batch = 12, lr = 5e-3 }
+      for key, value in pairs(more) do o[key] = value end
+      for _, name in ipairs { "teacher", "lr" } do
+        if o[name] == false then o[name] = nil end
+      end
+      run:distill(o)
+      for _, event in ipairs(events()) do
+        if event.kind == "advice" then found[event.name] = event.detail end
+        if event.kind == "warning" then warnings[event.name] = event.detail.text end
+        if event.name == "forecast" then forecast = event end
+      end
+    end, options)
+    return found, warnings, forecast
+  end
+
+  it("of temperature and rate, with the numbers it was taken from", function()
+    local found, warnings = told {}
+    local t = found.temperature
+    expect({ t.rows, t.temperature, found.rate.parameters, found.rate.rate, next(warnings) }):equals { 120, "4", 83, 5e-3 }
+    expect(t.text):matches "^120 examples: T 6 to 10; .*; here it is 4, outside$"
+    expect(t.largest):near(math.log(3), 1e-12)
+  end)
+  it("of the teacher's entropy as it is", function()
+    local teacher = nn.Linear(6, 3)
+    g.no_grad(function() teacher.weight:zero_() teacher.bias:zero_() end)
+    expect(told { teacher = teacher }.temperature.entropy):near(math.log(3), 1e-6)
+  end)
+  it("of no temperature where there is no teacher, or numbers are learnt", function()
+    expect(told { teacher = false }.temperature):equals(nil)
+    local x = g.randn(60, 6)
+    local numbers = { data = g.data.tensors(x, x:sum(1)), student = nn.MLP { 6, 8, 1 }, teacher = nn.MLP { 6, 8, 1 } }
+    expect(told(numbers).temperature):equals(nil)
+  end)
+  it("of no rate of SGD, nor of one that is a schedule", function()
+    expect(told { optimizer = "SGD", lr = .1 }.rate):equals(nil)
+    expect(told { lr = g.schedule.linear(.01, 0) }.rate):equals(nil)
+  end)
+  it("of the optimizer's own rate", function()
+    expect(told { lr = .002, optimizer = "Adam" }.rate.rate):equals(.002)
+    expect(told { lr = false, optimizer = { "AdamW", lr = .004 } }.rate.rate):equals(.004)
+    expect(told { lr = false }.rate.rate):equals(1e-3)
+  end)
+  it("of batch normalisation over few rows, and of patience below an epoch", function()
+    local found = told { student = nn.MLP { 6, 8, 3, norm = "batch" }, patience = 1, evaluate = { steps = 5 } }
+    expect({ found.batch_norm.rows, found.patience.evaluations }):equals { 12, 1 }
+    expect(found.patience.epochs):near(.5, 1e-9)
+    local fine = told { student = nn.MLP { 6, 8, 3, norm = "batch" }, batch = 24, patience = { epochs = 2 } }
+    expect({ fine.batch_norm, fine.patience }):equals {}
+    expect(told({ patience = 1, evaluate = { steps = 2 }, budget = { epochs = 1 } }).patience):equals(nil)
+  end)
+  it("and what nobody wants as a warning, which --strict refuses", function()
+    local found, warnings = told { lr = 3 }
+    expect(found.rate):equals(nil)
+    expect(warnings.rate):equals "distill: lr is 3: with AdamW that ruins nearly every training; expected 0.001 to 0.01"
+    expect(function() told({ lr = 3 }, { strict = true }) end):fails_with "ruins nearly every training"
+    expect((select(2, told({ temperature = 9, lr = .05 }, { strict = true })))):equals {}
+  end)
+  it("and, at the first evaluation, what all of it will take", function()
+    local _, _, forecast = told { evaluate = { epochs = 1 } }
+    local d = forecast.detail
+    expect({ forecast.step, d.steps, d.seconds > 0 }):equals { 10, 40, true }
+    local step = 2 * 12 * (3 * (6 * 8 + 8 * 3) - 6 * 8)
+    expect(d.flops):near(40 * (step + 2 * 12 * (6 * 16 + 16 * 3)), 1)
+    -- weights, gradients, two moments, the best; a step count each; the teacher; 240 rows
+    expect(d.bytes):near(4 * (5 * 83 + 4) + 4 * (6 * 16 + 16 + 16 * 3 + 3) + 240 * (6 * 4 + 8), 16)
+    local _, _, none = told { evaluate = { epochs = 4 } }
+    expect(none):equals(nil)  -- it is over
+  end)
+end)
