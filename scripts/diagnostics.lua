@@ -37,7 +37,8 @@ local ailments = {
     o.curriculum = { { "easiest", sample = ranked:first(.1), advance = when.progress(.5) }, { "hardest", sample = ranked:last(.05) } }
   end,
 }
-local names = { "healthy", "rate_too_high", "oscillating", "diverging", "too_small", "overfitting", "stagnant", "collapsed", "teacher_worse", "difficulty_jump" }
+local names = { "healthy", "rate_too_high", "oscillating", "diverging", "too_small", "overfitting", "stagnant",
+  "collapsed", "teacher_worse", "difficulty_jump" }
 
 return g.experiment {
   name   = "diagnostics",

@@ -26,7 +26,8 @@ local NAMES = {
   ["g.tensor(list), or g.data.npy { x = \"x.npy\", y = \"y.npy\" } of files"] = "from_numpy as_tensor numpy array asarray",
   ["net:save \"file.safetensors\" (what a run has trained is kept by itself: gradus show RUN)"] =
     "save save_model save_weights save_pretrained save_checkpoint log_model",
-  ["net:load \"file.safetensors\" of weights; g.data.csv, npy, safetensors or idx of data"] = "load load_model load_weights from_pretrained load_from_checkpoint",
+  ["net:load \"file.safetensors\" of weights; g.data.csv, npy, safetensors or idx of data"] =
+    "load load_model load_weights from_pretrained load_from_checkpoint",
   ["run:batches(d.train, { size = 64, steps = … }), or distill, which draws by itself"] =
     "DataLoader loader batches dataloader train_dataloader get_batches",
   ["g.data.tensors(x, y)"] = "TensorDataset Dataset ArrayDataset from_tensors from_tensor_slices from_arrays",

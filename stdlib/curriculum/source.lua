@@ -15,7 +15,7 @@ local Source = check.methods("a sampler", {})
 Source.__index = Source
 
 local made = 0  -- numbers the sources of a run, so that each has its own stream
-local all = setmetatable({}, { __mode = "k" })  -- source -> its run
+local runs = setmetatable({}, { __mode = "k" })  -- source -> its run
 
 --- A source of rows of d; mode: runtime/data/sampler.h's, or "custom".
 ---@param where string  whom errors blame
@@ -31,7 +31,7 @@ function Source.new(where, d, mode, fields)
   self.level_at = rawget(self, "level_at") or false
   self.data, self.mode, self.number, self.where = d, mode, made, where
   self.options, self.share_now = rawget(self, "options") or {}, false
-  all[self] = current.run or false
+  runs[self] = current.run or false
   return self
 end
 
@@ -145,7 +145,7 @@ end
 ---@return table<number, Source>
 function Source.of_run()
   local found = {}
-  for one, run in pairs(all) do
+  for one, run in pairs(runs) do
     if run == (current.run or false) and rawget(one, "core") then found[one.number] = one end
   end
   return found
@@ -153,7 +153,7 @@ end
 
 --- The current run's source of that number, whether it has drawn or not.
 function Source.with_number(number)
-  for one, run in pairs(all) do
+  for one, run in pairs(runs) do
     if run == (current.run or false) and one.number == number then return one end
   end
 end
@@ -164,11 +164,11 @@ end
 ---@return table
 function Source.hand_over(from, to)
   local left, mine = {}, {}
-  for one, run in pairs(all) do
+  for one, run in pairs(runs) do
     if run == to then left[#left + 1] = one elseif run == from then mine[#mine + 1] = one end
   end
-  for _, one in ipairs(left) do all[one] = nil end
-  for _, one in ipairs(mine) do all[one] = to end
+  for _, one in ipairs(left) do runs[one] = nil end
+  for _, one in ipairs(mine) do runs[one] = to end
   return left
 end
 
@@ -176,24 +176,24 @@ end
 ---@param left table
 ---@param to any
 function Source.take_back(left, to)
-  for one, run in pairs(all) do
-    if run == to then all[one] = nil end
+  for one, run in pairs(runs) do
+    if run == to then runs[one] = nil end
   end
-  for _, one in ipairs(left) do all[one] = to end
+  for _, one in ipairs(left) do runs[one] = to end
 end
 
 --- Sources that were made since are no longer the run's: those of a trial that is over.
 ---@param before table<Source, any>  what `known` gave
 function Source.forget(before)
-  for one in pairs(all) do
-    if not before[one] then all[one] = nil end
+  for one in pairs(runs) do
+    if not before[one] then runs[one] = nil end
   end
 end
 
 --- All sources that there are.
 function Source.known()
   local known = {}
-  for one in pairs(all) do known[one] = true end
+  for one in pairs(runs) do known[one] = true end
   return known
 end
 

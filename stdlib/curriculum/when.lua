@@ -184,7 +184,7 @@ end
 
 --- When the run's health has found something in this visit of the stage: when.found("difficulty_jump", "back") goes back to the stage
 --- before. `most`: how often, in one stage; after that it says nothing.
----@param name string     diverging, rate_too_high, oscillating, too_small, overfitting, stagnant, collapsed, teacher_worse or difficulty_jump
+---@param name string     diverging, rate_too_high, oscillating, too_small, overfitting, stagnant, collapsed, teacher_worse, difficulty_jump
 ---@param verdict? string  "next" (default), "back", "stop" or "stay"
 ---@param most? number     3
 function when.found(name, verdict, most)

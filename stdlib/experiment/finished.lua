@@ -30,7 +30,8 @@ local function candidates(store, name, statuses, stopped)
       JOIN runs r ON r.id = s.run_id
       WHERE r.name = ?1 AND (r.status IN (SELECT value FROM json_each(?4)) OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
         AND r.parent IS NULL AND r.archived IS NULL
-        AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_id = r.id AND t.name = 'edited')]], name, stopped, finished.STOPPED, host.json_encode(statuses))) do
+        AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_id = r.id AND t.name = 'edited')]], name, stopped,
+        finished.STOPPED, host.json_encode(statuses))) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one
     local field = wanted[row.path] == row.sha256 and "right" or "wrong"

@@ -64,7 +64,9 @@ end
 local function silent(store, row, step)
   local keys, count = {}, 0
   local writer = { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid }
-  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better", "finish", "flush" } do writer[name] = function() end end
+  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better", "finish", "flush" } do
+    writer[name] = function() end
+  end
   function writer.key(_, name)
     count = keys[name] and count or count + 1
     keys[name] = keys[name] or count
@@ -78,8 +80,8 @@ end
 local function again(options, store, experiment, row, goal, axis, step)
   local given = resume.given_of(store, row.id, experiment.specs)
   local flat = params.resolve(experiment.specs, given)
-  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat), options = options,
-    label = ("run %d"):format(row.id), goal = goal, again = silent(store, row, step) }
+  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat),
+    options = options, label = ("run %d"):format(row.id), goal = goal, again = silent(store, row, step) }
   run.save_students = false
   run.snapshots.stop = { step = step, axis = axis }
   local ok, why = xpcall(experiment.run, host.traceback, run, params.nest(flat))

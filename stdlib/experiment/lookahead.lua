@@ -131,7 +131,8 @@ local function round(self)
   local name = #self.names == 1 and self.names[1] or best_of(self, scores)
   if not name then
     local first = params.sorted_keys(failed)[1]
-    host.fail(("lookahead: no continuation came to a value of %s; %s"):format(self.by, first and first .. ": " .. failed[first] or "all were NaN"))
+    host.fail(("lookahead: no continuation came to a value of %s; %s"):format(self.by,
+      first and first .. ": " .. failed[first] or "all were NaN"))
   end
   run.step_number = self.before + self.step
   run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
@@ -142,7 +143,9 @@ local function round(self)
   self.options.student:load_state_dict(kept.student)  -- not the best so far, which the end gave it
 end
 
-function Lookahead:state() return { rounds = self.rounds, step_of = self.step, inner = self.kept, chosen = self.chosen, stood = self.stood } end
+function Lookahead:state()
+  return { rounds = self.rounds, step_of = self.step, inner = self.kept, chosen = self.chosen, stood = self.stood }
+end
 
 function Lookahead:load_state(kept)
   self.rounds, self.step, self.kept, self.chosen, self.stood = kept.rounds, kept.step_of, kept.inner, kept.chosen, kept.stood

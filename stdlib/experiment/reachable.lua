@@ -48,7 +48,9 @@ local function protocol(value)
   if has(value, "state_dict") and has(value, "load_state_dict") then
     return function() return value:state_dict() end, function(kept) value:load_state_dict(kept) end
   end
-  if has(value, "state") and has(value, "restore") then return function() return value:state() end, function(kept) value:restore(kept) end end
+  if has(value, "state") and has(value, "restore") then
+    return function() return value:state() end, function(kept) value:restore(kept) end
+  end
   if has(value, "get_state") and has(value, "set_state") then
     return function() return value:get_state() end, function(kept) value:set_state(kept) end
   end

@@ -120,8 +120,10 @@ local function longer(store, id, options, set)
   end
   local way = options.schedules
   if way ~= "stretch" and way ~= "keep" then
-    host.fail(("resume: schedules over the budget (of rate, temperature, α and so on): expected --schedules stretch, over the new budget, or "
-      .. "--schedules keep, as they were, standing still after the old one's end; got %s"):format(way and "'" .. way .. "'" or "neither"), USAGE)
+    host.fail(("resume: schedules over the budget (rate, temperature, α and so on): expected --schedules stretch, over the new budget, "
+      .. "or --schedules keep, as they were, standing still after the old one's end; got %s")
+      :format(way and "'" .. way .. "'" or "neither"),
+      USAGE)
   end
   local goal = require("gradus.experiment.fork").goal(store, id, "end")
   goal.schedules = way

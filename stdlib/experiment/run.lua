@@ -6,6 +6,7 @@ local console = require "gradus.base.console"
 local current = require "gradus.base.current"
 local readback = require "gradus.step.readback"
 local recording = require "gradus.base.recording"
+local run_writer = require "gradus.experiment.run_writer"
 local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
 
@@ -41,77 +42,19 @@ local function seed_streams(seed)
   math.randomseed(derive(seed, "lua") % 2 ^ 31)
 end
 
-local function param_list(flat)
-  local keys, list = {}, {}
-  for key in pairs(flat) do keys[#keys + 1] = key end
-  table.sort(keys)
-  for i, key in ipairs(keys) do
-    list[i] = { key = key, value = flat[key], type = type(flat[key]) == "number" and flat.types and flat.types[key] or nil }
-  end
-  return list
-end
-
--- The command line as it was typed, for the store.
-local function command_line()
-  local file = io.open("/proc/self/cmdline", "rb")
-  if not file then return nil end
-  local text = file:read "*a"
-  file:close()
-  return (text:gsub("%z", " "):gsub(" $", ""))
-end
-
-local function changed_list(list, set)
-  local changed = {}
-  for _, one in ipairs(list) do
-    if set[one.key] ~= nil then changed[#changed + 1] = one end
-  end
-  return changed
-end
-
-local function table_with(from, name, value)
-  local made = { [name] = value }
-  for key, one in pairs(from) do made[key] = one end
-  return made
-end
-
 -- What is equal for repetitions: sources, parameters without the seed, and the data read so far.
 local function config_hash(parts)
   return host.sha256(table.concat(parts, "\n") .. "\n" .. table.concat(current.contents, "\n"))
 end
 
--- A writer that writes nothing: what a run does again has been written.
-local function muted(writer)
-  local silent = {}
-  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better" } do silent[name] = function() end end
-  for _, name in ipairs { "key", "finish", "flush" } do
-    silent[name] = function(_, ...) return writer[name](writer, ...) end
-  end
-  return setmetatable(silent, { __index = function(_, name) return writer[name] end })
-end
-
 --- Starts a run in the store and makes it the current one.
 ---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label,
----   again?: a writer that writes nothing, set?: parameters that have new values, policy: of snapshots, goal: a snapshot to go on from?, resumes: the id of a run that goes on?, forks: that of one whose past it shares? }
+---   policy?: of snapshots }; of one that goes on: goal?, a snapshot; resumes?, its id, and set?, parameters that have new values; forks?,
+---   the id of a run whose past it shares; again?, a writer that writes nothing
 function run.begin(options)
-  local flat, opts = options.flat, options.options
-  local list = param_list(flat)
-  local sources, parts = {}, { options.name, options.kind or "run" }
-  for i, source in ipairs(host.sources()) do
-    sources[i] = source
-    parts[#parts + 1] = source.path .. " " .. source.sha256
-  end
-  for _, one in ipairs(list) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
-  local versions = host.versions()
-  versions.torch = engine.torch_version
-  versions.stdlib = host.stdlib_hash()
+  local opts, goal, parts = options.options, options.goal, run_writer.configuration(options)
   local device = engine.device(opts.device or "cpu")
-  local goal = options.goal
-  local writer = options.again or options.resumes and options.store:resume(options.resumes, goal and goal.point or {}) or options.store:begin {
-    name = options.name, past = options.forks and table_with(goal.point, "run", options.forks) or nil, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
-    config_hash = config_hash(parts), params = list, sources = sources,
-    environment = { threads = engine.threads(), gemm = engine.gemm(), device = device, host = host.hostname(), script = opts.script,
-      command = command_line(), git = host.git(), versions = versions },
-  }
+  local writer = run_writer.begin(options, { config_hash = config_hash(parts), device = device })
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
@@ -121,8 +64,7 @@ function run.begin(options)
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshots.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
-  if goal then self.writer, self.unmuted = muted(writer), writer end
-  if options.resumes and options.set then writer:amend { params = changed_list(list, options.set) } end
+  if goal then self.writer, self.unmuted = run_writer.muted(writer), writer end
   self.readback = readback(device, function(numbers, at)
     for key, number in pairs(numbers) do self.writer:log(key, at, number) end
     for name, key in pairs(self.listener and self.keys or {}) do
@@ -143,7 +85,7 @@ function Run:unmute() self.writer = self.unmuted end
 ---@param fn fun()
 function Run:silently(fn)
   local writer, listener, latest, line = self.writer, self.listener, self.latest, self.line
-  self.writer, self.listener, self.latest = muted(writer), false, {}
+  self.writer, self.listener, self.latest = run_writer.muted(writer), false, {}
   self.line = setmetatable({ say = function() end }, { __index = line })
   local ok, why = pcall(fn)
   self.writer, self.listener, self.latest, self.line = writer, listener, latest, line
@@ -222,8 +164,8 @@ function Run:log(values, at)
 end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "advice", "error", "data", "cache", "reads",
---- "teacher_cache", "threads", "result", "flops" or "edit"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is a table
---- of plain values; its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
+--- "teacher_cache", "threads", "result", "flops" or "edit"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is
+--- a table of plain values; its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
 ---@param kind string
 ---@param name string
 ---@param detail? table

@@ -15,7 +15,7 @@ local store_module = require "gradus.store"
 ---@field last table      the last value of every metric, NaN where it was
 ---@field tags table
 ---@field folder string   where the run's files are
----@field kind string     run, or what a child run is for; config_hash, device, started, ended, error, note, archived, parent: as in the store
+---@field kind string     run, or what a child run is for; config_hash, device, started, ended, error, note, parent, …: as in the store
 ---@field config_hash string?
 ---@field device string?
 ---@field started string

@@ -79,7 +79,10 @@ end
 -- Copies on the CPU: the training goes on while they are written.
 local function frozen(tensors)
   local copies = {}
-  for name, one in pairs(tensors) do copies[name] = one.device == "cpu" and one:detach():clone():contiguous() or one:detach():to("cpu"):contiguous() end
+  for name, one in pairs(tensors) do
+    one = one:detach()
+    copies[name] = (one.device == "cpu" and one:clone() or one:to "cpu"):contiguous()
+  end
   return copies
 end
 
@@ -87,8 +90,8 @@ end
 local function tell_unsaved(self, names)
   if self.told_unsaved then return end
   self.told_unsaved = true
-  self.run:warn("snapshot", ("a snapshot of this loop lacks what it has made: %s; expected it before the loop, in a module, an optimizer or "
-    .. "a table of numbers"):format(table.concat(names, ", ")))
+  self.run:warn("snapshot", ("a snapshot of this loop lacks what it has made: %s; expected it before the loop, in a module, an "
+    .. "optimizer or a table of numbers"):format(table.concat(names, ", ")))
 end
 
 local function state_of(self, part, over)
@@ -138,7 +141,7 @@ function Snapshots:take(part, over, wait)
 end
 
 local function is_due(self, part)
-  local policy, now = self.policy, nil
+  local policy = self.policy
   local wanted = host.saves_wanted()
   if wanted ~= self.wanted then
     self.wanted = wanted
@@ -151,7 +154,7 @@ local function is_due(self, part)
   local moved = stage ~= self.stage
   self.stage = stage
   if not moved and self.looks % LOOK_EVERY ~= 0 then return false end
-  now = host.monotonic() - self.time
+  local now = host.monotonic() - self.time
   return now >= math.max(policy.seconds, self.cost / SHARE) or moved and now >= WORTH
 end
 

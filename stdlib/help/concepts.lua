@@ -15,19 +15,21 @@ return {
     .. "2 to 6 are usual, 4 when left out. The KL term is multiplied by T² (t2 = false for the papers that do not), which keeps its "
     .. "gradient's size.\nA number above 0, a schedule, a function of the state; schedule.by_entropy and by_confidence give one for each "
     .. "example. teacher_temperature is the teacher's own. See also: alpha.",
-  resume = "`gradus resume RUN` goes on with a run that was interrupted or has failed, from its newest snapshot, with the bits that it would "
-    .. "have had; `gradus run SCRIPT --resume` with all that an earlier call left. The script runs again from its top; trainings that had "
-    .. "ended are taken from their snapshot or done again. What the dead attempt wrote after the snapshot becomes a child run (kind attempt). A "
-    .. "changed script, library, LibTorch, machine or number of threads is refused by name; --accept NAME takes it, and the store says "
-    .. "so.\nA finished run goes on longer with --set epochs=300 --schedules stretch (over the new budget) or keep. See also: snapshot, fork.",
-  snapshot = "All that a run needs to go on, in one file (safetensors, so that other tools read the weights) of its folder: weights, optimizer, "
-    .. "random streams, samplers, the curriculum's state, run.state and what is registered; of an open loop (run:batches) also what its function "
-    .. "can see: locals, upvalues, tables, modules, optimizers. Taken each minute, where stages and trainings of some seconds end, at Ctrl-C, "
-    .. "SIGTERM and SIGUSR1; as often as --snapshots 100 (steps), 30s, 5m or none says, or snapshots = in g.experiment. `gradus show RUN` "
-    .. "lists them, `gradus gc --keep last=2,best,every=10000` thins them out. See also: resume, fork.",
-  fork = "`gradus fork RUN --at STEP [--set key=value] [other.lua]` is a new run that was RUN until the step and is its own from there. Without "
-    .. "a change it is the same run, bit for bit. Where no snapshot was taken at the step, the run is done again from the one before it. The event "
-    .. "'fork' names the run, the step and what was set. See also: resume, snapshot.",
+  resume = "`gradus resume RUN` goes on with a run that was interrupted or has failed, from its newest snapshot, with the bits that it "
+    .. "would have had; `gradus run SCRIPT --resume` with all that an earlier call left. The script runs again from its top; "
+    .. "trainings that had ended are taken from their snapshot or done again. What the dead attempt wrote after the snapshot "
+    .. "becomes a child run (kind attempt). A changed script, library, LibTorch, machine or number of threads is refused by name; "
+    .. "--accept NAME takes it, and the store says so.\nA finished run goes on longer with --set epochs=300 --schedules stretch "
+    .. "(over the new budget) or keep. See also: snapshot, fork.",
+  snapshot = "All that a run needs to go on, in one file (safetensors, so that other tools read the weights) of its folder: weights, "
+    .. "optimizer, random streams, samplers, the curriculum's state, run.state and what is registered; of an open loop "
+    .. "(run:batches) also what its function can see: locals, upvalues, tables, modules, optimizers. Taken each minute, where "
+    .. "stages and trainings of some seconds end, at Ctrl-C, SIGTERM and SIGUSR1; as often as --snapshots 100 (steps), 30s, 5m or "
+    .. "none says, or snapshots = in g.experiment. `gradus show RUN` lists them, `gradus gc --keep last=2,best,every=10000` thins "
+    .. "them out. See also: resume, fork.",
+  fork = "`gradus fork RUN --at STEP [--set key=value] [other.lua]` is a new run that was RUN until the step and is its own from "
+    .. "there. Without a change it is the same run, bit for bit. Where no snapshot was taken at the step, the run is done again "
+    .. "from the one before it. The event 'fork' names the run, the step and what was set. See also: resume, snapshot.",
   budget = "How long a run goes on: { epochs = }, { steps = }, { samples = }, { seconds = } or { flops = }, or several of them; the first "
     .. "that is reached ends it. Schedules are shares of it, from 0 to 1 (s.progress).",
   epoch = "As many samples as the full training set has rows, whatever share of them is drawn at the moment; s.passes counts traversals "

@@ -196,11 +196,11 @@ function distill.make(run, options, where)
 end
 
 --- The same in place of one that goes on: told nothing anew, on the axis of the other.
----@param training Training  the one that goes on
+---@param of Training  the one that goes on
 ---@return Training
-function distill.remake(training, options)
-  local self = assemble(training.run, training.where, options)
-  self.attach, self.live, self.before = training.attach, training.live, training.before
+function distill.remake(of, options)
+  local self = assemble(of.run, of.where, options)
+  self.attach, self.live, self.before = of.attach, of.live, of.before
   return self
 end
 

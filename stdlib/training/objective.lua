@@ -208,8 +208,8 @@ local function guarded(values, whose, expected)
 end
 
 local function outputs_of(student, paths, b)
-  local logits, tapped = nil, {}
-  if #paths > 0 then logits, tapped = student:forward_taps(b.x, paths) else logits = student(b.x) end
+  local logits, tapped
+  if #paths > 0 then logits, tapped = student:forward_taps(b.x, paths) else logits, tapped = student(b.x), {} end
   return guarded({ logits = logits, found = {}, student = guarded(tapped, "out.student", "student = { '%s' } of the term"),
     teacher = guarded({}, "out.teacher", "teacher = { '%s' } of the term") }, "out", "out.logits, out.student['%s'] or out.teacher[…]")
 end

@@ -15,13 +15,15 @@ describe("plain data as text", function()
     for _, value in ipairs { "", "a", "α", "\0\255\n", '"', true, false } do expect(again(value)):equals(value) end
   end)
   it("keeps tables: lists, holes, keys of several kinds, empty ones, tables in tables", function()
-    for _, value in ipairs { {}, { 1, 2, 3 }, { [2] = "b" }, { 1, nil, 3 }, { a = { b = { 1, { c = false } } } }, { [true] = 1, [1.5] = 2, x = 3, [0] = 4 },
+    for _, value in ipairs { {}, { 1, 2, 3 }, { [2] = "b" }, { 1, nil, 3 }, { a = { b = { 1, { c = false } } } },
+      { [true] = 1, [1.5] = 2, x = 3, [0] = 4 },
       { [-1] = "n", ["-1"] = "s" }, { "n", "0.5" }, { "T", "x" } } do
       expect(again(value)):equals(value)
     end
   end)
   it("keeps tensors by name, of every type and shape, and names them apart", function()
-    local kept = { a = { b = g.arange(3) }, ["a.b"] = g.ones { 2, 2 }, list = { g.zeros {}, g.zeros { 0, 4 } }, half = g.ones({ 2 }, { dtype = "float16" }) }
+    local kept = { a = { b = g.arange(3) }, ["a.b"] = g.ones { 2, 2 }, list = { g.zeros {}, g.zeros { 0, 4 } },
+      half = g.ones({ 2 }, { dtype = "float16" }) }
     local text, tensors = plain.write(kept, "")
     expect(tensors["a.b"] ~= nil and tensors["a.b~2"] ~= nil):is_true()
     local back = plain.read(text, tensors)

@@ -1,6 +1,5 @@
 -- A distillation that tries continuations and goes on with the best.
 local g = require "gradus"
-local host = require "gradus.host"
 local support = require "support"
 
 local function data() return support.points():split({ train = .5, val = .5 }, { seed = 3 }) end
@@ -48,7 +47,8 @@ describe("lookahead", function()
   end)
   it("what was chosen is what the trial was: the logged metric at a round's end is its score", function()
     local _, seen = support.with_run({ seed = 7 }, function(run)
-      run:lookahead(options { try = { hot = { temperature = 8 }, cold = { temperature = 1 }, labels = { alpha = 1 } }, steps = 15, by = "val/loss" })
+      run:lookahead(options { steps = 15, by = "val/loss",
+        try = { hot = { temperature = 8 }, cold = { temperature = 1 }, labels = { alpha = 1 } } })
     end)
     local at = {}
     for _, pair in ipairs(seen.metric "val/loss") do at[pair[1]] = pair[2] end

@@ -30,7 +30,8 @@ local function work(steps, at)
     note(1 + 1 / i)
   end
   at("end")
-  return { best = best, name = name, n = #history, last = history[#history].loss, count = nested.deep.count, first = nested.deep[1] or "gone",
+  return { best = best, name = name, n = #history, last = history[#history].loss, count = nested.deep.count,
+    first = nested.deep[1] or "gone",
     swap = swap and swap.a or 0, scale = scale, mean = mean:item(), weights = support.weights(model) }
 end
 
@@ -69,7 +70,7 @@ describe("what a loop can see", function()
   end)
   it("names what the loop has made and cannot be made again", function()
     local function loop(at)
-      local made, plain_one, object = nil, nil, nil
+      local made, plain_one, object
       at("begin")
       made, plain_one, object = g.nn.Linear(1, 1), { 1, { 2 } }, setmetatable({}, { __index = { f = function() end } })
       at(1)

@@ -39,7 +39,8 @@ local function outcome(options_of, o)
     weights = support.weights(options.student)
   end)
   local rows = {}
-  for _, key in ipairs { "train/loss", "knob/lr", "knob/temperature", "val/loss", "val/kd_loss", "stage/loss", "sample/effective", "knob/share" } do
+  for _, key in ipairs { "train/loss", "knob/lr", "knob/temperature", "val/loss", "val/kd_loss",
+    "stage/loss", "sample/effective", "knob/share" } do
     rows[key] = {}
     for _, pair in ipairs(seen.metric(key)) do
       if pair[1] > (o.after or 0) then table.insert(rows[key], pair) end

@@ -1,0 +1,80 @@
+--- How a run stands in the store when it begins: a new one, one that goes on, one that shares another's past; and writers that write
+--- nothing.
+local engine = require "gradus.engine"
+local host = require "gradus.host"
+
+local run_writer = {}
+
+local function param_list(flat)
+  local keys, list = {}, {}
+  for key in pairs(flat) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for i, key in ipairs(keys) do
+    list[i] = { key = key, value = flat[key], type = type(flat[key]) == "number" and flat.types and flat.types[key] or nil }
+  end
+  return list
+end
+
+-- The command line as it was typed, for the store.
+local function command_line()
+  local file = io.open("/proc/self/cmdline", "rb")
+  if not file then return nil end
+  local text = file:read "*a"
+  file:close()
+  return (text:gsub("%z", " "):gsub(" $", ""))
+end
+
+--- What makes a run's configuration, as texts: its name, sources and parameters.
+---@param options table  see run.begin
+---@return string[]
+function run_writer.configuration(options)
+  local parts = { options.name, options.kind or "run" }
+  for _, source in ipairs(host.sources()) do parts[#parts + 1] = source.path .. " " .. source.sha256 end
+  for _, one in ipairs(param_list(options.flat)) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
+  return parts
+end
+
+local function new(options, of)
+  local opts, versions, past = options.options, host.versions(), nil
+  versions.torch = engine.torch_version
+  versions.stdlib = host.stdlib_hash()
+  if options.forks then
+    past = { run = options.forks }
+    for name, value in pairs(options.goal.point) do past[name] = value end
+  end
+  return options.store:begin {
+    name = options.name, past = past, kind = options.kind, seed = options.seed, parent = options.parent and options.parent.id,
+    config_hash = of.config_hash, params = param_list(options.flat), sources = host.sources(),
+    environment = { threads = engine.threads(), gemm = engine.gemm(), device = of.device, host = host.hostname(), script = opts.script,
+      command = command_line(), git = host.git(), versions = versions },
+  }
+end
+
+-- The run of that id goes on after the snapshot, or from its beginning; some of its parameters may have new values.
+local function resumed(options)
+  local writer, changed = options.store:resume(options.resumes, options.goal and options.goal.point or {}), {}
+  for _, one in ipairs(options.set and param_list(options.flat) or {}) do
+    if options.set[one.key] ~= nil then changed[#changed + 1] = one end
+  end
+  if #changed > 0 then writer:amend { params = changed } end
+  return writer
+end
+
+--- The writer of a run that begins or goes on.
+---@param options table                                   see run.begin
+---@param of {config_hash: string, device: string}
+function run_writer.begin(options, of)
+  return options.again or options.resumes and resumed(options) or new(options, of)
+end
+
+--- A writer that writes nothing: what a run does again has been written.
+function run_writer.muted(writer)
+  local silent = {}
+  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better" } do silent[name] = function() end end
+  for _, name in ipairs { "key", "finish", "flush" } do
+    silent[name] = function(_, ...) return writer[name](writer, ...) end
+  end
+  return setmetatable(silent, { __index = function(_, name) return writer[name] end })
+end
+
+return run_writer
