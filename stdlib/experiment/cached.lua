@@ -21,6 +21,7 @@ local reached = require "gradus.base.reached"
 local reading = require "gradus.base.reading"
 local run_module = require "gradus.experiment.run"
 local sampler = require "gradus.curriculum.sampler"
+local snapshots = require "gradus.experiment.snapshots"
 local tensor = require "gradus.base.tensor"
 local traced = require "gradus.experiment.traced"
 
@@ -170,10 +171,23 @@ end
 
 local parts = {}  -- what is being built, the innermost last: the library's functions behind what it took from the cache
 
+-- The child run that an interrupted attempt at the same has left, with its snapshot; nil where there is none to go on from.
+local function left_of(task)
+  local run = task.run
+  for _, row in ipairs(run.store:query([[SELECT r.id, r.uid FROM runs r JOIN params p ON p.run_id = r.id AND p.key = 'key'
+      WHERE r.parent = ? AND r.kind = ? AND r.status IN ('interrupted', 'failed') AND p.value = ? ORDER BY r.id DESC]], run.id, task.name,
+      task.key)) do
+    local goal = snapshots.read(run.store.folder .. "/" .. row.uid, run.line.say)
+    if goal and #snapshots.differences(goal, run) == 0 then return row.id, goal end
+  end
+end
+
 local function build(task, path)
   local run = task.run
+  local left, goal = left_of(task)
   local child = run_module.begin { store = run.store, name = run.name .. "/" .. task.name, kind = task.name, seed = task.seed,
-    flat = { key = task.key }, params = run.params, parent = run, options = run.options, label = task.name }
+    flat = { key = task.key }, params = run.params, parent = run, options = run.options, label = task.name, resumes = left, goal = goal,
+    policy = run.snapshots.policy }
   child.outermost = traced.outermost(run)
   local made, reads, ok, why
   table.insert(parts, {})

@@ -73,6 +73,18 @@ return g.experiment { name = "loop", params = { steps = 4000 },
   end }
 """
 
+# A teacher from the cache, whose training is a run of its own.
+TEACHER = """
+local g = require "gradus"
+local function build(data) return g.fit { model = g.nn.MLP { 64, 64, 10 }, data = data, steps = 4000, lr = 1e-3 } end
+return g.experiment { name = "teacher", run = function(run)
+  local d = g.data.digits():split { train = .7, val = .15, test = .15 }
+  local teacher = run:cached("teacher", build, d.train)
+  local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, 12, 10 }, data = d, budget = { steps = 500 } }
+  return { acc = run:evaluate(r.student, d.test).acc, teacher = run:evaluate(teacher, d.test).acc }
+end }
+"""
+
 # Looks ahead: trials that write nothing between what is written.
 LOOKAHEAD = """
 local g = require "gradus"
@@ -278,6 +290,24 @@ end }""")
         self.assertEqual(self.ask("cut.db", "SELECT count(*) FROM metrics WHERE run_id = 2 AND key = 'x'"), 100)
         self.assertEqual(self.ask("cut.db", "SELECT kind || ' ' || status FROM runs WHERE parent = 1"), "attempt failed")
         self.assertIn("is finished", self.gradus("resume", "@last", "--store", "cut.db", code=64).stderr)
+
+    def test_a_cached_teacher_goes_on_too(self):
+        self.run_whole(TEACHER)
+        shutil.rmtree(self.dir / "cache")
+        process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--snapshots", "50")
+        deadline = time.monotonic() + 60
+        teachers = lambda: [path for path in self.dir.glob("*/snapshots/1-*.safetensors") if (path.parent.parent / "alive").exists()]
+        while time.monotonic() < deadline and len(teachers()) < 2:
+            time.sleep(.02)
+        process.kill()
+        process.wait()
+        self.assertEqual(self.gradus("runs", "--store", "cut.db", "--children", "--json").stdout.count('"interrupted"'), 2)
+        self.gradus("resume", "1", "-q", "--store", "cut.db")
+        self.assert_same("whole.db", "cut.db")
+        self.assertEqual(self.ask("cut.db", "SELECT count(*) FROM runs WHERE kind = 'teacher'"), 1)
+        self.assertEqual(self.ask("cut.db", "SELECT status FROM runs WHERE kind = 'teacher'"), "finished")
+        self.assertEqual(self.ask("cut.db", "SELECT count(*) FROM runs WHERE kind = 'attempt' AND parent = "
+                                            "(SELECT id FROM runs WHERE kind = 'teacher')"), 1)
 
     def test_a_grid_goes_on_with_what_it_left(self):
         grid = LOOP.replace("params = {", "grid = { seed = { 1, 2, 3 } }, params = {")
