@@ -42,9 +42,12 @@ void push_property(lua_State* L, const at::Tensor& tensor, const std::string& na
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) names.push_back(lua_tostring(L, -2));
   // What other libraries call it.
   static const std::map<std::string_view, const char*> kElsewhere = {
-      {"tolist", "x:totable()"},      {"numpy", "x:totable(), or x:data() for its numbers"},
+      {"diag", "x:diagonal()"},
+      {"tolist", "x:totable()"},
+      {"numpy", "x:totable(), or x:data() for its numbers"},
       {"cuda", "x:to(\"cuda\"), or --device cuda on the command line, which moves all"},
-      {"astype", "x:to { dtype = \"float32\" }"}, {"type", "x:to { dtype = \"float32\" }, or x.dtype"}};
+      {"astype", "x:to { dtype = \"float32\" }"},
+      {"type", "x:to { dtype = \"float32\" }, or x.dtype"}};
   if (const auto found = kElsewhere.find(name); found != kElsewhere.end())
     raise(L, "Tensor has no method or property '" + name + "'; expected " + found->second);
   const std::string near = nearest(name, names);

@@ -270,7 +270,8 @@ std::string versus_text(const Json& compared) {
   }
   return heading("difference to " + versus["column"].get<std::string>() + " = " + versus["value"].get<std::string>() +
                  ", paired by seed") +
-         (table.empty() ? "no group has what it could be compared by\n" : table.text(styled())) + (left_out ? "groups that never logged a metric are left out there\n" : "") + legend(versus);
+         (table.empty() ? "no group has what it could be compared by\n" : table.text(styled())) +
+         (left_out ? "groups that never logged a metric are left out there\n" : "") + legend(versus);
 }
 
 Table stages_table(const Json& compared) {
@@ -288,10 +289,11 @@ void print_stages(Store& store, const Options& options, std::vector<std::string>
   if (options.json) return print_json(compared);
   if (compared["groups"].empty()) return print("no ended runs with stages\n");
   const int lost = compared["lost"];
-  print(stages_table(compared).text(styled()) +
-        (lost > 0 ? std::to_string(lost) + (lost == 1 ? " run" : " runs") + " failed or interrupted: left out\n" : "") +
-        "mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was right "
-        "at some evaluation and is wrong at the stage's end\n");
+  print(
+      stages_table(compared).text(styled()) +
+      (lost > 0 ? std::to_string(lost) + (lost == 1 ? " run" : " runs") + " failed or interrupted: left out\n" : "") +
+      "mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was right "
+      "at some evaluation and is wrong at the stage's end\n");
 }
 
 void compare_command(const std::string& path, Options& options) {
@@ -328,8 +330,9 @@ void add_compare_command(CLI::App& app, std::string& store) {
   sub->add_flag("--json", options->json, "one JSON document on standard output");
   add_full(*sub);
   add_filter(*sub, compare.filter);
-  sub->add_option("--by", options->by,
-                  "group by these parameters only, e.g. strategy,lr (default: by all but the seed); stage: stage by stage too");
+  sub->add_option(
+      "--by", options->by,
+      "group by these parameters only, e.g. strategy,lr (default: by all but the seed); stage: stage by stage too");
   sub->add_option("--metric", compare.metrics, "metrics to compare (default: result/*, else val/acc)");
   sub->add_option(
       "--versus", compare.versus,

@@ -176,7 +176,8 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
 std::string terminal_plot(const std::vector<Figure>& figures, int width, int height, bool styled) {
   std::size_t gutter = 0;  // of all: what lies below each other is at the same x
   for (const Figure& figure : figures) {
-    for (const double mark : marks_of(box_of(figure, false), height)) gutter = std::max(gutter, tick_label(mark).size());
+    for (const double mark : marks_of(box_of(figure, false), height))
+      gutter = std::max(gutter, tick_label(mark).size());
   }
   std::string text;
   for (const Figure& figure : figures) text += drawn(figure, width, height, styled, gutter);

@@ -21,11 +21,14 @@ struct Place {
 };
 
 void check_options(const CompareOptions& options) {
-  const std::pair<const char*, bool> given[] = {{"--versus", !options.versus.empty()}, {"--at", options.at.has_value()},
-                                                {"--auc", options.auc},                {"--threshold", options.threshold.has_value()},
+  const std::pair<const char*, bool> given[] = {{"--versus", !options.versus.empty()},
+                                                {"--at", options.at.has_value()},
+                                                {"--auc", options.auc},
+                                                {"--threshold", options.threshold.has_value()},
                                                 {"--margin", !options.margins.empty()}};
   for (const auto& [name, is] : given) {
-    if (is) throw Error(Exit::usage, std::string(name) + ": has no meaning with --by stage; expected other columns for it");
+    if (is)
+      throw Error(Exit::usage, std::string(name) + ": has no meaning with --by stage; expected other columns for it");
   }
 }
 
@@ -50,7 +53,8 @@ std::vector<Place> places_of(Store& store, const RunGroup& group) {
   return sorted;
 }
 
-Json spread_of(const std::vector<Json>& rows, const std::function<Json(const Json&)>& value, const CompareOptions& options) {
+Json spread_of(const std::vector<Json>& rows, const std::function<Json(const Json&)>& value,
+               const CompareOptions& options) {
   std::vector<double> numbers;
   for (const Json& row : rows) {
     const Json one = value(row);
@@ -66,16 +70,18 @@ Json by_key(const std::vector<Json>& rows, const char* part, const CompareOption
   }
   Json all = Json::object();
   for (const std::string& key : keys) {
-    all[key] = spread_of(rows, [&](const Json& row) { return row[part].contains(key) ? row[part][key] : Json(); }, options);
+    all[key] = spread_of(
+        rows, [&](const Json& row) { return row[part].contains(key) ? row[part][key] : Json(); }, options);
   }
   return all;
 }
 
 Json place_json(const RunGroup& group, const Place& place, const CompareOptions& options) {
-  Json json = {{"label", group.label}, {"stage", place.name},         {"visit", place.visit},
+  Json json = {{"label", group.label},   {"stage", place.name},        {"visit", place.visit},
                {"n", place.rows.size()}, {"total", group.runs.size()}, {"runs", place.runs}};
   for (const char* part : {"steps", "rows", "samples", "flops", "seconds", "loss", "acc"})
-    json[part] = spread_of(place.rows, [&](const Json& row) { return row[part]; }, options);
+    json[part] = spread_of(
+        place.rows, [&](const Json& row) { return row[part]; }, options);
   for (const char* part : {"values", "change", "teacher"}) json[part] = by_key(place.rows, part, options);
   return json;
 }
@@ -84,7 +90,8 @@ Json place_json(const RunGroup& group, const Place& place, const CompareOptions&
 
 bool is_by_stage(Store& store, const std::vector<std::string>& by) {
   const std::vector<std::string> params = param_names(store);
-  return std::find(by.begin(), by.end(), "stage") != by.end() && std::find(params.begin(), params.end(), "stage") == params.end();
+  return std::find(by.begin(), by.end(), "stage") != by.end() &&
+         std::find(params.begin(), params.end(), "stage") == params.end();
 }
 
 Json compare_stages(Store& store, const CompareOptions& given) {
@@ -92,7 +99,8 @@ Json compare_stages(Store& store, const CompareOptions& given) {
   check_options(options);
   std::erase(options.by, "stage");
   const std::vector<ComparedRun> runs = compared_runs(store, options);
-  for (std::string& key : options.metrics) key = runs.empty() ? key : resolve_metric(store, key, "compare", options.filter.notes);
+  for (std::string& key : options.metrics)
+    key = runs.empty() ? key : resolve_metric(store, key, "compare", options.filter.notes);
   const Groups groups = group_runs(store, runs, options.by);
   Json json = {{"by", groups.by}, {"metrics", options.metrics}, {"groups", Json::array()}, {"lost", groups.outdated}};
   json["by"].push_back("stage");

@@ -32,7 +32,9 @@ std::string of_count(const Json& value) {
   return sd == 0 ? number(value["mean"].get<double>()) : mean_sd(value["mean"].get<double>(), sd);
 }
 
-Json part(const Json& row, const char* of, const std::string& key) { return row[of].contains(key) ? row[of][key] : Json(); }
+Json part(const Json& row, const char* of, const std::string& key) {
+  return row[of].contains(key) ? row[of][key] : Json();
+}
 
 double sign_of(const Json& value) {
   const Json& one = value.is_object() ? value["mean"] : value;

@@ -15,7 +15,7 @@ struct StageText {
   std::vector<std::vector<std::string>> rows = {};
 };
 
-StageText stage_text(const Json& rows);         // what stage_table gave
+StageText stage_text(const Json& rows);             // what stage_table gave
 StageText stage_groups_text(const Json& compared);  // what compare_stages gave: the columns of `by` first, then runs
 
 }  // namespace gradus::results

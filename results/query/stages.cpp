@@ -21,14 +21,15 @@ std::string member(const std::string& key) { return key.substr(std::min(key.find
 std::vector<std::pair<std::string, std::int64_t>> evaluated(Store& store, std::int64_t run) {
   static const std::set<std::string> kOthers = {"train", "knob", "sample", "result"};
   std::vector<std::pair<std::string, std::int64_t>> keys;
-  store.read("SELECT k.name, k.id FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1 ORDER BY k.name",
-             {run}, kSeconds, [&](Statement& row) {
-               while (row.step()) {
-                 const std::string name = utf8(row.text(0));
-                 if (name.find('/') != std::string::npos && kOthers.count(family(name)) == 0)
-                   keys.emplace_back(name, row.integer(1));
-               }
-             });
+  store.read(
+      "SELECT k.name, k.id FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1 ORDER BY k.name",
+      {run}, kSeconds, [&](Statement& row) {
+        while (row.step()) {
+          const std::string name = utf8(row.text(0));
+          if (name.find('/') != std::string::npos && kOthers.count(family(name)) == 0)
+            keys.emplace_back(name, row.integer(1));
+        }
+      });
   return keys;
 }
 
@@ -76,8 +77,8 @@ class Spent {
 };
 
 Json row_of(const Stage& stage, const Spent& spent) {
-  Json row = {{"name", stage.name}, {"visit", stage.visit}, {"from", stage.from}, {"to", stage.to},
-              {"steps", stage.to - stage.from}, {"rows", stage.rows}};
+  Json row = {{"name", stage.name}, {"visit", stage.visit},           {"from", stage.from},
+              {"to", stage.to},     {"steps", stage.to - stage.from}, {"rows", stage.rows}};
   spent.between(stage.from, stage.to, row);
   for (const char* part : {"loss", "acc"}) row[part] = nullptr;
   for (const char* part : {"values", "change", "teacher"}) row[part] = Json::object();
@@ -96,14 +97,15 @@ void add_change(Json& row, const Json& before) {
 std::vector<Stage> stages(Store& store, std::int64_t run) {
   std::vector<Stage> found;
   std::map<std::string, int> visits;
-  std::string name;  // of the stage that has levels, where there are several stages
+  std::string name;    // of the stage that has levels, where there are several stages
   bool fresh = false;  // it has just begun: its first level has its place
   const auto begin = [&](const std::string& called, std::int64_t step, Json rows) {
     if (!found.empty()) found.back().to = step;
     found.push_back({called, step, step, ++visits[called], std::move(rows)});
   };
   store.read(
-      "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('stage', 'level') AND step IS NOT NULL "
+      "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('stage', 'level') AND step IS NOT "
+      "NULL "
       "ORDER BY id",
       {run}, kSeconds, [&](Statement& row) {
         while (row.step()) {
@@ -137,7 +139,8 @@ Json stage_table(Store& store, std::int64_t run) {
   const Spent spent(store, run);
   const auto keys = evaluated(store, run);
   store.read(
-      "SELECT value FROM metric_values WHERE run_id = ?1 AND key_id = ?2 AND step > ?3 AND step <= ?4 ORDER BY step DESC "
+      "SELECT value FROM metric_values WHERE run_id = ?1 AND key_id = ?2 AND step > ?3 AND step <= ?4 ORDER BY step "
+      "DESC "
       "LIMIT 1",
       {run, std::int64_t{0}, std::int64_t{0}, std::int64_t{0}}, kSeconds, [&](Statement& last) {
         Values values(last, run);
@@ -147,9 +150,12 @@ Json stage_table(Store& store, std::int64_t run) {
             const bool teacher = member(key) == "teacher_acc";  // told once, at the first step
             const auto value = values.of(id, teacher ? -1 : stage.from, stage.to);
             if (!value) continue;
-            if (teacher) row["teacher"][family(key)] = to_json(*value);
-            else if (family(key) != "stage") row["values"][key] = to_json(*value);
-            else if (row.contains(member(key))) row[member(key)] = to_json(*value);
+            if (teacher)
+              row["teacher"][family(key)] = to_json(*value);
+            else if (family(key) != "stage")
+              row["values"][key] = to_json(*value);
+            else if (row.contains(member(key)))
+              row[member(key)] = to_json(*value);
           }
           if (!table.empty()) add_change(row, table.back());
           table.push_back(std::move(row));

@@ -11,7 +11,8 @@ namespace {
 class StagesTest : public StoreTest {
  protected:
   // Two stages of 20 and 10 steps, back to the first for 10 more. val/acc is .1 and a hundredth each step, easy/acc 1.
-  std::int64_t add(const std::string& strategy, std::int64_t seed, double more = 0, const std::string& status = "finished") {
+  std::int64_t add(const std::string& strategy, std::int64_t seed, double more = 0,
+                   const std::string& status = "finished") {
     RunStart start{.name = "digits", .seed = seed, .config_hash = strategy};
     start.params = {{"strategy", strategy}, {"seed", seed}};
     const auto run = store_->begin(start);
@@ -49,7 +50,8 @@ class StagesTest : public StoreTest {
   std::vector<std::string> spans(std::int64_t run) {
     std::vector<std::string> all;
     for (const Stage& one : stages(*store_, run))
-      all.push_back(label(one) + " " + std::to_string(one.from) + "-" + std::to_string(one.to) + " of " + one.rows.dump());
+      all.push_back(label(one) + " " + std::to_string(one.from) + "-" + std::to_string(one.to) + " of " +
+                    one.rows.dump());
     return all;
   }
 
@@ -110,7 +112,8 @@ TEST_F(StagesTest, ARunWithoutStagesHasNone) {
 
 TEST_F(StagesTest, TheTableHasValueChangeAndWhatIsForgotten) {
   const StageText text = stage_text(stage_table(*store_, add("stages", 1)));
-  EXPECT_EQ(text.titles, (Texts{"stage", "rows", "steps", "FLOPs", "stage/loss", "val/acc", "change", "forgotten", "easy/acc", "change"}));
+  EXPECT_EQ(text.titles, (Texts{"stage", "rows", "steps", "FLOPs", "stage/loss", "val/acc", "change", "forgotten",
+                                "easy/acc", "change"}));
   ASSERT_EQ(text.rows.size(), 4U);
   EXPECT_EQ(text.rows[1], (Texts{"hard", "90", "10", "10000", "2", "0.4000", "+0.1000", "0.2500", "1", "0"}));
   EXPECT_EQ(text.rows[3], (Texts{"teacher", "–", "–", "–", "–", "0.9000", "–", "–", "1", "–"}));
@@ -134,7 +137,8 @@ TEST_F(StagesTest, GroupsAreComparedStageByStage) {
   EXPECT_NEAR(hard["change"]["val/acc"]["mean"].get<double>(), .1, 1e-12);
   EXPECT_EQ(compared["groups"][2]["visit"], 2);
   const StageText text = stage_groups_text(compared);
-  EXPECT_EQ(Texts(text.rows[1].begin(), text.rows[1].begin() + 7), (Texts{"digits", "stages", "hard", "2", "90", "10", "10000"}));
+  EXPECT_EQ(Texts(text.rows[1].begin(), text.rows[1].begin() + 7),
+            (Texts{"digits", "stages", "hard", "2", "90", "10", "10000"}));
   EXPECT_EQ(text.rows[1][8], "0.410 ± 0.014");
   EXPECT_EQ(text.rows[3][2], "teacher");
 }
