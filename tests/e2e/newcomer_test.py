@@ -197,6 +197,66 @@ class Newcomer(unittest.TestCase):
             return g.experiment { name = "kinds", run = function() return { acc = g.ones(1):mean(), note = "good", ok = true, n = 3 } end }""")
         self.assertEqual(runs[0]["result"], {"acc": 1, "note": "good", "ok": True, "n": 3})
 
+    def test_a_loop_as_in_pytorch(self):
+        """Gradients by hand, a class of one's own that the loop sees, files and a table kept with the run; then the weights elsewhere."""
+        runs = self.run_script("""
+            local g = require "gradus"
+            local nn = g.nn
+            local Net = nn.class("Net", nn.Module)
+            function Net:init() self.fc1, self.bn, self.fc2 = nn.Linear(64, 32), nn.BatchNorm1d(32), nn.Linear(32, 10) end
+            function Net:forward(x) return self.fc2(self.bn(self.fc1(x:flatten(1))):relu()) end
+            return g.experiment { name = "loop", params = { lr = 1e-2 }, run = function(run, p)
+              local d = g.data.digits():split { train = .8, val = .2 }
+              local model = Net()
+              local opt = g.optim.SGD(model:parameters(), { lr = p.lr, momentum = .9 })
+              for epoch = 1, 3 do
+                model:train()
+                for i, b in run:batches(d.train, { size = 64, epochs = 1 }) do
+                  opt:zero_grad()
+                  local loss = g.loss.cross_entropy(model(b.x), b.y)
+                  loss:backward()
+                  opt:step { clip = 1 }
+                  run:log { ["train/loss"] = loss:item() }
+                end
+                model:eval()
+                run:log { ["val/acc"] = run:evaluate(model, d.val).acc }
+              end
+              model:save(run.folder .. "/model.safetensors")
+              run:artifact(run.folder .. "/model.safetensors", "weights")
+              return { acc = run:evaluate(model, d.val).acc }
+            end }""")
+        self.assertGreater(runs[0]["result"]["acc"], .85)
+        self.assertEqual([r["path"] for r in self.sql("SELECT path FROM artifacts")], ["model.safetensors"])
+        self.assertEqual(self.sql("SELECT count(*) AS n FROM metrics WHERE key = 'val/acc'")[0]["n"], 3)
+
+    def test_several_teachers_a_hint_and_the_weights_elsewhere(self):
+        runs = self.run_script("""
+            local g = require "gradus"
+            local nn = g.nn
+            return g.experiment { name = "ensemble", grid = { way = { "one", "two" } }, params = { way = "one" }, run = function(run, p)
+              local d = g.data.digits():split { train = .6, val = .2, test = .2 }
+              local a = g.fit { model = nn.MLP { 64, 64, 10, norm = "layer" }, data = d.train, epochs = 5 }
+              local b = g.fit { model = nn.MLP { 64, 64, 10 }, data = d.train, epochs = 5 }
+              local map = nn.Linear(16, 64)
+              local hint = { weight = .1, module = map, student = { "layers.0" }, teacher = { "layers.0" },
+                loss = function(_, out) return g.loss.mse(map(out.student["layers.0"]), out.teacher["layers.0"]) end }
+              local r = run:distill { teacher = p.way == "one" and a or { a, b }, student = nn.MLP { 64, 16, 10 }, data = d, lr = 5e-3,
+                losses = p.way == "one" and { kd = 1, hint = hint } or nil, budget = { epochs = 5 }, suites = { test = d.test } }
+              return { acc = r:best "val/acc", forgotten = r:forgetting "test", value = r.best.value }
+            end }""")
+        self.assertEqual(len(runs), 2)
+        (self.folder / "use.lua").write_text("""
+            local g = require "gradus"
+            for _, one in ipairs(g.runs { where = "status == 'finished'" }) do
+              local student = g.nn.MLP { 64, 16, 10 }
+              student:load(one:weights())
+              local x, y = g.data.digits():gather()
+              print(student(x):argmax(1):eq(y):double():mean():item())
+            end""")
+        done = subprocess.run([GRADUS, "run", "use.lua"], cwd=self.folder, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([float(line) > .5 for line in done.stdout.split()], [True, True])
+
     def test_questions_are_answered(self):
         for topic, words in (("distill", "curriculum"), ("sampler.weighted", "in proportion"), ("alpha", "(1 − α) T² KL"), ("softmax", "int dim")):
             done = subprocess.run([GRADUS, "help", topic], cwd=self.folder, capture_output=True, text=True, timeout=60)
