@@ -210,7 +210,8 @@ function check.options(where, given, allowed, defaults)
   if given ~= nil and (type(given) ~= "table" or is_object(given)) then
     local names = keys(rules)
     table.sort(names)
-    check.fail(where, "expected a table of options; got %s, not { %s = … }", check.describe(given), names[1] or "name")
+    check.fail(where, "expected a table of options; got %s, not { %s = … }", check.describe(given),
+      rules.lr and "lr" or names[1] or "name")
   end
   local result = {}
   for name, value in pairs(defaults or {}) do result[name] = value end

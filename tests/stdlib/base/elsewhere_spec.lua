@@ -18,6 +18,7 @@ describe("what other libraries have", function()
       { function() return g.ones(2):cuda() end, "Tensor has no method or property 'cuda'; expected x:to(\"cuda\")" },
     }
     for _, case in ipairs(cases) do expect(case[1]):fails_with(case[2]) end
+    expect(function() g.optim.Adam(net, 1e-3) end):fails_with "optim.Adam: expected a table of options; got 0.001, not { lr = … }"
     support.with_run({}, function(run)
       expect(function() run:log_metric("loss", 1) end):fails_with "has no 'log_metric'; expected run:log { name = value }"
       expect(function() run:log_params {} end):fails_with "has no 'log_params'; expected params of g.experiment"
