@@ -99,7 +99,7 @@ class Lua:
                     continue
                 path.write_text(before)  # does it pass without the fault?
                 if spec not in self.good:
-                    self.good[spec] = self.passes(spec)
+                    self.good[spec] = self.passes(spec) or self.passes(spec)  # a busy machine may kill one
                 if self.good[spec]:
                     return True
                 path.write_text(text)

@@ -171,6 +171,8 @@ describe("a schedule refuses", function()
     { "pieces without a beginning", function() schedule.pieces { { .1, 6 } } end, "expected { { 0, value }" },
     { "pieces in disorder", function() schedule.pieces { { 0, 6 }, { .5, 4 }, { .4, 2 } } end,
       "share 0.4 does not come after 0.5" },
+    { "two pieces from one share on", function() schedule.pieces { { 0, 6 }, { .5, 4 }, { .5, 2 } } end,
+      "share 0.5 does not come after 0.5" },
     { "a piece without a value", function() schedule.pieces { { 0, 6 }, { .5 } } end,
       "schedule.pieces: expected a number; got nil" },
     { "a piece that is none", function() schedule.pieces { { 0, 6 }, .5 } end,

@@ -47,6 +47,12 @@ describe("the state of a run", function()
     end
     expect({ s:best "val/loss" }):equals { 1, 4 }
   end)
+  it("NaN is better than nothing, another NaN among it", function()
+    local s = support.state()
+    expect { s:is_better("val/acc", 0 / 0, 0 / 0), s:is_better("val/acc", 0 / 0, .1), s:is_better("val/acc", .1, 0 / 0) }
+      :equals { false, false, true }
+    expect { s:is_better("val/loss", .1, .2), s:is_better("val/loss", .2, .1), s:is_better("val/loss", .1, .1) }:equals { true, false, false }
+  end)
   it("goes by the directions that it was told, whatever a metric's name", function()
     local s = State.new { directions = { ["val/loss"] = "higher", ["val/rmse"] = "lower" } }
     s:begin_stage("a", 1)

@@ -136,6 +136,10 @@ describe("saturated:", function()
     local rule = when.saturated("val/acc", { gain = .02, progress = .1, smooth = 1 })
     expect(verdicts(rule, "val/acc", { .5, .505, .7, .9, .91 })):equals { "-", "-", "-", "-", "next" }
   end)
+  it("says nothing at an evaluation that is not a number", function()
+    local rule = when.saturated("val/acc", { gain = .01, progress = .01, smooth = 1 })
+    expect(verdicts(rule, "val/acc", { .1, .5, .505, 0 / 0 })):equals { "-", "-", "next", "-" }
+  end)
   it("smooths over evaluations", function()
     -- means of two: .5, .6, .75, .8, .8
     local rule = when.saturated("val/acc", { gain = .01, progress = .1, smooth = 2 })

@@ -9,6 +9,8 @@ describe("data.parity", function()
     local product = x:select(1, 0) * x:select(1, 1) * x:select(1, 2)
     expect(((1 - product) / 2):long():eq(y):all():item()):is_true()
     expect(x:abs():eq(g.tensor(1)):all():item()):is_true()
+    local parts = data.parity { d = 20, k = 3 }
+    expect { parts.train.labels.classes, parts.val.labels.classes }:equals { 2, 2 }
   end)
   it("is a stream that goes on exactly, apart from the held-out rows", function()
     local one, two = data.parity { d = 9, k = 2, seed = 5 }, data.parity { d = 9, k = 2, seed = 5 }

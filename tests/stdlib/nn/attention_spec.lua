@@ -83,6 +83,20 @@ describe("attention and transformers equal PyTorch's:", function()
     expect(both):near(values((m(x, x, x, { attn_mask = added, key_padding_mask = padding }))), 1e-6)
   end)
 
+  it("drops weights while it is trained, and only then", function()
+    g.manual_seed(3)
+    local m, x = nn.MultiheadAttention(8, 2, { dropout = .5 }), g.randn { 2, 5, 8 }
+    for _, need_weights in ipairs { true, false } do
+      local function once() return values((m(x, x, x, { need_weights = need_weights }))) end
+      local function same(a, b) return table.concat(a, " ") == table.concat(b, " ") end
+      m:train()
+      expect(same(once(), once())):is_false()
+      m:eval()
+      expect(same(once(), once())):is_true()
+    end
+    expect(nn.TransformerEncoderLayer(8, 2).self_attn.dropout):equals(.1)
+  end)
+
   it("refuses what does not fit", function()
     expect(function() nn.MultiheadAttention(8, 3) end):fails_with "embed_dim 8 cannot be shared among 3 heads"
     expect(function() nn.MultiheadAttention(8, 2)(g.randn { 5, 8 }) end):fails_with "expected [N, L, 8]"

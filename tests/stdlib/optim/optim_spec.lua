@@ -102,6 +102,23 @@ describe("optimizers", function()
     for _ = 1, 200 do opt:minimize(g.loss.cross_entropy(net(x), y), { clip = 1 }) end
     expect(net(x):argmax(1):totable()):equals { 0, 1, 1, 0 }
   end)
+  it("change nothing on a gradient that is not finite, where they guard", function()
+    for _, clip in ipairs { false, 1 } do
+      local p = parameter { 1, 2 }
+      local opt = optim.SGD({ p }, { lr = 1 })
+      for _, factor in ipairs { 0 / 0, 1 / 0 } do
+        opt:zero_grad();
+        (p * factor):sum():backward()
+        local norm = opt:step { guard = true, clip = clip or nil }
+        expect(norm:isfinite():item()):is_false()
+        expect(values(p)):equals { 1, 2 }
+      end
+      opt:zero_grad()
+      p:sum():backward()
+      expect(opt:step({ guard = true }):item()):near(math.sqrt(2), 1e-6)
+      expect(values(p)):equals { 0, 1 }
+    end
+  end)
   it("check what they are given", function()
     local p = parameter { 1, 2 }
     expect(function() optim.SGD({ p }, { learning_rate = 1 }) end):fails_with "no option 'learning_rate'"
@@ -113,6 +130,7 @@ describe("optimizers", function()
     expect(function() optim.AdamW(3) end):fails_with "got 3"
     expect(function() optim.AdamW { p, p } end):fails_with "given twice"
     expect(function() optim.AdamW { p * 2 } end):fails_with "no contiguous leaf"
+    expect(function() optim.AdamW { p, "weight" } end):fails_with "'parameter 2': expected a Tensor; got 'weight'"
     local opt = optim.AdamW { p }
     expect(function() opt:minimize(p) end):fails_with "expected a 0-dim tensor; got Tensor [2] float32"
     expect(function() opt:minimize(parameter { 1 }:sum()) end):fails_with "depends on none of this optimizer's parameters"

@@ -126,6 +126,14 @@ describe("scan", function()
     expect(run(true)):equals(run(false))
   end)
 
+  it("stops for the audits on its way", function()
+    local hidden = { scale = 1 }
+    local s = step.new(function(b) return { y = b.x * hidden.scale } end)
+    s:scan { x = g.ones(3, 2) }
+    hidden.scale = 3
+    expect(function() s:scan { x = g.ones(10, 2) } end):fails_with "output 'y' (by aten::mul at "
+  end)
+
   it("makes one call of many", function()
     local net = nn.MLP { 6, 8, 3 }
     local opt, asked = optim.SGD(net), {}
