@@ -19,16 +19,17 @@ local function synthesise(real, teacher, rows, seed)
   return g.data.tensors(made, g.no_grad(teacher, made:to(teacher:device())):argmax(-1):cpu(), { classes = 10, name = "synthetic" })
 end
 
-local shares = {  -- of the synthetic data
-  real_only = 0, mixup = 0, synthetic_only = 1, ["70_30"] = .7, falling = schedule.linear(.9, .5), rising = schedule.linear(.5, .9),
+local shares = {  -- of the synthetic data; by_part: its labels count for nothing, the teacher alone judges it
+  real_only = 0, mixup = 0, synthetic_only = 1, ["70_30"] = .7, by_part = .7,
+  falling = schedule.linear(.9, .5), rising = schedule.linear(.5, .9),
 }
 
 return g.experiment {
   name   = "mixing",
-  params = { mix = g.choice { "70_30", "real_only", "mixup", "synthetic_only", "falling", "rising" },
+  params = { mix = g.choice { "70_30", "by_part", "real_only", "mixup", "synthetic_only", "falling", "rising" },
     real = g.int(120), synthetic = g.int(2000),
     epochs = g.int(20), width = g.int(16), lr = 5e-3, alpha = .5, temperature = 4 },
-  grid   = { mix = { "real_only", "mixup", "synthetic_only", "70_30", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
+  grid   = { mix = { "real_only", "mixup", "synthetic_only", "70_30", "by_part", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
   columns = { { "test", "test", "%.1f%%" }, { "teacher", "teacher", "%.1f%%" } },
   versus = { "test", "real_only", "vs real only" },
   metrics = { test = { better = "higher" } },
@@ -43,8 +44,9 @@ return g.experiment {
     local share = shares[p.mix]
     local sample = share == 0 and real or share == 1 and synthetic or sampler.mixture {
       { synthetic, share }, { real, type(share) == "number" and 1 - share or function(s) return 1 - share(s) end } }
+    local alpha = p.mix == "by_part" and schedule.by_part { { synthetic, 0 }, { real, p.alpha } } or p.alpha
     local r = run:distill { teacher = teacher, student = nn.MLP { 64, p.width, 10 }, data = { train = all, val = d.val },
-      budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature, curriculum = { sample = sample },
+      budget = { epochs = p.epochs }, lr = p.lr, alpha = alpha, temperature = p.temperature, curriculum = { sample = sample },
       augment = p.mix == "mixup" and 1 or 0, augmentations = { mixup = .4 } }
     return { test = run:evaluate(r.student, d.test).acc, teacher = run:evaluate(teacher, d.test).acc }
   end,

@@ -8,6 +8,10 @@
 --- A span's ends are shares of the budget (numbers), or { steps = } or { epochs = }.
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local data = require "gradus.data.dataset"
+local engine = require "gradus.engine"
+
+local ops = engine.ops
 
 local schedule = {}
 local Schedule = {}
@@ -231,6 +235,43 @@ function schedule.by_entropy(sure, unsure)
     local log_p = batch.teacher:log_softmax(-1):clamp_min(-1e4)  -- of a class that the teacher excludes: 0 · log 0 is 0
     local h = -(log_p:exp() * log_p):sum { dim = -1 } / math.log(batch.teacher:size(-1))
     return (h * (unsure - sure) + sure):double()
+  end
+  return one
+end
+
+--- One value for each row, by the part of the data that it is of: alpha .7 for real rows, say, and 0 for synthetic ones, of which the
+--- teacher alone is asked. For alpha and the temperature, of classes; a row of no part is refused when it is drawn. A tensor in
+--- place of a number has one value for each row of its view.
+---@param parts table[]  { { view, value }, … }; views of one data set, value: a number or a tensor [rows of the view]
+function schedule.by_part(parts)
+  local where = "schedule.by_part"
+  check.value(where, "parts", parts, check.table)
+  if #parts == 0 then check.fail(where, "expected { { data, value }, … }; got no part") end
+  local low, high, values, base = math.huge, -math.huge, nil, nil
+  for i, part in ipairs(parts) do
+    local at = ("%s: part %d"):format(where, i)
+    local view, value = unpack(type(part) == "table" and part or {})
+    if not data.is(view) then check.fail(at, "expected { data, value }; got %s", check.describe(type(part) == "table" and view or part)) end
+    base = base or view.base
+    if view.base ~= base then check.fail(at, "is of another data set; data.concat makes one of them") end
+    if type(value) == "number" then value = ops.full({ view:size() }, value, { dtype = "float64" })
+    elseif not (engine.is_tensor(value) and value:dim() == 1 and value:size(0) == view:size()) then
+      check.fail(at, "expected a number, or a tensor of %d; got %s", view:size(), check.describe(value))
+    end
+    value = value:double()
+    if not value:isfinite():all():item() then check.fail(at, "expected finite values") end
+    low, high = math.min(low, value:amin():item()), math.max(high, value:amax():item())
+    values = (values or ops.full({ base.x:size(0) }, 0 / 0, { dtype = "float64" })):index_copy(0, view.index, value)
+  end
+  local one = make(("%g to %g by part"):format(low, high), function() return low end)
+  one.between, one.of_rows = { low, high }, base
+  one.of_batch = function(batch)
+    local asked = values:index_select(0, batch.index:cpu())
+    local missing = asked:isnan()
+    if missing:any():item() then
+      check.fail(where, "row %d is of no part; expected all rows that are drawn", batch.index:cpu():masked_select(missing)[0]:item())
+    end
+    return asked:to(batch.x.device)
   end
   return one
 end

@@ -24,7 +24,8 @@ local NOTHING = 1e-6 -- a loss, or a gradient's norm, that is rounding alone
 
 -- The bars begin at 0, so that a small change looks small.
 local function draw(report, name, answer, values, from)
-  local text = type(answer) == "number" and ("%g"):format(answer) or not values and "depends on the run"
+  local own = schedule.is(answer) and answer.of_batch
+  local text = type(answer) == "number" and ("%g"):format(answer) or own and "one for each example" or not values and "depends on the run"
     or ("%s  %g … %g"):format(sparkline(values, { low = math.min(0, unpack(values)), width = 40 }), values[1], values[#values])
   if from then text = text .. "  (" .. from .. ")"
   elseif schedule.is(answer) then text = text .. "  (" .. tostring(answer) .. ")" end
@@ -109,7 +110,9 @@ end
 
 -- What the guides advise: where the settings fit it is only said.
 local function show_advice(report, t)
-  for _, one in ipairs(advice.on(t)) do
+  local list = advice.on(t)
+  list[#list + 1] = advice.on_parts(t)
+  for _, one in ipairs(list) do
     local text = one.name:gsub("_", " ") .. ": " .. one.text
     if one.mistake then report.refuse("%s", text)
     elseif one.amiss then report.advise("%s", text)

@@ -3,6 +3,7 @@
 --- kind "advice"; what nobody can want is a warning, which check and --strict refuse.
 local ops = require("gradus.engine").ops
 local data = require "gradus.data.dataset"
+local modes = require "gradus.base.modes"
 local nn = require "gradus.nn"
 local schedule = require "gradus.curriculum.schedule"
 local score = require "gradus.curriculum.score"
@@ -10,7 +11,7 @@ local score = require "gradus.curriculum.score"
 local advice = {}
 
 ---@class Advice
----@field name string       "temperature", "rate", "batch_norm" or "patience"
+---@field name string       "temperature", "rate", "batch_norm", "patience" or "parts"
 ---@field text string
 ---@field amiss boolean?    the setting is far from what is advised
 ---@field mistake boolean?  nobody wants it
@@ -158,6 +159,39 @@ local function on_patience(t)
       .. "patience = { epochs = 3 }"):format(early.limit, epochs) }
 end
 
+-- --- parts of a mixture ----------------------------------------------------------------------------------------------------
+
+-- What a teacher says of a part's rows: its mean entropy in nats, and the share of the labels that it agrees with (nil without any).
+local function judged(view, teacher)
+  local some = view:shuffled(0):subset(ops.arange(math.min(SAMPLE, view:size())))
+  local entropy = some:scores("advice", score.entropy(teacher)):mean():item()
+  local agreed, known = 0, 0
+  some:each(SAMPLE, function(x, y)
+    if not y then return end
+    local labelled = y:ge(0)
+    agreed = agreed + modes.evaluating(teacher, teacher, x):argmax(-1):eq(y):logical_and(labelled):sum():item()
+    known = known + labelled:sum():item()
+  end, teacher:device())
+  return entropy, known > 0 and agreed / known or nil
+end
+
+--- How far the parts of a mixture are apart, such as synthetic and real data, by what the teacher makes of them; nil where nothing is
+--- mixed, or no teacher could tell.
+---@param t Training  in a stage
+---@return Advice?
+function advice.on_parts(t)
+  local teacher, parts = t.given_teacher, rawget(t.feed.source, "parts")
+  if not parts or not is_module(teacher) or t.task.kind ~= "classes" or t.run.dry and t.run.dry.is_made_here(teacher) then return nil end
+  local words, numbers = {}, {}
+  for i, part in ipairs(parts) do
+    local entropy, agreement = judged(part[1], teacher)
+    numbers["rows_" .. i], numbers["entropy_" .. i], numbers["agreement_" .. i] = part[1]:size(), entropy, agreement
+    words[i] = ("part %d (%d rows): the teacher's entropy %.2g nats%s"):format(i, part[1]:size(), entropy,
+      agreement and (", it agrees with %.1f %% of the labels"):format(100 * agreement) or ", no labels")
+  end
+  return { name = "parts", numbers = numbers, text = table.concat(words, "; ") }
+end
+
 -- --- all of it -------------------------------------------------------------------------------------------------------------
 
 --- What is advised on a training, before its first step.
@@ -190,10 +224,11 @@ function advice.bytes(t)
   return sum
 end
 
---- Stores it.
+--- Stores pieces of it.
 ---@param t Training
-function advice.store(t)
-  for _, one in ipairs(advice.on(t)) do
+---@param list Advice[]
+function advice.store(t, list)
+  for _, one in ipairs(list) do
     one.numbers.text, one.numbers.amiss = one.text, one.amiss or nil
     if one.mistake then t.run:warn(one.name, t.where .. ": " .. one.text)
     else t.run:event("advice", one.name, one.numbers) end

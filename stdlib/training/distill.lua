@@ -48,7 +48,7 @@ local updater = require "gradus.training.updater"
 ---                             that changes no bit when left out (no augmentation, or teacher_view = "clean"; as many samples as rows;
 ---                             up to 1 GiB); true, false, or { top = k } for the k largest logits of each row
 ---@field temperature? any      4; number, schedule or function; schedule.by_entropy gives one per example
----@field alpha? any            .7, weight of the labels: α CE + (1 − α) T² KL
+---@field alpha? any            .7, weight of the labels: α CE + (1 − α) T² KL; schedule.by_part gives one for each part of the data
 ---@field augment? any          0, strength of the augmentations, 0 to 1
 ---@field augmentations? table  { noise =, shift =, erase =, mixup = } at strength 1; { noise = .3, shift = 1 } for images
 ---@field optimizer? string|table  "AdamW", "Adam", "SGD", { "SGD", momentum = .9 }, or an optimizer over all that is trained

@@ -2,6 +2,7 @@
 --- decides it.
 local host = require "gradus.host"
 local data = require "gradus.data.dataset"
+local stages = require "gradus.training.stages"
 local target = require "gradus.curriculum.target"
 local when = require "gradus.curriculum.when"
 
@@ -79,14 +80,39 @@ local function check_terms(t)
   end
 end
 
+-- Values by row are of the training data, whose rows they name, and of classes, whose loss has one alpha for each row.
+local function check_by_part(t)
+  for _, stage in ipairs(t.stages.list) do
+    for _, name in ipairs { "alpha", "temperature" } do
+      local one = answer_of(t, stage, name)
+      local where = ("%s: %s: %s"):format(t.where, name, tostring(one))
+      if type(one) == "table" and one.of_rows then
+        if t.task.kind ~= "classes" and t.task.kind ~= "soft" then
+          host.fail(where .. ": expected classes as labels; one value for each row is for them alone")
+        end
+        if data.is_generator(t.train) or one.of_rows ~= t.train.base then
+          host.fail(where .. ": is of other rows than the training data; expected views of it")
+        end
+        for _, value in ipairs(one.between) do
+          local wanted = stages.wanted(name, value)
+          if wanted then host.fail(("%s: expected %s; got %g"):format(where, wanted, value)) end
+        end
+      end
+    end
+  end
+end
+
 -- A metric that somebody waits for is measured.
 local function check_metric(t, where, key)
   t.evaluator:check_key(where, key)
   if key ~= "val/kd_loss" then return end
   for _, stage in ipairs(t.stages.list) do
-    local temperature = answer_of(t, stage, "temperature")
-    if type(temperature) == "table" and temperature.of_batch then
-      host.fail(("%s: val/kd_loss is not measured in %s, where each example has a temperature of its own"):format(where, stage_text(stage)))
+    for _, name in ipairs { "temperature", "alpha" } do
+      local one = answer_of(t, stage, name)
+      if type(one) == "table" and one.of_batch then
+        host.fail(("%s: val/kd_loss is not measured in %s, where each example has %s of its own"):format(where, stage_text(stage),
+          name == "alpha" and "an alpha" or "a temperature"))
+      end
     end
   end
 end
@@ -142,6 +168,7 @@ function effects.check(t)
   check_terms(t)
   check_augmentations(t)
   check_rows(t)
+  check_by_part(t)
   check_parts(t)
   local given, kind = t.given, t.task.kind
   if not has_teacher(t) then

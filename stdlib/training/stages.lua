@@ -55,8 +55,9 @@ end
 
 -- A knob is a number, or one for each example: a tensor, or a schedule that makes one of the batch.
 local function check_knob(self, name, value)
-  if type(value) == "table" and name ~= "temperature" then
-    host.fail(("%s: schedule.by_entropy gives one value for each example, which only the temperature takes"):format(name))
+  if type(value) == "table" and name ~= "temperature" and not (name == "alpha" and value.of_rows) then
+    host.fail(("%s: schedule.%s gives one value for each example, which only the temperature%s"):format(name,
+      value.of_rows and "by_part" or "by_entropy", value.of_rows and " and alpha take" or " takes"))
   end
   if (name == "temperature" or name == "alpha") and (type(value) == "table" or engine.is_tensor(value)) then return end
   local wanted = stages.wanted(name, value)

@@ -139,6 +139,7 @@ function Training:enter(index, why)
   tell_stage(self, why)
   self.stages:tell_level(self.feed.source)
   check_stage(self)
+  if not self.run.dry then advice.store(self, { advice.on_parts(self) }) end
   if why then look_at_rows(self, true) end  -- the first stage's untrained student is met in its first step
 end
 
@@ -302,7 +303,7 @@ function Training:baselines()
   for name, acc in pairs(self.evaluator.untrained_acc) do s.untrained_acc[name] = acc end
   if next(numbers) then self.run:log(numbers) end
   record_data(self)
-  if not self.run.dry then advice.store(self) end
+  if not self.run.dry then advice.store(self, advice.on(self)) end
 end
 
 --- Baselines and the first stage: charged and told once in a training.

@@ -200,3 +200,68 @@ describe("a schedule tells what it is:", function()
     expect(schedule.is(1)):is_false()
   end)
 end)
+
+describe("a value by part", function()
+  local support, schedule = require "support", require("gradus").schedule
+  local g = require "gradus"
+  local function points() return support.points(40) end
+  it("is each row's own, by view or by row", function()
+    local d = points()
+    local few, rest = d:first(10), d:subset(g.arange(10, 30))
+    local one = schedule.by_part { { few, .7 }, { rest, g.linspace(0, 1, 20, { dtype = "float64" }) } }
+    local got = one.of_batch { x = g.zeros(3, 6), index = g.tensor({ 9, 10, 29 }, "int64") }
+    expect(got:totable()):equals { .7, 0, 1 }
+    expect(tostring(one)):equals "0 to 1 by part"
+    expect(function() one.of_batch { x = g.zeros(1, 6), index = g.tensor({ 35 }, "int64") } end):fails_with "row 35 is of no part"
+  end)
+  it("leaves the labels of rows with alpha 0 without a say, and those of others as they are", function()
+    local function weights(shift, alpha_of)
+      local result
+      support.with_run({ seed = 7 }, function(run)
+        local x, y = points():gather()
+        local wrong = g.cat({ y:slice(0, 0, 20), y:slice(0, 20, 40):add(shift):remainder(3) }, 0)
+        local d = g.data.tensors(x, wrong, { classes = 3 })
+        local student = g.nn.MLP { 6, 8, 3 }
+        run:distill { student = student, teacher = support.student(5), data = d, batch = 8, budget = { steps = 30 }, lr = .01,
+          alpha = alpha_of(d) }
+        result = support.weights(student)
+      end)
+      return result
+    end
+    local function by_part(d) return schedule.by_part { { d:first(20), .7 }, { d:last(20), 0 } } end
+    expect(weights(1, by_part)):equals(weights(0, by_part))
+    local function all(d) return schedule.by_part { { d, .7 } } end
+    expect(weights(1, all)):differs_from(weights(0, all))
+    expect(weights(0, by_part)):differs_from(weights(0, all))
+  end)
+  local d = points()
+  local cases = {
+    { "no part", function() schedule.by_part {} end, "expected { { data, value }, … }; got no part" },
+    { "a part of nothing", function() schedule.by_part { { 5, .7 } } end, "part 1: expected { data, value }; got 5" },
+    { "parts of two data sets", function() schedule.by_part { { d, .7 }, { points(), 0 } } end, "part 2: is of another data set" },
+    { "too few values", function() schedule.by_part { { d, g.zeros(3) } } end, "part 1: expected a number, or a tensor of 40; got" },
+    { "NaN", function() schedule.by_part { { d, 0 / 0 } } end, "part 1: expected finite values" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+  local function distill(more)
+    return function()
+      support.with_run({}, function(run)
+        local o = { student = support.student(), teacher = support.student(), data = d, budget = { steps = 2 }, batch = 8 }
+        for key, value in pairs(more) do o[key] = value end
+        run:distill(o)
+      end)
+    end
+  end
+  it("is refused of other rows than are trained on, as another knob, and out of an alpha's range", function()
+    expect(distill { alpha = schedule.by_part { { points(), .5 } } }):fails_with "is of other rows than the training data"
+    expect(distill { augment = schedule.by_part { { d, .5 } } }):fails_with "which only the temperature and alpha take"
+    expect(distill { alpha = schedule.by_part { { d, 2 } } }):fails_with "expected a number from 0 to 1; got 2"
+    expect(distill { temperature = schedule.by_part { { d, 0 } } }):fails_with "expected a number above 0; got 0"
+    local x = g.randn(40, 6)
+    local numbers = g.data.tensors(x, x:sum(1))
+    expect(distill { data = numbers, student = g.nn.MLP { 6, 4, 1 }, teacher = g.nn.MLP { 6, 4, 1 },
+      alpha = schedule.by_part { { numbers, .5 } } }):fails_with "expected classes as labels"
+  end)
+end)

@@ -99,6 +99,21 @@ describe("a run stores the advice", function()
     expect(function() told({ lr = 3 }, { strict = true }) end):fails_with "ruins nearly every training"
     expect((select(2, told({ temperature = 9, lr = .05 }, { strict = true })))):equals {}
   end)
+  it("of how far the parts of a mixture are apart, by the teacher", function()
+    local x, y = support.points(60):gather()
+    local known = nn.Linear(6, 3, { bias = false })
+    g.no_grad(function() known.weight:copy_(g.cat({ g.eye(3), g.eye(3) * .3 }, 1) * 50) end)
+    local function labelled(classes) return g.data.tensors(x, classes, { classes = 3 }) end
+    local all = g.data.concat(labelled(y), g.data.tensors(x * 0), labelled(y:add(1):remainder(3)))
+    local function part(from) return all:subset(g.arange(from, from + 60)) end
+    local parts = told { data = { train = all, val = support.points(60) }, teacher = known, budget = { steps = 4 },
+      curriculum = { sample = g.sampler.mixture { { part(0), .5 }, { part(60), .25 }, { part(120), .25 } } } }.parts
+    expect({ parts.rows_1, parts.agreement_1, parts.agreement_2, parts.agreement_3 }):equals { 60, 1, nil, 0 }
+    expect(parts.entropy_2):near(math.log(3), 1e-6)
+    expect(parts.entropy_1 < .2):is_true()
+    expect(parts.text):matches "part 2 %(60 rows%): the teacher's entropy 1.1 nats, no labels; part 3"
+    expect(told({}).parts):equals(nil)
+  end)
   it("and, at the first evaluation, what all of it will take", function()
     local _, _, forecast = told { evaluate = { epochs = 1 } }
     local d = forecast.detail
