@@ -87,22 +87,36 @@ io.output(err)
 )";
 
 // The LuaJIT of Debian 12 ends a loop over pairs() too early, in silence, once it has given up compiling it (LuaJIT issue 827,
-// repaired in April 2022): only where its own `next` is what iterates. Another function that calls it costs next to nothing.
-constexpr const char* kWholePairs = R"(
-if not jit.version:find "beta" then return end
-local next, pairs = next, pairs
-local function step(t, key) return next(t, key) end
-_G.next = step
-function _G.pairs(t)
-  if type(t) ~= "table" then return pairs(t) end  -- for its error
-  return step, t, nil
-end
-)";
+// repaired in April 2022): only where its own `next` is what iterates. These are others, and in C: a Lua function that calls `next`
+// is compiled, and the machine code of that ends in a segmentation fault now and then.
+int whole_next(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  if (lua_next(L, 1)) return 2;
+  lua_pushnil(L);
+  return 1;
+}
+
+int whole_pairs(lua_State* L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, 1);
+  lua_pushnil(L);
+  return 3;
+}
+
+void replace_pairs(lua_State* L) {
+  lua_pushcfunction(L, whole_next);
+  lua_pushvalue(L, -1);
+  lua_setglobal(L, "next");
+  lua_pushcclosure(L, whole_pairs, 1);
+  lua_setglobal(L, "pairs");
+}
 
 int set_up(lua_State* L) {
   auto* interpreter = static_cast<Interpreter*>(lua_touserdata(L, 1));
   luaL_openlibs(L);
-  if (luaL_dostring(L, kWholePairs)) return lua_error(L);
+  replace_pairs(L);
   lua_pushlightuserdata(L, interpreter);
   set_registry(L, &kInterpreter);
   install_source_loader(L);

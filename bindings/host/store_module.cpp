@@ -184,11 +184,12 @@ results::Environment read_environment(lua_State* L, int table) {
   return environment;
 }
 
-// {step =, event =, child =, keys = JSON}, as Writer:point() gives it.
+// {step =, event =, child =, progress =, keys = JSON}, as Writer:point() gives it.
 results::Point read_point(lua_State* L, int table) {
   const auto number = [&](const char* field, std::int64_t otherwise) { return integer_field(L, table, field).value_or(otherwise); };
   const std::string keys = text_field(L, table, "keys");
-  return {number("step", -1), number("event", 0), number("child", 0), keys.empty() ? "[]" : keys};
+  const std::int64_t step = number("step", -1);
+  return {step, number("event", 0), number("child", 0), number("progress", step), keys.empty() ? "[]" : keys};
 }
 
 results::RunStart read_run_start(lua_State* L, int table) {
@@ -499,12 +500,14 @@ int split(lua_State* L) {
   return 2;
 }
 
-// point() -> {event =, child =, keys = JSON}: all that was given so far is in the tables.
+// point() -> {event =, child =, progress =, keys = JSON}: all that was given so far is in the tables.
 int point(lua_State* L) {
   results::Writer& writer = check_writer(L);
   results::Point found;
   guard(L, [&] { found = writer.point(); });
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 4);
+  lua_pushnumber(L, static_cast<double>(found.progress));
+  lua_setfield(L, -2, "progress");
   lua_pushnumber(L, static_cast<double>(found.event));
   lua_setfield(L, -2, "event");
   lua_pushnumber(L, static_cast<double>(found.child));

@@ -11,7 +11,7 @@
 namespace gradus::results {
 namespace {
 
-// Numbered parameters: ?1 run, ?2 the other run, ?3 step, ?4 event, ?5 keys (JSON), ?6 child.
+// Numbered parameters: ?1 run, ?2 the other run, ?3 step, ?4 event, ?5 keys (JSON), ?6 child, ?7 progress.
 struct Call {
   std::int64_t run, other;
   const Point& point;
@@ -27,6 +27,7 @@ void call(Database& database, const char* sql, const Call& given) {
   if (used >= 4) statement.bind(4, p.event);
   if (used >= 5) statement.bind(5, std::string_view(p.keys));
   if (used >= 6) statement.bind(6, p.child);
+  if (used >= 7) statement.bind(7, p.progress);
   statement.run();
 }
 
@@ -111,8 +112,8 @@ std::int64_t rewind(Database& database, std::int64_t run, const Point& point, st
        "DELETE FROM metric_values WHERE run_id = ?1 AND (step > ?3 OR key_id NOT IN (SELECT k.id FROM keys k, "
        "json_each(?5) j WHERE j.value = k.name))",
        given);
-  call(database, "UPDATE OR IGNORE progress SET run_id = ?2 WHERE run_id = ?1 AND step > ?3", given);
-  call(database, "DELETE FROM progress WHERE run_id = ?1 AND step > ?3", given);
+  call(database, "UPDATE OR IGNORE progress SET run_id = ?2 WHERE run_id = ?1 AND step > ?7", given);
+  call(database, "DELETE FROM progress WHERE run_id = ?1 AND step > ?7", given);
   call(database, "UPDATE events SET run_id = ?2 WHERE run_id = ?1 AND id > ?4", given);
   summarize(database, run);
   summarize(database, given.other);
@@ -134,7 +135,7 @@ void copy_past(Database& database, std::int64_t from, const Point& point, std::i
        "run_id = ?2)",
        own);
   call(database,
-       "INSERT INTO progress SELECT ?2, step, epoch, samples, flops, seconds FROM progress WHERE run_id = ?1 AND step <= ?3",
+       "INSERT INTO progress SELECT ?2, step, epoch, samples, flops, seconds FROM progress WHERE run_id = ?1 AND step <= ?7",
        split > 0 ? training : own);
   for (const Call& part : {own, training})
     call(database,

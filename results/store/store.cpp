@@ -249,8 +249,9 @@ Point Writer::point() {
   const std::lock_guard guard(store_->reading);
   Statement find = store_->reader->prepare(
       "SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1), (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1), "
-      "(SELECT json_group_array(k.name) FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1)");
-  if (find.bind(1, id_).step()) point = {-1, find.integer(0), find.integer(1), find.text(2)};
+      "(SELECT json_group_array(k.name) FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1), "
+      "(SELECT coalesce(max(step), -1) FROM progress WHERE run_id = ?1)");
+  if (find.bind(1, id_).step()) point = {-1, find.integer(0), find.integer(1), find.integer(3), find.text(2)};
   find.reset();
   return point;
 }

@@ -63,6 +63,7 @@ struct Point {
   std::int64_t step = -1;   // of rows, the greatest
   std::int64_t event = 0;   // of its events' ids, the greatest
   std::int64_t child = 0;   // of its child runs' ids, the greatest
+  std::int64_t progress = -1;  // of the steps that it has told its progress at, the greatest
   std::string keys = "[]";  // the metrics that it has logged, as a JSON list
 };
 

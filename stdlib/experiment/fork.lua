@@ -55,9 +55,10 @@ local function point_at(store, id, step)
   local found = store:query([[SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1 AND coalesce(step, 0) <= ?2
       AND kind NOT IN ('flops', 'returned', 'result')) AS event,
     (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1) AS child,
+    (SELECT coalesce(max(step), -1) FROM progress WHERE run_id = ?1 AND step <= ?2) AS progress,
     (SELECT json_group_array(key) FROM (SELECT DISTINCT key FROM metrics WHERE run_id = ?1 AND step <= ?2 AND key NOT LIKE 'result/%'))
       AS keys]], id, step)[1]
-  return { event = found.event, child = found.child, keys = found.keys, step = step }
+  return { event = found.event, child = found.child, progress = found.progress, keys = found.keys, step = step }
 end
 
 -- A writer of a run that is done again: all of it is in the store.

@@ -225,8 +225,8 @@ function Run:show(s, parts) self.line.step(s, parts) end
 ---@param s State?
 ---@param training? table  at a boundary, whose state may be kept
 function Run:breathe(s, training)
-  if training then self.snapshots:look(training) end
   local signal = host.stopping() or self.ending
+  if training then self.snapshots:look(training, signal) end
   if not signal then return end
   if s then self:progress(s) end
   self.interrupted = signal

@@ -168,10 +168,11 @@ end
 
 --- At a boundary of a training: takes one where it is due, and before a signal ends the run.
 ---@param part table
-function Snapshots:look(part)
+---@param signal? any  what ends the run now
+function Snapshots:look(part, signal)
   if part ~= self.outer or self.goal then return end
   if self.stop and self.run.step_number == self.stop.step and self.run.axis == self.stop.axis then return stop_here(self, part) end
-  if host.stopping() or self.run.ending then return self:take(part, false, true) end
+  if signal then return self:take(part, false, true) end
   if is_due(self, part) then self:take(part) end
 end
 

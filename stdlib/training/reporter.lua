@@ -1,6 +1,7 @@
 --- The reporter of a training: what is logged of each step, the line that is shown, and what health.lua is asked and said. On an
 --- accelerator a step's numbers come back one step late; they wait in its queue as plain data.
 local engine = require "gradus.engine"
+local finite = require "gradus.training.finite"
 local readback = require "gradus.step.readback"
 local data = require "gradus.data.dataset"
 local health = require "gradus.training.health"
@@ -20,7 +21,7 @@ local OF_A_TEACHER = { temperature = true, alpha = true }
 ---   names: of the knobs; deliver: called with each step's numbers and what `push` was told of it
 ---@return Reporter
 function reporter.new(options)
-  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, steps = 0,
+  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, early = 0, steps = 0,
     health = health.new { classes = options.classes, rows = options.val and options.val:size() } }, Reporter)
   self.queue = readback(options.run.device, options.deliver)
   self.parts = options.run:training_line(options.total_steps, self.knobs, self.row)
@@ -104,7 +105,8 @@ function Reporter:log(logged, row, knobs, share, at, s)
   end
   logged["knob/share"] = share
   self.row["train/loss"] = logged["train/loss"]
-  self.sum, self.steps = self.sum + logged["train/loss"], self.steps + 1
+  if self.early > 0 then self.early = self.early - 1
+  else self.sum, self.steps = self.sum + logged["train/loss"], self.steps + 1 end
   self.run:log(logged, at)
   self:tell(self.health:step(logged["train/loss"], logged["train/ce"] or logged["train/mse"], logged["knob/lr"]), s)
 end
@@ -130,6 +132,18 @@ end
 ---@param numbers table<string, number>
 function Reporter:begins_with(numbers) self.health:begins_with(numbers["stage/loss"]) end
 
+-- Of the steps since the last evaluation. Where something was measured, which waits for a device, also those whose numbers are under
+-- way; they are not counted again.
+local function mean_loss(self, waits)
+  local sum, steps, early = self.sum, self.steps, 0
+  for _, one in ipairs(waits and self.queue:state() or {}) do
+    local row = one.numbers
+    if finite.is(row.loss) and finite.is(row.norm) then sum, steps, early = sum + row.loss, steps + 1, early + 1 end
+  end
+  self.sum, self.steps, self.early = 0, 0, early
+  return steps > 0 and sum / steps or nil
+end
+
 --- Logs an evaluation and asks health about the training so far. found: what the validation data gave, nil without any; a layer's
 --- target says nothing of it.
 ---@param numbers table<string, number>
@@ -144,8 +158,7 @@ function Reporter:evaluation(numbers, found, s, context)
     e.loss, e.acc, e.constant, e.majority = found.loss, found.acc, found.constant, context.majority
   end
   self:tell(self.health:evaluation(e), s)
-  if self.steps > 0 then numbers["train/mean_loss"] = self.sum / self.steps end  -- of the steps since the last evaluation
-  self.sum, self.steps = 0, 0
+  numbers["train/mean_loss"] = mean_loss(self, next(numbers) ~= nil)
   if next(numbers) == nil then return end
   self.run:log(numbers)
   self.run:progress(s)
@@ -170,13 +183,13 @@ function Reporter:state()
   for _, one in ipairs(queue) do
     if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
   end
-  return { queue = queue, health = self.health:state(), warned = self.warned, sum = self.sum, steps = self.steps }
+  return { queue = queue, health = self.health:state(), warned = self.warned, sum = self.sum, steps = self.steps, early = self.early }
 end
 
 function Reporter:load_state(kept)
   self.queue:load_state(kept.queue)
   self.health:load_state(kept.health)
-  self.sum, self.steps = kept.sum, kept.steps
+  self.sum, self.steps, self.early = kept.sum, kept.steps, kept.early
   for name in pairs(kept.warned) do self.warned[name] = true end
 end
 

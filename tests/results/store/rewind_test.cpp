@@ -51,6 +51,21 @@ TEST_F(RewindTest, RowsAfterThePointAreADeadAttempts) {
   EXPECT_EQ(ask(*store, "SELECT last_step FROM summaries WHERE run_id = 1"), "20");
 }
 
+TEST_F(RewindTest, ProgressThatASignalToldAtThePointIsTheAttempts) {
+  auto store = create();
+  Point point;
+  {
+    auto run = store->begin({.name = "r"});
+    run->progress(5, 0.5, 40, 5e6, 1);
+    point = at(*run, 10);
+    run->progress(10, 1, 80, 1e7, 2);
+    run->finish("interrupted", "SIGINT");
+  }
+  auto run = store->resume(1, point);
+  EXPECT_EQ(ask(*store, "SELECT group_concat(step) FROM progress WHERE run_id = 1"), "5");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(step) FROM progress WHERE run_id = 2"), "10");
+}
+
 TEST_F(RewindTest, WithoutAPointAllOfItIsTheAttempts) {
   auto store = create();
   {

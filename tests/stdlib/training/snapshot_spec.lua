@@ -156,7 +156,8 @@ end)
 -- `over` is of the last step, the knobs of the step before are for an evaluation that somebody asks for at once (gradus attach), and
 -- whether the rows have moved is health's alone.
 local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
-  ["feed.uniform_number"] = true }  -- no other sampler takes its number, so that a snapshot of this one finds all of them
+  -- No other sampler takes their numbers, so that a snapshot of a run that goes on finds all of them.
+  ["feed.uniform_number"] = true, ["feed.numbered"] = true }
 
 -- "part.field" of all that a snapshot holds.
 local function places_of(kept)
