@@ -84,7 +84,8 @@ describe("health, of short trainings, well and ill,", function()
   for _, ill in ipairs(ills.names) do
     it("names " .. ill .. " in nine of ten", function()
       local tally = tallies[ill]
-      if tally.named < .9 * tally.runs then expect(tally.missed):equals {} end
+      local chance = math.sqrt(.9 * .1 * tally.runs)  -- that another machine's last bits may make of so few
+      if tally.named < .9 * tally.runs - chance then expect(tally.missed):equals {} end
       expect(tally.runs >= 8):is_true()
     end)
   end
