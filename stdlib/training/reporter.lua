@@ -158,7 +158,7 @@ function Reporter:evaluation(numbers, found, s, context)
     e.loss, e.acc, e.constant, e.majority = found.loss, found.acc, found.constant, context.majority
   end
   self:tell(self.health:evaluation(e), s)
-  numbers["train/mean_loss"] = mean_loss(self, next(numbers) ~= nil)
+  numbers["train/mean_loss"] = mean_loss(self, found ~= nil)
   if next(numbers) == nil then return end
   self.run:log(numbers)
   self.run:progress(s)
