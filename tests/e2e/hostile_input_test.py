@@ -343,7 +343,7 @@ class Process(unittest.TestCase):
                 self.assertLess(len(answer.read()), 200_000)
             took.append(time.monotonic() - began)
         self.assertLess(min(took), count / 1_000_000)  # a second for a million, on a busy machine, too
-        self.assertLess(resident() - before, 50_000, "kilobytes")
+        self.assertLess(resident() - before, 100_000 if FULL else 50_000, "kilobytes")  # measured: 68 MB for ten million
 
     def test_row_65(self):
         """Variables of launchers are not looked at, and flags of theirs are no options."""

@@ -42,7 +42,8 @@ def places(path, rules, comment):
     """Every fault that the rules know in a file: (line number, the line with it)."""
     found, inside = [], False
     for number, line in enumerate(path.read_text().split("\n")):
-        inside = "[[" in line or (inside and "]]" not in line) or 'R"sql(' in line or (inside and ')sql"' not in line)  # texts of many lines
+        ended = re.search(r"\]\]|\)\w*\"", line)
+        inside = bool(re.search(r"\[\[|R\"\w*\(", line)) or (inside and not ended)  # texts of many lines
         code = code_of(line, comment)
         if inside or re.match(r"\s*(--|//|#|constexpr|local \w+ = require|host\.fail|error\(|throw|static_assert|namespace|template)", line) or "host.fail" in code:
             continue  # the words of an error are no behaviour

@@ -29,6 +29,21 @@ describe("a clock of another budget goes on", function()
   end)
 end)
 
+describe("a clock's seconds", function()
+  it("go on from those of the clock whose state it has", function()
+    local one = of(10)
+    one:start_time()
+    one:tick()
+    expect(one.counts.seconds >= 0 and one.counts.seconds < 60):is_true()
+    one.elapsed = 100
+    local other = of(10)
+    other:start_time()
+    other:load_state(one:state())
+    other:tick()
+    expect(other.counts.seconds >= 100 and other.counts.seconds < 160):is_true()
+  end)
+end)
+
 describe("a budget", function()
   it("of more steps than a number counts is none", function()
     expect(function() of(2 ^ 53 + 2) end):fails_with "budget: expected at most 2^53 steps; got 9.0072e+15"

@@ -51,7 +51,8 @@ describe("the state of a run", function()
     local s = support.state()
     expect { s:is_better("val/acc", 0 / 0, 0 / 0), s:is_better("val/acc", 0 / 0, .1), s:is_better("val/acc", .1, 0 / 0) }
       :equals { false, false, true }
-    expect { s:is_better("val/loss", .1, .2), s:is_better("val/loss", .2, .1), s:is_better("val/loss", .1, .1) }:equals { true, false, false }
+    expect { s:is_better("val/loss", .1, .2), s:is_better("val/loss", .2, .1), s:is_better("val/loss", .1, .1) }
+      :equals { true, false, false }
   end)
   it("goes by the directions that it was told, whatever a metric's name", function()
     local s = State.new { directions = { ["val/loss"] = "higher", ["val/rmse"] = "lower" } }
