@@ -120,9 +120,9 @@ class Live(unittest.TestCase):
                 data = (pathlib.Path(run["folder"]) / one["path"]).read_bytes()
                 found[one["path"]] = data[8 + int.from_bytes(data[:8], "little"):]
             return found
-        self.assertEqual(self.gradus("run", "s.lua", "-q", "--set", "steps=6000", *STDLIB).returncode, 0)
+        self.assertEqual(self.gradus("run", "s.lua", "-q", "--set", "steps=60000", *STDLIB).returncode, 0)
         plain = json.loads(self.gradus("show", "@last", "--json").stdout)
-        self.begin("--set", "steps=6000")
+        self.begin("--set", "steps=60000")
         self.save("-- the same\n" + SCRIPT)
         self.assertEqual(self.process.wait(timeout=60), 0, self.said())
         run = json.loads(self.gradus("show", "@last", "--json").stdout)

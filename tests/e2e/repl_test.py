@@ -131,14 +131,18 @@ class Terminal(Case):
         os.write(self.fd, text.encode())
 
     def exit_code(self):
-        deadline = time.monotonic() + 20
-        while select.select([self.fd], [], [], max(0, deadline - time.monotonic()))[0]:
-            try:
-                if not os.read(self.fd, 65536):
-                    break
-            except OSError:
-                break
-        _, status = os.waitpid(self.pid, 0)
+        deadline, ended = time.monotonic() + 20, 0
+        while not ended:
+            if time.monotonic() > deadline:
+                self.fail("the console did not end")
+            if select.select([self.fd], [], [], 1)[0]:
+                try:
+                    os.read(self.fd, 65536)
+                except OSError:
+                    pass  # it has closed its side
+            else:
+                self.type("\x04")  # what is typed while it changes the terminal's mode may be lost
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
         self.pid = None
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)

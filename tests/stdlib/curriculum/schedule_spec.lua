@@ -202,8 +202,7 @@ describe("a schedule tells what it is:", function()
 end)
 
 describe("a value by part", function()
-  local support, schedule = require "support", require("gradus").schedule
-  local g = require "gradus"
+  local support = require "support"
   local function points() return support.points(40) end
   it("is each row's own, by view or by row", function()
     local d = points()
