@@ -305,6 +305,17 @@ local function kept_of(self)
   if self.number < goal.training and host.exists(path) then return read_file(path) end
 end
 
+-- Other data give other bits: refused, unless --accept names them.
+local function check_data(self, part, kept)
+  local now = part.fingerprints and part:fingerprints() or {}
+  for name, was in pairs(kept.data or {}) do
+    if now[name] ~= was and not (" " .. (self.run.options.accept or "") .. " "):find "[ ,]data[ ,]" then
+      host.fail(("resume: other bits would follow: data %s was %s, now %s; expected the same, or --accept data"):format(name, was:sub(1, 12),
+        tostring(now[name]):sub(1, 12)), 65)
+    end
+  end
+end
+
 local function arrive(self)
   local goal = self.goal
   self.goal, self.step, self.time = nil, self.run.step_number, host.monotonic()
@@ -323,6 +334,7 @@ function Snapshots:begin(part)
   if part.fn then self.seen = reachable.seen(part.fn) end
   local kept = kept_of(self)
   if not kept then return end
+  check_data(self, part, kept)
   part:load_state(kept)
   restore(self, kept)
   if kept == self.goal then arrive(self) end

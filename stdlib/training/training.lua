@@ -278,13 +278,24 @@ function Training:augment_anew()
   self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
 end
 
+--- Of each part of the data: its fingerprint.
+---@return table<string, string>
+function Training:fingerprints()
+  if self.of_data then return self.of_data end
+  self.of_data = {}
+  for name, one in pairs { train = self.train, val = self.val } do
+    if data.is(one) then self.of_data[name] = one:fingerprint() end
+  end
+  return self.of_data
+end
+
 -- What was trained on, so that `gradus diff` can tell the data of two runs apart.
 local function record_data(self)
   for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
     local name, one = part[1], part[2]
     if data.is(one) then
       data.content(one.base, true)
-      self.run:event("data", name, { fingerprint = one:fingerprint(), rows = one:size() })
+      self.run:event("data", name, { fingerprint = self:fingerprints()[name], rows = one:size() })
     end
   end
 end
@@ -421,7 +432,7 @@ end
 --- All that moves, part by part, as plain tables and tensors; only reads. At a boundary.
 function Training:state()
   local kept = { stages = self.stages:state(), teacher = self.teacher:state(), feed = self.feed:state(), over = self.over,
-    ended_by_rule = self.ended_by_rule,
+    ended_by_rule = self.ended_by_rule, data = self:fingerprints(),
     student = {}, random = engine.default_generator(self.run.device):get_state() }
   for name, one in pairs(self.student:state_dict()) do kept.student[name] = one:clone() end
   for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end

@@ -266,6 +266,29 @@ class SavedTest(ResumeCase):
         (self.dir / "s.lua").unlink()
         self.assertIn("no file 's.lua'", self.gradus("resume", "@last", "--store", "cut.db", code=66).stderr)
 
+    def test_other_data_are_refused_unless_they_are_accepted(self):
+        def table(shift):
+            rows = "".join(f"{i % 7},{(i * i + shift) % 11},{i % 3}\n" for i in range(300))
+            (self.dir / "d.csv").write_text("a,b,label\n" + rows)
+        table(0)
+        (self.dir / "s.lua").write_text("""
+local g = require "gradus"
+return g.experiment { name = "s", run = function(run)
+  local d = g.data.csv("d.csv", { label = "label" }):split { train = .8, val = .2 }
+  run:fit { model = g.nn.MLP { 2, 8, 3 }, data = d, steps = 200000 }
+end }""")
+        process = self.start("run", "s.lua", "-q", "--store", "cut.db")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 130)
+        table(1)
+        done = self.gradus("resume", "@last", "--store", "cut.db", code=65)
+        self.assertRegex(done.stderr, "data (train|val) was [0-9a-f]+, now [0-9a-f]+; expected the same, or --accept data")
+        process = self.start("resume", "1", "-q", "--store", "cut.db", "--accept", "data")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 130)
+
     def test_a_running_run_is_refused(self):
         (self.dir / "s.lua").write_text(LOOP)
         process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--set", "steps=400000")
