@@ -310,8 +310,8 @@ local function check_data(self, part, kept)
   local now = part.fingerprints and part:fingerprints() or {}
   for name, was in pairs(kept.data or {}) do
     if now[name] ~= was and not (" " .. (self.run.options.accept or "") .. " "):find "[ ,]data[ ,]" then
-      host.fail(("resume: other bits would follow: data %s was %s, now %s; expected the same, or --accept data"):format(name, was:sub(1, 12),
-        tostring(now[name]):sub(1, 12)), 65)
+      host.fail(("resume: other bits would follow: data %s was %s, now %s; expected the same, or --accept data"):format(name,
+        was:sub(1, 12), tostring(now[name]):sub(1, 12)), 65)
     end
   end
 end
