@@ -51,13 +51,18 @@ end
 local tallies = {}
 for _, kind in ipairs { "well", "slow", unpack(ills.names) } do tallies[kind] = { runs = 0, named = 0, missed = {} } end
 
+local kinds = {}
+for kind in pairs(tallies) do kinds[#kinds + 1] = kind end
+table.sort(kinds)
+
 for seed = FIRST, FIRST + SEEDS - 1 do
   for _, name in ipairs { "digits", "blobs" } do
     for _, wrong in ipairs { 0, .2 } do
       a_run(function(run)
         local problem = ills.problem(run, name, seed, wrong)
         problem.teacher_acc = run:evaluate(problem.teacher, problem.d.val).acc
-        for kind, tally in pairs(tallies) do
+        for _, kind in ipairs(kinds) do  -- in one order: they share the run's random streams
+          local tally = tallies[kind]
           for _, case in ipairs((wrong == 0 or kind == "well") and ills.cases(kind) or {}) do
             local where = ("seed %d, %s, %g wrong"):format(seed, name, wrong)
             try(run, problem, kind, case, where, tally)
