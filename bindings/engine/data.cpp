@@ -80,14 +80,19 @@ int lua_read_array(lua_State* L) {
   return 1;
 }
 
-// Pushes {name = Tensor}, {key = text}.
-void push_safetensors(lua_State* L, SafeTensors& read) {
-  lua_createtable(L, 0, static_cast<int>(read.tensors.size()));
-  for (auto& [name, tensor] : read.tensors) {
+// Pushes {name = Tensor}; takes the tensors.
+void push_tensors(lua_State* L, std::map<std::string, at::Tensor>& tensors) {
+  lua_createtable(L, 0, static_cast<int>(tensors.size()));
+  for (auto& [name, tensor] : tensors) {
     lua_pushlstring(L, name.data(), name.size());
     push_tensor(L, std::move(tensor));
     lua_rawset(L, -3);
   }
+}
+
+// Pushes {name = Tensor}, {key = text}.
+void push_safetensors(lua_State* L, SafeTensors& read) {
+  push_tensors(L, read.tensors);
   lua_createtable(L, 0, static_cast<int>(read.metadata.size()));
   for (const auto& [key, value] : read.metadata) {
     lua_pushlstring(L, key.data(), key.size());
@@ -208,12 +213,7 @@ int lua_snapshot_saved(lua_State* L) {
 int lua_read_snapshot(lua_State* L) {
   Snapshot read;
   guard(L, [&] { read = read_snapshot(text_at(L, 1, "read_snapshot: path")); });
-  lua_createtable(L, 0, static_cast<int>(read.tensors.size()));
-  for (auto& [name, tensor] : read.tensors) {
-    lua_pushlstring(L, name.data(), name.size());
-    push_tensor(L, std::move(tensor));
-    lua_rawset(L, -3);
-  }
+  push_tensors(L, read.tensors);
   lua_pushlstring(L, read.plain.data(), read.plain.size());
   return 2;
 }

@@ -52,6 +52,16 @@ bool Summary::replace(std::int64_t step, double old, double value) {
   return true;
 }
 
+void put_summary(Statement& put, std::int64_t run, std::int64_t key, const Summary& s) {
+  put.bind(1, run).bind(2, key).bind(3, s.last).bind(4, s.min).bind(5, s.max);
+  if (std::isnan(s.min)) {
+    put.bind_null(6).bind_null(7);
+  } else {
+    put.bind(6, s.argmin).bind(7, s.argmax);
+  }
+  put.bind(8, s.count).bind(9, s.last_step).bind(10, s.nans).run();
+}
+
 namespace {
 
 constexpr std::size_t kRowsPut = 50;  // in one statement: a value costs half of what it does in a statement of its own
@@ -211,15 +221,7 @@ void RunDrain::write_summary(Key& key) {
       again.add(curve.integer(0), curve.null(1) ? std::numeric_limits<double>::quiet_NaN() : curve.real(1));
     key.summary = again;
   }
-  const Summary& s = key.summary;
-  Statement& put =
-      statements_.summary_put.bind(1, run_id_).bind(2, key.id).bind(3, s.last).bind(4, s.min).bind(5, s.max);
-  if (std::isnan(s.min)) {
-    put.bind_null(6).bind_null(7);
-  } else {
-    put.bind(6, s.argmin).bind(7, s.argmax);
-  }
-  put.bind(8, s.count).bind(9, s.last_step).bind(10, s.nans).run();
+  put_summary(statements_.summary_put, run_id_, key.id, key.summary);
   key.dirty = key.recount = false;
 }
 

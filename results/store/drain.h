@@ -24,6 +24,9 @@ struct Summary {
   bool replace(std::int64_t step, double old, double value);
 };
 
+// Binds run, key and the summary to the ten columns of summary_values, and runs the statement.
+void put_summary(Statement& put, std::int64_t run, std::int64_t key, const Summary& summary);
+
 // Prepared once for a connection (borrowed).
 struct DrainStatements {
   explicit DrainStatements(Database& database);

@@ -1,6 +1,5 @@
 #include "rewind.h"
 
-#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -31,16 +30,6 @@ void call(Database& database, const char* sql, const Call& given) {
   statement.run();
 }
 
-void put(Statement& row, const Summary& s) {
-  row.bind(3, s.last).bind(4, s.min).bind(5, s.max);
-  if (std::isnan(s.min)) {
-    row.bind_null(6).bind_null(7);
-  } else {
-    row.bind(6, s.argmin).bind(7, s.argmax);
-  }
-  row.bind(8, s.count).bind(9, s.last_step).bind(10, s.nans).run();
-}
-
 // The summaries of a run, from its rows.
 void summarize(Database& database, std::int64_t run) {
   Statement drop = database.prepare("DELETE FROM summary_values WHERE run_id = ?1");
@@ -50,7 +39,7 @@ void summarize(Database& database, std::int64_t run) {
   Summary summary;
   std::int64_t key = -1;
   const auto finish = [&] {
-    if (key >= 0) put(add.bind(1, run).bind(2, key), summary);
+    if (key >= 0) put_summary(add, run, key, summary);
     summary = {};
   };
   for (rows.bind(1, run); rows.step();) {

@@ -158,9 +158,19 @@ void StoreImpl::end_run(std::int64_t id, std::string_view status, double unix_ti
   forget.bind(1, id).run();
 }
 
-void StoreImpl::begin(Writer& writer, const RunStart& start) {
+void StoreImpl::check_writable() const {
   if (!writable)
     throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
+}
+
+void StoreImpl::follow(const Writer& writer, Heartbeat&& heartbeat, double seconds) {
+  live_.push_back(std::make_unique<Live>(*statements_, writer.id_, writer.folder_, std::move(heartbeat)));
+  live_.back()->started -= seconds;
+  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+}
+
+void StoreImpl::begin(Writer& writer, const RunStart& start) {
+  check_writable();
   writer.uid_ = random_uid();
   writer.folder_ = folder + "/" + writer.uid_;
   std::error_code code;
@@ -179,8 +189,7 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
       if (start.past) copy_past(*database_, start.past->run, start.past->point, writer.id_);
       transaction.commit();
     }
-    live_.push_back(std::make_unique<Live>(*statements_, writer.id_, writer.folder_, std::move(heartbeat)));
-    if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+    follow(writer, std::move(heartbeat), 0);
   } catch (...) {
     fs::remove_all(writer.folder_, code);
     throw;
@@ -188,8 +197,7 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
 }
 
 void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
-  if (!writable)
-    throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
+  check_writable();
   recover();  // it may have died since the store was opened
   const std::lock_guard guard(mutex_);
   Statement find = database_->prepare("SELECT uid, coalesce(seconds, 0) FROM runs WHERE id = ?1");
@@ -216,10 +224,7 @@ void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
     transaction.commit();
   }
   writer.spool_ = std::make_unique<Spool>(writer.folder_);
-  auto live = std::make_unique<Live>(*statements_, run, writer.folder_, std::move(*heartbeat));
-  live->started -= seconds;
-  live_.push_back(std::move(live));
-  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+  follow(writer, std::move(*heartbeat), seconds);
 }
 
 void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
@@ -276,8 +281,7 @@ std::uint64_t StoreImpl::drain(const std::vector<Live*>& runs) {
 }
 
 void StoreImpl::write(const std::function<void(Database&)>& body) {
-  if (!writable)
-    throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
+  check_writable();
   const std::lock_guard guard(mutex_);
   Transaction transaction(*database_, lock_);
   body(*database_);

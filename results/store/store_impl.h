@@ -67,7 +67,9 @@ struct StoreImpl {
   friend class Store;
   friend class Writer;
   void recover_run(std::int64_t id, const std::string& uid);
+  void check_writable() const;  // Error (io)
   void insert_run(Writer& writer, const RunStart& start);
+  void follow(const Writer& writer, Heartbeat&& heartbeat, double seconds);  // drains what it logs from here on; seconds: it took before
   void end_run(std::int64_t id, std::string_view status, double unix_time, double seconds, std::string_view message);
   std::uint64_t drain(const std::vector<Live*>& runs);  // one transaction; returns records
   bool drain_live();                                    // true: there is more than one batch to do

@@ -4,6 +4,7 @@
 ---   ["T", name, device]  a tensor, which is kept by name beside the text
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local plain = {}
 
@@ -19,20 +20,13 @@ local function text_of(value)
   return { "s", (value:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) }
 end
 
-local function sorted_keys(where, value)
-  local keys = {}
+-- Raises for a table whose keys are no plain data.
+local function check_keys(where, value)
   for key in pairs(value) do
     if type(key) ~= "string" and type(key) ~= "number" and type(key) ~= "boolean" then
       host.fail(("%s: a key is a %s; expected texts and numbers"):format(where, type(key)), 70)
     end
-    keys[#keys + 1] = key
   end
-  table.sort(keys, function(a, b)
-    if type(a) ~= type(b) then return type(a) < type(b) end
-    if type(a) == "boolean" then return not a and b end
-    return a < b
-  end)
-  return keys
 end
 
 -- A name that no other tensor has.
@@ -57,7 +51,8 @@ local function table_of(value, path, tensors, deep)
     for i = 1, count do out[#out + 1] = write(value[i], under(path, i), tensors, deep) end
     return out
   end
-  for _, key in ipairs(sorted_keys(path, value)) do
+  check_keys(path, value)
+  for _, key in ipairs(sorted_keys(value)) do
     out[#out + 1] = write(key, path, tensors, deep)
     out[#out + 1] = write(value[key], under(path, key), tensors, deep)
   end

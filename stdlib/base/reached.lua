@@ -3,6 +3,7 @@
 --- around them, and all that stands outside of functions (a constant, a table of defaults); comments on lines of their own
 --- do not.
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 local util = require "jit.util"
 
 local reached = {}
@@ -71,13 +72,6 @@ local function parse(file)
   return parsed[file]
 end
 
-local function sorted(set)
-  local list = {}
-  for key in pairs(set) do list[#list + 1] = key end
-  table.sort(list)
-  return list
-end
-
 -- "step/scan.lua:12" … -> file -> list of first lines
 local function by_file(calls)
   local files = {}
@@ -109,7 +103,7 @@ function reached.by(fn)
         end
       end
     end
-    if known then summary[file] = { whole = known.whole, outside = known.outside, functions = sorted(ran) } end
+    if known then summary[file] = { whole = known.whole, outside = known.outside, functions = sorted_keys(ran) } end
   end
   return summary
 end
@@ -122,7 +116,7 @@ function reached.join(summary, other)
     local ran = {}
     for _, hash in ipairs(one.functions) do ran[hash] = true end
     for _, hash in ipairs(summary[file] and summary[file].functions or {}) do ran[hash] = true end
-    summary[file] = { whole = one.whole, outside = one.outside, functions = sorted(ran) }
+    summary[file] = { whole = one.whole, outside = one.outside, functions = sorted_keys(ran) }
   end
 end
 
@@ -130,7 +124,7 @@ end
 ---@param summary table<string, table>
 ---@return string?
 function reached.changed(summary)
-  for _, file in ipairs(sorted(summary)) do
+  for _, file in ipairs(sorted_keys(summary)) do
     local then_, text, has = summary[file], host.library_text(file), {}
     if not text then return file end
     if whole_hash(text) ~= then_.whole then
@@ -149,7 +143,7 @@ end
 ---@return string
 function reached.identity(summary)
   local words = {}
-  for _, file in ipairs(sorted(summary)) do
+  for _, file in ipairs(sorted_keys(summary)) do
     words[#words + 1] = file .. " " .. summary[file].outside .. " " .. table.concat(summary[file].functions, " ")
   end
   return table.concat(words, "\n")

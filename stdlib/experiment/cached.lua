@@ -22,6 +22,7 @@ local reading = require "gradus.base.reading"
 local run_module = require "gradus.experiment.run"
 local sampler = require "gradus.curriculum.sampler"
 local snapshots = require "gradus.experiment.snapshots"
+local stand_in_for = require "gradus.experiment.stand_in"
 local tensor = require "gradus.base.tensor"
 local traced = require "gradus.experiment.traced"
 
@@ -209,17 +210,10 @@ local function build(task, path)
   error(why, 0)
 end
 
-local function nothing() return 0 end
-local SILENT = setmetatable({}, { __index = function() return nothing end })  -- takes all that a run writes
-
--- A run that trains nothing and leaves no trace.
+-- A run that trains nothing.
 local function replaying(task)
   local run = task.run
-  return setmetatable({ replaying = true, writer = SILENT, event = nothing, warn = nothing, id = run.id, uid = run.uid,
-    folder = run.folder, seed = task.seed, name = run.name .. "/" .. task.name, params = run.params, device = run.device,
-    store = run.store, options = run.options, state = {}, configuration = {}, threads = 0, step_number = 0, keys = {}, latest = {},
-    registered = {}, began = run.began, readback = run.readback, looked = run.looked, line = run.line,
-    outermost = traced.outermost(run) }, getmetatable(run))
+  return stand_in_for(run, { replaying = true, seed = task.seed, name = run.name .. "/" .. task.name, outermost = traced.outermost(run) })
 end
 
 -- The results of an entry, or nil and why they do not fit.

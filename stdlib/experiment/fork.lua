@@ -6,6 +6,7 @@ local host = require "gradus.host"
 local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
 local run_module = require "gradus.experiment.run"
+local run_writer = require "gradus.experiment.run_writer"
 local runner = require "gradus.experiment.runner"
 local snapshots = require "gradus.experiment.snapshots"
 
@@ -31,23 +32,16 @@ local function axis_of(store, id)
   return 1 + store:query("SELECT count(*) AS n FROM runs WHERE parent = ? AND kind = 'training'", id)[1].n
 end
 
-local function row_of(store, id)
-  local row = store:query("SELECT id, uid, name, seed, status, parent FROM runs WHERE id = ?", id)[1]
-  if row.parent then
-    host.fail(("fork: run %d is a part of run %d; expected `gradus fork %d`"):format(id, row.parent, row.parent), USAGE)
-  end
-  return row
-end
-
 -- Of the run's snapshots the nearest that is not after the step.
 local function nearest(folder, axis, step)
-  local best
-  for _, one in ipairs(snapshots.list(folder)) do
-    local kept = snapshots.open(one.file)
-    if kept and kept.run.axis == axis and kept.point.step <= step and not (best and best.point.step > kept.point.step) then best = kept end
+  local all = snapshots.list(folder)
+  for i = #all, 1, -1 do
+    local kept = snapshots.open(all[i].file)
+    if kept and kept.run.axis == axis and kept.point.step <= step then
+      kept.folder = folder
+      return kept
+    end
   end
-  if best then best.folder = folder end
-  return best
 end
 
 -- What the store has of the run until the step, as Writer:point() would have told it there.
@@ -63,18 +57,8 @@ end
 
 -- A writer of a run that is done again: all of it is in the store.
 local function silent(store, row, step)
-  local keys, count = {}, 0
-  local writer = { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid }
-  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better", "finish", "flush" } do
-    writer[name] = function() end
-  end
-  function writer.key(_, name)
-    count = keys[name] and count or count + 1
-    keys[name] = keys[name] or count
-    return keys[name]
-  end
-  function writer.point() return point_at(store, row.id, step) end
-  return writer
+  return run_writer.silent { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end,
+    point = function() return point_at(store, row.id, step) end }
 end
 
 -- Does the run again until the step, where a snapshot is taken.
@@ -98,7 +82,7 @@ end
 function fork.prepare(options)
   local store = runner.prepare(options)
   local id = tonumber(options.run)
-  local row = row_of(store, id)
+  local row = resume.row_of("fork", store, id)
   local step, axis, folder = step_of(store, id, options.at), axis_of(store, id), store.folder .. "/" .. row.uid
   local goal = nearest(folder, axis, step)
   if goal and goal.point.step == step then return 0 end
@@ -113,7 +97,7 @@ end
 
 --- The snapshot that `prepare` has seen to.
 function fork.goal(store, id, at)
-  local row = row_of(store, id)
+  local row = resume.row_of("fork", store, id)
   return nearest(store.folder .. "/" .. row.uid, axis_of(store, id), step_of(store, id, at)), row
 end
 
@@ -135,11 +119,7 @@ function fork.run(options)
   for key, value in pairs(set) do given[key] = value end
   local one = { seed = row.seed, given = given, forks = id, goal = goal, name = options.name or row.name,
     detail = { kind = "fork", run = id, uid = row.uid, at = goal.point.step, set = next(set) and set or nil } }
-  local text = runner.execute_one(options, store, experiment, one, ("fork of run %d at step %d"):format(id, goal.point.step))
-  local stopped = require("gradus.children").stop_code()
-  if stopped ~= 0 then return stopped end
-  runner.summarize(options, { text }, experiment)
-  return 0
+  return runner.execute_alone(options, store, experiment, one, ("fork of run %d at step %d"):format(id, goal.point.step))
 end
 
 return fork

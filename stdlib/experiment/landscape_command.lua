@@ -7,6 +7,7 @@ local landscape = require "gradus.training.landscape"
 local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
 local run_module = require "gradus.experiment.run"
+local run_writer = require "gradus.experiment.run_writer"
 local runner = require "gradus.experiment.runner"
 
 local command = {}
@@ -36,8 +37,7 @@ end
 
 -- A writer of a run that is done again: all of it is in the store.
 local function silent(store, row)
-  return setmetatable({ id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end },
-    { __index = function() return function() end end })
+  return run_writer.silent { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end }
 end
 
 -- Takes the place of all trainings: each student gets the weights that it had at its end. seen: what was asked of them.

@@ -4,13 +4,15 @@
 --- as a snapshot's would be, and goes on in its place; the student that the old code holds gets the weights at the end.
 --- A new version that fails, now or before its first evaluation is done, is taken back, with all that it did.
 local children = require "gradus.children"
-local engine = require "gradus.engine"
 local host = require "gradus.host"
+local copy = require "gradus.base.copy"
 local current = require "gradus.base.current"
-local lua_random = require "gradus.base.random"
 local nn = require "gradus.nn"
 local params = require "gradus.experiment.params"
+local run_writer = require "gradus.experiment.run_writer"
 local sampler = require "gradus.curriculum.sampler"
+local snapshots = require "gradus.experiment.snapshots"
+local stand_in_for = require "gradus.experiment.stand_in"
 local source = require "gradus.curriculum.source"
 
 local live_edit = {}
@@ -78,9 +80,6 @@ end
 -- What is wrong with the new version, on no line of it.
 local function refuse(text, ...) error(text:format(...), 0) end
 
-local function nothing() return 0 end
-local SILENT = setmetatable({}, { __index = function() return nothing end })
-
 -- What takes the place of `run` while the new version is asked for its options.
 local function stand_in_of(self, nested)
   local run = self.run
@@ -97,11 +96,9 @@ local function stand_in_of(self, nested)
     again.student = given.student
     return setmetatable(again, getmetatable(done))
   end
-  return setmetatable({ live = rehearsal, writer = SILENT, event = nothing, warn = nothing, line = SILENT, id = run.id, uid = run.uid,
-    folder = run.folder, seed = run.seed, name = run.name, params = nested, device = run.device, store = run.store, options = run.options,
-    state = {}, configuration = {}, threads = run.threads, step_number = run.step_number, keys = {}, latest = {}, registered = {},
-    students = false, save_students = false, began = run.began, readback = run.readback, looked = run.looked, listener = false,
-    ending = false, parent = false, snapshots = run.snapshots, trained = run.trained }, getmetatable(run))
+  return stand_in_for(run, { live = rehearsal, line = run_writer.silent(), params = nested, threads = run.threads,
+    step_number = run.step_number, students = false, save_students = false, listener = false, ending = false, parent = false,
+    snapshots = run.snapshots, trained = run.trained })
 end
 
 -- From here on the stand-in is the run: functions of the new version hold it.
@@ -112,16 +109,12 @@ end
 
 -- Calls fn() as a run's beginning would find the random streams; afterwards they are where they were.
 local function in_own_streams(run, fn)
-  local init, lua, sources, before = nn.init_generator, lua_random.state(), sampler.numbered(), current.run
-  local defaults = { cpu = engine.default_generator():get_state() }
-  if run.device ~= "cpu" then defaults[run.device] = engine.default_generator(run.device):get_state() end
+  local streams, init, before = snapshots.streams(run), nn.init_generator, current.run
   require("gradus.experiment.run").seed_streams(run.seed)
   sampler.numbered(0)
   local ok, result = pcall(fn)
   nn.init_generator, current.run = init, before
-  lua_random.load_state(lua)
-  sampler.numbered(sources)
-  for device, state in pairs(defaults) do engine.default_generator(device):set_state(state) end
+  snapshots.give_streams(streams)
   if not ok then error(result, 0) end
   return result
 end
@@ -148,14 +141,6 @@ local function rehearse(self, training)
 end
 
 -- --- the swap --------------------------------------------------------------------------------------------------------------------
-
-local function frozen(value)
-  if engine.is_tensor(value) then return value:clone() end
-  if type(value) ~= "table" or getmetatable(value) then return value end
-  local copy = {}
-  for key, one in pairs(value) do copy[key] = frozen(one) end
-  return copy
-end
 
 -- Where the new list of stages goes on: in the stage of the same name, else in that of the same number.
 local function fit_stages(kept, old, new)
@@ -222,11 +207,11 @@ local function make(self, training, new)
   local run, before = self.run, self.run.params
   run.params = new.params
   training.reporter:settle()
-  local kept = frozen(training:state())
+  local kept = copy(training:state())
   local samplers = source.hand_over(new.stand_in, run)
   local ok, next_one = pcall(function()
     local one = distill.remake(training, new.options)
-    live_edit.take_over(one, training.stages, frozen(kept))
+    live_edit.take_over(one, training.stages, copy(kept))
     return one
   end)
   if not ok then

@@ -2,9 +2,9 @@
 --- training stands, the one that comes out best by a metric goes on, and so to the end of the budget. A trial writes nothing; what goes on
 --- is done again from the same state, with the same bits, and is written as a distillation is. Greedy search over curricula: k
 --- continuations cost k + 1 times the steps.
-local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local copy = require "gradus.base.copy"
 local live_edit = require "gradus.experiment.live_edit"
 local distill = require "gradus.training.distill"
 local params = require "gradus.experiment.params"
@@ -56,14 +56,6 @@ local function options_of(self, name)
   return all
 end
 
-local function frozen(value)
-  if engine.is_tensor(value) then return value:detach():clone() end
-  if type(value) ~= "table" or getmetatable(value) then return value end
-  local copy = {}
-  for key, one in pairs(value) do copy[key] = frozen(one) end
-  return copy
-end
-
 -- Where every continuation of a round begins.
 local function stand(self)
   local run = self.run
@@ -80,8 +72,8 @@ local function go(self, name)
   local one = distill.remake(self.first, options_of(self, name))
   one.evaluator:check_key("lookahead: by", self.by)
   if self.kept then
-    if name == self.chosen[self.rounds] then one:load_state(frozen(self.kept))  -- the same options: all of it
-    else live_edit.take_over(one, self.stood, frozen(self.kept)) end
+    if name == self.chosen[self.rounds] then one:load_state(copy(self.kept))  -- the same options: all of it
+    else live_edit.take_over(one, self.stood, copy(self.kept)) end
   end
   local target, kept = self.step + self.steps, nil
   one.ahead.wants = target
@@ -90,7 +82,7 @@ local function go(self, name)
     local list = training.s:entries(self.by)
     if #list == 0 or list[#list].step ~= training.s.step then training:evaluate() end
     training.reporter:settle()
-    kept = frozen(training:state())
+    kept = copy(training:state())
     return true
   end
   one:run_all()
@@ -125,7 +117,7 @@ local function stage_of(stages) return { index = stages.index, stage = { name = 
 -- A round: who goes on is decided, and goes on. Returns the training where it is over.
 local function round(self)
   local run = self.run
-  self.streams, self.weights = snapshots.streams(run), frozen(self.options.student:state_dict())
+  self.streams, self.weights = snapshots.streams(run), copy(self.options.student:state_dict())
   local scores, failed = {}, {}
   if #self.names > 1 then scores, failed = tried(self) end
   local name = #self.names == 1 and self.names[1] or best_of(self, scores)
@@ -149,7 +141,7 @@ end
 
 function Lookahead:load_state(kept)
   self.rounds, self.step, self.kept, self.chosen, self.stood = kept.rounds, kept.step_of, kept.inner, kept.chosen, kept.stood
-  self.options.student:load_state_dict(frozen(self.kept.student))
+  self.options.student:load_state_dict(copy(self.kept.student))
 end
 
 ---@param run Run

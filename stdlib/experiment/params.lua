@@ -6,6 +6,7 @@
 ---   verbose = false, tag = "a"   booleans and strings
 ---   optim = { wd = .01 }         nested tables become dotted keys: --set optim.wd=0
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 local check = require "gradus.base.check"
 
 local params = {}
@@ -119,17 +120,11 @@ local function flatten(declared, prefix, out)
   return out
 end
 
-local function keys_of(specs)
-  local keys = {}
-  for key in pairs(specs) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-params.sorted_keys = keys_of
+params.sorted_keys = sorted_keys
 
 --- Raises: the script declares no such parameter.
 function params.unknown(key, specs, where)
-  local keys = keys_of(specs)
+  local keys = sorted_keys(specs)
   local near = host.nearest(key, keys)
   local hint = near and ("did you mean '%s'?"):format(near)
     or #keys > 0 and "expected one of " .. table.concat(keys, ", ") or "the script declares none"

@@ -39,7 +39,10 @@ local function has(value, name)
   return ok and type(found) == "function"
 end
 
--- How the object's state is taken and given back; nil of one that has none.
+--- How the object's state is taken and given back; nil of one that has none.
+---@param value any
+---@return (fun(): any)? take
+---@return fun(kept: any)? give
 local function protocol(value)
   if nn.is_class(value) then return nil end  -- it has what its modules have, and no weights
   if nn.is_module(value) then
@@ -55,6 +58,8 @@ local function protocol(value)
     return function() return value:get_state() end, function(kept) value:set_state(kept) end
   end
 end
+
+reachable.protocol = protocol
 
 -- --- places: where values lie ----------------------------------------------------------------------------------------
 

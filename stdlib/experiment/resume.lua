@@ -13,11 +13,13 @@ local USAGE, DATA = 64, 65
 
 -- --- what the store knows of the run -----------------------------------------------------------------------------------
 
-local function row_of(store, id)
+--- The run's row; raises for a part of another run.
+---@param command string  that wants it: "resume", "fork"
+---@return {id: number, uid: string, name: string, status: string, seed: number}
+function resume.row_of(command, store, id)
   local row = store:query("SELECT id, uid, name, status, seed, parent FROM runs WHERE id = ?", id)[1]
-  if row.status == "running" then host.fail(("resume: run %d is running; expected one that is over"):format(id), USAGE) end
   if row.parent then
-    host.fail(("resume: run %d is a part of run %d; expected `gradus resume %d`"):format(id, row.parent, row.parent), USAGE)
+    host.fail(("%s: run %d is a part of run %d; expected `gradus %s %d`"):format(command, id, row.parent, command, row.parent), USAGE)
   end
   return row
 end
@@ -69,29 +71,6 @@ end
 
 -- --- what differs --------------------------------------------------------------------------------------------------------
 
-local function in_words(one)
-  return ("%s%s was %s, now %s"):format(one.name, one.what and " " .. one.what or "", one.was, one.now)
-end
-
--- Raises unless all that differs was accepted; returns the list of what was.
-local function agree(where, found, accept)
-  local accepted, refused, names, taken = {}, {}, {}, {}
-  for word in (accept or ""):gmatch "[^,%s]+" do accepted[word] = true end
-  for _, one in ipairs(found) do
-    if accepted[one.name] then
-      taken[#taken + 1] = in_words(one)
-    else
-      refused[#refused + 1] = in_words(one)
-      names[one.name] = true
-    end
-  end
-  if #refused > 0 then
-    host.fail(("%s: other bits would follow: %s; expected the same, or --accept %s"):format(where, table.concat(refused, "; "),
-      table.concat(params.sorted_keys(names), ",")), DATA)
-  end
-  return taken
-end
-
 --- Raises where the script or what computes differs from what the run had, unless --accept names it; returns what was accepted.
 ---@param where string
 ---@param store table
@@ -108,7 +87,7 @@ function resume.check_same(where, store, id, goal, options)
       found[#found + 1] = one
     end
   end
-  return agree(where, found, options.accept)
+  return snapshots.agree(where, found, options.accept)
 end
 
 -- --- going on ------------------------------------------------------------------------------------------------------------
@@ -138,7 +117,8 @@ end
 ---@param set? table       parameters that have new values; what --set says where left out
 ---@return {seed: number, given: table, resumes: number, goal: table?, detail: table}
 function resume.planned(store, id, experiment, options, set)
-  local row = row_of(store, id)
+  local row = resume.row_of("resume", store, id)
+  if row.status == "running" then host.fail(("resume: run %d is running; expected one that is over"):format(id), USAGE) end
   set = set or resume.set_of(experiment, options)
   local goal
   if row.status == "finished" then
@@ -170,11 +150,7 @@ function resume.run(options)
     host.write(2, one.goal and ("%s goes on after step %d\n"):format(label, one.goal.point.step)
       or ("%s has no snapshot: it begins anew\n"):format(label))
   end
-  local text = runner.execute_one(options, store, experiment, one, label)
-  local stopped = require("gradus.children").stop_code()
-  if stopped ~= 0 then return stopped end
-  runner.summarize(options, { text }, experiment)
-  return 0
+  return runner.execute_alone(options, store, experiment, one, label)
 end
 
 return resume

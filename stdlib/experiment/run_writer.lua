@@ -2,14 +2,13 @@
 --- nothing.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local run_writer = {}
 
 local function param_list(flat)
-  local keys, list = {}, {}
-  for key in pairs(flat) do keys[#keys + 1] = key end
-  table.sort(keys)
-  for i, key in ipairs(keys) do
+  local list = {}
+  for i, key in ipairs(sorted_keys(flat)) do
     list[i] = { key = key, value = flat[key], type = type(flat[key]) == "number" and flat.types and flat.types[key] or nil }
   end
   return list
@@ -67,14 +66,19 @@ function run_writer.begin(options, of)
   return options.again or options.resumes and resumed(options) or new(options, of)
 end
 
---- A writer that writes nothing: what a run does again has been written.
+local function nothing() return 0 end
+
+--- Takes all that a run writes, and keeps nothing of it.
+---@param own? table  what it has beside: id, uid, folder, key, …
+function run_writer.silent(own) return setmetatable(own or {}, { __index = function() return nothing end }) end
+
+--- A writer that writes nothing but its end: what a run does again has been written.
 function run_writer.muted(writer)
-  local silent = {}
-  for _, name in ipairs { "log", "event", "progress", "artifact", "amend", "split", "better" } do silent[name] = function() end end
-  for _, name in ipairs { "key", "finish", "flush" } do
-    silent[name] = function(_, ...) return writer[name](writer, ...) end
+  local muted = { id = writer.id, uid = writer.uid, folder = writer.folder }
+  for _, name in ipairs { "key", "finish", "flush", "point" } do
+    muted[name] = function(_, ...) return writer[name](writer, ...) end
   end
-  return setmetatable(silent, { __index = function(_, name) return writer[name] end })
+  return run_writer.silent(muted)
 end
 
 return run_writer

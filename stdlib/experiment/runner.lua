@@ -179,4 +179,13 @@ function runner.summarize(options, texts, experiment)
   require("gradus.experiment.summary").show(options, texts, experiment, plan)
 end
 
+--- Executes one run and prints what it came to. Returns the process's exit code; see execute_one.
+function runner.execute_alone(options, store, experiment, one, label)
+  local text = runner.execute_one(options, store, experiment, one, label)
+  local stopped = require("gradus.children").stop_code()
+  if stopped ~= 0 then return stopped end
+  runner.summarize(options, { text }, experiment)
+  return 0
+end
+
 return runner

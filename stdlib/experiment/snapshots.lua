@@ -13,9 +13,11 @@ local plain = require "gradus.base.plain"
 local random = require "gradus.base.random"
 local reachable = require "gradus.experiment.reachable"
 local sampler = require "gradus.curriculum.sampler"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local snapshots = { FORMAT = 1 }
 
+local DATA = 65          -- exit code
 local SECONDS = 60       -- between two, unless said otherwise
 local WORTH = 5          -- seconds of work for which the end of a stage or of a training is kept
 local SHARE = .01        -- of the time, at most, that taking them may cost
@@ -70,8 +72,8 @@ end
 local function registered_of(run)
   local kept = {}
   for name, object in pairs(run.registered) do
-    if type(object) == "table" and object.state_dict then kept[name] = object:state_dict()
-    elseif type(object) == "table" and object.restore and object.state then kept[name] = object:state() end
+    local take = reachable.protocol(object)
+    kept[name] = take and take()
   end
   return kept
 end
@@ -158,8 +160,10 @@ local function is_due(self, part)
   return now >= math.max(policy.seconds, self.cost / SHARE) or moved and now >= WORTH
 end
 
--- A run that is done again for a snapshot of a step of it has come there.
-local function stop_here(self, part, over)
+-- Where a run that is done again for a snapshot of a step of it has come there, it is taken, and all else ends.
+local function stop_if_there(self, part, over)
+  local stop, run = self.stop, self.run
+  if not (stop and run.step_number == stop.step and run.axis == stop.axis) then return end
   take(self, part, over or false)
   engine.data.snapshot_saved(true)
   self.reached = true
@@ -171,7 +175,7 @@ end
 ---@param signal? any  what ends the run now
 function Snapshots:look(part, signal)
   if part ~= self.outer or self.goal then return end
-  if self.stop and self.run.step_number == self.stop.step and self.run.axis == self.stop.axis then return stop_here(self, part) end
+  stop_if_there(self, part)
   if signal then return self:take(part, false, true) end
   if is_due(self, part) then self:take(part) end
 end
@@ -180,7 +184,7 @@ end
 ---@param part table
 function Snapshots:over(part)
   if part ~= self.outer or self.goal then return end
-  if self.stop and self.run.step_number == self.stop.step and self.run.axis == self.stop.axis then return stop_here(self, part, true) end
+  stop_if_there(self, part, true)
   if self.policy.none then return end
   if self.policy.steps or host.monotonic() - self.began >= WORTH then self:take(part, true) end
 end
@@ -229,12 +233,12 @@ end
 function snapshots.read(folder, tell)
   local all = list(folder)
   for i = #all, 1, -1 do
-    local ok, kept = pcall(read_file, all[i].file)
-    if ok then
+    local kept, why = snapshots.open(all[i].file)
+    if kept then
       kept.folder = folder
       return kept
     end
-    tell(host.error_text(kept) .. (i > 1 and "; the one before is taken" or ""))
+    tell(why .. (i > 1 and "; the one before is taken" or ""))
   end
 end
 
@@ -264,6 +268,33 @@ function snapshots.differences(kept, run)
   return found
 end
 
+local function in_words(one)
+  return ("%s%s was %s, now %s"):format(one.name, one.what and " " .. one.what or "", one.was, one.now)
+end
+
+--- Raises unless all that differs was accepted; returns the list of what was, in words.
+---@param where string   whom errors blame
+---@param found {name: string, what: string?, was: string, now: string}[]
+---@param accept string? what --accept says
+---@return string[]
+function snapshots.agree(where, found, accept)
+  local accepted, refused, names, taken = {}, {}, {}, {}
+  for word in (accept or ""):gmatch "[^,%s]+" do accepted[word] = true end
+  for _, one in ipairs(found) do
+    if accepted[one.name] then
+      taken[#taken + 1] = in_words(one)
+    else
+      refused[#refused + 1] = in_words(one)
+      names[one.name] = true
+    end
+  end
+  if #refused > 0 then
+    host.fail(("%s: other bits would follow: %s; expected the same, or --accept %s"):format(where, table.concat(refused, "; "),
+      table.concat(sorted_keys(names), ",")), DATA)
+  end
+  return taken
+end
+
 local function fill(target, from)
   for key in pairs(target) do target[key] = nil end
   for key, value in pairs(from) do target[key] = value end
@@ -271,9 +302,8 @@ end
 
 local function restore_registered(run, kept)
   for name, state in pairs(kept) do
-    local object = run.registered[name]
-    if object and object.state_dict then object:load_state_dict(state)
-    elseif object and object.restore then object:restore(state) end
+    local _, give = reachable.protocol(run.registered[name])
+    if give then give(state) end
   end
 end
 
@@ -305,15 +335,15 @@ local function kept_of(self)
   if self.number < goal.training and host.exists(path) then return read_file(path) end
 end
 
--- Other data give other bits: refused, unless --accept names them.
+-- Other data give other bits.
 local function check_data(self, part, kept)
-  local now = part.fingerprints and part:fingerprints() or {}
-  for name, was in pairs(kept.data or {}) do
-    if now[name] ~= was and not (" " .. (self.run.options.accept or "") .. " "):find "[ ,]data[ ,]" then
-      host.fail(("resume: other bits would follow: data %s was %s, now %s; expected the same, or --accept data"):format(name,
-        was:sub(1, 12), tostring(now[name]):sub(1, 12)), 65)
+  local now, found = part.fingerprints and part:fingerprints() or {}, {}
+  for _, name in ipairs(sorted_keys(kept.data or {})) do
+    if now[name] ~= kept.data[name] then
+      found[#found + 1] = { name = "data", what = name, was = kept.data[name]:sub(1, 12), now = tostring(now[name]):sub(1, 12) }
     end
   end
+  snapshots.agree("resume", found, self.run.options.accept)
 end
 
 local function arrive(self)

@@ -4,6 +4,7 @@ local engine = require "gradus.engine"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 local sparkline = require "gradus.base.sparkline"
 
 local display = {}
@@ -15,16 +16,6 @@ local function is_run(value)
 end
 
 local function number(value) return type(value) == "number" and ("%.4g"):format(value) or tostring(value) end
-
-local function sorted_keys(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b)
-    if type(a) == type(b) and (type(a) == "number" or type(a) == "string") then return a < b end
-    return type(a) < type(b)
-  end)
-  return keys
-end
 
 -- --- runs of the store -------------------------------------------------------------------------------------------------------
 

@@ -22,8 +22,6 @@ local SMALL, LARGE = 1e4, 1e5        -- examples: the guide's small and large da
 local SURE, UNSURE = .15, .5         -- of the largest entropy: its very confident and its uncertain teacher (ours)
 local OF_TEACHER = { "kd", "kl", "reverse_kl", "jsd" }
 
-local function is_module(value) return type(value) == "table" and value.parameters ~= nil end
-
 -- --- temperature ---------------------------------------------------------------------------------------------------------
 
 --- The rows of the guide's temperature table that fit: { why, lowest, highest } each.
@@ -56,8 +54,7 @@ end
 local function numbers_of(t, name)
   local low, high = math.huge, -math.huge
   for _, stage in ipairs(t.stages.list) do
-    local one = stage.knobs[name]
-    if one == nil then one = t.stages.base[name] end
+    local one = t.stages:answer_in(stage, name)
     if type(one) ~= "number" or stage.pressure then return nil end
     low, high = math.min(low, one), math.max(high, one)
   end
@@ -70,7 +67,7 @@ end
 
 local function on_temperature(t)
   local teacher = t.given_teacher
-  if not is_module(teacher) or t.task.kind == "numbers" or not t.objective:has(OF_TEACHER) then return nil end
+  if not nn.is_module(teacher) or t.task.kind == "numbers" or not t.objective:has(OF_TEACHER) then return nil end
   local entropy, largest = entropy_of(t, teacher)
   local rows = data.is(t.train) and t.train:size() or nil
   local fitting = advice.temperature_rows { rows = rows, entropy = entropy, largest = largest, kind = t.task.kind }
@@ -181,7 +178,7 @@ end
 ---@return Advice?
 function advice.on_parts(t)
   local teacher, parts = t.given_teacher, rawget(t.feed.source, "parts")
-  if not parts or not is_module(teacher) or t.task.kind ~= "classes" or t.run.dry and t.run.dry.is_made_here(teacher) then return nil end
+  if not parts or not nn.is_module(teacher) or t.task.kind ~= "classes" or t.run.dry and t.run.dry.is_made_here(teacher) then return nil end
   local words, numbers = {}, {}
   for i, part in ipairs(parts) do
     local entropy, agreement = judged(part[1], teacher)
@@ -213,7 +210,7 @@ function advice.bytes(t)
     if type(one) ~= "table" then sum = sum + one:nbytes() end
   end
   sum = sum + 2 * weights + (t.keeper.restores and weights or 0)
-  if is_module(t.given_teacher) then sum = sum + 4 * t.given_teacher:num_parameters() end
+  if nn.is_module(t.given_teacher) then sum = sum + 4 * t.given_teacher:num_parameters() end
   local counted = {}
   for _, d in ipairs { t.train, t.val } do
     if data.is(d) and not counted[d.base] then

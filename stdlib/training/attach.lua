@@ -4,6 +4,7 @@
 ---   attach.request   { id, expires = Unix time, set = { temperature = "3" }, release = { "lr" }, stage = "next", stop = true }
 ---   attach.answer    { id, step, done = { "temperature = 3 (was 4)" } } or { id, step, error = "…" }
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 local stages = require "gradus.training.stages"
 
 local attach = {}
@@ -79,10 +80,7 @@ local function move_knobs(training, numbers, release)
   for _, name in ipairs(release or {}) do
     if automaton:set_by_hand(name, nil) then done[#done + 1] = name .. " as the curriculum has it" end
   end
-  local names = {}
-  for name in pairs(numbers) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  for _, name in ipairs(sorted_keys(numbers)) do
     before[name] = type(last[name]) == "number" and last[name] or nil
     automaton:set_by_hand(name, numbers[name])
     done[#done + 1] = ("%s = %s%s"):format(name, in_words(numbers[name]), last[name] and (" (was %s)"):format(in_words(last[name])) or "")

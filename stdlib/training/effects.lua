@@ -41,13 +41,6 @@ end
 
 local function stage_text(stage) return ("stage '%s'"):format(stage.name) end
 
--- What a stage answers of a knob, without asking it.
-local function answer_of(t, stage, name)
-  local own = stage.knobs[name]
-  if own ~= nil then return own end
-  return t.stages.base[name]
-end
-
 local function imitates_layer(t, stage)
   local goal = stage.target == nil and t.given_teacher or stage.target
   return target.is(goal) and goal.kind == "layer"
@@ -69,7 +62,7 @@ local function check_terms(t)
   for i, term in ipairs(objective.terms) do
     names[i] = term.name
     for _, stage in ipairs(t.stages.list) do
-      weighs = weighs or stage.pressure ~= nil or answer_of(t, stage, term.name) ~= 0 or imitates_layer(t, stage)
+      weighs = weighs or stage.pressure ~= nil or t.stages:answer_in(stage, term.name) ~= 0 or imitates_layer(t, stage)
     end
   end
   if not weighs then host.fail(("%s: losses: all weights are 0 (%s): nothing is learnt"):format(t.where, table.concat(names, ", "))) end
@@ -84,7 +77,7 @@ end
 local function check_by_part(t)
   for _, stage in ipairs(t.stages.list) do
     for _, name in ipairs { "alpha", "temperature" } do
-      local one = answer_of(t, stage, name)
+      local one = t.stages:answer_in(stage, name)
       local where = ("%s: %s: %s"):format(t.where, name, tostring(one))
       if type(one) == "table" and one.of_rows then
         if t.task.kind ~= "classes" and t.task.kind ~= "soft" then
@@ -108,7 +101,7 @@ local function check_metric(t, where, key)
   if key ~= "val/kd_loss" then return end
   for _, stage in ipairs(t.stages.list) do
     for _, name in ipairs { "temperature", "alpha" } do
-      local one = answer_of(t, stage, name)
+      local one = t.stages:answer_in(stage, name)
       if type(one) == "table" and one.of_batch then
         host.fail(("%s: val/kd_loss is not measured in %s, where each example has %s of its own"):format(where, stage_text(stage),
           name == "alpha" and "an alpha" or "a temperature"))

@@ -132,13 +132,9 @@ function Keeper:of_student()
   return self.last, best
 end
 
-local function copied(state)
-  return state and copy_into({}, state)
-end
-
 function Keeper:state()
-  return { best = self.best, weights = copied(self.weights), checkpoints = self.kept and self.kept:state_dict(),
-    safe = self.safe and { step = self.safe.step, weights = copied(self.safe.weights), optimizer = copied(self.safe.optimizer) } }
+  return { best = self.best, weights = self.weights, checkpoints = self.kept and self.kept:state_dict(),
+    safe = self.safe }
 end
 
 function Keeper:load_state(kept)

@@ -185,7 +185,14 @@ end
 --- The answer of a knob in this stage, without asking it.
 function Stages:answer_of(name)
   if self.by_hand and self.by_hand[name] then return self.by_hand[name] end
-  local own = self.stage.knobs[name]
+  return self:answer_in(self.stage, name)
+end
+
+--- What the curriculum answers in any of its stages, without asking it.
+---@param stage table
+---@param name string
+function Stages:answer_in(stage, name)
+  local own = stage.knobs[name]
   if own ~= nil then return own end
   return self.base[name]
 end

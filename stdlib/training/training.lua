@@ -429,12 +429,12 @@ end
 
 -- --- snapshots ---------------------------------------------------------------------------------------------------------------
 
---- All that moves, part by part, as plain tables and tensors; only reads. At a boundary.
+--- All that moves, part by part, as plain tables and tensors, which are the training's own: whoever keeps them copies them
+--- (base/copy.lua). Only reads. At a boundary.
 function Training:state()
   local kept = { stages = self.stages:state(), teacher = self.teacher:state(), feed = self.feed:state(), over = self.over,
     ended_by_rule = self.ended_by_rule, data = self:fingerprints(),
-    student = {}, random = engine.default_generator(self.run.device):get_state() }
-  for name, one in pairs(self.student:state_dict()) do kept.student[name] = one:clone() end
+    student = self.student:state_dict(), random = engine.default_generator(self.run.device):get_state() }
   for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end
   return kept
 end

@@ -1,5 +1,6 @@
 --- Short trainings for the spec of health.lua: those that are well whatever their curriculum does, and those that are ill in one way.
 local g = require "gradus"
+local sorted_keys = require "gradus.base.sorted_keys"
 local nn, curriculum, sampler, schedule, score, when = g.nn, g.curriculum, g.sampler, g.schedule, g.score, g.when
 
 local ills = {}
@@ -157,20 +158,13 @@ add("teacher_worse", "width %d, %d epochs", { { 2, 4 }, { 0, 3 } }, function(p, 
   return usual(p, { teacher = teacher, alpha = .9 })
 end)
 
-local function sorted(of)
-  local names = {}
-  for name in pairs(of) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 --- Cases of an ill; "well": of none; "slow": of rates at which it is neither: { name =, options = fn(problem) } each.
 ---@param ill string
 function ills.cases(ill)
   local list, of = {}, ({ well = WELL, slow = SLOW })[ill] or ILL[ill]
-  for i, name in ipairs(sorted(of)) do list[i] = { name = name, options = of[name] } end
+  for i, name in ipairs(sorted_keys(of)) do list[i] = { name = name, options = of[name] } end
   return list
 end
-ills.names = sorted(ILL)
+ills.names = sorted_keys(ILL)
 
 return ills

@@ -1,5 +1,6 @@
 -- What people ask of a training that goes on: done at a boundary, wholly or not at all, answered and stored.
 local g = require "gradus"
+local copy = require "gradus.base.copy"
 local host = require "gradus.host"
 local support = require "support"
 local distill = require "gradus.training.distill"
@@ -53,15 +54,6 @@ local function trained(requests, more)
     weights = support.weights(options.student)
   end)
   return { seen = seen, answers = answers, tags = #tags, weights = weights, edits = edits, moved = hashes[1] ~= hashes[2] }
-end
-
--- A deep copy, as a file would be.
-local function frozen(value)
-  if g.is_tensor(value) then return value:clone() end
-  if type(value) ~= "table" or getmetatable(value) then return value end
-  local copy = {}
-  for key, one in pairs(value) do copy[key] = frozen(one) end
-  return copy
 end
 
 local function at(list, step)
@@ -152,7 +144,7 @@ describe("attach", function()
         training.at_boundary = function(self)
           self.attach.next = 0
           if self.s.step == 5 then put(run, { set = { temperature = "1" } }) self.ahead.wants = 15 end
-          if self.s.step == 15 and not from then kept = frozen(self:state()) end
+          if self.s.step == 15 and not from then kept = copy(self:state()) end
           return false
         end
         distill.train(training)

@@ -51,9 +51,7 @@ end
 local tallies = {}
 for _, kind in ipairs { "well", "slow", unpack(ills.names) } do tallies[kind] = { runs = 0, named = 0, missed = {} } end
 
-local kinds = {}
-for kind in pairs(tallies) do kinds[#kinds + 1] = kind end
-table.sort(kinds)
+local kinds = require "gradus.base.sorted_keys"(tallies)
 
 for seed = FIRST, FIRST + SEEDS - 1 do
   for _, name in ipairs { "digits", "blobs" } do

@@ -1,19 +1,11 @@
 -- GRADUS_FULL=1: at each of the 60 steps instead of every 13th.
 -- A training saved at a boundary and taken back by a new one that was made of the same options goes on with the same bits.
 local g = require "gradus"
+local copy = require "gradus.base.copy"
 local host = require "gradus.host"
 local support = require "support"
 local distill = require "gradus.training.distill"
 local schedule, when = g.schedule, g.when
-
--- A deep copy of what state() gave, as a file would be: no table or tensor is shared with the training that went on.
-local function frozen(value)
-  if g.is_tensor(value) then return value:clone() end
-  if type(value) ~= "table" or getmetatable(value) then return value end
-  local copy = {}
-  for key, one in pairs(value) do copy[key] = frozen(one) end
-  return copy
-end
 
 local function points() return support.points():split({ train = .5, val = .5 }, { seed = 3 }) end
 
@@ -27,10 +19,10 @@ local function outcome(options_of, o)
       evaluate = { steps = 7 }, teacher = support.student(4) }
     for key, value in pairs(options_of(d, run, options)) do options[key] = value end
     local training = distill.make(run, options)
-    if o.from then training:load_state(frozen(o.from)) end
+    if o.from then training:load_state(copy(o.from)) end
     training.at_boundary = function(self)
       if self.s.step ~= o.save then return false end
-      kept = frozen(self:state())
+      kept = copy(self:state())
       return o.stops
     end
     if o.save then training.ahead.wants = o.save end
@@ -174,9 +166,9 @@ local function places_of(kept)
 end
 
 local function without(kept, place)
-  local copy = frozen(kept)
-  if place[2] ~= nil then copy[place[1]][place[2]] = nil else copy[place[1]] = nil end
-  return copy
+  local rest = copy(kept)
+  if place[2] ~= nil then rest[place[1]][place[2]] = nil else rest[place[1]] = nil end
+  return rest
 end
 
 local function same(a, b) return tostring(host.json_encode { a }) == tostring(host.json_encode { b }) end
