@@ -143,6 +143,7 @@ LineEditor::LineEditor(const std::string& file) : state_(std::make_unique<State>
           const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
           if (count < 0 && errno == EINTR) continue;
           if (count <= 0) return 0;
+          if (byte == 0) continue;  // a Ctrl-D that was typed before the prompt: the line would never be empty again
           const std::size_t letters = std::mbrtowc(out, &byte, 1, &partial);
           if (letters == static_cast<std::size_t>(-1)) return *out = static_cast<unsigned char>(byte), 1;
           if (letters != static_cast<std::size_t>(-2)) return 1;
