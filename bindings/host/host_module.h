@@ -13,6 +13,10 @@ int open_store(lua_State* L);
 int open_children(lua_State* L);
 int open_editor(lua_State* L);
 
+// Add to the table on the stack what gradus.host says of the machine, and of the sources that a run is made of.
+void add_machine_functions(lua_State* L);
+void add_source_functions(lua_State* L);
+
 // Pushes the command line as a table: gradus.host.options, and the argument of plan and execute.
 void push_options(lua_State* L, Session& session);
 

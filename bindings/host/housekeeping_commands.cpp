@@ -10,7 +10,7 @@
 #include "output.h"
 #include "query/direction.h"
 #include "query/table.h"
-#include "query/where.h"
+#include "query/names.h"
 #include "store/housekeeping.h"
 
 namespace gradus {

@@ -15,7 +15,7 @@
 #include "page/report.h"
 #include "plot/plot.h"
 #include "query/query.h"
-#include "query/where.h"
+#include "query/names.h"
 
 namespace gradus {
 namespace {

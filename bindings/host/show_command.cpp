@@ -7,7 +7,7 @@
 #include "output.h"
 #include "query/stage_text.h"
 #include "query/table.h"
-#include "query/where.h"
+#include "query/names.h"
 #include "query/words.h"
 
 namespace gradus {

@@ -1,7 +1,5 @@
-// gradus.store: the results store for Lua. A store and a run writer are userdata that share ownership of the C++
-// object.
+// gradus.store: the results store for Lua.
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,17 +10,17 @@
 #include "output.h"
 #include "query/direction.h"
 #include "query/query.h"
+#include "run_writer.h"
 #include "store/housekeeping.h"
-#include "store/sha256.h"
-#include "store/store.h"
+#include "store_arguments.h"
+#include "store_object.h"
 
 namespace gradus {
 namespace {
 
-using StorePtr = std::shared_ptr<results::Store>;
-using WriterPtr = std::shared_ptr<results::Writer>;
+using namespace store_arguments;
+
 constexpr const char* kStore = "gradus.Store";
-constexpr const char* kWriter = "gradus.Run";
 
 // Stores stay open between the runs of a grid: their background thread and schema check are paid once.
 std::map<std::string, StorePtr>& open_stores() {
@@ -37,183 +35,11 @@ std::vector<std::weak_ptr<results::Store>>& known_stores() {
   return stores;
 }
 
-template <class T>
-T& check(lua_State* L, const char* type) {
-  return *static_cast<T*>(luaL_checkudata(L, 1, type));
-}
-
-template <class T>
-void push(lua_State* L, const char* type, T value) {
-  new (lua_newuserdata(L, sizeof(T))) T(std::move(value));
-  luaL_getmetatable(L, type);
-  lua_setmetatable(L, -2);
-}
-
-results::Writer& check_writer(lua_State* L) {
-  WriterPtr& writer = check<WriterPtr>(L, kWriter);
-  if (!writer) luaL_error(L, "the run was released");
-  return *writer;
-}
-
 results::Store& check_store(lua_State* L) {
-  StorePtr& store = check<StorePtr>(L, kStore);
+  StorePtr& store = check_object<StorePtr>(L, kStore);
   if (!store) luaL_error(L, "the store was released");
   return *store;
 }
-
-template <class T>
-int release(lua_State* L) {
-  static_cast<T*>(lua_touserdata(L, 1))->reset();
-  return 0;
-}
-
-std::string check_text(lua_State* L, int index) {
-  std::size_t size = 0;
-  const char* text = luaL_checklstring(L, index, &size);
-  return std::string(text, size);
-}
-
-std::int64_t check_integer(lua_State* L, int index) {
-  const double number = luaL_checknumber(L, index);
-  luaL_argcheck(L, number == std::floor(number) && std::fabs(number) <= 9007199254740992.0, index,
-                "expected a whole number");
-  return static_cast<std::int64_t>(number);
-}
-
-// --- reading tables: the caller's table is at `table`; every function leaves the stack as it was
-
-std::string text_field(lua_State* L, int table, const char* field) {
-  lua_getfield(L, table, field);
-  std::string text;
-  std::size_t size = 0;
-  if (const char* bytes = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : nullptr) text.assign(bytes, size);
-  lua_pop(L, 1);
-  return text;
-}
-
-std::optional<std::int64_t> integer_field(lua_State* L, int table, const char* field) {
-  lua_getfield(L, table, field);
-  std::optional<std::int64_t> number;
-  if (lua_isnumber(L, -1)) number = static_cast<std::int64_t>(lua_tonumber(L, -1));
-  lua_pop(L, 1);
-  return number;
-}
-
-bool flag_field(lua_State* L, int table, const char* field) {
-  lua_getfield(L, table, field);
-  const bool flag = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return flag;
-}
-
-// A parameter {key=, value=, type=}; type "number" keeps a whole number real, else whole numbers are integers.
-results::Param read_param(lua_State* L, int table) {
-  results::Param param;
-  param.key = text_field(L, table, "key");
-  const bool real = text_field(L, table, "type") == "number";
-  lua_getfield(L, table, "value");
-  switch (lua_type(L, -1)) {
-    case LUA_TBOOLEAN:
-      param.value = lua_toboolean(L, -1) != 0;
-      break;
-    case LUA_TNUMBER: {
-      const double number = lua_tonumber(L, -1);
-      if (!real && number == std::floor(number) && std::fabs(number) < 9007199254740992.0)
-        param.value = static_cast<std::int64_t>(number);
-      else
-        param.value = number;
-      break;
-    }
-    case LUA_TSTRING:
-      param.value = text_field(L, table, "value");
-      break;
-    case LUA_TNIL:
-      break;
-    default:
-      lua_pop(L, 1);
-      throw HostError(kData, "store: parameter '" + param.key + "': expected a number, text or boolean");
-  }
-  lua_pop(L, 1);
-  return param;
-}
-
-results::Source read_source(lua_State* L, int table) {
-  return {text_field(L, table, "path"), text_field(L, table, "sha256"), text_field(L, table, "text")};
-}
-
-template <class T>
-std::vector<T> list_field(lua_State* L, int table, const char* field, T (*read)(lua_State*, int)) {
-  std::vector<T> items;
-  lua_getfield(L, table, field);
-  const int list = lua_gettop(L);
-  for (int i = 1; lua_istable(L, list); ++i) {
-    lua_rawgeti(L, list, i);
-    const bool more = lua_istable(L, -1);
-    if (more) items.push_back(read(L, lua_gettop(L)));
-    lua_pop(L, 1);
-    if (!more) break;
-  }
-  lua_pop(L, 1);
-  return items;
-}
-
-results::Environment read_environment(lua_State* L, int table) {
-  results::Environment environment;
-  environment.threads = integer_field(L, table, "threads");
-  environment.device = text_field(L, table, "device");
-  environment.host = text_field(L, table, "host");
-  environment.command = text_field(L, table, "command");
-  environment.script = text_field(L, table, "script");
-  lua_getfield(L, table, "git");
-  if (lua_istable(L, -1)) {
-    const int git = lua_gettop(L);
-    environment.git_commit = text_field(L, git, "commit");
-    lua_getfield(L, git, "dirty");
-    if (!lua_isnil(L, -1)) environment.git_dirty = lua_toboolean(L, -1) != 0;
-    lua_pop(L, 1);
-    results::Source diff{"git.diff", "", text_field(L, git, "diff")};
-    if (!diff.text.empty()) {
-      diff.sha256 = sha256(diff.text);
-      environment.git_diff = std::move(diff);
-    }
-  }
-  lua_pop(L, 1);
-  lua_getfield(L, table, "versions");
-  if (lua_istable(L, -1)) environment.versions = dump_json(to_json(L, -1));
-  lua_pop(L, 1);
-  return environment;
-}
-
-// {step =, event =, child =, progress =, keys = JSON}, as Writer:point() gives it.
-results::Point read_point(lua_State* L, int table) {
-  const auto number = [&](const char* field, std::int64_t otherwise) { return integer_field(L, table, field).value_or(otherwise); };
-  const std::string keys = text_field(L, table, "keys");
-  const std::int64_t step = number("step", -1);
-  return {step, number("event", 0), number("child", 0), number("progress", step), keys.empty() ? "[]" : keys};
-}
-
-results::RunStart read_run_start(lua_State* L, int table) {
-  results::RunStart start;
-  start.name = text_field(L, table, "name");
-  if (std::string kind = text_field(L, table, "kind"); !kind.empty()) start.kind = kind;
-  start.seed = integer_field(L, table, "seed");
-  start.config_hash = text_field(L, table, "config_hash");
-  start.parent = integer_field(L, table, "parent");
-  start.params = list_field(L, table, "params", read_param);
-  start.sources = list_field(L, table, "sources", read_source);
-  lua_getfield(L, table, "environment");
-  if (lua_istable(L, -1)) start.environment = read_environment(L, lua_gettop(L));
-  lua_pop(L, 1);
-  lua_getfield(L, table, "past");
-  if (lua_istable(L, -1)) {
-    const int past = lua_gettop(L);
-    start.past = results::Past{integer_field(L, past, "run").value_or(0), read_point(L, past)};
-  }
-  lua_pop(L, 1);
-  return start;
-}
-
-// --- store
 
 int open(lua_State* L) {
   const std::string path = check_text(L, 1);
@@ -224,7 +50,7 @@ int open(lua_State* L) {
     if (!shared) known_stores().push_back(shared = results::Store::open(path, results::Store::Mode::create));
     store = shared;
   });
-  push(L, kStore, std::move(store));
+  push_object(L, kStore, std::move(store));
   return 1;
 }
 
@@ -250,7 +76,7 @@ int begin(lua_State* L) {
   luaL_checkstack(L, 20, "store");
   WriterPtr writer;
   guard(L, [&] { writer = store.begin(read_run_start(L, 2)); });
-  push(L, kWriter, std::move(writer));
+  push_run_writer(L, std::move(writer));
   return 1;
 }
 
@@ -262,25 +88,8 @@ int resume(lua_State* L) {
   luaL_checkstack(L, 20, "store");
   WriterPtr writer;
   guard(L, [&] { writer = store.resume(run, read_point(L, 3)); });
-  push(L, kWriter, std::move(writer));
+  push_run_writer(L, std::move(writer));
   return 1;
-}
-
-results::Cell check_cell(lua_State* L, int index) {
-  switch (lua_type(L, index)) {
-    case LUA_TNIL:
-      return {};
-    case LUA_TBOOLEAN:
-      return static_cast<std::int64_t>(lua_toboolean(L, index));
-    case LUA_TNUMBER: {
-      const double number = lua_tonumber(L, index);
-      if (number == std::floor(number) && std::fabs(number) < 9007199254740992.0)
-        return static_cast<std::int64_t>(number);
-      return number;
-    }
-    default:
-      return check_text(L, index);
-  }
 }
 
 void push_cell(lua_State* L, const results::Cell& cell) {
@@ -414,166 +223,14 @@ int store_field(lua_State* L) {
   return 1;
 }
 
-// --- run writer
-
-int key(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  std::size_t size = 0;
-  const char* name = luaL_checklstring(L, 2, &size);
-  int number = 0;
-  guard(L, [&] { number = writer.key({name, size}); });
-  lua_pushinteger(L, number);
-  return 1;
-}
-
-// The hot one: no allocation, no table, and the exception path costs nothing until it is taken.
-int log_value(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  const int number = luaL_checkint(L, 2);
-  const double step = luaL_checknumber(L, 3);
-  luaL_argcheck(L, step >= -0x1p63 && step < 0x1p63 && step == std::floor(step), 3, "expected a whole number that 64 bits hold");
-  const double value = luaL_checknumber(L, 4);
-  guard(L, [&] { writer.log(number, static_cast<std::int64_t>(step), value); });
-  return 0;
-}
-
-int progress(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  const std::int64_t step = check_integer(L, 2);
-  const double epoch = luaL_checknumber(L, 3);
-  const std::int64_t samples = check_integer(L, 4);
-  const double flops = luaL_checknumber(L, 5), seconds = luaL_checknumber(L, 6);
-  guard(L, [&] { writer.progress(step, epoch, samples, flops, seconds); });
-  return 0;
-}
-
-int event(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  const std::int64_t step = check_integer(L, 2);
-  const std::string kind = check_text(L, 3), name = check_text(L, 4);
-  const std::string detail = lua_isnoneornil(L, 5) ? "" : check_text(L, 5);
-  guard(L, [&] { writer.event(step, kind, name, detail); });
-  return 0;
-}
-
-int artifact(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  const std::string kind = check_text(L, 2), path = check_text(L, 3), hash = check_text(L, 4);
-  const std::int64_t bytes = check_integer(L, 5);
-  guard(L, [&] { writer.artifact(kind, path, hash, bytes); });
-  return 0;
-}
-
-// better(name, "higher" or "lower"): which way a metric is better, for the whole store. Again is harmless; the other
-// way is an error.
-int better(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  const std::string name = check_text(L, 2), direction = check_text(L, 3);
-  guard(L, [&] { writer.better(name, direction); });
-  return 0;
-}
-
-// amend{config_hash =, threads =, params =}
-int amend(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  luaL_checkstack(L, 20, "store");
-  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param),
-                               list_field(L, 2, "sources", read_source)); });
-  return 0;
-}
-
-// split{name =, kind =, prefixes = JSON} -> id and uid of the child run that has what was logged so far; this run goes
-// on empty, from step 0.
-int split(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  results::SplitRun child;
-  guard(L, [&] {
-    const std::string kind = text_field(L, 2, "kind");
-    const std::string prefixes = text_field(L, 2, "prefixes");
-    child = writer.split(text_field(L, 2, "name"), kind.empty() ? "training" : kind,
-                         prefixes.empty() ? "[\"\"]" : prefixes);
-  });
-  lua_pushnumber(L, static_cast<double>(child.id));
-  lua_pushstring(L, child.uid.c_str());
-  return 2;
-}
-
-// point() -> {event =, child =, progress =, keys = JSON}: all that was given so far is in the tables.
-int point(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  results::Point found;
-  guard(L, [&] { found = writer.point(); });
-  lua_createtable(L, 0, 4);
-  lua_pushnumber(L, static_cast<double>(found.progress));
-  lua_setfield(L, -2, "progress");
-  lua_pushnumber(L, static_cast<double>(found.event));
-  lua_setfield(L, -2, "event");
-  lua_pushnumber(L, static_cast<double>(found.child));
-  lua_setfield(L, -2, "child");
-  lua_pushlstring(L, found.keys.data(), found.keys.size());
-  lua_setfield(L, -2, "keys");
-  return 1;
-}
-
-int flush(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  guard(L, [&] { writer.flush(); });
-  return 0;
-}
-
-int finish(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  const std::string status = check_text(L, 2), message = lua_isnoneornil(L, 3) ? "" : check_text(L, 3);
-  guard(L, [&] { writer.finish(status, message); });
-  return 0;
-}
-
-int writer_field(lua_State* L) {
-  results::Writer& writer = check_writer(L);
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(1));  // methods first: they are called every step
-  if (!lua_isnil(L, -1)) return 1;
-  const char* field = luaL_checkstring(L, 2);
-  if (std::strcmp(field, "id") == 0)
-    lua_pushnumber(L, static_cast<double>(writer.id()));
-  else if (std::strcmp(field, "uid") == 0)
-    lua_pushstring(L, writer.uid().c_str());
-  else if (std::strcmp(field, "folder") == 0)
-    lua_pushstring(L, writer.folder().c_str());
-  else if (std::strcmp(field, "finished") == 0)
-    lua_pushboolean(L, writer.finished());
-  return 1;
-}
-
-void make_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFunction gc, lua_CFunction index) {
-  luaL_newmetatable(L, type);
-  lua_pushcfunction(L, gc);
-  lua_setfield(L, -2, "__gc");
-  lua_newtable(L);
-  luaL_register(L, nullptr, methods);
-  lua_pushcclosure(L, index, 1);
-  lua_setfield(L, -2, "__index");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
-}
-
 constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},   {"query", query},     {"resolve", resolve}, {"resume", resume},
                                       {"runs", runs},     {"compare", compare}, {"direction", direction},
                                       {"settle", settle}, {"tag", tag},         {nullptr, nullptr}};
-constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
-                                       {"event", event},   {"artifact", artifact}, {"amend", amend},
-                                       {"better", better}, {"split", split},       {"flush", flush},       {"point", point},
-                                       {"finish", finish}, {nullptr, nullptr}};
-
 }  // namespace
 
 int open_store(lua_State* L) {
-  make_type(L, kStore, kStoreMethods, release<StorePtr>, store_field);
-  make_type(L, kWriter, kWriterMethods, release<WriterPtr>, writer_field);
+  make_type(L, kStore, kStoreMethods, release_object<StorePtr>, store_field);
+  make_run_writer_type(L);
   lua_newtable(L);
   lua_pushcfunction(L, open);
   lua_setfield(L, -2, "open");

@@ -16,7 +16,7 @@
 
 #include "error.h"
 #include "query/curves.h"
-#include "query/where.h"
+#include "query/names.h"
 #include "store/database.h"
 #include "store/sha256.h"
 #include "utf8.h"

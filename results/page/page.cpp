@@ -118,7 +118,7 @@ std::vector<std::int64_t> PageQuery::ids(const std::string& name, std::size_t lo
 Answer Page::get(const std::string& path, const std::map<std::string, std::string>& values) {
   try {
     if (path.rfind("/api/", 0) == 0) return api(*store_, path, PageQuery(values));
-    return asset(path == "/" ? "index.html" : path.substr(1));
+    return asset(path == "/" ? "index.html" : path.substr(path.empty() ? 0 : 1));
   } catch (const Error& error) {
     const int status = error.code == Exit::missing ? 404 : error.code == Exit::usage ? 400 : 500;
     return json({{"error", error.what()}}, status);

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "page.h"
 #include "query/direction.h"
+#include "query/names.h"
 #include "query/where.h"
 #include "store/database.h"
 #include "utf8.h"

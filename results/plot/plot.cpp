@@ -8,7 +8,7 @@
 
 #include "error.h"
 #include "query/stages.h"
-#include "query/where.h"
+#include "query/names.h"
 
 namespace gradus::results {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "error.h"
 #include "plot_impl.h"
-#include "query/where.h"
+#include "query/names.h"
 
 namespace gradus::results {
 namespace {

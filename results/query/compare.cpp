@@ -7,7 +7,7 @@
 #include "compare_impl.h"
 #include "error.h"
 #include "query.h"
-#include "where.h"
+#include "names.h"
 
 namespace gradus::results {
 

@@ -6,7 +6,7 @@
 #include "compare_impl.h"
 #include "error.h"
 #include "stages.h"
-#include "where.h"
+#include "names.h"
 
 namespace gradus::results {
 namespace {

@@ -5,7 +5,7 @@
 #include "compare_impl.h"
 #include "error.h"
 #include "utf8.h"
-#include "where.h"
+#include "names.h"
 
 namespace gradus::results {
 namespace {

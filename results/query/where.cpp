@@ -1,43 +1,16 @@
 #include "where.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cstdlib>
-#include <numeric>
 
 #include "direction.h"
 #include "error.h"
+#include "names.h"
 #include "query.h"
-#include "utf8.h"
+#include "scanner.h"
 
 namespace gradus::results {
-
-std::string nearest(const std::string& word, const std::vector<std::string>& known) {
-  std::string best;
-  std::size_t best_distance = std::max<std::size_t>(word.size() / 3, 1) + 1;
-  for (const std::string& other : known) {
-    std::vector<std::size_t> row(other.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= word.size(); ++i) {
-      std::size_t diagonal = row[0]++;
-      for (std::size_t j = 1; j <= other.size(); ++j) {
-        const std::size_t up = row[j];
-        row[j] = std::min({up + 1, row[j - 1] + 1, diagonal + (word[i - 1] != other[j - 1])});
-        diagonal = up;
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = other;
-    }
-  }
-  if (!best.empty() || word.size() < 3) return best;
-  for (const std::string& other : known) {  // cut short: 'strat' for 'strategy'
-    if (other.starts_with(word) && (best.empty() || other.size() < best.size())) best = other;
-  }
-  return best;
-}
 
 namespace {
 
@@ -69,30 +42,6 @@ const Column* find_column(const std::string& name) {
   return nullptr;
 }
 
-std::string loose(std::string name) {  // val/acc, val.acc, val-acc and val_acc are one word to a hasty writer
-  for (char& c : name) {
-    if (c == '/' || c == '.' || c == '-') c = '_';
-  }
-  return name;
-}
-
-// The only one of `known` that is `name` but for its separators, or "".
-std::string loosely(const std::string& name, const std::vector<std::string>& known) {
-  std::string found;
-  for (const std::string& other : known) {
-    if (loose(other) != loose(name)) continue;
-    if (!found.empty()) return "";
-    found = other;
-  }
-  return found;
-}
-
-std::vector<std::string> texts(const Rows& rows) {
-  std::vector<std::string> all;
-  for (const auto& row : rows.rows) all.push_back(utf8(std::get<std::string>(row[0])));
-  return all;
-}
-
 struct Operand {
   std::string sql;
   Type type;
@@ -101,16 +50,14 @@ struct Operand {
   std::string present = {};
 };
 
-class Parser {
+class Parser : private Scanner {
  public:
-  // `where` begins the text of errors.
   Parser(Store& store, const std::string& text, std::string where)
-      : store_(store), text_(text), where_(std::move(where)) {}
+      : Scanner(text, std::move(where)), store_(store) {}
 
   Condition parse() {
     condition_.sql = disjunction();
-    skip();
-    if (at_ != text_.size()) fail("expected `and`, `or` or the end");
+    if (!at_end()) fail("expected `and`, `or` or the end");
     return std::move(condition_);
   }
 
@@ -119,8 +66,7 @@ class Parser {
     const std::string metric = word == text_ && find_column(word) == nullptr ? metric_of(word) : "";
     const Operand one = metric.empty() ? operand() : summary("last", metric);
     if (metric.empty()) {
-      skip();
-      if (at_ != text_.size()) fail("expected the end");
+      if (!at_end()) fail("expected the end");
       if (one.literal || one.type == Type::nil) fail("expected a column of runs, a parameter or a metric");
     }
     return {one.sql, one.present.empty() ? one.sql + " IS NOT NULL" : one.present, std::move(condition_.args), metric_};
@@ -132,65 +78,6 @@ class Parser {
     if (!store_.query("SELECT 1 FROM params WHERE key = ?1 LIMIT 1", {word}).rows.empty()) return "";
     const std::vector<std::string> metrics = metric_names(store_);
     return has(metrics, word) ? word : loosely(word, metrics);
-  }
-
-  [[noreturn]] void fail(const std::string& expected) {
-    const std::string rest = text_.substr(at_, 24);
-    throw Error(Exit::usage, where_ + ", character " + std::to_string(at_ + 1) + ": " + expected + "; got " +
-                                 (rest.empty() ? "the end" : "'" + rest + "'"));
-  }
-
-  // --- words and signs
-
-  void skip() {
-    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
-  }
-
-  static bool name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; }
-  static bool metric_char(char c) { return name_char(c) || c == '/' || c == '-'; }
-
-  std::string peek_word(bool (*fits)(char) = name_char) {
-    skip();
-    std::size_t end = at_;
-    while (end < text_.size() && fits(text_[end])) ++end;
-    return text_.substr(at_, end - at_);
-  }
-
-  bool take_word(const std::string& word) {  // in any case of letters
-    const std::string next = peek_word();
-    const bool same = next.size() == word.size() &&
-                      std::equal(next.begin(), next.end(), word.begin(),
-                                 [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
-    if (same) at_ += word.size();
-    return same;
-  }
-
-  bool take(const std::string& symbol) {
-    skip();
-    if (text_.compare(at_, symbol.size(), symbol) != 0) return false;
-    at_ += symbol.size();
-    return true;
-  }
-
-  bool at_quote() {
-    skip();
-    return at_ < text_.size() && (text_[at_] == '"' || text_[at_] == '\'');
-  }
-
-  std::string quoted() {  // a doubled quote stands for itself
-    const char quote = text_[at_];
-    std::string text;
-    for (std::size_t i = at_ + 1; i < text_.size(); ++i) {
-      if (text_[i] != quote) {
-        text += text_[i];
-      } else if (i + 1 < text_.size() && text_[i + 1] == quote) {
-        text += text_[++i];
-      } else {
-        at_ = i + 1;
-        return text;
-      }
-    }
-    fail("expected a closing quote");
   }
 
   std::string bind(Cell cell) {
@@ -310,8 +197,7 @@ class Parser {
   // --- values
 
   Operand operand() {
-    skip();
-    if (at_ == text_.size()) fail("expected a name, a number or a quoted text");
+    if (at_end()) fail("expected a name, a number or a quoted text");
     const char c = text_[at_];
     if (at_quote()) return {bind(quoted()), Type::text, true};
     if (std::isdigit(static_cast<unsigned char>(c)) || c == '-' || c == '+' || c == '.') return number();
@@ -437,39 +323,12 @@ class Parser {
   }
 
   Store& store_;  // borrowed
-  const std::string& text_;
-  std::string where_, metric_;
-  std::size_t at_ = 0;
+  std::string metric_;
   int depth_ = 0;
   Condition condition_;
 };
 
 }  // namespace
-
-std::vector<std::string> metric_names(Store& store) {
-  return texts(store.query("SELECT name FROM keys ORDER BY name"));
-}
-
-std::vector<std::string> param_names(Store& store) {
-  // One step of the index for a name, instead of all runs' rows.
-  return texts(store.query(
-      "WITH RECURSIVE k(key) AS (SELECT min(key) FROM params UNION ALL SELECT (SELECT min(key) FROM params WHERE key > "
-      "k.key) FROM k WHERE k.key IS NOT NULL) SELECT key FROM k WHERE key IS NOT NULL"));
-}
-
-std::string resolve_metric(Store& store, const std::string& name, const std::string& where,
-                           std::vector<std::string>* notes) {
-  const std::vector<std::string> known = metric_names(store);
-  if (has(known, name)) return name;
-  std::string meant = loosely(name, known);
-  if (meant.empty()) {
-    const std::string near = nearest(name, known);
-    throw Error(Exit::usage, where + ": no run has the metric '" + name + "'" +
-                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
-  }
-  if (notes != nullptr) notes->push_back(name + ": read as the metric " + meant);
-  return meant;
-}
 
 Condition parse_where(Store& store, const std::string& text) {
   if (text.find_first_not_of(" \t\r\n") == std::string::npos) return {"1"};

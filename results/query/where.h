@@ -45,14 +45,4 @@ struct Value {
 };
 Value parse_value(Store& store, const std::string& text);
 
-// The metric that `name` means: itself, or the only one that differs in / . - and _. Error (usage, `where: …`) with
-// the nearest name when there is none. A different name is told in `notes` (may be null).
-std::string resolve_metric(Store& store, const std::string& name, const std::string& where,
-                           std::vector<std::string>* notes);
-std::vector<std::string> metric_names(Store& store);  // of all runs, sorted
-std::vector<std::string> param_names(Store& store);
-
-// The word of `known` with the smallest edit distance to `word`, or "" when none is near.
-std::string nearest(const std::string& word, const std::vector<std::string>& known);
-
 }  // namespace gradus::results

@@ -34,7 +34,7 @@ std::string bytes_of(const fs::path& path) {
 }
 
 TEST(Fuzz, EveryTargetAnswersItsCorpusAndWhatIsLeftOfIt) {
-  EXPECT_GE(targets().size(), 9u);
+  EXPECT_GE(targets().size(), 12u);
   for (const Target& target : targets()) {
     const fs::path folder = fs::path(TESTS_DIR) / "fuzz/corpus" / target.name;
     int files = 0;
@@ -55,7 +55,7 @@ TEST(Fuzz, EveryTargetSurvivesEachFailingAllocation) {
   for (const Target& target : targets()) {
     // Protocol Buffers does not survive it, nor nlohmann's JSON, whose destructor allocates, nor the Lua that tries the border.
     const std::string_view name = target.name;
-    if (name == "sentencepiece" || name == "safetensors" || name == "where" || name == "border") continue;
+    if (name == "sentencepiece" || name == "safetensors" || name == "snapshot" || name == "where" || name == "request" || name == "border") continue;
     for (const auto& entry : fs::directory_iterator(fs::path(TESTS_DIR) / "fuzz/corpus" / target.name)) {
       const std::string bytes = bytes_of(entry.path());
       SCOPED_TRACE(entry.path().string());

@@ -5,6 +5,7 @@ import json
 import pathlib
 import random
 import struct
+import zlib
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 
@@ -31,6 +32,21 @@ put("safetensors", "overflow", safetensors({"w": tensor("F32", [2**32, 2**32], 0
 put("safetensors", "length", struct.pack("<Q", 2**64 - 1) + b"{}")
 put("safetensors", "deep", safetensors(b"{\"a\":" + b"[" * 3000))
 put("safetensors", "hole", safetensors({"w": tensor("U8", [1], 0, 1), "v": tensor("U8", [1], 2, 3)}, bytes(3)))
+
+
+def snapshot(plain, **tensors):  # name = (dtype, shape, bytes); the sum is over the text, then each tensor's name and bytes
+    crc, entries, data = zlib.crc32(plain.encode()), {}, b""
+    for name, (dtype, shape, held) in sorted(tensors.items()):
+        crc = zlib.crc32(held, zlib.crc32(name.encode(), crc))
+        entries[name] = tensor(dtype, shape, len(data), len(data) + len(held))
+        data += held
+    return safetensors({"__metadata__": {"gradus.state": plain, "gradus.crc32": f"{crc:08x}"}, **entries}, data)
+
+
+put("snapshot", "weights", snapshot('[["t","step",3,"w",["T","w","cpu"]]]', w=("F32", [2], bytes(8)), n=("I64", [], bytes(8))))
+put("snapshot", "empty", snapshot("[null]"))
+put("snapshot", "flipped", snapshot("[1]", w=("U8", [3], b"abc")).replace(b"abc", b"abd"))
+put("snapshot", "weights_only", safetensors({"w": tensor("U8", [1], 0, 1)}, b"a"))
 
 
 def npy(header, data=b"", version=1):
@@ -146,3 +162,13 @@ for i, text in enumerate(["", "strategy == 'stages' and best(val/acc) > 0.2", "n
 draw = random.Random(1)
 for i in range(40):
     put("border", f"{i:02}", bytes(draw.randrange(256) for _ in range(96)))
+
+QUERIES = [("/", {}), ("/app.js", {}), ("/../x", {}), ("/api/runs", {"where": "seed > 1", "metrics": "val/acc", "since": "0", "watch": "1,2"}),
+           ("/api/run", {"run": "1", "event": "0"}), ("/api/run", {"run": "99999999999999999999"}), ("/api/source", {"sha256": "00"}),
+           ("/api/log", {"run": "2", "from": "-1"}), ("/api/artifact", {"run": "1", "path": "../s.db"}),
+           ("/api/curves", {"runs": "1,2,3", "keys": "val/acc", "from": "1", "to": "3", "columns": "7", "after": "0"}),
+           ("/api/bands", {"key": "val/acc", "runs": "1,2", "by": "strategy", "columns": "9", "axis": "step"}),
+           ("/api/axis", {"axis": "epoch", "runs": "1,2"}), ("/api/stages", {"runs": "3"}), ("/api/diff", {"a": "1", "b": "2"}),
+           ("/api/compare", {"runs": "1,2,3", "by": "opt.width", "metrics": "val/acc", "versus": "8"}), ("/api/runs", {"where": "((("})]
+for i, (path, query) in enumerate(QUERIES):
+    put("request", f"{i:02}", "\0".join([path, *(word for pair in query.items() for word in pair)]))

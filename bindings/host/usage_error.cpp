@@ -1,0 +1,83 @@
+#include "usage_error.h"
+
+#include <algorithm>
+
+#include "../nearest.h"
+
+namespace gradus {
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+namespace {
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& words) {
+  const std::string meant = nearest(word, words);
+  return meant.empty() ? "" : "; did you mean '" + meant + "'?";
+}
+
+// A misspelt option. Options are short, and some look alike (--sort, --store): at most a quarter of the letters may
+// differ.
+std::string option_suggestion(const std::string& word, const std::vector<std::string>& options) {
+  const std::string meant = nearest(word.substr(std::min<std::size_t>(2, word.size())), options);
+  const bool near = meant.starts_with(word.substr(std::min<std::size_t>(2, word.size()))) ||
+                    edit_distance(word, "--" + meant) <= std::max<std::size_t>(1, (word.size() - 2) / 4);
+  return meant.empty() || !near ? "" : "; did you mean '--" + meant + "'?";
+}
+
+// CLI11's sentences about what is missing or out of range, as ours: what is wrong; expected …; got ….
+std::string in_our_words(const std::string& text, const std::vector<std::string>& formats, const std::string& command) {
+  const std::string required = " is required", value = ": Value ", range = " not in range ";
+  if (text.ends_with(required)) {
+    const std::string what = text.substr(0, text.size() - required.size());
+    if (formats.empty()) return "no " + what + "; expected one (`gradus help " + command + "` tells)";
+    std::string list;
+    for (const std::string& format : formats) list += (list.empty() ? "" : ", ") + format;
+    return "no format; expected one of " + list;
+  }
+  const std::size_t at = text.find(value), in = text.find(range);
+  if (at == std::string::npos || in == std::string::npos || in < at) return text;
+  const std::size_t got = at + value.size();
+  return text.substr(0, at) + ": expected " + text.substr(in + range.size()) + "; got " + text.substr(got, in - got);
+}
+
+}  // namespace
+
+HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  auto parsed = app.get_subcommands();
+  std::string command;  // with its own subcommand: "export csv"
+  while (!parsed.empty()) {
+    command += (command.empty() ? "" : " ") + parsed.front()->get_name();
+    const auto inner = parsed.front()->get_subcommands();
+    if (inner.empty()) break;
+    parsed = inner;
+  }
+  const std::vector<std::string> extra = app.remaining(true);
+  if (extra.empty()) {
+    const auto formats = parsed.empty() ? std::vector<std::string>{} : command_names(*parsed.front());
+    return {kUsage, (command.empty() ? "" : command + ": ") + in_our_words(error.what(), formats, command)};
+  }
+  const std::string word = extra.front().substr(0, extra.front().find('='));
+  if (word.starts_with('-') && word.size() > 1) {
+    std::vector<std::string> options;
+    const CLI::App& owner = parsed.empty() ? app : *parsed.front();
+    for (const CLI::Option* option : owner.get_options())
+      for (const std::string& name : option->get_lnames()) options.push_back(name);
+    // The command knows it, so it can only have stood before the command.
+    if (std::find(options.begin(), options.end(), word.substr(word.starts_with("--") ? 2 : 0)) != options.end())
+      return {kUsage, word + ": an option of '" + command + "' before it; expected 'gradus " + command + " " + word +
+                          " …'; got 'gradus " + word + " …'"};
+    return {kUsage, (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" +
+                        option_suggestion(word, options)};
+  }
+  if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
+  const std::vector<std::string> inner = command_names(*parsed.front());
+  if (!inner.empty()) return {kUsage, command + ": unknown format '" + word + "'" + suggestion(word, inner)};
+  return {kUsage, command + ": unexpected argument '" + extra.front() + "'"};
+}
+
+}  // namespace gradus

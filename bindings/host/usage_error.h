@@ -1,0 +1,16 @@
+// What is wrong with a command line, in our words: nearest names for a typo, what was expected.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "host_error.h"
+
+namespace gradus {
+
+std::vector<std::string> command_names(const CLI::App& app);
+// What CLI11 could not place, or missed.
+HostError usage_error(const CLI::App& app, const CLI::ParseError& error);
+
+}  // namespace gradus

@@ -1,0 +1,9 @@
+#include "error.h"
+#include "files/snapshot.h"
+
+#include "../target.h"
+
+FUZZ(snapshot) {
+  const gradus::fuzz::MemoryFile file(bytes);
+  gradus::fuzz::accept_or_refuse<gradus::Error>([&] { gradus::read_snapshot(file.path()); });
+}
