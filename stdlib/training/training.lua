@@ -9,13 +9,12 @@ local host = require "gradus.host"
 local engine = require "gradus.engine"
 local advice = require "gradus.training.advice"
 local ahead = require "gradus.training.ahead"
+local beginning = require "gradus.training.beginning"
 local clock = require "gradus.curriculum.clock"
 local data = require "gradus.data.dataset"
-local feed = require "gradus.training.feed"
+local entering = require "gradus.training.entering"
 local finite = require "gradus.training.finite"
 local modes = require "gradus.base.modes"
-local tensor = require "gradus.base.tensor"
-local threads = require "gradus.step.threads"
 
 local training = {}
 
@@ -44,115 +43,6 @@ local PARTS = { "clock", "evaluator", "objective", "updater", "keeper", "reporte
 function training.new(fields)
   fields.ahead = ahead.new(fields)
   return setmetatable(fields, Training)
-end
-
--- --- stages ----------------------------------------------------------------------------------------------------------------
-
--- Asked once per epoch: which rows; and whether the teacher is still what it was.
-local function draw(self, begins)
-  local stages, s = self.stages, self.s
-  if not begins and self.teacher:leave_if_moved() then
-    self.reporter:warn("teacher_moved", stages:where() .. ": the teacher's weights have changed; its cached answers are left")
-  end
-  self.feed:draw_from(stages:where() .. ": sample", stages:sample(self.train), self.train, s)
-  self.feed:imitate(self.teacher.ask, self.teacher.answers)
-  self.evaluator:look_at(self.feed.source)
-  if begins then return end
-  stages:tell_level(self.feed.source)
-  local cost = self.clock.cost
-  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
-end
-
--- The target of the stage and what it trains, without counting, charging or drawing anything.
-local function set_up(self)
-  local stages, where = self.stages, self.stages:where()
-  self.teacher:imitate(where, stages:target(self.given_teacher))
-  local missing = self.loan:train_only(stages.stage.train)
-  if missing then host.fail(("%s: train: the student has no parameters under '%s'"):format(where, missing)) end
-  self.reporter:reads(self.teacher.target, self.objective:outputs_read(self.teacher.target))
-end
-
-local function is_augmented(self)
-  return self.stages:answer_of "augment" ~= 0 or self.stages.stage.pressure ~= nil
-end
-
-local function compile(self)
-  local goal = self.teacher.target
-  self.updater:compile(self.objective:outputs(self.student, goal), goal.kind == "layer" and goal.mass
-    or function(b) return self.objective:mass(b) end)
-  self.evaluator.teacher_moves = self.teacher:is_trained()
-  self.ahead:begin_stage(self.evaluator.teacher_moves)
-end
-
--- A look at the stage's own rows as it begins, and soon after; the second is logged.
-local function look_at_rows(self, begins)
-  local numbers = {}
-  self.evaluator:measure_stage(numbers, self.teacher.target)
-  if next(numbers) == nil then return end
-  if begins then self.reporter:begins_with(numbers) else self.run:log(numbers) end
-end
-
--- Settings without effect are told before they cost a run.
-local function check_stage(self)
-  local stages = self.stages
-  local stage, goal = stages.stage, self.teacher.target
-  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
-    self.reporter:warn("teacher_unused",
-      stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
-  end
-  if goal.doubt then self.reporter:warn("out_of_reach", stages:where() .. ": target: " .. goal.doubt) end
-  if not self.objective:gives_confidence(goal) then
-    local temperature = stages:answer_of "temperature"
-    if self.feed.source.mode == "confidence" then
-      self.reporter:warn("no_confidence", stages:where() .. ": sample: the steps tell no confidence, so all rows are drawn alike")
-    end
-    if type(temperature) == "table" and temperature.wants_confidence then
-      self.reporter:warn("no_confidence", stages:where() .. ": temperature: the steps tell no confidence, so it never moves")
-    end
-  end
-  if stages:answer_of "augment" ~= 0 and not next(self.feed.augmentations) then
-    host.fail(stages:where() .. ": augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }")
-  end
-end
-
-local function tell_stage(self, why)
-  local stage, goal = self.stages.stage, self.teacher.target
-  local rule = stage.advance
-  self.run:event("stage", stage.name, { index = self.stages.index, of = #self.stages.list, target = goal.text, rows = self.feed:rows(),
-    advance = rule and (type(rule) == "function" and "function" or tostring(rule)) or nil, after = why,
-    trained = stage.train or (goal.kind == "layer" and "all up to " .. goal.to or "all"), detail = goal.detail })
-end
-
---- Enters a stage: charged and told once. why: the stage before it.
-function Training:enter(index, why)
-  self.reporter:settle()  -- what waits is of the stage before
-  self.stages:enter(index)
-  set_up(self)
-  self.reporter:stage()
-  self.clock:charge(self.teacher:prepare(function()
-    return feed.some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
-  end))
-  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
-  draw(self, true)
-  self.keeper:keep_safe(self.s.step)
-  compile(self)
-  tell_stage(self, why)
-  self.stages:tell_level(self.feed.source)
-  check_stage(self)
-  if not self.run.dry then advice.store(self, { advice.on_parts(self) }) end
-  if why then look_at_rows(self, true) end  -- the first stage's untrained student is met in its first step
-end
-
--- The stage of a snapshot goes on: nothing is charged, told or drawn.
-local function reenter(self, kept)
-  self.stages:enter(kept.stages.index, true)
-  self.stages:load_state(kept.stages)
-  set_up(self)
-  self.teacher:load_state(kept.teacher)
-  self.teacher:know_answers(is_augmented(self))
-  self.feed:load_state(kept.feed, function() draw(self, true) end, self.train)
-  self.evaluator:look_at(self.feed.source)  -- at the rows that were open when the epoch began
-  compile(self)
 end
 
 -- --- the steps and their books -----------------------------------------------------------------------------------------------
@@ -243,7 +133,7 @@ function Training:boundary(epoch)
   local s = self.s
   local over = clock.is_over(self.clock.counts)
   s.evaluating = self.evaluator:due(s.step) or over
-  if s.evaluating then self:evaluate() elseif self.evaluator:due_early(self.clock.counts) then look_at_rows(self) end
+  if s.evaluating then self:evaluate() elseif self.evaluator:due_early(self.clock.counts) then entering.look(self) end
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()
@@ -257,7 +147,7 @@ function Training:boundary(epoch)
   end
   if ends then self.run:progress(s) end
   if to then self:enter(to, s.stage) end
-  if drawn then draw(self) end
+  if drawn then entering.draw(self) end
   self.run:breathe(s, self)
   return false
 end
@@ -270,76 +160,28 @@ function Training:go_to(index)
   self:enter(index, s.stage)
 end
 
+--- Enters a stage: charged and told once. why: the stage before it.
+function Training:enter(index, why) entering.enter(self, index, why) end
+
 --- The strength of the augmentations has been set: whether the teacher's answers are known depends on it.
-function Training:augment_anew()
-  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
-  self.feed:imitate(self.teacher.ask, self.teacher.answers)
-  local cost = self.clock.cost
-  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
-end
+function Training:augment_anew() entering.augment_anew(self) end
+
+--- What the student is compared with, and what it is trained on: told once in a training.
+function Training:baselines() beginning.baselines(self) end
 
 --- Of each part of the data: its fingerprint.
 ---@return table<string, string>
-function Training:fingerprints()
-  if self.of_data then return self.of_data end
-  self.of_data = {}
-  for name, one in pairs { train = self.train, val = self.val } do
-    if data.is(one) then self.of_data[name] = one:fingerprint() end
-  end
-  return self.of_data
-end
-
--- What was trained on, so that `gradus diff` can tell the data of two runs apart.
-local function record_data(self)
-  for _, part in ipairs { { "train", self.train }, { "val", self.val } } do
-    local name, one = part[1], part[2]
-    if data.is(one) then
-      data.content(one.base, true)
-      self.run:event("data", name, { fingerprint = self:fingerprints()[name], rows = one:size() })
-    end
-  end
-end
-
--- The floating-point operations of a step, or of one of its parts: forward, and twice that backward; the teacher's where it is asked.
-local function work_of(self)
-  local x, operations = self.feed:like(), engine.count_flops()
-  modes.evaluating(self.student, tensor.no_grad, self.student, x)
-  return 3 * operations() + (self.teacher.answers and 0 or self.teacher:cost(x, self.updater.pieces) / self.updater.pieces)
-end
-
---- What the student is compared with, and what it is trained on: told once in a training.
-function Training:baselines()
-  local s, numbers = self.s, self.evaluator:baselines()
-  for name, acc in pairs(self.evaluator.teacher_acc) do s.teacher_acc[name] = acc end
-  for name, acc in pairs(self.evaluator.untrained_acc) do s.untrained_acc[name] = acc end
-  if next(numbers) then self.run:log(numbers) end
-  record_data(self)
-  if not self.run.dry then advice.store(self, advice.on(self)) end
-end
-
---- Baselines and the first stage: charged and told once in a training.
-function Training:begin()
-  self:baselines()
-  self:enter(1)
-  local work = nil
-  threads.choose(self.run, function()
-    work = work_of(self)
-    return work
-  end)
-  if self.clock.budget.flops and not self.clock.total_steps then
-    self.clock.counts.step_progress = self.updater.pieces * (work or work_of(self)) / self.clock.budget.flops
-  end
-end
+function Training:fingerprints() return beginning.fingerprints(self) end
 
 -- Returns the training that goes on in its place, where one does.
 local function loop(self)
   self.clock:start_time()
-  if not self.restored then self:begin() end
+  if not self.restored then beginning.begin(self) end
   local over = self.over
   while not over do
     local epoch = clock.epoch_of(self.clock.counts)
     if self.goes_on_longer then
-      draw(self)  -- where an epoch begins
+      entering.draw(self)  -- where an epoch begins
       self.goes_on_longer = false
     end
     local plan = self.ahead:plan(self.before)
@@ -433,7 +275,7 @@ end
 --- (base/copy.lua). Only reads. At a boundary.
 function Training:state()
   local kept = { stages = self.stages:state(), teacher = self.teacher:state(), feed = self.feed:state(), over = self.over,
-    ended_by_rule = self.ended_by_rule, data = self:fingerprints(),
+    ended_by_rule = self.ended_by_rule, data = beginning.fingerprints(self),
     student = self.student:state_dict(), random = engine.default_generator(self.run.device):get_state() }
   for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end
   return kept
@@ -444,7 +286,7 @@ function Training:load_state(kept)
   self.loan = self.loan or modes.lend(self.student)
   self.student:load_state_dict(kept.student)
   self.clock:load_state(kept.clock, kept.schedules == "keep")
-  reenter(self, kept)
+  entering.again(self, kept)
   for _, name in ipairs(PARTS) do
     if name ~= "clock" then self[name]:load_state(kept[name]) end
   end

@@ -1,0 +1,126 @@
+--- How a training enters a stage: the parts are set to the stage's target, rows and trained layers; what that costs is charged, and what
+--- would have no effect is told. `self` is the training (training.lua).
+local host = require "gradus.host"
+local advice = require "gradus.training.advice"
+local feed = require "gradus.training.feed"
+
+local entering = {}
+
+--- Which rows, asked once per epoch; and whether the teacher is still what it was.
+---@param self Training
+---@param begins? boolean   the stage does: nothing was drawn before
+function entering.draw(self, begins)
+  local stages, s = self.stages, self.s
+  if not begins and self.teacher:leave_if_moved() then
+    self.reporter:warn("teacher_moved", stages:where() .. ": the teacher's weights have changed; its cached answers are left")
+  end
+  self.feed:draw_from(stages:where() .. ": sample", stages:sample(self.train), self.train, s)
+  self.feed:imitate(self.teacher.ask, self.teacher.answers)
+  self.evaluator:look_at(self.feed.source)
+  if begins then return end
+  stages:tell_level(self.feed.source)
+  local cost = self.clock.cost
+  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
+end
+
+-- The target of the stage and what it trains, without counting, charging or drawing anything.
+local function set_up(self)
+  local stages, where = self.stages, self.stages:where()
+  self.teacher:imitate(where, stages:target(self.given_teacher))
+  local missing = self.loan:train_only(stages.stage.train)
+  if missing then host.fail(("%s: train: the student has no parameters under '%s'"):format(where, missing)) end
+  self.reporter:reads(self.teacher.target, self.objective:outputs_read(self.teacher.target))
+end
+
+local function is_augmented(self)
+  return self.stages:answer_of "augment" ~= 0 or self.stages.stage.pressure ~= nil
+end
+
+local function compile(self)
+  local goal = self.teacher.target
+  self.updater:compile(self.objective:outputs(self.student, goal), goal.kind == "layer" and goal.mass
+    or function(b) return self.objective:mass(b) end)
+  self.evaluator.teacher_moves = self.teacher:is_trained()
+  self.ahead:begin_stage(self.evaluator.teacher_moves)
+end
+
+--- A look at the stage's own rows as it begins, and soon after; the second is logged.
+function entering.look(self, begins)
+  local numbers = {}
+  self.evaluator:measure_stage(numbers, self.teacher.target)
+  if next(numbers) == nil then return end
+  if begins then self.reporter:begins_with(numbers) else self.run:log(numbers) end
+end
+
+-- Settings without effect are told before they cost a run.
+local function check_stage(self)
+  local stages = self.stages
+  local stage, goal = stages.stage, self.teacher.target
+  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
+    self.reporter:warn("teacher_unused",
+      stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
+  end
+  if goal.doubt then self.reporter:warn("out_of_reach", stages:where() .. ": target: " .. goal.doubt) end
+  if not self.objective:gives_confidence(goal) then
+    local temperature = stages:answer_of "temperature"
+    if self.feed.source.mode == "confidence" then
+      self.reporter:warn("no_confidence", stages:where() .. ": sample: the steps tell no confidence, so all rows are drawn alike")
+    end
+    if type(temperature) == "table" and temperature.wants_confidence then
+      self.reporter:warn("no_confidence", stages:where() .. ": temperature: the steps tell no confidence, so it never moves")
+    end
+  end
+  if stages:answer_of "augment" ~= 0 and not next(self.feed.augmentations) then
+    host.fail(stages:where() .. ": augment has no effect: distill's augmentations are empty; expected { noise =, shift =, erase = }")
+  end
+end
+
+local function tell_stage(self, why)
+  local stage, goal = self.stages.stage, self.teacher.target
+  local rule = stage.advance
+  self.run:event("stage", stage.name, { index = self.stages.index, of = #self.stages.list, target = goal.text, rows = self.feed:rows(),
+    advance = rule and (type(rule) == "function" and "function" or tostring(rule)) or nil, after = why,
+    trained = stage.train or (goal.kind == "layer" and "all up to " .. goal.to or "all"), detail = goal.detail })
+end
+
+--- Enters a stage: charged and told once. why: the stage before it.
+function entering.enter(self, index, why)
+  self.reporter:settle()  -- what waits is of the stage before
+  self.stages:enter(index)
+  set_up(self)
+  self.reporter:stage()
+  self.clock:charge(self.teacher:prepare(function()
+    return feed.some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
+  end))
+  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
+  entering.draw(self, true)
+  self.keeper:keep_safe(self.s.step)
+  compile(self)
+  tell_stage(self, why)
+  self.stages:tell_level(self.feed.source)
+  check_stage(self)
+  if not self.run.dry then advice.store(self, { advice.on_parts(self) }) end
+  if why then entering.look(self, true) end  -- the first stage's untrained student is met in its first step
+end
+
+--- The stage of a snapshot goes on: nothing is charged, told or drawn.
+function entering.again(self, kept)
+  self.stages:enter(kept.stages.index, true)
+  self.stages:load_state(kept.stages)
+  set_up(self)
+  self.teacher:load_state(kept.teacher)
+  self.teacher:know_answers(is_augmented(self))
+  self.feed:load_state(kept.feed, function() entering.draw(self, true) end, self.train)
+  self.evaluator:look_at(self.feed.source)  -- at the rows that were open when the epoch began
+  compile(self)
+end
+
+--- The strength of the augmentations has been set: whether the teacher's answers are known depends on it.
+function entering.augment_anew(self)
+  self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
+  self.feed:imitate(self.teacher.ask, self.teacher.answers)
+  local cost = self.clock.cost
+  self.clock:costs(cost.step, cost.teacher, self.feed.known and 0 or cost.teacher)
+end
+
+return entering
