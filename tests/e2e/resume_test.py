@@ -202,10 +202,13 @@ class KilledTest(ResumeCase):
 
 
 class SavedTest(ResumeCase):
-    def interrupted(self, text=DISTILL, sign=signal.SIGINT, code=130, after=.9, *more):
+    def interrupted(self, text=DISTILL, sign=signal.SIGINT, code=130, saved="*/snapshots/2-*.safetensors", *more):
+        """Sends a signal to a run that has saved itself twice in its student's training."""
         (self.dir / "s.lua").write_text(text)
         process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--snapshots", "50", "--set", "steps=60000", *more)
-        time.sleep(after)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len({path.name for path in self.dir.glob(saved)}) < 2:
+            time.sleep(.02)
         process.send_signal(sign)
         self.assertEqual(process.wait(timeout=60), code)
 
