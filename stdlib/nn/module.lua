@@ -5,132 +5,19 @@
 ---   local net = Net(100); net(x)
 --- Assigning a module registers a child, assigning an nn.Parameter registers a parameter; both in order.
 local check = require "gradus.base.check"
+local classes = require "gradus.nn.class"
 local current = require "gradus.base.current"
 local engine = require "gradus.engine"
 local mistakes = require "gradus.nn.mistakes"
-local recording = require "gradus.base.recording"
+local taps = require "gradus.nn.taps"
 local tensor = require "gradus.base.tensor"
 local weights = require "gradus.base.weights"
 
-local is_tensor = engine.is_tensor
+local is_tensor, is_module, register = engine.is_tensor, classes.is_module, classes.register
 
 ---@class Module
 ---@field training boolean
 local Module = { __name = "Module" }
-
--- Attributes live in self._values, so that every assignment passes __newindex; self._kinds tells parameters, buffers and
--- modules from plain values, self._order is the order in which they were registered. self._absent holds names that were set
--- to nil: they may be asked for.
-local function new_instance(class)
-  return setmetatable({ _values = { training = true }, _kinds = {}, _order = {}, _absent = {} }, class.__instance)
-end
-
-local function is_module(value) return type(value) == "table" and rawget(value, "_kinds") ~= nil end
-
-local function kind_of(value)
-  if is_module(value) then return "module" end
-  if is_tensor(value) and value.requires_grad and value.is_leaf then return "parameter" end
-end
-
-local function register(self, name, value, kind)
-  if type(name) ~= "string" or name == "" or name:find(".", 1, true) then
-    check.fail(self.__name, "'%s' cannot be the name of a %s; expected a text without dots", tostring(name), kind)
-  end
-  if kind == "module" then mistakes.check_cycle(self, name, value) end
-  if not self._kinds[name] then self._order[#self._order + 1] = name end
-  self._kinds[name], self._values[name] = kind, value
-end
-
-local function unregister(self, name)
-  self._kinds[name] = nil
-  for i, known in ipairs(self._order) do
-    if known == name then table.remove(self._order, i) break end
-  end
-end
-
-local function assign(self, name, value)
-  recording.version = recording.version + 1
-  if type(name) == "number" and self.__item then return self:__item(name, value) end
-  local old, kind = self._kinds[name], kind_of(value)
-  if value == nil then self._absent[name] = true end
-  if kind then
-    register(self, name, value, kind)
-  elseif old and value == nil then
-    unregister(self, name)
-    self._values[name] = nil
-  elseif old == "buffer" and is_tensor(value) then
-    self._values[name] = value
-  elseif old then
-    check.fail(self.__name, "'%s' is a %s; expected another one or nil; got %s", name, old, check.describe(value))
-  else
-    mistakes.refuse_hidden(self, name, value, kind_of)
-    self._values[name] = value
-  end
-end
-
--- While taps are taken: module -> list of its paths, what each returned, and how many are missing until the call stops.
-local tapping
-local TAPPED = {}  -- raised by the last tap of a call that stops there
-
-local function call(self, ...)
-  if recording.modules then recording.called(self) end
-  local paths = tapping and tapping.paths[self]
-  if not paths then return self:forward(...) end
-  local taken, outputs = tapping.taken, { self:forward(...) }
-  for _, path in ipairs(paths) do
-    if not taken[path] and tapping.missing then tapping.missing = tapping.missing - 1 end
-    taken[path] = outputs[1]
-  end
-  if tapping.missing == 0 then error(TAPPED, 0) end
-  return unpack(outputs)
-end
-
-local function is_tapped(module) return tapping ~= nil and tapping.paths[module] ~= nil end
-
-local function make_class(name, base)
-  local class = { __name = name, __base = base }
-  class.__instance = {
-    __name = name,
-    __class = class,
-    __index = function(self, key)
-      local value = self._values[key]
-      if value ~= nil then return value end
-      value = class[key]
-      if value == nil then
-        if type(key) == "number" and class.__item then value = class.__item(self, key) else mistakes.missing(self, key, class) end
-      end
-      return value
-    end,
-    __newindex = assign,
-    __len = function(self)
-      if not class.__item then check.fail(name, "#: a %s has no length; expected #list of nn.ModuleList, or net:num_parameters()", name) end
-      return #self._order
-    end,
-    __ipairs = function(self)
-      if not class.__item then check.fail(name, "ipairs: a %s is no list; expected ipairs(net:children())", name) end
-      return self:each()
-    end,
-    __pairs = function(self)
-      if class.__item then return self:each() end
-      return self:named_children()
-    end,
-    __call = call,
-    __tostring = function(self) return self:describe() end,
-  }
-  return setmetatable(class, {
-    __index = base,
-    __tostring = function() return "class " .. name end,
-    __newindex = function(_, key, value)
-      mistakes.check_method(name, key, value)
-      rawset(class, key, value)
-    end,
-    __call = function(_, ...)
-      local self = new_instance(class)
-      class.init(self, ...)
-      return self
-    end,
-  })
-end
 
 --- Makes the module's parts: what Net(…) is given. A class of yours defines it.
 function Module:init() end
@@ -402,12 +289,6 @@ function Module:clone() return copy(self, {}) end
 
 -- --- taps --------------------------------------------------------------------------------------------------------------
 
-local function end_taps(outer, ok, ...)
-  tapping = outer
-  if ok then return ... end
-  if (...) ~= TAPPED then error((...), 0) end
-end
-
 --- Calls the module and also returns what the modules at `paths` returned: out, { ["layers.2"] = tensor, … }. With
 --- stop = true the call ends at the last of them, so that what comes after costs nothing; out is then nil.
 ---@param x Tensor
@@ -416,18 +297,7 @@ end
 function Module:forward_taps(x, paths, options)
   check.value("forward_taps", "paths", paths, check.list(check.string))
   options = check.options("forward_taps", options, { stop = check.boolean })
-  local by_module, taps, outer = {}, {}, tapping
-  for _, path in ipairs(paths) do
-    local module = self:get_submodule(path)
-    by_module[module] = by_module[module] or {}
-    table.insert(by_module[module], path)
-  end
-  tapping = { paths = by_module, taken = taps, missing = options.stop and #paths or nil }
-  local out = end_taps(outer, pcall(call, self, x))
-  for _, path in ipairs(paths) do
-    if not taps[path] then check.fail(self.__name, "module '%s' was not called in forward; expected one that is", path) end
-  end
-  return out, taps
+  return taps.forward(self, x, paths, options.stop)
 end
 
 -- --- printing ----------------------------------------------------------------------------------------------------------
@@ -445,10 +315,10 @@ function Module:describe()
 end
 
 return {
-  Module = make_class("Module", Module),
-  make_class = make_class,
+  Module = classes.make("Module", Module),
+  make_class = classes.make,
   is_module = is_module,
-  is_tapped = is_tapped,
+  is_tapped = taps.is_tapped,
   is_class = function(value) return type(value) == "table" and rawget(value, "__instance") ~= nil end,
   class_of = function(module) return getmetatable(module).__class end,
 }
