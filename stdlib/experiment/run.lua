@@ -4,8 +4,8 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
 local current = require "gradus.base.current"
+local logging = require "gradus.experiment.logging"
 local readback = require "gradus.step.readback"
-local recording = require "gradus.base.recording"
 local run_writer = require "gradus.experiment.run_writer"
 local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
@@ -97,14 +97,6 @@ function Run:configure() self.writer:amend { config_hash = config_hash(self.conf
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
--- A key that a script logs again at a step takes the place of the value before: most of a loop's values would be lost.
-local function logged_twice(self, name, at)
-  if self.told_twice or not check.by_user(3) then return end
-  self.told_twice = true
-  self:warn("logged_twice", ("log: '%s' is logged again at step %d, so only its last value is kept; expected "
-    .. "run:log(values, step), or a loop over run:batches, which counts steps"):format(name, at))
-end
-
 --- Keeps a file with the run, listed by `gradus show` and on the page: one in the run's folder as it is (run.folder .. "/table.txt"), of
 --- any other a copy.
 ---@param path string
@@ -117,51 +109,7 @@ function Run:artifact(path, kind) return require "gradus.experiment.artifact"(se
 --- the device need not be waited for.
 ---@param values table<string, number|Tensor>
 ---@param at? number
-function Run:log(values, at)
-  local listener = self.listener
-  if recording.active then
-    host.fail(("log: inside of the step at %s, which is replayed without Lua; expected it after the step, from its outputs")
-      :format(recording.active))
-  end
-  local writer, keys, now, later = self.writer, self.keys, at or self.step_number, nil
-  local latest = self.latest or {}
-  if type(values) ~= "table" then host.fail("log: expected a table of numbers by name; got " .. check.describe(values)) end
-  if type(now) ~= "number" or now % 1 ~= 0 or now < -2 ^ 63 or now >= 2 ^ 63 then  -- what the store's 64 bits hold
-    host.fail("log: step: expected a whole number from -2^63 to less than 2^63; got " .. check.describe(now))
-  end
-  for name, value in pairs(values) do
-    local key = keys[name]
-    if not key then
-      if type(name) ~= "string" then
-        host.fail("log: expected a table of numbers by name, { loss = .5 }; got the name " .. check.describe(name))
-      end
-      key = writer:key(name)
-      keys[name] = key
-    end
-    if latest[key] == now then logged_twice(self, name, now) end
-    latest[key] = now
-    if type(value) ~= "number" then
-      if not engine.is_tensor(value) then
-        host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), type(value)))
-      end
-      if value:numel() ~= 1 then
-        host.fail(("log: '%s': expected a number or a 0-dim tensor; got %s"):format(tostring(name), check.describe(value)))
-      end
-      if self.device ~= "cpu" and value.device ~= "cpu" then
-        later = later or {}
-        later[key] = value
-      else
-        value = value:item()
-        if value == true then value = 1 elseif value == false then value = 0 end
-      end
-    end
-    if type(value) == "number" then
-      writer:log(key, now, value)
-      if listener then listener(name, value, now) end
-    end
-  end
-  if later then self.readback:push(later, now) end
-end
+function Run:log(values, at) logging.log(self, values, at) end
 
 --- Stores an event: kind "stage", "decision", "best", "warning", "health", "advice", "error", "data", "cache", "reads",
 --- "teacher_cache", "threads", "result", "flops" or "edit"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is
@@ -345,25 +293,11 @@ function Run:lookahead(options)
   return require "gradus.experiment.lookahead"(self, options)
 end
 
-local FIT = { "model", "data", "epochs", "steps", "lr", "batch", "augment", "augmentations", "optimizer", "weight_decay", "clip",
-  "warmup", "decay", "label_smoothing", "monitor", "patience", "restore_best", "evaluate", "checkpoints", "stop",
-  "accumulate", "losses", "metrics", "non_finite", "suites" }
-
 --- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
 ---   and distill's own; stop: a rule of when.lua that ends the training before its budget
 function Run:fit(options)
-  options = options or {}
-  check.options("fit", options, FIT)
-  if not require("gradus.nn.module").is_module(options.model) then
-    host.fail("fit: model: expected a module; got " .. check.describe(options.model))
-  end
-  local given = { student = options.model, alpha = 1, budget = { epochs = options.epochs, steps = options.steps } }
-  for _, name in ipairs(FIT) do
-    if name ~= "model" and name ~= "epochs" and name ~= "steps" and name ~= "stop" then given[name] = options[name] end
-  end
-  if options.stop then given.curriculum = { advance = options.stop } end
-  if not next(given.budget) then host.fail "fit: expected epochs = … or steps = …" end
+  local given = require "gradus.training.fit"(options)
   if self.replaying then
     if not options.checkpoints then return options.model end
     return options.model, require("gradus.base.checkpoints").new()
