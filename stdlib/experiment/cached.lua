@@ -21,7 +21,8 @@ local reached = require "gradus.base.reached"
 local reading = require "gradus.base.reading"
 local run_module = require "gradus.experiment.run"
 local sampler = require "gradus.curriculum.sampler"
-local snapshots = require "gradus.experiment.snapshots"
+local sameness = require "gradus.experiment.sameness"
+local snapshot_files = require "gradus.experiment.snapshot_files"
 local stand_in_for = require "gradus.experiment.stand_in"
 local tensor = require "gradus.base.tensor"
 local traced = require "gradus.experiment.traced"
@@ -178,8 +179,8 @@ local function left_of(task)
   for _, row in ipairs(run.store:query([[SELECT r.id, r.uid FROM runs r JOIN params p ON p.run_id = r.id AND p.key = 'key'
       WHERE r.parent = ? AND r.kind = ? AND r.status IN ('interrupted', 'failed') AND p.value = ? ORDER BY r.id DESC]], run.id, task.name,
       task.key)) do
-    local goal = snapshots.read(run.store.folder .. "/" .. row.uid, run.line.say)
-    if goal and #snapshots.differences(goal, run) == 0 then return row.id, goal end
+    local goal = snapshot_files.newest(run.store.folder .. "/" .. row.uid, run.line.say)
+    if goal and #sameness.differences(goal, run) == 0 then return row.id, goal end
   end
 end
 

@@ -8,7 +8,7 @@ local resume = require "gradus.experiment.resume"
 local run_module = require "gradus.experiment.run"
 local run_writer = require "gradus.experiment.run_writer"
 local runner = require "gradus.experiment.runner"
-local snapshots = require "gradus.experiment.snapshots"
+local snapshot_files = require "gradus.experiment.snapshot_files"
 
 local fork = {}
 
@@ -34,9 +34,9 @@ end
 
 -- Of the run's snapshots the nearest that is not after the step.
 local function nearest(folder, axis, step)
-  local all = snapshots.list(folder)
+  local all = snapshot_files.list(folder)
   for i = #all, 1, -1 do
-    local kept = snapshots.open(all[i].file)
+    local kept = snapshot_files.open(all[i].file)
     if kept and kept.run.axis == axis and kept.point.step <= step then
       kept.folder = folder
       return kept

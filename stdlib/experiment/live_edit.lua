@@ -11,7 +11,7 @@ local nn = require "gradus.nn"
 local params = require "gradus.experiment.params"
 local run_writer = require "gradus.experiment.run_writer"
 local sampler = require "gradus.curriculum.sampler"
-local snapshots = require "gradus.experiment.snapshots"
+local random_streams = require "gradus.experiment.streams"
 local stand_in_for = require "gradus.experiment.stand_in"
 local source = require "gradus.curriculum.source"
 
@@ -109,12 +109,12 @@ end
 
 -- Calls fn() as a run's beginning would find the random streams; afterwards they are where they were.
 local function in_own_streams(run, fn)
-  local streams, init, before = snapshots.streams(run), nn.init_generator, current.run
+  local streams, init, before = random_streams.state(run), nn.init_generator, current.run
   require("gradus.experiment.run").seed_streams(run.seed)
   sampler.numbered(0)
   local ok, result = pcall(fn)
   nn.init_generator, current.run = init, before
-  snapshots.give_streams(streams)
+  random_streams.load_state(streams)
   if not ok then error(result, 0) end
   return result
 end

@@ -9,7 +9,7 @@ local live_edit = require "gradus.experiment.live_edit"
 local distill = require "gradus.training.distill"
 local params = require "gradus.experiment.params"
 local source = require "gradus.curriculum.source"
-local snapshots = require "gradus.experiment.snapshots"
+local random_streams = require "gradus.experiment.streams"
 
 ---@class Lookahead
 ---@field options table           distill's, common to all
@@ -59,7 +59,7 @@ end
 -- Where every continuation of a round begins.
 local function stand(self)
   local run = self.run
-  snapshots.give_streams(self.streams)
+  random_streams.load_state(self.streams)
   self.options.student:load_state_dict(self.weights)
   run.step_number = self.before + self.step
 end
@@ -117,7 +117,7 @@ local function stage_of(stages) return { index = stages.index, stage = { name = 
 -- A round: who goes on is decided, and goes on. Returns the training where it is over.
 local function round(self)
   local run = self.run
-  self.streams, self.weights = snapshots.streams(run), copy(self.options.student:state_dict())
+  self.streams, self.weights = random_streams.state(run), copy(self.options.student:state_dict())
   local scores, failed = {}, {}
   if #self.names > 1 then scores, failed = tried(self) end
   local name = #self.names == 1 and self.names[1] or best_of(self, scores)

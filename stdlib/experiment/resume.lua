@@ -5,7 +5,8 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local params = require "gradus.experiment.params"
 local runner = require "gradus.experiment.runner"
-local snapshots = require "gradus.experiment.snapshots"
+local sameness = require "gradus.experiment.sameness"
+local snapshot_files = require "gradus.experiment.snapshot_files"
 
 local resume = {}
 
@@ -83,11 +84,11 @@ function resume.check_same(where, store, id, goal, options)
   if goal then
     if not options.threads and goal.identity.threads ~= "auto" then options.threads = goal.identity.threads end
     engine.set_threads(options.threads or 1)
-    for _, one in ipairs(snapshots.differences(goal, { device = engine.device(options.device or "cpu"), options = options })) do
+    for _, one in ipairs(sameness.differences(goal, { device = engine.device(options.device or "cpu"), options = options })) do
       found[#found + 1] = one
     end
   end
-  return snapshots.agree(where, found, options.accept)
+  return sameness.agree(where, found, options.accept)
 end
 
 -- --- going on ------------------------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ function resume.planned(store, id, experiment, options, set)
       host.fail(("resume: --set: run %d is not finished; expected `gradus fork %d --at STEP --set …`, which makes a run of its own")
         :format(id, id), USAGE)
     end
-    goal = snapshots.read(store.folder .. "/" .. row.uid, function(text) host.write(2, "resume: " .. text .. "\n") end)
+    goal = snapshot_files.newest(store.folder .. "/" .. row.uid, function(text) host.write(2, "resume: " .. text .. "\n") end)
   end
   local taken = resume.check_same("resume", store, id, goal, options)
   local given = resume.given_of(store, id, experiment.specs)

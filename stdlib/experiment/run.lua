@@ -7,6 +7,7 @@ local current = require "gradus.base.current"
 local logging = require "gradus.experiment.logging"
 local readback = require "gradus.step.readback"
 local run_writer = require "gradus.experiment.run_writer"
+local snapshot_files = require "gradus.experiment.snapshot_files"
 local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
 
@@ -62,7 +63,7 @@ function run.begin(options)
     parent = options.parent, listener = false, ending = false, live = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
-  if options.resumes then snapshots.forget_after(self.folder, goal) end
+  if options.resumes then snapshot_files.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
   if goal then self.writer, self.unmuted = run_writer.muted(writer), writer end
   self.readback = readback(device, function(numbers, at)

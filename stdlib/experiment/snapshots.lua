@@ -8,16 +8,14 @@
 --- are done again, with the same bits; the training of the snapshot (the goal) takes it back, and from there on all is written.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local nn = require "gradus.nn"
+local files = require "gradus.experiment.snapshot_files"
 local plain = require "gradus.base.plain"
-local random = require "gradus.base.random"
 local reachable = require "gradus.experiment.reachable"
-local sampler = require "gradus.curriculum.sampler"
-local sorted_keys = require "gradus.base.sorted_keys"
+local sameness = require "gradus.experiment.sameness"
+local streams = require "gradus.experiment.streams"
 
-local snapshots = { FORMAT = 1 }
+local snapshots = {}
 
-local DATA = 65          -- exit code
 local SECONDS = 60       -- between two, unless said otherwise
 local WORTH = 5          -- seconds of work for which the end of a stage or of a training is kept
 local SHARE = .01        -- of the time, at most, that taking them may cost
@@ -44,13 +42,6 @@ function snapshots.policy(text)
   return { seconds = amount * ({ s = 1, m = 60, h = 3600 })[unit] }
 end
 
--- What has to be the same for the same bits.
-local function identity_of(run)
-  local versions = host.versions()
-  return { gradus = versions.gradus, torch = engine.torch_version, library = host.stdlib_hash(), device = run.device,
-    machine = engine.gemm(), threads = run.options.threads or "auto" }
-end
-
 ---@param run Run
 ---@param policy table
 ---@param goal? table  what `read` gave
@@ -61,13 +52,6 @@ function snapshots.new(run, policy, goal)
 end
 
 -- --- taking ----------------------------------------------------------------------------------------------------------
-
---- Where the run's random streams stand, and the numbers of its samplers.
-function snapshots.streams(run)
-  local defaults = { cpu = engine.default_generator():get_state() }
-  if run.device ~= "cpu" then defaults[run.device] = engine.default_generator(run.device):get_state() end
-  return { init = nn.init_generator:get_state(), lua = random.state(), sources = sampler.numbered(), defaults = defaults }
-end
 
 local function registered_of(run)
   local kept = {}
@@ -102,10 +86,10 @@ local function state_of(self, part, over)
   run.looked:settle()
   local point = run.writer:point()
   point.step = run.step_number
-  local kept = { format = snapshots.FORMAT, training = self.number, count = self.count, over = over, point = point,
+  local kept = { format = files.FORMAT, training = self.number, count = self.count, over = over, point = point,
     run = { step_number = run.step_number, axis = run.axis, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
       state = run.state, registered = registered_of(run) },
-    streams = snapshots.streams(run), identity = identity_of(run) }
+    streams = streams.state(run), identity = sameness.identity(run) }
   for name, value in pairs(part:state()) do kept[name] = value end
   if kept.unsaved and #kept.unsaved > 0 then tell_unsaved(self, kept.unsaved) end
   return kept
@@ -191,110 +175,6 @@ end
 
 -- --- going on --------------------------------------------------------------------------------------------------------
 
-local function read_file(path)
-  local tensors, text = engine.data.read_snapshot(path)
-  local kept = plain.read(text, tensors)
-  if kept.format ~= snapshots.FORMAT then
-    host.fail(("%s: made by another gradus; expected format %d; got %s"):format(path, snapshots.FORMAT, tostring(kept.format)))
-  end
-  return kept
-end
-
--- The names of a run's snapshots, the newest last: { file, training, step (inf: the end) }.
-local function list(folder)
-  local found = {}
-  for _, file in ipairs(host.list_folder(folder .. "/snapshots")) do
-    local training, step = file:match "^(%d+)%-(%w+)%.safetensors$"
-    if training then
-      found[#found + 1] = { file = folder .. "/snapshots/" .. file, training = tonumber(training),
-        step = step == "end" and math.huge or tonumber(step) }
-    end
-  end
-  table.sort(found, function(a, b)
-    if a.training ~= b.training then return a.training < b.training end
-    return a.step < b.step
-  end)
-  return found
-end
-snapshots.list = list
-
---- The snapshot of a file; nil and why not.
----@param file string
-function snapshots.open(file)
-  local ok, kept = pcall(read_file, file)
-  if ok then return kept end
-  return nil, host.error_text(kept)
-end
-
---- The newest snapshot of a run's folder that is whole, nil where there is none.
----@param folder string
----@param tell fun(text: string)  told of damaged ones
----@return table?
-function snapshots.read(folder, tell)
-  local all = list(folder)
-  for i = #all, 1, -1 do
-    local kept, why = snapshots.open(all[i].file)
-    if kept then
-      kept.folder = folder
-      return kept
-    end
-    tell(why .. (i > 1 and "; the one before is taken" or ""))
-  end
-end
-
---- Removes what was taken after the goal: its events are a dead attempt's. And what was left in part.
----@param folder string
----@param goal table?
-function snapshots.forget_after(folder, goal)
-  for _, file in ipairs(host.list_folder(folder .. "/snapshots")) do
-    if file:find "%.tmp%-" then os.remove(folder .. "/snapshots/" .. file) end  -- was being written
-  end
-  for _, one in ipairs(list(folder)) do
-    local step = goal and (goal.over and math.huge or goal.point.step)
-    if not goal or one.training > goal.training or one.training == goal.training and one.step > step then os.remove(one.file) end
-  end
-end
-
---- What would not give the same bits: { name, then, now } each.
----@param kept table
----@param run {device: string, options: table}
-function snapshots.differences(kept, run)
-  local now, found = identity_of(run), {}
-  for _, name in ipairs { "gradus", "library", "torch", "device", "machine", "threads" } do
-    if kept.identity[name] ~= now[name] then
-      found[#found + 1] = { name = name, was = tostring(kept.identity[name]), now = tostring(now[name]) }
-    end
-  end
-  return found
-end
-
-local function in_words(one)
-  return ("%s%s was %s, now %s"):format(one.name, one.what and " " .. one.what or "", one.was, one.now)
-end
-
---- Raises unless all that differs was accepted; returns the list of what was, in words.
----@param where string   whom errors blame
----@param found {name: string, what: string?, was: string, now: string}[]
----@param accept string? what --accept says
----@return string[]
-function snapshots.agree(where, found, accept)
-  local accepted, refused, names, taken = {}, {}, {}, {}
-  for word in (accept or ""):gmatch "[^,%s]+" do accepted[word] = true end
-  for _, one in ipairs(found) do
-    if accepted[one.name] then
-      taken[#taken + 1] = in_words(one)
-    else
-      refused[#refused + 1] = in_words(one)
-      names[one.name] = true
-    end
-  end
-  if #refused > 0 then
-    host.fail(("%s: other bits would follow: %s; expected the same, or --accept %s"):format(where, table.concat(refused, "; "),
-      table.concat(sorted_keys(names), ",")), DATA)
-  end
-  return taken
-end
-
 local function fill(target, from)
   for key in pairs(target) do target[key] = nil end
   for key, value in pairs(from) do target[key] = value end
@@ -307,15 +187,6 @@ local function restore_registered(run, kept)
   end
 end
 
---- Puts the random streams back.
----@param kept table  what `streams` gave
-function snapshots.give_streams(kept)
-  for device, state in pairs(kept.defaults) do engine.default_generator(device):set_state(state) end
-  nn.init_generator:set_state(kept.init)
-  sampler.numbered(kept.sources)
-  random.load_state(kept.lua)
-end
-
 local function restore(self, kept)
   local run, of_run = self.run, kept.run
   run.step_number, run.axis, run.trained, run.threads, run.latest = of_run.step_number, of_run.axis, of_run.trained, of_run.threads, {}
@@ -323,7 +194,7 @@ local function restore(self, kept)
   restore_registered(run, of_run.registered)
   self.count = kept.count
   engine.set_threads(of_run.engine_threads)
-  snapshots.give_streams(kept.streams)
+  streams.load_state(kept.streams)
 end
 
 -- What was kept of this training, if the run goes on from a snapshot and something was.
@@ -332,18 +203,7 @@ local function kept_of(self)
   if not goal then return nil end
   if goal.training == self.number then return goal end
   local path = ("%s/snapshots/%d-end.safetensors"):format(goal.folder, self.number)
-  if self.number < goal.training and host.exists(path) then return read_file(path) end
-end
-
--- Other data give other bits.
-local function check_data(self, part, kept)
-  local now, found = part.fingerprints and part:fingerprints() or {}, {}
-  for _, name in ipairs(sorted_keys(kept.data or {})) do
-    if now[name] ~= kept.data[name] then
-      found[#found + 1] = { name = "data", what = name, was = kept.data[name]:sub(1, 12), now = tostring(now[name]):sub(1, 12) }
-    end
-  end
-  snapshots.agree("resume", found, self.run.options.accept)
+  if self.number < goal.training and host.exists(path) then return files.read(path) end
 end
 
 local function arrive(self)
@@ -364,7 +224,7 @@ function Snapshots:begin(part)
   if part.fn then self.seen = reachable.seen(part.fn) end
   local kept = kept_of(self)
   if not kept then return end
-  check_data(self, part, kept)
+  sameness.check_data(part, kept, self.run.options.accept)
   part:load_state(kept)
   restore(self, kept)
   if kept == self.goal then arrive(self) end
@@ -411,7 +271,7 @@ end
 function Snapshots:finish(finished)
   pcall(engine.data.snapshot_saved, true)
   if not finished then return end
-  local all = list(self.run.folder)
+  local all = files.list(self.run.folder)
   for i, one in ipairs(all) do
     if i < #all or one.step ~= math.huge then os.remove(one.file) end
   end
