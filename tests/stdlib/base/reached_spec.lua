@@ -20,6 +20,9 @@ describe("what ran of the library", function()
     expect(#summary["nn/layers.lua"].functions):equals(2)  -- forward, and what made the class
     for _, file in ipairs { "training/distill.lua", "nn/attention.lua", "base/console.lua" } do expect(summary[file]):equals(nil) end
   end)
+  it("is nothing of what only calls itself a file of the library", function()
+    expect(reached.by(assert(loadstring("return 1", "@stdlib/nn/none.lua")))):equals {}
+  end)
   it("is the same at the next call, compiled or not", function()
     local first = reached.identity(reached.by(forward(linear, x)))
     for _ = 1, 500 do linear(x) end

@@ -1,9 +1,11 @@
 -- The parts of a sweep: what is searched, in which order, who goes on, what mattered.
 local effects = require "gradus.experiment.effects"
 local halving = require "gradus.experiment.halving"
+local host = require "gradus.host"
 local params = require "gradus.experiment.params"
 local search = require "gradus.experiment.search"
 local space = require "gradus.experiment.space"
+local sweep = require "gradus.experiment.sweep"
 
 local specs = params.declare { T = 2, lr = 1e-2, n = params.int(3), tag = params.choice { "a", "b" } }
 
@@ -94,5 +96,37 @@ describe("a sweep", function()
     assert(text:find "largest value: %-%-set T=4,8" and text:find "high end of its range" and text:find "--seeds 3", text)
     text = table.concat(effects.advice(axes, ranked, { T = .001, lr = .4 }), "\n")
     assert(text:find "T: alone without effect", text)
+  end)
+end)
+
+-- A sweep over runs that log their T under `key`: the best T first.
+local function ranked(key, options)
+  local folder = ("%s/gradus-sweep-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+  host.mkdirs(folder)
+  local given = { by = key, set = { T = { 1, 3, 2 } }, jobs = 3, name = "spec", params = { T = 1 },
+    command = { store = folder .. "/s.db", quiet = true, script = "spec" }, run = function(run, p) run:log { [key] = p.T } end }
+  for name, value in pairs(options or {}) do given[name] = value end
+  local ok, found = pcall(sweep, given)
+  os.execute("rm -rf '" .. folder .. "'")
+  if not ok then error(found, 0) end
+  local list = {}
+  for i, trial in ipairs(found.ranked) do list[i] = trial.given.T end
+  expect(found.best):equals(found.ranked[1])
+  return list
+end
+
+describe("which way is better", function()
+  for key, up in pairs { ["val/acc"] = true, ["my/f1_score"] = true, ["val/loss"] = false, ["test/PERPLEXITY"] = false, mae = false } do
+    it("is told by the name " .. key, function() expect(ranked(key)):equals(up and { 3, 2, 1 } or { 1, 2, 3 }) end)
+  end
+  it("is what was said, whatever the name", function()
+    for _, key in ipairs { "val/acc", "val/loss", "own" } do
+      expect(ranked(key, { direction = "max" })):equals { 3, 2, 1 }
+      expect(ranked(key, { direction = "min" })):equals { 1, 2, 3 }
+    end
+  end)
+  it("must be said where the name says nothing", function()
+    expect(function() ranked "own" end):fails_with "sweep: which way 'own' is better is not known; expected direction max or min"
+    expect(function() ranked("own", { direction = "up" }) end):fails_with "direction"
   end)
 end)
