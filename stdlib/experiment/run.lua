@@ -393,7 +393,8 @@ function Run:batches(source, options)
   options = check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
     "teacher_cache" })
   if self.replaying then return function() end end
-  if self.live then self.live:loops(self) end
+  local asked = self.live and self.live:loops()
+  if asked then return asked end
   if self.dry then options.steps, options.epochs = 2, nil end
   return require "gradus.training.batches"(self, source, options)
 end

@@ -14,7 +14,7 @@ local known_runs = require "gradus.experiment.known_runs"
 local params = require "gradus.experiment.params"
 local search = require "gradus.experiment.search"
 local space = require "gradus.experiment.space"
-local trial = require "gradus.experiment.trial"
+local a_trial = require "gradus.experiment.trial"
 local trial_run = require "gradus.experiment.trial_run"
 
 local DEFAULT_TRIALS = 20
@@ -99,7 +99,7 @@ end
 -- --- trials and their runs --------------------------------------------------------------------------------------------
 
 local function add_trial(self, given)
-  local one = trial.new(#self.trials + 1, given, self.fixed, self.seeds)
+  local one = a_trial.new(#self.trials + 1, given, self.fixed, self.seeds)
   self.trials[one.number] = one
   return one
 end
@@ -186,9 +186,9 @@ local function next_job(self)
   if self.ending then return nil end
   local one = promoted(self)
   if not one and #self.ready == 0 and self.asked and #self.trials < self.count then
-    local new = add_trial(self, self.asked:ask())
-    known_runs.look_up(self, { new })
-    enqueue(self, new)
+    local added = add_trial(self, self.asked:ask())
+    known_runs.look_up(self, { added })
+    enqueue(self, added)
   end
   one = one or table.remove(self.ready, 1)
   return one and job_of(self, one) or nil

@@ -286,6 +286,16 @@ class Searches(SweepCase):
         best = optuna.load_study(study_name=study.study_name, storage=storage).best_trial
         self.assertAlmostEqual(best.value, found["best"]["value"])
         self.assertEqual(best.params, found["best"]["params"])
+        # Halving with it: what a trial came to when it went on is a trial of the study's own.
+        (self.dir / "x.lua").write_text(LOOP)
+        args = ["--set", "q=lin(0,1)", "--by", "val/score", "--search", "optuna", "--halving", "-j", "1", "--search-seed", "6"]
+        found = self.found(*args, "--trials", "9")
+        went_on = self.query("SELECT count(*) FROM events WHERE name = 'resume'")[0][0]
+        self.assertGreater(went_on, 0)
+        loop = [one for one in optuna.get_all_study_summaries(storage) if one.study_name.startswith("loop")][0]
+        trials = optuna.load_study(study_name=loop.study_name, storage=storage).trials
+        self.assertEqual(len([trial for trial in trials if "goes_on" in trial.user_attrs]), went_on)
+        self.assertEqual(self.found(*args, "--trials", "9")["trials"], found["trials"])
 
 
 if __name__ == "__main__":
