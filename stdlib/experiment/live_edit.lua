@@ -2,28 +2,29 @@
 --- The script is read anew and its `run` function called with a stand-in that writes nothing (a rehearsal): trainings that are over
 --- give what they gave, and the one that goes on gives its options. A training is made of them, takes over the state of the old one,
 --- as a snapshot's would be, and goes on in its place; the student that the old code holds gets the weights at the end.
---- A new version that fails, now or before its first evaluation is done, is taken back, with all that it did.
+--- A new version that fails, now or before its first evaluation is done, is taken back, with all that it did. In a loop of the script's
+--- own the functions that it calls are swapped (live_loop.lua).
 local children = require "gradus.children"
 local host = require "gradus.host"
 local copy = require "gradus.base.copy"
-local current = require "gradus.base.current"
-local nn = require "gradus.nn"
+local live_loop = require "gradus.experiment.live_loop"
+local live_swap = require "gradus.experiment.live_swap"
 local params = require "gradus.experiment.params"
-local run_writer = require "gradus.experiment.run_writer"
+local rehearsal = require "gradus.experiment.rehearsal"
 local sampler = require "gradus.curriculum.sampler"
-local random_streams = require "gradus.experiment.streams"
-local stand_in_for = require "gradus.experiment.stand_in"
 local source = require "gradus.curriculum.source"
 
 local live_edit = {}
 
 local LOOK_EVERY = .1  -- seconds
 
-local own = {}  -- modules that are not the user's
+local own, own_globals = {}, {}  -- modules and globals that are not the user's
 for name in pairs(package.loaded) do own[name] = true end
+for name in pairs(_G) do own_globals[name] = true end
 
 ---@class LiveEdit
----@field done Distilled[]  of the trainings that are over
+---@field done table<number, Distilled|{loop: true}>  of the trainings that are over, and of loops
+---@field begun number      trainings and loops
 ---@field trial table?      a version that has not shown that it works: { before: Training, kept, sources, step }
 local LiveEdit = {}
 LiveEdit.__index = LiveEdit
@@ -33,7 +34,8 @@ LiveEdit.__index = LiveEdit
 ---@param given table     the parameters that the command line and the grid give
 ---@param flat table      all of them
 function live_edit.new(run, options, given, flat)
-  local self = setmetatable({ run = run, options = options, given = given, flat = flat, done = {}, next = 0, watched = {} }, LiveEdit)
+  local self = setmetatable({ run = run, options = options, given = given, flat = flat, done = {}, begun = 0, next = 0, watched = {} },
+    LiveEdit)
   self.versions = self:sources()
   return self
 end
@@ -75,69 +77,30 @@ local function set_modules(modules)
   for name, value in pairs(modules) do package.loaded[name] = value end
 end
 
--- --- the rehearsal --------------------------------------------------------------------------------------------------------------
-
--- What is wrong with the new version, on no line of it.
-local function refuse(text, ...) error(text:format(...), 0) end
-
--- What takes the place of `run` while the new version is asked for its options.
-local function stand_in_of(self, nested)
-  local run = self.run
-  local rehearsal = { count = 0 }
-  function rehearsal.loops() refuse "a loop over run:batches would be done again; live edits reach what distill and fit train" end
-  function rehearsal.train(_, _, given, where)
-    rehearsal.count = rehearsal.count + 1
-    local done = self.done[rehearsal.count]
-    if not done then error({ reached = true, given = given, where = where }, 0) end
-    given.student:load_state_dict(done.student:state_dict())
-    given.student:eval()
-    local again = {}
-    for name, value in next, done do again[name] = value end
-    again.student = given.student
-    return setmetatable(again, getmetatable(done))
+local function user_globals()
+  local found = {}
+  for name, value in pairs(_G) do
+    if type(name) == "string" and not own_globals[name] then found[name] = value end
   end
-  return stand_in_for(run, { live = rehearsal, line = run_writer.silent(), params = nested, threads = run.threads,
-    step_number = run.step_number, students = false, save_students = false, listener = false, ending = false, parent = false,
-    snapshots = run.snapshots, trained = run.trained })
+  return found
+end
+
+local function set_globals(globals)
+  for name in pairs(user_globals()) do rawset(_G, name, nil) end
+  for name, value in pairs(globals) do rawset(_G, name, value) end
+end
+
+local function world_of(fn, given)
+  local texts = {}
+  for _, one in ipairs(host.sources()) do texts[one.path] = one.text end
+  return { fn = fn, texts = texts, params = given, roots = { { table = package.loaded, names = params.sorted_keys(user_modules()) },
+    { table = _G, names = params.sorted_keys(user_globals()) } } }
 end
 
 -- From here on the stand-in is the run: functions of the new version hold it.
 local function become(stand_in, run)
   for name in pairs(stand_in) do rawset(stand_in, name, nil) end
   setmetatable(stand_in, { __index = run, __newindex = run })
-end
-
--- Calls fn() as a run's beginning would find the random streams; afterwards they are where they were.
-local function in_own_streams(run, fn)
-  local streams, init, before = random_streams.state(run), nn.init_generator, current.run
-  require("gradus.experiment.run").seed_streams(run.seed)
-  sampler.numbered(0)
-  local ok, result = pcall(fn)
-  nn.init_generator, current.run = init, before
-  random_streams.load_state(streams)
-  if not ok then error(result, 0) end
-  return result
-end
-
--- The options that the new version gives the training that goes on, and its parameters.
-local function rehearse(self, training)
-  local experiment = require("gradus.experiment.runner").load(self.options)
-  if not experiment then refuse("%s: the script returns no experiment any more", self.options.script) end
-  local flat = params.resolve(experiment.specs, self.given)
-  local nested = params.nest(flat)
-  local stand_in = stand_in_of(self, nested)
-  local met = in_own_streams(self.run, function()
-    current.run = stand_in
-    host.entering(experiment.run)
-    local ok, why = pcall(experiment.run, stand_in, nested)
-    if not ok and type(why) == "table" and why.reached then return why end
-    if not ok then error(why, 0) end
-    refuse("%s: the run function ended after %d of its trainings; expected the one that goes on", self.options.script, #self.done)
-  end)
-  if met.where ~= training.where then
-    refuse("%s: training %d is a %s now, and was a %s", self.options.script, #self.done + 1, met.where, training.where)
-  end
-  return { options = met.given, params = nested, flat = flat, stand_in = stand_in }
 end
 
 -- --- the swap --------------------------------------------------------------------------------------------------------------------
@@ -150,7 +113,7 @@ local function fit_stages(kept, old, new)
   end
   to = to or new.list[old.index] and old.index
   if not to then
-    refuse("curriculum: the training is in stage %d, '%s'; the new version has %d stages", old.index, name, #new.list)
+    error(("curriculum: the training is in stage %d, '%s'; the new version has %d stages"):format(old.index, name, #new.list), 0)
   end
   local history = kept.stages.history
   kept.stages.index, kept.stages.told = to, {}
@@ -222,8 +185,8 @@ local function make(self, training, new)
   return next_one, { kept = kept, params = before, samplers = samplers }
 end
 
-local function tell(self, training, text)
-  self.run.line.say(("live: step %d: %s"):format(training.run.step_number, text))
+local function tell(self, text)
+  self.run.line.say(("live: step %d: %s"):format(self.run.step_number, text))
 end
 
 -- What a parameter was and is now, of those that differ.
@@ -258,36 +221,87 @@ local function move_student(run, from, to)
   end
 end
 
--- The new version in place of `training`; nil where nothing was saved that differs.
-local function attempt(self, training)
-  local modules, mark = user_modules(), host.read_again()
+-- Asks the new version, and has make(new) put it in the place of what goes on; nil where nothing was saved that differs. Returns what
+-- `make` gave, what has to be known to take it back, and what moved.
+local function attempt(self, where, index, capture, make_of)
+  local modules, globals, mark = user_modules(), user_globals(), host.read_again()
   set_modules {}
-  local ok, new = pcall(rehearse, self, training)
+  local ok, new = pcall(rehearsal.ask, self, where, index, capture)
   local sources = ok and self:sources()
   local files = ok and changed(self.versions, sources)
-  local next_one, trial
+  if capture or not ok or #files == 0 then
+    set_modules(modules)  -- a loop's functions are swapped where they are
+    set_globals(globals)
+  end
+  local made, trial
   if ok and #files > 0 then
-    ok, next_one, trial = pcall(make, self, training, new)
-    if not ok then new = next_one end
+    ok, made, trial = pcall(make_of, new)
+    if not ok then new = made end
   end
   if not ok or #files == 0 then
     host.put_back_sources(mark)
     set_modules(modules)
+    set_globals(globals)
     if ok then return nil end
     error(new, 0)
   end
   become(new.stand_in, self.run)
-  trial.before, trial.modules, trial.mark, trial.step = training, modules, mark, self.run.step_number
-  trial.versions, trial.flat, trial.evaluations = self.versions, self.flat, next_one.s.evaluations
+  trial.modules, trial.globals, trial.mark, trial.step = modules, globals, mark, self.run.step_number
+  trial.versions, trial.flat = self.versions, self.flat
   self.trial = trial
   local changes = moved(self.flat, new.flat)
-  self.run:edited("live", { files = files, params = changes })
+  self.run:edited("live", { files = files, params = changes, swapped = trial.swapped })
   keep_params(self, new.flat, changes)
   keep_sources(self, files, sources)
   self.versions, self.flat = sources, new.flat
+  return made
+end
+
+-- The new version in place of `training`.
+local function attempt_training(self, training)
+  local next_one = attempt(self, training.where, training.live_index, nil, function(new)
+    local one, trial = make(self, training, new)
+    trial.before, trial.evaluations = training, one.s.evaluations
+    return one, trial
+  end)
+  if not next_one then return nil end
+  next_one.live_index = training.live_index
   move_student(self.run, training.student, next_one.student)
-  tell(self, training, "the new version goes on")
+  tell(self, "the new version goes on")
   return next_one
+end
+
+-- Whether somebody has saved a file since the last look.
+local function saved_since(self)
+  local now = host.monotonic()
+  if now < self.next then return false end
+  self.next = now + LOOK_EVERY
+  local saved = false
+  for _, event in ipairs(children.wait(0)) do saved = saved or event.kind == "saved" end
+  return saved
+end
+
+-- Calls fn(…) for a version that was saved; what is wrong with it is told.
+local function attempted(self, fn, ...)
+  local ok, result = pcall(fn, self, ...)
+  if ok then return result end
+  if type(result) == "table" and (result.interrupted or result.exit) then error(result, 0) end
+  local text = host.error_text(result)
+  self.run:event("warning", "live", { text = text })
+  tell(self, text .. "; the version before goes on")
+end
+
+-- A version that was on trial is none of the run's.
+local function forget(self, trial, why)
+  local text = host.error_text(why)
+  self.trial = nil
+  host.put_back_sources(trial.mark)
+  set_modules(trial.modules)
+  set_globals(trial.globals)
+  keep_params(self, trial.flat, moved(self.flat, trial.flat))
+  self.versions, self.flat = trial.versions, trial.flat
+  self.run.step_number = trial.step
+  return text
 end
 
 --- At a boundary. Returns the training that goes on in place of this one, if somebody has saved a version that works.
@@ -296,18 +310,7 @@ end
 function LiveEdit:look(training)
   local trial = self.trial
   if trial and training.s.evaluations > trial.evaluations then self.trial = nil end
-  local now = host.monotonic()
-  if now < self.next then return nil end
-  self.next = now + LOOK_EVERY
-  local saved = false
-  for _, event in ipairs(children.wait(0)) do saved = saved or event.kind == "saved" end
-  if not saved then return nil end
-  local ok, next_one = pcall(attempt, self, training)
-  if ok then return next_one end
-  if type(next_one) == "table" and (next_one.interrupted or next_one.exit) then error(next_one, 0) end
-  local text = host.error_text(next_one)
-  self.run:event("warning", "live", { text = text })
-  tell(self, training, text .. "; the version before goes on")
+  return saved_since(self) and attempted(self, attempt_training, training) or nil
 end
 
 --- A training has ended in an error. Where a new version of it had not shown that it works, it is taken back: returns the training
@@ -318,28 +321,62 @@ end
 function LiveEdit:taken_back(training, why)
   local trial = self.trial
   if not trial or type(why) == "table" and why.interrupted or host.exiting() then return nil end
-  self.trial = nil
-  local before, run, text = trial.before, self.run, host.error_text(why)
-  host.put_back_sources(trial.mark)
-  set_modules(trial.modules)
-  keep_params(self, trial.flat, moved(self.flat, trial.flat))
-  self.versions, self.flat, run.params = trial.versions, trial.flat, trial.params
+  local before, run, text = trial.before, self.run, forget(self, trial, why)
+  run.params = trial.params
   move_student(run, training.student, before.student)
   source.take_back(trial.samplers, run)
   before:load_state(trial.kept)
   run.step_number = trial.step
   run:edited("live", { taken_back = true, error = text })
-  tell(self, before, text .. "; the version before goes on from there")
+  tell(self, text .. "; the version before goes on from there")
   return before
 end
 
---- A loop of the script's own begins.
----@param run Run
-function LiveEdit:loops(run)
-  if self.told then return end
-  self.told = true
-  run:event("warning", "live", { text = "a loop over run:batches goes on as it is" })
-  run.line.say("live: a loop over run:batches goes on as it is; live edits reach what distill and fit train")
+-- --- loops of the script's own -----------------------------------------------------------------------------------------------------
+
+--- Such a loop is made.
+function LiveEdit:loops() self.begun = self.begun + 1 end
+
+--- It begins; its function's frame is there.
+---@param loop table  see batches.lua
+function LiveEdit:enter(loop)
+  loop.takes_values = true
+  for i = 1, loop.index - 1 do
+    if self.done[i] and self.done[i].loop then loop.takes_values = false end  -- what they came to is not known to a rehearsal
+  end
+  self.done[loop.index] = { loop = true }
+  loop.swap = live_swap.new(world_of(loop.fn, self.run.params))
+end
+
+local function attempt_loop(self, loop)
+  if loop.trial then loop.trial:settle(true) end
+  local trial = attempt(self, "batches", loop.index, function(fn, given)
+    return live_swap.capture(world_of(fn, given))
+  end, function(new)
+    local one = live_loop.swap(self, loop, new, loop.takes_values)
+    return one, one
+  end)
+  if not trial then return end
+  loop.trial = trial
+  tell(self, trial.words)
+end
+
+--- At a boundary of such a loop.
+---@param loop table
+function LiveEdit:look_at_loop(loop)
+  if loop.trial then loop.trial:settle() end
+  if saved_since(self) then attempted(self, attempt_loop, loop) end
+end
+
+--- A function of a new version has failed, and the loop has what it had.
+---@param trial LoopTrial
+---@param why any
+function LiveEdit:loop_taken_back(trial, why)
+  local step = self.run.step_number
+  local text = forget(self, trial, why)
+  self.run.step_number = step
+  self.run:edited("live", { taken_back = true, error = text })
+  tell(self, text .. "; the version before goes on")
 end
 
 --- Trains, with a look at the files at each boundary.
@@ -348,11 +385,11 @@ end
 ---@param where string
 function LiveEdit:train(run, given, where)
   local distill = require "gradus.training.distill"
-  local training = distill.make(run, given, where)
-  training.live = self
+  self.begun = self.begun + 1
+  local index, training = self.begun, distill.make(run, given, where)
+  training.live, training.live_index = self, index
   local done = distill.train(training)
-  self.trial = nil
-  table.insert(self.done, done)
+  self.trial, self.done[index] = nil, done
   return done
 end
 

@@ -17,12 +17,15 @@ given = json.load(open(sys.argv[1]))
 axes = given["axes"]
 storage = optuna.storages.RDBStorage(given["storage"])
 study = optuna.create_study(study_name=given["name"], storage=storage, load_if_exists=True, direction=given["direction"])
-old = study.get_trials(deepcopy=False)
+states = optuna.trial.TrialState
+old, before = study.get_trials(deepcopy=False), []
 for trial in old:
-    if trial.state == optuna.trial.TrialState.RUNNING:  # of a sweep that was interrupted
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    running = trial.state == states.RUNNING  # of a sweep that was interrupted
+    if running and len(trial.params) < len(axes): study.tell(trial.number, state=states.FAIL)
+    elif (running or trial.state == states.COMPLETE) and "goes_on" not in trial.user_attrs:
+        before.append({"number": trial.number, "params": trial.params, "told": not running})
 study.sampler = optuna.samplers.TPESampler(seed=given["seed"] + len(old), constant_liar=True)
-say(told=[trial.params for trial in old if trial.state == optuna.trial.TrialState.COMPLETE])
+say(before=before)
 for line in sys.stdin:
     what = json.loads(line)
     if what.get("quit"): break
@@ -34,8 +37,12 @@ for line in sys.stdin:
             elif axis["whole"]: params[axis["key"]] = trial.suggest_int(axis["key"], int(axis["low"]), int(axis["high"]), log=axis["log"])
             else: params[axis["key"]] = trial.suggest_float(axis["key"], axis["low"], axis["high"], log=axis["log"])
         say(number=trial.number, params=params)
-    elif "value" in what: study.tell(what["number"], what["value"])
-    else: study.tell(what["number"], state=optuna.trial.TrialState.FAIL)
+    elif "value" not in what: study.tell(what["number"], state=states.FAIL)
+    elif not what["again"]: study.tell(what["number"], what["value"])
+    else:  # a study's trial has one value: what it came to later is another
+        was = study.get_trials(deepcopy=False)[what["number"]]
+        study.add_trial(optuna.trial.create_trial(params=was.params, distributions=was.distributions, value=what["value"],
+                                                  user_attrs={"goes_on": was.number}))
 ]=]
 
 local Optuna = {}
@@ -64,8 +71,8 @@ function Optuna:say(what)
   self.output:flush()
 end
 
---- The parameters of the trials that the study has.
-function Optuna:told() return self.before end
+--- The parameters of the trials that the study has, and of those that were under way when a sweep was interrupted.
+function Optuna:before() return self.old end
 
 --- Parameters to try next.
 function Optuna:ask()
@@ -75,10 +82,14 @@ function Optuna:ask()
   return answer.params
 end
 
---- What a trial came to; one that the study had before is not told again.
-function Optuna:tell(trial)
-  local number = self.numbers[trial.given]
-  if number then self:say { number = number, value = trial.value } end
+--- What a trial came to; one that the study has is told again only where its run went on since.
+---@param trial Trial
+---@param went_on? boolean
+function Optuna:tell(trial, went_on)
+  local number, again = self.numbers[trial.given], self.told[trial.given] or false
+  if again and not (went_on and trial.value) then return end
+  self.told[trial.given] = true
+  self:say { number = number, value = trial.value, again = again }
 end
 
 function Optuna:close()
@@ -109,11 +120,13 @@ function optuna.start(sweep, seed)
   write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed,
     direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" })
   os.execute("mkfifo " .. quoted(folder .. "/answers"))
-  local self = setmetatable({ folder = folder, numbers = {} }, Optuna)
+  local self = setmetatable({ folder = folder, numbers = {}, told = {}, old = {} }, Optuna)
   self.output = io.popen(("exec python3 -u %s %s > %s"):format(quoted(folder .. "/ask.py"), quoted(folder .. "/given.json"),
     quoted(folder .. "/answers")), "w")
   self.input = io.open(folder .. "/answers", "rb")
-  self.before = self:answer().told
+  for i, one in ipairs(self:answer().before) do
+    self.old[i], self.numbers[one.params], self.told[one.params] = one.params, one.number, one.told
+  end
   return self
 end
 

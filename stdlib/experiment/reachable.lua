@@ -61,7 +61,7 @@ end
 
 reachable.protocol = protocol
 
--- --- places: where values lie ----------------------------------------------------------------------------------------
+-- --- places: where values lie; home and slot are the same for the same place ------------------------------------------
 
 -- The level of a function's frame, seen from whoever calls this.
 local function level_of(fn)
@@ -81,7 +81,7 @@ local function locals_of(fn)
     if not name then break end
     if name:sub(1, 1) ~= "(" then
       seen[name] = (seen[name] or 0) + 1
-      places[#places + 1] = { name = seen[name] > 1 and name .. "#" .. seen[name] or name,
+      places[#places + 1] = { name = seen[name] > 1 and name .. "#" .. seen[name] or name, home = fn, slot = i,
         get = function() return (select(2, debug.getlocal(level_of(fn), i))) end,
         set = function(value) debug.setlocal(level_of(fn), i, value) end }
     end
@@ -94,7 +94,7 @@ local function upvalues_of(fn)
   for i = 1, 60 do
     local name = debug.getupvalue(fn, i)
     if not name then break end
-    places[i] = { name = name, get = function() return (select(2, debug.getupvalue(fn, i))) end,
+    places[i] = { name = name, home = debug.upvalueid(fn, i), slot = 1, get = function() return (select(2, debug.getupvalue(fn, i))) end,
       set = function(value) debug.setupvalue(fn, i, value) end }
   end
   return places
@@ -103,7 +103,8 @@ end
 local function fields_of(value)
   local places = {}
   for key in pairs(value) do
-    places[#places + 1] = { name = key, get = function() return rawget(value, key) end, set = function(new) rawset(value, key, new) end }
+    places[#places + 1] = { name = key, home = value, slot = key, get = function() return rawget(value, key) end,
+      set = function(new) rawset(value, key, new) end }
   end
   return places
 end
@@ -147,8 +148,12 @@ local function is_plain(value, deep)
   return true
 end
 
+--- A function that is called in the place of another for a while (live_loop.lua) -> that one, whose state is looked at.
+reachable.stands_for = setmetatable({}, { __mode = "k" })
+
 -- What is inside of an object that was there before the loop; nil of what has nothing of its own.
 local function inside(value)
+  value = reachable.stands_for[value] or value
   if type(value) == "function" then
     if is_of_library(value) then return nil end
     return upvalues_of(value)
@@ -159,6 +164,9 @@ local function inside(value)
   local fn = rawget(value, "fn")  -- a step
   return type(fn) == "function" and not is_of_library(fn) and upvalues_of(fn) or nil
 end
+
+reachable.is_of_library, reachable.is_library, reachable.places_of, reachable.fields_of, reachable.inside =
+  is_of_library, is_library, places_of, fields_of, inside
 
 local save
 

@@ -31,7 +31,7 @@ local run = {}
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a function of run:cached is called for what it makes without training
 ---@field snapshots Snapshots
----@field unmuted any     the writer of a run that goes on and has not reached where it was
+---@field unmuted any     false, or the writer of a run that goes on and has not reached where it was
 local Run = check.methods("a run", {}, { sealed = true })
 Run.__index = Run
 
@@ -60,7 +60,7 @@ function run.begin(options)
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, began = host.monotonic(),
-    parent = options.parent, listener = false, ending = false, live = false,
+    parent = options.parent, listener = false, ending = false, live = false, unmuted = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshot_files.forget_after(self.folder, goal) end
@@ -328,7 +328,8 @@ function Run:batches(source, options)
   options = check.options("batches", options, { "size", "steps", "epochs", "teacher", "augment", "augmentations", "teacher_view",
     "teacher_cache" })
   if self.replaying then return function() end end
-  if self.live then self.live:loops(self) end
+  local asked = self.live and self.live:loops()
+  if asked then return asked end
   if self.dry then options.steps, options.epochs = 2, nil end
   return require "gradus.training.batches"(self, source, options)
 end

@@ -3,30 +3,21 @@
 ---     set = { lr = { log = { 1e-4, 1e-1 } }, temperature = { 2, 4, 8 } }, by = "val/acc", trials = 20 }
 ---   print(found.best.given.lr, found.best.value)
 --- The same sweep again does only what is missing: runs with the same script, parameters and seed count.
-local children = require "gradus.children"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
 local experiment_module = require "gradus.experiment.experiment"
 local farm = require "gradus.experiment.farm"
-local finished = require "gradus.experiment.finished"
 local grid = require "gradus.experiment.grid"
 local halving = require "gradus.experiment.halving"
+local known_runs = require "gradus.experiment.known_runs"
 local params = require "gradus.experiment.params"
-local runner = require "gradus.experiment.runner"
 local search = require "gradus.experiment.search"
 local space = require "gradus.experiment.space"
+local a_trial = require "gradus.experiment.trial"
+local trial_run = require "gradus.experiment.trial_run"
 
 local DEFAULT_TRIALS = 20
-
----@class Trial
----@field number number
----@field given table      what the search chose
----@field value number?    the mean over its runs of each one's best `by`; nil: none has one
----@field sd number?       over its runs, where there are several
----@field runs number      with a value
----@field ids number[]     in the store
----@field stopped boolean  halving ended one of its runs
 
 local Sweep = {}
 Sweep.__index = Sweep
@@ -107,82 +98,41 @@ end
 
 -- --- trials and their runs --------------------------------------------------------------------------------------------
 
--- A run's value in the store: the best that it logged.
-local function stored_value(self, store, id)
-  local column = self.greater and "max" or "min"
-  local row = store:query(("SELECT %s AS value FROM summaries WHERE run_id = ? AND key = ?"):format(column), id, self.by)[1]
-  return row and row.value
-end
-
--- A trial with the given parameters: its runs to do, and the values of those that the store has.
 local function add_trial(self, given)
-  local trial = { number = #self.trials + 1, given = given, values = {}, ids = {}, left = self.seeds, stopped = false, runs = 0 }
-  self.trials[trial.number] = trial
-  local all = {}
-  for key, value in pairs(self.fixed) do all[key] = value end
-  for key, value in pairs(given) do all[key] = value end
-  local plan = {}
-  for seed = 1, self.seeds do plan[seed] = { given = all, seed = seed } end
-  trial.plan = plan
-  return trial
+  local one = a_trial.new(#self.trials + 1, given, self.fixed, self.seeds)
+  self.trials[one.number] = one
+  return one
 end
 
-local function note(self, trial, id, value, stopped)
-  trial.left = trial.left - 1
-  trial.ids[#trial.ids + 1] = id
-  trial.values[#trial.values + 1] = value
-  trial.stopped = trial.stopped or stopped
-  trial.runs = #trial.values
-  if trial.runs > 0 then
-    local sum, squares = 0, 0
-    for _, v in ipairs(trial.values) do sum = sum + v end
-    trial.value = sum / trial.runs
-    for _, v in ipairs(trial.values) do squares = squares + (v - trial.value) ^ 2 end
-    trial.sd = trial.runs > 1 and math.sqrt(squares / (trial.runs - 1)) or nil
-  end
-  if trial.left == 0 and self.asked then self.asked:tell(trial) end
+-- Whether no run of the trial is to come, as far as is known by now.
+local function is_over(self, one) return one:done() == self.seeds or self.halving and one.stopped end
+
+local function note(self, one, seed, result, went_on)
+  one:note(seed, result)
+  if self.asked and is_over(self, one) then self.asked:tell(one, went_on) end
 end
 
 -- The first seed of a halved trial goes ahead; the others follow if it was not stopped.
-local function enqueue(self, trial)
-  local ids = self.known[trial.number] or {}
+local function enqueue(self, one)
+  local known = self.known[one.number]
   for seed = 1, self.seeds do
-    if ids[seed] then
-      note(self, trial, ids[seed].id, ids[seed].value, ids[seed].stopped)
+    local run = known[seed]
+    if run and run.result then
+      note(self, one, seed, run.result)
       self.skipped = self.skipped + 1
+      if seed == 1 then one.stopped_at = run.stopped_at end
     elseif seed == 1 or not self.halving then
-      self.ready[#self.ready + 1] = { trial = trial, seed = seed }
+      self.ready[#self.ready + 1] = { trial = one, seed = seed, left = run and run.left }
     end
   end
-  if self.halving and ids[1] then self:follow(trial) end
+  if self.halving and one.results[1] then self:follow(one) end
 end
 
-function Sweep:follow(trial)
-  local ids = self.known[trial.number] or {}
+function Sweep:follow(one)
+  if one.stopped then return end
   for seed = 2, self.seeds do
-    if trial.stopped and not ids[seed] then
-      trial.left = trial.left - 1
-    elseif not ids[seed] then  -- else it was counted when it was found
-      self.ready[#self.ready + 1] = { trial = trial, seed = seed }
-    end
-  end
-end
-
--- What the store has of a trial's runs.
-local function known_runs(self, trials)
-  local store = require("gradus.store").open(self.options.store)
-  local plan, places = {}, {}
-  for _, trial in ipairs(trials) do
-    for seed = 1, self.seeds do
-      plan[#plan + 1] = trial.plan[seed]
-      places[#plan] = { trial.number, seed }
-    end
-  end
-  for i, id in pairs(finished.ids(store, self.options.name or self.experiment.name, self.experiment.specs, plan, true)) do
-    local number, seed = places[i][1], places[i][2]
-    self.known[number] = self.known[number] or {}
-    local status = store:query("SELECT status FROM runs WHERE id = ?", id)[1].status
-    self.known[number][seed] = { id = id, value = stored_value(self, store, id), stopped = status == "interrupted" }
+    local run = self.known[one.number][seed]
+    if not one.results[seed] then self.ready[#self.ready + 1] = { trial = one, seed = seed, left = run and run.left } end
   end
 end
 
@@ -190,7 +140,7 @@ end
 local function lay_out(self)
   self.known = {}
   if self.asked then
-    for _, given in ipairs(self.asked:told()) do add_trial(self, given) end
+    for _, given in ipairs(self.asked:before()) do add_trial(self, given) end
   else
     for i = 1, self.count do
       local given = self.propose(i)
@@ -198,8 +148,8 @@ local function lay_out(self)
       add_trial(self, given)
     end
   end
-  known_runs(self, self.trials)
-  for _, trial in ipairs(self.trials) do enqueue(self, trial) end
+  known_runs.look_up(self, self.trials)
+  for _, one in ipairs(self.trials) do enqueue(self, one) end
 end
 
 local function words_of(self, given)
@@ -215,63 +165,66 @@ function Sweep:label(trial, seed)
   return ("%d/%d %s%s"):format(trial.number, self.count, words_of(self, trial.given), self.seeds > 1 and " seed " .. seed or "")
 end
 
--- What the child does. It keeps the best that it logs of `by`; where halving looks, the first seed asks whether it goes on.
 local function job_of(self, one)
-  local trial, label = one.trial, self:label(one.trial, one.seed)
-  return { label = label, one = one, run = function()
-    local best, count
-    local function watched(run, name, value, step)
-      if name ~= self.by or value ~= value then return end
-      count = (count or 0) + 1
-      if not best or self:better(value, best) then best = value end
-      if not self.halving or one.seed > 1 or not halving.looks(count) then return end
-      local answer = children.ask("asked", ("%d %.17g"):format(count, best))
-      local limit = answer and answer:match "^stop (.*)$"
-      if limit then
-        run:event("decision", "halving", { evaluations = count, value = best, limit = tonumber(limit), step = step })
-        run.ending = finished.STOPPED .. ("halving: %s %.6g after %d evaluations, %s needed"):format(self.by, best, count, limit)
-      end
-    end
-    local text = runner.execute_one(self.options, runner.prepare(self.options), self.experiment, trial.plan[one.seed], label, watched)
-    local result = host.json_decode(text)
-    return host.json_encode { id = result.id, status = result.status, value = best }
-  end }
+  local label = self:label(one.trial, one.seed) .. (one.promoted and " goes on" or "")
+  return { label = label, one = one, run = function() return trial_run.execute(self, one, label) end }
+end
+
+-- A run that halving has stopped and that is among the best by now: the one that has come farthest.
+local function promoted(self)
+  local found
+  for _, one in ipairs(self.halving and self.trials or {}) do
+    local rung = one.stopped_at
+    if rung and (not found or rung > found.stopped_at) and self.halving:goes_on(one.number, rung) then found = one end
+  end
+  if not found then return nil end
+  found.stopped_at = false
+  return { trial = found, seed = 1, left = found.ids[1], promoted = true }
 end
 
 local function next_job(self)
-  if #self.ready == 0 and self.asked and #self.trials < self.count and not self.ending then
-    local trial = add_trial(self, self.asked:ask())
-    known_runs(self, { trial })
-    enqueue(self, trial)
+  if self.ending then return nil end
+  local one = promoted(self)
+  if not one and #self.ready == 0 and self.asked and #self.trials < self.count then
+    local added = add_trial(self, self.asked:ask())
+    known_runs.look_up(self, { added })
+    enqueue(self, added)
   end
-  local one = not self.ending and table.remove(self.ready, 1)
+  one = one or table.remove(self.ready, 1)
   return one and job_of(self, one) or nil
 end
 
+local function tell_failure(self, job, outcome)
+  self.failed = self.failed + 1
+  self.code = self.code or outcome.code
+  local why = grid.why(outcome)
+  host.write(2, ("%s: %s\n"):format(job.label, why == self.told.why and "the same error" or why))
+  self.told.why = why
+  if outcome.exited or outcome.code == 64 then self.ending = outcome.code end
+end
+
 local function ended(self, job, outcome)
-  local trial, result = job.one.trial, outcome.text and host.json_decode(outcome.text)
+  local one, result = job.one, outcome.text and host.json_decode(outcome.text)
   if not result then
-    self.failed = self.failed + 1
-    self.code = self.code or outcome.code
-    local why = grid.why(outcome)
-    host.write(2, ("%s: %s\n"):format(job.label, why == self.told.why and "the same error" or why))
-    self.told.why = why
-    if outcome.exited or outcome.code == 64 then self.ending = outcome.code end
+    tell_failure(self, job, outcome)
+    if one.promoted then return end  -- what it had come to stays
   end
   local stopped = result and result.status == "interrupted" or false
   if stopped and host.stopping() then return end
-  note(self, trial, result and result.id, result and result.value, stopped)
-  if self.halving and job.one.seed == 1 then
-    trial.stopped = trial.stopped or not result
-    self:follow(trial)
-  end
+  note(self, one.trial, one.seed, result and { id = result.id, value = result.value, stopped = stopped }
+    or { stopped = self.halving ~= nil }, one.left ~= nil)
+  if not (self.halving and one.seed == 1) then return end
+  one.trial.stopped_at = stopped and known_runs.stopped_at(require("gradus.store").open(self.options.store), result.id, result.uid)
+  self:follow(one.trial)
 end
 
 -- A stop at halving's word when the run has reached a rung.
-local function asked(self, text)
-  local count, value = text:match "^(%d+) (.*)$"
-  local goes_on, limit = self.halving:goes_on(tonumber(count), tonumber(value))
-  return goes_on and "go" or ("stop %.6g"):format(limit)
+local function asked(self, job, text)
+  local who, rung, value = job.one.trial.number, text:match "^(%S+) (%S+)$"
+  rung = tonumber(rung)
+  self.halving:reached(who, rung, tonumber(value))
+  local goes_on, limit = self.halving:goes_on(who, rung)
+  return goes_on and "go" or ("stop %.17g"):format(limit)
 end
 
 function Sweep:ranked()
@@ -287,9 +240,10 @@ function Sweep:ranked()
 end
 
 local function foot(self)
-  return function(done, running, seconds)
-    local best = self:ranked()[1]
-    local words = { ("%d of %d runs"):format(done + self.skipped, self.count * self.seeds), running .. " running",
+  return function(_, running, seconds)
+    local best, done = self:ranked()[1], 0
+    for _, one in ipairs(self.trials) do done = done + one:done() end
+    local words = { ("%d of %d runs"):format(done, self.count * self.seeds), running .. " running",
       console.duration(seconds) }
     if best then words[#words + 1] = ("best %s %.4g at %s"):format(self.by, best.value, words_of(self, best.given)) end
     return table.concat(words, "  ")
@@ -312,7 +266,7 @@ local function work(self, jobs)
     wide = widest(self), foot = foot(self),
     next = function() return next_job(self) end,
     ended = function(job, outcome) ended(self, job, outcome) end,
-    asked = function(_, text) return asked(self, text) end }
+    asked = function(job, text) return asked(self, job, text) end }
   if self.asked then self.asked:close() end
 end
 

@@ -91,11 +91,13 @@ return function(run, given, options)
   s:begin_stage("all", 1)
   local line, operations = run:training_line(steps, {}, {}), nil
   local first = run:begin_training("batches", {})
-  local loop = as_training(run, s, time, rows, one)
+  local loop, live = as_training(run, s, time, rows, one), run.live and run.live.enter and run.live
+  loop.index = live and live.begun
 
   return function(_, i)
     if i == 0 then
       loop.fn = debug.getinfo(2, "f").func
+      if live then live:enter(loop) end
       run.snapshots:begin(loop)
     end
     -- What the first round took tells the size of the work; the others run on the threads that it deserves.
@@ -110,6 +112,7 @@ return function(run, given, options)
       time:count()
       run.line.step(s, line)
       run:breathe(s, loop)
+      if live and i < steps then live:look_at_loop(loop) end
     end
     if loop.step then  -- a snapshot was taken back: as if its step had just been done
       i, loop.step = loop.step, nil

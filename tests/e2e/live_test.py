@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import shutil
+import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -25,6 +27,33 @@ return g.experiment { name = "long", params = { steps = g.int(100000000), alpha 
   return { steps = r.steps, acc = run:evaluate(r.student, d.val).acc }
 end }
 """
+LOOP = """
+local g = require "gradus"
+local rules = require "rules"
+local calls, student = 0, nil
+local function scaled(x) calls = calls + 1 return x * rules.factor() end
+return g.experiment { name = "loop", params = { steps = 4000, alpha = .5 }, run = function(run, p)
+  local d = g.data.digits()
+  student = g.nn.MLP({ 64, 16, 10 }, { dropout = .1 })
+  local opt, src = g.optim.AdamW(student), g.sampler.confidence(d)
+  local T = 4
+  local step = run:step(function(b, k)
+    local out = g.kd_loss(student(b.x), b.teacher, b.y, k)
+    opt:minimize(out.loss, { lr = 1e-3 })
+    out.twice = 2 + 0 * out.loss
+    return out
+  end)
+  for i, b in run:batches(src, { size = 32, steps = p.steps, teacher = g.nn.MLP { 64, 16, 10 } }) do
+    local out = step(b, { temperature = T, alpha = p.alpha })
+    src:observe(b.index, out.confidence)
+    os.execute "sleep .02"
+    run:log { loss = out.loss, twice = out.twice, scaled = scaled(1), T = T, calls = calls, alpha = p.alpha, random = math.random() }
+  end
+  return { sum = student.layers[0].weight:sum() }
+end }
+"""
+FACTOR = "return { factor = function() return 2 end }\n"
+
 RULES = "local g = require 'gradus'\nreturn { never = g.when.steps(1e9) }\n"
 
 
@@ -176,17 +205,85 @@ class Live(unittest.TestCase):
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
         self.assertEqual(resumed.wait(timeout=60), 0, self.said())
 
-    def test_a_loop_of_ones_own_goes_on_as_it_is(self):
-        self.save("""
-local g = require "gradus"
-return g.experiment { name = "loop", run = function(run)
-  local d = g.data.digits()
-  for i, b in run:batches(d, { steps = 5 }) do run:log({ i = b.index:size(0) }) end
-end }
-""")
-        done = self.gradus("run", "--live", "s.lua", *STDLIB)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("live: a loop over run:batches goes on as it is", done.stderr)
+    def begin_loop(self, *args):
+        self.save(LOOP)
+        self.save(FACTOR, "rules.lua")
+        self.err = open(self.dir / "err.txt", "w+")
+        self.addCleanup(self.err.close)
+        self.process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB, *args], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.addCleanup(lambda: (self.process.kill(), self.process.wait()))
+        self.shows("scaled", 2)
+
+    def shows(self, name, value):
+        return self.until(lambda s: s["metrics"].get(name, {}).get("value") == value)
+
+    def last(self, name):
+        with sqlite3.connect(self.dir / "runs/gradus.db") as database:
+            sql = "SELECT step, value FROM metrics WHERE run_id = 1 AND key = ? ORDER BY step DESC LIMIT 1"
+            return database.execute(sql, (name,)).fetchone()
+
+    def test_what_a_loop_calls_is_swapped_and_its_state_stays(self):
+        self.begin_loop("--snapshots", "20")
+        self.save(LOOP.replace("return x *", "return 10 * x *"))
+        self.shows("scaled", 20)
+        self.hears("goes on: scaled\n")
+        self.save(FACTOR.replace("2", "3"), "rules.lua")  # what a module holds
+        self.shows("scaled", 30)
+        # What is in a step is recorded anew; a number that the loop has not moved and a parameter take their new values.
+        new = LOOP.replace("return x *", "return 10 * x *").replace("out.twice = 2", "out.twice = 3").replace("local T = 4", "local T = 8")
+        self.save(new.replace("alpha = .5", "alpha = .25"))
+        self.until(lambda s: [s["metrics"].get(name, {}).get("value") for name in ("twice", "T", "alpha")] == [3, 8, .25])
+        # A function that was not there, which another one calls; the one that runs is told of.
+        new = new.replace("local function scaled(x)", "local function more(x) return x + calls - calls + 1 end\nlocal function scaled(x)")
+        new = new.replace("return 10 *", "return more(10) *").replace("alpha = .5", "alpha = .25")
+        self.save(new.replace("run:log {", "run:log { a = 1,"))
+        self.shows("scaled", 33)
+        self.hears("the function that runs (s.lua:6) goes on as it was")
+        self.assertEqual([event["detail"]["swapped"]["functions"] for event in self.edits(4)],
+                         [["scaled"], ["scaled.rules.factor"], ["step"], ["scaled"]])
+        # It goes on after an interruption, from the files as they are, with what the functions had counted.
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(timeout=60), 143)
+        self.assertNotIn("lacks what it has made", self.said())
+        step, calls = self.last("calls")
+        self.assertEqual(calls, step)
+        resumed = subprocess.Popen([GRADUS, "resume", "1", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.process = resumed
+        self.addCleanup(lambda: (resumed.kill(), resumed.wait()))
+        self.until(lambda s: s["metrics"].get("calls", {}).get("value", 0) > step + 5)
+        resumed.send_signal(signal.SIGTERM)
+        self.assertEqual(resumed.wait(timeout=60), 143, self.said())
+        step, calls = self.last("calls")
+        self.assertEqual(calls, step)
+        self.assertEqual(self.last("scaled")[1], 33)
+
+    def test_a_version_that_fails_in_a_loop_leaves_no_trace(self):
+        self.begin_loop("--set", "steps=400")
+        fails = [(LOOP.replace("g.kd_loss(", "g.kd_los("), "did you mean 'kd_loss'?"),
+                 # After it has moved weights, numbers and the random numbers.
+                 (LOOP.replace("return out", "math.random() return nothing.at.all"), "nothing"),
+                 (LOOP.replace("return x *", "calls = 1000 math.random() student.layers[0].weight:detach():zero_() return x.y *"),
+                  "attempt to index"),
+                 # A number that the loop's function has read before the step refuses it.
+                 (LOOP.replace("local T = 4", "local T = -4"), "temperature")]
+        for count, (broken, part) in enumerate(fails):
+            self.save(broken)
+            self.hears(part)
+            edits = self.edits(2 * count + 2)
+            self.assertTrue(edits[-1]["detail"]["taken_back"], edits)
+        for broken, part in [("= = 1\n" + LOOP, "s.lua:1: unexpected symbol near '='"), ("", "the script returns no experiment any more"),
+                             (LOOP.replace("  for i, b in", "  do return end for i, b in"), "ended after 0 of its trainings"),
+                             (LOOP.replace("run:log {", "run:log { a = 1,"), "s.lua:6), which cannot be swapped")]:
+            self.save(broken)
+            self.hears(part)
+        self.assertEqual(self.process.wait(timeout=60), 0, self.said())
+        self.save(LOOP)
+        self.assertEqual(self.gradus("run", "s.lua", "-q", "--set", "steps=400", *STDLIB).returncode, 0)
+        with sqlite3.connect(self.dir / "runs/gradus.db") as database:
+            sql = "SELECT key, step, value FROM metrics WHERE run_id = ? AND key <> 'result/seconds' ORDER BY 1, 2"
+            one, other = (database.execute(sql, (run,)).fetchall() for run in (1, 2))
+        self.assertGreater(len(one), 2000)
+        self.assertEqual(one, other)
 
     def test_command_lines(self):
         for args, part in [(["-"], "expected a file"), (["s.lua", "-j", "2"], "expected no --jobs"),

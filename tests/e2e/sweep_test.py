@@ -12,6 +12,8 @@ import tempfile
 import time
 import unittest
 
+from resume_test import WHAT
+
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 
 QUADRATIC = """
@@ -30,6 +32,16 @@ return g.experiment { name = "quad", params = { T = 2, lr = 1e-2, tag = g.choice
   end }
 """
 
+# An open loop whose first evaluation is its best.
+LOOP = """
+local g = require "gradus"
+return g.experiment { name = "loop", params = { q = 0 }, run = function(run, p)
+  for i in run:batches(g.data.digits(), { size = 32, steps = 90 }) do
+    if i % 10 == 0 then run:log { ["val/score"] = p.q + (i == 10 and 1 or 0) } end
+  end
+end }
+"""
+
 FROM_LUA = """
 local g = require "gradus"
 local found = g.sweep { name = "inner", params = { lr = 1e-2 }, set = { lr = { log = { 1e-4, 1e-1 } } },
@@ -37,6 +49,28 @@ local found = g.sweep { name = "inner", params = { lr = 1e-2 }, set = { lr = { l
   run = function(run, p) run:log { ["val/score"] = -(math.log10(p.lr) + 2.5) ^ 2 } end }
 assert(#found.trials == 6 and found.best.value <= 0 and found.ranked[6].value <= found.ranked[1].value)
 print(("best %.6g of %d"):format(found.best.given.lr, #found.trials))
+"""
+
+
+# A training that says which steps it does. Trials 1 and 2 go on, as there are too few to say; trial 3 lags behind trial 1 and is stopped;
+# the ones after it are worse, so that it is among the best third of six.
+TRAINS = """
+local g = require "gradus"
+return g.experiment { name = "trains", params = { lr = 1e-3, steps = 200, wait = 0 }, run = function(run, p)
+  local d = g.data.digits():split { train = .7, val = .3 }
+  local teacher = g.nn.MLP { 64, 16, 10 }
+  run:fit { model = teacher, data = d, steps = 100, evaluate = { steps = 20 } }
+  local said = io.open("steps.txt", "a")
+  local r = run:distill { teacher = teacher, student = g.nn.MLP({ 64, 16, 10 }, { dropout = .1 }), data = d, lr = p.lr,
+    budget = { steps = p.steps }, evaluate = { steps = 100 },
+    curriculum = { pressure = function(s)
+      if p.wait > 0 then os.execute("sleep " .. p.wait) end
+      said:write(("%g %d\\n"):format(p.lr, s.step))
+      said:flush()
+      return { temperature = 4 - s.step / 100 }
+    end } }
+  return { acc = run:evaluate(r.student, d.val).acc }
+end }
 """
 
 
@@ -114,6 +148,87 @@ class Searches(SweepCase):
         self.assertEqual(self.query("SELECT count(*) FROM runs")[0][0],
                          sum(len(trial["runs"]) for trial in found["trials"]))
 
+    def trains(self, lrs, *more):
+        (self.dir / "x.lua").write_text(TRAINS)
+        return ["--set", "lr=" + ",".join(map(str, lrs)), "--by", "val/acc", "--halving", "-j", "1", *more]
+
+    def steps(self, lr):
+        return [int(line.split()[1]) for line in (self.dir / "steps.txt").read_text().splitlines() if line.split()[0] == lr]
+
+    def rows(self, store, run):
+        """All that a run and the trainings split from it have in a store, but for what halving decided."""
+        database = sqlite3.connect(store)
+        ids = [row[0] for row in database.execute("SELECT id FROM runs WHERE id = ?1 OR parent = ?1 AND kind = 'training' ORDER BY id",
+                                                  (run,))]
+        found = {name: [row[1:] for row in database.execute(sql) if row[0] in ids] for name, sql in WHAT.items()}
+        found["events"] = [row for row in found["events"] if row[2] != "halving"]
+        return found
+
+    def same_as_alone(self, lr, run, *more):
+        self.sweep("--set", f"lr={lr}", "--seed", "1", "--store", "alone.db", "-q", *more, command="run")
+        self.assertEqual(self.rows(self.dir / "runs/gradus.db", run), self.rows(self.dir / "alone.db", 1))
+        found = []
+        for store, root in (("runs/gradus.db", run), ("alone.db", 1)):
+            with sqlite3.connect(self.dir / store) as database:
+                uid = database.execute("SELECT uid FROM runs WHERE id = ?", (root,)).fetchone()[0]
+            files = {path.name: path.read_bytes() for path in ((self.dir / store).parent / uid).glob("*.safetensors")}
+            # the head of a file tells the run
+            found.append({name: data[8 + int.from_bytes(data[:8], "little"):] for name, data in files.items()})
+        self.assertTrue(found[0])
+        self.assertEqual(found[0], found[1])
+
+    def test_a_stopped_trial_that_is_among_the_best_goes_on_where_it_was(self):
+        lrs = [3e-3, 1e-6, 1e-3, 2e-6, 3e-6, 4e-6]
+        args = self.trains(lrs)
+        found = self.found(*args)
+        self.assertEqual([trial["stopped"] for trial in found["trials"]], [False, False, False, True, True, True])
+        [third] = found["trials"][2]["runs"]
+        # It was stopped, and went on after three others had come.
+        self.assertEqual(self.query(f"SELECT kind, name FROM events WHERE run_id = {third} AND name IN ('halving', 'resume') ORDER BY id"),
+                         [("decision", "halving"), ("resume", "resume")])
+        self.assertEqual(self.query("SELECT count(*) FROM runs WHERE parent IS NULL"), [(6,)])
+        self.assertEqual(self.steps("0.001"), list(range(200)))
+        self.assertEqual(self.steps("2e-06"), list(range(100)))
+        self.same_as_alone(1e-3, third)
+        # The same again knows what halving has seen, and does nothing; with more to try, it goes on from there.
+        self.assertEqual(self.found(*args)["trials"], found["trials"])
+        more = self.found(*self.trains([*lrs, 5e-6, 6e-6, 2e-3]))
+        self.assertEqual([trial["stopped"] for trial in more["trials"]], [False] * 3 + [True] * 5 + [False])
+        self.assertEqual(more["trials"][:6], found["trials"])
+        # Without halving the others do what they lack.
+        whole = self.found(*[arg for arg in args if arg != "--halving"])
+        self.assertFalse(any(trial["stopped"] for trial in whole["trials"]))
+        self.assertEqual(self.query("SELECT count(*) FROM runs WHERE parent IS NULL"), [(9,)])
+        self.assertEqual(self.steps("2e-06"), list(range(200)))
+
+    def test_a_promoted_trial_knows_what_it_has_shown(self):
+        (self.dir / "x.lua").write_text(LOOP)
+        found = self.found("--set", "q=0.9,0.1,0.8,0.01,0.02,0.03", "--by", "val/score", "--halving", "-j", "1")
+        third = found["trials"][2]
+        self.assertEqual((third["stopped"], third["value"]), (True, 1.8))
+        self.assertEqual(self.query("SELECT json_extract(detail, '$.evaluations') FROM events WHERE name = 'halving' AND run_id = "
+                                    f"{third['runs'][0]} ORDER BY id"), [(1,), (3,)])
+        self.assertEqual(self.query(f"SELECT count(*) FROM metrics WHERE run_id = {third['runs'][0]}"), [(3,)])
+
+    def test_an_interrupted_trial_goes_on_where_it_was(self):
+        args = self.trains([3e-3, 1e-6, 1e-3, 2e-6, 3e-6, 4e-6], "--set", "wait=0.01")
+        for lr, step in (("0.001", 30), ("0.001", 130)):  # before halving looks at it, and after it went on
+            process = subprocess.Popen([GRADUS, "sweep", "x.lua", *args], cwd=self.dir, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            self.addCleanup(lambda process=process: (process.kill(), process.wait()))
+            deadline = time.monotonic() + 60
+            while not (self.dir / "steps.txt").exists() or step not in self.steps(lr):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(.01)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(timeout=30), 130)
+            self.assertNotIn(step + 60, self.steps(lr))
+        found = self.found(*args)
+        self.assertEqual([trial["stopped"] for trial in found["trials"]], [False, False, False, True, True, True])
+        self.assertEqual(self.query("SELECT count(*) FROM runs WHERE parent IS NULL"), [(6,)])
+        self.assertEqual(self.steps("0.001"), list(range(200)))
+        self.same_as_alone(1e-3, found["trials"][2]["runs"][0], "--set", "wait=0.01")
+
     def test_report(self):
         out, err = self.sweep("--set", "lr=log(1e-4,1e-1)", "--set", "T=2,4,16,32", "--trials", "16", "--by", "val/score", "-j", "2")
         for piece in ("T \\ lr", "What to try next", "share of the trials' variance in an additive model", "--seeds 3 tells",
@@ -171,6 +286,16 @@ class Searches(SweepCase):
         best = optuna.load_study(study_name=study.study_name, storage=storage).best_trial
         self.assertAlmostEqual(best.value, found["best"]["value"])
         self.assertEqual(best.params, found["best"]["params"])
+        # Halving with it: what a trial came to when it went on is a trial of the study's own.
+        (self.dir / "x.lua").write_text(LOOP)
+        args = ["--set", "q=lin(0,1)", "--by", "val/score", "--search", "optuna", "--halving", "-j", "1", "--search-seed", "6"]
+        found = self.found(*args, "--trials", "9")
+        went_on = self.query("SELECT count(*) FROM events WHERE name = 'resume'")[0][0]
+        self.assertGreater(went_on, 0)
+        loop = [one for one in optuna.get_all_study_summaries(storage) if one.study_name.startswith("loop")][0]
+        trials = optuna.load_study(study_name=loop.study_name, storage=storage).trials
+        self.assertEqual(len([trial for trial in trials if "goes_on" in trial.user_attrs]), went_on)
+        self.assertEqual(self.found(*args, "--trials", "9")["trials"], found["trials"])
 
 
 if __name__ == "__main__":

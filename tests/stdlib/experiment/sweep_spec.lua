@@ -60,11 +60,27 @@ describe("a sweep", function()
     for i = 1, 30 do looks[#looks + 1] = halving.looks(i) and i or nil end
     expect(looks):equals { 1, 3, 9, 27 }
     local one = halving.new(function(a, b) return a > b end)
-    assert(one:goes_on(1, .1) and one:goes_on(1, .5))  -- too few to say
-    assert(not one:goes_on(1, .3) and one:goes_on(1, .9))
-    local goes_on, limit = one:goes_on(1, .2)
-    assert(not goes_on and limit == .9)
-    assert(one:goes_on(3, .2))
+    local function goes_on(who, count, value, training)
+      local rung = halving.rung(training or 1, count)
+      one:reached(who, rung, value)
+      return one:goes_on(who, rung)
+    end
+    assert(goes_on(1, 1, .1) and goes_on(2, 1, .5))  -- too few to say
+    assert(not goes_on(3, 1, .3) and goes_on(4, 1, .9))
+    local yes, limit = goes_on(5, 1, .2)
+    assert(not yes and limit == .9)
+    assert(not one:goes_on(2, halving.rung(1, 1)))
+    assert(not goes_on(6, 1, .4) and one:goes_on(2, halving.rung(1, 1)))  -- the second of six
+    assert(goes_on(5, 3, .2) and goes_on(5, 1, .01, 2))  -- the first of another rung, of another training
+    assert(halving.rung(1, 9) > halving.rung(1, 3) and halving.rung(2, 1) > halving.rung(1, 9))
+  end)
+
+  it("halving takes what earlier runs have shown", function()
+    local one = halving.new(function(a, b) return a < b end)
+    one:showed("a", 1, { 5, 7, 2, 1, 9 })
+    expect(one.rungs):equals { [halving.rung(1, 1)] = { a = 5 }, [halving.rung(1, 3)] = { a = 2 } }
+    one:showed("b", 2, {})
+    assert(one.rungs[halving.rung(2, 1)] == nil)
   end)
 
   local function trials_of(value_of)

@@ -1,0 +1,378 @@
+--- The functions of a loop of the script's own, swapped for those of a new version while the loop goes on. Old and new are found by
+--- their names: in the loop's locals and upvalues, in the fields of the script's tables, in its modules, globals, steps and classes. A
+--- new function has the variables of the old one, by name, so that what the run has come to stays; a number, text or switch that the
+--- loop has not moved takes its new value. Every change is kept, and can be taken back.
+local reachable = require "gradus.experiment.reachable"
+local nn = require "gradus.nn"
+
+local live_swap = {}
+
+local SCALAR = { number = true, string = true, boolean = true }
+
+-- --- what the loop can see -----------------------------------------------------------------------------------------------------
+
+---@class World
+---@field fn function      the loop's, that runs; its frame is there
+---@field roots {table: table, names: string[]}[]  the user's modules in package.loaded, and globals in _G
+---@field texts table<string, string>  path -> source
+---@field params table     the run's parameters
+
+local function is_users(value)
+  return type(value) == "function" and not reachable.is_of_library(reachable.stands_for[value] or value)
+end
+
+--- Whether it is a training step of the user's (step.lua).
+function live_swap.is_step(value)
+  return type(value) == "table" and rawget(value, "plans") ~= nil and is_users(rawget(value, "fn")) and reachable.is_library(value)
+end
+
+-- Of an object of the library only where it holds a function of the user's.
+local function places_inside(value)
+  if type(value) ~= "table" or nn.is_class(value) or not reachable.is_library(value) then return reachable.inside(value) or {} end
+  local places = {}
+  for _, place in ipairs(reachable.fields_of(value)) do
+    if is_users(place.get()) then places[#places + 1] = place end
+  end
+  return places
+end
+
+local function places_of_root(root)
+  local places = {}
+  for i, name in ipairs(root.names) do
+    places[i] = { name = name, home = root.table, slot = name, get = function() return rawget(root.table, name) end,
+      set = function(value) rawset(root.table, name, value) end }
+  end
+  return places
+end
+
+-- Of the parameters, those within groups too.
+local function places_of_params(params, path, places)
+  for _, place in ipairs(reachable.fields_of(params)) do
+    place.name = path .. place.name
+    if type(place.get()) == "table" then places_of_params(place.get(), place.name .. ".", places)
+    else places[#places + 1] = place end
+  end
+  return places
+end
+
+-- Calls visit(place) for every place of the world, once.
+local function each_place(world, visit)
+  local seen = { [_G] = true, [package.loaded] = true }
+  for _, library in pairs(package.loaded) do
+    if type(library) == "table" then seen[library] = true end
+  end
+  for _, name in ipairs(world.roots[1].names) do seen[package.loaded[name]] = nil end
+  local function enter(places)
+    for _, place in ipairs(places) do
+      visit(place)
+      local value = place.get()
+      if (type(value) == "table" or type(value) == "function") and not seen[value] then
+        seen[value] = true
+        enter(places_inside(value))
+      end
+    end
+  end
+  enter(reachable.places_of(world.fn))
+  for _, root in ipairs(world.roots) do enter(places_of_root(root)) end
+  enter(places_of_params(world.params, "", {}))
+end
+
+-- The lines of a function, without what means nothing: blanks around them, empty lines and comments of whole lines.
+local function lines_of(world, fn)
+  local info = debug.getinfo(reachable.stands_for[fn] or fn, "S")
+  local text, at, lines = world.texts[info.source:sub(2)], 0, {}
+  for line in ((text or "") .. "\n"):gmatch "([^\n]*)\n" do
+    at = at + 1
+    if at >= info.linedefined and at <= info.lastlinedefined then lines[at] = line:match "^%s*(.-)%s*$" end
+  end
+  return lines, info
+end
+
+local function joined(lines, info)
+  local kept = {}
+  for at = info.linedefined, info.lastlinedefined do
+    local line = lines[at]
+    if line and line ~= "" and not line:find "^%-%-[^%[]" then kept[#kept + 1] = line end
+  end
+  return table.concat(kept, "\n")
+end
+
+local function text_of(world, fn)
+  return joined(lines_of(world, fn))
+end
+
+-- What the loop's function says itself: without the functions that it makes.
+local function own_text(world)
+  local lines, info = lines_of(world, world.fn)
+  each_place(world, function(place)
+    local value = place.get()
+    if live_swap.is_step(value) then value = rawget(value, "fn") end
+    if not is_users(value) then return end
+    local one = debug.getinfo(value, "S")
+    if one.source ~= info.source or one.linedefined <= info.linedefined or one.lastlinedefined > info.lastlinedefined then return end
+    for at = one.linedefined + 1, one.lastlinedefined - 1 do lines[at] = nil end
+    local first = lines[one.linedefined]
+    if first and one.linedefined == one.lastlinedefined then lines[one.linedefined] = first:gsub("function.*end", "function end") end
+  end)
+  return joined(lines, info)
+end
+
+-- --- a loop that begins ----------------------------------------------------------------------------------------------------------
+
+---@class Swap
+---@field begun table<any, table<any, any>>  home -> slot -> the number, text or switch that was there
+---@field text table<function, string>       of the functions that there are
+---@field own string                         of the loop's function
+---@field undo fun()[]
+local Swap = {}
+Swap.__index = Swap
+
+--- Notes what there is when a loop begins.
+---@param world World
+---@return Swap
+function live_swap.new(world)
+  local self = setmetatable({ world = world, begun = {}, text = setmetatable({}, { __mode = "k" }), own = own_text(world), undo = {} },
+    Swap)
+  each_place(world, function(place)
+    local value = place.get()
+    if SCALAR[type(value)] then
+      self.begun[place.home] = self.begun[place.home] or {}
+      self.begun[place.home][place.slot] = value
+    elseif is_users(value) then
+      self.text[value] = text_of(world, value)
+    end
+  end)
+  return self
+end
+
+--- What a new version has where its loop begins: to be called while it stands there.
+---@param world World
+function live_swap.capture(world)
+  local found = { world = world, places = {}, roots = {}, own = own_text(world) }
+  for i, root in ipairs(world.roots) do
+    found.roots[i] = {}
+    for j, place in ipairs(places_of_root(root)) do found.roots[i][j] = { name = place.name, value = place.get() } end
+  end
+  for _, place in ipairs(reachable.places_of(world.fn)) do found.places[#found.places + 1] = { name = place.name, value = place.get() } end
+  found.params = {}
+  for i, place in ipairs(places_of_params(world.params, "", {})) do found.params[i] = { name = place.name, value = place.get() } end
+  return found
+end
+
+-- --- which belongs to which ------------------------------------------------------------------------------------------------------
+
+local function set(self, place, value)
+  local before = place.get()
+  table.insert(self.undo, function() place.set(before) end)
+  place.set(value)
+end
+
+local pair
+
+-- A number, text or switch that the loop has not moved.
+local function take_value(self, place, value, path)
+  local was = (self.begun[place.home] or {})[place.slot]
+  if not self.takes_values or was == nil or place.get() ~= was then return end
+  table.insert(self.values, { place = place, value = value, name = path })
+end
+
+local function join_path(path, name)
+  name = tostring(name):gsub("^%^", "")
+  return path == "" and name or path .. "." .. name
+end
+
+-- new: { name, value } each. whole: the fields of a table, where functions may come that were not there.
+local function pair_places(self, old, new, path, whole)
+  local by_name, there = {}, {}
+  for _, one in ipairs(new) do
+    if one.value == nil and one.get then by_name[one.name] = one.get() else by_name[one.name] = one.value end
+  end
+  for _, place in ipairs(old) do
+    local was, now = place.get(), by_name[place.name]
+    there[place.name] = true
+    if SCALAR[type(was)] and SCALAR[type(now)] then
+      if was ~= now and type(was) == type(now) then take_value(self, place, now, join_path(path, place.name)) end
+    elseif now ~= nil then
+      pair(self, was, now, join_path(path, place.name))
+    end
+  end
+  for name, value in pairs(whole and by_name or {}) do
+    if not there[name] and (is_users(value) or self.takes_values and SCALAR[type(value)]) then
+      table.insert(self.values, { value = value, name = join_path(path, name), place = { get = function() return rawget(whole, name) end,
+        set = function(one) rawset(whole, name, one) end } })
+    end
+  end
+end
+
+function pair(self, old, new, path)
+  if type(old) ~= type(new) or rawequal(old, new) or self.paired[old] then return end
+  if is_users(old) and is_users(new) then
+    self.paired[old] = true
+    if (self.text[old] or "") ~= text_of(self.new, new) then
+      self.map[old] = new
+      table.insert(self.names, path)
+    end
+    self.counterpart[new] = old
+    pair_places(self, reachable.inside(old), reachable.inside(new), path)
+  elseif type(old) == "table" then
+    self.paired[old] = true
+    local own = not reachable.is_library(old) and not reachable.is_library(new)
+    if live_swap.is_step(old) and live_swap.is_step(new) then return pair(self, rawget(old, "fn"), rawget(new, "fn"), path) end
+    pair_places(self, places_inside(old), places_inside(new), path, own and old or nil)
+  end
+end
+
+-- --- the swap ----------------------------------------------------------------------------------------------------------------------
+
+-- name -> an upvalue of that name, of a function that there was; and the locals of the loop's function.
+local function variables(self)
+  local cells, locals = {}, {}
+  each_place(self.world, function(place)
+    local value = place.get()
+    if live_swap.is_step(value) then value = rawget(value, "fn") end
+    if not is_users(value) then return end
+    value = reachable.stands_for[value] or value
+    for i = 1, 60 do
+      local name = debug.getupvalue(value, i)
+      if not name then break end
+      cells[name] = cells[name] or { value, i }
+    end
+  end)
+  for _, place in ipairs(reachable.places_of(self.world.fn)) do locals[place.name] = place end
+  return cells, locals
+end
+
+local function upvalue_named(fn, name)
+  fn = fn and reachable.stands_for[fn] or fn
+  for i = 1, fn and 60 or 0 do
+    local one = debug.getupvalue(fn, i)
+    if one == name then return { fn, i } end
+    if not one then return nil end
+  end
+end
+
+-- A new function has the variables that there are; those that are new it brings.
+local function join(self, new, done)
+  if done[new] then return end
+  done[new] = true
+  for i = 1, 60 do
+    local name, value = debug.getupvalue(new, i)
+    if not name then break end
+    local cell = upvalue_named(self.counterpart[new], name) or self.cells[name]
+    local place = self.locals[name]
+    if cell then
+      debug.upvaluejoin(new, i, cell[1], cell[2])
+    elseif place and place.get() ~= nil then
+      debug.setupvalue(new, i, place.get())
+    elseif is_users(value) then
+      join(self, value, done)
+    end
+  end
+end
+
+local function reset(self, step)
+  local before = {}
+  for _, name in ipairs { "plans", "asked", "unrecordable", "vain", "line" } do before[name] = rawget(step, name) or false end
+  table.insert(self.undo, function()
+    for name, value in pairs(before) do step[name] = value or nil end
+    step.plans = {}  -- what they were recorded from has moved since
+  end)
+  local info = debug.getinfo(step.fn, "S")
+  step.plans, step.asked, step.unrecordable, step.vain = {}, {}, nil, 0
+  step.line = ("%s:%d"):format(info.short_src, info.linedefined)
+end
+
+-- Every place with an old function gets the new one, as `wrap` gives it; a step has it as it is, and records it anew.
+local function substitute(self, map, wrap)
+  local steps = {}
+  each_place(self.world, function(place)
+    local value = place.get()
+    local new = value ~= nil and map[value]
+    if new then set(self, place, live_swap.is_step(place.home) and new or wrap(value, new)) end
+    if live_swap.is_step(value) then steps[#steps + 1] = value end
+  end)
+  return steps
+end
+
+---@class Swapped
+---@field names string[]    of the functions
+---@field values string[]   "T = 8"
+---@field own boolean       the loop's function itself is another, and goes on as it was
+---@field steps table[]     that record anew
+---@field fresh table<any, boolean>  what the new version has brought
+
+--- Swaps what differs. Returns nil where nothing does but the loop's function itself.
+---@param found table  what `capture` gave
+---@param options {roots: table[], takes_values: boolean, wrap: fun(old: function, new: function): function}
+---@return Swapped
+function Swap:apply(found, options)
+  self.new, self.map, self.counterpart, self.paired = found.world, {}, {}, {}
+  self.names, self.values, self.takes_values, self.undo = {}, {}, options.takes_values, {}
+  pair_places(self, reachable.places_of(self.world.fn), found.places, "")
+  for i, root in ipairs(self.world.roots) do pair_places(self, places_of_root(root), found.roots[i], "") end
+  pair_places(self, places_of_params(self.world.params, "", {}), found.params, "")
+  self.cells, self.locals = variables(self)
+  local done, said, there, fresh = {}, {}, {}, {}
+  each_place(self.world, function(place) there[place.get() or false] = true end)
+  for _, new in pairs(self.map) do join(self, new, done) end
+  for _, one in ipairs(self.values) do
+    if type(one.value) == "function" then join(self, one.value, done) end
+    one.was = one.place.get()
+    set(self, one.place, one.value)
+    said[#said + 1] = SCALAR[type(one.value)] and ("%s = %s"):format(one.name, tostring(one.value)) or one.name
+  end
+  local steps = substitute(self, self.map, options.wrap)
+  if #self.names + #said > 0 then
+    for _, step in ipairs(steps) do reset(self, step) end
+  end
+  for _, new in pairs(self.map) do self.text[new] = text_of(self.new, new) end
+  each_place(self.world, function(place)
+    local value = place.get()
+    if value and not there[value] then fresh[value], fresh[reachable.stands_for[value] or value] = true, true end
+  end)
+  table.sort(self.names)
+  return { names = self.names, values = said, own = found.own ~= self.own, steps = steps, fresh = fresh }
+end
+
+--- What a call was given, with the numbers that it has from the last swap as they were before.
+---@param given any  an argument: a value, or a plain table of values
+function Swap:as_before(given)
+  if type(given) == "table" and debug.getmetatable(given) then return given end
+  local found = given
+  for _, one in ipairs(self.values) do
+    if given == one.value then return one.was end
+    for key, value in pairs(type(given) == "table" and given or {}) do
+      if value == one.value then
+        if found == given then
+          found = {}
+          for name, other in pairs(given) do found[name] = other end
+        end
+        found[key] = one.was
+      end
+    end
+  end
+  return found
+end
+
+--- Takes the last swap back.
+function Swap:take_back()
+  for i = #self.undo, 1, -1 do self.undo[i]() end
+  self.undo = {}
+end
+
+--- Functions in the place of others: wrappers that have done their work.
+---@param map table<function, function>
+function Swap:replace(map)
+  substitute(self, map, function(_, new) return new end)
+end
+
+--- What the loop has not moved has this value from now on.
+function Swap:settle()
+  for _, one in ipairs(self.values or {}) do
+    local home = one.place.home
+    if home and self.begun[home] then self.begun[home][one.place.slot] = one.value end
+  end
+  self.undo = {}
+end
+
+return live_swap
