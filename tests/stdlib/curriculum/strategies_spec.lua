@@ -1,7 +1,7 @@
 -- The guide's three strategies by the columns of its table: what each draws, at which temperature, under how much augmentation.
 local g = require "gradus"
 local support = require "support"
-local curriculum, when = g.curriculum, g.when
+local curriculum = g.curriculum
 
 -- Ten epochs of ten steps, under a curriculum made of the training rows, whose order is their ranking.
 local function distill(make, more)
