@@ -298,7 +298,7 @@ return {
       { "and real alone", claim = "70 % synthetic and 30 % real beat real alone", found = "open" },
       { "synthetic data without labels are the teacher's alone to judge",
         test = "stdlib/nn/loss_spec.lua", case = "count for the teacher's term alone" },
-      { "the synthetic distribution matches",
+      { "the synthetic distribution matches the real one",
         test = "stdlib/training/advice_spec.lua", case = "of how far the parts of a mixture are apart, by the teacher" },
       { "rates of 1e-4 to 1e-3 by the student's size", test = "stdlib/training/advice_spec.lua", case = "by the student's size" },
       { "a cosine decay", test = "stdlib/curriculum/schedule_spec.lua", case = "cosine is Loshchilov and Hutter's equation 5" },
