@@ -75,8 +75,11 @@ local function show_operator(name)
   end
 end
 
+-- What the literature asks is long, and read by nobody but who wants to know it.
+local function show_demands(name) return name == "demands" and require("gradus.help.show_demands").text() or nil end
+
 local function known_names(more)
-  local names = {}
+  local names = { "demands" }
   for name in pairs(concepts) do names[#names + 1] = name end
   for name in pairs(entries().by) do names[#names + 1] = name end
   for name in pairs(entries().short) do names[#names + 1] = name end
@@ -96,12 +99,13 @@ end
 ---@return string?
 function help.topic(topic)
   local name, texts = normal(topic), {}
-  texts[1] = show_concept(name)
+  local word = show_concept(name) or show_demands(name)
+  texts[1] = word
   for _, entry in ipairs(found(name)) do texts[#texts + 1] = show.entry(entry) end
   if #texts == 0 or not entries().by[name] then texts[#texts + 1] = show_module(name) end
   local exact = false
   for _, entry in ipairs(found(name)) do exact = exact or entry.name:match "([%w_]+)$" == name end
-  if #texts == 0 or not exact and not concepts[name] and topic == name then texts[#texts + 1] = show_operator(name) end
+  if #texts == 0 or not exact and not word and topic == name then texts[#texts + 1] = show_operator(name) end
   return #texts > 0 and table.concat(texts, "\n") or nil
 end
 
@@ -178,6 +182,7 @@ function help.overview()
   table.sort(words)
   append(out, { "" })
   append(out, wrap("Words: " .. table.concat(words, ", "), "  "))
+  append(out, wrap("What guides and paper ask, and what answers it: gradus help demands", "  "))
   append(out, wrap("Operators: g.help \"softmax\"; all of LibTorch's that scripts may call are in `gradus help --all`.", "  "))
   return table.concat(out, "\n") .. "\n"
 end
@@ -199,6 +204,7 @@ function help.page(commands)
       for _, entry in ipairs(list) do show.markdown(out, entry) end
     end
   end
+  require("gradus.help.show_demands").markdown(out)
   out[#out + 1] = "\n## Operators\n\n```"
   local engine = require "gradus.engine"
   for _, name in ipairs(engine.op_names()) do out[#out + 1] = engine.help(name) end

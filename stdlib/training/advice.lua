@@ -7,6 +7,7 @@ local modes = require "gradus.base.modes"
 local nn = require "gradus.nn"
 local schedule = require "gradus.curriculum.schedule"
 local score = require "gradus.curriculum.score"
+local two_sample = require "gradus.training.two_sample"
 
 local advice = {}
 
@@ -21,6 +22,7 @@ local SAMPLE, POSITIONS = 256, 4096  -- rows, and positions of sequences, that a
 local SMALL, LARGE = 1e4, 1e5        -- examples: the guide's small and large data sets
 local SURE, UNSURE = .15, .5         -- of the largest entropy: its very confident and its uncertain teacher (ours)
 local OF_TEACHER = { "kd", "kl", "reverse_kl", "jsd" }
+local OF_ONE_CLASS = { classes = true, soft = true, none = true }  -- kinds of labels whose teachers answer with logits of classes
 
 -- --- temperature ---------------------------------------------------------------------------------------------------------
 
@@ -158,33 +160,54 @@ end
 
 -- --- parts of a mixture ----------------------------------------------------------------------------------------------------
 
--- What a teacher says of a part's rows: its mean entropy in nats, and the share of the labels that it agrees with (nil without any).
+local APART = .05  -- p of the two-sample test from which parts are not said to be apart
+local LEAST = -1e4 -- of a logit: a class that is excluded
+
+-- What a teacher says of a part's rows: its logits, their mean entropy in nats, and the share of the labels that it agrees with (nil
+-- without any).
 local function judged(view, teacher)
   local some = view:shuffled(0):subset(ops.arange(math.min(SAMPLE, view:size())))
-  local entropy = some:scores("advice", score.entropy(teacher)):mean():item()
-  local agreed, known = 0, 0
+  local agreed, known, said = 0, 0, {}
   some:each(SAMPLE, function(x, y)
+    local logits = modes.evaluating(teacher, teacher, x)
+    said[#said + 1] = logits:detach():flatten(1):clamp_min(LEAST):cpu()
     if not y then return end
-    local labelled = y:ge(0)
-    agreed = agreed + modes.evaluating(teacher, teacher, x):argmax(-1):eq(y):logical_and(labelled):sum():item()
+    local class = y:dim() > 1 and y:argmax(-1) or y
+    local labelled = class:ge(0)
+    agreed = agreed + logits:argmax(-1):eq(class):logical_and(labelled):sum():item()
     known = known + labelled:sum():item()
   end, teacher:device())
-  return entropy, known > 0 and agreed / known or nil
+  return ops.cat(said, 0), some:scores("advice", score.entropy(teacher)):mean():item(), known > 0 and agreed / known or nil
 end
 
---- How far the parts of a mixture are apart, such as synthetic and real data, by what the teacher makes of them; nil where nothing is
---- mixed, or no teacher could tell.
+-- How far a part's answers are from the first part's, in words, with MMD² and p; "" where there is nothing to compare.
+local function apart(first, own)
+  if first:size(0) < 2 or own:size(0) < 2 or not (first:isfinite():all():item() and own:isfinite():all():item()) then return "" end
+  local found = two_sample(first, own)
+  local words = found.p <= APART and "its answers differ from those on part 1" or "its answers are not shown to differ from those on part 1"
+  return (", %s (two-sample test: MMD² %.2g, p %.2g)"):format(words, found.mmd2, found.p), found
+end
+
+--- How far the parts of a mixture are apart, such as synthetic and real data, by what the teacher makes of them: its entropy, its
+--- agreement with the labels, and a two-sample test of its logits against those on the first part. nil where nothing is mixed, or no
+--- teacher could tell.
 ---@param t Training  in a stage
 ---@return Advice?
 function advice.on_parts(t)
   local teacher, parts = t.given_teacher, rawget(t.feed.source, "parts")
-  if not parts or not nn.is_module(teacher) or t.task.kind ~= "classes" or t.run.dry and t.run.dry.is_made_here(teacher) then return nil end
-  local words, numbers = {}, {}
+  if not parts or not nn.is_module(teacher) or not OF_ONE_CLASS[t.task.kind] or t.run.dry and t.run.dry.is_made_here(teacher) then
+    return nil
+  end
+  local words, numbers, first = {}, {}, nil
   for i, part in ipairs(parts) do
-    local entropy, agreement = judged(part[1], teacher)
+    local logits, entropy, agreement = judged(part[1], teacher)
     numbers["rows_" .. i], numbers["entropy_" .. i], numbers["agreement_" .. i] = part[1]:size(), entropy, agreement
-    words[i] = ("part %d (%d rows): the teacher's entropy %.2g nats%s"):format(i, part[1]:size(), entropy,
-      agreement and (", it agrees with %.1f %% of the labels"):format(100 * agreement) or ", no labels")
+    local text, found = "", nil
+    if first then text, found = apart(first, logits) end
+    if found then numbers["mmd2_" .. i], numbers["p_" .. i] = found.mmd2, found.p end
+    first = first or logits
+    words[i] = ("part %d (%d rows): the teacher's entropy %.2g nats%s%s"):format(i, part[1]:size(), entropy,
+      agreement and (", it agrees with %.1f %% of the labels"):format(100 * agreement) or ", no labels", text)
   end
   return { name = "parts", numbers = numbers, text = table.concat(words, "; ") }
 end

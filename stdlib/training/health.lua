@@ -152,7 +152,9 @@ end
 
 function Health:is_diverging()
   local train, val, own = self.train, self.val, self.own
-  if signs.rises(train, math.max(not self.layer and self.reference or 0, self:floor(train))) then return true end
+  -- Where clean values are there, they tell: the steps' loss rises with the augmentation, too.
+  local curve = self.layer and train or (self:clean())
+  if signs.rises(curve, math.max(not self.layer and self.reference or 0, self:floor(curve))) then return true end
   if self.layer or #val == 0 or #own == 0 then return false end
   local much = LOST * self.reference
   return signs.is_lost(val, much) and signs.is_lost(own, much, self.settled + 1)
@@ -253,7 +255,9 @@ local function remember(self, e)
   local train, val, course = self.train, self.val, self.course
   train[#train + 1], val[#val + 1], self.own[#self.own + 1] = self.sum / self.count, e.loss, e.own_loss
   self.sum, self.count = 0, 0
-  if self.shot then self.shot = train[#train] > NOTHING * self.reference and self.shot + 1 or nil end
+  -- Come back: by the steps or, where augmentation makes these hard, by clean rows.
+  local now = math.min(train[#train], e.own_loss or math.huge)
+  if self.shot then self.shot = now > NOTHING * self.reference and self.shot + 1 or nil end
   if e.share and e.share < 1 then self.opened = #val end
   if e.new_rows and e.own_loss then self.settled = #self.own - 1 end
   if e.loss then course.val[#course.val + 1], course.spent[#course.spent + 1] = e.loss, self.spent end

@@ -3,6 +3,7 @@
 ---   probe.correlation(model, { d = 50, k = 5, layer = "layers.1" })       figure 2 of Gupta & Karmalkar 2025
 ---   probe.monomials(model, { d = 50, k = 5 })                             degree by degree, after Panigrahi et al. 2024
 ---   probe.landscape(model, d.val)                                         the loss around the weights, Li et al. 2018
+---   probe.two_sample(teacher(synthetic), teacher(real))                   are they of one distribution? Gretton et al. 2012
 ---   probe.boundary(model, { grammar = cfg.cfg3b(), layer = "encoder.layers.2" })   where non-terminals end
 local engine = require "gradus.engine"
 local cfg = require "gradus.data.cfg"
@@ -284,5 +285,6 @@ function probe.boundary(model, options)
 end
 
 probe.landscape = require "gradus.training.landscape"
+probe.two_sample = require "gradus.training.two_sample"
 
 return probe

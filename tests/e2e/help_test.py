@@ -31,6 +31,9 @@ class Help(HostCase):
         self.assertIn("α CE + (1 − α) T² KL", self.help("alpha"))
         self.assertIn("best(val/acc)", self.help("where"))
 
+    def test_demands(self):
+        self.assertRegex(self.help("demands"), r"^What is asked .*\n\d+ demands: \d+ shown ")
+
     def test_one_page(self):
         page = self.help("--all")
         self.assertTrue(page.startswith("# Gradus: reference\n"))

@@ -77,6 +77,10 @@ local WELL = {
   ["SGD, constant rate"] = function(p) return usual(p, { optimizer = "SGD", lr = .2, decay = "constant", warmup = 0 }) end,
   ["small batches"] = function(p) return usual(p, { batch = 16, lr = 2e-3, budget = { epochs = 15 } }) end,
   ["narrow"] = function(p) return usual(p, { student = p.student(12), budget = { epochs = 50 } }) end,
+  ["narrow ramp, augmented"] = function(p)
+    return usual(p, { student = p.student(12), budget = { epochs = 60 }, augmentations = p.augmentations,
+      curriculum = curriculum.linear_ramp(p.ranked) })
+  end,
   ["heavy augmentation"] = function(p) return usual(p, { augment = 1, augmentations = { noise = .5 } }) end,
   ["augmentation rises"] = function(p) return usual(p, { augment = schedule.linear(0, 1), augmentations = { noise = .5 } }) end,
   ["a high rate"] = function(p) return usual(p, { lr = .02 }) end,

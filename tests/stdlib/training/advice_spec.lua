@@ -111,8 +111,28 @@ describe("a run stores the advice", function()
     expect({ parts.rows_1, parts.agreement_1, parts.agreement_2, parts.agreement_3 }):equals { 60, 1, nil, 0 }
     expect(parts.entropy_2):near(math.log(3), 1e-6)
     expect(parts.entropy_1 < .2):is_true()
-    expect(parts.text):matches "part 2 %(60 rows%): the teacher's entropy 1.1 nats, no labels; part 3"
+    expect(parts.text):matches "part 2 %(60 rows%): the teacher's entropy 1.1 nats, no labels, its answers differ from those on part 1 %("
+    expect(parts.text):matches "; part 3 .* its answers are not shown to differ from those on part 1 %(two%-sample test: MMD² %S+, p %S+%)$"
+    local function logits(from) return g.no_grad(known, (part(from):gather())) end
+    local far, near = g.probe.two_sample(logits(0), logits(60)), g.probe.two_sample(logits(0), logits(120))
+    expect({ parts.mmd2_1, parts.p_2, parts.p_3 == 1 or parts.p_3 > .9 }):equals { nil, far.p, true }
+    expect({ parts.mmd2_2, parts.mmd2_3 }):near({ far.mmd2, near.mmd2 }, 1e-6)  -- in another order
     expect(told({}).parts):equals(nil)
+  end)
+  it("of parts without labels, of one row, of distributions, and of a teacher who is NaN", function()
+    local x = support.points(60):gather()
+    local function parts(d, teacher)
+      return told { data = { train = d }, student = nn.MLP { 6, 8, 3 }, teacher = teacher or nn.MLP { 6, 16, 3 }, budget = { steps = 2 },
+        curriculum = { sample = g.sampler.mixture { { d:first { rows = 1 }, .5 }, { d:last(30), .5 } } } }.parts
+    end
+    local plain = parts(g.data.tensors(x))
+    expect({ plain.rows_1, plain.rows_2, plain.p_2, plain.agreement_2 }):equals { 1, 30 }
+    expect(plain.text):matches "no labels; part 2 %(30 rows%): the teacher's entropy [%d.]+ nats, no labels$"
+    local soft = parts(g.data.tensors(x, g.softmax(g.randn(60, 3), -1)))
+    expect(soft.agreement_1 == 0 or soft.agreement_1 == 1):is_true()
+    local broken = nn.Linear(6, 3)
+    g.no_grad(function() broken.bias:fill_(0 / 0) end)
+    expect(pcall(parts, g.data.tensors(x), broken)):is_false()  -- the training itself says so
   end)
   it("and, at the first evaluation, what all of it will take", function()
     local _, _, forecast = told { evaluate = { epochs = 1 } }

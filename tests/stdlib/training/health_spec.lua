@@ -168,6 +168,15 @@ describe("health names", function()
     expect(by_steps(6, function() return 2.35 end, calm)):equals ""
     expect(by_steps(6, function(i, k) return i == 2 and k < 4 and 5 or i > 2 and .5 or 2.3 end, calm)):equals ""  -- it came back
   end)
+  it("no rate too high where the steps are hard by their augmentation alone", function()
+    local function by_augmentation(own)
+      return by_steps(12, function(i) return i < 4 and .4 or 2.5 + .3 * i end, function(i)
+        return { loss = .3, own_loss = own, acc = .93, own_acc = .95, progress = i / 40 }
+      end)
+    end
+    expect(by_augmentation(.2)):equals ""
+    expect(by_augmentation(nil)):equals "rate_too_high diverging"  -- nobody knows better
+  end)
   it("a student too small, which is not one whose rate is low", function()
     local function at(loss) return function(i)
       return { loss = loss(i), own_loss = loss(i), acc = .4, own_acc = .4, progress = i / 40 }

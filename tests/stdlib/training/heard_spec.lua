@@ -116,6 +116,23 @@ describe("distill", function()
     expect(weights { optimizer = "SGD" }):differs_from(weights { optimizer = "SGD", clip = false })
     expect(weights {}):equals(weights { optimizer = "AdamW" })
   end)
+  it("has the guide's temperature, alpha and rate where nothing is said", function()
+    local _, seen = distill { lr = "none", warmup = 0, decay = "constant", budget = { steps = 3 } }
+    expect({ seen.values "knob/temperature", seen.values "knob/alpha", seen.values "knob/lr" })
+      :equals { { 4, 4, 4 }, { .7, .7, .7 }, { 1e-3, 1e-3, 1e-3 } }
+  end)
+  it("trains in training mode, and evaluates in evaluation mode", function()
+    local modes, student = {}, support.student()
+    local forward = student.forward
+    student.forward = function(self, x)
+      local rows = x:size(0)
+      modes[rows] = modes[rows] or {}
+      modes[rows][self.training and "training" or "evaluation"] = true
+      return forward(self, x)
+    end
+    distill { student = student, evaluate = { steps = 5 } }
+    expect({ modes[12].training, modes[120] }):equals { true, { evaluation = true } }  -- a batch is looked at before the first step, too
+  end)
   it("counts patience in epochs by the evaluations that they take", function()
     -- 120 rows in batches of 12 are 10 steps an epoch; of evaluations every 4 steps, 2 epochs have 5
     local result = distill { lr = function() return 0 end, evaluate = { steps = 4 }, patience = { epochs = 2 }, budget = { steps = 100 } }
