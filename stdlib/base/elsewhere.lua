@@ -32,6 +32,8 @@ local NAMES = {
     "DataLoader loader batches dataloader train_dataloader get_batches",
   ["g.data.tensors(x, y)"] = "TensorDataset Dataset ArrayDataset from_tensors from_tensor_slices from_arrays",
   ["d:split { train = .8, val = .2 }"] = "random_split train_test_split split_dataset",
+  ["d:split { train = .8, val = .2 }:standardize(), by the training rows' mean and deviation"] = "StandardScaler standardise normalize "
+    .. "normalise scale scaler MinMaxScaler RobustScaler fit_transform Normalize zscore",
   ["g.data.idx { x = \"train-images-idx3-ubyte.gz\", y = \"train-labels-idx1-ubyte.gz\", scale = 1 / 255 }"] =
     "mnist MNIST fashion_mnist FashionMNIST EMNIST KMNIST",
   ["g.data.npy { x = \"x.npy\", y = \"y.npy\" } of its arrays"] = "cifar100 CIFAR100 ImageFolder imagefolder images ImageNet svhn SVHN",

@@ -117,6 +117,12 @@ return {
     .. "run:register; run.device tells.",
   split = "d:split { train = .7, val = .15, test = .15 }: disjoint parts at random, by the run's seed, the same for all strategies of "
     .. "one seed.",
+  standardize = "d = g.data.csv(\"flowers.csv\", { label = \"species\" }):split { train = .8, val = .1, test = .1 }:standardize(): each "
+    .. "column (of images: each channel) minus the training rows' mean, divided by their standard deviation; validation and test rows by "
+    .. "the same numbers, so that nothing of them is seen beforehand. A constant column becomes 0, NaN stays, and so do the columns of 0 "
+    .. "and 1 that `categories` makes; columns = { \"age\" } changes only these.\nLater rows: g.data.csv(\"new.csv\", { like = d.train }) "
+    .. "is standardized as d.train is; in another script new:standardize { like = path } takes the numbers from the student's file, "
+    .. "path = g.runs { limit = 1 }[1]:weights(). A factor for all inputs alike is scale = 1 / 255 of npy, idx and safetensors.",
   rank = "d:rank(score): the rows by difficulty, easiest first. ranked:first(.3) is the easiest share, ranked:reversed() hard first, "
     .. "ranked:shuffled() the random control.",
 }
