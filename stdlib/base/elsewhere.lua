@@ -9,6 +9,9 @@ local NAMES = {
   ["g.loss.mse(a, b)"] = "MSELoss mse",
   ["g.loss.kl(student, teacher, { temperature = 4 }) of logits, or g.kd_loss"] = "KLDivLoss KLDiv kd distillation_loss DistillationLoss",
   ["g.binary_cross_entropy_with_logits(x, y)"] = "BCEWithLogitsLoss BCELoss bce",
+  ["1 - g.cosine_similarity(a, b, 1), whose mean is a loss"] = "CosineEmbeddingLoss",
+  ["g.l1_loss(a, b)"] = "L1Loss",
+  ["opt:minimize(loss, { lr = … }) for a rate, opt.groups for the parameters"] = "param_groups",
   ["nn.Conv2d of one row, or the operator g.conv1d"] = "Conv1d",
   ["nn.Conv2d, or a class of your own"] = "Conv3d ConvTranspose2d Upsample PixelShuffle",
   ["nn.TransformerEncoder, or a class of your own over nn.Linear"] = "LSTM GRU RNN LSTMCell GRUCell",
@@ -73,6 +76,9 @@ end
 --- What takes the place of such a name; nil where nobody has it, so that the nearest of ours is told.
 ---@param name any
 ---@return string?
-function elsewhere.mend(name) return PLACES[name] end
+function elsewhere.mend(name)
+  local is_loss = type(name) == "string" and name:find "%u.*Loss$"
+  return PLACES[name] or is_loss and "a function of tensors that returns their loss: g.loss.mse(a, b), or one of yours" or nil
+end
 
 return elsewhere

@@ -104,7 +104,7 @@ function help.topic(topic)
   if #texts == 0 or not entries().by[name] then texts[#texts + 1] = show_module(name) end
   local exact = false
   for _, entry in ipairs(found(name)) do exact = exact or entry.name:match "([%w_]+)$" == name end
-  if #texts == 0 or not exact and not concepts[name] and topic == name then texts[#texts + 1] = show_operator(name) end
+  if #texts == 0 or not exact and not concepts[name] and not aliases[name] and topic == name then texts[#texts + 1] = show_operator(name) end
   return #texts > 0 and table.concat(texts, "\n") or nil
 end
 
