@@ -31,6 +31,33 @@ std::string first_line(const std::exception& error) {
   return text;
 }
 
+// What LibTorch's words about types mean in a script. The first that is found counts.
+struct Mend {
+  std::string_view words;
+  const char* ours;
+};
+constexpr Mend kMends[] = {
+    {"with two bool tensors", "a:float() - b:float(), or a:logical_xor(b)"},
+    {"on a bool tensor is not supported", "x:logical_not()"},
+    {"floating point", "numbers of a float type: x:float()"},
+    {"must be either float or double", "numbers of a float type: x:float()"},
+    {"not implemented for 'Bool'", "x:float()"},
+    {"not implemented for 'Long'", "x:float()"},
+    {"not implemented for 'Int'", "x:float()"},
+    {"not implemented for 'Byte'", "x:float()"},
+    {"the same dtype", "x:float() of the other"},
+    {"must be long, int, byte or bool", "x:long(), or a mask such as x:gt(0)"},
+    {"expected BoolTensor for mask", "a mask such as x:gt(0)"},
+    {"condition to be a boolean tensor", "a mask such as x:gt(0)"},
+    {"int32/int64 for index", "x:long()"},
+};
+
+std::string mended(const std::string& reason) {
+  for (const auto& [words, ours] : kMends)
+    if (reason.find(words) != std::string::npos) return reason + "; expected " + ours;
+  return reason;
+}
+
 }  // namespace
 
 std::string user_position(lua_State* L) {
@@ -41,7 +68,7 @@ std::string user_position(lua_State* L) {
 void push_error(lua_State* L, const std::exception& error, const char* what) {
   const auto* ours = dynamic_cast<const Error*>(&error);
   std::string text = user_position(L);
-  const std::string reason = first_line(error);
+  const std::string reason = ours ? first_line(error) : mended(first_line(error));
   if (what && !reason.starts_with(std::string(what) + ":")) text += std::string(what) + ": ";
   text += reason;
   remember_error(L, text, static_cast<int>(ours ? ours->code : Exit::data));

@@ -224,6 +224,8 @@ void push_sizes(lua_State* L, at::IntArrayRef sizes) {
     lua_pushnumber(L, static_cast<double>(sizes[i]));
     lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
+  luaL_getmetatable(L, kSizesType);
+  lua_setmetatable(L, -2);
 }
 
 std::optional<at::ScalarType> parse_dtype(const std::string& name) {

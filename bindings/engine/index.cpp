@@ -47,7 +47,7 @@ TensorIndex one_index(lua_State* L, int at) {
     case LUA_TNUMBER:
       return TensorIndex(whole_number(L, at));
     case LUA_TBOOLEAN:
-      return TensorIndex(static_cast<bool>(lua_toboolean(L, at)));
+      throw Error(Exit::data, "expected a mask, such as x:gt(0); got " + describe(L, at) + kComparison);
     case LUA_TSTRING:
       if (std::string(lua_tostring(L, at)) == ":") return TensorIndex(Slice());
       if (std::string(lua_tostring(L, at)) == "new") return TensorIndex(at::indexing::None);

@@ -124,12 +124,21 @@ class Binder {
       }
       stack_.push_back(*argument.default_value());
     }
-    if (next <= last_positional) return refuse(mismatch, "got " + std::to_string(last_positional) + " arguments");
+    if (next <= last_positional) return refuse(mismatch, "got " + std::to_string(last_positional) + " arguments" + by_name(next));
     return !named_ || all_used(used_names, mismatch);
   }
 
  private:
+  // A boolean where values are asked for is what x == y of two tensors gives in Lua.
+  bool is_comparison(const c10::Argument& argument, int index) const {
+    if (!lua_isboolean(L_, index) || argument.type()->kind() != c10::TypeKind::TensorType) return false;
+    for (const char* takes : {"aten::eq", "aten::ne", "aten::where", "aten::logical_"})
+      if (schema_.name().starts_with(takes)) return &argument == schema_.arguments().data();
+    return true;
+  }
+
   bool push(const c10::Argument& argument, int index) {
+    if (is_comparison(argument, index)) return false;
     auto value = to_ivalue(L_, index, *argument.type(), argument.N());
     if (value) stack_.push_back(std::move(*value));
     return value.has_value();
@@ -143,7 +152,8 @@ class Binder {
   }
 
   bool fail(Mismatch* mismatch, std::size_t i, int index) {
-    const std::string got = index ? describe(L_, index) : "nothing";
+    std::string got = index ? describe(L_, index) : "nothing";
+    if (index && is_comparison(schema_.arguments()[i], index)) got += kComparison;
     return refuse(
         mismatch,
         argument_label(schema_, i) + ": expected " + expected(*schema_.arguments()[i].type()) + "; got " + got, i);
@@ -152,6 +162,12 @@ class Binder {
   bool refuse(Mismatch* mismatch, const std::string& text, std::size_t matched = 0) {
     if (static_cast<int>(matched) > mismatch->matched) *mismatch = {static_cast<int>(matched), text};
     return false;
+  }
+
+  // What stands where only names are taken: zeros(3, "int64").
+  std::string by_name(int index) const {
+    if (lua_type(L_, index) != LUA_TSTRING || !parse_dtype(lua_tostring(L_, index))) return "";
+    return std::string("; expected { dtype = \"") + lua_tostring(L_, index) + "\" }";
   }
 
   // A typo is told first: what it leaves out would otherwise be reported as missing.

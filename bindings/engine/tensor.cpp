@@ -398,6 +398,8 @@ void open_tensor_types(lua_State* L) {
   }
   lua_pop(L, 2);
 
+  luaL_newmetatable(L, kSizesType);
+  lua_pop(L, 1);
   luaL_newmetatable(L, kGeneratorType);
   constexpr luaL_Reg generator_methods[] = {{"get_state", generator_get_state},
                                             {"set_state", generator_set_state},

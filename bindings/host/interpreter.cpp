@@ -22,7 +22,7 @@ struct Call {
 
 // What a user's script finds different from Lua's own, before any of it runs.
 void install_language(lua_State* L) {
-  for (const char* module : {"gradus.base.globals", "gradus.base.lists"}) {
+  for (const char* module : {"gradus.base.globals", "gradus.base.lists", "gradus.base.shown"}) {
     push_trusted_require(L);
     lua_pushstring(L, module);
     lua_call(L, 1, 1);

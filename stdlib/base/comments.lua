@@ -17,7 +17,7 @@ local comments = {}
 -- The name in scripts of what a file calls so: by folder and local name. What is missing is the library's own business.
 local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.", sampler = "sampler.", score = "score.",
   schedule = "schedule.", when = "when.", curriculum = "curriculum.", target = "target.", probe = "probe.", loss = "loss.", nn = "nn.",
-  init = "nn.init.", optim = "optim.", methods = "x:", Run = "run:", Dataset = "d:", State = "s:", Source = "sampler:", Result = "r:",
+  init = "nn.init.", optim = "optim.", methods = "x:", Run = "run:", Dataset = "d:", of_parts = "parts:", State = "s:", Source = "sampler:", Result = "r:",
   Grammar = "grammar:", Tree = "tree:", Optimizer = "opt:", Module = "net:", Checkpoints = "kept:", StoredRun = "stored:", Step = "step:",
     ModuleList = "list:", ModuleDict = "dict:", Transformer = "transformer:" }
 local OWN = { -- files whose local names are others

@@ -9,6 +9,9 @@ local NAMES = {
   ["g.loss.mse(a, b)"] = "MSELoss mse",
   ["g.loss.kl(student, teacher, { temperature = 4 }) of logits, or g.kd_loss"] = "KLDivLoss KLDiv kd distillation_loss DistillationLoss",
   ["g.binary_cross_entropy_with_logits(x, y)"] = "BCEWithLogitsLoss BCELoss bce",
+  ["1 - g.cosine_similarity(a, b, 1), whose mean is a loss"] = "CosineEmbeddingLoss",
+  ["g.l1_loss(a, b)"] = "L1Loss",
+  ["opt:minimize(loss, { lr = … }) for a rate, opt.groups for the parameters"] = "param_groups",
   ["nn.Conv2d of one row, or the operator g.conv1d"] = "Conv1d",
   ["nn.Conv2d, or a class of your own"] = "Conv3d ConvTranspose2d Upsample PixelShuffle",
   ["nn.TransformerEncoder, or a class of your own over nn.Linear"] = "LSTM GRU RNN LSTMCell GRUCell",
@@ -32,6 +35,8 @@ local NAMES = {
     "DataLoader loader batches dataloader train_dataloader get_batches",
   ["g.data.tensors(x, y)"] = "TensorDataset Dataset ArrayDataset from_tensors from_tensor_slices from_arrays",
   ["d:split { train = .8, val = .2 }"] = "random_split train_test_split split_dataset",
+  ["d:split { train = .8, val = .2 }:standardize(), by the training rows' mean and deviation"] = "StandardScaler standardise normalize "
+    .. "normalise scale scaler MinMaxScaler RobustScaler fit_transform Normalize zscore",
   ["g.data.idx { x = \"train-images-idx3-ubyte.gz\", y = \"train-labels-idx1-ubyte.gz\", scale = 1 / 255 }"] =
     "mnist MNIST fashion_mnist FashionMNIST EMNIST KMNIST",
   ["g.data.npy { x = \"x.npy\", y = \"y.npy\" } of its arrays"] = "cifar100 CIFAR100 ImageFolder imagefolder images ImageNet svhn SVHN",
@@ -71,6 +76,9 @@ end
 --- What takes the place of such a name; nil where nobody has it, so that the nearest of ours is told.
 ---@param name any
 ---@return string?
-function elsewhere.mend(name) return PLACES[name] end
+function elsewhere.mend(name)
+  local is_loss = type(name) == "string" and name:find "%u.*Loss$"
+  return PLACES[name] or is_loss and "a function of tensors that returns their loss: g.loss.mse(a, b), or one of yours" or nil
+end
 
 return elsewhere

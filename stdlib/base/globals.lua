@@ -1,6 +1,7 @@
 --- The globals of a user's script. Reading one that was never set is an error that tells what was meant. A new one may be
 --- set at the top level of a file, where it is seen (`x = nil` there announces one that a function will set); inside of a
 --- function it is an error: a forgotten `local`, or a typo.
+local elsewhere = require "gradus.base.elsewhere"
 local host = require "gradus.host"
 
 local globals = {}
@@ -132,13 +133,18 @@ local function meant(name, level)
   if WAYS[name] then return "expected " .. WAYS[name] end
   local there = in_library(name, values)
   if there then return ("did you mean '%s'?"):format(there) end
+  local mend = elsewhere.mend(name)
+  if mend and name:find "^%u" then return "expected " .. mend end
   local others = declared(level + 1)
   for _, other in ipairs(others) do
     if other == name then return "expected it where the local of that name is seen: after its line, in the same block or function" end
   end
   local lua = near(name, others) or near(name, global_names())
   if lua then return ("did you mean '%s'?"):format(lua) end
-  return ("expected local %s = … before it"):format(name)
+  for _, module in ipairs(MODULES) do
+    if name == module then return ('expected local %s = require("gradus").%s before it'):format(name, name) end
+  end
+  return ("expected local %s = … before it%s"):format(name, mend and ", or " .. mend or "")
 end
 
 local function read(_, name)

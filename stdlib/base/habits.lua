@@ -1,148 +1,10 @@
---- What hands that know Python (or C, or JavaScript) type, and how Lua says it: the ends of messages about syntax errors and
---- about calls that went wrong. Names are globals.lua's, options check.lua's.
+--- What hands that know Python (or C, or JavaScript) type, and how Lua says it: the ends of messages about calls that went wrong.
+--- Syntax errors are syntax.lua's, names globals.lua's, options check.lua's.
 local host = require "gradus.host"
+local syntax = require "gradus.base.syntax"
 
-local habits = {}
-
--- A line of code without its texts and comment: what is in quotes is no code.
-local function bare(line)
-  return (line:gsub("\\.", "__"):gsub('"[^"]*"', '""'):gsub("'[^']*'", "''"):gsub("%-%-.*$", ""))
-end
-
-local COMMENT = "a comment begins with --"
-local BLOCK = "a block ends with `end`: for i = 1, n do … end, if x then … end, while x do … end, function f(x) … end"
-local NAMED = "arguments by name go in a table: f(x, { lr = 1e-3 })"
-
--- Pattern in the bare line -> what Lua writes; the first that fits counts.
-local LINES = {
-  { "^%s*import%s", 'modules come by local g = require "gradus"' },
-  { "^%s*from%s+[%w_.]+%s+import", 'modules come by local g = require "gradus"' },
-  { "^%s*#include", 'modules come by local g = require "gradus"' },
-  { "^%s*using%s", 'modules come by local g = require "gradus"' },
-  { "^%s*@", "there are no decorators; g.no_grad(function() … end) is what @torch.no_grad() is" },
-  { "^%s*async%s", "there is no async; functions are function f(x) … end" },
-  { "^%s*def%s", "a function is function f(x) … end, a method function Net:forward(x) … end" },
-  { "^%s*fn%s", "a function is function f(x) … end" },
-  { "^%s*class%s", 'a class of modules is local Net = nn.class "Net", with function Net:init(…) and function Net:forward(x)' },
-  { "^%s*elif%s", "elseif x then" },
-  { "^%s*else%s+if%s", "elseif x then, in one word (else if needs an end of its own)" },
-  { "^%s*else%s*:", "else, without a colon; " .. BLOCK },
-  { "^%s*elseif.*:%s*$", "elseif x then" },
-  { "^%s*for%s+[%w_, ]+%s+in%s+range%s*%(", "for i = 1, n do … end, both ends included" },
-  { "^%s*for%s*%(", "for i = 1, n do … end, or for i, value in ipairs(list) do … end" },
-  { "^%s*for%s+.-%sof%s", "for i, value in ipairs(list) do … end" },
-  { "^%s*with%s", "g.no_grad(function() … end), g.autocast(\"bfloat16\", function() … end)" },
-  { "^%s*try%s*[:{]", "local ok, err = pcall(function() … end)" },
-  { "^%s*except[%s:]", "local ok, err = pcall(function() … end)" },
-  { "^%s*catch[%s(]", "local ok, err = pcall(function() … end)" },
-  { "^%s*finally%s*:", "local ok, err = pcall(function() … end), and what follows it" },
-  { "^%s*raise[%s]", "error(text)" },
-  { "^%s*throw[%s]", "error(text)" },
-  { "^%s*pass%s*$", "nothing: an empty block is allowed" },
-  { "^%s*continue%s*;?%s*$", "an if around the rest of the block, or goto continue with ::continue:: before its end" },
-  { "^%s*del%s", "x = nil" },
-  { "^%s*global%s", "nothing: a name without local before it is global" },
-  { "^%s*nonlocal%s", "nothing: a function sees the locals around it" },
-  { "^%s*yield%s", "coroutine.yield(x), or a function that returns the next value" },
-  { "^%s*assert%s+[^(%s]", "assert(x == y, text)" },
-  { "^%s*print%s+[%w_]", "print(x)" },
-  { "^%s*const%s", "local x = …" }, { "^%s*let%s", "local x = …" }, { "^%s*var%s", "local x = …" }, { "^%s*auto%s", "local x = …" },
-  { "^%s*int%s+[%a_]", "local x = …" }, { "^%s*float%s+[%a_]", "local x = …" },
-  { "lambda", "function(x) return x end" },
-  { "=>", "function(x) return x end" },
-  { "%->", "function f(x) … end, without types" },
-  { "%f[%w]is%s+not%f[%W]", "x ~= nil" },
-  { "%f[%w]is%s+[%w]", "x == nil" },
-  { "%f[%w]not%s+in%f[%W]", "a table by name, not names[x], or a loop" },
-  { "^%s*if%s.-%sin%s", "a table by name, names[x], or a loop" },
-  { "%[.-%sfor%s.-%sin%s", "a loop: for i, x in ipairs(list) do result[i] = f(x) end" },
-  { "%(.-%sfor%s.-%sin%s", "a loop: for i, x in ipairs(list) do result[i] = f(x) end" },
-  { "=.-%sif%s.-%selse%s", "condition and a or b" },
-  { "return%s.-%sif%s.-%selse%s", "condition and a or b" },
-  { "%?[^:]*:", "condition and a or b" },
-  { "%?%?", "a or b" },
-  { "%?%.", "x and x.y" },
-  { "!=", "x ~= y" },
-  { "&&", "a and b" },
-  { "||", "a or b" },
-  { "!%s*[%w(]", "not x" },
-  { "[%w_%]%)]%s*[%+%-%*/%%]=", "x = x + 1" },
-  { "[%w_%]%)]%s*//=?", "math.floor(a / b); " .. COMMENT },
-  { "%+%+", "x = x + 1" },
-  { "^%s*%-%-[%w_]", "x = x - 1" },
-  { "%*%*", "x ^ y" },
-  { "[%w_%)]%s*<<%s*", "x * 2 ^ n" }, { "[%w_%)]%s*>>%s*", "math.floor(x / 2 ^ n)" },
-  { "[%w_%)]%s*@%s*[%w_(]", "a:matmul(b)" },
-  { "^%s*//", COMMENT }, { "^%s*/%*", COMMENT .. ", a longer one is --[[ … ]]" }, { "^%s*#", COMMENT },
-  { "#%s", COMMENT },
-  { "%[[^%]]*:[^%]]*%]", "x[{ {1, 5} }] for rows 1 to 4 of a tensor, x:slice(0, 1, 5)" },
-  { "[%w_]%[[^%]]*,[^%]]*%]", "x[{ i, j }]" },
-  { "[=(,]%s*%[", "lists are in braces: { 1, 2, 3 }" },
-  { "{%s*[\"'][\"']%s*:", "a table is { name = value }, or { [\"a name\"] = value }" },
-  { "[{,]%s*[%w_\"]+%s*:%s*[%w\"]", "a table is { name = value }" },
-  { "^%s*if[%s(].-[^=~<>]=[^=].*then", "x == y" },
-  { "^%s*while%s.-[^=~<>]=[^=].*do", "x == y" },
-  { "^%s*if.-[:{]%s*$", "if x then … end" }, { "^%s*while.-[:{]%s*$", "while x do … end" }, { "^%s*for.-[:{]%s*$",
-    "for i = 1, n do … end" },
-  { "^%s*[%w_]+%s*:%s*[%w_]+%s*=", "local x = 5, without a type" }, { "^%s*local%s+[%w_]+%s*:", "local x = 5, without a type" },
-  { "%(.*[%w_]%s*=[^=].*%)", NAMED }, { "^%s*[%w_]+%s*=[^=].*[,)]%s*$", NAMED },
-  { "%d_%d", "1000000 or 1e6" },
-  { "%d[fFlL]%f[%W]", "a number without a letter behind it" },
-  { "%f[%w][rbu][\"']", "a text in quotes or [[ … ]]" },
-  { "^%s*[%w_.]+%.%.%.", "table.unpack is unpack(list)" },
-}
-
-local function mend_of(line)
-  if line:find '"""' or line:find "'''" then return "a long text or comment is [[ … ]] or --[[ … ]]" end
-  local code = bare(line)
-  for _, one in ipairs(LINES) do
-    if code:find(one[1]) then return one[2] end
-  end
-end
-
--- Of whole texts whose error is reported at their end, or where the line is not to blame.
-local function whole(text, rest)
-  local bare_text = text:gsub("[^\n]*", bare)
-  if rest:find "'end' expected" or rest:find "near '<eof>'" or rest:find "'<eof>' expected" then
-    local number = 0
-    for line in (bare_text .. "\n"):gmatch "(.-)\n" do
-      number = number + 1
-      if line:find "%f[%w]else%s+if%f[%W].-then" then
-        return ("line %d has else if, which needs an end of its own; elseif does not"):format(number)
-      end
-      if line:find '"""' or line:find "'''" then return ("line %d: a long text or comment is [[ … ]] or --[[ … ]]"):format(number) end
-      local mend = line:find "[:{]%s*$" and mend_of(line)
-      if mend then return ("line %d: %s"):format(number, mend) end
-    end
-  end
-end
-
-local function line_of(text, number)
-  local at = 0
-  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
-    at = at + 1
-    if at == number then return line end
-  end
-  return ""
-end
-
---- The message of a syntax error with what Lua writes instead; nil where nothing is known.
----@param text string     the source
----@param message string  "file.lua:3: '=' expected near '+'"
----@return string?
-function habits.syntax(text, message)
-  local number, rest = message:match ":(%d+): (.*)$"
-  if not number then return nil end
-  local mend = whole(text, rest) or mend_of(line_of(text, tonumber(number)))
-  -- The parser notices some things only at the next line's first word.
-  if not mend and tonumber(number) > 1 then
-    local before = mend_of(line_of(text, tonumber(number) - 1))
-    if before then mend = ("line %d: %s"):format(tonumber(number) - 1, before) end
-  end
-  return mend and ("%s; in Lua: %s"):format(message, mend) or nil
-end
-
--- --- calls that went wrong -------------------------------------------------------------------------------------------------
+local bare, line_of = syntax.bare, syntax.line_of
+local habits = { syntax = syntax.mended }
 
 -- The frames from the error outwards to the first of the user's: its level and what it called.
 local function user_frame()
@@ -232,7 +94,6 @@ end
 local CALLS = {
   { "attempt to compare .*userdata", "a tensor is compared by x:gt(y), x:lt(y), x:ge(y), x:le(y), x:eq(y); a number is x:item()" },
   { "attempt to compare .*table", "the number in it" },
-  { "attempt to compare .*nil", "a value; one of the two is nil" },
   { "attempt to concatenate .*nil value", "tostring(x), or a value: it is nil" },
   { "attempt to concatenate .*boolean value", "tostring(x)" },
   { "attempt to concatenate .*table value", "a text; tostring(x) makes one of an object" },
@@ -246,18 +107,43 @@ local METHODS = { append = "list[#list + 1] = x", extend = "a loop", items = "fo
   get = "t[key] or default", forEach = "for i, value in ipairs(list) do … end", sort = "table.sort(list)",
   index = "a loop", count = "#list", copy = "a loop over pairs(t)", update = "a loop over pairs(t)" }
 
-local function lua_says(message, line)
+-- x == y of two tensors, or not x of one, was taken for their values: it is one boolean.
+local function of_boolean(code)
+  if code:find "[=~]=" then return "x:eq(y) compares the values of tensors, x:ne(y) as well; x == y is one true or false" end
+  if code:find "%f[%w]not%f[%W]" then return "x:logical_not() of a tensor of true and false; not x is one true or false" end
+  if code:find "%f[%w]and%f[%W]" or code:find "%f[%w]or%f[%W]" then return "x:logical_and(y), x:logical_or(y) of tensors" end
+  return "a tensor or a number; where it was made by x == y of tensors: x:eq(y), which compares their values"
+end
+
+-- A comparison with nil: who it is, or why a run of the store gives one.
+local function of_nil(line, level)
+  local names = nil_names(line, level + 1)
+  if names ~= "" then return ("a value on both sides; %s is nil"):format(names) end
+  if line:find ":best%W" or line:find ":last%W" then
+    return 'a value on both sides; best and last are nil of a run that has not measured it (g.runs { sort = "best(val/acc)" } sorts)'
+  end
+  return "a value on both sides"
+end
+
+local PACKAGES = " torch torchvision torchaudio numpy np tensorflow keras jax sklearn pandas lightning pytorch_lightning "
+
+local function lua_says(message, line, level)
   for _, one in ipairs(CALLS) do
     if message:find(one[1]) then return one[2] end
   end
   local code = bare(line)
+  if message:find "attempt to .*boolean" and not message:find "concatenate" then return of_boolean(code) end
+  if message:find "attempt to compare .*nil" then return (of_nil(line, level + 1)) end  -- no tail call, which would lose a frame
+  local package = message:match "module '([%w_]+)[%w_.]*' not found"
+  if package and PACKAGES:find(" " .. package .. " ", 1, true) then
+    return 'local g = require "gradus"; Python\'s packages are not here (g.nn, g.optim, g.loss, g.data)'
+  end
   if message:find "attempt to call .*table value" or message:find "attempt to call .*nil value" then
     if code:find "^%s*for%s.-%sin%s+[%w_.]+%s+do" then return "for i, value in ipairs(list) do … end, for key, value in pairs(t) do … "
       .. "end" end
   end
   local field = message:match "attempt to call field '([%w_]+)'" or message:match "attempt to call method '([%w_]+)'"
   if field and METHODS[field] and message:find "nil value" then return METHODS[field] end
-  if message:find "nil value" and code:find "shape%s*%[%s*0%s*%]" then return "x:size(0); x.shape is a list of Lua, from 1" end
   if message:find "arithmetic on .*string value" then return "tonumber(text)" end
 end
 
@@ -285,7 +171,7 @@ function habits.explain(message)
     if names ~= "" then return message:gsub("; usage.*$", "") .. "; " .. names .. " is nil" end
   end
   if message:find("; expected ", 1, true) or message:find("; in Lua: ", 1, true) then return nil end
-  local mend = lua_says(message, line)
+  local mend = lua_says(message, line, level)
   return mend and ("%s; in Lua: %s"):format(message, mend) or nil
 end
 

@@ -54,6 +54,9 @@ local NAMES = [[
   min: low minimum
   max: high maximum]]
 
+local STANDARDIZED = "d = g.data.…:split { train = .8, val = .2 }:standardize()"
+local SCALERS = "standardize standardise normalize normalise scaler zscore"
+
 -- An option that ours must have, how theirs is said there, and their names.
 local SAID = {
   { "budget", "budget = { epochs = … }", "epochs num_epochs n_epochs epoch max_epochs min_epochs" },
@@ -91,6 +94,8 @@ local SAID = {
   { "lr", "optim.AdamW without it", "amsgrad" },
   { "lr", "nothing: updates are fused", "fused foreach" },
   { "dtype", "nn.Parameter(t), or t:requires_grad_()", "requires_grad" },
+  -- of data.csv, npy and their like
+  { "separator", STANDARDIZED, SCALERS .. " scale" }, { "tokens", STANDARDIZED, SCALERS },
 }
 
 --- The end of the sentence about an unknown option, where it is known from elsewhere: "expected 'lr'".

@@ -2,6 +2,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local ffi = require "ffi"
+local sizes = require "gradus.base.sizes"
 
 local tensor = {}
 local methods = engine.tensor_methods
@@ -80,6 +81,7 @@ end
 -- --- as a list -------------------------------------------------------------------------------------------------------
 
 local meta = getmetatable(engine.tensor(0))
+sizes.install(debug.getmetatable(engine.tensor(0).shape))
 
 -- for i, row in ipairs(x): i from 0, as x[i] counts.
 function meta.__ipairs(t)

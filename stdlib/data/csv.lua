@@ -6,6 +6,7 @@ local engine = require "gradus.engine"
 local check = require "gradus.base.check"
 local column = require "gradus.data.column"
 local data = require "gradus.data.dataset"
+local standardize = require "gradus.data.standardize"
 
 local files = engine.data
 local CSV_FORM = 'data.csv("points.csv", { label = "class" })'
@@ -89,8 +90,9 @@ local function one_hot(where, read, like)
 end
 
 --- A CSV file, `.gz` too. `label` names or numbers (from 0) the label column; the other columns are the features. Labels may
---- be text: classes are numbered in sorted order, or as `classes` says; like = train takes them from another data set. A column
---- of whole numbers is judged by column.lua's rule.
+--- be text: classes are numbered in sorted order, or as `classes` says; like = train takes them from another data set, and with them
+--- what it was standardized by (d:standardize). Whole numbers are classes where they are 0 … C - 1 or 1 … C, each in some row, and C is
+--- at most √rows (2 at least), or where there are two of them; all else are numbers. What is guessed is told.
 ---@param path string
 ---@param options? {label: string|number, header: boolean, separator: string, labels: string, classes: number|string[], like: Dataset,
 ---   skip: string[], categories: string[], missing: string}
@@ -119,5 +121,6 @@ return function(path, options)
   d.base.columns, d.base.categories, d.base.label = columns, categories, o.label
   d.base.skip, d.base.missing, d.base.dropped = o.skip, o.missing, read.dropped
   if not (o.like or o.classes) then column.compare(where, path, d, o.label) end
-  return d
+  local scaling = o.like and o.like.base.scaling
+  return scaling and data.of_base(standardize.base(d.base, scaling)) or d
 end

@@ -6,14 +6,17 @@
 ---   data.parity { d = 50, k = 5 }                    sparse parity, fresh samples without end
 ---   data.text("corpus.txt", { vocabulary = 1000 })   data.sentences { grammar = … }     tokens to be masked (tokens.lua)
 --- A view: d:split { train = .7, val = .15, test = .15 }, d:rank(score):first(.3), d:subset(index).
+--- Columns of one scale: d:split { train = .8, val = .2 }:standardize(), by the training rows' mean and deviation.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local elsewhere = require "gradus.base.elsewhere"
 local tensor = require "gradus.base.tensor"
 local current = require "gradus.base.current"
 local amount_of = require "gradus.data.amount"
 local generator = require "gradus.data.generator"
 local labels = require "gradus.data.labels"
+local standardize = require "gradus.data.standardize"
 
 local ops, files = engine.ops, engine.data
 local data = { generator = generator.new }
@@ -146,12 +149,25 @@ end
 
 -- --- views -----------------------------------------------------------------------------------------------------------
 
+-- The same rows of another base.
+local function moved(d, base) return view(base, d.index, d.difficulty) end
+
 -- Named parts: to ask for one that is not there is an error.
 local Splits = {}
+local of_parts = {}
+
+--- All parts with mean 0 and deviation 1 in each column (of images: channel), by the mean and deviation of the part `train` alone.
+--- Options as of d:standardize.
+---@param options? {like: Dataset|string, columns: string[]}
+function of_parts:standardize(options) return data.parts(standardize.parts(self, options, data.is, moved)) end
+
 Splits.__index = function(self, name)
+  if of_parts[name] then return of_parts[name] end
   local names = {}
   for known in pairs(self) do names[#names + 1] = known end
   table.sort(names)
+  local mend = elsewhere.mend(name)
+  if mend then host.fail(("a split has no '%s'; expected %s"):format(tostring(name), mend)) end
   host.fail(("the data was not split into a part '%s'; it has %s"):format(tostring(name), table.concat(names, ", ")))
 end
 
@@ -251,6 +267,16 @@ end
 ---@return Dataset
 function Dataset:mislabel(share, options)
   return view(require "gradus.data.mislabel"(self.base, self.index, share, options), self.index, self.difficulty)
+end
+
+--- The same rows with mean 0 and deviation 1 in each column (of images: channel), by the mean and deviation of these rows; NaN is
+--- left out of them, a constant column becomes 0, columns that words became (categories of data.csv) stay. Of a split, so that
+--- nothing of the other parts is seen: d:split { train = .8, val = .2 }:standardize(). A student's weights keep the numbers.
+---@param options? {like: Dataset|string, columns: string[]}  like: by the numbers of another data set, or of a student's weights (a
+---   path); columns: only these
+---@return Dataset
+function Dataset:standardize(options)
+  return moved(self, standardize.base(self.base, standardize.scaling(self, options)))
 end
 
 --- The labels before mislabel, int64 [n]; those it has where it was not mislabelled.

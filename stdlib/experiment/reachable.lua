@@ -6,6 +6,7 @@
 --- made again without it (a module, a closure, an object of a class) is named.
 local engine = require "gradus.engine"
 local nn = require "gradus.nn"
+local sizes = require "gradus.base.sizes"
 local tensor = require "gradus.base.tensor"
 
 local reachable = {}
@@ -22,7 +23,7 @@ end
 
 -- Objects of the standard library and its rooms; a class of the script's own has functions of its own.
 local function is_library(value)
-  local meta = debug.getmetatable(value)
+  local meta = not sizes.is(value) and debug.getmetatable(value)
   if type(meta) ~= "table" then return false end
   local index = rawget(meta, "__index")
   if is_of_library(index) then return true end
@@ -141,7 +142,7 @@ local function join(path, name) return path == "" and tostring(name) or path .. 
 
 local function is_plain(value, deep)
   if SCALAR[type(value)] or engine.is_tensor(value) then return true end
-  if type(value) ~= "table" or debug.getmetatable(value) or deep > 20 then return false end
+  if type(value) ~= "table" or debug.getmetatable(value) and not sizes.is(value) or deep > 20 then return false end
   for key, one in pairs(value) do
     if not SCALAR[type(key)] or not is_plain(one, deep + 1) then return false end
   end

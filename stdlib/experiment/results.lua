@@ -30,7 +30,7 @@ function results.sort(returned)
     problems[1] = ("expected a table of results by name, or nothing; got %s"):format(check.describe(returned[1]))
   end
   local is_table = problems[1] == nil  -- else there are no names to blame
-  local is_object = getmetatable(returned) ~= nil  -- what distill returns: its numbers are the results
+  local is_object = type(getmetatable(returned)) == "table"  -- what distill returns: its numbers are the results
   for name, value in pairs(returned) do
     if not is_object and engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
     local kind, wrong = type(value), is_table and results.name_problem(name) or nil

@@ -149,7 +149,8 @@ function resume.run(options)
   local label = ("run %d"):format(one.resumes)
   if not options.quiet and not options.json then
     host.write(2, one.goal and ("%s goes on after step %d\n"):format(label, one.goal.point.step)
-      or ("%s has no snapshot: it begins anew\n"):format(label))
+      or ("%s has no snapshot: it begins anew (the first is taken after 5 s; --snapshots 1s, or 100 steps, asks for more)\n")
+        :format(label))
   end
   return runner.execute_alone(options, store, experiment, one, label)
 end

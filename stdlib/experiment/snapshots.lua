@@ -1,8 +1,8 @@
 --- The snapshots of a run: all that it needs to go on, in one file each, which other tools read for its weights (safetensors):
 ---   <run's folder>/snapshots/N-STEP.safetensors   of the run's N-th training (distill, fit or a loop over batches)
 ---   <run's folder>/snapshots/N-end.safetensors    where it ended
---- They are taken every minute or as `--snapshots` says, after stages and trainings of some seconds, and at signals; written by another
---- thread, whole or not at all; of a training the newest two are kept.
+--- They are taken after 5 s, then every minute, or as `--snapshots` says, after stages and trainings of some seconds, and at signals;
+--- written by another thread, whole or not at all; of a training the newest two are kept.
 ---
 --- A run that goes on executes its script from the top with its writing muted. Trainings whose end was kept are taken from there, others
 --- are done again, with the same bits; the training of the snapshot (the goal) takes it back, and from there on all is written.
@@ -17,6 +17,8 @@ local streams = require "gradus.experiment.streams"
 local snapshots = {}
 
 local SECONDS = 60       -- between two, unless said otherwise
+local FIRST = 5          -- seconds before the first, unless said otherwise
+local COPIED = 1e9       -- bytes a second, as slow as the copies of a first snapshot are taken to be
 local WORTH = 5          -- seconds of work for which the end of a stage or of a training is kept
 local SHARE = .01        -- of the time, at most, that taking them may cost
 local LOOK_EVERY = 8     -- boundaries between two looks at the time
@@ -31,9 +33,9 @@ Snapshots.__index = Snapshots
 
 --- How often, from "100" (steps), "30s", "5m" or "none"; nil where the text says nothing.
 ---@param text string?
----@return {steps: number?, seconds: number?, none: boolean?}?
+---@return {steps: number?, seconds: number?, first: number?, none: boolean?}?
 function snapshots.policy(text)
-  if text == nil then return { seconds = SECONDS } end
+  if text == nil then return { seconds = SECONDS, first = FIRST } end
   if text == "none" then return { none = true } end
   local amount, unit = tostring(text):match "^(%d+%.?%d*)([smh]?)$"
   amount = tonumber(amount)
@@ -47,7 +49,7 @@ end
 ---@param goal? table  what `read` gave
 ---@return Snapshots
 function snapshots.new(run, policy, goal)
-  return setmetatable({ run = run, policy = policy, goal = goal, count = 0, outer = false, looks = 0, files = {}, cost = 0,
+  return setmetatable({ run = run, policy = policy, goal = goal, count = 0, outer = false, looks = 0, files = {}, cost = 0, taken = false,
     step = 0, time = host.monotonic(), wanted = host.saves_wanted(), folder = run.folder .. "/snapshots" }, Snapshots)
 end
 
@@ -109,7 +111,7 @@ local function take(self, part, over)
   engine.data.save_snapshot(self.folder .. "/" .. file, frozen(tensors), { run = run.uid, step = tostring(run.step_number) }, text)
   if over then self.files = { file } else thin(self, file) end
   self.step, self.time, self.looks = run.step_number, host.monotonic(), 0
-  self.cost = self.time - began
+  self.cost, self.taken = self.time - began, true
 end
 
 --- Takes one now. A disk that is full, or a value that cannot be kept, is told of and is no reason for the run to fail.
@@ -124,6 +126,13 @@ function Snapshots:take(part, over, wait)
   if ok or self.failed then return end
   self.failed = true
   self.run:warn("snapshot", "no snapshot could be taken, so the run cannot go on after an interruption: " .. host.error_text(why))
+end
+
+-- Seconds until the next one. What the first will cost nobody knows: at most all tensors there are would be copied.
+local function pause(self)
+  local policy = self.policy
+  if self.taken or not policy.first then return math.max(policy.seconds, self.cost / SHARE) end
+  return math.min(policy.seconds, math.max(policy.first, engine.memory() / COPIED / SHARE))
 end
 
 local function is_due(self, part)
@@ -141,7 +150,7 @@ local function is_due(self, part)
   self.stage = stage
   if not moved and self.looks % LOOK_EVERY ~= 0 then return false end
   local now = host.monotonic() - self.time
-  return now >= math.max(policy.seconds, self.cost / SHARE) or moved and now >= WORTH
+  return now >= pause(self) or moved and now >= WORTH
 end
 
 -- Where a run that is done again for a snapshot of a step of it has come there, it is taken, and all else ends.

@@ -23,8 +23,8 @@ return {
     .. "(over the new budget) or keep. See also: snapshot, fork.",
   snapshot = "All that a run needs to go on, in one file (safetensors, so that other tools read the weights) of its folder: weights, "
     .. "optimizer, random streams, samplers, the curriculum's state, run.state and what is registered; of an open loop "
-    .. "(run:batches) also what its function can see: locals, upvalues, tables, modules, optimizers. Taken each minute, where "
-    .. "stages and trainings of some seconds end, at Ctrl-C, SIGTERM and SIGUSR1; as often as --snapshots 100 (steps), 30s, 5m or "
+    .. "(run:batches) also what its function can see: locals, upvalues, tables, modules, optimizers. Taken after 5 s and "
+    .. "then each minute, where stages and trainings of some seconds end, at Ctrl-C, SIGTERM and SIGUSR1; as often as --snapshots 100 (steps), 30s, 5m or "
     .. "none says, or snapshots = in g.experiment. `gradus show RUN` lists them, `gradus gc --keep last=2,best,every=10000` thins "
     .. "them out. See also: resume, fork.",
   fork = "`gradus fork RUN --at STEP [--set key=value] [other.lua]` is a new run that was RUN until the step and is its own from "
@@ -85,8 +85,15 @@ return {
     .. "The run keeps them as files: net:load(g.runs()[1]:weights()) in another script; gradus show RUN lists them.",
   flops = "Floating-point operations. flops charges the teacher for each sample seen; flops_spent counts what ran (a cached answer is "
     .. "free).",
-  augment = "Strength of the augmentations, 0 to 1: a knob. What they are at strength 1 is augmentations = { noise =, shift =, erase "
-    .. "=, mixup = }.",
+  augment = "Strength of the augmentations, 0 to 1: a knob, 0 when left out. What they are at strength 1 is augmentations = { … }; the "
+    .. "strength scales each. See also: augmentations.",
+  augmentations = "What is done to each row of a batch at strength 1 (augment = 1), anew at each visit, in this order: augmentations = { "
+    .. "shift = 2, erase = .1, noise = .3, mixup = .2 }. What is left out is not done; without augmentations it is { noise = .3, shift = 1 } "
+    .. "for images and { noise = .3 } for other inputs.\nshift: up to so many pixels along both axes, whole, less than the sides; zeros move "
+    .. "in.\nerase: a random rectangle of up to this share of the image's area, 0 to 1, becomes 0.\nnoise: Gaussian noise of this standard "
+    .. "deviation, in the units of x (of pixels from 0 to 1 .3 is much).\nmixup: each row is mixed with another by a share drawn from Beta(mixup, "
+    .. "mixup), and so are the labels; above 0, .2 is usual.\nshift and erase need x [N, C, H, W]. Others are a generator's or a loop's: "
+    .. "g.data.generator. See also: augment, teacher_view.",
   evaluation = "Loss and accuracy on validation data and suites, evaluate = { epochs = 1 } apart. Rules over metrics are asked after "
     .. "each one.",
   event = "What happened at a step: a stage began, a decision was taken (with the numbers it was taken from), a best was found, a warning. "
@@ -117,6 +124,16 @@ return {
     .. "run:register; run.device tells.",
   split = "d:split { train = .7, val = .15, test = .15 }: disjoint parts at random, by the run's seed, the same for all strategies of "
     .. "one seed.",
+  standardize = "d = g.data.csv(\"flowers.csv\", { label = \"species\" }):split { train = .8, val = .1, test = .1 }:standardize(): each "
+    .. "column (of images: each channel) minus the training rows' mean, divided by their standard deviation; validation and test rows by "
+    .. "the same numbers, so that nothing of them is seen beforehand. A constant column becomes 0, NaN stays, and so do the columns of 0 "
+    .. "and 1 that `categories` makes; columns = { \"age\" } changes only these.\nLater rows: g.data.csv(\"new.csv\", { like = d.train }) "
+    .. "is standardized as d.train is; in another script new:standardize { like = path } takes the numbers from the student's file, "
+    .. "path = g.runs { limit = 1 }[1]:weights(). A factor for all inputs alike is scale = 1 / 255 of npy, idx and safetensors.",
+  unlabelled = "Rows without a label have y = -100: the labels' loss leaves them out, the teacher's takes them, so that a student learns "
+    .. "from more rows than have labels. g.data.csv(\"some.csv\", { label = \"class\", missing = \"unlabelled\" }) keeps rows whose label "
+    .. "cell is empty or NA; g.data.concat(labelled, unlabelled) puts a data set without y behind one of classes; g.data.tensors takes y "
+    .. "with -100. A teacher is trained, and accuracy measured, on the rows that have one. Only classes may be missing.",
   rank = "d:rank(score): the rows by difficulty, easiest first. ranked:first(.3) is the easiest share, ranked:reversed() hard first, "
     .. "ranked:shuffled() the random control.",
 }

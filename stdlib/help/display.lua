@@ -4,12 +4,13 @@ local engine = require "gradus.engine"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
 local host = require "gradus.host"
+local shown = require "gradus.base.shown"
 local sorted_keys = require "gradus.base.sorted_keys"
 local sparkline = require "gradus.base.sparkline"
 
 local display = {}
 
-local MOST, DEEPEST, WIDTH = 24, 3, 110  -- entries of a table, tables within tables, columns of a curve and its words
+local MOST = 24  -- entries of a table
 
 local function is_run(value)
   return type(value) == "table" and type(rawget(value, "uid")) == "string" and type(rawget(value, "params")) == "table"
@@ -63,43 +64,14 @@ end
 
 -- --- values --------------------------------------------------------------------------------------------------------------------
 
-local function is_plain(value) return type(value) == "table" and debug.getmetatable(value) == nil end
-
-local function inner(value, depth, seen)
-  if type(value) == "string" then return ("%q"):format(value) end
-  if type(value) == "number" then return ("%.14g"):format(value) end
-  if engine.is_tensor(value) and depth > 0 then return check.describe(value) end
-  if not is_plain(value) then return (tostring(value):gsub("\n.*", " …")) end
-  if seen[value] then return "{ … }" end
-  if next(value) == nil then return "{}" end
-  if depth >= DEEPEST then return "{ … }" end
-  seen[value] = true
-  local out, count = {}, 0
-  for _, key in ipairs(sorted_keys(value)) do
-    count = count + 1
-    if count <= MOST then
-      local text = inner(value[key], depth + 1, seen)
-      local listed = type(key) == "number" and key == count
-      local name = type(key) == "string" and key:find "^[%a_][%w_]*$" and key or "[" .. inner(key, DEEPEST, {}) .. "]"
-      out[count] = listed and text or name .. " = " .. text
-    end
-  end
-  if count > MOST then out[#out + 1] = ("… and %d more"):format(count - MOST) end
-  seen[value] = nil
-  local line = "{ " .. table.concat(out, ", ") .. " }"
-  if #line <= WIDTH then return line end
-  local indent = ("  "):rep(depth + 1)
-  return "{\n" .. indent .. table.concat(out, ",\n" .. indent) .. "\n" .. ("  "):rep(depth) .. "}"
-end
-
 --- A value in the console's words.
 ---@param value any
 ---@return string
 function display.text(value)
   if type(value) == "string" then return value end
   if is_run(value) then return page_of_run(value) end
-  if is_plain(value) and is_run(value[1]) then return table_of_runs(value) end
-  return is_plain(value) and inner(value, 0, {}) or tostring(value)
+  if shown.is_plain(value) and is_run(value[1]) then return table_of_runs(value) end
+  return shown.text(value, MOST)
 end
 
 -- --- curves --------------------------------------------------------------------------------------------------------------------
@@ -135,7 +107,7 @@ end
 ---@return table[]
 function display.lines(first, second)
   if second ~= nil then return { line_of("plot", "", second, first) } end
-  if is_plain(first) and first[1] == nil and next(first) ~= nil then
+  if shown.is_plain(first) and first[1] == nil and next(first) ~= nil then
     local lines = {}
     for _, name in ipairs(sorted_keys(first)) do lines[#lines + 1] = line_of("plot: " .. tostring(name), tostring(name), first[name]) end
     return lines

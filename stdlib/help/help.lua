@@ -1,6 +1,7 @@
 --- `gradus help TOPIC` and g.help(anything): what the comments of the sources say (comments.lua), the words of the field
 --- (concepts.lua) and the operators' schemas, under the nearest name.
 local host = require "gradus.host"
+local aliases = require "gradus.help.aliases"
 local comments = require "gradus.base.comments"
 local concepts = require "gradus.help.concepts"
 local show = require "gradus.help.show"
@@ -56,6 +57,7 @@ local function show_module(name)
 end
 
 local function show_concept(name)
+  name = aliases[name] or name
   local text = concepts[name]
   if not text then return nil end
   local out = { name, "" }
@@ -81,6 +83,7 @@ local function show_demands(name) return name == "demands" and require("gradus.h
 local function known_names(more)
   local names = { "demands" }
   for name in pairs(concepts) do names[#names + 1] = name end
+  for name in pairs(aliases) do names[#names + 1] = name end
   for name in pairs(entries().by) do names[#names + 1] = name end
   for name in pairs(entries().short) do names[#names + 1] = name end
   for _, name in ipairs(more or {}) do names[#names + 1] = name end
@@ -105,7 +108,7 @@ function help.topic(topic)
   if #texts == 0 or not entries().by[name] then texts[#texts + 1] = show_module(name) end
   local exact = false
   for _, entry in ipairs(found(name)) do exact = exact or entry.name:match "([%w_]+)$" == name end
-  if #texts == 0 or not exact and not word and topic == name then texts[#texts + 1] = show_operator(name) end
+  if #texts == 0 or not exact and not word and not aliases[name] and topic == name then texts[#texts + 1] = show_operator(name) end
   return #texts > 0 and table.concat(texts, "\n") or nil
 end
 
@@ -163,7 +166,8 @@ end
 local GROUPS = { { "g", "Experiments" }, { "run", "A run" }, { "curriculum", "Curricula" }, { "sampler", "Samplers" },
   { "schedule", "Schedules" },
   { "when", "Advance rules" }, { "target", "Targets" }, { "score", "Scores" }, { "s", "The state" }, { "r", "What distill returns" },
-  { "data", "Data" }, { "d", "A data set" }, { "nn", "Modules" }, { "net", "A module" }, { "list", "A list of modules" },
+  { "data", "Data" }, { "d", "A data set" }, { "parts", "The parts of a split" },
+  { "nn", "Modules" }, { "net", "A module" }, { "list", "A list of modules" },
   { "transformer", "A transformer" }, { "nn.init", "Initial weights" }, { "optim", "Optimizers" }, { "opt", "An optimizer" },
   { "loss", "Losses" },
   { "step", "A step" }, { "kept", "Checkpoints" }, { "probe", "Probes" }, { "cfg", "Grammars" }, { "tokenizer", "Tokens" },

@@ -18,7 +18,7 @@ local optim = {}
 
 ---@class Optimizer
 ---@field lr number|Tensor   used where a step is given none
-local Optimizer = {}
+local Optimizer = check.methods("an optimizer", {})
 Optimizer.__index = Optimizer
 
 local LR = check.either(check.number(0), check.tensor)

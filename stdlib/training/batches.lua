@@ -52,8 +52,9 @@ local function make(run, source, o)
   local epoch = data.is_generator(source) and source:size() or source.data:size()
   local steps = check_steps(o, epoch, size)
   local strength = schedule.check("batches: augment", o.augment or 0)
+  local from = data.is_generator(source) and source or source.data
   local augmentations = feed.check_augmentations("batches: augmentations",
-    o.augmentations or feed.default_augmentations(data.is_generator(source) and source or source.data))
+    o.augmentations or feed.default_augmentations(from), from)
   local view = teacher_cache.check_view("batches", o.teacher_view, augmentations)
   local time = clock.new { budget = { steps = steps }, batch = size, epoch_size = epoch }
   local rows = feed.new { where = "batches", source = source, size = size, device = run.device, augmentations = augmentations,

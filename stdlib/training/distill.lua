@@ -50,7 +50,8 @@ local updater = require "gradus.training.updater"
 ---@field temperature? any      4; number, schedule or function; schedule.by_entropy gives one per example
 ---@field alpha? any            .7, weight of the labels: α CE + (1 − α) T² KL; schedule.by_part gives one for each part of the data
 ---@field augment? any          0, strength of the augmentations, 0 to 1
----@field augmentations? table  { noise =, shift =, erase =, mixup = } at strength 1; { noise = .3, shift = 1 } for images
+---@field augmentations? table  { noise = standard deviation, shift = pixels, erase = share of the area, mixup = Beta's parameter } at
+---                             strength 1; { noise = .3, shift = 1 } for images, { noise = .3 } otherwise
 ---@field optimizer? string|table  "AdamW", "Adam", "SGD", { "SGD", momentum = .9 }, or an optimizer over all that is trained
 ---@field weight_decay? number  .01
 ---@field clip? number          1, largest gradient norm; false for none
@@ -167,7 +168,7 @@ local function assemble(run, where, options)
   t.stages = stages.new { list = list, knobs = knobs_of(where, o, t.updater.lr, t.objective:weights()), state = t.s, run = run,
     early = t.keeper.early }
 
-  local augmentations = feed.check_augmentations(where .. ": augmentations", o.augmentations or feed.default_augmentations(train))
+  local augmentations = feed.check_augmentations(where .. ": augmentations", o.augmentations or feed.default_augmentations(train), train)
   local view = teacher_cache.check_view(where, o.teacher_view, augmentations)
   teacher_cache.check(where .. ": teacher_cache", o.teacher_cache)
   effects.check(t)

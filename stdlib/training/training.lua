@@ -15,6 +15,7 @@ local data = require "gradus.data.dataset"
 local entering = require "gradus.training.entering"
 local finite = require "gradus.training.finite"
 local modes = require "gradus.base.modes"
+local standardize = require "gradus.data.standardize"
 
 local training = {}
 
@@ -227,7 +228,8 @@ local function leave_student(self)
     best = function() return (select(2, keeper:of_student())) end,
     metadata = function()
       return { labels = labels.kind, classes = labels.classes, class_names = labels.names,
-        columns = data.is(self.train) and self.train.base.columns or nil, step = self.s.step, monitor = keeper.monitor,
+        columns = data.is(self.train) and self.train.base.columns or nil,
+        scaling = data.is(self.train) and standardize.kept(self.train.base) or nil, step = self.s.step, monitor = keeper.monitor,
         best_step = keeper.best and keeper.best.step }
     end,
   })

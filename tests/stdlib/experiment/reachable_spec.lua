@@ -70,11 +70,12 @@ describe("what a loop can see", function()
   end)
   it("names what the loop has made and cannot be made again", function()
     local function loop(at)
-      local made, plain_one, object
+      local made, plain_one, object, shape
       at("begin")
       made, plain_one, object = g.nn.Linear(1, 1), { 1, { 2 } }, setmetatable({}, { __index = { f = function() end } })
+      shape = g.ones(2, 3).shape
       at(1)
-      return made, plain_one, object
+      return made, plain_one, object, shape
     end
     local box = {}
     loop(function(i)
@@ -85,7 +86,7 @@ describe("what a loop can see", function()
     expect(box.unsaved):equals { "made", "object" }
     local names = {}
     for _, pair in ipairs(box.moved) do names[pair[1]] = pair[2][1] end
-    expect(names.plain_one):equals "new"
+    expect({ names.plain_one, names.shape }):equals { "new", "new" }
   end)
   it("leaves large tensors that were there before alone: they are data", function()
     local function loop(at)
