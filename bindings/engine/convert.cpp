@@ -28,14 +28,6 @@ void collect_when_heavy(lua_State* L, const at::Tensor& made) {
   collect_above = memory::live_bytes() + std::max(kFreeBytes, memory::live_bytes() / 2);
 }
 
-bool is_integer(lua_State* L, int index, int64_t* value) {
-  if (lua_type(L, index) != LUA_TNUMBER) return false;
-  const double number = lua_tonumber(L, index);
-  if (number != std::floor(number) || std::fabs(number) > 9007199254740992.0) return false;
-  *value = static_cast<int64_t>(number);
-  return true;
-}
-
 std::optional<at::Scalar> to_scalar(lua_State* L, int index) {
   int64_t integer;
   if (lua_type(L, index) == LUA_TBOOLEAN) return at::Scalar(static_cast<bool>(lua_toboolean(L, index)));
@@ -167,6 +159,14 @@ std::optional<c10::IValue> string_to_ivalue(const std::string& text, const c10::
 }
 
 }  // namespace
+
+bool is_integer(lua_State* L, int index, int64_t* value) {
+  if (lua_type(L, index) != LUA_TNUMBER) return false;
+  const double number = lua_tonumber(L, index);
+  if (number != std::floor(number) || std::fabs(number) > 9007199254740992.0) return false;
+  *value = static_cast<int64_t>(number);
+  return true;
+}
 
 at::Tensor* test_tensor(lua_State* L, int index) {
   auto* box = static_cast<TensorBox*>(lua_touserdata(L, index));

@@ -44,6 +44,8 @@ std::string dtype_name(at::ScalarType type);
 // What a Lua value is, for messages: "number 3.5", "string 'mean'", "Tensor [2, 3] float32", "nil", …
 std::string describe(lua_State* L, int index);
 
+// Whether a number without a fraction is at `index`, which a double holds exactly.
+bool is_integer(lua_State* L, int index, int64_t* value);
 // Converts the Lua value at `index` to `type`; empty when the value does not fit. `length` is N of int[N].
 std::optional<c10::IValue> to_ivalue(lua_State* L, int index, const c10::Type& type, std::optional<int> length);
 // What `to_ivalue` takes for that type, in words: "a Tensor", "a list of integers", …

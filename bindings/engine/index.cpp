@@ -16,10 +16,9 @@ using at::indexing::TensorIndex;
 
 // A whole number at `at`: a fraction is an error, not a neighbour's value.
 int64_t whole_number(lua_State* L, int at) {
-  const double number = lua_tonumber(L, at);
-  if (lua_type(L, at) != LUA_TNUMBER || number != std::floor(number) || std::fabs(number) > 9007199254740992.0)
-    throw Error(Exit::data, "expected an integer; got " + describe(L, at));
-  return static_cast<int64_t>(number);
+  int64_t number = 0;
+  if (!is_integer(L, at, &number)) throw Error(Exit::data, "expected an integer; got " + describe(L, at));
+  return number;
 }
 
 // {from, to[, step]}; {} is all of the dimension, {from} its end.

@@ -61,8 +61,8 @@ bool holds_named(lua_State* L, int index) {
   return named;
 }
 
-// zeros(2, 3) and x:view(-1, 8): a run of integers is a list where the schema wants an open-ended one.
-int integers_from(lua_State* L, int index, int last) {
+// zeros(2, 3) and x:view(-1, 8): a run of numbers is a list where the schema wants an open-ended one.
+int numbers_from(lua_State* L, int index, int last) {
   int count = 0;
   while (index + count <= last && lua_type(L, index + count) == LUA_TNUMBER) ++count;
   return count;
@@ -99,8 +99,12 @@ class Binder {
     for (std::size_t i = 0; i < schema_.arguments().size(); ++i) {
       const auto& argument = schema_.arguments()[i];
       if (!argument.kwarg_only() && next <= last_positional) {
-        const int run = is_open_int_list(argument) ? integers_from(L_, next, last_positional) : 0;
-        if (!(run > 0 ? push_run(next, run) : push(argument, next))) return fail(mismatch, i, next);
+        const int run = is_open_int_list(argument) ? numbers_from(L_, next, last_positional) : 0;
+        if (run > 0) {
+          if (const int odd = push_run(next, run)) return fail(mismatch, i, odd);
+        } else if (!push(argument, next)) {
+          return fail(mismatch, i, next);
+        }
         next += std::max(run, 1);
         continue;
       }
@@ -144,11 +148,13 @@ class Binder {
     return value.has_value();
   }
 
-  bool push_run(int first, int count) {
+  // The index of the first that is no integer, 0 when all are.
+  int push_run(int first, int count) {
     std::vector<int64_t> list(static_cast<std::size_t>(count));
-    for (int i = 0; i < count; ++i) list[i] = static_cast<int64_t>(lua_tonumber(L_, first + i));
+    for (int i = 0; i < count; ++i)
+      if (!is_integer(L_, first + i, &list[i])) return first + i;
     stack_.push_back(c10::IValue(list));
-    return true;
+    return 0;
   }
 
   bool fail(Mismatch* mismatch, std::size_t i, int index) {

@@ -89,9 +89,9 @@ int tensor_size(lua_State* L) {
     push_sizes(L, tensor.sizes());
     return 1;
   }
-  if (lua_type(L, 2) != LUA_TNUMBER) raise(L, "size: expected a dimension, an integer; got " + describe(L, 2));
-  int64_t size = 0;
-  guard(L, "size", [&] { size = tensor.size(static_cast<int64_t>(lua_tonumber(L, 2))); });
+  int64_t dimension = 0, size = 0;
+  if (!is_integer(L, 2, &dimension)) raise(L, "size: expected a dimension, an integer; got " + describe(L, 2));
+  guard(L, "size", [&] { size = tensor.size(dimension); });
   lua_pushnumber(L, static_cast<double>(size));
   return 1;
 }

@@ -47,8 +47,14 @@ std::string read_text(const std::string& path) {
 
 Tokenizer::Tokenizer(std::string bytes, const std::string& where)
     : bytes_(std::move(bytes)), processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {
-  const auto status = processor_->LoadFromSerializedProto(bytes_);
-  if (!status.ok()) throw data_error(where, "is no tokenizer", "a SentencePiece model", reason(status, "other bytes"));
+  std::string wrong;
+  try {
+    const auto status = processor_->LoadFromSerializedProto(bytes_);
+    if (!status.ok()) wrong = reason(status, "other bytes");
+  } catch (const std::exception& error) {  // its trie throws, where a piece is empty
+    wrong = error.what();
+  }
+  if (!wrong.empty()) throw data_error(where, "is no tokenizer", "a SentencePiece model", wrong);
   const bool ours = processor_->pad_id() == kPad && processor_->unk_id() == kUnknown &&
                     processor_->bos_id() == kBegin && processor_->eos_id() == kEnd && size() > kFirst &&
                     processor_->IsControl(kMask);

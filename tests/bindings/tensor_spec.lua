@@ -261,6 +261,13 @@ describe("properties and methods", function()
     expect(grid():view(2, -1).shape):equals { 2, 6 }
     expect(grid():permute(1, 0).shape):equals { 4, 3 }
   end)
+  it("of a run and of size, fractions and infinities are refused", function()
+    for _, odd in ipairs { 2.5, 1 / 0, -1 / 0, 0 / 0, 2 ^ 60 } do
+      expect(function() g.zeros(3, odd) end):fails_with "expected a list of integers; got number"
+      expect(function() grid():view(odd, 1) end):fails_with "expected a list of integers; got number"
+      expect(function() grid():size(odd) end):fails_with "expected a dimension, an integer; got number"
+    end
+  end)
   it("reductions and dtypes go by name", function()
     local logits, y = g.randn(3, 4), g.tensor({ 0, 1, 2 }, "int64")
     expect(g.cross_entropy_loss(logits, y, { reduction = "none" }).shape):equals { 3 }

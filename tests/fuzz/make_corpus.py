@@ -114,6 +114,8 @@ for name, kind in {"unigram": 1, "bpe": 2, "word": 3, "char": 4}.items():
     trainer = field(2, number(3, kind) + number(40, 1) + number(41, 2) + number(42, 3) + number(43, 0))
     put("sentencepiece", name, pieces + trainer + field(3, field(1, b"identity") + number(3, 1) + number(4, 1)))
 
+put("sentencepiece", "empty_piece", pieces + piece("", -9, 1) + field(2, number(3, 1)) + field(3, field(1, b"identity")))
+
 TABLE = []
 for n in range(256):
     for _ in range(8):
