@@ -5,16 +5,18 @@
 ---
 --- While the function runs, the tables that it reads from are hollow: their fields lie beside them, so that every access asks
 --- a function. The run itself stands for the run that goes on: what the function asks of it, that one does.
-local engine = require "gradus.engine"
 local host = require "gradus.host"
+local hollow = require "gradus.base.hollow"
 local identity = require "gradus.training.identity"
 local pristine = require "gradus.base.pristine"
 local reading = require "gradus.base.reading"
+local watched = require "gradus.experiment.watched"
 
 local traced = {}
 
 local own = pristine.own
-local raw_next, raw_pairs, raw_rawget, raw_require = next, pairs, rawget, own.require
+local raw_next, raw_pairs, raw_require = next, pairs, own.require
+local fields, fields_of = hollow.fields, hollow.fields_of
 local LONGEST = 80 -- characters of a value that is told as it is
 
 ---@class Read  something that was read: kind and name as reading.note is told, and its content
@@ -22,37 +24,6 @@ local LONGEST = 80 -- characters of a value that is told as it is
 ---@field name string
 ---@field hash string
 ---@field value? any   a plain value, to be shown
-
--- --- hollow tables -------------------------------------------------------------------------------------------------------
-
-local fields_of = {}  -- hollow table -> its fields
-
-local function fields(t) return fields_of[t] or t end
-
--- Takes the fields named by `which` (all when nil) out of a table and has `get` and `set` answer for them; returns what
--- undoes it. The table's own metatable is asked where they return nothing.
-local function hollow(t, get, set, which)
-  local inside, class = {}, debug.getmetatable(t)
-  for key, value in raw_next, t do
-    if not which or which(key, value) then inside[key] = value end
-  end
-  for key in raw_next, inside do rawset(t, key, nil) end
-  fields_of[t] = inside
-  debug.setmetatable(t, { __index = get, __newindex = set })
-  return function()
-    debug.setmetatable(t, nil)
-    for key, value in raw_next, inside do rawset(t, key, value) end
-    debug.setmetatable(t, class)
-    fields_of[t] = nil
-  end
-end
-
--- What the table's metatable says of a name that it has not.
-local function missing(class, t, key)
-  local index = class and rawget(class, "__index")
-  if type(index) == "function" then return index(t, key) end
-  return index and index[key]
-end
 
 -- --- what is read --------------------------------------------------------------------------------------------------------
 
@@ -83,13 +54,11 @@ local VALUE = {
 }
 local SHOWN = { parameter = "params.%s", run = "run.%s", global = "global %s", module = "module %s", environment = "$%s", file = "file %s" }
 
-local wrapped, names_of_wrapped = {}, {}
-
 --- What identity.lua is told of the values that are not followed into: the run and its parameters are read one by one.
 ---@param run Run
 function traced.names(run)
   local names, outermost = { [_G] = "_G" }, traced.outermost(run)
-  for fn, name in pairs(names_of_wrapped) do names[fn] = name end
+  for fn, name in pairs(watched.names) do names[fn] = name end
   names[run], names[outermost] = "the run", "the run"
   local function name_all(t, name)
     if type(t) ~= "table" or names[t] then return end
@@ -157,7 +126,7 @@ local function note(kind, name)
   end
 end
 
-local function wrote(kind, name)
+function watched.wrote(kind, name)
   for _, watch in ipairs(watches) do watch.written[kind .. "\0" .. name] = true end
 end
 
@@ -172,134 +141,6 @@ local watcher = { note = note, refuse = refuse }
 ---@param reads Read[]
 function traced.pass_on(reads)
   for _, one in ipairs(reads) do reading.note(one.kind, one.name) end
-end
-
--- --- parameters ----------------------------------------------------------------------------------------------------------
-
-local function note_all(t, path)
-  for key, value in raw_next, fields(t) do
-    if type(value) == "table" then note_all(value, path .. key .. ".") else reading.note("parameter", path .. tostring(key)) end
-  end
-end
-
-local path_of = {}  -- hollow table of parameters -> "optim."
-
-local function hollow_parameters(t, path, undo)
-  local class = debug.getmetatable(t)
-  path_of[t] = path
-  for key, value in raw_pairs(t) do
-    if type(value) == "table" then hollow_parameters(value, path .. tostring(key) .. ".", undo) end
-  end
-  undo[#undo + 1] = hollow(t, function(_, key)
-    local value = fields_of[t][key]
-    if type(value) ~= "table" then reading.note("parameter", path .. tostring(key)) end
-    if value == nil then return missing(class, fields_of[t], key) end
-    return value
-  end, function(_, key, value)
-    wrote("parameter", path .. tostring(key))
-    fields_of[t][key] = value
-  end)
-  undo[#undo + 1] = function() path_of[t] = nil end
-end
-
--- --- globals -------------------------------------------------------------------------------------------------------------
-
-local function hollow_globals(undo)
-  local class = debug.getmetatable(_G)
-  undo[#undo + 1] = hollow(_G, function(_, name)
-    local value = fields_of[_G][name]
-    reading.note("global", tostring(name))
-    if value == nil then return missing(class, _G, name) end
-    return value
-  end, function(_, name, value)
-    wrote("global", tostring(name))
-    local set = class and rawget(class, "__newindex")
-    if fields_of[_G][name] == nil and type(set) == "function" then return set(_G, name, value) end
-    fields_of[_G][name] = value
-  end, function(name, value) return own[name] ~= value end)
-end
-
--- --- functions that read -------------------------------------------------------------------------------------------------
-
-local function reads_file(path, mode)
-  if type(path) ~= "string" then return end
-  mode = mode or "r"
-  if mode:find "^r" then reading.note("file", path) end
-  if not mode:find "^r" or mode:find "+" then wrote("file", path) end
-end
-
-local function wrap(where, table_of, name, before)
-  local raw = table_of[name]
-  local function wrapper(...)
-    before(...)
-    return raw(...)
-  end
-  names_of_wrapped[wrapper] = where .. "." .. name
-  wrapped[#wrapped + 1] = { table_of, name, wrapper, raw }
-end
-
-local function refused(where, table_of, names)
-  for _, name in ipairs(names) do
-    wrap(where, table_of, name, function() reading.refuse(where .. "." .. name) end)
-  end
-end
-
-wrap("os", os, "getenv", function(name) reading.note("environment", tostring(name)) end)
-wrap("os", os, "time", function(date) if date == nil then reading.refuse "os.time" end end)
-wrap("os", os, "date", function(_, time) if time == nil then reading.refuse "os.date" end end)
-refused("os", os, { "clock", "execute" })
-wrap("io", io, "open", reads_file)
-wrap("io", io, "lines", function(path) if path == nil then reading.refuse "io.lines" else reads_file(path) end end)
-refused("io", io, { "popen", "read", "input" })
-wrap("_G", _G, "loadfile", reads_file)
-wrap("_G", _G, "dofile", reads_file)
-for name in raw_pairs(engine.data) do
-  if name:find "^read_" or name:find "^map_" or name:find "^load_" or name:find "^train_" then
-    wrap("engine.data", engine.data, name, function(path) reads_file(path) end)
-  end
-end
-
-local function replace(table_of, name, wrapper)
-  names_of_wrapped[wrapper] = "_G." .. name
-  wrapped[#wrapped + 1] = { table_of, name, wrapper, table_of[name] }
-end
-
-replace(_G, "require", function(name)
-  if name == "ffi" then reading.refuse "ffi" end
-  local value = raw_require(name)
-  if name ~= "gradus" and not name:find "^gradus%." then reading.note("module", name) end
-  return value
-end)
--- Lua's own in the library, which may have others than scripts have.
-for _, one in ipairs { _G, getfenv(1) } do
-  local go_over = rawget(one, "pairs")
-  if go_over then
-    replace(one, "pairs", function(t)
-      if not fields_of[t] then return go_over(t) end
-      if t == _G then reading.refuse "pairs(_G)" end
-      if path_of[t] then note_all(t, path_of[t]) end
-      return raw_next, fields_of[t], nil
-    end)
-  end
-end
-replace(_G, "next", function(t, key)
-  if not fields_of[t] then return raw_next(t, key) end
-  if t == _G then reading.refuse "next(_G)" end
-  if path_of[t] then note_all(t, path_of[t]) end
-  return raw_next(fields_of[t], key)
-end)
-replace(_G, "rawget", function(t, key)
-  if t == _G and fields_of[t] and raw_rawget(t, key) == nil then
-    reading.note("global", tostring(key))
-    return fields_of[t][key]
-  end
-  return raw_rawget(t, key)
-end)
-
--- Kept in a local, these are not the ones that tell. The first list is refused, the second has all parameters count.
-local UNSEEN, ITERATES = {}, { [raw_pairs] = true, [own.pairs] = true, [raw_next] = true }
-for _, one in ipairs(wrapped) do
-  if not ITERATES[one[4]] and one[4] ~= raw_rawget then UNSEEN[one[4]] = names_of_wrapped[one[3]]:gsub("^_G%.", "") end
 end
 
 -- --- the run -------------------------------------------------------------------------------------------------------------
@@ -324,7 +165,7 @@ local function hollow_run(run, stand_in, undo)
     bound[name] = bound[name] or function(first, ...) return value(first == self and stand_in or first, ...) end
     return bound[name]
   end
-  undo[#undo + 1] = hollow(run, ask, function(_, name, value) stand_in[name] = value end)
+  undo[#undo + 1] = hollow.out(run, ask, function(_, name, value) stand_in[name] = value end)
   return setmetatable(fields_of[run], class)
 end
 
@@ -345,22 +186,12 @@ end
 
 -- --- watching ------------------------------------------------------------------------------------------------------------
 
-local function begin(undo, run)
-  local params = fields(traced.outermost(run)).params
-  if type(params) == "table" then hollow_parameters(params, "", undo) end
-  hollow_globals(undo)  -- before Lua's own names stand for others
-  for _, one in ipairs(wrapped) do
-    rawset(one[1], one[2], one[3])
-    undo[#undo + 1] = function() rawset(one[1], one[2], one[4]) end
-  end
-end
-
 -- What a script has set in Lua's own libraries and in the standard library's first table, by name.
 local function set_by_script()
   local found, ours = {}, {}
   for library, known in raw_pairs(pristine.fields) do
     for field, value in raw_next, own[library] do
-      if known[field] ~= value and not names_of_wrapped[value] then found[library .. "." .. tostring(field)] = value end
+      if known[field] ~= value and not watched.names[value] then found[library .. "." .. tostring(field)] = value end
     end
   end
   for _, value in raw_next, package.loaded do ours[value] = true end
@@ -381,10 +212,10 @@ end
 function traced.identity(run, values)
   local iterates, names = false, traced.names(run)
   local hash = identity("cached", { n = 2, values, set_by_script() }, { names = names, found = function(fn)
-    iterates = iterates or ITERATES[fn] == true
-    if UNSEEN[fn] then
+    iterates = iterates or watched.ITERATES[fn] == true
+    if watched.UNSEEN[fn] then
       host.fail(("cached: %s is kept in a local, where nobody sees what it reads; expected %s itself in the function")
-        :format(UNSEEN[fn], UNSEEN[fn]))
+        :format(watched.UNSEEN[fn], watched.UNSEEN[fn]))
     end
   end })
   return hash, iterates, identity("cached", values, { names = names, code = false })
@@ -398,11 +229,11 @@ end
 ---@return any, Read[]
 function traced.watch(run, name, iterates, fn)
   local undo, watch = {}, { run = run, name = name, reads = {}, known = {}, written = {} }
-  if #watches == 0 then begin(undo, run) end
+  if #watches == 0 then watched.begin(undo, fields(traced.outermost(run)).params) end
   watches[#watches + 1] = watch
   local ok, result = xpcall(reading.told_to, host.traceback, watcher, function()
     local params = fields(traced.outermost(run)).params
-    if iterates and type(params) == "table" then note_all(params, "") end
+    if iterates and type(params) == "table" then watched.note_all(params) end
     return fn()
   end)
   watches[#watches] = nil

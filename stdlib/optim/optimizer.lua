@@ -7,7 +7,7 @@
 --- can be replayed.
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
-local is_module = require("gradus.nn.module").is_module
+local groups = require "gradus.optim.groups"
 local recording = require "gradus.base.recording"
 local scalar = require "gradus.base.scalar"
 local tensor = require "gradus.base.tensor"
@@ -24,85 +24,6 @@ Optimizer.__index = Optimizer
 local LR = check.either(check.number(0), check.tensor)
 local CLIP = check.either(check.above(0), check.tensor)
 
--- --- parameters and their state ----------------------------------------------------------------------------------------
-
-local function list_of(where, params)
-  if is_module(params) then params = params:parameters() end
-  if type(params) ~= "table" or #params == 0 then
-    check.fail(where, "expected a module or a list of parameters; got %s",
-      type(params) == "table" and "none" or check.describe(params))
-  end
-  return params
-end
-
-local function groups_of(where, params, weight_decay)
-  local given = params
-  local is_groups = type(params) == "table" and not is_module(params) and type(params[1]) == "table" and params[1].params
-  if not is_groups then given = { { params = params } } end
-  local groups, seen = {}, {}
-  for i, one in ipairs(given) do
-    local group = check.options(where .. ": group " .. i, one,
-      { params = check.any, lr_scale = check.number(0), weight_decay = check.number(0) },
-      { lr_scale = 1, weight_decay = weight_decay })
-    group.params = list_of(where, group.params)
-    for j, p in ipairs(group.params) do
-      check.value(where, "parameter " .. j, p, check.tensor)
-      if not (p.is_leaf and p:is_contiguous()) then
-        check.fail(where, "parameter %d of shape [%s] is no contiguous leaf; expected nn.Parameter(t:contiguous())", j,
-          table.concat(p.shape, ", "))
-      end
-      if seen[p] then check.fail(where, "parameter %d of group %d is given twice", j, i) end
-      seen[p] = true
-    end
-    groups[i] = group
-  end
-  return groups
-end
-
--- --- flat buffers ------------------------------------------------------------------------------------------------------
-
--- The parameters of a group, their gradients and their state side by side in one buffer each, so that one call updates
--- all: group.flat = { params =, grads =, state = }. group.state and group.grads are the parts. Padding stays zero, as no
--- update moves a zero whose gradient is zero.
-local function join(group, state, options)
-  if options.dampening and options.dampening > 0 then return false end  -- keeps a number for each parameter
-  local params = flat.join(group.params)
-  if not params then return false end
-  local grads = ops.zeros_like(params)
-  group.flat = { params = { params }, grads = { grads }, state = {} }
-  group.grads = flat.parts(grads, group.params)
-  for key, make in pairs(state) do
-    local whole = make(params)
-    group.flat.state[key] = { whole }
-    group.state[key] = whole:dim() == 0 and {} or flat.parts(whole, group.params)
-    if whole:dim() == 0 then
-      for i = 1, #group.params do group.state[key][i] = whole end  -- one count of steps for all
-    end
-  end
-  return true
-end
-
--- From here on each parameter goes its own way: only some have gradients, or their counts of steps differ.
-local function part(group)
-  recording.again = true  -- the new tensors belong to no recording
-  for _, list in pairs(group.state) do
-    for i = 1, #list do
-      if list[i]:dim() == 0 then list[i] = list[i]:clone() end
-    end
-  end
-  group.flat = nil
-end
-
--- A state for the group's parameters as if no step had been taken.
-local function begin(group, makers, options)
-  group.state, group.flat, group.grads = {}, nil, nil
-  if join(group, makers, options) then return end
-  for key, make in pairs(makers) do
-    group.state[key] = {}
-    for i, p in ipairs(group.params) do group.state[key][i] = make(p) end
-  end
-end
-
 -- A class of optimizers: `names` are the tensors kept for each parameter, made by the functions in `state`.
 local function class(name, rules, defaults, state, update)
   local methods = setmetatable({ name = name, update_group = update }, Optimizer)
@@ -113,10 +34,10 @@ local function class(name, rules, defaults, state, update)
     local where = "optim." .. name
     options = check.options(where, options, rules, defaults)
     local self = setmetatable({ options = options, lr = options.lr, params = {} }, methods)
-    self.groups = groups_of(where, params, options.weight_decay)
+    self.groups = groups.of(where, params, options.weight_decay)
     self.makers = state(options)
     for _, group in ipairs(self.groups) do
-      tensor.no_grad(begin, group, self.makers, options)
+      tensor.no_grad(groups.begin, group, self.makers, options)
       for _, p in ipairs(group.params) do self.params[#self.params + 1] = p end
     end
     return self
@@ -135,43 +56,6 @@ local function pick(list, positions)
 end
 
 -- --- a step ------------------------------------------------------------------------------------------------------------
-
-local function complete(grads, offset, count)
-  for i = offset + 1, offset + count do
-    if not grads[i] then return false end
-  end
-  return true
-end
-
-local function is_whole(group) return group.flat and flat.holds(group.flat.params[1], group.params) end
-
--- For each parameter its gradient's place in a flat buffer; false where there is none.
-local function places(self)
-  local list = {}
-  for _, group in ipairs(self.groups) do
-    local whole = is_whole(group)
-    for i = 1, #group.params do list[#list + 1] = whole and group.grads[i] or false end
-  end
-  return list
-end
-
--- Puts the gradients of every group that can be updated as a whole into its flat buffer, unless they are there.
--- Returns the gradients, those in flat buffers replaced by their places there.
-local function gather(self, grads)
-  local placed, offset = {}, 0
-  for _, group in ipairs(self.groups) do
-    local count = #group.params
-    if group.flat and not (complete(grads, offset, count) and is_whole(group)) then part(group) end
-    if group.flat and not rawequal(grads[offset + 1], group.grads[1]) then
-      local own = {}
-      for i = 1, count do own[i] = grads[offset + i] end
-      flat.gather(group.grads, own)
-    end
-    for i = 1, count do placed[offset + i] = group.flat and group.grads[i] or grads[offset + i] end
-    offset = offset + count
-  end
-  return placed
-end
 
 local function update_parts(self, group, grads, offset, given)
   local positions, own = {}, {}
@@ -240,7 +124,7 @@ end
 -- there, and a pass over the gradients would be a quarter of a small step.
 local function clip_and_update(self, grads, options, loss)
   local guard = is_guarded(options)
-  grads = gather(self, grads)
+  grads = groups.gather(self.groups, grads)
   local watched = guard and options.guard == nil and loss and loss.dtype == "float32" and loss:detach() or nil
   local norm = (options.clip or guard and not watched) and ops.grad_norm(present(grads)) or nil
   update(self, grads, options.lr, norm or watched, options.clip and scalar(options.clip, self.params[1].device), guard)
@@ -252,7 +136,7 @@ local function clip_own_and_update(self, grads, options)
   local guard = is_guarded(options)
   local norm = options.clip and ops.clip_grad_norm_(present(grads), scalar(options.clip, self.params[1].device))
     or guard and ops.grad_norm(present(grads)) or nil
-  update(self, gather(self, grads), options.lr, norm, nil, guard)
+  update(self, groups.gather(self.groups, grads), options.lr, norm, nil, guard)
   return norm
 end
 
@@ -271,7 +155,7 @@ function Optimizer:minimize(loss, options)
   if not engine.is_tensor(loss) or loss:dim() ~= 0 then
     check.fail(where, "loss: expected a 0-dim tensor; got %s", check.describe(loss))
   end
-  local grads = engine.grad(loss, self.params, places(self))
+  local grads = engine.grad(loss, self.params, groups.places(self.groups))
   if #present(grads) == 0 then check.fail(where, "the loss depends on none of this optimizer's parameters") end
   return tensor.no_grad(clip_and_update, self, grads, options, loss)
 end
@@ -328,7 +212,7 @@ function Optimizer:load_state_dict(state)
     for i = 2, first and #group.params or 0 do
       local other = state[("%d.%d.step"):format(g - 1, i - 1)]
       if engine.is_tensor(first) and engine.is_tensor(other) and first:item() ~= other:item() then
-        part(group)
+        groups.part(group)
         break
       end
     end
@@ -347,7 +231,7 @@ function Optimizer:to(device)
       local moved = p:detach():to(device)
       if moved.device ~= p.device then p:set_data(moved) end
     end
-    for _, group in ipairs(self.groups) do begin(group, self.makers, self.options) end
+    for _, group in ipairs(self.groups) do groups.begin(group, self.makers, self.options) end
   end)
   return self:load_state_dict(state)
 end
