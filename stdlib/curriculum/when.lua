@@ -304,7 +304,7 @@ local function combine(name, count_of, rules, done)
 end
 
 --- As soon as one of the rules says so; its verdict.
-function when.any(...) return combine("any", select("#", ...), { ... }, function(agreed) return agreed > 0 end) end
+function when.any(...) return combine("any", select("#", ...), { ... }, function() return true end) end
 
 --- When all rules say so at once; the first one's verdict.
 function when.all(...) return combine("all", select("#", ...), { ... }, function(agreed, of) return agreed == of end) end

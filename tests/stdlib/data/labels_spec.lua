@@ -356,3 +356,17 @@ describe("a generator's labels", function()
     expect(function() d:next(3) end):fails_with "a label is not finite"
   end)
 end)
+
+describe("labels in words", function()
+  for text, of in pairs {
+    ["3 classes"] = { kind = "classes", classes = 3 }, classes = { kind = "classes" },
+    ["3 classes, some rows without a label"] = { kind = "classes", classes = 3, partial = true },
+    ["classes, some rows without a label"] = { kind = "classes", partial = true },
+    ["tokens of 3"] = { kind = "tokens", classes = 3 }, tokens = { kind = "tokens" },
+    ["distributions over 3"] = { kind = "soft", classes = 3 }, distributions = { kind = "soft" },
+    ["3 labels of yes or no"] = { kind = "multilabel", classes = 3 }, ["labels of yes or no"] = { kind = "multilabel" },
+    ["numbers, 3 each"] = { kind = "numbers", width = 3 }, numbers = { kind = "numbers" }, ["no labels"] = {},
+  } do
+    it("are " .. text, function() expect(require("gradus.data.labels").text(of)):equals(text) end)
+  end
+end)

@@ -55,6 +55,19 @@ describe("a sweep", function()
     for _, count in ipairs(counts) do assert(count >= 3 and count <= 5) end
   end)
 
+  it("Halton's axes have sixteen different primes, in the order of the numbers", function()
+    local axes, primes = {}, { 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53 }
+    expect(search.most_axes):equals(#primes)
+    for k = 1, #primes do axes[k] = { key = "p" .. k, at = function(_, share) return share end } end
+    local propose = search.halton(axes, 5)
+    local first = propose(1)
+    for k, prime in ipairs(primes) do
+      for i = 2, prime - 1 do  -- they stand in a row, a prime's share apart
+        expect((propose(i)["p" .. k] - first["p" .. k]) % 1):near((i - 1) / prime, 1e-9)
+      end
+    end
+  end)
+
   it("halving looks at 1, 3, 9 and lets the best third go on", function()
     local looks = {}
     for i = 1, 30 do looks[#looks + 1] = halving.looks(i) and i or nil end
@@ -115,21 +128,68 @@ describe("a sweep", function()
   end)
 end)
 
--- A sweep over runs that log their T under `key`: the best T first.
-local function ranked(key, options)
+-- Calls fn(swept) with a fresh store; swept(options) is a sweep over runs that log their T under `by`.
+local function in_store(fn)
   local folder = ("%s/gradus-sweep-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
   host.mkdirs(folder)
-  local given = { by = key, set = { T = { 1, 3, 2 } }, jobs = 3, name = "spec", params = { T = 1 },
-    command = { store = folder .. "/s.db", quiet = true, script = "spec" }, run = function(run, p) run:log { [key] = p.T } end }
-  for name, value in pairs(options or {}) do given[name] = value end
-  local ok, found = pcall(sweep, given)
+  local ok, found = pcall(fn, function(options)
+    local given = { set = { T = { 1, 3, 2 } }, jobs = 3, name = "spec", params = { T = 1 },
+      command = { store = folder .. "/s.db", quiet = true, script = "spec" } }
+    given.run = function(run, p) run:log { [options.by] = p.T + .25 * run.seed } end
+    for name, value in pairs(options) do given[name] = value end
+    return sweep(given)
+  end)
   os.execute("rm -rf '" .. folder .. "'")
   if not ok then error(found, 0) end
-  local list = {}
+  return found
+end
+
+-- The best T first.
+local function ranked(key, options)
+  local given = { by = key }
+  for name, value in pairs(options or {}) do given[name] = value end
+  local found, list = in_store(function(swept) return swept(given) end), {}
   for i, trial in ipairs(found.ranked) do list[i] = trial.given.T end
   expect(found.best):equals(found.ranked[1])
   return list
 end
+
+describe("what a sweep found", function()
+  it("is the mean over the seeds of each trial, for programs too", function()
+    local json = in_store(function(swept) return require("gradus.experiment.sweep_report").json(swept { by = "val/acc", seeds = 2 }) end)
+    expect({ json.by, json.direction, json.search, json.skipped, json.failed }):equals { "val/acc", "max", "grid", 0, 0 }
+    local values, T = {}, {}
+    for i, trial in ipairs(json.trials) do values[i], T[i] = trial.value, trial.params.T end
+    expect(T):equals { 1, 3, 2 }
+    expect(values):near { 1.375, 3.375, 2.375 }
+    expect({ json.best.trial, json.best.params.T, #json.best.runs, json.best.stopped }):equals { 2, 3, 2, false }
+    expect(json.best.sd):near(.25 / 2 ^ .5)
+    local down = in_store(function(swept) return require("gradus.experiment.sweep_report").json(swept { by = "val/loss" }) end)
+    expect({ down.direction, down.best.params.T, down.best.sd }):equals { "min", 1 }
+  end)
+  it("is not looked for again", function()
+    in_store(function(swept)
+      local first = swept { by = "val/acc", seeds = 2 }
+      expect(first.sweep.skipped):equals(0)
+      local function never() error "again" end
+      local again = swept { by = "val/acc", seeds = 2, run = never }
+      expect(again.sweep.skipped):equals(6)
+      expect({ again.best.given.T, again.best.value, again.best.runs }):equals { 3, 3.375, 2 }
+      local more = swept { by = "val/acc", seeds = 3 }
+      expect(more.sweep.skipped):equals(6)
+      expect({ more.best.value, more.best.runs }):equals { 3.5, 3 }
+    end)
+  end)
+  it("has no place for a run that failed", function()
+    local found = in_store(function(swept)
+      return swept { by = "val/acc", run = function(run, p)
+        if p.T == 3 then error "no luck" end
+        run:log { ["val/acc"] = p.T == 1 and 0 / 0 or p.T }
+      end }
+    end)
+    expect({ found.sweep.failed, #found.trials, #found.ranked, found.best.given.T }):equals { 1, 3, 1, 2 }
+  end)
+end)
 
 describe("which way is better", function()
   for key, up in pairs { ["val/acc"] = true, ["my/f1_score"] = true, ["val/loss"] = false, ["test/PERPLEXITY"] = false, mae = false } do
