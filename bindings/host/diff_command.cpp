@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "output.h"
 #include "query/diff.h"
+#include "query/lineage.h"
 #include "query/table.h"
 #include "query/words.h"
 
@@ -84,6 +85,7 @@ std::string metrics_text(const Json& diff) {
 std::string diff_text(const Json& diff) {
   std::string text = "a: run " + exact(diff["a"]["id"]) + "  " + exact(diff["a"]["name"]) + "\nb: run " +
                      exact(diff["b"]["id"]) + "  " + exact(diff["b"]["name"]) + "\n";
+  if (!diff["lineage"].is_null()) text += printable(common_past_text(diff["lineage"])) + "\n";
   const std::pair<const char*, const char*> sections[] = {
       {"params", "parameters"}, {"data", "data"}, {"environment", "environment"}};
   for (const auto& [key, title] : sections) {

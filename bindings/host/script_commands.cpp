@@ -143,7 +143,7 @@ void add_going_on(CLI::App& app, ScriptCommandLine& line) {
 }
 
 void add_landscape(CLI::App& app, ScriptCommandLine& line) {
-  CLI::App* command = app.add_subcommand("landscape", "The loss around the weights that a run has left, along random directions");
+  CLI::App* command = app.add_subcommand("landscape", "The loss around the weights that a run has left, or had at its stages, and their way there");
   command->add_option("RUN", line.of_run, "An id, the beginning of a uid, or @last")->required();
   const std::pair<const char*, const char*> texts[] = {
       {"points", "Of each direction, an odd number (default: 21)"},
@@ -151,8 +151,16 @@ void add_landscape(CLI::App& app, ScriptCommandLine& line) {
       {"directions", "1 or 2 (default: 2)"},
       {"on", "train, val or test: the data (default: val)"},
       {"weights", "best or last (default: best, where there are some)"},
+      {"at", "Around what the student was at this step of the run"},
       {"accept", "What may differ from the run: script"}};
   for (const auto& [name, help] : texts) add_text(command, line, name, help);
+  command->add_option_function<std::string>(
+      "-o,--output", [&line](const std::string& file) { line.run.more["output"] = file; }, "Write an SVG file as well");
+  const std::pair<const char*, const char*> flags[] = {
+      {"stages", "Around what the student was at the end of each stage"},
+      {"path", "The way of the weights through the run, on the plane that holds most of it"}};
+  for (const auto& [name, help] : flags)
+    command->add_flag_function("--" + std::string(name), [&line, name = name](std::int64_t) { line.run.more[name] = "yes"; }, help);
   add_store(command, line);
   command->add_option("--threads", line.threads, "Threads of LibTorch");
   command->add_flag("--json", line.run.json, "One JSON document on standard output");

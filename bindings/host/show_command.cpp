@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "exchange/export.h"
 #include "output.h"
+#include "query/lineage.h"
 #include "query/stage_text.h"
 #include "query/table.h"
 #include "query/names.h"
@@ -44,6 +45,26 @@ Table table_of(const StageText& stages) {
   for (const std::string& title : stages.titles) table.column(title, title == "stage" ? Align::left : Align::right);
   for (const auto& row : stages.rows) table.row(row);
   return table;
+}
+
+// What was forked off the run.
+Table forks_table(const Json& forks) {
+  Table table;
+  table.column("id", Align::right);
+  for (const char* title : {"name", "status"}) table.column(title);
+  table.column("at step", Align::right);
+  table.column("with");
+  for (const Json& fork : forks)
+    table.row({shown(fork["run"]), shown(fork["name"], 160), shown(fork["status"]), shown(fork["step"]), printable(change_text(fork), 160)});
+  return table;
+}
+
+// Runs that it started; of a part that did not go on (an attempt), also its steps.
+Table children_table(const Json& children) {
+  bool attempts = false;
+  for (const Json& child : children) attempts = attempts || child["kind"] == "attempt";
+  return attempts ? table_of(children, {"id", "name", "kind", "status", "from", "to"}, " id from to ")
+                  : table_of(children, {"id", "name", "kind", "status"}, " id ");
 }
 
 // The sources of a run, each under its path.
@@ -106,6 +127,7 @@ void show_command(const std::string& path, const Options& options) {
       text += " (git took too long to say whether there were uncommitted changes)";
     text += "\n";
   }
+  if (!run["origin"].is_null()) text += "  origin       " + printable(fork_text(run["origin"]), 200) + "\n";
   if (!run["tags"].empty()) text += heading("tags") + pairs(run["tags"]);
   if (run["progress"].is_object()) text += heading("progress") + pairs(run["progress"], shown);
   if (!run["params"].empty()) text += heading("params") + pairs(run["params"]);
@@ -129,7 +151,8 @@ void show_command(const std::string& path, const Options& options) {
   if (!events.empty())
     text += heading("events") + table_of(events, {"step", "kind", "name", "detail"}, " step ").text(styled());
   if (!run["children"].empty())
-    text += heading("started") + table_of(run["children"], {"id", "name", "kind", "status"}, " id ").text(styled());
+    text += heading("started") + children_table(run["children"]).text(styled());
+  if (!run["forks"].empty()) text += heading("forks") + forks_table(run["forks"]).text(styled());
   if (!run["sources"].empty()) {
     for (Json& source : run["sources"]) source["sha256"] = source["sha256"].get<std::string>().substr(0, 12);
     text += heading("sources") + table_of(run["sources"], {"path", "sha256", "bytes"}, " bytes ").text(styled());

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "query/diff.h"
+#include "query/lineage.h"
 
 struct Embedded {
   const char* name;
@@ -83,6 +84,7 @@ Answer api(Store& store, const std::string& path, const PageQuery& query) {
   if (path == "/api/bands") return json(page_bands(store, query));
   if (path == "/api/axis") return json(page_axis(store, query));
   if (path == "/api/stages") return json(page_stages(store, query));
+  if (path == "/api/lineage") return json(family_of(store, store.resolve(query.required("run"))));
   if (path == "/api/diff") return json(diff_runs(store, query.required("a"), query.required("b")));
   if (path == "/api/compare") return json(page_compare(store, query));
   return json({{"error", "not found"}}, 404);

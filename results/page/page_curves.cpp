@@ -15,6 +15,7 @@
 #include "page.h"
 #include "query/curves.h"
 #include "query/downsample.h"
+#include "query/lineage.h"
 #include "query/stages.h"
 #include "store/database.h"
 
@@ -178,7 +179,11 @@ Json page_stages(Store& store, const PageQuery& query) {
     for (const Stage& stage : stages(store, run)) begun.push_back({{"name", stage.name}, {"from", stage.from}});
     for (const Mark& mark : marks(store, run))
       decided.push_back({{"step", mark.step}, {"kind", mark.kind}, {"name", mark.name}});
-    runs.push_back({{"run", run}, {"stages", begun}, {"marks", decided}});
+    const Json origin = origin_of(store, run);
+    runs.push_back({{"run", run},
+                    {"stages", begun},
+                    {"marks", decided},
+                    {"fork", origin.is_null() ? Json() : Json({{"step", origin["step"]}, {"text", fork_text(origin)}})}});
   }
   return runs;
 }

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "plot/plot.h"
+#include "query/lineage.h"
 #include "query/query.h"
 #include "query/stage_text.h"
 #include "query/table.h"
@@ -199,6 +200,22 @@ void settings(Document& doc, const std::vector<Json>& runs) {
   }
 }
 
+// Which of the runs were forked off whom, and what was changed there.
+void forks(Document& doc, const std::vector<Json>& runs) {
+  std::vector<Cells> rows;
+  for (const Json& run : runs) {
+    const Json& origin = run["origin"];
+    if (origin.is_null()) continue;
+    const std::string of = origin["origin"].is_number() ? shown(origin["origin"]) : shown(origin["uid"]).substr(0, 8) + " (not in this store)";
+    const std::string change = change_text(origin);
+    rows.push_back({shown(run["id"]), of, shown(origin["step"]), change.empty() ? "–" : change});
+  }
+  if (rows.empty()) return;
+  doc.heading(2, "Forks");
+  doc.paragraph("Until its step a fork is the run that it comes from; the curves are marked there.");
+  doc.table({"run", "fork of", "at step", "with"}, rows);
+}
+
 void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& options) {
   doc.open("Run " + shown(run["id"]) + ": " + shown(run["name"]) + ", seed " + shown(run["seed"]));
   std::vector<Cells> metrics, events;
@@ -329,6 +346,7 @@ std::string report(Store& store, const ReportOptions& wanted) {
     doc.figure(figures(store, plot));
   }
   settings(doc, runs);
+  forks(doc, runs);
   doc.heading(2, "Run by run");
   for (std::size_t i = 0; i < runs.size() && i < kMostRunsInFull; ++i) one_run(doc, store, runs[i], options);
   if (runs.size() > kMostRunsInFull)

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "error.h"
+#include "query/lineage.h"
 #include "query/stages.h"
 #include "query/names.h"
 
@@ -37,6 +38,18 @@ std::vector<double> walls_of(Store& store, const std::vector<std::int64_t>& runs
   }
 }
 
+// Where these runs were forked off others, each place once.
+std::vector<double> forks_of_runs(Store& store, const std::vector<std::int64_t>& runs, const Axis& axis) {
+  std::set<double> places;
+  for (const std::int64_t run : runs) {
+    const Json origin = origin_of(store, run);
+    if (origin.is_null() || !origin["step"].is_number_integer()) continue;
+    const auto at = Positions(store, run, axis).of(origin["step"]);
+    if (at) places.insert(static_cast<double>(*at) * axis.unit);
+  }
+  return {places.begin(), places.end()};
+}
+
 Line line_of_run(Store& store, const CurveRef& ref, const StepRange& range, const PlotOptions& options) {
   Line line;
   const Positions positions(store, ref.run, options.x);
@@ -47,7 +60,7 @@ Line line_of_run(Store& store, const CurveRef& ref, const StepRange& range, cons
     line.x.push_back(static_cast<double>(*at) * options.x.unit);
     line.y.push_back(points.values[i]);
   }
-  if (options.runs.size() > 1) line.walls = walls_of(store, {ref.run}, options.x);
+  if (options.runs.size() > 1) line.walls = walls_of(store, {ref.run}, options.x), line.forks = forks_of_runs(store, {ref.run}, options.x);
   return line;
 }
 
@@ -110,7 +123,7 @@ void add_groups(Store& store, const PlotOptions& options, const std::string& key
       line.y = band.mean;
       line.color = color;
       if (band.runs > 1) line.low = band.low, line.high = band.high;
-      if (options.runs.size() > 1) line.walls = walls_of(store, runs, options.x);
+      if (options.runs.size() > 1) line.walls = walls_of(store, runs, options.x), line.forks = forks_of_runs(store, runs, options.x);
       figure.lines.push_back(std::move(line));
     }
     ++color;
@@ -154,7 +167,7 @@ void use_prefix(Figure& figure, double most) {
     if (most < factor) continue;
     figure.axis = name;
     for (Line& line : figure.lines) {
-      for (auto* values : {&line.x, &line.walls}) {
+      for (auto* values : {&line.x, &line.walls, &line.forks}) {
         for (double& v : *values) v /= factor;
       }
     }

@@ -18,6 +18,7 @@ struct Line {
   std::vector<double> x, y;       // NaN: a gap
   std::vector<double> low, high;  // a band around it, or empty
   std::vector<double> walls;      // where its stages begin, when the figure has several lines
+  std::vector<double> forks;      // where its runs were forked, then too
   bool faint = false;             // a single run behind the mean of its group
   bool points = false;            // not joined
   double shift = 0;               // of points: pixels to the right, so that two clouds stand side by side

@@ -74,7 +74,14 @@ std::string wall(double x, const Frame& f, const std::string& color) {
   return rule(x, f.upper(), x, f.lower(), ("stroke-dasharray=\"5 4\" stroke=\"" + color + "\"").c_str());
 }
 
-// Where the stages of the lines begin, in their colours; once where several begin at one place.
+// A line that does not break, with a ring: here the run left another one's way.
+std::string fork_svg(double x, const Frame& f, const std::string& color, const std::string& label) {
+  return "<g><title>" + escape_markup(label + ": forked here") + "</title>" +
+         rule(x, f.upper(), x, f.lower(), ("stroke-opacity=\"0.8\" stroke=\"" + color + "\"").c_str()) + "<circle cx=\"" + n(x) +
+         "\" cy=\"" + n(f.upper()) + "\" r=\"4\" fill=\"none\" stroke-width=\"2\" stroke=\"" + color + "\"/></g>\n";
+}
+
+// Where the stages of the lines begin, in their colours, once where several begin at one place; and where they were forked.
 std::string walls_svg(const Figure& figure, const Frame& f) {
   std::string out;
   std::set<long> drawn;
@@ -82,6 +89,9 @@ std::string walls_svg(const Figure& figure, const Frame& f) {
     for (const double v : line.walls) {
       if (v >= f.box.x0 && v <= f.box.x1 && drawn.insert(std::lround(f.x(v))).second)
         out += wall(f.x(v), f, kColors[line.color % 10]);
+    }
+    for (const double v : line.forks) {
+      if (v >= f.box.x0 && v <= f.box.x1) out += fork_svg(f.x(v), f, kColors[line.color % 10], line.label);
     }
   }
   return out;
@@ -102,16 +112,12 @@ std::string stages_svg(const Figure& figure, const Frame& f) {
   for (const auto& [at, mark] : figure.marks) {
     const double x = f.x(at);
     if (x < kLeft - 0.5 || x > f.width - kRight + 0.5) continue;
-    const bool decision = mark.kind == "decision";
-    out +=
-        "<g><title>" +
-        escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " +
-                      in_words(Json::parse(mark.detail, nullptr, false))) +
-        "</title>" +
-        rule(x, f.upper(), x, f.lower(),
-             decision ? "stroke=\"#a86612\" stroke-dasharray=\"2 3\"" : "stroke=\"#b3393f\" stroke-dasharray=\"2 3\"") +
-        "<path d=\"M" + n(x - 4) + " " + n(f.upper() - 1) + "h8l-4 6z\" fill=\"" + (decision ? "#a86612" : "#b3393f") +
-        "\"/></g>\n";
+    const std::string color = mark.kind == "decision" ? "#a86612" : mark.kind == "resume" ? "#5c6470" : "#b3393f";
+    out += "<g><title>" +
+           escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " +
+                         in_words(Json::parse(mark.detail, nullptr, false))) +
+           "</title>" + rule(x, f.upper(), x, f.lower(), ("stroke-dasharray=\"2 3\" stroke=\"" + color + "\"").c_str()) +
+           "<path d=\"M" + n(x - 4) + " " + n(f.upper() - 1) + "h8l-4 6z\" fill=\"" + color + "\"/></g>\n";
   }
   return out;
 }

@@ -41,8 +41,8 @@ class Canvas {
     }
   }
 
-  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour.
-  std::string row(int y, const std::map<int, int>& walls, bool styled) const {
+  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour; `forks`: where a run was forked.
+  std::string row(int y, const std::map<int, int>& walls, const std::map<int, int>& forks, bool styled) const {
     std::string text;
     int now = -1;
     const auto paint = [&](int color) {
@@ -55,6 +55,9 @@ class Canvas {
       if (cell.dots != 0) {
         paint(kAnsi[cell.color % 10]);
         text += {'\xe2', static_cast<char>(0xa0 | cell.dots >> 6), static_cast<char>(0x80 | (cell.dots & 0x3f))};
+      } else if (const auto fork = forks.find(x); fork != forks.end()) {
+        paint(fork->second);
+        text += y == 0 ? "⑂" : "│";
       } else if (const auto wall = walls.find(x); wall != walls.end()) {
         paint(wall->second);
         text += "┊";
@@ -134,10 +137,11 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
   }
 
   std::string names(static_cast<std::size_t>(columns), ' ');
-  std::map<int, int> walls;
+  std::map<int, int> walls, forks;
   const auto column_of = [&](double x) { return std::clamp(to_x(std::clamp(x, box.x0, box.x1)) / 2, 0, columns - 1); };
   for (const Line& line : figure.lines) {
     for (const double x : line.walls) walls.emplace(column_of(x), kAnsi[line.color % 10]);
+    for (const double x : line.forks) forks.emplace(column_of(x), kAnsi[line.color % 10]);
   }
   const bool staged = has_stages(figure, box);
   for (std::size_t i = 0; staged && i < figure.stages.size() && figure.stages[i].from <= box.x1; ++i) {
@@ -157,7 +161,7 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
       if (to_y(mark) / 4 == row) label = tick_label(mark);
     }
     text += dim + std::string(gutter - label.size(), ' ') + label + (label.empty() ? " │" : " ┤") + plain +
-            canvas.row(row, walls, styled) + "\n";
+            canvas.row(row, walls, forks, styled) + "\n";
   }
   std::string steps(static_cast<std::size_t>(columns), ' ');
   for (const double mark : ticks(box.x0, box.x1, std::max(2, columns / 16))) {

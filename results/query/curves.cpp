@@ -242,8 +242,9 @@ Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::s
 std::vector<Mark> marks(Store& store, std::int64_t run) {
   std::vector<Mark> found;
   store.read(
-      "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', 'warning', 'health', "
-      "'error', 'edit') AND step IS NOT NULL ORDER BY id",
+      "SELECT CASE WHEN kind = 'resume' AND json_valid(detail) THEN coalesce(json_extract(detail, '$.at'), json_extract(detail, "
+      "'$.from'), step) ELSE step END, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', 'warning', "
+      "'health', 'error', 'edit', 'resume') AND step IS NOT NULL ORDER BY id",
       {run}, kSeconds, [&](Statement& row) {
         while (row.step()) found.push_back({row.integer(0), utf8(row.text(1)), utf8(row.text(2)), utf8(row.text(3))});
       });

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "lineage.h"
 #include "text_diff.h"
 #include "utf8.h"
 
@@ -150,6 +151,8 @@ Json diff_runs(Store& store, const std::string& first, const std::string& second
   Json json = Json::object();
   json["a"] = {{"id", a.id}, {"uid", a.run["uid"]}, {"name", a.run["name"]}};
   json["b"] = {{"id", b.id}, {"uid", b.run["uid"]}, {"name", b.run["name"]}};
+  json["lineage"] = common_past(store, a.id, b.id);
+  if (json["lineage"].is_object()) json["lineage"]["text"] = common_past_text(json["lineage"]);
   Json params_a = a.run["params"], params_b = b.run["params"];
   params_a["seed"] = a.run["seed"];
   params_b["seed"] = b.run["seed"];

@@ -5,7 +5,7 @@
 
 namespace gradus::results {
 
-// {a: {id, uid, name}, b: {…}, same_code,
+// {a: {id, uid, name}, b: {…}, same_code, lineage: what common_past() says (lineage.h), or null,
 //  params: [{key, a, b}], environment: [{key, a, b}] (script, command, device, threads, host, git commit, versions.*),
 //  data: [{key, a, b}] (fingerprints of the data sets, from events of the kind "data"),
 //  sources: [{path, a: sha256 or null, b, diff: unified text}] (script, user modules, and the uncommitted git diff),

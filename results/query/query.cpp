@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "error.h"
+#include "lineage.h"
 #include "stages.h"
 #include "store/snapshot_files.h"
 #include "utf8.h"
@@ -139,7 +140,12 @@ Json show_run(Store& store, const std::string& run) {
                                {"detail", parsed(row[4])}});
   }
   shown["stages"] = stage_table(store, integer(id[0]));
-  shown["children"] = to_json(store.query("SELECT id, name, kind, status FROM runs WHERE parent = ?1 ORDER BY id", id));
+  shown["children"] = to_json(
+      store.query("SELECT id, name, kind, status, (SELECT min(step) FROM progress WHERE run_id = r.id) AS \"from\", (SELECT "
+                  "max(step) FROM progress WHERE run_id = r.id) AS \"to\" FROM runs r WHERE parent = ?1 ORDER BY id",
+                  id));
+  shown["origin"] = origin_of(store, integer(id[0]));
+  shown["forks"] = forks_of(store, integer(id[0]));
   shown["sources"] =
       to_json(store.query("SELECT path, sha256, length(CAST(text AS BLOB)) AS bytes FROM run_sources JOIN sources "
                           "USING (sha256) WHERE run_id = ?1 ORDER BY path",

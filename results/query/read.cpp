@@ -75,7 +75,7 @@ class TimeLimit {
   if (code == SQLITE_ERROR) {
     std::string text = std::string("sql: ") + sqlite3_errmsg(database);
     if (text.find("no such table") != std::string::npos) {
-      text += "; expected runs, params, metrics, summaries, progress, events, sources, run_sources or artifacts";
+      text += "; expected runs, params, metrics, summaries, progress, events, forks, sources, run_sources or artifacts";
     }
     throw Error(Exit::usage, text);
   }

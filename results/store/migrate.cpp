@@ -22,6 +22,14 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 )sql",
     "ALTER TABLE keys ADD COLUMN better TEXT CHECK (better IN ('higher', 'lower'));",
+    R"sql(
+CREATE INDEX events_fork ON events (run_id) WHERE kind = 'resume' AND name = 'fork';
+CREATE VIEW forks (run_id, origin, uid, step, changed) AS
+  SELECT e.run_id, r.id, json_extract(e.detail, '$.uid'), json_extract(e.detail, '$.at'), coalesce(json_extract(e.detail, '$.set'), '{}')
+  FROM events e LEFT JOIN runs r ON r.uid = json_extract(e.detail, '$.uid')
+  WHERE e.kind = 'resume' AND e.name = 'fork' AND json_valid(e.detail) AND NOT EXISTS (SELECT 1 FROM events l
+    WHERE l.run_id = e.run_id AND l.kind = 'resume' AND l.name = 'fork' AND l.id > e.id);
+)sql",
 };
 static_assert(std::size(kSteps) + 1 == kSchemaVersion);
 

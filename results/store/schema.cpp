@@ -107,6 +107,13 @@ CREATE TABLE events (
   detail TEXT                                      -- JSON
 );
 CREATE INDEX events_run ON events (run_id, step);
+CREATE INDEX events_fork ON events (run_id) WHERE kind = 'resume' AND name = 'fork';
+-- Who was forked off whom. A fork has its origin's events until then, those that tell of earlier forks among them: its own came after.
+CREATE VIEW forks (run_id, origin, uid, step, changed) AS
+  SELECT e.run_id, r.id, json_extract(e.detail, '$.uid'), json_extract(e.detail, '$.at'), coalesce(json_extract(e.detail, '$.set'), '{}')
+  FROM events e LEFT JOIN runs r ON r.uid = json_extract(e.detail, '$.uid')
+  WHERE e.kind = 'resume' AND e.name = 'fork' AND json_valid(e.detail) AND NOT EXISTS (SELECT 1 FROM events l
+    WHERE l.run_id = e.run_id AND l.kind = 'resume' AND l.name = 'fork' AND l.id > e.id);
 
 CREATE TABLE sources (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE run_sources (

@@ -6,7 +6,7 @@
 namespace gradus::results {
 
 constexpr int kApplicationId = 0x47724475;  // "GrDu" in the file's header, so that `file` and we know our own
-constexpr int kSchemaVersion = 3;
+constexpr int kSchemaVersion = 4;
 
 // Makes the tables in a fresh file, brings an older store up to date, or checks that they are ours. `lock` is the
 // store's file lock (not held): creation happens under it, so that any number of processes may open one fresh file in

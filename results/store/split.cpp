@@ -17,7 +17,7 @@ std::int64_t split_off(Database& database, std::int64_t run, const SplitRow& chi
            "INSERT INTO run_sources SELECT ?2, path, sha256 FROM run_sources WHERE run_id = ?1",
            "UPDATE progress SET run_id = ?2 WHERE run_id = ?1",
            "UPDATE events SET run_id = ?2 WHERE run_id = ?1 AND kind NOT IN ('data', 'cache') AND NOT (kind IN "
-           "('warning', 'error') AND coalesce(step, 0) <= 0)",
+           "('warning', 'error') AND coalesce(step, 0) <= 0) AND NOT (kind = 'resume' AND name = 'fork')",
        }) {
     Statement move = database.prepare(sql);
     move.bind(1, run).bind(2, id).run();

@@ -1,8 +1,10 @@
 --- `gradus landscape RUN`: the loss around the weights that a run has left of its student (training/landscape.lua). The script runs
---- again, without training and without writing, to tell the student's form and the data; the weights are the run's artifact.
+--- again, without training and without writing, to tell the student's form and the data; the weights are the run's artifact. With --at,
+--- --stages or --path around what the student was on its way (landscape_way.lua).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local data = require "gradus.data.dataset"
+local drawing = require "gradus.training.landscape_drawing"
 local landscape = require "gradus.training.landscape"
 local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
@@ -90,9 +92,8 @@ local function number_of(options, name, low, high, whole)
   return value
 end
 
---- Returns the process's exit code.
----@param options table  the command line; run, points, reach, directions, on, weights
-function command.run(options)
+-- What the command line says, checked.
+local function wanted_of(options)
   local wanted = { points = number_of(options, "points", 3, 201, true), reach = number_of(options, "reach", 1e-6, 1e6),
     directions = number_of(options, "directions", 1, 2, true) }
   if wanted.points and wanted.points % 2 == 0 then
@@ -104,21 +105,58 @@ function command.run(options)
         USAGE)
     end
   end
+  local ways = {}
+  for _, name in ipairs { "at", "stages", "path" } do
+    if options[name] then ways[#ways + 1] = "--" .. name end
+  end
+  if #ways > 1 then host.fail(("landscape: %s: expected one of them"):format(table.concat(ways, ", ")), USAGE) end
+  if ways[1] and options.weights then
+    host.fail(("landscape: --weights: expected it without %s, which has the weights of its steps"):format(ways[1]), USAGE)
+  end
+  for _, name in ipairs { "directions", "reach" } do
+    if options.path and options[name] then
+      host.fail(("landscape: --%s: expected it without --path, whose plane is the way's own"):format(name), USAGE)
+    end
+  end
+  if options.output and wanted.directions == 1 then host.fail("landscape: --output: expected two directions; got --directions 1", USAGE) end
+  return wanted
+end
+
+-- Around the weights that the run has left.
+local function around_the_left(options, store, experiment, row, wanted)
+  local files = files_of(store, row)
+  local student, given = student_of(options, store, experiment, row, files)
+  local found = landscape(student, data_of(given, options.on), wanted)
+  return { json = { run = row.id, at = found.at, loss = found.loss:totable(), acc = found.acc and found.acc:totable() or nil,
+    center = found.center }, text = tostring(found), note = ("run %d, around its %s weights"):format(row.id, options.weights or "best"),
+    panels = { { title = ("run %d"):format(row.id), x = found.at, y = found.at, loss = found.loss:totable() } } }
+end
+
+local function write_file(path, text)
+  local file, why = io.open(path, "wb")
+  local ok = file
+  if ok then ok, why = file:write(text) end
+  if ok then ok, why = file:close() end
+  if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(path, tostring(why)), 74) end
+end
+
+--- Returns the process's exit code.
+---@param options table  the command line; run, points, reach, directions, on, weights, at, stages, path, output
+function command.run(options)
+  local wanted = wanted_of(options)
   local store = runner.prepare(options)
   local row = row_of(store, tonumber(options.run))
-  local files = files_of(store, row)
+  local way = require "gradus.experiment.landscape_way"
+  local steps = way.steps(options, store, row)
+  if not steps then files_of(store, row) end  -- before the script, which may take its time
   local experiment = runner.load(options)
   if not experiment then host.fail(options.script .. ": the script returns no experiment", DATA) end
   resume.check_same("landscape", store, row.id, nil, options)
-  local student, given = student_of(options, store, experiment, row, files)
   wanted.seed = engine.data.derive_seed(row.seed, "probe")
-  local found = landscape(student, data_of(given, options.on), wanted)
-  if options.json then
-    host.write(1, host.json_encode { run = row.id, at = found.at, loss = found.loss:totable(),
-      acc = found.acc and found.acc:totable() or nil, center = found.center } .. "\n")
-  else
-    host.write(1, tostring(found) .. "\n")
-  end
+  local found = steps and way.look(options, store, experiment, row, steps, wanted, data_of) or around_the_left(options, store, experiment,
+    row, wanted)
+  if options.output then write_file(options.output, drawing.svg(found.panels, found.note)) end
+  host.write(1, (options.json and host.json_encode(found.json) or found.text) .. "\n")
   return 0
 end
 

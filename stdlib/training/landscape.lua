@@ -3,13 +3,11 @@
 local engine = require "gradus.engine"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
+local drawing = require "gradus.training.landscape_drawing"
 local tensor = require "gradus.base.tensor"
 local task = require "gradus.training.task"
 
 local ops, derive_seed = engine.ops, engine.data.derive_seed
-
--- What is drawn of a landscape: from the lowest loss to the highest, in equal steps of its logarithm.
-local SHADES = { " ", "·", "░", "▒", "▓", "█" }
 
 local Landscape = {}
 Landscape.__index = Landscape
@@ -17,22 +15,8 @@ Landscape.__index = Landscape
 -- The second direction upwards, the first to the right; the model is in the middle.
 function Landscape:__tostring()
   local rows = self.loss:dim() == 2 and self.loss:totable() or { self.loss:totable() }
-  local low, high = math.huge, -math.huge
-  for _, row in ipairs(rows) do
-    for _, v in ipairs(row) do
-      if v == v and v < math.huge then low, high = math.min(low, v), math.max(high, v) end
-    end
-  end
-  local scale = function(v) return math.log(v - low + 1e-3 * math.max(high - low, 1e-12)) end
-  local out = {}
-  for i = #rows, 1, -1 do
-    local line = {}
-    for j, v in ipairs(rows[i]) do
-      local share = v == v and (scale(math.min(v, high)) - scale(low)) / math.max(scale(high) - scale(low), 1e-12)
-      line[j] = share and SHADES[math.min(#SHADES, 1 + math.floor(share * #SHADES))]:rep(2) or "??"
-    end
-    out[#out + 1] = table.concat(line)
-  end
+  local low, high = drawing.scale { rows }
+  local out = drawing.lines(rows)
   out[#out + 1] = ("loss %.4g at the model, from %.4g to %.4g within %g of it"):format(self.center.loss, low, high, self.at[#self.at])
   return table.concat(out, "\n")
 end

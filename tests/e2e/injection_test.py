@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from page_test import GRADUS, BrowserCase
+from page_case import GRADUS, BrowserCase
 
 FULL = "GRADUS_FULL" in os.environ  # `make test-full`
 HIT = "window.hit=1"

@@ -10,7 +10,7 @@ if (location.search) history.replaceState(null, "", "/" + location.hash);
 const VIEWS = { runs: runsView, run: runView, compare: compareView };
 const KEYS = [["/", "filter"], ["j  k", "next and previous run"], ["enter", "open the run"], ["x", "choose for comparison"],
   ["c", "compare what is chosen"], ["esc", "back"], ["drag", "zoom into a chart; double click: all of it"],
-  ["l", "logarithmic charts"], ["t", "light or dark"], ["?", "this list"]];
+  ["l", "logarithmic charts"], ["← →  ↑ ↓", "read a course, cell by cell"], ["t", "light or dark"], ["?", "this list"]];
 
 const main = document.getElementById("view");
 const where = document.getElementById("where");
@@ -34,7 +34,7 @@ async function show() {
     if (view.store) Object.assign(document.getElementById("store"), { textContent: view.store.split("/").slice(-3).join("/"), title: view.store });
   } catch (error) {
     if (!(error instanceof Refusal)) console.error(error);
-    main.replaceChildren(h("p", { className: "error" }, error.message), h("p", {}, h("a", { href: "#/runs" }, "All runs")));
+    main.replaceChildren(h("h1", {}, "Not to be shown"), h("p", { className: "error" }, error.message), h("p", {}, h("a", { href: "#/runs" }, "All runs")));
   }
   document.body.dataset.ready = at.view;
   performance.mark("ready");

@@ -1,10 +1,10 @@
 // A line chart on two canvases (curves, hover) under one SVG (axes, stages, decisions). D3 gives scales, axes and the
 // brush. It shows what it has at once and asks `load` for the exact points of a new range.
-import { h, number, save } from "./util.js";
+import { h, number, css } from "./util.js";
 import { smoothed } from "./axis.js";
-
-const MARGIN = { top: 22, right: 14, bottom: 26, left: 52 };
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+import { MARGIN, drawFrame } from "./frame.js";
+import { saveButtons } from "./save.js";
+import { chartSvg, chartCsv } from "./chart_save.js";
 
 // Of each of `columns` equal parts the least, the greatest and a NaN, and both ends: as the server thins out
 // (downsample.cpp), for what it has thinned out already. Of equal values the first counts as least, the last as greatest.
@@ -31,7 +31,7 @@ export function thin(steps, values, columns) {
 export class Chart {
   // options: title, height, load(from, to, columns) -> {from, to, series: [{label, color, steps, values, low, high,
   // faint, width, run, key}]}, stages: [{name, from, to}], marks: [{step, kind, name, detail}], borders: [{x, color,
-  // title}], link: charts that zoom together, log, logX, smooth (axis.js), axis (axis.js; else steps): then series'
+  // title, fork}], link: charts that zoom together, log, logX, smooth (axis.js), axis (axis.js; else steps): then series'
   // steps, zoom and range are places on it
   constructor(options) {
     this.options = { height: 220, link: new Set(), ...options };
@@ -53,9 +53,7 @@ export class Chart {
     this.node = h("figure", { className: "chart" },
       h("figcaption", {}, h("b", {}, options.title || ""), this.legend,
         h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log"),
-        h("button", { className: "plain", title: "Save the figure as SVG", onclick: () => this.saveSvg() }, "svg"),
-        h("button", { className: "plain", title: "Save the figure as PNG", onclick: () => this.savePng() }, "png"),
-        h("button", { className: "plain", title: "Save the points that are drawn as CSV", onclick: () => this.saveCsv() }, "csv")),
+saveButtons({ name: options.title, ready: () => this.x, width: () => this.width, height: () => this.options.height, svg: () => chartSvg(this), csv: () => chartCsv(this) })),
       this.plot);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.plot);
@@ -176,7 +174,7 @@ export class Chart {
     if (!this.width || !this.range) return;
     this.scales();
     this.drawLines();
-    this.drawFrame();
+    drawFrame(this);
   }
 
   clip(canvas) {
@@ -268,52 +266,6 @@ export class Chart {
       } }, h("i", { style: { background: s.color } }), s.label)), named.length > most ? `and ${named.length - most} more` : "");
   }
 
-  drawFrame() {
-    const { height } = this.options, bottom = height - MARGIN.bottom;
-    const back = d3.select(this.back), svg = d3.select(this.svg);
-    back.selectAll("*").remove();
-    svg.selectAll("*").remove();
-    const [from, to] = this.x.domain();
-    const stages = (this.options.stages || []).filter((s) => s.to >= from && s.from <= to);
-    stages.forEach((stage) => {
-      const x0 = stage.from > from ? this.x(stage.from) : MARGIN.left, x1 = stage.to < to ? this.x(stage.to) : this.width - MARGIN.right;
-      const band = back.append("g").attr("class", "stage");
-      if (stage.index % 2) band.append("rect").attr("x", x0).attr("y", MARGIN.top).attr("width", Math.max(0, x1 - x0)).attr("height", bottom - MARGIN.top);
-      if (stage.index) band.append("line").attr("x1", x0).attr("x2", x0).attr("y1", MARGIN.top).attr("y2", bottom);
-      if (this.options.stages.length > 1 && x1 - x0 > 24)
-        band.append("text").attr("x", x0 + 4).attr("y", MARGIN.top - 6).text(stage.name.slice(0, Math.floor((x1 - x0) / 6.5)));
-    });
-    for (const border of this.options.borders || []) {
-      if (!(border.x >= from && border.x <= to)) continue;
-      const x = this.x(border.x), line = back.append("g").attr("class", "border");
-      line.append("line").attr("x1", x).attr("x2", x).attr("y1", MARGIN.top).attr("y2", bottom).attr("stroke", border.color);
-      line.append("path").attr("d", `M${x - 3.5},${bottom}h7l-3.5,-6z`).attr("fill", border.color);
-      line.append("title").text(border.title);
-    }
-    const y = d3.axisLeft(this.y).ticks(height < 130 ? 2 : 5, this.log ? "~g" : undefined).tickSize(-this.inner).tickPadding(6);
-    if (!this.log) y.tickFormat((v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(6))));
-    back.append("g").attr("class", "axis y").attr("transform", `translate(${MARGIN.left},0)`).call(y);
-    back.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
-      .call(d3.axisBottom(this.x).ticks(Math.max(2, this.width / 90), this.logX ? "~s" : undefined).tickSize(4)
-        .tickFormat(this.logX ? undefined : (v) => (v >= 1e4 ? d3.format("~s")(v) : +v.toPrecision(6))));
-    if (this.options.axis) back.append("text").attr("class", "axisname").attr("x", this.width - MARGIN.right).attr("y", height - 2)
-      .attr("text-anchor", "end").text(this.options.axis.name);
-    const brush = d3.brushX().extent([[MARGIN.left, MARGIN.top], [this.width - MARGIN.right, bottom]]).on("end", () => {
-      if (!d3.event.selection) return;
-      const [a, b] = d3.event.selection.map(this.x.invert);
-      if (this.options.axis ? b > a : b - a >= 1) this.setZoom([Math.max(a, this.whole[0]), Math.min(b, this.whole[1])]);
-    });
-    svg.append("g").attr("class", "brush").call(brush).on("dblclick", () => this.setZoom(null))
-      .on("mousemove", () => this.hover(d3.event)).on("mouseleave", () => this.leave());
-    for (const mark of (this.options.marks || []).filter((m) => m.step >= from && m.step <= to)) {
-      const x = this.x(mark.step);
-      const g = svg.append("g").attr("class", `mark ${mark.kind}`);
-      g.append("line").attr("x1", x).attr("x2", x).attr("y1", MARGIN.top).attr("y2", bottom);
-      g.append("path").attr("d", `M${x - 5},${MARGIN.top - 1}h10l-5,7z`);
-      g.append("title").text(`step ${mark.was ?? mark.step}: ${mark.kind} ${mark.name || ""} ${mark.detail ? JSON.stringify(mark.detail) : ""}`);
-    }
-  }
-
   hover(event) {
     const [mx, my] = [event.offsetX, event.offsetY];
     const step = this.x.invert(mx);
@@ -364,67 +316,6 @@ export class Chart {
   leave() {
     this.tip.hidden = true;
     this.clip(this.over).restore();
-  }
-
-  get name() { return this.options.title || "figure"; }
-
-  saveSvg() {
-    if (this.x) save(`${this.name}.svg`, "image/svg+xml", this.asSvg());
-  }
-
-  // Twice as many points as on the screen, for paper.
-  async savePng() {
-    if (!this.x) return;
-    const image = new Image(), { height } = this.options;
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(this.asSvg())}`;
-    await image.decode();
-    const canvas = h("canvas", { width: 2 * this.width, height: 2 * height });
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    canvas.toBlob((png) => save(`${this.name}.png`, "image/png", png));
-  }
-
-  // As drawn: the frame, and each line as a path.
-  asSvg() {
-    const { height } = this.options;
-    const out = d3.create("svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("viewBox", `0 0 ${this.width} ${height}`)
-      .attr("width", this.width).attr("height", height);
-    out.append("rect").attr("width", "100%").attr("height", "100%").attr("fill", css("--card"));
-    const box = out.append("clipPath").attr("id", "box").append("rect");
-    box.attr("x", MARGIN.left).attr("y", MARGIN.top - 2).attr("width", this.inner).attr("height", height - MARGIN.top - MARGIN.bottom + 4);
-    out.node().append(...[...this.back.childNodes].map((node) => node.cloneNode(true)));
-    const lines = out.append("g").attr("clip-path", "url(#box)").attr("fill", "none");
-    const shown = this.series.filter((s) => !s.hidden);
-    for (const s of shown) {
-      if (s.low) {
-        const at = (i, v) => `${this.x(s.steps[i]).toFixed(2)},${this.y(v).toFixed(2)}`, there = d3.range(s.steps.length).filter((i) => Number.isFinite(s.low[i]) && s.low[i] !== null);
-        if (there.length > 1) lines.append("path").attr("d", `M${[...there.map((i) => at(i, s.high[i])), ...there.reverse().map((i) => at(i, s.low[i]))].join("L")}Z`).attr("fill", s.color).attr("opacity", 0.16);
-      }
-      for (const [values, alpha] of this.strokes(s, shown.length)) {
-        const path = [];
-        this.trace({ moveTo: (x, y) => path.push(`M${x.toFixed(2)},${y.toFixed(2)}`), lineTo: (x, y) => path.push(`L${x.toFixed(2)},${y.toFixed(2)}`),
-          rect: (x, y) => path.push(`M${x.toFixed(2)},${(y + 1.5).toFixed(2)}h3`) }, s, values);
-        lines.append("path").attr("d", path.join("")).attr("stroke", s.color).attr("stroke-width", s.width || 1.5).attr("opacity", alpha).append("title").text(s.label || "");
-      }
-    }
-    out.node().append(...[...this.svg.querySelectorAll(".mark")].map((node) => node.cloneNode(true)));
-    const named = shown.filter((s) => s.label && !s.faint);
-    const keys = named.length <= 12 ? named : [];
-    keys.forEach((s, i) => out.append("text").attr("x", this.width - MARGIN.right - 6).attr("y", MARGIN.top + 14 * (i + 1)).attr("text-anchor", "end").attr("class", "key").attr("fill", s.color).text(s.label));
-    // As text: a style in this document is refused (Content-Security-Policy).
-    const style = `text { font: 11px sans-serif; } text:not(.key) { fill: ${css("--ink")}; } .domain { display: none; } .tick line, .stage line { stroke: ${css("--line")}; }
-      .stage rect { fill: ${css("--line")}; opacity: .3; } .mark line, .mark path { stroke: ${css("--quiet")}; fill: ${css("--quiet")}; } .border line { stroke-dasharray: 3 3; opacity: .6; }`;
-    return out.node().outerHTML.replace(">", `><style>${style}</style>`);
-  }
-
-  saveCsv() {
-    const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    const { axis } = this.options, name = axis ? axis.name : "step";
-    const rows = [`run,series,${name},value${this.series.some((s) => s.low) ? ",low,high" : ""}`];
-    for (const s of this.series.filter((one) => !one.hidden)) {
-      const head = `${s.run ?? ""},${quote(s.label || s.key || this.options.title || "")}`;
-      for (let i = 0; i < s.steps.length; i++) rows.push(`${head},${s.steps[i]},${s.values[i]}${s.low ? `,${s.low[i] ?? ""},${s.high[i] ?? ""}` : ""}`);
-    }
-    save(`${this.name}.csv`, "text/csv", rows.join("\n") + "\n");
   }
 
   remove() {

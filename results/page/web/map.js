@@ -1,11 +1,11 @@
 // A metric over two parameters, as a table: the mean of the runs of each cell, the darker the better. Numbers of many values are
 // taken together in as many bins as there is room for.
-import { h, number, plain } from "./util.js";
+import { h, number, plain, wide } from "./util.js";
 
 const MOST = 12, BINS = 8;
 
 // Which of a parameter's places a value falls into: { labels, of(value) -> index or -1 }.
-function places(values) {
+export function places(values) {
   const known = values.filter((v) => v !== null && v !== undefined);
   const numbers = known.every((v) => typeof v === "number");
   const order = (a, b) => (numbers ? a - b : String(a) < String(b) ? -1 : 1), distinct = [...new Set(known)].sort(order);
@@ -42,7 +42,7 @@ export function parameterMap({ rows, better, across, down }) {
     if (Number.isFinite(cell.mean)) node.style.setProperty("--share", `${(45 * share(cell.mean)).toFixed(1)}%`);
     return node;
   };
-  return h("div", { className: "wide" }, h("table", { className: "map", ariaLabel: `${shown(down)} by ${shown(across)}` },
+  return wide(`${shown(down)} by ${shown(across)}`, h("table", { className: "map", ariaLabel: `${shown(down)} by ${shown(across)}` },
     h("thead", {}, h("tr", {}, h("td"), x.labels.map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, d3.range(y.labels.length).reverse().map((j) => h("tr", {}, h("th", { scope: "row" }, y.labels[j]),
       x.labels.map((_, i) => td(cells.get(`${i},${j}`))))))),

@@ -1,13 +1,17 @@
 // One run: curves with stages and decisions, knobs, script, environment, log.
-import { h, json, curves, number, plain, duration, when, status, color, link, remember, again } from "./util.js";
+import { h, json, curves, number, plain, duration, when, status, color, link, remember, again, wide } from "./util.js";
 import { Chart } from "./chart.js";
+import { lineage, relation } from "./lineage.js";
+import { lua } from "./lua.js";
 import { Axis, controls, smoothing, zoomOf, zoomText } from "./axis.js";
 
 const TABS = ["curves", "curriculum", "decisions", "script", "log", "environment"];
 
 const stages = (run) => run.stages.map(({ name, from, to }, index) => ({ name, from, to, index }));
 
-const marks = (run) => run.events.filter((e) => ["decision", "warning", "health", "error", "edit"].includes(e.kind) && e.step !== null);
+// A fork and a resumption lie where the run went on, which is not where they were told.
+const marks = (run) => run.events.filter((e) => ["decision", "warning", "health", "error", "edit", "resume"].includes(e.kind) && e.step !== null)
+  .map((e) => (e.kind === "resume" && e.detail ? { ...e, step: e.detail.at ?? e.detail.from ?? e.step } : e));
 
 // Metrics that share their last name share a chart: train/loss, val/loss. Knobs have one each, results are not curves.
 function families(run) {
@@ -36,7 +40,7 @@ function stageTable(run) {
   const line = (row) => h("tr", {}, h("td", {}, row.name + (row.visit > 1 ? `, visit ${row.visit}` : "")), [row.rows, row.steps, row.flops, row.loss].map((v) => cell(show(v))),
     sets.map(({ name, key }) => [show(row.values[key]), signed(row.change[key]), show(row.values[`${name}/forgotten`])].map(cell)));
   const teacher = rows.length ? rows[rows.length - 1].teacher : {};
-  return h("div", { className: "wide" }, h("table", { className: "plain stages" }, h("thead", {}, h("tr", {}, h("th", {}, "stage"), ["rows", "steps", "FLOPs"].map((one) => head(one)), head("loss", "on the stage's own rows"),
+  return wide("Stages", h("table", { className: "plain stages" }, h("thead", {}, h("tr", {}, h("th", {}, "stage"), ["rows", "steps", "FLOPs"].map((one) => head(one)), head("loss", "on the stage's own rows"),
     sets.map(({ key }) => [head(key), head("change", "since the stage before"), head("forgotten", "right at some evaluation, wrong at the stage's end")]))),
   h("tbody", {}, rows.map(line), Object.keys(teacher).length ? h("tr", { className: "quiet" }, h("td", {}, "teacher"), [0, 0, 0, 0].map(() => cell("–")),
     sets.map(({ name, key }) => [key.endsWith("/acc") ? show(teacher[name]) : "–", "–", "–"].map(cell))) : "")));
@@ -59,10 +63,16 @@ class Run {
     this.charts = [];
     this.pane = h("div", { className: "pane" });
     this.top = h("div");
+    this.family = h("div");
     this.tabs = h("nav", { className: "tabs" }, TABS.map((tab) => h("button", { type: "button", onclick: () => this.open(tab) }, tab)));
-    this.node = h("section", { className: "run" }, this.top, this.tabs, this.pane);
+    this.node = h("section", { className: "run" }, this.top, this.family, this.tabs, this.pane);
     this.header();
+    this.drawFamily();
     this.open(this.tab);
+  }
+
+  async drawFamily() {
+    this.family.replaceChildren(await lineage(this.run));
   }
 
   header() {
@@ -75,7 +85,7 @@ class Run {
       h("h1", {}, run.name, " ", h("span", { className: "quiet" }, `#${run.id}`), " ", status(run.status)),
       h("p", { className: "quiet" }, [run.seed !== null ? `seed ${run.seed}` : null, seconds !== null ? duration(seconds) : null, run.progress ? `step ${number(run.progress.step)}` : null,
         `started ${when(run.started)} UTC`, run.device, run.uid.slice(0, 8)].filter(Boolean).join("  ·  "),
-      run.parent ? [" · started by ", h("a", { href: `#/run/${run.parent}` }, `run ${run.parent}`)] : "",
+      relation(run),
       run.children.map((child) => [" · ", h("a", { href: `#/run/${child.id}` }, `${child.kind} #${child.id}`)])),
       Object.keys(run.tags || {}).length ? h("p", { className: "params" }, Object.entries(run.tags).map(([name, value]) =>
         h("span", {}, h("i", {}, name), value ? " " : "", value ? h("b", {}, value) : ""))) : "",
@@ -184,7 +194,7 @@ class Run {
     const box = h("div");
     const open = async (source) => {
       const { text } = await json("source", { sha256: source.sha256 });
-      box.replaceChildren(h("pre", { className: "code" }, ...lua(text)));
+      box.replaceChildren(h("pre", { className: "code", tabIndex: 0 }, ...lua(text)));
     };
     this.pane.replaceChildren(h("p", {}, this.run.sources.map((s) => h("button", { type: "button", title: s.path, onclick: () => open(s) }, s.path.split("/").pop())).flatMap((b) => [b, " "])), box);
     if (this.run.sources.length) await open(this.run.sources.find((s) => s.path === this.run.script) || this.run.sources[0]);
@@ -192,7 +202,7 @@ class Run {
   }
 
   async log() {
-    const log = this.logText = h("pre", { className: "log" });
+    const log = this.logText = h("pre", { className: "log", tabIndex: 0 });
     this.pane.replaceChildren(log);
     this.logNext = undefined;
     await this.moreLog();
@@ -230,6 +240,7 @@ class Run {
     this.header();
     if (this.tab === "log") await this.moreLog();
     if (!["curves", "curriculum"].includes(this.tab)) return;
+    if (news.status !== "running") this.drawFamily();
     if (fresh || news.status !== "running") return this.open(this.tab);
     if (this.query.axis) return this.growPlaced();
     for (const chart of this.charts) {
@@ -267,21 +278,6 @@ class Run {
     const late = charts.filter((chart) => chart.sampled && performance.now() > chart.loadedAt + Math.max(30_000, 200 * chart.took));
     for (const chart of late) await chart.refresh();
   }
-}
-
-// Enough of Lua's look to read a script: comments, strings, keywords, numbers.
-function lua(text) {
-  const token = /(--\[\[[\s\S]*?\]\]|--[^\n]*)|("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|\b(local|function|end|if|then|else|elseif|for|while|do|repeat|until|return|in|and|or|not|nil|true|false|break)\b|\b(\d[\w.]*)/g;
-  const out = [];
-  let at = 0;
-  for (const match of text.matchAll(token)) {
-    out.push(text.slice(at, match.index));
-    const kind = match[1] ? "c" : match[2] ? "s" : match[3] ? "k" : "n";
-    out.push(h("span", { className: kind }, match[0]));
-    at = match.index + match[0].length;
-  }
-  out.push(text.slice(at));
-  return out;
 }
 
 export async function runView(at) {

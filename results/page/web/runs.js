@@ -16,19 +16,21 @@ function compare(a, b) {
   return String(a).localeCompare(String(b), "en", { numeric: true });
 }
 
+const asCells = (nodes) => nodes.map((node) => Object.assign(node, { role: "cell" }));
+
 class Runs {
   constructor(at) {
     this.query = at.query;
     this.cursorRow = 0;
-    this.head = h("div", { className: "thead", role: "row" });
+    this.head = h("div", { className: "thead", role: "row", ariaRowIndex: "1" });
     this.body = h("div", { className: "tbody" });
     this.spacer = h("div", { className: "spacer" }, this.body);
-    this.scroll = h("div", { className: "table", role: "table", onscroll: () => this.paint() }, this.head, this.spacer);
+    this.scroll = h("div", { className: "table", role: "table", ariaLabel: "Runs", onscroll: () => this.paint() }, this.head, this.spacer);
     this.note = h("p", { className: "error", hidden: true });
     this.count = h("span", { className: "quiet" });
     this.compareButton = h("button", { type: "button", className: "primary", onclick: () => this.compare() });
     this.groupBox = h("span");
-    this.node = h("section", { className: "runs" },
+    this.node = h("section", { className: "runs" }, h("h1", { className: "unseen" }, "Runs"),
       h("div", { className: "tools" }, this.count, this.note, h("span", { className: "grow" }), this.groupBox,
         this.also("children", "teachers"), this.also("archived", "archived"),
         h("button", { type: "button", onclick: () => this.pick() }, "Columns"), this.compareButton),
@@ -112,9 +114,13 @@ class Runs {
     this.scroll.style.setProperty("--least", `${least}px`);
     const sort = this.query.sort || "-id";
     this.head.style.gridTemplateColumns = this.template;
-    this.head.replaceChildren(h("span"), ...this.shown.map((id) => h("button", {
-      className: "plain" + (this.right(id) ? " right" : ""), title: id, onclick: () => this.sort(id),
-    }, title(id), sort.replace(/^-/, "") === id ? (sort.startsWith("-") ? " ↓" : " ↑") : "")));
+    this.scroll.ariaRowCount = String(this.rows.length + 1);
+    this.head.replaceChildren(h("span", { role: "cell" }), ...this.shown.map((id) => {
+      const sorted = sort.replace(/^-/, "") === id, down = sort.startsWith("-");
+      return h("span", { role: "columnheader", ariaSort: sorted ? (down ? "descending" : "ascending") : null }, h("button", {
+        type: "button", className: "plain" + (this.right(id) ? " right" : ""), title: id, onclick: () => this.sort(id),
+      }, title(id), sorted ? (down ? " ↓" : " ↑") : ""));
+    }));
     const groups = ["", ...this.data.columns.filter((id) => id.startsWith("params.") || ["name", "status", "seed", "config"].includes(id))];
     this.groupBox.replaceChildren(select("group by ", groups.map((id) => id), this.query.group || "", (value) => {
       this.query.group = value;
@@ -146,8 +152,8 @@ class Runs {
 
   cell(id, row) {
     const value = row[this.column(id)];
-    if (id === "id") return h("a", { href: `#/run/${row[0]}`, tabIndex: -1 }, String(value));
-    if (id === "name") return h("a", { href: `#/run/${row[0]}`, title: value, tabIndex: -1 }, value);
+    if (id === "id") return h("span", {}, h("a", { href: `#/run/${row[0]}`, tabIndex: -1 }, String(value)));
+    if (id === "name") return h("span", {}, h("a", { href: `#/run/${row[0]}`, title: value, tabIndex: -1 }, value));
     if (id === "status") return status(value);
     if (id === "seconds") return h("span", { className: "right" }, duration(value));
     if (id === "started" || id === "archived") return h("span", { className: "quiet" }, when(value));
@@ -197,16 +203,16 @@ class Runs {
 
   row(i) {
     const row = this.rows[i];
-    const style = { gridTemplateColumns: this.template };
-    if (row.members) return h("div", { className: "tr group", role: "row", style }, ...this.groupRow(row));
+    const style = { gridTemplateColumns: this.template }, of = { role: "row", ariaRowIndex: String(i + 2), style };
+    if (row.members) return h("div", { className: "tr group", ...of }, ...asCells(this.groupRow(row)));
     return h("div", {
-      className: "tr" + (i === this.cursorRow ? " at" : "") + (chosen.has(row[0]) ? " chosen" : ""), role: "row", style,
+      className: "tr" + (i === this.cursorRow ? " at" : "") + (chosen.has(row[0]) ? " chosen" : ""), ...of,
       onclick: (event) => {
         if (event.target.tagName === "INPUT" || event.target.tagName === "A") return;
         location.hash = `#/run/${row[0]}`;
       },
-    }, h("input", { type: "checkbox", checked: chosen.has(row[0]), ariaLabel: "choose for comparison", onclick: (event) => this.choose(i, event.shiftKey) }),
-    ...this.shown.map((id) => this.cell(id, row)));
+    }, ...asCells([h("span", {}, h("input", { type: "checkbox", checked: chosen.has(row[0]), ariaLabel: `choose run ${row[0]} for comparison`, onclick: (event) => this.choose(i, event.shiftKey) })),
+      ...this.shown.map((id) => this.cell(id, row))]));
   }
 
   repaint() {

@@ -88,6 +88,8 @@ export const when = (iso) => (iso ? iso.slice(0, 16).replace("T", " ") : "–");
 const PALETTE = ["#3b6fb6", "#d9822b", "#3f9c6b", "#b3446c", "#7b61b0", "#2a9d9d", "#c9a227", "#8a5a44", "#5f7f9f", "#9aa53f"];
 export const color = (index) => PALETTE[index % PALETTE.length] ?? "#8d96a5";  // of no group: grey
 
+export const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
 export function status(text) {
   return h("span", { className: `status ${text}` }, text);
 }
@@ -138,12 +140,8 @@ export function remember(query) {
   history.replaceState(null, "", link(id ? `${view}/${id}` : view, { ...old, ...query }));
 }
 
-// Gives the reader a file.
-export function save(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  h("a", { href: url, download: name.replaceAll(/[^\w.-]+/g, "_") }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
+// What may be wider than the screen scrolls by itself, with the keyboard too.
+export const wide = (label, ...children) => h("div", { className: "wide", tabIndex: 0, role: "region", ariaLabel: label }, ...children);
 
 export function select(label, options, value, onchange) {
   return h("label", { className: "select" }, label,

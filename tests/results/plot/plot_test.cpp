@@ -96,6 +96,48 @@ TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
     expect_error(Exit::usage, "expected LOW,HIGH", [&] { parse_range(wrong); });
 }
 
+TEST_F(PlotTest, ForksAreMarkedWhereTheyPart) {
+  const auto store = create();
+  const auto train = [](Writer& run, int from) {
+    for (int step = from; step <= 10; ++step) {
+      run.log(run.key("val/loss"), step, 1.0 / step + static_cast<double>(run.id()));
+      run.progress(step, 0, 0, step * 2e9, 0);
+    }
+    run.finish("finished");
+  };
+  const auto one = store->begin({.name = "r", .seed = 1, .params = {{"T", std::int64_t{4}}}});
+  train(*one, 1);
+  const auto fork = store->begin({.name = "r", .seed = 1, .params = {{"T", std::int64_t{8}}},
+                                  .past = Past{1, {.step = 4, .progress = 4, .keys = R"(["val/loss"])"}}});
+  fork->event(0, "resume", "fork", R"({"run":1,"at":4,"set":{"T":8},"uid":")" + one->uid() + "\"}");
+  train(*fork, 5);
+  PlotOptions options;
+  options.metrics = {"val/loss"};
+  options.runs = {1, 2};
+  for (const bool grouped : {false, true}) {
+    options.grouped = grouped;
+    const auto found = figures(*store, options);
+    ASSERT_EQ(found[0].lines.size(), 2u);
+    EXPECT_TRUE(found[0].lines[0].forks.empty());
+    EXPECT_EQ(found[0].lines[1].forks, std::vector<double>{4});
+    EXPECT_NE(svg_plot(found, 600, 300).find("forked here</title>"), std::string::npos);
+    EXPECT_NE(terminal_plot(found, 80, 12, false).find("⑂"), std::string::npos);
+  }
+  options.x = parse_axis("flops");
+  EXPECT_EQ(figures(*store, options)[0].lines[1].forks, std::vector<double>{8}) << "GFLOPs";
+  options.runs = {2};
+  options.x = parse_axis("step");
+  const auto alone = figures(*store, options);
+  EXPECT_TRUE(alone[0].lines[0].forks.empty());
+  ASSERT_EQ(alone[0].marks.size(), 1u);
+  EXPECT_EQ(alone[0].marks[0].x, 4) << "not at 0, where it was told";
+  const std::string text = report(*store, {.runs = {1, 2}, .markdown = true}), page = report(*store, {.runs = {1, 2}});
+  EXPECT_NE(text.find("## Forks"), std::string::npos);
+  EXPECT_NE(text.find("| 2 | 1 | 4 | T=8 |"), std::string::npos) << text;
+  EXPECT_NE(page.find("forked here</title>"), std::string::npos);
+  EXPECT_EQ(report(*store, {.runs = {1}, .markdown = true}).find("## Forks"), std::string::npos);
+}
+
 TEST_F(PlotTest, AnAccuracysBandStaysBetweenZeroAndOne) {
   const auto store = create();
   std::vector<std::int64_t> runs;

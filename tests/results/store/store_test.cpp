@@ -27,7 +27,7 @@ TEST_F(StoreTest, KeepsTheContract) {
       {"artifacts", "run_id, kind, path, sha256, bytes"}};
   for (const auto& [table, columns] : contract)
     EXPECT_NO_THROW(store->query("SELECT " + columns + " FROM " + table)) << table;
-  EXPECT_EQ(ask(*store, "PRAGMA user_version"), "3");
+  EXPECT_EQ(ask(*store, "PRAGMA user_version"), "4");
   EXPECT_TRUE(std::filesystem::exists(path_ + "-wal"));
 }
 
