@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import iterate_bench
 import store_bench
 from rows import ROWS
 
@@ -252,8 +253,9 @@ def main():
                                      memory_target if count == 1 else None, cores=count))
             print(table(results[-1:]).splitlines()[-1], flush=True)
     stored = store_bench.measure(python, options)
-    pathlib.Path(options.out).write_text(json.dumps(results + stored, indent=1, ensure_ascii=False) + "\n")
-    print("\n" + table(results) + "\n\n" + store_bench.table(stored))
+    many = iterate_bench.measure(python, options)
+    pathlib.Path(options.out).write_text(json.dumps(results + stored + many, indent=1, ensure_ascii=False) + "\n")
+    print("\n" + table(results) + "\n\n" + store_bench.table(stored) + "\n\n" + iterate_bench.table(many))
 
 
 if __name__ == "__main__":
