@@ -1,4 +1,5 @@
-// The Lua modules that the executable itself provides: gradus.host, gradus.store, gradus.children and gradus.editor.
+// The Lua modules that the executable itself provides: gradus.host, gradus.store, gradus.children, gradus.editor and
+// gradus.statistics.
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@ int open_host(lua_State* L);
 int open_store(lua_State* L);
 int open_children(lua_State* L);
 int open_editor(lua_State* L);
+int open_statistics(lua_State* L);
 
 // Pushes the command line as a table: gradus.host.options, and the argument of plan and execute.
 void push_options(lua_State* L, Session& session);
