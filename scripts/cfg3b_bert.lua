@@ -21,6 +21,9 @@ local SIZES = {
 }
 local LAYERS = 4
 
+-- One point of accuracy is of interest; differences to one-shot spread by 1.43 points in the pilot (seeds 1 to 9): 19 seeds.
+local SEEDS = g.seeds { sd = .0143, effect = .01 }
+
 local function bert(d, heads)
   return nn.Transformer { vocabulary = d.vocabulary, context = d.length, width = 8 * heads, layers = LAYERS, heads = heads,
     pad_token = d.pad_token }
@@ -72,7 +75,7 @@ return g.experiment {
   params = { method = g.choice { "one_shot", "progressive", "extraction", "layer_1", "layer_2", "layer_3", "layer_4", "three_layers",
     "one_projection" }, stages = g.int(3, { min = 2, max = 4 }), size = g.choice { "small", "paper", "tiny" },
     budget = equal_flops.budget, target = equal_flops.target },
-  grid   = { method = METHODS, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9 } },
+  grid   = { method = METHODS, seed = SEEDS },
   columns = { { "acc_50", "at 50 %", "%.1f%%" }, { "acc_75", "at 75 %", "%.1f%%" }, { "acc", "in the end", "%.1f%%" },
     { "agreement", "as teacher", "%.1f%%" }, { "boundaries", "boundaries", "%.1f%%" } },
   versus = { "acc", "one_shot", "vs one-shot" },

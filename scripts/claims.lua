@@ -1,8 +1,8 @@
 -- The table of claims in README: what the paper and the guides say and what the runs in the store say, as Markdown.
 --   make claims                                   runs the experiments first, into build/claims
 --   gradus run scripts/claims.lua --store FILE    reads only
--- Verdicts: reproduced, or the opposite, when the 95 % interval of the difference leaves out zero; else open; not reproduced when it
--- leaves out what was promised.
+-- Verdicts: reproduced, or the opposite, when the 95 % interval of the difference leaves out zero; else open, whatever was hoped for.
+-- Seeds: how many there are, of how many the script's power calculation asks for (g.seeds).
 local g = require "gradus"
 
 local FLOPS, STEPS = "budget == 'flops'", "budget == 'steps'"
@@ -94,11 +94,18 @@ end
 
 local function verdict(claim, one)
   if not one.low then return "too few seeds" end
-  return claim.promised and one.high < claim.promised and "not reproduced" or claim.words[one.verdict]
+  local less = claim.promised and one.high < claim.promised and "; less than what was promised" or ""
+  return (claim.words[one.verdict] or one.verdict) .. less
+end
+
+-- "9 of 22": how many seeds there are, and were planned.
+local function seeds_of(pairs_there, runs)
+  local plan = runs[1]:events "plan"[1]
+  return plan and plan.detail.seeds > pairs_there and ("%d of %d"):format(pairs_there, plan.detail.seeds) or pairs_there
 end
 
 -- One row for each size that was run.
-local function compared(claim, where)
+local function compared(claim, where, runs)
   local key, unit, by = "result/" .. claim.result, UNIT[claim.result], claim.by
   local ours, baseline = unpack(claim.pair)
   -- These two alone: what else was run says nothing of the claim, and would be corrected for.
@@ -108,7 +115,7 @@ local function compared(claim, where)
     local group, against = c.groups[one.group + 1], c.groups[one.baseline + 1]
     if group.label[by] == ours then
       local signed = unit[1]:gsub("%%", "%%+")
-      row(claim[1], claim[2], group.label.size or "–", one.pairs, spread(against, key, unit), spread(group, key, unit),
+      row(claim[1], claim[2], group.label.size or "–", seeds_of(one.pairs, runs), spread(against, key, unit), spread(group, key, unit),
         one.low and ("%s [%s, %s] %s"):format(signed:format(unit[2] * one.mean), unit[1]:format(unit[2] * one.low),
           unit[1]:format(unit[2] * one.high), unit[3]) or "–",
         verdict(claim, one))
@@ -194,7 +201,7 @@ for _, claim in ipairs(CLAIMS) do
   local where = ("name == '%s'"):format(claim.of) .. (claim.which and " and " .. claim.which or "")
   local runs = finished(claim, where)
   if #runs == 0 then not_run(claim)
-  elseif claim.pair then compared(claim, where)
+  elseif claim.pair then compared(claim, where, runs)
   elseif claim.amount then amount(claim, runs)
   elseif claim.against then fitted(claim, runs)
   else beside_one(claim, runs) end

@@ -9,6 +9,10 @@ local function build_teacher(train)
   return g.fit { model = nn.MLP { 64, 256, 10 }, data = train, epochs = 60, lr = 2e-3, augment = 1, augmentations = { noise = .1 } }
 end
 
+-- Half a point is of interest, the least that the guides promise; differences to their own settings spread by up to .73 points in the
+-- pilot (seeds 101 to 105): 19 seeds.
+local SEEDS = g.seeds { sd = .0073, effect = .005 }
+
 local function normalised(norm, width)
   return nn.Sequential { nn.Flatten(), nn.Linear(64, width), norm(width), nn.ReLU(), nn.Linear(width, 10) }
 end
@@ -37,7 +41,7 @@ local names = { "guide", "T_1", "T_2", "T_8", "T_16", "alpha_3", "alpha_5", "alp
 return g.experiment {
   name   = "guide_claims",
   params = { setting = g.choice(names), width = g.int(12), epochs = g.int(40), lr = 5e-3 },
-  grid   = { setting = names, seed = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } },
+  grid   = { setting = names, seed = SEEDS },
   columns = { { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" }, { "steps_to_90", "steps to 90 %", "%.0f" } },
   versus = { "test", "guide", "vs guide" },
   metrics = { test = { better = "higher" }, steps_to_90 = { better = "lower" } },

@@ -10,6 +10,9 @@ local function build_teacher(train)
   return g.fit { model = nn.MLP { 64, 256, 10 }, data = train, epochs = 60, lr = 2e-3, augment = 1, augmentations = { noise = .1 } }
 end
 
+-- One point is of interest; differences to 70 : 30 spread by .82 points in the pilot (seeds 101 to 105, real alone): 8 seeds.
+local SEEDS = g.seeds { sd = .0082, effect = .01 }
+
 -- Inputs between two random ones, labelled by the teacher.
 local function synthesise(real, teacher, rows, seed)
   local x, generator = real:gather(), g.generator(seed)
@@ -29,7 +32,7 @@ return g.experiment {
   params = { mix = g.choice { "70_30", "by_part", "real_only", "mixup", "synthetic_only", "falling", "rising" },
     real = g.int(120), synthetic = g.int(2000),
     epochs = g.int(20), width = g.int(16), lr = 5e-3, alpha = .5, temperature = 4 },
-  grid   = { mix = { "real_only", "mixup", "synthetic_only", "70_30", "by_part", "falling", "rising" }, seed = { 1, 2, 3, 4, 5 } },
+  grid   = { mix = { "real_only", "mixup", "synthetic_only", "70_30", "by_part", "falling", "rising" }, seed = SEEDS },
   columns = { { "test", "test", "%.1f%%" }, { "teacher", "teacher", "%.1f%%" } },
   versus = { "test", "real_only", "vs real only" },
   metrics = { test = { better = "higher" } },

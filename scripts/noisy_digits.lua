@@ -6,6 +6,10 @@
 local g = require "gradus"
 local nn, curriculum, score = g.nn, g.curriculum, g.score
 
+-- One point is of interest, to be found in nine studies of ten; differences to one-shot spread by up to .82 points in the pilot (seeds 1
+-- to 10, which chose the settings): 10 seeds, others.
+local SEEDS = g.seeds { sd = .0082, effect = .01, power = .9, first = 201 }
+
 local function build_teacher(train, val)
   return g.fit { model = nn.MLP { 64, 256, 10 }, data = { train = train, val = val }, epochs = 15, lr = 2e-3 }
 end
@@ -22,7 +26,7 @@ return g.experiment {
   name   = "noisy_digits",
   params = { strategy = g.choice(names), noise = g.number(.2, { min = 0, max = 1 }), epochs = g.int(60), width = g.int(32), lr = 5e-3,
     alpha = .7, temperature = 4 },
-  grid   = { strategy = names, seed = { 201, 202, 203, 204, 205, 206, 207, 208, 209, 210 } },
+  grid   = { strategy = names, seed = SEEDS },
   columns = { { "teacher", "teacher", "%.1f%%" }, { "test", "test", "%.1f%%" } },
   versus = { "test", "one_shot", "vs one_shot" },
   metrics = { test = { better = "higher" } },

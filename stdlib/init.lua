@@ -2,6 +2,7 @@
 ---   g.experiment, g.int, g.choice, g.number      an experiment and its typed parameters
 ---   g.nn, g.optim, g.loss, g.data, g.sampler     modules, optimizers, losses, data; g.cfg, g.tokenizer
 ---   g.runs { where = … }, g.compare { … }        earlier runs of the store, and groups of them side by side
+---   g.seeds { sd = …, effect = … }               as many seeds as a comparison needs
 ---   g.sweep { set = …, by = …, run = … }         many runs at once, their parameters chosen by a search
 ---   g.score, g.schedule, g.when, g.curriculum    difficulty, schedules, advance rules, named strategies
 ---   g.target, g.probe, g.sparkline               what is imitated; what a network has found; a curve in a line
@@ -87,7 +88,7 @@ local MODULES = { nn = "nn", optim = "optim.optimizer", loss = "nn.loss", data =
   runs = "experiment.runs", compare = "experiment.compare", sweep = "experiment.sweep", sparkline = "base.sparkline" }
 local FROM = { experiment = "experiment.experiment", int = "experiment.params", number = "experiment.params",
   choice = "experiment.params", kd_loss = "nn.loss", projection = "nn.loss", fit = "experiment.run",
-  step_mode = "step.step" }
+  step_mode = "step.step", seeds = "experiment.seeds" }
 for name in pairs(FROM) do g[name] = nil end  -- kd_loss with options by name, not the operator
 
 --- What is known about a name, a function or an object: signature, options, formula, example. Nothing given: what there is.

@@ -1,4 +1,5 @@
-// The Lua modules that the executable itself provides: gradus.host, gradus.store, gradus.children and gradus.editor.
+// The Lua modules that the executable itself provides: gradus.host, gradus.store, gradus.children, gradus.editor and
+// gradus.statistics.
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@ int open_host(lua_State* L);
 int open_store(lua_State* L);
 int open_children(lua_State* L);
 int open_editor(lua_State* L);
+int open_statistics(lua_State* L);
 
 // Add to the table on the stack what gradus.host says of the machine, and of the sources that a run is made of.
 void add_machine_functions(lua_State* L);

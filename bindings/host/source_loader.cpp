@@ -190,7 +190,8 @@ void push_stdlib_chunk(lua_State* L, Interpreter& interpreter, const std::string
   const std::string file = stdlib_file(module);
   const std::string* text = interpreter.session.stdlib.find(file);
   if (!text) {
-    std::vector<std::string> modules = {"gradus", "gradus.host", "gradus.store", "gradus.engine", "gradus.children", "gradus.editor"};
+    std::vector<std::string> modules = {"gradus",          "gradus.host",   "gradus.store",     "gradus.engine",
+                                        "gradus.children", "gradus.editor", "gradus.statistics"};
     for (const std::string& name : interpreter.session.stdlib.files()) {
       std::string dotted = "gradus." + name.substr(0, name.size() - 4);
       std::replace(dotted.begin(), dotted.end(), '/', '.');
@@ -236,6 +237,8 @@ int find_module(lua_State* L) {
     lua_pushcfunction(L, open_children);
   else if (module == "gradus.editor")
     lua_pushcfunction(L, open_editor);
+  else if (module == "gradus.statistics")
+    lua_pushcfunction(L, open_statistics);
   else if (module == "gradus.engine")
     push_engine_loader(L);
   else if (module == "gradus" || module.starts_with("gradus."))

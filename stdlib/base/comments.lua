@@ -23,7 +23,8 @@ local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.
 local OWN = { -- files whose local names are others
   ["base/tensor.lua"] = { tensor = "g." }, ["experiment/params.lua"] = { params = "g." },
   ["experiment/experiment.lua"] = { experiment = "g." },
-  ["experiment/run.lua"] = { run = "g." }, ["step/step.lua"] = { step = "g." }, ["data/tokens.lua"] = { tokens = "data." },
+  ["experiment/run.lua"] = { run = "g." },
+  ["experiment/seeds.lua"] = { seeds = "g." }, ["step/step.lua"] = { step = "g." }, ["data/tokens.lua"] = { tokens = "data." },
   ["init.lua"] = { g = "g." }, ["data/readers.lua"] = { readers = "data." }, ["data/generator.lua"] = { generator = "data." },
 }
 local RETURNED = { ["base/sparkline.lua"] = "g.sparkline", ["experiment/runs.lua"] = "g.runs", ["experiment/compare.lua"] = "g.compare",
@@ -34,7 +35,7 @@ local RENAMED = { ["data.new"] = "data.generator" }
 local ONLY = {
   ["base/tensor.lua"] = { no_grad = true, autocast = true, scope = true, full = true, data = true },
   ["experiment/params.lua"] = { int = true, number = true, choice = true }, ["experiment/experiment.lua"] = { experiment = true },
-  ["experiment/run.lua"] = { fit = true }, ["step/step.lua"] = { step_mode = true },
+  ["experiment/run.lua"] = { fit = true }, ["experiment/seeds.lua"] = { seeds = true }, ["step/step.lua"] = { step_mode = true },
 }
 
 -- Beside what scripts use: the library's own business, though a script could call it.

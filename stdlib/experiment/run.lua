@@ -112,7 +112,7 @@ function Run:artifact(path, kind) return require "gradus.experiment.artifact"(se
 ---@param at? number
 function Run:log(values, at) logging.log(self, values, at) end
 
---- Stores an event: kind "stage", "decision", "best", "warning", "health", "advice", "error", "data", "cache", "reads",
+--- Stores an event: kind "stage", "decision", "best", "warning", "health", "advice", "plan", "error", "data", "cache", "reads",
 --- "teacher_cache", "threads", "result", "flops" or "edit"; "spread" for lists of numbers (`gradus plot --kind spread NAME`). detail is
 --- a table of plain values; its JSON has "nan", "inf" and "-inf" for numbers that JSON lacks.
 ---@param kind string

@@ -147,6 +147,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   host.entering(experiment.run)
   local ok, result, others = xpcall(function()
     experiment:declare_metrics(run)
+    if not (one.resumes or one.forks) then require("gradus.experiment.seeds").store(run, experiment.grid.seed) end  -- they have it
     local returned = experiment.run(run, nested)
     run.snapshots:expect_arrival()
     tell_changed(run, params.nest(flat), nested, "")

@@ -68,6 +68,17 @@ function StoredRun:curve(key)
   return steps, values
 end
 
+--- The run's events in their order, or those of one kind: { step =, kind =, name =, detail = } each, detail as it was given.
+---@param kind? string  "decision", "stage", "health", "plan", …
+---@return table[]
+function StoredRun:events(kind)
+  if kind ~= nil then check.value("events", "kind", kind, check.string) end
+  local list = self.store:query("SELECT step, kind, name, detail FROM events WHERE run_id = ? AND ? IN (kind, '') ORDER BY id", self.id,
+    kind or "")
+  for _, one in ipairs(list) do one.detail = one.detail and host.json_decode(one.detail) end
+  return list
+end
+
 --- The best value of a metric and its step; nil where the run has none. Which way is better is what was said of the metric, else its name
 --- tells; an error where neither does.
 function StoredRun:best(key)

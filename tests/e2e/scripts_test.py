@@ -37,7 +37,7 @@ SHORT = (  # what they do, not how well
 AS_IF_RUN = """local g = require "gradus"
 local methods = { "one_shot", "extraction", "progressive" }
 return g.experiment { name = "parity_mlp", params = { method = g.choice(methods), size = "small", budget = "flops", target = "published" },
-  grid = { method = methods, seed = { 1, 2, 3 } },
+  grid = { method = methods, seed = g.seeds { sd = .9, effect = 1 } },
   run = function(run, p)
     local mean = ({ one_shot = 100, extraction = 60, progressive = 140 })[p.method]
     return { gflops_to_95 = mean + run.seed * ({ one_shot = 1, extraction = 2, progressive = 3 })[p.method], teacher_ratio = p.method == "one_shot" and 0.5 or 5 }
@@ -50,6 +50,13 @@ return g.experiment { name = "cfg3b_bert", params = { method = "one_shot", stage
   run = function(run, p)
     return { acc = p.stages / 10 + run.seed / 100 + (p.method == "one_shot" and 0 or run.seed / 100) + (p.budget == "steps" and .5 or 0) }
   end }
+"""
+
+# Differences of a tenth of a point, give or take as much again, where half a point was promised.
+PROMISED_AS_IF_RUN = """local g = require "gradus"
+return g.experiment { name = "guide_claims", params = { setting = "guide" }, metrics = { test = { better = "higher" } },
+  grid = { setting = { "guide", "progressive" }, seed = { 1, 2, 3, 4 } },
+  run = function(run, p) return { test = .9 + run.seed / 100 + (p.setting == "guide" and 0 or .0012 * (run.seed - 2)) } end }
 """
 
 # Powers of d that are known: 2 and 1, give or take a little.
@@ -112,18 +119,18 @@ class ScriptsTest(unittest.TestCase):
         (self.folder / "parity_mlp.lua").write_text(AS_IF_RUN)
         self.gradus("run", "parity_mlp.lua", "-q", "--seed", "1")
         self.assertEqual(self.claims()["extraction needs fewer FLOPs than one-shot: parity, MLP"][1:],
-                         ["1", "101", "62", "–", "too few seeds"])
+                         ["1 of 9", "101", "62", "–", "too few seeds"])
 
     def test_claims(self):
         rows = self.gradus("run", str(SCRIPTS / "claims.lua")).splitlines()
         self.assertTrue(all(row.startswith("| ") and row.endswith(" |") for row in rows))
         self.assertIn("not run: `gradus run scripts/parity_mlp.lua`", rows[2])
         (self.folder / "parity_mlp.lua").write_text(AS_IF_RUN)
-        self.gradus("run", "parity_mlp.lua", "-q")
+        self.gradus("run", "parity_mlp.lua", "-q", "--seed", "1,2,3")
         said = self.claims()
         # Differences of -39, -38, -37: sd 1, t(0.975, 2) = 4.303, so ± 2.48.
         self.assertEqual(said["extraction needs fewer FLOPs than one-shot: parity, MLP"],
-                         ["small", "3", "102 ± 1", "64 ± 2", "-38 [-40, -36] GFLOPs", "reproduced"])
+                         ["small", "3 of 9", "102 ± 1", "64 ± 2", "-38 [-40, -36] GFLOPs", "reproduced"])
         self.assertEqual(said["progressive needs fewer FLOPs than one-shot: parity, MLP"][-1], "the opposite")
         self.assertEqual(said["a trained teacher's hidden layer correlates wider with the support"][-3:],
                          ["0.50 to 5.00", "above 1 in 6 of 9 runs", "open"])
@@ -131,6 +138,18 @@ class ScriptsTest(unittest.TestCase):
                          ["-82 [-84, -80] GFLOPs", "better than that"])
         self.assertIn("not run", said["extraction needs fewer FLOPs than one-shot: parity, MLP, target normalised (ours)"][-1])
         self.assertIn("not run", said["an iteration costs less while layers are aligned: parity, MLP"][-1])
+
+    def test_claims_that_hold_zero_are_open(self):
+        (self.folder / "guide.lua").write_text(PROMISED_AS_IF_RUN)
+        self.gradus("run", "guide.lua", "-q")
+        row = self.claims()["alpha that rises from .3 to .9 gains 0.5 to 1.5 points on .7"]
+        # Differences of -0.12, 0, 0.12, 0.24 points: sd .155, t(0.975, 3) = 3.182, so 0.06 ± 0.25.
+        self.assertEqual(row, ["–", "4", "92.5 ± 1.3", "92.6 ± 1.4", "+0.1 [-0.2, 0.3] %", "open; less than what was promised"])
+
+    def test_claims_of_all_planned_seeds(self):
+        (self.folder / "parity_mlp.lua").write_text(AS_IF_RUN)
+        self.gradus("run", "parity_mlp.lua", "-q")
+        self.assertEqual(self.claims()["extraction needs fewer FLOPs than one-shot: parity, MLP"][1], "9")
 
     def test_claims_fit_a_power(self):
         (self.folder / "samples.lua").write_text(SAMPLES_AS_IF_RUN)

@@ -57,7 +57,7 @@ function support.with_run(options, fn)
     return list
   end
   seen.stages, seen.decisions, seen.warnings = events "stage", events "decision", events "warning"
-  seen.levels = events "level"
+  seen.levels, seen.plans = events "level", events "plan"
   seen.best, seen.cache, seen.health = events "best", events "cache", events "health"
   function seen.metric(key)
     local values = {}

@@ -33,6 +33,17 @@ describe("g.runs", function()
     expect(values[3]):near(.2, 1e-12)
     expect(values[2] ~= values[2]):equals(true)
   end)
+  it("gives events, all or of one kind", function()
+    local store = require("gradus.store").open(path)
+    local run = store:begin { name = "told", seed = 1 }
+    run:event(0, "plan", "seeds", '{"sd":0.5}')
+    run:event(3, "decision", "next", '{"numbers":{"acc":"nan"}}')
+    run:finish "finished"
+    local one = g.runs({ store = path, where = "name == 'told'" })[1]
+    expect(one:events "decision"):equals { { step = 3, kind = "decision", name = "next", detail = { numbers = { acc = "nan" } } } }
+    expect({ #one:events(), one:events()[1].detail.sd, #one:events "stage" }):equals { 2, .5, 0 }
+    expect(function() one:events(5) end):fails_with "events: 'kind': expected a text; got 5"
+  end)
   it("tells a value that is NaN from none", function()
     local store = require("gradus.store").open(path)
     local run = store:begin { name = "nan", seed = 8 }
