@@ -189,8 +189,8 @@ return function(nn)
   end
 
   --- A small convolutional classifier: for each entry of `channels` a 3×3 convolution, batch normalisation (norm = "layer", "none": layer
-  --- normalisation, or none), an activation and 2×2 max pooling (while both sides are even), then one Linear. Takes [N, C, H, W], or
-  --- [N, C·H·W].
+  --- normalisation, or none), an activation and 2×2 max pooling (while both sides are even), then one Linear. Takes [N, C, H, W],
+  --- [N, C·H·W] and, of one channel, [N, H, W].
   ---   nn.ConvNet { channels = { 16, 32 }, classes = 10, input = { 1, 8, 8 }, norm = "layer" }
   local ConvNet = nn.class("ConvNet")
   nn.ConvNet = ConvNet
@@ -232,9 +232,12 @@ return function(nn)
   function ConvNet:forward(x)
     if not check.tensor.test(x) then check.value("ConvNet", "input", x, check.tensor) end
     local c, h, w = unpack(self.input)
-    if x:dim() == 2 and x:size(1) == c * h * w then x = x:reshape(-1, c, h, w) end
+    local flat = x:dim() == 2 and x:size(1) == c * h * w
+    if flat or x:dim() == 3 and c == 1 and x:size(1) == h and x:size(2) == w then x = x:reshape(-1, c, h, w) end
     if x:dim() ~= 4 or x:size(1) ~= c or x:size(2) ~= h or x:size(3) ~= w then
-      check.fail("ConvNet", "input has shape %s; expected [N, %d, %d, %d] or [N, %d]", shape_text(x), c, h, w, c * h * w)
+      local last = x:dim() == 4 and x:size(1) == h and x:size(2) == w and x:size(3) == c
+      check.fail("ConvNet", "input has shape %s; expected [N, %d, %d, %d] or [N, %d]%s", shape_text(x), c, h, w, c * h * w,
+        last and ": x:permute(0, 3, 1, 2), or images = true of data.npy" or "")
     end
     return self.classifier(self.features(x))
   end
