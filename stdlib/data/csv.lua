@@ -113,11 +113,13 @@ end
 --- what it was standardized by (d:standardize). Whole numbers are classes where they are 0 … C - 1 or 1 … C, each in some row, and C is
 --- at most √rows (2 at least), or where there are two of them; all else are numbers. What is guessed is told.
 ---@param path string
----@param options? {label: string|number, header: boolean, separator: string, labels: string, classes: number|string[], like: Dataset,
----   skip: string[], categories: string[], missing: string|string[]}
----   labels: "classes" or "numbers"; classes: how many, or their names in order; skip: columns that are left out; categories:
----   columns of words, each word a column of 0 and 1; missing = "drop" leaves out rows with an empty cell, NA or NaN, "unlabelled"
----   keeps rows whose label is one, for the teacher alone (y is -100); { "drop", "unlabelled" }: rows that miss an input go
+---@param options? {label: string|number?, header: boolean?, separator: string?, labels: string?, classes: number|string[]?,
+---   like: Dataset?, skip: string[]?, categories: string[]?, missing: string|string[]?}
+---   label: the column's name, or its number from 0; none: no labels; header: whether the first row is names, where it cannot be told;
+---   separator: ","; labels: "classes" or "numbers"; classes: how many, or their names in order; like: what this file is read as; skip:
+---   columns that are left out; categories: columns of words, each word a column of 0 and 1; missing: "drop" leaves out rows with an
+---   empty cell, NA or NaN, "unlabelled" keeps rows whose label is one, for the teacher alone (y is -100), { "drop", "unlabelled" } does
+---   both
 ---@return Dataset
 return function(path, options)
   if type(path) ~= "string" then check.fail("data.csv", "expected %s; got %s", CSV_FORM, check.describe(path)) end

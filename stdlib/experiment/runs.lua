@@ -26,7 +26,9 @@ local store_module = require "gradus.store"
 ---@field note string?
 ---@field archived string?
 ---@field parent number?
-local StoredRun = check.methods("a stored run", {})
+local StoredRun = check.methods("a stored run", {}, { instead = function(name)
+  if name:find "/" then return ('stored.last["%s"], or stored:best "%s"'):format(name, name) end
+end })
 StoredRun.__index = StoredRun
 
 -- The files of weights that a run has left, by name; and the number of its last student.
