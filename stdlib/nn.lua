@@ -1,6 +1,5 @@
---- Modules with PyTorch's names and defaults, over LibTorch's operators; see nn/module.lua for the base class,
---- nn/layers.lua for layers, nn/attention.lua and nn/transformer.lua for transformers, nn/models.lua for containers and whole
---- networks, nn/init.lua for initial weights.
+--- Modules with PyTorch's names and defaults, over LibTorch's operators: the base class, layers, transformers, containers and whole
+--- networks, initial weights (nn.init).
 local check = require "gradus.base.check"
 local host = require "gradus.host"
 local module = require "gradus.nn.module"

@@ -26,7 +26,7 @@ void push_texts(lua_State* L, const std::vector<std::string>& texts) {
 }
 
 // read_csv(path, {header, label, separator, labels, classes, skip, categories, missing}) -> {x, y?, columns, classes?,
-// levels, dropped}: levels is {column of x from 0 = sorted words}
+// levels, dropped, unlabelled?}: levels is {column of x from 0 = sorted words}; missing: "drop", "unlabelled", or both
 int lua_read_csv(lua_State* L) {
   Csv csv;
   guard(L, [&] {
@@ -47,7 +47,9 @@ int lua_read_csv(lua_State* L) {
     options.classes = given.texts("classes");
     options.skip = given.texts("skip");
     options.categories = given.texts("categories");
-    options.drop_missing = given.text("missing", "") == "drop";
+    const std::string missing = given.text("missing", "");
+    options.drop_missing = missing.find("drop") != std::string::npos;
+    options.keep_unlabelled = missing.find("unlabelled") != std::string::npos;
     csv = read_csv(text_at(L, 1, "read_csv: path"), options);
   });
   lua_createtable(L, 0, 6);
@@ -55,6 +57,8 @@ int lua_read_csv(lua_State* L) {
   lua_setfield(L, -2, "x");
   push_tensor(L, csv.y);
   lua_setfield(L, -2, "y");
+  push_tensor(L, csv.unlabelled);
+  lua_setfield(L, -2, "unlabelled");
   push_texts(L, csv.columns);
   lua_setfield(L, -2, "columns");
   lua_createtable(L, 0, static_cast<int>(csv.levels.size()));

@@ -63,14 +63,15 @@ int print_help(CLI::App& app, const std::vector<std::string>& words) {
       topic += (topic.empty() ? "" : " ") + words[i];
   }
   const std::vector<std::string> names = command_names(app);
+  std::vector<CommandHelp> commands;
   if (topic.empty() && !all) {
     std::printf(
         "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), "
-        "gradus help --all (one page)\n",
+        "gradus help --all (one page)\n\n",
         app.help().c_str());
-    return 0;
+    std::fflush(stdout);
+    return help_command(std::move(options), topic, all, commands);  // what scripts may use
   }
-  std::vector<CommandHelp> commands;
   for (const std::string& name : names) commands.emplace_back(name, command_help(app, name));
   return help_command(std::move(options), topic, all, commands);
 }

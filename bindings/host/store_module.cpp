@@ -8,6 +8,7 @@
 #include "host_module.h"
 #include "json_value.h"
 #include "output.h"
+#include "query/columns.h"
 #include "query/direction.h"
 #include "query/query.h"
 #include "run_writer.h"
@@ -152,7 +153,8 @@ void push_unusual(lua_State* L, const results::Json& runs) {
   }
 }
 
-// runs{where =, limit =, children =, archived =} -> list of runs as `gradus runs --json` shows them, and the notes.
+// runs{where =, limit =, sort =, reverse =, children =, archived =} -> list of runs as `gradus runs --json` shows them,
+// and the notes.
 int runs(lua_State* L) {
   results::Store& store = check_store(L);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -167,7 +169,10 @@ int runs(lua_State* L) {
     filter.children = flag_field(L, 2, "children");
     filter.archived = flag_field(L, 2, "archived");
     filter.notes = &notes;
-    found = results::list_runs(store, filter);
+    const std::string sort = text_field(L, 2, "sort");
+    found = sort.empty() ? results::list_runs(store, filter)
+                         : results::list_sorted(store, filter, sort, flag_field(L, 2, "reverse"));
+    for (results::Json& run : found) run.erase("columns");
   });
   push_json(L, nlohmann::json(found));
   push_unusual(L, found);

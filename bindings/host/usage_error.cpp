@@ -1,6 +1,7 @@
 #include "usage_error.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "../nearest.h"
 
@@ -27,6 +28,36 @@ std::string option_suggestion(const std::string& word, const std::vector<std::st
   const bool near = meant.starts_with(word.substr(std::min<std::size_t>(2, word.size()))) ||
                     edit_distance(word, "--" + meant) <= std::max<std::size_t>(1, (word.size() - 2) / 4);
   return meant.empty() || !near ? "" : "; did you mean '--" + meant + "'?";
+}
+
+const CLI::Option* option_of(const CLI::App& owner, const std::string& name) {
+  for (const CLI::Option* option : owner.get_options()) {
+    if (option->check_lname(name)) return option;
+  }
+  return nullptr;
+}
+
+// "gradus export csv [RUN…] [OPTIONS]; `gradus help export` lists them".
+std::string usage(const CLI::App& owner, const std::string& command) {
+  std::string line = "gradus " + command;
+  for (const CLI::Option* option : owner.get_options()) {
+    if (!option->get_positional()) continue;
+    std::string name = option->get_name(true);
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
+    if (option->get_expected_max() > 1) name += "…";
+    line += option->get_required() ? " " + name : " [" + name + "]";
+  }
+  return line + " [OPTIONS] (`gradus help " + command.substr(0, command.find(' ')) + "` lists them)";
+}
+
+// Parameters of a script as Hydra and argparse take them: temperature=3, --lr 1e-3.
+std::string as_parameter(const CLI::App& owner, std::string word) {
+  if (!option_of(owner, "set")) return "";
+  const bool dashes = word.starts_with("--");
+  if (dashes) word = word.substr(2);
+  const std::size_t equals = word.find('=');
+  if (equals == std::string::npos ? !dashes : equals == 0) return "";
+  return "; expected --set " + word + (equals == std::string::npos ? "=…" : "");
 }
 
 // CLI11's sentences about what is missing or out of range, as ours: what is wrong; expected …; got ….
@@ -71,13 +102,17 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (std::find(options.begin(), options.end(), word.substr(word.starts_with("--") ? 2 : 0)) != options.end())
       return {kUsage, word + ": an option of '" + command + "' before it; expected 'gradus " + command + " " + word +
                           " …'; got 'gradus " + word + " …'"};
-    return {kUsage, (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" +
-                        option_suggestion(word, options)};
+    std::string mend = option_suggestion(word, options);
+    if (mend.empty() && !parsed.empty()) mend = as_parameter(owner, extra.front());
+    if (mend.empty() && !parsed.empty()) mend = "; expected " + usage(owner, command);
+    return {kUsage, (parsed.empty() ? "" : command + ": ") + "unknown option '" + word + "'" + mend};
   }
   if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
   const std::vector<std::string> inner = command_names(*parsed.front());
   if (!inner.empty()) return {kUsage, command + ": unknown format '" + word + "'" + suggestion(word, inner)};
-  return {kUsage, command + ": unexpected argument '" + extra.front() + "'"};
+  const std::string parameter = as_parameter(*parsed.front(), extra.front());
+  return {kUsage, command + ": unexpected argument '" + extra.front() + "'" +
+                      (parameter.empty() ? "; expected " + usage(*parsed.front(), command) : parameter)};
 }
 
 }  // namespace gradus

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "direction.h"
 #include "where.h"
@@ -41,6 +42,16 @@ void sort_runs(Store& store, Json& runs, const std::string& column, bool reverse
     if (x.is_number() != y.is_number()) return x.is_number();
     return descending ? y < x : x < y;
   });
+}
+
+Json list_sorted(Store& store, RunFilter filter, const std::string& column, bool reverse) {
+  const auto limit =
+      static_cast<std::size_t>(std::exchange(filter.limit, 0));  // the first of the order, not the newest
+  Json runs = list_runs(store, filter);
+  add_columns(store, runs, {column});
+  sort_runs(store, runs, column, reverse);
+  if (limit > 0 && runs.size() > limit) runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(limit), runs.end());
+  return runs;
 }
 
 }  // namespace gradus::results

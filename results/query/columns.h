@@ -18,4 +18,7 @@ void add_columns(Store& store, Json& runs, const std::vector<std::string>& colum
 // known which way is better, all else ascending; numbers before texts. Runs without a number or a text come last.
 void sort_runs(Store& store, Json& runs, const std::string& column, bool reverse);
 
+// The runs that fit, in that order, the first filter.limit of them (0: all).
+Json list_sorted(Store& store, RunFilter filter, const std::string& column, bool reverse);
+
 }  // namespace gradus::results

@@ -316,10 +316,36 @@ class Parser : private Scanner {
       fail("'" + wide + "' is a metric; expected which of its values: last(" + metric + "), best(" + metric + "), at(" +
            metric + ", STEP), …");
     }
+    if (const std::string meant = meant_call(key, wide, metrics); !meant.empty())
+      fail("'" + wide + "' is no name; did you mean " + meant + "?");
     for (const Column& column : kColumns) known.emplace_back(column.name);
     const std::string near = nearest(key, known);
     fail("unknown name '" + key + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
          "; expected a column of runs, a parameter, or a text in quotes");
+  }
+
+  // "best(val/acc)" for best/val/acc, val/acc.best, best:val/acc, best val/acc; of a function alone "best(METRIC)".
+  std::string meant_call(const std::string& key, const std::string& wide,
+                         const std::vector<std::string>& metrics) const {
+    const auto known = [&](const std::string& name) { return has(metrics, name) ? name : loosely(name, metrics); };
+    constexpr std::string_view kBetween = "/.:_- ";
+    for (const std::string& function : kFunctions) {
+      const std::string_view text = std::string_view(text_).substr(at_);
+      if (text.starts_with(function) && text.size() > function.size() + 1 &&
+          kBetween.find(text[function.size()]) != kBetween.npos) {
+        std::string_view rest = text.substr(function.size() + 1);
+        rest = rest.substr(0, std::find_if_not(rest.begin(), rest.end(), metric_char) - rest.begin());
+        if (const std::string metric = known(std::string(rest)); !metric.empty()) return function + "(" + metric + ")";
+      }
+      if (wide.ends_with(function) && wide.size() > function.size() + 1 &&
+          kBetween.find(wide[wide.size() - function.size() - 1]) != kBetween.npos) {
+        const std::string metric = known(wide.substr(0, wide.size() - function.size() - 1));
+        if (!metric.empty()) return function + "(" + metric + ")";
+      }
+    }
+    return has(kFunctions, key)
+               ? key + "(METRIC), such as " + key + "(" + (metrics.empty() ? "val/acc" : metrics.back()) + ")"
+               : "";
   }
 
   Store& store_;  // borrowed

@@ -4,6 +4,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "error.h"
 #include "files/file.h"
@@ -32,6 +33,13 @@ std::string reason(const sentencepiece::util::Status& status, const char* otherw
   if (const size_t at = text.rfind("] "); at != std::string::npos) text = text.substr(at + 2);
   std::replace(text.begin(), text.end(), '\n', ' ');
   return blank(text) ? otherwise : text;
+}
+
+// "… too high (256). Please set it to a value <= 28." -> 28, the most that the text gives; 0 where it says something else.
+int64_t most_of(const std::string& refusal) {
+  constexpr std::string_view kWords = "Please set it to a value <= ";
+  const size_t at = refusal.find(kWords);
+  return at == std::string::npos ? 0 : std::strtoll(refusal.c_str() + at + kWords.size(), nullptr, 10);
 }
 
 }  // namespace
@@ -99,6 +107,8 @@ Tokenizer Tokenizer::train(const std::string& path, int64_t vocabulary, const st
        {"num_threads", "1"},
        {"minloglevel", "3"}},
       &iterator, &bytes);
+  if (const int64_t most = most_of(status.ToString()); most > kFirst && most < vocabulary)
+    return train(path, most, model);
   if (!status.ok())
     throw data_error(path, "does not give a vocabulary of " + std::to_string(vocabulary), "one that fits the text",
                      reason(status, "too little text"));

@@ -19,8 +19,8 @@ class Tokenizer {
   static constexpr int64_t kPad = 0, kUnknown = 1, kBegin = 2, kEnd = 3, kMask = 4, kFirst = 5;
 
   // Learns `vocabulary` tokens, the special ones included, from a text file in UTF-8 with one sentence or paragraph a
-  // line. model: "unigram" or "bpe". One thread, no sampling: the same file gives the same model.
-  // Error: missing, io; data when the file holds no text or too little for the vocabulary.
+  // line; fewer where it gives no more: size() tells. model: "unigram" or "bpe". One thread, no sampling: the same file
+  // gives the same model. Error: missing, io; data when the file holds no text, or too little for any vocabulary.
   static Tokenizer train(const std::string& path, int64_t vocabulary, const std::string& model = "unigram");
   // From a file that save() or SentencePiece wrote; data when it has other special tokens.
   static Tokenizer load(const std::string& path);

@@ -295,6 +295,7 @@ class CsvReader {
 
   bool misses_something() const {
     for (size_t i = 0; i < width_; ++i) {
+      if (static_cast<int64_t>(i) == label_ && options_.keep_unlabelled) continue;
       if (roles_[i] != Role::skipped && is_missing(rows_.field(i))) return true;
     }
     return false;
@@ -314,16 +315,24 @@ class CsvReader {
     throw data_error(rows_.where() + ", " + column(i), what, expected, show(text));
   }
 
+  bool is_class(const std::string& text) const {
+    return std::find(options_.classes.begin(), options_.classes.end(), text) != options_.classes.end();
+  }
+
   void take_label(const std::string& text) {
     const std::string where = rows_.where() + ", " + column(label_);
-    if (text.empty()) throw data_error(where, "empty label", "a label (or missing = 'drop')", "''");
-    if (options_.classes.empty() && is_no_label(text))
-      throw data_error(where, "missing label", "a label (or missing = 'drop', or classes that name it)", show(text));
+    unlabelled_.push_back(options_.keep_unlabelled && is_missing(text) && !is_class(text));
+    if (unlabelled_.back()) return;
+    if (text.empty()) throw data_error(where, "empty label", "a label (or missing = 'drop' or 'unlabelled')", "''");
+    if (options_.classes.empty() && is_no_label(text)) {
+      throw data_error(where, "missing label", "a label (or missing = 'drop' or 'unlabelled', or classes that name it)",
+                       show(text));
+    }
     double value = 0;
-    if (labels_ == "auto" && count_ == 0 && to_number(text, &value) == Number::no) labels_ = "class";
+    const bool first = numbers_.empty();  // of texts labels_ says it already
+    if (labels_ == "auto" && first && to_number(text, &value) == Number::no) labels_ = "class";
     if (labels_ == "class") {
-      if (!options_.classes.empty() &&
-          std::find(options_.classes.begin(), options_.classes.end(), text) == options_.classes.end()) {
+      if (!options_.classes.empty() && !is_class(text)) {
         throw data_error(where, "unknown class",
                          "one of the " + std::to_string(options_.classes.size()) + " given classes", show(text));
       }
@@ -351,6 +360,7 @@ class CsvReader {
       if (roles_[features_[k]] == Role::category) csv.levels[static_cast<int64_t>(k)] = sort_words(csv.x, k);
     }
     if (label_ < 0) return csv;
+    find_unlabelled(csv);
     if (labels_ == "class") {
       csv.classes = options_.classes;
       if (csv.classes.empty()) {
@@ -360,17 +370,26 @@ class CsvReader {
       }
       std::map<std::string, int64_t> positions;
       for (size_t i = 0; i < csv.classes.size(); ++i) positions.emplace(csv.classes[i], static_cast<int64_t>(i));
-      csv.y = at::empty({count_}, at::kLong);
+      csv.y = at::empty({static_cast<int64_t>(texts_.size())}, at::kLong);
       std::transform(texts_.begin(), texts_.end(), csv.y.mutable_data_ptr<int64_t>(),
                      [&](const std::string& text) { return positions.at(text); });
     } else if (labels_ == "auto" && whole_) {
-      csv.y = at::empty({count_}, at::kLong);
+      csv.y = at::empty({static_cast<int64_t>(numbers_.size())}, at::kLong);
       std::copy(numbers_.begin(), numbers_.end(), csv.y.mutable_data_ptr<int64_t>());
     } else {
-      csv.y = at::empty({count_}, at::kFloat);
+      csv.y = at::empty({static_cast<int64_t>(numbers_.size())}, at::kFloat);
       std::copy(numbers_.begin(), numbers_.end(), csv.y.mutable_data_ptr<float>());
     }
     return csv;
+  }
+
+  void find_unlabelled(Csv& csv) const {
+    const auto without = std::count(unlabelled_.begin(), unlabelled_.end(), true);
+    if (without == 0) return;
+    if (without == count_ && options_.classes.empty())
+      throw data_error(name_, "no row has a label", "classes = { … }, or a file without a label column", "none");
+    csv.unlabelled = at::empty({count_}, at::kBool);
+    std::copy(unlabelled_.begin(), unlabelled_.end(), csv.unlabelled.mutable_data_ptr<bool>());
   }
 
   // The words of feature k in order; x's column then has their places in it.
@@ -402,6 +421,7 @@ class CsvReader {
   std::vector<std::map<std::string, size_t>> words_;  // of each column: word -> how many were met before
   std::vector<float> values_;
   std::vector<double> numbers_;
+  std::vector<bool> unlabelled_;  // of each row, where there is a label column
 };
 
 }  // namespace

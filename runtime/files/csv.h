@@ -28,12 +28,14 @@ struct CsvOptions {
   std::vector<std::string> skip;        // columns that are left out, by name
   std::vector<std::string> categories;  // columns of words, by name: x has a word's place among `levels`
   bool drop_missing = false;            // leave out rows with an empty cell or NA, instead of refusing them
+  bool keep_unlabelled = false;         // keep rows whose label is an empty cell or NA, without one
   char delimiter = ',';
 };
 
 struct Csv {
   at::Tensor x;                                        // [N, F] float32
-  at::Tensor y;                                        // [N] int64 or float32; undefined without a label column
+  at::Tensor y;           // [N] int64 or float32, of the rows that have a label; undefined without a label column
+  at::Tensor unlabelled;  // [N] bool: rows without a label; undefined where all have one
   std::vector<std::string> columns;                    // names of x's columns; empty without a header
   std::vector<std::string> classes;                    // names of y's values when labels are texts
   std::map<int64_t, std::vector<std::string>> levels;  // of x's columns of words: sorted

@@ -26,7 +26,7 @@ return g.experiment {
       like = { vocabulary = d.vocabulary, length = d.length, pad_token = d.pad_token }
     else
       d = g.data.text(p.text, { vocabulary = p.vocabulary, length = p.length }):split { train = .9, val = .1 }
-      like = { vocabulary = p.vocabulary, length = p.length }
+      like = { vocabulary = d.train.vocabulary, length = p.length }  -- a small text gives fewer tokens than p.vocabulary
     end
     local sizes = { layers = p.layers, teacher_width = p.teacher_width, teacher_steps = p.teacher_steps, lr = p.lr }
     local teacher = run:cached("teacher", build, like, { train = d.train, val = d.val }, sizes)

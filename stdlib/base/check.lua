@@ -149,6 +149,18 @@ local function by_user(level)
 end
 check.by_user = by_user
 
+-- The methods of a class that are explained, in order; all where none is. The others are the library's business.
+local function documented(file, class)
+  local known = {}
+  for _, entry in ipairs(require("gradus.base.comments").of(file)) do
+    local name = entry.name and entry.name:match ":([%w_]+)$"
+    if name and class[name] ~= nil then known[#known + 1] = name end
+  end
+  if #known == 0 then known = keys(class) end
+  table.sort(known)
+  return known
+end
+
 -- Fields that a class's comments name are there or nil.
 local function is_documented(file, name) return require("gradus.base.comments").fields(file)[name] ~= nil end
 
@@ -157,7 +169,7 @@ local function is_documented(file, name) return require("gradus.base.comments").
 --- there too.
 ---@param where string
 ---@param class table
----@param options? {sealed: boolean}
+---@param options? {sealed: boolean, instead: fun(name: string): string?}  instead: what the class has in place of such a name
 function check.methods(where, class, options)
   local file = debug.getinfo(2, "S").source:match "^@stdlib/(.*)$"
   class.__where = where
@@ -177,14 +189,13 @@ function check.methods(where, class, options)
       return nil
     end
     if name:find "^_" then return nil end
-    local mend = by_user(2) and not is_documented(file, name) and elsewhere.mend(name)
+    local mend = by_user(2) and not is_documented(file, name) and (options and options.instead and options.instead(name)
+      or elsewhere.mend(name))
     if mend then host.fail(("%s has no '%s'; expected %s"):format(where, name, mend)) end
     local near = host.nearest(name, keys(class))
     if near then host.fail(("%s has no '%s'; did you mean '%s'?"):format(where, name, near)) end
     if by_user(2) and not is_documented(file, name) then
-      local known = keys(class)
-      table.sort(known)
-      host.fail(("%s has no '%s'; expected one of its methods: %s"):format(where, name, table.concat(known, ", ")))
+      host.fail(("%s has no '%s'; expected one of its methods: %s"):format(where, name, table.concat(documented(file, class), ", ")))
     end
   end })
 end

@@ -17,7 +17,8 @@ local comments = {}
 -- The name in scripts of what a file calls so: by folder and local name. What is missing is the library's own business.
 local PREFIX = { g = "g.", data = "data.", cfg = "cfg.", tokenizer = "tokenizer.", sampler = "sampler.", score = "score.",
   schedule = "schedule.", when = "when.", curriculum = "curriculum.", target = "target.", probe = "probe.", loss = "loss.", nn = "nn.",
-  init = "nn.init.", optim = "optim.", methods = "x:", Run = "run:", Dataset = "d:", of_parts = "parts:", State = "s:", Source = "sampler:", Result = "r:",
+  init = "nn.init.", optim = "optim.", methods = "x:", Run = "run:", Dataset = "d:", of_parts = "parts:", State = "s:",
+  Source = "sampler:", Result = "r:",
   Grammar = "grammar:", Tree = "tree:", Optimizer = "opt:", Module = "net:", Checkpoints = "kept:", StoredRun = "stored:", Step = "step:",
     ModuleList = "list:", ModuleDict = "dict:", Transformer = "transformer:" }
 local OWN = { -- files whose local names are others
@@ -71,6 +72,9 @@ local function is_public(file, owner, name)
   return not (ONLY[file] and owner and owner:find "^%l" and not ONLY[file][name])
 end
 
+-- What the methods of a class begin with: "d:" of Dataset.
+function comments.prefix_of_class(name) return PREFIX[name] end
+
 local function prefix_of(file, owner)
   if owner == nil then return "" end
   return (OWN[file] or {})[owner] or PREFIX[owner]
@@ -97,6 +101,21 @@ end
 
 local TAGS = { param = "params", field = "fields", ["return"] = "returns" }
 
+-- Whether a bracket of the type is not closed yet.
+local function is_open(kind) return select(2, kind:gsub("[{%(<]", "")) > select(2, kind:gsub("[}%)>]", "")) end
+
+local function read_tag(tag, text)
+  local one
+  if tag == "return" then
+    local kind, about = split_type(text)
+    one = { type = kind, text = about }
+  else
+    one = named(text)
+  end
+  one.tag, one.raw = tag, text
+  return one
+end
+
 -- An entry from the lines of a comment. Lines after a ---@param or ---@field go on with it.
 local function read_block(lines)
   local entry = { text = {}, params = {}, fields = {}, returns = {} }
@@ -106,15 +125,16 @@ local function read_block(lines)
     if tag == "class" then
       entry.class, last = rest:match "^([%w_]+)", nil
     elseif TAGS[tag] then
-      if tag == "return" then
-        local kind, about = split_type(rest)
-        last = { type = kind, text = about }
-      else
-        last = named(rest)
-      end
+      last = read_tag(tag, rest)
       table.insert(entry[TAGS[tag]], last)
     elseif not tag and last and line:find "^%s" then
-      last.text = last.text .. " " .. line:gsub("^%s+", "")
+      line = line:gsub("^%s+", "")
+      if is_open(last.type) then  -- a type of several lines
+        local whole = read_tag(last.tag, last.raw .. " " .. line)
+        for key, value in pairs(whole) do last[key] = value end
+      else
+        last.text = last.text == "" and line or last.text .. " " .. line
+      end
     elseif not tag then
       last = nil
       table.insert(entry.text, line)

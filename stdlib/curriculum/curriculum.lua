@@ -26,7 +26,7 @@ local STAGE = { 1, "name", "sample", "target", "pressure", "advance", "temperatu
 ---@class Stage
 ---@field name string
 ---@field sample any      data set, source or function of the state; nil: the whole training set
----@field target any      see target.lua; nil: the teacher
+---@field target any      what is imitated (g.target); nil: the teacher
 ---@field knobs table     temperature, alpha, augment, lr and, as `losses`, weights of the loss's terms: number, schedule or function
 ---@field pressure? fun(s: State): table   knobs once per step, over the others
 ---@field said_by table    knob -> which option of the stage gave it, where that is not its own name

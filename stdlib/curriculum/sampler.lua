@@ -100,7 +100,7 @@ local function first_seen(ranked, d, target)
 end
 
 --- Follows the student's confidence in each example (S2 of the guides): examples whose confidence is near `target` are
---- drawn most; see runtime/data/sampler.h for the rule (after Chang et al., NeurIPS 2017). start: a ranking of the rows; simple
+--- drawn most (after Chang et al., NeurIPS 2017), none is left out for ever. start: a ranking of the rows; simple
 --- and moderate ones are drawn first, the hardest as the student shows that it knows them. Without one all are drawn alike until
 --- they are seen.
 ---@param d Dataset
@@ -131,7 +131,7 @@ function sampler.weighted(d, weights)
   return self
 end
 
---- A sampler of your own: custom.lua.
+--- A sampler of your own: at each step fn(s, size) gives the places of `size` rows in d, from 0.
 ---@param d Dataset
 ---@param fn fun(s: State, size: number): Tensor|number[]
 function sampler.custom(d, fn) return require "gradus.curriculum.custom"(d, fn) end

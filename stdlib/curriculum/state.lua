@@ -26,7 +26,10 @@ local copy = require "gradus.base.copy"
 local host = require "gradus.host"
 local clock = require "gradus.curriculum.clock"
 
-local State = check.methods("the state", {})
+local State = check.methods("the state", {}, { instead = function(name)
+  if name:find "/" then return ('s:last "%s", s:best "%s" or s:history "%s"'):format(name, name, name) end
+  if name:find "^val_" or name:find "^train_" then return ('s:last "%s"'):format((name:gsub("_", "/", 1))) end
+end })
 local COUNTS = clock.zero()
 
 function State.__index(self, key)

@@ -6,14 +6,16 @@ local engine = require "gradus.engine"
 local check = require "gradus.base.check"
 local column = require "gradus.data.column"
 local data = require "gradus.data.dataset"
+local labels = require "gradus.data.labels"
 local standardize = require "gradus.data.standardize"
 
 local files = engine.data
 local CSV_FORM = 'data.csv("points.csv", { label = "class" })'
 local CLASSES = check.either(check.int(1), check.list(check.string))
+local MISSING = check.choice("drop", "unlabelled", "unlabeled")
 local CSV = { label = check.either(check.string, check.int()), header = check.boolean, separator = check.string, like = check.any,
   labels = check.choice("classes", "numbers"), classes = CLASSES, skip = check.list(check.string),
-  categories = check.list(check.string), missing = check.choice("drop") }
+  categories = check.list(check.string), missing = check.either(MISSING, check.list(MISSING)) }
 
 -- What `like`, a data set, says of labels and classes.
 local function take_after(where, o)
@@ -65,6 +67,23 @@ local function words_of(where, name, words, like)
   return known, place
 end
 
+-- "drop", "unlabelled" or "drop unlabelled", as read_csv has it.
+local function missing_of(given)
+  local text = type(given) == "table" and table.concat(given, " ") or given
+  return text and text:gsub("unlabeled", "unlabelled") or nil
+end
+
+-- Labels of the rows that have one -> of all rows, -100 in the others.
+local function with_unlabelled(where, y, kind, unlabelled)
+  if kind ~= "classes" then
+    check.fail(where, "%d rows without a label, and labels are numbers; expected missing = 'drop', or labels = 'classes'",
+      unlabelled:sum():item())
+  end
+  local all = engine.ops.full({ unlabelled:size(0) }, labels.none, { dtype = y.dtype })
+  all[unlabelled:logical_not()] = y
+  return all
+end
+
 -- Columns of words as one column of 0 and 1 for each word, named "sex=female".
 local function one_hot(where, read, like)
   if next(read.levels) == nil then return read.x, read.columns end
@@ -94,10 +113,13 @@ end
 --- what it was standardized by (d:standardize). Whole numbers are classes where they are 0 … C - 1 or 1 … C, each in some row, and C is
 --- at most √rows (2 at least), or where there are two of them; all else are numbers. What is guessed is told.
 ---@param path string
----@param options? {label: string|number, header: boolean, separator: string, labels: string, classes: number|string[], like: Dataset,
----   skip: string[], categories: string[], missing: string}
----   labels: "classes" or "numbers"; classes: how many, or their names in order; skip: columns that are left out; categories:
----   columns of words, each word a column of 0 and 1; missing = "drop": leaves out rows with an empty cell, NA or NaN
+---@param options? {label: string|number?, header: boolean?, separator: string?, labels: string?, classes: number|string[]?,
+---   like: Dataset?, skip: string[]?, categories: string[]?, missing: string|string[]?}
+---   label: the column's name, or its number from 0; none: no labels; header: whether the first row is names, where it cannot be told;
+---   separator: ","; labels: "classes" or "numbers"; classes: how many, or their names in order; like: what this file is read as; skip:
+---   columns that are left out; categories: columns of words, each word a column of 0 and 1; missing: "drop" leaves out rows with an
+---   empty cell, NA or NaN, "unlabelled" keeps rows whose label is one, for the teacher alone (y is -100), { "drop", "unlabelled" } does
+---   both
 ---@return Dataset
 return function(path, options)
   if type(path) ~= "string" then check.fail("data.csv", "expected %s; got %s", CSV_FORM, check.describe(path)) end
@@ -109,13 +131,14 @@ return function(path, options)
   take_after("data.csv", o)
   local read = files.read_csv(path, { label = o.label, header = o.header, separator = o.separator,
     labels = column.reading(o), classes = type(o.classes) == "table" and o.classes or nil, skip = o.skip, categories = o.categories,
-    missing = o.missing })
+    missing = missing_of(o.missing) })
   local x, columns, categories = one_hot(where, read, o.like)
   check_columns(where, columns, o.like)
   local y, as = read.y, { labels = o.labels, classes = o.classes, name = path }
   if y then
     where = ("%s: column %s"):format(where, type(o.label) == "string" and "'" .. o.label .. "'" or o.label)
     y, as.labels, as.classes = column.judge(where, read, o)
+    if read.unlabelled then y = with_unlabelled(where, y, as.labels, read.unlabelled) end
   end
   local d = data.from_outside(where, x, y, as)
   d.base.columns, d.base.categories, d.base.label = columns, categories, o.label

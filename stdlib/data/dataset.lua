@@ -25,6 +25,7 @@ local data = { generator = generator.new }
 ---@param value any
 data.is_generator = generator.is
 
+--- Inputs and labels, and which of their rows. g.data's functions make one, its methods give views of it.
 ---@class Dataset
 ---@field base table       what the views of one data set share: x [N, …], y, weight [N]?, labels, name; masking, of tokens
 ---@field labels Labels    what y is
@@ -35,7 +36,14 @@ data.is_generator = generator.is
 ---@field vocabulary number?  of tokens: how many there are; with `length`, of a row, and `pad_token`, where there is one, what
 ---@field length number?      nn.Transformer wants to know
 ---@field pad_token number?
-local Dataset = check.methods("a data set", {}, { sealed = true })
+local ROWS_OF = {}
+for name in ("x y X Y inputs targets input target images data tensors values"):gmatch "%a[%w_]*" do ROWS_OF[name] = true end
+
+local Dataset = check.methods("a data set", {}, { sealed = true, instead = function(name)
+  if ROWS_OF[name] then return "x, y = d:gather()" end
+  if name == "columns" or name == "column_names" or name == "feature_names" then return "d.base.columns, of a CSV file with a header" end
+  if name == "shape" then return "#d rows, d:features() numbers each; or x, y = d:gather() and x.shape" end
+end })
 Dataset.__index = Dataset
 
 local ROWS = "for i, batch in run:batches(d, { size = 64, epochs = 1 }) do … end, or x, y = d:gather()"
@@ -108,7 +116,7 @@ function data.make(where, x, y, o)
   return data.of_base { x = x:contiguous(), y = judged, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" }
 end
 
---- A data set of tensors. What y is, `labels` says or labels.lua guesses by one rule: d.labels = { kind =, classes =, … }.
+--- A data set of tensors. What y is, `labels` says or is guessed by one rule (`gradus help labels`): d.labels = { kind =, classes =, … }.
 ---@param x Tensor             [N, …]
 ---@param y? Tensor            [N], [N, L] or [N, C]; -100 in a row without a class
 ---@param options? {labels: string, classes: number|string[], name: string, weight: Tensor}

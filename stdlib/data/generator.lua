@@ -21,7 +21,7 @@ local function declared(options)
 end
 
 --- Batches made by a Lua function on the training thread: fn(size, batch, first) -> x, y[, weight]; batches and samples
---- are counted from 0, first is the number of the batch's first sample. What y is (`labels`, see labels.lua) is said, or
+--- are counted from 0, first is the number of the batch's first sample. What y is (`gradus help labels`) is said, or
 --- told by the first batch; every batch must be that.
 ---@param fn fun(size: number, batch: number, first: number): Tensor, Tensor, Tensor?
 ---@param options {epoch: number, classes: number?, labels: string?}  epoch: how many samples count as one; labels: "none" too

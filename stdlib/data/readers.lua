@@ -18,10 +18,20 @@ end
 -- --- arrays ----------------------------------------------------------------------------------------------------------------
 
 local ARRAYS = { x = check.string, y = check.string, weight = check.string, scale = check.number(), tokens = check.boolean,
+  images = check.boolean,
   labels = check.string, classes = check.either(check.int(1), check.list(check.string)) }
+
+-- [N, H, W] and, as NumPy's users have them, [N, H, W, C] of 1, 3 or 4 channels -> [N, C, H, W].
+local function with_channels(where, x)
+  if x:dim() == 3 then return x:unsqueeze(1) end
+  if x:dim() ~= 4 then check.fail(where, "images = true: expected x [N, H, W], [N, C, H, W] or [N, H, W, C]; got %s", check.describe(x)) end
+  local function are_channels(n) return n == 1 or n == 3 or n == 4 end
+  return are_channels(x:size(3)) and not are_channels(x:size(1)) and x:permute(0, 3, 1, 2):contiguous() or x
+end
 
 -- Networks are float32; tokens stay whole numbers.
 local function inputs(where, x, y, o)
+  if o.images then x = with_channels(where, x) end
   local whole = not x.dtype:find "float"
   local tokens = o.tokens
   if tokens == nil then
@@ -57,16 +67,17 @@ end
 
 --- IDX files (MNIST), `.gz` too: data.idx { x = "train-images-idx3-ubyte", y = "train-labels-idx1-ubyte", scale = 1 / 255 }.
 --- Images are [N, 1, H, W].
----@param paths {x: string, y: string?, weight: string?, scale: number?, tokens: boolean?, labels: string?, classes: any}
+---@param paths {x: string, y: string?, weight: string?, scale: number?, tokens: boolean?, images: boolean?, labels: string?, classes: any}
 function readers.idx(paths) return from_files("idx", paths, read_idx) end
 
---- NumPy files: data.npy { x = "x.npy", y = "y.npy" }.
----@param paths {x: string, y: string?, weight: string?, scale: number?, tokens: boolean?, labels: string?, classes: any}
+--- NumPy files: data.npy { x = "x.npy", y = "y.npy" }. images = true makes [N, C, H, W] of [N, H, W] and [N, H, W, C]; nn.ConvNet takes
+--- [N, H, W] of one channel as it is.
+---@param paths {x: string, y: string?, weight: string?, scale: number?, tokens: boolean?, images: boolean?, labels: string?, classes: any}
 function readers.npy(paths) return from_files("npy", paths, files.read_npy) end
 
 --- Tensors of a safetensors file, by name: data.safetensors("data.safetensors", { x = "images", y = "labels" }).
 ---@param path string
----@param names? {x: string, y: string?, weight: string?, scale: number?, tokens: boolean?, labels: string?, classes: any}
+---@param names? {x: string, y: string?, weight: string?, scale: number?, tokens: boolean?, images: boolean?, labels: string?, classes: any}
 function readers.safetensors(path, names)
   local where, form = "data.safetensors", 'data.safetensors("data.safetensors", { x = "x", y = "y" })'
   if type(path) ~= "string" then check.fail(where, "expected %s; got %s", form, check.describe(path)) end

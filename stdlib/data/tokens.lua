@@ -23,7 +23,7 @@ local function to_be_masked(x, masking, classes, name, pad_token)
 end
 
 --- A text file in UTF-8 as blocks of `length` tokens, one after the other; what is left over is dropped. The tokenizer is
---- given, or learnt from the file. The data set's `classes` is the vocabulary's size.
+--- given, or learnt from the file: fewer tokens than asked for where the text does not give as many. d.vocabulary is how many there are.
 ---@param path string
 ---@param options {length: number?, mask: number?, tokenizer: any, vocabulary: number?, model: string?, seed: number?}
 ---   length: 64; mask: .15, the share of tokens that are chosen; seed: of the masks that a model is tested with, 0

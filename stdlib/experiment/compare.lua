@@ -10,7 +10,7 @@ local NAMES = check.either(check.list(check.string), { expected = "an empty one"
   return type(v) == "table" and next(v) == nil
 end })
 
---- The finished runs that fit, by group. Fields as results/query/query.h says: groups[i] = { label, n, seeds, metrics = { [key] =
+--- The finished runs that fit, by group. Fields are those of `gradus compare --json`: groups[i] = { label, n, seeds, metrics = { [key] =
 --- { last = { n, mean, sd } } } }; versus.comparisons[i] = { group, baseline (from 0), metric, pairs, mean, low, high, verdict }. A
 --- verdict is "better", "worse", "no difference" (within the margin) or begins with "open".
 ---@param options {where: string?, by: string[]?, metrics: string[]?, versus: string?, margin: number?, store: string?}

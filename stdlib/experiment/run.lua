@@ -244,7 +244,7 @@ function Run:register(name, object)
   return object
 end
 
---- A training step: fn(batch, knobs) -> named outputs. See step.lua. Where `loss` or `norm` of these is NaN or infinite, the
+--- A training step: fn(batch, knobs) -> named outputs, recorded once and then replayed without Lua (`gradus help step`). Where `loss` or `norm` of these is NaN or infinite, the
 --- optimizer has left the weights alone, and the batch's rows are stored.
 ---@param options? {non_finite: string, own_knobs: boolean}  what follows: "stop" ends the run (exit code 3), "skip" goes on; "own": the
 ---   caller looks. own_knobs: the function may leave knobs out, without a warning
@@ -273,7 +273,7 @@ local function train(self, given, where)
   return distill.train(distill.make(self, given, where))
 end
 
---- Trains a student under a curriculum; see distill.lua.
+--- Trains a student under a curriculum: `gradus help curriculum`, losses, temperature, alpha and the like explain the words.
 ---@param options DistillOptions
 ---@return Distilled
 function Run:distill(options)
@@ -284,7 +284,7 @@ function Run:distill(options)
 end
 
 --- Distils and looks ahead: every `steps` steps the continuations of `try` are tried from where the training stands, and the best goes
---- on; see lookahead.lua. The result has `chosen`, the names by round.
+--- on; k of them cost k + 1 times the steps. The result has `chosen`, the names by round.
 ---@param options table   distill's, and
 ---   try: { hot = { temperature = 8 }, cold = { temperature = 2 } }, what each has of its own; steps: of a round;
 ---   by: the metric that decides ("val/loss"), better as it is known to be
@@ -296,7 +296,7 @@ end
 
 --- Trains a model on labels. Returns the model, in evaluation mode, and with checkpoints = { steps = } what was kept.
 ---@param options {model: Module, data: Dataset, epochs: number?, steps: number?, lr: any, batch: number?, stop: any, checkpoints: table?}
----   and distill's own; stop: a rule of when.lua that ends the training before its budget
+---   and distill's own; stop: an advance rule (g.when) that ends the training before its budget
 function Run:fit(options)
   local given = require "gradus.training.fit"(options)
   if self.replaying then

@@ -26,7 +26,9 @@ local store_module = require "gradus.store"
 ---@field note string?
 ---@field archived string?
 ---@field parent number?
-local StoredRun = check.methods("a stored run", {})
+local StoredRun = check.methods("a stored run", {}, { instead = function(name)
+  if name:find "/" then return ('stored.last["%s"], or stored:best "%s"'):format(name, name) end
+end })
 StoredRun.__index = StoredRun
 
 -- The files of weights that a run has left, by name; and the number of its last student.
@@ -93,15 +95,19 @@ function StoredRun:best(key)
 end
 
 --- The runs that fit, oldest first: finished or not, without the runs that other runs started.
----@param options {where: string?, limit: number?, children: boolean?, archived: boolean?, store: string?}
----  where: the expression of `gradus runs --where`; limit: the newest n; store: a file, by default this run's store
+---   local best = g.runs({ where = "status == 'finished'", sort = "best(val/acc)", limit = 1 })[1]
+---@param options {where: string?, sort: string?, reverse: boolean?, limit: number?, children: boolean?, archived: boolean?, store: string?}
+---  where: the expression of `gradus runs --where`; sort: as `gradus runs --sort`, "best(val/acc)" or "lr": metrics best first, all else
+---  ascending, runs without it last; reverse: the other way round; limit: the newest n, of a sorted list the first n; store: a file, by
+---  default this run's store
 ---@return StoredRun[]
 return function(options)
   reading.refuse "g.runs"
   options = options or {}
   if type(options) == "string" then options = { where = options } end
-  options = check.options("runs", options, { where = check.string, limit = check.int(1), children = check.boolean, archived = check.boolean,
-    store = check.string })
+  options = check.options("runs", options, { where = check.string, sort = check.string, reverse = check.boolean, limit = check.int(1),
+    children = check.boolean, archived = check.boolean, store = check.string })
+  if options.reverse and not options.sort then host.fail "runs: reverse without sort; expected sort = \"best(val/acc)\", or no reverse" end
   local store = store_module.open(options.store or host.options.store)
   local found, notes = store:runs(options)
   for _, note in ipairs(notes) do host.log("info", "runs: " .. note) end

@@ -8,7 +8,7 @@ local show = require "gradus.help.show"
 
 local help = {}
 
-local wrap, append, parts_of = show.wrap, show.append, show.parts_of
+local wrap, append = show.wrap, show.append
 
 -- "run:distill", "g.run.distill" and "distill" are one question.
 local function normal(name) return (name:lower():gsub(":", "."):gsub("^g%.", ""):gsub("[%(%){} ].*$", "")) end
@@ -47,9 +47,9 @@ local function show_module(name)
   local list = members(name)
   if #list == 0 then return nil end
   local head = head_of(list[1].file)
-  local out = { list[1].name:match "^(.*)[.:]", "" }
+  local out = { (show.title(list[1].name):match "^(.*)[.:]"), "" }
   if head then
-    append(out, wrap(table.concat((parts_of(head.text)), " "), "  "))
+    append(out, show.paragraphs(head.text, "  "))
     out[#out + 1] = ""
   end
   append(out, show.list(list))
@@ -204,7 +204,7 @@ function help.page(commands)
     if #list > 0 then
       out[#out + 1] = ("\n## %s (`%s`)\n"):format(group[2], group[1])
       local head = head_of(list[1].file)
-      if head and group[1]:find "^%a+$" then out[#out + 1] = table.concat((parts_of(head.text)), " ") .. "\n" end
+      if head and group[1]:find "^%a+$" then append(out, { table.concat(show.paragraphs(head.text, ""), "\n"), "" }) end
       for _, entry in ipairs(list) do show.markdown(out, entry) end
     end
   end

@@ -1,16 +1,11 @@
 --- How an entry of comments.lua looks: as text for a terminal, as Markdown, as a line of a list.
 local comments = require "gradus.base.comments"
 local examples = require "gradus.help.examples"
+local fields = require "gradus.help.fields"
 
 local show = {}
 
 local WIDTH = 100
-
-local function class_of(name)
-  for _, entry in ipairs(comments.all()) do
-    if entry.class == name then return entry end
-  end
-end
 
 -- Lines of at most WIDTH characters; UTF-8's later bytes count nothing.
 local function wrap(text, indent)
@@ -49,6 +44,44 @@ local function parts_of(text)
   return prose, lines
 end
 
+-- "(target.lua)" is for who reads the source.
+local function clean(text) return (text:gsub("%s*%([%w_/]+%.lua%)", ""):gsub("%s*%([%w_/]+%.cpp%)", ""):gsub("%s*%([%w_/]+%.h%)", "")) end
+
+-- The name in a script: g.loss.cross_entropy for loss.cross_entropy. Methods are of objects that a script has.
+local MODULES = {}
+for name in ("nn optim loss data cfg sampler score schedule when curriculum target probe tokenizer"):gmatch "%a+" do MODULES[name] = true end
+
+local function title(name)
+  local module = name:match "^([%w_]+)%."
+  return module and MODULES[module] and "g." .. name or name
+end
+
+-- Code of an example with the names that a script has.
+local function with_g(code)
+  return (code:gsub("([%w_%.:]*)(%f[%w_][%l_]+)(%.)", function(before, name, dot)
+    if before == "" and MODULES[name] then return "g." .. name .. dot end
+  end))
+end
+
+-- Paragraphs, and the indented lines between them as they stand: sketches of what a script writes.
+local function paragraphs(text, indent)
+  local out, running = {}, {}
+  local function close()
+    append(out, wrap(clean(table.concat(running, " ")), indent))
+    running = {}
+  end
+  for _, line in ipairs(text) do
+    if line:find "^%s%s" then
+      close()
+      out[#out + 1] = indent .. with_g(clean(line))
+    else
+      running[#running + 1] = line
+    end
+  end
+  close()
+  return out
+end
+
 -- Lines of code in the comment at the head of the file that use the name.
 local function examples_at_head(entry)
   local head, found = comments.of(entry.file)[1], {}
@@ -72,25 +105,26 @@ function show.examples(entry)
   return own
 end
 
-local function table_of(fields, indent)
+local function table_of(list, indent)
   local out, width = {}, 0
-  for _, field in ipairs(fields) do width = math.max(width, #field.name + (field.optional and 1 or 0)) end
+  for _, field in ipairs(list) do width = math.max(width, #field.name + (field.optional and 1 or 0)) end
   width = math.min(width, 22)
-  for _, field in ipairs(fields) do
+  for _, field in ipairs(list) do
     local name = field.name .. (field.optional and "?" or "")
-    local lines = wrap(field.type .. (field.type ~= "" and field.text ~= "" and ": " or "") .. field.text, indent .. (" "):rep(width + 2))
+    local lines = wrap(field.type .. (field.type ~= "" and field.text ~= "" and ": " or "") .. clean(field.text), indent .. (" "):rep(width + 2))
     lines[1] = indent .. name .. (" "):rep(math.max(2, width + 2 - #name)) .. (lines[1] or ""):gsub("^%s+", "")
     append(out, lines)
   end
   return out
 end
 
--- The options of a parameter whose type is a documented class.
-local function options_of(entry)
-  for _, param in ipairs(entry.params) do
-    local class = class_of(param.type:match "^([%w_]+)" or "")
-    if class and #class.fields > 0 and param.name == "options" then return class end
+-- The methods of a class, which have a name of their own for its objects.
+local function methods_of(entry)
+  local prefix, list = entry.class and comments.prefix_of_class(entry.class), {}
+  for _, other in ipairs(prefix and comments.all() or {}) do
+    if other.name:sub(1, #prefix) == prefix and other ~= entry and not other.class then list[#list + 1] = other end
   end
+  return list
 end
 
 local function neighbours(entry)
@@ -103,11 +137,12 @@ local function neighbours(entry)
     end
   end
   for i = #names, 9, -1 do names[i] = nil end
+  for i, name in ipairs(names) do names[i] = title(name) end
   return names
 end
 
 local function signature(entry)
-  local name, arguments = entry.name, entry.arguments
+  local name, arguments = title(entry.name), entry.arguments
   if entry.class == entry.name then return name end
   if not arguments and #entry.params > 0 then
     local words = {}
@@ -121,16 +156,21 @@ end
 ---@param entry Entry
 ---@return string
 function show.entry(entry)
-  local out, prose = { signature(entry), "" }, parts_of(entry.text)
-  append(out, wrap(table.concat(prose, " "), "  "))
-  if #entry.params > 0 then
+  local out, prose = { signature(entry) }, paragraphs(parts_of(entry.text), "  ")
+  append(out, #prose > 0 and { "", unpack(prose) } or {})
+  local options, params = fields.of_options(entry)
+  if #params > 0 then
     out[#out + 1] = ""
-    append(out, table_of(entry.params, "  "))
+    append(out, table_of(params, "  "))
   end
-  local options = options_of(entry)
   if options or #entry.fields > 0 then
     append(out, { "", options and "Options" or "Fields" })
-    append(out, table_of(options and options.fields or entry.fields, "  "))
+    append(out, table_of(options or entry.fields, "  "))
+  end
+  local methods = methods_of(entry)
+  if #methods > 0 then
+    append(out, { "", "Methods" })
+    append(out, show.list(methods))
   end
   if #entry.returns > 0 then
     append(out, { "", "Returns" })
@@ -139,7 +179,7 @@ function show.entry(entry)
   local code = show.examples(entry)
   if #code > 0 then
     append(out, { "", "Example" })
-    for _, line in ipairs(code) do out[#out + 1] = "  " .. line end
+    for _, line in ipairs(code) do out[#out + 1] = "  " .. with_g(line) end
   end
   local also = neighbours(entry)
   append(out, { "" })
@@ -148,9 +188,18 @@ function show.entry(entry)
   return table.concat(out, "\n") .. "\n"
 end
 
+local ABBREVIATIONS = { eq = true, al = true, vs = true, cf = true, g = true, e = true }
+
+-- Up to a full stop or a semicolon that ends a sentence: not one in brackets, or behind "eq".
 local function first_sentence(entry)
-  local prose = table.concat((parts_of(entry.text)), " ")
-  return (prose:match "^(.-[%.:;])%s" or prose):gsub("[%.:;]$", "")
+  local prose, depth = clean(table.concat((parts_of(entry.text)), " ")), 0
+  for i = 1, #prose do
+    local c = prose:sub(i, i)
+    depth = depth + (c:find "[%(%[{]" and 1 or c:find "[%)%]}]" and -1 or 0)
+    local ends = depth <= 0 and c:find "[%.;]" and prose:find("^%s", i + 1)
+    if ends and not ABBREVIATIONS[prose:sub(1, i - 1):match "(%a+)$"] then return prose:sub(1, i - 1) end
+  end
+  return (prose:gsub("[%.;]$", ""))
 end
 
 --- A line or two for each entry: its name and the first sentence of its comment.
@@ -158,10 +207,10 @@ end
 ---@return string[]
 function show.list(list)
   local out, width = {}, 0
-  for _, entry in ipairs(list) do width = math.max(width, #entry.name) end
+  for _, entry in ipairs(list) do width = math.max(width, #title(entry.name)) end
   for _, entry in ipairs(list) do
-    local lines = wrap(first_sentence(entry), (" "):rep(width + 4))
-    lines[1] = "  " .. entry.name .. (" "):rep(width + 2 - #entry.name) .. (lines[1] or ""):gsub("^%s+", "")
+    local lines, name = wrap(first_sentence(entry), (" "):rep(width + 4)), title(entry.name)
+    lines[1] = "  " .. name .. (" "):rep(width + 2 - #name) .. (lines[1] or ""):gsub("^%s+", "")
     out[#out + 1] = lines[1]
     for i = 2, #lines do out[#out + 1] = lines[i] end
   end
@@ -173,23 +222,23 @@ end
 ---@param entry Entry
 function show.markdown(out, entry)
   out[#out + 1] = ("### `%s`\n"):format(signature(entry))
-  out[#out + 1] = table.concat((parts_of(entry.text)), " ") .. "\n"
-  local options = options_of(entry)
-  for _, list in ipairs { entry.params, options and options.fields or entry.fields } do
+  out[#out + 1] = clean(table.concat((parts_of(entry.text)), " ")) .. "\n"
+  local options, params = fields.of_options(entry)
+  for _, list in ipairs { params, options or entry.fields } do
     if #list > 0 then
       out[#out + 1] = "| name | type | |\n|---|---|---|"
       for _, field in ipairs(list) do
         out[#out + 1] = ("| `%s%s` | `%s` | %s |"):format(field.name, field.optional and "?" or "", (field.type:gsub("|", "\\|")),
-          (field.text:gsub("|", "\\|")))
+          (clean(field.text):gsub("|", "\\|")))
       end
       out[#out + 1] = ""
     end
   end
   for _, one in ipairs(entry.returns) do out[#out + 1] = ("Returns `%s` %s\n"):format(one.type, one.text) end
   local code = show.examples(entry)
-  if #code > 0 then out[#out + 1] = "```lua\n" .. table.concat(code, "\n") .. "\n```\n" end
+  if #code > 0 then out[#out + 1] = "```lua\n" .. with_g(table.concat(code, "\n")) .. "\n```\n" end
 end
 
-show.wrap, show.append, show.parts_of = wrap, append, parts_of
+show.wrap, show.append, show.paragraphs, show.clean, show.title = wrap, append, paragraphs, clean, title
 
 return show

@@ -149,6 +149,10 @@ return function(nn)
   --- Fully connected layers: nn.MLP { 64, 256, 10, activation = "relu", norm = "none", dropout = 0 }. Every dimension after the
   --- first of its input is flattened. The modules are `layers`: layers.0 the first Linear, layers.1 its activation, …; norm = "layer"
   --- or "batch" puts a nn.LayerNorm or nn.BatchNorm1d between the two.
+  ---   nn.MLP { 64, 256, 10, norm = "layer", dropout = .1 }
+  ---@param sizes {activation: string?, norm: string?, dropout: number?, bias: boolean?}
+  ---   a list of sizes, inputs, …, outputs; activation: "relu", or "gelu", "tanh", "sigmoid", "silu", "leaky_relu"; norm: "none", or
+  ---   "layer", "batch"; dropout: 0, behind each activation; bias: true
   local MLP = nn.class("MLP")
   nn.MLP = MLP
   function MLP:init(sizes)
@@ -189,9 +193,14 @@ return function(nn)
   end
 
   --- A small convolutional classifier: for each entry of `channels` a 3×3 convolution, batch normalisation (norm = "layer", "none": layer
-  --- normalisation, or none), an activation and 2×2 max pooling (while both sides are even), then one Linear. Takes [N, C, H, W], or
-  --- [N, C·H·W].
+  --- normalisation, or none), an activation and 2×2 max pooling (while both sides are even), then one Linear. Takes [N, C, H, W],
+  --- [N, C·H·W] and, of one channel, [N, H, W].
   ---   nn.ConvNet { channels = { 16, 32 }, classes = 10, input = { 1, 8, 8 }, norm = "layer" }
+  ---@param options {channels: number[], classes: number, input: number[], kernel_size: number?, activation: string?, norm: string?,
+  ---   dropout: number?, batch_norm: boolean?}
+  ---   channels: of each convolution; classes: numbers that it gives a row; input: { C, H, W }; kernel_size: 3, odd; activation: "relu",
+  ---   or "gelu", "tanh", "sigmoid", "silu", "leaky_relu"; norm: "batch", or "layer", "none"; dropout: 0, before the last layer;
+  ---   batch_norm: false is an older word for norm = "none"
   local ConvNet = nn.class("ConvNet")
   nn.ConvNet = ConvNet
   function ConvNet:init(options)
@@ -232,9 +241,12 @@ return function(nn)
   function ConvNet:forward(x)
     if not check.tensor.test(x) then check.value("ConvNet", "input", x, check.tensor) end
     local c, h, w = unpack(self.input)
-    if x:dim() == 2 and x:size(1) == c * h * w then x = x:reshape(-1, c, h, w) end
+    local flat = x:dim() == 2 and x:size(1) == c * h * w
+    if flat or x:dim() == 3 and c == 1 and x:size(1) == h and x:size(2) == w then x = x:reshape(-1, c, h, w) end
     if x:dim() ~= 4 or x:size(1) ~= c or x:size(2) ~= h or x:size(3) ~= w then
-      check.fail("ConvNet", "input has shape %s; expected [N, %d, %d, %d] or [N, %d]", shape_text(x), c, h, w, c * h * w)
+      local last = x:dim() == 4 and x:size(1) == h and x:size(2) == w and x:size(3) == c
+      check.fail("ConvNet", "input has shape %s; expected [N, %d, %d, %d] or [N, %d]%s", shape_text(x), c, h, w, c * h * w,
+        last and ": x:permute(0, 3, 1, 2), or images = true of data.npy" or "")
     end
     return self.classifier(self.features(x))
   end

@@ -16,6 +16,12 @@ return function(nn)
   --- pad_token = a token that no position attends to. feedforward = 4 · width; tie = true shares the token embedding with the
   --- head. Taps: "token", "encoder.layers.0", …, "encoder.layers.0.self_attn", "encoder", "head". (PyTorch's class of this name
   --- is an encoder and a decoder.)
+  ---@param options {vocabulary: number?, inputs: number?, context: number, width: number, layers: number, heads: number,
+  ---   feedforward: number?, outputs: number?, pool: string?, causal: boolean?, norm_first: boolean?, activation: string?,
+  ---   dropout: number?, tie: boolean?, pad_token: number?}
+  ---   vocabulary: of tokens; inputs: numbers at each position, instead of vocabulary; context: the longest sequence; width: of a position;
+  ---   heads: that share the width; feedforward: 4 · width; outputs: of the head, the vocabulary; pool: "none", or "mean", "first",
+  ---   "last"; causal: false; norm_first: true; activation: "gelu", or "relu"; dropout: 0; tie: false; pad_token: none
   local Transformer = nn.class("Transformer")
   nn.Transformer = Transformer
 

@@ -34,7 +34,7 @@ local updater = require "gradus.training.updater"
 ---@field student Module
 ---@field data Dataset|table    a data set, or a split with parts train and (optional) val
 ---@field teacher? Module|table what is imitated (target.lua); none: labels alone
----@field curriculum? any       see curriculum.lua; none: one-shot
+---@field curriculum? any       see g.curriculum; none: one-shot
 ---@field budget table          { epochs = | steps = | samples = | seconds = | flops = }: the run ends at the first one reached
 ---@field losses? table         { kd = 1 }; weighted loss terms, built in and of your own (objective.lua)
 ---@field metrics? table        { f1 = { better = "higher", of = function(model, d) … end } }: measured at each evaluation

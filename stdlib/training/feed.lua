@@ -50,7 +50,8 @@ local function check_images(where, o, train)
   local x = data.is(train) and train.base.x
   for _, name in ipairs(x and { "shift", "erase" } or {}) do
     if (o[name] or 0) > 0 and x:dim() ~= 4 then
-      check.fail(where, "'%s' is of images; expected x [N, C, H, W], or none of it; got x [%s]", name, table.concat(x.shape, ", "))
+      check.fail(where, "'%s' is of images; expected x [N, C, H, W]%s, or none of it; got x [%s]", name,
+        x:dim() == 3 and " (images = true of data.npy, x:unsqueeze(1))" or "", table.concat(x.shape, ", "))
     end
   end
   if x and (o.shift or 0) > 0 and o.shift >= math.min(x:size(2), x:size(3)) then

@@ -11,7 +11,11 @@ local sparkline = require "gradus.base.sparkline"
 ---@field flops number      charged: the teacher's for each sample seen
 ---@field flops_spent number carried out: less where the teacher's answers were cached
 ---@field checkpoints Checkpoints?
-local Result = check.methods("what distill returns", {})
+local Result = check.methods("what distill returns", {}, { instead = function(name)
+  if name:find "/" then return ('r:last "%s" or r:best "%s"'):format(name, name) end
+  if name == "acc" or name == "accuracy" or name == "loss" then return 'r:last "val/acc", r:best "val/acc" or r:last "val/loss"' end
+  if name:find "^val_" or name:find "^train_" then return ('r:last "%s"'):format((name:gsub("_", "/", 1))) end
+end })
 Result.__index = Result
 
 --- The step at which the metric first reached the threshold; nil when it never did.
@@ -45,7 +49,7 @@ local function by_flops(list, width)
 end
 
 --- The metric's history as a line of text, with a "┆" where a stage began: evaluation by evaluation, or over = "flops".
---- Other options are sparkline.lua's.
+--- Other options are g.sparkline's.
 function Result:sparkline(key, options)
   local given, list, marks, values = { width = 60 }, self.state:entries(key), {}, {}
   for name, value in pairs(options or {}) do given[name] = value end

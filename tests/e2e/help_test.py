@@ -17,6 +17,11 @@ class Help(HostCase):
         self.assertIn("gradus help distill", self.help())
         self.assertIn("In scripts: gradus help g.compare", self.help("compare"))
 
+    def test_an_index_of_the_library(self):
+        text = self.help()
+        for part in ("A run (run): ", "Losses (loss): ", "cross_entropy", "Words: ", "standardize"):
+            self.assertIn(part, text)
+
     def test_what_scripts_use(self):
         text = self.help("distill")
         for part in ("run:distill(options)", "temperature", "weight of the labels", "Example", "See also: "):
@@ -37,7 +42,7 @@ class Help(HostCase):
     def test_one_page(self):
         page = self.help("--all")
         self.assertTrue(page.startswith("# Gradus: reference\n"))
-        for part in ("## Words", "### `sampler.weighted(d, weights)`", "softmax(Tensor self", "### `gradus export`", "```lua"):
+        for part in ("## Words", "### `g.sampler.weighted(d, weights)`", "softmax(Tensor self", "### `gradus export`", "```lua"):
             self.assertIn(part, page)
         self.assertEqual(page.count("```") % 2, 0)
 

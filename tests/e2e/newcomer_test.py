@@ -13,6 +13,7 @@ import tempfile
 import unittest
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 FIRST_SCRIPT = """local g = require "gradus"
@@ -85,6 +86,17 @@ class Newcomer(unittest.TestCase):
         # A changed method of the own class is another teacher.
         self.run_script(FIRST_SCRIPT.replace(":relu()", ":tanh()"), "--seed", "1")
         self.assertEqual(self.sql("SELECT name FROM events WHERE kind = 'cache' ORDER BY id DESC LIMIT 1")[0]["name"], "miss")
+
+    def test_the_readmes_first_script_as_it_stands(self):
+        script = re.search(r"^## A script\n+```lua\n(.*?)```", README.read_text(), re.S | re.M).group(1)
+        self.assertLessEqual(script.count("\n"), 10)
+        code = re.sub(r"--.*", "", script)
+        if "points.csv" in code:  # which nobody has
+            rows = [f"{i % 7},{i % 5},{'abc'[(i % 7) // 3]}" for i in range(300)]
+            (self.folder / "points.csv").write_text("a,b,class\n" + "\n".join(rows) + "\n")
+        runs = self.run_script(script)
+        self.assertEqual([run["status"] for run in runs], ["finished"] * len(runs))
+        self.assertGreater(max(value for value in runs[0]["result"].values() if value <= 1), .8)
 
     def test_the_open_loop_with_a_module_beside_the_script(self):
         (self.folder / "mymodel.lua").write_text("""

@@ -47,6 +47,22 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("run", "x.lua", env={"GRADUS_GRACE": "soon"}), 64, "GRADUS_GRACE")
         self.assertEqual(self.gradus().returncode, 64)
 
+    def test_parameters_as_hydra_and_argparse_take_them(self):
+        self.write("x.lua", "")
+        for args, told in ((["temperature=3"], "run: unexpected argument 'temperature=3'; expected --set temperature=3"),
+                           (["--temperature=3"], "run: unknown option '--temperature'; expected --set temperature=3"),
+                           (["--lr", "1e-3"], "run: unknown option '--lr'; expected --set lr=…"),
+                           (["--seeds", "3"], "run: unknown option '--seeds'; did you mean '--seed'?")):
+            self.assert_fails(self.gradus("run", "x.lua", *args), 64, told)
+
+    def test_usage_is_shown_where_nothing_is_near(self):
+        for args, told in ((["export", "csv", "a.csv", "--runs", "56", "30"],
+                            "export csv: unknown option '--runs'; expected gradus export csv [RUN…] [OPTIONS] (`gradus help export`"),
+                           (["show", "1", "--xyzzy"], "show: unknown option '--xyzzy'; expected gradus show RUN [OPTIONS]"),
+                           (["runs", "extra"], "runs: unexpected argument 'extra'; expected gradus runs [OPTIONS]"),
+                           (["version", "a=3"], "version: unexpected argument 'a=3'; expected gradus version")):
+            self.assert_fails(self.gradus(*args), 64, told)
+
     def test_options_reach_lua(self):
         self.assert_runs(self.script("local o = require('gradus.host').options\n"
                                      "print(o.seed, o.name, o.device, o.threads, o.store, o.quiet, o.strict, o.script, o.script_dir)\n"

@@ -141,6 +141,18 @@ TEST_F(WhereTest, SaysWhatIsWrong) {
     EXPECT_THROW(fits(bad), Error) << bad;
 }
 
+TEST_F(WhereTest, AMetricsValueUnderOtherNames) {
+  for (const char* name : {"best/val/acc", "best:val/acc", "best val/acc", "best.val/acc", "best_val_acc",
+                           "val/acc/best", "val/acc-best", "best/val_acc"}) {
+    expect_error(Exit::usage, "did you mean best(val/acc)?", [&] { parse_value(*store_, name); });
+    expect_error(Exit::usage, "did you mean best(val/acc)?", [&] { fits(std::string(name) + " > .5"); });
+  }
+  expect_error(Exit::usage, "did you mean max(val/loss)?", [&] { parse_value(*store_, "max/val/loss"); });
+  expect_error(Exit::usage, "'best' is no name; did you mean best(METRIC), such as best(val/",
+               [&] { parse_value(*store_, "best"); });
+  expect_error(Exit::usage, "did you mean best(METRIC)", [&] { parse_value(*store_, "best/nothing"); });
+}
+
 TEST_F(WhereTest, NothingIsSql) {
   for (const char* evil :
        {"name == \"x' OR 1=1 --\"", "strategy ~ 'x'' OR 1=1'", "tags.a == 'b\"); DROP TABLE runs; --'",

@@ -163,8 +163,9 @@ TEST_F(CsvTest, RefusesLabelsThatAreNotThere) {
        {"a,c,c\n1,2,3\n", "label column is named twice"},
        {"c\n1\n", "no feature columns"},
        {"a,c\n1,2\n1,x\n", ":3, column 2 ('c'): label is not a number, but those above are"},
-       {"a,c\n1,\n", "empty label"},
-       {"a,c\n1,2\n1,NA\n", ":3, column 2 ('c'): missing label; expected a label (or missing = 'drop', or classes"},
+       {"a,c\n1,\n", "empty label; expected a label (or missing = 'drop' or 'unlabelled'); got ''"},
+       {"a,c\n1,2\n1,NA\n",
+        ":3, column 2 ('c'): missing label; expected a label (or missing = 'drop' or 'unlabelled', or classes"},
        {"a,c\n1,cat\n1,NA\n", ":3, column 2 ('c'): missing label"},
        {"a,c\n1,nan\n", ":2, column 2 ('c'): missing label"}},
       [](const std::string& file) { read_csv(file, label("c")); });
@@ -177,6 +178,33 @@ TEST_F(CsvTest, RefusesLabelsThatAreNotThere) {
                    options.classes = {"cat", "dog"};
                    read_csv(file, options);
                  });
+}
+
+TEST_F(CsvTest, KeepsRowsWithoutALabel) {
+  CsvOptions options = label("c");
+  options.keep_unlabelled = true;
+  const auto mask = [](std::vector<int> bits) { return at::tensor(bits, at::kInt).to(at::kBool); };
+  Csv csv = parse_csv("a,c\n1,\n2,cat\n3,NA\n4,ant\n", "t", options);  // the first row decides nothing
+  EXPECT_TRUE(at::equal(csv.y, at::tensor({1, 0}, at::kLong)));
+  EXPECT_TRUE(at::equal(csv.unlabelled, mask({1, 0, 1, 0})));
+  EXPECT_EQ(csv.x.size(0), 4);
+  csv = parse_csv("a,c\n1,?\n2,7\n", "t", options);
+  EXPECT_TRUE(at::equal(csv.y, at::tensor({7}, at::kLong)));
+  EXPECT_FALSE(parse_csv("a,c\n1,2\n", "t", options).unlabelled.defined());
+  options.drop_missing = true;
+  csv = parse_csv("a,c\n1,\n,cat\n3,dog\n", "t", options);
+  EXPECT_TRUE(at::equal(csv.unlabelled, mask({1, 0})));
+  EXPECT_EQ(csv.dropped, 1);
+  options.classes = {"NA", "SA"};
+  EXPECT_TRUE(at::equal(parse_csv("a,c\n1,\n2,NA\n", "t", options).y, at::tensor({0}, at::kLong)));
+  EXPECT_TRUE(parse_csv("a,c\n1,\n", "t", options).unlabelled.all().item<bool>());
+  options.classes = {};
+  options.drop_missing = false;
+  expect_refused(path("a"),
+                 {{"a,c\n1,\n2,NA\n", "no row has a label; expected classes = { … }"},
+                  {"a,c\n,1\n", "empty cell; expected a finite number"},
+                  {"a,c\n1,\n1,2\n1,x\n", ":4, column 2 ('c'): label is not a number, but those above are"}},
+                 [&](const std::string& file) { read_csv(file, options); });
 }
 
 TEST_F(CsvTest, AClassMayBeNamedLikeNothing) {

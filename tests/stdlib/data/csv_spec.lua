@@ -47,7 +47,7 @@ describe("columns of a table", function()
       "column 4 ('age'): missing value; expected " .. NUMBER .. " (or missing = 'drop'); got 'NA'" },
     { "a column that is not there", { skip = { "nam" } }, "skip: no such column; expected one of: name, sex, born, age, y; got 'nam'" },
     { "the label", { categories = { "y" } }, "categories names the label" },
-    { "another way with missing values", { missing = 0 }, "data.csv: 'missing': expected 'drop'; got 0" },
+    { "another way with missing values", { missing = 0 }, "data.csv: 'missing': expected 'drop', 'unlabelled', 'unlabeled' or a list" },
     { "a misspelt option", { skips = { "name" } }, "data.csv: no option 'skips'; did you mean 'skip'?" },
   }
   for _, case in ipairs(cases) do
@@ -75,5 +75,47 @@ describe("columns of a table", function()
       return r:last "val/acc"
     end)
     expect(r):equals(1)
+  end)
+end)
+
+describe("rows without a label", function()
+  local HALF = "a,b,class\n1,2,x\n3,4,\n5,6,y\n7,8,NA\n9,,x\n"
+  it("are kept as -100 where missing says so, and their inputs may miss nothing", function()
+    for _, way in ipairs { { "drop", "unlabelled" }, { "unlabeled", "drop" } } do
+      local d = read(HALF, { label = "class", missing = way })
+      expect({ d.base.y:totable(), d.base.dropped, d.classes, d.labels.partial }):equals { { 0, -100, 1, -100 }, 1, 2, true }
+      expect(d.labels.names):equals { "x", "y" }
+    end
+    expect(refused(HALF, { label = "class", missing = "unlabelled" })):fails_with "column 2 ('b'): empty cell"
+    expect(refused("a,class\n1,x\n2,\n", { label = "class" })):fails_with
+      "empty label; expected a label (or missing = 'drop' or 'unlabelled'); got ''"
+  end)
+  it("may be those of whole numbers, and of another file read alike", function()
+    local d = read("a,y\n1,\n2,1\n3,2\n4,1\n5,2\n", { label = "y", missing = "unlabelled" })
+    expect(d.base.y:totable()):equals { -100, 0, 1, 0, 1 }
+    local test = read("a,y\n1,2\n2,\n", { like = d })
+    expect({ test.base.y:totable(), test.classes }):equals { { 1, -100 }, 2 }
+    expect(read("a,y\n1,\n2,0\n3,1\n", { label = "y", missing = "unlabelled", classes = 2 }).base.y:totable()):equals { -100, 0, 1 }
+    local none = read("a,y\n1,\n2,\n", { label = "y", missing = "unlabelled", classes = { "p", "q" } })
+    expect({ none.base.y:totable(), none.classes }):equals { { -100, -100 }, 2 }
+  end)
+  it("of numbers are refused", function()
+    expect(refused("a,y\n1,\n2,1.5\n3,2.5\n", { label = "y", missing = "unlabelled" })):fails_with
+      "1 rows without a label, and labels are numbers; expected missing = 'drop', or labels = 'classes'"
+  end)
+  it("teach a student through the teacher", function()
+    local lines = { "a,class" }
+    for i = 1, 60 do lines[#lines + 1] = ("%d,%s"):format(i, i % 3 > 0 and "" or i > 30 and "big" or "small") end
+    local d = read(table.concat(lines, "\n"), { label = "class", missing = "unlabelled" })
+    support.with_run({}, function(run)
+      local r = run:distill { teacher = g.nn.MLP { 1, 4, 2 }, student = g.nn.MLP { 1, 4, 2 }, data = { train = d, val = d },
+        budget = { steps = 2 } }
+      expect(r.steps):equals(2)
+    end)
+  end)
+  it("are found in the help under every name", function()
+    for _, word in ipairs { "unlabelled", "unlabeled", "semi-supervised", "-100" } do
+      expect(g.help(word)):matches 'missing = "unlabelled"'
+    end
   end)
 end)

@@ -59,6 +59,26 @@ describe("NumPy's files", function()
   it("of halves are float32", function()
     with_file(npy("<f2", { 2, 1 }, "\0\60\0\56"), function(x) expect(data.npy({ x = x }).base.x:totable()):equals { { 1 }, { .5 } } end)
   end)
+  it("of images have a channel where it is asked for", function()
+    local values = {}
+    for k = 1, 60 do values[k] = k end
+    local function shape(given, options)
+      local found, first
+      with_file(npy("<f4", given, bytes_of("float32", values)), function(x)
+        options.x = x
+        local base = data.npy(options).base
+        found, first = base.x.shape, base.x:flatten(1):slice(0, 0, 1):totable()[1]
+      end)
+      return found, first
+    end
+    expect((shape({ 5, 3, 4 }, { images = true }))):equals { 5, 1, 3, 4 }
+    expect((shape({ 5, 3, 4 }, {}))):equals { 5, 3, 4 }
+    local last, row = shape({ 2, 2, 5, 3 }, { images = true })
+    expect(last):equals { 2, 3, 2, 5 }
+    expect({ row[1], row[2], row[11] }):equals { 1, 4, 2 }
+    expect((shape({ 5, 1, 3, 4 }, { images = true }))):equals { 5, 1, 3, 4 }
+    expect(function() shape({ 15, 4 }, { images = true }) end):fails_with "images = true: expected x [N, H, W], [N, C, H, W] or [N, H, W, C]"
+  end)
   it("keep tokens whole, beside tokens or where it is said", function()
     local tokens = npy("<i4", { 2, 3 }, bytes_of("int32", { 1, 2, 3, 4, 5, 6 }))
     with_file(tokens, function(x)

@@ -78,6 +78,23 @@ describe("g.runs", function()
     expect({ old:best "val/acc" }):equals { .4, 30 }
     expect(old:best "val/score"):equals(nil)
   end)
+  it("sorts as `gradus runs --sort` does: best first, those without the value last, the first of them", function()
+    local failed = require("gradus.store").open(path):begin { name = "digits", seed = 9 }
+    failed:finish "failed"
+    local function seeds(options)
+      local list = {}
+      options.store, options.where = path, "name == 'digits'"
+      for i, one in ipairs(g.runs(options)) do list[i] = one.seed end
+      return list
+    end
+    expect(seeds { sort = "best(val/acc)" }):equals { 3, 2, 1, 9 }
+    expect(seeds { sort = "best(val/acc)", reverse = true }):equals { 1, 2, 3, 9 }
+    expect(seeds { sort = "val/acc", limit = 1 }):equals { 3 }
+    expect(seeds { sort = "seed", limit = 2, reverse = true }):equals { 9, 3 }
+    expect(rawget(g.runs({ store = path, sort = "seed", limit = 1 })[1], "columns")):equals(nil)
+    expect(function() seeds { sort = "best/val/acc" } end):fails_with "'best/val/acc' is no name; did you mean best(val/acc)?"
+    expect(function() seeds { reverse = true } end):fails_with "runs: reverse without sort"
+  end)
   it("says what is wrong at the caller's line", function()
     expect(function() g.runs { store = path, where = "stategy == 'ramp'" } end):fails_with "did you mean 'strategy'"
     expect(function() g.runs { store = path, were = "" } end):fails_with "did you mean 'where'"

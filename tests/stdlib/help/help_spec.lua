@@ -175,6 +175,60 @@ describe("help", function()
     expect(g.help "run:distill"):equals(g.help "run.distill")
   end)
 
+  it("says names as a script has them, in titles, lists and examples", function()
+    expect(g.help "cross_entropy"):matches "^g%.loss%.cross_entropy%(logits, target, options%)"
+    expect(g.help "loss"):matches "  g%.loss%.kd_loss  "
+    expect(g.help "nn.Linear"):matches "See also: g%.nn%."
+    expect(g.help "schedule.competence"):matches "local share = g%.schedule%.competence"
+    expect(g.help "d:rank"):matches "^d:rank%(score%)"
+    local page = help.page {}
+    for _, module in ipairs(MODULES) do
+      local bare = page:match("\n### `" .. module .. "%.[^\n]*")
+      if bare then error(bare) end
+    end
+  end)
+
+  it("names no file that only the sources have", function()
+    for line in help.page({}):gmatch "[^\n]+" do
+      local file = line:gsub("other%.lua", ""):match "[%w_/]+%.lua%f[%W]" or line:match "[%w_/]+%.cpp" or line:match "[%w_/]+%.h%f[%W]"
+      if file then error(file .. " in: " .. line) end
+    end
+  end)
+
+  it("shows lists whose lines are whole", function()
+    for _, topic in ipairs { "curriculum", "schedule", "sampler", "when", "data", "nn", "loss", "score", "optim", "Dataset" } do
+      for name, about in g.help(topic):gmatch "\n  ([%w_]+[%.:][%w_%.:]+)  +(%S[^\n]*)" do
+        if #about < 8 or about:find "%seq$" then error(("%s: %s: %s"):format(topic, name, about)) end
+      end
+    end
+    expect(g.help "curriculum"):matches "curriculum%.one_shot +S7: one%-shot distillation, the baseline"
+    expect(g.help "schedule"):matches "ICLR 2017, eq%. 5, without restarts%)"
+    expect(g.help "schedule"):matches "schedule%.competence +Competence: the share of the data"
+    expect(g.help "curriculum"):matches '\n    { sample = f, target = f, pressure = f, advance = f }'
+  end)
+
+  it("lists options that are written out, with what is said of each", function()
+    expect(g.help "data.csv"):matches '\n  skip%? +string%[%]: columns that are left out\n'
+    expect(g.help "nn.ConvNet"):matches "\n  input +number%[%]: { C, H, W }\n"
+    expect(g.help "nn.Transformer"):matches "\n  pad_token%? +number: none\n"
+    expect(g.help "nn.MLP"):matches '\n  norm%? +string: "none", or "layer", "batch"\n'
+    expect(g.help "run:batches"):matches "\n  teacher +any"
+    for _, entry in ipairs(comments.all()) do
+      for _, list in ipairs { entry.params, entry.fields } do
+        for _, field in ipairs(list) do
+          local open, closed = select(2, field.type:gsub("{", "")), select(2, field.type:gsub("}", ""))
+          if open ~= closed then error(("%s: %s: %s"):format(entry.name, field.name, field.type)) end
+        end
+      end
+    end
+  end)
+
+  it("lists the methods of a class's objects", function()
+    expect(g.help "Dataset"):matches "\nMethods\n  d:size +Number of rows"
+    expect(g.help(g.data.digits())):matches "d:split"
+    expect(g.help "Run"):matches "run:distill +Trains a student under a curriculum"
+  end)
+
   it("knows words", function()
     expect(g.help "alpha"):matches "Weight of the labels in the loss: α CE %+ %(1 − α%) T² KL"
     for _, word in ipairs { "temperature", "budget", "stage", "epoch", "step", "plateau", "knob", "suite", "run", "where" } do
@@ -209,7 +263,7 @@ describe("help", function()
 
   it("is one page too", function()
     local page = help.page { { name = "run", text = "Run an experiment" } }
-    for _, part in ipairs { "### `when.plateau(key, patience, min_delta)`", "- **alpha**: ", "| `alpha?` |", "softmax(Tensor self",
+    for _, part in ipairs { "### `g.when.plateau(key, patience, min_delta)`", "- **alpha**: ", "| `alpha?` |", "softmax(Tensor self",
       "### `gradus run`" } do
       if not page:find(part, 1, true) then error("no " .. part) end
     end

@@ -279,6 +279,15 @@ describe("networks in one line", function()
       end
     end
   end)
+  it("ConvNet takes images of one channel without it, and tells of channels that come last", function()
+    local net = nn.ConvNet { channels = { 4 }, classes = 3, input = { 1, 6, 4 } }:eval()
+    local x = g.randn(5, 6, 4)
+    expect(net(x):equal(net(x:unsqueeze(1)))):is_true()
+    expect(function() net(g.randn(5, 4, 6)) end):fails_with "input has shape [5, 4, 6]; expected [N, 1, 6, 4] or [N, 24]"
+    expect(function() net(g.randn(5, 6, 4, 1)) end):fails_with "[N, 24]: x:permute(0, 3, 1, 2), or images = true of data.npy"
+    local colours = nn.ConvNet { channels = { 4 }, classes = 3, input = { 3, 6, 4 } }
+    expect(function() colours(g.randn(3, 6, 4)) end):fails_with "input has shape [3, 6, 4]; expected [N, 3, 6, 4]"
+  end)
   it("ConvNet takes images and flat rows", function()
     local net = nn.ConvNet { channels = { 4, 8 }, classes = 10, input = { 1, 8, 8 } }
     expect(net(g.ones(2, 1, 8, 8)).shape):equals { 2, 10 }
