@@ -76,6 +76,9 @@ sanitize: build/gradus-setup.stamp
 	cmake --preset sanitize
 	cmake --build build-sanitize -j $(JOBS)
 	cd build-sanitize && ASAN_OPTIONS=detect_leaks=0 ctest --output-on-failure --no-tests=error -j $(JOBS) -E e2e
+	cmake --preset threads > /dev/null
+	cmake --build build-threads -j $(JOBS) --target results_tests
+	TSAN_OPTIONS=exitcode=66 build-threads/results_tests --gtest_brief=1
 
 lint: build
 	@dpkg -s $(LINT_PACKAGES) > /dev/null 2>&1 || $(SUDO) apt-get install -y -q $(LINT_PACKAGES)
