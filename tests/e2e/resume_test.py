@@ -140,6 +140,14 @@ class ResumeCase(unittest.TestCase):
         kept = {path.name: path.read_bytes() for path in folder.glob("student*.safetensors")}
         return {name: data[8 + int.from_bytes(data[:8], "little"):] for name, data in kept.items()}  # without the run's uid
 
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not condition():
+            time.sleep(.02)
+
+    def resumes(self):
+        return self.ask("cut.db", "SELECT count(*) FROM events WHERE kind = 'resume'")
+
     def ask(self, store, sql):
         row = sqlite3.connect(self.dir / store).execute(sql).fetchone()
         return row and row[0]
@@ -206,9 +214,7 @@ class SavedTest(ResumeCase):
         """Sends a signal to a run that has saved itself twice in its student's training."""
         (self.dir / "s.lua").write_text(text)
         process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--snapshots", "50", "--set", "steps=60000", *more)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and len({path.name for path in self.dir.glob(saved)}) < 2:
-            time.sleep(.02)
+        self.wait_until(lambda: len({path.name for path in self.dir.glob(saved)}) >= 2)
         process.send_signal(sign)
         self.assertEqual(process.wait(timeout=60), code)
 
@@ -248,8 +254,9 @@ class SavedTest(ResumeCase):
         newest.write_bytes(data)
         done = self.gradus("resume", "@last", "--store", "cut.db", "--set", "steps=9", code=64)
         self.assertIn("expected `gradus fork", done.stderr)
+        before = self.resumes()
         process = self.start("resume", "@last", "--store", "cut.db", "--snapshots", "none")
-        time.sleep(.8)
+        self.wait_until(lambda: self.resumes() > before)
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
         detail = self.ask("cut.db", "SELECT detail FROM events WHERE kind = 'resume'")
@@ -280,22 +287,23 @@ return g.experiment { name = "s", run = function(run)
   local d = g.data.csv("d.csv", { label = "label" }):split { train = .8, val = .2 }
   run:fit { model = g.nn.MLP { 2, 8, 3 }, data = d, steps = 200000 }
 end }""")
-        process = self.start("run", "s.lua", "-q", "--store", "cut.db")
-        time.sleep(1)
+        process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--snapshots", "100")
+        self.wait_until(lambda: list(self.dir.glob("*/snapshots/1-*.safetensors")))
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=60), 130)
         table(1)
         done = self.gradus("resume", "@last", "--store", "cut.db", code=65)
         self.assertRegex(done.stderr, "data (train|val) was [0-9a-f]+, now [0-9a-f]+; expected the same, or --accept data")
+        before = self.resumes()
         process = self.start("resume", "1", "-q", "--store", "cut.db", "--accept", "data")
-        time.sleep(1)
+        self.wait_until(lambda: self.resumes() > before)
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=60), 130)
 
     def test_a_running_run_is_refused(self):
         (self.dir / "s.lua").write_text(LOOP)
         process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--set", "steps=400000")
-        time.sleep(1.5)
+        self.wait_until(lambda: list(self.dir.glob("*/alive")))
         self.assertIn("is running", self.gradus("resume", "@last", "--store", "cut.db", code=64).stderr)
         process.kill()
         process.wait()
@@ -321,10 +329,8 @@ end }""")
         self.run_whole(TEACHER)
         shutil.rmtree(self.dir / "cache")
         process = self.start("run", "s.lua", "-q", "--store", "cut.db", "--snapshots", "50")
-        deadline = time.monotonic() + 60
-        teachers = lambda: [path for path in self.dir.glob("*/snapshots/1-*.safetensors") if (path.parent.parent / "alive").exists()]
-        while time.monotonic() < deadline and len(teachers()) < 2:
-            time.sleep(.02)
+        self.wait_until(lambda: len([path for path in self.dir.glob("*/snapshots/1-*.safetensors")
+                                     if (path.parent.parent / "alive").exists()]) >= 2)
         process.kill()
         process.wait()
         self.assertEqual(self.gradus("runs", "--store", "cut.db", "--children", "--json").stdout.count('"interrupted"'), 2)
