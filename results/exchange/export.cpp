@@ -17,6 +17,7 @@
 #include "error.h"
 #include "query/curves.h"
 #include "query/names.h"
+#include "store/clock.h"
 #include "store/database.h"
 #include "store/sha256.h"
 #include "utf8.h"
@@ -173,21 +174,6 @@ std::vector<ExportedEvent> read_events(Store& store, std::int64_t run) {
 }
 
 // --- time
-
-double unix_time(const std::string& iso) {
-  std::tm utc{};
-  double seconds = 0;
-  char zone = 'Z';
-  int hours = 0, minutes = 0;
-  const int parts = std::sscanf(iso.c_str(), "%4d-%2d-%2d%*1[T ]%2d:%2d:%lf%c%2d:%2d", &utc.tm_year, &utc.tm_mon,
-                                &utc.tm_mday, &utc.tm_hour, &utc.tm_min, &seconds, &zone, &hours, &minutes);
-  if (parts < 6 || !(seconds >= 0 && seconds < 61) || (zone != 'Z' && zone != '+' && zone != '-'))
-    return std::numeric_limits<double>::quiet_NaN();
-  utc.tm_year -= 1900;
-  utc.tm_mon -= 1;
-  const int offset = zone == 'Z' ? 0 : (zone == '+' ? 60 : -60) * (60 * hours + minutes);
-  return static_cast<double>(timegm(&utc)) - offset + seconds;
-}
 
 WallClock::WallClock(Store& store, const ExportedRun& run) : started_(unix_time(run.text("started"))) {
   if (std::isnan(started_)) started_ = 0;

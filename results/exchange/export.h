@@ -59,7 +59,6 @@ class WallClock {
   double started_ = 0;
   std::vector<std::pair<std::int64_t, double>> seconds_;  // ascending
 };
-double unix_time(const std::string& iso);  // of "2026-01-02T03:04:05.678Z"; NaN when it is none
 
 // A file that appears whole or not at all, a device, or standard output. Errors (io).
 class OutputFile {

@@ -10,10 +10,10 @@
 #include <set>
 
 #include "error.h"
+#include "store/clock.h"
 #include "store/database.h"
 #include "store/drain.h"
 #include "store/sha256.h"
-#include "store/store_impl.h"
 #include "utf8.h"
 
 namespace gradus::results {

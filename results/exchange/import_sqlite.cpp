@@ -7,6 +7,7 @@
 #include "error.h"
 #include "export.h"
 #include "import.h"
+#include "store/clock.h"
 #include "store/database.h"
 
 namespace gradus::results {

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "error.h"
+#include "store/clock.h"
 #include "store/database.h"
 
 namespace gradus::results {

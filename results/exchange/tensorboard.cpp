@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "protobuf.h"
+#include "store/clock.h"
 #include "utf8.h"
 
 namespace gradus::results {

@@ -12,6 +12,7 @@
 #include "error.h"
 #include "protobuf.h"
 #include "query/curves.h"
+#include "store/clock.h"
 #include "utf8.h"
 
 namespace gradus::results {

@@ -9,6 +9,7 @@
 #include "exchange/protobuf.h"
 #include "exchange/tensorboard.h"
 #include "exchange/wandb.h"
+#include "store/clock.h"
 #include "store/database.h"
 #include "store_fixture.h"
 
