@@ -138,7 +138,7 @@ class RunRows {
           .bind(1, id_)
           .bind(2, std::string_view(iso_time(run_.ended)))
           .bind(3, std::string_view(tool))
-          .bind(4, std::string_view(detail.dump(-1, ' ', false, Json::error_handler_t::replace)))
+          .bind(4, std::string_view(dump(detail)))
           .run();
       database.prepare("UPDATE runs SET status = ?2 WHERE id = ?1")
           .bind(1, id_)
@@ -218,9 +218,8 @@ std::string fields_of(const ImportedRun& run) {
     params.push_back({param.key, type, to_json(value)});
   }
   for (const auto& [name, value] : run.tags) tags.push_back({name, value});
-  return Json({run.name, run.status, run.script, run.git_commit, run.note, iso_time(run.started), iso_time(run.ended),
-               params, tags})
-      .dump(-1, ' ', false, Json::error_handler_t::replace);
+  return dump(Json({run.name, run.status, run.script, run.git_commit, run.note, iso_time(run.started),
+                    iso_time(run.ended), params, tags}));
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "error.h"
+#include "exported_run.h"
+#include "output_file.h"
 #include "protobuf.h"
 #include "store/clock.h"
 #include "utf8.h"

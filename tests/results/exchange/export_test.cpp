@@ -4,7 +4,10 @@
 #include <set>
 #include <sstream>
 
+#include "exchange/csv.h"
+#include "exchange/exported_run.h"
 #include "exchange/import.h"
+#include "exchange/json.h"
 #include "exchange/mlflow.h"
 #include "exchange/protobuf.h"
 #include "exchange/tensorboard.h"
