@@ -11,6 +11,7 @@
 #include "exchange/mlflow.h"
 #include "exchange/protobuf.h"
 #include "exchange/tensorboard.h"
+#include "exchange/tensorboard_records.h"
 #include "exchange/wandb.h"
 #include "store/clock.h"
 #include "store/database.h"
