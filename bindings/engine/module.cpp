@@ -14,7 +14,7 @@
 #include "step/memory.h"
 #include "modes.h"
 #include "ops.h"
-#include "replay.h"
+#include "recorder.h"
 #include "tensor.h"
 
 namespace gradus {

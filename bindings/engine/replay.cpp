@@ -1,4 +1,3 @@
-// start(batch, knobs, tensors) -> Recorder; recorder:finish(outputs) -> Plan | nil, why; recorder:abort().
 // plan:run(batch, knobs, fn, upvalues, count) -> outputs | nil where the plan was made for others, or an upvalue of the
 // step's function is no longer the one in the list.
 // plan:scan(batch, knobs, fn, upvalues, count, { from, steps, lists, into, finite }) -> steps done, whether one was not
@@ -8,130 +7,26 @@
 
 #include <memory>
 
-#include "../user_line.h"
-#include "step/audit.h"
 #include "boundary.h"
 #include "convert.h"
 #include "data.h"
 #include "error.h"
-#include "step/plan.h"
 #include "signature.h"
+#include "step/audit.h"
+#include "step/plan.h"
 
 namespace gradus {
 namespace {
 
-constexpr const char* kRecorderType = "gradus.Recorder";
 constexpr const char* kPlanType = "gradus.Plan";
-
-struct Output {
-  const char* name;  // an interned string, kept by `anchors`
-  int constant;      // place in `anchors` of a plain value; 0: a tensor
-};
-
-// What belongs to a recording in Lua: the shape of the call and of its results.
-struct Call {
-  Signature batch, knobs;
-  std::vector<Output> outputs;
-  bool single = false;      // the step returns one tensor
-  int anchors = LUA_NOREF;  // a Lua table that keeps what is compared by address
-};
-
-struct LuaRecorder {
-  std::unique_ptr<Recorder> recorder;
-  Call call;
-  std::vector<at::Tensor> outputs;
-};
 
 struct LuaPlan {
   std::unique_ptr<Plan> plan;
   std::unique_ptr<Audit> audit;
-  Call call;
+  StepCall call;
   Arguments arguments;  // of the call that is going on
   std::vector<at::Tensor> outputs;
 };
-
-// --- recording
-
-int start(lua_State* L) {
-  lua_settop(L, 3);
-  push_object(L, kRecorderType, [] { return std::make_unique<LuaRecorder>(); });
-  LuaRecorder& self = check_object<LuaRecorder>(L, 4, kRecorderType);
-  lua_newtable(L);
-  const int anchors = lua_gettop(L);
-  std::vector<at::Tensor> inputs;
-  self.call.batch = read_signature(L, 1, anchors, inputs);
-  self.call.knobs = read_signature(L, 2, anchors, inputs);
-  if (lua_istable(L, 3)) bind_knobs(L, self.call.knobs, 3);
-  self.call.anchors = luaL_ref(L, LUA_REGISTRYINDEX);
-  guard(L, "step",
-        [&] { self.recorder = std::make_unique<Recorder>(std::move(inputs), [L] { return user_line(L); }); });
-  return 1;
-}
-
-// Reads the outputs' names; tensors must be at the top level.
-std::string read_outputs(lua_State* L, LuaRecorder& self) {
-  if (at::Tensor* tensor = test_tensor(L, 2)) {
-    self.call.single = true;
-    self.outputs.push_back(*tensor);
-    return "";
-  }
-  lua_rawgeti(L, LUA_REGISTRYINDEX, self.call.anchors);
-  const int anchors = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING) return "an output has no name";
-    const std::string name = lua_tostring(L, -2);
-    anchor(L, anchors, -2);
-    if (at::Tensor* tensor = test_tensor(L, lua_gettop(L))) {
-      self.call.outputs.push_back({lua_tostring(L, -2), 0});
-      self.outputs.push_back(*tensor);
-    } else if (lua_isnumber(L, -1) || lua_isstring(L, -1) || lua_isboolean(L, -1)) {
-      self.call.outputs.push_back({lua_tostring(L, -2), anchor(L, anchors, -1)});
-    } else {
-      return "output '" + name + "' is a " + luaL_typename(L, -1);
-    }
-  }
-  return "";
-}
-
-int finish(lua_State* L) {
-  LuaRecorder& self = check_object<LuaRecorder>(L, 1, kRecorderType);
-  lua_settop(L, 2);
-  std::string problem = self.recorder->problem().empty() ? read_outputs(L, self) : "";
-  if (!problem.empty()) self.recorder->cannot(problem);
-  bool good = false;
-  std::unique_ptr<Plan> plan;
-  guard(L, "step", [&] {
-    good = self.recorder->finish(self.outputs);
-    if (good) plan = std::make_unique<Plan>(self.recorder->take());
-    problem = self.recorder->problem();
-    self.outputs.clear();
-    self.recorder.reset();
-  });
-  if (!good) {
-    lua_pushnil(L);
-    lua_pushlstring(L, problem.data(), problem.size());
-    return 2;
-  }
-  push_object(L, kPlanType, [&] {
-    auto made = std::make_unique<LuaPlan>();
-    made->plan = std::move(plan);
-    std::swap(made->call, self.call);
-    return made;
-  });
-  return 1;
-}
-
-int abort_recording(lua_State* L) {
-  check_object<LuaRecorder>(L, 1, kRecorderType).recorder.reset();
-  return 0;
-}
-
-int cannot(lua_State* L) {
-  if (Recorder* recorder = Recorder::current()) recorder->cannot(luaL_checkstring(L, 1));
-  return 0;
-}
-
-// --- replaying
 
 bool upvalues_hold(lua_State* L) {
   const int count = static_cast<int>(lua_tointeger(L, 6));
@@ -166,7 +61,7 @@ void push_outputs(lua_State* L, LuaPlan& self) {
   if (self.call.single) return push_tensor(L, std::move(self.outputs[0]));
   lua_createtable(L, 0, static_cast<int>(self.call.outputs.size()) + 1);
   std::size_t next = 0;
-  for (const Output& output : self.call.outputs) {
+  for (const StepOutput& output : self.call.outputs) {
     lua_pushstring(L, output.name);
     if (output.constant) {
       lua_rawgeti(L, LUA_REGISTRYINDEX, self.call.anchors);
@@ -198,7 +93,7 @@ void each_output(lua_State* L, const LuaPlan& self, int index, F&& f) {
     f(next, nullptr);
     return lua_pop(L, 1);
   }
-  for (const Output& output : self.call.outputs) {
+  for (const StepOutput& output : self.call.outputs) {
     if (output.constant) continue;
     lua_getfield(L, index, output.name);
     f(next++, output.name);
@@ -296,7 +191,7 @@ int audit(lua_State* L) {
 std::vector<at::Tensor> eager_outputs(lua_State* L, const LuaPlan& self) {
   std::vector<at::Tensor> list;
   if (at::Tensor* single = test_tensor(L, 2)) return {*single};
-  for (const Output& output : self.call.outputs) {
+  for (const StepOutput& output : self.call.outputs) {
     if (output.constant) continue;
     lua_getfield(L, 2, output.name);
     at::Tensor* tensor = test_tensor(L, lua_gettop(L));
@@ -316,7 +211,7 @@ int compare(lua_State* L) {
   guard(L, "step", [&] {
     difference = self.audit->compare(outputs, [&](std::size_t i) {
       std::size_t tensors = 0;
-      for (const Output& output : self.call.outputs)
+      for (const StepOutput& output : self.call.outputs)
         if (!output.constant && tensors++ == i) return std::string(output.name);
       return std::string("1");
     });
@@ -336,26 +231,21 @@ int describe_plan(lua_State* L) {
   return 1;
 }
 
-template <class T>
-int collect_call(lua_State* L) {
-  T** box = static_cast<T**>(lua_touserdata(L, 1));
-  if (*box) luaL_unref(L, LUA_REGISTRYINDEX, (*box)->call.anchors);
-  return collect_object<T>(L);
-}
-
-constexpr luaL_Reg kRecorderMethods[] = {{"finish", finish}, {"abort", abort_recording}, {nullptr, nullptr}};
 constexpr luaL_Reg kPlanMethods[] = {{"run", run},      {"scan", scan},       {"stacked", stacked},
                                      {"audit", audit},  {"compare", compare}, {"describe", describe_plan},
                                      {nullptr, nullptr}};
 
 }  // namespace
 
-void open_record(lua_State* L) {
-  register_type(L, kRecorderType, kRecorderMethods, &collect_call<LuaRecorder>);
-  register_type(L, kPlanType, kPlanMethods, &collect_call<LuaPlan>);
-  constexpr luaL_Reg functions[] = {{"start", start}, {"cannot", cannot}, {nullptr, nullptr}};
-  lua_newtable(L);
-  luaL_register(L, nullptr, functions);
+void push_plan(lua_State* L, std::unique_ptr<Plan> plan, StepCall& call) {
+  push_object(L, kPlanType, [&] {
+    auto made = std::make_unique<LuaPlan>();
+    made->plan = std::move(plan);
+    std::swap(made->call, call);
+    return made;
+  });
 }
+
+void open_plan_type(lua_State* L) { register_type(L, kPlanType, kPlanMethods, &collect_call<LuaPlan>); }
 
 }  // namespace gradus

@@ -22,6 +22,12 @@ inline void push_failure(lua_State* L, const std::string& text, int code) {
   lua_pushlstring(L, full.data(), full.size());
 }
 
+[[noreturn]] inline void raise_failure(lua_State* L, const std::string& text, int code) {
+  push_failure(L, text, code);
+  lua_error(L);
+  __builtin_unreachable();
+}
+
 inline int exit_code_of(const std::exception& error) {
   if (const auto* host = dynamic_cast<const HostError*>(&error)) return host->code;
   if (const auto* store = dynamic_cast<const results::Error*>(&error)) return static_cast<int>(store->code);

@@ -7,10 +7,10 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "lua_text.h"
+#include "require.h"
 #include "run_log.h"
 #include "script_error.h"
 #include "signals.h"
-#include "source_loader.h"
 #include "store/sha256.h"
 
 namespace gradus {

@@ -9,7 +9,6 @@
 #include "interpreter.h"
 #include "lua_text.h"
 #include "script_error.h"
-#include "source_loader.h"
 
 namespace gradus {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "guard.h"
 #include "registry.h"
+#include "require.h"
 #include "source_loader.h"
 
 namespace gradus {

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "error.h"
-#include "exchange/export.h"
+#include "exchange/output_file.h"
 #include "output.h"
 #include "page/report.h"
 #include "plot/plot.h"

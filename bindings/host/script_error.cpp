@@ -9,7 +9,7 @@
 #include "../user_line.h"
 #include "host_error.h"
 #include "interpreter.h"
-#include "source_loader.h"
+#include "require.h"
 
 namespace gradus {
 namespace {

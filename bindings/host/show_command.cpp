@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "commands.h"
-#include "exchange/export.h"
+#include "exchange/exported_run.h"
 #include "output.h"
 #include "query/lineage.h"
 #include "query/stage_text.h"

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "error.h"
+#include "exchange/csv.h"
 #include "exchange/import.h"
+#include "exchange/json.h"
 #include "exchange/mlflow.h"
 #include "exchange/tensorboard.h"
 #include "exchange/wandb.h"

@@ -11,13 +11,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
-#include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "imported_rows.h"
+#include "key_names.h"
 #include "query/query.h"
 #include "store/store.h"
 
@@ -40,37 +39,7 @@ Imported import_trackio(Store& store, const std::string& path, const ImportOptio
 
 // --- for the sources
 
-struct ImportedRun {
-  std::string identity;     // what makes it the same run the next time
-  std::string parent = {};  // identity of the run that it is a part of
-  std::string uid = {};  // 32 hex digits when the source has them: a run of this store that was exported is not doubled
-  std::string name = {};
-  std::string status = "finished";
-  double started = std::numeric_limits<double>::quiet_NaN(), ended = started;  // Unix seconds; NaN: from the points
-  double fallback = std::numeric_limits<double>::quiet_NaN();                  // `started` where these say nothing
-  std::string script = {}, git_commit = {}, note = {};
-  std::vector<Param> params = {};
-  std::vector<std::pair<std::string, std::string>> tags = {};
-  Json source = Json::object();  // for the detail of the event
-};
-
 using PointSink = std::function<void(const std::string& metric, std::int64_t step, double wall_time, double value)>;
-
-// Metric names as keys, each with one of its own.
-class KeyNames {
- public:
-  explicit KeyNames(Store& store) : store_(store) {}  // borrowed
-  void know(const std::string& name);                 // of the source; all of them before the first key() is asked for
-  const std::string& key(const std::string& name);    // of a known name
-
- private:
-  std::string changed(const std::string& name);
-  bool free(const std::string& key, const std::string& name);
-
-  Store& store_;
-  std::map<std::string, std::string> keys_;   // by name; "": not decided yet
-  std::map<std::string, std::string> taken_;  // by key
-};
 
 class Importer {
  public:

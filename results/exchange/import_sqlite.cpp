@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include "error.h"
-#include "export.h"
 #include "import.h"
+#include "store/clock.h"
 #include "store/database.h"
 
 namespace gradus::results {
@@ -192,7 +192,7 @@ void flatten(const Json& value, const std::string& name, int depth, std::vector<
   else if (value.is_string())
     params.push_back({name, value.get<std::string>()});
   else
-    params.push_back({name, value.dump(-1, ' ', false, Json::error_handler_t::replace)});
+    params.push_back({name, dump(value)});
 }
 
 Json parsed(const Foreign& file, const std::string& text, const char* what) {

@@ -5,7 +5,8 @@
 
 #include "error.h"
 #include "import.h"
-#include "tensorboard.h"
+#include "tensorboard_events.h"
+#include "tensorboard_records.h"
 
 namespace gradus::results {
 

@@ -11,6 +11,9 @@
 #include <limits>
 
 #include "error.h"
+#include "exported_run.h"
+#include "output_file.h"
+#include "store/clock.h"
 #include "store/database.h"
 
 namespace gradus::results {

@@ -10,8 +10,10 @@
 #include <optional>
 
 #include "error.h"
+#include "exported_run.h"
 #include "protobuf.h"
 #include "query/curves.h"
+#include "store/clock.h"
 #include "utf8.h"
 
 namespace gradus::results {
@@ -60,7 +62,6 @@ namespace {
 
 enum Record { kHistory = 2, kSummary = 3, kOutput = 13, kRun = 17, kExit = 18, kHeader = 21 };
 
-std::string json_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 // As Python writes JSON, which is what W&B reads.
 std::string json_text(double value) {
   if (std::isnan(value)) return "NaN";
@@ -71,7 +72,7 @@ std::string json_text(double value) {
 std::string json_of(const ExportedParam& param) {
   if (param.type == "boolean" && param.value.index() == 1) return param.text();
   if (const auto* number = std::get_if<double>(&param.value)) return json_text(*number);
-  if (const auto* text = std::get_if<std::string>(&param.value)) return json_text(Json(utf8(*text)));
+  if (const auto* text = std::get_if<std::string>(&param.value)) return dump(utf8(*text));
   return param.value.index() == 0 ? "null" : param.text();
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "export.h"
+#include "output_file.h"
 
 namespace gradus::results {
 

@@ -54,7 +54,7 @@ std::int64_t whole(const std::string& name, const std::string& text, std::int64_
 }
 
 Answer json(const Json& value, int status = 200) {
-  return {status, "application/json", value.dump(-1, ' ', false, Json::error_handler_t::replace)};
+  return {status, "application/json", dump(value)};
 }
 
 Answer asset(const std::string& name) {

@@ -121,7 +121,7 @@ class Document {
 std::string shown(const Json& value) {
   if (value.is_null()) return "–";
   if (value.is_number_float()) return number(value.get<double>());
-  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return value.is_string() ? value.get<std::string>() : dump(value);
 }
 
 // A setting as it was given: not rounded.

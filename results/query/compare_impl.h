@@ -40,7 +40,6 @@ std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& optio
 // `by`: as given; empty: by all that differs. Error (usage): a column that no run has.
 Groups group_runs(Store& store, const std::vector<ComparedRun>& runs, const std::vector<std::string>& by);
 std::vector<std::string> mixed_params(const RunGroup& group, const std::vector<std::string>& by);  // differ within it
-std::string dump(const Json& value);  // whatever bytes its texts have
 
 using RunValues = std::map<std::int64_t, double>;  // by run id; a run without the value is absent
 

@@ -109,8 +109,6 @@ int drop_outdated(std::vector<Group>& groups) {
 
 }  // namespace
 
-std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
 std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& options) {
   std::vector<Run> runs;
   std::map<std::int64_t, std::size_t> place;

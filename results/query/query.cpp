@@ -42,6 +42,8 @@ Json to_json(const Rows& rows) {
   return all;
 }
 
+std::string dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 namespace {
 
 std::int64_t integer(const Cell& cell) { return std::get<std::int64_t>(cell); }

@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 Json to_json(double value);
 Json to_json(const Cell& cell);
 Json to_json(const Rows& rows);  // array of objects
+std::string dump(const Json& value);  // on one line, whatever bytes its texts have
 
 struct RunFilter {
   std::string where = {};  // where.h; empty: all runs

@@ -9,7 +9,7 @@ constexpr std::size_t kHash = 40;  // characters from which a text of hexadecima
 
 std::string word(const Json& value) {
   if (value.is_number_float()) return number(value.get<double>());
-  if (!value.is_string()) return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (!value.is_string()) return dump(value);
   const auto& text = value.get_ref<const std::string&>();
   const bool hash = text.size() >= kHash && text.find_first_not_of("0123456789abcdef") == std::string::npos;
   return hash ? text.substr(0, 12) + "…" : text;

@@ -3,23 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <string_view>
 
-namespace gradus::results {
+#include "clock.h"
 
-std::string iso_time(double unix_seconds) {
-  const auto milliseconds = static_cast<std::int64_t>(std::floor(unix_seconds * 1000));
-  const std::time_t seconds = static_cast<std::time_t>(milliseconds / 1000);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[40];
-  const std::size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(milliseconds % 1000));
-  return text;
-}
+namespace gradus::results {
 
 void Summary::add(std::int64_t step, double value) {
   if (count == 0 || step > last_step) {

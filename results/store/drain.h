@@ -13,6 +13,8 @@
 
 namespace gradus::results {
 
+constexpr std::uint64_t kBatchRecords = 20'000;  // per run and transaction: others wait some 30 ms at most
+
 // One row of summary_values, kept up to date value by value.
 struct Summary {
   double last = std::numeric_limits<double>::quiet_NaN();
@@ -67,8 +69,5 @@ class RunDrain {
   std::vector<Record> metrics_, fresh_;  // of this batch, and those of one key that lie after its last step; kept for
                                          // their memory
 };
-
-// ISO-8601 UTC with milliseconds.
-std::string iso_time(double unix_seconds);
 
 }  // namespace gradus::results

@@ -6,13 +6,12 @@
 #include <filesystem>
 #include <set>
 
+#include "clock.h"
 #include "database.h"
-#include "drain.h"
 #include "error.h"
 #include "heartbeat.h"
 #include "schema.h"
 #include "snapshot_files.h"
-#include "store_impl.h"
 
 namespace gradus::results {
 

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "housekeeping.h"
 #include "network.h"
+#include "run_rows.h"
 #include "schema.h"
 #include "store_impl.h"
 

@@ -1,7 +1,6 @@
 #include "store_impl.h"
 
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,21 +9,15 @@
 #include <filesystem>
 
 #include "error.h"
+#include "recover.h"
 #include "rewind.h"
+#include "run_rows.h"
 #include "schema.h"
 #include "split.h"
 
 namespace gradus::results {
 
 namespace fs = std::filesystem;
-
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double unix_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 namespace {
 
@@ -41,44 +34,7 @@ std::string random_uid() {
   return uid;
 }
 
-struct TypedParam {
-  const char* type;
-  Cell value;
-};
-
-TypedParam typed(const Param& param) {
-  switch (param.value.index()) {
-    case 0:
-      return {"null", {}};
-    case 1:
-      return {"boolean", std::int64_t{std::get<bool>(param.value)}};
-    case 2:
-      return {"integer", std::get<std::int64_t>(param.value)};
-    case 3:
-      return {"number", std::get<double>(param.value)};
-    default:
-      return {"string", std::get<std::string>(param.value)};
-  }
-}
-
 }  // namespace
-
-void put_params(Database& database, std::int64_t run, const std::vector<Param>& params) {
-  Statement param = database.prepare("INSERT OR REPLACE INTO params VALUES (?1, ?2, ?3, ?4)");
-  for (const Param& p : params) {
-    const TypedParam value = typed(p);
-    param.bind(1, run).bind(2, std::string_view(p.key)).bind(3, value.value).bind(4, std::string_view(value.type)).run();
-  }
-}
-
-void put_sources(Database& database, std::int64_t run, const std::vector<Source>& sources) {
-  Statement source = database.prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)");
-  Statement link = database.prepare("INSERT OR REPLACE INTO run_sources VALUES (?1, ?2, ?3)");
-  for (const Source& s : sources) {
-    source.bind(1, std::string_view(s.sha256)).bind(2, std::string_view(s.text)).run();
-    link.bind(1, run).bind(2, std::string_view(s.path)).bind(3, std::string_view(s.sha256)).run();
-  }
-}
 
 StoreImpl::~StoreImpl() {
   {
@@ -98,64 +54,13 @@ void StoreImpl::open_writing() {
   create_schema(*database_, lock_);
   database_->run("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY");
   statements_ = std::make_unique<DrainStatements>(*database_);
+  wal_ = std::make_unique<Wal>(*database_, lock_);
   writable = true;
 }
 
 void StoreImpl::recover() {
   const std::lock_guard guard(mutex_);
-  std::vector<std::pair<std::int64_t, std::string>> running;
-  Statement find = database_->prepare("SELECT id, uid FROM runs WHERE status = 'running'");
-  while (find.step()) running.emplace_back(find.integer(0), find.text(1));
-  for (const auto& [id, uid] : running) {
-    try {
-      recover_run(id, uid);
-    } catch (const Error& error) {
-      // A full disk, say. The store can still be read, and whoever opens it next tries again.
-      if (error.code != Exit::io) throw;
-    }
-  }
-}
-
-void StoreImpl::recover_run(std::int64_t id, const std::string& uid) {
-  const std::string run_folder = folder + "/" + uid;
-  std::optional<Heartbeat> heartbeat = Heartbeat::take_over(run_folder);
-  if (!heartbeat) return;
-  // Its process may have finished it, or another have recovered it, between our look and our lock.
-  Statement status = database_->prepare("SELECT status, unixepoch(started) FROM runs WHERE id = ?1");
-  if (!status.bind(1, id).step() || status.text(0) != "running") return;
-  const double started = status.real(1);
-  status.reset();
-
-  RunDrain drain(*statements_, id, run_folder);
-  for (bool more = true; more;) {
-    Transaction transaction(*database_, lock_);
-    more = drain.apply(kBatchRecords, true) > 0;
-    if (!more) {
-      const bool known = heartbeat->unix_time() > 0;
-      end_run(id, "interrupted", known ? heartbeat->unix_time() : started, heartbeat->seconds(),
-              "the process ended without finishing the run");
-    }
-    transaction.commit();
-    drain.committed();
-  }
-  drain.remove();
-  heartbeat->remove();
-}
-
-void StoreImpl::end_run(std::int64_t id, std::string_view status, double unix_time, double seconds,
-                        std::string_view message) {
-  Statement update =
-      // Its last sign of life may be older than its row, by the milliseconds of its beginning.
-      database_->prepare(
-          "UPDATE runs SET status = ?2, ended = max(started, ?3), seconds = ?4, error = ?5 WHERE id = ?1");
-  update.bind(1, id)
-      .bind(2, status)
-      .bind(3, std::string_view(iso_time(unix_time)))
-      .bind(4, seconds)
-      .bind_text(5, message)
-      .run();
-  Statement forget = database_->prepare("DELETE FROM drained WHERE run_id = ?1");
-  forget.bind(1, id).run();
+  recover_dead_runs(*database_, lock_, *statements_, folder);
 }
 
 void StoreImpl::check_writable() const {
@@ -185,7 +90,7 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
     const std::lock_guard guard(mutex_);
     {
       Transaction transaction(*database_, lock_);
-      insert_run(writer, start);
+      writer.id_ = insert_run(*database_, writer.uid_, start);
       if (start.past) copy_past(*database_, start.past->run, start.past->point, writer.id_);
       transaction.commit();
     }
@@ -227,37 +132,6 @@ void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
   follow(writer, std::move(*heartbeat), seconds);
 }
 
-void StoreImpl::insert_run(Writer& writer, const RunStart& start) {
-  const Environment& e = start.environment;
-  Statement run = database_->prepare(
-      "INSERT INTO runs (uid, name, kind, status, seed, config_hash, started, parent, threads, device, host, script, "
-      "command, "
-      "git_commit, git_dirty, git_diff, versions) VALUES (?1, ?2, ?3, 'running', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
-      "?12, ?13, ?14, ?15, ?16)");
-  const auto optional = [](const std::optional<std::int64_t>& value) { return value ? Cell(*value) : Cell(); };
-  run.bind(1, std::string_view(writer.uid_)).bind(2, std::string_view(start.name.empty() ? "run" : start.name));
-  run.bind(3, std::string_view(start.kind)).bind(4, optional(start.seed)).bind_text(5, start.config_hash);
-  run.bind(6, std::string_view(iso_time(unix_seconds()))).bind(7, optional(start.parent)).bind(8, optional(e.threads));
-  run.bind_text(9, e.device)
-      .bind_text(10, e.host)
-      .bind_text(11, e.script)
-      .bind_text(12, e.command)
-      .bind_text(13, e.git_commit);
-  run.bind(14, e.git_commit.empty() || !e.git_dirty ? Cell() : Cell(std::int64_t{*e.git_dirty}));
-  run.bind_text(15, e.git_diff ? std::string_view(e.git_diff->sha256) : std::string_view())
-      .bind_text(16, e.versions)
-      .run();
-  writer.id_ = database_->last_id();
-
-  put_params(*database_, writer.id_, start.params);
-  put_sources(*database_, writer.id_, start.sources);
-  if (e.git_diff)
-    database_->prepare("INSERT OR IGNORE INTO sources VALUES (?1, ?2)")
-        .bind(1, std::string_view(e.git_diff->sha256))
-        .bind(2, std::string_view(e.git_diff->text))
-        .run();
-}
-
 StoreImpl::Live& StoreImpl::live_of(const Writer& writer) {
   for (auto& live : live_) {
     if (live->id == writer.id_) return *live;
@@ -276,7 +150,7 @@ std::uint64_t StoreImpl::drain(const std::vector<Live*>& runs) {
     throw;
   }
   for (Live* run : runs) run->drain.committed();
-  if (wal_bytes() > kCheckpointBytes && monotonic_seconds() > next_checkpoint_) checkpoint();
+  if (wal_->due()) wal_->checkpoint();
   return records;
 }
 
@@ -286,7 +160,7 @@ void StoreImpl::write(const std::function<void(Database&)>& body) {
   Transaction transaction(*database_, lock_);
   body(*database_);
   transaction.commit();
-  if (wal_bytes() > kCheckpointBytes) checkpoint();
+  if (wal_->bytes() > kCheckpointBytes) wal_->checkpoint();
 }
 
 void StoreImpl::compact() {
@@ -299,7 +173,7 @@ void StoreImpl::compact() {
     throw;
   }
   lock_.unlock();
-  checkpoint();
+  wal_->checkpoint();
 }
 
 void StoreImpl::flush(Writer& writer) {
@@ -307,7 +181,7 @@ void StoreImpl::flush(Writer& writer) {
   for (bool more = true; more;) {
     const std::lock_guard guard(mutex_);
     // A reader from outside may pin the WAL for ever; whoever asked to be flushed waits for it, but not for ever.
-    if (wal_full() && monotonic_seconds() < deadline) {
+    if (wal_->full() && monotonic_seconds() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       continue;
     }
@@ -318,7 +192,7 @@ void StoreImpl::flush(Writer& writer) {
 void StoreImpl::end_live(Live& live, std::string_view status, std::string_view message) {
   {
     Transaction transaction(*database_, lock_);
-    end_run(live.id, status, unix_seconds(), monotonic_seconds() - live.started, message);
+    end_run(*database_, live.id, status, unix_seconds(), monotonic_seconds() - live.started, message);
     transaction.commit();
   }
   live.drain.remove();
@@ -350,20 +224,14 @@ void StoreImpl::finish(Writer& writer, std::string_view status, std::string_view
   const std::lock_guard guard(mutex_);
   end_live(live_of(writer), status, message);
   // The last run of this process leaves a file that is whole without its WAL, unless others are at work.
-  if (live_.empty() && !others_settle) checkpoint_if_idle();
+  if (live_.empty() && !others_settle) wal_->checkpoint_if_idle();
 }
 
 bool StoreImpl::others_settle = false;
 
 void StoreImpl::settle() {
   const std::lock_guard guard(mutex_);
-  if (database_) checkpoint_if_idle();
-}
-
-void StoreImpl::checkpoint_if_idle() {
-  if (wal_bytes() == 0 || !lock_.try_lock()) return;
-  lock_.unlock();
-  checkpoint();
+  if (database_) wal_->checkpoint_if_idle();
 }
 
 SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes) {
@@ -399,38 +267,13 @@ void StoreImpl::abandon(const Writer& writer) {
   std::erase_if(live_, [&](const auto& live) { return live->id == writer.id_; });
 }
 
-std::uint64_t StoreImpl::wal_bytes() const {
-  struct stat info {};  // asks the folder, does not open the file
-  return ::stat((path + "-wal").c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
-}
-
-bool StoreImpl::wal_full() {
-  if (wal_bytes() <= kWalLimitBytes) return false;
-  if (monotonic_seconds() > next_checkpoint_) checkpoint();
-  return wal_bytes() > kWalLimitBytes;
-}
-
-void StoreImpl::checkpoint() {
-  lock_.lock(kLockSeconds);
-  // TRUNCATE, because with it the WAL restarts while we hold the write lock and never between two checkpoints. It
-  // copies what it can when a reader is at work, and waits for that reader only once the WAL has grown: writers wait
-  // with it.
-  const bool grown = wal_bytes() > kWalLimitBytes / 2;
-  sqlite3_busy_timeout(database_->handle(), grown ? 100 : 5);
-  int pages = 0, copied = 0;
-  const int code = sqlite3_wal_checkpoint_v2(database_->handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &pages, &copied);
-  database_->wait_when_busy();
-  lock_.unlock();
-  next_checkpoint_ = monotonic_seconds() + (code == SQLITE_OK ? 0 : grown ? 0.5 : 0.1);
-}
-
 bool StoreImpl::drain_live() {
   for (auto& live : live_) live->heartbeat.beat(unix_seconds(), monotonic_seconds() - live->started);
   std::vector<Live*> pending;
   for (auto& live : live_) {
     if (live->drain.pending()) pending.push_back(live.get());
   }
-  return !pending.empty() && !wal_full() && drain(pending) >= kBatchRecords;
+  return !pending.empty() && !wal_->full() && drain(pending) >= kBatchRecords;
 }
 
 void StoreImpl::loop() {

@@ -11,21 +11,14 @@
 #include <thread>
 #include <vector>
 
+#include "clock.h"
 #include "database.h"
 #include "drain.h"
 #include "heartbeat.h"
 #include "store.h"
+#include "wal.h"
 
 namespace gradus::results {
-
-constexpr std::uint64_t kCheckpointBytes = std::uint64_t{4} << 20;  // WAL size from which it is copied into the file
-constexpr std::uint64_t kWalLimitBytes = std::uint64_t{64} << 20;   // WAL size from which writers wait in their spools
-constexpr std::uint64_t kBatchRecords = 20'000;  // per run and transaction: others wait some 30 ms at most
-
-double monotonic_seconds();
-double unix_seconds();
-void put_params(Database& database, std::int64_t run, const std::vector<Param>& params);
-void put_sources(Database& database, std::int64_t run, const std::vector<Source>& sources);  // inside a transaction
 
 struct StoreImpl {
   ~StoreImpl();
@@ -66,29 +59,21 @@ struct StoreImpl {
  private:
   friend class Store;
   friend class Writer;
-  void recover_run(std::int64_t id, const std::string& uid);
   void check_writable() const;  // Error (io)
-  void insert_run(Writer& writer, const RunStart& start);
   void follow(const Writer& writer, Heartbeat&& heartbeat, double seconds);  // drains what it logs from here on; seconds: it took before
-  void end_run(std::int64_t id, std::string_view status, double unix_time, double seconds, std::string_view message);
   std::uint64_t drain(const std::vector<Live*>& runs);  // one transaction; returns records
   bool drain_live();                                    // true: there is more than one batch to do
   void end_live(Live& live, std::string_view status, std::string_view message);
-  void abandon(const Writer& writer);                   // leaves the run to whoever opens the store next
-  bool wal_full();                                      // past the limit, and a checkpoint could not help
-  void checkpoint();
-  void checkpoint_if_idle();  // nobody else writes at this moment
-  std::uint64_t wal_bytes() const;
+  void abandon(const Writer& writer);  // leaves the run to whoever opens the store next
   Live& live_of(const Writer& writer);
-  void start_thread();
   void loop();
 
   std::mutex mutex_;  // guards everything below
   std::unique_ptr<Database> database_;
   FileLock lock_;
   std::unique_ptr<DrainStatements> statements_;
+  std::unique_ptr<Wal> wal_;
   std::vector<std::unique_ptr<Live>> live_;
-  double next_checkpoint_ = 0;  // monotonic: not tried again before
   std::condition_variable wake_;
   bool stop_ = false;
   std::thread thread_;

@@ -1,154 +1,18 @@
 #include "csv.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 
+#include "csv_cells.h"
+#include "csv_rows.h"
 #include "file.h"
 
 namespace gradus {
 
+using namespace csv;
+
 namespace {
-
-constexpr size_t kMaxField = 1 << 20, kMaxColumns = 1'000'000;
-
-std::string show(std::string_view text) {
-  return "'" + std::string(text.substr(0, 40)) + (text.size() > 40 ? "…'" : "'");
-}
-
-// Splits a text into rows of fields (RFC 4180), remembering the line on which each row begins.
-class RowReader {
- public:
-  RowReader(std::string_view text, std::string name, char delimiter)
-      : text_(text), name_(std::move(name)), delimiter_(delimiter) {}
-
-  bool next() {
-    while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r')) line_end();
-    if (at_ >= text_.size()) return false;
-    row_line_ = line_;
-    count_ = 0;
-    do {
-      if (count_ == kMaxColumns) throw data_error(where(), "too many columns", "at most 1000000", "more");
-      if (count_ == fields_.size()) fields_.emplace_back();
-      read_field(fields_[count_++]);
-    } while (at_ < text_.size() && text_[at_] == delimiter_ && ++at_);
-    if (at_ < text_.size()) line_end();
-    return true;
-  }
-  size_t count() const { return count_; }
-  const std::string& field(size_t i) const { return fields_[i]; }
-  int64_t line() const { return row_line_; }
-  std::string where() const { return name_ + ":" + std::to_string(row_line_); }
-
- private:
-  void line_end() {
-    if (text_[at_] == '\r' && at_ + 1 < text_.size() && text_[at_ + 1] == '\n') ++at_;
-    ++at_, ++line_;
-  }
-  [[noreturn]] void fail(const std::string& what, const std::string& expected, const std::string& got) const {
-    throw data_error(where() + ", column " + std::to_string(count_), what, expected, got);
-  }
-  static bool is_space(char c) { return c == ' ' || c == '\t'; }
-
-  void read_field(std::string& field) {
-    while (at_ < text_.size() && is_space(text_[at_]) && text_[at_] != delimiter_) ++at_;
-    field.clear();
-    if (at_ < text_.size() && text_[at_] == '"') return read_quoted(field);
-    const size_t begin = at_;
-    while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') ++at_;
-    size_t end = at_;
-    while (end > begin && is_space(text_[end - 1])) --end;
-    keep(field, text_.substr(begin, end - begin));
-  }
-  void read_quoted(std::string& field) {
-    const int64_t opened = line_;
-    for (++at_;; ++at_) {
-      const size_t begin = at_;
-      while (at_ < text_.size() && text_[at_] != '"') {
-        if (text_[at_] == '\n' || (text_[at_] == '\r' && !text_.substr(at_ + 1).starts_with('\n'))) ++line_;
-        ++at_;
-      }
-      if (at_ >= text_.size())
-        fail("quote is not closed", "a closing \"",
-             "the end of the file (opened on line " + std::to_string(opened) + ")");
-      keep(field, text_.substr(begin, at_ - begin));
-      if (!text_.substr(at_ + 1).starts_with('"')) break;
-      field += '"';
-      ++at_;
-    }
-    ++at_;
-    while (at_ < text_.size() && is_space(text_[at_]) && text_[at_] != delimiter_) ++at_;
-    if (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') {
-      fail("text after a closing quote", std::string("'") + delimiter_ + "' or the line's end",
-           show(text_.substr(at_, 10)));
-    }
-  }
-  void keep(std::string& field, std::string_view piece) {
-    if (field.size() + piece.size() > kMaxField) fail("field too long", "at most 1048576 bytes", "more");
-    if (piece.find('\0') != std::string_view::npos)
-      fail("a zero byte", "text (a UTF-16 file must be saved as UTF-8)", "binary data");
-    field += piece;
-  }
-
-  std::string_view text_;
-  std::string name_;
-  char delimiter_;
-  size_t at_ = 0, count_ = 0;
-  int64_t line_ = 1, row_line_ = 1;
-  std::vector<std::string> fields_;
-};
-
-enum class Number { fine, no, not_finite, too_large };
-
-Number to_number(std::string_view text, double* value) {
-  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
-  if (end != text.data() + text.size() || error == std::errc::invalid_argument || text.empty()) return Number::no;
-  if (error == std::errc::result_out_of_range) return Number::too_large;
-  if (!std::isfinite(*value)) return Number::not_finite;
-  return std::isfinite(static_cast<float>(*value)) ? Number::fine : Number::too_large;
-}
-
-bool is_missing(std::string_view text) {
-  constexpr std::string_view kMissing[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "?", "."};
-  return std::find(std::begin(kMissing), std::end(kMissing), text) != std::end(kMissing);
-}
-
-// Of words that mean a missing value, those that are hardly a class: 'None', '?' may be one.
-bool is_no_label(std::string_view text) {
-  constexpr std::string_view kNone[] = {"NA", "N/A", "n/a", "NaN", "nan"};
-  return std::find(std::begin(kNone), std::end(kNone), text) != std::end(kNone);
-}
-
-// 2024-01-31, 31.1.2024, 1/31/24; what follows (a time) does not matter.
-bool is_date(std::string_view text) {
-  size_t at = 0;
-  const auto digits = [&] {
-    const size_t begin = at;
-    while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
-    return at - begin >= 1 && at - begin <= 4;
-  };
-  const auto mark = [&](char c) { return at < text.size() && text[at] == c && ++at; };
-  if (!digits() || at >= text.size()) return false;
-  const char between = text[at];
-  return std::strchr("-/.", between) && mark(between) && digits() && mark(between) && digits();
-}
-
-// What a cell is that should be a number, and what can be done. name: of its column, null without a header.
-std::pair<std::string, std::string> diagnose(Number kind, const std::string& text, const std::string* name) {
-  const std::string number = "a finite number that fits float32", column = name ? "{ " + show(*name) + " }" : "";
-  const auto or_skip = [&](const std::string& also) {
-    return number + (name ? " (or skip = " + column + also + ")" : " (or a header and skip = { this column })");
-  };
-  if (text.empty()) return {"empty cell", number + " (or missing = 'drop')"};
-  if (is_missing(text)) return {"missing value", number + " (or missing = 'drop')"};
-  if (kind == Number::not_finite) return {"not finite", number + " (or missing = 'drop')"};
-  if (kind == Number::too_large) return {"number out of range", number};
-  if (text.starts_with("0x") || text.starts_with("0X")) return {"a hexadecimal number", or_skip("")};
-  if (is_date(text)) return {"a date", or_skip("")};
-  return {"not a number", or_skip(" or categories = " + column)};
-}
 
 class CsvReader {
  public:

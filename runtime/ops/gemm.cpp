@@ -33,7 +33,7 @@ bool is_float_matrix(const at::Tensor& t) {
 
 bool in_onednn(const at::Tensor& a, const at::Tensor& b) {
   return rule().float_in_onednn && is_float_matrix(a) && is_float_matrix(b) && a.size(1) == b.size(0) &&
-         is_large(a.size(0), a.size(1), b.size(1));
+         pays_off(a.size(0), a.size(1), b.size(1));
 }
 
 bool lies_side_by_side(const at::Tensor& t) { return t.stride(0) == 1 || t.stride(1) == 1; }
@@ -190,11 +190,11 @@ Rule parse(const std::string& text) {
 
 }  // namespace
 
-bool is_large(int64_t m, int64_t k, int64_t n) {
+bool pays_off(int64_t m, int64_t k, int64_t n) {
   return m >= kSmallestSide && k >= kSmallestSide && n >= kSmallestSide && m * k * n >= kSmallestProduct;
 }
 
-bool takes_own(int64_t m, int64_t k, int64_t n) { return rule().float_in_own && is_large(m, k, n); }
+bool takes_own(int64_t m, int64_t k, int64_t n) { return rule().float_in_own && pays_off(m, k, n); }
 
 void multiply(int64_t m, int64_t n, int64_t k, const vectors::Factor& a, const vectors::Factor& b, float* c,
               const vectors::Finish& finish) {

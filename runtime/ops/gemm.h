@@ -34,7 +34,7 @@ void install(Rule rule);
 Rule current();
 
 // Whether a float32 product [m, k] × [k, n] is large enough for oneDNN, or our kernels, where the rule says so.
-bool is_large(int64_t m, int64_t k, int64_t n);
+bool pays_off(int64_t m, int64_t k, int64_t n);
 
 // Whether the rule in force gives it to our own kernels.
 bool takes_own(int64_t m, int64_t k, int64_t n);

@@ -1,72 +1,18 @@
 #include "kd_loss.h"
 
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "step/direct.h"
 #include "error.h"
+#include "kd_loss_arguments.h"
 #include "ops/vectors/kd_loss.h"
 
 namespace gradus {
+
+using namespace kd;
+
 namespace {
-
-using OptionalTensor = std::optional<at::Tensor>;
-
-std::string shape(const at::Tensor& tensor) {
-  std::ostringstream text;
-  text << tensor.sizes();
-  return text.str();
-}
-
-[[noreturn]] void misuse(const std::string& text) { throw Error(Exit::data, "kd_loss: " + text); }
-
-bool has_labels(const KdArguments& a) { return a.target && !at::isFloatingType(a.target->scalar_type()); }
-
-at::ScalarType compute_type(const at::Tensor& student) {
-  return student.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-// 0-dim, [N] or [N, L]: how many rows share one value.
-int64_t rows_per_value(const at::Tensor& value, const char* name, const KdArguments& a, int64_t rows) {
-  if (value.numel() == 1 && value.dim() <= 1) return rows;
-  const auto row_shape = a.student.sizes().slice(0, a.student.dim() - 1);
-  if (value.sizes() == row_shape) return 1;
-  if (value.dim() == 1 && value.size(0) == a.student.size(0)) return rows / value.size(0);
-  misuse(std::string(name) + " has shape " + shape(value) + "; expected a number or one value for each of the " +
-         std::to_string(a.student.size(0)) + " samples of student " + shape(a.student));
-}
-
-void check_device(const OptionalTensor& given, const char* name, const at::Tensor& student) {
-  if (given && given->device() != student.device())
-    misuse(std::string(name) + " is on " + given->device().str() + "; expected student's " + student.device().str());
-}
-
-void check(const KdArguments& a) {
-  const at::Tensor& s = a.student;
-  if (!at::isFloatingType(s.scalar_type()))
-    misuse(std::string("student is ") + at::toString(s.scalar_type()) + "; expected floating-point logits");
-  if ((s.dim() != 2 && s.dim() != 3) || s.numel() == 0)
-    misuse("student has shape " + shape(s) + "; expected [N, C] or [N, L, C], not empty");
-  if (!a.teacher && !a.target) misuse("neither teacher nor target is given; expected at least one");
-  if (a.teacher && a.teacher->sizes() != s.sizes())
-    misuse("teacher has shape " + shape(*a.teacher) + "; expected student's " + shape(s));
-  check_device(a.teacher, "teacher", s);
-  check_device(a.target, "target", s);
-  check_device(a.weight, "weight", s);
-  if (a.target) {
-    const auto expected = has_labels(a) ? s.sizes().slice(0, s.dim() - 1) : s.sizes();
-    if (a.target->sizes() != expected)
-      misuse("target has shape " + shape(*a.target) +
-             "; expected classes (int64) of student's shape without the last " +
-             "dimension or probabilities of its whole shape, " + shape(s));
-    if (has_labels(a) && a.target->scalar_type() != at::kLong)
-      misuse(std::string("target is ") + at::toString(a.target->scalar_type()) +
-             "; expected int64 classes or floating-point probabilities");
-  }
-  if (!(a.label_smoothing >= 0 && a.label_smoothing <= 1))
-    misuse("label_smoothing is " + std::to_string(a.label_smoothing) + "; expected 0 to 1");
-}
 
 // ---- the CPU kernel's frame
 
@@ -193,79 +139,6 @@ void kernel_cpu(const KdArguments& a, const Tensors7& results) {
 }
 
 }  // namespace
-
-// ---- the same from LibTorch's operators
-
-Tensors7 kd_loss_composed(const KdArguments& a, bool with_gradient) {
-  check(a);
-  const auto type = compute_type(a.student);
-  const at::Tensor z = a.student.detach().to(type);
-  const int64_t classes = z.size(-1), rows = z.numel() / classes;
-  const auto row_shape = z.sizes().slice(0, z.dim() - 1);
-  const auto per_row = [&](const at::Tensor& value, const char* name) {  // broadcasts over student without its last dim
-    const int64_t shared = rows_per_value(value, name, a, rows);
-    const at::Tensor v = value.to(z.options());
-    return value.numel() == 1 ? v.reshape({}).expand(row_shape) : shared > 1 ? v.unsqueeze(-1).expand(row_shape) : v;
-  };
-  const at::Tensor log_q = at::log_softmax(z, -1), q = log_q.exp();
-  const at::Tensor zeros = at::zeros(row_shape, z.options());
-  at::Tensor counted = at::ones_like(zeros), ce = zeros, confidence = q.amax(-1), target;
-  if (a.target) {
-    if (has_labels(a)) {
-      const at::Tensor keep = a.target->ne(a.ignore_index);
-      const at::Tensor index = a.target->masked_fill(keep.logical_not(), 0).unsqueeze(-1);
-      counted = keep.to(type);
-      target = at::zeros_like(z).scatter(-1, index, 1.0);
-      confidence = at::where(keep, q.gather(-1, index).squeeze(-1), confidence);
-    } else {
-      target = a.target->to(type);
-    }
-    target = target * (1 - a.label_smoothing) + a.label_smoothing / static_cast<double>(classes);
-    if (!has_labels(a)) confidence = (target * q).sum(-1);
-    ce = -at::where(target == 0, at::zeros_like(z), target * log_q).sum(-1);
-  }
-  at::Tensor kl = zeros, alpha = a.teacher ? per_row(a.alpha, "alpha") : at::ones_like(zeros);
-  if (!a.target) alpha = zeros;
-  const at::Tensor t = per_row(a.temperature, "temperature");
-  const at::Tensor scale = a.t2 ? t * t : at::ones_like(t);
-  at::Tensor soft, p, log_ratio;
-  if (a.teacher) {
-    const at::Tensor tt = a.teacher_temperature ? per_row(*a.teacher_temperature, "teacher_temperature") : t;
-    const auto centred = [](const at::Tensor& x) { return x - x.amax(-1, true); };  // first, so that T may be 1e-20
-    const at::Tensor log_p = at::log_softmax(centred(a.teacher->detach().to(type)) / tt.unsqueeze(-1), -1);
-    const at::Tensor log_soft = at::log_softmax(centred(z) / t.unsqueeze(-1), -1);
-    p = log_p.exp();
-    soft = log_soft.exp();
-    log_ratio = a.reverse ? log_soft - log_p : log_p - log_soft;
-    const at::Tensor& measure = a.reverse ? soft : p;
-    kl = at::where(measure == 0, at::zeros_like(z), measure * log_ratio).sum(-1);
-  }
-  const at::Tensor share_raw = counted * (a.weight ? per_row(*a.weight, "weight") : at::ones_like(counted));
-  const at::Tensor total = share_raw.sum();
-  const at::Tensor share = at::where(total == 0, at::zeros_like(share_raw), share_raw / total);
-  const auto term = [](const at::Tensor& factor, const at::Tensor& value) {
-    return at::where(factor == 0, at::zeros_like(value), factor * value);
-  };
-  const at::Tensor per_sample = term(counted * alpha, ce) + term(counted * (1 - alpha) * scale, kl);
-  at::Tensor gradient;
-  if (with_gradient) {
-    gradient = at::zeros_like(z);
-    if (a.target) gradient = (share * alpha).unsqueeze(-1) * (q * target.sum(-1, true) - target);
-    if (a.teacher) {
-      const at::Tensor slope =
-          a.reverse ? at::where(soft == 0, at::zeros_like(z), soft * (log_ratio - kl.unsqueeze(-1))) : soft - p;
-      gradient = gradient + (share * (1 - alpha) * scale / t).unsqueeze(-1) * slope;
-    }
-    gradient = gradient.to(a.student.scalar_type());
-  }
-  return {term(share, per_sample).sum(),
-          term(share, ce).sum(),
-          term(share, kl).sum(),
-          confidence,
-          -at::where(q == 0, at::zeros_like(z), q * log_q).sum(-1),
-          per_sample,
-          gradient};
-}
 
 // ---- the dispatcher's view
 

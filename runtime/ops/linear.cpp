@@ -31,7 +31,7 @@ bool is_float(const at::Tensor& t) {
 }
 
 // Whether the product is one for the kernels that work block by block.
-bool is_large(int64_t m, int64_t k, int64_t n) { return m * k * n > kLargestProduct; }
+bool takes_blocked(int64_t m, int64_t k, int64_t n) { return m * k * n > kLargestProduct; }
 
 // ---- the kernels: out-variants that write whole, contiguous tensors
 
@@ -42,7 +42,7 @@ const at::Tensor& forward_out(const at::Tensor& x, const at::Tensor& weight, con
                               const at::Tensor& out) {
   const auto rows = c10::MaybeOwned<at::Tensor>(x.expect_contiguous());
   const int64_t m = rows_of(x), n = weight.size(0), k = weight.size(1);
-  if (is_large(m, k, n)) {
+  if (takes_blocked(m, k, n)) {
     gemm::multiply(m, n, k, {data(*rows), k, 1}, {data(weight), 1, k}, room(out),
                    {false, bias ? data(*bias) : nullptr, relu});
     return out;
@@ -53,9 +53,9 @@ const at::Tensor& forward_out(const at::Tensor& x, const at::Tensor& weight, con
 }
 
 // The gradient before the activation: zero where the output is. In scratch memory of this thread, or grad itself.
-class Upstream {
+class MaskedGradient {
  public:
-  Upstream(const at::Tensor& grad, const OptionalTensor& output) : grad_(grad.expect_contiguous()) {
+  MaskedGradient(const at::Tensor& grad, const OptionalTensor& output) : grad_(grad.expect_contiguous()) {
     if (!output) {
       values_ = data(*grad_);
       return;
@@ -74,9 +74,9 @@ class Upstream {
 };
 
 // The same where products take it as it is, with what hides a part of it.
-class Masked {
+class MaskedFactor {
  public:
-  Masked(const at::Tensor& grad, const OptionalTensor& output) : grad_(grad.expect_contiguous()) {
+  MaskedFactor(const at::Tensor& grad, const OptionalTensor& output) : grad_(grad.expect_contiguous()) {
     if (output) output_ = output->expect_contiguous();
   }
   vectors::Factor rows(int64_t n) const { return {data(*grad_), n, 1, where()}; }
@@ -91,23 +91,23 @@ class Masked {
 const at::Tensor& grad_input_out(const at::Tensor& grad, const OptionalTensor& output, const at::Tensor& weight,
                                  const at::Tensor& out) {
   const int64_t n = weight.size(0), k = weight.size(1);
-  if (is_large(rows_of(grad), k, n)) {
-    const Masked up(grad, output);
+  if (takes_blocked(rows_of(grad), k, n)) {
+    const MaskedFactor up(grad, output);
     gemm::multiply(rows_of(grad), k, n, up.rows(n), {data(weight), k, 1}, room(out), {});
     return out;
   }
-  const Upstream up(grad, output);
+  const MaskedGradient up(grad, output);
   vectors::gemm().product(rows_of(grad), k, n, up.values(), n, 1, data(weight), k, room(out), k);
   return out;
 }
 
-void weight_product(const Upstream& up, int64_t n, const at::Tensor& x, const at::Tensor& dweight) {
+void weight_product(const MaskedGradient& up, int64_t n, const at::Tensor& x, const at::Tensor& dweight) {
   const auto rows = c10::MaybeOwned<at::Tensor>(x.expect_contiguous());
   const int64_t k = x.size(-1);
   vectors::gemm().product(n, k, rows_of(x), up.values(), 1, n, data(*rows), k, room(dweight), k);
 }
 
-void large_weight_product(const Masked& up, int64_t n, const at::Tensor& x, const at::Tensor& dweight) {
+void blocked_weight_product(const MaskedFactor& up, int64_t n, const at::Tensor& x, const at::Tensor& dweight) {
   const auto rows = c10::MaybeOwned<at::Tensor>(x.expect_contiguous());
   const int64_t k = x.size(-1);
   gemm::multiply(n, k, rows_of(x), up.columns(n), {data(*rows), k, 1}, room(dweight), {});
@@ -115,10 +115,10 @@ void large_weight_product(const Masked& up, int64_t n, const at::Tensor& x, cons
 
 const at::Tensor& grad_weight_out(const at::Tensor& grad, const OptionalTensor& output, const at::Tensor& x,
                                   const at::Tensor& dweight) {
-  if (is_large(grad.size(-1), rows_of(x), x.size(-1)))
-    large_weight_product(Masked(grad, output), grad.size(-1), x, dweight);
+  if (takes_blocked(grad.size(-1), rows_of(x), x.size(-1)))
+    blocked_weight_product(MaskedFactor(grad, output), grad.size(-1), x, dweight);
   else
-    weight_product(Upstream(grad, output), grad.size(-1), x, dweight);
+    weight_product(MaskedGradient(grad, output), grad.size(-1), x, dweight);
   return dweight;
 }
 
@@ -127,13 +127,13 @@ std::tuple<const at::Tensor&, const at::Tensor&> grad_weight_bias_out(const at::
                                                                       const at::Tensor& dweight,
                                                                       const at::Tensor& dbias) {
   const int64_t n = grad.size(-1);
-  if (is_large(n, rows_of(x), x.size(-1))) {
-    const Masked up(grad, output);
-    large_weight_product(up, n, x, dweight);
+  if (takes_blocked(n, rows_of(x), x.size(-1))) {
+    const MaskedFactor up(grad, output);
+    blocked_weight_product(up, n, x, dweight);
     gemm::sum_rows(rows_of(grad), n, up.rows(n), room(dbias));
     return {dweight, dbias};
   }
-  const Upstream up(grad, output);
+  const MaskedGradient up(grad, output);
   weight_product(up, grad.size(-1), x, dweight);
   vectors::gemm().sum_rows(rows_of(grad), grad.size(-1), up.values(), room(dbias));
   return {dweight, dbias};

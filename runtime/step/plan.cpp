@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "memory.h"
+#include "operators.h"
 #include "out_variant.h"
 
 namespace gradus {
@@ -18,11 +19,6 @@ void keep_memory(void*) {}
 
 at::DataPtr borrow(const void* pointer) {
   return {const_cast<void*>(pointer), nullptr, &keep_memory, c10::Device(c10::kCPU)};
-}
-
-bool is_empty_op(const RecordedOp& op) {
-  const std::string& name = op.handle.operator_name().name;
-  return name.rfind("aten::empty", 0) == 0 || name.rfind("aten::new_empty", 0) == 0;
 }
 
 int64_t numel(const Value& value) { return c10::multiply_integers(value.sizes); }
@@ -152,7 +148,7 @@ void Plan::choose_operators() {
   for (std::size_t i = 0; i < recording_.ops.size(); ++i) {
     const RecordedOp& recorded = recording_.ops[i];
     if (!live[i]) continue;
-    if (is_empty_op(recorded)) {  // memory is all it gives
+    if (starts_unwritten(name_of(recorded.handle))) {  // memory is all it gives
       for (int value : recorded.results) slots_[recording_.values[value].buffer].placed = true;
       continue;
     }

@@ -3,9 +3,10 @@
 #include <ATen/autocast_mode.h>
 
 #include <algorithm>
-#include <unordered_set>
 
+#include "constants.h"
 #include "error.h"
+#include "operators.h"
 
 namespace gradus {
 namespace {
@@ -14,51 +15,9 @@ constexpr auto kKey = c10::DispatchKey::Fake;
 
 thread_local Recorder* active = nullptr;
 
-std::string name_of(const c10::OperatorHandle& op) { return op.operator_name().name; }
-
-// Operators that return no tensor, but say something about shapes and types only.
-bool tells_shapes(const std::string& name) {
-  static const std::unordered_set<std::string> names = {
-      "aten::is_same_size",       "aten::sym_size",      "aten::sym_numel", "aten::sym_stride",
-      "aten::sym_storage_offset", "aten::size",          "aten::stride",    "aten::can_cast",
-      "aten::result_type",        "aten::promote_types", "aten::_version",  "aten::is_complex",
-      "aten::is_floating_point"};
-  return names.count(name) > 0;
-}
-
-// Arguments that an operator changes without saying so in its schema.
-std::vector<int> hidden_writes(const std::string& name) {
-  static const std::unordered_set<std::string> norms = {"aten::native_batch_norm",      "aten::batch_norm",
-                                                        "aten::_batch_norm_impl_index", "aten::instance_norm",
-                                                        "aten::cudnn_batch_norm",       "aten::miopen_batch_norm"};
-  return norms.count(name) ? std::vector<int>{3, 4} : std::vector<int>{};
-}
-
-// Operators whose result depends on their operands' shapes only.
-const std::unordered_set<std::string>& shapes_only() {
-  static const std::unordered_set<std::string> names = {"aten::ones_like", "aten::zeros_like", "aten::full_like",
-                                                        "aten::new_zeros", "aten::new_ones",   "aten::new_full"};
-  return names;
-}
-
-bool starts_unwritten(const std::string& name) {
-  return name.rfind("aten::empty", 0) == 0 || name.rfind("aten::new_empty", 0) == 0;
-}
-
-bool is_write(const c10::Argument& argument) { return argument.alias_info() && argument.alias_info()->isWrite(); }
-
 bool plain(const at::Tensor& tensor) {
   return tensor.device().is_cpu() && tensor.layout() == at::kStrided && !tensor.is_quantized() && !tensor.is_nested() &&
          !tensor.is_conj() && !tensor.is_neg() && !tensor._is_zerotensor() && tensor.has_storage();
-}
-
-// The shape of the result depends on the values of the arguments. Indices that are no masks keep it fixed.
-bool has_dynamic_shape(const c10::OperatorHandle& op, const torch::jit::Stack& arguments) {
-  if (!op.hasTag(at::Tag::dynamic_output_shape)) return false;
-  if (name_of(op) != "aten::index") return true;
-  for (const auto& index : arguments[1].toOptionalTensorVector())
-    if (index && (index->scalar_type() == at::kBool || index->scalar_type() == at::kByte)) return true;
-  return false;
 }
 
 void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
@@ -268,7 +227,7 @@ void Recorder::note_varying(const RecordedOp& op, std::size_t first_buffer) {
   const auto varies = [&](int value) { return static_cast<bool>(varies_[recording_.values[value].buffer]); };
   const bool from_varying =
       op.random || !op.writes.empty() ||
-      (!shapes_only().count(name_of(op.handle)) &&
+      (!depends_on_shapes(name_of(op.handle)) &&
        std::any_of(op.operands.begin(), op.operands.end(), [&](const Operand& o) { return varies(o.value); }));
   for (std::size_t b = first_buffer; b < recording_.buffers.size(); ++b) {
     varies_[b] = from_varying && !recording_.buffers[b].unwritten;
@@ -305,31 +264,6 @@ void Recorder::check_reads(const RecordedOp& op) {
   }
 }
 
-// Operators of constants alone have the same outcome in every call, which is at hand.
-void Recorder::find_constants() {
-  std::unordered_set<int> escaping;
-  for (int value : recording_.outputs) escaping.insert(recording_.values[value].buffer);
-  for (const GradSlot& slot : recording_.grads)
-    if (slot.value >= 0) escaping.insert(recording_.values[slot.value].buffer);
-  const auto constant = [&](int value) { return recording_.buffer(value).kind == Buffer::Kind::constant; };
-  for (std::size_t i = 0; i < recording_.ops.size(); ++i) {
-    const RecordedOp& op = recording_.ops[i];
-    if (op.random || !op.writes.empty() || starts_unwritten(name_of(op.handle))) continue;
-    if (op.results.empty() || recording_.only_looks(op, static_cast<int>(i))) continue;
-    if (!shapes_only().count(name_of(op.handle)) &&
-        !std::all_of(op.operands.begin(), op.operands.end(), [&](const Operand& o) { return constant(o.value); }))
-      continue;
-    const bool stays = std::all_of(op.results.begin(), op.results.end(), [&](int value) {
-      if (value < 0) return true;
-      const int buffer = recording_.values[value].buffer;
-      return !recording_.buffers[buffer].written && !escaping.count(buffer);
-    });
-    if (!stays) continue;
-    for (int value : op.results)
-      if (value >= 0) recording_.buffers[recording_.values[value].buffer].kind = Buffer::Kind::constant;
-  }
-}
-
 void Recorder::find_grads() {
   std::vector<GradSlot> kept;
   for (GradSlot& slot : recording_.grads) {
@@ -356,7 +290,7 @@ bool Recorder::finish(const std::vector<at::Tensor>& outputs) {
     recording_.outputs.push_back(value_of(output));
   }
   find_grads();
-  find_constants();
+  find_constants(recording_);
   return problem_.empty();
 }
 

@@ -118,7 +118,6 @@ class Recorder {
   void check_reads(const RecordedOp& op);
   void note_varying(const RecordedOp& op, std::size_t first_buffer);
   void free_dead();
-  void find_constants();
   void find_grads();
   void stop();
 

@@ -1,5 +1,5 @@
 #include "error.h"
-#include "exchange/tensorboard.h"
+#include "exchange/tensorboard_records.h"
 
 #include "../target.h"
 

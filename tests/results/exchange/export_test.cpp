@@ -4,11 +4,16 @@
 #include <set>
 #include <sstream>
 
+#include "exchange/csv.h"
+#include "exchange/exported_run.h"
 #include "exchange/import.h"
+#include "exchange/json.h"
 #include "exchange/mlflow.h"
 #include "exchange/protobuf.h"
 #include "exchange/tensorboard.h"
+#include "exchange/tensorboard_records.h"
 #include "exchange/wandb.h"
+#include "store/clock.h"
 #include "store/database.h"
 #include "store_fixture.h"
 

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "exchange/tensorboard.h"
+#include "exchange/tensorboard_records.h"
 #include "query/query.h"
 #include "store/database.h"
 #include "store_fixture.h"

@@ -47,7 +47,7 @@ TEST_P(Gemm, EqualsTheLibraryOverAThousandShapes) {
         const auto wanted = (Under(kLibrary), at::mm(a, b));
         const auto wanted_sum = (Under(kLibrary), at::addmm(bias, a, b));
         const Under rule(GetParam());
-        const bool takes = gemm::is_large(m, k, n);
+        const bool takes = gemm::pays_off(m, k, n);
         routed += takes;
         const at::Tensor got = at::mm(a, b);
         const std::string shape = std::to_string(m) + " x " + std::to_string(k) + " x " + std::to_string(n);
