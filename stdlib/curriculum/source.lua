@@ -110,7 +110,7 @@ end
 -- The difficulty of all rows of the data set, as far as rankings of some of them say it; NaN elsewhere.
 local function difficulties(self)
   local all
-  for _, d in ipairs(rawget(self, "rankings") or { self.data }) do
+  for _, d in ipairs(rawget(self, "rankings") or { self:view() }) do
     if d.difficulty then
       all = all or ops.full({ d.base.x:size(0) }, 0 / 0, { dtype = "float64" })
       all = all:index_copy(0, d.index, d.difficulty)

@@ -3,11 +3,13 @@
   python3 tests/mutants/mutate.py --seed 1 --count 60                  the standard library; no build
   python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++: rebuilds in build/ for each (also: runtime)
 
-Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM, --show (the
-faults, without running anything), --known FILE (survivors that change nothing that can be seen, one "path:line: text" a line).
+Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM, --skip N (of the
+chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one "path:line: text" a line).
 """
 
 import argparse
+import hashlib
+import json
 import os
 import pathlib
 import random
@@ -16,10 +18,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRADUS = pathlib.Path(os.environ.get("GRADUS", ROOT / "build/gradus")).resolve()
+DEVICE = GRADUS.with_name("libgradus_simulated.so")
 SECONDS = 300  # a fault that makes a test go on for ever is noticed
+LONG = 60  # of specs for one fault, where none of them notices it
 
 # What a careless change would make of a piece of code: (pattern, what it becomes).
 COMMON = [(r"(?<![<>=~!-])<(?![<=])", "<="), (r"(?<![<>=~!-])>(?![>=])", ">="), (r"<=(?!>)", "<"), (r">=", ">"), (r" \+ ", " - "), (r" - ", " + "), (r" \* ", " / "),
@@ -63,39 +68,92 @@ def choose(args, root):
     return random.Random(args.seed).sample(all_places, min(args.count, len(all_places)))
 
 
-def specs_of(root, path):
-    """The room's specs, the file's own first; what all rooms stand on is tested in some of them, too."""
-    rooms = [path.parent.name] + (["data", "nn", "optim"] if path.parent.name == "base" else [])
-    specs = [spec for room in rooms for spec in (root / "tests/stdlib" / room).glob("*_spec.lua")]
-    specs.sort(key=lambda s: (path.stem not in s.stem, s.parent.name != rooms[0], s.stat().st_size))
-    slow = {"device_run_spec", "healthy_spec"}  # wants the simulated device; twenty whole runs
-    return [s for s in specs if s.stem not in slow or path.stem in s.stem]
+# Put before experiment/test.lua: writes each line of the library that runs into a file, when it first runs.
+SEEN = """
+jit.off()
+local seen, out, getinfo = {}, assert(io.open("%s", "a")), debug.getinfo
+out:setvbuf "line"
+package.loaded.watch_lines = function()
+  local left = 1e6  -- of an example that runs more lines than that, the first ones say enough
+  debug.sethook(function(_, line)
+    left = left - 1
+    if left < 0 then debug.sethook() end
+    local source = getinfo(2, "S").source
+    local lines = seen[source]
+    if not lines then
+      lines = {}
+      seen[source] = lines
+    end
+    if not lines[line] then
+      lines[line] = true
+      if source:sub(1, 8) == "@stdlib/" then out:write(source:sub(2), ":", line, "\\n") end
+    end
+  end, "l")
+end
+package.loaded.watch_lines()
+"""
 
 
 class Lua:
-    """Works on a copy of the sources and the specs: the tree may be edited meanwhile."""
+    """Works on a copy of the sources and the specs: the tree may be edited meanwhile. Only specs that run the line are asked."""
 
     def __init__(self):
         self.root = pathlib.Path(tempfile.mkdtemp())
         for part in ("stdlib", "tests/stdlib", "scripts"):
             shutil.copytree(ROOT / part, self.root / part)
-        self.good = {}
+        self.good, self.seconds, self.lines = {}, {}, {}
 
     def passes(self, spec):
+        ffi = ["--allow-ffi"] if spec.stem == "device_run_spec" else []  # as CMakeLists.txt has it
         try:
-            return subprocess.run([GRADUS, "test", "--stdlib", self.root / "stdlib", spec], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                  timeout=SECONDS).returncode == 0
+            return subprocess.run([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  timeout=SECONDS, env=os.environ | {"GRADUS_DEVICE_LIBRARY": str(DEVICE)} if DEVICE.exists() else None).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
-    def noticed(self, path, text):
+    def watch(self):
+        """Which lines each spec runs; kept for the same sources. From here on a spec ends at its first failure."""
+        test = self.root / "stdlib/experiment/test.lua"
+        text, kept = test.read_text(), GRADUS.parent / "mutants_lines.json"
+        known = json.loads(kept.read_text()) if kept.exists() else {}
+        library = "".join(f.read_text() for f in sorted((self.root / "stdlib").rglob("*.lua")))
+        for spec in sorted((self.root / "tests/stdlib").glob("*/*_spec.lua")):
+            of = hashlib.sha256((library + spec.read_text()).encode()).hexdigest()
+            if of not in known:
+                print(f"\rlines of {spec.stem}" + " " * 20, end="", file=sys.stderr, flush=True)
+                seen = self.root / "seen"
+                seen.write_text("")
+                test.write_text(SEEN % seen + text.replace("  host.entering(body)", "  package.loaded.watch_lines()\n  host.entering(body)"))
+                started = time.monotonic()
+                self.passes(spec)
+                known[of] = {"seconds": time.monotonic() - started, "lines": seen.read_text().split()}
+                kept.write_text(json.dumps(known))
+            self.lines[spec], self.seconds[spec] = set(known[of]["lines"]), known[of]["seconds"]
+        at_once = "  for _, ending in ipairs(endings) do pcall(ending) end\n  os.exit(1)\nend\n\nfunction test.describe"
+        test.write_text(text.replace("end\n\nfunction test.describe", at_once, 1))
+
+    def specs_of(self, path, number):
+        """Specs that run the line, or the one that it goes on from: the file's own, the room's, then the quick ones, for LONG seconds."""
+        name, specs = path.relative_to(self.root), []
+        for near in range(number, max(0, number - 8), -1):
+            specs = specs or [spec for spec, lines in self.lines.items() if f"{name}:{near}" in lines]
+        specs += [spec for spec in self.lines if path.stem in spec.stem and spec not in specs]  # it may have run too many lines to see all
+        specs.sort(key=lambda s: (path.stem not in s.stem, self.seconds[s] > LONG / 3, s.parent.name != path.parent.name, self.seconds[s]))
+        left, chosen = LONG, []
+        for spec in specs:
+            left -= self.seconds[spec]
+            if left > 0 or path.stem in spec.stem:
+                chosen.append(spec)
+        return chosen
+
+    def noticed(self, path, number, text):
         before = path.read_text()
         path.write_text(text)
         compiles = f"assert(loadstring(io.open('{path}'):read '*a'))"
         try:
             if subprocess.run([GRADUS, "run", "-"], input=compiles.encode(), capture_output=True).returncode:
                 return None  # no Lua: no fault
-            for spec in specs_of(self.root, path):
+            for spec in self.specs_of(path, number + 1):
                 if self.passes(spec):
                     continue
                 path.write_text(before)  # does it pass without the fault?
@@ -116,14 +174,17 @@ class Cpp:
     def __init__(self):
         self.root, self.build = ROOT, GRADUS.parent
 
-    def noticed(self, path, text):
+    def watch(self):
+        pass
+
+    def noticed(self, path, _, text):
         room = path.relative_to(self.root).parts[0]
         before = path.read_text()
         path.write_text(text)
         try:
             if subprocess.run(["cmake", "--build", self.build, "--target", f"{room}_tests"], capture_output=True).returncode:
                 return None  # the compiler does not take it: no fault
-            return subprocess.run([self.build / f"{room}_tests"], capture_output=True, cwd=ROOT, timeout=3 * SECONDS).returncode != 0
+            return subprocess.run([self.build / f"{room}_tests", "--gtest_fail_fast"], capture_output=True, cwd=ROOT, timeout=3 * SECONDS).returncode != 0
         except subprocess.TimeoutExpired:
             return True
         finally:
@@ -139,6 +200,7 @@ def main():
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--tree", default="stdlib", choices=["stdlib", "results", "runtime"])
     parser.add_argument("--only")
+    parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--known", type=pathlib.Path, default=pathlib.Path(__file__).with_name("known.txt"))
     args = parser.parse_args()
@@ -146,14 +208,17 @@ def main():
     runner = Lua() if args.tree == "stdlib" else Cpp()
     tried, survivors = 0, []
     try:
-        for path, number, line in choose(args, runner.root):
+        chosen = choose(args, runner.root)[args.skip:]
+        if not args.show:
+            runner.watch()
+        for path, number, line in chosen:
             lines = path.read_text().split("\n")
             difference = f"{path.relative_to(runner.root)}:{number + 1}\n  - {lines[number].strip()}\n  + {line.strip()}"
             if args.show:
                 print(difference)
                 continue
             lines[number] = line
-            noticed = runner.noticed(path, "\n".join(lines))
+            noticed = runner.noticed(path, number, "\n".join(lines))
             tried += noticed is not None
             print(f"\r{tried} tried, {len(survivors)} not noticed", end="", file=sys.stderr, flush=True)
             if noticed is False and f"{path.relative_to(runner.root)}: {line.strip()}" not in known:

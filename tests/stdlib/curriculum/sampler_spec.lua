@@ -397,3 +397,50 @@ describe("a sampler refuses", function()
 end)
 
 current.run = nil
+
+describe("the samplers of a run", function()
+  local current, source = require "gradus.base.current", require "gradus.curriculum.source"
+  local d = g.data.digits():first(4)
+
+  -- Calls fn(make, has): make(run) is a new sampler of that run, has(run) how many of the given ones it has.
+  local function with_runs(fn)
+    local before, known = current.run, source.known()
+    local function has(run, list)
+      current.run = run
+      local count = 0
+      for _, one in ipairs(list) do
+        if source.with_number(one.number) == one then count = count + 1 end
+      end
+      return count
+    end
+    local function make(run)
+      current.run = run
+      return g.sampler.uniform(d)
+    end
+    local ok, why = pcall(fn, make, has)
+    source.forget(known)
+    current.run = before
+    if not ok then error(why, 0) end
+  end
+
+  it("are another's for a while, and its own again", function()
+    with_runs(function(make, has)
+      local a, b, c = {}, {}, {}
+      local of_a, of_b, of_c = { make(a), make(a) }, { make(b) }, { make(c) }
+      local left = source.hand_over(a, b)
+      expect({ has(a, of_a), has(b, of_a), has(b, of_b), has(c, of_c) }):equals { 0, 2, 0, 1 }
+      source.take_back(left, b)
+      expect({ has(a, of_a), has(b, of_a), has(b, of_b), has(c, of_c) }):equals { 0, 0, 1, 1 }
+    end)
+  end)
+  it("that were made since are forgotten, and no others", function()
+    with_runs(function(make, has)
+      local a, b = {}, {}
+      local before, other = { make(a) }, { make(b) }
+      local known = source.known()
+      local since = { make(a), make(a) }
+      source.forget(known)
+      expect({ has(a, before), has(a, since), has(b, other) }):equals { 1, 0, 1 }
+    end)
+  end)
+end)

@@ -75,6 +75,26 @@ describe("cfg", function()
     local small = cfg.alphabet(cfg.parse "5: 4 4 | 4  4: 1 | 1 3")
     expect(cfg.encode(small, { { 1, 3, 1 }, { 1 } }):totable()):equals { { 2, 0, 1, 0, 4 }, { 2, 0, 4, 4, 4 } }
   end)
+  it("numbers terminals in their order, wherever the rules have them", function()
+    for _, text in ipairs { "5: 4 4 | 4  4: 1 | 1 3", "5: 4 4 | 4  4: 3 1 | 1", "9: 5 2 | 5  5: 7 3 | 1 7" } do
+      local alphabet, last = cfg.alphabet(cfg.parse(text)), -1
+      for symbol = 0, 9 do
+        local place = alphabet.of[symbol]
+        if place then
+          expect(place):equals(last + 1)
+          last = place
+        end
+      end
+      expect(last):equals(alphabet.terminals - 1)
+    end
+  end)
+  it("shows the first sentence of seed 0, unless it is told another", function()
+    local grammar = cfg.cfg3b()
+    local first = tostring(grammar:tree())
+    expect(tostring(grammar:tree { seed = 0, n = 0 })):equals(first)
+    expect(tostring(grammar:tree { n = 1 })):differs_from(first)
+    expect(tostring(grammar:tree { seed = 1 })):differs_from(first)
+  end)
   it("refuses other texts", function()
     expect(function() cfg.parse "1 2" end):fails_with "expected 'symbol: symbols"
     expect(function() cfg.parse "1: 2 |" end):fails_with "a rule of 1 is empty"

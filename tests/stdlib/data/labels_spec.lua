@@ -367,6 +367,6 @@ describe("labels in words", function()
     ["3 labels of yes or no"] = { kind = "multilabel", classes = 3 }, ["labels of yes or no"] = { kind = "multilabel" },
     ["numbers, 3 each"] = { kind = "numbers", width = 3 }, numbers = { kind = "numbers" }, ["no labels"] = {},
   } do
-    it("are " .. text, function() expect(require("gradus.data.labels").text(of)):equals(text) end)
+    it("are " .. text, function() expect(labels.text(of)):equals(text) end)
   end
 end)

@@ -488,3 +488,53 @@ describe("traps that users of other tools report:", function()
       :matches "advice: stage 'a' has a learning rate of its own; a gain may be the rate's.* %(arXiv 2308.12202%)"
   end)
 end)
+
+describe("a ranking", function()
+  it("has no effect where all rows are drawn in random order, and one where they are weighed", function()
+    refuses(ranking(function(ranked) return { { "a", sample = ranked } } end), "the ranking has no effect")
+    refuses(ranking(function(ranked) return { { "a", sample = sampler.uniform(ranked) } } end), "the ranking has no effect")
+    accepts(ranking(function(ranked) return { { "a", sample = ranked:first(.5), advance = when.epochs(5) }, { "b" } } end))
+    accepts(ranking(function(ranked) return { { "a", sample = sampler.weighted(ranked, function(_, y) return y:float() + 1 end) } } end))
+    accepts(ranking(function(ranked) return { { "a", sample = sampler.confidence(ranked) } } end))
+  end)
+end)
+
+describe("gradus check", function()
+  local dry_run, host = require "gradus.experiment.dry_run", require "gradus.host"
+
+  -- What a check of a script with this run function prints, what it says on standard error, and its exit code where it ends the process.
+  local function check(body, grid)
+    local text = ("local g = require 'gradus'\nreturn g.experiment { name = 'x', params = { n = 1 }, grid = { n = { %s } }, run = function(run, p) %s end }")
+      :format(grid or "1", body)
+    local folder = ("%s/gradus-check-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+    host.mkdirs(folder)
+    local before, printed, said = { host.load_script, print, io.stderr, os.exit }, {}, {}
+    host.load_script = function() return assert(loadstring(text, "@x.lua")) end
+    rawset(_G, "print", function(line) printed[#printed + 1] = line end)
+    io.stderr = { write = function(_, line) said[#said + 1] = line end }
+    os.exit = function(code) error({ exited = code }, 0) end
+    local ok, why = pcall(dry_run.check, { store = folder .. "/s.db", script = "x.lua" })
+    host.load_script, io.stderr, os.exit = before[1], before[3], before[4]
+    rawset(_G, "print", before[2])
+    os.execute("rm -rf '" .. folder .. "'")
+    if not ok and not why.exited then error(why, 0) end
+    return table.concat(printed, "\n"), table.concat(said), not ok and why.exited or nil
+  end
+
+  it("says that there is nothing to refuse", function()
+    local printed, said, code = check "return { acc = .5 }"
+    expect({ printed, said, code }):equals { "n=1\nNothing to refuse.", "" }
+  end)
+  it("counts what it refuses in all settings", function()
+    local printed, said, code = check("return { ['a b'] = 1 }")
+    expect(printed):matches "^n=1\n +refused: run: result 'a b': "
+    expect({ said, code }):equals { "check: 1 setting refused\n", 65 }
+    printed, said, code = check("return p.n == 2 and { ['a b'] = 1, ['c d'] = 2 } or { acc = 3 }", "1, 2, 3")
+    for _, name in ipairs { "a b", "c d" } do expect(select(2, printed:gsub("result '" .. name .. "'", ""))):equals(1) end
+    expect({ said, code }):equals { "check: 2 settings refused\n", 65 }
+  end)
+  it("looks at each setting once, whatever the seeds", function()
+    local printed = check("return { acc = p.n }", "1, 2, 2")
+    expect(printed):equals "n=1\nn=2\nNothing to refuse."
+  end)
+end)

@@ -88,6 +88,26 @@ describe("what a loop can see", function()
     for _, pair in ipairs(box.moved) do names[pair[1]] = pair[2][1] end
     expect({ names.plain_one, names.shape }):equals { "new", "new" }
   end)
+  it("leaves what is the library's and Lua's alone, whenever it was made", function()
+    local function loop(at)
+      local d, rule, fn, lua = g.data.digits():first(3), g.when.steps(3), g.loss.cross_entropy, print
+      local made, made_rule, made_fn, made_lua
+      at "begin"
+      made, made_rule, made_fn, made_lua = g.schedule.linear(1, 2), g.when.steps(4), g.loss.mse, pairs
+      at "end"
+      return d, rule, fn, lua, made, made_rule, made_fn, made_lua
+    end
+    local box = {}
+    loop(function(where)
+      local fn, seen = debug.getinfo(2, "f").func, box.seen
+      box.seen = nil
+      if where == "begin" then box.seen = reachable.seen(fn) else box.moved, box.unsaved = reachable.save(fn, seen) end
+    end)
+    expect(box.unsaved):equals {}
+    for _, pair in ipairs(box.moved) do
+      if pair[1] ~= "^g" and pair[1] ~= "at" and pair[1] ~= "^at" then error("kept: " .. pair[1]) end
+    end
+  end)
   it("leaves large tensors that were there before alone: they are data", function()
     local function loop(at)
       local data, small, trained = g.zeros { 200000 }, g.zeros { 3 }, g.zeros { 200000 }

@@ -350,3 +350,31 @@ end }
     expect(made[1]):equals(made[2])
   end)
 end)
+
+describe("a key that is logged twice", function()
+  local function warnings(fn)
+    local _, seen = support.with_run({}, fn)
+    local names = {}
+    for i, one in ipairs(seen.warnings) do names[i] = one.name end
+    return names
+  end
+  it("at one step is told of once", function()
+    expect(warnings(function(run)
+      for _ = 1, 3 do run:log { a = 1 } end
+    end)):equals { "logged_twice" }
+    expect(warnings(function(run)
+      run:log({ a = 1 }, 5)
+      run:log({ a = 2 }, 5)
+    end)):equals { "logged_twice" }
+  end)
+  it("at several steps is not, nor are two keys", function()
+    expect(warnings(function(run)
+      for i = 1, 3 do run:log({ a = i }, i) end
+      run:log({ b = 1 }, 3)
+      run.step_number = 4
+      run:log { a = 1 }
+      run.step_number = 5
+      run:log { a = 1 }
+    end)):equals {}
+  end)
+end)

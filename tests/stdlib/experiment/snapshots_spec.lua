@@ -107,6 +107,41 @@ describe("how often", function()
   end)
 end)
 
+describe("by the clock", function()
+  -- When one is taken of a training that looks every `wait` seconds, n times; the stage moves at the looks of `moves`.
+  local function taken(wait, n, moves)
+    local monotonic, now, stage, times = host.monotonic, 1000, { stage_index = 1 }, {}
+    host.monotonic = function() return now end
+    local ok, why = pcall(function()
+      local run = { folder = "/nowhere", step_number = 0, axis = 1 }
+      local part, one = { s = stage }, snapshots.new(run, { seconds = 60 })
+      one:begin(part)
+      one.take = function(self)
+        times[#times + 1] = now - 1000
+        self.time, self.looks = now, 0
+      end
+      for i = 1, n do
+        now = now + wait
+        if moves[i] then stage.stage_index = stage.stage_index + 1 end
+        one:look(part)
+      end
+    end)
+    host.monotonic = monotonic
+    if not ok then error(why, 0) end
+    return times
+  end
+  it("one is taken each minute, seen at each eighth boundary", function()
+    expect(taken(10, 20, {})):equals { 80, 160 }
+    expect(taken(7, 20, {})):equals { 112 }
+  end)
+  it("one is taken where a stage has ended, if it is worth it", function()
+    expect(taken(1, 20, { [4] = true })):equals {}
+    expect(taken(1, 20, { [5] = true })):equals { 5 }
+    expect(taken(1, 20, { [9] = true, [12] = true, [14] = true })):equals { 9, 14 }
+    expect(taken(6, 6, { [2] = true })):equals { 12 }
+  end)
+end)
+
 describe("a run that goes on", function()
   for name, at in pairs { ["from the middle of its second training"] = 27, ["from its first training's end"] = 0 } do
     it(name .. " has the rows, weights and draws that it would have had", function()
@@ -235,6 +270,24 @@ describe("snapshots of a folder", function()
       write(folder .. "/snapshots/notes.txt", "")
       expect(files(folder)):equals { "1-end.safetensors", "2-9.safetensors", "2-100.safetensors", "2-end.safetensors", "10-1.safetensors" }
     end)
+  end)
+  it("are taken at the step that was asked for, or at the training's end, and all else ends", function()
+    for step, file in pairs { [10] = "1-10.safetensors", [20] = "1-end.safetensors" } do
+      in_folder(function(folder)
+        local reached
+        local seen = a_run(folder, function(run)
+          run.snapshots.stop = { step = step, axis = run.axis }
+          local ok, why = pcall(run.distill, run, { student = support.student(), teacher = support.student(4), batch = 12,
+            data = support.points():split({ train = .5, val = .5 }, { seed = 3 }), budget = { steps = 20 }, evaluate = { steps = 5 } })
+          reached = run.snapshots.reached
+          if not ok then error(why, 0) end
+        end, { policy = { none = true } })
+        assert(not seen.ok and seen.why.interrupted and reached)
+        expect(files(seen.folder)):equals { file }
+        local kept = snapshots.read(seen.folder, error)
+        expect({ kept.over, kept.point.step }):equals { step == 20, step }
+      end)
+    end
   end)
   it("of another format are refused", function()
     in_folder(function(folder)

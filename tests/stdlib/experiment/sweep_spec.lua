@@ -128,6 +128,24 @@ describe("a sweep", function()
   end)
 end)
 
+describe("advice about a list", function()
+  local function advice(values, best)
+    return effects.advice({ { key = "T", values = values } }, { { given = { T = best }, runs = 2 } }, {})
+  end
+  for _, one in ipairs { { { 2, 4, 1 }, 4, "largest value: --set T=4,8" }, { { 2, 4, 1 }, 1, "smallest value: --set T=1,0.5" },
+    { { 1, 10 }, 10, "largest value: --set T=10,100" }, { { 1, 10 }, 1, "smallest value: --set T=1,0.1" },
+    { { -1, 0, 2 }, -1, "smallest value: --set T=-1,-2" }, { { -1, 0, 2 }, 2, "largest value: --set T=2,4" },
+    { { 0, 3 }, 0, "smallest value: --set T=0,-3" }, { { -3, -1 }, -1, "largest value: --set T=-1,1" } } do
+    it("goes beyond " .. one[3], function() expect(advice(one[1], one[2])):equals { "T: the best is its " .. one[3] } end)
+  end
+  it("says nothing of what lies within, of one value, of what is no number", function()
+    expect(advice({ 2, 4, 1 }, 2)):equals {}
+    expect(advice({ 3 }, 3)):equals {}
+    expect(advice({ 1, "a" }, 1)):equals {}
+    expect(advice({ true, false }, true)):equals {}
+  end)
+end)
+
 -- Calls fn(swept) with a fresh store; swept(options) is a sweep over runs that log their T under `by`.
 local function in_store(fn)
   local folder = ("%s/gradus-sweep-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))

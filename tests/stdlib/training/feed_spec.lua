@@ -310,3 +310,25 @@ describe("the open loop", function()
 end)
 
 current.run = nil
+
+describe("what is said of the rows that are drawn", function()
+  local function said(sample)
+    local _, seen = support.with_run({ seed = 2 }, function(run)
+      local d = support.points():split({ train = .5, val = .5 }, { seed = 3 })
+      run:distill { student = support.student(), teacher = support.student(4), data = d, batch = 12, budget = { steps = 20 },
+        evaluate = { steps = 10 }, curriculum = { { "a", sample = sample and sample(d.train) } } }
+    end)
+    return { #seen.values "sample/difficulty", #seen.values "sample/effective" }
+  end
+  local function ranked(train) return train:rank(g.score.loss(support.student(4))) end
+  it("is nothing of all rows alike", function()
+    expect(said()):equals { 0, 0 }
+    expect(said(function(train) return train:first(40) end)):equals { 0, 0 }
+    expect(said(function(train) return g.sampler.uniform(train) end)):equals { 0, 0 }
+  end)
+  it("is the difficulty of what is ranked, and how unevenly of what is weighed", function()
+    expect(said(function(train) return ranked(train):first(40) end)):equals { 2, 2 }
+    expect(said(function(train) return g.sampler.easiest(ranked(train), .5) end)):equals { 2, 2 }
+    expect(said(function(train) return g.sampler.confidence(train) end)[2]):equals(2)
+  end)
+end)

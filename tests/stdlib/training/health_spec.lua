@@ -209,3 +209,14 @@ describe("health names", function()
     expect(count):equals(2)
   end)
 end)
+
+describe("a student that is too small", function()
+  it("is none where it learns a layer or single shots, nor before half of the budget", function()
+    local is_too_small = health.new({}).is_too_small
+    for _, one in ipairs { { layer = true }, { shot = true }, { layer = true, shot = true } } do
+      expect(is_too_small(one, { progress = 1 })):is_false()
+      expect(is_too_small(one, {})):is_false()
+    end
+    expect(is_too_small({}, { progress = .49 })):is_false()
+  end)
+end)
