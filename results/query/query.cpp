@@ -72,7 +72,7 @@ Json list_runs(Store& store, const RunFilter& filter) {
       "SELECT r.id, r.uid, r.name, r.kind, r.status, r.seed, r.started, r.ended, r.seconds, r.parent, r.config_hash, "
       "r.device, "
       "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1) AS step, r.error, "
-      "r.note, r.archived FROM runs r WHERE " +
+      "r.note, r.archived, (SELECT f.origin FROM forks f WHERE f.run_id = r.id) AS origin FROM runs r WHERE " +
           condition.sql + " ORDER BY r.id DESC" + limit,
       condition.args);
   Json ids = Json::array();

@@ -31,11 +31,11 @@ struct RunFilter {
 };
 
 // [{id, uid, name, kind, status, seed, started, ended, seconds, parent, config_hash, device, step, error, note,
-// archived, tags: {name: value}, params: {…}, last: {metric: value}}], oldest first.
+// archived, origin (whose fork it is), tags: {name: value}, params: {…}, last: {metric: value}}], oldest first.
 Json list_runs(Store& store, const RunFilter& filter);
 // {every column of runs, folder, tags: {…}, params: {…}, progress: {…} or null, summaries: [{key, last, …}], events:
 // [{step, time, kind, name, detail}],
-//  stages: stages.h, children: [{id, name, kind, status}], sources: [{path, sha256, bytes}], artifacts: [{kind, path, sha256, bytes}]}
+//  stages: stages.h, children: [{id, name, kind, status, from, to}], origin, forks: lineage.h, sources: [{path, sha256, bytes}], artifacts: [{kind, path, …}]}
 Json show_run(Store& store, const std::string& run);
 
 struct Threshold {

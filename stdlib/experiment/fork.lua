@@ -27,10 +27,30 @@ local function step_of(store, id, text)
   return step
 end
 
--- Each training after the first has its own axis, the last the run's.
-local function axis_of(store, id)
-  return 1 + store:query("SELECT count(*) AS n FROM runs WHERE parent = ? AND kind = 'training'", id)[1].n
+--- The axis of the run's own rows: each training after the first has its own, the last the run's. A fork has those before it from its
+--- origin.
+---@param store table
+---@param id number
+function fork.axis_of(store, id)
+  local trainings = store:query("SELECT count(*) AS n FROM runs WHERE parent = ? AND kind = 'training'", id)[1].n
+  local own = store:query([[SELECT json_extract(detail, '$.axis') AS axis, f.origin AS origin FROM forks f JOIN events e
+    ON e.run_id = f.run_id WHERE f.run_id = ? AND e.kind = 'resume' AND e.name = 'fork' ORDER BY e.id DESC LIMIT 1]], id)[1]
+  if not own then return 1 + trainings end
+  return trainings + (own.axis or own.origin and fork.axis_of(store, own.origin) or 1)
 end
+
+-- Raises where the run, done again, would not be what it was: its parameters or knobs changed on the way.
+local function check_replays(store, id, from, to)
+  local longer = store:query([[SELECT min(json_extract(detail, '$.from')) AS step FROM events WHERE run_id = ? AND kind = 'resume'
+    AND name = 'resume' AND json_extract(detail, '$.set') IS NOT NULL AND json_extract(detail, '$.from') > ?]], id, from)[1].step
+  local edited = store:query("SELECT min(step) AS step FROM events WHERE run_id = ? AND kind = 'edit' AND step > ? AND step <= ?", id, from,
+    to)[1].step
+  local step = longer or edited
+  if not step then return end
+  host.fail(("run %d cannot be done again from step %d to %d, as it was %s at step %d; expected a step that a snapshot is left of (`gradus "
+    .. "show %d`), or a later one"):format(id, from, to, longer and "given other parameters" or "edited", step, id), DATA)
+end
+fork.check_replays = check_replays
 
 -- Of the run's snapshots the nearest that is not after the step.
 local function nearest(folder, axis, step)
@@ -83,9 +103,11 @@ function fork.prepare(options)
   local store = runner.prepare(options)
   local id = tonumber(options.run)
   local row = resume.row_of("fork", store, id)
-  local step, axis, folder = step_of(store, id, options.at), axis_of(store, id), store.folder .. "/" .. row.uid
+  local step, axis, folder = step_of(store, id, options.at), fork.axis_of(store, id), store.folder .. "/" .. row.uid
   local goal = nearest(folder, axis, step)
   if goal and goal.point.step == step then return 0 end
+  goal = goal or fork.beginning(store, id)
+  check_replays(store, id, goal and goal.point.step or 0, step)
   local experiment = runner.load(options)
   resume.check_same("fork", store, id, goal, options)
   if not options.quiet and not options.json then
@@ -98,12 +120,30 @@ end
 --- The snapshot that `prepare` has seen to.
 function fork.goal(store, id, at)
   local row = resume.row_of("fork", store, id)
-  return nearest(store.folder .. "/" .. row.uid, axis_of(store, id), step_of(store, id, at)), row
+  return nearest(store.folder .. "/" .. row.uid, fork.axis_of(store, id), step_of(store, id, at)), row
 end
 
 -- What the new run's own snapshot is: taken when it stands where the other one stood.
 local function keep_beginning(run)
   run.snapshots:take(run.snapshots.outer, false, true)
+end
+
+--- Where a fork began: its origin's snapshot, for one that has none of its own, with the fork's own rows until then. nil where the run is
+--- no fork. Raises where the origin has it no more.
+---@param store table
+---@param id number
+---@param keep? boolean   whether the run is to have it too, once it stands there
+function fork.beginning(store, id, keep)
+  local of = store:query("SELECT origin, uid, step FROM forks WHERE run_id = ?", id)[1]
+  if not of then return nil end
+  local goal = of.origin and fork.goal(store, of.origin, of.step)
+  if not goal or goal.point.step ~= of.step then
+    host.fail(("run %d was forked off run %s at step %d, of which no snapshot is left; expected `gradus fork` again"):format(id,
+      of.origin or of.uid:sub(1, 8), of.step), DATA)
+  end
+  goal.point = point_at(store, id, of.step)
+  if keep then goal.on_arrival = keep_beginning end
+  return goal
 end
 
 --- `gradus fork`, once `prepare` has run. Returns the process's exit code.
@@ -118,7 +158,7 @@ function fork.run(options)
   local given, set = resume.given_of(store, id, experiment.specs), resume.set_of(experiment, options)
   for key, value in pairs(set) do given[key] = value end
   local one = { seed = row.seed, given = given, forks = id, goal = goal, name = options.name or row.name,
-    detail = { kind = "fork", run = id, uid = row.uid, at = goal.point.step, set = next(set) and set or nil } }
+    detail = { kind = "fork", run = id, uid = row.uid, at = goal.point.step, axis = goal.run.axis, set = next(set) and set or nil } }
   return runner.execute_alone(options, store, experiment, one, ("fork of run %d at step %d"):format(id, goal.point.step))
 end
 

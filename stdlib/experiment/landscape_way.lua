@@ -30,23 +30,27 @@ function way.steps(options, store, row)
   if not (options.at or options.stages or options.path) then return nil end
   local last = store:query("SELECT max(step) AS step FROM progress WHERE run_id = ?", row.id)[1].step
   if not last or last < 1 then host.fail(("landscape: run %d has made no step"):format(row.id), USAGE) end
+  local of = store:query("SELECT step FROM forks WHERE run_id = ?", row.id)[1]
+  local first = of and of.step or 0
   if options.at then
     local step = options.at == "end" and last or tonumber(options.at)
-    if not step or step % 1 ~= 0 or step < 0 or step > last then
-      host.fail(("landscape: --at: expected a step from 0 to %d, or end; got '%s'"):format(last, options.at), USAGE)
+    if not step or step % 1 ~= 0 or step < first or step > last then
+      host.fail(("landscape: --at: expected a step from %d to %d, or end; got '%s'"):format(first, last, options.at), USAGE)
     end
     return { { step = step } }
   end
-  local stages, found, of = stages_of(store, row, last), {}, {}
+  local stages, found, by_step = stages_of(store, row, last), {}, {}
   if options.stages and #stages == 0 then
     host.fail(("landscape: --stages: run %d has no stages; expected a run with a curriculum, or --at STEP"):format(row.id), USAGE)
   end
-  for i, stage in ipairs(stages) do of[stage.step] = { step = stage.step, stage = i, name = stage.name } end
-  for i = 0, options.path and POINTS or -1 do
-    local step = math.floor(last * i / POINTS + .5)
-    of[step] = of[step] or { step = step }
+  for i, stage in ipairs(stages) do
+    if stage.step > first then by_step[stage.step] = { step = stage.step, stage = i, name = stage.name } end
   end
-  for _, one in pairs(of) do found[#found + 1] = one end
+  for i = 0, options.path and POINTS or -1 do
+    local step = math.floor(first + (last - first) * i / POINTS + .5)
+    by_step[step] = by_step[step] or { step = step }
+  end
+  for _, one in pairs(by_step) do found[#found + 1] = one end
   table.sort(found, function(a, b) return a.step < b.step end)
   return found
 end
@@ -92,7 +96,7 @@ local function drawn(found, steps)
   local lines = drawing.lines(found.loss, over)
   for i, one in ipairs(steps) do
     if one.letter then
-      lines[#lines + 1] = ("%s  %s: loss %.4g"):format(one.letter, one.step == 0 and "the beginning" or words(one), found.own[i].loss)
+      lines[#lines + 1] = ("%s  %s: loss %.4g"):format(one.letter, i == 1 and "the beginning" or words(one), found.own[i].loss)
     end
   end
   local low, high = drawing.scale { found.loss }
@@ -105,7 +109,7 @@ local function along(student, weights, d, row, steps, wanted)
   local states, path = {}, {}
   for i, one in ipairs(steps) do
     states[i] = weights[one.step]
-    one.letter = one.step == 0 and "S" or one.stage and tostring(one.stage) or i == #steps and "E" or nil
+    one.letter = i == 1 and "S" or one.stage and tostring(one.stage) or i == #steps and "E" or nil
   end
   local found = trajectory(student, d, states, { points = wanted.points or 21 })
   for i, one in ipairs(steps) do

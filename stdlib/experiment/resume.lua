@@ -130,6 +130,7 @@ function resume.planned(store, id, experiment, options, set)
         :format(id, id), USAGE)
     end
     goal = snapshot_files.newest(store.folder .. "/" .. row.uid, function(text) host.write(2, "resume: " .. text .. "\n") end)
+      or require("gradus.experiment.fork").beginning(store, id, true)
   end
   local taken = resume.check_same("resume", store, id, goal, options)
   local given = resume.given_of(store, id, experiment.specs)

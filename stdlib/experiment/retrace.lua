@@ -1,7 +1,9 @@
 --- A run's weights on its way: the run is done again, without writing, with the same bits, and its last training's student is copied
---- at the steps that are asked for. Its snapshots do not hold them: of a finished run only the end stays.
+--- at the steps that are asked for. Its snapshots do not hold them: of a finished run only the end stays. A fork is done again from where
+--- it was forked.
 local copy = require "gradus.base.copy"
 local distill = require "gradus.training.distill"
+local fork = require "gradus.experiment.fork"
 local host = require "gradus.host"
 local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
@@ -53,16 +55,18 @@ end
 ---@param store table
 ---@param experiment table
 ---@param row {id: number, uid: string, name: string, seed: number}
----@param steps number[]     sorted; 0: before the first
+---@param steps number[]     sorted; 0: before the first; of a fork none before its own
 ---@return table<number, table<string, Tensor>> weights  by step
 ---@return Module student
 ---@return table given       what the training was told: data and so on
 return function(options, store, experiment, row, steps)
-  local axis = 1 + store:query("SELECT count(*) AS n FROM runs WHERE parent = ? AND kind = 'training'", row.id)[1].n
+  local axis, goal = fork.axis_of(store, row.id), fork.beginning(store, row.id)
+  fork.check_replays(store, row.id, goal and goal.point.step or 0, steps[#steps])
   local flat, seen = params.resolve(experiment.specs, resume.given_of(store, row.id, experiment.specs)), {}
   local quiet = setmetatable({ quiet = true }, { __index = options })
   local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat), options = quiet,
-    label = ("run %d"):format(row.id), again = silent(store, row), policy = { none = true } }
+    label = ("run %d"):format(row.id), goal = goal, again = silent(store, row), policy = { none = true } }
+  if goal then seen[goal.point.step] = copy(goal.student) end
   run.save_students, run.live = false, follower(axis, steps, seen)
   local ok, why = xpcall(experiment.run, host.traceback, run, params.nest(flat))
   run.line.clear()

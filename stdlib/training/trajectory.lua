@@ -49,9 +49,9 @@ end
 ---   of all distances, how much lies along the first and the second direction
 local function plane(student, states)
   local list, filters = measured(student, states)
-  local g, total = ops.zeros({ #states, #states }, { dtype = "float64" }), 0
+  local g = ops.zeros({ #states, #states }, { dtype = "float64" })
   for _, one in ipairs(list) do g = g + one.moved:matmul(one.moved:t()) / filters end
-  total = g:diagonal():sum():item()
+  local total = g:diagonal():sum():item()
   local found = { share = {}, directions = { {}, {} } }
   for k = 1, 2 do
     local value, v = largest(g)

@@ -80,6 +80,9 @@ class Accessible(BrowserCase):
             if name == "filter refused":
                 b.js("const w = document.getElementById('where'); w.value = 'stratgy == 1'; w.dispatchEvent(new Event('input'))")
                 b.wait("!document.querySelector('.tools .error').hidden")
+            if name == "compare":
+                b.js("document.querySelector('.heat').scrollIntoView()")
+                b.wait("document.querySelector('.heat rect')")
             if SHOTS:
                 b.shot(f"{theme}-{width[0]}-{name}")
             found += self.complaints_of(f"{name}, {theme}, {width[0]} wide")

@@ -33,7 +33,7 @@ class Landscape(unittest.TestCase):
         (self.dir / "s.lua").write_text(SCRIPT)
 
     def gradus(self, *args, code=0):
-        stdlib = STDLIB if args[0] in ("run", "landscape") else []
+        stdlib = STDLIB if args[0] in ("run", "landscape", "fork") else []
         done = subprocess.run([GRADUS, *args, *stdlib], cwd=self.dir, capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout if code == 0 else done.stderr
@@ -110,6 +110,18 @@ class Landscape(unittest.TestCase):
         self.assertEqual(len(list(svg.iter("{http://www.w3.org/2000/svg}circle"))), len(path))
         again = self.gradus("landscape", "1", "--path", "--points", "5", "--json")
         self.assertEqual(json.loads(again), found, "the same again")
+
+    def test_a_fork_has_its_own_part_of_the_way(self):
+        self.gradus("run", "s.lua", "-q", "--set", "stages=true")
+        self.gradus("fork", "1", "--at", "60", "--set", "after=", "-q")
+        fork = str(json.loads(self.gradus("runs", "--json"))[-1]["id"])
+        curve = dict(json.loads(self.gradus("show", fork, "--curve", "val/loss", "--json"))["val/loss"])
+        found = json.loads(self.gradus("landscape", fork, "--path", "--points", "3", "--json"))
+        self.assertEqual((found["path"][0]["step"], found["path"][-1]["step"]), (60, 200))
+        for one in found["path"]:
+            if one["step"] in curve:
+                self.assertEqual(one["loss"], curve[one["step"]])
+        self.assertIn("expected a step from 60 to 200", self.gradus("landscape", fork, "--at", "50", code=64))
 
     def test_ways_that_are_none(self):
         self.gradus("run", "s.lua", "-q")

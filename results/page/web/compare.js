@@ -178,6 +178,7 @@ class Compare {
     if (!params.length || !this.keys.length) return;
     const param = params.includes(this.query.heaty) ? this.query.heaty : params[0], key = this.keys.includes(this.query.heatz) ? this.query.heatz : this.shown[0];
     const set = (part) => { this.set(part); this.heat(); };
+    if (this.heatMap) this.heatMap.remove();
     const { axis } = this.query, by = param.replace("params.", "");
     this.heatMap = new HeatMap({ key, param: by, axis: axis || "step", better: this.better[key], zoom: zoomOf(this.query), logX: this.query.logx === "1", log: this.query.log === "1",
       load: () => json("bands", { runs: this.ids.join(","), by, key, columns: 400, axis }) });

@@ -33,11 +33,21 @@ export class HeatMap {
       saveButtons({ name: `${options.key} over ${options.param}`, ready: () => this.svg, width: () => this.width, height: () => this.height, svg, csv: () => this.asCsv() })), this.plot, this.said);
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.plot);
-    this.ready = options.load().then((answer) => {
+    // All points of all runs are read for it: asked for once somebody looks.
+    this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.load());
+    this.seen.observe(this.node);
+  }
+
+  async load() {
+    this.seen.disconnect();
+    try {
+      const answer = await this.options.load();
       this.groups = answer.groups.filter((group) => group.steps.length);
-      this.rows = rowsOf(this.groups, options.param);
+      this.rows = rowsOf(this.groups, this.options.param);
       this.draw();
-    });
+    } catch (error) {
+      this.said.textContent = error.message;
+    }
   }
 
   // part: of the options, new
@@ -172,5 +182,8 @@ export class HeatMap {
     return rows.map(csvRow).join("\n") + "\n";
   }
 
-  remove() { this.observer.disconnect(); }
+  remove() {
+    this.observer.disconnect();
+    this.seen.disconnect();
+  }
 }

@@ -37,5 +37,6 @@ export async function lineage(run) {
         h("i", { className: "own", style: { left: percent(begins), width: percent(Math.max(0, to - begins)) } })),
       h("span", { className: "quiet steps" }, said));
   };
-  return h("section", { className: "lineage", ariaLabel: "Forks" }, h("h2", {}, "Forks"), h("ol", {}, family.map(row)));
+  const title = family.some((one) => one.depth && one.kind !== "attempt") ? "Forks" : "Attempts";
+  return h("section", { className: "lineage", ariaLabel: title }, h("h2", {}, title), h("ol", {}, family.map(row)));
 }

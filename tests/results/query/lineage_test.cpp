@@ -63,6 +63,8 @@ TEST_F(LineageTest, AForkAndItsOrigin) {
   EXPECT_EQ(shown["forks"][0]["status"], "finished");
   EXPECT_TRUE(shown["origin"].is_null());
   EXPECT_EQ(show_run(*store_, "2")["origin"]["step"], 4);
+  EXPECT_EQ(list_runs(*store_, {})[1]["origin"], 1);
+  EXPECT_TRUE(list_runs(*store_, {})[0]["origin"].is_null());
 }
 
 TEST_F(LineageTest, SiblingsShareWhatTheEarlierOneHas) {

@@ -1,0 +1,108 @@
+"""Forks as a user meets them: who comes from whom, as `show`, `diff`, `report` and `sql` tell it, and one that is killed at its very
+beginning."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
+STDLIB = ["--stdlib", os.environ["GRADUS_STDLIB"]] if "GRADUS_STDLIB" in os.environ else []
+SCRIPT = """
+local g = require "gradus"
+return g.experiment { name = "two", params = { T = 4, steps = 300 }, run = function(run, p)
+  local d = g.data.digits():split { train = .8, val = .2 }
+  local teacher = g.nn.MLP { 64, 16, 10 }
+  run:fit { model = teacher, data = d.train, steps = 50 }
+  while io.open "wait" do end  -- for the test, which kills it here
+  local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, 8, 10 }, data = d, budget = { steps = p.steps }, temperature = p.T,
+    evaluate = { steps = 50 } }
+  return { at = r:last "val/loss" }
+end }
+"""
+
+
+class Fork(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        (self.dir / "s.lua").write_text(SCRIPT)
+        self.gradus("run", "s.lua", "-q", "--snapshots", "50")
+
+    def gradus(self, *args, code=0):
+        stdlib = STDLIB if args[0] in ("run", "fork", "resume") else []
+        done = subprocess.run([GRADUS, *args, *stdlib], cwd=self.dir, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout if code == 0 else done.stderr
+
+    def rows(self, run):
+        return json.loads(self.gradus("sql", "--json", f"SELECT key, step, value FROM metrics WHERE run_id = {run} AND key <> 'result/seconds' ORDER BY 1, 2"))
+
+    def test_who_comes_from_whom(self):
+        self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
+        self.gradus("fork", "@last", "--at", "200", "--set", "T=2", "-q")
+        (self.dir / "other.lua").write_text(SCRIPT.replace("temperature = p.T", "temperature = p.T, alpha = .2"))
+        self.gradus("fork", "1", "other.lua", "--at", "150", "-q")
+        first, second, third, fourth = (row["id"] for row in json.loads(self.gradus("runs", "--json")))
+        self.assertIn(f"  origin       a fork of run {first} at step 100, with T=8\n", self.gradus("show", str(second)))
+        self.assertEqual(json.loads(self.gradus("show", str(third), "--json"))["origin"]["origin"], second)
+        shown = self.gradus("show", str(first))
+        self.assertRegex(shown, rf"{second}  two   finished +100  T=8\n +{fourth}  two   finished +150  another script, other.lua")
+        diff = self.gradus("diff", str(first), str(third))
+        self.assertIn(f"run {third} is a fork of run {second} at step 200, with T=2, which is a fork of run {first} at step 100, with T=8; "
+                      "the same until step 100\n", diff)
+        siblings = json.loads(self.gradus("diff", str(third), str(fourth), "--json"))
+        self.assertEqual((siblings["lineage"]["run"], siblings["lineage"]["step"]), (first, 100))
+        self.assertGreater(siblings["parts"]["step"], 100)
+        self.assertEqual(json.loads(self.gradus("sql", "--json", "SELECT run_id, origin, step FROM forks ORDER BY 1")),
+                         [{"run_id": second, "origin": first, "step": 100}, {"run_id": third, "origin": second, "step": 200},
+                          {"run_id": fourth, "origin": first, "step": 150}])
+        self.gradus("delete", str(first), "--yes")
+        self.assertIn("a fork of a run that this store does not have (", self.gradus("show", str(second)))
+
+    def test_a_fork_of_a_fork_shares_its_past(self):
+        """And so where no snapshot of the fork is left: it is done again from where it was forked, which is what its origin was."""
+        self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
+        one = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        self.gradus("fork", str(one), "--at", "220", "-q")
+        two = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        self.assertEqual(self.rows(two), self.rows(one), "unchanged, it is the same run again")
+        shutil.rmtree(self.dir / "runs" / json.loads(self.gradus("show", "1", "--json"))["uid"] / "snapshots")
+        self.gradus("fork", str(two), "--at", "250", "-q")  # the oldest of all is done again first
+        three = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        self.assertEqual(self.rows(three), self.rows(one))
+        self.assertEqual(json.loads(self.gradus("diff", "1", str(three), "--json"))["lineage"]["step"], 100)
+
+    def test_what_was_changed_on_its_way_is_not_done_again_as_if_it_had_not_been(self):
+        self.gradus("resume", "1", "--set", "steps=400", "--schedules", "keep", "-q")
+        self.assertIn("run 1 cannot be done again from step 0 to 120, as it was given other parameters at step 300", self.gradus("fork", "1", "--at", "120", code=65))
+        self.gradus("fork", "1", "--at", "400", "-q")  # its end is a snapshot
+
+    def test_one_that_is_killed_before_its_first_snapshot_is_still_a_fork(self):
+        self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
+        whole = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        (self.dir / "wait").write_text("")
+        running = subprocess.Popen([GRADUS, "fork", "1", "--at", "100", "--set", "T=8", "-q", *STDLIB], cwd=self.dir, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        for _ in range(600):
+            if json.loads(self.gradus("runs", "--json"))[-1]["status"] == "running":
+                break
+            time.sleep(0.05)
+        time.sleep(0.5)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        (self.dir / "wait").unlink()
+        killed = json.loads(self.gradus("runs", "--json"))[-1]
+        self.assertEqual(killed["status"], "interrupted")
+        self.gradus("resume", str(killed["id"]), "-q")
+        self.assertEqual(json.loads(self.gradus("show", str(killed["id"]), "--json"))["origin"]["step"], 100)
+        self.assertEqual(self.rows(killed["id"]), self.rows(whole), "the same as one that was not killed")
+
+
+if __name__ == "__main__":
+    unittest.main()
