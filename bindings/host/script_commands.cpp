@@ -78,7 +78,7 @@ void add_run(CLI::App& app, ScriptCommandLine& line) {
                 "Skip what an earlier call of the same script, parameters and seed finished; go on with what it left");
   add_text(run, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
   add_store(run, line);
-  run->add_flag("--live", line.run.live, "Saving the script swaps the curriculum of the training that goes on");
+  run->add_flag("--live", line.run.live, "Saving the script swaps the curriculum of the training that goes on, or what a loop calls");
   add_output(run, line);
   add_text(run, line, "log", "A line that stays for each epoch or evaluation, for a pipe or a file")
       ->check(CLI::IsMember({"epoch", "evaluation"}));
@@ -110,7 +110,7 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
       {"search-seed", "Of random, halton and optuna (default: 0)"}};
   for (const auto& [name, help] : texts) add_text(sweep, line, name, help);
   sweep->add_flag("--halving", line.run.halving,
-                  "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation");
+                  "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation; one that is among the best later goes on");
   sweep->add_option("--jobs,-j", line.jobs, "Runs at once (default: auto, as cores and memory allow)");
   sweep->add_option("--name", line.run.name, "Name of the runs in the store");
   add_machine(sweep, line);

@@ -9,6 +9,7 @@ local host = require "gradus.host"
 local copy = require "gradus.base.copy"
 local live_loop = require "gradus.experiment.live_loop"
 local live_swap = require "gradus.experiment.live_swap"
+local live_users = require "gradus.experiment.live_users"
 local params = require "gradus.experiment.params"
 local rehearsal = require "gradus.experiment.rehearsal"
 local sampler = require "gradus.curriculum.sampler"
@@ -17,10 +18,6 @@ local source = require "gradus.curriculum.source"
 local live_edit = {}
 
 local LOOK_EVERY = .1  -- seconds
-
-local own, own_globals = {}, {}  -- modules and globals that are not the user's
-for name in pairs(package.loaded) do own[name] = true end
-for name in pairs(_G) do own_globals[name] = true end
 
 ---@class LiveEdit
 ---@field done table<number, Distilled|{loop: true}>  of the trainings that are over, and of loops
@@ -62,39 +59,6 @@ local function changed(before, after)
     if not was or was.sha256 ~= now.sha256 then list[#list + 1] = { path = path, was = was and was.sha256 or nil, now = now.sha256 } end
   end
   return list
-end
-
-local function user_modules()
-  local found = {}
-  for name, value in pairs(package.loaded) do
-    if not own[name] and not name:find "^gradus%.?" then found[name] = value end
-  end
-  return found
-end
-
-local function set_modules(modules)
-  for name in pairs(user_modules()) do package.loaded[name] = nil end
-  for name, value in pairs(modules) do package.loaded[name] = value end
-end
-
-local function user_globals()
-  local found = {}
-  for name, value in pairs(_G) do
-    if type(name) == "string" and not own_globals[name] then found[name] = value end
-  end
-  return found
-end
-
-local function set_globals(globals)
-  for name in pairs(user_globals()) do rawset(_G, name, nil) end
-  for name, value in pairs(globals) do rawset(_G, name, value) end
-end
-
-local function world_of(fn, given)
-  local texts = {}
-  for _, one in ipairs(host.sources()) do texts[one.path] = one.text end
-  return { fn = fn, texts = texts, params = given, roots = { { table = package.loaded, names = params.sorted_keys(user_modules()) },
-    { table = _G, names = params.sorted_keys(user_globals()) } } }
 end
 
 -- From here on the stand-in is the run: functions of the new version hold it.
@@ -224,14 +188,13 @@ end
 -- Asks the new version, and has make(new) put it in the place of what goes on; nil where nothing was saved that differs. Returns what
 -- `make` gave, what has to be known to take it back, and what moved.
 local function attempt(self, where, index, capture, make_of)
-  local modules, globals, mark = user_modules(), user_globals(), host.read_again()
-  set_modules {}
+  local held, mark = live_users.held(), host.read_again()
+  live_users.forget_modules()
   local ok, new = pcall(rehearsal.ask, self, where, index, capture)
   local sources = ok and self:sources()
   local files = ok and changed(self.versions, sources)
   if capture or not ok or #files == 0 then
-    set_modules(modules)  -- a loop's functions are swapped where they are
-    set_globals(globals)
+    live_users.put_back(held)  -- a loop's functions are swapped where they are
   end
   local made, trial
   if ok and #files > 0 then
@@ -240,15 +203,13 @@ local function attempt(self, where, index, capture, make_of)
   end
   if not ok or #files == 0 then
     host.put_back_sources(mark)
-    set_modules(modules)
-    set_globals(globals)
+    live_users.put_back(held)
     if ok then return nil end
     error(new, 0)
   end
   become(new.stand_in, self.run)
-  trial.modules, trial.globals, trial.mark, trial.step = modules, globals, mark, self.run.step_number
+  trial.held, trial.mark, trial.step = held, mark, self.run.step_number
   trial.versions, trial.flat = self.versions, self.flat
-  self.trial = trial
   local changes = moved(self.flat, new.flat)
   self.run:edited("live", { files = files, params = changes, swapped = trial.swapped })
   keep_params(self, new.flat, changes)
@@ -259,12 +220,15 @@ end
 
 -- The new version in place of `training`.
 local function attempt_training(self, training)
+  local trial
   local next_one = attempt(self, training.where, training.live_index, nil, function(new)
-    local one, trial = make(self, training, new)
+    local one
+    one, trial = make(self, training, new)
     trial.before, trial.evaluations = training, one.s.evaluations
     return one, trial
   end)
   if not next_one then return nil end
+  self.trial = trial
   next_one.live_index = training.live_index
   move_student(self.run, training.student, next_one.student)
   tell(self, "the new version goes on")
@@ -296,8 +260,7 @@ local function forget(self, trial, why)
   local text = host.error_text(why)
   self.trial = nil
   host.put_back_sources(trial.mark)
-  set_modules(trial.modules)
-  set_globals(trial.globals)
+  live_users.put_back(trial.held)
   keep_params(self, trial.flat, moved(self.flat, trial.flat))
   self.versions, self.flat = trial.versions, trial.flat
   self.run.step_number = trial.step
@@ -345,13 +308,13 @@ function LiveEdit:enter(loop)
     if self.done[i] and self.done[i].loop then loop.takes_values = false end  -- what they came to is not known to a rehearsal
   end
   self.done[loop.index] = { loop = true }
-  loop.swap = live_swap.new(world_of(loop.fn, self.run.params))
+  loop.swap = live_swap.new(live_users.world_of(loop.fn, self.run.params))
 end
 
 local function attempt_loop(self, loop)
   if loop.trial then loop.trial:settle(true) end
   local trial = attempt(self, "batches", loop.index, function(fn, given)
-    return live_swap.capture(world_of(fn, given))
+    return live_swap.capture(live_users.world_of(fn, given))
   end, function(new)
     local one = live_loop.swap(self, loop, new, loop.takes_values)
     return one, one

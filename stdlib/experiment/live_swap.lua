@@ -2,120 +2,12 @@
 --- their names: in the loop's locals and upvalues, in the fields of the script's tables, in its modules, globals, steps and classes. A
 --- new function has the variables of the old one, by name, so that what the run has come to stays; a number, text or switch that the
 --- loop has not moved takes its new value. Every change is kept, and can be taken back.
+local live_world = require "gradus.experiment.live_world"
 local reachable = require "gradus.experiment.reachable"
-local nn = require "gradus.nn"
 
 local live_swap = {}
 
 local SCALAR = { number = true, string = true, boolean = true }
-
--- --- what the loop can see -----------------------------------------------------------------------------------------------------
-
----@class World
----@field fn function      the loop's, that runs; its frame is there
----@field roots {table: table, names: string[]}[]  the user's modules in package.loaded, and globals in _G
----@field texts table<string, string>  path -> source
----@field params table     the run's parameters
-
-local function is_users(value)
-  return type(value) == "function" and not reachable.is_of_library(reachable.stands_for[value] or value)
-end
-
---- Whether it is a training step of the user's (step.lua).
-function live_swap.is_step(value)
-  return type(value) == "table" and rawget(value, "plans") ~= nil and is_users(rawget(value, "fn")) and reachable.is_library(value)
-end
-
--- Of an object of the library only where it holds a function of the user's.
-local function places_inside(value)
-  if type(value) ~= "table" or nn.is_class(value) or not reachable.is_library(value) then return reachable.inside(value) or {} end
-  local places = {}
-  for _, place in ipairs(reachable.fields_of(value)) do
-    if is_users(place.get()) then places[#places + 1] = place end
-  end
-  return places
-end
-
-local function places_of_root(root)
-  local places = {}
-  for i, name in ipairs(root.names) do
-    places[i] = { name = name, home = root.table, slot = name, get = function() return rawget(root.table, name) end,
-      set = function(value) rawset(root.table, name, value) end }
-  end
-  return places
-end
-
--- Of the parameters, those within groups too.
-local function places_of_params(params, path, places)
-  for _, place in ipairs(reachable.fields_of(params)) do
-    place.name = path .. place.name
-    if type(place.get()) == "table" then places_of_params(place.get(), place.name .. ".", places)
-    else places[#places + 1] = place end
-  end
-  return places
-end
-
--- Calls visit(place) for every place of the world, once.
-local function each_place(world, visit)
-  local seen = { [_G] = true, [package.loaded] = true }
-  for _, library in pairs(package.loaded) do
-    if type(library) == "table" then seen[library] = true end
-  end
-  for _, name in ipairs(world.roots[1].names) do seen[package.loaded[name]] = nil end
-  local function enter(places)
-    for _, place in ipairs(places) do
-      visit(place)
-      local value = place.get()
-      if (type(value) == "table" or type(value) == "function") and not seen[value] then
-        seen[value] = true
-        enter(places_inside(value))
-      end
-    end
-  end
-  enter(reachable.places_of(world.fn))
-  for _, root in ipairs(world.roots) do enter(places_of_root(root)) end
-  enter(places_of_params(world.params, "", {}))
-end
-
--- The lines of a function, without what means nothing: blanks around them, empty lines and comments of whole lines.
-local function lines_of(world, fn)
-  local info = debug.getinfo(reachable.stands_for[fn] or fn, "S")
-  local text, at, lines = world.texts[info.source:sub(2)], 0, {}
-  for line in ((text or "") .. "\n"):gmatch "([^\n]*)\n" do
-    at = at + 1
-    if at >= info.linedefined and at <= info.lastlinedefined then lines[at] = line:match "^%s*(.-)%s*$" end
-  end
-  return lines, info
-end
-
-local function joined(lines, info)
-  local kept = {}
-  for at = info.linedefined, info.lastlinedefined do
-    local line = lines[at]
-    if line and line ~= "" and not line:find "^%-%-[^%[]" then kept[#kept + 1] = line end
-  end
-  return table.concat(kept, "\n")
-end
-
-local function text_of(world, fn)
-  return joined(lines_of(world, fn))
-end
-
--- What the loop's function says itself: without the functions that it makes.
-local function own_text(world)
-  local lines, info = lines_of(world, world.fn)
-  each_place(world, function(place)
-    local value = place.get()
-    if live_swap.is_step(value) then value = rawget(value, "fn") end
-    if not is_users(value) then return end
-    local one = debug.getinfo(value, "S")
-    if one.source ~= info.source or one.linedefined <= info.linedefined or one.lastlinedefined > info.lastlinedefined then return end
-    for at = one.linedefined + 1, one.lastlinedefined - 1 do lines[at] = nil end
-    local first = lines[one.linedefined]
-    if first and one.linedefined == one.lastlinedefined then lines[one.linedefined] = first:gsub("function.*end", "function end") end
-  end)
-  return joined(lines, info)
-end
 
 -- --- a loop that begins ----------------------------------------------------------------------------------------------------------
 
@@ -131,15 +23,15 @@ Swap.__index = Swap
 ---@param world World
 ---@return Swap
 function live_swap.new(world)
-  local self = setmetatable({ world = world, begun = {}, text = setmetatable({}, { __mode = "k" }), own = own_text(world), undo = {} },
-    Swap)
-  each_place(world, function(place)
+  local self = setmetatable({ world = world, begun = {}, text = setmetatable({}, { __mode = "k" }), undo = {},
+    own = live_world.own_text(world) }, Swap)
+  live_world.each_place(world, function(place)
     local value = place.get()
     if SCALAR[type(value)] then
       self.begun[place.home] = self.begun[place.home] or {}
       self.begun[place.home][place.slot] = value
-    elseif is_users(value) then
-      self.text[value] = text_of(world, value)
+    elseif live_world.is_users(value) then
+      self.text[value] = live_world.text_of(world, value)
     end
   end)
   return self
@@ -148,14 +40,16 @@ end
 --- What a new version has where its loop begins: to be called while it stands there.
 ---@param world World
 function live_swap.capture(world)
-  local found = { world = world, places = {}, roots = {}, own = own_text(world) }
+  local found = { world = world, places = {}, roots = {}, own = live_world.own_text(world) }
   for i, root in ipairs(world.roots) do
     found.roots[i] = {}
-    for j, place in ipairs(places_of_root(root)) do found.roots[i][j] = { name = place.name, value = place.get() } end
+    for j, place in ipairs(live_world.places_of_root(root)) do found.roots[i][j] = { name = place.name, value = place.get() } end
   end
   for _, place in ipairs(reachable.places_of(world.fn)) do found.places[#found.places + 1] = { name = place.name, value = place.get() } end
   found.params = {}
-  for i, place in ipairs(places_of_params(world.params, "", {})) do found.params[i] = { name = place.name, value = place.get() } end
+  for i, place in ipairs(live_world.places_of_params(world.params, "", {})) do
+    found.params[i] = { name = place.name, value = place.get() }
+  end
   return found
 end
 
@@ -197,7 +91,7 @@ local function pair_places(self, old, new, path, whole)
     end
   end
   for name, value in pairs(whole and by_name or {}) do
-    if not there[name] and (is_users(value) or self.takes_values and SCALAR[type(value)]) then
+    if not there[name] and (live_world.is_users(value) or self.takes_values and SCALAR[type(value)]) then
       table.insert(self.values, { value = value, name = join_path(path, name), place = { get = function() return rawget(whole, name) end,
         set = function(one) rawset(whole, name, one) end } })
     end
@@ -206,9 +100,9 @@ end
 
 function pair(self, old, new, path)
   if type(old) ~= type(new) or rawequal(old, new) or self.paired[old] then return end
-  if is_users(old) and is_users(new) then
+  if live_world.is_users(old) and live_world.is_users(new) then
     self.paired[old] = true
-    if (self.text[old] or "") ~= text_of(self.new, new) then
+    if (self.text[old] or "") ~= live_world.text_of(self.new, new) then
       self.map[old] = new
       table.insert(self.names, path)
     end
@@ -217,8 +111,8 @@ function pair(self, old, new, path)
   elseif type(old) == "table" then
     self.paired[old] = true
     local own = not reachable.is_library(old) and not reachable.is_library(new)
-    if live_swap.is_step(old) and live_swap.is_step(new) then return pair(self, rawget(old, "fn"), rawget(new, "fn"), path) end
-    pair_places(self, places_inside(old), places_inside(new), path, own and old or nil)
+    if live_world.is_step(old) and live_world.is_step(new) then return pair(self, rawget(old, "fn"), rawget(new, "fn"), path) end
+    pair_places(self, live_world.places_inside(old), live_world.places_inside(new), path, own and old or nil)
   end
 end
 
@@ -227,10 +121,10 @@ end
 -- name -> an upvalue of that name, of a function that there was; and the locals of the loop's function.
 local function variables(self)
   local cells, locals = {}, {}
-  each_place(self.world, function(place)
+  live_world.each_place(self.world, function(place)
     local value = place.get()
-    if live_swap.is_step(value) then value = rawget(value, "fn") end
-    if not is_users(value) then return end
+    if live_world.is_step(value) then value = rawget(value, "fn") end
+    if not live_world.is_users(value) then return end
     value = reachable.stands_for[value] or value
     for i = 1, 60 do
       local name = debug.getupvalue(value, i)
@@ -264,7 +158,7 @@ local function join(self, new, done)
       debug.upvaluejoin(new, i, cell[1], cell[2])
     elseif place and place.get() ~= nil then
       debug.setupvalue(new, i, place.get())
-    elseif is_users(value) then
+    elseif live_world.is_users(value) then
       join(self, value, done)
     end
   end
@@ -285,11 +179,11 @@ end
 -- Every place with an old function gets the new one, as `wrap` gives it; a step has it as it is, and records it anew.
 local function substitute(self, map, wrap)
   local steps = {}
-  each_place(self.world, function(place)
+  live_world.each_place(self.world, function(place)
     local value = place.get()
     local new = value ~= nil and map[value]
-    if new then set(self, place, live_swap.is_step(place.home) and new or wrap(value, new)) end
-    if live_swap.is_step(value) then steps[#steps + 1] = value end
+    if new then set(self, place, live_world.is_step(place.home) and new or wrap(value, new)) end
+    if live_world.is_step(value) then steps[#steps + 1] = value end
   end)
   return steps
 end
@@ -309,11 +203,11 @@ function Swap:apply(found, options)
   self.new, self.map, self.counterpart, self.paired = found.world, {}, {}, {}
   self.names, self.values, self.takes_values, self.undo = {}, {}, options.takes_values, {}
   pair_places(self, reachable.places_of(self.world.fn), found.places, "")
-  for i, root in ipairs(self.world.roots) do pair_places(self, places_of_root(root), found.roots[i], "") end
-  pair_places(self, places_of_params(self.world.params, "", {}), found.params, "")
+  for i, root in ipairs(self.world.roots) do pair_places(self, live_world.places_of_root(root), found.roots[i], "") end
+  pair_places(self, live_world.places_of_params(self.world.params, "", {}), found.params, "")
   self.cells, self.locals = variables(self)
   local done, said, there, fresh = {}, {}, {}, {}
-  each_place(self.world, function(place) there[place.get() or false] = true end)
+  live_world.each_place(self.world, function(place) there[place.get() or false] = true end)
   for _, new in pairs(self.map) do join(self, new, done) end
   for _, one in ipairs(self.values) do
     if type(one.value) == "function" then join(self, one.value, done) end
@@ -325,8 +219,8 @@ function Swap:apply(found, options)
   if #self.names + #said > 0 then
     for _, step in ipairs(steps) do reset(self, step) end
   end
-  for _, new in pairs(self.map) do self.text[new] = text_of(self.new, new) end
-  each_place(self.world, function(place)
+  for _, new in pairs(self.map) do self.text[new] = live_world.text_of(self.new, new) end
+  live_world.each_place(self.world, function(place)
     local value = place.get()
     if value and not there[value] then fresh[value], fresh[reachable.stands_for[value] or value] = true, true end
   end)

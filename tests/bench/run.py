@@ -28,8 +28,9 @@ PEERS = {"PyTorch eager": ("torch_peer.py", "eager"), "torch.compile": ("torch_p
 OURS, SCAN = "Gradus", "Gradus scan"  # a call a step, and several steps a call where the row says so
 
 
-def bench_python():
-    """The Python of an environment of the benchmark's own, made on first use: JAX, and the PyTorch that Gradus is built with."""
+def bench_python(packages=("jax", "numpy")):
+    """The Python of an environment of the benchmark's own, made on first use: the packages, and the PyTorch that Gradus is built with.
+    packages: by the names of their modules where these are not the packages'."""
     python = BUILD / "bench-venv" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", "--system-site-packages", BUILD / "bench-venv"], check=True)
@@ -37,7 +38,7 @@ def bench_python():
     def has(module):
         return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
 
-    wanted = [name for name in ("jax", "numpy") if not has(name)]
+    wanted = [packages[name] if isinstance(packages, dict) else name for name in packages if not has(name)]
     if not has("torch") and (BUILD / "wheel" / "torch").exists():  # fetched by the build without what Python needs of it
         packages = next((BUILD / "bench-venv").glob("lib/python*/site-packages"))
         (packages / "wheel.pth").write_text(f"{BUILD / 'wheel'}\n")

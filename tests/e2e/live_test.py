@@ -205,8 +205,8 @@ class Live(unittest.TestCase):
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
         self.assertEqual(resumed.wait(timeout=60), 0, self.said())
 
-    def begin_loop(self, *args):
-        self.save(LOOP)
+    def begin_loop(self, *args, text=LOOP):
+        self.save(text)
         self.save(FACTOR, "rules.lua")
         self.err = open(self.dir / "err.txt", "w+")
         self.addCleanup(self.err.close)
@@ -256,6 +256,22 @@ class Live(unittest.TestCase):
         step, calls = self.last("calls")
         self.assertEqual(calls, step)
         self.assertEqual(self.last("scaled")[1], 33)
+
+    def test_a_training_after_an_edited_loop(self):
+        def script(factor):
+            text = LOOP.replace("steps = p.steps,", "steps = 150,")
+            return text.replace("  return { sum", """
+  run:distill { teacher = g.nn.MLP { 64, 16, 10 }, student = student, data = { train = d, val = d }, budget = { steps = 1e8 },
+    evaluate = { steps = 500 }, curriculum = { temperature = %d, advance = function(s) return s:last "val/acc" < 0 end } }
+  return { sum""" % factor)
+        self.begin_loop(text=script(4))
+        self.save(script(4).replace("return x *", "return 10 * x *"))
+        self.shows("scaled", 20)
+        self.until(lambda s: s["knobs"].get("temperature") == 4)
+        # What comes after a loop may be made of what that came to, so that it would have to be done again.
+        self.save(script(5).replace("return x *", "return 10 * x *"))
+        self.hears("would be done again")
+        self.stop()
 
     def test_a_version_that_fails_in_a_loop_leaves_no_trace(self):
         self.begin_loop("--set", "steps=400")
