@@ -264,7 +264,7 @@ function schedule.by_part(parts)
     values = (values or ops.full({ base.x:size(0) }, 0 / 0, { dtype = "float64" })):index_copy(0, view.index, value)
   end
   local one = make(("%g to %g by part"):format(low, high), function() return low end)
-  one.between, one.of_rows = { low, high }, base
+  one.between, one.of_rows, one.parts = { low, high }, base, parts
   one.of_batch = function(batch)
     local asked = values:index_select(0, batch.index:cpu())
     local missing = asked:isnan()

@@ -43,7 +43,7 @@ end
 --- All of it, for a terminal.
 ---@return string
 function show_demands.text()
-  local out = { "What is asked of a program such as this, and what answers it.", count(demands) }
+  local out = { "What is asked of a program such as this, and what answers it. Paths are in Gradus's sources.", count(demands) }
   for _, document in ipairs(demands) do
     show.append(out, { "", ("%s (%s)"):format(document.title, document.kind), count { document } })
     for _, section in ipairs(document) do
@@ -60,7 +60,7 @@ end
 --- Appends it as Markdown: a table for each document.
 ---@param out string[]
 function show_demands.markdown(out)
-  show.append(out, { "\n## What is asked\n", count(demands) .. "." })
+  show.append(out, { "\n## What is asked\n", count(demands) .. ". Paths are in Gradus's sources." })
   for _, document in ipairs(demands) do
     show.append(out, { ("\n### %s\n"):format(document.title), ("%s. %s.\n"):format(document.kind, count { document }),
       "| | demand | answer |", "|---|---|---|" })

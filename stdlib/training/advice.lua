@@ -160,8 +160,9 @@ end
 
 -- --- parts of a mixture ----------------------------------------------------------------------------------------------------
 
-local APART = .05  -- p of the two-sample test from which parts are not said to be apart
-local LEAST = -1e4 -- of a logit: a class that is excluded
+local APART = .05       -- p of the two-sample test from which parts are not said to be apart
+local LEAST = -1e4      -- of a logit: a class that is excluded
+local MOST_PARTS = 8    -- more are rows with numbers of their own
 
 -- What a teacher says of a part's rows: its logits, their mean entropy in nats, and the share of the labels that it agrees with (nil
 -- without any).
@@ -188,16 +189,21 @@ local function apart(first, own)
   return (", %s (two-sample test: MMD² %.2g, p %.2g)"):format(words, found.mmd2, found.p), found
 end
 
+-- What the stage draws from, part by part, or else the parts whose labels its alpha weighs apart; nil where nothing is mixed.
+local function parts_of(t)
+  local alpha = t.stages:answer_in(t.stages.stage, "alpha")
+  return rawget(t.feed.source, "parts") or schedule.is(alpha) and rawget(alpha, "parts") or nil
+end
+
 --- How far the parts of a mixture are apart, such as synthetic and real data, by what the teacher makes of them: its entropy, its
 --- agreement with the labels, and a two-sample test of its logits against those on the first part. nil where nothing is mixed, or no
 --- teacher could tell.
 ---@param t Training  in a stage
 ---@return Advice?
 function advice.on_parts(t)
-  local teacher, parts = t.given_teacher, rawget(t.feed.source, "parts")
-  if not parts or not nn.is_module(teacher) or not OF_ONE_CLASS[t.task.kind] or t.run.dry and t.run.dry.is_made_here(teacher) then
-    return nil
-  end
+  local teacher, parts = t.given_teacher, parts_of(t)
+  if not parts or #parts < 2 or #parts > MOST_PARTS or not nn.is_module(teacher) or not OF_ONE_CLASS[t.task.kind] then return nil end
+  if t.run.dry and t.run.dry.is_made_here(teacher) then return nil end
   local words, numbers, first = {}, {}, nil
   for i, part in ipairs(parts) do
     local logits, entropy, agreement = judged(part[1], teacher)

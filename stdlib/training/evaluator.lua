@@ -110,6 +110,15 @@ function Evaluator:teacher_on_val()
   return self.of_teacher
 end
 
+--- The accuracy of the checkpoint that is imitated, asked once; nil of other targets.
+---@param goal Target
+---@return number?
+function Evaluator:acc_of_checkpoint(goal)
+  if not self.val or not (goal.detail and goal.detail.checkpoint) then return nil end
+  if self.checkpoint ~= goal then self.checkpoint, self.checkpoint_acc = goal, self.task:evaluate(goal.teacher, self.val).acc end
+  return self.checkpoint_acc
+end
+
 --- Measures the student: numbers by metric, and what the validation data gave (nil without).
 ---@param knobs table   temperature and alpha of the coming step, for val/kd_loss
 ---@param goal Target    while a layer is aligned, what is right is so by chance, and nothing to forget

@@ -199,9 +199,11 @@ end
 -- Whether the training data's labels are known far better than by chance.
 function Health:fits_labels() return self.ce and self.classes and self.ce < .5 * math.log(self.classes) end
 
--- How far it is from good is told by the teacher; without one by what an untrained student knows, and by chance.
+-- How far it is from good is told by whom it imitates, the teacher or a checkpoint of its; without one by what an untrained student
+-- knows, and by chance.
 function Health:has_learnt(acc)
-  if acc and self.teacher_acc then return acc >= self.teacher_acc - FAR end
+  local goal = self.target_acc or self.teacher_acc
+  if acc and goal then return acc >= goal - FAR end
   local curve = self:clean()
   return curve[#curve] < NOTHING * self.reference or self:fits_labels()
 end
@@ -218,8 +220,9 @@ end
 
 -- So far from the teacher on what it has not seen and on what it has, all rows being open.
 local function is_far(self, e, margin)
-  if not (e.acc and self.teacher_acc) or (e.share or 1) < 1 and e.own_acc then return false end
-  local wanted = self.teacher_acc - margin
+  local goal = self.target_acc or self.teacher_acc
+  if not (e.acc and goal) or (e.share or 1) < 1 and e.own_acc then return false end
+  local wanted = goal - margin
   return e.acc < wanted and (not e.own_acc or e.own_acc < wanted and e.own_acc <= e.acc + FAR)
 end
 
@@ -266,12 +269,14 @@ end
 --- The training so far and, where there is validation data, what it gave: its loss, accuracy, `constant`, the share of the student's
 --- most frequent answer, and `majority`, that of the labels. own_loss, own_acc: clean, of the stage's own rows; new_rows: others than
 --- last time. share: of the rows that are open, 1 when left out, 0 of a stream; progress: share of the budget that is used.
+--- target_acc: of whom is imitated, where that is not the teacher as it ended.
 ---@param e {loss: number?, acc: number?, constant: number?, majority: number?, own_loss: number?, own_acc: number?, new_rows: boolean?,
----   share: number?, progress: number?}
+---   share: number?, progress: number?, target_acc: number?}
 ---@return table[] found  { name, advice, numbers } each
 function Health:evaluation(e)
   local found = {}
   if self.count == 0 then return found end
+  self.target_acc = e.target_acc
   remember(self, e)
   local numbers = { train_loss = self.train[#self.train], val_loss = e.loss, val_acc = e.acc, own_loss = e.own_loss,
     untrained = self.reference }

@@ -189,7 +189,8 @@ describe("help", function()
   end)
 
   it("names no file that only the sources have", function()
-    for line in help.page({}):gmatch "[^\n]+" do
+    local page = help.page({}):gsub("\n## What is asked\n.-\n## ", "\n## ")  -- which is about the sources
+    for line in page:gmatch "[^\n]+" do
       local file = line:gsub("other%.lua", ""):match "[%w_/]+%.lua%f[%W]" or line:match "[%w_/]+%.cpp" or line:match "[%w_/]+%.h%f[%W]"
       if file then error(file .. " in: " .. line) end
     end

@@ -119,6 +119,16 @@ describe("a run stores the advice", function()
     expect({ parts.mmd2_2, parts.mmd2_3 }):near({ far.mmd2, near.mmd2 }, 1e-6)  -- in another order
     expect(told({}).parts):equals(nil)
   end)
+  it("of parts that alpha alone tells apart", function()
+    local d = support.points(60)
+    local function told_of(parts) return told({ data = { train = d }, alpha = g.schedule.by_part(parts), budget = { steps = 2 } }).parts end
+    local parts = told_of { { d:first(20), .7 }, { d:last(40), 0 } }
+    expect({ parts.rows_1, parts.rows_2, parts.p_2 > 0 }):equals { 20, 40, true }
+    expect(told_of { { d, .7 } }):equals(nil)
+    local rows = {}
+    for i = 1, 60 do rows[i] = { d:subset(g.tensor({ i - 1 }, "int64")), .7 } end
+    expect(told_of(rows)):equals(nil)  -- they are rows
+  end)
   it("of parts without labels, of one row, of distributions, and of a teacher who is NaN", function()
     local x = support.points(60):gather()
     local function parts(d, teacher)

@@ -7,7 +7,7 @@ local function names(evaluations, options)
   for _, e in ipairs(evaluations) do
     for _ = 1, 5 do h:step(e.train, e.ce, e.lr or 1) end
     for _, one in ipairs(h:evaluation { loss = e.val, acc = e.acc, constant = e.constant, majority = e.majority, share = e.share,
-      progress = e.progress }) do
+      progress = e.progress, target_acc = e.target_acc }) do
       expect(one.advice):equals(health.advice[one.name])
       list[#list + 1] = one.name
     end
@@ -109,6 +109,10 @@ describe("health names", function()
     local flat = function() return { train = .7, val = .7, acc = .5 } end
     expect(names(curve(10, flat), { classes = 2, rows = 1000, teacher_acc = 1 })):equals "stagnant"
     expect(names(curve(10, flat), { classes = 2, rows = 1000, teacher_acc = .55 })):equals ""
+    local function imitating(acc) return function() return { train = .7, val = .7, acc = .5, target_acc = acc } end end
+    expect(names(curve(10, imitating(.55)), { classes = 2, rows = 1000, teacher_acc = 1 })):equals ""  -- an early checkpoint
+    expect(names(curve(10, imitating(.9)), { classes = 2, rows = 1000, teacher_acc = 1 })):equals "stagnant"
+    expect(names(curve(10, imitating(.4)), { classes = 2, rows = 1000, teacher_acc = 1 })):equals ""  -- and better than it
     expect(names(curve(16, function(i)
       local loss = i < 8 and 1 / i or .14
       return { train = loss, val = loss, acc = .5, lr = i < 8 and 1 or .01 }

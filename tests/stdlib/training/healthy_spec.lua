@@ -49,6 +49,22 @@ describe("health", function()
       end, { seed = seed })
     end
   end)
+  it("raises no alarm over a checkpoint that knows little itself", function()
+    a_run(function(run, events)
+      local function options(more)
+        local o = { data = g.data.parity { d = 16, k = 2, held_out = 512 }, batch = 32, optimizer = "SGD", weight_decay = 0, clip = false,
+          lr = .1, decay = "constant", warmup = 0, evaluate = { steps = 25 }, restore_best = false }
+        for key, value in pairs(more) do o[key] = value end
+        return o
+      end
+      local teacher, kept = run:fit(options { model = nn.MLP { 16, 200, 2 }, steps = 3000, checkpoints = { steps = 20 } })
+      local r = run:distill(options { teacher = teacher, student = nn.MLP { 16, 50, 2 }, budget = { steps = 3000 }, alpha = 0,
+        temperature = 1, curriculum = { { "early", target = g.target.checkpoint(teacher:clone(), kept, 1),
+          advance = g.when.progress(.7) }, { "teacher" } } })
+      expect(r.state:entries("val/acc")[60].value < .8):is_true()  -- as little as the checkpoint
+      expect(names(events)):equals ""
+    end, { seed = 1 })
+  end)
   it("raises no alarm of a long training on few rows and then on all, whose augmentation sets in late", function()
     for seed = 1, 3 do
       a_run(function(run, events)
