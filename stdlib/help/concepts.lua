@@ -123,7 +123,9 @@ return {
   device = "Where tensors are: gradus run … --device cuda. Models, teachers, data and optimizers move by themselves in distill, fit and "
     .. "run:register; run.device tells.",
   split = "d:split { train = .7, val = .15, test = .15 }: disjoint parts at random, by the run's seed, the same for all strategies of "
-    .. "one seed.",
+    .. "one seed. A later script that loads the student of an earlier run (g.runs) and tests it splits by its own seed: give it the earlier "
+    .. "run's (--seed), or the split a seed of its own, d:split({ … }, { seed = 1 }), in both scripts; run:evaluate tells where some of the "
+    .. "rows were trained on.",
   standardize = "d = g.data.csv(\"flowers.csv\", { label = \"species\" }):split { train = .8, val = .1, test = .1 }:standardize(): each "
     .. "column (of images: each channel) minus the training rows' mean, divided by their standard deviation; validation and test rows by "
     .. "the same numbers, so that nothing of them is seen beforehand. A constant column becomes 0, NaN stays, and so do the columns of 0 "
