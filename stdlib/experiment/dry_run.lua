@@ -105,7 +105,8 @@ local function subject_of(t)
     batch = t.updater.batch,
     epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
     eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
-    plain = t.objective.plain }
+    plain = t.objective.plain, asks = { alpha = t.objective:has { "kd" },
+      temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
 end
 
 -- What the guides advise: where the settings fit it is only said.
