@@ -29,8 +29,9 @@ Objective.__index = Objective
 local BUILT_IN = { kd = true, labels = true, kl = true, reverse_kl = true, jsd = true }
 local KNOBS = { temperature = true, alpha = true, augment = true, lr = true, mass = true }
 local LOGGED = { loss = true, ce = true, mse = true, teacher_mse = true, confidence = true }  -- as train/NAME, whatever the terms are
-local MEANT = { ce = "labels", mse = "labels", cross_entropy = "labels", hard = "labels", task = "labels", supervised = "labels", nll = "labels",
-  soft = "kl", distill = "kd", distillation = "kd", kld = "kl", kl_div = "kl", teacher = "kl", js = "jsd" }  -- how others call ours
+local MEANT = { ce = "labels", mse = "labels", cross_entropy = "labels", hard = "labels", task = "labels", supervised = "labels",
+  nll = "labels", soft = "kl", distill = "kd", distillation = "kd", kld = "kl", kl_div = "kl", teacher = "kl",
+  js = "jsd" }  -- how others call ours
 local TERM = { "weight", "loss", "module", "student", "teacher" }
 
 local function check_term(name, given)
