@@ -50,7 +50,7 @@ Table chosen_columns(const Json& runs, const std::vector<std::string>& columns) 
 }
 
 // What a list shows when nothing is said; `more` are columns of the user's.
-Table usual_columns(const Json& runs, const std::vector<std::string>& more) {
+Table usual_columns(const Json& runs, std::vector<std::string> more) {
   bool strategies = false, metric = false;
   std::string key = "val/acc";
   for (const Json& run : runs) {
@@ -58,6 +58,11 @@ Table usual_columns(const Json& runs, const std::vector<std::string>& more) {
     metric = metric || run["last"].contains(key);
   }
   if (!metric) key = "train/loss";
+  std::erase_if(more, [&](const std::string& column) {  // what the list has anyway
+    const bool named = column == "id" || column == "uid" || column == "name" || column == "seed" ||
+                       column == "status" || column == "step" || (strategies && column == "strategy");
+    return named || column == key || column == "last(" + key + ")";
+  });
   Table table;
   table.column("id", Align::right);
   table.column("uid");

@@ -20,7 +20,9 @@ local function slices(code)
   local parts = {}
   for part in (inside .. ","):gmatch "%s*(.-)%s*," do
     local from, to, step = part:match "^([^:%s]*)%s*:%s*([^:%s]*)%s*:?%s*([^:%s]*)$"
-    if part == "..." then return ("x:select(-1, i) of the last dimension, or a {} for each that is left whole: %s[{ {}, {}, 0 }]"):format(name) end
+    if part == "..." then
+      return ("x:select(-1, i) of the last dimension, or a {} for each that is left whole: %s[{ {}, {}, 0 }]"):format(name)
+    end
     if from and from .. to .. step == "" then parts[#parts + 1] = "{}"
     elseif from then
       local bounds = { from == "" and "0" or from }

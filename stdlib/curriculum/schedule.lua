@@ -10,6 +10,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
+local numbers = require "gradus.curriculum.values"
 
 local ops = engine.ops
 
@@ -112,7 +113,7 @@ end
 
 --- The same value throughout.
 function schedule.constant(value)
-  finite("schedule.constant", value)
+  numbers("constant", "value", value)
   return make(("%g"):format(value), function() return value end)
 end
 
@@ -121,7 +122,7 @@ end
 ---@param last number
 ---@param options? {from: any, to: any, every: table}  every: { epochs = } or { steps = }, moves so often and holds in between
 function schedule.linear(first, last, options)
-  finite("schedule.linear", first, last)
+  numbers("linear", "first last", first, last)
   local at = span("linear", options)
   return make(("linear %g to %g"):format(first, last), function(s) return first + (last - first) * at(s) end,
     options and options.every ~= nil)
@@ -129,7 +130,7 @@ end
 
 --- From `first` to `last` along half a cosine wave (Loshchilov & Hutter, ICLR 2017, eq. 5, without restarts).
 function schedule.cosine(first, last, options)
-  finite("schedule.cosine", first, last)
+  numbers("cosine", "first last", first, last)
   local at = span("cosine", options)
   return make(("cosine %g to %g"):format(first, last), function(s)
     return last + (first - last) * (1 + math.cos(math.pi * at(s))) / 2
@@ -138,7 +139,7 @@ end
 
 --- From `first` to `last` in constant ratio; both above 0.
 function schedule.exponential(first, last, options)
-  finite("schedule.exponential", first, last)
+  numbers("exponential", "first last", first, last)
   if first <= 0 or last <= 0 then host.fail "schedule.exponential: expected values above 0" end
   local at = span("exponential", options)
   return make(("exponential %g to %g"):format(first, last), function(s) return first * (last / first) ^ at(s) end,
@@ -147,7 +148,7 @@ end
 
 --- From `first` to `last` in `levels` equal steps: the linear ramp of curriculum learning, "harder every N epochs".
 function schedule.staircase(first, last, levels, options)
-  finite("schedule.staircase", first, last, levels)
+  numbers("staircase", "first last levels", first, last, levels)
   if options and options.every then host.fail "schedule.staircase: every: its levels say how often it moves; expected schedule.linear" end
   if levels < 2 or levels % 1 ~= 0 then host.fail("schedule.staircase: expected 2 levels or more; got " .. levels) end
   local at = span("staircase", options)
@@ -162,7 +163,7 @@ end
 function schedule.competence(start, options)
   options = options or {}
   check.options("schedule.competence", options, { "from", "to", "power", "every" })
-  finite("schedule.competence", start)
+  numbers("competence", "start", start)
   if start <= 0 or start > 1 then host.fail("schedule.competence: expected a share above 0, up to 1; got " .. start) end
   local p = options.power or 2
   if type(p) ~= "number" or not (p > 0) then host.fail("schedule.competence: power: expected a number above 0; got " .. tostring(p)) end
@@ -216,7 +217,7 @@ end
 --- Moves between `unsure` and `sure` with the student's mean confidence in its recent batches: adaptive temperature
 --- scaling. T = unsure + (sure - unsure) c, c the exponential mean of the probability it gives the right class.
 function schedule.by_confidence(unsure, sure)
-  finite("schedule.by_confidence", unsure, sure)
+  numbers("by_confidence", "unsure sure", unsure, sure)
   local one = make(("%g to %g with confidence"):format(unsure, sure), function(s)
     return unsure + (sure - unsure) * (s.confidence or 0)
   end)
@@ -228,7 +229,7 @@ end
 --- One value per example, from the teacher's normalised entropy h of it in 0 … 1: low + (high - low) h.
 --- Only for the temperature: a sure teacher is softened less or more than an unsure one.
 function schedule.by_entropy(sure, unsure)
-  finite("schedule.by_entropy", sure, unsure)
+  numbers("by_entropy", "sure unsure", sure, unsure)
   local one = make(("%g to %g with the teacher's entropy"):format(sure, unsure), function() return unsure end)
   one.between = { sure, unsure }
   one.of_batch = function(batch)

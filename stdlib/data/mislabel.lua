@@ -26,6 +26,6 @@ return function(base, index, share, options)
   local made = {}
   for name, value in pairs(base) do made[name] = value end
   made.y = base.y:index_copy(0, rows, (base.y:index_select(0, rows) + shift):remainder(of.classes))
-  made.truth, made.hash = base.truth or base.y, nil
+  made.truth, made.origin, made.hash = base.truth or base.y, base.origin or base.hash, nil
   return made
 end

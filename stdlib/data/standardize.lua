@@ -133,7 +133,7 @@ function standardize.base(base, scaling)
     x:slice(0, from, from + rows:size(0)):copy_(((rows_of(rows) - mean) / std):reshape(rows.shape))
   end
   for name, value in pairs(base) do made[name] = value end
-  made.x, made.scaling, made.hash = x, scaling, nil
+  made.x, made.scaling, made.origin, made.hash = x, scaling, base.origin or base.hash, nil
   return made
 end
 

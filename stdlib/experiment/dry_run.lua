@@ -3,6 +3,7 @@
 --- advises. Nothing is stored.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local compared = require "gradus.experiment.compared"
 local data = require "gradus.data.dataset"
 local advice = require "gradus.training.advice"
 local forecast = require "gradus.experiment.forecast"
@@ -105,7 +106,8 @@ local function subject_of(t)
     batch = t.updater.batch,
     epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
     eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
-    plain = t.objective.plain }
+    plain = t.objective.plain, asks = { alpha = t.objective:has { "kd" },
+      temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
 end
 
 -- What the guides advise: where the settings fit it is only said.
@@ -235,7 +237,7 @@ function dry_run.check(options)
       run.dry.built, run.dry.made = built, made
       run.warn = function(_, _, text) run.dry.refuse("%s", text) end
       host.entering(experiment.run)
-      local ok, returned = xpcall(experiment.run, host.traceback, run, run.params)
+      local ok, returned = compared.watch(function(text) run.dry.refuse("%s", text) end, experiment.run, run, run.params)
       run:finish(ok and "finished" or "failed")
       if not ok then error(returned, 0) end
       local _, _, problems = results.sort(returned)

@@ -147,7 +147,7 @@ function Plan:knob(i, name)
   local asked = values and self:values(answer, math.min(from, self.last), math.min(span.to, self.last), i)
   local whole = values and not (own or said) and self:values(answer, 0, 1) or values
   local goal = self.seen[i].target.kind
-  local used = name == "lr" or name == "augment" and answer ~= 0 or goal == "logits" and name ~= "augment"
+  local used = name == "lr" or name == "augment" and answer ~= 0 or goal == "logits" and self.run.asks[name]
   return { name = name, answer = answer, values = values, asked = asked, whole = whole, own = own or said, used = used,
     pressure = said or stage.pressure and not values }
 end

@@ -263,7 +263,7 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param d Dataset
 ---@param teacher? Module
 function Run:evaluate(model, d, teacher)
-  if self.dry then d = self.dry.few(d) end
+  if self.dry then d = self.dry.few(d) else require "gradus.training.seen"(self, model, d) end
   return require("gradus.training.task").evaluate(model, d, teacher)
 end
 

@@ -137,8 +137,11 @@ function runner.execute_one(options, store, experiment, one, label, watched)
   local run = run_module.begin { store = store, name = one.name or options.name or experiment.name, seed = one.seed, flat = flat,
     params = nested, options = options, label = label, policy = policy_of(options, experiment), resumes = one.resumes, goal = one.goal,
     forks = one.forks, set = one.set }
-  if one.detail then (one.goal and run.unmuted or run.writer):event(run.step_number, "resume", one.detail.kind or "resume",
-    host.json_encode(one.detail)) end
+  if one.detail then
+    local step = one.goal and one.goal.point.step or run.step_number
+    local writer = one.goal and run.unmuted or run.writer
+    writer:event(step, "resume", one.detail.kind or "resume", host.json_encode(one.detail))
+  end
   if watched then run.listener = function(...) watched(run, ...) end end
   if options.live then run.live = require("gradus.experiment.live_edit").new(run, options, one.given, flat) end
   run.save_students = experiment.save ~= false

@@ -8,7 +8,8 @@ return {
     .. "KL, the only one when left out), labels, kl, reverse_kl, jsd. What is not listed is not trained on.\nEach weight is a knob; a "
     .. "term returns one number, a mean over the batch; out.logits, out.student[path] and out.teacher[path] are what the networks give; "
     .. "its module is trained and saved along; train/NAME is its value before the weight. See also: kd_loss, metrics.",
-  metrics = "Measures of your own at each evaluation: metrics = { f1 = { better = \"higher\", of = function(model, d) … end } } in distill "
+  metrics = "Measures of your own at each evaluation: metrics = { f1 = { better = \"higher\", of = function(model, d) … end } } in "
+    .. "distill "
     .. "gives val/f1 and SUITE/f1, which monitor, patience, rules and compare take. In g.experiment, metrics = { rmse = { better = "
     .. "\"lower\" } } says which way a result or a logged value is better.",
   temperature = "T divides the logits of student and teacher before the softmax, so that small probabilities count: T = 1 leaves them, "
@@ -24,13 +25,15 @@ return {
   snapshot = "All that a run needs to go on, in one file (safetensors, so that other tools read the weights) of its folder: weights, "
     .. "optimizer, random streams, samplers, the curriculum's state, run.state and what is registered; of an open loop "
     .. "(run:batches) also what its function can see: locals, upvalues, tables, modules, optimizers. Taken after 5 s and "
-    .. "then each minute, where stages and trainings of some seconds end, at Ctrl-C, SIGTERM and SIGUSR1; as often as --snapshots 100 (steps), 30s, 5m or "
+    .. "then each minute, where stages and trainings of some seconds end, at Ctrl-C, SIGTERM and SIGUSR1; as often as --snapshots 100 "
+    .. "(steps), 30s, 5m or "
     .. "none says, or snapshots = in g.experiment. `gradus show RUN` lists them, `gradus gc --keep last=2,best,every=10000` thins "
     .. "them out. See also: resume, fork.",
   fork = "`gradus fork RUN --at STEP [--set key=value] [other.lua]` is a new run that was RUN until the step and is its own from "
     .. "there. Without a change it is the same run, bit for bit. Where no snapshot was taken at the step, the run is done again "
     .. "from the one before it. The event 'fork' names the run, the step and what was set. See also: resume, snapshot.",
-  budget = "How long a run goes on: { epochs = }, { steps = }, { samples = }, { seconds = } or { flops = }, or several of them; the first "
+  budget = "How long a run goes on: { epochs = }, { steps = }, { samples = }, { seconds = } or { flops = }, or several of them; the "
+    .. "first "
     .. "that is reached ends it. Schedules are shares of it, from 0 to 1 (s.progress).",
   epoch = "As many samples as the full training set has rows, whatever share of them is drawn at the moment; s.passes counts traversals "
     .. "of the share. Epochs are comparable between curricula, passes are not.",
@@ -40,7 +43,8 @@ return {
     .. "sample = ranked:first(.3), a sampler, or a function of the state.",
   stage = "A part of a curriculum: { \"name\", sample = …, temperature = …, advance = … }. What it leaves out, distill's options say. It "
     .. "lasts until its advance rule says so; the last one until the budget ends.",
-  curriculum = "Four questions, each answered by a constant, a schedule or a function of the state: sample (which examples), target (what "
+  curriculum = "Four questions, each answered by a constant, a schedule or a function of the state: sample (which examples), target "
+    .. "(what "
     .. "is imitated), pressure (temperature, alpha, augment, lr), advance (when to go on). A name (\"linear_ramp\"), a list of stages, "
       .. "or a "
     .. "table of the four. See also: stage, sampler, when, schedule.",
@@ -48,9 +52,11 @@ return {
     .. "every step, or each as an option of its own.",
   target = "What is imitated: a teacher's logits, several teachers with weights, a checkpoint of its training, a hidden layer, or "
     .. "\"labels\" for nobody.",
-  advance = "When a stage ends: a rule such as when.plateau(\"val/loss\", 3), or a function of the state that returns \"next\", \"stop\", "
+  advance = "When a stage ends: a rule such as when.plateau(\"val/loss\", 3), or a function of the state that returns \"next\", "
+    .. "\"stop\", "
     .. "\"back\", \"stay\" or false, and the numbers that it was taken from. Asked after each evaluation.",
-  plateau = "A metric that has not improved for so many evaluations: when.plateau(\"val/loss\", 3) goes on to the next stage, patience = 3 "
+  plateau = "A metric that has not improved for so many evaluations: when.plateau(\"val/loss\", 3) goes on to the next stage, "
+    .. "patience = 3 "
     .. "ends the run. It counts evaluations, not steps or epochs.",
   patience = "Evaluations without a new best after which the run stops: an option of distill. The count is the run's, not the stage's; "
     .. "see when.patience and plateau.",
@@ -61,14 +67,18 @@ return {
     .. "shares of the budget, { steps = } or { epochs = }.",
   suite = "A data set beside the validation set that is evaluated along: suites = { easy = …, hard = … } gives the metrics easy/acc and "
     .. "hard/acc, which rules and `compare` can use.",
-  metric = "A number by name that is logged: train/loss, val/acc, val/loss, knob/temperature, result/NAME, or your own by run:log { name = "
+  metric = "A number by name that is logged: train/loss, val/acc, val/loss, knob/temperature, result/NAME, or your own by run:log { "
+    .. "name = "
     .. "value }. Names are letters, digits and _ . / - (up to 200). Losses and errors get better downwards, all else upwards.",
   monitor = "The metric that the best checkpoint and patience go by: \"val/loss\" where there is validation data.",
-  seed = "What all random streams of a run come from: split, init, order, augment, dropout, probe. Runs of one seed share data, split and "
+  seed = "What all random streams of a run come from: split, init, order, augment, dropout, probe. Runs of one seed share data, split "
+    .. "and "
     .. "initial weights whatever the strategy, so they can be compared in pairs. grid = { seed = { 1, 2, 3 } } or --seed 1.",
-  run = "One training with its parameters, metrics, events and sources in the store; what a script's run function is given. On the command "
+  run = "One training with its parameters, metrics, events and sources in the store; what a script's run function is given. On the "
+    .. "command "
     .. "line RUN is an id (12), the beginning of a uid (4f2a), or @last.",
-  uid = "The random name of a run, 32 hex digits: the same in every store it is merged into. Its beginning is enough on the command line.",
+  uid = "The random name of a run, 32 hex digits: the same in every store it is merged into. Its beginning is enough on the command "
+    .. "line.",
   where = "An expression that chooses runs: gradus runs --where \"strategy == 'ramp' and (lr > 1e-3 or seed < 3) and best(val/acc) > "
     .. "0.9\". "
     .. "Parameters, name, status, seed, tags; last, best, min, max of a metric; == ~= < <= > >= and or not.",
@@ -88,15 +98,20 @@ return {
   augment = "Strength of the augmentations, 0 to 1: a knob, 0 when left out. What they are at strength 1 is augmentations = { … }; the "
     .. "strength scales each. See also: augmentations.",
   augmentations = "What is done to each row of a batch at strength 1 (augment = 1), anew at each visit, in this order: augmentations = { "
-    .. "shift = 2, erase = .1, noise = .3, mixup = .2 }. What is left out is not done; without augmentations it is { noise = .3, shift = 1 } "
-    .. "for images and { noise = .3 } for other inputs.\nshift: up to so many pixels along both axes, whole, less than the sides; zeros move "
-    .. "in.\nerase: a random rectangle of up to this share of the image's area, 0 to 1, becomes 0.\nnoise: Gaussian noise of this standard "
-    .. "deviation, in the units of x (of pixels from 0 to 1 .3 is much).\nmixup: each row is mixed with another by a share drawn from Beta(mixup, "
+    .. "shift = 2, erase = .1, noise = .3, mixup = .2 }. What is left out is not done; without augmentations it is { noise = .3, "
+    .. "shift = 1 } "
+    .. "for images and { noise = .3 } for other inputs.\nshift: up to so many pixels along both axes, whole, less than the sides; "
+    .. "zeros move "
+    .. "in.\nerase: a random rectangle of up to this share of the image's area, 0 to 1, becomes 0.\nnoise: Gaussian noise of this "
+    .. "standard "
+    .. "deviation, in the units of x (of pixels from 0 to 1 .3 is much).\nmixup: each row is mixed with another by a share drawn from "
+    .. "Beta(mixup, "
     .. "mixup), and so are the labels; above 0, .2 is usual.\nshift and erase need x [N, C, H, W]. Others are a generator's or a loop's: "
     .. "g.data.generator. See also: augment, teacher_view.",
   evaluation = "Loss and accuracy on validation data and suites, evaluate = { epochs = 1 } apart. Rules over metrics are asked after "
     .. "each one.",
-  event = "What happened at a step: a stage began, a decision was taken (with the numbers it was taken from), a best was found, a warning. "
+  event = "What happened at a step: a stage began, a decision was taken (with the numbers it was taken from), a best was found, a "
+    .. "warning. "
     .. "`gradus show RUN` lists them.",
   decision = "An event of kind \"decision\": what a rule of the curriculum, or run:decide in a script, said, with its numbers.",
   batch = "64 rows unless batch says otherwise: b.x, b.y, b.index, b.weight, b.teacher (the teacher's answers). Training batches are "
@@ -123,18 +138,25 @@ return {
   device = "Where tensors are: gradus run … --device cuda. Models, teachers, data and optimizers move by themselves in distill, fit and "
     .. "run:register; run.device tells.",
   split = "d:split { train = .7, val = .15, test = .15 }: disjoint parts at random, by the run's seed, the same for all strategies of "
-    .. "one seed.",
+    .. "one seed. A later script that loads the student of an earlier run (g.runs) and tests it splits by its own seed: give it the "
+    .. "earlier "
+    .. "run's (--seed), or the split a seed of its own, d:split({ … }, { seed = 1 }), in both scripts; run:evaluate tells where some "
+    .. "of the "
+    .. "rows were trained on.",
   standardize = "d = g.data.csv(\"flowers.csv\", { label = \"species\" }):split { train = .8, val = .1, test = .1 }:standardize(): each "
     .. "column (of images: each channel) minus the training rows' mean, divided by their standard deviation; validation and test rows by "
     .. "the same numbers, so that nothing of them is seen beforehand. A constant column becomes 0, NaN stays, and so do the columns of 0 "
-    .. "and 1 that `categories` makes; columns = { \"age\" } changes only these.\nLater rows: g.data.csv(\"new.csv\", { like = d.train }) "
+    .. "and 1 that `categories` makes; columns = { \"age\" } changes only these.\nLater rows: g.data.csv(\"new.csv\", { like = "
+    .. "d.train }) "
     .. "is standardized as d.train is; in another script new:standardize { like = path } takes the numbers from the student's file, "
     .. "path = g.runs { limit = 1 }[1]:weights(). A factor for all inputs alike is scale = 1 / 255 of npy, idx and safetensors.",
   unlabelled = "Rows without a label have y = -100: the labels' loss leaves them out, the teacher's takes them, so that a student learns "
-    .. "from more rows than have labels. g.data.csv(\"some.csv\", { label = \"class\", missing = \"unlabelled\" }) keeps rows whose label "
+    .. "from more rows than have labels. g.data.csv(\"some.csv\", { label = \"class\", missing = \"unlabelled\" }) keeps rows whose "
+    .. "label "
     .. "cell is empty or NA; g.data.concat(labelled, unlabelled) puts a data set without y behind one of classes; g.data.tensors takes y "
     .. "with -100. A teacher is trained, and accuracy measured, on the rows that have one. Only classes may be missing.",
-  labels = "What y is, decided once where a data set is made (d.labels tells it), said by labels = \"…\" or guessed: classes (int64 [N]; -100 "
+  labels = "What y is, decided once where a data set is made (d.labels tells it), said by labels = \"…\" or guessed: classes (int64 "
+    .. "[N]; -100 "
     .. "in rows without one), soft (float32 [N, C], rows that sum to 1), tokens (int64 [N, L]), multilabel ([N, C] of 0 and 1), numbers "
     .. "(float32 [N] or [N, D]), none. Whole numbers [N] are taken for classes, [N, L] for tokens (of 0 and 1 without sequences in x: "
     .. "soft, else multilabel), floats [N] for numbers, [N, C] for soft where each row is a distribution, else for numbers.\nIn losses, "

@@ -49,7 +49,9 @@ local function clean(text) return (text:gsub("%s*%([%w_/]+%.lua%)", ""):gsub("%s
 
 -- The name in a script: g.loss.cross_entropy for loss.cross_entropy. Methods are of objects that a script has.
 local MODULES = {}
-for name in ("nn optim loss data cfg sampler score schedule when curriculum target probe tokenizer"):gmatch "%a+" do MODULES[name] = true end
+for name in ("nn optim loss data cfg sampler score schedule when curriculum target probe tokenizer"):gmatch "%a+" do
+  MODULES[name] = true
+end
 
 local function title(name)
   local module = name:match "^([%w_]+)%."
@@ -111,7 +113,8 @@ local function table_of(list, indent)
   width = math.min(width, 22)
   for _, field in ipairs(list) do
     local name = field.name .. (field.optional and "?" or "")
-    local lines = wrap(field.type .. (field.type ~= "" and field.text ~= "" and ": " or "") .. clean(field.text), indent .. (" "):rep(width + 2))
+    local between = field.type ~= "" and field.text ~= "" and ": " or ""
+    local lines = wrap(field.type .. between .. clean(field.text), indent .. (" "):rep(width + 2))
     lines[1] = indent .. name .. (" "):rep(math.max(2, width + 2 - #name)) .. (lines[1] or ""):gsub("^%s+", "")
     append(out, lines)
   end

@@ -8,6 +8,7 @@ local check = require "gradus.base.check"
 local classes = require "gradus.nn.class"
 local current = require "gradus.base.current"
 local engine = require "gradus.engine"
+local loaded = require "gradus.nn.loaded"
 local mistakes = require "gradus.nn.mistakes"
 local taps = require "gradus.nn.taps"
 local tensor = require "gradus.base.tensor"
@@ -268,6 +269,7 @@ function Module:load(path, options)
     if value.dtype:find "float" then odd = odd + value:isfinite():logical_not():sum():item() end
   end
   if odd > 0 then current.tell("weights", ("load: %s: %d of its numbers are NaN or infinite; expected finite ones"):format(path, odd)) end
+  loaded[self] = metadata
   return self:load_state_dict(state, options), metadata
 end
 

@@ -29,11 +29,16 @@ Objective.__index = Objective
 local BUILT_IN = { kd = true, labels = true, kl = true, reverse_kl = true, jsd = true }
 local KNOBS = { temperature = true, alpha = true, augment = true, lr = true, mass = true }
 local LOGGED = { loss = true, ce = true, mse = true, teacher_mse = true, confidence = true }  -- as train/NAME, whatever the terms are
+local MEANT = { ce = "labels", mse = "labels", cross_entropy = "labels", hard = "labels", task = "labels", supervised = "labels",
+  nll = "labels", soft = "kl", distill = "kd", distillation = "kd", kld = "kl", kl_div = "kl", teacher = "kl",
+  js = "jsd" }  -- how others call ours
 local TERM = { "weight", "loss", "module", "student", "teacher" }
 
 local function check_term(name, given)
   local where = ("losses: '%s'"):format(name)
   if KNOBS[name] then host.fail(where .. ": is a knob's name; expected another") end
+  local is_own = type(given) == "table" and not schedule.is(given) and given.loss ~= nil
+  if MEANT[name] and not is_own then host.fail(("%s: expected '%s', which is what it is called here"):format(where, MEANT[name])) end
   if LOGGED[name] then host.fail(("%s: train/%s is logged already; expected another name"):format(where, name)) end
   if not name:find "^[%w_.-]+$" then host.fail(where .. ": expected a name of letters, digits, '_', '.' and '-'") end
   if type(given) ~= "table" or schedule.is(given) then given = { weight = given } end

@@ -33,6 +33,9 @@ function task.check_metrics(where, given)
       host.fail(at .. ": expected a name of letters, digits, '_', '.' and '-'")
     end
     if TAKEN[name] then host.fail(at .. ": is taken; expected another name") end
+    if type(one) ~= "table" then
+      check.fail(at, "expected { better = \"higher\", of = function(model, d) … end }, which returns a number; got %s", check.describe(one))
+    end
     metrics[name] = check.options(at, one, METRIC)
     for option, rule in pairs(METRIC) do
       if metrics[name][option] == nil then host.fail(("%s: '%s' is missing; expected %s"):format(at, option, rule.expected)) end

@@ -16,6 +16,7 @@ local entering = require "gradus.training.entering"
 local finite = require "gradus.training.finite"
 local modes = require "gradus.base.modes"
 local standardize = require "gradus.data.standardize"
+local trained_rows = require "gradus.data.trained_rows"
 
 local training = {}
 
@@ -228,9 +229,9 @@ local function leave_student(self)
     last = function() return (keeper:of_student()) end,
     best = function() return (select(2, keeper:of_student())) end,
     metadata = function()
-      return { labels = labels.kind, classes = labels.classes, class_names = labels.names,
-        columns = data.is(self.train) and self.train.base.columns or nil,
-        scaling = data.is(self.train) and standardize.kept(self.train.base) or nil, step = self.s.step, monitor = keeper.monitor,
+      local base = data.is(self.train) and self.train.base or {}
+      return { labels = labels.kind, classes = labels.classes, class_names = labels.names, columns = base.columns,
+        scaling = standardize.kept(base), trained_on = trained_rows.of(self.train, self.run.seed), step = self.s.step, monitor = keeper.monitor,
         best_step = keeper.best and keeper.best.step }
     end,
   })

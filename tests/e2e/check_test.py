@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import resource
 import shutil
 import subprocess
@@ -28,6 +29,27 @@ class CheckTest(unittest.TestCase):
 
     def check(self, *arguments):
         return subprocess.run([GRADUS, "check", *arguments], cwd=self.dir, capture_output=True, text=True, timeout=300)
+
+    def test_a_tensor_that_is_compared_with_a_number(self):
+        (self.dir / "x.lua").write_text("""
+            local g = require "gradus"
+            return g.experiment { name = "eq", run = function(run)
+              local d, net, n = g.data.digits():split { train = .8, val = .2 }, g.nn.MLP { 64, 10 }, 3
+              local opt = g.optim.AdamW(net)
+              run:cached("teacher", function(train) return g.fit { model = g.nn.MLP { 64, 10 }, data = train, epochs = 1 } end, d.train)
+              for i, b in run:batches(d.train, { size = 64, steps = 20 }) do
+                local out = { loss = g.loss.cross_entropy(net(b.x), b.y) }
+                if out.loss == 0 then break end
+                if -1.5 ~= out.loss then n = n + 1 end
+                if n == 3 or out.loss:item() == 0 or out.loss.dtype == "x" or 0 == n or 0 == out.loss:item() then n = n + 1 end -- loss == 0
+                opt:minimize(out.loss)
+              end
+            end }""")
+        done = self.check("x.lua")
+        told = re.findall(r"refused: (.*)", done.stdout)
+        self.assertEqual([line.split(": a tensor")[0] for line in told], ["x.lua:9: out.loss == 0", "x.lua:10: -1.5 ~= out.loss"])
+        self.assertIn("expected out.loss:item(), or out.loss:eq(…) of its values", told[0])
+        self.assertEqual(done.returncode, 65)
 
     def test_shipped_scripts_pass_and_nothing_is_stored(self):
         experiments = [path for path in sorted(SCRIPTS.glob("*.lua")) if path.name != "claims.lua"]

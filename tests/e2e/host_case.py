@@ -45,7 +45,8 @@ return runner
 
 def make_stdlib(folder, runner):
     """A standard library of what the host itself asks for, and a runner."""
-    for name in ("experiment/test.lua", "base/tail_call.lua", "base/globals.lua", "base/lists.lua", "base/habits.lua"):
+    for name in ("experiment/test.lua", "base/tail_call.lua", "base/globals.lua", "base/elsewhere.lua", "base/lists.lua", "base/shown.lua",
+                 "base/sorted_keys.lua", "base/habits.lua", "base/syntax.lua"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(STDLIB / name, folder / name)
     (folder / "experiment/runner.lua").write_text(runner)

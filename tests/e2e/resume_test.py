@@ -260,6 +260,7 @@ class SavedTest(ResumeCase):
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
         detail = self.ask("cut.db", "SELECT detail FROM events WHERE kind = 'resume'")
+        self.assertEqual(self.ask("cut.db", "SELECT step FROM events WHERE kind = 'resume'"), json.loads(detail)["from"])
         self.assertLess(json.loads(detail)["from"], int(newest.name.split("-")[1].split(".")[0]))
 
     def test_what_differs_is_refused_by_name(self):

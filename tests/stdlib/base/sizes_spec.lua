@@ -28,8 +28,8 @@ describe("the shape of a tensor", function()
   end)
   for _, key in ipairs { 0, -1, -2 } do
     it("refuses the index " .. key, function()
-      expect(function() return x.shape[key] end):fails_with(("x.shape[%d]: x.shape is a list of Lua, which counts from 1; expected x:size(%d)")
-        :format(key, key))
+      expect(function() return x.shape[key] end):fails_with(
+        ("x.shape[%d]: x.shape is a list of Lua, which counts from 1; expected x:size(%d)"):format(key, key))
     end)
   end
   it("is kept as a list in snapshots, in run.state and in what identifies a result", function()

@@ -138,9 +138,17 @@ end)
 
 describe("a schedule refuses", function()
   local cases = {
-    { "text for a number", function() schedule.linear("6", 2) end, "schedule.linear: expected a number; got 6" },
-    { "NaN", function() schedule.cosine(0 / 0, 1) end, "schedule.cosine: expected a number; got" },
-    { "infinity", function() schedule.constant(math.huge) end, "schedule.constant: expected a number; got inf" },
+    { "text for a number", function() schedule.linear("6", 2) end, "schedule.linear: argument 1 'first': expected a number; got '6'" },
+    { "a value left out", function() schedule.cosine(8) end,
+      "schedule.cosine: argument 2 'last' is missing; expected schedule.cosine(first, last)" },
+    { "values by name", function() schedule.linear { from = 8, to = 2 } end,
+      "schedule.linear: its values stand in their places: expected schedule.linear(8, 2)" },
+    { "values in a list", function() schedule.cosine { 8, 2 } end, "expected schedule.cosine(8, 2)" },
+    { "no levels", function() schedule.staircase(1, 2) end,
+      "argument 3 'levels' is missing; expected schedule.staircase(first, last, levels)" },
+    { "a table of something else", function() schedule.linear { a = 1 } end, "argument 1 'first': expected a number; got a table" },
+    { "NaN", function() schedule.cosine(0 / 0, 1) end, "schedule.cosine: argument 1 'first': expected a number; got nan" },
+    { "infinity", function() schedule.constant(math.huge) end, "schedule.constant: argument 1 'value': expected a number; got inf" },
     { "a misspelt option", function() schedule.linear(1, 0, { form = .2 }) end,
       "schedule.linear: no option 'form'; did you mean 'from'?" },
     { "holding for nothing", function() schedule.linear(1, 0, { every = { epochs = 0 } }) end,

@@ -77,7 +77,8 @@ describe("NumPy's files", function()
     expect(last):equals { 2, 3, 2, 5 }
     expect({ row[1], row[2], row[11] }):equals { 1, 4, 2 }
     expect((shape({ 5, 1, 3, 4 }, { images = true }))):equals { 5, 1, 3, 4 }
-    expect(function() shape({ 15, 4 }, { images = true }) end):fails_with "images = true: expected x [N, H, W], [N, C, H, W] or [N, H, W, C]"
+    expect(function() shape({ 15, 4 }, { images = true }) end):fails_with
+      "images = true: expected x [N, H, W], [N, C, H, W] or [N, H, W, C]"
   end)
   it("keep tokens whole, beside tokens or where it is said", function()
     local tokens = npy("<i4", { 2, 3 }, bytes_of("int32", { 1, 2, 3, 4, 5, 6 }))

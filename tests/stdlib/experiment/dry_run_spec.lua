@@ -165,6 +165,14 @@ describe("a dry run", function()
     local _, refused = dry { decay = "constant", warmup = { epochs = 2 }, curriculum = { { "a", advance = when.epochs(10) }, { "b" } } }
     expect(refused):equals {}
   end)
+  it("shows the knobs that the loss asks for, and no others", function()
+    local x = g.randn(60, 64)
+    local d = { train = g.data.tensors(x, x:sum(1), { labels = "numbers" }), val = g.data.tensors(x, x:sum(1), { labels = "numbers" }) }
+    local text = (dry { data = d, student = nn.MLP { 64, 1 }, teacher = nn.MLP { 64, 1 } })
+    expect({ text:find "temperature  " ~= nil, text:find "alpha  " ~= nil }):equals { false, true }
+    text = (dry { losses = { kl = 1, labels = 1 } })
+    expect({ text:find "temperature  " ~= nil, text:find "alpha  " ~= nil }):equals { true, false }
+  end)
   it("advises on temperature and alpha", function()
     expect((dry { temperature = 1 })):matches "advice: .*temperature is 1 to 1; below 2"
     expect((dry { temperature = schedule.linear(30, 4) })):matches "advice: .*above 20"

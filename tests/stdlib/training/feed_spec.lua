@@ -92,9 +92,11 @@ describe("augmentations", function()
     { "half a pixel", { shift = 1.5 }, images(), "a: 'shift': expected a whole number of pixels of at least 0; got 1.5" },
     { "less than no noise", { noise = -1 }, points, "a: 'noise': expected a standard deviation of at least 0, in units of x; got -1" },
     { "less than no mixup", { mixup = -1 }, points, "a: 'mixup': expected the parameter of a Beta distribution of at least 0" },
-    { "pixels of what is no image", { shift = 1 }, points, "a: 'shift' is of images; expected x [N, C, H, W], or none of it; got x [4, 3]" },
+    { "pixels of what is no image", { shift = 1 }, points,
+      "a: 'shift' is of images; expected x [N, C, H, W], or none of it; got x [4, 3]" },
     { "an area of what is no image", { erase = .1 }, points, "a: 'erase' is of images" },
-    { "a shift out of the image", { shift = 8 }, g.data.digits(), "a: 'shift': expected fewer pixels than the image's sides, 8 × 8; got 8" },
+    { "a shift out of the image", { shift = 8 }, g.data.digits(),
+      "a: 'shift': expected fewer pixels than the image's sides, 8 × 8; got 8" },
   }
   for _, case in ipairs(cases) do
     it("are refused before anything is drawn: " .. case[1], function()
