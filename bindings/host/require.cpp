@@ -58,7 +58,7 @@ void push_stdlib_chunk(lua_State* L, Interpreter& interpreter, const std::string
   const std::string* text = interpreter.session.stdlib.find(file);
   if (!text) {
     std::vector<std::string> modules = {"gradus",        "gradus.host",     "gradus.store",
-                                        "gradus.engine", "gradus.children", "gradus.editor"};
+                                        "gradus.engine", "gradus.children", "gradus.editor", "gradus.statistics"};
     for (const std::string& name : interpreter.session.stdlib.files()) {
       std::string dotted = "gradus." + name.substr(0, name.size() - 4);
       std::replace(dotted.begin(), dotted.end(), '/', '.');
