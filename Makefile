@@ -30,7 +30,7 @@ test-full: build
 	@if ! command -v clang++ > /dev/null; then echo "no clang: the fuzz targets are not run"; else \
 	  cmake --preset fuzz > /dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzzers && \
 	  for corpus in tests/fuzz/corpus/*; do mkdir -p build-fuzz/$$corpus; \
-	    build-fuzz/fuzz_$$(basename $$corpus) -runs=$(FUZZ_RUNS) -max_len=4096 build-fuzz/$$corpus $$corpus || exit 1; done; fi
+	    ASAN_OPTIONS=allocator_may_return_null=1 build-fuzz/fuzz_$$(basename $$corpus) -runs=$(FUZZ_RUNS) -max_len=4096 build-fuzz/$$corpus $$corpus || exit 1; done; fi
 
 build: build/gradus-setup.stamp
 	@cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }

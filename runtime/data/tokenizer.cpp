@@ -27,12 +27,17 @@ void each_line(std::string_view text, Visit visit) {
 
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos; }
 
+// A file's own bytes may be in what is said of it.
+std::string in_one_line(std::string text) {
+  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  return text;
+}
+
 // What SentencePiece says, less the place in its sources; `otherwise` where it only names a condition there.
 std::string reason(const sentencepiece::util::Status& status, const char* otherwise) {
   std::string text = status.ToString();
   if (const size_t at = text.rfind("] "); at != std::string::npos) text = text.substr(at + 2);
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return blank(text) ? otherwise : text;
+  return blank(text) ? otherwise : in_one_line(std::move(text));
 }
 
 // "… too high (256). Please set it to a value <= 28." -> 28, the most that the text gives; 0 where it says something else.
@@ -60,7 +65,7 @@ Tokenizer::Tokenizer(std::string bytes, const std::string& where)
     const auto status = processor_->LoadFromSerializedProto(bytes_);
     if (!status.ok()) wrong = reason(status, "other bytes");
   } catch (const std::exception& error) {  // its trie throws, where a piece is empty
-    wrong = error.what();
+    wrong = in_one_line(error.what());
   }
   if (!wrong.empty()) throw data_error(where, "is no tokenizer", "a SentencePiece model", wrong);
   const bool ours = processor_->pad_id() == kPad && processor_->unk_id() == kUnknown &&
@@ -68,7 +73,7 @@ Tokenizer::Tokenizer(std::string bytes, const std::string& where)
                     processor_->IsControl(kMask);
   if (!ours)
     throw data_error(where, "has other special tokens", "<pad> <unk> <s> </s> [MASK] as tokens 0 to 4",
-                     processor_->IdToPiece(0));
+                     "'" + in_one_line(processor_->IdToPiece(0)) + "'");
 }
 
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
