@@ -61,6 +61,40 @@ std::string fields_of(const ImportedRun& run) {
                     iso_time(run.ended), params, tags}));
 }
 
+// What the points of a run are, before one of them is written.
+struct Found {
+  Digest digest = {};
+  Json renamed = Json::object();  // metrics whose key is another
+  std::int64_t values = 0;
+  double first = std::numeric_limits<double>::infinity(), last = -first;  // Unix seconds
+};
+
+Found look_through(const std::function<void(const PointSink&)>& points, KeyNames& names) {
+  Found found;
+  std::set<std::string_view> keys;
+  points([&](const std::string& metric, std::int64_t step, double time, double value) {
+    const std::string& key = names.key(metric);
+    if (key != metric) found.renamed[key] = utf8(metric);
+    if (keys.insert(key).second && keys.size() > kMostMetrics)
+      throw Error(Exit::data,
+                  "import: expected at most " + std::to_string(kMostMetrics) + " metrics in a run; got more");
+    found.digest.add(key);
+    for (const std::string_view part : {bytes_of(step), bytes_of(time), bytes_of(value)}) found.digest.add(part);
+    // Years 1970 to 9999: what the columns for times can say.
+    if (time > 0 && time < 253402300800.0)
+      found.first = std::min(found.first, time), found.last = std::max(found.last, time);
+    ++found.values;
+  });
+  return found;
+}
+
+void fill_times(ImportedRun& run, const Found& found) {
+  if (!std::isfinite(run.started)) run.started = std::isfinite(found.first) ? found.first : run.fallback;
+  if (!std::isfinite(run.started)) run.started = std::isfinite(run.ended) ? run.ended : unix_seconds();
+  if (!std::isfinite(run.ended))
+    run.ended = std::max(std::isfinite(found.last) ? found.last : run.started, run.started);
+}
+
 }  // namespace
 
 std::string Importer::uid_of(const std::string& identity) const {
@@ -91,27 +125,9 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
     ++done_.unchanged;
     return;
   }
-  Digest digest;
-  Json renamed = Json::object();
-  std::set<std::string_view> keys;
-  std::int64_t values = 0;
-  double first = std::numeric_limits<double>::infinity(), last = -first;
-  points([&](const std::string& metric, std::int64_t step, double time, double value) {
-    const std::string& key = names_.key(metric);
-    if (key != metric) renamed[key] = utf8(metric);
-    if (keys.insert(key).second && keys.size() > kMostMetrics)
-      throw Error(Exit::data,
-                  "import: expected at most " + std::to_string(kMostMetrics) + " metrics in a run; got more");
-    digest.add(key);
-    for (const std::string_view part : {bytes_of(step), bytes_of(time), bytes_of(value)}) digest.add(part);
-    // Years 1970 to 9999: what the columns for times can say.
-    if (time > 0 && time < 253402300800.0) first = std::min(first, time), last = std::max(last, time);
-    ++values;
-  });
-  if (!std::isfinite(run.started)) run.started = std::isfinite(first) ? first : run.fallback;
-  if (!std::isfinite(run.started)) run.started = std::isfinite(run.ended) ? run.ended : unix_seconds();
-  if (!std::isfinite(run.ended)) run.ended = std::max(std::isfinite(last) ? last : run.started, run.started);
-  digest.add(fields_of(run));
+  Found found = look_through(points, names_);
+  fill_times(run, found);
+  found.digest.add(fields_of(run));
 
   const std::string uid = uid_of(run.identity);
   std::int64_t old = 0;
@@ -125,8 +141,8 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
     old = std::get<std::int64_t>(row[0]);
     if (const auto* text = std::get_if<std::string>(&row[1])) was = *text;
   }
-  Json detail = {{"tool", tool_}, {"digest", digest.text()}, {"source", run.source}};
-  if (!renamed.empty()) detail["renamed"] = renamed;
+  Json detail = {{"tool", tool_}, {"digest", found.digest.text()}, {"source", run.source}};
+  if (!found.renamed.empty()) detail["renamed"] = found.renamed;
   if (old != 0 && was == detail["digest"]) {
     ++done_.unchanged;
     return;
@@ -137,7 +153,7 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
     rows.point(names_.key(metric), step, time, value);
   });
   rows.end(tool_, detail);
-  done_.values += values;
+  done_.values += found.values;
   ++(old != 0 ? done_.updated : done_.added);
 }
 

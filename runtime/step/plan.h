@@ -1,4 +1,4 @@
-// A recorded step (record.h), made ready to be done again: the operators in order, on prepared arguments.
+// A recorded step (record.h), made ready (planner.h) to be done again: the operators in order, on prepared arguments.
 //
 // Every tensor of the plan is a shell over memory that the plan points it to: parameters and inputs where they are,
 // what the operators make in the plan's arena or in the tensors that they return. So views are never computed, dead
@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "direct.h"
-#include "record.h"
+#include "program.h"
 
 namespace gradus {
 
@@ -58,65 +57,23 @@ class Plan {
   // Gives back what others have left unused; only where the step is one that uses much.
   void tidy();
 
-  const Recording& recording() const { return recording_; }
-  std::size_t num_operators() const { return ops_.size(); }
-  std::size_t arena_bytes() const { return arena_bytes_; }
+  const Recording& recording() const { return program_.recording; }
+  std::size_t num_operators() const { return program_.ops.size(); }
+  std::size_t arena_bytes() const { return program_.arena_bytes; }
   // One line an operator, for people.
   std::string describe() const;
 
  private:
-  struct Slot {  // a buffer at replay
-    c10::Storage shell;
-    const void* pointer = nullptr;  // what the shell points to
-    at::Tensor owner;               // of an output or an operator's own result: what keeps the memory
-    bool arena = false, escapes = false, placed = false;
-    int whole = -1;    // the output that is all of it
-    int copy_of = -1;  // its memory is that of this value, where it was to be copied
-    std::size_t offset = 0;
-    int first = -1, last = -1;  // operators of ops_ between which it is in use
-  };
-  struct Op {
-    c10::OperatorHandle handle;
-    torch::jit::Stack arguments;
-    std::vector<int> results;   // values of the results that the operator allocates; -1 elsewhere
-    std::vector<int> releases;  // buffers that nobody needs after it
-    int recorded;
-    std::function<void()> direct;  // the call on `arguments`, where the operator has a direct kernel
-  };
-
-  void drop_identities();
-  bool is_one(int value) const;
-  bool can_share(int factor, int product, int op) const;
-  std::vector<bool> find_live() const;
-  void choose_operators();
-  bool choose_out_variant(const RecordedOp& recorded, Op& op);
-  void drop_copies();
-  bool drop_copy(const Operand& target, const Operand& source, int op);
-  void measure_lives();
-  void lay_out_arena();
-  void prepare_arguments();
-  static void point(Slot& slot, const void* pointer);
-  static at::Tensor tensor_over(const c10::Storage& storage, const Value& value);
-  const at::Tensor& tensor(int value);
   void place_kept();
   void place_input(std::size_t i, const void* data);
   void prepare_outputs();
   void operate();
-  void call(Op& op);
-  void take_results(Op& op);
+  void call(PlannedOp& op);
+  void take_results(PlannedOp& op);
   at::Tensor output(int value, const std::vector<at::Tensor>& inputs);
   void set_grads();
-  const Buffer& buffer(int value) const { return recording_.buffer(value); }
 
-  Recording recording_;
-  std::vector<Slot> slots_;
-  std::vector<at::Tensor> tensors_;  // of each value, once asked for
-  std::vector<Op> ops_;
-  std::vector<bool> identity_;                    // recorded operators whose result is an operand
-  std::vector<bool> requires_grad_;               // of each buffer's tensor
-  std::vector<int> persistent_, fresh_, copies_;  // buffers to check; outputs' in memory of the plan; copy_of
-  at::DataPtr arena_;
-  std::size_t arena_bytes_ = 0;
+  Program program_;
   torch::jit::Stack stack_;
 };
 
