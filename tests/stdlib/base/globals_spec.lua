@@ -51,6 +51,11 @@ describe("a global", function()
       expect(case[1]):fails_with(case[2])
     end
     expect(rawget(_G, "xqzvw")):equals(nil)
+    rawset(_G, 7, "no name")
+    local _, why = pcall(function() return _VERSIO end)  -- what begins with "_" is Lua's own business
+    rawset(_G, 7, nil)
+    why = type(why) == "table" and why.message or why
+    assert(why:find("'_VERSIO' is not defined", 1, true) and not why:find("did you mean", 1, true), why)
   end)
 
   it("that a function would make is an error, and is not made", function()

@@ -507,6 +507,26 @@ describe("a ranking", function()
   end)
 end)
 
+describe("from stage to stage", function()
+  local function advice_of(first, advance, second)
+    local text = accepts { curriculum = { { "a", temperature = first, advance = advance }, { "b", temperature = second } } }
+    return text:match "(stage 'b' after 'a': temperature goes [^;]*)"
+  end
+  local stuck = when.plateau("val/loss", 3)
+  it("a temperature goes down, by what the schedule before has come to", function()
+    expect(advice_of(3, when.epochs(5), 8)):equals "stage 'b' after 'a': temperature goes from 3 to 8"
+    expect(advice_of(schedule.linear(6, 2), when.epochs(5), 5.5)):equals "stage 'b' after 'a': temperature goes from 5 to 5.5"
+    expect(advice_of(schedule.linear(6, 2), when.epochs(10), 4.5)):equals "stage 'b' after 'a': temperature goes from 4 to 4.5"
+    expect(advice_of(schedule.linear(8, 6), when.epochs(5), 4)):equals(nil)
+    expect(advice_of(8, when.epochs(5), 3)):equals(nil)
+    expect(advice_of(3, when.epochs(5), 3)):equals(nil)
+  end)
+  it("and by nothing where the stage's end is not known, unless it stands still", function()
+    expect(advice_of(3, stuck, 8)):equals "stage 'b' after 'a': temperature goes from 3 to 8"
+    expect(advice_of(schedule.linear(6, 4), stuck, 8)):equals(nil)
+  end)
+end)
+
 describe("gradus check", function()
   local dry_run, host = require "gradus.experiment.dry_run", require "gradus.host"
 

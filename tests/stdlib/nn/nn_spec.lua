@@ -322,3 +322,33 @@ describe("networks in one line", function()
       "Sequential(\n  (0): Linear(in_features=4, out_features=2, bias=true)\n  (1): ReLU()\n)")
   end)
 end)
+
+describe("sizes of two dimensions", function()
+  local image = g.ones(1, 1, 8, 10)
+  local function shape(module) return module(image).shape end
+  it("are one number for both, or two", function()
+    expect(shape(nn.Conv2d(1, 1, 3))):equals { 1, 1, 6, 8 }
+    expect(shape(nn.Conv2d(1, 1, { 3, 5 }))):equals { 1, 1, 6, 6 }
+    expect(shape(nn.Conv2d(1, 1, 3, { 1, 2 }))):equals { 1, 1, 6, 4 }
+    expect(shape(nn.Conv2d(1, 1, 3, 1, { 0, 2 }))):equals { 1, 1, 6, 12 }
+    expect(shape(nn.Conv2d(1, 1, 3, 1, 0, { 1, 2 }))):equals { 1, 1, 6, 6 }
+    for _, pool in ipairs { nn.MaxPool2d, nn.AvgPool2d } do
+      expect(shape(pool(2))):equals { 1, 1, 4, 5 }
+      expect(shape(pool { 2, 5 })):equals { 1, 1, 4, 2 }
+      expect(shape(pool(2, { 1, 2 }))):equals { 1, 1, 7, 5 }
+      expect(shape(pool(2, 2, { 0, 1 }))):equals { 1, 1, 4, 6 }
+    end
+    expect(shape(nn.AdaptiveAvgPool2d { 2, 5 })):equals { 1, 1, 2, 5 }
+  end)
+  it("are not one in a list, or three, or below what makes sense", function()
+    for _, wrong in ipairs { { 1 }, { 1, 1, 1 }, { 1, 1, 1, 1 }, {}, { 1, 1.5 }, { 1, -1 }, -1, 1.5, "1" } do
+      for name, make in pairs { kernel_size = function() return nn.Conv2d(1, 1, wrong) end, stride = function() return nn.Conv2d(1, 1, 3, wrong) end,
+        padding = function() return nn.Conv2d(1, 1, 3, 1, wrong) end, dilation = function() return nn.Conv2d(1, 1, 3, 1, 0, wrong) end,
+        output_size = function() return nn.AdaptiveAvgPool2d(wrong) end } do
+        expect(make):fails_with(("'%s': expected"):format(name))
+      end
+    end
+    expect(function() nn.Conv2d(1, 1, 0) end):fails_with "'kernel_size': expected"
+    expect(function() nn.Conv2d(1, 1, 3, { 1, 0 }) end):fails_with "'stride': expected"
+  end)
+end)

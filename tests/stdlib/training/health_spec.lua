@@ -224,3 +224,19 @@ describe("a student that is too small", function()
     expect(is_too_small({}, { progress = .49 })):is_false()
   end)
 end)
+
+describe("overfitting", function()
+  local is_overfitting = health.new({}).is_overfitting
+  local function overfits(val, opened)
+    local train = {}
+    for i = 1, #val do train[i] = 1 / i end
+    return is_overfitting { val = val, opened = opened, clean = function() return train, 1 end, floor = function() return 0 end }
+  end
+  it("is looked for since all rows are open", function()
+    local val = { 1, .2, .2, .2, 1, .99, .97, .96, .96, .975 }
+    expect(overfits(val, 4)):is_false()
+    expect(overfits(val, 3)):is_true()  -- the lowest of them is the first
+    expect(overfits({ 1, .2, .2, .2, .5, .4, .8, .9, 1, 1.1 }, 4)):is_true()
+    expect(overfits({ 1, .2, .2, .2, .5, .4, .8, .9, 1, 1.1 }, 5)):is_false()  -- too few since
+  end)
+end)

@@ -1,0 +1,32 @@
+-- What of a step waits to be read is plain data in a snapshot.
+local g = require "gradus"
+local reporter = require "gradus.training.reporter"
+
+local function with_queue(queue)
+  local one = reporter.new { run = { device = "cpu", training_line = function() return function() end end }, names = {}, deliver = function() end }
+  one.queue = { state = function() return queue end, load_state = function(self, kept) self.kept = kept end }
+  return one
+end
+
+describe("the state of a reporter", function()
+  it("has rows that are at hand, those that are waited for, and steps that have none", function()
+    local rows, later, waited = g.tensor { 1, 2 }, g.tensor { 3 }, 0
+    local one = with_queue { { at = { step = 1 } }, { at = { step = 2, seen = rows } }, { at = { step = 3, seen = { wait = function()
+      waited = waited + 1
+      return later
+    end } } } }
+    local queue = one:state().queue
+    expect({ #queue, queue[1].at.seen, waited }):equals { 3, nil, 1 }
+    assert(queue[2].at.seen == rows and queue[3].at.seen == later)
+  end)
+  it("comes back whole", function()
+    local one = with_queue {}
+    one.sum, one.steps, one.early = 3, 2, 1
+    one.warned.before = true
+    local other = with_queue {}
+    other.warned.here = true
+    other:load_state(one:state())
+    expect({ other.sum, other.steps, other.early, other.warned }):equals { 3, 2, 1, { before = true, here = true } }
+    expect(other.queue.kept):equals {}
+  end)
+end)
