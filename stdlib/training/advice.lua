@@ -12,7 +12,7 @@ local two_sample = require "gradus.training.two_sample"
 local advice = {}
 
 ---@class Advice
----@field name string       "temperature", "rate", "batch_norm", "patience" or "parts"
+---@field name string       "temperature", "rate", "batch_norm", "patience", "scale" or "parts"
 ---@field text string
 ---@field amiss boolean?    the setting is far from what is advised
 ---@field mistake boolean?  nobody wants it
@@ -158,6 +158,27 @@ local function on_patience(t)
       .. "patience = { epochs = 3 }"):format(early.limit, epochs) }
 end
 
+-- --- inputs ------------------------------------------------------------------------------------------------------------------
+
+local APART = 100  -- times that the deviation of one column is another's, from which it is told
+
+-- Columns of a table whose scales are far apart: a network hears the largest alone for long.
+local function on_scale(t)
+  local base = data.is(t.train) and t.train.base
+  if not base or not base.columns or base.scaling or base.x:size(1) ~= #base.columns then return nil end
+  local some = t.train:shuffled(0):subset(ops.arange(math.min(1000, t.train:size()))):gather():double()
+  local deviations = some:std({ dim = 0, correction = 0 }):totable()
+  local high, low
+  for i, one in ipairs(deviations) do
+    if one > 0 and (not high or one > deviations[high]) then high = i end
+    if one > 0 and (not low or one < deviations[low]) then low = i end
+  end
+  if not high or deviations[high] < APART * deviations[low] then return nil end
+  return { name = "scale", amiss = true, numbers = { largest = deviations[high], least = deviations[low] },
+    text = ("column '%s' varies by %.3g, '%s' by %.3g: the student learns from the larger alone for long; d:split { … }:standardize()")
+      :format(base.columns[high], deviations[high], base.columns[low], deviations[low]) }
+end
+
 -- --- parts of a mixture ----------------------------------------------------------------------------------------------------
 
 local APART = .05       -- p of the two-sample test from which parts are not said to be apart
@@ -225,7 +246,7 @@ end
 ---@return Advice[]
 function advice.on(t)
   local list = {}
-  for _, ask in ipairs { on_temperature, on_rate, on_batch_norm, on_patience } do list[#list + 1] = ask(t) end
+  for _, ask in ipairs { on_temperature, on_rate, on_batch_norm, on_patience, on_scale } do list[#list + 1] = ask(t) end
   return list
 end
 

@@ -88,6 +88,13 @@ class Lists(HistoryCase):
         self.assertEqual(self.ids("--limit", "2"), [6, 7])
         self.assertEqual(self.ids("--where", "way == 'base'", "--best", "val/acc", "--limit", "1"), [1])
 
+    def test_what_a_list_is_sorted_by_stands_in_it_once(self):
+        for column in ("val/acc", "last(val/acc)", "seed", "name", "step", "status"):
+            heading = self.out("runs", "--sort", column).split("\n")[0].split()
+            self.assertEqual(sorted(set(heading)), sorted(heading), column)
+        self.assertIn("best(val/acc)", self.out("runs", "--sort", "best(val/acc)").split("\n")[0])
+        self.assertIn("lr", self.out("runs", "--sort", "lr").split("\n")[0].split())
+
     def test_what_cannot_be_sorted_by(self):
         self.assertIn("did you mean 'val/acc'?", self.err("runs", "--sort", "last(val/ac)"))
         self.assertIn("did you mean 'seed'?", self.err("runs", "--sort", "sed"))

@@ -284,7 +284,7 @@ describe("snapshots of a folder", function()
         end, { policy = { none = true } })
         assert(not seen.ok and seen.why.interrupted and reached)
         expect(files(seen.folder)):equals { file }
-        local kept = snapshots.read(seen.folder, error)
+        local kept = snapshot_files.newest(seen.folder, error)
         expect({ kept.over, kept.point.step }):equals { step == 20, step }
       end)
     end

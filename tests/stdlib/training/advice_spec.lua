@@ -57,6 +57,20 @@ describe("a run stores the advice", function()
     return found, warnings, forecast
   end
 
+  it("of columns of a table whose scales are far apart, unless they are standardized", function()
+    local lines, d = { "age,income,one,class" }, nil
+    for i = 1, 60 do lines[#lines + 1] = ("%d,%d,7,%s"):format(i % 10, 1000 * (i % 9), i % 2 > 0 and "a" or "b") end
+    support.with_file(table.concat(lines, "\n"), function(path) d = g.data.csv(path, { label = "class" }) end)
+    local function of(data)
+      return told({ data = data, student = nn.MLP { 3, 4, 2 }, teacher = false, lr = 5e-3 }).scale
+    end
+    local parts = d:split({ train = .5, val = .5 }, { seed = 1 })
+    local found = of(parts)
+    expect(found.text):matches "column 'income' varies by 2[%d.e+]+, 'age' by %d%.%d+: .*d:split { … }:standardize%(%)"
+    expect(found.amiss):is_true()
+    expect(of(parts:standardize())):equals(nil)
+    expect(told({}).scale):equals(nil)
+  end)
   it("of temperature and rate, with the numbers it was taken from", function()
     local found, warnings = told {}
     local t = found.temperature
