@@ -143,7 +143,7 @@ at::Tensor Tokenizer::encode(std::string_view text) const {
       return;
     }
     const auto status = processor_->Encode(line, &ids);
-    if (!status.ok()) throw Error(Exit::bug, "tokenizer: encode: " + reason(status, "no reason"));
+    if (!status.ok()) throw data_error("tokenizer", "its model cannot encode", "a SentencePiece model as it was trained", reason(status, "no reason"));
     tokens.insert(tokens.end(), ids.begin(), ids.end());
   });
   at::Tensor out = at::empty({static_cast<int64_t>(tokens.size())}, at::kLong);
@@ -165,7 +165,7 @@ std::string Tokenizer::decode(const at::Tensor& tokens) const {
   }
   std::string text;
   const auto status = processor_->Decode(ids, &text);
-  if (!status.ok()) throw Error(Exit::bug, "tokenizer: decode: " + reason(status, "no reason"));
+  if (!status.ok()) throw data_error("tokenizer", "its model cannot decode", "a SentencePiece model as it was trained", reason(status, "no reason"));
   return text;
 }
 

@@ -89,9 +89,9 @@ class Fork(unittest.TestCase):
         (self.dir / "wait").write_text("")
         running = subprocess.Popen([GRADUS, "fork", "1", "--at", "100", "--set", "T=8", "-q", *STDLIB], cwd=self.dir, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-        for _ in range(600):
-            if json.loads(self.gradus("runs", "--json"))[-1]["status"] == "running":
-                break
+        last = lambda: json.loads(self.gradus("runs", "--json"))[-1]
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and (last()["id"] == whole or last()["status"] != "running"):
             time.sleep(0.05)
         time.sleep(0.5)
         running.send_signal(signal.SIGKILL)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,7 +53,9 @@ void accept_or_refuse(Read&& read) {
   } catch (const Error& error) {
     constexpr int kBug = 70;
     const std::string_view text = error.what();
-    if (static_cast<int>(error.code) == kBug || text.empty() || text.find('\n') != text.npos) __builtin_trap();
+    if (static_cast<int>(error.code) != kBug && !text.empty() && text.find('\n') == text.npos) return;
+    std::fprintf(stderr, "code %d: '%s'\n", static_cast<int>(error.code), error.what());
+    __builtin_trap();
   }
 }
 
