@@ -93,6 +93,19 @@ describe("how often", function()
       expect(files(seen.folder)):equals { "2-end.safetensors" }
     end)
   end)
+  it("what is being written when the run ends is waited for", function()
+    in_folder(function(folder)
+      local saved, waited = engine.data.snapshot_saved, false
+      engine.data.snapshot_saved = function(wait)
+        waited = waited or wait
+        return saved(wait)
+      end
+      local ok, seen = pcall(a_run, folder, two_trainings({}, 36), { policy = { steps = 5 } })
+      engine.data.snapshot_saved = saved
+      assert(ok, seen)
+      expect(waited):is_true()
+    end)
+  end)
   it("a disk that takes none is told of once, and the run goes on", function()
     in_folder(function(folder)
       local seen = a_run(folder, function(run)
