@@ -57,6 +57,26 @@ describe("what ran of the library", function()
     another["nn/gone.lua"] = { whole = "", outside = "", functions = {} }
     expect(reached.changed(another)):equals "nn/gone.lua"
   end)
+  it("has not changed where comments and empty lines have", function()
+    local summary, text = reached.by(forward(linear, x)), host.library_text "nn/layers.lua"
+
+    -- What a process finds in whose library the file has this text.
+    local function changed(other)
+      local library_text = host.library_text
+      host.library_text = function(file) return file == "nn/layers.lua" and other or library_text(file) end
+      package.loaded["gradus.base.reached"] = nil
+      local ok, found = pcall(function() return require("gradus.base.reached").changed(summary) end)
+      host.library_text, package.loaded["gradus.base.reached"] = library_text, reached
+      if not ok then error(found, 0) end
+      return found
+    end
+    expect(changed(text)):equals(nil)
+    for _, more in ipairs { "\n", "\n\n  \n", "\n  -- said\n", "\n--- said\n\n" } do
+      expect(changed((text:gsub("\n", more .. "\n")))):equals(nil)
+    end
+    expect(changed("local more = 1\n" .. text)):equals "nn/layers.lua"
+    expect(changed((text:gsub("ops%.linear", "ops.linear_of_another")))):equals "nn/layers.lua"
+  end)
   it("is put together", function()
     local a, b = reached.by(forward(linear, x)), reached.by(forward(norm, image))
     local joined = copy(a)

@@ -3,7 +3,8 @@ local synonyms = require "gradus.base.synonyms"
 
 describe("an option that is known from elsewhere", function()
   local options = { lr = true, budget = true, data = true, warmup = true, curriculum = true }
-  for name, said in pairs { learning_rate = "expected 'lr'", max_steps = "expected budget = { steps = … }", Max_Steps = "expected budget = { steps = … }",
+  for name, said in pairs { learning_rate = "expected 'lr'", max_steps = "expected budget = { steps = … }",
+    Max_Steps = "expected budget = { steps = … }",
     warmup_ratio = "expected warmup = .05", val_dataloaders = "expected data = { train = …, val = … }",
     callbacks = "expected patience = …, or curriculum = { advance = function(s) … end }" } do
     it("is answered: " .. name, function() expect(synonyms.of(name, options)):equals(said) end)

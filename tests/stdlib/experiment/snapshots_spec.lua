@@ -1,4 +1,5 @@
--- When a run's snapshots are taken, which of them stay, and that a run which goes on from one has the rows and weights that it would have had.
+-- When a run's snapshots are taken, which of them stay, and that a run which goes on from one has the rows and
+-- weights that it would have had.
 local g = require "gradus"
 local engine = require "gradus.engine"
 local host = require "gradus.host"
@@ -177,8 +178,8 @@ describe("a run that goes on", function()
     local function train(steps)
       return function(run)
         local d = support.points():split({ train = .5, val = .5 }, { seed = 3 })
-        run:fit { model = support.student(), data = d, steps = steps, batch = 12, evaluate = { steps = 10 }, warmup = false, decay = "constant",
-          lr = g.schedule.linear(.04, .02), restore_best = false }
+        run:fit { model = support.student(), data = d, steps = steps, batch = 12, evaluate = { steps = 10 }, warmup = false,
+          decay = "constant", lr = g.schedule.linear(.04, .02), restore_best = false }
       end
     end
     for way, wanted in pairs { keep = { .03, .02, .02 }, stretch = { .03, .025, .02 } } do
@@ -335,12 +336,13 @@ describe("what gives other bits", function()
     local found = { { name = "torch", was = "1", now = "2" }, { name = "script", what = "a.lua", was = "x", now = "y" },
       { name = "script", what = "b.lua", was = "z", now = "w" } }
     expect(sameness.agree("resume", {})):equals {}
-    expect(function() sameness.agree("resume", found) end):fails_with("resume: other bits would follow: torch was 1, now 2; script a.lua was x, now y; "
-      .. "script b.lua was z, now w; expected the same, or --accept script,torch")
+    expect(function() sameness.agree("resume", found) end):fails_with("resume: other bits would follow: torch was 1, now 2; "
+      .. "script a.lua was x, now y; script b.lua was z, now w; expected the same, or --accept script,torch")
     expect(function() sameness.agree("fork", found, "script") end)
       :fails_with "fork: other bits would follow: torch was 1, now 2; expected the same, or --accept torch"
     for _, accept in ipairs { "script,torch", "torch, script", "torch script other" } do
-      expect(sameness.agree("resume", found, accept)):equals { "torch was 1, now 2", "script a.lua was x, now y", "script b.lua was z, now w" }
+      expect(sameness.agree("resume", found, accept)):equals { "torch was 1, now 2", "script a.lua was x, now y",
+        "script b.lua was z, now w" }
     end
   end)
 end)
