@@ -197,6 +197,31 @@ describe("a run that goes on", function()
       end)
     end
   end)
+  it("in a loop of its own has the weights and locals that it would have had", function()
+    local function loop(out)
+      return function(run)
+        local model = support.student()
+        local opt, total = g.optim.AdamW(model), 0
+        for i, b in run:batches(support.points(), { size = 12, steps = 30 }) do
+          if i >= (run.params.fails or 99) then error "power cut" end  -- a local would be put back
+          opt:minimize(g.loss.cross_entropy(model(b.x), b.y), { lr = .01 })
+          total = total + i * math.random()
+        end
+        out.weights, out.total = support.weights(model), total
+      end
+    end
+    in_folder(function(folder)
+      local wanted, got = {}, {}
+      local whole = a_run(folder, loop(wanted))
+      assert(whole.ok, whole.why)
+      local cut = a_run(folder, loop {}, { policy = { steps = 10 }, params = { fails = 24 } })
+      local goal = snapshot_files.newest(cut.folder, error)
+      expect(goal.point.step):equals(20)
+      local again = a_run(folder, loop(got), { resumes = cut.id, goal = goal })
+      assert(again.ok, again.why)
+      expect(got):equals(wanted)
+    end)
+  end)
   it("must come to where its snapshot was taken", function()
     in_folder(function(folder)
       local cut = a_run(folder, two_trainings({}, 27), { policy = { steps = 10 } })
