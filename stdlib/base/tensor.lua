@@ -58,7 +58,7 @@ end
 local function close_scope(outer, made, ok, ...)
   engine.set_scope(outer)
   local kept = {}
-  for i = 1, ok and select("#", ...) or 0 do keep(select(i, ...), kept, 0) end
+  for i = 1, select("#", ...) do keep(select(i, ...), kept, 0) end  -- an error's, too
   for i = 1, #made do
     local t = made[i]
     if not kept[t] then t:release() elseif outer then outer[#outer + 1] = t end

@@ -4,7 +4,8 @@
   python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++: rebuilds in build/ for each (also: runtime)
 
 Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM, --skip N (of the
-chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one "path:line: text" a line).
+chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one
+"path: text" a line).
 """
 
 import argparse
@@ -105,9 +106,10 @@ class Lua:
 
     def passes(self, spec):
         ffi = ["--allow-ffi"] if spec.stem == "device_run_spec" else []  # as CMakeLists.txt has it
+        device = {"GRADUS_DEVICE_LIBRARY": str(DEVICE)} if DEVICE.exists() else {}
         try:
-            return subprocess.run([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                  timeout=SECONDS, env=os.environ | {"GRADUS_DEVICE_LIBRARY": str(DEVICE)} if DEVICE.exists() else None).returncode == 0
+            return subprocess.run([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], cwd=self.root, env=os.environ | device,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
@@ -123,7 +125,8 @@ class Lua:
                 print(f"\rlines of {spec.stem}" + " " * 20, end="", file=sys.stderr, flush=True)
                 seen = self.root / "seen"
                 seen.write_text("")
-                test.write_text(SEEN % seen + text.replace("  host.entering(body)", "  package.loaded.watch_lines()\n  host.entering(body)"))
+                again = text.replace("  host.entering(body)", "  package.loaded.watch_lines()\n  host.entering(body)")
+                test.write_text(SEEN % seen + again)
                 started = time.monotonic()
                 self.passes(spec)
                 known[of] = {"seconds": time.monotonic() - started, "lines": seen.read_text().split()}
@@ -184,7 +187,8 @@ class Cpp:
         try:
             if subprocess.run(["cmake", "--build", self.build, "--target", f"{room}_tests"], capture_output=True).returncode:
                 return None  # the compiler does not take it: no fault
-            return subprocess.run([self.build / f"{room}_tests", "--gtest_fail_fast"], capture_output=True, cwd=ROOT, timeout=3 * SECONDS).returncode != 0
+            tests = [self.build / f"{room}_tests", "--gtest_fail_fast"]
+            return subprocess.run(tests, capture_output=True, cwd=ROOT, timeout=3 * SECONDS).returncode != 0
         except subprocess.TimeoutExpired:
             return True
         finally:

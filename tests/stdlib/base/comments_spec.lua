@@ -58,7 +58,8 @@ describe("comments", function()
         table.concat(one.text, " "))
       expect(one.file):equals "base/checkpoints.lua"
     end
-    expect(seen):equals { "- 1 - - false: Of the file. More.", "StandIn 5 StandIn - false: ", "kept:keep 25 - (a, ...) true: Does it. Well." }
+    expect(seen):equals { "- 1 - - false: Of the file. More.", "StandIn 5 StandIn - false: ",
+      "kept:keep 25 - (a, ...) true: Does it. Well." }
   end)
   it("have types of every form, and texts over several lines", function()
     expect(tags(list[2].fields)):equals { "plain: number: ", "told: string: said", "maybe?: boolean: perhaps", "also?: number: perhaps",

@@ -5,7 +5,8 @@ local host = require "gradus.host"
 -- clock.now is the time.
 local function on_terminal(live, columns, fn)
   local before, out, clock = {}, {}, { now = 100 }
-  local stand_ins = { isatty = function() return live end, columns = function() return columns end, monotonic = function() return clock.now end,
+  local stand_ins = { isatty = function() return live end, columns = function() return columns end,
+    monotonic = function() return clock.now end,
     write = function(to, text) out[#out + 1] = to == 2 and text or "not on standard error" end }
   for name, stand_in in pairs(stand_ins) do before[name], host[name] = host[name], stand_in end
   local getenv = os.getenv
@@ -83,7 +84,8 @@ describe("a run's line", function()
     end)
   end)
   it("fits the columns, twenty at least", function()
-    for columns, wanted in pairs { [80] = "a  step 16  0s  optional", [24] = "a  step 16  0s", [25] = "a  step 16  0s  optional", [9] = "a  step 16  0s" } do
+    for columns, wanted in pairs { [80] = "a  step 16  0s  optional", [24] = "a  step 16  0s", [25] = "a  step 16  0s  optional",
+      [9] = "a  step 16  0s" } do
       on_terminal(true, columns, function(one, out)
         one.progress "a".step(at(16), parts)
         expect(out[1]):equals("\r\27[K" .. wanted)

@@ -16,7 +16,7 @@ end
 describe("what ran of the library", function()
   it("is the functions that were called, and none of another file's", function()
     local summary = reached.by(forward(linear, x))
-    expect(summary["nn/layers.lua"] ~= nil and summary["nn/taps.lua"] ~= nil):is_true()
+    expect(summary["nn/layers.lua"] ~= nil and summary["nn/class.lua"] ~= nil):is_true()
     expect(#summary["nn/layers.lua"].functions):equals(2)  -- forward, and what made the class
     for _, file in ipairs { "training/distill.lua", "nn/attention.lua", "base/console.lua" } do expect(summary[file]):equals(nil) end
   end)
@@ -51,11 +51,31 @@ describe("what ran of the library", function()
     another["nn/layers.lua"].functions[1] = "another"
     expect(reached.changed(another)):equals "nn/layers.lua"
     another = copy(summary)
-    another["nn/taps.lua"].whole, another["nn/taps.lua"].outside = "another", "another"
-    expect(reached.changed(another)):equals "nn/taps.lua"
+    another["nn/class.lua"].whole, another["nn/class.lua"].outside = "another", "another"
+    expect(reached.changed(another)):equals "nn/class.lua"
     another = copy(summary)
     another["nn/gone.lua"] = { whole = "", outside = "", functions = {} }
     expect(reached.changed(another)):equals "nn/gone.lua"
+  end)
+  it("has not changed where comments and empty lines have", function()
+    local summary, text = reached.by(forward(linear, x)), host.library_text "nn/layers.lua"
+
+    -- What a process finds in whose library the file has this text.
+    local function changed(other)
+      local library_text = host.library_text
+      host.library_text = function(file) return file == "nn/layers.lua" and other or library_text(file) end
+      package.loaded["gradus.base.reached"] = nil
+      local ok, found = pcall(function() return require("gradus.base.reached").changed(summary) end)
+      host.library_text, package.loaded["gradus.base.reached"] = library_text, reached
+      if not ok then error(found, 0) end
+      return found
+    end
+    expect(changed(text)):equals(nil)
+    for _, more in ipairs { "\n", "\n\n  \n", "\n  -- said\n", "\n--- said\n\n" } do
+      expect(changed((text:gsub("\n", more .. "\n")))):equals(nil)
+    end
+    expect(changed("local more = 1\n" .. text)):equals "nn/layers.lua"
+    expect(changed((text:gsub("ops%.linear", "ops.linear_of_another")))):equals "nn/layers.lua"
   end)
   it("is put together", function()
     local a, b = reached.by(forward(linear, x)), reached.by(forward(norm, image))

@@ -532,8 +532,8 @@ describe("gradus check", function()
 
   -- What a check of a script with this run function prints, what it says on standard error, and its exit code where it ends the process.
   local function check(body, grid)
-    local text = ("local g = require 'gradus'\nreturn g.experiment { name = 'x', params = { n = 1 }, grid = { n = { %s } }, run = function(run, p) %s end }")
-      :format(grid or "1", body)
+    local text = ("local g = require 'gradus'\nreturn g.experiment { name = 'x', params = { n = 1 }, grid = { n = { %s } }, "
+      .. "run = function(run, p) %s end }"):format(grid or "1", body)
     local folder = ("%s/gradus-check-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
     host.mkdirs(folder)
     local before, printed, said = { host.load_script, print, io.stderr, os.exit }, {}, {}

@@ -23,7 +23,8 @@ end
 local function add(book, n)
   local path = book:new_path()
   write(path)
-  book:add({ reads = { { path = "data.csv", sha256 = tostring(n) } }, library = { ["nn/layers.lua"] = { whole = "", outside = "", functions = {} } } },
+  book:add({ reads = { { path = "data.csv", sha256 = tostring(n) } },
+    library = { ["nn/layers.lua"] = { whole = "", outside = "", functions = {} } } },
     path)
   return path
 end

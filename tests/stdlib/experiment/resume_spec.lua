@@ -15,7 +15,8 @@ local function in_store(fn)
   local store = store_module.open(folder .. "/s.db")
   local function begin(status, more)
     local flat = { lr = .5, steps = 20, tag = "b", on = false }
-    local options = { store = store, name = "spec", seed = 7, flat = flat, params = params.nest(flat), options = { quiet = true }, label = "spec" }
+    local options = { store = store, name = "spec", seed = 7, flat = flat, params = params.nest(flat),
+      options = { quiet = true }, label = "spec" }
     for key, value in pairs(more or {}) do options[key] = value end
     local run = run_module.begin(options)
     if status ~= "running" then run:finish(status) end
@@ -50,7 +51,8 @@ describe("a run to go on with", function()
   it("takes one value each of --set", function()
     expect(resume.set_of(experiment, { set = { { "steps", "30" }, { "tag", "a" } } })):equals { steps = 30, tag = "a" }
     expect(resume.set_of(experiment, {})):equals {}
-    expect(function() resume.set_of(experiment, { set = { { "steps", "30,40" } } }) end):fails_with "--set: steps: expected one value; got 2"
+    expect(function() resume.set_of(experiment, { set = { { "steps", "30,40" } } }) end)
+      :fails_with "--set: steps: expected one value; got 2"
   end)
   it("begins anew where no snapshot was taken, with its seed and parameters", function()
     in_store(function(store, begin)

@@ -1,4 +1,5 @@
--- When a run's snapshots are taken, which of them stay, and that a run which goes on from one has the rows and weights that it would have had.
+-- When a run's snapshots are taken, which of them stay, and that a run which goes on from one has the rows and
+-- weights that it would have had.
 local g = require "gradus"
 local engine = require "gradus.engine"
 local host = require "gradus.host"
@@ -93,6 +94,19 @@ describe("how often", function()
       expect(files(seen.folder)):equals { "2-end.safetensors" }
     end)
   end)
+  it("what is being written when the run ends is waited for", function()
+    in_folder(function(folder)
+      local saved, waited = engine.data.snapshot_saved, false
+      engine.data.snapshot_saved = function(wait)
+        waited = waited or wait
+        return saved(wait)
+      end
+      local ok, seen = pcall(a_run, folder, two_trainings({}, 36), { policy = { steps = 5 } })
+      engine.data.snapshot_saved = saved
+      assert(ok, seen)
+      expect(waited):is_true()
+    end)
+  end)
   it("a disk that takes none is told of once, and the run goes on", function()
     in_folder(function(folder)
       local seen = a_run(folder, function(run)
@@ -164,8 +178,8 @@ describe("a run that goes on", function()
     local function train(steps)
       return function(run)
         local d = support.points():split({ train = .5, val = .5 }, { seed = 3 })
-        run:fit { model = support.student(), data = d, steps = steps, batch = 12, evaluate = { steps = 10 }, warmup = false, decay = "constant",
-          lr = g.schedule.linear(.04, .02), restore_best = false }
+        run:fit { model = support.student(), data = d, steps = steps, batch = 12, evaluate = { steps = 10 }, warmup = false,
+          decay = "constant", lr = g.schedule.linear(.04, .02), restore_best = false }
       end
     end
     for way, wanted in pairs { keep = { .03, .02, .02 }, stretch = { .03, .025, .02 } } do
@@ -182,6 +196,31 @@ describe("a run that goes on", function()
         end
       end)
     end
+  end)
+  it("in a loop of its own has the weights and locals that it would have had", function()
+    local function loop(out)
+      return function(run)
+        local model = support.student()
+        local opt, total = g.optim.AdamW(model), 0
+        for i, b in run:batches(support.points(), { size = 12, steps = 30 }) do
+          if i >= (run.params.fails or 99) then error "power cut" end  -- a local would be put back
+          opt:minimize(g.loss.cross_entropy(model(b.x), b.y), { lr = .01 })
+          total = total + i * math.random()
+        end
+        out.weights, out.total = support.weights(model), total
+      end
+    end
+    in_folder(function(folder)
+      local wanted, got = {}, {}
+      local whole = a_run(folder, loop(wanted))
+      assert(whole.ok, whole.why)
+      local cut = a_run(folder, loop {}, { policy = { steps = 10 }, params = { fails = 24 } })
+      local goal = snapshot_files.newest(cut.folder, error)
+      expect(goal.point.step):equals(20)
+      local again = a_run(folder, loop(got), { resumes = cut.id, goal = goal })
+      assert(again.ok, again.why)
+      expect(got):equals(wanted)
+    end)
   end)
   it("must come to where its snapshot was taken", function()
     in_folder(function(folder)
@@ -322,12 +361,13 @@ describe("what gives other bits", function()
     local found = { { name = "torch", was = "1", now = "2" }, { name = "script", what = "a.lua", was = "x", now = "y" },
       { name = "script", what = "b.lua", was = "z", now = "w" } }
     expect(sameness.agree("resume", {})):equals {}
-    expect(function() sameness.agree("resume", found) end):fails_with("resume: other bits would follow: torch was 1, now 2; script a.lua was x, now y; "
-      .. "script b.lua was z, now w; expected the same, or --accept script,torch")
+    expect(function() sameness.agree("resume", found) end):fails_with("resume: other bits would follow: torch was 1, now 2; "
+      .. "script a.lua was x, now y; script b.lua was z, now w; expected the same, or --accept script,torch")
     expect(function() sameness.agree("fork", found, "script") end)
       :fails_with "fork: other bits would follow: torch was 1, now 2; expected the same, or --accept torch"
     for _, accept in ipairs { "script,torch", "torch, script", "torch script other" } do
-      expect(sameness.agree("resume", found, accept)):equals { "torch was 1, now 2", "script a.lua was x, now y", "script b.lua was z, now w" }
+      expect(sameness.agree("resume", found, accept)):equals { "torch was 1, now 2", "script a.lua was x, now y",
+        "script b.lua was z, now w" }
     end
   end)
 end)

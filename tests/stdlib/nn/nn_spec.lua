@@ -342,7 +342,8 @@ describe("sizes of two dimensions", function()
   end)
   it("are not one in a list, or three, or below what makes sense", function()
     for _, wrong in ipairs { { 1 }, { 1, 1, 1 }, { 1, 1, 1, 1 }, {}, { 1, 1.5 }, { 1, -1 }, -1, 1.5, "1" } do
-      for name, make in pairs { kernel_size = function() return nn.Conv2d(1, 1, wrong) end, stride = function() return nn.Conv2d(1, 1, 3, wrong) end,
+      for name, make in pairs { kernel_size = function() return nn.Conv2d(1, 1, wrong) end,
+        stride = function() return nn.Conv2d(1, 1, 3, wrong) end,
         padding = function() return nn.Conv2d(1, 1, 3, 1, wrong) end, dilation = function() return nn.Conv2d(1, 1, 3, 1, 0, wrong) end,
         output_size = function() return nn.AdaptiveAvgPool2d(wrong) end } do
         expect(make):fails_with(("'%s': expected"):format(name))

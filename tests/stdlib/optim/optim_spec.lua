@@ -95,6 +95,28 @@ describe("optimizers", function()
     expect(b:item()):near(1 - .1 * 2, 1e-6)
     expect(c:item()):near(1 - 3 - .5, 1e-6)
   end)
+  it("update parameters that cannot lie in one buffer as each alone", function()
+    local function made()
+      local whole = g.nn.Parameter(g.ones(4))
+      return { g.nn.Parameter(g.ones(3)), g.nn.Parameter(g.ones({ 2 }, { dtype = "float64" })), whole }
+    end
+    for _, name in ipairs { "SGD", "AdamW", "Adam" } do
+      local together, alone = made(), made()
+      local one = optim[name](together, { lr = .1 })
+      for step = 1, 3 do
+        local total = 0
+        for i, p in ipairs(together) do total = total + (p * i * step):sum():float() end
+        one:minimize(total)
+      end
+      for i, p in ipairs(alone) do
+        local own = optim[name]({ p }, { lr = .1 })
+        for step = 1, 3 do own:minimize((p * i * step):sum()) end
+        expect(together[i].dtype):equals(p.dtype)
+        expect(values(together[i])):near(values(p), 1e-6)
+        assert(values(p)[1] < 1)
+      end
+    end
+  end)
   it("learn", function()
     local net = nn.MLP { 2, 16, 2 }
     local x, y = g.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }, g.tensor({ 0, 1, 1, 0 }, "int64")

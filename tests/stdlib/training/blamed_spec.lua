@@ -55,8 +55,8 @@ describe("the line of a last call is named:", function()
     return why
   end
   it("a dry run's function", function()
-    expect(check "local g = require 'gradus'\nreturn g.experiment { name = 'x', run = function(run)\n  return run:distill { studnet = 1 }\nend }")
-      :matches "^user.lua:3: .*studnet"
+    local text = "local g = require 'gradus'\nreturn g.experiment { name = 'x', run = function(run)\n return run:distill { studnet = 1 }\nend }"
+    expect(check(text)):matches "^user.lua:3: .*studnet"
   end)
   it("a dry run's script", function()
     expect(check "local g = require 'gradus'\n\nreturn g.experiment { nmae = 'x' }"):matches "^user.lua:3: .*nmae"

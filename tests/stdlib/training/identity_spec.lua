@@ -67,7 +67,8 @@ end)
 
 describe("what identifies values", function()
   it("has their kinds and all that is in them", function()
-    local values = { 1, "1", true, false, { 1 }, { "1" }, { { 1 } }, { a = 1 }, { a = 2 }, { b = 1 }, {}, 0 / 0, 1 / 0, -1 / 0, .1, .1 + 1e-17 * 4,
+    local values = { 1, "1", true, false, { 1 }, { "1" }, { { 1 } }, { a = 1 }, { a = 2 }, { b = 1 }, {}, 0 / 0, 1 / 0, -1 / 0,
+      .1, .1 + 1e-17 * 4,
       g.ones(2), g.ones(3), g.ones(2, 1), g.zeros(2), g.ones({ 2 }, { dtype = "float64" }), print, ipairs, nn.Linear, g.score.loss }
     local seen = {}
     for i, one in ipairs(values) do
@@ -120,7 +121,9 @@ describe("what identifies values", function()
     local d = g.data.digits()
     expect(hash(d:first(20))):equals(hash(d:first(20)))
     expect(hash(d:first(21))):differs_from(hash(d:first(20)))
-    local function made(by) return g.data.generator(function(n) return g.ones(n, 1) * by, g.zeros(n):long() end, { epoch = 10, classes = 2 }) end
+    local function made(by)
+      return g.data.generator(function(n) return g.ones(n, 1) * by, g.zeros(n):long() end, { epoch = 10, classes = 2 })
+    end
     expect(hash(made(1))):equals(hash(made(1)))
     expect(hash(made(2))):differs_from(hash(made(1)))
     local net = nn.Linear(2, 1)

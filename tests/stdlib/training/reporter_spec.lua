@@ -3,7 +3,8 @@ local g = require "gradus"
 local reporter = require "gradus.training.reporter"
 
 local function with_queue(queue)
-  local one = reporter.new { run = { device = "cpu", training_line = function() return function() end end }, names = {}, deliver = function() end }
+  local run = { device = "cpu", training_line = function() return function() end end }
+  local one = reporter.new { run = run, names = {}, deliver = function() end }
   one.queue = { state = function() return queue end, load_state = function(self, kept) self.kept = kept end }
   return one
 end

@@ -175,3 +175,27 @@ describe("data", function()
     end
   end)
 end)
+
+describe("augmentations without a strength", function()
+  local function told(more)
+    local _, seen = require("support").with_run({}, function(run)
+      local d = g.data.digits():first(60):split({ train = .5, val = .5 }, { seed = 3 })
+      local options = { student = g.nn.MLP { 64, 4, 10 }, data = d, batch = 10, budget = { steps = 2 }, augmentations = { noise = .1 } }
+      for key, value in pairs(more) do options[key] = value end
+      run:distill(options)
+    end)
+    local count = 0
+    for _, one in ipairs(seen.warnings) do
+      if one.detail.text:find("augmentations have no effect at strength 0", 1, true) then count = count + 1 end
+    end
+    return count
+  end
+  it("are told of, unless something sets one", function()
+    expect(told {}):equals(1)
+    expect(told { curriculum = { { "a", lr = .1 } } }):equals(1)
+    expect(told { augment = .5 }):equals(0)
+    expect(told { curriculum = { { "a", augment = .5 } } }):equals(0)
+    expect(told { curriculum = { { "a", advance = g.when.steps(1) }, { "b", augment = .5 } } }):equals(0)
+    expect(told { curriculum = { { "a", pressure = function() return { augment = .5 } end } } }):equals(0)
+  end)
+end)
