@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "document.h"
 #include "error.h"
 #include "plot/plot.h"
 #include "query/lineage.h"
@@ -19,104 +20,7 @@ namespace {
 
 constexpr std::size_t kMostRunsInFull = 60;
 
-using Cells = std::vector<std::string>;
-
-// The one document, written in either of two languages.
-class Document {
- public:
-  explicit Document(bool markdown) : markdown_(markdown) {}
-
-  void heading(int level, const std::string& text) {
-    const std::string tag = "h" + std::to_string(level);
-    out_ += markdown_ ? std::string(static_cast<std::size_t>(level), '#') + " " + inline_text(text) + "\n\n"
-                      : "<" + tag + ">" + escape_markup(text) + "</" + tag + ">\n";
-  }
-  void paragraph(const std::string& text) {
-    out_ += markdown_ ? inline_text(text) + "\n\n" : "<p>" + escape_markup(text) + "</p>\n";
-  }
-  void table(const Cells& titles, const std::vector<Cells>& rows) {
-    if (rows.empty()) return;
-    if (markdown_) {
-      out_ += row_text(titles) + "|";
-      for (std::size_t i = 0; i < titles.size(); ++i) out_ += numeric(rows, i) ? " ---: |" : " --- |";
-      out_ += "\n";
-      for (const Cells& row : rows) out_ += row_text(row);
-      out_ += "\n";
-      return;
-    }
-    out_ += "<div class=\"wide\"><table>\n<thead><tr>";
-    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell("th", titles[i], numeric(rows, i));
-    out_ += "</tr></thead>\n<tbody>\n";
-    for (const Cells& row : rows) {
-      out_ += "<tr>";
-      for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], numeric(rows, i));
-      out_ += "</tr>\n";
-    }
-    out_ += "</tbody></table></div>\n";
-  }
-  void code(const std::string& text) {
-    if (!markdown_) {
-      out_ += "<pre>" + escape_markup(text) + "</pre>\n";
-      return;
-    }
-    std::string fence = "```";  // longer than any in the text
-    while (text.find(fence) != std::string::npos) fence += '`';
-    out_ += fence + "lua\n" + text + (text.empty() || text.back() != '\n' ? "\n" : "") + fence + "\n\n";
-  }
-  void figure(const std::vector<Figure>& figures) {
-    if (!markdown_ && !figures.empty()) out_ += "<figure>" + svg_plot(figures, 860, 250) + "</figure>\n";
-  }
-  void open(const std::string& title) {
-    if (!markdown_) out_ += "<details><summary>" + escape_markup(title) + "</summary>\n";
-    if (markdown_) heading(3, title);
-  }
-  void close() {
-    if (!markdown_) out_ += "</details>\n";
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  static bool numeric(const std::vector<Cells>& rows, std::size_t column) {
-    bool any = false;
-    for (const Cells& row : rows) {
-      const std::string& text = row[column];
-      if (text.empty() || text == "–") continue;
-      if (text.find_first_not_of("0123456789.-+e± infa()") != std::string::npos ||
-          text.find_first_of("0123456789") == std::string::npos)
-        return false;
-      any = true;
-    }
-    return any;
-  }
-  static std::string cell(const char* tag, const std::string& text, bool right) {
-    return std::string("<") + tag + (right ? " class=\"n\">" : ">") + escape_markup(text) + "</" + tag + ">";
-  }
-  // Markdown also speaks HTML, and its own signs would turn a name into a table or a link.
-  static std::string inline_text(const std::string& text) {
-    std::string out;
-    for (const char c : text) {
-      if (c == '\n' || c == '\r') {
-        out += ' ';
-        continue;
-      }
-      if (c == '<' || c == '>' || c == '&') {
-        out += escape_markup(std::string_view(&c, 1));
-        continue;
-      }
-      if (std::string_view("\\`*_[]|#!").find(c) != std::string_view::npos) out += '\\';
-      out += c;
-    }
-    return out;
-  }
-  static std::string row_text(const Cells& cells) {
-    std::string row = "|";
-    for (const std::string& text : cells) row += " " + inline_text(text) + " |";
-    return row + "\n";
-  }
-
-  bool markdown_;
-  std::string out_;
-};
+using Cells = Document::Cells;
 
 std::string shown(const Json& value) {
   if (value.is_null()) return "–";
@@ -354,7 +258,7 @@ std::string report(Store& store, const ReportOptions& wanted) {
   scripts(doc, store, runs);
   if (options.markdown) return doc.take();
   return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" +
-         escape_markup(options.title) + "</title>\n" + kHead + "</head>\n<body>\n" + doc.take() + "</body>\n</html>\n";
+         escape_markup(options.title) + "</title>\n" + kHead + "</head>\n<body>\n<main>\n" + doc.take() + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace gradus::results

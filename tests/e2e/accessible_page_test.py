@@ -95,6 +95,17 @@ class Accessible(BrowserCase):
                     found = self.look(theme, width)
                     self.assertEqual(found, [], "\n" + "\n".join(found))
 
+    def test_report(self):
+        b, file = self.browser, self.dir / "report.html"
+        subprocess.run([GRADUS, "report", "1", "2", "4", "7", "-o", str(file), "--store", str(self.dir / "s.db")], check=True, capture_output=True, timeout=60)
+        for width in (DESK, PHONE):
+            b.call("POST", "/window/rect", {"width": width[0], "height": width[1]})
+            b.open(file.as_uri())
+            b.js("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+            b.js(self.checker)
+            found = self.complaints_of(f"report, {width[0]} wide")
+            self.assertEqual(found, [], "\n" + "\n".join(found))
+
     def test_dialogs(self):
         b = self.browser
         for theme in ("light", "dark"):

@@ -5,6 +5,7 @@ The runner stands in for stdlib/experiment/runner.lua, so that these cases are a
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -44,11 +45,13 @@ return runner
 
 
 def make_stdlib(folder, runner):
-    """A standard library of what the host itself asks for, and a runner."""
-    for name in ("experiment/test.lua", "base/tail_call.lua", "base/globals.lua", "base/elsewhere.lua", "base/lists.lua", "base/shown.lua",
-                 "base/sorted_keys.lua", "base/habits.lua", "base/syntax.lua"):
+    """A standard library of what the host itself asks for, with what that asks for at once, and a runner."""
+    wanted = ["experiment/test.lua", *(f"base/{name}.lua" for name in ("tail_call", "globals", "lists", "habits", "shown"))]
+    for name in wanted:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(STDLIB / name, folder / name)
+        more = re.findall(r'^local .* = require "gradus\.(\w+)\.(\w+)"', (STDLIB / name).read_text(), re.MULTILINE)
+        wanted += [one for one in (f"{room}/{module}.lua" for room, module in more) if one not in wanted]
     (folder / "experiment/runner.lua").write_text(runner)
 
 

@@ -1,0 +1,112 @@
+#include "document.h"
+
+#include <algorithm>
+
+namespace gradus::results {
+namespace {
+
+using Cells = Document::Cells;
+
+bool numeric(const std::vector<Cells>& rows, std::size_t column) {
+  bool any = false;
+  for (const Cells& row : rows) {
+    const std::string& text = row[column];
+    if (text.empty() || text == "–") continue;
+    if (text.find_first_not_of("0123456789.-+e± infa()") != std::string::npos ||
+        text.find_first_of("0123456789") == std::string::npos)
+      return false;
+    any = true;
+  }
+  return any;
+}
+
+std::string cell(const char* tag, const std::string& text, bool right) {
+  return std::string("<") + tag + (right ? " class=\"n\">" : ">") + escape_markup(text) + "</" + tag + ">";
+}
+
+// Markdown also speaks HTML, and its own signs would turn a name into a table or a link.
+std::string inline_text(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n' || c == '\r') {
+      out += ' ';
+      continue;
+    }
+    if (c == '<' || c == '>' || c == '&') {
+      out += escape_markup(std::string_view(&c, 1));
+      continue;
+    }
+    if (std::string_view("\\`*_[]|#!").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string row_text(const Cells& cells) {
+  std::string row = "|";
+  for (const std::string& text : cells) row += " " + inline_text(text) + " |";
+  return row + "\n";
+}
+
+}  // namespace
+
+void Document::heading(int level, const std::string& text) {
+  const std::string tag = "h" + std::to_string(level);
+  out_ += markdown_ ? std::string(static_cast<std::size_t>(level), '#') + " " + inline_text(text) + "\n\n"
+                    : "<" + tag + ">" + escape_markup(text) + "</" + tag + ">\n";
+}
+
+void Document::paragraph(const std::string& text) {
+  out_ += markdown_ ? inline_text(text) + "\n\n" : "<p>" + escape_markup(text) + "</p>\n";
+}
+
+void Document::table(const Cells& titles, const std::vector<Cells>& rows) {
+  if (rows.empty()) return;
+  if (markdown_) {
+    out_ += row_text(titles) + "|";
+    for (std::size_t i = 0; i < titles.size(); ++i) out_ += numeric(rows, i) ? " ---: |" : " --- |";
+    out_ += "\n";
+    for (const Cells& row : rows) out_ += row_text(row);
+    out_ += "\n";
+    return;
+  }
+  // What may be wider than the screen scrolls by itself, with the keyboard too.
+  out_ += "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table " + std::to_string(++tables_) + "\"><table>\n";
+  if (std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); })) {
+    out_ += "<thead><tr>";
+    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell(titles[i].empty() ? "td" : "th", titles[i], numeric(rows, i));
+    out_ += "</tr></thead>\n";
+  }
+  out_ += "<tbody>\n";
+  for (const Cells& row : rows) {
+    out_ += "<tr>";
+    for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], numeric(rows, i));
+    out_ += "</tr>\n";
+  }
+  out_ += "</tbody></table></div>\n";
+}
+
+void Document::code(const std::string& text) {
+  if (!markdown_) {
+    out_ += "<pre tabindex=\"0\">" + escape_markup(text) + "</pre>\n";
+    return;
+  }
+  std::string fence = "```";  // longer than any in the text
+  while (text.find(fence) != std::string::npos) fence += '`';
+  out_ += fence + "lua\n" + text + (text.empty() || text.back() != '\n' ? "\n" : "") + fence + "\n\n";
+}
+
+void Document::figure(const std::vector<Figure>& figures) {
+  if (!markdown_ && !figures.empty()) out_ += "<figure>" + svg_plot(figures, 860, 250) + "</figure>\n";
+}
+
+void Document::open(const std::string& title) {
+  if (!markdown_) out_ += "<details><summary>" + escape_markup(title) + "</summary>\n";
+  if (markdown_) heading(3, title);
+}
+
+void Document::close() {
+  if (!markdown_) out_ += "</details>\n";
+}
+
+}  // namespace gradus::results
