@@ -4,6 +4,7 @@ local children = require "gradus.children"
 local host = require "gradus.host"
 local console = require "gradus.base.console"
 local live = require "gradus.experiment.live"
+local store_keeper = require "gradus.experiment.store_keeper"
 
 local farm = {}
 
@@ -189,13 +190,14 @@ function farm.work(options)
   local self = setmetatable({ options = options, quiet = options.quiet, wide = options.wide or 0, running = {}, order = {}, ended = 0,
     slots = slots(options.jobs, options.device), screen = live.new(options.quiet), hang = hang_seconds(),
     began = host.monotonic() }, Work)
-  local sampled = 0
+  local sampled, keeper = 0, nil
   while true do
     while not host.stopping() and self.slots:free(self.running) do
       local job = options.next()
       if not job then break end
       job.outcome = { exited = false }
       start(self, job)
+      keeper = keeper or options.store and store_keeper.start(options.store)
     end
     if #self.order == 0 then break end
     for _, event in ipairs(children.wait(LOOK_EVERY)) do
@@ -214,6 +216,7 @@ function farm.work(options)
     draw(self, now)
   end
   self.screen:clear()
+  if keeper then store_keeper.stop(keeper) end
   if self.ended > 0 and options.store then require("gradus.store").open(options.store):settle() end
 end
 

@@ -6,6 +6,7 @@ local console = require "gradus.base.console"
 local grid = require "gradus.experiment.grid"
 local live = require "gradus.experiment.live"
 local runner = require "gradus.experiment.runner"
+local store_keeper = require "gradus.experiment.store_keeper"
 local sparkline = require "gradus.base.sparkline"
 
 local watch = {}
@@ -123,7 +124,10 @@ function handlers.loaded(self, one)
   end
 end
 
-function handlers.first(_, one, event) one.first = tonumber(event.text) - one.saved end
+function handlers.first(self, one, event)
+  one.first = tonumber(event.text) - one.saved
+  self.keeper = self.keeper or store_keeper.start(self.options.store)  -- the run has made it, where there was none
+end
 
 function handlers.value(_, one, event)
   local name, value = event.text:match "^(%S+) (%S+)$"
@@ -186,6 +190,7 @@ function watch.run(options)
   local self = setmetatable({ options = options, all = {}, running = {}, screen = live.new(false) }, Watch)
   self:start(host.monotonic())
   repeat turn(self) until host.stopping() and not next(self.running)
+  if self.keeper then store_keeper.stop(self.keeper) end
   return children.stop_code()
 end
 

@@ -28,7 +28,7 @@ def make_tables(path):
 
 def fill(db, runs, steps):
     for i, key in enumerate(KEYS):
-        db.execute("INSERT INTO keys VALUES (?, ?)", (i + 1, key))
+        db.execute("INSERT INTO keys (id, name) VALUES (?, ?)", (i + 1, key))
     db.execute("CREATE TEMP TABLE step AS WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < ?) "
                "SELECT n FROM s", (steps,))
     for run in range(2, runs + 2):
