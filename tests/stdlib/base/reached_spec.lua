@@ -16,7 +16,7 @@ end
 describe("what ran of the library", function()
   it("is the functions that were called, and none of another file's", function()
     local summary = reached.by(forward(linear, x))
-    expect(summary["nn/layers.lua"] ~= nil and summary["nn/module.lua"] ~= nil):is_true()
+    expect(summary["nn/layers.lua"] ~= nil and summary["nn/class.lua"] ~= nil):is_true()
     expect(#summary["nn/layers.lua"].functions):equals(2)  -- forward, and what made the class
     for _, file in ipairs { "training/distill.lua", "nn/attention.lua", "base/console.lua" } do expect(summary[file]):equals(nil) end
   end)
@@ -51,8 +51,8 @@ describe("what ran of the library", function()
     another["nn/layers.lua"].functions[1] = "another"
     expect(reached.changed(another)):equals "nn/layers.lua"
     another = copy(summary)
-    another["nn/module.lua"].whole, another["nn/module.lua"].outside = "another", "another"
-    expect(reached.changed(another)):equals "nn/module.lua"
+    another["nn/class.lua"].whole, another["nn/class.lua"].outside = "another", "another"
+    expect(reached.changed(another)):equals "nn/class.lua"
     another = copy(summary)
     another["nn/gone.lua"] = { whole = "", outside = "", functions = {} }
     expect(reached.changed(another)):equals "nn/gone.lua"
