@@ -71,7 +71,8 @@ function compared.watch(tell, fn, ...)
       local text = ("%s:%d: %s"):format(info.short_src, number, one[2])
       if not told[text] and engine.is_tensor(value_of(one[1], 2)) then
         told[text] = true
-        tell(("%s: a tensor is no number, and never equal to one; expected %s:item(), or %s:eq(…) of its values"):format(text, one[1], one[1]))
+        tell(("%s: a tensor is no number, and never equal to one; expected %s:item(), or %s:eq(…) of its values")
+          :format(text, one[1], one[1]))
       end
     end
   end

@@ -244,8 +244,8 @@ function Run:register(name, object)
   return object
 end
 
---- A training step: fn(batch, knobs) -> named outputs, recorded once and then replayed without Lua (`gradus help step`). Where `loss` or `norm` of these is NaN or infinite, the
---- optimizer has left the weights alone, and the batch's rows are stored.
+--- A training step: fn(batch, knobs) -> named outputs, recorded once and then replayed without Lua (`gradus help step`).
+--- Where `loss` or `norm` of these is NaN or infinite, the optimizer has left the weights alone, and the batch's rows are stored.
 ---@param options? {non_finite: string, own_knobs: boolean}  what follows: "stop" ends the run (exit code 3), "skip" goes on; "own": the
 ---   caller looks. own_knobs: the function may leave knobs out, without a warning
 function Run:step(fn, options)

@@ -160,7 +160,7 @@ end
 
 -- --- inputs ------------------------------------------------------------------------------------------------------------------
 
-local APART = 100  -- times that the deviation of one column is another's, from which it is told
+local FAR = 100  -- times that the deviation of one column is another's, from which it is told
 
 -- Columns of a table whose scales are far apart: a network hears the largest alone for long.
 local function on_scale(t)
@@ -173,7 +173,7 @@ local function on_scale(t)
     if one > 0 and (not high or one > deviations[high]) then high = i end
     if one > 0 and (not low or one < deviations[low]) then low = i end
   end
-  if not high or deviations[high] < APART * deviations[low] then return nil end
+  if not high or deviations[high] < FAR * deviations[low] then return nil end
   return { name = "scale", amiss = true, numbers = { largest = deviations[high], least = deviations[low] },
     text = ("column '%s' varies by %.3g, '%s' by %.3g: the student learns from the larger alone for long; d:split { … }:standardize()")
       :format(base.columns[high], deviations[high], base.columns[low], deviations[low]) }

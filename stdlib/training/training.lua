@@ -231,8 +231,8 @@ local function leave_student(self)
     metadata = function()
       local base = data.is(self.train) and self.train.base or {}
       return { labels = labels.kind, classes = labels.classes, class_names = labels.names, columns = base.columns,
-        scaling = standardize.kept(base), trained_on = trained_rows.of(self.train, self.run.seed), step = self.s.step, monitor = keeper.monitor,
-        best_step = keeper.best and keeper.best.step }
+        scaling = standardize.kept(base), trained_on = trained_rows.of(self.train, self.run.seed), step = self.s.step,
+        monitor = keeper.monitor, best_step = keeper.best and keeper.best.step }
     end,
   })
 end

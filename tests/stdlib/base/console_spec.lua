@@ -48,9 +48,9 @@ describe("the console", function()
   end)
   it("says what a training line says", function()
     local row, knobs = { ["train/loss"] = .52344 }, { temperature = 4 }
-    local parts = console.training_parts(100, knobs, row)
+    local line = console.training_parts(100, knobs, row)
     local s = { step = 50, stage = "easy", samples = 3200, seconds = 2, progress = .5, series = { ["val/acc"] = { { value = .9 } } } }
-    expect(parts(s, 2)):equals { "step 50/100", "loss 0.5234", "val 90.0%", "easy", "T 4.0", "1.6k samples/s", "2.0s left" }
+    expect(line(s, 2)):equals { "step 50/100", "loss 0.5234", "val 90.0%", "easy", "T 4.0", "1.6k samples/s", "2.0s left" }
     s.stage, s.progress, s.series = "all", 1, {}
     expect(console.training_parts(nil, {}, {})(s, 2)):equals { "step 50", "1.6k samples/s" }
   end)

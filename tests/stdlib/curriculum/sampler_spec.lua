@@ -399,7 +399,7 @@ end)
 current.run = nil
 
 describe("the samplers of a run", function()
-  local current, source = require "gradus.base.current", require "gradus.curriculum.source"
+  local source = require "gradus.curriculum.source"
   local d = g.data.digits():first(4)
 
   -- Calls fn(make, has): make(run) is a new sampler of that run, has(run) how many of the given ones it has.

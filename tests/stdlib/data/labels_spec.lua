@@ -358,7 +358,7 @@ describe("a generator's labels", function()
 end)
 
 describe("labels in words", function()
-  for text, of in pairs {
+  for text, labels_of in pairs {
     ["3 classes"] = { kind = "classes", classes = 3 }, classes = { kind = "classes" },
     ["3 classes, some rows without a label"] = { kind = "classes", classes = 3, partial = true },
     ["classes, some rows without a label"] = { kind = "classes", partial = true },
@@ -367,6 +367,6 @@ describe("labels in words", function()
     ["3 labels of yes or no"] = { kind = "multilabel", classes = 3 }, ["labels of yes or no"] = { kind = "multilabel" },
     ["numbers, 3 each"] = { kind = "numbers", width = 3 }, numbers = { kind = "numbers" }, ["no labels"] = {},
   } do
-    it("are " .. text, function() expect(labels.text(of)):equals(text) end)
+    it("are " .. text, function() expect(labels.text(labels_of)):equals(text) end)
   end
 end)

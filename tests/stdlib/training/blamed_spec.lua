@@ -55,7 +55,8 @@ describe("the line of a last call is named:", function()
     return why
   end
   it("a dry run's function", function()
-    local text = "local g = require 'gradus'\nreturn g.experiment { name = 'x', run = function(run)\n return run:distill { studnet = 1 }\nend }"
+    local text = "local g = require 'gradus'\nreturn g.experiment { name = 'x', run = function(run)\n "
+      .. "return run:distill { studnet = 1 }\nend }"
     expect(check(text)):matches "^user.lua:3: .*studnet"
   end)
   it("a dry run's script", function()
