@@ -120,6 +120,15 @@ local function advise_range(axis, ranked)
   end
 end
 
+-- Whether a trial that came to as much as the best had another value.
+local function is_tied(axis, ranked)
+  for i = 2, #ranked do
+    if ranked[i].value ~= ranked[1].value then return false end
+    if ranked[i].given[axis.key] ~= ranked[1].given[axis.key] then return true end
+  end
+  return false
+end
+
 local function advise_list(axis, ranked)
   local numbers = {}
   for i, value in ipairs(axis.values) do
@@ -131,7 +140,9 @@ local function advise_list(axis, ranked)
   if #numbers < 2 or best ~= numbers[1] and best ~= numbers[#numbers] then return nil end
   local largest = best == numbers[#numbers]
   local inner = largest and numbers[#numbers - 1] or numbers[2]
-  local beyond = best > 0 and inner > 0 and best * best / inner or 2 * best - inner
+  local ratio = best / inner
+  if #numbers == 2 then ratio = math.min(2, math.max(.5, ratio)) end  -- two values have no spacing that goes on
+  local beyond = best > 0 and inner > 0 and best * ratio or 2 * best - inner
   return ("%s: the best is its %s value: --set %s=%g,%g"):format(axis.key, largest and "largest" or "smallest", axis.key, best, beyond)
 end
 
@@ -145,7 +156,7 @@ function effects.advice(axes, ranked, importance)
   for _, axis in ipairs(axes) do
     local share = importance[axis.key]
     local advise = axis.values and advise_list or advise_range
-    local line = (not share or share > .02) and advise(axis, ranked)
+    local line = (not share or share > .02) and not is_tied(axis, ranked) and advise(axis, ranked)
     if share and share <= .02 and #ranked >= 8 then
       line = ("%s: alone without effect here; a fixed value leaves more trials to the others"):format(axis.key)
     end

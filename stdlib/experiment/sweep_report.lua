@@ -9,10 +9,24 @@ local COLUMNS = 8  -- of the map, for a range
 
 local function text_of(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
 
+--- What a trial's value is: of a metric that is logged again and again the best value of each run, which `gradus runs` has as best(KEY).
+function report.value_name(sweep) return sweep.by:find "^result/" and sweep.by or ("best(%s)"):format(sweep.by) end
+
+-- The trials beside the first that came to as much; nil where there are none.
+local function tie_line(ranked)
+  local numbers = {}
+  for i = 2, #ranked do
+    if ranked[i].value ~= ranked[1].value then break end
+    numbers[#numbers + 1] = tostring(ranked[i].number)
+  end
+  if #numbers == 0 then return nil end
+  return ("As good as trial %d: %s. The first of them stands for all."):format(ranked[1].number, table.concat(numbers, ", "))
+end
+
 local function best_table(sweep, ranked)
   local headings, rows = { "trial" }, {}
   for _, axis in ipairs(sweep.axes) do headings[#headings + 1] = axis.key end
-  headings[#headings + 1] = sweep.by
+  headings[#headings + 1] = report.value_name(sweep)
   headings[#headings + 1] = "runs"
   for i = 1, math.min(SHOWN, #ranked) do
     local trial = ranked[i]
@@ -60,7 +74,7 @@ function report.map(sweep, ranked, rows_axis, columns_axis)
       rows[r][c + 1] = counts[cell] and ("%.4g"):format(sums[cell] / counts[cell]) .. (cell == best and "*" or "") or "·"
     end
   end
-  return ("%s, mean of the trials in each cell; * holds the best\n%s"):format(sweep.by, console.table(headings, rows, 1))
+  return ("%s, mean of the trials in each cell; * holds the best\n%s"):format(report.value_name(sweep), console.table(headings, rows, 1))
 end
 
 --- By parameter: the share of variance that it explains by itself; and the axes by it, the most important first.
@@ -94,6 +108,8 @@ function report.print(found)
   end
   local shares, order = report.importance(sweep, ranked)
   print("\n" .. best_table(sweep, ranked) .. "\n")
+  local tied = tie_line(ranked)
+  if tied then print(tied .. "\n") end
   if #order > 1 then print(report.map(sweep, ranked, order[1], order[2]) .. "\n") end
   print(importance_lines(shares, order))
   local advice = effects.advice(sweep.axes, ranked, shares)

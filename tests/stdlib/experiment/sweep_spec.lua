@@ -128,12 +128,37 @@ describe("a sweep", function()
   end)
 end)
 
+describe("trials that came to as much as the best", function()
+  local axes = { { key = "T", values = { 1, 2, 4 } } }
+  local function ranked(...)
+    local list = {}
+    for i, one in ipairs { ... } do list[i] = { given = { T = one[1] }, value = one[2], number = i, runs = 2, ids = { i } } end
+    return list
+  end
+  it("leave no value to go beyond", function()
+    expect(effects.advice(axes, ranked({ 4, .9 }, { 2, .9 }, { 1, .5 }), {})):equals {}
+    expect(#effects.advice(axes, ranked({ 4, .9 }, { 2, .8 }, { 1, .8 }), {})):equals(1)
+  end)
+  it("are named under the table", function()
+    local said, real = {}, print
+    local swept = { axes = axes, by = "val/acc", options = { store = "x" } }
+    local list = ranked({ 4, .9 }, { 2, .9 }, { 1, .9 })
+    _G.print = function(text) said[#said + 1] = text end
+    local ok, why = pcall(require("gradus.experiment.sweep_report").print, { sweep = swept, ranked = list, trials = list, best = list[1] })
+    _G.print = real
+    if not ok then error(why, 0) end
+    local text = table.concat(said, "\n")
+    assert(text:find("best(val/acc)", 1, true) and text:find("As good as trial 1: 2, 3. The first of them stands for all.", 1, true), text)
+  end)
+end)
+
 describe("advice about a list", function()
   local function advice(values, best)
     return effects.advice({ { key = "T", values = values } }, { { given = { T = best }, runs = 2 } }, {})
   end
   for _, one in ipairs { { { 2, 4, 1 }, 4, "largest value: --set T=4,8" }, { { 2, 4, 1 }, 1, "smallest value: --set T=1,0.5" },
-    { { 1, 10 }, 10, "largest value: --set T=10,100" }, { { 1, 10 }, 1, "smallest value: --set T=1,0.1" },
+    { { 1, 10 }, 10, "largest value: --set T=10,20" }, { { 1, 8 }, 1, "smallest value: --set T=1,0.5" },
+    { { .1, 1, 10 }, 10, "largest value: --set T=10,100" },
     { { -1, 0, 2 }, -1, "smallest value: --set T=-1,-2" }, { { -1, 0, 2 }, 2, "largest value: --set T=2,4" },
     { { 0, 3 }, 0, "smallest value: --set T=0,-3" }, { { -3, -1 }, -1, "largest value: --set T=-1,1" } } do
     it("goes beyond " .. one[3], function() expect(advice(one[1], one[2])):equals { "T: the best is its " .. one[3] } end)
