@@ -132,7 +132,9 @@ class Browser:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             self.port = sock.getsockname()[1]
-        self.driver = subprocess.Popen(["chromedriver", f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.left = tempfile.mkdtemp()  # what Chromium does not clear away
+        self.driver = subprocess.Popen(["chromedriver", f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       env={**os.environ, "TMPDIR": self.left})
         for _ in range(200):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status", timeout=1).close()
@@ -182,6 +184,7 @@ class Browser:
             {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]}]})
 
     def drag(self, css, begin, end):
+        self.wait(f"document.querySelector({json.dumps(css)})")
         box = self.js("const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.x, r.y, r.width, r.height]", css)
         at = [{"type": "pointerMove", "x": int(box[0] + box[2] * part), "y": int(box[1] + box[3] / 2), "duration": 50} for part in (begin, (begin + end) / 2, end)]
         self.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [
@@ -200,6 +203,7 @@ class Browser:
         finally:
             self.driver.terminate()
             self.driver.wait()
+            shutil.rmtree(self.left, ignore_errors=True)
 
 
 class BrowserCase(unittest.TestCase):

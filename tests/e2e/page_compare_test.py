@@ -179,11 +179,12 @@ class Forks(BrowserCase):
         b.shot("fork")
         b.js("document.querySelector('.lineage li:nth-child(3) a').click()")
         b.wait("location.hash.startsWith('#/run/3') && document.querySelectorAll('.lineage .this').length")
-        self.assertIn("a fork of run 2 at step 120", b.js("return document.querySelector('h1').nextElementSibling.textContent"))
+        b.wait("document.querySelector('h1').nextElementSibling.textContent.includes('a fork of run 2 at step 120')")
+        b.wait("document.querySelectorAll('.chart')[0]?.querySelectorAll('.mark.resume').length")
         self.assertEqual(b.js("return document.querySelectorAll('.chart')[0].querySelectorAll('.mark.resume').length"), 3)  # 1's, its own, and the resumption
         self.go("#/run/5")
         b.wait("document.querySelectorAll('.lineage .this').length")
-        self.assertIn("an attempt that run 3 went on without", b.js("return document.querySelector('h1').nextElementSibling.textContent"))
+        b.wait("document.querySelector('h1').nextElementSibling.textContent.includes('an attempt that run 3 went on without')")
 
     def test_compared_curves_are_marked_where_they_part(self):
         b = self.browser

@@ -52,8 +52,12 @@ class Watch(unittest.TestCase):
 
     def end(self):
         if self.process.poll() is None:
+            self.process.terminate()  # it ends its run first, which would write on after a kill
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
         self.process.stdout.close()
         self.process.stderr.close()
 
