@@ -32,7 +32,8 @@ std::string value_cell(const Json& values, const std::string& key) {
 }
 
 // The columns that the user chose, id before them.
-Table chosen_columns(const Json& runs, const std::vector<std::string>& columns) {
+Table chosen_columns(const Json& runs, std::vector<std::string> columns) {
+  std::erase(columns, "id");
   Table table;
   table.column("id", Align::right);
   for (const std::string& column : columns) {

@@ -94,7 +94,7 @@ void add_export(CLI::App& app, std::string& store) {
     if (target[0] != '-') option->required();
     sub->add_option("RUN", line->runs, "ids, beginnings of uids, or @last (default: all runs)");
     sub->add_option("--store", store, "the store (default: $GRADUS_STORE or runs/gradus.db)");
-    sub->add_option("--where", line->filter.where, "only runs that fit, e.g. 'strategy = \"stages\"'");
+    sub->add_option("--where", line->filter.where, "only runs that fit, e.g. 'strategy == \"stages\"'");
     sub->add_flag("--children", line->filter.children, "also runs that other runs started, such as teachers");
     sub->callback([line, function, &store] { export_runs(store.empty() ? default_store() : store, *line, function); });
     return std::pair(sub, line);

@@ -318,6 +318,8 @@ class Parser : private Scanner {
     }
     if (const std::string meant = meant_call(key, wide, metrics); !meant.empty())
       fail("'" + wide + "' is no name; did you mean " + meant + "?");
+    if (const std::string knob = "knob/" + wide; has(metrics, knob))
+      fail("'" + wide + "' is no parameter of a run, but what its steps were given: expected last(" + knob + ")");
     for (const Column& column : kColumns) known.emplace_back(column.name);
     const std::string near = nearest(key, known);
     fail("unknown name '" + key + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +

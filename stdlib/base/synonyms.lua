@@ -17,7 +17,7 @@ local NAMES = [[
   teacher: teachers
   data: train dataset train_data dataloader train_dataloader train_dataloaders datamodule source
   val: val_data valid validation
-  clip: gradient_clip_val max_norm grad_clip clip_grad clip_grad_norm max_grad_norm
+  clip: clip_norm clipnorm gradient_clip_val max_norm grad_clip clip_grad clip_grad_norm max_grad_norm
   label_smoothing: smoothing
   optimizer: optim opt
   patience: early_stopping

@@ -84,12 +84,15 @@ function effects.importance(axes, trials)
   for _ = 1, TURNS do
     for k in ipairs(axes) do parts[k] = part_of(places[k], counts[k], left_without(k)) end
   end
-  local noise, shares = squares(left_without(nil), 0) / free, {}
+  local noise, shares, most = squares(left_without(nil), 0) / free, {}, 1
   for k, axis in ipairs(axes) do
     local explained = 0
     for _, g in ipairs(places[k]) do explained = explained + parts[k][g] ^ 2 end
-    shares[axis.key] = math.max(0, (explained - (counts[k] - 1) * noise) / total)
+    shares[axis.key] = math.max(0, explained - (counts[k] - 1) * noise) / total
+    most = math.max(most, shares[axis.key])
   end
+  -- Parameters that were not tried with each other evenly may explain opposite parts of one difference: more than all of it.
+  for key, share in pairs(shares) do shares[key] = share / most end
   return shares
 end
 

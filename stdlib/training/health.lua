@@ -40,6 +40,7 @@ local SMALL, NATS = .01, .05  -- a loss below this share of a curve's first valu
 
 -- Measured on trainings that are well and ill (tests/stdlib/ills.lua), in losses of one who knows nothing:
 local SHOT = 1.25    -- from here the steps' loss has shot up; an untrained student's is up to 1.15
+local SHOT_OF_NUMBERS = 2  -- the squared errors of a batch are few large ones, and nothing says what guessing would cost
 local WORSE, WORSE_STEPS = 1.03, 1.1  -- from here it is worse than untrained, clean and by the steps' means, which rest on changing rows
 local NOTHING, BLIND = .8, .97  -- above them next to nothing, or nothing, is known
 local LOST = .2      -- from its best; what is well loses .05
@@ -92,7 +93,7 @@ end
 local function watch(self, value)
   self.fast = self.fast and .5 * self.fast + .5 * value or value
   if self.later and not self.began_with and self.steps <= 3 then self.ceiling = math.max(self.ceiling, value) end
-  if not self.shot and self.steps >= 3 and self.fast > SHOT * math.max(self.reference, self.ceiling) then self.shot = 0 end
+  if not self.shot and self.steps >= 3 and self.fast > (self.classes and SHOT or SHOT_OF_NUMBERS) * math.max(self.reference, self.ceiling) then self.shot = 0 end
 end
 
 --- The student on a later stage's own rows, clean, before the stage's first step.
@@ -260,7 +261,7 @@ local function remember(self, e)
   self.sum, self.count = 0, 0
   -- Come back: by the steps or, where augmentation makes these hard, by clean rows.
   local now = math.min(train[#train], e.own_loss or math.huge)
-  if self.shot then self.shot = now > NOTHING * self.reference and self.shot + 1 or nil end
+  if self.shot then self.shot = now > (self.classes and NOTHING or 1) * self.reference and self.shot + 1 or nil end
   if e.share and e.share < 1 then self.opened = #val end
   if e.new_rows and e.own_loss then self.settled = #self.own - 1 end
   if e.loss then course.val[#course.val + 1], course.spent[#course.spent + 1] = e.loss, self.spent end

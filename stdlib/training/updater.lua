@@ -100,7 +100,9 @@ local function make_optimizer(where, o, student, modules)
     end
   end
   if not NAMES.test(name) then
-    host.fail(("%s: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '%s'"):format(where, tostring(name)))
+    local meant = host.nearest(type(name) == "string" and name:lower() or nil, { "adamw", "adam", "sgd" })
+    host.fail(("%s: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got '%s'%s"):format(where, tostring(name),
+      meant and ("; did you mean '%s'?"):format(({ adamw = "AdamW", adam = "Adam", sgd = "SGD" })[meant]) or ""))
   end
   if options.weight_decay ~= nil and o.weight_decay ~= nil then host.fail(where .. ": weight_decay is given twice") end
   if options.weight_decay == nil then options.weight_decay = o.weight_decay end

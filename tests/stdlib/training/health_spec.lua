@@ -172,6 +172,22 @@ describe("health names", function()
     expect(by_steps(6, function() return 2.35 end, calm)):equals ""
     expect(by_steps(6, function(i, k) return i == 2 and k < 4 and 5 or i > 2 and .5 or 2.3 end, calm)):equals ""  -- it came back
   end)
+  it("no rate too high of numbers whose batches differ, but one whose squared errors shoot up", function()
+    local function of_numbers(peak, after)
+      local h, list = health.new { rows = 1000 }, {}
+      for i = 1, 6 do
+        for k = 1, 5 do
+          local loss = i == 1 and k == 1 and 1.16 or i < 3 and peak or after
+          h:step(loss, loss, .1)
+        end
+        for _, one in ipairs(h:evaluation { loss = after, own_loss = after, progress = i / 40 }) do list[#list + 1] = one.name end
+      end
+      return table.concat(list, " ")
+    end
+    expect(of_numbers(1.9, 1)):equals ""
+    expect(of_numbers(6, 1)):equals ""  -- it came back
+    assert(of_numbers(6, 3):find "rate_too_high")
+  end)
   it("no rate too high where the steps are hard by their augmentation alone", function()
     local function by_augmentation(own)
       return by_steps(12, function(i) return i < 4 and .4 or 2.5 + .3 * i end, function(i)
