@@ -108,7 +108,9 @@ function report.print(found)
   end
   local shares, order = report.importance(sweep, ranked)
   print("\n" .. best_table(sweep, ranked) .. "\n")
-  if #ranked > SHOWN then print(("and %d more; gradus runs --sort '%s' has them all\n"):format(#ranked - SHOWN, report.value_name(sweep))) end
+  if #ranked > SHOWN then
+    print(("and %d more; gradus runs --sort '%s' has them all\n"):format(#ranked - SHOWN, report.value_name(sweep)))
+  end
   local tied = tie_line(ranked)
   if tied then print(tied .. "\n") end
   if #order > 1 then print(report.map(sweep, ranked, order[1], order[2]) .. "\n") end

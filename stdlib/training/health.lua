@@ -93,7 +93,8 @@ end
 local function watch(self, value)
   self.fast = self.fast and .5 * self.fast + .5 * value or value
   if self.later and not self.began_with and self.steps <= 3 then self.ceiling = math.max(self.ceiling, value) end
-  if not self.shot and self.steps >= 3 and self.fast > (self.classes and SHOT or SHOT_OF_NUMBERS) * math.max(self.reference, self.ceiling) then self.shot = 0 end
+  local high = (self.classes and SHOT or SHOT_OF_NUMBERS) * math.max(self.reference, self.ceiling)
+  if not self.shot and self.steps >= 3 and self.fast > high then self.shot = 0 end
 end
 
 --- The student on a later stage's own rows, clean, before the stage's first step.
