@@ -125,7 +125,7 @@ class Attach(unittest.TestCase):
                 time.sleep(.05)
             self.assertEqual([run["status"] for run in runs], ["finished", "running"], "what was edited does not stand for the script")
         finally:
-            again.kill()
+            again.terminate()  # not killed: its run, a process of its own, would write on
             again.wait()
 
     def test_nobody_answers(self):
