@@ -97,10 +97,10 @@ local function state_of(self, part, over)
   return kept
 end
 
--- The newest two of a training stay; what is older goes once these are whole.
-local function thin(self, file)
+-- The newest two of a training stay, or its end and the one before; what is older goes once these are whole.
+local function thin(self, file, most)
   table.insert(self.files, file)
-  while #self.files > 3 do os.remove(self.folder .. "/" .. table.remove(self.files, 1)) end
+  while #self.files > most do os.remove(self.folder .. "/" .. table.remove(self.files, 1)) end
 end
 
 local function take(self, part, over)
@@ -109,7 +109,8 @@ local function take(self, part, over)
   local text, tensors = plain.write(state_of(self, part, over), "")
   host.mkdirs(self.folder)
   engine.data.save_snapshot(self.folder .. "/" .. file, frozen(tensors), { run = run.uid, step = tostring(run.step_number) }, text)
-  if over then self.files = { file } else thin(self, file) end
+  thin(self, file, over and 2 or 3)
+  if over then self.files = {} end
   self.step, self.time, self.looks = run.step_number, host.monotonic(), 0
   self.cost, self.taken = self.time - began, true
 end

@@ -257,6 +257,7 @@ describe("snapshots of a folder", function()
     in_folder(function(folder)
       local cut = a_run(folder, two_trainings({}, 27), { policy = { steps = 10 } })
       expect(files(cut.folder, 2)):equals { "2-10.safetensors", "2-20.safetensors" }
+      expect(files(cut.folder, 1)):equals { "1-30.safetensors", "1-end.safetensors" }  -- an ended one's: its end and the one before
       fn(cut.folder)
     end)
   end
