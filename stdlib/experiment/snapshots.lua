@@ -129,10 +129,12 @@ function Snapshots:take(part, over, wait)
   self.run:warn("snapshot", "no snapshot could be taken, so the run cannot go on after an interruption: " .. host.error_text(why))
 end
 
--- Seconds until the next one. What the first will cost nobody knows: at most all tensors there are would be copied.
+-- Seconds until the next one: as was asked for, whatever it costs, or a minute and no more than the share.
 local function pause(self)
   local policy = self.policy
-  if self.taken or not policy.first then return math.max(policy.seconds, self.cost / SHARE) end
+  if not policy.first then return policy.seconds end
+  if self.taken then return math.max(policy.seconds, self.cost / SHARE) end
+  -- What the first will cost nobody knows: at most all tensors there are would be copied.
   return math.min(policy.seconds, math.max(policy.first, engine.memory() / COPIED / SHARE))
 end
 

@@ -408,6 +408,7 @@ describe("by a clock, snapshots", function()
   it("are taken as --snapshots says", function()
     expect(times(snapshots.policy "30s", 70, {})):equals { 30, 60 }
     expect(times(snapshots.policy "2s", 7, {})):equals { 2, 4, 6 }
+    expect(times(snapshots.policy "30s", 130, { taking = 2 })):equals { 30, 62, 94, 126 }  -- whatever they cost
     expect(times(snapshots.policy "none", 70, {})):equals {}
   end)
 end)
