@@ -314,7 +314,7 @@ local function attempt_loop(self, loop)
   local trial = attempt(self, "batches", loop.index, function(fn, given)
     return live_swap.capture(live_users.world_of(fn, given))
   end, function(new)
-    local one = live_loop.swap(self, loop, new, loop.takes_values)
+    local one = live_loop.swap(self, loop, new)
     return one, one
   end)
   if not trial then return end
