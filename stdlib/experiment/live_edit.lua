@@ -185,19 +185,17 @@ local function move_student(run, from, to)
   end
 end
 
--- Asks the new version, and has make(new) put it in the place of what goes on; nil where nothing was saved that differs. Returns what
--- `make` gave, what has to be known to take it back, and what moved.
+-- Asks the new version, and has make_of(new) put it in the place of what goes on. make_of returns what goes on from here, and a table
+-- that gets what has to be known to take it back. Returns the first of these; nil where nothing was saved that differs.
 local function attempt(self, where, index, capture, make_of)
   local held, mark = live_users.held(), host.read_again()
   live_users.forget_modules()
   local ok, new = pcall(rehearsal.ask, self, where, index, capture)
   local sources = ok and self:sources()
   local files = ok and changed(self.versions, sources)
-  if capture or not ok or #files == 0 then
-    live_users.put_back(held)  -- a loop's functions are swapped where they are
-  end
   local made, trial
   if ok and #files > 0 then
+    if capture then live_users.put_back(held) end  -- a loop's functions are swapped where they are
     ok, made, trial = pcall(make_of, new)
     if not ok then new = made end
   end
@@ -316,7 +314,7 @@ local function attempt_loop(self, loop)
   local trial = attempt(self, "batches", loop.index, function(fn, given)
     return live_swap.capture(live_users.world_of(fn, given))
   end, function(new)
-    local one = live_loop.swap(self, loop, new, loop.takes_values)
+    local one = live_loop.swap(self, loop, new)
     return one, one
   end)
   if not trial then return end

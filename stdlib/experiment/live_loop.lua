@@ -5,6 +5,7 @@ local host = require "gradus.host"
 local copy = require "gradus.base.copy"
 local reachable = require "gradus.experiment.reachable"
 local recording = require "gradus.base.recording"
+local refill = require "gradus.base.refill"
 local random_streams = require "gradus.experiment.streams"
 
 local live_loop = {}
@@ -28,8 +29,7 @@ end
 local function put_back(self, kept)
   local run = self.live.run
   reachable.restore(self.loop.fn, kept.seen)
-  for key in pairs(run.state) do run.state[key] = nil end
-  for key, value in pairs(kept.state) do run.state[key] = value end
+  refill(run.state, kept.state)
   random_streams.load_state(kept.streams)
 end
 
@@ -94,13 +94,12 @@ end
 ---@param live LiveEdit
 ---@param loop table
 ---@param new table          what rehearsal.ask gave
----@param takes_values boolean
 ---@return LoopTrial
-function live_loop.swap(live, loop, new, takes_values)
+function live_loop.swap(live, loop, new)
   local self = setmetatable({ live = live, loop = loop, over = false, inside = false, pending = 0, waiting = {}, shown = {} }, LoopTrial)
   local info = debug.getinfo(loop.fn, "S")
   local place = ("%s:%d"):format(info.short_src, info.linedefined)
-  local ok, found = pcall(loop.swap.apply, loop.swap, new.found, { takes_values = takes_values,
+  local ok, found = pcall(loop.swap.apply, loop.swap, new.found, { takes_values = loop.takes_values,
     wrap = function(old, one) return on_trial(self, old, one) end })
   if not ok then
     loop.swap:take_back()

@@ -37,20 +37,20 @@ function live_swap.new(world)
   return self
 end
 
+-- What is there now: a frame's locals cannot be asked for later.
+local function noted(places)
+  local list = {}
+  for i, place in ipairs(places) do list[i] = { name = place.name, value = place.get() } end
+  return list
+end
+
 --- What a new version has where its loop begins: to be called while it stands there.
 ---@param world World
 function live_swap.capture(world)
-  local found = { world = world, places = {}, roots = {}, own = live_world.own_text(world) }
-  for i, root in ipairs(world.roots) do
-    found.roots[i] = {}
-    for j, place in ipairs(live_world.places_of_root(root)) do found.roots[i][j] = { name = place.name, value = place.get() } end
-  end
-  for _, place in ipairs(reachable.places_of(world.fn)) do found.places[#found.places + 1] = { name = place.name, value = place.get() } end
-  found.params = {}
-  for i, place in ipairs(live_world.places_of_params(world.params, "", {})) do
-    found.params[i] = { name = place.name, value = place.get() }
-  end
-  return found
+  local roots = {}
+  for i, root in ipairs(world.roots) do roots[i] = noted(live_world.places_of_root(root)) end
+  return { world = world, own = live_world.own_text(world), places = noted(reachable.places_of(world.fn)), roots = roots,
+    params = noted(live_world.places_of_params(world.params, "", {})) }
 end
 
 -- --- which belongs to which ------------------------------------------------------------------------------------------------------
@@ -195,9 +195,9 @@ end
 ---@field steps table[]     that record anew
 ---@field fresh table<any, boolean>  what the new version has brought
 
---- Swaps what differs. Returns nil where nothing does but the loop's function itself.
+--- Swaps what differs; `names` and `values` are empty where nothing does but the loop's function itself.
 ---@param found table  what `capture` gave
----@param options {roots: table[], takes_values: boolean, wrap: fun(old: function, new: function): function}
+---@param options {takes_values: boolean, wrap: fun(old: function, new: function): function}
 ---@return Swapped
 function Swap:apply(found, options)
   self.new, self.map, self.counterpart, self.paired = found.world, {}, {}, {}

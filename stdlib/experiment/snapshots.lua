@@ -10,6 +10,7 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local files = require "gradus.experiment.snapshot_files"
 local plain = require "gradus.base.plain"
+local refill = require "gradus.base.refill"
 local reachable = require "gradus.experiment.reachable"
 local sameness = require "gradus.experiment.sameness"
 local streams = require "gradus.experiment.streams"
@@ -46,7 +47,7 @@ end
 
 ---@param run Run
 ---@param policy table
----@param goal? table  what `read` gave
+---@param goal? table  what `snapshot_files.newest` gave
 ---@return Snapshots
 function snapshots.new(run, policy, goal)
   return setmetatable({ run = run, policy = policy, goal = goal, count = 0, outer = false, looks = 0, files = {}, cost = 0, taken = false,
@@ -187,11 +188,6 @@ end
 
 -- --- going on --------------------------------------------------------------------------------------------------------
 
-local function fill(target, from)
-  for key in pairs(target) do target[key] = nil end
-  for key, value in pairs(from) do target[key] = value end
-end
-
 local function restore_registered(run, kept)
   for name, state in pairs(kept) do
     local _, give = reachable.protocol(run.registered[name])
@@ -202,7 +198,7 @@ end
 local function restore(self, kept)
   local run, of_run = self.run, kept.run
   run.step_number, run.axis, run.trained, run.threads, run.latest = of_run.step_number, of_run.axis, of_run.trained, of_run.threads, {}
-  fill(run.state, of_run.state)
+  refill(run.state, of_run.state)
   restore_registered(run, of_run.registered)
   self.count = kept.count
   engine.set_threads(of_run.engine_threads)
