@@ -18,8 +18,8 @@ return function(values, options)
   if #values == 0 then return "" end
   local low, high = options.low or math.huge, options.high or -math.huge
   for _, v in ipairs(values) do
-    if not options.low then low = math.min(low, v) end
-    if not options.high then high = math.max(high, v) end
+    if not options.low and v < low then low = v end  -- NaN is neither
+    if not options.high and v > high then high = v end
   end
   local width, marked, out = math.min(options.width or 60, #values), {}, {}
   for _, position in ipairs(options.marks or {}) do marked[math.floor((position - 1) * width / #values) + 1] = true end
@@ -27,7 +27,8 @@ return function(values, options)
     local from, to = math.floor((column - 1) * #values / width) + 1, math.floor(column * #values / width)
     local sum = 0
     for i = from, to do sum = sum + values[i] end
-    local share = high > low and (sum / (to - from + 1) - low) / (high - low) or .5
+    local mean = sum / (to - from + 1)
+    local share = (high > low or mean ~= mean) and (mean - low) / (high - low) or .5
     local bar = math.min(8, math.max(1, math.floor(share * 8) + 1))
     out[#out + 1] = (marked[column] and column > 1 and "┆" or "") .. (share == share and BARS[bar] or "?")
   end

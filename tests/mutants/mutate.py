@@ -3,7 +3,7 @@
   python3 tests/mutants/mutate.py --seed 1 --count 60                  the standard library; no build
   python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++: rebuilds in build/ for each (also: runtime)
 
-Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM, --skip N (of the
+Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM,ROOM, --skip N (of the
 chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one
 "path: text" a line).
 """
@@ -64,7 +64,7 @@ def places(path, rules, comment):
 def choose(args, root):
     lua = args.tree == "stdlib"
     files = sorted((root / args.tree).rglob("*.lua" if lua else "*.cpp"))
-    files = [f for f in files if (not args.only or args.only in f.parts) and "help" not in f.parts and "vectors" not in f.parts]
+    files = [f for f in files if (not args.only or set(args.only.split(",")) & set(f.parts)) and "help" not in f.parts and "vectors" not in f.parts]
     all_places = [(path, *place) for path in files for place in places(path, LUA if lua else CPP, "--" if lua else "//")]
     return random.Random(args.seed).sample(all_places, min(args.count, len(all_places)))
 

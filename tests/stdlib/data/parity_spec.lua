@@ -187,3 +187,16 @@ describe("when.saturated", function()
     expect(verdicts({ .5, .5, .5 }, { most = 30 })):equals "stay stay next"
   end)
 end)
+
+describe("parity's samples", function()
+  it("are those of streams of the seed's own: held out from the first on, trained on from where the stream stands", function()
+    local files = require("gradus.engine").data
+    local function wanted(name, first, size)
+      return files.parity { d = 9, k = 2, seed = files.derive_seed(5, name), first = first, size = size }
+    end
+    local d = data.parity { d = 9, k = 2, seed = 5, held_out = 7 }
+    expect(d.val:gather():equal((wanted("parity held out", 0, 7)))):is_true()
+    expect(d.train:next(4).x:equal((wanted("parity", 0, 4)))):is_true()
+    expect(d.train:next(3).x:equal((wanted("parity", 4, 3)))):is_true()
+  end)
+end)
