@@ -1,7 +1,7 @@
 """Deliberate faults, to see whether the tests notice: chosen by a seed, put into our sources one at a time, and the area's tests run.
 
   python3 tests/mutants/mutate.py --seed 1 --count 60                  the standard library; no build
-  python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++: rebuilds in build/ for each (also: runtime)
+  python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++ (also: runtime), in build-mutants/; cpp.py says how
 
 Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM,ROOM, --skip N (of the
 chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one
@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from cpp import Cpp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRADUS = pathlib.Path(os.environ.get("GRADUS", ROOT / "build/gradus")).resolve()
@@ -173,31 +175,6 @@ class Lua:
         shutil.rmtree(self.root)
 
 
-class Cpp:
-    def __init__(self):
-        self.root, self.build = ROOT, GRADUS.parent
-
-    def watch(self):
-        pass
-
-    def noticed(self, path, _, text):
-        room = path.relative_to(self.root).parts[0]
-        before = path.read_text()
-        path.write_text(text)
-        try:
-            if subprocess.run(["cmake", "--build", self.build, "--target", f"{room}_tests"], capture_output=True).returncode:
-                return None  # the compiler does not take it: no fault
-            tests = [self.build / f"{room}_tests", "--gtest_fail_fast"]
-            return subprocess.run(tests, capture_output=True, cwd=ROOT, timeout=3 * SECONDS).returncode != 0
-        except subprocess.TimeoutExpired:
-            return True
-        finally:
-            path.write_text(before)
-
-    def close(self):
-        subprocess.run(["cmake", "--build", self.build], capture_output=True)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
@@ -209,7 +186,7 @@ def main():
     parser.add_argument("--known", type=pathlib.Path, default=pathlib.Path(__file__).with_name("known.txt"))
     args = parser.parse_args()
     known = args.known.read_text().split("\n") if args.known.exists() else []
-    runner = Lua() if args.tree == "stdlib" else Cpp()
+    runner = Lua() if args.tree == "stdlib" else Cpp(args.tree)
     tried, survivors = 0, []
     try:
         chosen = choose(args, runner.root)[args.skip:]
