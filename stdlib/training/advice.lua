@@ -26,20 +26,31 @@ local OF_ONE_CLASS = { classes = true, soft = true, none = true }  -- kinds of l
 
 -- --- temperature ---------------------------------------------------------------------------------------------------------
 
---- The rows of the guide's temperature table that fit: { why, lowest, highest } each.
+--- The rows of the guide's temperature table that fit: { why, lowest, highest, what they are for } each. Several do where there are few
+--- examples, or a teacher is sure, and may contradict each other; the guide does not say which goes first.
 ---@param known {rows: number?, entropy: number?, largest: number?, kind: string}  examples, nil of a stream; the teacher's mean entropy
 ---   and the largest that there is, in nats; kind of labels
 function advice.temperature_rows(known)
   local rows, found = known.rows, {}
-  local function add(low, high, why, ...) found[#found + 1] = { why:format(...), low, high } end
-  if rows and rows < SMALL then add(6, 10, "%d examples", rows) elseif rows and rows > LARGE then add(4, 6, "%d examples", rows) end
+  local function add(low, high, for_what, why, ...) found[#found + 1] = { why:format(...), low, high, for_what } end
+  if rows and rows < SMALL then add(6, 10, "few examples", "%d examples", rows)
+  elseif rows and rows > LARGE then add(4, 6, "many examples", "%d examples", rows) end
   if known.entropy then
     local share, text = known.entropy / known.largest, "the teacher's entropy is %.2g of at most %.3g nats"
-    if share <= SURE then add(2, 4, text, known.entropy, known.largest)
-    elseif share >= UNSURE then add(8, 12, text, known.entropy, known.largest) end
+    if share <= SURE then add(2, 4, "a sure teacher", text, known.entropy, known.largest)
+    elseif share >= UNSURE then add(8, 12, "an unsure teacher", text, known.entropy, known.largest) end
   end
-  if known.kind == "tokens" then add(8, 16, "generation") elseif #found == 0 then add(4, 6, "classification") end
+  if known.kind == "tokens" then add(8, 16, "generation", "generation") else add(4, 6, "classification", "classification") end
   return found
+end
+
+-- Which of the rows have a temperature from low to high: "" where all do.
+local function fitting_rows(rows, low, high)
+  local names = {}
+  for _, one in ipairs(rows) do
+    if low <= one[3] and high >= one[2] then names[#names + 1] = one[4] end
+  end
+  return #names == 0 and ", outside" or #names < #rows and ", as for " .. table.concat(names, " and ") or ""
 end
 
 -- The mean entropy of a teacher's answers to some rows, in nats, and the largest that there is; nil where nobody knows it.
@@ -74,14 +85,11 @@ local function on_temperature(t)
   local rows = data.is(t.train) and t.train:size() or nil
   local fitting = advice.temperature_rows { rows = rows, entropy = entropy, largest = largest, kind = t.task.kind }
   local low, high = numbers_of(t, "temperature")
-  local words, fits = {}, low == nil
-  for i, one in ipairs(fitting) do
-    words[i] = ("%s: T %g to %g"):format(unpack(one))
-    fits = fits or low <= one[3] and high >= one[2]
-  end
+  local words = {}
+  for i, one in ipairs(fitting) do words[i] = ("%s: T %g to %g"):format(unpack(one)) end
   local numbers = { rows = rows, entropy = entropy, largest = largest, temperature = low and range(low, high) or nil }
   return { name = "temperature", numbers = numbers, text = table.concat(words, "; ")
-    .. (low and ("; here it is %s%s"):format(range(low, high), fits and "" or ", outside") or "") }
+    .. (low and ("; here it is %s%s"):format(range(low, high), fitting_rows(fitting, low, high)) or "") }
 end
 
 -- --- the learning rate ---------------------------------------------------------------------------------------------------

@@ -105,7 +105,8 @@ describe("a dry run", function()
   end)
   it("names the rows of the guide's table, the rates for the student's size, and forecasts the whole run", function()
     local text = dry {}
-    expect(text):matches "guide: temperature: 899 examples: T 6 to 10; the teacher's entropy is [%d.]+ of at most 2.3 nats: T 8 to 12; here"
+    expect(text):matches("guide: temperature: 899 examples: T 6 to 10; the teacher's entropy is [%d.]+ of at most 2.3 nats: T 8 to 12; "
+      .. "classification: T 4 to 6; here it is 4, as for classification\n")
     expect(text):matches "guide: rate: 610 parameters: lr 0.001 to 0.01 .*; here it is 0.005\n"
     expect(text):matches "forecast: 281 steps, [%d.]+ MFLOP, less than a second without evaluations, about [%d.]+ MB of tensors"
     local _, flops = text:match "forecast: (%d+) steps, ([%d.]+) MFLOP"
@@ -125,7 +126,7 @@ describe("a dry run", function()
       run:distill { teacher = teacher, student = nn.MLP { 64, 8, 10 }, data = d, budget = { epochs = 3 } }
       text = table.concat(lines, "\n")
     end)
-    expect(text):matches "guide: temperature: 899 examples: T 6 to 10; here it is 4, outside"
+    expect(text):matches "guide: temperature: 899 examples: T 6 to 10; classification: T 4 to 6; here it is 4, as for classification\n"
   end)
   it("refuses what nobody wants, and advises on what is far off", function()
     refuses({ lr = 3 }, "rate: lr is 3: with AdamW that ruins nearly every training; expected 0.001 to 0.01")
@@ -174,7 +175,7 @@ describe("a dry run", function()
     expect({ text:find "temperature  " ~= nil, text:find "alpha  " ~= nil }):equals { true, false }
   end)
   it("advises on temperature and alpha", function()
-    expect((dry { temperature = 1 })):matches "advice: .*temperature is 1 to 1; below 2"
+    expect((dry { temperature = 1 })):matches "advice: .*temperature is 1 to 1; below 2 .*: 4 to 8 is usual"
     expect((dry { temperature = schedule.linear(30, 4) })):matches "advice: .*above 20"
     expect((dry { alpha = .1 })):matches "advice: .*alpha is 0.1 to 0.1; outside of 0.2 to 0.95"
     expect((dry { temperature = 4, alpha = .7 }):find "advice"):equals(nil)

@@ -13,12 +13,13 @@ end
 describe("the guide's temperature table", function()
   local cases = {
     { "898 examples, a sure teacher", { rows = 898, entropy = .16, largest = math.log(10), kind = "classes" },
-      "898 examples: 6 to 10; the teacher's entropy is 0.16 of at most 2.3 nats: 2 to 4" },
+      "898 examples: 6 to 10; the teacher's entropy is 0.16 of at most 2.3 nats: 2 to 4; classification: 4 to 6" },
     { "many examples, a teacher who is neither sure nor unsure", { rows = 2e5, entropy = 1, largest = 2.3, kind = "classes" },
-      "200000 examples: 4 to 6" },
+      "200000 examples: 4 to 6; classification: 4 to 6" },
     { "a teacher who is unsure", { rows = 5e4, entropy = 1.2, largest = 2.3, kind = "classes" },
-      "the teacher's entropy is 1.2 of at most 2.3 nats: 8 to 12" },
+      "the teacher's entropy is 1.2 of at most 2.3 nats: 8 to 12; classification: 4 to 6" },
     { "nothing that is known, of classes", { kind = "classes" }, "classification: 4 to 6" },
+    { "few examples of tokens", { rows = 400, kind = "tokens" }, "400 examples: 6 to 10; generation: 8 to 16" },
     { "nothing that is known, of tokens", { kind = "tokens" }, "generation: 8 to 16" },
     { "as many examples as are small no longer", { rows = 1e4, kind = "soft" }, "classification: 4 to 6" },
   }
@@ -75,8 +76,21 @@ describe("a run stores the advice", function()
     local found, warnings = told {}
     local t = found.temperature
     expect({ t.rows, t.temperature, found.rate.parameters, found.rate.rate, next(warnings) }):equals { 120, "4", 83, 5e-3 }
-    expect(t.text):matches "^120 examples: T 6 to 10; .*; here it is 4, outside$"
+    expect(t.text):matches "^120 examples: T 6 to 10; .*; classification: T 4 to 6; here it is 4, as for classification$"
     expect(t.largest):near(math.log(3), 1e-12)
+  end)
+  it("of the rows that a temperature fits, where they contradict each other", function()
+    local teacher = nn.Linear(6, 3)
+    g.no_grad(function() teacher.weight:zero_() teacher.bias:zero_() end)  -- as unsure as can be: 8 to 12
+    local function ending(temperature) return told({ teacher = teacher, temperature = temperature }).temperature.text:match "here it is (.*)$" end
+    expect(ending(5)):equals "5, as for classification"
+    expect(ending(6)):equals "6, as for few examples and classification"
+    expect(ending(8)):equals "8, as for few examples and an unsure teacher"
+    expect(ending(3)):equals "3, outside"
+    expect(ending(13)):equals "13, outside"
+    expect(ending(g.schedule.linear(9, 4))):equals(nil)
+    local stages = { { "hot", temperature = 9, advance = g.when.epochs(1) }, { "cold", temperature = 5 } }
+    expect(told({ teacher = teacher, curriculum = stages }).temperature.text):matches "here it is 5 to 9$"
   end)
   it("of the teacher's entropy as it is", function()
     local teacher = nn.Linear(6, 3)
