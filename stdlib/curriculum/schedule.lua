@@ -278,9 +278,7 @@ end
 
 --- The value of an answer (number, schedule or function) at the state.
 function schedule.value(answer, s)
-  if type(answer) == "number" then return answer end
-  if is_schedule(answer) then return answer.at(s) end
-  return answer(s)
+  return type(answer) == "number" and answer or answer(s)
 end
 
 --- Raises unless `answer` can be a knob.

@@ -130,6 +130,7 @@ describe("a schedule's ends", function()
     expect(schedule.competence(1)(at(0))):equals(1)
     expect(schedule.warmup(1, 1)(at(.49))):near(.5, 1e-12)
     expect(schedule.warmup(1, 0)(at(0))):equals(1)
+    expect(schedule.warmup(1, .015)(at(.01))):equals(1)  -- no more than the inner value, though the step is more than is left
   end)
   it("that begin where the budget ends are reached there", function()
     local one = schedule.linear(1, 0, { from = { steps = 10 } })
