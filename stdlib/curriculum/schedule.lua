@@ -38,9 +38,8 @@ local function check_point(where, point)
     :format(where, tostring(point)))
 end
 
--- Where a point lies as a share of the budget; 0 while it is not known how much of it a step is.
+-- Where a point in steps or epochs lies as a share of the budget; 0 while it is not known how much of it a step is.
 local function share_of(point, s)
-  if type(point) == "number" then return point end
   return (point.steps or point.epochs / s.step_epochs) * s.step_progress
 end
 
@@ -279,9 +278,7 @@ end
 
 --- The value of an answer (number, schedule or function) at the state.
 function schedule.value(answer, s)
-  if type(answer) == "number" then return answer end
-  if is_schedule(answer) then return answer.at(s) end
-  return answer(s)
+  return type(answer) == "number" and answer or answer(s)
 end
 
 --- Raises unless `answer` can be a knob.

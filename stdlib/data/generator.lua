@@ -16,7 +16,7 @@ function generator.is(value) return getmetatable(value) == Generator end
 local function declared(options)
   if options.labels == nil then return nil end
   check.value("data.generator", "labels", options.labels, check.choice("classes", "soft", "multilabel", "numbers", "tokens", "none"))
-  check.value("data.generator", "classes", options.classes or 1, check.int(1))
+  if options.classes ~= nil then check.value("data.generator", "classes", options.classes, check.int(1)) end
   return { kind = options.labels, classes = options.classes, declared = true }
 end
 

@@ -365,6 +365,17 @@ describe("a sampler refuses", function()
       "sampler.self_paced: share: expected above 0, up to 1; got 0" },
     { "a share that is no number", function() sampler.easiest(d, function() return "x" end):refresh(state()) end,
       "sampler.easiest: the share is x at epoch 0; expected above 0" },
+    { "a share above 1", function() sampler.easiest(d, 1.1) end, "sampler.easiest: share: expected above 0, up to 1; got 1.1" },
+    { "rehearsal of nothing", function() sampler.rehearsal(d, d, 0) end, "sampler.rehearsal: share: expected above 0, below 1; got 0" },
+    { "a misspelt option of competence", function() sampler.competence(d, { stat = .1 }) end,
+      "sampler.competence: no option 'stat'; did you mean 'start'?" },
+    { "a mixture whose first part is a number", function() sampler.mixture { 5, { d, 1 } } end,
+      "sampler.mixture: part 1: expected { data, share }; got 5" },
+    { "a mixture whose first part holds no data", function() sampler.mixture { { 5, 1 }, { d, 1 } } end,
+      "sampler.mixture: part 1: expected a data set" },
+    { "a mixture whose second part holds no data", function() sampler.mixture { { d, 1 }, { 5, 1 } } end,
+      "sampler.mixture: part 2: expected a data set" },
+    { "a mixture that is no table", function() sampler.mixture(5) end, "sampler.mixture: expected { { data, share }" },
     { "a misspelt option", function() sampler.confidence(d, { traget = .5 }) end,
       "sampler.confidence: no option 'traget'; did you mean 'target'?" },
     { "a target that is no share", function() draw(sampler.confidence(d, { target = 2 }), 1) end, "target" },
@@ -394,6 +405,49 @@ describe("a sampler refuses", function()
   for _, case in ipairs(cases) do
     it(case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
+end)
+
+describe("the share that is open", function()
+  local d = rows(20)
+  it("is all of it at 1 and above, and is told", function()
+    for _, case in ipairs { { 1, 20, 1 }, { .5, 10, .5 }, { function() return 3 end, 20, 1 }, { schedule.constant(.25), 5, .25 } } do
+      local source = sampler.easiest(d, case[1])
+      expect(source.share_now):is_false()
+      source:refresh(state())
+      expect({ source:size(), source.share_now }):equals { case[2], case[3] }
+    end
+  end)
+  it("goes through levels where its schedule does", function()
+    local function level_at(share) return sampler.easiest(d, share).level_at end
+    local steps = schedule.staircase(.5, 1, 2)
+    expect(sampler.easiest(d, steps):level_at(state(.9))):equals(1)
+    expect({ level_at(.5), level_at(schedule.linear(.1, 1)), level_at(function() return 1 end) }):equals { false, false, false }
+    expect({ sampler.uniform(d).level_at, sampler.uniform(d).adaptive, sampler.easiest(d, .5).adaptive }):equals { false, false, false }
+    expect(sampler.self_paced(d, steps):level_at(state(.1))):equals(.5)
+  end)
+  it("of competence begins at a tenth", function()
+    local source = sampler.competence(rows(100))
+    source:refresh(state(0))
+    expect(source:size()):equals(10)
+    source = sampler.competence(rows(100), { start = .5, power = 1, to = .5 })
+    source:refresh(state(.25))
+    expect(source:size()):equals(75)
+  end)
+  it("of a self-paced sampler is told too", function()
+    local source, s = sampler.self_paced(d, .5), state()
+    rawset(s, "student", g.nn.Linear(1, 2))
+    source:refresh(s)
+    expect({ source.share_now, source:size() }):equals { .5, 10 }
+  end)
+  it("is saved", function()
+    local source, other = sampler.easiest(d, .5), sampler.easiest(d, .5)
+    source:refresh(state())
+    other:restore(source:state())
+    expect({ other.share_now, other:size(), other:view():size() }):equals { .5, 10, 10 }
+    local fresh = sampler.easiest(d, .5)
+    other:restore(fresh:state())
+    expect({ other.share_now, other:size(), other:view():size() }):equals { false, 20, 20 }
+  end)
 end)
 
 current.run = nil

@@ -105,6 +105,89 @@ describe("schedules in closed form:", function()
   end)
 end)
 
+describe("a schedule that holds", function()
+  local every = { every = { steps = 10 } }
+  for name, case in pairs {
+    constant = { schedule.constant(1), false }, linear = { schedule.linear(0, 1), false }, cosine = { schedule.cosine(0, 1), false },
+    ["linear with an end"] = { schedule.linear(0, 1, { to = .5 }), false }, ["linear every"] = { schedule.linear(0, 1, every), true },
+    ["cosine with an end"] = { schedule.cosine(0, 1, { to = .5 }), false }, ["cosine every"] = { schedule.cosine(0, 1, every), true },
+    exponential = { schedule.exponential(1, 2), false }, ["exponential with an end"] = { schedule.exponential(1, 2, { to = .5 }), false },
+    ["exponential every"] = { schedule.exponential(1, 2, every), true }, staircase = { schedule.staircase(0, 1, 2), true },
+    competence = { schedule.competence(.1), false }, ["competence every"] = { schedule.competence(.1, every), true },
+    pieces = { schedule.pieces { { 0, 1 } }, true }, warmup = { schedule.warmup(schedule.pieces { { 0, 1 } }, .1), false },
+    by_confidence = { schedule.by_confidence(6, 2), false }, by_entropy = { schedule.by_entropy(1, 2), false },
+  } do
+    it("says so: " .. name, function() expect(case[1].holds):equals(case[2]) end)
+  end
+end)
+
+describe("a schedule's ends", function()
+  it("are taken up to themselves", function()
+    expect(curve(schedule.linear(0, 1, { from = 0, to = 1 }), { 0, 1 })):equals { 0, 1 }
+    expect(schedule.linear(0, 1, { from = { steps = 0 }, to = { steps = 2 } })(at(0, { step = 1 }))):equals(.5)
+    expect(schedule.linear(0, 1, { from = { epochs = 0 }, to = { steps = 2 } })(at(0, { step = 1 }))):equals(.5)
+    expect(schedule.staircase(0, 1, 2)(at(.5))):equals(1)
+    expect(schedule.competence(1)(at(0))):equals(1)
+    expect(schedule.warmup(1, 1)(at(.49))):near(.5, 1e-12)
+    expect(schedule.warmup(1, 0)(at(0))):equals(1)
+    expect(schedule.warmup(1, .015)(at(.01))):equals(1)  -- no more than the inner value, though the step is more than is left
+  end)
+  it("that begin where the budget ends are reached there", function()
+    local one = schedule.linear(1, 0, { from = { steps = 10 } })
+    for progress, value in pairs { [0] = 1, [.9] = 1, [1] = 0 } do
+      expect(one { progress = progress, step = 10 * progress, step_progress = .1 }):equals(value)
+    end
+  end)
+  local refused = {
+    { "a share below 0", function() schedule.linear(0, 1, { from = -.1 }) end,
+      "schedule.linear: from: expected a share of the budget from 0 to 1, { epochs = } or { steps = }; got -0.1" },
+    { "steps below 0", function() schedule.linear(0, 1, { to = { steps = -1 } }) end, "schedule.linear: to: expected a share" },
+    { "a text", function() schedule.linear(0, 1, { to = "end" }) end, "schedule.linear: to: expected a share of the budget" },
+    { "steps of text", function() schedule.linear(0, 1, { to = { steps = "5" } }) end, "schedule.linear: to: expected a share of the budget" },
+    { "every of two units", function() schedule.linear(0, 1, { every = { steps = 1, epochs = 1 } }) end, "schedule.linear: every: expected" },
+    { "every of text", function() schedule.linear(0, 1, { every = { steps = "1" } }) end, "schedule.linear: every: expected" },
+    { "every of another unit", function() schedule.linear(0, 1, { every = { samples = 1 } }) end, "schedule.linear: every: expected" },
+    { "every below 0", function() schedule.linear(0, 1, { every = { steps = -1 } }) end, "schedule.linear: every: expected" },
+    { "constant ratio from below 0", function() schedule.exponential(-1, 1) end, "schedule.exponential: expected values above 0" },
+    { "constant ratio from 0", function() schedule.exponential(0, 1) end, "schedule.exponential: expected values above 0" },
+    { "more than all", function() schedule.competence(1.1) end, "schedule.competence: expected a share above 0, up to 1; got 1.1" },
+    { "a power of text", function() schedule.competence(.1, { power = "2" }) end, "schedule.competence: power: expected a number above 0" },
+    { "a misspelt option of competence", function() schedule.competence(.1, { powr = 2 }) end, "no option 'powr'; did you mean 'power'?" },
+    { "pieces of nothing", function() schedule.pieces {} end, "schedule.pieces: expected { { 0, value }" },
+    { "pieces that are no table", function() schedule.pieces(5) end, "schedule.pieces: expected { { 0, value }" },
+    { "a piece of NaN", function() schedule.pieces { { 0, 0 / 0 } } end, "schedule.pieces: expected a number; got nan" },
+    { "a piece of infinity", function() schedule.pieces { { 0, math.huge } } end, "schedule.pieces: expected a number; got inf" },
+    { "a piece of infinity below 0", function() schedule.pieces { { 0, -math.huge } } end, "schedule.pieces: expected a number; got -inf" },
+    { "NaN as a knob", function() schedule.check("lr", 0 / 0) end, "lr: expected a number; got nan" },
+  }
+  for _, case in ipairs(refused) do
+    it("are refused: " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)
+
+describe("a schedule in words", function()
+  for text, one in pairs {
+    ["2.5"] = schedule.constant(2.5), ["linear 0 to 1"] = schedule.linear(0, 1), ["cosine 0 to 1"] = schedule.cosine(0, 1),
+    ["exponential 1 to 2"] = schedule.exponential(1, 2), ["3 levels 0 to 1"] = schedule.staircase(0, 1, 3),
+    ["competence from 0.1"] = schedule.competence(.1), pieces = schedule.pieces { { 0, 1 } },
+    ["6 to 2 with confidence"] = schedule.by_confidence(6, 2), ["1 to 2 with the teacher's entropy"] = schedule.by_entropy(1, 2),
+    ["warm-up, then linear 0 to 1"] = schedule.warmup(schedule.linear(0, 1), .1),
+  } do
+    it("is " .. text, function() expect(tostring(one)):equals(text) end)
+  end
+  it("tells between which values it is, where only the run tells", function()
+    local confidence, entropy = schedule.by_confidence(6, 2), schedule.by_entropy(1, 2)
+    expect({ confidence.between, confidence.wants_confidence, entropy.between, entropy.wants_confidence, entropy(at(0)) }):equals
+      { { 6, 2 }, true, { 1, 2 }, nil, 2 }
+    local inner = schedule.linear(0, 1)
+    expect(schedule.warmup(inner, .1).after == inner):is_true()
+  end)
+  it("is asked alike, whatever the answer is", function()
+    for _, answer in ipairs { 3, schedule.constant(3), function() return 3 end } do expect(schedule.value(answer, at(0))):equals(3) end
+    expect({ schedule.check("lr", 3), schedule.check("lr", print) }):equals { 3, print }
+  end)
+end)
+
 describe("warm-up", function()
   it("moves at the first step and ends at the inner schedule", function()
     local one = schedule.warmup(.1, { steps = 4 })

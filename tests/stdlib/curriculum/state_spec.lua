@@ -99,3 +99,103 @@ describe("the state of a run", function()
     expect(function() s:history "quality of everything" end):fails_with "expected one of val/acc, val/loss"
   end)
 end)
+
+describe("the state's history", function()
+  -- Three evaluations in two stages: at steps 10, 20 and 30, of 100, 200 and 300 FLOPs.
+  local function three()
+    local s = state()
+    for i, acc in ipairs { .5, .75, .25 } do
+      if i == 3 then s:begin_stage("b", 2) end
+      support.count(s, { step = 10 * i, flops = 100 * i })
+      s:record { ["val/acc"] = acc, ["val/loss"] = 1 - acc }
+    end
+    return s
+  end
+  it("is all that was known then", function()
+    expect(three():entries "val/acc"):equals {
+      { step = 10, value = .5, evaluation = 1, flops = 100, stage = 1 }, { step = 20, value = .75, evaluation = 2, flops = 200, stage = 1 },
+      { step = 30, value = .25, evaluation = 3, flops = 300, stage = 2 } }
+    expect(state():entries "val/acc"):equals {}
+    expect(state():stage_history "val/acc"):equals {}
+    expect(three():stage_history "val/acc"):equals { .25 }
+  end)
+  it("tells when a threshold was reached, itself included", function()
+    local s = three()
+    expect({ s:first_flops("val/acc", .5), s:first_flops("val/acc", .51), s:first_flops("val/acc", .8) }):equals { 100, 200 }
+    expect({ s:first_flops("val/loss", .5), s:first_flops("val/loss", .25), s:first_step("val/loss", .25) }):equals { 100, 200, 20 }
+  end)
+  it("tells the value within so many FLOPs, rounding aside", function()
+    local s, values = three(), {}
+    for i, flops in ipairs { 99, 100, 199, 200 - 1e-8, 250, 300, 1e9 } do values[i] = s:at_flops("val/acc", flops) or "none" end
+    expect(values):equals { "none", .5, .5, .75, .75, .25, .25 }
+    expect(state():at_flops("val/acc", 5)):equals(nil)
+  end)
+  it("is asked by a name", function()
+    expect(function() state():last(5) end):fails_with 'the state: expected a metric, such as "val/acc"; got 5'
+    expect(function() return state()["val/acc"] end):fails_with
+      [[the state has no 'val/acc'; expected s:last "val/acc", s:best "val/acc" or s:history "val/acc"]]
+    expect(function() return state().val_acc end):fails_with [[the state has no 'val_acc'; expected s:last "val/acc"]]
+    expect(function() return state().train_loss_b end):fails_with [[the state has no 'train_loss_b'; expected s:last "train/loss_b"]]
+    expect(function() return state().stpe end):fails_with "the state has no 'stpe'"
+  end)
+  it("of the furthest stage stays when one goes back", function()
+    local s = three()
+    expect(s.furthest):equals { index = 2, evaluations = 2 }
+    s:begin_stage("a", 1)
+    expect({ s.furthest.index, s.stage_index, s.stage, s.stage_evaluations }):equals { 2, 1, "a", 3 }
+    s:begin_stage("b", 2)
+    expect(s.furthest):equals { index = 2, evaluations = 2 }
+    s:begin_stage("c", 3)
+    expect(s.furthest):equals { index = 3, evaluations = 3 }
+  end)
+  it("is saved, and taken back as a copy", function()
+    local s, other = three(), state()
+    s.confidence = .5
+    s.teacher_acc.easy, s.untrained_acc.easy = .9, .1
+    table.insert(s.benchmarks, { index = 1, acc = { easy = .3 } })
+    table.insert(s.findings, { name = "stagnant", step = 20, stage = "a" })
+    local kept = s:save()
+    other:load(kept)
+    s:record { ["val/acc"] = 0 }
+    s.benchmarks[1].acc.easy, s.teacher_acc.easy = 0, 0
+    kept.findings[1].step, kept.furthest.index = 0, 9
+    expect({ other.stage, other.stage_index, other.stage_evaluations, other.evaluations, other.confidence }):equals { "b", 2, 2, 3, .5 }
+    expect({ other.furthest, other:history "val/acc", other.teacher_acc, other.untrained_acc }):equals
+      { { index = 2, evaluations = 2 }, { .5, .75, .25 }, { easy = .9 }, { easy = .1 } }
+    expect({ other.benchmarks, other.findings }):equals
+      { { { index = 1, acc = { easy = .3 } } }, { { name = "stagnant", step = 20, stage = "a" } } }
+  end)
+end)
+
+describe("the state of a run that is planned", function()
+  it("has the coming counts, and all else as it is", function()
+    local s = state()
+    s:record { ["val/acc"] = .5 }
+    local counts = s.clock:ahead()
+    local view, asked = s:ahead(counts)
+    counts.step, counts.progress = 7, .5
+    expect({ view.step, view.progress, s.step, view.stage, view.params.lr }):equals { 7, .5, 0, "a", 1 }
+    expect(view:last "val/acc"):equals(.5)
+    view.mine = 3
+    expect(s.mine):equals(3)
+    expect(asked.unknown):is_false()
+  end)
+  for _, name in ipairs { "student", "teacher", "run", "confidence", "seconds", "stage_seconds", "stage_passes", "findings", "updates" } do
+    it("is asked for what nobody knows yet: " .. name, function()
+      local s = state()
+      s.student, s.teacher, s.run, s.confidence = 1, 1, 1, 1
+      local view, asked = s:ahead(s.clock:ahead())
+      expect(view[name] ~= nil and asked.unknown):is_true()
+    end)
+  end
+end)
+
+describe("a state of nobody's training", function()
+  it("counts single rows of one epoch", function()
+    local s = State.new {}
+    expect({ s.stage_index, s.evaluations, s.evaluating, s.step, s.step_epochs, s.step_progress }):equals { 1, 0, false, 0, 1, 0 }
+    expect({ s.series, s.suites, s.teacher_acc, s.untrained_acc, s.benchmarks, s.findings, s.directions }):equals
+      { {}, {}, {}, {}, {}, {}, {} }
+    expect({ State.new({ directions = { a = "higher" } }):sign "a", State.new({ directions = { a = "lower" } }):sign "a" }):equals { 1, -1 }
+  end)
+end)

@@ -298,3 +298,175 @@ describe("found:", function()
     expect(backs > 0 and backs <= 3):is_true()
   end)
 end)
+
+describe("what those who plan ahead are told of", function()
+  local function told(rule)
+    return { tostring(rule), rule.every, rule.unit or "-", rule.limit or "-", rule.metrics, rule.waits }
+  end
+  local function f() return false end
+  local cases = {
+    { "steps", when.steps(7), { "7 steps", "step", "steps", 7, {}, false } },
+    { "epochs", when.epochs(.5), { "0.5 epochs", "step", "epochs", .5, {}, false } },
+    { "progress", when.progress(1), { "1 progress", "step", "progress", 1, {}, false } },
+    { "above", when.above("val/acc", .8), { "val/acc >= 0.8", "evaluation", "-", "-", { "val/acc" }, true } },
+    { "below", when.below("val/loss", 2), { "val/loss <= 2", "evaluation", "-", "-", { "val/loss" }, true } },
+    { "agreement", when.agreement(.9), { "val/agreement >= 0.9", "evaluation", "-", "-", { "val/agreement" }, true } },
+    { "plateau", when.plateau("val/loss", 3), { "val/loss flat for 3 evaluations", "evaluation", "evaluations", 3, { "val/loss" }, true } },
+    { "patience", when.patience("val/loss", 2),
+      { "stop when val/loss has not improved for 2 evaluations", "evaluation", "evaluations", 2, { "val/loss" }, true } },
+    { "saturated", when.saturated "val/acc", { "val/acc saturated", "evaluation", "-", "-", { "val/acc" }, true } },
+    { "saturated with an end", when.saturated("val/acc", { most = 5 }), { "val/acc saturated", "evaluation", "-", "-", { "val/acc" }, false } },
+    { "forgetting", when.forgetting(.1), { "forgetting above 0.1", "evaluation", "-", "-", { { "easy/acc", "val/acc" } }, true } },
+    { "forgetting of a metric", when.forgetting(.1, "val/f1"), { "forgetting above 0.1", "evaluation", "-", "-", { "val/f1" }, true } },
+    { "found", when.found "stagnant", { "stagnant found", "evaluation", "-", "-", {}, false } },
+    { "benchmarked", when.benchmarked { steps = 3 }, { "benchmarked", "evaluation", "-", "-", {}, false } },
+    { "benchmarked on schedule", when.benchmarked { decide = false },
+      { "benchmarked, on schedule", "evaluation", "-", "-", {}, false } },
+    { "any", when.any(when.above("a", 1), when.steps(2)), { "any(a >= 1, 2 steps)", "step", "-", "-", { "a" }, false } },
+    { "any of metrics", when.any(when.above("a", 1), when.below("b", 2)),
+      { "any(a >= 1, b <= 2)", "evaluation", "-", "-", { "a", "b" }, true } },
+    { "all", when.all(when.above("a", 1), when.steps(2)), { "all(a >= 1, 2 steps)", "step", "-", "-", { "a" }, true } },
+    { "all of counts", when.all(when.steps(1), when.steps(2)), { "all(1 steps, 2 steps)", "step", "-", "-", {}, false } },
+    { "stop", when.stop(when.steps(4)), { "stop when 4 steps", "step", "steps", 4, {}, false } },
+    { "stop by a metric", when.stop(when.above("a", 1)), { "stop when a >= 1", "evaluation", "-", "-", { "a" }, true } },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function() expect(told(case[2])):equals(case[3]) end)
+  end
+  it("a function says nothing", function()
+    local any, stop = when.any(f, when.above("a", 1)), when.stop(f)
+    expect({ any.every, any.metrics, any.waits }):equals { "evaluation", { "a" }, false }
+    expect({ stop.every, stop.unit, stop.limit, stop.metrics, stop.waits }):equals { "evaluation", nil, nil, {}, false }
+    expect({ when.is(any), when.is(f), when.is {} }):equals { true, false, false }
+  end)
+end)
+
+describe("at its limit", function()
+  it("a count is reached, short of it not", function()
+    local s = support.state()
+    s:begin_stage("a", 1)
+    support.count(s, { step = 19 })
+    local verdict, numbers = when.steps(20)(s)
+    expect({ verdict, numbers.steps, numbers.limit }):equals { false, 19, 20 }
+    expect(when.steps(19)(s)):equals "next"
+    expect(tostring(when.progress(1))):equals "1 progress"
+  end)
+  it("an improvement of exactly min_delta is none, and NaN is none", function()
+    expect(verdicts(when.plateau("val/loss", 1, 1), "val/loss", { 3, 2, 1.5 })):equals { "-", "next", "-" }
+    expect(verdicts(when.plateau("val/loss", 2), "val/loss", { 3, 0 / 0, 0 / 0, 2 })):equals { "-", "-", "next", "-" }
+    expect(verdicts(when.plateau("val/loss", 2), "val/loss", { 0 / 0, 0 / 0, 0 / 0 })):equals { "-", "-", "next" }
+    expect(verdicts(when.plateau("val/loss", 2), "val/loss", { 0 / 0, 3, 4 })):equals { "-", "-", "-" }
+    local _, numbers = when.plateau("val/loss", 1)(after { ["val/loss"] = { 0 / 0, 0 / 0 } })
+    expect({ numbers.best, numbers.evaluations }):equals { nil, 1 }
+  end)
+  it("a plateau of one evaluation is the second's", function()
+    expect(verdicts(when.plateau("val/loss", 1), "val/loss", { 1, 1, .5 })):equals { "-", "next", "-" }
+  end)
+  it("a patience of one is the evaluation after the best", function()
+    local s = after { ["val/loss"] = { 2, 1, 3 } }
+    local verdict, numbers = when.patience("val/loss", 1)(s)
+    expect({ verdict, numbers }):equals { "stop", { ["val/loss"] = 3, best = 1, evaluations = 1 } }
+    expect(when.patience("val/loss", 2)(s)):is_false()
+  end)
+  it("a fall of exactly the bound is not forgotten, NaN is", function()
+    expect(verdicts(when.forgetting(.5, "easy/acc"), "easy/acc", { 1, .5, .25 })):equals { "-", "-", "back" }
+    local verdict, numbers = when.forgetting(.5, "easy/acc")(after { ["easy/acc"] = { 1, 0 / 0 } })
+    expect({ verdict, numbers }):equals { "back", { metric = "easy/acc", bound = .5 } }
+    expect(when.forgetting(.5, "easy/acc")(after { ["easy/acc"] = { 0 / 0, 0 / 0 } })):is_false()
+  end)
+  it("a finding of the evaluation where the visit began is the earlier visit's", function()
+    local function state(step)
+      local s = support.state()
+      s:begin_stage("a", 1)
+      support.count(s, { step = 30 })
+      s:begin_stage("b", 2)
+      table.insert(s.findings, { step = step, stage = "b", name = "diverging" })
+      support.count(s, { step = 60 })
+      return s
+    end
+    expect(when.found("diverging", "stay")(state(30))):is_false()
+    local verdict, numbers = when.found("diverging", "stay")(state(31))
+    expect({ verdict, numbers }):equals { "stay", { found = 31, times = 1 } }
+    expect(when.found("diverging", "next", 1)(state(31))):equals "next"
+    local _, none = when.found "diverging"(support.state())
+    expect(none):equals { times = 0 }
+  end)
+  it("a finding is heard three times unless it is told", function()
+    local function state(times)
+      local s = support.state()
+      s:begin_stage("a", 1)
+      for i = 1, times do table.insert(s.findings, { step = i, stage = "a", name = "stagnant" }) end
+      support.count(s, { step = times })
+      return s
+    end
+    expect((when.found "stagnant"(state(3)))):equals "next"
+    expect((when.found "stagnant"(state(4)))):equals(false)
+  end)
+end)
+
+describe("saturated, in numbers:", function()
+  local function state(values, steps)
+    local s = after { ["val/acc"] = values }
+    s.counts.stage_steps = steps or 100
+    return s
+  end
+  it("gains less than .01 after more than .01, over means of five, unless it is told", function()
+    -- means of the last five: of the first six .5 … .55: .52, .53
+    local _, numbers = when.saturated "val/acc"(state { .5, .51, .52, .53, .54, .55 })
+    expect(numbers["val/acc"]):equals(.55)
+    expect({ numbers.gain, numbers.progress, numbers.steps }):near { .01, .03, 100 }
+    local flat = { .5, .6, .6, .6, .6, .6, .6 }
+    expect(when.saturated "val/acc"(state(flat))):equals "next"
+    expect(when.saturated("val/acc", { progress = .11 })(state(flat))):is_false()
+    expect(when.saturated("val/acc", { progress = .09 })(state(flat))):equals "next"
+    expect(when.saturated "val/acc"(state { .5, .505, .505, .505, .505, .505, .505 })):is_false()
+  end)
+  it("at its limits says nothing", function()
+    local one = when.saturated("val/acc", { gain = .25, progress = .5, smooth = 1 })
+    expect(one(state { 0, .5, .5 })):is_false()          -- no more than the progress
+    expect(one(state { 0, .75, 1 })):is_false()          -- as much as the gain
+    expect(one(state { 0, .75, .875 })):equals "next"
+    expect(one(state { .75 })):is_false()
+    expect(when.saturated("val/acc", { gain = 1, progress = 0, smooth = 1 })(state { .5, .75 })):equals "next"
+  end)
+  it("goes on after the most steps, whatever it has seen", function()
+    local one = when.saturated("val/acc", { most = 100 })
+    local verdict, numbers = one(state({ .5 }, 100))
+    expect({ verdict, numbers }):equals { "next", { ["val/acc"] = .5, steps = 100 } }
+    expect(one(state({ .5 }, 99))):is_false()
+    expect(one(state({ .1, .2, 0 / 0 }, 100))):equals "next"
+  end)
+  local cases = {
+    { "a gain below 0", { gain = -.1 }, "when.saturated: 'gain': expected a number of at least 0; got -0.1" },
+    { "a progress below 0", { progress = -.1 }, "when.saturated: 'progress': expected a number of at least 0; got -0.1" },
+    { "a mean of nothing", { smooth = 0 }, "when.saturated: 'smooth': expected a whole number of at least 1; got 0" },
+    { "no step", { most = 0 }, "when.saturated: 'most': expected a number > 0; got 0" },
+  }
+  for _, case in ipairs(cases) do
+    it("refuses " .. case[1], function() expect(function() when.saturated("val/acc", case[2]) end):fails_with(case[3]) end)
+  end
+  it("takes a gain, a progress of 0 and a mean of one", function()
+    expect(when.is(when.saturated("val/acc", { gain = 0, progress = 0, smooth = 1, most = .5 }))):is_true()
+    expect(function() when.saturated(5) end):fails_with "when.saturated: expected a metric's name"
+  end)
+end)
+
+describe("combined verdicts", function()
+  local s = after { ["val/acc"] = { .5 } }
+  it("keep each rule's numbers, though no rule says so", function()
+    local verdict, numbers = when.all(when.above("val/acc", .4), when.steps(1e6))(s)
+    expect({ verdict, numbers["val/acc"], numbers.threshold, numbers.limit }):equals { false, .5, .4, 1e6 }
+  end)
+  it("are asked of rules over counts between evaluations, which then have to agree with nobody absent", function()
+    local now = after { ["val/acc"] = { .5 } }
+    now.evaluating = false
+    support.count(now, { step = 50 })
+    expect((when.all(when.steps(5), when.above("val/acc", .4))(now))):is_false()
+    now.evaluating = true
+    expect((when.all(when.steps(5), when.above("val/acc", .4))(now))):equals "next"
+  end)
+  it("of a rule that is stopped by keep its numbers", function()
+    local verdict, numbers = when.stop(when.above("val/acc", .9))(s)
+    expect({ verdict, numbers }):equals { false, { ["val/acc"] = .5, threshold = .9 } }
+  end)
+end)

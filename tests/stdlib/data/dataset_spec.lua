@@ -167,6 +167,26 @@ describe("views", function()
     local d = data.tensors(g.zeros(3, 2), nil, { weight = g.tensor { 1, 2, 3 } })
     expect(list(data.concat(d:last(.3), d).base.weight)):equals { 3, 1, 2, 3 }
   end)
+  it("concat keeps what is known of the labels", function()
+    local function tokens(classes)
+      return data.tensors(g.zeros({ 2, 3 }, { dtype = "int64" }), g.tensor({ { 0, 1, 2 }, { 2, 1, 0 } }, "int64"), { classes = classes })
+    end
+    local both = data.concat(tokens(), tokens())
+    expect({ both.labels.kind, both.labels.classes, both:size() }):equals { "tokens", nil, 4 }
+    expect(data.concat(tokens(7), tokens(5)).labels.classes):equals(7)
+    local function classes(n) return data.tensors(g.zeros(2, 2), g.tensor({ 0, 1 }, "int64"), { classes = n }) end
+    expect({ data.concat(classes(5), classes(3)).classes, data.concat(classes(3), classes(5)).classes }):equals { 5, 5 }
+    local named = data.concat(classes { "b", "a" }, classes { "a", "c" })
+    expect({ named.labels.names, list(named.base.y) }):equals { { "b", "a", "c" }, { 0, 1, 1, 2 } }
+    expect(data.concat(classes { "b", "a" }, classes(5)).classes):equals(5)
+    expect(data.concat(classes { "b", "a" }, classes(2)).labels.names):equals { "b", "a" }
+    local numbers = data.tensors(g.zeros(2, 2), g.rand(2))
+    expect({ data.concat(numbers, numbers).labels.kind, data.concat(numbers).name }):equals { "numbers", "concat" }
+  end)
+  it("concat of one is it again, weights and all", function()
+    local d = data.tensors(g.zeros(3, 2), nil, { weight = g.tensor { 1, 2, 3 } })
+    expect(list(data.concat(d:reversed()).base.weight)):equals { 3, 2, 1 }
+  end)
   local cases = {
     { "no rows", function() rows(5):first(0) end,
       "first: expected a share below 1, a number of rows above 1, { share = … } or { rows = … }; got 0" },

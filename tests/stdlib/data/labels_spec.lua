@@ -258,7 +258,31 @@ describe("a column of labels", function()
     expect({ d.labels.kind, d.base.y.dtype, #texts }):equals { "numbers", "float32", 0 }
     expect(csv({ "b", "a" }, { classes = { "c", "b", "a" } }).base.y:totable()):equals { 1, 2 }
   end)
+  it("is numbered by its numbers where it is said to be classes and all are whole", function()
+    local big, more = ("%.17g"):format(2 ^ 53), ("%.17g"):format(2 ^ 53 + 2)
+    for _, case in ipairs {
+      { { "10", "9", "9" }, { "9", "10" }, { 1, 0, 0 } }, { { "10", "9", "9.5" }, { "10", "9", "9.5" }, { 0, 1, 2 } },
+      { { "10", "x", "9" }, { "10", "9", "x" }, { 0, 2, 1 } }, { { "010", "9" }, { "010", "9" }, { 0, 1 } },
+      { { "-1", "-10" }, { "-10", "-1" }, { 1, 0 } }, { { big, "91" }, { "91", big }, { 1, 0 } },
+      { { more, "91" }, { more, "91" }, { 0, 1 } },  -- no double counts so far
+      { { "1e1", "9" }, { "1e1", "9" }, { 0, 1 } },
+    } do
+      local d = csv(case[1], { labels = "classes" })
+      expect({ d.labels.names, d.base.y:totable() }):equals { case[2], case[3] }
+    end
+  end)
+  it("has so many classes as it is said", function()
+    local d = csv({ "2", "0", "2" }, { labels = "classes", classes = 3 })
+    expect({ d.classes, d.labels.names, d.base.y:totable() }):equals { 3, nil, { 2, 0, 2 } }
+    d = csv({ "b", "a" }, { classes = 2 })
+    expect({ d.classes, d.labels.names, d.base.y:totable() }):equals { 2, { "a", "b" }, { 1, 0 } }
+    expect(csv({ 0, 0 }, { classes = 1 }).classes):equals(1)
+    expect(function() csv({ 0, 1 }, { classes = 0 }) end):fails_with "'classes': expected a whole number of at least 1"
+  end)
   it("is told by its name", function()
+    local _, names = csv(times({ 1, 2, 3 }, 3))
+    expect(names[1]):matches(
+      "column 'y': labels 1, 2, 3 are taken as the classes 0 to 2; expected labels = 'classes', or labels = 'numbers'$")
     local _, texts = csv(cars)
     expect(texts[1]):matches(
       "data.csv: .*: column 'y': labels of 50 whole numbers from 2 to 120 are taken as numbers; expected labels = 'classes'")

@@ -85,6 +85,30 @@ describe("a standardized split", function()
     local x = g.arange(10000):float():remainder(2):reshape { -1, 1 } + 2 ^ 22
     local d = data.tensors(x, nil):standardize()
     expect({ column(d, 0)[0]:item(), column(d, 0)[9999]:item() }):equals { -1, 1 }
+    for _, n in ipairs { 4097, 9000 } do  -- the last row alone is 1: each row counts once, wherever a chunk ends
+      local one = data.tensors(g.arange(n):eq(n - 1):float():reshape { -1, 1 }, nil):standardize()
+      local share = 1 / n
+      near(one.base.scaling.mean:item(), share, 1e-15)
+      near(one.base.scaling.std:item(), math.sqrt(share * (1 - share)), 1e-12)
+      near(column(one, 0)[n - 1]:item(), (1 - share) / math.sqrt(share * (1 - share)), 1e-3)
+    end
+  end)
+  it("leaves NaN out of the deviation too", function()
+    local d = data.tensors(g.tensor { { 1 }, { 0 / 0 }, { 5 } }):standardize()
+    expect({ d.base.scaling.mean:item(), d.base.scaling.std:item(), column(d, 0)[0]:item() }):equals { 3, 2, -1 }
+  end)
+  it("of one number for each row has one mean", function()
+    local d = data.tensors(g.tensor { 1, 3 }):standardize()
+    expect({ d.base.scaling.mean.shape, d.base.x:totable() }):equals { { 1 }, { -1, 1 } }
+  end)
+  it("knows what it was made of, whatever was made of it in turn", function()
+    local d = rows(6)
+    d:fingerprint()
+    local once = d:standardize()
+    expect({ once.base.origin, once.base.hash }):equals { d.base.hash }
+    expect(once:mislabel(.5, { seed = 1 }).base.origin):equals(d.base.hash)
+    expect(d:mislabel(.5, { seed = 1 }):mislabel(.5, { seed = 1 }).base.origin):equals(d.base.hash)
+    expect(d:mislabel(.5, { seed = 1 }):standardize().base.origin):equals(d.base.hash)
   end)
 end)
 
@@ -135,6 +159,13 @@ describe("what cannot be standardized", function()
     { "what is standardized", function() d:standardize():standardize() end, "standardize: 'tensors' is standardized already" },
     { "a column without a number", function() data.tensors(g.tensor { { 0 / 0, 1 }, { 0 / 0, 2 } }):standardize() end,
       "standardize: column 0 has no number in these rows" },
+    { "a channel without a number", function() data.tensors(g.full({ 2, 3, 1, 1 }, 0 / 0)):standardize() end,
+      "standardize: channel 0 has no number in these rows" },
+    { "a column of a name that is constant at infinity", function()
+      local d_of_names = read("age,y\n1,a\n2,b\n", { label = "y" })
+      d_of_names.base.x:fill_(math.huge)
+      d_of_names:standardize()
+    end, "standardize: column 'age' has an infinite value" },
     { "an infinite value", function() data.tensors(g.tensor { { 1, 1 }, { 2, math.huge } }):standardize() end,
       "standardize: column 1 has an infinite value; expected finite numbers" },
     { "a split without training rows", function() d:split({ a = .5, b = .5 }, { seed = 1 }):standardize() end,
