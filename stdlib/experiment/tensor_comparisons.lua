@@ -5,7 +5,7 @@ local frame = require "gradus.base.frame"
 local host = require "gradus.host"
 local syntax = require "gradus.base.syntax"
 
-local compared = {}
+local tensor_comparisons = {}
 
 local NAME, NUMBER = "([%a_][%w_%.]*)", "(%-?%.?%d[%w%.]*)"
 
@@ -36,7 +36,7 @@ end
 ---@param tell fun(text: string)
 ---@param fn function
 ---@return boolean ok, any   as pcall
-function compared.watch(tell, fn, ...)
+function tensor_comparisons.watch(tell, fn, ...)
   local known, told = {}, {}
   local function look(_, number)
     local info = debug.getinfo(2, "S")
@@ -57,4 +57,4 @@ function compared.watch(tell, fn, ...)
   return unpack(results, 1, 2)
 end
 
-return compared
+return tensor_comparisons
