@@ -12,10 +12,10 @@ bool numeric(const std::vector<Cells>& rows, std::size_t column) {
   for (const Cells& row : rows) {
     const std::string& text = row[column];
     if (text.empty() || text == "–") continue;
-    if (text.find_first_not_of("0123456789.-+e± infa()") != std::string::npos ||
-        text.find_first_of("0123456789") == std::string::npos)
-      return false;
     any = true;
+    if (text == "inf" || text == "-inf" || text == "nan") continue;
+    if (text.find_first_not_of("0123456789.-+e± ()") != std::string::npos || text.find_first_of("0123456789") == std::string::npos)
+      return false;
   }
   return any;
 }

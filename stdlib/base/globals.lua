@@ -2,6 +2,7 @@
 --- set at the top level of a file, where it is seen (`x = nil` there announces one that a function will set); inside of a
 --- function it is an error: a forgotten `local`, or a typo.
 local elsewhere = require "gradus.base.elsewhere"
+local frame = require "gradus.base.frame"
 local host = require "gradus.host"
 
 local globals = {}
@@ -42,28 +43,6 @@ local WAYS = {
   cuda = "the command line's --device cuda",
 }
 
--- Every name that the user could have meant at this level: locals and upvalues, with what they hold.
-local function visible(level)
-  local names, values = {}, {}
-  local function note(name, value)
-    if name:find "^[%a_]" and values[name] == nil then
-      names[#names + 1], values[name] = name, value == nil and false or value
-    end
-  end
-  for i = 1, 250 do
-    local name, value = debug.getlocal(level + 1, i)
-    if not name then break end
-    note(name, value)
-  end
-  local fn = debug.getinfo(level + 1, "f").func
-  for i = 1, 250 do
-    local name, value = debug.getupvalue(fn, i)
-    if not name then break end
-    note(name, value)
-  end
-  return names, values
-end
-
 -- The nearest of several names; of a name of one or two letters only itself in other letters.
 local function near(name, names)
   for _, one in ipairs(names) do
@@ -81,17 +60,13 @@ local MODULES = { "nn", "optim", "loss", "data", "sampler", "score", "schedule",
 
 -- Names that the file declares anywhere: what a function does not use it cannot see, but its writer could have meant it.
 local function declared(level)
-  local names, source = {}, debug.getinfo(level + 1, "S").source
-  for _, one in ipairs(host.sources()) do
-    if source == "@" .. one.path or source == "=" .. one.path then
-      for list in one.text:gmatch "local%s+([%w_,%s]-)%s*[=\n]" do
-        for name in list:gmatch "[%w_]+" do names[#names + 1] = name end
-      end
-      for name, parameters in one.text:gmatch "function%s*([%w_%.:]*)%s*%(([^)]*)%)" do
-        if name:find "^[%w_]+$" then names[#names + 1] = name end
-        for parameter in parameters:gmatch "[%w_]+" do names[#names + 1] = parameter end
-      end
-    end
+  local names, text = {}, frame.text_of(debug.getinfo(level + 1, "S")) or ""
+  for list in text:gmatch "local%s+([%w_,%s]-)%s*[=\n]" do
+    for name in list:gmatch "[%w_]+" do names[#names + 1] = name end
+  end
+  for name, parameters in text:gmatch "function%s*([%w_%.:]*)%s*%(([^)]*)%)" do
+    if name:find "^[%w_]+$" then names[#names + 1] = name end
+    for parameter in parameters:gmatch "[%w_]+" do names[#names + 1] = parameter end
   end
   return names
 end
@@ -123,7 +98,7 @@ local announced = {}  -- names that were set at the top level, to nil too
 
 -- The end of the sentence about a name that does not exist, read at `level`.
 local function meant(name, level)
-  local names, values = visible(level + 1)
+  local names, values = frame.names(level + 1)
   if type(values.self) == "table" and has(values.self, name) then return ("did you mean 'self.%s'?"):format(name) end
   if WORDS[name] then
     return (WORDS[name]:find "^local" and "expected %s" or "did you mean '%s'?"):format(WORDS[name])
@@ -155,7 +130,7 @@ end
 local function write(t, name, value)
   if type(name) ~= "string" or announced[name] then return rawset(t, name, value) end
   if debug.getinfo(2, "S").what == "Lua" then
-    local names, values = visible(2)
+    local names, values = frame.names(2)
     local here = near(name, names)
     if type(values.self) == "table" and rawget(values.self, "_kinds") and has(values.self, name) then here = "self." .. name end
     host.fail(("'%s' would be a new global, set inside of a function; %sexpected local %s = …, or %s = nil at the top of the script")

@@ -1,6 +1,6 @@
 --- What hands that know Python (or C, or JavaScript) type, and how Lua says it: the ends of messages about calls that went wrong.
 --- Syntax errors are syntax.lua's, names globals.lua's, options check.lua's.
-local host = require "gradus.host"
+local frame = require "gradus.base.frame"
 local syntax = require "gradus.base.syntax"
 
 local bare, line_of = syntax.bare, syntax.line_of
@@ -15,37 +15,6 @@ local function user_frame()
     if info.what ~= "C" and not info.source:find "^@stdlib/" then return level - 1, info, called end
     called = info
   end
-end
-
-local function source_line(info)
-  for _, source in ipairs(host.sources()) do
-    if source.path == info.short_src or info.source == "@" .. source.path then return line_of(source.text, info.currentline) end
-  end
-  return ""
-end
-
--- The value of a name in the frame at `level`: a local, an upvalue, or a global.
-local function value_of(name, level)
-  for i = 250, 1, -1 do
-    local known, value = debug.getlocal(level + 1, i)
-    if known == name then return value end
-  end
-  local fn = debug.getinfo(level + 1, "f").func
-  for i = 1, 250 do
-    local known, value = debug.getupvalue(fn, i)
-    if not known then break end
-    if known == name then return value end
-  end
-  return rawget(_G, name)
-end
-
-local function walk(value, path)
-  for part in path:gmatch "[%w_]+" do
-    local ok, inner = pcall(function() return value[part] end)
-    if not ok then return nil end
-    value = inner
-  end
-  return value
 end
 
 -- Whether `name` is a method of the object's class, which gets the object by a colon.
@@ -64,8 +33,7 @@ end
 -- "run.distill(…): …" where the user wrote a dot before a method.
 local function dot_for_colon(line, level)
   for path, name in bare(line):gmatch "([%a_][%w_%.]*)%.([%a_][%w_]*)%s*[%({\"']" do
-    local first, rest = path:match "^([%w_]+)%.?(.*)$"
-    local object = not line:find "^%s*function%s" and walk(value_of(first, level + 1), rest) or nil
+    local object = not line:find "^%s*function%s" and frame.value_of(path, level + 1) or nil
     if object ~= nil and is_method(object, name) then
       return ("%s.%s(…): expected a colon, which hands over the object itself: %s:%s(…)"):format(path, name, path, name)
     end
@@ -82,10 +50,9 @@ end
 local function nil_names(line, level)
   local names, seen = {}, {}
   for path in bare(line):gmatch "%f[%w_][%a_][%w_%.]*" do
-    local first, rest = path:match "^([%w_]+)%.?(.*)$"
-    local root = value_of(first, level + 1)
-    local known = root ~= nil or rest == ""
-    if not seen[path] and known and not KEYWORDS[path] and walk(root, rest) == nil then names[#names + 1] = ("'%s'"):format(path) end
+    local value, root = frame.value_of(path, level + 1)
+    local known = root ~= nil or not path:find("%.")
+    if not seen[path] and known and not KEYWORDS[path] and value == nil then names[#names + 1] = ("'%s'"):format(path) end
     seen[path] = true
   end
   return table.concat(names, ", ")
@@ -154,7 +121,8 @@ end
 function habits.explain(message)
   local level, info, called = user_frame()
   if not level then return nil end
-  local here, line = ("%s:%d: "):format(info.short_src, info.currentline), source_line(info)
+  local here = ("%s:%d: "):format(info.short_src, info.currentline)
+  local line = line_of(frame.text_of(info) or "", info.currentline)
   local ours = message:find "^stdlib/[%w_/]+%.lua:%d+: "
   if called and (ours or message:find(here, 1, true) == 1) then
     local mended = dot_for_colon(line, level)

@@ -3,7 +3,7 @@
 --- advises. Nothing is stored.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local compared = require "gradus.experiment.compared"
+local tensor_comparisons = require "gradus.experiment.tensor_comparisons"
 local data = require "gradus.data.dataset"
 local advice = require "gradus.training.advice"
 local forecast = require "gradus.experiment.forecast"
@@ -237,7 +237,7 @@ function dry_run.check(options)
       run.dry.built, run.dry.made = built, made
       run.warn = function(_, _, text) run.dry.refuse("%s", text) end
       host.entering(experiment.run)
-      local ok, returned = compared.watch(function(text) run.dry.refuse("%s", text) end, experiment.run, run, run.params)
+      local ok, returned = tensor_comparisons.watch(function(text) run.dry.refuse("%s", text) end, experiment.run, run, run.params)
       run:finish(ok and "finished" or "failed")
       if not ok then error(returned, 0) end
       local _, _, problems = results.sort(returned)

@@ -2,11 +2,9 @@
 --- script. Without either it is the same run again, bit for bit. Where no snapshot was taken at the step, the run is done again from the
 --- one before it, without writing, to have one (`prepare`, in a Lua state of its own). `gradus resume RUN --set …` of a finished run
 --- does the same at its end.
+local done_again = require "gradus.experiment.done_again"
 local host = require "gradus.host"
-local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
-local run_module = require "gradus.experiment.run"
-local run_writer = require "gradus.experiment.run_writer"
 local runner = require "gradus.experiment.runner"
 local snapshot_files = require "gradus.experiment.snapshot_files"
 
@@ -39,8 +37,8 @@ function fork.axis_of(store, id)
   return trainings + (own.axis or own.origin and fork.axis_of(store, own.origin) or 1)
 end
 
--- Raises where the run, done again, would not be what it was: its parameters or knobs changed on the way.
-local function check_replays(store, id, from, to)
+--- Raises where the run, done again, would not be what it was: its parameters or knobs changed on the way.
+function fork.check_replays(store, id, from, to)
   local longer = store:query([[SELECT min(json_extract(detail, '$.from')) AS step FROM events WHERE run_id = ? AND kind = 'resume'
     AND name = 'resume' AND json_extract(detail, '$.set') IS NOT NULL AND json_extract(detail, '$.from') > ?]], id, from)[1].step
   local edited = store:query("SELECT min(step) AS step FROM events WHERE run_id = ? AND kind = 'edit' AND step > ? AND step <= ?", id, from,
@@ -50,7 +48,6 @@ local function check_replays(store, id, from, to)
   host.fail(("run %d cannot be done again from step %d to %d, as it was %s at step %d; expected a step that a snapshot is left of (`gradus "
     .. "show %d`), or a later one"):format(id, from, to, longer and "given other parameters" or "edited", step, id), DATA)
 end
-fork.check_replays = check_replays
 
 -- Of the run's snapshots the nearest that is not after the step.
 local function nearest(folder, axis, step)
@@ -75,21 +72,12 @@ local function point_at(store, id, step)
   return { event = found.event, child = found.child, progress = found.progress, keys = found.keys, step = step }
 end
 
--- A writer of a run that is done again: all of it is in the store.
-local function silent(store, row, step)
-  return run_writer.silent { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end,
-    point = function() return point_at(store, row.id, step) end }
-end
-
 -- Does the run again until the step, where a snapshot is taken.
 local function again(options, store, experiment, row, goal, axis, step)
-  local given = resume.given_of(store, row.id, experiment.specs)
-  local flat = params.resolve(experiment.specs, given)
-  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat),
-    options = options, label = ("run %d"):format(row.id), goal = goal, again = silent(store, row, step) }
-  run.save_students = false
+  local run, given = done_again(options, store, experiment, row,
+    { goal = goal, point = function() return point_at(store, row.id, step) end })
   run.snapshots.stop = { step = step, axis = axis }
-  local ok, why = xpcall(experiment.run, host.traceback, run, params.nest(flat))
+  local ok, why = xpcall(experiment.run, host.traceback, run, given)
   run.line.clear()
   if run.snapshots.reached then return end
   if not ok then error(why, 0) end
@@ -107,7 +95,7 @@ function fork.prepare(options)
   local goal = nearest(folder, axis, step)
   if goal and goal.point.step == step then return 0 end
   goal = goal or fork.beginning(store, id)
-  check_replays(store, id, goal and goal.point.step or 0, step)
+  fork.check_replays(store, id, goal and goal.point.step or 0, step)
   local experiment = runner.load(options)
   resume.check_same("fork", store, id, goal, options)
   if not options.quiet and not options.json then

@@ -4,12 +4,11 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local data = require "gradus.data.dataset"
+local done_again = require "gradus.experiment.done_again"
 local drawing = require "gradus.training.landscape_drawing"
 local landscape = require "gradus.training.landscape"
 local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
-local run_module = require "gradus.experiment.run"
-local run_writer = require "gradus.experiment.run_writer"
 local runner = require "gradus.experiment.runner"
 
 local command = {}
@@ -37,11 +36,6 @@ local function files_of(store, row)
   return files
 end
 
--- A writer of a run that is done again: all of it is in the store.
-local function silent(store, row)
-  return run_writer.silent { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end }
-end
-
 -- Takes the place of all trainings: each student gets the weights that it had at its end. seen: what was asked of them.
 local function trained(files, kind)
   local catcher, seen, numbers = {}, {}, {}
@@ -61,13 +55,10 @@ end
 
 -- The student of the run's last training, with its weights, and what it was trained on.
 local function student_of(options, store, experiment, row, files)
-  local flat = params.resolve(experiment.specs, resume.given_of(store, row.id, experiment.specs))
-  local quiet = setmetatable({ quiet = true }, { __index = options })
-  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat), options = quiet,
-    label = ("run %d"):format(row.id), again = silent(store, row), policy = { none = true } }
-  local catcher, seen = trained(files, options.weights or "best")
-  run.save_students, run.live = false, catcher
-  local ok, why = pcall(experiment.run, run, params.nest(flat))
+  local run, given = done_again(options, store, experiment, row, { quiet = true })
+  local seen
+  run.live, seen = trained(files, options.weights or "best")
+  local ok, why = pcall(experiment.run, run, given)
   local last = seen[#files]
   if last then return last.student, last.given end
   if not ok then error(why, 0) end

@@ -3,19 +3,11 @@
 --- it was forked.
 local copy = require "gradus.base.copy"
 local distill = require "gradus.training.distill"
+local done_again = require "gradus.experiment.done_again"
 local fork = require "gradus.experiment.fork"
 local host = require "gradus.host"
-local params = require "gradus.experiment.params"
-local resume = require "gradus.experiment.resume"
-local run_module = require "gradus.experiment.run"
-local run_writer = require "gradus.experiment.run_writer"
 
 local DATA = 65  -- exit code
-
--- A writer of a run that is done again: all of it is in the store.
-local function silent(store, row)
-  return run_writer.silent { id = row.id, uid = row.uid, folder = store.folder .. "/" .. row.uid, key = function(_, name) return name end }
-end
 
 -- Copies the training's student as it passes the steps, which are sorted; after the last one nothing is left to do.
 local function follow(training, given, steps, seen)
@@ -62,13 +54,11 @@ end
 return function(options, store, experiment, row, steps)
   local axis, goal = fork.axis_of(store, row.id), fork.beginning(store, row.id)
   fork.check_replays(store, row.id, goal and goal.point.step or 0, steps[#steps])
-  local flat, seen = params.resolve(experiment.specs, resume.given_of(store, row.id, experiment.specs)), {}
-  local quiet = setmetatable({ quiet = true }, { __index = options })
-  local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = params.nest(flat), options = quiet,
-    label = ("run %d"):format(row.id), goal = goal, again = silent(store, row), policy = { none = true } }
+  local run, given = done_again(options, store, experiment, row, { goal = goal, quiet = true })
+  local seen = {}
   if goal then seen[goal.point.step] = copy(goal.student) end
-  run.save_students, run.live = false, follower(axis, steps, seen)
-  local ok, why = xpcall(experiment.run, host.traceback, run, params.nest(flat))
+  run.live = follower(axis, steps, seen)
+  local ok, why = xpcall(experiment.run, host.traceback, run, given)
   run.line.clear()
   for _, step in ipairs(steps) do
     if not seen[step] and not ok then error(why, 0) end

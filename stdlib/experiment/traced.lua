@@ -10,7 +10,7 @@ local hollow = require "gradus.base.hollow"
 local identity = require "gradus.training.identity"
 local pristine = require "gradus.base.pristine"
 local reading = require "gradus.base.reading"
-local watched = require "gradus.experiment.watched"
+local traced_world = require "gradus.experiment.traced_world"
 
 local traced = {}
 
@@ -58,7 +58,7 @@ local SHOWN = { parameter = "params.%s", run = "run.%s", global = "global %s", m
 ---@param run Run
 function traced.names(run)
   local names, outermost = { [_G] = "_G" }, traced.outermost(run)
-  for fn, name in pairs(watched.names) do names[fn] = name end
+  for fn, name in pairs(traced_world.names) do names[fn] = name end
   names[run], names[outermost] = "the run", "the run"
   local function name_all(t, name)
     if type(t) ~= "table" or names[t] then return end
@@ -126,7 +126,7 @@ local function note(kind, name)
   end
 end
 
-function watched.wrote(kind, name)
+function traced_world.wrote(kind, name)
   for _, watch in ipairs(watches) do watch.written[kind .. "\0" .. name] = true end
 end
 
@@ -191,7 +191,7 @@ local function set_by_script()
   local found, ours = {}, {}
   for library, known in raw_pairs(pristine.fields) do
     for field, value in raw_next, own[library] do
-      if known[field] ~= value and not watched.names[value] then found[library .. "." .. tostring(field)] = value end
+      if known[field] ~= value and not traced_world.names[value] then found[library .. "." .. tostring(field)] = value end
     end
   end
   for _, value in raw_next, package.loaded do ours[value] = true end
@@ -212,10 +212,10 @@ end
 function traced.identity(run, values)
   local iterates, names = false, traced.names(run)
   local hash = identity("cached", { n = 2, values, set_by_script() }, { names = names, found = function(fn)
-    iterates = iterates or watched.ITERATES[fn] == true
-    if watched.UNSEEN[fn] then
+    iterates = iterates or traced_world.ITERATES[fn] == true
+    if traced_world.UNSEEN[fn] then
       host.fail(("cached: %s is kept in a local, where nobody sees what it reads; expected %s itself in the function")
-        :format(watched.UNSEEN[fn], watched.UNSEEN[fn]))
+        :format(traced_world.UNSEEN[fn], traced_world.UNSEEN[fn]))
     end
   end })
   return hash, iterates, identity("cached", values, { names = names, code = false })
@@ -229,11 +229,11 @@ end
 ---@return any, Read[]
 function traced.watch(run, name, iterates, fn)
   local undo, watch = {}, { run = run, name = name, reads = {}, known = {}, written = {} }
-  if #watches == 0 then watched.begin(undo, fields(traced.outermost(run)).params) end
+  if #watches == 0 then traced_world.begin(undo, fields(traced.outermost(run)).params) end
   watches[#watches + 1] = watch
   local ok, result = xpcall(reading.told_to, host.traceback, watcher, function()
     local params = fields(traced.outermost(run)).params
-    if iterates and type(params) == "table" then watched.note_all(params) end
+    if iterates and type(params) == "table" then traced_world.note_all(params) end
     return fn()
   end)
   watches[#watches] = nil

@@ -51,6 +51,10 @@ describe("difficulty scores", function()
     expect(asked(score.margin(teacher()))):near(wanted, 1e-6)
     expect(wanted[3]):near(0)
   end)
+  it("margin of a single class has no wrong one", function()
+    local one = g.nn.Linear(3, 1)
+    expect(score.margin(one)(g.tensor(LOGITS), g.tensor({ 0, 0, 0 }, "int64")):totable()):equals { -2, -2, -2 }
+  end)
   it("of one's own is the function itself", function()
     local fn = function(x) return x:select(1, 0) end
     expect(score.by(fn) == fn):is_true()

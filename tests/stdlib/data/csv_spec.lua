@@ -119,3 +119,88 @@ describe("rows without a label", function()
     end
   end)
 end)
+
+describe("a file that is read as another data set was", function()
+  local train = read("a,b,c,y\n1,2,3,x\n4,5,6,z\n", { label = "y", skip = { "b" } })
+  it("may have its own label column, skipped columns and ways with missing values", function()
+    local d = read("a,c,z,b\n1,3,z,9\n", { like = train, label = "z" })
+    expect({ d.base.y:totable(), d.base.x:totable(), d.base.label }):equals { { 1 }, { { 1, 3 } }, "z" }
+    d = read("a,q,c,y\n1,7,3,x\n,7,3,x\n", { like = train, skip = { "q" }, missing = "drop" })
+    expect({ d.base.x:totable(), d.base.skip, d.base.missing, d.base.dropped }):equals { { { 1, 3 } }, { "q" }, "drop", 1 }
+    expect({ read("a,b,c,y\n1,2,3,x\n", { like = train }).base.skip }):equals { { "b" } }
+  end)
+  it("may be one without labels, or of numbers", function()
+    local bare = read("a,b\n1,2\n", {})
+    local d = read("a,b\n3,4\n", { like = bare })
+    expect({ d.labels.kind, d.base.x:totable() }):equals { "none", { { 3, 4 } } }
+    local numbers = read("a,y\n1,.5\n", { label = "y" })
+    expect(read("a,y\n1,1\n2,0\n", { like = numbers }).labels.kind):equals "numbers"
+  end)
+  it("has one order of words, given or sorted", function()
+    local words = read("w,v,y\nb,q,0\na,p,1\n", { label = "y", categories = { "w", "v" } })
+    local d = read("w,v,y\nb,p,0\n", { like = words })
+    expect({ d.base.columns, d.base.x:totable() }):equals { { "w=a", "w=b", "v=p", "v=q" }, { { 0, 1, 1, 0 } } }
+  end)
+  local soft = data.tensors(g.zeros(2, 2), g.full({ 2, 2 }, .5))
+  local cases = {
+    { "labels beside it", { like = train, labels = "numbers" }, "data.csv: like says what labels are; expected no labels or classes beside it" },
+    { "classes beside it", { like = train, classes = 2 }, "data.csv: like says what labels are; expected no labels or classes beside it" },
+    { "soft labels", { like = soft, label = "y" }, "data.csv: like: expected classes or numbers as its labels; got soft" },
+  }
+  for _, case in ipairs(cases) do
+    it("is refused: " .. case[1], function() expect(refused("a,c,y\n1,3,x\n", case[2])):fails_with(case[3]) end)
+  end
+  it("must have as many columns", function()
+    local bare = read("a,c,y\n1,3,x\n4,6,z\n", { label = "y" })
+    expect(refused("a,y\n1,x\n", { like = bare })):fails_with "feature 2 is 'none'; expected 'c', as like has"
+    expect(refused("a,c,d,y\n1,3,4,x\n", { like = bare })):fails_with "feature 3 is 'd'; expected 'none', as like has"
+  end)
+end)
+
+describe("files of one kind with other classes", function()
+  local ONE, TWO = "u,v,y\n1,2,a\n1,2,b\n", "u,v,y\n1,2,b\n1,2,c\n"
+  local function told(options)
+    local texts = {}
+    local _, seen = support.with_run({}, function()
+      read(ONE, { label = "y" })
+      options.label = options.label or "y"
+      read(TWO, options)
+    end)
+    for i, one in ipairs(seen.warnings) do texts[i] = one.detail.text end
+    return texts
+  end
+  it("are told of, unless somebody said which classes", function()
+    expect(told({})[1]):matches "the classes are b, c, in .* they are a, b: one number stands for two classes"
+    expect(told { classes = { "b", "c" } }):equals {}
+    expect(told { like = read("u,v,y\n1,2,c\n1,2,b\n", { label = "y", classes = { "b", "c" } }), label = "y" }):equals {}
+  end)
+end)
+
+describe("a CSV file's options", function()
+  local cases = {
+    { "no path", function() data.csv() end, [[data.csv: expected data.csv("points.csv", { label = "class" }); got nil]] },
+    { "a list of options", function() data.csv("x.csv", { "y" }) end, "got 'y' as options" },
+    { "a text as options", function() data.csv("x.csv", "y") end, "got 'y' as options" },
+    { "half a column", function() data.csv("x.csv", { label = .5 }) end, "data.csv: 'label': expected a text or a whole number; got 0.5" },
+    { "no class", function() data.csv("x.csv", { classes = 0 }) end, "data.csv: 'classes': expected a whole number of at least 1" },
+    { "a header of text", function() data.csv("x.csv", { header = "yes" }) end, "data.csv: 'header': expected true or false; got 'yes'" },
+    { "a separator of a number", function() data.csv("x.csv", { separator = 1 }) end, "data.csv: 'separator': expected a text; got 1" },
+    { "one column to skip that is no list", function() data.csv("x.csv", { skip = "a" }) end, "data.csv: 'skip': expected a list, each a text" },
+    { "words that are no list", function() data.csv("x.csv", { categories = "a" }) end, "data.csv: 'categories': expected a list" },
+    { "other labels", function() data.csv("x.csv", { labels = "tokens" }) end, "data.csv: 'labels': expected 'classes', 'numbers'; got 'tokens'" },
+  }
+  for _, case in ipairs(cases) do
+    it("are refused: " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+  it("are a label by its number, a separator and a header", function()
+    local d = read("1;2;0\n3;4;1\n", { label = 2, separator = ";", header = false })
+    expect({ d.base.x:totable(), d.base.y:totable(), d.base.label }):equals { { { 1, 2 }, { 3, 4 } }, { 0, 1 }, 2 }
+    expect(read("5,1\n6,2\n", { label = 0, labels = "numbers" }).base.y:totable()):equals { 5, 6 }
+    expect(read("w,y\na,0\nb,0\n", { label = "y", classes = 1, categories = { "w" } }).classes):equals(1)
+  end)
+  it("take a column of as many words as may be", function()
+    local lines = { "word,y" }
+    for i = 1, 1000 do lines[#lines + 1] = ("w%d,%d"):format(i, i % 2) end
+    expect(read(table.concat(lines, "\n"), { label = "y", categories = { "word" } }):features()):equals(1000)
+  end)
+end)

@@ -1,10 +1,11 @@
 --- `loss == 0` of a tensor is false without a word: Lua compares values of one type alone, and asks nobody. `gradus check` looks at each
 --- line of the script that compares a name with a number, as it is about to run: what is a tensor there is told.
 local engine = require "gradus.engine"
+local frame = require "gradus.base.frame"
 local host = require "gradus.host"
 local syntax = require "gradus.base.syntax"
 
-local compared = {}
+local tensor_comparisons = {}
 
 local NAME, NUMBER = "([%a_][%w_%.]*)", "(%-?%.?%d[%w%.]*)"
 
@@ -20,56 +21,30 @@ local function comparisons(line)
   return found
 end
 
--- Of a source, lines that compare: number -> comparisons.
-local function lines_of(source, short)
+-- Of a function's file, lines that compare: number -> comparisons.
+local function lines_of(info)
   local lines, number = {}, 0
-  for _, one in ipairs(host.sources()) do
-    if one.path == short or source == "@" .. one.path then
-      for line in (one.text .. "\n"):gmatch "(.-)\n" do
-        number = number + 1
-        local found = line:find("[=~]=") and comparisons(line) or {}
-        if #found > 0 then lines[number] = found end
-      end
-    end
+  for line in ((frame.text_of(info) or "") .. "\n"):gmatch "(.-)\n" do
+    number = number + 1
+    local found = line:find("[=~]=") and comparisons(line) or {}
+    if #found > 0 then lines[number] = found end
   end
   return lines
-end
-
--- The value of a name, "a" or "a.b", in the function at this level (1: the caller); nil where it is none.
-local function value_of(path, level)
-  local first, rest = path:match "^([%w_]+)%.?(.*)$"
-  local value
-  for i = 1, 250 do
-    local name, one = debug.getlocal(level + 1, i)
-    if not name then break end
-    if name == first then value = one end
-  end
-  local fn = debug.getinfo(level + 1, "f").func
-  for i = 1, value == nil and 250 or 0 do
-    local name, one = debug.getupvalue(fn, i)
-    if not name then break end
-    if name == first then value = one end
-  end
-  for part in rest:gmatch "[%w_]+" do
-    local ok, inner = pcall(function() return value[part] end)
-    value = ok and inner or nil
-  end
-  return value
 end
 
 --- Calls fn(...), and tell(text) for each comparison of a tensor with a number, once.
 ---@param tell fun(text: string)
 ---@param fn function
 ---@return boolean ok, any   as pcall
-function compared.watch(tell, fn, ...)
+function tensor_comparisons.watch(tell, fn, ...)
   local known, told = {}, {}
   local function look(_, number)
     local info = debug.getinfo(2, "S")
     if info.source:sub(1, 8) == "@stdlib/" then return end
-    known[info.source] = known[info.source] or lines_of(info.source, info.short_src)
+    known[info.source] = known[info.source] or lines_of(info)
     for _, one in ipairs(known[info.source][number] or {}) do
       local text = ("%s:%d: %s"):format(info.short_src, number, one[2])
-      if not told[text] and engine.is_tensor(value_of(one[1], 2)) then
+      if not told[text] and engine.is_tensor((frame.value_of(one[1], 2))) then
         told[text] = true
         tell(("%s: a tensor is no number, and never equal to one; expected %s:item(), or %s:eq(…) of its values")
           :format(text, one[1], one[1]))
@@ -82,4 +57,4 @@ function compared.watch(tell, fn, ...)
   return unpack(results, 1, 2)
 end
 
-return compared
+return tensor_comparisons

@@ -8,10 +8,10 @@ local reading = require "gradus.base.reading"
 local own, fields_of = pristine.own, hollow.fields_of
 local raw_next, raw_pairs, raw_rawget, raw_require = next, pairs, rawget, own.require
 
-local watched = {}
+local traced_world = {}
 
 --- Told of what is written: kind and name, as reading.note is. Whoever watches sets it.
-watched.wrote = function() end
+traced_world.wrote = function() end
 
 local wrapped, names_of_wrapped = {}, {}
 
@@ -38,7 +38,7 @@ local function hollow_parameters(t, path, undo)
     if value == nil then return hollow.missing(class, fields_of[t], key) end
     return value
   end, function(_, key, value)
-    watched.wrote("parameter", path .. tostring(key))
+    traced_world.wrote("parameter", path .. tostring(key))
     fields_of[t][key] = value
   end)
   undo[#undo + 1] = function() path_of[t] = nil end
@@ -54,7 +54,7 @@ local function hollow_globals(undo)
     if value == nil then return hollow.missing(class, _G, name) end
     return value
   end, function(_, name, value)
-    watched.wrote("global", tostring(name))
+    traced_world.wrote("global", tostring(name))
     local set = class and rawget(class, "__newindex")
     if fields_of[_G][name] == nil and type(set) == "function" then return set(_G, name, value) end
     fields_of[_G][name] = value
@@ -67,7 +67,7 @@ local function reads_file(path, mode)
   if type(path) ~= "string" then return end
   mode = mode or "r"
   if mode:find "^r" then reading.note("file", path) end
-  if not mode:find "^r" or mode:find "+" then watched.wrote("file", path) end
+  if not mode:find "^r" or mode:find "+" then traced_world.wrote("file", path) end
 end
 
 local function wrap(where, table_of, name, before)
@@ -150,7 +150,7 @@ end
 --- what ends it, to be called from its end.
 ---@param undo (fun())[]
 ---@param params any   of the run
-function watched.begin(undo, params)
+function traced_world.begin(undo, params)
   if type(params) == "table" then hollow_parameters(params, "", undo) end
   hollow_globals(undo)  -- before Lua's own names stand for others
   for _, one in ipairs(wrapped) do
@@ -160,8 +160,8 @@ function watched.begin(undo, params)
 end
 
 --- As if all parameters were read.
-function watched.note_all(params) note_all(params, "") end
+function traced_world.note_all(params) note_all(params, "") end
 
-watched.ITERATES, watched.UNSEEN, watched.names = ITERATES, UNSEEN, names_of_wrapped
+traced_world.ITERATES, traced_world.UNSEEN, traced_world.names = ITERATES, UNSEEN, names_of_wrapped
 
-return watched
+return traced_world

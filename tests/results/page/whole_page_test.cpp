@@ -1,0 +1,109 @@
+// Everything that the page and the report tell of one store (whole_store.h), kept whole.
+#include "page/page.h"
+
+#include <cstring>
+
+#include "page/document.h"
+#include "page/report.h"
+#include "whole_store.h"
+
+namespace gradus::results {
+namespace {
+
+using WholePageTest = WholeStoreTest;
+using Query = std::map<std::string, std::string>;
+
+TEST_F(WholePageTest, Answers) {
+  const std::pair<const char*, Query> questions[] = {
+      {"/api/runs", {}},
+      {"/api/runs", {{"children", "1"}, {"archived", "1"}, {"facts", "1"}, {"metrics", "last:val/acc,best:val/loss,best:score,max:score,min:knob/temperature,best:hard/acc"}}},
+      {"/api/runs", {{"where", "strategy == 'stages'"}, {"since", "2"}, {"watch", "1"}, {"metrics", "best:nothing"}}},
+      {"/api/runs", {{"where", "seed > 50"}, {"since", "9"}}},
+      {"/api/runs", {{"runs", "9,1,2"}}},
+      {"/api/runs", {{"where", "archived != nil"}}},
+      {"/api/run", {{"run", "1"}}},
+      {"/api/run", {{"run", "7"}, {"event", "10"}}},
+      {"/api/bands", {{"key", "val/acc"}, {"runs", "1,2,3,4,5,6"}, {"by", "strategy"}}},
+      {"/api/bands", {{"key", "train/loss"}, {"runs", "1,2,3"}, {"axis", "flops"}, {"columns", "3"}}},
+      {"/api/axis", {{"axis", "seconds"}, {"runs", "1,8,2"}}},
+      {"/api/axis", {{"axis", "step"}, {"runs", "1"}}},
+      {"/api/stages", {{"runs", "1,4,7"}}},
+      {"/api/lineage", {{"run", "7"}}},
+      {"/api/compare", {{"runs", "1,2,3,4,5,6"}, {"by", "strategy"}, {"versus", "one_shot"}}},
+      {"/api/compare", {{"runs", "6"}}},
+      {"/api/diff", {{"a", "1"}, {"b", "4"}}},
+      {"/api/diff", {{"a", "1"}, {"b", "7"}}},
+      {"/api/source", {{"sha256", std::string(64, 'a')}}},
+      {"/api/nothing", {}}, {"/nothing", {}}, {"", {}}, {"/api/source", {}}, {"/api/source", {{"sha256", "0"}}}, {"/api/run", {{"run", "99"}}}, {"/api/bands", {{"key", "x"}}},
+      {"/api/runs", {{"runs", "1,x"}}}, {"/api/runs", {{"since", "-1"}}}, {"/api/runs", {{"metrics", "mean:x"}}}, {"/api/axis", {{"axis", "weeks"}, {"runs", "1"}}}, {"/api/compare", {}},
+  };
+  std::string all;
+  for (const auto& [path, query] : questions) {
+    const Answer answer = Page(store_).get(path, query);
+    all += std::string("# ") + path;
+    for (const auto& [name, value] : query) all += " " + name + "=" + value;
+    all += "\n" + std::to_string(answer.status) + " " + answer.type + " " + told(lines(Json::parse(answer.body))) + "\n";
+  }
+  expect_golden("page.txt", all);
+}
+
+TEST_F(WholePageTest, Curves) {
+  const Query questions[] = {{{"runs", "1,6"}, {"keys", "val/acc,knob/temperature"}}, {{"runs", "1"}, {"keys", "train/loss"}, {"columns", "1"}}, {{"runs", "1"}, {"keys", "train/loss"}, {"from", "3"}, {"to", "5"}},
+                             {{"runs", "1"}, {"keys", "train/loss"}, {"after", "8"}}, {{"runs", "1,2"}, {"keys", "train/loss,val/acc"}, {"after", "9,10"}},
+                             {{"runs", "1"}, {"keys", "train/loss"}, {"after", "10"}}, {{"runs", "1"}, {"keys", "nothing"}}, {}};
+  std::string all;
+  for (const Query& query : questions) {
+    const std::string bytes = Page(store_).get("/api/curves", query).body;
+    std::uint32_t length = 0;
+    std::memcpy(&length, bytes.data(), sizeof length);
+    const Json head = Json::parse(bytes.substr(4, length));
+    std::size_t at = (4 + length + 7) / 8 * 8;
+    all += lines(head) + "\n";
+    for (const Json& curve : head["curves"]) {
+      for (int side = 0; side < 2; ++side) {
+        for (int i = 0; i < curve["points"].get<int>(); ++i, at += 8) {
+          double value = 0;
+          std::memcpy(&value, &bytes.at(at), sizeof value);
+          all += " " + lines(value);
+        }
+        all += "\n";
+      }
+    }
+    EXPECT_EQ(at, bytes.size());
+  }
+  expect_golden("page_curves.txt", all);
+}
+
+TEST_F(WholePageTest, Reports) {
+  ReportOptions options;
+  options.runs = {1, 2, 3, 4, 5, 6, 7, 9};
+  options.markdown = true;
+  expect_golden("report.md", told(report(*store_, options)));
+  options.by = {"strategy"}, options.runs = {1, 4, 5}, options.metrics = {"train/loss"}, options.title = "A title";
+  expect_golden("report_by.md", told(report(*store_, options)));
+  options = {.runs = {1, 6, 7}};
+  expect_golden("report.html", told(report(*store_, options)));
+  options.runs = {6};
+  expect_golden("report_one.html", told(report(*store_, options)));
+}
+
+TEST(DocumentTest, BothLanguages) {
+  for (const bool markdown : {false, true}) {
+    Document doc(markdown);
+    doc.heading(2, "a < b # c");
+    doc.paragraph("x_y*z [1] `q` | \\ ! & > \n\r end");
+    doc.table({"n", "text", "mixed", "empty", "signed"}, {{"1", "a", "1", "", "-1e+05 ± 0.5"}, {"–", "b", "x", "–", "inf"}, {"2.5 (3 of 4)", "", "2", "", "nan"}});
+    doc.table({"", ""}, {{"a", "1"}});
+    doc.table({"none"}, {});
+    doc.code("x = '```'\n");
+    doc.code("no end");
+    doc.code("");
+    doc.open("more");
+    doc.close();
+    doc.figure({});
+    expect_golden(markdown ? "document.md" : "document.html", doc.take());
+  }
+}
+
+}  // namespace
+}  // namespace gradus::results
