@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import iterate_bench
+import neighbours_bench
 import store_bench
 from rows import ROWS
 
@@ -101,7 +102,7 @@ def command_of(name, work, python, store, threads):
     if name in (OURS, SCAN):
         work = {**work, "scan": name == SCAN}
         return [os.environ.get("GRADUS", BUILD / "gradus"), "run", HERE / "step.lua", "--set", "work=" + json.dumps(work), "--store", store, "--quiet",
-                "--threads", threads]
+                *(["--threads", threads] if threads else [])]
     script, mode = PEERS[name]
     return [python, HERE / script, mode, json.dumps(work)]
 
@@ -152,6 +153,13 @@ def measure_startup(work, python, store, cores, threads, options):
                 reasons[name] = str(error)
             contender.close()
     return {name: statistics.median(values) for name, values in times.items()}, {}, reasons
+
+
+def measure_neighbours(python, available, options):
+    with tempfile.TemporaryDirectory() as folder:
+        def start(name, work):
+            return Contender(name, command_of(name, work, python, folder + "/bench.db", None), ",".join(map(str, available)))
+        return neighbours_bench.measure(ROWS, start, options)
 
 
 def peak_flops(core):
@@ -255,8 +263,10 @@ def main():
             print(table(results[-1:]).splitlines()[-1], flush=True)
     stored = store_bench.measure(python, options)
     many = iterate_bench.measure(python, options)
-    pathlib.Path(options.out).write_text(json.dumps(results + stored + many, indent=1, ensure_ascii=False) + "\n")
-    print("\n" + table(results) + "\n\n" + store_bench.table(stored) + "\n\n" + iterate_bench.table(many))
+    beside = measure_neighbours(python, available, options)
+    pathlib.Path(options.out).write_text(json.dumps(results + stored + many + beside, indent=1, ensure_ascii=False) + "\n")
+    print("\n" + table(results) + "\n\n" + store_bench.table(stored) + "\n\n" + iterate_bench.table(many) +
+          "\n\n" + neighbours_bench.table(beside))
 
 
 if __name__ == "__main__":
