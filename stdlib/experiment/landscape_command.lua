@@ -10,6 +10,7 @@ local landscape = require "gradus.training.landscape"
 local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
 local runner = require "gradus.experiment.runner"
+local write = require("gradus.base.files").write
 
 local command = {}
 
@@ -123,14 +124,6 @@ local function around_the_left(options, store, experiment, row, wanted)
     panels = { { title = ("run %d"):format(row.id), x = found.at, y = found.at, loss = found.loss:totable() } } }
 end
 
-local function write_file(path, text)
-  local file, why = io.open(path, "wb")
-  local ok = file
-  if ok then ok, why = file:write(text) end
-  if ok then ok, why = file:close() end
-  if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(path, tostring(why)), 74) end
-end
-
 --- Returns the process's exit code.
 ---@param options table  the command line; run, points, reach, directions, on, weights, at, stages, path, output
 function command.run(options)
@@ -146,7 +139,10 @@ function command.run(options)
   wanted.seed = engine.data.derive_seed(row.seed, "probe")
   local found = steps and way.look(options, store, experiment, row, steps, wanted, data_of) or around_the_left(options, store, experiment,
     row, wanted)
-  if options.output then write_file(options.output, drawing.svg(found.panels, found.note)) end
+  if options.output then
+    local ok, why = write(options.output, drawing.svg(found.panels, found.note))
+    if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(options.output, why), 74) end
+  end
   host.write(1, (options.json and host.json_encode(found.json) or found.text) .. "\n")
   return 0
 end

@@ -1,6 +1,7 @@
 --- How a run stands in the store when it begins: a new one, one that goes on, one that shares another's past; and writers that write
 --- nothing.
 local engine = require "gradus.engine"
+local files = require "gradus.base.files"
 local host = require "gradus.host"
 local sorted_keys = require "gradus.base.sorted_keys"
 
@@ -16,11 +17,8 @@ end
 
 -- The command line as it was typed, for the store.
 local function command_line()
-  local file = io.open("/proc/self/cmdline", "rb")
-  if not file then return nil end
-  local text = file:read "*a"
-  file:close()
-  return (text:gsub("%z", " "):gsub(" $", ""))
+  local text = files.read "/proc/self/cmdline"
+  return text and (text:gsub("%z", " "):gsub(" $", ""))
 end
 
 --- What makes a run's configuration, as texts: its name, sources and parameters.
