@@ -7,9 +7,9 @@ local data = require "gradus.data.dataset"
 local done_again = require "gradus.experiment.done_again"
 local drawing = require "gradus.training.landscape_drawing"
 local landscape = require "gradus.training.landscape"
-local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
 local runner = require "gradus.experiment.runner"
+local sorted_keys = require "gradus.base.sorted_keys"
 local write = require("gradus.base.files").write
 
 local command = {}
@@ -93,7 +93,7 @@ local function wanted_of(options)
   end
   for name, values in pairs { weights = { best = true, last = true }, on = { train = true, val = true, test = true } } do
     if options[name] and not values[options[name]] then
-      host.fail(("landscape: --%s: expected %s; got '%s'"):format(name, table.concat(params.sorted_keys(values), ", "), options[name]),
+      host.fail(("landscape: --%s: expected %s; got '%s'"):format(name, table.concat(sorted_keys(values), ", "), options[name]),
         USAGE)
     end
   end
