@@ -10,6 +10,7 @@ local landscape = require "gradus.training.landscape"
 local resume = require "gradus.experiment.resume"
 local runner = require "gradus.experiment.runner"
 local sorted_keys = require "gradus.base.sorted_keys"
+local way = require "gradus.experiment.landscape_way"
 local write = require("gradus.base.files").write
 
 local command = {}
@@ -118,10 +119,11 @@ end
 local function around_the_left(options, store, experiment, row, wanted)
   local files = files_of(store, row)
   local student, given = student_of(options, store, experiment, row, files)
-  local found = landscape(student, data_of(given, options.on), wanted)
-  return { json = { run = row.id, at = found.at, loss = found.loss:totable(), acc = found.acc and found.acc:totable() or nil,
-    center = found.center }, text = tostring(found), note = ("run %d, around its %s weights"):format(row.id, options.weights or "best"),
-    panels = { { title = ("run %d"):format(row.id), x = found.at, y = found.at, loss = found.loss:totable() } } }
+  local found, label = landscape(student, data_of(given, options.on), wanted), ("run %d"):format(row.id)
+  local json, panel = way.plain(found, label)
+  json.run = row.id
+  return { json = json, text = tostring(found), panels = { panel },
+    note = ("%s, around its %s weights"):format(label, options.weights or "best") }
 end
 
 --- Returns the process's exit code.
@@ -130,7 +132,6 @@ function command.run(options)
   local wanted = wanted_of(options)
   local store = runner.prepare(options)
   local row = row_of(store, tonumber(options.run))
-  local way = require "gradus.experiment.landscape_way"
   local steps = way.steps(options, store, row)
   if not steps then files_of(store, row) end  -- before the script, which may take its time
   local experiment = runner.load(options)
