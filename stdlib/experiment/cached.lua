@@ -23,6 +23,7 @@ local sampler = require "gradus.curriculum.sampler"
 local sameness = require "gradus.experiment.sameness"
 local snapshot_files = require "gradus.experiment.snapshot_files"
 local stand_in_for = require "gradus.experiment.stand_in"
+local streams = require "gradus.experiment.streams"
 local traced = require "gradus.experiment.traced"
 
 local function pack(...) return { n = select("#", ...), ... } end
@@ -40,17 +41,13 @@ end
 
 -- Runs the function with streams of its own and gives the caller's back, whatever happens.
 local function in_own_streams(run, work)
-  local generators, states = { engine.default_generator() }, {}
-  if run.device ~= "cpu" then generators[2] = engine.default_generator(run.device) end
-  for i, one in ipairs(generators) do states[i] = one:get_state() end
-  local init, before = nn.init_generator, current.run
-  local sources, threads, lua_seed = sampler.numbered(0), engine.threads(), math.random(2 ^ 31) - 1
+  local kept, init, before, threads = streams.state(run), nn.init_generator, current.run, engine.threads()
+  local lua_seed = math.random(2 ^ 31) - 1
+  sampler.numbered(0)
   local ok, result, more = xpcall(work, host.traceback)
-  current.run = before
-  for i, one in ipairs(generators) do one:set_state(states[i]) end
-  nn.init_generator = init
+  nn.init_generator, current.run = init, before
+  streams.load_state(kept)
   math.randomseed(lua_seed)  -- the same on a hit and on a miss
-  sampler.numbered(sources)
   engine.set_threads(threads)
   run.line.clear()
   if not ok then error(result, 0) end
@@ -120,8 +117,7 @@ end
 -- The results of an entry, or nil and why they do not fit.
 local function replay(task, path)
   current.run = replaying(task)
-  run_module.seed_streams(task.seed)
-  sampler.numbered(0)
+  streams.begin(task.seed)
   return cached_results.fill(call(task, current.run), path)
 end
 
