@@ -12,8 +12,7 @@
 --- modules of the right shape; then the stored weights and the modules' own plain values are put into them.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local check = require "gradus.base.check"
-local checkpoints = require "gradus.base.checkpoints"
+local cached_results = require "gradus.experiment.cached_results"
 local current = require "gradus.base.current"
 local entries = require "gradus.experiment.entries"
 local nn = require "gradus.nn"
@@ -24,10 +23,8 @@ local sampler = require "gradus.curriculum.sampler"
 local sameness = require "gradus.experiment.sameness"
 local snapshot_files = require "gradus.experiment.snapshot_files"
 local stand_in_for = require "gradus.experiment.stand_in"
-local tensor = require "gradus.base.tensor"
+local streams = require "gradus.experiment.streams"
 local traced = require "gradus.experiment.traced"
-
-local files = engine.data
 
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -40,123 +37,17 @@ local function task_of(run, name, fn, ...)
   return { run = run, name = name, fn = fn, args = args, key = key, seed = tonumber(seed:sub(1, 12), 16), iterates = iterates }
 end
 
--- --- what is stored ------------------------------------------------------------------------------------------------------
-
-local function is_plain(value) return value == nil or type(value) == "number" or type(value) == "string" or type(value) == "boolean" end
-
--- Weights of the modules and tensors among the results, by place and name.
-local function tensors_of(results)
-  local found = {}
-  for i = 1, results.n do
-    local value = results[i]
-    if engine.is_tensor(value) then
-      found[tostring(i)] = value
-    elseif type(value) == "table" and value.state_dict then
-      for name, one in pairs(value:state_dict()) do found[i .. "." .. name] = one end
-    elseif not is_plain(value) then
-      host.fail(("cached: result %d: expected a module, a tensor, a number, a text or a boolean; got %s"):format(i, check.describe(value)))
-    end
-  end
-  return found
-end
-
--- Plain values of the modules by "i.path", and those among the results by "i"; numbers as texts, which hold all of them.
-local function values_of(results)
-  local found = {}
-  local function keep(place, name, value)
-    found[place] = found[place] or {}
-    found[place][name] = { type(value), type(value) == "number" and ("%.17g"):format(value) or tostring(value) }
-  end
-  for i = 1, results.n do
-    if nn.is_module(results[i]) then
-      for path, module in results[i]:named_modules() do
-        for name, value in pairs(module._values) do
-          if name ~= "training" and value ~= nil and is_plain(value) then keep(i .. "." .. path, tostring(name), value) end
-        end
-      end
-    elseif is_plain(results[i]) then
-      keep(tostring(i), "value", results[i])
-    end
-  end
-  return found
-end
-
-local function as_it_was(stored)
-  local kind, text = stored[1], stored[2]
-  if kind == "number" then return tonumber(text) end
-  if kind == "boolean" then return text == "true" end
-  if kind == "string" then return text end
-end
-
--- Writes the results for later runs; the child run that made them lists the file.
-local function keep(child, path, task, results)
-  files.write_safetensors(path, tensors_of(results), { key = task.key, name = task.name, values = host.json_encode(values_of(results)) })
-  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.hash_file(path))
-end
-
--- The entries whose names begin with the prefix, without it.
-local function under(stored, prefix)
-  local found = {}
-  for name, value in pairs(stored) do
-    if name:sub(1, #prefix) == prefix then found[name:sub(#prefix + 1)] = value end
-  end
-  return found
-end
-
--- Why the results are not of the form that was stored; nil where they are.
-local function misfit(results, stored)
-  local count = 0
-  for place, one in pairs(tensors_of(results)) do
-    count = count + 1
-    if not stored[place] then return ("has no tensor '%s'"):format(place) end
-    local now, then_ = table.concat(one.shape, "×"), table.concat(stored[place].shape, "×")
-    if now ~= then_ then return ("tensor '%s' is %s, now %s"):format(place, then_, now) end
-  end
-  for _ in pairs(stored) do count = count - 1 end
-  return count ~= 0 and "has tensors that are no longer made" or nil
-end
-
--- Puts what was stored into the results of a replay; nil and why where it does not fit.
-local function fill(results, path)
-  local stored, told = files.read_safetensors(path)
-  for i = 1, results.n do
-    if checkpoints.is(results[i]) then results[i]:adopt(under(stored, i .. ".")) end
-  end
-  local why = misfit(results, stored)
-  if why then return nil, why end
-  for place, one in pairs(tensors_of(results)) do
-    tensor.no_grad(function() one:copy_(stored[place]) end)
-  end
-  local values = host.json_decode(told.values or "{}")
-  for i = 1, results.n do
-    if nn.is_module(results[i]) then
-      for at, module in results[i]:named_modules() do
-        for name, value in pairs(values[i .. "." .. at] or {}) do module[tonumber(name) or name] = as_it_was(value) end
-      end
-    elseif is_plain(results[i]) then
-      results[i] = values[tostring(i)] and as_it_was(values[tostring(i)].value)
-    end
-  end
-  return results
-end
-
 -- --- building and loading ------------------------------------------------------------------------------------------------
 
 -- Runs the function with streams of its own and gives the caller's back, whatever happens.
 local function in_own_streams(run, work)
-  local generators, states = { engine.default_generator() }, {}
-  if run.device ~= "cpu" then generators[2] = engine.default_generator(run.device) end
-  for i, one in ipairs(generators) do states[i] = one:get_state() end
-  local init, before = nn.init_generator, current.run
-  local sources, threads = sampler.numbered(0), engine.threads()
-  local numbers = {}
-  for i = 1, 4 do numbers[i] = math.random(2 ^ 31) - 1 end
+  local kept, init, before, threads = streams.state(run), nn.init_generator, current.run, engine.threads()
+  local lua_seed = math.random(2 ^ 31) - 1
+  sampler.numbered(0)
   local ok, result, more = xpcall(work, host.traceback)
-  current.run = before
-  for i, one in ipairs(generators) do one:set_state(states[i]) end
-  nn.init_generator = init
-  math.randomseed(numbers[1])  -- the same on a hit and on a miss
-  sampler.numbered(sources)
+  nn.init_generator, current.run = init, before
+  streams.load_state(kept)
+  math.randomseed(lua_seed)  -- the same on a hit and on a miss
   engine.set_threads(threads)
   run.line.clear()
   if not ok then error(result, 0) end
@@ -182,6 +73,12 @@ local function left_of(task)
     local goal = snapshot_files.newest(run.store.folder .. "/" .. row.uid, run.line.say)
     if goal and #sameness.differences(goal, run) == 0 then return row.id, goal end
   end
+end
+
+-- Writes the results for later runs; the child run that made them lists the file.
+local function keep(child, path, task, results)
+  cached_results.write(path, task, results)
+  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.hash_file(path))
 end
 
 local function build(task, path)
@@ -220,9 +117,8 @@ end
 -- The results of an entry, or nil and why they do not fit.
 local function replay(task, path)
   current.run = replaying(task)
-  run_module.seed_streams(task.seed)
-  sampler.numbered(0)
-  return fill(call(task, current.run), path)
+  streams.begin(task.seed)
+  return cached_results.fill(call(task, current.run), path)
 end
 
 -- --- finding -------------------------------------------------------------------------------------------------------------

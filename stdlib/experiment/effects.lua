@@ -123,11 +123,22 @@ local function advise_range(axis, ranked)
   end
 end
 
+--- The trials beside the first that came to as much.
+---@param ranked {value: number}[]  the best first
+---@return table[]
+function effects.tied(ranked)
+  local tied = {}
+  for i = 2, #ranked do
+    if ranked[i].value ~= ranked[1].value then break end
+    tied[#tied + 1] = ranked[i]
+  end
+  return tied
+end
+
 -- Whether a trial that came to as much as the best had another value.
 local function is_tied(axis, ranked)
-  for i = 2, #ranked do
-    if ranked[i].value ~= ranked[1].value then return false end
-    if ranked[i].given[axis.key] ~= ranked[1].given[axis.key] then return true end
+  for _, one in ipairs(effects.tied(ranked)) do
+    if one.given[axis.key] ~= ranked[1].given[axis.key] then return true end
   end
   return false
 end

@@ -1,6 +1,7 @@
 --- The entries of one key of run:cached: a book (JSON) in the store's cache folder that says of each file of results what
 --- was read while it was made. Whoever adds to it holds the book's lock; a book is replaced as a whole.
 local host = require "gradus.host"
+local files = require "gradus.base.files"
 
 local MOST = 64 -- entries of one key, of which the oldest go: a function that reads a file of changing content has no end of them
 
@@ -36,11 +37,8 @@ end
 --- Reads the entries; a book that is not whole has none.
 function Book:read()
   self.entries = {}
-  local file = io.open(("%s/%s.json"):format(self.folder, self.stem), "rb")
-  if not file then return end
-  local text = file:read "*a"
-  file:close()
-  local ok, book = pcall(host.json_decode, text)
+  local text = files.read(("%s/%s.json"):format(self.folder, self.stem))
+  local ok, book = pcall(host.json_decode, text or "")
   if not ok or type(book) ~= "table" or type(book.entries) ~= "table" then return end
   for _, one in ipairs(book.entries) do
     one.library = shown_as_tables(one.library)
@@ -57,21 +55,6 @@ function Book:new_path() return ("%s/%s-%s.safetensors"):format(self.folder, sel
 --- Adds an entry, whose results lie at `path`, to what other processes have written meanwhile.
 ---@param entry table  { reads, library }
 ---@param path string
--- Whole or not at all: a full disk is told when the bytes are written or when the file is closed.
-local function replace_file(path, text)
-  local part = path .. ".part"
-  local file, why = io.open(part, "wb")
-  local ok = file ~= nil
-  if ok then ok, why = file:write(text) end
-  if file then
-    local closed, reason = file:close()
-    ok, why = ok and closed, why or reason
-  end
-  if ok then ok, why = os.rename(part, path) end
-  if not ok then os.remove(part) end
-  return ok, why
-end
-
 function Book:add(entry, path)
   local lock = self:lock "writing"
   self:read()
@@ -82,7 +65,7 @@ function Book:add(entry, path)
   table.insert(self.entries, entry)
   while #self.entries > MOST do os.remove(self:path(table.remove(self.entries, 1))) end
   local to = ("%s/%s.json"):format(self.folder, self.stem)
-  local ok, why = replace_file(to, host.json_encode { entries = self.entries })
+  local ok, why = files.replace(to, host.json_encode { entries = self.entries })
   lock:unlock()
   if not ok then host.fail(("cached: %s: cannot write; got: %s"):format(to, why), 74) end
 end

@@ -4,6 +4,7 @@ local check = require "gradus.base.check"
 local format = require "gradus.experiment.format"
 local results = require "gradus.experiment.results"
 local params = require "gradus.experiment.params"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local experiment = {}
 local Experiment = {}
@@ -104,7 +105,7 @@ function Experiment:plan(options)
     if #values > 1 then self.grid[pair[1]] = values end
   end
   local axes = {}
-  for _, key in ipairs(params.sorted_keys(self.grid)) do
+  for _, key in ipairs(sorted_keys(self.grid)) do
     if key ~= "seed" and fixed[key] == nil then axes[#axes + 1] = { key, self.grid[key] } end
   end
   axes[#axes + 1] = { "seed", options.seeds or options.seed and { options.seed } or self.grid.seed or { 0 } }

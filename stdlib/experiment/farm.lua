@@ -3,6 +3,7 @@
 local children = require "gradus.children"
 local host = require "gradus.host"
 local console = require "gradus.base.console"
+local files = require "gradus.base.files"
 local live = require "gradus.experiment.live"
 local store_keeper = require "gradus.experiment.store_keeper"
 
@@ -38,24 +39,17 @@ end
 
 -- --- what the system says --------------------------------------------------------------------------------------------
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "*a"
-  if file then file:close() end
-  return text
-end
-
 -- Processor time in clock ticks, and whether the process has children of its own, which it may wait for.
 local function activity(pid)
-  local stat = read(("/proc/%d/stat"):format(pid))
+  local stat = files.read(("/proc/%d/stat"):format(pid))
   local fields = {}
   for word in (stat and stat:match "^.*%)(.*)$" or ""):gmatch "%S+" do fields[#fields + 1] = word end
-  local own = read(("/proc/%d/task/%d/children"):format(pid, pid))
+  local own = files.read(("/proc/%d/task/%d/children"):format(pid, pid))
   return (tonumber(fields[12]) or 0) + (tonumber(fields[13]) or 0), own and own:find "%d" ~= nil
 end
 
 local function bytes(path, field)
-  local kilobytes = (read(path) or ""):match(field .. ":%s*(%d+)")
+  local kilobytes = (files.read(path) or ""):match(field .. ":%s*(%d+)")
   return kilobytes and 1024 * tonumber(kilobytes)
 end
 

@@ -2,13 +2,14 @@
 --- newest counts. What data a run reads is not known before it runs.
 local host = require "gradus.host"
 local params = require "gradus.experiment.params"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local function text_of(value) return type(value) == "number" and ("%.17g"):format(value) or tostring(value) end
 
 -- Parameters and seed as one text.
 local function key_of(flat, seed)
   local words = { "seed=" .. text_of(seed) }
-  for _, name in ipairs(params.sorted_keys(flat)) do words[#words + 1] = name .. "=" .. text_of(flat[name]) end
+  for _, name in ipairs(sorted_keys(flat)) do words[#words + 1] = name .. "=" .. text_of(flat[name]) end
   return table.concat(words, "\n")
 end
 

@@ -37,14 +37,16 @@ local function show(sweep, store, who, id)
   for training, part in ipairs(parts) do sweep.halving:showed(who, training, known_runs.values(store, part.id, sweep.by)) end
 end
 
+local function best_of(sweep, store, id)
+  local column = sweep.greater and "max" or "min"
+  local row = store:query(("SELECT %s AS best FROM summaries WHERE run_id = ? AND key = ?"):format(column), id, sweep.by)[1]
+  return row and row.best
+end
+
 local function of_run(sweep, store, id)
   local row = store:query("SELECT status, uid FROM runs WHERE id = ?", id)[1]
-  local best
-  for _, value in ipairs(known_runs.values(store, id, sweep.by)) do
-    if not best or sweep:better(value, best) then best = value end
-  end
   local stopped = row.status == "interrupted"
-  return { result = { id = id, value = best, stopped = stopped },
+  return { result = { id = id, value = best_of(sweep, store, id), stopped = stopped },
     stopped_at = stopped and known_runs.stopped_at(store, id, row.uid) }
 end
 

@@ -7,9 +7,11 @@ local data = require "gradus.data.dataset"
 local done_again = require "gradus.experiment.done_again"
 local drawing = require "gradus.training.landscape_drawing"
 local landscape = require "gradus.training.landscape"
-local params = require "gradus.experiment.params"
 local resume = require "gradus.experiment.resume"
 local runner = require "gradus.experiment.runner"
+local sorted_keys = require "gradus.base.sorted_keys"
+local way = require "gradus.experiment.landscape_way"
+local write = require("gradus.base.files").write
 
 local command = {}
 
@@ -92,7 +94,7 @@ local function wanted_of(options)
   end
   for name, values in pairs { weights = { best = true, last = true }, on = { train = true, val = true, test = true } } do
     if options[name] and not values[options[name]] then
-      host.fail(("landscape: --%s: expected %s; got '%s'"):format(name, table.concat(params.sorted_keys(values), ", "), options[name]),
+      host.fail(("landscape: --%s: expected %s; got '%s'"):format(name, table.concat(sorted_keys(values), ", "), options[name]),
         USAGE)
     end
   end
@@ -117,18 +119,11 @@ end
 local function around_the_left(options, store, experiment, row, wanted)
   local files = files_of(store, row)
   local student, given = student_of(options, store, experiment, row, files)
-  local found = landscape(student, data_of(given, options.on), wanted)
-  return { json = { run = row.id, at = found.at, loss = found.loss:totable(), acc = found.acc and found.acc:totable() or nil,
-    center = found.center }, text = tostring(found), note = ("run %d, around its %s weights"):format(row.id, options.weights or "best"),
-    panels = { { title = ("run %d"):format(row.id), x = found.at, y = found.at, loss = found.loss:totable() } } }
-end
-
-local function write_file(path, text)
-  local file, why = io.open(path, "wb")
-  local ok = file
-  if ok then ok, why = file:write(text) end
-  if ok then ok, why = file:close() end
-  if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(path, tostring(why)), 74) end
+  local found, label = landscape(student, data_of(given, options.on), wanted), ("run %d"):format(row.id)
+  local json, panel = way.plain(found, label)
+  json.run = row.id
+  return { json = json, text = tostring(found), panels = { panel },
+    note = ("%s, around its %s weights"):format(label, options.weights or "best") }
 end
 
 --- Returns the process's exit code.
@@ -137,7 +132,6 @@ function command.run(options)
   local wanted = wanted_of(options)
   local store = runner.prepare(options)
   local row = row_of(store, tonumber(options.run))
-  local way = require "gradus.experiment.landscape_way"
   local steps = way.steps(options, store, row)
   if not steps then files_of(store, row) end  -- before the script, which may take its time
   local experiment = runner.load(options)
@@ -146,7 +140,10 @@ function command.run(options)
   wanted.seed = engine.data.derive_seed(row.seed, "probe")
   local found = steps and way.look(options, store, experiment, row, steps, wanted, data_of) or around_the_left(options, store, experiment,
     row, wanted)
-  if options.output then write_file(options.output, drawing.svg(found.panels, found.note)) end
+  if options.output then
+    local ok, why = write(options.output, drawing.svg(found.panels, found.note))
+    if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(options.output, why), 74) end
+  end
   host.write(1, (options.json and host.json_encode(found.json) or found.text) .. "\n")
   return 0
 end

@@ -57,15 +57,25 @@ end
 
 local function words(one) return one.stage and ("%s, step %d"):format(one.name, one.step) or ("step %d"):format(one.step) end
 
+--- A landscape as plain data, and as a panel of the drawing.
+---@param found table    what landscape gave
+---@param title string
+---@return table
+---@return table
+function way.plain(found, title)
+  local loss = found.loss:totable()
+  return { at = found.at, loss = loss, acc = found.acc and found.acc:totable() or nil, center = found.center },
+    { title = title, x = found.at, y = found.at, loss = loss }
+end
+
 local function around(student, weights, d, row, steps, wanted)
   local list, lines, panels = {}, {}, {}
   for i, one in ipairs(steps) do
     student:load_state_dict(weights[one.step])
     local found = landscape(student, d, wanted)
-    list[i] = { step = one.step, stage = one.name, at = found.at, loss = found.loss:totable(),
-      acc = found.acc and found.acc:totable() or nil, center = found.center }
+    list[i], panels[i] = way.plain(found, words(one))
+    list[i].step, list[i].stage = one.step, one.name
     lines[i] = words(one) .. "\n" .. tostring(found)
-    panels[i] = { title = words(one), x = found.at, y = found.at, loss = list[i].loss }
   end
   return list, table.concat(lines, "\n\n"), panels,
     ("run %d; random directions, the same for each, whose filters are as long as the weights' own"):format(row.id)

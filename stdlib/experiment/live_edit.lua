@@ -10,9 +10,9 @@ local copy = require "gradus.base.copy"
 local live_loop = require "gradus.experiment.live_loop"
 local live_swap = require "gradus.experiment.live_swap"
 local live_users = require "gradus.experiment.live_users"
-local params = require "gradus.experiment.params"
 local rehearsal = require "gradus.experiment.rehearsal"
 local sampler = require "gradus.curriculum.sampler"
+local sorted_keys = require "gradus.base.sorted_keys"
 local source = require "gradus.curriculum.source"
 
 local live_edit = {}
@@ -54,7 +54,7 @@ end
 -- What differs between two versions: a list of { path, was, now } with the hashes.
 local function changed(before, after)
   local list = {}
-  for _, path in ipairs(params.sorted_keys(after)) do
+  for _, path in ipairs(sorted_keys(after)) do
     local was, now = before[path], after[path]
     if not was or was.sha256 ~= now.sha256 then list[#list + 1] = { path = path, was = was and was.sha256 or nil, now = now.sha256 } end
   end
@@ -165,7 +165,7 @@ end
 -- The store has the parameters as they are now: a run that goes on later begins with them.
 local function keep_params(self, flat, changes)
   local list = {}
-  for _, name in ipairs(params.sorted_keys(changes or {})) do
+  for _, name in ipairs(sorted_keys(changes or {})) do
     list[#list + 1] = { key = name, value = flat[name], type = type(flat[name]) == "number" and flat.types and flat.types[name] or nil }
   end
   if #list > 0 then self.run.writer:amend { params = list } end

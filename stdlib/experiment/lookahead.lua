@@ -7,9 +7,9 @@ local check = require "gradus.base.check"
 local copy = require "gradus.base.copy"
 local live_edit = require "gradus.experiment.live_edit"
 local distill = require "gradus.training.distill"
-local params = require "gradus.experiment.params"
 local source = require "gradus.curriculum.source"
 local random_streams = require "gradus.experiment.streams"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 ---@class Lookahead
 ---@field options table           distill's, common to all
@@ -42,7 +42,7 @@ local function new(run, options)
       end
     end
   end
-  self.names = params.sorted_keys(self.try)
+  self.names = sorted_keys(self.try)
   if #self.names == 0 then host.fail "lookahead: try: expected at least one continuation" end
   self.steps = check.value("lookahead", "steps", options.steps, check.int(1))
   self.by = check.value("lookahead", "by", options.by or "val/loss", check.string)
@@ -122,7 +122,7 @@ local function round(self)
   if #self.names > 1 then scores, failed = tried(self) end
   local name = #self.names == 1 and self.names[1] or best_of(self, scores)
   if not name then
-    local first = params.sorted_keys(failed)[1]
+    local first = sorted_keys(failed)[1]
     host.fail(("lookahead: no continuation came to a value of %s; %s"):format(self.by,
       first and first .. ": " .. failed[first] or "all were NaN"))
   end

@@ -1,6 +1,7 @@
 --- Optuna's samplers for a sweep: a small Python process beside this one, which is asked for parameters and told what they
 --- came to. The study lies in optuna.db beside the store, where Optuna's own tools read it, and the next sweep goes on with it.
 local host = require "gradus.host"
+local files = require "gradus.base.files"
 
 local optuna = {}
 
@@ -49,12 +50,6 @@ local Optuna = {}
 Optuna.__index = Optuna
 
 local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
 
 function Optuna:answer()
   local line = self.input:read "*l"
@@ -116,9 +111,9 @@ function optuna.start(sweep, seed)
   local store = require("gradus.store").open(sweep.options.store)
   -- What may change between two sweeps of one study is part of its name: a study has one space.
   local name = ("%s %s %s"):format(sweep.options.name or sweep.experiment.name, sweep.by, host.sha256(host.json_encode(axes)):sub(1, 8))
-  write(folder .. "/ask.py", SCRIPT)
-  write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed,
-    direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" })
+  assert(files.write(folder .. "/ask.py", SCRIPT))
+  assert(files.write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed,
+    direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" }))
   os.execute("mkfifo " .. quoted(folder .. "/answers"))
   local self = setmetatable({ folder = folder, numbers = {}, told = {}, old = {} }, Optuna)
   self.output = io.popen(("exec python3 -u %s %s > %s"):format(quoted(folder .. "/ask.py"), quoted(folder .. "/given.json"),

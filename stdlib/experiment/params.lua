@@ -120,8 +120,6 @@ local function flatten(declared, prefix, out)
   return out
 end
 
-params.sorted_keys = sorted_keys
-
 --- Raises: the script declares no such parameter.
 function params.unknown(key, specs, where)
   local keys = sorted_keys(specs)

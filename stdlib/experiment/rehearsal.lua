@@ -6,7 +6,6 @@ local current = require "gradus.base.current"
 local nn = require "gradus.nn"
 local params = require "gradus.experiment.params"
 local run_writer = require "gradus.experiment.run_writer"
-local sampler = require "gradus.curriculum.sampler"
 local random_streams = require "gradus.experiment.streams"
 local stand_in_for = require "gradus.experiment.stand_in"
 
@@ -57,8 +56,7 @@ end
 -- Calls fn() as a run's beginning would find the random streams; afterwards they are where they were.
 local function in_own_streams(run, fn)
   local streams, init, before = random_streams.state(run), nn.init_generator, current.run
-  require("gradus.experiment.run").seed_streams(run.seed)
-  sampler.numbered(0)
+  random_streams.begin(run.seed)
   local ok, result = pcall(fn)
   nn.init_generator, current.run = init, before
   random_streams.load_state(streams)

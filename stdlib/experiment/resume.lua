@@ -7,6 +7,7 @@ local params = require "gradus.experiment.params"
 local runner = require "gradus.experiment.runner"
 local sameness = require "gradus.experiment.sameness"
 local snapshot_files = require "gradus.experiment.snapshot_files"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local resume = {}
 
@@ -62,7 +63,7 @@ end
 local function changed_sources(store, id, step)
   local now, found, had = {}, {}, sources_at(store, id, step)
   for _, source in ipairs(host.sources()) do now[source.path] = source.sha256 end
-  for _, path in ipairs(params.sorted_keys(had)) do
+  for _, path in ipairs(sorted_keys(had)) do
     if now[path] and now[path] ~= had[path] then
       found[#found + 1] = { name = "script", what = path, was = had[path]:sub(1, 12), now = now[path]:sub(1, 12) }
     end

@@ -10,6 +10,7 @@ local run_writer = require "gradus.experiment.run_writer"
 local snapshot_files = require "gradus.experiment.snapshot_files"
 local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
+local streams = require "gradus.experiment.streams"
 
 require "gradus.base.pristine"  -- before the script
 
@@ -35,19 +36,6 @@ local run = {}
 local Run = check.methods("a run", {}, { sealed = true })
 Run.__index = Run
 
--- The random streams of a run: initialisation, dropout (and every operator that is given no generator), Lua's own.
-local function seed_streams(seed)
-  local derive = engine.data.derive_seed
-  require("gradus.nn").init_generator = engine.generator(derive(seed, "init"))
-  engine.manual_seed(derive(seed, "dropout"))
-  math.randomseed(derive(seed, "lua") % 2 ^ 31)
-end
-
--- What is equal for repetitions: sources, parameters without the seed, and the data read so far.
-local function config_hash(parts)
-  return host.sha256(table.concat(parts, "\n") .. "\n" .. table.concat(current.contents, "\n"))
-end
-
 --- Starts a run in the store and makes it the current one.
 ---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label,
 ---   policy?: of snapshots }; of one that goes on: goal?, a snapshot; resumes?, its id, and set?, parameters that have new values; forks?,
@@ -55,7 +43,7 @@ end
 function run.begin(options)
   local opts, goal, parts = options.options, options.goal, run_writer.configuration(options)
   local device = engine.device(opts.device or "cpu")
-  local writer = run_writer.begin(options, { config_hash = config_hash(parts), device = device })
+  local writer = run_writer.begin(options, { config_hash = run_writer.config_hash(parts), device = device })
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
@@ -74,8 +62,7 @@ function run.begin(options)
   end)
   if self.parent then self.save_students = rawget(self.parent, "save_students") end
   current.run = self
-  seed_streams(self.seed)
-  require("gradus.curriculum.sampler").numbered(0)
+  streams.begin(self.seed)
   return self
 end
 
@@ -94,7 +81,7 @@ function Run:silently(fn)
 end
 
 --- Stores the configuration's hash anew: data was read.
-function Run:configure() self.writer:amend { config_hash = config_hash(self.configuration) } end
+function Run:configure() self.writer:amend { config_hash = run_writer.config_hash(self.configuration) } end
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
@@ -357,7 +344,5 @@ function run.fit(options)
   if not current.run then host.fail "fit: no run is going on; expected a call inside of an experiment's run function" end
   return current.run:fit(options)
 end
-
-run.seed_streams = seed_streams
 
 return run

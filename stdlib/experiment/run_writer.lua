@@ -1,6 +1,8 @@
 --- How a run stands in the store when it begins: a new one, one that goes on, one that shares another's past; and writers that write
 --- nothing.
 local engine = require "gradus.engine"
+local current = require "gradus.base.current"
+local files = require "gradus.base.files"
 local host = require "gradus.host"
 local sorted_keys = require "gradus.base.sorted_keys"
 
@@ -16,11 +18,8 @@ end
 
 -- The command line as it was typed, for the store.
 local function command_line()
-  local file = io.open("/proc/self/cmdline", "rb")
-  if not file then return nil end
-  local text = file:read "*a"
-  file:close()
-  return (text:gsub("%z", " "):gsub(" $", ""))
+  local text = files.read "/proc/self/cmdline"
+  return text and (text:gsub("%z", " "):gsub(" $", ""))
 end
 
 --- What makes a run's configuration, as texts: its name, sources and parameters.
@@ -31,6 +30,13 @@ function run_writer.configuration(options)
   for _, source in ipairs(host.sources()) do parts[#parts + 1] = source.path .. " " .. source.sha256 end
   for _, one in ipairs(param_list(options.flat)) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
   return parts
+end
+
+--- What is equal for repetitions: the configuration, which is without the seed, and the data read so far.
+---@param configuration string[]
+---@return string
+function run_writer.config_hash(configuration)
+  return host.sha256(table.concat(configuration, "\n") .. "\n" .. table.concat(current.contents, "\n"))
 end
 
 local function new(options, of)

@@ -1,5 +1,6 @@
 --- What `gradus run SCRIPT` does: plan the script's runs, execute each in a fresh Lua state, show them side by side.
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 require "gradus.base.pristine"  -- before the script
 
 local runner = {}
@@ -35,7 +36,7 @@ local function varied(plan)
     for key, value in pairs(one.given) do seen[key] = seen[key] or value ~= plan[1].given[key] end
     for key in pairs(plan[1].given) do seen[key] = seen[key] or one.given[key] == nil end
   end
-  for _, key in ipairs(require "gradus.experiment.params".sorted_keys(seen)) do
+  for _, key in ipairs(sorted_keys(seen)) do
     if seen[key] then names[#names + 1] = key end
   end
   return names

@@ -2,6 +2,7 @@
 --- whoever opens it next reads the whole of its log (SQLite's WAL, up to 64 MiB) before its first row: a tenth of a second for each run.
 --- The process that the runs are forked from must not hold it itself: a connection is no child's to inherit.
 local children = require "gradus.children"
+local host = require "gradus.host"
 
 local store_keeper = {}
 
@@ -16,11 +17,7 @@ function store_keeper.start(path)
   end)
 end
 
-local function is_there(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid), "rb")
-  if file then file:close() end
-  return file ~= nil
-end
+local function is_there(pid) return host.exists(("/proc/%d"):format(pid)) end
 
 --- Ends, and waits for it; a signal may have ended it before. What other processes say meanwhile is lost: none may go on.
 ---@param pid number

@@ -1,10 +1,21 @@
---- The random streams of a run: where they stand, and putting them back there.
+--- The random streams of a run: how they begin, where they stand, and putting them back there.
 local engine = require "gradus.engine"
 local nn = require "gradus.nn"
 local random = require "gradus.base.random"
 local sampler = require "gradus.curriculum.sampler"
 
 local streams = {}
+
+--- Has the random streams begin as a run of this seed has them: initialisation, dropout (and every operator that is given no generator),
+--- Lua's own; and its samplers be numbered from 1.
+---@param seed number
+function streams.begin(seed)
+  local derive = engine.data.derive_seed
+  nn.init_generator = engine.generator(derive(seed, "init"))
+  engine.manual_seed(derive(seed, "dropout"))
+  math.randomseed(derive(seed, "lua") % 2 ^ 31)
+  sampler.numbered(0)
+end
 
 --- Where the run's random streams stand, and the numbers of its samplers.
 ---@param run {device: string}

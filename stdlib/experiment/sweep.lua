@@ -11,10 +11,10 @@ local farm = require "gradus.experiment.farm"
 local grid = require "gradus.experiment.grid"
 local halving = require "gradus.experiment.halving"
 local known_runs = require "gradus.experiment.known_runs"
-local params = require "gradus.experiment.params"
 local search = require "gradus.experiment.search"
 local space = require "gradus.experiment.space"
 local a_trial = require "gradus.experiment.trial"
+local sorted_keys = require "gradus.base.sorted_keys"
 local trial_run = require "gradus.experiment.trial_run"
 
 local DEFAULT_TRIALS = 20
@@ -44,7 +44,7 @@ end
 
 local function sorted_axes(set, specs, fixed)
   local axes = {}
-  for _, key in ipairs(params.sorted_keys(set)) do
+  for _, key in ipairs(sorted_keys(set)) do
     local axis = getmetatable(set[key]) and set[key] or space.declare(key, set[key], specs)
     if axis.values and #axis.values == 1 then fixed[key] = axis.values[1] else axes[#axes + 1] = axis end
   end

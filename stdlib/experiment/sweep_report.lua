@@ -15,10 +15,7 @@ function report.value_name(sweep) return sweep.by:find "^result/" and sweep.by o
 -- The trials beside the first that came to as much; nil where there are none.
 local function tie_line(ranked)
   local numbers = {}
-  for i = 2, #ranked do
-    if ranked[i].value ~= ranked[1].value then break end
-    numbers[#numbers + 1] = tostring(ranked[i].number)
-  end
+  for i, one in ipairs(effects.tied(ranked)) do numbers[i] = tostring(one.number) end
   if #numbers == 0 then return nil end
   return ("As good as trial %d: %s. The first of them stands for all."):format(ranked[1].number, table.concat(numbers, ", "))
 end

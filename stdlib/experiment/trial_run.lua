@@ -44,10 +44,9 @@ end
 
 -- The run of the store as one that goes on. What was interrupted and cannot go on with the same bits begins anew; what was stopped
 -- has a value, and stays as it is.
-local function planned(sweep, one, seen)
+local function planned(sweep, store, one, seen)
   local plan = one.trial.plan[one.seed]
   if not one.left then return plan end
-  local store = runner.prepare(sweep.options)
   local ok, found = pcall(resume.planned, store, one.left, sweep.experiment, sweep.options, {})
   if not ok then
     if one.promoted then error(found, 0) end
@@ -74,9 +73,9 @@ end
 ---@param one TrialRun
 ---@param label string
 function trial_run.execute(sweep, one, label)
-  local seen = { count = 0 }
-  local plan = planned(sweep, one, seen)
-  local text = runner.execute_one(sweep.options, runner.prepare(sweep.options), sweep.experiment, plan, label, watch(sweep, one, seen))
+  local seen, store = { count = 0 }, runner.prepare(sweep.options)
+  local plan = planned(sweep, store, one, seen)
+  local text = runner.execute_one(sweep.options, store, sweep.experiment, plan, label, watch(sweep, one, seen))
   local result = host.json_decode(text)
   return host.json_encode { id = result.id, uid = result.uid, status = result.status, value = seen.best }
 end

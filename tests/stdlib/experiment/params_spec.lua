@@ -1,5 +1,6 @@
 local g = require "gradus"
 local params = require "gradus.experiment.params"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local function declared()
   return params.declare { lr = 3e-3, width = g.int(12, { min = 1 }), alpha = g.number(.7, { min = 0, max = 1 }), tag = "a", verbose = false,
@@ -8,7 +9,7 @@ end
 
 describe("parameters", function()
   it("are typed by their defaults, nested tables become dotted keys", function()
-    expect(params.sorted_keys(declared())):equals { "alpha", "lr", "optim.inner.beta", "optim.wd", "strategy", "tag", "verbose", "width" }
+    expect(sorted_keys(declared())):equals { "alpha", "lr", "optim.inner.beta", "optim.wd", "strategy", "tag", "verbose", "width" }
     expect(params.resolve(declared(), {})):equals { lr = 3e-3, width = 12, alpha = .7, tag = "a", verbose = false, strategy = "stages",
       ["optim.wd"] = .01, ["optim.inner.beta"] = .9 }
   end)
