@@ -265,9 +265,7 @@ function Module:load(path, options)
   mistakes.check_path("load", path)
   local state, metadata = engine.data.read_safetensors(path)
   local odd = 0
-  for _, value in pairs(state) do
-    if value.dtype:find "float" then odd = odd + value:isfinite():logical_not():sum():item() end
-  end
+  for _, value in pairs(state) do odd = odd + value:isfinite():logical_not():sum():item() end
   if odd > 0 then current.tell("weights", ("load: %s: %d of its numbers are NaN or infinite; expected finite ones"):format(path, odd)) end
   loaded[self] = metadata
   return self:load_state_dict(state, options), metadata

@@ -9,6 +9,8 @@ chosen), --show (the faults, without running anything), --known FILE (survivors 
 """
 
 import argparse
+import difflib
+import functools
 import hashlib
 import json
 import os
@@ -97,6 +99,26 @@ package.loaded.watch_lines()
 """
 
 
+@functools.cache
+def places_of(was, now):
+    """The numbers of lines that are in both texts, from 1: those before -> those now."""
+    blocks = difflib.SequenceMatcher(None, was.split("\n"), now.split("\n"), autojunk=False).get_matching_blocks()
+    return {block.a + i + 1: block.b + i + 1 for block in blocks for i in range(block.size)}
+
+
+def moved(lines, was, now):
+    """Lines "stdlib/x.lua:3" of a library as it was, where they are in it now."""
+    found = set()
+    for line in lines:
+        file, _, number = line.rpartition(":")
+        if was.get(file) == now.get(file):
+            found.add(line)
+        elif file in was and file in now:
+            place = places_of(was[file], now[file]).get(int(number))
+            found.update({f"{file}:{place}"} if place else ())
+    return found
+
+
 class Lua:
     """Works on a copy of the sources and the specs: the tree may be edited meanwhile. Only specs that run the line are asked."""
 
@@ -116,14 +138,17 @@ class Lua:
             return False
 
     def watch(self):
-        """Which lines each spec runs; kept for the same sources. From here on a spec ends at its first failure."""
+        """Which lines each spec runs; kept while the spec is the same, moved with the library's lines. From here on a spec ends at its
+        first failure."""
         test = self.root / "stdlib/experiment/test.lua"
         text, kept = test.read_text(), GRADUS.parent / "mutants_lines.json"
-        known = json.loads(kept.read_text()) if kept.exists() else {}
-        library = "".join(f.read_text() for f in sorted((self.root / "stdlib").rglob("*.lua")))
+        known = json.loads(kept.read_text()) if kept.exists() else {"specs": {}, "texts": {}}
+        library = {f"stdlib/{f.relative_to(self.root / 'stdlib')}": f.read_text() for f in (self.root / "stdlib").rglob("*.lua")}
+        now = {file: hashlib.sha256(content.encode()).hexdigest() for file, content in library.items()}
+        known["texts"].update({now[file]: content for file, content in library.items()})
         for spec in sorted((self.root / "tests/stdlib").glob("*/*_spec.lua")):
-            of = hashlib.sha256((library + spec.read_text()).encode()).hexdigest()
-            if of not in known:
+            of = hashlib.sha256(spec.read_text().encode()).hexdigest()
+            if of not in known["specs"]:
                 print(f"\rlines of {spec.stem}" + " " * 20, end="", file=sys.stderr, flush=True)
                 seen = self.root / "seen"
                 seen.write_text("")
@@ -131,9 +156,11 @@ class Lua:
                 test.write_text(SEEN % seen + again)
                 started = time.monotonic()
                 self.passes(spec)
-                known[of] = {"seconds": time.monotonic() - started, "lines": seen.read_text().split()}
+                known["specs"][of] = {"seconds": time.monotonic() - started, "lines": seen.read_text().split(), "library": now}
                 kept.write_text(json.dumps(known))
-            self.lines[spec], self.seconds[spec] = set(known[of]["lines"]), known[of]["seconds"]
+            one = known["specs"][of]
+            lines = moved(one["lines"], {file: known["texts"][was] for file, was in one["library"].items()}, library)
+            self.lines[spec], self.seconds[spec] = lines, one["seconds"]
         at_once = "  for _, ending in ipairs(endings) do pcall(ending) end\n  os.exit(1)\nend\n\nfunction test.describe"
         test.write_text(text.replace("end\n\nfunction test.describe", at_once, 1))
 

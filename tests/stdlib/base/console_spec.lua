@@ -156,3 +156,131 @@ describe("a run's line", function()
     expect(left(s, 10)):equals { "step 20/100" }
   end)
 end)
+
+describe("numbers at their limits", function()
+  it("durations", function()
+    for seconds, text in pairs { [9.94] = "9.9s", [10] = "10s", [59] = "59s", [61] = "1m 01s", [119.9] = "1m 59s", [3661] = "1h 01m",
+      [7199] = "1h 59m", [36000] = "10h 00m" } do
+      expect(console.duration(seconds)):equals(text)
+    end
+  end)
+  it("counts", function()
+    for n, text in pairs { [999] = "999", [1000] = "1.0k", [999949] = "999.9k", [1e6] = "1.0M", [1e9] = "1.0G", [2.5e12] = "2500.0G" } do
+      expect(console.count(n)):equals(text)
+    end
+  end)
+end)
+
+describe("label and words in a line", function()
+  local words, optional = { "one", "two", "three" }, { "two", "one" }
+  for columns, text in pairs { [17] = "l  one  two  three", [18] = "l  one  two  three", [16] = "l  one  three", [13] = "l  one  three",
+    [12] = "l  three", [8] = "l  three", [7] = "l  thr…", [3] = "l …", [1] = "…" } do
+    it(("of %d columns"):format(columns), function()
+      local wanted = columns == 17 and "l  one  three" or text
+      expect(console.fit("l", words, optional, columns)):equals(wanted)
+    end)
+  end
+  it("is counted by letters", function()
+    expect(console.fit("é", { "ü" }, nil, 4)):equals "é  ü"
+    expect(console.fit("é", { "üü" }, nil, 4)):equals "é  …"
+    expect(console.fit("éa", { "ü" }, { "ü" }, 3)):equals "éa"
+    expect(console.fit("ab", {}, nil, 2)):equals "ab"
+  end)
+end)
+
+describe("a table", function()
+  local function on(columns, ...)
+    local before, arguments, text = host.columns, { ... }, nil
+    host.columns = function() return columns end
+    local ok, err = pcall(function() text = console.table(unpack(arguments)) end)
+    host.columns = before
+    if not ok then error(err, 0) end
+    return text
+  end
+  local headings, rows = { "name", "aaaa", "bbbb", "cccc" }, { { "x", "1", "22", "3" }, { "yy", "4444", "5", "6" } }
+  local whole = "  name  aaaa  bbbb  cccc\n  ────  ────  ────  ────\n  x        1    22     3\n  yy    4444     5     6"
+  it("that fits is whole", function()
+    expect(on(80, headings, rows, 1)):equals(whole)
+    expect(on(24, headings, rows, 1)):equals(whole)
+  end)
+  it("that is wider goes on below, under its texts", function()
+    local two = "  name  aaaa  bbbb\n  ────  ────  ────\n  x        1    22\n  yy    4444     5\n\n"
+      .. "  name  cccc\n  ────  ────\n  x        3\n  yy       6"
+    expect(on(23, headings, rows, 1)):equals(two)
+    expect(on(18, headings, rows, 1)):equals(two)
+    local three = "  name  aaaa\n  ────  ────\n  x        1\n  yy    4444\n\n  name  bbbb\n  ────  ────\n  x       22\n  yy       5\n\n"
+      .. "  name  cccc\n  ────  ────\n  x        3\n  yy       6"
+    for _, columns in ipairs { 17, 12, 5, 1 } do expect(on(columns, headings, rows, 1)):equals(three) end
+  end)
+  it("of texts alone, or without rows", function()
+    expect(on(80, { "a", "b" }, { { "x", "yy" } }, 2)):equals "  a  b\n  ─  ──\n  x  yy"
+    expect(on(80, { "a", "bb" }, {}, 1)):equals "  a  bb\n  ─  ──"
+    expect(on(80, { "a", "b" }, { { "1", "2" } }, 0)):equals "  a  b\n  ─  ─\n  1  2"
+  end)
+end)
+
+describe("a training's line", function()
+  local function said(more, total, knobs, row)
+    local s = { step = 5, stage = "all", samples = 0, seconds = 0, progress = 0, series = {} }
+    for key, value in pairs(more) do s[key] = value end
+    local parts, optional = console.training_parts(total, knobs or {}, row or {})(s, 30)
+    return parts, optional
+  end
+  it("leaves out what is not known", function()
+    expect((said {})):equals { "step 5" }
+    expect((said({}, 9))):equals { "step 5/9" }
+    expect((said({ seconds = .5, samples = 100 }))):equals { "step 5", "200 samples/s" }
+    expect((said({ stage = "easy" }))):equals { "step 5", "easy" }
+    expect((said({ progress = .02 }))):equals { "step 5" }
+    expect((said({ progress = .25 }))):equals { "step 5", "1m 30s left" }
+    expect((said({ progress = 1 }))):equals { "step 5" }
+  end)
+  it("tells which parts a narrow terminal does without", function()
+    local parts, optional = said({ stage = "easy", seconds = 1, samples = 10, series = { ["val/acc"] = { { value = .1 }, { value = .25 } } } }, 9,
+      { temperature = 2 }, { ["train/loss"] = 1 })
+    expect(parts):equals { "step 5/9", "loss 1.0000", "val 25.0%", "easy", "T 2.0", "10 samples/s" }
+    expect(optional):equals { "10 samples/s", "T 2.0", "easy" }
+    expect({ select(2, said {}) }):equals { {} }
+  end)
+end)
+
+describe("a line on a terminal that is looked at anew", function()
+  it("after a step back, and with the first line at once", function()
+    on_terminal(true, 80, function(one, out, clock)
+      local line = one.progress "a"
+      line.step(at(15), parts)
+      expect(#out):equals(0)
+      line.step(at(16), parts)
+      expect(#out):equals(1)
+      clock.now = 101
+      line.step(at(3), parts)  -- another training began
+      expect(#out):equals(2)
+      line.step(at(18), parts)
+      expect(#out):equals(2)
+      clock.now = 101.09
+      line.step(at(19), parts)
+      expect(#out):equals(2)
+      clock.now = 101.5
+      line.step(at(34), parts)
+      expect(#out):equals(2)
+      line.step(at(35), parts)
+      expect(#out):equals(3)
+    end)
+  end)
+  it("writes plain lines every five seconds from its beginning", function()
+    on_terminal(false, 80, function(one, out, clock)
+      local line = one.progress "a"
+      clock.now = 105
+      line.step(at(16), parts)
+      expect(#out):equals(1)
+      clock.now = 109.9
+      line.step(at(32), parts)
+      expect(#out):equals(1)
+      clock.now = 110
+      line.step(at(48), parts)
+      expect(#out):equals(2)
+      line.step(at(49), parts, true)
+      expect(#out):equals(3)
+    end)
+  end)
+end)

@@ -93,3 +93,87 @@ describe("a field that was never set", function()
     expect(function() d.clases = 3 end):fails_with "did you mean 'classes'?"
   end)
 end)
+
+describe("what was meant by a name", function()
+  -- The message of reading a name where there are these locals around.
+  local function said(fn)
+    local _, why = pcall(fn)
+    return type(why) == "table" and why.message or tostring(why)
+  end
+  local function ends(fn, text)
+    local got = said(fn)
+    if got:sub(-#text) ~= text then error(("expected the end %q, got %q"):format(text, got), 2) end
+  end
+  local student, Ab, holder = 1, 2, { width = 4 }
+  it("is a local or an upvalue near it, of any letters where they are the same", function()
+    ends(function() local near_it = 1 return near_i, near_it end, "did you mean 'near_it'?")
+    ends(function() return studen, student end, "did you mean 'student'?")
+    ends(function() return STUDENT, student end, "did you mean 'student'?")
+    ends(function() return aB, Ab end, "did you mean 'Ab'?")
+    ends(loadstring("local xz = 3 local y = xq return y, xz", "=(words)"), "expected local xq = … before it")  -- of two letters none is near
+  end)
+  it("is a field of self", function()
+    local method = loadstring("return function(self) local x = width return self, x end", "=(words)")()
+    ends(function() method(holder) end, "did you mean 'self.width'?")
+    ends(function() method {} end, "expected local width = … before it")
+  end)
+  it("is what other languages call so", function()
+    for name, text in pairs { TRUE = "did you mean 'true'?", undefined = "did you mean 'nil'?", ceil = "did you mean 'math.ceil'?",
+      gradus = 'expected local g = require "gradus"', range = "expected for i = 1, n do … end, both ends included",
+      str = "expected tostring(value)", SummaryWriter = "write what others read",
+      log_metric = "expected local log_metric = … before it, or run:log { name = value }; `gradus export mlflow` and `export tensorboard` write what others read", MSELoss = "expected g.loss.mse(a, b)" } do
+      local read = loadstring("local x = " .. name .. " return x", "=(words)")
+      ends(function() read() end, text)
+    end
+  end)
+  it("is a name of the library, in the script's own words for it", function()
+    ends(function() return AdamW, g end, "did you mean 'g.optim.AdamW'?")
+    ends(loadstring "local lib = require 'gradus' local x = MLP return x, lib", "did you mean 'lib.nn.MLP'?")
+    ends(loadstring "local x = schedule return x", "did you mean 'g.schedule'?")
+    local loaded = package.loaded["gradus"]
+    package.loaded["gradus"] = nil
+    local got = said(loadstring "local x = schedule return x")
+    local other = said(loadstring "local x = MLP return x")
+    package.loaded["gradus"] = loaded
+    expect(got):matches 'expected local schedule = require%("gradus"%)%.schedule before it$'
+    expect(other):matches "expected local MLP = … before it$"
+  end)
+  it("is a name that the file has elsewhere, or near one of it or of Lua's", function()
+    local function apart(only_parameter) local only_here = only_parameter return only_here end
+    apart(1)
+    ends(function() return only_here end, "expected it where the local of that name is seen: after its line, in the same block or function")
+    ends(function() return only_parameter end, "expected it where the local of that name is seen: after its line, in the same block or function")
+    ends(function() return only_her end, "did you mean 'only_here'?")
+    ends(function() return helpe end, "did you mean 'helper'?")
+    ends(function() return tostrin end, "did you mean 'tostring'?")
+  end)
+  it("that is no name, or was announced, is nil", function()
+    expect({ _G[5], _G[true] }):equals {}
+  end)
+end)
+
+describe("a global that a function would make", function()
+  local function said(fn)
+    local _, why = pcall(fn)
+    return type(why) == "table" and why.message or tostring(why)
+  end
+  it("may be meant for a field of the module", function()
+    local Net = g.nn.class "Net"
+    function Net:init() self.hidden = 3 end
+    function Net:forward() hidden = 4 end
+    expect(said(function() Net()(1) end)):matches
+      "'hidden' would be a new global, set inside of a function; did you mean 'self%.hidden'%? else expected local hidden = …, or hidden = nil"
+    local function plain(self) hidden = self end
+    expect(said(function() plain { hidden = 1 } end)):matches "set inside of a function; expected local hidden = …"
+    expect({ rawget(_G, "hidden") }):equals {}
+  end)
+  it("is made by the top level of a text, and by any key that is no name", function()
+    loadstring "FROM_TEXT = 7" ()
+    expect(FROM_TEXT):equals(7)
+    FROM_TEXT = nil
+    local function set() _G[123] = 4 end
+    set()
+    expect(rawget(_G, 123)):equals(4)
+    rawset(_G, 123, nil)
+  end)
+end)

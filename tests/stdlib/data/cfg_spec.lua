@@ -150,3 +150,75 @@ describe("cfg", function()
     expect(function() cfg.cfg3b():tre() end):fails_with "a grammar has no 'tre'; did you mean 'tree'?"
   end)
 end)
+
+describe("sentences by their seed and number", function()
+  -- By SplitMix64 and the figure's rules, written anew in Python.
+  local cases = {
+    { 0, 0, "3232112332123321" },
+    { 0, 1, "31212332132112332" },
+    { 3, 5, "312321123312123321" },
+    { 7, 1000, "3123211233132321" },
+    { 4503599627370496, 1099511627776, "321123323231321" },
+  }
+  for _, case in ipairs(cases) do
+    it(("are these for ever: %g, %g"):format(case[1], case[2]), function()
+      local grammar = cfg.cfg3b { root = 13 }
+      expect(table.concat(cfg.sentence(grammar, case[1], case[2]))):equals(case[3])
+      expect(table.concat(cfg.sample(grammar, { seed = case[1], first = case[2], size = 1 })[1])):equals(case[3])
+    end)
+  end
+  it("begin with seed 0 and number 0 where neither is said", function()
+    local grammar = cfg.cfg3b { root = 13 }
+    expect(cfg.sample(grammar, { size = 2 })):equals { cfg.sentence(grammar, 0, 0), cfg.sentence(grammar, 0, 1) }
+  end)
+end)
+
+describe("a grammar's functions", function()
+  local grammar = cfg.parse "5: 4 4  4: 1 | 1 3"
+  local alphabet = cfg.alphabet(grammar)
+  it("tell whether a sentence is derived, all of it and nothing more", function()
+    for text, derived in pairs { ["1 1"] = true, ["1 3 1"] = true, ["1 1 3"] = true, ["1 3 1 3"] = true, ["1"] = false, [""] = false,
+      ["1 1 1"] = false, ["3 1"] = false, ["1 3"] = false, ["1 1 3 3"] = false } do
+      local sentence = {}
+      for word in text:gmatch "%S+" do sentence[#sentence + 1] = tonumber(word) end
+      expect(cfg.derives(grammar, sentence)):equals(derived)
+    end
+    expect(cfg.derives(cfg.parse "1: 2 | 2 2 | 2 2 2", { 2, 2 })):is_true()
+  end)
+  it("tell the exact lengths", function()
+    expect(cfg.length_distribution(grammar)):equals { [2] = .25, [3] = .5, [4] = .25 }
+    expect(cfg.length_distribution(cfg.parse "1: 2")):equals { 1 }
+    expect({ alphabet.length, alphabet.size, alphabet.terminals, alphabet.of[1], alphabet.of[3], alphabet.of[4] }):equals { 5, 7, 2, 0, 1 }
+  end)
+  it("know the short grammar, whose 9 may be two long", function()
+    expect(cfg.cfg3b({ short = true }).rules[9]):equals { { 3, 2, 1 }, { 2, 1 } }
+    expect({ cfg.cfg3b().rules[9], cfg.cfg3b().root, cfg.cfg3b({ root = 9 }).root }):equals { { { 3, 2, 1 } }, 22, 9 }
+  end)
+  it("draw a tree as lines", function()
+    expect(tostring(cfg.parse("9: 8 7  8: 1 2  7: 8 3 8"):tree())):equals "9\n  8: 1 2\n  7: 3\n    8: 1 2\n    8: 1 2"
+    expect(tostring(cfg.parse "9: 8 7 1  8: 7  7: 1 | 2")):equals "9 → 8 7 1\n  8 → 7\n  7 → 1 | 2"
+  end)
+  local refused = {
+    { "no text", function() cfg.parse(5) end, "cfg.parse: 'text': expected a text; got 5" },
+    { "a bar before a symbol", function() cfg.parse "| 1" end, "cfg.parse: '|': expected 'symbol: symbols | symbols'" },
+    { "a word", function() cfg.parse "1: a" end, "cfg.parse: 'a': expected" },
+    { "an empty first side", function() cfg.parse "1: | 2" end, "cfg.parse: a rule of 1 is empty" },
+    { "no grammar", function() cfg.length_distribution {} end, "cfg.length_distribution: 'grammar': expected one, such as cfg.cfg3b(); got" },
+    { "a grammar without a root", function() cfg.alphabet { rules = {} } end, "cfg.alphabet: 'grammar': expected one" },
+    { "a number as a grammar", function() cfg.derives(5, {}) end, "cfg.derives: 'grammar': expected one, such as cfg.cfg3b(); got 5" },
+    { "a sentence that is none", function() cfg.derives(grammar, 5) end, "cfg.derives: 'sentence': expected a table; got 5" },
+    { "a seed below 0", function() cfg.sentence(grammar, -1, 0) end, "cfg.sentence: 'seed': expected a whole number of at least 0" },
+    { "a number below 0", function() cfg.sentence(grammar, 0, -1) end, "cfg.sentence: 'n': expected a whole number of at least 0" },
+    { "no size", function() cfg.sample(grammar, { seed = 1 }) end, "cfg.sample: expected size, the number of sentences" },
+    { "a size of 0", function() cfg.sample(grammar, { size = 0 }) end, "cfg.sample: 'size': expected a whole number of at least 1" },
+    { "ends that are full", function() cfg.sentence(grammar, 0, 0, { 1 }) end, "'ends': expected an empty table to write into; got a table" },
+    { "ends of text", function() cfg.sentence(grammar, 0, 0, "x") end, "'ends': expected an empty table to write into; got 'x'" },
+    { "no alphabet", function() cfg.encode({}, {}) end, "cfg.encode: 'alphabet': expected what cfg.alphabet(grammar) gives; got a table" },
+    { "no sentences", function() cfg.encode(alphabet, {}) end, "cfg.encode: 'sentences': expected a list, each a table; got a table" },
+    { "a terminal of another", function() cfg.encode(alphabet, { { 1, 2 } }) end, "cfg.encode: sentence 1: 2 is no terminal of the alphabet" },
+    { "a tree's seed below 0", function() grammar:tree { seed = -1 } end, "grammar:tree: 'seed': expected a whole number of at least 0" },
+  }
+  for _, case in ipairs(refused) do
+    it("refuse " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+end)

@@ -293,6 +293,8 @@ describe("rank", function()
     { "another number of scores", function() rows(6):rank(g.zeros(5)) end,
       "rank: expected one score for each of 6 rows; got 5" },
     { "NaN", function() rows(2):rank(g.tensor { 1, 0 / 0 }) end, "rank: a score is NaN or infinite" },
+    { "a function that returns too few scores", function() rows(2):rank(function() return g.zeros(3) end) end,
+      "rank: expected one score for each of 2 rows; got Tensor [3] float32" },
     { "text", function() rows(2):rank "loss" end, "rank: expected one score for each of 2 rows; got string" },
     { "a function that returns no tensor", function() rows(2):rank(function() return 1 end) end,
       "rank: expected the score to return a Tensor; got 1" },

@@ -83,6 +83,123 @@ describe("labels that nobody spoke of", function()
   end)
 end)
 
+describe("guesses at their limits", function()
+  local function floats(list)
+    local texts, got = told(function() return (data.tensors(g.zeros(#list, 2), g.tensor(list))) end)
+    return got.labels.kind, #texts
+  end
+  local function times(list, n)
+    local out = {}
+    for i = 1, n do out[i] = list[(i - 1) % #list + 1] end
+    return out
+  end
+  it("so many classes are believed as their square has rows, two always", function()
+    for _, case in ipairs { { 1, 100, false }, { 2, 1, true }, { 2, 2, true }, { 3, 8, false }, { 3, 9, true }, { 10, 100, true }, { 10, 99, false } } do
+      expect(labels.are_believable(case[1], case[2])):equals(case[3])
+    end
+  end)
+  it("floats are told as classes only where they are 0 to C - 1 and believed", function()
+    for _, case in ipairs { { times({ 0, 1 }, 4), 1 }, { times({ 0, 1, 2 }, 9), 1 }, { times({ 0, 1, 2 }, 8), 0 }, { times({ 1, 2 }, 8), 0 },
+      { times({ 0, 2 }, 9), 0 }, { times({ 0 }, 9), 0 }, { times({ 0, 1.5 }, 9), 0 } } do
+      local kind, count = floats(case[1])
+      expect({ kind, count }):equals { "numbers", case[2] }
+    end
+  end)
+  it("columns that look like something else are told", function()
+    local function columns(rows)
+      local texts, got = told(function() return (data.tensors(g.zeros(#rows, 2), g.tensor(rows))) end)
+      return got.labels.kind, texts[1]
+    end
+    for _, case in ipairs {
+      { { { 0, 1 }, { 1, 1 }, { 0, 0 } }, "labels are 0 and 1 in a float type: taken as numbers; expected labels = 'multilabel' if they are that, or" },
+      { { { .5, .48 }, { .5, .52 }, { .1, .2 } }, "labels are rows that mostly sum to nearly 1: taken as numbers; expected labels = 'soft' if they are that, with rows that sum to 1, or labels = 'numbers'" },
+      { { { .5, .48 }, { .1, .2 } } }, { { { .5, .48 }, { 0, 1.1 }, { .5, .5 } } }, { { { .5, .48 }, { -.1, 1 }, { .5, .5 } } },
+      { { { .5, .4 }, { .5, .4 }, { .5, .5 } } },
+    } do
+      local kind, text = columns(case[1])
+      expect(kind):equals "numbers"
+      if case[2] then expect(text:find(case[2], 1, true) ~= nil or text):equals(true) else expect(text):equals(nil) end
+    end
+    expect((columns { { .5, .5 }, { .50004, .5 } })):equals "soft"
+    expect((columns { { .5, .5 }, { .5002, .5 } })):equals "numbers"
+    expect((columns { { 0, 1 }, { -.00001, 1 } })):equals "numbers"
+  end)
+  it("whole columns are tokens beside sequences, else what their sums say", function()
+    local function kind(y, x) return (data.tensors(x, y)).labels.kind end
+    local ones = whole { { 0, 1 }, { 1, 0 } }
+    local vectors = g.zeros(2, 2, 3)
+    for _, case in ipairs { { ones, g.zeros(2, 2), "soft" }, { ones, g.zeros({ 2, 2 }, { dtype = "int64" }), "tokens" }, { ones, vectors, "tokens" },
+      { ones, g.zeros(2, 3, 2), "soft" }, { ones, g.zeros({ 2, 3 }, { dtype = "int64" }), "soft" }, { ones, g.zeros(2), "soft" },
+      { whole({ { 0, 1 }, { 1, 0 } }, "uint8"), vectors, "soft" }, { whole({ { 0, 1 }, { 1, 0 } }, "bool"), vectors, "soft" },
+      { whole({ { 0, 1 }, { 1, 0 } }, "int32"), vectors, "tokens" }, { whole({ { 0, 2 }, { 1, 0 } }, "uint8"), vectors, "tokens" },
+      { whole { { 1, 1 }, { 1, 0 } }, g.zeros(2, 2), "multilabel" }, { whole { { 3, 1 }, { 1, 0 } }, g.zeros(2, 2), "tokens" },
+      { whole { { 3 }, { 1 } }, g.zeros(2, 2), "classes" } } do
+      expect(kind(case[1], case[2])):equals(case[3])
+    end
+  end)
+  it("classes that most rows lack are told above eight, where fewer than half are met", function()
+    local function count(list) return #told(function() return data.tensors(g.zeros(#list, 2), whole(list)) end) end
+    expect({ count { 0, 7 }, count { 0, 8 }, count { 0, 1, 2, 3, 9 }, count { 0, 1, 2, 9 }, count { 0, 1, 2, 3, 10 } }):equals { 0, 1, 0, 1, 1 }
+    expect({ count { 0, 71 }, count { 0, 72 }, count { 0, 1e6 } }):equals { 1, 1, 1 }
+  end)
+end)
+
+describe("a row that is refused", function()
+  it("is named with its value", function()
+    local function bad(y, o) return function() data.tensors(g.zeros(3, 2), y, o) end end
+    expect(bad(g.tensor { { 0, 1 }, { 1, 0 }, { 0, 3 } }, { labels = "multilabel" })):fails_with "expected 0 or 1; got 3 in row 2"
+    expect(bad(g.tensor { { 0, 1 }, { 5, 0 }, { 0, 3 } }, { labels = "multilabel" })):fails_with "expected 0 or 1; got 5 in row 1"
+    expect(bad(g.tensor { { 0, 1 }, { 1, 0 }, { .5, .4 } }, { labels = "soft" })):fails_with "got 0.5 in row 2"
+    expect(bad(g.tensor { { 1 }, { 1 }, { 1 } }, { labels = "soft" })):fails_with "labels = 'soft': expected y [N, C]; got Tensor [3, 1] float32"
+    expect(bad(g.tensor { 0, 1, 0 }, { labels = "multilabel" })):fails_with "labels = 'multilabel': expected y [N, C]; got Tensor [3] float32"
+    expect(bad(g.tensor { { 0 }, { 1 }, { 0 } }, { labels = "multilabel", classes = 2 })):fails_with "y has 1 columns; expected 2"
+    expect(data.tensors(g.zeros(2, 2), g.tensor { { 0 }, { 1 } }, { labels = "multilabel" }).labels.width):equals(1)
+    expect(bad(whole { 0, 3, 1 }, { classes = 3 })):fails_with "labels from 0 to 3; expected 0 to 2 (-100: no label"
+    expect(bad(whole { { 0, 3 }, { 1, 1 }, { 1, 1 } }, { labels = "tokens", classes = 3 })):fails_with "labels from 0 to 3; expected 0 to 2 (-100: not asked for)"
+    expect(bad(whole { 0, 1, 1 }, { classes = 0 })):fails_with "'classes': expected a whole number of at least 1"
+    expect(bad(whole { 0, 1, 1 }, { classes = {} })):fails_with "'classes': expected a list"
+  end)
+  it("is no row with the highest class, or of none where classes are said", function()
+    expect(data.tensors(g.zeros(3, 2), whole { 0, 2, 1 }, { classes = 3 }).classes):equals(3)
+    expect(data.tensors(g.zeros(1, 2), whole { -100 }, { classes = 1 }).labels):equals { kind = "classes", classes = 1, partial = true }
+    expect(data.tensors(g.zeros(2, 2), whole { -100, 4 }).labels):equals { kind = "classes", classes = 5, partial = true }
+    expect(data.tensors(g.zeros(1, 2), whole { { -100, -100 } }, { labels = "tokens" }).labels):equals { kind = "tokens", width = 2 }
+  end)
+  it("has a weight from 0", function()
+    local function weight(w) return function() return labels.weight("here", w, 3) end end
+    expect(weight(g.tensor { 0, 1, 2.5 })():totable()):equals { 0, 1, 2.5 }
+    expect(weight(g.tensor({ { 1 }, { 2 }, { 3 } }, "float64"))().shape):equals { 3 }
+    expect(weight(g.tensor { 0, -1, 2 })):fails_with "here: weight: expected numbers from 0; got -1 in row 1"
+    expect(weight(g.tensor { 0, 1, math.huge })):fails_with "weight: expected numbers from 0; got inf in row 2"
+    expect(weight(g.ones(2))):fails_with "here: weight: expected one number for each of 3 rows; got Tensor [2] float32"
+    expect(weight(5)):fails_with "weight: expected one number for each of 3 rows; got 5"
+  end)
+end)
+
+describe("labels beside each other", function()
+  local function agree(got, like) return function() labels.agree("here", got, like) end end
+  local function classes(n, names) return { kind = "classes", classes = n, names = names } end
+  it("agree where they are of one kind, width and order of names, and no more classes", function()
+    for _, pair in ipairs { { classes(3), classes(3) }, { classes(2), classes(3) }, { classes(nil), classes(3) }, { classes(3), classes(nil) },
+      { classes(2, { "a", "b" }), classes(3, { "a", "b", "c" }) }, { classes(2, { "a", "b" }), classes(2) },
+      { { kind = "tokens", width = 5 }, { kind = "tokens", width = 9 } }, { { kind = "numbers", width = 2 }, { kind = "numbers", width = 2 } },
+      { { kind = "numbers", width = 2 }, { kind = "numbers", declared = true } }, { { kind = "numbers", declared = true }, { kind = "numbers", width = 2 } } } do
+      agree(pair[1], pair[2])()
+    end
+  end)
+  local refused = {
+    { "of more classes", classes(4), classes(3), "here: labels: expected 3 classes; got 4 classes" },
+    { "of another kind", { kind = "numbers" }, classes(3), "here: labels: expected 3 classes; got numbers" },
+    { "of another width", { kind = "numbers", width = 2 }, { kind = "numbers", width = 3 }, "labels: expected numbers, 3 each; got numbers, 2 each" },
+    { "of another order", classes(2, { "b", "a" }), classes(2, { "a", "b" }), "class 0 is 'b' here and 'a' there: expected one order of classes" },
+    { "of another name behind", classes(2, { "a", "c" }), classes(2, { "a", "b" }), "class 1 is 'c' here and 'b' there" },
+    { "of a name too many", classes(3, { "a", "b", "c" }), classes(3, { "a", "b" }), "class 2 is 'c' here and 'none' there" },
+  }
+  for _, case in ipairs(refused) do
+    it("do not agree " .. case[1], function() expect(agree(case[2], case[3])):fails_with(case[4]) end)
+  end
+end)
+
 describe("labels = …", function()
   local cases = {
     { "classes", g.tensor { 0, 1, 0, 2, 0, 2 }, "int64" }, { "numbers", whole { 0, -3, 0, 2, 0, 2 }, "float32" },

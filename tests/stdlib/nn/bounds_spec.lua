@@ -350,6 +350,16 @@ describe("the range of a loss's", function()
       teacher_temperature = 4 }).loss:item()):near(plain, 1e-6)
     expect(loss.kl(s, t):item()):near(loss.kl(s, t, { temperature = 1 }):item(), 1e-7)
     expect(loss.jsd(s, t):item()):near(loss.jsd(s, t, { temperature = 1, beta = .5, t2 = true }):item(), 1e-7)
+    for name, fn in pairs { kl = loss.kl, reverse_kl = loss.reverse_kl, jsd = loss.jsd } do
+      local hot = fn(s, t, { temperature = 2 }):item()
+      expect({ name, fn(s, t, { temperature = 2, t2 = true }):item() }):equals { name, hot }
+      expect(fn(s, t, { temperature = 2, t2 = false }):item()):near(hot / 4, 1e-6)
+      expect(fn(s, t, { target = g.tensor({ 0, -100, 1, -100 }, "int64"), weight = g.tensor { 1, 5, 2, 5 } }):item()):near(
+        fn(s, t, { weight = g.tensor { 1, 0, 2, 0 } }):item(), 1e-6)
+      expect(fn(s, t, { target = g.tensor({ 0, 7, 1, 7 }, "int64"), ignore_index = 7 }):item()):near(
+        fn(s, t, { weight = g.tensor { 1, 0, 1, 0 } }):item(), 1e-6)
+      expect(function() fn(s, t, { target = g.zeros({ 3 }, { dtype = "int64" }) }) end):fails_with "target has shape [3]; expected one class for each"
+    end
     expect(loss.projection(3, 2):equal(loss.projection(3, 2, 0))):is_true()
     local hidden, head = g.randn(4, 5), nn.Linear(5, 3)
     expect(loss.linear_kd(hidden, head, nil, nil, y).loss:item()):near(loss.cross_entropy(head(hidden), y):item(), 1e-5)
