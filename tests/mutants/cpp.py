@@ -73,7 +73,8 @@ class Cpp:
         stages = [[], [], [], []]
         for name, file, seconds in self.tests:
             own, near = file.stem.startswith(path.stem), file.parent.name == path.parent.name
-            stages[0 if own else 1 if near and seconds < 1 else 2 if seconds < 1 else 3].append((name, seconds))
+            if near or own or seconds < 1:  # the slow ones kill processes and damage files: of no interest to another folder
+                stages[0 if own else 1 if near and seconds < 1 else 2 if seconds < 1 else 3].append((name, seconds))
         return [(":".join(n for n, _ in stage), sum(s for _, s in stage)) for stage in stages if stage]
 
     def noticed_by_tests(self, path):
