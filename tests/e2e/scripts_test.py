@@ -1,9 +1,11 @@
 """The scripts: each runs from a clean store with one command; diagnostics recognises what it makes; claims says what is there."""
 
+import gzip
 import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -84,6 +86,34 @@ class ScriptsTest(unittest.TestCase):
                 runs = json.loads(self.gradus("run", str(SCRIPTS / f"{name}.lua"), "--seed", "1", "--json", *sets))["runs"]
                 for run in runs:
                     self.assertLessEqual(results, set(run["result"]))
+
+    def idx_files(self, folder, write, ending):
+        """Images of 28 x 28 in two classes, bright above and bright below, in Fashion-MNIST's four files."""
+        folder.mkdir()
+        for part, rows in ("train", 60), ("t10k", 20):
+            images = b"".join(bytes([250 * (1 - i % 2)]) * 392 + bytes([250 * (i % 2)]) * 392 for i in range(rows))
+            for name, head, data in (("images-idx3", struct.pack(">4B3I", 0, 0, 8, 3, rows, 28, 28), images),
+                                     ("labels-idx1", struct.pack(">4BI", 0, 0, 8, 1, rows), bytes(i % 2 for i in range(rows)))):
+                with write(folder / f"{part}-{name}-ubyte{ending}", "wb") as file:
+                    file.write(head + data)
+
+    def test_noisy_fashion_reads_a_folder_packed_or_not(self):
+        results = []
+        for name, write, ending in ("packed", gzip.open, ".gz"), ("plain", open, ""):
+            self.idx_files(self.folder / name, write, ending)
+            runs = json.loads(self.gradus("run", str(SCRIPTS / "noisy_fashion.lua"), "--seed", "1", "--set", "epochs=200", "--json",
+                                          "--set", "noise=0", "--set", f"folder={self.folder / name}"))["runs"]
+            self.assertEqual([run["params"]["strategy"] for run in runs], ["one_shot", "random_80", "easiest_80", "confidence"])
+            self.assertGreater(runs[0]["result"]["test"], 0.9)
+            results.append([run["result"] for run in runs])
+        self.assertEqual(*results)
+
+    def test_noisy_fashion_says_how_to_get_the_images(self):
+        done = subprocess.run([GRADUS, "run", str(SCRIPTS / "noisy_fashion.lua"), "--seed", "1", "--set", "folder=nowhere", "--set",
+                               "strategy=one_shot"], cwd=self.folder, capture_output=True, text=True, timeout=600)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("no nowhere/train-images-idx3-ubyte.gz; expected Fashion-MNIST's four files: apt install dataset-fashion-mnist, or "
+                      "--set folder=PATH", done.stderr)
 
     def test_diagnostics_recognises_each_ailment(self):
         runs = json.loads(self.gradus("run", str(SCRIPTS / "diagnostics.lua"), "--json"))["runs"]
