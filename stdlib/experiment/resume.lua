@@ -29,10 +29,8 @@ end
 --- A run's parameters, of those that the experiment still has.
 function resume.given_of(store, id, specs)
   local given = {}
-  for _, one in ipairs(store:query("SELECT key, value, type FROM params WHERE run_id = ?", id)) do
-    if specs[one.key] then
-      if one.type == "boolean" then given[one.key] = one.value == 1 else given[one.key] = one.value end
-    end
+  for key, value in pairs(params.stored(store, id)) do
+    if specs[key] then given[key] = value end
   end
   return given
 end
