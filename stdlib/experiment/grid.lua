@@ -83,7 +83,7 @@ function grid.run(options)
   grid.warm()
   local experiment = runner.load(options)
   if not experiment then
-    if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", USAGE) end
+    runner.refuse_set(options)
     return 0
   end
   local plan = experiment:plan(options)

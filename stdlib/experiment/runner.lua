@@ -17,13 +17,25 @@ function runner.load(options)
   return value
 end
 
+--- The experiment that the script returns, for a command that does nothing without one.
+---@param command string   whom errors blame
+---@param options table
+function runner.expect(command, options)
+  return runner.load(options) or host.fail(("%s: the script returns no experiment"):format(command), 65)
+end
+
+--- Raises where --set is given to a script that has done its work when it was read.
+function runner.refuse_set(options)
+  if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
+end
+
 --- The runs that the script makes, in words. A script that returns no experiment has done its work by now: none.
 ---@param options table  the command line
 ---@return string[]
 function runner.plan(options)
   local experiment = runner.load(options)
   if not experiment then
-    if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
+    runner.refuse_set(options)
     return {}
   end
   return runner.labels(experiment:plan(options))
