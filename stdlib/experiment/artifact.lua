@@ -38,9 +38,7 @@ return function(run, path, kind)
   local place = run.folder .. "/" .. name
   run.kept_files = run.kept_files or {}  -- by name
   if not below then
-    local taken = not run.kept_files[name] and io.open(place, "rb")
-    if taken then
-      taken:close()
+    if not run.kept_files[name] and host.exists(place) then
       host.fail(("artifact: %s: the run has another file of this name; expected a name of its own"):format(path))
     end
     copy(path, place)

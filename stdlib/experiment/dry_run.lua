@@ -211,38 +211,42 @@ local function describe(given)
   return #words > 0 and table.concat(words, " ") or "defaults"
 end
 
---- Checks the script of the command line, whose store is a temporary one. Raises when something was refused.
+-- One run of the script's plan, with what those before it have built. Returns how many settings were refused.
+local function check_one(options, store, experiment, one, label, shared)
+  local params = require "gradus.experiment.params"
+  local flat = params.resolve(experiment.specs, one.given)
+  local run = require("gradus.experiment.run").begin { store = store, name = experiment.name, seed = one.seed, flat = flat,
+    params = params.nest(flat), options = options, label = label }
+  run.dry = dry_run.serve(new_report())
+  run.dry.built, run.dry.made = shared.built, shared.made
+  run.warn = function(_, _, text) run.dry.refuse("%s", text) end
+  host.entering(experiment.run)
+  local ok, returned = tensor_comparisons.watch(function(text) run.dry.refuse("%s", text) end, experiment.run, run, run.params)
+  run:finish(ok and "finished" or "failed")
+  if not ok then error(returned, 0) end
+  local _, _, problems = results.sort(returned)
+  for _, problem in ipairs(problems) do run.dry.refuse("run: %s", problem) end
+  return run.dry.refused
+end
+
+--- Checks the script of the command line, whose store is a temporary one. Ends the program with code 65 where something was refused.
 ---@param options table
 function dry_run.check(options)
-  local experiment_module, params = require "gradus.experiment.experiment", require "gradus.experiment.params"
-  local run_module = require "gradus.experiment.run"
   engine.set_threads(options.threads or 1)
   local chunk = host.load_script()
   host.entering(chunk)
   local experiment = chunk()
-  if not experiment_module.is(experiment) then
+  if not require("gradus.experiment.experiment").is(experiment) then
     host.fail "check: the script returns no experiment; expected `return g.experiment { … }`"
   end
-  local store, seen, refused, built, made = require("gradus.store").open(options.store), {}, 0, {}, {}
+  local store, seen, refused, shared = require("gradus.store").open(options.store), {}, 0, { built = {}, made = {} }
   options.quiet = true
   for _, one in ipairs(experiment:plan(options)) do
     local label = describe(one.given)
     if not seen[label] then
       seen[label] = true
       print(label)
-      local flat = params.resolve(experiment.specs, one.given)
-      local run = run_module.begin { store = store, name = experiment.name, seed = one.seed, flat = flat, params = params.nest(flat),
-        options = options, label = label }
-      run.dry = dry_run.serve(new_report())
-      run.dry.built, run.dry.made = built, made
-      run.warn = function(_, _, text) run.dry.refuse("%s", text) end
-      host.entering(experiment.run)
-      local ok, returned = tensor_comparisons.watch(function(text) run.dry.refuse("%s", text) end, experiment.run, run, run.params)
-      run:finish(ok and "finished" or "failed")
-      if not ok then error(returned, 0) end
-      local _, _, problems = results.sort(returned)
-      for _, problem in ipairs(problems) do run.dry.refuse("run: %s", problem) end
-      refused = refused + run.dry.refused
+      refused = refused + check_one(options, store, experiment, one, label, shared)
     end
   end
   if refused > 0 then  -- an error would name a line, and not one that is to blame

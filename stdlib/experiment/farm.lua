@@ -4,7 +4,7 @@ local children = require "gradus.children"
 local host = require "gradus.host"
 local console = require "gradus.base.console"
 local files = require "gradus.base.files"
-local live = require "gradus.experiment.live"
+local screen = require "gradus.experiment.screen"
 local store_keeper = require "gradus.experiment.store_keeper"
 
 local farm = {}
@@ -182,7 +182,7 @@ end
 ---@param options FarmOptions
 function farm.work(options)
   local self = setmetatable({ options = options, quiet = options.quiet, wide = options.wide or 0, running = {}, order = {}, ended = 0,
-    slots = slots(options.jobs, options.device), screen = live.new(options.quiet), hang = hang_seconds(),
+    slots = slots(options.jobs, options.device), screen = screen.new(options.quiet), hang = hang_seconds(),
     began = host.monotonic() }, Work)
   local sampled, keeper = 0, nil
   while true do

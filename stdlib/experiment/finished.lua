@@ -45,14 +45,6 @@ local function candidates(store, name, statuses, stopped)
   return found
 end
 
-local function stored_params(store, id)
-  local flat = {}
-  for _, row in ipairs(store:query("SELECT key, value, type FROM params WHERE run_id = ?", id)) do
-    if row.type == "boolean" then flat[row.key] = row.value == 1 else flat[row.key] = row.value end
-  end
-  return flat
-end
-
 -- What execute would have returned of it.
 local function result_of(store, id, flat)
   local run = store:query("SELECT uid, name, seed, seconds FROM runs WHERE id = ?", id)[1]
@@ -68,7 +60,7 @@ local function find(store, name, specs, plan, statuses, stopped)
   local by_key, ids = {}, {}
   for _, id in ipairs(candidates(store, name, statuses, stopped)) do
     local seed = store:query("SELECT seed FROM runs WHERE id = ?", id)[1].seed
-    by_key[key_of(stored_params(store, id), seed)] = id
+    by_key[key_of(params.stored(store, id), seed)] = id
   end
   for i, one in ipairs(plan) do ids[i] = by_key[key_of(params.resolve(specs, one.given), one.seed)] end
   return ids

@@ -96,7 +96,7 @@ function fork.prepare(options)
   if goal and goal.point.step == step then return 0 end
   goal = goal or fork.beginning(store, id)
   fork.check_replays(store, id, goal and goal.point.step or 0, step)
-  local experiment = runner.load(options)
+  local experiment = runner.expect("fork", options)
   resume.check_same("fork", store, id, goal, options)
   if not options.quiet and not options.json then
     host.write(2, ("run %d is done again from %s to step %d\n"):format(id, goal and "step " .. goal.point.step or "its beginning", step))
@@ -138,8 +138,7 @@ end
 ---@param options table  the command line; run, at, set
 function fork.run(options)
   local store = runner.prepare(options)
-  local experiment = runner.load(options)
-  if not experiment then host.fail("fork: the script returns no experiment", DATA) end
+  local experiment = runner.expect("fork", options)
   local id = tonumber(options.run)
   local goal, row = fork.goal(store, id, options.at)
   goal.on_arrival = keep_beginning

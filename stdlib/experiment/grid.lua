@@ -77,18 +77,10 @@ local function foot(count, failed)
   end
 end
 
---- Does the runs of the script. Returns the process's exit code.
----@param options table  the command line
-function grid.run(options)
-  grid.warm()
-  local experiment = runner.load(options)
-  if not experiment then
-    if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", USAGE) end
-    return 0
-  end
-  local plan = experiment:plan(options)
-  local todo, results, left = missing(options, experiment, plan)
-  local code, failed, ending, at, wide, told = {}, 0, nil, 0, 0, {}
+-- Does the runs of the plan that are to do; results gets what they came to. Returns the exit codes of those that failed, by their number;
+-- and the one that ends all.
+local function work(options, experiment, plan, todo, results, left)
+  local codes, failed, ending, at, wide, told = {}, 0, nil, 0, 0, {}
   local labels = runner.labels(plan)
   for _, i in ipairs(todo) do wide = math.max(wide, #labels[i]) end
   farm.work { jobs = options.jobs or 1, store = options.store, device = options.device, quiet = options.quiet or options.json, wide = wide,
@@ -107,29 +99,46 @@ function grid.run(options)
         return
       end
       failed = failed + 1
-      code[job.index] = outcome.code
+      codes[job.index] = outcome.code
       tell_failure(told, job, outcome)
       results[job.index] = host.json_encode { run = job.index, error = grid.why(outcome), code = outcome.code }
       -- Nothing that a later run could do better: the script wants to end, or was called wrongly.
       if outcome.exited or outcome.code == USAGE then ending = outcome.code end
     end }
+  return codes, ending
+end
+
+local function tell_interrupted(plan, results)
+  local finished = 0
+  for i = 1, #plan do
+    if results[i] and results[i]:find('"status":"finished"', 1, true) then finished = finished + 1 end
+  end
+  host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan))
+end
+
+--- Does the runs of the script. Returns the process's exit code.
+---@param options table  the command line
+function grid.run(options)
+  grid.warm()
+  local experiment = runner.load(options)
+  if not experiment then
+    runner.refuse_set(options)
+    return 0
+  end
+  local plan = experiment:plan(options)
+  local todo, results, left = missing(options, experiment, plan)
+  local codes, ending = work(options, experiment, plan, todo, results, left)
   if ending then return ending end
-  local list = {}
-  for i = 1, #plan do list[#list + 1] = results[i] end
   local stopped = require("gradus.children").stop_code()
   if stopped ~= 0 then
-    local finished = 0
-    for i = 1, #plan do
-      if results[i] and results[i]:find('"status":"finished"', 1, true) then finished = finished + 1 end
-    end
-    if not options.quiet then
-      host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan))
-    end
+    if not options.quiet then tell_interrupted(plan, results) end
     return stopped
   end
+  local list = {}
+  for i = 1, #plan do list[#list + 1] = results[i] end
   runner.summarize(options, list, experiment)
   for i = 1, #plan do
-    if code[i] and code[i] ~= 0 then return code[i] end
+    if codes[i] and codes[i] ~= 0 then return codes[i] end
   end
   return 0
 end

@@ -1,120 +1,15 @@
 --- What a dry run (dry_run.lua) says of settings: refused is what has no effect, aborts the run or runs backwards; advised
---- what is rarely meant. A judgement is of what the plan knows; what depends on the run is left alone.
+--- what is rarely meant. A judgement is of what the plan knows; what depends on the run is left alone. Knobs are honest_knobs.lua's.
 local data = require "gradus.data.dataset"
-local stages = require "gradus.training.stages"
+local knobs = require "gradus.experiment.honest_knobs"
 local sampler = require "gradus.curriculum.sampler"
-local schedule = require "gradus.curriculum.schedule"
+local values_of = require "gradus.experiment.plan"
 local when = require "gradus.curriculum.when"
 
 local honest = {}
 
 local NOTHING = 1e-9 -- of a share
-
-local function range(values)
-  local low, high = math.huge, -math.huge
-  for _, v in ipairs(values) do low, high = math.min(low, v), math.max(high, v) end
-  return low, high
-end
-
-local function moves(values)
-  local low, high = range(values)
-  return high - low > 1e-12 * math.max(1, math.abs(high))
-end
-
-local function throughout(values, value) return values ~= nil and not moves(values) and values[1] == value end
-
--- --- knobs -------------------------------------------------------------------------------------------------------------
-
--- What the run itself would stop at, later.
-local function aborts(report, where, plan, span, knob)
-  local between = schedule.is(knob.answer) and knob.answer.between
-  local values = between or knob.asked or {}
-  for k, v in ipairs(values) do
-    local wanted = stages.wanted(knob.name, v)
-    if wanted then
-      local from, to = math.min(span.from, plan.last), math.min(span.to, plan.last)
-      local share = from + (to - from) * (k - 1) / (#values - 1)
-      report.refuse("%s: expected %s; got %.4g %s", where, wanted, v,
-        between and "at one end" or ("at %.3g %% of the budget"):format(100 * share))
-      return true
-    end
-  end
-end
-
-local function advise_on_range(report, where, name, values)
-  local low, high = range(values)
-  if name == "temperature" and (low < 2 or high > 20) then
-    report.advise("%s is %g to %g; below 2 the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual",
-      where, low, high)
-  elseif name == "alpha" and (low < .2 or high > .95) then
-    report.advise("%s is %g to %g; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual",
-      where, low, high)
-  end
-end
-
-local OTHER_WAY = "the guides go the other way: temperature high early and low late, alpha towards the labels"
-
-local function advise_on_direction(report, where, name, first, last)
-  if name == "temperature" and last > first or name == "alpha" and last < first then
-    report.advise("%s goes from %g to %g; " .. OTHER_WAY, where, first, last)
-  end
-end
-
-local function look_at_knob(report, plan, i, knob)
-  local where = ("stage '%s': %s"):format(plan.run.stages[i].name, knob.name)
-  if aborts(report, where, plan, plan.spans[i], knob) then return end
-  local values = knob.values
-  if not values then
-    if schedule.is(knob.answer) and knob.answer.between then advise_on_range(report, where, knob.name, knob.answer.between) end
-    return
-  end
-  if knob.name == "lr" and throughout(values, 0) then
-    report.refuse("%s is 0 throughout: nothing is learnt; expected above 0", where)
-  elseif schedule.is(knob.answer) and not tonumber(tostring(knob.answer)) and not moves(knob.whole or values) then
-    report.refuse("%s: %s has no effect: it is %g throughout; expected a span within the budget", where, tostring(knob.answer), values[1])
-  end
-  advise_on_range(report, where, knob.name, values)
-  local all = knob.whole or values
-  advise_on_direction(report, where, knob.name, all[1], all[#all])
-end
-
--- From one stage to the next, where both answers are the stages' own.
-local function look_at_turns(report, plan, name)
-  local before, from
-  for i, stage in ipairs(plan.run.stages) do
-    local knob, settled = plan.seen[i].knobs[name], plan.spans[i].known
-    local values = knob.used and knob.values
-    if values then
-      if before and knob.answer ~= before.answer and (not moves(values) or plan.spans[i - 1].known) then
-        advise_on_direction(report, ("stage '%s' after '%s': %s"):format(stage.name, from, name), name,
-          before.values[#before.values], values[1])
-      end
-      -- Where a stage's end is not known, neither is what a schedule has come to there.
-      before, from = (settled or not moves(values)) and knob or nil, stage.name
-    end
-  end
-end
-
-local function look_at_rate(report, plan)
-  local answer = plan.run.knobs.lr
-  local warming = schedule.is(answer) and answer.after and plan:values(answer, 0, 1)
-  local warm = warming and plan:values(answer.after, 0, 1)
-  if warm and not plan.seen[#plan.seen].knobs.lr.own and warming[#warming - 1] < warm[math.max(1, #warm - 1)] * (1 - 1e-9) then
-    report.refuse("lr never leaves its warm-up: it still rises when the budget ends; expected a shorter warmup or a longer budget")
-    return
-  end
-  local count = #plan.seen
-  local final, span = plan.seen[count].knobs.lr.answer, plan.spans[count]
-  local after = schedule.is(final) and final.after or final  -- its warm-up may rise
-  local values = plan:values(after, math.min(span.from, 1), span.to, count)
-  if not values then return end
-  local _, high = range(values)
-  local late, last = values[math.ceil(.75 * #values)], values[#values]
-  if last < high or last <= late * (1 + 1e-9) then return end
-  -- Who writes a function knows which way it goes: a search for the highest rate that still learns rises on purpose.
-  report[schedule.is(final) and "refuse" or "advise"]("stage '%s': lr runs backwards: it rises to the end, from %g at three quarters "
-    .. "of the stage to %g; expected it to fall after its warm-up, or a function of the state", plan.run.stages[count].name, late, last)
-end
+local range, throughout = values_of.range, values_of.throughout
 
 -- --- samples -----------------------------------------------------------------------------------------------------------
 
@@ -278,7 +173,7 @@ function honest.stage(report, plan, i)
     return
   end
   for _, name in ipairs { "lr", "temperature", "alpha", "augment" } do
-    if one.knobs[name].used and span.to > span.from then look_at_knob(report, plan, i, one.knobs[name]) end
+    if one.knobs[name].used and span.to > span.from then knobs.of_stage(report, plan, i, one.knobs[name]) end
   end
   local share = sampler.is(one.source) and rawget(one.source, "share")
   if share and data.is(plan.run.train) then look_at_share(report, plan, i, share) end
@@ -295,9 +190,9 @@ end
 --- Judges what is of the whole plan.
 function honest.whole(report, plan)
   look_at_rule(report, plan, "patience", plan.run.early)
-  look_at_rate(report, plan)
-  look_at_turns(report, plan, "temperature")
-  look_at_turns(report, plan, "alpha")
+  knobs.rate(report, plan)
+  knobs.turns(report, plan, "temperature")
+  knobs.turns(report, plan, "alpha")
   look_at_ranking(report, plan)
   look_at_evaluation(report, plan.run)
   look_at_targets(report, plan)

@@ -134,8 +134,7 @@ function command.run(options)
   local row = row_of(store, tonumber(options.run))
   local steps = way.steps(options, store, row)
   if not steps then files_of(store, row) end  -- before the script, which may take its time
-  local experiment = runner.load(options)
-  if not experiment then host.fail(options.script .. ": the script returns no experiment", DATA) end
+  local experiment = runner.expect("landscape", options)
   resume.check_same("landscape", store, row.id, nil, options)
   wanted.seed = engine.data.derive_seed(row.seed, "probe")
   local found = steps and way.look(options, store, experiment, row, steps, wanted, data_of) or around_the_left(options, store, experiment,

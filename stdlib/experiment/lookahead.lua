@@ -16,6 +16,7 @@ local sorted_keys = require "gradus.base.sorted_keys"
 ---@field try table<string, table>  by name: what a continuation has of its own
 ---@field steps number            of a round
 ---@field by string               the metric that decides
+---@field chosen string[]          the names by round
 ---@field kept table?             the training's state at the end of the last round
 ---@field rounds number           that are done
 ---@field step number             of the training
@@ -26,11 +27,11 @@ local OWN = { try = true, steps = true, by = true }
 
 local function new(run, options)
   check.value("lookahead", "options", options, check.table)
-  local self = setmetatable({ run = run, options = {}, rounds = 0, step = 0 }, Lookahead)
+  local self = setmetatable({ run = run, options = {}, rounds = 0, step = 0, chosen = {} }, Lookahead)
   for name, value in pairs(options) do
     if not OWN[name] then self.options[name] = value end
   end
-  self.try, self.names = check.value("lookahead", "try", options.try, check.table), {}
+  self.try = check.value("lookahead", "try", options.try, check.table)
   for name, one in pairs(self.try) do
     if type(name) ~= "string" or type(one) ~= "table" then
       host.fail(("lookahead: try: expected options by name, { hot = { temperature = 8 }, cold = { temperature = 2 } }; got %s under %s")
@@ -149,7 +150,6 @@ end
 ---@return Distilled
 return function(run, options)
   local self = new(run, options)
-  self.chosen = {}
   if run.dry then return distill.train(distill.make(run, options_of(self, self.names[1]), "distill")) end
   self.known, self.numbered = source.known(), source.numbered()
   self.first = distill.make(run, options_of(self, self.names[1]), "distill")

@@ -189,6 +189,18 @@ function params.resolve(specs, given)
   return flat
 end
 
+--- dotted key -> value of a run of the store.
+---@param store table
+---@param id number
+---@return table<string, number|string|boolean>
+function params.stored(store, id)
+  local flat = {}
+  for _, row in ipairs(store:query("SELECT key, value, type FROM params WHERE run_id = ?", id)) do
+    if row.type == "boolean" then flat[row.key] = row.value == 1 else flat[row.key] = row.value end
+  end
+  return flat
+end
+
 --- The nested table that the script's run function sees; reading a parameter that was not declared is an error.
 function params.nest(flat)
   local function guarded(path)

@@ -197,4 +197,28 @@ function Plan:mixture(parts, i)
   return all
 end
 
+-- --- numbers over a span ---------------------------------------------------------------------------------------------
+
+--- The lowest and the highest.
+---@param values number[]
+---@return number low
+---@return number high
+function plan.range(values)
+  local low, high = math.huge, -math.huge
+  for _, v in ipairs(values) do low, high = math.min(low, v), math.max(high, v) end
+  return low, high
+end
+
+--- Whether they are not all the same, but for rounding.
+---@param values number[]
+function plan.moves(values)
+  local low, high = plan.range(values)
+  return high - low > 1e-12 * math.max(1, math.abs(high))
+end
+
+--- Whether they are known, and this one throughout.
+---@param values number[]?
+---@param value number
+function plan.throughout(values, value) return values ~= nil and not plan.moves(values) and values[1] == value end
+
 return plan

@@ -11,7 +11,7 @@ local sorted_keys = require "gradus.base.sorted_keys"
 
 local resume = {}
 
-local USAGE, DATA = 64, 65
+local USAGE = 64
 
 -- --- what the store knows of the run -----------------------------------------------------------------------------------
 
@@ -29,10 +29,8 @@ end
 --- A run's parameters, of those that the experiment still has.
 function resume.given_of(store, id, specs)
   local given = {}
-  for _, one in ipairs(store:query("SELECT key, value, type FROM params WHERE run_id = ?", id)) do
-    if specs[one.key] then
-      if one.type == "boolean" then given[one.key] = one.value == 1 else given[one.key] = one.value end
-    end
+  for key, value in pairs(params.stored(store, id)) do
+    if specs[key] then given[key] = value end
   end
   return given
 end
@@ -145,8 +143,7 @@ end
 ---@param options table  the command line; options.run is the run's id
 function resume.run(options)
   local store = runner.prepare(options)
-  local experiment = runner.load(options)
-  if not experiment then host.fail("resume: the script returns no experiment", DATA) end
+  local experiment = runner.expect("resume", options)
   local one = resume.planned(store, tonumber(options.run), experiment, options)
   local label = ("run %d"):format(one.resumes)
   if not options.quiet and not options.json then

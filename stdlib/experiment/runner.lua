@@ -17,13 +17,25 @@ function runner.load(options)
   return value
 end
 
+--- The experiment that the script returns, for a command that does nothing without one.
+---@param command string   whom errors blame
+---@param options table
+function runner.expect(command, options)
+  return runner.load(options) or host.fail(("%s: the script returns no experiment"):format(command), 65)
+end
+
+--- Raises where --set is given to a script that has done its work when it was read.
+function runner.refuse_set(options)
+  if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
+end
+
 --- The runs that the script makes, in words. A script that returns no experiment has done its work by now: none.
 ---@param options table  the command line
 ---@return string[]
 function runner.plan(options)
   local experiment = runner.load(options)
   if not experiment then
-    if options.set and #options.set > 0 then host.fail("--set: the script returns no experiment, so it has no parameters", 64) end
+    runner.refuse_set(options)
     return {}
   end
   return runner.labels(experiment:plan(options))
@@ -126,28 +138,43 @@ local function policy_of(options, experiment)
   return policy
 end
 
+-- A run of the store that begins, or goes on as `one` says.
+local function begin(options, store, experiment, one, label, flat, nested)
+  local run = require("gradus.experiment.run").begin { store = store, name = one.name or options.name or experiment.name, seed = one.seed,
+    flat = flat, params = nested, options = options, label = label, policy = policy_of(options, experiment), resumes = one.resumes,
+    goal = one.goal, forks = one.forks, set = one.set }
+  if one.detail then
+    local step = one.goal and one.goal.point.step or run.step_number
+    local writer = one.goal and run.unmuted or run.writer
+    writer:event(step, "resume", one.detail.kind or "resume", host.json_encode(one.detail))
+  end
+  if options.live then run.live = require("gradus.experiment.live_edit").new(run, options, one.given, flat) end
+  run.save_students = experiment.save ~= false
+  host.open_log(run.folder .. "/log.txt")
+  host.log("info", ("run %d (%s): %s"):format(run.id, run.uid, label))
+  return run
+end
+
+-- What a run came to, for those who asked for it (summary.lua); `ok`: it has not been interrupted.
+local function as_json(run, flat, ok, result, others, seconds, curve)
+  local returned = {}
+  for _, part in ipairs(ok and { result, others } or {}) do
+    for name, value in pairs(part) do returned[name] = value end
+  end
+  return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = run.seed, params = flat, result = returned,
+    others = ok and others or nil, seconds = seconds, curve = curve, status = ok and "finished" or "interrupted" }
+end
+
 --- Executes one run of an experiment. Returns its result as JSON.
 ---@param one {seed: number, given: table, resumes: number?, goal: table?}  of the experiment's plan, or a run that goes on
 ---@param label string                      it in words
 ---@param watched? fun(run: Run, name: string, value: number, step: number)  is told what the run logs
 function runner.execute_one(options, store, experiment, one, label, watched)
   local params = require "gradus.experiment.params"
-  local run_module = require "gradus.experiment.run"
   local flat = params.resolve(experiment.specs, one.given)
   local nested = params.nest(flat)
-  local run = run_module.begin { store = store, name = one.name or options.name or experiment.name, seed = one.seed, flat = flat,
-    params = nested, options = options, label = label, policy = policy_of(options, experiment), resumes = one.resumes, goal = one.goal,
-    forks = one.forks, set = one.set }
-  if one.detail then
-    local step = one.goal and one.goal.point.step or run.step_number
-    local writer = one.goal and run.unmuted or run.writer
-    writer:event(step, "resume", one.detail.kind or "resume", host.json_encode(one.detail))
-  end
+  local run = begin(options, store, experiment, one, label, flat, nested)
   if watched then run.listener = function(...) watched(run, ...) end end
-  if options.live then run.live = require("gradus.experiment.live_edit").new(run, options, one.given, flat) end
-  run.save_students = experiment.save ~= false
-  host.open_log(run.folder .. "/log.txt")
-  host.log("info", ("run %d (%s): %s"):format(run.id, run.uid, label))
   host.entering(experiment.run)
   local ok, result, others = xpcall(function()
     experiment:declare_metrics(run)
@@ -165,13 +192,7 @@ function runner.execute_one(options, store, experiment, one, label, watched)
     local duration = require("gradus.base.console").duration(seconds)
     run.line.done(("%s  %s"):format(duration, require("gradus.experiment.summary").line(experiment, result, others)))
   end
-  local returned = {}
-  for _, part in ipairs(ok and { result, others } or {}) do
-    for name, value in pairs(part) do returned[name] = value end
-  end
-  return host.json_encode { id = run.id, uid = run.uid, name = run.name, seed = one.seed, params = flat,
-    result = returned, others = ok and others or nil, seconds = seconds, curve = curve,
-    status = ok and "finished" or "interrupted" }
+  return as_json(run, flat, ok, result, others, seconds, curve)
 end
 
 --- Prints what the runs came to; see summary.lua.

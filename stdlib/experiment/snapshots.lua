@@ -2,7 +2,7 @@
 ---   <run's folder>/snapshots/N-STEP.safetensors   of the run's N-th training (distill, fit or a loop over batches)
 ---   <run's folder>/snapshots/N-end.safetensors    where it ended
 --- They are taken after 5 s, then every minute, or as `--snapshots` says, after stages and trainings of some seconds, and at signals;
---- written by another thread, whole or not at all; of a training the newest two are kept.
+--- written by another thread, whole or not at all; of a training the newest two are kept, of an ended one its end and the one before.
 ---
 --- A run that goes on executes its script from the top with its writing muted. Trainings whose end was kept are taken from there, others
 --- are done again, with the same bits; the training of the snapshot (the goal) takes it back, and from there on all is written.

@@ -69,6 +69,9 @@ function Axis:at(u)
   return math.max(self.low, math.min(self.high, tonumber(("%.6g"):format(u))))
 end
 
+--- A value in words: a number with six digits, as ranges are rounded to.
+function space.in_words(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
+
 --- Where a value lies in a range, from 0 to 1.
 function Axis:share(value)
   if self.scale == "log" then return math.log(value / self.low) / math.log(self.high / self.low) end

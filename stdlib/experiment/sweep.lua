@@ -154,10 +154,7 @@ end
 
 local function words_of(self, given)
   local words = {}
-  for _, axis in ipairs(self.axes) do
-    local value = given[axis.key]
-    words[#words + 1] = axis.key .. "=" .. (type(value) == "number" and ("%.6g"):format(value) or tostring(value))
-  end
+  for i, axis in ipairs(self.axes) do words[i] = axis.key .. "=" .. space.in_words(given[axis.key]) end
   return table.concat(words, " ")
 end
 

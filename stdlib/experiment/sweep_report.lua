@@ -1,13 +1,12 @@
 --- What a sweep came to, for people: the best trials, a map of two parameters, what mattered, what to try next.
 local console = require "gradus.base.console"
 local effects = require "gradus.experiment.effects"
+local in_words = require("gradus.experiment.space").in_words
 
 local report = {}
 
 local SHOWN = 10   -- trials of the table
 local COLUMNS = 8  -- of the map, for a range
-
-local function text_of(value) return type(value) == "number" and ("%.6g"):format(value) or tostring(value) end
 
 --- What a trial's value is: of a metric that is logged again and again the best value of each run, which `gradus runs` has as best(KEY).
 function report.value_name(sweep) return sweep.by:find "^result/" and sweep.by or ("best(%s)"):format(sweep.by) end
@@ -28,7 +27,7 @@ local function best_table(sweep, ranked)
   for i = 1, math.min(SHOWN, #ranked) do
     local trial = ranked[i]
     local row = { tostring(trial.number) }
-    for _, axis in ipairs(sweep.axes) do row[#row + 1] = text_of(trial.given[axis.key]) end
+    for _, axis in ipairs(sweep.axes) do row[#row + 1] = in_words(trial.given[axis.key]) end
     row[#row + 1] = ("%.4g"):format(trial.value) .. (trial.sd and (" ± %.2g"):format(trial.sd) or "")
     row[#row + 1] = table.concat(trial.ids, ",") .. (trial.stopped and " stopped" or "")
     rows[i] = row
@@ -41,7 +40,7 @@ local function cells_of(axis)
   local headings = {}
   if axis.values then
     local place = {}
-    for i, value in ipairs(axis.values) do headings[i], place[value] = text_of(value), i end
+    for i, value in ipairs(axis.values) do headings[i], place[value] = in_words(value), i end
     return headings, function(value) return place[value] end
   end
   for i = 1, COLUMNS do

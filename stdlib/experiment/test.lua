@@ -7,6 +7,7 @@
 --
 -- describe, it, before_each, after_all and expect are globals of a spec, and fields of require "gradus.experiment.test".
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local test = {}
 
@@ -14,11 +15,8 @@ local function show(value, depth)
   depth = depth or 0
   if type(value) == "string" then return string.format("%q", value) end
   if type(value) ~= "table" or getmetatable(value) or depth > 4 then return tostring(value) end
-  local keys = {}
-  for key in pairs(value) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
   local parts = {}
-  for i, key in ipairs(keys) do
+  for i, key in ipairs(sorted_keys(value)) do
     local name = type(key) == "string" and key or "[" .. tostring(key) .. "]"
     parts[i] = name .. " = " .. show(value[key], depth + 1)
   end

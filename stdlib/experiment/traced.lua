@@ -113,7 +113,7 @@ end
 
 -- --- whoever watches -----------------------------------------------------------------------------------------------------
 
-local watches = {}  -- the innermost last: { run =, reads =, known =, written = }
+local watches = {}  -- the innermost last: { run =, name =, reads =, known =, written = }
 
 local function note(kind, name)
   for _, watch in ipairs(watches) do

@@ -4,8 +4,8 @@ local children = require "gradus.children"
 local host = require "gradus.host"
 local console = require "gradus.base.console"
 local grid = require "gradus.experiment.grid"
-local live = require "gradus.experiment.live"
 local runner = require "gradus.experiment.runner"
+local screen = require "gradus.experiment.screen"
 local store_keeper = require "gradus.experiment.store_keeper"
 local sparkline = require "gradus.base.sparkline"
 
@@ -187,7 +187,7 @@ end
 function watch.run(options)
   grid.warm()
   children.watch { options.script }
-  local self = setmetatable({ options = options, all = {}, running = {}, screen = live.new(false) }, Watch)
+  local self = setmetatable({ options = options, all = {}, running = {}, screen = screen.new(false) }, Watch)
   self:start(host.monotonic())
   repeat turn(self) until host.stopping() and not next(self.running)
   if self.keeper then store_keeper.stop(self.keeper) end

@@ -3,35 +3,35 @@
 local host = require "gradus.host"
 local console = require "gradus.base.console"
 
-local live = {}
+local screen = {}
 
----@class Live
----@field live boolean  whether `show` shows anything
-local Live = {}
-Live.__index = Live
+---@class Screen
+---@field live boolean  whether it is a terminal, so that `show` shows anything
+local Screen = {}
+Screen.__index = Screen
 
 local EVERY = .1  -- seconds between two drawings
 
 ---@param quiet boolean?
-function live.new(quiet)
-  return setmetatable({ live = console.live() and not quiet, shown = 0, lines = {}, drawn = 0 }, Live)
+function screen.new(quiet)
+  return setmetatable({ live = console.live() and not quiet, shown = 0, drawn = 0 }, Screen)
 end
 
 --- Takes the lines away.
-function Live:clear()
+function Screen:clear()
   if self.shown > 0 then host.write(2, ("\r\27[%dA\27[J"):format(self.shown)) end
   self.shown, self.drawn = 0, 0
 end
 
 --- A line that stays, above the others.
-function Live:say(text)
+function Screen:say(text)
   self:clear()
   host.write(2, text .. "\n")
 end
 
 --- Writes the lines, the last ones where not all fit, at most ten times a second.
 ---@param lines string[]
-function Live:show(lines)
+function Screen:show(lines)
   local now = host.monotonic()
   if not self.live or now - self.drawn < EVERY and self.shown > 0 then return end
   local columns, rows = host.columns()
@@ -43,4 +43,4 @@ function Live:show(lines)
   self.shown, self.drawn = #out, now
 end
 
-return live
+return screen
