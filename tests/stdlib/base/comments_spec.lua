@@ -70,3 +70,36 @@ describe("comments", function()
     expect(comments.fields("base/checkpoints.lua").told.text):equals "said"
   end)
 end)
+
+describe("the names that comments tell of", function()
+  it("are those that scripts use, of files that have more", function()
+    local seen = {}
+    for _, entry in ipairs(comments.all()) do seen[entry.name] = entry end
+    for name in ([[g.no_grad g.autocast g.scope g.full x:data g.int g.number g.choice g.experiment run:fit g.seeds g.step_mode g.sparkline g.runs
+      g.compare data.parity data.csv data.concat data.tensors data.generator data.npy data.text probe.landscape probe.two_sample nn.Linear
+      nn.MLP nn.init.normal_ optim.AdamW opt:minimize net:to d:split parts:standardize s:best sampler:draw grammar:tree list:append
+      transformer:hidden when.steps when.flops loss.kl schedule.linear score.margin target.layer curriculum.extraction cfg.cfg3b
+      tokenizer.train]]):gmatch "%S+" do
+      expect({ name, seen[name] ~= nil }):equals { name, true }
+    end
+    for name in ([[g.number_of curriculum.normalise data.view target.resolve sampler.of data.content run:finish s:record schedule.value
+      g.new step.new Step:scan]]):gmatch "%S+" do
+      expect({ name, seen[name] }):equals { name }
+    end
+    expect({ comments.is_own_business "data.view", comments.is_own_business "data.csv", comments.is_own_business "s:sign" }):equals
+      { true, false, true }
+    expect({ comments.prefix_of_class "Dataset", comments.prefix_of_class "Nobody" }):equals { "d:" }
+  end)
+  it("know whether they are methods, their arguments and their fields", function()
+    local seen = {}
+    for _, entry in ipairs(comments.all()) do seen[entry.name] = entry end
+    expect({ seen["d:split"].method, seen["data.csv"].method, seen["d:split"].arguments, seen["data.csv"].arguments }):equals
+      { true, false, "(shares, options)", "(path, options)" }
+    expect({ seen["when.steps"].arguments, seen["when.steps"].text }):equals { "(limit)", { "after so many optimizer updates in the stage" } }
+    expect({ seen["d:split"].params[1].name, seen["d:split"].params[1].type, seen["d:split"].params[2].optional }):equals
+      { "shares", "table<string, number>", true }
+    expect(comments.fields("curriculum/state.lua").step.type):equals "number"
+    expect(comments.fields("curriculum/state.lua").teacher.optional):is_true()
+    expect(comments.of "none.lua"):equals {}
+  end)
+end)

@@ -152,3 +152,117 @@ describe("nn.Transformer", function()
     expect(function() with { outputs = 3, tie = true } end):fails_with "tie = true shares"
   end)
 end)
+
+describe("masks in every form", function()
+  local m, x = nn.MultiheadAttention(E, H), g.randn({ 2, 5, E }, { generator = g.generator(9) })
+  local future = g.ones { 5, 5 }:triu(1):gt(0)
+  local added = g.zeros { 5, 5 }:masked_fill(future, -math.huge)
+  -- The same attention, written as what is looked at.
+  local function out(options) return values((m(x, x, x, options))) end
+  it("are the same attention, in the open and fused", function()
+    local causal, padded, both = out { attn_mask = future }, out { key_padding_mask = padding },
+      out { attn_mask = future, key_padding_mask = padding }
+    for _, open in ipairs { true, false } do
+      for _, case in ipairs { { causal, { is_causal = true } }, { causal, { attn_mask = added } }, { causal, { attn_mask = future } },
+        { padded, { key_padding_mask = padding } }, { both, { attn_mask = added, key_padding_mask = padding } },
+        { both, { attn_mask = future, key_padding_mask = padding } }, { both, { is_causal = true, key_padding_mask = padding } },
+        { causal, { is_causal = true, attn_mask = added } }, { causal, { is_causal = true, attn_mask = g.zeros { 5, 5 } } },
+        { causal, { is_causal = true, attn_mask = g.zeros({ 5, 5 }, { dtype = "bool" }) } } } do
+        case[2].need_weights = open
+        expect(out(case[2])):near(case[1], 1e-5)
+      end
+    end
+    expect(padded):differs_from(causal)
+    local biased = g.arange(25):float():reshape { 5, 5 } * .1
+    expect(out { attn_mask = biased, need_weights = true }):near(out { attn_mask = biased }, 1e-5)
+  end)
+  it("give weights that sum to 1 and are 0 where nobody looks", function()
+    local _, weights = m(x, x, x, { is_causal = true, need_weights = true })
+    expect(weights.shape):equals { 2, 5, 5 }
+    expect(values(weights:sum(-1))):near({ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, 1e-5)
+    expect(weights:masked_select(future):abs():sum():item()):equals(0)
+    expect(select("#", m(x, x, x)) >= 1 and select(2, m(x, x, x))):equals(nil)
+  end)
+  it("may leave key and value out", function()
+    expect(values((m(x)))):equals(values((m(x, x, x))))
+    local other = g.randn { 2, 3, E }
+    expect(values((m(x, other)))):equals(values((m(x, other, other))))
+    expect(values((m(x, other, other * 2)))):differs_from(values((m(x, other, other))))
+  end)
+  local refused = {
+    { "padding that is no boolean", { key_padding_mask = padding:float() }, "key_padding_mask: expected a bool Tensor [N, S], true where" },
+    { "padding of one dimension", { key_padding_mask = padding[0] }, "key_padding_mask: expected a bool Tensor [N, S]" },
+    { "a mask of three dimensions", { attn_mask = g.zeros { 1, 5, 5 } }, "attn_mask: expected a Tensor [L, S]; got Tensor [1, 5, 5] float32" },
+    { "a mask of text", { attn_mask = "causal" }, "'attn_mask': expected a Tensor; got 'causal'" },
+    { "a cause of text", { is_causal = "yes" }, "'is_causal': expected true or false" },
+    { "weights of text", { need_weights = 1 }, "'need_weights': expected true or false" },
+  }
+  for _, case in ipairs(refused) do
+    it("are refused: " .. case[1], function() expect(function() m(x, x, x, case[2]) end):fails_with(case[3]) end)
+  end
+  it("beside sequences of the right form", function()
+    expect(function() m(5) end):fails_with "MultiheadAttention: 'query': expected a Tensor; got 5"
+    expect(function() m(x, 5) end):fails_with "': expected a Tensor; got 5"
+    expect(function() m(g.ones(5, E)) end):fails_with "query has shape [5, 8]; expected [N, L, 8]"
+    expect(function() m(x, g.ones(2, 5, 4)) end):fails_with "has shape [2, 5, 4]; expected [N, L, 8]"
+    expect(function() nn.MultiheadAttention(E, H, { batch_first = false })(g.ones(5, E)) end):fails_with "expected [L, N, 8]"
+    expect(tostring(m)):matches "embed_dim=8, num_heads=2"
+  end)
+end)
+
+describe("a stack of layers", function()
+  it("is copies that start equal, or the layers as they are, with a norm or none", function()
+    local one = layer()
+    local copies = nn.TransformerEncoder(one, 3)
+    expect({ #copies.layers, copies:has "norm", copies.layers[0] == one }):equals { 3, false, false }
+    expect(values(copies.layers[0].linear1.weight)):equals(values(copies.layers[2].linear1.weight))
+    local norm = nn.LayerNorm(E)
+    local given = nn.TransformerEncoder({ one }, norm)
+    expect({ #given.layers, given.layers[0] == one, given.norm == norm }):equals { 1, true, true }
+    local x = g.randn { 2, 5, E }
+    expect(values(given(x))):equals(values(norm(one(x))))
+    expect(values(nn.TransformerEncoder({ one, one })(x))):equals(values(one(one(x))))
+    expect(values(given(x, { is_causal = true }))):near(values(given(x, { mask = g.ones { 5, 5 }:triu(1):gt(0) })), 1e-5)
+    expect(values(given(x, { src_key_padding_mask = padding }))):equals(values(norm(one(x, { src_key_padding_mask = padding }))))
+    expect(function() given(x, { masks = 1 }) end):fails_with "TransformerEncoder: no option 'masks'; did you mean 'mask'?"
+    expect(function() nn.TransformerEncoder(one) end):fails_with "TransformerEncoder: 'num_layers': expected a whole number of at least 1; got nil"
+    expect(function() nn.TransformerEncoder {} end):fails_with "TransformerEncoder: layer: expected a TransformerEncoderLayer; got a table"
+  end)
+  it("fuses its activation unless somebody looks, with the same numbers", function()
+    local one, x = layer(), g.randn { 2, 5, E }
+    local out, taps = one:forward_taps(x, { "linear1" })
+    expect(values(out)):near(values(one(x)), 1e-5)
+    expect(taps.linear1:lt(0):any():item()):is_true()
+    local gelu = layer { activation = "gelu" }
+    expect(values(gelu:forward_taps(x, { "linear1" }))):near(values(gelu(x)), 1e-6)
+  end)
+  it("drops in both branches while it is trained", function()
+    local one, x = layer { dropout = .5 }, g.randn { 2, 5, E }
+    expect({ one.dropout.p, one.dropout1.p, one.dropout2.p, one.self_attn.dropout }):equals { .5, .5, .5, .5 }
+    one:eval()
+    expect(values(one(x))):equals(values(one(x)))
+  end)
+end)
+
+describe("a transformer's pools", function()
+  it("are the mean, the first and the last position", function()
+    local tokens = g.tensor({ { 1, 4, 2 }, { 3, 0, 1 } }, { dtype = "int64" })
+    for pool, of in pairs { mean = function(h) return h:mean(1) end, first = function(h) return h:select(1, 0) end,
+      last = function(h) return h:select(1, 2) end } do
+      nn.init_generator = engine.generator(0)
+      local plain = nn.Transformer { vocabulary = 5, context = 4, width = 8, layers = 1, heads = 2, outputs = 3 }
+      nn.init_generator = engine.generator(0)
+      local pooled = nn.Transformer { vocabulary = 5, context = 4, width = 8, layers = 1, heads = 2, outputs = 3, pool = pool }
+      expect(values(pooled:hidden(tokens))):equals(values(of(plain:hidden(tokens))))
+      expect(pooled(tokens).shape):equals { 2, 3 }
+    end
+  end)
+  it("with padding attend to what the mask says, else to all but the padding", function()
+    local net = nn.Transformer { vocabulary = 5, context = 4, width = 8, layers = 1, heads = 2, pad_token = 0 }
+    local tokens = g.tensor({ { 1, 4, 0 } }, { dtype = "int64" })
+    local mask = tokens:eq(0)
+    expect(values(net(tokens))):equals(values(net(tokens, { src_key_padding_mask = mask })))
+    expect(values(net(tokens))):differs_from(values(net(tokens, { src_key_padding_mask = mask:logical_and(false) })))
+    expect(function() net(tokens, { masks = mask }) end):fails_with "Transformer: no option 'masks'; did you mean 'mask'?"
+  end)
+end)

@@ -376,6 +376,18 @@ describe("the range of a loss's", function()
     expect(loss.feature_mse(student, teacher, p):item()):near((student - teacher:matmul(p)):square():mean():item(), 1e-5)
     expect(loss.feature_mse(student, student + 2):item()):near(4, 1e-5)
     expect(loss.mse(g.tensor { 1, 2 }, g.tensor { 3, 2 }):item()):equals(2)
+    expect(function() loss.feature_mse(student, teacher, 5) end):fails_with "feature_mse: 'projection': expected a Tensor; got 5"
+    expect(function() loss.feature_mse(5, teacher) end):fails_with "feature_mse: 'student': expected a Tensor; got 5"
+    expect(function() loss.feature_mse(student, 5) end):fails_with "feature_mse: 'teacher': expected a Tensor; got 5"
+    expect(function() loss.mse(5, teacher) end):fails_with "mse: 'a': expected a Tensor; got 5"
+    for _, beta in ipairs { 0, 1 } do expect(function() loss.jsd(s, t, { beta = beta }) end):fails_with "jsd: 'beta': expected 0 < beta < 1" end
+    local s3, t3 = g.randn(2, 2, 3), g.randn(2, 2, 3)
+    for _, fn in ipairs { loss.kl, loss.reverse_kl, loss.jsd } do
+      expect(fn(s3, t3):item()):near(fn(s3:flatten(0, 1), t3:flatten(0, 1)):item(), 1e-6)
+      expect(fn(s3, t3, { weight = g.tensor { 1, 3 } }):item()):near(
+        fn(s3:flatten(0, 1), t3:flatten(0, 1), { weight = g.tensor { 1, 1, 3, 3 } }):item(), 1e-6)
+      expect(fn(s, t, { target = g.full({ 4 }, -100, { dtype = "int64" }) }):item()):equals(0)
+    end
     for _, wrong in ipairs { g.randn(2, 2), g.randn(3, 3), g.randn(6) } do
       expect(function() loss.feature_mse(student, teacher, wrong) end):fails_with "; expected [3, 2], teacher's and student's widths"
     end

@@ -87,6 +87,45 @@ describe("a module", function()
   end)
 end)
 
+describe("a field of a module", function()
+  it("that was a module may be a number once it is set to nil, and its place is the last", function()
+    local net = nn.Sequential { nn.Linear(2, 2), nn.ReLU(), nn.Tanh() }
+    net.extra, net.more = nn.ReLU(), 3
+    net.extra = nil
+    net.extra = 5
+    expect({ net.extra, names(net:named_children()) }):equals { 5, { "0", "1", "2" } }
+    net.more = nn.ReLU()
+    net.more = nn.Tanh()
+    expect({ names(net:named_children()), nn.class_of(net.more) == nn.Tanh }):equals { { "0", "1", "2", "more" }, true }
+    net["1"] = nil
+    expect(names(net:named_children())):equals { "0", "2", "more" }
+  end)
+  it("that is a buffer takes another tensor, a parameter another parameter", function()
+    local norm = nn.BatchNorm1d(2)
+    norm.running_mean = g.ones(2)
+    expect(norm:state_dict()["running_mean"]:totable()):equals { 1, 1 }
+    norm.weight = nn.Parameter(g.zeros(2))
+    expect({ #norm:parameters(), norm.weight:sum():item() }):equals { 2, 0 }
+    expect(function() norm.weight = 3 end):fails_with "BatchNorm1d: 'weight' is a parameter; expected another one or nil; got 3"
+    expect(function() norm.running_mean = 3 end):fails_with "'running_mean' is a buffer; expected another one or nil; got 3"
+    expect(function() norm.weight = g.ones(2) end):fails_with "'weight' is a parameter; expected another one or nil; got Tensor [2] float32"
+    norm.running_mean = nil
+    expect(#norm:buffers()):equals(2)
+  end)
+  it("of a class is seen by its own classes", function()
+    local Base = nn.class "Base"
+    function Base:init(n) self.n = n or 1 end
+    function Base:twice() return 2 * self.n end
+    local Below = nn.class("Below", Base)
+    expect({ Below(4):twice(), tostring(Below), nn.class_of(Below()) == Below, nn.is_module(Below), nn.is_module(Below()) }):equals
+      { 8, "class Below", true, false, true }
+    expect(names(pairs(nn.Sequential { nn.ReLU() }))):equals { 0 }
+    local Net = nn.class "Net"
+    function Net:init() self.a = nn.ReLU() end
+    expect(names(pairs(Net()))):equals { "a" }
+  end)
+end)
+
 describe("a mistake with a module", function()
   local Net = nn.class "Net"
   function Net:init() self.layer = nn.Linear(2, 2) end
