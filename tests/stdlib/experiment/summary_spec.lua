@@ -104,9 +104,212 @@ describe("the table after the runs", function()
   end)
 end)
 
+-- What is said of runs, each { strategy, seed, its result or nil }.
+local function told(runs, more, options)
+  local list = {}
+  for i, one in ipairs(runs) do
+    list[i] = host.json_encode { id = i, seed = one[2], params = { strategy = one[1] }, result = one[3], curve = one.curve,
+      others = one.others, status = one.status or one[3] and "finished" or "interrupted", label = "run " .. i, error = one.error }
+  end
+  return shown(options or {}, list, experiment(more))
+end
+
+describe("the text after the runs, word by word", function()
+  it("of one run has neither spread nor groups", function()
+    expect((told({ { "a", 1, { acc = .5 } } }, { grid = {} }))):equals [[
+
+  run  acc
+  ───  ───
+  t    0.5
+
+Look further:
+  gradus show 1  all of one run]]
+    expect((told({ { "a", 1, { acc = .5 }, curve = "val/acc" } }, { columns = { { "acc", "accuracy", "%.1f%%" } }, footer = "the end" })))
+      :equals [[
+
+  strategy  accuracy
+  ────────  ────────
+  a            50.0%
+
+the end
+Look further:
+  gradus plot val/acc  curves
+  gradus show 1        all of one run]]
+  end)
+  it("of two runs has their spread, and how to compare them", function()
+    expect((told({ { "a", 1, { b = 2, acc = .5 } }, { "a", 2, { acc = .75, b = 1 }, curve = "a b" } }, { by = "strategy" })))
+      :equals [[
+
+  strategy          acc            b
+  ────────  ───────────  ───────────
+  a         0.63 ± 0.18  1.50 ± 0.71
+
+  mean ± sd over 2 runs
+
+Look further:
+  gradus compare                   groups, paired by seed
+  gradus runs --sort result/acc    every run
+  gradus plot 'a b' --by strategy  curves
+  gradus show 2                    all of one run]]
+    expect((told({ { "a", 1, {} }, { "a", 2, {}, curve = "loss" } }, { grid = {} }, { store = "x.db" }))):equals [[
+
+  run
+  ───
+  t
+
+  mean ± sd over 2 runs
+
+Look further:
+  gradus compare --store x.db    groups, paired by seed
+  gradus plot loss --store x.db  curves
+  gradus show 2 --store x.db     all of one run]]
+    local two = { params = { width = 1, strategy = "a" }, grid = { width = { 2, 1 }, strategy = { "a" }, seed = { 1, 2, 3 } } }
+    for _, by in ipairs { false, { "strategy", "width" } } do
+      two.by = by or nil
+      expect((told({ { "a", 1, { acc = 0 } }, { "a", 2, { acc = 0 } }, { "a", 3, { acc = 0 } } }, two, { quiet = true }))):equals [[
+
+  strategy  width    acc
+  ────────  ─────  ─────
+  a         nil    0 ± 0
+
+  mean ± sd over 3 runs
+]]
+    end
+  end)
+  it("pairs what has a partner, and says of how many", function()
+    local runs = { { "a", 1, { acc = 1, loss = 9 } }, { "a", 2, { acc = 2 } }, { "b", 1, { acc = 1.5 } }, { "b", 3, { acc = 9 } },
+      { "b", 2, {} } }
+    local columns = { { "acc" }, { "loss", "loss", "%.2f" } }
+    expect((told(runs, { versus = { "acc", "a" }, columns = columns }, { quiet = true }))):equals [[
+
+  strategy  runs                 acc           loss  acc − a
+  ────────  ────  ──────────────────  ─────────────  ───────
+  a            2         1.50 ± 0.71  9.00 (1 of 2)
+  b            3  5.3 ± 5.3 (2 of 3)              –     +0.5
+
+  mean ± sd over runs; the last column pairs those of one seed
+]]
+    expect((told(runs, { versus = { "loss", "b", "more" }, columns = columns }, { quiet = true }))):equals [[
+
+  strategy  runs                 acc           loss  more
+  ────────  ────  ──────────────────  ─────────────  ────
+  a            2         1.50 ± 0.71  9.00 (1 of 2)
+  b            3  5.3 ± 5.3 (2 of 3)              –
+
+  mean ± sd over runs; the last column pairs those of one seed
+]]
+    expect((told(runs, { versus = { "acc", "c" }, columns = columns }, { quiet = true }))):equals [[
+
+  strategy  runs                 acc           loss
+  ────────  ────  ──────────────────  ─────────────
+  a            2         1.50 ± 0.71  9.00 (1 of 2)
+  b            3  5.3 ± 5.3 (2 of 3)              –
+
+  mean ± sd over runs
+]]
+    local signed = { { "a", 1, { acc = 1 } }, { "b", 1, { acc = 1 } }, { "b", 2, { acc = 3 } } }
+    columns = { { "acc", "acc", "%.1f" }, { "x", "x", "%.3f" } }
+    expect((told(signed, { versus = { "acc", "a" }, columns = columns }, { quiet = true }))):equals [[
+
+  strategy  runs        acc  x  acc − a
+  ────────  ────  ─────────  ─  ───────
+  a            1        1.0  –
+  b            2  2.0 ± 1.4  –     +0.0
+
+  mean ± sd over runs; the last column pairs those of one seed
+]]
+    expect((told(signed, { versus = { "acc", "a" } }, { quiet = true }))):equals [[
+
+  strategy  runs        acc  acc − a
+  ────────  ────  ─────────  ───────
+  a            1          1
+  b            2  2.0 ± 1.4        0
+
+  mean ± sd over runs; the last column pairs those of one seed
+]]
+    expect((told({ signed[2] }, { versus = { "acc", "b" } }, { quiet = true }))):equals [[
+
+  strategy  acc
+  ────────  ───
+  b           1
+]]
+  end)
+  it("counts the runs of each group where they differ", function()
+    local runs = { { "a", 1, { acc = 1 } }, { "b", 1 }, { "b", 2, { acc = 3 }, status = "failed" } }
+    local text, err = told(runs, {}, { quiet = true })
+    expect(text):equals [[
+
+  strategy    runs  acc
+  ────────  ──────  ───
+  a              1    1
+  b         0 of 2    –
+]]
+    expect(err):equals [[
+2 of 3 runs failed: run 2, run 3
+]]
+    text, err = told({ { "a", 1, { acc = 1 } }, { "a", 2 } }, {}, { quiet = true })
+    expect(text .. err):equals [[
+
+  strategy    runs  acc
+  ────────  ──────  ───
+  a         1 of 2    1
+1 of 2 runs failed: run 2
+]]
+    local many = {}
+    for i = 1, 9 do many[i] = { "a", i } end
+    expect(select(2, told(many))):equals [[
+9 of 9 runs failed: run 1, run 2, run 3, run 4, run 5, run 6, run 7, run 8, …
+]]
+    many[9] = nil
+    expect(select(2, told(many))):equals [[
+8 of 8 runs failed: run 1, run 2, run 3, run 4, run 5, run 6, run 7, run 8
+]]
+  end)
+  it("names the column that no run filled, and the nearest that one did", function()
+    local _, err = told({ { "a", 1, { acc = 1 }, others = { note = "x" } } },
+      { columns = { { "acd", "heading" }, { "acc", "acc" }, { "note", "n" } } })
+    expect(err):equals [[
+column 1: no run returned a number named 'acd'; did you mean 'acc'?
+column 3: no run returned a number named 'note'
+]]
+  end)
+end)
+
+describe("the document after the runs", function()
+  -- What --json writes, decoded.
+  local function document(runs, more)
+    local out, stdout = {}, io.stdout
+    io.stdout = { write = function(_, ...) for _, text in ipairs { ... } do out[#out + 1] = text end end }
+    local ok, why = pcall(told, runs, more, { json = true })
+    io.stdout = stdout
+    if not ok then error(why, 0) end
+    return host.json_decode(table.concat(out)), table.concat(out)
+  end
+
+  it("has the groups, all runs, and those that failed", function()
+    local found = document({ { "a", 1, { acc = 1 } }, { "a", 2, { acc = 3 }, others = { note = "x" } }, { "b", 1, error = "boom" },
+      { "c", 1, {} } }, { columns = { { "acc", "accuracy" } } })
+    expect(found.groups):equals {
+      { acc = { mean = 2, sd = math.sqrt(2) }, by = { strategy = "a" }, n = 2, runs = { 1, 2 }, total = 2 },
+      { by = { strategy = "b" }, n = 0, total = 1 }, { by = { strategy = "c" }, n = 1, runs = { 4 }, total = 1 } }
+    local failed = found.failures[1]
+    expect({ found.failed, #found.failures, failed.run, failed.seed, failed.params, failed.error })
+      :equals { 1, 1, "run 3", 1, { strategy = "b" }, "boom" }
+    expect({ #found.runs, found.runs[2].result, found.runs[2].others }):equals { 3, { acc = 3, note = "x" }, nil }
+  end)
+  it("has lists that are empty as such", function()
+    local _, text = document { { "a", 1, { acc = 1 } } }
+    expect(text):matches '"failures":%[%],'
+    _, text = document { { "a", 1 } }
+    expect(text):matches '"runs":%[%]}'
+    assert(not text:find '"groups":%[%]')
+  end)
+end)
+
 describe("a run's line", function()
   it("has its numbers, texts and booleans", function()
     expect(summary.line(experiment(), { acc = .91234, n = 3 }, { note = "good", ok = true })):equals "acc 0.9123  n 3  note good  ok true"
-    expect(summary.line(experiment { columns = { { "acc", "accuracy", "%.1f%%" } } }, { acc = .91234 })):equals "accuracy 91.2%"
+    expect(summary.line(experiment { columns = { { "acc", "accuracy", "%.1f%%" }, { "loss" } } }, { acc = .91234 })):equals "accuracy 91.2%"
+    expect(summary.line(experiment(), { b = 2, a = 1, c = 3, d = 0 }, { z = 1, y = 2 })):equals "a 1  b 2  c 3  d 0  y 2  z 1"
   end)
 end)
