@@ -93,9 +93,7 @@ end
 
 local function values_of(group, name)
   local values = {}
-  for _, one in ipairs(group.runs) do
-    if one.result[name] then values[#values + 1] = one.result[name] end
-  end
+  for _, one in ipairs(group.runs) do values[#values + 1] = one.result[name] end
   return values
 end
 

@@ -164,16 +164,11 @@ Look further:
   gradus plot loss --store x.db  curves
   gradus show 2 --store x.db     all of one run]]
     local two = { params = { width = 1, strategy = "a" }, grid = { width = { 2, 1 }, strategy = { "a" }, seed = { 1, 2, 3 } } }
-    for _, by in ipairs { false, { "strategy", "width" } } do
+    for _, by in ipairs { false, { "width", "strategy" } } do
       two.by = by or nil
-      expect((told({ { "a", 1, { acc = 0 } }, { "a", 2, { acc = 0 } }, { "a", 3, { acc = 0 } } }, two, { quiet = true }))):equals [[
-
-  strategy  width    acc
-  ────────  ─────  ─────
-  a         nil    0 ± 0
-
-  mean ± sd over 3 runs
-]]
+      local text = told({ { "a", 1, { acc = 0 } }, { "a", 2, { acc = 0 } }, { "a", 3, { acc = 0 } } }, two, { quiet = true })
+      expect(text):matches(by and "width  strategy    acc\n.*\n  nil    a         0 ± 0\n\n  mean ± sd over 3 runs\n"
+        or "strategy  width    acc\n.*\n  a         nil    0 ± 0\n\n  mean ± sd over 3 runs\n")
     end
   end)
   it("pairs what has a partner, and says of how many", function()
