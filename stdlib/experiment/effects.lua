@@ -68,9 +68,10 @@ function effects.importance(axes, trials)
     degrees = degrees + counts[k] - 1
   end
   local free = #values - 1 - degrees
-  local middle = #values > 0 and mean(values) or 0
+  if free < 1 then return {} end
+  local middle = mean(values)
   local total = squares(values, middle)
-  if free < 1 or not (total > 0 and total < math.huge) then return {} end
+  if not (total > 0 and total < math.huge) then return {} end
   local function left_without(skipped)
     local left = {}
     for i, value in ipairs(values) do
@@ -111,11 +112,11 @@ local function advise_range(axis, ranked)
   local low, high = best_quarter(axis, ranked)
   local wide = axis.scale == "log" and axis.high / axis.low or axis.high - axis.low
   if best < .1 or best > .9 then
-    local side = best < .5
-    local new_low = axis.scale == "log" and axis.low / (side and wide or 1) or axis.low - (side and wide or 0)
-    local new_high = axis.scale == "log" and axis.high * (side and 1 or wide) or axis.high + (side and 0 or wide)
+    local side, new_low, new_high = best < .5, axis.low, axis.high
+    if side then new_low = axis.scale == "log" and axis.low / wide or axis.low - wide end
+    if not side then new_high = axis.scale == "log" and axis.high * wide or axis.high + wide end
     return ("%s: the best lies at the %s end of its range: --set %s=%s(%.3g,%.3g)"):format(axis.key, side and "low" or "high", axis.key,
-      axis.scale, side and new_low or axis.low, side and axis.high or new_high)
+      axis.scale, new_low, new_high)
   end
   if #ranked >= 8 and axis:share(high) - axis:share(low) < .5 and high > low then
     return ("%s: the best quarter lies from %.3g to %.3g: --set %s=%s(%.3g,%.3g)"):format(axis.key, low, high, axis.key, axis.scale,

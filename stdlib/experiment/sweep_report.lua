@@ -122,8 +122,8 @@ end
 
 --- The same for programs.
 function report.json(found)
-  local sweep, shares = found.sweep, {}
-  if #found.ranked > 0 then shares = report.importance(sweep, found.ranked) end
+  local sweep = found.sweep
+  local shares = report.importance(sweep, found.ranked)
   local function plain(trial)
     return trial and { trial = trial.number, params = trial.given, value = trial.value, sd = trial.sd, runs = trial.ids,
       stopped = trial.stopped }

@@ -119,6 +119,14 @@ def moved(lines, was, now):
     return found
 
 
+# What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
+PROGRAM = {"attach": "attach", "compared": "check", "farm": "parallel", "fork": "fork", "grid": "parallel", "landscape_command": "landscape",
+           "landscape_way": "landscape", "live": "parallel", "live_edit": "live", "live_loop": "live", "live_swap": "live",
+           "live_users": "live", "live_world": "live", "optuna": "sweep", "resume": "resume", "retrace": "landscape", "runner": "parallel",
+           "store_keeper": "parallel", "sweep": "sweep", "sweep_command": "sweep", "trial": "sweep", "trial_run": "sweep", "watch": "watch"}
+COMMANDS = "run|sweep|watch|check|resume|fork|landscape"  # that take --stdlib
+
+
 class Lua:
     """Works on a copy of the sources and the specs: the tree may be edited meanwhile. Only specs that run the line are asked."""
 
@@ -136,6 +144,20 @@ class Lua:
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0
         except subprocess.TimeoutExpired:
             return False
+
+    def program_fails(self, test):
+        """Whether a test of the program fails with the library as it is here: twice, since a busy machine may fail one."""
+        program = self.root / "gradus"
+        program.write_text(f'#!/bin/sh\ncase "$1" in {COMMANDS}) exec {GRADUS} "$@" --stdlib {self.root}/stdlib;; esac\nexec {GRADUS} "$@"\n')
+        program.chmod(0o755)
+        for _ in range(2):
+            try:
+                if subprocess.run([sys.executable, ROOT / f"tests/e2e/{test}_test.py", "-f"], cwd=ROOT, env=os.environ | {"GRADUS": str(program)},
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0:
+                    return False
+            except subprocess.TimeoutExpired:
+                pass
+        return True
 
     def watch(self):
         """Which lines each spec runs; kept while the spec is the same, moved with the library's lines. From here on a spec ends at its
@@ -194,7 +216,13 @@ class Lua:
                 if self.good[spec]:
                     return True
                 path.write_text(text)
-            return False
+            test = PROGRAM.get(path.stem) if path.parent.name in ("experiment", "training") else None
+            if not test or not self.program_fails(test):
+                return False
+            path.write_text(before)
+            if test not in self.good:
+                self.good[test] = not self.program_fails(test)
+            return self.good[test]
         finally:
             path.write_text(before)
 

@@ -68,6 +68,7 @@ describe("advice about a range", function()
   local cases = {
     { "lin(0,10)", .99, "low", "lin(-10,10)" }, { "lin(0,10)", 9.01, "high", "lin(0,20)" }, { "lin(2,4)", 2, "low", "lin(0,4)" },
     { "lin(2,4)", 4, "high", "lin(2,6)" }, { "log(1,100)", 1.5, "low", "log(0.01,100)" }, { "log(1,100)", 64, "high", "log(1,1e+04)" },
+    { "log(0.1,10)", 9, "high", "log(0.1,1e+03)" }, { "log(0.1,10)", .11, "low", "log(0.001,10)" },
   }
   for _, case in ipairs(cases) do
     it(("whose best lies at the %s end of %s"):format(case[3], case[1]), function()

@@ -60,8 +60,8 @@ What to try next:
 Look further: gradus show 1   gradus compare --by T]]
   end)
   it("names the store where it is another, and a result as it is", function()
-    local text = printed(found({ T, tag }, FOUR, { by = "result/acc", options = { store = "x.db" } }))
-    expect(text):matches "T  tag      result/acc          runs\n"
+    local text = printed(found({ tag, T }, FOUR, { by = "result/acc", options = { store = "x.db" } }))
+    expect(text):matches "  trial  tag  T      result/acc          runs\n.-\n  11       a  2  0%.9123"
     expect(text):matches "\nLook further: gradus show 1 %-%-store x%.db   gradus compare %-%-store x%.db %-%-by T$"
   end)
   it("has the ten best, and says how many there are and which tie", function()
@@ -95,6 +95,7 @@ What to try next:
 Look further: gradus show 1   gradus compare --by T]]
     rows[11] = nil
     assert(not printed(found({ T }, rows)):find "more; gradus")
+    assert(not printed(found({ T }, { { 1, "a", 1, 5 }, { 2, "a", 1, 5 } })):find "What to try next")
   end)
   it("says so where no run logged the metric", function()
     expect(printed(found({ T }, {}))):equals "No run logged val/acc."
