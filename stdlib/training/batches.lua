@@ -1,6 +1,7 @@
 --- The open loop's batches: an iterator that yields i, batch and keeps the run's counts, from a training's own clock, feed and teacher.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local augment = require "gradus.training.augment"
 local clock = require "gradus.curriculum.clock"
 local data = require "gradus.data.dataset"
 local feed = require "gradus.training.feed"
@@ -53,13 +54,12 @@ local function make(run, source, o)
   local steps = check_steps(o, epoch, size)
   local strength = schedule.check("batches: augment", o.augment or 0)
   local from = data.is_generator(source) and source or source.data
-  local augmentations = feed.check_augmentations("batches: augmentations",
-    o.augmentations or feed.default_augmentations(from), from)
+  local augmentations = augment.check("batches: augmentations", o.augmentations or augment.default(from), from)
   local view = teacher_cache.check_view("batches", o.teacher_view, augmentations)
   local time = clock.new { budget = { steps = steps }, batch = size, epoch_size = epoch }
   local rows = feed.new { where = "batches", source = source, size = size, device = run.device, augmentations = augmentations,
     clean = view == "clean" }
-  local one = make_teacher(run, data.is_generator(source) and source or source.data, { given = o.teacher, cache = o.teacher_cache,
+  local one = make_teacher(run, from, { given = o.teacher, cache = o.teacher_cache,
     asked_view = o.teacher_view, view = view, size = size, steps = steps, augmented = strength ~= 0 })
   rows:imitate(one and one.ask, one and one.answers)
   return time, rows, strength, steps, one

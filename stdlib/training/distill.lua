@@ -9,6 +9,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local accumulate = require "gradus.training.accumulate"
 local attach = require "gradus.training.attach"
+local augment = require "gradus.training.augment"
 local clock = require "gradus.curriculum.clock"
 local curriculum = require "gradus.curriculum.curriculum"
 local data = require "gradus.data.dataset"
@@ -168,7 +169,7 @@ local function assemble(run, where, options)
   t.stages = stages.new { list = list, knobs = knobs_of(where, o, t.updater.lr, t.objective:weights()), state = t.s, run = run,
     early = t.keeper.early }
 
-  local augmentations = feed.check_augmentations(where .. ": augmentations", o.augmentations or feed.default_augmentations(train), train)
+  local augmentations = augment.check(where .. ": augmentations", o.augmentations or augment.default(train), train)
   local view = teacher_cache.check_view(where, o.teacher_view, augmentations)
   teacher_cache.check(where .. ": teacher_cache", o.teacher_cache)
   effects.check(t)

@@ -1,8 +1,9 @@
 --- How a training enters a stage: the parts are set to the stage's target, rows and trained layers; what that costs is charged, and what
 --- would have no effect is told. `self` is the training (training.lua).
+local engine = require "gradus.engine"
 local host = require "gradus.host"
 local advice = require "gradus.training.advice"
-local feed = require "gradus.training.feed"
+local data = require "gradus.data.dataset"
 
 local entering = {}
 
@@ -83,6 +84,16 @@ local function tell_stage(self, why)
     trained = stage.train or (goal.kind == "layer" and "all up to " .. goal.to or "all"), detail = goal.detail })
 end
 
+-- Inputs to measure a layer on, so many rows or positions of sequences, without moving any of the run's streams.
+local function some_rows(train, val, count)
+  local from = data.is(train) and train or val
+  if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
+  local x = from.base.x
+  if x:dim() == 2 and not x.dtype:find "float" then count = math.max(1, math.floor(count / x:size(1))) end  -- a row is a sequence
+  local d = from:shuffled(0)
+  return (d:subset(engine.ops.arange(math.min(count, d:size()))):gather())
+end
+
 --- Enters a stage: charged and told once. why: the stage before it.
 function entering.enter(self, index, why)
   self.reporter:settle()  -- what waits is of the stage before
@@ -90,7 +101,7 @@ function entering.enter(self, index, why)
   set_up(self)
   self.reporter:stage()
   self.clock:charge(self.teacher:prepare(function()
-    return feed.some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
+    return some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
   end))
   self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
   entering.draw(self, true)

@@ -2,7 +2,6 @@
 --- answer. A batch is { x, y, index, visit, weight, teacher }, and "teacher:PATH" where modules of the teacher were asked for.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local check = require "gradus.base.check"
 local current = require "gradus.base.current"
 local data = require "gradus.data.dataset"
 local modes = require "gradus.base.modes"
@@ -18,56 +17,6 @@ local AHEAD = 2                  -- batches prepared ahead
 local WORTH_A_THREAD = 64 * 1024 -- bytes of x in a batch below which handing over costs more than gathering
 
 local feed = {}
-
---- For the rows of a data set, or of none (a generator): nothing for tokens and other whole numbers.
-function feed.default_augmentations(train)
-  if data.is(train) and (train.base.masking or not train.base.x.dtype:find "float") then return {} end
-  local x = data.is(train) and train.base.x
-  local images = x and x:dim() == 4 and math.min(x:size(2), x:size(3)) > 1  -- a shift of one pixel leaves something
-  return images and { noise = .3, shift = 1 } or { noise = .3 }
-end
-
--- A rule in the words of what the number is.
-local function unit(words, rule) return { expected = words, test = rule.test } end
-
-local STRENGTHS = { noise = unit("a standard deviation of at least 0, in units of x", check.number(0)),
-  shift = unit("a whole number of pixels of at least 0", check.int(0)),
-  erase = unit("a share of the image's area from 0 to 1", check.number(0, 1)),
-  mixup = unit("the parameter of a Beta distribution of at least 0, such as .2", check.number(0)) }
-
---- Inputs to measure a layer on, so many rows or positions of sequences, without moving any of the run's streams.
-function feed.some_rows(train, val, count)
-  local from = data.is(train) and train or val
-  if not from then host.fail "distill: a layer's spread is measured before the stage; a generator needs validation data for it" end
-  local x = from.base.x
-  if x:dim() == 2 and not x.dtype:find "float" then count = math.max(1, math.floor(count / x:size(1))) end  -- a row is a sequence
-  local d = from:shuffled(0)
-  return (d:subset(ops.arange(math.min(count, d:size()))):gather())
-end
-
--- What moves pixels needs some, and must leave some. A generator's inputs are not known before it is asked.
-local function check_images(where, o, train)
-  local x = data.is(train) and train.base.x
-  for _, name in ipairs(x and { "shift", "erase" } or {}) do
-    if (o[name] or 0) > 0 and x:dim() ~= 4 then
-      check.fail(where, "'%s' is of images; expected x [N, C, H, W]%s, or none of it; got x [%s]", name,
-        x:dim() == 3 and " (images = true of data.npy, x:unsqueeze(1))" or "", table.concat(x.shape, ", "))
-    end
-  end
-  if x and (o.shift or 0) > 0 and o.shift >= math.min(x:size(2), x:size(3)) then
-    check.fail(where, "'shift': expected fewer pixels than the image's sides, %d × %d; got %d", x:size(2), x:size(3), o.shift)
-  end
-end
-
---- Augmentations as { noise = sd, shift = pixels, erase = share, mixup = alpha }; strength 0 to 1 scales them.
----@param where string
----@param given table
----@param train? any  the data that they are for
-function feed.check_augmentations(where, given, train)
-  local o = check.options(where, given, STRENGTHS)
-  check_images(where, o, train)
-  return o
-end
 
 ---@param options {source: Source?, size: number, augmentations: table?, clean: boolean?, device: string?, where: string?}
 ---   source: or draw_from tells it before the first batch; clean: the teacher sees the inputs without augmentation
