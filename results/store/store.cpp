@@ -1,16 +1,12 @@
 #include "store.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "error.h"
-#include "housekeeping.h"
 #include "network.h"
-#include "run_rows.h"
-#include "schema.h"
 #include "store_impl.h"
 
 namespace gradus::results {
@@ -79,19 +75,20 @@ std::shared_ptr<Store> Store::open(const std::string& path, Mode mode) {
   const auto open_all = [&] {
     impl->open_writing();
     impl->recover();
-    impl->open_reading();
+    impl->reader = std::make_unique<Reader>(impl->path);
   };
+  if (mode == Mode::read) impl->reader = std::make_unique<Reader>(impl->path);
   if (mode != Mode::read) {
     open_all();
-  } else if (!impl->open_reading()) {
-    if (!impl->may_write()) {
+  } else if (!impl->reader->current()) {
+    if (!may_write_store(impl->path)) {
       throw Error(Exit::io, impl->path +
                                 ": made by an older gradus; expected a store that this user may write, to bring it up "
                                 "to date; got a read-only one");
     }
     impl->reader.reset();
     open_all();
-  } else if (impl->may_write() && impl->any_running()) {
+  } else if (may_write_store(impl->path) && impl->reader->any_running()) {
     // Most stores have nothing to recover: then one connection that reads is all, and a command is quick.
     impl->open_writing();
     impl->recover();
@@ -120,6 +117,13 @@ std::shared_ptr<Writer> Store::resume(std::int64_t run, const Point& point) {
   return writer;
 }
 
+void Store::read(const std::string& sql, const std::vector<Cell>& args, double seconds,
+                 const std::function<void(Statement&)>& body) {
+  impl_->reader->read(sql, args, seconds, body);
+}
+Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits) {
+  return impl_->reader->query(sql, args, limits);
+}
 void Store::write(const std::function<void(Database&)>& body) { impl_->write(body); }
 void Store::flush() { impl_->flush_live(); }
 void Store::interrupt(const std::function<void()>& freeze) {
@@ -130,141 +134,45 @@ void Store::settle() { impl_->settle(); }
 
 void leave_settling_to_others() { StoreImpl::others_settle = true; }
 
-// --- one run
+// --- RUN of the command line
 
-Writer::Writer() = default;
-
-Writer::~Writer() {
-  if (store_ == nullptr || finished_) return;
-  try {
-    finish("interrupted", "the run was left without being finished");
-  } catch (const std::exception&) {
-    store_->abandon(*this);
+std::int64_t Store::resolve(const std::string& run) {
+  const auto none = [&](const std::string& expected) {
+    return Error(Exit::missing, "run '" + run + "': no such run in " + path() + "; expected " + expected +
+                                    " (`gradus runs` lists them)");
+  };
+  if (run == "@last") {
+    const Rows rows = query("SELECT max(id) FROM runs WHERE parent IS NULL");
+    if (rows.rows[0][0].index() == 0)
+      throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
+    return std::get<std::int64_t>(rows.rows[0][0]);
   }
-}
-
-void Writer::check_live(const char* what) const {
-  if (finished_)
-    throw Error(Exit::usage, std::string(what) + ": run " + std::to_string(id_) + " is over; expected a running run");
-}
-
-int Writer::key(std::string_view name) {
-  check_live("log");
-  if (!valid_key(name)) {
-    std::string got(name.substr(0, 200));
-    std::replace_if(
-        got.begin(), got.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-    throw Error(Exit::usage, "log: bad metric name; expected 1 to 200 of A-Z a-z 0-9 _ . / -; got '" + got + "'");
+  const bool digits =
+      !run.empty() && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isdigit(c); });
+  if (digits && run.size() <= 18) {
+    const Rows rows = query("SELECT id FROM runs WHERE id = ?1", {std::int64_t{std::stoll(run)}});
+    if (!rows.rows.empty()) return std::get<std::int64_t>(rows.rows[0][0]);
+    // A mistyped id must not hit a run whose uid happens to begin with it: uids are told by eight digits.
+    if (run.size() < 8) throw none("an id, the beginning of a uid (its first eight digits), or @last");
   }
-  return spool_->key(name);
-}
-
-void Writer::log(int key, std::int64_t step, double value) {
-  if (finished_ || key < 0 || static_cast<std::size_t>(key) >= spool_->keys()) [[unlikely]] {
-    check_live("log");
-    throw Error(Exit::usage, "log: no metric with number " + std::to_string(key) + "; expected one that key() gave");
+  const bool hex = !run.empty() && run.size() <= 32 &&
+                   std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isxdigit(c); });
+  if (!hex) throw Error(Exit::usage, "run '" + run + "': expected an id, the beginning of a uid, or @last");
+  std::string low = run;
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const Rows rows =
+      query("SELECT id, uid, name FROM runs WHERE uid >= ?1 AND uid < ?2 ORDER BY id LIMIT 6", {low, low + "g"});
+  if (rows.rows.empty()) throw none("an id, the beginning of a uid, or @last");
+  if (rows.rows.size() > 1) {
+    std::string text = "run '" + run + "': ambiguous; expected more digits; got";
+    for (const auto& row : rows.rows) {
+      text += " " + std::get<std::string>(row[1]).substr(0, 12) + " (" +
+              std::to_string(std::get<std::int64_t>(row[0])) + ", " + std::get<std::string>(row[2]) + ")";
+    }
+    throw Error(Exit::usage, text);
   }
-  spool_->metric(static_cast<std::uint32_t>(key), step, value);
-}
-
-void Writer::progress(std::int64_t step, double epoch, std::int64_t samples, double flops, double seconds) {
-  check_live("progress");
-  spool_->progress(step, epoch, samples, flops, seconds);
-}
-
-namespace {
-
-// Three texts as one, each ended by a NUL; a NUL inside a text ends it.
-std::string joined(std::string_view a, std::string_view b, std::string_view c) {
-  std::string all;
-  for (const std::string_view part : {a, b, c}) {
-    all += part.substr(0, part.find('\0'));
-    all += '\0';
-  }
-  return all;
-}
-
-}  // namespace
-
-void Writer::event(std::int64_t step, std::string_view kind, std::string_view name, std::string_view detail_json) {
-  check_live("event");
-  if (kind.empty()) throw Error(Exit::usage, "event: expected a kind; got an empty text");
-  if (!detail_json.empty() && !nlohmann::json::accept(detail_json)) {
-    throw Error(Exit::usage,
-                "event: bad detail; expected a JSON document; got '" + std::string(detail_json.substr(0, 60)) + "'");
-  }
-  spool_->text(Record::event, step, unix_seconds(), joined(kind, name, detail_json));
-}
-
-void Writer::artifact(std::string_view kind, std::string_view path, std::string_view sha256, std::int64_t bytes) {
-  check_live("artifact");
-  if (path.empty() || fs::path(path).is_absolute()) {
-    throw Error(Exit::usage, "artifact: expected a path relative to the run's folder; got '" + std::string(path) + "'");
-  }
-  spool_->text(Record::artifact, bytes, 0, joined(kind, path, sha256));
-}
-
-void Writer::amend(std::string_view config_hash, std::optional<std::int64_t> threads, const std::vector<Param>& params,
-                   const std::vector<Source>& sources) {
-  check_live("amend");
-  store_->write([&](Database& database) {
-    Statement run = database.prepare(
-        "UPDATE runs SET config_hash = COALESCE(?1, config_hash), threads = COALESCE(?2, threads) WHERE id = ?3");
-    run.bind_text(1, config_hash).bind(2, threads ? Cell(*threads) : Cell()).bind(3, id_).run();
-    put_params(database, id_, params);
-    put_sources(database, id_, sources);
-  });
-}
-
-void Writer::better(std::string_view name, std::string_view direction) {
-  check_live("better");
-  {
-    const std::lock_guard guard(store_->reading);
-    Statement said = store_->reader->prepare("SELECT 1 FROM keys WHERE name = ?1 AND better = ?2");
-    if (said.bind(1, name).bind(2, direction).step()) return;
-  }
-  store_->write([&](Database& database) {
-    const std::string before = put_better(database, name, direction);
-    if (before.empty() || before == direction) return;
-    const std::string key(name);
-    throw Error(Exit::usage, "better: " + key + ": expected " + before + ", as was said before in " + store_->path +
-                                 "; got " + std::string(direction) + "; `gradus better " + key + " " +
-                                 std::string(direction) + "` changes it");
-  });
-}
-
-SplitRun Writer::split(std::string_view name, std::string_view kind, std::string_view prefixes) {
-  check_live("split");
-  if (name.empty() || kind.empty()) throw Error(Exit::usage, "split: expected a name and a kind; got an empty text");
-  return store_->split(*this, name, kind, prefixes);
-}
-
-void Writer::flush() {
-  check_live("flush");
-  store_->flush(*this);
-}
-
-Point Writer::point() {
-  flush();
-  Point point;
-  const std::lock_guard guard(store_->reading);
-  Statement find = store_->reader->prepare(
-      "SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1), (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1), "
-      "(SELECT json_group_array(k.name) FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1), "
-      "(SELECT coalesce(max(step), -1) FROM progress WHERE run_id = ?1)");
-  if (find.bind(1, id_).step()) point = {-1, find.integer(0), find.integer(1), find.integer(3), find.text(2)};
-  find.reset();
-  return point;
-}
-
-void Writer::finish(std::string_view status, std::string_view message) {
-  check_live("finish");
-  if (status != "finished" && status != "failed" && status != "interrupted") {
-    throw Error(Exit::usage, "finish: expected finished, failed or interrupted; got '" + std::string(status) + "'");
-  }
-  store_->finish(*this, status, message);
-  finished_ = true;
-  spool_.reset();
+  return std::get<std::int64_t>(rows.rows[0][0]);
 }
 
 }  // namespace gradus::results

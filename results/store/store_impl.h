@@ -1,5 +1,5 @@
-// What Store and Writer share: the writing connection, the live runs, and the thread that drains them. Inside results/
-// only.
+// What Store and Writer share: the connections that write and read, the live runs, and the thread that drains them.
+// Inside results/store only.
 #pragma once
 
 #include <condition_variable>
@@ -15,6 +15,7 @@
 #include "database.h"
 #include "drain.h"
 #include "heartbeat.h"
+#include "reader.h"
 #include "store.h"
 #include "wal.h"
 
@@ -32,11 +33,8 @@ struct StoreImpl {
     double started = monotonic_seconds(), part_started = started;  // part: since the last split
   };
 
-  void open_writing();     // lock file, connection, schema
-  bool open_reading();     // the query connection; false: an older store, to be brought up to date first
-  bool may_write() const;  // by the permissions of file and folder
-  bool any_running();      // by the table; asks the query connection
-  void recover();          // drains dead runs
+  void open_writing();  // lock file, connection, schema
+  void recover();       // drains dead runs
   void begin(Writer& writer, const RunStart& start);
   void resume(Writer& writer, std::int64_t run, const Point& point);
   void flush(Writer& writer);  // all of one run, in the caller's thread
@@ -53,8 +51,7 @@ struct StoreImpl {
   void settle();
   static bool others_settle;  // leave_settling_to_others was called
 
-  std::mutex reading;  // guards reader
-  std::unique_ptr<Database> reader;
+  std::unique_ptr<Reader> reader;
 
  private:
   friend class Store;

@@ -1,15 +1,12 @@
-// The reading half of Store: a connection that cannot write, whatever the statement.
-#include <fcntl.h>
-#include <unistd.h>
+#include "reader.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 
+#include "clock.h"
 #include "error.h"
-#include "store/functions.h"
-#include "store/schema.h"
-#include "store/store_impl.h"
+#include "functions.h"
+#include "schema.h"
 
 namespace gradus::results {
 namespace {
@@ -84,28 +81,30 @@ class TimeLimit {
 
 }  // namespace
 
-bool StoreImpl::may_write() const { return may_write_store(path); }
-
-bool StoreImpl::any_running() {
-  return reader->integer("SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')") != 0;
-}
-
-bool StoreImpl::open_reading() {
-  reader = open_to_read(path);
-  const bool current = check_schema(*reader);
+Reader::Reader(const std::string& path) : database_(open_to_read(path)), current_(check_schema(*database_)) {
   // The cache takes what is read and no more: a page that stays open asks for the same tables again and again.
-  reader->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
-  sqlite3_limit(reader->handle(), SQLITE_LIMIT_LENGTH, kLongestValue);
-  sqlite3_limit(reader->handle(), SQLITE_LIMIT_ATTACHED, 0);
-  add_functions(reader->handle());
-  sqlite3_set_authorizer(reader->handle(), authorize, nullptr);
-  return current;
+  database_->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
+  sqlite3* handle = database_->handle();
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kLongestValue);
+  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
+  add_functions(handle);
+  sqlite3_set_authorizer(handle, authorize, nullptr);
 }
 
-void Store::read(const std::string& sql, const std::vector<Cell>& args, double seconds,
-                 const std::function<void(Statement&)>& body) {
-  const std::lock_guard guard(impl_->reading);
-  sqlite3* database = impl_->reader->handle();
+bool Reader::any_running() {
+  const std::lock_guard guard(mutex_);
+  return database_->integer("SELECT EXISTS (SELECT 1 FROM runs WHERE status = 'running')") != 0;
+}
+
+void Reader::ask(const std::function<void(Database&)>& body) {
+  const std::lock_guard guard(mutex_);
+  body(*database_);
+}
+
+void Reader::read(const std::string& sql, const std::vector<Cell>& args, double seconds,
+                  const std::function<void(Statement&)>& body) {
+  const std::lock_guard guard(mutex_);
+  sqlite3* database = database_->handle();
   const TimeLimit limit(database, seconds);
   try {
     sqlite3_stmt* handle = nullptr;
@@ -130,7 +129,7 @@ void Store::read(const std::string& sql, const std::vector<Cell>& args, double s
   }
 }
 
-Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits) {
+Rows Reader::query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits) {
   Rows rows;
   read(sql, args, limits.seconds, [&](Statement& statement) {
     const int columns = sqlite3_column_count(statement.handle());
@@ -150,45 +149,6 @@ Rows Store::query(const std::string& sql, const std::vector<Cell>& args, const L
     }
   });
   return rows;
-}
-
-std::int64_t Store::resolve(const std::string& run) {
-  const auto none = [&](const std::string& expected) {
-    return Error(Exit::missing, "run '" + run + "': no such run in " + path() + "; expected " + expected +
-                                    " (`gradus runs` lists them)");
-  };
-  if (run == "@last") {
-    const Rows rows = query("SELECT max(id) FROM runs WHERE parent IS NULL");
-    if (rows.rows[0][0].index() == 0)
-      throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
-    return std::get<std::int64_t>(rows.rows[0][0]);
-  }
-  const bool digits =
-      !run.empty() && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isdigit(c); });
-  if (digits && run.size() <= 18) {
-    const Rows rows = query("SELECT id FROM runs WHERE id = ?1", {std::int64_t{std::stoll(run)}});
-    if (!rows.rows.empty()) return std::get<std::int64_t>(rows.rows[0][0]);
-    // A mistyped id must not hit a run whose uid happens to begin with it: uids are told by eight digits.
-    if (run.size() < 8) throw none("an id, the beginning of a uid (its first eight digits), or @last");
-  }
-  const bool hex = !run.empty() && run.size() <= 32 &&
-                   std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isxdigit(c); });
-  if (!hex) throw Error(Exit::usage, "run '" + run + "': expected an id, the beginning of a uid, or @last");
-  std::string low = run;
-  std::transform(low.begin(), low.end(), low.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const Rows rows =
-      query("SELECT id, uid, name FROM runs WHERE uid >= ?1 AND uid < ?2 ORDER BY id LIMIT 6", {low, low + "g"});
-  if (rows.rows.empty()) throw none("an id, the beginning of a uid, or @last");
-  if (rows.rows.size() > 1) {
-    std::string text = "run '" + run + "': ambiguous; expected more digits; got";
-    for (const auto& row : rows.rows) {
-      text += " " + std::get<std::string>(row[1]).substr(0, 12) + " (" +
-              std::to_string(std::get<std::int64_t>(row[0])) + ", " + std::get<std::string>(row[2]) + ")";
-    }
-    throw Error(Exit::usage, text);
-  }
-  return std::get<std::int64_t>(rows.rows[0][0]);
 }
 
 }  // namespace gradus::results
