@@ -83,7 +83,7 @@ class TimeLimit {
 
 Reader::Reader(const std::string& path) : database_(open_to_read(path)), current_(check_schema(*database_)) {
   // The cache takes what is read and no more: a page that stays open asks for the same tables again and again.
-  database_->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536");
+  database_->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768");
   sqlite3* handle = database_->handle();
   sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kLongestValue);
   sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
