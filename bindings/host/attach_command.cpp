@@ -169,7 +169,7 @@ Json ask(Store& store, const Options& options, const Json& run) {
   }
   throw Error(Exit::missing, "attach: no training of run " + shown(run["id"]) + " answered within " +
                                  exact(options.seconds) +
-                                 " s; expected one by distill or fit that goes on (--timeout waits longer)");
+                                 " s; expected one by distill, fit or run:batches that goes on (--timeout waits longer)");
 }
 
 // Shows the state again and again until the run is over; on anything but a terminal only what has changed.

@@ -27,6 +27,7 @@ local run = {}
 ---@field listener false|fun(name: string, value: number, step: number)  is told what is logged
 ---@field live any       swaps its trainings when the script is saved (live_edit.lua)
 ---@field ending false|string  why the run is to end at the next safe point
+---@field loop_knobs false|LoopKnobs  of the loop over batches that goes on
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
 ---@field dry any        set in a dry run (gradus check)
@@ -48,7 +49,7 @@ function run.begin(options)
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, began = host.monotonic(),
-    parent = options.parent, listener = false, ending = false, live = false, unmuted = false,
+    parent = options.parent, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshot_files.forget_after(self.folder, goal) end
@@ -184,6 +185,7 @@ end
 ---@param name string       "fit", "distill" or "batches"
 ---@param prefixes string[]  of the metrics that it logs: "train/", "val/", …
 function Run:begin_training(name, prefixes)
+  self.loop_knobs = false
   local before = self.trained
   -- An open loop is a training of its own after a teacher's fit; several loops, or one that looks at a student, are not.
   local own_axis = before and (name ~= "batches" or before.name == "fit")
@@ -239,7 +241,8 @@ function Run:step(fn, options)
   local o = check.options("step", options, { non_finite = check.choice("stop", "skip", "own"), own_knobs = check.boolean },
     { non_finite = "stop" })
   return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
-    o.non_finite ~= "own" and require("gradus.training.finite").watch(self, o.non_finite) or nil, o.own_knobs)
+    o.non_finite ~= "own" and require("gradus.training.finite").watch(self, o.non_finite) or nil, o.own_knobs,
+    function(knobs) return self.loop_knobs and self.loop_knobs:over(knobs) or knobs end)
 end
 
 --- The seed of one of this run's named random streams.

@@ -101,6 +101,7 @@ function scan.add_to(Step)
   function Step:scan(batch, knobs, options)
     check.value("scan", "batch", batch, check.table)
     knobs = check.value("scan", "knobs", knobs or {}, check.table)
+    if self.over then knobs = self.over(knobs) end
     options = check.options("scan", options or {}, { finite = check.table }, { finite = {} })
     local finite, lists, first = {}, {}, {}
     for _, name in ipairs(options.finite) do finite[name] = true end

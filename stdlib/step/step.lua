@@ -64,9 +64,10 @@ end
 ---@param device? string  "cpu" unless given
 ---@param look? fun(batch: table, out: table|Tensor)  called after each step
 ---@param own_knobs? boolean  the caller knows which knobs the function leaves out
-function step.new(fn, warn, device, look, own_knobs)
+---@param over? fun(knobs: table?): table?  what the function gets for the knobs that a call is given
+function step.new(fn, warn, device, look, own_knobs, over)
   if type(fn) ~= "function" then host.fail("step: expected a function(batch, knobs); got " .. type(fn)) end
-  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, look = look, line = line_of(fn),
+  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, look = look, over = over, line = line_of(fn),
     asked = {}, told = warn and not own_knobs and {} or nil, slab = device and device ~= "cpu" and slab(device) or nil }, Step)
 end
 
@@ -310,6 +311,7 @@ end
 
 --- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
 function Step:__call(batch, knobs)
+  if self.over then knobs = self.over(knobs) end
   local out = take(self, batch, knobs)
   if self.look then self.look(batch, out) end
   return out

@@ -27,6 +27,7 @@ end
 local function refuse(text, ...) error({ refused = text:format(...) }, 0) end
 
 local function known(what, name, names)
+  if #names == 0 then refuse("no %s '%s'; this loop gives its steps none: expected step(batch, { %s = … })", what, name, name) end
   for _, one in ipairs(names) do
     if one == name then return end
   end
@@ -38,11 +39,11 @@ end
 local function numbers_of(training, set)
   local numbers = {}
   for name, text in pairs(set or {}) do
-    known("knob", name, training.stages.names)
+    known("knob", name, training.stages:knob_names())
     local value = tonumber(text)
     local wanted = value == nil and "a number" or stages.wanted(name, value)
     if wanted then refuse("%s: expected %s; got '%s'", name, wanted, tostring(text)) end
-    if name == "augment" and value > 0 and not next(training.feed.augmentations) then
+    if name == "augment" and value > 0 and training.feed and not next(training.feed.augmentations) then
       refuse "augment has no effect: distill's augmentations are empty"
     end
     numbers[name] = value
@@ -54,6 +55,7 @@ end
 local function stage_of(training, name)
   local automaton = training.stages
   local list, index = automaton.list, automaton.index
+  if #list == 0 then refuse "a loop of one's own has no stages; expected --set or --stop" end
   if name == "next" then
     if index == #list then refuse("stage '%s' is the last; expected --stop to end the training", list[index].name) end
     return index + 1
@@ -78,20 +80,20 @@ local function move_knobs(training, numbers, release)
   local automaton, done, before = training.stages, {}, {}
   local last = automaton.last or {}
   for _, name in ipairs(release or {}) do
-    if automaton:set_by_hand(name, nil) then done[#done + 1] = name .. " as the curriculum has it" end
+    if automaton:set_by_hand(name, nil) then done[#done + 1] = ("%s as the %s has it"):format(name, #automaton.list > 0 and "curriculum" or "loop") end
   end
   for _, name in ipairs(sorted_keys(numbers)) do
     before[name] = type(last[name]) == "number" and last[name] or nil
     automaton:set_by_hand(name, numbers[name])
     done[#done + 1] = ("%s = %s%s"):format(name, in_words(numbers[name]), last[name] and (" (was %s)"):format(in_words(last[name])) or "")
   end
-  if numbers.augment or release and #release > 0 then training:augment_anew() end
+  if training.feed and (numbers.augment or release and #release > 0) then training:augment_anew() end
   return done, before
 end
 
 local function carry_out(training, asked)
   local numbers = numbers_of(training, asked.set)
-  for _, name in ipairs(asked.release or {}) do known("knob", name, training.stages.names) end
+  for _, name in ipairs(asked.release or {}) do known("knob", name, training.stages:knob_names()) end
   local to = asked.stage and stage_of(training, asked.stage)
   local from = training.s.stage
   local done, before = move_knobs(training, numbers, asked.release)
@@ -126,7 +128,7 @@ end
 
 --- At a boundary. Returns whether the training is to stop. What fails in it that is not the request's fault ends the run, as any
 --- error in a curriculum would.
----@param training Training
+---@param training Training|table  of a loop of one's own: { run, where, s, stages: LoopKnobs }
 ---@return boolean
 function Attach:look(training)
   local now = host.monotonic()

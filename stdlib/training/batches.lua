@@ -1,10 +1,12 @@
 --- The open loop's batches: an iterator that yields i, batch and keeps the run's counts, from a training's own clock, feed and teacher.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local attach = require "gradus.training.attach"
 local augment = require "gradus.training.augment"
 local clock = require "gradus.curriculum.clock"
 local data = require "gradus.data.dataset"
 local feed = require "gradus.training.feed"
+local loop_knobs = require "gradus.training.loop_knobs"
 local sampler = require "gradus.curriculum.sampler"
 local schedule = require "gradus.curriculum.schedule"
 local State = require "gradus.curriculum.state"
@@ -67,15 +69,16 @@ end
 
 -- The loop as a training of the run's, whose state is kept: the parts' and what the loop's function can see.
 local function as_training(run, s, time, rows, one)
-  local loop = { s = s }
+  local loop = { s = s, run = run, where = "batches", stages = loop_knobs.new(), attach = not run.dry and attach.new(run) or nil }
   function loop:state()
     local moved, unsaved = run.snapshots:reachable(self)
-    return { clock = time:state(), feed = rows:state(), teacher = one and one:state() or nil, moved = moved, unsaved = unsaved }
+    return { clock = time:state(), feed = rows:state(), teacher = one and one:state() or nil, by_hand = self.stages.by_hand, moved = moved, unsaved = unsaved }
   end
   function loop:load_state(kept)
     time:load_state(kept.clock)
     if one then one:load_state(kept.teacher) end
     rows:load_state(kept.feed, function() end)
+    self.stages.by_hand = kept.by_hand
     run.snapshots:put_back(self, kept)
     self.step = time.counts.step
   end
@@ -106,7 +109,7 @@ return function(run, given, options)
       local flops = operations()
       threads.choose(run, function() return flops end)
     end
-    local epoch = clock.epoch_of(time.counts)
+    local epoch, stopped = clock.epoch_of(time.counts), false
     if i == 0 then time:start_time()
     else  -- the step that the loop's body has just done
       time:tick()
@@ -114,23 +117,25 @@ return function(run, given, options)
       run.line.step(s, line)
       run:breathe(s, loop)
       if live and i < steps then live:look_at_loop(loop) end
+      stopped = loop.attach ~= nil and i < steps and loop.attach:look(loop)
     end
     if loop.step then  -- a snapshot was taken back: as if its step had just been done
       i, loop.step = loop.step, nil
       epoch = clock.epoch_of { epoch = time.counts.epoch - time.counts.step_epochs }
     end
-    if i == steps then
+    if i == steps or stopped then
       rows:rewind()
       run.looked:settle()
       run:progress(s)
       run.snapshots:left(loop)
+      run.loop_knobs = false
       return nil
     end
     if source.refresh and (i == 0 or clock.epoch_of(time.counts) > epoch) then
       rows:rewind()
       source:refresh(s)
     end
-    run.step_number = first + i + 1
+    run.step_number, run.loop_knobs = first + i + 1, loop.stages  -- a training within the loop has knobs of its own
     local batch = rows:next(schedule.value(strength, s))
     if i == 0 then operations = engine.count_flops() end
     return i + 1, batch

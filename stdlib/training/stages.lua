@@ -118,6 +118,9 @@ function Stages:set_by_hand(name, value)
   return before ~= value
 end
 
+---@return string[]  of all knobs that there are
+function Stages:knob_names() return self.names end
+
 --- The step is done: its knobs need not be kept.
 function Stages:done(step) self.told[step] = nil end
 

@@ -26,6 +26,23 @@ return g.experiment { name = "loop", run = function(run)
 end }
 """
 
+BATCHES = """
+local g = require "gradus"
+return g.experiment { name = "batches", run = function(run)
+  local d, model = g.data.digits(), g.nn.MLP { 64, 8, 10 }
+  local opt = g.optim.SGD(model)
+  local step = run:step(function(b, k)
+    local loss = g.loss.cross_entropy(model(b.x), b.y)
+    opt:minimize(loss, { lr = k.lr })
+    return { loss = loss }
+  end)
+  for i, b in run:batches(d, { size = 16, steps = 10000000 }) do
+    step(b, { lr = 1e-3 })
+    if i % 1000 == 0 then run:log { i = i } end
+  end
+end }
+"""
+
 
 class Attach(unittest.TestCase):
     def setUp(self):
@@ -136,6 +153,21 @@ class Attach(unittest.TestCase):
         (pathlib.Path(folder) / "attach.request").write_text("{}")
         self.refused(74, "another attach waits for this run", "1", "--stop")
         self.refused(66, "no such run", "99")
+
+    def test_a_loop_over_batches(self):
+        process = self.begin(BATCHES)
+        done = self.gradus("attach", "1", "--set", "lr=0.0005")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^run 1, batches, after step \d+: lr = 0.0005 \(was 0.001\)\n$")
+        self.refused(64, "no knob 'temperature'; expected lr", "1", "--set", "temperature=3")
+        self.refused(64, "a loop of one's own has no stages", "1", "--stage", "next")
+        done = self.gradus("attach", "1", "--stop")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        out, error = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, error)
+        shown = json.loads(self.gradus("show", "1", "--json").stdout)
+        self.assertEqual(shown["status"], "finished")
+        self.assertEqual([e["kind"] for e in shown["events"] if e["kind"] == "edit"], ["edit", "edit"])
 
     def test_a_request_whose_attach_was_killed_does_nothing(self):
         process = self.begin(SCRIPT)

@@ -156,3 +156,70 @@ describe("attach", function()
     expect(run_it(kept)):equals(whole)
   end)
 end)
+
+-- A loop of one's own over 40 batches; requests: after a step -> what is asked. Also: what each step was given.
+local function looped(requests, more)
+  local given, answers, it_was, real = {}, {}, {}, host.monotonic
+  local ok, why = pcall(support.with_run, { seed = 7 }, function(run)
+    local model = support.student()
+    local opt = g.optim.SGD(model)
+    local step = run:step(function(b, k)
+      local loss = g.loss.cross_entropy(model(b.x), b.y) * k.weight
+      opt:minimize(loss, { lr = k.lr })
+      return { loss = loss, weight = k.weight + 0 }
+    end)
+    for i, b in run:batches(support.points(), { size = 12, steps = 40 }) do
+      given[i] = step(b, { lr = .02, weight = i < 30 and 1 or 2 }).weight:item()
+      if more then more(run, i) end
+      answers[i - 1] = answer(run)
+      if requests[i] then put(run, requests[i]) end
+      host.monotonic = function() return real() + i end  -- ten times a second would be never here
+    end
+    answers[#given] = answer(run) or answers[#given]
+    run.writer:flush()
+    it_was.edits = run.store:query("SELECT step, name, detail FROM events WHERE run_id = ? AND kind = 'edit' ORDER BY id", run.id)
+    it_was.weights = support.weights(model)
+  end)
+  host.monotonic = real
+  if not ok then error(why, 0) end
+  it_was.given, it_was.answers = given, answers
+  return it_was
+end
+
+describe("attach to a loop of one's own", function()
+  it("sets what its steps are given, gives it back, and stops it", function()
+    local it_was = looped { [5] = { set = { weight = "3" } }, [10] = { release = { "weight" } }, [20] = { stop = true } }
+    expect({ it_was.given[5], it_was.given[6], it_was.given[10], it_was.given[11] }):equals { 1, 3, 3, 1 }
+    expect(#it_was.given):equals(20)
+    expect(it_was.answers[5].done):equals { "weight = 3 (was 1)" }
+    expect(it_was.answers[5].training):equals "batches"
+    expect(it_was.answers[10].done):equals { "weight as the loop has it" }
+    expect(#it_was.edits):equals(3)
+    expect(host.json_decode(it_was.edits[1].detail).was):equals { weight = 1 }
+    expect(it_was.edits[1].step):equals(5)
+  end)
+  it("refuses what it does not have", function()
+    local quiet = looped {}
+    expect(#quiet.given):equals(40)
+    for _, case in ipairs {
+      { { set = { temperature = "3" } }, "no knob 'temperature'; expected lr, weight" },
+      { { set = { weigth = "3" } }, "no knob 'weigth'; did you mean 'weight'?" },
+      { { set = { lr = "-1" } }, "lr: expected a number of at least 0; got '-1'" },
+      { { stage = "next" }, "a loop of one's own has no stages; expected --set or --stop" },
+    } do
+      local it_was = looped { [10] = case[1] }
+      expect(it_was.answers[10].error):equals(case[2])
+      expect(it_was.weights):equals(quiet.weights)
+    end
+  end)
+  it("leaves the knobs of a training within it alone", function()
+    local inner
+    local it_was = looped({ [5] = { set = { lr = "0.5" } } }, function(run, i)
+      if i ~= 8 then return end
+      inner = run:fit { model = support.student(), data = support.points(), batch = 12, lr = .01, steps = 2 }
+    end)
+    expect(it_was.answers[5].done):equals { "lr = 0.5 (was 0.02)" }
+    expect(#it_was.given):equals(40)
+    assert(inner)
+  end)
+end)
