@@ -48,7 +48,7 @@ CLAIMS := build/claims/gradus.db
 FORM ?= short
 claims: build
 	{ for script in parity_transformer parity_mlp text_bert sample_complexity mixing guide_claims noisy_digits; do echo $$script; done; \
-	  [ ! -d /usr/share/datasets/fashion-mnist ] || { echo noisy_fashion; echo noisy_fashion --set noise=0 --seed 401,402,403,404,405,406; }; \
+	  [ ! -d /usr/share/datasets/fashion-mnist ] || { echo noisy_fashion; echo noisy_fashion --set noise=0 --set lr=16e-3; }; \
 	  for k in 2 3; do echo sample_complexity --set d=32 --set k=$$k; done; \
 	  for method in one_shot progressive extraction; do echo cfg3b_bert --set method=$$method; done; \
 	  for stages in 2 4; do for method in one_shot extraction; do \
