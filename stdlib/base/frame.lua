@@ -26,7 +26,8 @@ function frame.names(level)
   local names, values = {}, {}
   each_variable(level + 1, function(name, value)
     if not name:find "^[%a_]" or values[name] ~= nil then return end
-    names[#names + 1], values[name] = name, value == nil and false or value
+    if value == nil then value = false end
+    names[#names + 1], values[name] = name, value
   end)
   return names, values
 end

@@ -2,6 +2,7 @@
 --- script. Without either it is the same run again, bit for bit. Where no snapshot was taken at the step, the run is done again from the
 --- one before it, without writing, to have one (`prepare`, in a Lua state of its own). `gradus resume RUN --set …` of a finished run
 --- does the same at its end.
+local axes = require "gradus.experiment.axes"
 local done_again = require "gradus.experiment.done_again"
 local host = require "gradus.host"
 local resume = require "gradus.experiment.resume"
@@ -23,18 +24,6 @@ local function step_of(store, id, text)
   end
   if step > last then host.fail(("fork: --at: run %d came to step %d; got %d"):format(id, last, step), USAGE) end
   return step
-end
-
---- The axis of the run's own rows: each training after the first has its own, the last the run's. A fork has those before it from its
---- origin.
----@param store table
----@param id number
-function fork.axis_of(store, id)
-  local trainings = store:query("SELECT count(*) AS n FROM runs WHERE parent = ? AND kind = 'training'", id)[1].n
-  local own = store:query([[SELECT json_extract(detail, '$.axis') AS axis, f.origin AS origin FROM forks f JOIN events e
-    ON e.run_id = f.run_id WHERE f.run_id = ? AND e.kind = 'resume' AND e.name = 'fork' ORDER BY e.id DESC LIMIT 1]], id)[1]
-  if not own then return 1 + trainings end
-  return trainings + (own.axis or own.origin and fork.axis_of(store, own.origin) or 1)
 end
 
 --- Raises where the run, done again, would not be what it was: its parameters or knobs changed on the way.
@@ -91,7 +80,7 @@ function fork.prepare(options)
   local store = runner.prepare(options)
   local id = tonumber(options.run)
   local row = resume.row_of("fork", store, id)
-  local step, axis, folder = step_of(store, id, options.at), fork.axis_of(store, id), store.folder .. "/" .. row.uid
+  local step, axis, folder = step_of(store, id, options.at), axes.last(store, id), store.folder .. "/" .. row.uid
   local goal = nearest(folder, axis, step)
   if goal and goal.point.step == step then return 0 end
   goal = goal or fork.beginning(store, id)
@@ -108,7 +97,7 @@ end
 --- The snapshot that `prepare` has seen to.
 function fork.goal(store, id, at)
   local row = resume.row_of("fork", store, id)
-  return nearest(store.folder .. "/" .. row.uid, fork.axis_of(store, id), step_of(store, id, at)), row
+  return nearest(store.folder .. "/" .. row.uid, axes.last(store, id), step_of(store, id, at)), row
 end
 
 -- What the new run's own snapshot is: taken when it stands where the other one stood.

@@ -1,6 +1,7 @@
 --- A run's weights on its way: the run is done again, without writing, with the same bits, and its last training's student is copied
 --- at the steps that are asked for. Its snapshots do not hold them: of a finished run only the end stays. A fork is done again from where
 --- it was forked.
+local axes = require "gradus.experiment.axes"
 local copy = require "gradus.base.copy"
 local distill = require "gradus.training.distill"
 local done_again = require "gradus.experiment.done_again"
@@ -52,7 +53,7 @@ end
 ---@return Module student
 ---@return table given       what the training was told: data and so on
 return function(options, store, experiment, row, steps)
-  local axis, goal = fork.axis_of(store, row.id), fork.beginning(store, row.id)
+  local axis, goal = axes.last(store, row.id), fork.beginning(store, row.id)
   fork.check_replays(store, row.id, goal and goal.point.step or 0, steps[#steps])
   local run, given = done_again(options, store, experiment, row, { goal = goal, quiet = true })
   local seen = {}

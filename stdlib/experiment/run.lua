@@ -4,6 +4,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
 local current = require "gradus.base.current"
+local axes = require "gradus.experiment.axes"
 local logging = require "gradus.experiment.logging"
 local readback = require "gradus.step.readback"
 local run_writer = require "gradus.experiment.run_writer"
@@ -186,18 +187,7 @@ end
 ---@param prefixes string[]  of the metrics that it logs: "train/", "val/", …
 function Run:begin_training(name, prefixes)
   self.loop_knobs = false
-  local before = self.trained
-  -- An open loop is a training of its own after a teacher's fit; several loops, or one that looks at a student, are not.
-  local own_axis = before and (name ~= "batches" or before.name == "fit")
-  if own_axis then self.axis = self.axis + 1 end
-  if own_axis and not self.dry then
-    self.readback:settle()
-    self.looked:settle()
-    self.writer:split { name = before.name, kind = "training", prefixes = host.json_encode(before.prefixes) }
-    self.step_number, self.latest = 0, {}
-  end
-  if own_axis or not before then self.trained = { name = name, prefixes = prefixes } end
-  return self.step_number
+  return axes.begin(self, name, prefixes)
 end
 
 --- Waits for a file's lock, so that one process makes what others need too; between two looks the run may be ended.
