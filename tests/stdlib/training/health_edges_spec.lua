@@ -28,6 +28,7 @@ end
 describe("health's counts", function()
   it("are those of labels, or of a layer's own loss", function()
     local h = health.new { classes = 10 }
+    expect({ h.collapsed, h.opened, h.settled, h.ceiling }):equals { 0, 0, 0, 0 }
     expect({ h.rows, h.peak_lr, h.best_acc, h.spent, h.sum, h.count, h.later, h.layer }):equals { 1, 0, 0, 0, 0, 0, false, false }
     h:step(3, 2, .25)
     h:step(3, 4, .125)
@@ -168,7 +169,7 @@ describe("health's judgement of", function()
       { { own = turns(.128) }, nil, true }, { { own = turns(.127) }, nil, false }, { { own = turns(.5), settled = 1 }, nil, false },
       { { train = turns(.29) }, nil, true }, { { train = turns(.28) }, nil, false }, { { own = rep(1, 8), train = turns(.5) }, nil, false },
       { { own = rep(1, 8), train = turns(.5), layer = true }, nil, true }, { { own = turns(.5), reference = 12.6 }, nil, false },
-      { { own = turns(.5), reference = 12.4 }, nil, true },
+      { { own = turns(.5), reference = 12.4 }, nil, true }, { { own = { 1 }, train = turns(.5) }, nil, false },
     })
   end)
   it("overfitting that is fast", function()
@@ -309,6 +310,11 @@ describe("health's judgement of", function()
     local h = of { classes = 10, edge = { 2, 4 }, before = { edge = .5 } }
     expect(h:judge_jump()[1].numbers):equals { before = .5, now = 3 }
     expect(h.before):equals {}
+    h = health.new { classes = 10 }
+    for i = 1, 21 do
+      h.began_with, h.before = 5, { own = .1 }
+      expect(h:step(1, 1) ~= nil):equals(i == 20)  -- judged at that step alone
+    end
   end)
 end)
 
