@@ -6,7 +6,8 @@ local when = require "gradus.curriculum.when"
 -- Stages { name, knobs…, advance =, pressure = }; 100 steps of 10 rows, of 50.
 local function planned(stages, more, flops)
   local run = { stages = {}, total_steps = 100, budget = { steps = 100 }, batch = 10, epoch_size = 50,
-    state = { teacher = "T", measured = 5 }, knobs = { lr = .5, temperature = 4, alpha = .25, augment = 0 }, asks = { temperature = true, alpha = true }, train = {} }
+    state = { teacher = "T", measured = 5 }, knobs = { lr = .5, temperature = 4, alpha = .25, augment = 0 },
+    asks = { temperature = true, alpha = true }, train = {} }
   for key, value in pairs(more or {}) do run[key] = value end
   if run.total_steps == 0 then run.total_steps = nil end
   local seen = {}
