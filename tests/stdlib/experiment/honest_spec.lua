@@ -85,6 +85,7 @@ describe("a plan's knobs", function()
     expect(turn(4, 6)):equals { "advise: stage 'b' after 'a': temperature goes from 4 to 6" .. WAY }
     expect(turn(6, 4)):equals {}
     expect(turn(4, 4)):equals {}
+    expect(turn(3, schedule.linear(10, 2))):equals { "advise: stage 'b' after 'a': temperature goes from 3 to 6" .. WAY }
     expect(turn(4, 6, when.above("val/acc", .5))):equals { "advise: stage 'b' after 'a': temperature goes from 4 to 6" .. WAY }
     expect(turn(schedule.linear(8, 4), 7, when.above("val/acc", .5))):equals {}
     expect(turn(schedule.linear(8, 4), 7)):equals { "advise: stage 'b' after 'a': temperature goes from 6 to 7" .. WAY }
@@ -104,6 +105,15 @@ describe("a plan's rate", function()
     expect(rising(.1, .5, { to = .7 })):equals {}
     expect(said({ { "a" } }, with { lr = function(s) return .1 + s.progress end })[1]):matches "^advise: stage 'a': lr runs backwards"
     expect(said({ { "a" } }, with { lr = schedule.pieces { { 0, 1 }, { .5, .1 }, { .9, .5 } } })):equals {}
+  end)
+  it("leaves its warm-up within the budget", function()
+    local never = "refuse: lr never leaves its warm-up: it still rises when the budget ends; expected a shorter warmup or a longer budget"
+    local function warm(steps, stages)
+      return said(stages or { { "a" } }, with { lr = schedule.warmup(schedule.constant(.5), { steps = steps }) })
+    end
+    expect(warm(150)):equals { never }
+    expect(warm(90)):equals {}
+    expect(warm(150, { { "a", lr = .25 } })):equals {}  -- it has one of its own
   end)
   it("of a stage alone is named", function()
     expect(said { { "a", lr = .1, advance = when.steps(50) }, { "b" } })
