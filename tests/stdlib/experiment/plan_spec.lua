@@ -33,6 +33,13 @@ describe("the spans of stages", function()
         :equals { { 0, case[2], true, .01, 0 }, { case[2], 1, true, .01, 100 * case[2] } }
     end)
   end
+  it("follow each other, also by shares of the budget", function()
+    expect((spans { { "a", advance = when.steps(25) }, { "b", advance = when.steps(25) }, { "c" } })):equals
+      { { 0, .25, true, .01, 0 }, { .25, .5, true, .01, 25 }, { .5, 1, true, .01, 50 } }
+    local progress = when.progress(.25)
+    expect((spans { { "a", advance = progress }, { "b", advance = progress }, { "c" } })):equals
+      { { 0, .25, true, .01, 0 }, { .25, .25, true, .01, 25 }, { .25, 1, true, .01, 25 } }
+  end)
   it("are those of the dearest of steps and floating-point operations", function()
     local list, the = spans({ { "a", advance = when.steps(25) }, { "b" } }, { budget = { flops = 1000 }, total_steps = 0 })
     expect(list):equals { { 0, .5, true, .02, 0 }, { .5, 1, true, .02, 25 } }
@@ -89,6 +96,9 @@ describe("a knob of a plan", function()
     end
     expect(of(function(s) return #s.stage end).values[1]):equals(1)
     expect(of(function(s) return s.teacher == "T" and 1 or 2 end).values[1]):equals(1)
+    for _, name in ipairs { "params", "seed", "step_progress", "step_epochs", "suites" } do
+      expect(of(function(s) return s[name] == nil and 1 or 2 end).values[1]):equals(1)
+    end
     expect(of(function(s) return s.measured end).values):equals(nil)
     expect(of(function() return nil end).values):equals(nil)
     expect(of(function() error "no" end).values):equals(nil)
