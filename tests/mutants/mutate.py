@@ -152,8 +152,11 @@ class Lua:
         program.chmod(0o755)
         for _ in range(2):
             try:
-                if subprocess.run([sys.executable, ROOT / f"tests/e2e/{test}_test.py", "-f"], cwd=ROOT, env=os.environ | {"GRADUS": str(program)},
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0:
+                # A shell's background has SIGINT ignored, which tests of signals send.
+                run = [sys.executable, "-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+                       sys.executable, ROOT / f"tests/e2e/{test}_test.py", "-f"]
+                if subprocess.run(run, cwd=ROOT, env=os.environ | {"GRADUS": str(program)}, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0:
                     return False
             except subprocess.TimeoutExpired:
                 pass

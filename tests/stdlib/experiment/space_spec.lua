@@ -1,0 +1,59 @@
+-- The axes of a sweep: what is taken, what is refused and how, and the values that they give.
+local params = require "gradus.experiment.params"
+local space = require "gradus.experiment.space"
+
+local specs = params.declare { T = 2, lr = 1e-2, n = params.int(3), tag = params.choice { "a", "b" } }
+
+describe("an axis of the command line", function()
+  it("is a list or a range", function()
+    local function plain(axis)
+      return { key = axis.key, values = axis.values, low = axis.low, high = axis.high, scale = axis.scale, whole = axis.whole }
+    end
+    expect(plain(space.parse("T", "1,2", specs))):equals { key = "T", values = { 1, 2 } }
+    expect(plain(space.parse("tag", "b", specs))):equals { key = "tag", values = { "b" } }
+    expect(plain(space.parse("T", "lin(-1,2)", specs))):equals { key = "T", low = -1, high = 2, scale = "lin", whole = false }
+    expect(plain(space.parse("n", "log(1,8)", specs))):equals { key = "n", low = 1, high = 8, scale = "log", whole = true }
+    expect(plain(space.declare("T", { 3, 4 }, specs))):equals { key = "T", values = { 3, 4 } }
+    expect(plain(space.declare("T", { log = { 1, 2 } }, specs))):equals { key = "T", low = 1, high = 2, scale = "log", whole = false }
+    expect(plain(space.declare("n", { lin = { 1, 2 } }, specs))):equals { key = "n", low = 1, high = 2, scale = "lin", whole = true }
+  end)
+  local lin, log = "expected lin(low, high) with low < high; got ", "expected log(low, high) with 0 < low < high; got "
+  for text, wanted in pairs {
+    ["lin(2,1)"] = lin .. "lin(2, 1)", ["lin(1,1)"] = lin .. "lin(1, 1)", ["lin(a,1)"] = lin .. "lin(a, 1)",
+    ["lin(1,b)"] = lin .. "lin(1, b)",
+    ["log(0,1)"] = log .. "log(0, 1)", ["log(-1,1)"] = log .. "log(-1, 1)", ["lin(1,2,3)"] = lin .. "lin(1, 2",
+    ["lin(1)"] = lin .. "lin(1, nil",
+  } do
+    it("refuses " .. text, function()
+      expect(function() space.parse("T", text, specs) end):fails_with("--set T: " .. wanted)
+    end)
+  end
+  it("refuses a range of what is no number, of what is unknown, and an end that the parameter does not take", function()
+    expect(function() space.parse("tag", "lin(0,1)", specs) end)
+      :fails_with "--set tag: expected a parameter that is a number, for a range; got "
+    expect(function() space.parse("lt", "lin(0,1)", specs) end):fails_with "did you mean 'lr'?"
+    expect(function() space.parse("n", "lin(0.5,2)", specs) end):fails_with "n"
+    expect(function() space.parse("n", "lin(1,2.5)", specs) end):fails_with "n"
+    expect(function() space.declare("n", { lin = { 1, 2.5 } }, specs) end):fails_with "n"
+    expect(function() space.declare("T", { lin = { 2, 1 } }, specs) end):fails_with("sweep: set: 'T': " .. lin .. "lin(2, 1)")
+    expect(function() space.declare("T", 5, specs) end)
+      :fails_with "sweep: set: 'T': expected a list of values, or { log = { low, high } }; got 5"
+  end)
+end)
+
+describe("an axis' values", function()
+  local function at(text, key, u) return space.parse(key, text, specs):at(u) end
+  for _, case in ipairs {
+    { "1,2,3", "T", 0, 1 }, { "1,2,3", "T", .34, 2 }, { "1,2,3", "T", .999, 3 }, { "lin(2,6)", "T", 0, 2 }, { "lin(2,6)", "T", .25, 3 },
+    { "lin(0,1)", "T", 1 / 3, .333333 }, { "log(1,100)", "T", .5, 10 }, { "log(0.01,1)", "lr", .25, .0316228 }, { "lin(1,4)", "n", .49, 2 },
+    { "lin(1,4)", "n", .51, 3 }, { "lin(1,4)", "n", .999, 4 }, { "log(1,16)", "n", .5, 4 },
+    { "lin(0.1234574,2)", "T", 0, .1234574 }, { "lin(0,0.1234566)", "T", .9999999, .1234566 },  -- of six digits, and within
+  } do
+    it(("at %.3g of %s"):format(case[3], case[1]), function() expect(at(case[1], case[2], case[3])):equals(case[4]) end)
+  end
+  it("lie at their shares", function()
+    expect(space.parse("T", "lin(2,6)", specs):share(3)):near(.25)
+    expect(space.parse("T", "log(1,100)", specs):share(10)):near(.5)
+    expect(space.parse("T", "log(2,32)", specs):share(4)):near(.25)
+  end)
+end)
