@@ -78,8 +78,10 @@ sanitize: build/gradus-setup.stamp
 	cmake --build build-sanitize -j $(JOBS)
 	cd build-sanitize && ASAN_OPTIONS=detect_leaks=0 ctest --output-on-failure --no-tests=error -j $(JOBS) -E e2e
 	cmake --preset threads > /dev/null
-	cmake --build build-threads -j $(JOBS) --target results_tests
+	cmake --build build-threads -j $(JOBS) --target results_tests runtime_tests
 	TSAN_OPTIONS=exitcode=66 build-threads/results_tests --gtest_brief=1
+	@# Of runtime its own two threads, the loader's and the snapshots': LibTorch is not built for this, and its pool of threads not known.
+	OMP_NUM_THREADS=1 TSAN_OPTIONS=exitcode=66 build-threads/runtime_tests --gtest_brief=1 --gtest_filter='LoaderTest.*:SnapshotTest.*'
 
 lint: build
 	@dpkg -s $(LINT_PACKAGES) > /dev/null 2>&1 || $(SUDO) apt-get install -y -q $(LINT_PACKAGES)

@@ -9,6 +9,7 @@
 #include "exchange/json.h"
 #include "exchange/merge.h"
 #include "exchange/mlflow.h"
+#include "exchange/output_file.h"
 #include "exchange/tensorboard.h"
 #include "exchange/wandb.h"
 #include "whole_store.h"
@@ -87,6 +88,32 @@ TEST_F(WholeExportTest, OtherToolsFiles) {
   expect_golden("export_wandb.txt", folder_text(folder_ + "/wandb", true));
   export_tensorboard(*store_, {1, 9}, folder_ + "/board");
   expect_golden("export_tensorboard.txt", folder_text(folder_ + "/board", true));
+}
+
+TEST_F(WholeExportTest, AFileThatIsGivenUpLeavesNothing) {
+  const auto open = [] { return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()); };
+  const auto before = open();
+  {
+    OutputFile file(folder_ + "/given_up");
+    file.write("half");
+    EXPECT_EQ(open(), before + 1);
+  }
+  EXPECT_EQ(open(), before);
+  EXPECT_FALSE(fs::exists(folder_ + "/given_up"));
+  const std::pair<std::string, std::string> names[] = {{"a b/c:d", "a_b_c_d"}, {"x-1_y.z", "x-1_y.z"}, {"", "run"}, {".hidden", "run.hidden"}, {"ü", "ü"}, {std::string(120, 'a'), std::string(100, 'a')},
+                                                       {std::string(99, 'a') + "üb", std::string(99, 'a')}, {std::string(98, 'a') + "üb", std::string(98, 'a') + "ü"}};
+  for (const auto& [text, name] : names) EXPECT_EQ(file_name(text), name);
+}
+
+// A run's name is its folder's below the one that was asked for; of that one itself its own.
+TEST_F(WholeExportTest, NamesOfImportedFolders) {
+  export_tensorboard(*store_, {1}, folder_ + "/board");
+  const std::string inner = folder_ + "/board/digits-10000000";
+  for (const auto& [path, name] : {std::pair<std::string, std::string>{folder_ + "/board", "digits-10000000"}, {inner, "digits-10000000"}, {folder_, "board/digits-10000000"}}) {
+    const auto into = Store::open(folder_ + "/into" + std::to_string(path.size()) + ".db", Store::Mode::create);
+    EXPECT_EQ(import_tensorboard(*into, path, {}).added, 1);
+    EXPECT_EQ(ask(*into, "SELECT name FROM runs"), name) << path;
+  }
 }
 
 // The runs of a store, of others' files and of another store, in a fresh one.

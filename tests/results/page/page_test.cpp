@@ -86,6 +86,8 @@ TEST(Downsample, KeepsNeighboursAcrossTheEdgesAndBothEndsOfAFlatStretch) {
   std::vector<std::int64_t> steps;
   for (std::int64_t i = 0; i < 100; ++i) steps.push_back(i);
   EXPECT_EQ(thin(steps, std::vector<double>(100, 7.0), 0, 99, 1).steps, (std::vector<std::int64_t>{0, 99}));
+  EXPECT_EQ(thin({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {0, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 0}, 0, 11, 3).steps, (std::vector<std::int64_t>{0, 3, 5, 7, 8, 11}))
+      << "of equal values the first is the least, the last the greatest";
   EXPECT_TRUE(thin({}, {}, 0, 10, 5).steps.empty());
   // Steps as large as they go: the width of the range does not fit an integer.
   const std::int64_t low = INT64_MIN, high = INT64_MAX;

@@ -1,7 +1,11 @@
 // Everything that the page and the report tell of one store (whole_store.h), kept whole.
 #include "page/page.h"
 
+#include <unistd.h>
+
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "page/document.h"
 #include "page/report.h"
@@ -72,6 +76,31 @@ TEST_F(WholePageTest, Curves) {
     EXPECT_EQ(at, bytes.size());
   }
   expect_golden("page_curves.txt", all);
+}
+
+TEST_F(WholePageTest, FilesOfARun) {
+  const std::string folder = folder_ + "/" + uid(1);
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder + "/best.safetensors") << "the weights";
+  Page page(store_);
+  const Answer answer = page.get("/api/artifact", {{"run", "1"}, {"path", "best.safetensors"}});
+  ASSERT_GE(answer.file, 0) << answer.body;
+  char bytes[32] = {};
+  EXPECT_EQ(::read(answer.file, bytes, sizeof bytes), answer.bytes);
+  ::close(answer.file);
+  EXPECT_EQ(std::string(bytes), "the weights");
+  EXPECT_EQ(page.get("/api/artifact", {{"run", "4"}, {"path", "best.safetensors"}}).status, 404) << "no such file";
+
+  EXPECT_EQ(page.get("/api/log", {{"run", "1"}}).body, R"({"from":0,"next":0,"text":""})");
+  std::ofstream(folder + "/log.txt") << std::string(300 << 10, 'x') + "end";
+  const Json last = Json::parse(page.get("/api/log", {{"run", "1"}}).body);
+  EXPECT_EQ(last["from"], (44 << 10) + 3) << "256 KiB at most";
+  EXPECT_EQ(last["next"], (300 << 10) + 3);
+  EXPECT_EQ(last["text"], std::string((256 << 10) - 3, 'x') + "end");
+  const Json first = Json::parse(page.get("/api/log", {{"run", "1"}, {"from", "0"}}).body);
+  EXPECT_EQ(first["next"], 256 << 10);
+  EXPECT_EQ(page.get("/api/log", {{"run", "1"}, {"from", "307202"}}).body, R"({"from":307202,"next":307203,"text":"d"})");
+  EXPECT_EQ(page.get("/api/log", {{"run", "1"}, {"from", "400000"}}).body, R"({"from":307203,"next":307203,"text":""})");
 }
 
 TEST_F(WholePageTest, Reports) {
