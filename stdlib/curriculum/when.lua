@@ -169,9 +169,7 @@ local function one_of(where, what, value, known)
   for _, one in ipairs(known) do
     if one == value then return end
   end
-  local near = type(value) == "string" and host.nearest(value, known)
-  host.fail(("%s: no %s '%s'; %s"):format(where, what, tostring(value),
-    near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(known, ", ")))
+  host.fail(("%s: no %s '%s'; %s"):format(where, what, tostring(value), check.suggest(value, known)))
 end
 
 --- When the run's health has found something in this visit of the stage: when.found("difficulty_jump", "back") goes back to the stage

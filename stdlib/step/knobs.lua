@@ -1,17 +1,12 @@
 --- Knobs as the function of a step sees them: 0-dim float64 tensors (a per-example knob is a tensor [B]) under the names that were
 --- given; which of them it asks for is noted.
+local check = require "gradus.base.check"
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local sorted_keys = require "gradus.base.sorted_keys"
 
 local is_tensor = engine.is_tensor
 local knobs = {}
-
--- The end of a message: the nearest of the known names, else what there is.
-local function hint(name, known, otherwise)
-  local near = host.nearest(tostring(name), known)
-  return near and ("did you mean '%s'?"):format(near) or otherwise .. table.concat(known, ", ")
-end
 
 --- The knobs under their names: those that were not given are errors, and `asked` keeps those that the function asks for. A loss that
 --- takes what is its own of them (loss.lua) asks __knobs.
@@ -28,7 +23,7 @@ function knobs.guard(given, asked)
   end, __index = function(_, name)
     local value = look(name)
     if value ~= nil then return value end
-    host.fail(("step: no knob '%s' was given; %s"):format(tostring(name), hint(name, sorted_keys(given), "expected one of ")))
+    host.fail(("step: no knob '%s' was given; %s"):format(tostring(name), check.suggest(name, sorted_keys(given))))
   end })
 end
 
@@ -43,7 +38,8 @@ function knobs.unasked(given, asked, told)
     if not asked[name] and not told[name] then
       told[name] = true
       local known = sorted_keys(asked)
-      texts[#texts + 1] = ("'%s'; %s"):format(tostring(name), #known == 0 and "it asks for none" or hint(name, known, "it asks for "))
+      local asks = #known == 0 and "it asks for none" or check.suggest(name, known, "it asks for ")
+      texts[#texts + 1] = ("'%s'; %s"):format(tostring(name), asks)
     end
   end
   return texts
