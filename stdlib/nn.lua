@@ -18,10 +18,10 @@ nn.is_module = module.is_module
 nn.is_class = module.is_class
 
 --- The class of a module: nn.class_of(net) == nn.MLP.
----@param module Module
-function nn.class_of(module_)
-  if not module.is_module(module_) then check.fail("nn.class_of", "expected a module; got %s", check.describe(module_)) end
-  return module.class_of(module_)
+---@param net Module
+function nn.class_of(net)
+  if not module.is_module(net) then check.fail("nn.class_of", "expected a module; got %s", check.describe(net)) end
+  return module.class_of(net)
 end
 
 --- Whether somebody waits for what the module returns (net:forward_taps): then it must not be fused with its neighbour.

@@ -105,12 +105,20 @@ function check.value(where, name, value, fits)
   return value
 end
 
+--- The end of a message about a name that is not among the known ones: the nearest of them, else all, in their order.
+---@param name any
+---@param known string[]
+---@param expected? string  before all of them; "expected one of "
+---@return string
+function check.suggest(name, known, expected)
+  local near = host.nearest(tostring(name), known)
+  return near and ("did you mean '%s'?"):format(near) or (expected or "expected one of ") .. table.concat(known, ", ")
+end
+
 --- Raises for a name that is not among the known ones.
 function check.unknown(where, kind, name, known)
   table.sort(known)
-  local near = host.nearest(tostring(name), known)
-  check.fail(where, "no %s '%s'; %s", kind, tostring(name),
-    near and ("did you mean '%s'?"):format(near) or "expected " .. (#known > 0 and table.concat(known, ", ") or "none"))
+  check.fail(where, "no %s '%s'; %s", kind, tostring(name), check.suggest(name, known, #known > 0 and "expected " or "expected none"))
 end
 
 local function keys(map)

@@ -30,7 +30,8 @@ local OWN = { -- files whose local names are others
 }
 local RETURNED = { ["base/sparkline.lua"] = "g.sparkline", ["experiment/runs.lua"] = "g.runs", ["experiment/compare.lua"] = "g.compare",
   ["data/parity.lua"] = "data.parity", ["training/landscape.lua"] = "probe.landscape", ["data/csv.lua"] = "data.csv",
-  ["data/concat.lua"] = "data.concat", ["training/two_sample.lua"] = "probe.two_sample" }
+  ["data/concat.lua"] = "data.concat", ["training/two_sample.lua"] = "probe.two_sample",
+  ["curriculum/benchmarked.lua"] = "when.benchmarked" }
 local RENAMED = { ["data.new"] = "data.generator" }
 -- Of files that have more functions than what scripts see.
 local ONLY = {

@@ -74,9 +74,7 @@ function curriculum.normalise(given, context)
   if type(given) == "string" then
     local make = curriculum.named[given]
     if not make then
-      local near = host.nearest(given, curriculum.names)
-      host.fail(("curriculum: no strategy '%s'; %s"):format(given,
-        near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(curriculum.names, ", ")))
+      host.fail(("curriculum: no strategy '%s'; %s"):format(given, check.suggest(given, curriculum.names)))
     end
     given = make(context)
   end

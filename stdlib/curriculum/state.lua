@@ -25,6 +25,7 @@ local check = require "gradus.base.check"
 local copy = require "gradus.base.copy"
 local host = require "gradus.host"
 local clock = require "gradus.curriculum.clock"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local State = check.methods("the state", {}, { instead = function(name)
   if name:find "/" then return ('s:last "%s", s:best "%s" or s:history "%s"'):format(name, name, name) end
@@ -118,12 +119,7 @@ local function known(self, key)
   if type(key) ~= "string" then host.fail("the state: expected a metric, such as \"val/acc\"; got " .. check.describe(key)) end
   local list = self.series[key]
   if list or self.evaluations == 0 then return list end
-  local keys = {}
-  for name in pairs(self.series) do keys[#keys + 1] = name end
-  table.sort(keys)
-  local near = host.nearest(key, keys)
-  host.fail(("no metric '%s' is evaluated in this run; %s"):format(key,
-    near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(keys, ", ")))
+  host.fail(("no metric '%s' is evaluated in this run; %s"):format(key, check.suggest(key, sorted_keys(self.series))))
 end
 
 --- The metric's latest value; nil before the first evaluation.

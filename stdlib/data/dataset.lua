@@ -16,6 +16,8 @@ local current = require "gradus.base.current"
 local amount_of = require "gradus.data.amount"
 local generator = require "gradus.data.generator"
 local labels = require "gradus.data.labels"
+local sorted_keys = require "gradus.base.sorted_keys"
+local split = require "gradus.data.split"
 local standardize = require "gradus.data.standardize"
 
 local ops, files = engine.ops, engine.data
@@ -171,12 +173,9 @@ function of_parts:standardize(options) return data.parts(standardize.parts(self,
 
 Splits.__index = function(self, name)
   if of_parts[name] then return of_parts[name] end
-  local names = {}
-  for known in pairs(self) do names[#names + 1] = known end
-  table.sort(names)
   local mend = elsewhere.mend(name)
   if mend then host.fail(("a split has no '%s'; expected %s"):format(tostring(name), mend)) end
-  host.fail(("the data was not split into a part '%s'; it has %s"):format(tostring(name), table.concat(names, ", ")))
+  host.fail(("the data was not split into a part '%s'; it has %s"):format(tostring(name), table.concat(sorted_keys(self), ", ")))
 end
 
 --- Named parts, such as { train =, val = }, of which a missing one is an error.
@@ -187,35 +186,9 @@ function data.parts(parts) return setmetatable(parts, Splits) end
 ---@param shares table<string, number>
 ---@param options? {seed: number}
 function Dataset:split(shares, options)
-  options = options or {}
-  check.options("split", options, { "seed" })
-  if type(shares) ~= "table" or next(shares) == nil then
-    host.fail "split: expected shares by name: { train = .7, val = .15, test = .15 }"
-  end
-  local names, total = {}, 0
-  for name, share in pairs(shares) do
-    if type(share) ~= "number" or not (share > 0 and share <= 1) then
-      host.fail(("split: '%s': expected a share above 0, up to 1; got %s"):format(tostring(name), tostring(share)))
-    end
-    names[#names + 1], total = name, total + share
-  end
-  if total > 1 + 1e-9 then host.fail(("split: the shares add up to %g; expected at most 1"):format(total)) end
-  -- train, val, test in this order, so that a smaller test share leaves the training rows as they are
-  local rank = { train = 1, val = 2, test = 3 }
-  table.sort(names, function(a, b)
-    local ra, rb = rank[a] or 4, rank[b] or 4
-    if ra ~= rb then return ra < rb end
-    return a < b
-  end)
-  local random = engine.generator(options.seed or current.stream "split")
-  local order = ops.randperm(self:size(), { generator = random })
-  local parts, from, used = {}, 0, 0
-  for _, name in ipairs(names) do
-    used = used + shares[name]
-    local to = math.floor(used * self:size() + .5)
-    if to == from then host.fail(("split: '%s' gets no row of %d"):format(name, self:size())) end
-    parts[name] = view(self.base, self.index:index_select(0, order:slice(0, from, to)))
-    from = to
+  local parts = {}
+  for name, places in pairs(split(self:size(), shares, options)) do
+    parts[name] = view(self.base, self.index:index_select(0, places))
   end
   return data.parts(parts)
 end

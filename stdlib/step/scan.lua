@@ -4,7 +4,6 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 
 local ops, is_tensor = engine.ops, engine.is_tensor
-local scan = {}
 
 local function is_list(value) return type(value) == "table" end
 
@@ -90,46 +89,36 @@ local function replay(self, batch, knobs, lists, at, n, stacked, finite)
   end
 end
 
---- Adds the method to the class of step.lua.
-function scan.add_to(Step)
-  --- A step for each row of the batch, with the bits that as many calls would give.
-  ---@param batch table   tensors [n, …]; what is no tensor is given to each step
-  ---@param knobs? table  name -> a number for all steps, a list of n numbers, or a tensor [n, …]
-  ---@param options? table  { finite = { names } }: outputs of one number; the last step is one that leaves NaN or infinity in one
-  ---@return table outputs  stacked, [steps done, …]
-  ---@return number done    n unless `finite` ended it
-  function Step:scan(batch, knobs, options)
-    check.value("scan", "batch", batch, check.table)
-    knobs = check.value("scan", "knobs", knobs or {}, check.table)
-    if self.over then knobs = self.over(knobs) end
-    options = check.options("scan", options or {}, { finite = check.table }, { finite = {} })
-    local finite, lists, first = {}, {}, {}
-    for _, name in ipairs(options.finite) do finite[name] = true end
-    for name, value in pairs(knobs) do
-      if is_list(value) then
-        for i, one in ipairs(value) do
-          if type(one) ~= "number" then
-            host.fail(("scan: knob '%s', step %d: expected a number; got %s"):format(tostring(name), i, check.describe(one)))
-          end
+-- Step:scan, see step.lua.
+return function(self, batch, knobs, options)
+  check.value("scan", "batch", batch, check.table)
+  knobs = check.value("scan", "knobs", knobs or {}, check.table)
+  if self.over then knobs = self.over(knobs) end
+  options = check.options("scan", options or {}, { finite = check.table }, { finite = {} })
+  local finite, lists, first = {}, {}, {}
+  for _, name in ipairs(options.finite) do finite[name] = true end
+  for name, value in pairs(knobs) do
+    if is_list(value) then
+      for i, one in ipairs(value) do
+        if type(one) ~= "number" then
+          host.fail(("scan: knob '%s', step %d: expected a number; got %s"):format(tostring(name), i, check.describe(one)))
         end
-        lists[name], value = value, value[1]
       end
-      first[name] = value
+      lists[name], value = value, value[1]
     end
-    local n = length(batch, knobs)
-    local at, stacked, over = 0, nil, false
-    while at < n and not over do
-      local done, into
-      if self:can_replay() then done, into, over = replay(self, batch, first, lists, at, n, stacked, finite) end
-      if not done then
-        done = 1
-        into, over = single(self, batch, knobs, at, n, stacked, finite)
-      end
-      at, stacked = at + done, into
-    end
-    if at < n then stacked = each(stacked, function(value) return is_tensor(value) and value:narrow(0, 0, at) or value end) end
-    return stacked, at
+    first[name] = value
   end
+  local n = length(batch, knobs)
+  local at, stacked, over = 0, nil, false
+  while at < n and not over do
+    local done, into
+    if self:can_replay() then done, into, over = replay(self, batch, first, lists, at, n, stacked, finite) end
+    if not done then
+      done = 1
+      into, over = single(self, batch, knobs, at, n, stacked, finite)
+    end
+    at, stacked = at + done, into
+  end
+  if at < n then stacked = each(stacked, function(value) return is_tensor(value) and value:narrow(0, 0, at) or value end) end
+  return stacked, at
 end
-
-return scan

@@ -8,6 +8,7 @@
 --- and when it is checked, not in every step: so it must not log, print, count or keep tensors.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local knob = require "gradus.step.knobs"
 local recording = require "gradus.base.recording"
 local scan = require "gradus.step.scan"
 local slab = require "gradus.step.slab"
@@ -16,7 +17,6 @@ local record, is_tensor = engine.record, engine.is_tensor
 local step = { mode = os.getenv "GRADUS_STEP" == "eager" and "eager" or "replay" }
 local Step = {}
 Step.__index = Step
-scan.add_to(Step)
 
 local PLANS = 8        -- shapes, modes, …: as many plans are kept of one step
 local IN_VAIN = 16     -- recordings in a row that were never replayed, after which the step runs as it is
@@ -29,28 +29,6 @@ function step.step_mode(mode)
     host.fail(("step_mode: expected 'replay' or 'eager'; got '%s'"):format(tostring(mode)))
   end
   step.mode = mode
-end
-
--- The knobs as the function sees them: names that were not given are errors, and `asked` keeps those that it asks for. A loss that
--- takes what is its own of them (loss.lua) asks __knobs.
-local function guard_names(knobs, asked)
-  local function look(name)
-    if knobs[name] ~= nil then asked[name] = true end
-    return knobs[name]
-  end
-  return setmetatable({}, { __knobs = look, __pairs = function()
-    for name in pairs(knobs) do asked[name] = true end
-    return pairs(knobs)
-  end, __index = function(_, name)
-    local value = look(name)
-    if value ~= nil then return value end
-    local names = {}
-    for known in pairs(knobs) do names[#names + 1] = known end
-    table.sort(names)
-    local near = host.nearest(tostring(name), names)
-    host.fail(("step: no knob '%s' was given; %s"):format(tostring(name),
-      near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names, ", ")))
-  end })
 end
 
 local function line_of(fn)
@@ -73,59 +51,19 @@ end
 
 -- --- the function itself -----------------------------------------------------------------------------------------------
 
-local function check_knob(name, value)
-  if type(value) == "number" then return end
-  host.fail(("step: knob '%s': expected a number or a tensor; got %s"):format(name, type(value)))
-end
-
-local function knob_tensor(self, name, value)
-  if is_tensor(value) then return value end
-  check_knob(name, value)
-  local known = self.tensors[name]
-  if known then return known:fill_(value) end
-  self.tensors[name] = engine.tensor(value, "float64")
-  return self.tensors[name]
-end
-
-local function knobs_on_device(self, knobs)
-  local given, numbers = {}, {}
-  for name, value in pairs(knobs or {}) do
-    if is_tensor(value) then
-      given[name] = value:to { device = self.slab.device, non_blocking = true }
-    else
-      check_knob(name, value)
-      numbers[name] = value
-    end
-  end
-  for name, place in pairs(self.slab:refresh(numbers)) do given[name] = place end
-  return given
-end
-
 local function knob_tensors(self, knobs)
-  if self.slab then return knobs_on_device(self, knobs) end
-  local given = {}
-  for name, value in pairs(knobs or {}) do given[name] = knob_tensor(self, name, value) end
-  return given
+  if self.slab then return knob.on_device(self.slab, knobs) end
+  return knob.tensors(self.tensors, knobs)
 end
 
--- A knob that the function has not asked for does nothing: told once, after a call with it.
 local function tell_unasked(self, given)
-  local asked = {}
-  for name in pairs(self.asked) do asked[#asked + 1] = name end
-  table.sort(asked)
-  for name in pairs(given) do
-    if not self.asked[name] and not self.told[name] then
-      self.told[name] = true
-      local near = host.nearest(tostring(name), asked)
-      self.warn("step_knob", ("the step at %s does not ask for the knob '%s'; %s"):format(self.line, tostring(name),
-        near and ("did you mean '%s'?"):format(near) or #asked == 0 and "it asks for none"
-          or "it asks for " .. table.concat(asked, ", ")))
-    end
+  for _, text in ipairs(knob.unasked(given, self.asked, self.told)) do
+    self.warn("step_knob", ("the step at %s does not ask for the knob %s"):format(self.line, text))
   end
 end
 
 local function call(self, batch, given)
-  local out = self.fn(batch, guard_names(given, self.asked))
+  local out = self.fn(batch, knob.guard(given, self.asked))
   if self.told then tell_unasked(self, given) end
   if is_tensor(out) then return out:detach() end
   if type(out) ~= "table" then host.fail("step: expected a table of outputs or a tensor; got " .. type(out)) end
@@ -308,6 +246,14 @@ local function take(self, batch, knobs)
   end
   return record_step(self, batch, knobs)
 end
+
+--- A step for each row of the batch, with the bits that as many calls would give.
+---@param batch table   tensors [n, …]; what is no tensor is given to each step
+---@param knobs? table  name -> a number for all steps, a list of n numbers, or a tensor [n, …]
+---@param options? table  { finite = { names } }: outputs of one number; the last step is one that leaves NaN or infinity in one
+---@return table outputs  stacked, [steps done, …]
+---@return number done    n unless `finite` ended it
+function Step:scan(batch, knobs, options) return scan(self, batch, knobs, options) end
 
 --- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.
 function Step:__call(batch, knobs)

@@ -4,6 +4,7 @@
 ---   attach.request   { id, expires = Unix time, set = { temperature = "3" }, release = { "lr" }, stage = "next", stop = true }
 ---   attach.answer    { id, step, done = { "temperature = 3 (was 4)" } } or { id, step, error = "…" }
 local host = require "gradus.host"
+local check = require "gradus.base.check"
 local sorted_keys = require "gradus.base.sorted_keys"
 local stages = require "gradus.training.stages"
 
@@ -31,8 +32,7 @@ local function known(what, name, names)
   for _, one in ipairs(names) do
     if one == name then return end
   end
-  local near = host.nearest(name, names)
-  refuse("no %s '%s'; %s", what, name, near and ("did you mean '%s'?"):format(near) or "expected " .. table.concat(names, ", "))
+  refuse("no %s '%s'; %s", what, name, check.suggest(name, names, "expected "))
 end
 
 -- The numbers to set, checked: name -> number.

@@ -6,6 +6,7 @@ local engine = require "gradus.engine"
 local forgetting = require "gradus.training.forgetting"
 local is_module = require("gradus.nn.module").is_module
 local task = require "gradus.training.task"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local ops = engine.ops
 
@@ -79,12 +80,8 @@ function Evaluator:check_key(where, key)
   if not self:has_data() then host.fail(("%s: nothing is evaluated; expected validation data or suites, for %s"):format(where, key)) end
   if self.streams and key:find "^stage/" then host.fail(("%s: %s is not measured of a stream's rows"):format(where, key)) end
   if self.directions[key] or key:find "^sample/" then return key end
-  local names = {}
-  for name in pairs(self.directions) do names[#names + 1] = name end
-  table.sort(names)
-  local near = host.nearest(tostring(key), names)
   host.fail(("%s: no metric '%s' is evaluated in this run; %s"):format(where, tostring(key),
-    near and ("did you mean '%s'?"):format(near) or "expected one of " .. table.concat(names, ", ")))
+    check.suggest(key, sorted_keys(self.directions))))
 end
 
 --- Whether it is time after so many steps.

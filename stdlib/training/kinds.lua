@@ -11,7 +11,7 @@ local loss = require "gradus.nn.loss"
 local ops = engine.ops
 local kinds = {}
 
-local NONE = -100  -- a class that does not count (runtime/ops/mask.h), or, of some rows of a data set, is not known
+local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
 
 local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
 

@@ -9,6 +9,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local is_module = require("gradus.nn.module").is_module
 local schedule = require "gradus.curriculum.schedule"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local objective = {}
 
@@ -55,12 +56,8 @@ local function check_term(name, given)
     return term
   end
   if term.loss == nil then
-    local names = {}
-    for known in pairs(BUILT_IN) do names[#names + 1] = known end
-    table.sort(names)
-    local near = host.nearest(name, names)
-    host.fail(("%s: %s"):format(where, near and ("did you mean '%s'?"):format(near)
-      or "expected { weight = …, loss = function(b, out, k) … end }, or one of " .. table.concat(names, ", ")))
+    host.fail(("%s: %s"):format(where, check.suggest(name, sorted_keys(BUILT_IN),
+      "expected { weight = …, loss = function(b, out, k) … end }, or one of ")))
   end
   check.value(where, "loss", term.loss, check.callable)
   for _, side in ipairs { "student", "teacher" } do

@@ -15,6 +15,7 @@ local reached = require "gradus.base.reached"
 local reading = require "gradus.base.reading"
 local tensor = require "gradus.base.tensor"
 local threads = require "gradus.step.threads"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local ops, files = engine.ops, engine.data
 local cache = {}
@@ -203,18 +204,6 @@ local function skip(run, o, why)
   run:event("teacher_cache", "none", { why = why })
 end
 
--- fn(…), after which the modules are in the modes in which they were: one may be a part of the student.
-local function in_their_modes(modules, fn, ...)
-  local modes = {}
-  for _, module in ipairs(modules) do
-    for _, one in module:named_modules() do modes[one] = one.training end
-  end
-  local results = { pcall(fn, ...) }
-  for one, training in pairs(modes) do one.training = training end
-  if not results[1] then error(results[2], 0) end
-  return unpack(results, 2, table.maxn(results))
-end
-
 -- What is found out from one row: shape, type and cost of the answers.
 local function probe(o)
   local stop = engine.count_flops()
@@ -238,10 +227,8 @@ end
 local function weights_of(o)
   local hashes = {}
   for _, module in ipairs(modules_of(o.target.identity())) do
-    local state, names = module:state_dict(), {}
-    for name in pairs(state) do names[#names + 1] = name end
-    table.sort(names)
-    for _, name in ipairs(names) do hashes[#hashes + 1] = state[name]:hash() end
+    local state = module:state_dict()
+    for _, name in ipairs(sorted_keys(state)) do hashes[#hashes + 1] = state[name]:hash() end
   end
   return table.concat(hashes)
 end
@@ -296,7 +283,7 @@ function cache.answers(run, o)
   if not o.target.of then return nil end
   local why = obstacle(o)
   if why then return skip(run, o, why) end
-  return in_their_modes(cache.modules_of(o.target), reading.unnoted, answers, run, o)
+  return reading.unnoted(answers, run, o)
 end
 
 return cache

@@ -8,6 +8,7 @@ local clock = require "gradus.curriculum.clock"
 local finite = require "gradus.training.finite"
 local optim = require "gradus.optim.optimizer"
 local schedule = require "gradus.curriculum.schedule"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local updater = {}
 
@@ -58,11 +59,9 @@ end
 
 -- All that is trained: the student's parameters, then those of the objective's modules, in the order of their names.
 local function trained(student, modules)
-  local names, params = {}, student:parameters()
+  local names, params = sorted_keys(modules), student:parameters()
   local own = {}
   for _, p in ipairs(params) do own[p] = true end
-  for name in pairs(modules) do names[#names + 1] = name end
-  table.sort(names)
   for _, name in ipairs(names) do
     for _, p in ipairs(modules[name]:parameters()) do
       if not own[p] then params[#params + 1] = p end

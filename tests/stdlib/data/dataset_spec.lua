@@ -97,6 +97,12 @@ describe("a split", function()
     local parts_of_half = with_seed(1, function() return half:split { train = .5, val = .5 } end)
     for _, row in ipairs(index(parts_of_half.val)) do expect(row < 50):is_true() end
   end)
+  it("has parts by number and by name, the rest in one order", function()
+    local split = parts(1, { .5, rest = .25, train = .25 }, 8)
+    expect({ split.train:size(), split[1]:size(), split.rest:size() }):equals { 2, 4, 2 }
+    expect(index(split.train)):equals(index(parts(1, { train = .25 }, 8).train))
+    expect(function() return split.val end):fails_with "not split into a part 'val'; it has 1, rest, train"
+  end)
   local cases = {
     { "shares above 1", function() rows(9):split { a = .7, b = .7 } end,
       "split: the shares add up to 1.4; expected at most 1" },
