@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "error.h"
@@ -16,14 +17,14 @@ using namespace results;
 
 struct SqlOptions {
   std::string sql;
-  int rows = 1000;
+  std::optional<int> rows = {};
   bool json = false;
 };
 
 void sql_command(const std::string& path, const SqlOptions& options) {
   const auto store = Store::open(path, Store::Mode::read);
   Limits limits;
-  if (!options.json || options.rows != 1000) limits.rows = options.rows;
+  limits.rows = options.rows.value_or(options.json ? 100'000 : 1000);
   const Rows rows = store->query(options.sql, {}, limits);
   if (options.json) {
     print_json(to_json(rows));
@@ -47,7 +48,7 @@ void sql_command(const std::string& path, const SqlOptions& options) {
   }
   if (rows.truncated)
     std::fprintf(stderr, "gradus: there are more rows than %lld; --rows N shows more\n",
-                 static_cast<long long>(limits.rows));
+                 static_cast<long long>(*limits.rows));
 }
 
 }  // namespace

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "store/uid.h"
+
 extern char** environ;
 
 namespace gradus {
@@ -109,16 +111,12 @@ std::optional<Output> git(const std::vector<std::string>& words, Clock::time_poi
 
 // --- what the store adds
 
-bool is_uid(const std::string& name) {
-  return name.size() == 32 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 // Whether `path` is the store at `store`, of its kind's files beside it, or in a run's folder or the cache there.
 bool is_of_store(const fs::path& path, const fs::path& store) {
   const fs::path relative = path.lexically_relative(store.parent_path());
   if (relative.empty() || *relative.begin() == "..") return false;
   const std::string first = relative.begin()->string(), name = store.filename().string();
-  if (std::next(relative.begin()) != relative.end()) return is_uid(first) || first == "cache";
+  if (std::next(relative.begin()) != relative.end()) return results::is_uid(first) || first == "cache";
   return first == name || first.starts_with(name + "-") || first.starts_with(name + ".");
 }
 

@@ -13,6 +13,7 @@
 #include "store/database.h"
 #include "store/run_rows.h"
 #include "store/sha256.h"
+#include "store/uid.h"
 #include "utf8.h"
 
 namespace gradus::results {
@@ -44,10 +45,6 @@ class Digest {
 template <class T>
 std::string_view bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-
-bool hexadecimal(const std::string& uid) {
-  return uid.size() == 32 && uid.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
 std::string fields_of(const ImportedRun& run) {
@@ -99,7 +96,7 @@ void fill_times(ImportedRun& run, const Found& found) {
 
 std::string Importer::uid_of(const std::string& identity) const {
   // One that was exported from this store has the uid that it has here.
-  if (hexadecimal(identity) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {identity}).rows.empty())
+  if (is_uid(identity) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {identity}).rows.empty())
     return identity;
   return sha256(tool_ + '\0' + identity).substr(0, 32);
 }
@@ -121,7 +118,7 @@ void Importer::set_parent(const std::string& child, const std::string& parent) {
 
 void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>& points) {
   // A run that was exported from this store.
-  if (hexadecimal(run.uid) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {run.uid}).rows.empty()) {
+  if (is_uid(run.uid) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {run.uid}).rows.empty()) {
     ++done_.unchanged;
     return;
   }

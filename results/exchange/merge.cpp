@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kSeconds = 3600;  // of one statement over one run
-const Limits kAll{kSeconds, std::int64_t{1} << 40};
+const Limits kAll{kSeconds};
 
 // The folder under its final name, or not at all.
 void copy_folder(const std::string& from, const std::string& to) {
@@ -38,6 +38,12 @@ Statement insertion(Database& database, const std::string& table, const std::vec
     places += (i ? ", ?" : "?") + std::to_string(i + 1);
   }
   return database.prepare("INSERT OR REPLACE INTO " + table + " (" + names + ") VALUES (" + places + ")");
+}
+
+std::vector<std::string> names_of(const Statement& row) {
+  std::vector<std::string> names;
+  for (int i = 0; i < sqlite3_column_count(row.handle()); ++i) names.emplace_back(sqlite3_column_name(row.handle(), i));
+  return names;
 }
 
 class Merger {
@@ -127,44 +133,42 @@ class Merger {
     return own == 0 ? database.last_id() : own;
   }
 
+  // Row by row: all of a run's texts together may be more than memory has room for.
   void copy_sources(Database& database, std::int64_t id) {
-    const Rows sources = from_.query(
+    Statement put = insertion(database, "sources", {"sha256", "text"});
+    from_.read(
         "SELECT sha256, text FROM sources WHERE sha256 IN (SELECT sha256 FROM run_sources WHERE run_id = ?1 UNION "
-        "SELECT "
-        "git_diff FROM runs WHERE id = ?1)",
-        {id}, kAll);
-    Statement put = insertion(database, "sources", sources.columns);
-    for (const auto& row : sources.rows) put.bind(1, row[0]).bind(2, row[1]).run();
+        "SELECT git_diff FROM runs WHERE id = ?1)",
+        {id}, kSeconds, [&](Statement& row) {
+          while (row.step()) put.bind(1, row.cell(0)).bind(2, row.cell(1)).run();
+        });
   }
 
   void copy_rows(Database& database, const std::string& table, std::int64_t id, std::int64_t own) {
-    const Rows rows = from_.query("SELECT * FROM " + table + " WHERE run_id = ?1", {id}, kAll);
-    Statement put = insertion(database, table, rows.columns);
-    for (const auto& row : rows.rows) {
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        const bool event = rows.columns[i] == "id";  // of events: new here
-        put.bind(static_cast<int>(i) + 1, event ? Cell() : rows.columns[i] == "run_id" ? Cell(own) : row[i]);
+    from_.read("SELECT * FROM " + table + " WHERE run_id = ?1", {id}, kSeconds, [&](Statement& row) {
+      const std::vector<std::string> names = names_of(row);
+      Statement put = insertion(database, table, names);
+      while (row.step()) {
+        for (std::size_t i = 0; i < names.size(); ++i) {
+          const int at = static_cast<int>(i);
+          const bool event = names[i] == "id";  // of events: new here
+          put.bind(at + 1, event ? Cell() : names[i] == "run_id" ? Cell(own) : row.cell(at));
+        }
+        put.run();
       }
-      put.run();
-    }
+    });
   }
 
-  // Tables whose rows have a key's number, which every store counts for itself. Row by row: there may be millions.
+  // Tables whose rows have a key's number, which every store counts for itself.
   void copy_keyed(Database& database, const std::string& table, std::int64_t id, std::int64_t own) {
-    std::optional<Statement> put;
-    int columns = 0;
     from_.read("SELECT * FROM " + table + " WHERE run_id = ?1", {id}, kSeconds, [&](Statement& row) {
+      const std::vector<std::string> names = names_of(row);
+      Statement put = insertion(database, table, names);
       while (row.step()) {
-        if (!put) {
-          columns = sqlite3_column_count(row.handle());
-          std::vector<std::string> names;
-          for (int i = 0; i < columns; ++i) names.emplace_back(sqlite3_column_name(row.handle(), i));
-          put = insertion(database, table, names);
-        }
-        put->bind(1, own).bind(2, key(database, row.integer(1)));
-        for (int i = 2; i < columns; ++i)
-          sqlite3_bind_value(put->handle(), i + 1, sqlite3_column_value(row.handle(), i));
-        put->run();
+        put.bind(1, own).bind(2, key(database, row.integer(1)));
+        for (int i = 2; i < static_cast<int>(names.size()); ++i)
+          sqlite3_bind_value(put.handle(), i + 1, sqlite3_column_value(row.handle(), i));
+        put.run();
       }
     });
   }

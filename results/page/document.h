@@ -23,6 +23,8 @@ class Document {
   void open(const std::string& title);  // a part that HTML folds away, until close()
   void close();
   std::string take() { return std::move(out_); }
+  // The same, of HTML as a whole page with this title.
+  std::string take_page(const std::string& title);
 
  private:
   bool markdown_;

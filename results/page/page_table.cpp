@@ -1,18 +1,13 @@
-// The table of runs of the page. Its answer is written as text, cell by cell: for thousands of runs a tree of JSON
-// values costs several times what SQLite does.
+// The table of runs of the page.
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <set>
-#include <unordered_map>
 
 #include "error.h"
+#include "grid.h"
 #include "page.h"
 #include "query/direction.h"
 #include "query/names.h"
 #include "query/where.h"
-#include "store/database.h"
-#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -49,150 +44,6 @@ std::vector<std::string> default_columns(const std::vector<std::string>& keys) {
   return chosen;
 }
 
-void add_string(std::string& out, std::string_view text) {
-  const auto plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
-  if (std::all_of(text.begin(), text.end(), plain)) {
-    ((out += '"') += text) += '"';
-  } else {
-    out += Json(utf8(text)).dump();
-  }
-}
-
-void add_value(std::string& out, Statement& row, int column) {
-  char digits[32];
-  switch (sqlite3_column_type(row.handle(), column)) {
-    case SQLITE_NULL:
-      out += "null";
-      break;
-    case SQLITE_INTEGER:
-      out.append(digits, std::to_chars(digits, std::end(digits), row.integer(column)).ptr);
-      break;
-    case SQLITE_FLOAT:
-      if (const double value = row.real(column); std::isfinite(value)) {
-        out.append(digits, std::to_chars(digits, std::end(digits), value).ptr);
-      } else {
-        out += to_json(value).dump();
-      }
-      break;
-    default:
-      add_string(out, row.view(column));
-  }
-}
-
-std::string listed(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) add_string(text += text.empty() ? "" : ",", item);
-  return '[' + text + ']';
-}
-
-// One row a run, one cell a column. A column that nobody put anything into is not shown, unless it was begun with
-// `keep`.
-class Grid {
- public:
-  std::size_t column(const std::string& name, bool keep) {
-    names_.push_back(name);
-    used_.push_back(keep);
-    return names_.size() - 1;
-  }
-  void row(std::int64_t id) {  // after the last column; the next put() goes there
-    place_[id] = ids_.size();
-    ids_.push_back(id);
-    cells_.resize(cells_.size() + names_.size());
-    at_id_ = id;
-    at_ = &cells_[cells_.size() - names_.size()];
-  }
-  // Where the run's next put() goes; false: it has no row.
-  bool seek(std::int64_t id) {
-    if (id == at_id_) return true;
-    const auto found = place_.find(id);
-    if (found == place_.end()) return false;
-    at_id_ = id;
-    at_ = &cells_[found->second * names_.size()];
-    return true;
-  }
-  void put(std::size_t column, Statement& row, int from) {
-    const std::size_t begin = text_.size();
-    add_value(text_, row, from);
-    end(column, begin);
-  }
-  void put(std::size_t column, std::string_view json) {
-    text_ += json;
-    end(column, text_.size() - json.size());
-  }
-  const std::vector<std::int64_t>& ids() const { return ids_; }
-
-  // SQL of a statement's rows, by their column run_id: those of the grid's runs, and few others; ?1 and ?2.
-  std::string among(std::vector<Cell>& args) const {
-    args = {std::int64_t{0}, std::int64_t{-1}};
-    if (ids_.empty()) return "run_id BETWEEN ?1 AND ?2";
-    const auto [low, high] = std::minmax_element(ids_.begin(), ids_.end());
-    args = {*low, *high};
-    // One walk along the table is cheaper than looking up every second of its runs.
-    if (static_cast<std::size_t>(*high - *low) < 2 * ids_.size()) return "run_id BETWEEN ?1 AND ?2";
-    args[0] = Json(ids_).dump();
-    return "run_id IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL";
-  }
-
-  std::string columns() const {
-    std::vector<std::string> shown;
-    for (std::size_t i = 0; i < names_.size(); ++i) {
-      if (used_[i]) shown.push_back(names_[i]);
-    }
-    return listed(shown);
-  }
-  std::string rows() const {
-    std::string out = "[";
-    out.reserve(text_.size() + 5 * cells_.size());
-    for (std::size_t row = 0; row < ids_.size(); ++row) {
-      out += row == 0 ? "[" : ",[";
-      for (std::size_t i = 0; i < names_.size(); ++i) {
-        const Piece& cell = cells_[row * names_.size() + i];
-        if (!used_[i]) continue;
-        cell.bytes == 0 ? out += "null" : out.append(text_, cell.begin, cell.bytes);
-        out += ',';
-      }
-      out.back() = ']';
-    }
-    return out + ']';
-  }
-
- private:
-  struct Piece {
-    std::size_t begin = 0, bytes = 0;
-  };
-  void end(std::size_t column, std::size_t begin) {
-    at_[column] = {begin, text_.size() - begin};
-    used_[column] = true;
-  }
-
-  std::vector<std::string> names_;
-  std::vector<char> used_;
-  std::string text_;  // of all cells, one after the other
-  std::vector<Piece> cells_;
-  std::vector<std::int64_t> ids_;
-  std::unordered_map<std::int64_t, std::size_t> place_;
-  std::int64_t at_id_ = -1;
-  Piece* at_ = nullptr;
-};
-
-// Columns by name, for rows that come run by run with their names in order: the next one is most often the one after.
-class Named {
- public:
-  void add(const std::string& name, std::size_t column) { columns_.emplace_back(name, column); }  // in order
-  const std::size_t* find(std::string_view name) {  // nullptr: one that was not there a moment ago
-    for (std::size_t tried = 0; tried < columns_.size(); ++tried) {
-      if (next_ == columns_.size()) next_ = 0;
-      const auto& [known, column] = columns_[next_++];
-      if (known == name) return &column;
-    }
-    return nullptr;
-  }
-
- private:
-  std::vector<std::pair<std::string, std::size_t>> columns_;
-  std::size_t next_ = 0;
-};
-
 // Which runs: --where, and what the page leaves out unless it is asked for.
 Condition asked(Store& store, const PageQuery& query) {
   Condition condition = parse_where(store, query.text("where"));
@@ -215,44 +66,31 @@ Condition asked(Store& store, const PageQuery& query) {
   return condition;
 }
 
-}  // namespace
+// What every run has: the column's name, and SQL over `runs r`.
+using Facts = std::vector<std::pair<std::string, std::string>>;
 
-std::string page_runs(Store& store, const PageQuery& query) {
-  const Condition condition = asked(store, query);
-  const std::vector<std::string> keys = metric_names(store);
-  std::vector<MetricColumn> metrics;
-  for (const std::string& id : query.has("metrics") ? query.list("metrics", 60) : default_columns(keys))
-    metrics.push_back(metric_column(id));
-
-  std::vector<std::pair<std::string, std::string>> facts = {
-      {"id", "r.id"},
-      {"name", "r.name"},
-      {"status", "r.status"},
-      {"seed", "r.seed"},
-      {"started", "substr(r.started, 1, 16)"},
-      {"seconds", "r.seconds"},
-      {"note", "r.note"},
-      {"step", "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1)"}};
-  if (condition.archived) facts.emplace_back("archived", "substr(r.archived, 1, 16)");
+Facts facts_asked(const PageQuery& query, bool archived) {
+  Facts facts = {{"id", "r.id"},
+                 {"name", "r.name"},
+                 {"status", "r.status"},
+                 {"seed", "r.seed"},
+                 {"started", "substr(r.started, 1, 16)"},
+                 {"seconds", "r.seconds"},
+                 {"note", "r.note"},
+                 {"step", "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1)"}};
+  if (archived) facts.emplace_back("archived", "substr(r.archived, 1, 16)");
   if (query.text("facts") == "1") {  // what tells apart two runs, but would make the list of 5,000 twice as long
     facts.emplace_back("config", "substr(r.config_hash, 1, 8)");
     facts.emplace_back("device", "r.device");
     facts.emplace_back("git_commit", "r.git_commit");
   }
-  Grid grid;
-  std::string select;
-  for (const auto& [name, sql] : facts) {
-    grid.column(name, true);
-    select += (select.empty() ? "SELECT " : ", ") + sql;
-  }
-  Named params, tags;
-  for (const std::string& name : param_names(store)) params.add(name, grid.column("params." + name, false));
-  for (const auto& row : store.query("SELECT DISTINCT name FROM tags ORDER BY name").rows) {
-    const std::string& name = std::get<std::string>(row[0]);
-    tags.add(name, grid.column("tags." + name, false));
-  }
-  for (MetricColumn& metric : metrics) metric.place = grid.column(metric.id, true);
+  return facts;
+}
 
+// The rows, and in them the facts, which are the grid's first columns.
+void fill_runs(Store& store, Grid& grid, const Facts& facts, const Condition& condition) {
+  std::string select;
+  for (const auto& [name, sql] : facts) select += (select.empty() ? "SELECT " : ", ") + sql;
   store.read(select + " FROM runs r WHERE " + condition.sql + " ORDER BY r.id DESC", condition.args, kSeconds,
              [&](Statement& row) {
                while (row.step()) {
@@ -260,6 +98,9 @@ std::string page_runs(Store& store, const PageQuery& query) {
                  for (std::size_t i = 0; i < facts.size(); ++i) grid.put(i, row, static_cast<int>(i));
                }
              });
+}
+
+void fill_params(Store& store, Grid& grid, Named& params) {
   std::vector<Cell> args;
   const std::string among = grid.among(args);
   store.read("SELECT run_id, key, value, CASE WHEN type = 'boolean' THEN value END FROM params WHERE " + among, args,
@@ -274,6 +115,11 @@ std::string page_runs(Store& store, const PageQuery& query) {
                  }
                }
              });
+}
+
+void fill_tags(Store& store, Grid& grid, Named& tags) {
+  std::vector<Cell> args;
+  const std::string among = grid.among(args);
   store.read("SELECT run_id, name, CASE value WHEN '' THEN '✓' ELSE value END FROM tags WHERE " + among, args, kSeconds,
              [&](Statement& row) {
                while (row.step()) {
@@ -281,34 +127,67 @@ std::string page_runs(Store& store, const PageQuery& query) {
                  if (column != nullptr && grid.seek(row.integer(0))) grid.put(*column, row, 2);
                }
              });
-  for (const MetricColumn& metric : metrics) {
-    std::string of = metric.of;
-    if (of == "best") {
-      const Better better = direction(store, metric.key).better;
-      if (better == Better::unknown) continue;  // an empty column: there is no best
-      of = better == Better::lower ? "min" : "max";
-    }
-    store.read("SELECT s.run_id, s." + of +
-                   " FROM json_each(?1) j CROSS JOIN summary_values s ON s.run_id = j.value AND s.key_id = (SELECT id "
-                   "FROM keys WHERE name = ?2)",
-               {Json(grid.ids()).dump(), metric.key}, kSeconds, [&](Statement& row) {
-                 while (row.step()) {
-                   if (grid.seek(row.integer(0))) grid.put(metric.place, row, 1);
-                 }
-               });
+}
+
+void fill_metric(Store& store, Grid& grid, const MetricColumn& metric) {
+  std::string of = metric.of;
+  if (of == "best") {
+    const Better better = direction(store, metric.key).better;
+    if (better == Better::unknown) return;  // an empty column: there is no best
+    of = better == Better::lower ? "min" : "max";
   }
+  store.read("SELECT s.run_id, s." + of +
+                 " FROM json_each(?1) j CROSS JOIN summary_values s ON s.run_id = j.value AND s.key_id = (SELECT id "
+                 "FROM keys WHERE name = ?2)",
+             {Json(grid.ids()).dump(), metric.key}, kSeconds, [&](Statement& row) {
+               while (row.step()) {
+                 if (grid.seek(row.integer(0))) grid.put(metric.place, row, 1);
+               }
+             });
+}
+
+// JSON: of each key "higher", "lower" or null.
+std::string ways_of(Store& store, const std::vector<std::string>& keys) {
+  std::string ways;
+  const auto known = directions(store);
+  for (const std::string& key : keys) {
+    const char* way = to_text(known.at(key).better);
+    ways += std::string(ways.empty() ? "" : ",") + (way != nullptr ? "\"" + std::string(way) + "\"" : "null");
+  }
+  return "[" + ways + "]";
+}
+
+}  // namespace
+
+std::string page_runs(Store& store, const PageQuery& query) {
+  const Condition condition = asked(store, query);
+  const std::vector<std::string> keys = metric_names(store);
+  std::vector<MetricColumn> metrics;
+  for (const std::string& id : query.has("metrics") ? query.list("metrics", 60) : default_columns(keys))
+    metrics.push_back(metric_column(id));
+
+  Grid grid;
+  const Facts facts = facts_asked(query, condition.archived);
+  for (const auto& [name, sql] : facts) grid.column(name, true);
+  Named params, tags;
+  for (const std::string& name : param_names(store)) params.add(name, grid.column("params." + name, false));
+  for (const auto& row : store.query("SELECT DISTINCT name FROM tags ORDER BY name").rows) {
+    const std::string& name = std::get<std::string>(row[0]);
+    tags.add(name, grid.column("tags." + name, false));
+  }
+  for (MetricColumn& metric : metrics) metric.place = grid.column(metric.id, true);
+
+  fill_runs(store, grid, facts, condition);
+  fill_params(store, grid, params);
+  fill_tags(store, grid, tags);
+  for (const MetricColumn& metric : metrics) fill_metric(store, grid, metric);
 
   std::int64_t cursor = query.integer("since", 0, 0, INT64_MAX);
   if (!grid.ids().empty()) cursor = std::max(cursor, grid.ids()[0]);
-  std::string better, path;
-  const auto ways = directions(store);
-  for (const std::string& key : keys) {
-    const char* way = to_text(ways.at(key).better);
-    better += std::string(better.empty() ? "" : ",") + (way != nullptr ? "\"" + std::string(way) + "\"" : "null");
-  }
+  std::string path;
   add_string(path, store.path());
   return "{\"store\":" + path + ",\"cursor\":" + std::to_string(cursor) + ",\"columns\":" + grid.columns() +
-         ",\"keys\":" + listed(keys) + ",\"better\":[" + better + "],\"rows\":" + grid.rows() + "}";
+         ",\"keys\":" + listed(keys) + ",\"better\":" + ways_of(store, keys) + ",\"rows\":" + grid.rows() + "}";
 }
 
 }  // namespace gradus::results

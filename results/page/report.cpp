@@ -194,19 +194,6 @@ std::vector<std::string> curve_keys(const std::vector<Json>& runs) {
   return {keys.begin(), keys.end()};
 }
 
-constexpr const char* kHead = R"(<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-body { font: 15px/1.55 Inter, "Helvetica Neue", Arial, sans-serif; color: #1d2330; max-width: 900px; margin: 40px auto 80px; padding: 0 20px; font-variant-numeric: tabular-nums; }
-h1 { font-size: 26px; font-weight: 600; letter-spacing: -.01em; margin: 0 0 4px; } h2 { font-size: 18px; font-weight: 600; margin: 38px 0 10px; }
-p { color: #5c6470; margin: 6px 0; } .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13.5px; margin: 8px 0 14px; }
-th { text-align: left; font-weight: 500; color: #5c6470; } td, th { padding: 4px 20px 4px 0; border-bottom: 1px solid #e4e5e7; vertical-align: top; } .n { text-align: right; }
-figure { margin: 14px 0; } svg { max-width: 100%; height: auto; } details { border-bottom: 1px solid #e4e5e7; padding: 7px 0; } summary { cursor: pointer; }
-pre { font: 12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; background: #f7f7f5; padding: 14px 18px; border-radius: 8px; overflow-x: auto; }
-@media print { details { display: block; } body { margin: 0; } }
-</style>
-)";
-
 }  // namespace
 
 std::string report(Store& store, const ReportOptions& wanted) {
@@ -256,9 +243,7 @@ std::string report(Store& store, const ReportOptions& wanted) {
   if (runs.size() > kMostRunsInFull)
     doc.paragraph("The other " + std::to_string(runs.size() - kMostRunsInFull) + " runs are in the table above only.");
   scripts(doc, store, runs);
-  if (options.markdown) return doc.take();
-  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" +
-         escape_markup(options.title) + "</title>\n" + kHead + "</head>\n<body>\n<main>\n" + doc.take() + "</main>\n</body>\n</html>\n";
+  return doc.take_page(options.title);
 }
 
 }  // namespace gradus::results

@@ -16,6 +16,11 @@ constexpr double kSeconds = 1;
 constexpr std::int64_t kPiece = 20'000;  // rows of one statement, some 4 ms: while it reads, the log cannot be cut
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+// Of two steps, wherever they are; from <= to.
+double distance(std::int64_t from, std::int64_t to) {
+  return static_cast<double>(static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from));
+}
+
 struct Curve {
   std::vector<std::int64_t> steps;
   std::vector<double> values;
@@ -27,7 +32,7 @@ struct Curve {
     const std::size_t i = next;
     if (i == steps.size() || step < steps.front()) return kNaN;
     if (steps[i] == step) return values[i];
-    const double part = static_cast<double>(step - steps[i - 1]) / static_cast<double>(steps[i] - steps[i - 1]);
+    const double part = distance(steps[i - 1], step) / distance(steps[i - 1], steps[i]);
     return values[i - 1] + part * (values[i] - values[i - 1]);
   }
 };
@@ -49,10 +54,9 @@ std::vector<std::int64_t> common_steps(const std::vector<Curve>& curves, int col
   for (const Curve& curve : curves) longest = std::max(longest, curve.steps.size());
   if (shared.size() * 4 > longest * 3) return shared;
   std::vector<std::int64_t> even;
-  const std::int64_t parts = std::min<std::int64_t>(columns, to - from);
-  for (std::int64_t i = 0; i <= parts; ++i)
-    even.push_back(from + static_cast<std::int64_t>(
-                              std::llround(static_cast<double>(to - from) * i / std::max<std::int64_t>(parts, 1))));
+  const __int128 span = static_cast<__int128>(to) - from, parts = std::min<__int128>(columns, span);
+  for (int i = 0; i <= parts; ++i)
+    even.push_back(static_cast<std::int64_t>(from + (span * i + parts / 2) / std::max<__int128>(parts, 1)));
   return even;
 }
 
@@ -171,7 +175,7 @@ std::optional<std::int64_t> Positions::of(std::int64_t step) const {
   if (step < 0 || after == rows_.end()) return std::nullopt;
   if (after->first == step) return std::llround(after->second);
   const auto& [from, low] = *(after - 1);
-  const double share = static_cast<double>(step - from) / static_cast<double>(after->first - from);
+  const double share = distance(from, step) / distance(from, after->first);
   return std::llround(low + share * (after->second - low));
 }
 

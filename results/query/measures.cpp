@@ -38,12 +38,14 @@ class Progress {
   double step_of(std::int64_t run, double budget) {
     Spent below, above = at_or_after(run, 0);
     if (!above.known) return std::nan("");
+    constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
     // Invariant: rows before `low` are within the budget, and none at or after `high`.
     std::int64_t low = 0, high = -1;  // -1: not known yet; until then the steps double
     while (high < 0 || low < high) {
-      const std::int64_t middle = high < 0 ? 2 * low : low + (high - low) / 2;
+      const std::int64_t middle = high >= 0 ? low + (high - low) / 2 : low > kLast / 2 ? kLast : 2 * low;
       const Spent row = at_or_after(run, middle);
       if (row.known && row.amount <= budget) {
+        if (row.step == kLast) return HUGE_VAL;
         below = row;
         low = row.step + 1;
       } else {

@@ -1,6 +1,5 @@
 #include "where.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -9,38 +8,13 @@
 #include "names.h"
 #include "query.h"
 #include "scanner.h"
+#include "where_names.h"
 
 namespace gradus::results {
 
+using namespace where;
+
 namespace {
-
-enum class Type { any, number, text, nil };
-
-struct Column {
-  const char* name;
-  Type type;
-};
-constexpr Column kColumns[] = {
-    {"id", Type::number},     {"uid", Type::text},       {"name", Type::text},        {"kind", Type::text},
-    {"status", Type::text},   {"seed", Type::number},    {"config_hash", Type::text}, {"started", Type::text},
-    {"ended", Type::text},    {"seconds", Type::number}, {"parent", Type::number},    {"host", Type::text},
-    {"device", Type::text},   {"threads", Type::number}, {"git_commit", Type::text},  {"git_dirty", Type::number},
-    {"script", Type::text},   {"command", Type::text},   {"error", Type::text},       {"note", Type::text},
-    {"archived", Type::text},
-};
-const std::vector<std::string> kFunctions = {"last",  "best", "min",   "max", "argmin", "argmax",
-                                             "count", "nans", "first", "auc", "at"};
-
-bool has(const std::vector<std::string>& words, const std::string& word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-const Column* find_column(const std::string& name) {
-  for (const Column& column : kColumns) {
-    if (name == column.name) return &column;
-  }
-  return nullptr;
-}
 
 struct Operand {
   std::string sql;
@@ -63,7 +37,8 @@ class Parser : private Scanner {
 
   Value value() {
     const std::string word = peek_word(metric_char);
-    const std::string metric = word == text_ && find_column(word) == nullptr ? metric_of(word) : "";
+    const std::string metric =
+        word == text_ && find_column(word) == nullptr && !is_param(store_, word) ? metric_meant(word, metric_names(store_)) : "";
     const Operand one = metric.empty() ? operand() : summary("last", metric);
     if (metric.empty()) {
       if (!at_end()) fail("expected the end");
@@ -73,13 +48,6 @@ class Parser : private Scanner {
   }
 
  private:
-  // The metric that a bare word means, unless it is a parameter.
-  std::string metric_of(const std::string& word) {
-    if (!store_.query("SELECT 1 FROM params WHERE key = ?1 LIMIT 1", {word}).rows.empty()) return "";
-    const std::vector<std::string> metrics = metric_names(store_);
-    return has(metrics, word) ? word : loosely(word, metrics);
-  }
-
   std::string bind(Cell cell) {
     condition_.args.push_back(std::move(cell));
     return "?" + std::to_string(condition_.args.size());
@@ -213,7 +181,7 @@ class Parser : private Scanner {
       at_ += word.size();
       return {"NULL", Type::nil, true};
     }
-    if (has(kFunctions, word) && text_.compare(at_ + word.size(), 1, "(") == 0) return summary(word);
+    if (is_function(word) && text_.compare(at_ + word.size(), 1, "(") == 0) return summary(word);
     return name(word);
   }
 
@@ -252,8 +220,7 @@ class Parser : private Scanner {
   }
 
   Operand summary(const std::string& function, const std::string& key, const std::string& step = {}) {
-    static const std::vector<std::string> kValues = {"last", "best", "min", "max", "first", "at", "auc"};
-    metric_ = has(kValues, function) ? key : "";
+    metric_ = gives_value(function) ? key : "";
     const std::string id = "(SELECT id FROM keys WHERE name = " + bind(key) + ")";
     const std::string of = " WHERE v.run_id = r.id AND v.key_id = " + id;
     std::string sql, present = "EXISTS (SELECT 1 FROM summary_values v" + of + ")";
@@ -303,51 +270,13 @@ class Parser : private Scanner {
   }
 
   std::string param(const std::string& key) {
-    if (!store_.query("SELECT 1 FROM params WHERE key = ?1 LIMIT 1", {key}).rows.empty()) return key;
-    std::vector<std::string> known = param_names(store_);
-    if (std::string meant = loosely(key, known); !meant.empty()) {
+    if (is_param(store_, key)) return key;
+    if (std::string meant = loosely(key, param_names(store_)); !meant.empty()) {
       condition_.notes.push_back(key + ": read as the parameter " + meant);
       return meant;
     }
-    const std::vector<std::string> metrics = metric_names(store_);
     const std::string wide = peek_word(metric_char);
-    const std::string metric = has(metrics, wide) ? wide : loosely(wide, metrics);
-    if (!metric.empty()) {
-      fail("'" + wide + "' is a metric; expected which of its values: last(" + metric + "), best(" + metric + "), at(" +
-           metric + ", STEP), …");
-    }
-    if (const std::string meant = meant_call(key, wide, metrics); !meant.empty())
-      fail("'" + wide + "' is no name; did you mean " + meant + "?");
-    if (const std::string knob = "knob/" + wide; has(metrics, knob))
-      fail("'" + wide + "' is no parameter of a run, but what its steps were given: expected last(" + knob + ")");
-    for (const Column& column : kColumns) known.emplace_back(column.name);
-    const std::string near = nearest(key, known);
-    fail("unknown name '" + key + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
-         "; expected a column of runs, a parameter, or a text in quotes");
-  }
-
-  // "best(val/acc)" for best/val/acc, val/acc.best, best:val/acc, best val/acc; of a function alone "best(METRIC)".
-  std::string meant_call(const std::string& key, const std::string& wide,
-                         const std::vector<std::string>& metrics) const {
-    const auto known = [&](const std::string& name) { return has(metrics, name) ? name : loosely(name, metrics); };
-    constexpr std::string_view kBetween = "/.:_- ";
-    for (const std::string& function : kFunctions) {
-      const std::string_view text = std::string_view(text_).substr(at_);
-      if (text.starts_with(function) && text.size() > function.size() + 1 &&
-          kBetween.find(text[function.size()]) != kBetween.npos) {
-        std::string_view rest = text.substr(function.size() + 1);
-        rest = rest.substr(0, std::find_if_not(rest.begin(), rest.end(), metric_char) - rest.begin());
-        if (const std::string metric = known(std::string(rest)); !metric.empty()) return function + "(" + metric + ")";
-      }
-      if (wide.ends_with(function) && wide.size() > function.size() + 1 &&
-          kBetween.find(wide[wide.size() - function.size() - 1]) != kBetween.npos) {
-        const std::string metric = known(wide.substr(0, wide.size() - function.size() - 1));
-        if (!metric.empty()) return function + "(" + metric + ")";
-      }
-    }
-    return has(kFunctions, key)
-               ? key + "(METRIC), such as " + key + "(" + (metrics.empty() ? "val/acc" : metrics.back()) + ")"
-               : "";
+    fail(unknown_name(store_, key, wide, std::string_view(text_).substr(at_)));
   }
 
   Store& store_;  // borrowed

@@ -15,7 +15,8 @@
 namespace gradus::results {
 
 void Heartbeat::map() {
-  const int code = ::posix_fallocate(lock_.fd(), 0, sizeof(Page));
+  int code = EINTR;
+  while (code == EINTR) code = ::posix_fallocate(lock_.fd(), 0, sizeof(Page));
   if (code != 0) throw Error(Exit::io, path_ + ": cannot write; got " + std::strerror(code));
   void* address = ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, lock_.fd(), 0);
   if (address == MAP_FAILED) throw Error(Exit::io, path_ + ": cannot map; got " + std::strerror(errno));

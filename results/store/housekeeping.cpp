@@ -12,6 +12,7 @@
 #include "heartbeat.h"
 #include "schema.h"
 #include "snapshot_files.h"
+#include "uid.h"
 
 namespace gradus::results {
 
@@ -164,10 +165,6 @@ void delete_runs(Store& store, const Json& plan) {
 // --- gc
 
 namespace {
-
-bool is_uid(const std::string& name) {
-  return name.size() == 32 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
 
 // The runs of every store in the folder: two stores may share it, and each one's runs are no orphans to the other.
 std::set<std::string> known_uids(const std::string& folder) {

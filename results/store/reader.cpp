@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kLongestValue = 64 << 20;            // bytes of one text
 constexpr std::size_t kLongestAnswer = 256 << 20;  // bytes of all texts of an answer
+constexpr std::int64_t kMostRows = 20'000'000;     // of an answer that is not to be cut
 
 int authorize(void*, int action, const char* first, const char* second, const char*, const char*) {
   switch (action) {
@@ -136,7 +137,12 @@ Rows Reader::query(const std::string& sql, const std::vector<Cell>& args, const 
     for (int i = 0; i < columns; ++i) rows.columns.emplace_back(sqlite3_column_name(statement.handle(), i));
     std::size_t bytes = 0;
     while (statement.step()) {
-      if (static_cast<std::int64_t>(rows.rows.size()) >= limits.rows || bytes > kLongestAnswer) {
+      const bool full = static_cast<std::int64_t>(rows.rows.size()) >= limits.rows.value_or(kMostRows);
+      if (full || bytes > kLongestAnswer) {
+        if (!limits.rows) {
+          throw Error(Exit::data, "sql: the answer is too large; expected at most " + std::to_string(kMostRows) + " rows and " +
+                                      std::to_string(kLongestAnswer >> 20) + " MiB of text; got more");
+        }
         rows.truncated = true;
         break;
       }

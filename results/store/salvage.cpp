@@ -1,16 +1,14 @@
 #include "salvage.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "database.h"
 #include "error.h"
 #include "heartbeat.h"
 #include "pages.h"
+#include "row_shapes.h"
 #include "schema.h"
 #include "sha256.h"
 #include "spool.h"
@@ -21,123 +19,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// How a row of each table lies in the file: one letter a column. n: NULL, the rowid stands for it; i: an integer; r: a
-// number; t: a text; u, s: a text of 32 or 64 hex digits; a: anything; capitals: or NULL. An older store has fewer
-// columns (`least`).
-struct Shape {
-  const char* tree;  // the name in sqlite_schema
-  bool index;
-  const char* letters;
-  std::size_t least;
-  const char* insert;  // with as many parameters as there are letters
-};
-constexpr const char *kUids = "sqlite_autoindex_runs_1", *kKeys = "sqlite_autoindex_keys_1", *kParams = "params_key";
-constexpr Shape kShapes[] = {
-    {"runs", false, "nutttITtTRIITTTTTITTTTT", 21,
-     "runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, "
-     "?22, ?23)"},
-    {"keys", false, "ntT", 2, "keys VALUES (?1, ?2, ?3)"},
-    {"events", false, "niIttTT", 7, "events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
-    {"sources", false, "st", 2, "sources VALUES (?1, ?2)"},
-    {"drained", false, "nii", 3, "drained VALUES (?1, ?2, ?3)"},
-    {"sqlite_sequence", false, "ti", 2, "temp.sequence VALUES (?1, ?2)"},
-    {"metric_values", true, "iiiR", 4, "metric_values VALUES (?1, ?2, ?3, ?4)"},
-    {"summary_values", true, "iiRRRIIiii", 10, "summary_values VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
-    {"progress", true, "iiRIRR", 6, "progress VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
-    {"params", true, "itat", 4, "params VALUES (?1, ?2, ?3, ?4)"},
-    {"", true, "its", 3, "temp.either VALUES (?1, ?2, ?3)"},  // a source's or a tag's, of a page that no tree leads to
-    {"run_sources", true, "its", 3, "run_sources VALUES (?1, ?2, ?3)"},
-    {"tags", true, "itt", 3, "tags VALUES (?1, ?2, ?3)"},
-    {"artifacts", true, "ittTI", 5, "artifacts (run_id, path, kind, sha256, bytes) VALUES (?1, ?2, ?3, ?4, ?5)"},
-    // Indexes know some of it a second time.
-    {kUids, true, "ui", 2, "temp.uids VALUES (?1, ?2)"},
-    {kKeys, true, "ti", 2, "temp.names VALUES (?1, ?2)"},
-    {kParams, true, "tai", 3, "temp.params_of VALUES (?1, ?2, ?3)"},
-};
 constexpr const char* kTables[] = {"runs",     "params", "tags",    "keys",        "metric_values", "summary_values",
                                    "progress", "events", "sources", "run_sources", "artifacts"};
 constexpr const char* kOfRuns[] = {"params",   "tags",   "metric_values", "summary_values",
                                    "progress", "events", "run_sources",   "artifacts"};
-
-bool is_hex(const Cell& cell, std::size_t digits) {
-  const auto* text = std::get_if<std::string>(&cell);
-  return text && text->size() == digits && text->find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-bool fits(const Cell& cell, char letter) {
-  const char kind = static_cast<char>(letter | 0x20);
-  if (cell.index() == 0) return kind != letter || letter == 'n' || letter == 'a';
-  switch (kind) {
-    case 'i':
-      return cell.index() == 1;
-    case 'r':
-      return cell.index() == 1 || cell.index() == 2;
-    case 't':
-      return cell.index() == 3;
-    case 'u':
-      return is_hex(cell, 32);
-    case 's':
-      return is_hex(cell, 64);
-    default:
-      return kind == 'a';
-  }
-}
-
-bool fits(const RawRow& row, const Shape& shape) {
-  const std::size_t columns = std::char_traits<char>::length(shape.letters);
-  if (row.index != shape.index || row.values.size() > columns || row.values.size() < shape.least) return false;
-  for (std::size_t i = 0; i < row.values.size(); ++i) {
-    if (!fits(row.values[i], shape.letters[i])) return false;
-  }
-  return true;
-}
-
-// Which tree each page belongs to, as far as the way down from the roots is whole.
-class Trees {
- public:
-  explicit Trees(const PageFile& file) : file_(file), tree_(file.count() + 1, kNone) {
-    for (std::uint32_t page = 1; page <= file.count(); ++page) {
-      file.rows(page, [&](RawRow& row) {  // of sqlite_schema: type, name, table, root, SQL
-        if (row.index || row.values.size() != 5 || row.values[1].index() != 3 || row.values[3].index() != 1) return;
-        const std::string& name = std::get<std::string>(row.values[1]);
-        const auto* found =
-            std::find_if(std::begin(kShapes), std::end(kShapes), [&](const Shape& s) { return s.tree == name; });
-        descend(std::get<std::int64_t>(row.values[3]), static_cast<int>(found - kShapes));
-      });
-    }
-  }
-
-  // The table that a row on this page is of; null: of none of ours.
-  const Shape* table_of(const RawRow& row, std::uint32_t page) const {
-    const int tree = tree_[page];
-    if (tree == static_cast<int>(std::size(kShapes)))
-      return nullptr;  // somebody else's table, or an index that tells nothing new
-    if (tree >= 0 && fits(row, kShapes[tree])) return &kShapes[tree];
-    for (const Shape& shape : kShapes) {
-      if (fits(row, shape)) return &shape;
-    }
-    return nullptr;
-  }
-  bool reached(std::uint32_t page) const { return tree_[page] >= 0; }
-
- private:
-  static constexpr int kNone = -1, kDisputed = -2;
-
-  void descend(std::int64_t root, int tree) {
-    std::vector<std::uint32_t> todo;
-    if (root > 1 && root <= file_.count()) todo.push_back(static_cast<std::uint32_t>(root));
-    while (!todo.empty()) {
-      const std::uint32_t page = todo.back();
-      todo.pop_back();
-      if (tree_[page] == tree || tree_[page] == kDisputed) continue;
-      tree_[page] = tree_[page] == kNone ? tree : kDisputed;
-      for (const std::uint32_t below : file_.children(page)) todo.push_back(below);
-    }
-  }
-
-  const PageFile& file_;   // borrowed
-  std::vector<int> tree_;  // place in kShapes; their number: another's
-};
 
 // Every whole row into the table of its shape; what contradicts a row that is there already is left out.
 std::uint64_t put_rows(const PageFile& file, Database& database, Json& found) {
@@ -237,16 +122,7 @@ void mend_positions(Database& database, const fs::path& folder) {
   Statement put = database.prepare("INSERT INTO drained VALUES (?1, ?2, 0)");
   Statement forget = database.prepare("DELETE FROM events WHERE run_id = ?1");
   while (running.step()) {
-    std::error_code code;
-    std::int64_t first = -1;
-    for (fs::directory_iterator at(folder / running.text(1), code), end; !code && at != end; at.increment(code)) {
-      const std::string name = at->path().filename().string();
-      if (!name.starts_with("spool.") || name.find_first_not_of("0123456789", 6) != std::string::npos ||
-          name.size() == 6)
-        continue;
-      const std::int64_t segment = std::stoll(name.substr(6));
-      first = first < 0 ? segment : std::min(first, segment);
-    }
+    const std::int64_t first = first_segment((folder / running.text(1)).string());
     if (first == 0) forget.bind(1, running.integer(0)).run();  // all of them come again
     if (first >= 0) put.bind(1, running.integer(0)).bind(2, first).run();
   }

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "database.h"
@@ -24,6 +26,22 @@ std::string segment_path(const std::string& folder, std::int64_t number) {
   return folder + "/spool." + std::to_string(number);
 }
 std::string keys_path(const std::string& folder) { return folder + "/spool.keys"; }
+
+std::int64_t first_segment(const std::string& folder) {
+  constexpr std::string_view kBegin = "spool.";
+  std::int64_t first = -1;
+  std::error_code code;
+  for (std::filesystem::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with(kBegin)) continue;
+    std::int64_t number = -1;
+    const char* stop = name.data() + name.size();
+    const auto [read, error] = std::from_chars(name.data() + kBegin.size(), stop, number);
+    if (error != std::errc() || read != stop || number < 0) continue;
+    first = first < 0 ? number : std::min(first, number);
+  }
+  return first;
+}
 
 std::uint64_t message_records(const Record& head) {
   switch (head.kind) {
@@ -43,7 +61,8 @@ void Segment::create(const std::string& path, std::uint64_t records) {
   if (fd < 0) throw Error(Exit::io, path + ": cannot make the spool; got " + std::strerror(errno));
   bytes_ = sizeof(SegmentHeader) + records * sizeof(Record);
   // Reserved space, so that a full disk is an error here and not a SIGBUS at some later store.
-  int code = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes_));
+  int code = EINTR;
+  while (code == EINTR) code = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes_));
   void* address = MAP_FAILED;
   if (code == 0) {
     address = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
@@ -99,11 +118,16 @@ int Spool::key(std::string_view name) {
   const auto found = numbers_.find(std::string(name));
   if (found != numbers_.end()) return found->second;
   const std::string line = std::string(name) + "\n";
+  const off_t before = ::lseek(keys_fd_, 0, SEEK_END);
   std::size_t done = 0;
   while (done < line.size()) {
     const ssize_t n = ::write(keys_fd_, line.data() + done, line.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) throw Error(Exit::io, keys_path(folder_) + ": cannot write; got " + std::strerror(errno));
+    if (n <= 0) {
+      const int code = errno;
+      (void)!::ftruncate(keys_fd_, before);  // half a name would be the beginning of the next one
+      throw Error(Exit::io, keys_path(folder_) + ": cannot write; got " + std::strerror(code) + room_left(keys_path(folder_)));
+    }
     done += static_cast<std::size_t>(n);
   }
   const int number = static_cast<int>(numbers_.size());

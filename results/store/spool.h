@@ -18,8 +18,8 @@ namespace gradus::results {
 
 struct Record {
   enum Kind : std::uint32_t { metric = 1, progress = 2, event = 3, artifact = 4 };
-  std::int64_t step;
-  double value;       // metric: the value; progress: the epoch; event: Unix time; artifact: bytes
+  std::int64_t step;  // artifact: its bytes
+  double value;       // metric: the value; progress: the epoch; event: Unix time
   std::uint32_t key;  // metric: number of the name; event, artifact: bytes of text that follow
   std::uint32_t kind;
 };
@@ -64,6 +64,7 @@ class Segment {
 
 std::string segment_path(const std::string& folder, std::int64_t number);
 std::string keys_path(const std::string& folder);
+std::int64_t first_segment(const std::string& folder);  // the least number of a segment that is there; -1: none
 
 // The writing end. One thread.
 class Spool {
@@ -71,7 +72,7 @@ class Spool {
   explicit Spool(const std::string& folder, std::size_t segment_bytes = kSegmentBytes);  // makes spool.0 and spool.keys
   ~Spool();
 
-  int key(std::string_view name);  // checked by the caller
+  int key(std::string_view name);  // checked by the caller. Error (io): as if it had not been asked
   std::size_t keys() const { return numbers_.size(); }
 
   void metric(std::uint32_t key, std::int64_t step, double value) {
@@ -96,7 +97,7 @@ class Spool {
   Segment segment_;
   Record* records_ = nullptr;  // borrowed from segment_
   std::uint64_t count_ = 0, capacity_ = 0;
-  int keys_fd_ = -1;
+  int keys_fd_ = -1;  // owned
   std::unordered_map<std::string, int> numbers_;
 };
 

@@ -28,13 +28,14 @@ using Cell = std::variant<std::monostate, std::int64_t, double, std::string>;
 struct Rows {
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;
-  bool truncated = false;  // there were more rows than Limits::rows
+  bool truncated = false;  // there was more than Limits::rows
 };
 
-// What one query may cost. Exceeding `seconds` is an Error (data); exceeding `rows` sets Rows::truncated.
+// What one query may cost. Exceeding `seconds` is an Error (data). `rows`, and with it 256 MiB of text: where the answer is
+// cut; unset: it is whole, or an Error (data) where it is larger than that and than 20 million rows.
 struct Limits {
   double seconds = 10;
-  std::int64_t rows = 100'000;
+  std::optional<std::int64_t> rows = {};
 };
 
 struct Param {

@@ -1,11 +1,7 @@
 #include "store_impl.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 
 #include "error.h"
@@ -14,27 +10,11 @@
 #include "run_rows.h"
 #include "schema.h"
 #include "split.h"
+#include "uid.h"
 
 namespace gradus::results {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-std::string random_uid() {
-  unsigned char bytes[16];
-  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
-    throw Error(Exit::io, std::string("store: no random numbers from the system; got ") + std::strerror(errno));
-  }
-  std::string uid;
-  for (const unsigned char byte : bytes) {
-    uid += "0123456789abcdef"[byte >> 4];
-    uid += "0123456789abcdef"[byte & 15];
-  }
-  return uid;
-}
-
-}  // namespace
 
 StoreImpl::~StoreImpl() {
   {
@@ -164,6 +144,7 @@ void StoreImpl::write(const std::function<void(Database&)>& body) {
 }
 
 void StoreImpl::compact() {
+  check_writable();
   const std::lock_guard guard(mutex_);
   lock_.lock(kLockSeconds);
   try {

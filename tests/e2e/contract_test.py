@@ -231,6 +231,14 @@ class Contract(unittest.TestCase):
         asked = json.loads(gradus(self.folder, "sql", "SELECT key, last FROM summaries WHERE run_id = 1 ORDER BY key", "--json").stdout)
         self.assertEqual({s["key"]: s["last"] for s in shown["summaries"]}, {r["key"]: r["last"] for r in asked})
 
+    def test_sql_gives_as_many_rows_as_were_asked_for(self):
+        many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1500) SELECT i FROM n"
+        for rows, expected in ((("--rows", "1000"), 1000), (("--rows", "7"), 7), ((), 1500)):
+            done = gradus(self.folder, "sql", many, "--json", *rows)
+            self.assertEqual(len(json.loads(done.stdout)), expected, rows)
+            self.assertEqual("there are more rows" in done.stderr, expected < 1500, rows)
+        self.assertIn("there are more rows than 1000", gradus(self.folder, "sql", many).stderr)
+
     def test_compare_is_mean_and_spread_over_seeds(self):
         compared = json.loads(gradus(self.folder, "compare", "--json").stdout)
         groups = {g["label"]["strategy"]: g for g in compared["groups"]}
