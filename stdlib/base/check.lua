@@ -19,9 +19,13 @@ function check.fail(where, text, ...)
   host.fail(where .. ": " .. text)
 end
 
+--- A tensor's shape in words: "[2, 3]".
+---@param t Tensor
+function check.shape(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
+
 --- A value in words: "3", "'mean'", "nil", "Tensor [2, 3] float32".
 function check.describe(value)
-  if engine.is_tensor(value) then return ("Tensor [%s] %s"):format(table.concat(value.shape, ", "), value.dtype) end
+  if engine.is_tensor(value) then return ("Tensor %s %s"):format(check.shape(value), value.dtype) end
   if type(value) == "string" then return "'" .. value .. "'" end
   if type(value) == "number" then return ("%.10g"):format(value) end
   if type(value) == "table" then

@@ -7,8 +7,6 @@ local ops = engine.ops
 local size1 = check.int(1)
 local probability = check.number(0, 1)
 
-local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
-
 -- PyTorch's masks say where NOT to look when boolean, and what to add when floating point; the operator's boolean masks
 -- say where to look. Both masks as one that broadcasts to [N, heads, L, S].
 local function merge_masks(where, attn_mask, key_padding_mask)
@@ -91,7 +89,7 @@ return function(nn)
     for name, x in pairs { query = query, key = key, value = value } do
       check.value("MultiheadAttention", name, x, check.tensor)
       if x:dim() ~= 3 or x:size(-1) ~= self.embed_dim then
-        check.fail("MultiheadAttention", "%s has shape %s; expected [%s, %d]", name, shape_text(x),
+        check.fail("MultiheadAttention", "%s has shape %s; expected [%s, %d]", name, check.shape(x),
           self.batch_first and "N, L" or "L, N", self.embed_dim)
       end
     end

@@ -13,7 +13,6 @@ local probability = check.number(0, 1)
 
 local function pair(value) return type(value) == "table" and value or { value, value } end
 local function pair_text(value) return ("(%d, %d)"):format(value[1], value[2]) end
-local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
 
 return function(nn)
   local Module, class, init = nn.Module, nn.class, nn.init
@@ -51,8 +50,8 @@ return function(nn)
   function Linear:forward(x, relu)
     if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
     if x:size(-1) ~= self.in_features then
-      check.fail(self.__name, "input has shape %s; expected %d features in the last dimension (weight %s)", shape_text(x),
-        self.in_features, shape_text(self.weight))
+      check.fail(self.__name, "input has shape %s; expected %d features in the last dimension (weight %s)", check.shape(x),
+        self.in_features, check.shape(self.weight))
     end
     if relu then return ops.linear(x, self.weight, self.bias, { relu = true }) end
     return ops.linear(x, self.weight, self.bias)
@@ -93,7 +92,7 @@ return function(nn)
   function Conv2d:forward(x)
     if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
     if x:dim() < 3 or x:size(-3) ~= self.in_channels then
-      check.fail(self.__name, "input has shape %s; expected [N, %d, height, width]", shape_text(x), self.in_channels)
+      check.fail(self.__name, "input has shape %s; expected [N, %d, height, width]", check.shape(x), self.in_channels)
     end
     return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
   end
@@ -170,12 +169,12 @@ return function(nn)
     function BatchNorm:forward(x)
       if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
       if not dims[x:dim()] or x:size(1) ~= self.num_features then
-        check.fail(name, "input has shape %s; expected [N, %d%s]", shape_text(x), self.num_features,
+        check.fail(name, "input has shape %s; expected [N, %d%s]", check.shape(x), self.num_features,
           dims[4] and ", height, width" or "] or [N, " .. self.num_features .. ", L")
       end
       local from_batch = self.training or not self.track_running_stats
       if from_batch and x:numel() == self.num_features then
-        check.fail(name, "one value a channel (shape %s) has no variance; expected a larger batch, or eval()", shape_text(x))
+        check.fail(name, "one value a channel (shape %s) has no variance; expected a larger batch, or eval()", check.shape(x))
       end
       if self.training and self.track_running_stats then
         recording.about_to_change(self, STATISTICS)

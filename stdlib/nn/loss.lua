@@ -6,14 +6,12 @@ local scalar = require "gradus.base.scalar"
 local ops = engine.ops
 local loss = {}
 
-local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
-
 local function check_pair(where, a_name, a, b_name, b)
   check.value(where, a_name, a, check.tensor)
   check.value(where, b_name, b, check.tensor)
-  if shape_text(a) ~= shape_text(b) then
-    check.fail(where, "%s has shape %s and %s has shape %s; expected equal shapes", a_name, shape_text(a), b_name,
-      shape_text(b))
+  if check.shape(a) ~= check.shape(b) then
+    check.fail(where, "%s has shape %s and %s has shape %s; expected equal shapes", a_name, check.shape(a), b_name,
+      check.shape(b))
   end
 end
 
@@ -131,7 +129,9 @@ function loss.linear_kd(hidden, head, teacher_hidden, teacher_head, target, opti
   return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
 end
 
---- Cross-entropy, mean over the batch (0-dim tensor). target: classes or probabilities.
+--- Cross-entropy, mean over the batch (0-dim tensor).
+---@param logits Tensor  [N, C] or [N, L, C]
+---@param target Tensor  classes or probabilities
 ---@param options? {label_smoothing: number, ignore_index: number, weight: Tensor}  weight: one for each sample
 function loss.cross_entropy(logits, target, options)
   options = own("cross_entropy", options, { label_smoothing = check.number(0, 1), ignore_index = check.int(), weight = check.tensor })
@@ -153,7 +153,7 @@ local function row_weight(where, student, o)
   if not o.target then return o.weight end
   local target = o.target
   if target:numel() * student:size(-1) ~= student:numel() then
-    check.fail(where, "target has shape %s; expected one class for each row of student's %s", shape_text(target), shape_text(student))
+    check.fail(where, "target has shape %s; expected one class for each row of student's %s", check.shape(target), check.shape(student))
   end
   local counts = counted(target, o.ignore_index)
   return o.weight and counts * widened(o.weight, counts:dim()) or counts
@@ -231,7 +231,7 @@ function loss.feature_mse(student, teacher, projection)
     check.value("feature_mse", "projection", projection, check.tensor)
     if projection:dim() ~= 2 or projection:size(0) ~= target:size(-1) or projection:size(1) ~= student:size(-1) then
       check.fail("feature_mse", "projection has shape %s; expected [%d, %d], teacher's and student's widths",
-        shape_text(projection), target:size(-1), student:size(-1))
+        check.shape(projection), target:size(-1), student:size(-1))
     end
     return ops.feature_mse(student, target, projection)
   end

@@ -5,8 +5,6 @@ local recording = require "gradus.base.recording"
 local ACTIVATIONS = { relu = "ReLU", gelu = "GELU", tanh = "Tanh", sigmoid = "Sigmoid", silu = "SiLU",
   leaky_relu = "LeakyReLU" }
 
-local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
-
 return function(nn)
   -- Items 0, 1, 2, …, as PyTorch names them, so that weights can be exchanged.
   local function add_items(self, ...)
@@ -180,7 +178,7 @@ return function(nn)
     local flat = x:dim() > 2 and x:flatten(1) or x
     if flat:dim() == 0 or flat:size(-1) ~= self.sizes[1] then
       check.fail(("MLP{%s}"):format(table.concat(self.sizes, ", ")),
-        "input has shape %s, %s values a sample; expected %d", shape_text(x),
+        "input has shape %s, %s values a sample; expected %d", check.shape(x),
         flat:dim() > 0 and tostring(flat:size(-1)) or "no", self.sizes[1])
     end
     return self.layers(flat)
@@ -245,7 +243,7 @@ return function(nn)
     if flat or x:dim() == 3 and c == 1 and x:size(1) == h and x:size(2) == w then x = x:reshape(-1, c, h, w) end
     if x:dim() ~= 4 or x:size(1) ~= c or x:size(2) ~= h or x:size(3) ~= w then
       local last = x:dim() == 4 and x:size(1) == h and x:size(2) == w and x:size(3) == c
-      check.fail("ConvNet", "input has shape %s; expected [N, %d, %d, %d] or [N, %d]%s", shape_text(x), c, h, w, c * h * w,
+      check.fail("ConvNet", "input has shape %s; expected [N, %d, %d, %d] or [N, %d]%s", check.shape(x), c, h, w, c * h * w,
         last and ": x:permute(0, 3, 1, 2), or images = true of data.npy" or "")
     end
     return self.classifier(self.features(x))

@@ -6,14 +6,13 @@
 --- All losses are means over what counts, by the rows' weights where there are some.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local check = require "gradus.base.check"
 local loss = require "gradus.nn.loss"
 
 local ops = engine.ops
 local kinds = {}
 
 local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
-
-local function shape_text(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
 
 --- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything.
 local function weighted(values, weight)
@@ -109,9 +108,9 @@ local OF_CLASSES = { kd = classes_kd, labels = classes_labels, divergence = clas
 local function bce(z, y) return ops.softplus(z) - z * y end
 
 local function rows_of(out, y)
-  if shape_text(out) ~= shape_text(y) then
+  if check.shape(out) ~= check.shape(y) then
     host.fail(("the labels are %s, several for each row, and the student gives %s; expected one logit for each label")
-      :format(shape_text(y), shape_text(out)))
+      :format(check.shape(y), check.shape(out)))
   end
   return y:to { dtype = out.dtype }
 end
@@ -160,7 +159,8 @@ end
 -- The student's numbers in the labels' shape.
 local function fitted(out, y, whose)
   if out:numel() ~= y:numel() then
-    host.fail(("the labels are numbers %s and the %s gives %s; expected one number for each"):format(shape_text(y), whose, shape_text(out)))
+    host.fail(("the labels are numbers %s and the %s gives %s; expected one number for each"):format(check.shape(y), whose,
+      check.shape(out)))
   end
   return out:reshape(y.shape)
 end

@@ -6,6 +6,8 @@ local FLAT = .02   -- of a curve's level, within which it stands still
 
 --- The lowest of list[from … to].
 ---@param list number[]
+---@param from number
+---@param to? number  the last when left out
 function signs.least(list, from, to)
   local low = math.huge
   for i = math.max(1, from), to or #list do low = math.min(low, list[i]) end
@@ -14,13 +16,17 @@ end
 
 --- The highest of list[from …].
 ---@param list number[]
+---@param from number
 function signs.most(list, from)
   local high = -math.huge
   for i = math.max(1, from), #list do high = math.max(high, list[i]) end
   return high
 end
 
+--- The mean of list[from … to].
 ---@param list number[]
+---@param from number
+---@param to number
 function signs.mean(list, from, to)
   local sum = 0
   for i = from, to do sum = sum + list[i] end

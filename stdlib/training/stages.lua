@@ -135,6 +135,7 @@ end
 -- --- the automaton ---------------------------------------------------------------------------------------------------------
 
 --- Stage `index` goes on from here; s.stage and its counts begin, unless it is a snapshot's stage that goes on.
+---@param index number
 ---@param resumed? boolean
 function Stages:enter(index, resumed)
   self.stage, self.index, self.told = self.list[index], index, {}

@@ -148,7 +148,8 @@ function Updater:shrink(pieces, rows) self.pieces, self.rows = pieces, rows end
 
 -- --- the step ------------------------------------------------------------------------------------------------------------
 
---- Makes the step from the objective's outputs (fn(b, k) -> named outputs with loss).
+--- Makes the step from the objective's outputs.
+---@param outputs fun(b: table, k: table): table   named outputs, among them the loss
 ---@param mass fun(b: table): number|Tensor   what a part of a batch weighs
 function Updater:compile(outputs, mass)
   self.flops = nil
