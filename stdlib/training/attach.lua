@@ -80,7 +80,9 @@ local function move_knobs(training, numbers, release)
   local automaton, done, before = training.stages, {}, {}
   local last = automaton.last or {}
   for _, name in ipairs(release or {}) do
-    if automaton:set_by_hand(name, nil) then done[#done + 1] = ("%s as the %s has it"):format(name, #automaton.list > 0 and "curriculum" or "loop") end
+    if automaton:set_by_hand(name, nil) then
+      done[#done + 1] = ("%s as the %s has it"):format(name, #automaton.list > 0 and "curriculum" or "loop")
+    end
   end
   for _, name in ipairs(sorted_keys(numbers)) do
     before[name] = type(last[name]) == "number" and last[name] or nil

@@ -1,3 +1,4 @@
+local g = require "gradus"
 local health = require "gradus.training.health"
 
 -- Feeds evaluations of { train =, val =, acc = …} and gives the names that were found, in order.
@@ -254,5 +255,15 @@ describe("overfitting", function()
     expect(overfits(val, 3)):is_true()  -- the lowest of them is the first
     expect(overfits({ 1, .2, .2, .2, .5, .4, .8, .9, 1, 1.1 }, 4)):is_true()
     expect(overfits({ 1, .2, .2, .2, .5, .4, .8, .9, 1, 1.1 }, 5)):is_false()  -- too few since
+  end)
+end)
+
+describe("a rule", function()
+  it("can wait for each finding, and for nothing else", function()
+    local told = select(2, pcall(g.when.found, "?????????")):match "expected one of (.*)$"
+    local names = {}
+    for name in told:gmatch "[%w_]+" do names[#names + 1] = name end
+    table.sort(names)
+    expect(names):equals(require "gradus.base.sorted_keys"(health.advice))
   end)
 end)
