@@ -72,7 +72,8 @@ local function as_training(run, s, time, rows, one)
   local loop = { s = s, run = run, where = "batches", stages = loop_knobs.new(), attach = not run.dry and attach.new(run) or nil }
   function loop:state()
     local moved, unsaved = run.snapshots:reachable(self)
-    return { clock = time:state(), feed = rows:state(), teacher = one and one:state() or nil, by_hand = self.stages.by_hand, moved = moved, unsaved = unsaved }
+    return { clock = time:state(), feed = rows:state(), teacher = one and one:state() or nil, by_hand = self.stages.by_hand,
+      moved = moved, unsaved = unsaved }
   end
   function loop:load_state(kept)
     time:load_state(kept.clock)

@@ -261,9 +261,9 @@ end)
 describe("a rule", function()
   it("can wait for each finding, and for nothing else", function()
     local told = select(2, pcall(g.when.found, "?????????")):match "expected one of (.*)$"
-    local names = {}
-    for name in told:gmatch "[%w_]+" do names[#names + 1] = name end
-    table.sort(names)
-    expect(names):equals(require "gradus.base.sorted_keys"(health.advice))
+    local known = {}
+    for name in told:gmatch "[%w_]+" do known[#known + 1] = name end
+    table.sort(known)
+    expect(known):equals(require "gradus.base.sorted_keys"(health.advice))
   end)
 end)
