@@ -92,6 +92,10 @@ describe("classes by their shares", function()
     for _ = 1, 2 do kind.add(s, out, y, nil, t({ 0, 1 }, "int64")) end
     expect({ s.loss, s.right, s.agreed, s.n, s.mass, #s.each }):near { 4 * math.log(2), 2, 2, 4, 0, 2 }
     expect(s.often:totable()):equals { 4, 0 }
+    local uneven = sums()
+    kind.add(uneven, t { { 0, 1 }, { 2, 0 } }, y)
+    local a, b = math.log(1 + math.exp(1)), math.log(1 + math.exp(-2))
+    expect(uneven.loss):near(.75 * a + .25 * (a - 1) + .25 * b + .75 * (b + 2))
     local weighed = sums()
     kind.add(weighed, out, y, t { 1, 3 })
     expect({ weighed.loss, weighed.mass }):near { 4 * math.log(2), 4 }
@@ -125,6 +129,26 @@ describe("classes", function()
       mass { x = x, weight = weight } }):equals { 4, 9, 9 }
     local tokens = t({ { 0, -100 }, { 1, 1 }, { -100, -100 } }, "int64")
     expect({ mass { x = x, y = tokens, teacher = out }, mass { x = x, y = tokens, weight = weight } }):equals { 3, 1 + 6 }
+  end)
+  it("have a loss on labels, and one beside a teacher whose temperature it shares", function()
+    local logits, b = t({ { 0, 1 } }, "float32"), { y = t({ 1 }, "int64"), teacher = t({ { 2, 0 } }, "float32") }
+    local ce = math.log(1 + math.exp(-1))
+    expect(kind.labels(logits, b, {}):item()):near(ce, 1e-6)
+    expect(kind.labels(logits, b, { label_smoothing = .5 }):item()):near(.75 * ce + .25 * (ce + 1), 1e-6)
+    -- At temperature 2 the teacher has 1 / (1 + e^-1) of the first, the student 1 / (1 + e^.5).
+    local p, q = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(.5))
+    local kl = p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+    local found = kind.kd(logits, b, { temperature = 2, alpha = .25 }, {})
+    expect(found.loss:item()):near(.25 * ce + .75 * 4 * kl, 1e-5)
+    expect(kind.divergence(logits, b, { temperature = 2 }, {}, "kl"):item()):near(4 * kl, 1e-5)
+    expect(kind.divergence(logits, b, { temperature = 2 }, { t2 = false }, "kl"):item()):near(kl, 1e-5)
+    local back = q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
+    expect(kind.divergence(logits, b, { temperature = 2 }, {}, "reverse_kl"):item()):near(4 * back, 1e-5)
+  end)
+  it("of tokens have one confidence for each row, over what is hidden", function()
+    local found = kind.kd(t({ { { 0, 0 }, { 9, -9 } }, { { 9, -9 }, { 0, 0 } } }, "float32"),
+      { y = t({ { 0, -100 }, { 0, 1 } }, "int64") }, { temperature = 1, alpha = 1 }, {})
+    expect(found.confidence:totable()):near({ .5, .75 }, 1e-6)
   end)
   it("without labels need several outputs", function()
     expect(function() kinds.none.kd(t { { 1 } }, {}, {}, {}) end):fails_with "the data have no labels and the student has one output"
