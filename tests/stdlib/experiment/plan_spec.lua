@@ -1,4 +1,5 @@
 -- What is known of a training before it: spans and knobs of stages, exactly, over a run that is a plain table.
+local g = require "gradus"
 local plan = require "gradus.experiment.plan"
 local schedule = require "gradus.curriculum.schedule"
 local when = require "gradus.curriculum.when"
@@ -134,5 +135,35 @@ describe("the sources of a mixture", function()
     local the = planned { { "a" } }
     local all = the:mixture({ { nil, schedule.linear(3, 1) }, { nil, 1 } }, 1)
     expect({ all[1][1], all[1][200], all[2][1], all[2][200] }):near { .75, .5, .25, .5 }
+  end)
+end)
+
+describe("the rows that a stage draws from", function()
+  local d = g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })
+  local ranked = d:rank(g.arange(20):double())
+  local function rows(sample, more, i)
+    local the = planned({ { "a", sample = sample, advance = when.steps(50) }, { "b", sample = sample } }, more or { train = d })
+    local values, by_rank, view = the:rows(i or 1)
+    local function rounded(value) return tonumber(("%.9f"):format(value)) end
+    return values and { #values, rounded(values[1]), rounded(values[#values]) }, by_rank, view ~= nil
+  end
+  it("are all of them, or a view's share", function()
+    expect({ rows(nil) }):equals { { 20, 1, 1 }, false, false }
+    expect({ rows(d:first(5)) }):equals { { 20, .25, .25 }, false, false }
+    expect({ rows(ranked) }):equals { { 20, 1, 1 }, true, true }
+    expect({ rows(ranked:first(5)) }):equals { { 20, .25, .25 }, true, true }
+    expect({ rows(g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })) }):equals { nil, false, false }
+    expect({ rows(d, { train = {} }) }):equals { nil, nil, false }
+  end)
+  it("are a sampler's share, as it grows over the stage", function()
+    expect({ rows(g.sampler.easiest(ranked, .5)) }):equals { { 20, .5, .5 }, true, true }
+    expect({ rows(g.sampler.easiest(ranked, g.schedule.linear(.2, 1))) }):equals { { 20, .2, .6 }, true, true }
+    expect({ rows(g.sampler.easiest(ranked, g.schedule.linear(.2, 1)), nil, 2) }):equals { { 20, .6, 1 }, true, true }
+    expect({ rows(g.sampler.easiest(ranked:first(10), g.schedule.linear(.2, 3))) }):equals { { 20, .1, .5 }, true, true }
+    expect({ rows(g.sampler.easiest(ranked, .5), { train = d:first(10) }) }):equals { { 20, 1, 1 }, true, true }
+  end)
+  it("are what a function says", function()
+    expect({ rows(function(s) return ranked:first(s.progress < .26 and 5 or 10) end) }):equals { { 20, .25, .5 }, true, true }
+    expect((rows(function(s) return s.measured and ranked end))):equals(nil)
   end)
 end)

@@ -1,7 +1,7 @@
 -- The lines at the bottom of a terminal: each byte that is written, on a screen of our own.
 local console = require "gradus.base.console"
 local host = require "gradus.host"
-local live = require "gradus.experiment.live"
+local new_screen = require("gradus.experiment.screen").new
 
 -- Calls fn(screen, written, clock): a terminal of so many columns and rows; written() gives what was written since.
 local function on_screen(columns, rows, fn, terminal, quiet)
@@ -11,7 +11,7 @@ local function on_screen(columns, rows, fn, terminal, quiet)
   host.monotonic = function() return clock.now end
   console.live = function() return terminal ~= false end
   local ok, why = pcall(function()
-    fn(live.new(quiet), function()
+    fn(new_screen(quiet), function()
       local text = table.concat(out)
       out = {}
       return text

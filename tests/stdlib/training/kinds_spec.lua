@@ -1,0 +1,156 @@
+-- Losses, sums and measures of each kind of labels, by numbers that can be worked out by hand.
+local g = require "gradus"
+local kinds = require "gradus.training.kinds"
+
+local function t(list, dtype) return g.tensor(list, dtype or "float64") end
+local function sums(each, asked)
+  return { loss = 0, mass = 0, right = 0, off = 0, n = 0, agreed = 0, often = 0, each = each and {}, asked = asked }
+end
+local function softplus(x) return math.log(1 + math.exp(x)) end
+
+describe("numbers as labels", function()
+  local kind, out, y = kinds.numbers, t { { 1, 2 }, { 3, 5 } }, t { { 0, 2 }, { 3, 1 } }  -- squares 1 0, 0 16
+  it("are compared by squared error, mean over columns and rows", function()
+    expect(kind.labels(out, { y = y }):item()):near(17 / 4)
+    expect(kind.labels(out, { y = y, weight = t { 3, 1 } }):item()):near((3 * .5 + 8) / 4)
+    expect(kind.labels(t { { 1 }, { 3 } }, { y = t { 0, 1 } }):item()):near(2.5)
+    expect(kind.labels(out, { y = y, weight = t { 0, 0 } }):item()):equals(0)
+  end)
+  it("mix with a teacher's by alpha", function()
+    local found = kind.kd(out, { y = y, teacher = out + 2 }, { alpha = .25 })
+    expect({ found.mse:item(), found.teacher_mse:item(), found.loss:item() }):near { 4.25, 4, .25 * 4.25 + .75 * 4 }
+    expect(kind.kd(out, { teacher = out + 2 }, { alpha = .25 }).loss:item()):near(4)
+    expect(kind.kd(out, { y = y }, { alpha = .25 }).loss:item()):near(4.25)
+  end)
+  it("are summed up and measured, weighed or not", function()
+    local s = sums()
+    for _ = 1, 2 do kind.add(s, out, y) end
+    expect({ s.loss, s.off, s.n, s.mass }):near { 17, 5, 4, 0 }
+    local found = kind.measures(s, 4, 4)
+    expect({ found.loss, found.rmse, found.mae }):near { 17 / 4, math.sqrt(17 / 4), 5 / 4 }
+    s = sums()
+    for _ = 1, 2 do kind.add(s, out, y, t { 3, 1 }) end
+    expect({ s.loss, s.off, s.n, s.mass }):near { 2 * (1.5 + 8), 5, 4, 8 }
+    s = sums()
+    kind.add(s, t { { 1 }, { 3 } }, t { 0, 1 }, t { 2, 1 })
+    expect({ s.loss, s.off, s.n, s.mass }):near { 2 + 4, 3, 2, 3 }
+  end)
+  it("have the mass of their rows, or weights", function()
+    expect(kind.mass { x = out }):equals(2)
+    expect(kind.mass({ x = out, weight = t { 3, .5 } }):item()):equals(3.5)
+  end)
+  it("are one for each output", function()
+    expect(function() kind.labels(out, { y = t { 1, 2 } }) end)
+      :fails_with "the labels are numbers [2] and the student gives [2, 2]; expected one number for each"
+    expect(function() kind.divergence(out, { teacher = t { 1 } }, nil, nil, "kl") end):fails_with "and the teacher gives [1]"
+    expect(function() kind.divergence(out, {}, nil, nil, "jsd") end):fails_with "losses: jsd: expected classes; numbers are compared by"
+  end)
+end)
+
+describe("several labels at once", function()
+  local kind, out, y = kinds.multilabel, t { { 0, 2 }, { -1, 3 } }, t { { 1, 1 }, { 1, 0 } }
+  -- Of the rows: half of ln 2 and softplus(-2); half of softplus(1) and softplus(3).
+  local one, two = (math.log(2) + softplus(-2)) / 2, (softplus(1) + softplus(3)) / 2
+  it("have a binary cross-entropy, mean over labels", function()
+    expect(kind.labels(out, { y = y }):item()):near((one + two) / 2)
+    expect(kind.labels(out, { y = y, weight = t { 1, 3 } }):item()):near((one + 3 * two) / 4)
+  end)
+  it("learn from a teacher's by the divergence of each outcome, T squared times", function()
+    local b, p, q = { teacher = t { { 2 } } }, 1 / (1 + math.exp(-1)), .5
+    local kl = p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+    local student = t { { 0 } }
+    expect(kind.divergence(student, b, { temperature = 2 }, {}, "kl"):item()):near(4 * kl)
+    expect(kind.divergence(student, b, { temperature = 2 }, { t2 = false }, "kl"):item()):near(kl)
+    expect(kind.divergence(student, { teacher = t { { 8 } } }, { temperature = 2 }, { teacher_temperature = 8 }, "kl"):item()):near(4 * kl)
+    expect(kind.divergence(t { { 2 } }, b, { temperature = 2 }, {}, "kl"):item()):near(0)
+    expect(function() kind.divergence(student, b, { temperature = 2 }, {}, "jsd") end)
+      :fails_with "losses: jsd: expected classes; of several"
+    local found = kind.kd(student, { teacher = b.teacher, y = t { { 1 } } }, { temperature = 2, alpha = .25 }, {})
+    expect({ found.ce:item(), found.kl:item(), found.loss:item(), found.confidence:item() })
+      :near { math.log(2), 4 * kl, .25 * math.log(2) + 3 * kl, .5 }
+    expect(kind.kd(student, b, { temperature = 2, alpha = .25 }, {}).loss:item()):near(4 * kl)
+    expect(kind.kd(t { { 0, 2 } }, { y = t { { 1, 0 } } }, {}, {}).confidence:item()):near((.5 + 1 / (1 + math.exp(2))) / 2)
+  end)
+  it("are summed up and measured", function()
+    local s = sums(true, true)
+    for _ = 1, 2 do kind.add(s, out, y, nil, t { { 1, 1 }, { 0, 0 } }) end  -- right: 2 of 2, of 0; guesses 0 1, 0 1
+    expect({ s.loss, s.right, s.agreed, s.n, s.mass, #s.each, s.each[1]:numel() }):near { 2 * (one + two), 1, 2, 4, 0, 2, 4 }
+    local found = kind.measures(s, 4, 4)
+    expect({ found.loss, found.acc, found.agreement }):near { (one + two) / 2, .25, .5 }
+    s = sums()
+    kind.add(s, out, y, t { 1, 3 })
+    expect({ s.loss, s.mass, s.agreed }):near { one + 3 * two, 4, 0 }
+    expect(kind.measures(s, 2, 4).agreement):equals(nil)
+    expect(function() kind.add(s, out, t { { 1 }, { 1 } }) end):fails_with "expected one logit for each label"
+  end)
+end)
+
+describe("classes by their shares", function()
+  it("are summed up by cross-entropy and the likeliest", function()
+    local kind, s = kinds.soft, sums(true)
+    local out, y = t { { 0, 0 }, { 0, 0 } }, t { { .75, .25 }, { .25, .75 } }
+    for _ = 1, 2 do kind.add(s, out, y, nil, t({ 0, 1 }, "int64")) end
+    expect({ s.loss, s.right, s.agreed, s.n, s.mass, #s.each }):near { 4 * math.log(2), 2, 2, 4, 0, 2 }
+    expect(s.often:totable()):equals { 4, 0 }
+    local uneven = sums()
+    kind.add(uneven, t { { 0, 1 }, { 2, 0 } }, y)
+    local a, b = math.log(1 + math.exp(1)), math.log(1 + math.exp(-2))
+    expect(uneven.loss):near(.75 * a + .25 * (a - 1) + .25 * b + .75 * (b + 2))
+    local weighed = sums()
+    kind.add(weighed, out, y, t { 1, 3 })
+    expect({ weighed.loss, weighed.mass }):near { 4 * math.log(2), 4 }
+  end)
+end)
+
+describe("classes", function()
+  local kind = kinds.classes
+  local out, y = t({ { 0, 0 }, { 0, 0 }, { 0, 0 } }, "float32"), t({ 0, 1, -100 }, "int64")
+  it("are summed up over the rows that have one", function()
+    local s = sums(true, true)
+    for _ = 1, 2 do kind.add(s, out, y, nil, t({ 0, 0, 0 }, "int64")) end
+    expect({ s.loss, s.right, s.agreed, s.n, s.mass, s.each[2]:numel() }):near({ 4 * math.log(2), 2, 4, 4, 0, 2 }, 1e-6)
+    expect(s.often:totable()):equals { 4, 0 }
+    local found = kind.measures(s, 4, 4)
+    expect({ found.loss, found.acc, found.constant, found.agreement }):near({ math.log(2), .5, 1, 1 }, 1e-6)
+    local weighed = sums()
+    for _ = 1, 2 do kind.add(weighed, out, y, t({ 1, 3, 5 }, "float32")) end
+    expect({ weighed.loss, weighed.mass, weighed.n }):near({ 8 * math.log(2), 8, 4 }, 1e-5)
+    expect(kind.measures(weighed, 4, 8).agreement):equals(nil)
+  end)
+  it("have the mass of what counts", function()
+    local function mass(b, alone)
+      local found = kind.mass(b, alone)
+      return type(found) == "number" and found or found:item()
+    end
+    local x, weight = out, t { 1, 3, 5 }
+    expect({ mass { x = x, y = y }, mass { x = x, y = y, teacher = out }, mass({ x = x, y = y, teacher = out }, true), mass { x = x } })
+      :equals { 2, 3, 2, 3 }
+    expect({ mass { x = x, y = y, weight = weight }, mass { x = x, y = y, weight = weight, teacher = out },
+      mass { x = x, weight = weight } }):equals { 4, 9, 9 }
+    local tokens = t({ { 0, -100 }, { 1, 1 }, { -100, -100 } }, "int64")
+    expect({ mass { x = x, y = tokens, teacher = out }, mass { x = x, y = tokens, weight = weight } }):equals { 3, 1 + 6 }
+  end)
+  it("have a loss on labels, and one beside a teacher whose temperature it shares", function()
+    local logits, b = t({ { 0, 1 } }, "float32"), { y = t({ 1 }, "int64"), teacher = t({ { 2, 0 } }, "float32") }
+    local ce = math.log(1 + math.exp(-1))
+    expect(kind.labels(logits, b, {}):item()):near(ce, 1e-6)
+    expect(kind.labels(logits, b, { label_smoothing = .5 }):item()):near(.75 * ce + .25 * (ce + 1), 1e-6)
+    -- At temperature 2 the teacher has 1 / (1 + e^-1) of the first, the student 1 / (1 + e^.5).
+    local p, q = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(.5))
+    local kl = p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+    local found = kind.kd(logits, b, { temperature = 2, alpha = .25 }, {})
+    expect(found.loss:item()):near(.25 * ce + .75 * 4 * kl, 1e-5)
+    expect(kind.divergence(logits, b, { temperature = 2 }, {}, "kl"):item()):near(4 * kl, 1e-5)
+    expect(kind.divergence(logits, b, { temperature = 2 }, { t2 = false }, "kl"):item()):near(kl, 1e-5)
+    local back = q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
+    expect(kind.divergence(logits, b, { temperature = 2 }, {}, "reverse_kl"):item()):near(4 * back, 1e-5)
+  end)
+  it("of tokens have one confidence for each row, over what is hidden", function()
+    local found = kind.kd(t({ { { 0, 0 }, { 9, -9 } }, { { 9, -9 }, { 0, 0 } } }, "float32"),
+      { y = t({ { 0, -100 }, { 0, 1 } }, "int64") }, { temperature = 1, alpha = 1 }, {})
+    expect(found.confidence:totable()):near({ .5, .75 }, 1e-6)
+  end)
+  it("without labels need several outputs", function()
+    expect(function() kinds.none.kd(t { { 1 } }, {}, {}, {}) end):fails_with "the data have no labels and the student has one output"
+  end)
+end)
