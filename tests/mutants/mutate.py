@@ -5,7 +5,7 @@
 
 Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM,ROOM, --skip N (of the
 chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one
-"path: text" a line).
+"path: text" a line, "path: without text" where a statement is gone).
 """
 
 import argparse
@@ -257,11 +257,12 @@ def main():
             if args.show:
                 print(difference)
                 continue
-            lines[number] = line
+            before, lines[number] = lines[number].strip(), line
             noticed = runner.noticed(path, number, "\n".join(lines))
             tried += noticed is not None
             print(f"\r{tried} tried, {len(survivors)} not noticed", end="", file=sys.stderr, flush=True)
-            if noticed is False and f"{path.relative_to(runner.root)}: {line.strip()}" not in known:
+            told = f"without {before}" if line.strip() in (";", "do end") else line.strip()
+            if noticed is False and f"{path.relative_to(runner.root)}: {told}" not in known:
                 survivors.append(difference)
                 print("\n" + difference, flush=True)
     finally:
