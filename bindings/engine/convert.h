@@ -5,37 +5,14 @@
 #include <optional>
 #include <string>
 
+#include "boxes.h"
 #include "torch.h"
 
 namespace gradus {
 
-// A tensor in Lua: userdata that owns one reference. Undefined after t:release().
-struct TensorBox {
-  at::Tensor tensor;
-};
-struct GeneratorBox {
-  at::Generator generator;
-};
-
-inline constexpr const char* kTensorType = "gradus.Tensor";
-inline constexpr const char* kGeneratorType = "gradus.Generator";
-inline constexpr const char* kSizesType = "gradus.Sizes";  // x.shape; stdlib/base/sizes.lua says what it does
-
 // The end of a message about a boolean where values are asked for.
 inline constexpr const char* kComparison =
     ", as x == y of two tensors is in Lua; x:eq(y) and x:ne(y) compare their values";
-
-// The tensor at `index`, borrowed; null when the value is none.
-at::Tensor* test_tensor(lua_State* L, int index);
-// The same, raising at the user's line when it is none, or was released. `what` names the argument.
-at::Tensor& check_tensor(lua_State* L, int index, const char* what = "tensor");
-at::Generator* test_generator(lua_State* L, int index);
-
-// Pushes a new userdata that takes the tensor (nil when undefined). Collects first when tensors hold too many bytes.
-void push_tensor(lua_State* L, at::Tensor tensor);
-void push_generator(lua_State* L, at::Generator generator);
-// Pushes a list of sizes as a Lua list that prints as one.
-void push_sizes(lua_State* L, at::IntArrayRef sizes);
 
 // "float32" <-> kFloat. Empty when no such dtype.
 std::optional<at::ScalarType> parse_dtype(const std::string& name);

@@ -1,6 +1,7 @@
 // engine.data: files, named seeds, samplers, tokenizers, augmentation, batches ahead of use.
 #pragma once
 
+#include <cstdint>
 #include <lua.hpp>
 #include <memory>
 #include <string>
@@ -13,12 +14,15 @@ namespace gradus {
 
 void open_transfer(lua_State* L);   // pushes the function transfer(tensor)
 void open_data(lua_State* L);       // pushes the table engine.data
-void open_sampler(lua_State* L);    // adds Sampler to the table on the top
+void open_files(lua_State* L);      // adds what reads and writes files to the table on the top
+void open_sampler(lua_State* L);    // adds Sampler to it
 void open_loader(lua_State* L);     // adds augment, mixup, mask, check and Loader to it
 void open_tokenizer(lua_State* L);  // adds train_tokenizer, load_tokenizer and read_text to it
 
 // The text at `index`, or an Error; zero bytes are kept, so that the runtime can refuse them.
 std::string text_at(lua_State* L, int index, const char* what);
+// The whole number from 0 to 2^53 at `index`, or an Error: a seed.
+uint64_t seed_at(lua_State* L, int index, const char* what);
 
 // Registers a userdata type with these methods; they find each other through __index.
 void register_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_CFunction collect);
@@ -26,14 +30,8 @@ void register_type(lua_State* L, const char* type, const luaL_Reg* methods, lua_
 // The C++ object of a userdata made by push_object, or an error that blames the user's line.
 template <class T>
 T& check_object(lua_State* L, int index, const char* type) {
-  void* box = lua_touserdata(L, index);
-  bool same = false;
-  if (box && lua_getmetatable(L, index)) {
-    luaL_getmetatable(L, type);
-    same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-  }
-  if (!same) raise(L, std::string("expected a ") + type + " (call its methods with ':'); got " + describe(L, index));
+  void* box = luaL_testudata(L, index, type);
+  if (!box) raise(L, std::string("expected a ") + type + " (call its methods with ':'); got " + describe(L, index));
   return **static_cast<T**>(box);
 }
 

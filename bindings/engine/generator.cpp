@@ -3,6 +3,7 @@
 
 #include "boundary.h"
 #include "convert.h"
+#include "data.h"
 #include "tensor.h"
 
 namespace gradus {
@@ -42,7 +43,11 @@ int generator_set_state(lua_State* L) {
 
 int generator_seed(lua_State* L) {
   at::Generator& generator = check_generator(L, 1);
-  generator.set_current_seed(static_cast<uint64_t>(luaL_checknumber(L, 2)));
+  guard(L, [&] {
+    const uint64_t seed = seed_at(L, 2, "manual_seed");
+    const std::lock_guard<std::mutex> lock(generator.mutex());
+    generator.set_current_seed(seed);
+  });
   lua_settop(L, 1);
   return 1;
 }

@@ -95,9 +95,14 @@ int gradients(lua_State* L) {
   return 1;
 }
 
+// generator(seed = 0): a new stream of random numbers
 int make_generator(lua_State* L) {
-  const auto seed = static_cast<uint64_t>(luaL_optnumber(L, 1, 0));
-  push_generator(L, at::make_generator<at::CPUGeneratorImpl>(seed));
+  at::Generator generator;
+  guard(L, [&] {
+    const uint64_t seed = lua_isnoneornil(L, 1) ? 0 : seed_at(L, 1, "generator");
+    generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  });
+  push_generator(L, std::move(generator));
   return 1;
 }
 
@@ -111,7 +116,7 @@ int default_generator(lua_State* L) {
 }
 
 int manual_seed(lua_State* L) {
-  at::manual_seed(static_cast<uint64_t>(luaL_checknumber(L, 1)));
+  guard(L, [&] { at::manual_seed(seed_at(L, 1, "manual_seed")); });
   return 0;
 }
 
@@ -123,7 +128,8 @@ int device(lua_State* L) {
 }
 
 int set_thread_count(lua_State* L) {
-  guard(L, [&] { set_threads(static_cast<int>(luaL_checknumber(L, 1))); });
+  const int count = static_cast<int>(luaL_checkinteger(L, 1));
+  guard(L, [&] { set_threads(count); });
   return 0;
 }
 

@@ -1,10 +1,10 @@
 #include "csv.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "csv_cells.h"
+#include "csv_labels.h"
 #include "csv_rows.h"
 #include "file.h"
 
@@ -17,10 +17,11 @@ namespace {
 class CsvReader {
  public:
   CsvReader(std::string_view text, const std::string& name, const CsvOptions& options)
-      : rows_(text, name, options.delimiter), name_(name), options_(options), labels_(options.labels) {}
+      : rows_(text, name, options.delimiter), name_(name), options_(options), labels_(name, options) {}
 
   Csv read() {
     check_options();
+    labels_.check_options();
     if (!rows_.next()) throw data_error(name_, "empty file", "rows of numbers", "none");
     width_ = rows_.count();
     if (options_.label_index) find_label();
@@ -53,15 +54,9 @@ class CsvReader {
 
   void check_options() {
     const auto refuse = [&](const std::string& text) { throw Error(Exit::data, name_ + ": " + text); };
-    if (labels_ != "auto" && labels_ != "class" && labels_ != "value")
-      refuse("unknown labels; expected 'auto', 'class' or 'value'; got " + show(labels_));
     if (options_.label && options_.label_index) refuse("two label columns; expected a name or an index; got both");
     if (std::strchr("\"\r\n0123456789.+-", options_.delimiter))
       refuse(std::string("unusable delimiter; expected one like ',' ';' or a tab; got '") + options_.delimiter + "'");
-    if (!options_.classes.empty()) {
-      if (labels_ == "value") refuse("classes of values; expected labels 'class'; got 'value'");
-      labels_ = "class";
-    }
   }
 
   std::string column(size_t i) const {
@@ -153,7 +148,7 @@ class CsvReader {
         throw data_error(rows_.where() + ", " + column(i), "empty cell", "a word (or missing = 'drop')", "''");
       values_.push_back(word ? place_of(rows_.field(i), i) : static_cast<float>(number(rows_.field(i), i)));
     }
-    if (label_ >= 0) take_label(rows_.field(label_));
+    if (label_ >= 0) take_label();
     ++count_;
   }
 
@@ -179,38 +174,9 @@ class CsvReader {
     throw data_error(rows_.where() + ", " + column(i), what, expected, show(text));
   }
 
-  bool is_class(const std::string& text) const {
-    return std::find(options_.classes.begin(), options_.classes.end(), text) != options_.classes.end();
-  }
-
-  void take_label(const std::string& text) {
-    const std::string where = rows_.where() + ", " + column(label_);
-    unlabelled_.push_back(options_.keep_unlabelled && is_missing(text) && !is_class(text));
-    if (unlabelled_.back()) return;
-    if (text.empty()) throw data_error(where, "empty label", "a label (or missing = 'drop' or 'unlabelled')", "''");
-    if (options_.classes.empty() && is_no_label(text)) {
-      throw data_error(where, "missing label", "a label (or missing = 'drop' or 'unlabelled', or classes that name it)",
-                       show(text));
-    }
-    double value = 0;
-    const bool first = numbers_.empty();  // of texts labels_ says it already
-    if (labels_ == "auto" && first && to_number(text, &value) == Number::no) labels_ = "class";
-    if (labels_ == "class") {
-      if (!options_.classes.empty() && !is_class(text)) {
-        throw data_error(where, "unknown class",
-                         "one of the " + std::to_string(options_.classes.size()) + " given classes", show(text));
-      }
-      texts_.push_back(text);
-      return;
-    }
-    if (to_number(text, &value) == Number::no) {
-      throw data_error(where,
-                       labels_ == "auto" ? "label is not a number, but those above are" : "label is not a number",
-                       "a number (or labels = 'classes')", show(text));
-    }
-    value = number(text, label_);
-    whole_ = whole_ && value == std::floor(value) && std::abs(value) < 9007199254740992.0;
-    numbers_.push_back(value);
+  void take_label() {
+    const auto i = static_cast<size_t>(label_);
+    labels_.take(rows_.field(i), i < names_.size() ? &names_[i] : nullptr, [&] { return rows_.where() + ", " + column(i); });
   }
 
   Csv finish() {
@@ -224,36 +190,8 @@ class CsvReader {
       if (roles_[features_[k]] == Role::category) csv.levels[static_cast<int64_t>(k)] = sort_words(csv.x, k);
     }
     if (label_ < 0) return csv;
-    find_unlabelled(csv);
-    if (labels_ == "class") {
-      csv.classes = options_.classes;
-      if (csv.classes.empty()) {
-        csv.classes = texts_;
-        std::sort(csv.classes.begin(), csv.classes.end());
-        csv.classes.erase(std::unique(csv.classes.begin(), csv.classes.end()), csv.classes.end());
-      }
-      std::map<std::string, int64_t> positions;
-      for (size_t i = 0; i < csv.classes.size(); ++i) positions.emplace(csv.classes[i], static_cast<int64_t>(i));
-      csv.y = at::empty({static_cast<int64_t>(texts_.size())}, at::kLong);
-      std::transform(texts_.begin(), texts_.end(), csv.y.mutable_data_ptr<int64_t>(),
-                     [&](const std::string& text) { return positions.at(text); });
-    } else if (labels_ == "auto" && whole_) {
-      csv.y = at::empty({static_cast<int64_t>(numbers_.size())}, at::kLong);
-      std::copy(numbers_.begin(), numbers_.end(), csv.y.mutable_data_ptr<int64_t>());
-    } else {
-      csv.y = at::empty({static_cast<int64_t>(numbers_.size())}, at::kFloat);
-      std::copy(numbers_.begin(), numbers_.end(), csv.y.mutable_data_ptr<float>());
-    }
+    labels_.finish(csv, count_);
     return csv;
-  }
-
-  void find_unlabelled(Csv& csv) const {
-    const auto without = std::count(unlabelled_.begin(), unlabelled_.end(), true);
-    if (without == 0) return;
-    if (without == count_ && options_.classes.empty())
-      throw data_error(name_, "no row has a label", "classes = { … }, or a file without a label column", "none");
-    csv.unlabelled = at::empty({count_}, at::kBool);
-    std::copy(unlabelled_.begin(), unlabelled_.end(), csv.unlabelled.mutable_data_ptr<bool>());
   }
 
   // The words of feature k in order; x's column then has their places in it.
@@ -275,17 +213,14 @@ class CsvReader {
   RowReader rows_;
   std::string name_;
   const CsvOptions& options_;  // borrowed
-  std::string labels_;         // decided by the first row when "auto"
+  LabelColumn labels_;
   size_t width_ = 0;
   int64_t label_ = -1, count_ = 0, dropped_ = 0;
-  bool whole_ = true;
-  std::vector<std::string> names_, texts_;
+  std::vector<std::string> names_;
   std::vector<Role> roles_;
   std::vector<size_t> features_;                      // columns, in order
   std::vector<std::map<std::string, size_t>> words_;  // of each column: word -> how many were met before
   std::vector<float> values_;
-  std::vector<double> numbers_;
-  std::vector<bool> unlabelled_;  // of each row, where there is a label column
 };
 
 }  // namespace

@@ -110,7 +110,11 @@ std::map<std::string, at::Tensor> create_safetensors(const std::string& path,
   for (const Item& item : items) bytes += item.bytes;
 
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  int error = fd < 0 ? errno : ::posix_fallocate(fd, 0, bytes);
+  int error = errno;
+  if (fd >= 0) {
+    do error = ::posix_fallocate(fd, 0, bytes);
+    while (error == EINTR);
+  }
   if (!error && ::pwrite(fd, header.data(), header.size(), 0) != static_cast<ssize_t>(header.size())) error = errno;
   if (fd >= 0) ::close(fd);
   if (error) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "footprint.h"
 #include "plan.h"
 
 namespace gradus {
@@ -33,40 +34,19 @@ class Audit {
 
  private:
   using Hash = std::pair<std::uint64_t, std::uint64_t>;
-  // A stretch of memory that was there before the step: a storage, and those that share its memory.
-  struct Range {
-    enum class Change { none, updated, overwritten, other };
-    char *begin, *end;
-    std::vector<int> buffers;
-    Change change = Change::none;
-    std::vector<char> copy;                    // of what is changed in another way
-    std::vector<std::pair<char*, char*>> old;  // what is overwritten
-  };
   // What a way of doing the step left: fingerprints instead of copies.
   struct Outcome {
     std::vector<Hash> memory;  // of each range
     std::vector<at::Tensor> generators;
   };
-  // An operator's use of such memory, in the order of the operators.
-  struct Use {
-    int op, range;
-    char *begin, *end;
-    bool dense, reads, writes;
-  };
-
-  void find_ranges();
-  void find_uses();
-  bool only_updates(int op) const;
-  bool overwritten_first(int range) const;
   Outcome read() const;
   void update_copies(int op);
   void restore();
 
-  Plan& plan_;
-  std::vector<Range> ranges_;
-  std::vector<Use> uses_;
-  std::vector<int> updates_;                // recorded operators that are done on copies
-  std::map<const char*, Hash> of_updates_;  // what they gave, by where the range begins
+  Plan& plan_;  // borrowed
+  Footprint footprint_;
+  std::vector<std::vector<char>> copies_;   // of each range, where it is changed in another way than those that need none
+  std::map<const char*, Hash> of_updates_;  // what updates of copies gave, by where the range begins
   std::vector<at::Generator> generators_;
   Outcome before_, replayed_;
   std::vector<at::Tensor> outputs_, grads_;

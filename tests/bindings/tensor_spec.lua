@@ -416,4 +416,18 @@ describe("random numbers", function()
     gen:set_state(state)
     expect(g.randperm(9, { generator = gen }):equal(c)):is_true()
   end)
+
+  it("take no seed that is no whole number from 0 to 2^53", function()
+    for _, seed in ipairs { -1, .5, 0 / 0, math.huge, 2 ^ 53 + 2, "7", {} } do
+      for name, ask in pairs {
+        generator = function() return engine.generator(seed) end,
+        manual_seed = function() return engine.manual_seed(seed) end,
+        ["manual_seed of a generator"] = function() return g.generator(1):manual_seed(seed) end,
+      } do
+        expect(ask):fails_with(name:match "^%S+" .. ": expected a whole number from 0 to 2^53; got ")
+      end
+    end
+    expect(g.rand({ 4 }, { generator = engine.generator() }):equal(g.rand({ 4 }, { generator = engine.generator(0) }))):is_true()
+    expect(g.rand({ 4 }, { generator = g.generator(1):manual_seed(2 ^ 53) }):equal(g.rand({ 4 }, { generator = g.generator(2 ^ 53) }))):is_true()
+  end)
 end)

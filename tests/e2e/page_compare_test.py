@@ -63,6 +63,15 @@ class Compare(PageCase):
         self.assertEqual(len([r for r in rows if r.startswith("1,")]), 200)
         self.assertTrue(any(r.startswith(",ramp") for r in rows))
 
+    def test_a_saved_band_is_where_its_axes_have_a_place(self):
+        saved = self.browser.js("""return import("/chart_save.js").then(({ chartSvg }) => chartSvg({
+          series: [{ label: "a", color: "red", steps: [0, 1, 2, 4], values: [1, 2, 3, 4], low: [.5, 1, 0, 3], high: [2, 3, 4, 5] }],
+          width: 300, inner: 234, options: { height: 200 }, log: true, logX: true, smooth: 0,
+          x: d3.scaleLog([1, 4], [52, 286]), y: d3.scaleLog([.5, 5], [174, 22]),
+          back: document.createElement("div"), svg: document.createElement("div") }))""")
+        self.assertIn('fill="red"', saved)
+        self.assertNotRegex(saved, "NaN|Infinity")
+
     def test_a_map_of_two_parameters(self):
         b = self.browser
         self.go("#/compare?runs=1,2,3,4,5,6")

@@ -196,7 +196,7 @@ class Page(PageCase):
         self.assertIn(XSS, b.js("return document.querySelector('h1').textContent"))
 
     def test_what_is_thinned_out_keeps_its_extremes(self):
-        thinned = self.browser.js("""return import("/chart.js").then(({ thin }) => {
+        thinned = self.browser.js("""return import("/downsample.js").then(({ thin }) => {
           const steps = Float64Array.from({ length: 5000 }, (_, i) => 7 + 3 * i), values = steps.map((s) => Math.sin(s / 400));
           values[1234] = 9; values[4321] = -9; values[777] = NaN;
           const all = thin(steps, values, 100), one = thin(steps.slice(0, 1), values.slice(0, 1), 100);

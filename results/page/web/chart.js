@@ -1,32 +1,11 @@
 // A line chart on two canvases (curves, hover) under one SVG (axes, stages, decisions). D3 gives scales, axes and the
 // brush. It shows what it has at once and asks `load` for the exact points of a new range.
 import { h, number, css } from "./util.js";
-import { smoothed } from "./axis.js";
+import { thin } from "./downsample.js";
+import { clip, trace, drawLines } from "./chart_lines.js";
 import { MARGIN, drawFrame } from "./frame.js";
 import { saveButtons } from "./save.js";
 import { chartSvg, chartCsv } from "./chart_save.js";
-
-// Of each of `columns` equal parts the least, the greatest and a NaN, and both ends: as the server thins out
-// (downsample.cpp), for what it has thinned out already. Of equal values the first counts as least, the last as greatest.
-export function thin(steps, values, columns) {
-  const last = steps.length - 1, width = (steps[last] - steps[0]) / columns || 1;
-  const kept = new Set([0, last]);
-  for (let i = 0; i <= last;) {
-    const column = Math.floor((steps[i] - steps[0]) / width);
-    let low = -1, high = -1, hole = -1;
-    for (; i <= last && Math.floor((steps[i] - steps[0]) / width) === column; i++) {
-      const v = values[i];
-      if (Number.isNaN(v)) hole = hole < 0 ? i : hole;
-      else {
-        if (low < 0 || v < values[low]) low = i;
-        if (high < 0 || v >= values[high]) high = i;
-      }
-    }
-    [low, high, hole].filter((k) => k >= 0).forEach((k) => kept.add(k));
-  }
-  const order = [...kept].sort((a, b) => a - b);
-  return { steps: Float64Array.from(order, (k) => steps[k]), values: Float64Array.from(order, (k) => values[k]) };
-}
 
 export class Chart {
   // options: title, height, load(from, to, columns) -> {from, to, series: [{label, color, steps, values, low, high,
@@ -53,7 +32,8 @@ export class Chart {
     this.node = h("figure", { className: "chart" },
       h("figcaption", {}, h("b", {}, options.title || ""), this.legend,
         h("button", { className: "plain", title: "Logarithmic (l)", onclick: () => this.toggleLog() }, "log"),
-saveButtons({ name: options.title, ready: () => this.x, width: () => this.width, height: () => this.options.height, svg: () => chartSvg(this), csv: () => chartCsv(this) })),
+        saveButtons({ name: options.title, ready: () => this.x, width: () => this.width, height: () => this.options.height,
+          svg: () => chartSvg(this), csv: () => chartCsv(this) })),
       this.plot);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.plot);
@@ -173,86 +153,8 @@ saveButtons({ name: options.title, ready: () => this.x, width: () => this.width,
   draw() {
     if (!this.width || !this.range) return;
     this.scales();
-    this.drawLines();
+    drawLines(this);
     drawFrame(this);
-  }
-
-  clip(canvas) {
-    const ratio = devicePixelRatio || 1;
-    const g = canvas.getContext("2d");
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    g.clearRect(0, 0, this.width, this.options.height);
-    g.save();
-    g.beginPath();
-    g.rect(MARGIN.left, MARGIN.top - 2, this.inner, this.options.height - MARGIN.top - MARGIN.bottom + 4);
-    g.clip();
-    g.lineJoin = "round";
-    return g;
-  }
-
-  trace(g, s, values) {
-    // By hand, not through the scales: a million points of 200 curves in one frame.
-    const logX = this.logX, [d0, d1] = this.x.domain(), [x0, x1] = logX ? [Math.log(d0), Math.log(d1)] : [d0, d1], kx = this.inner / (x1 - x0);
-    const height = this.options.height - MARGIN.bottom - MARGIN.top, log = this.log;
-    const [y0, y1] = this.y.domain().map((v) => (log ? Math.log(v) : v)), ky = height / (y1 - y0);
-    const bottom = this.options.height - MARGIN.bottom;
-    let pen = false, alone = false, px = 0, py = 0;
-    const begin = Math.max(0, d3.bisectLeft(s.steps, d0) - 1), end = Math.min(s.steps.length, d3.bisectRight(s.steps, d1) + 1);
-    for (let i = begin; i < end; i++) {
-      const v = log ? Math.log(values[i]) : values[i];
-      if (!(v > -Infinity && v < Infinity)) {
-        if (alone) g.rect(px - 1, py - 1, 2, 2);
-        pen = alone = false;
-        continue;
-      }
-      if (logX && s.steps[i] <= 0) continue;
-      px = MARGIN.left + ((logX ? Math.log(s.steps[i]) : s.steps[i]) - x0) * kx;
-      py = bottom - (v - y0) * ky;
-      alone = !pen;
-      if (pen) g.lineTo(px, py);
-      else g.moveTo(px, py);
-      pen = true;
-    }
-    if (alone) g.rect(px - 1.5, py - 1.5, 3, 3);
-  }
-
-  drawLines() {
-    const g = this.clip(this.lines);
-    const many = this.series.length;
-    for (const s of this.series) {
-      if (s.hidden) continue;
-      if (s.low) {
-        g.beginPath();
-        const at = (i, v) => [this.x(s.steps[i]), this.y(v)];
-        const shown = d3.range(s.steps.length).filter((i) => s.low[i] !== null && Number.isFinite(s.low[i]) && (!this.log || s.low[i] > 0));
-        shown.forEach((i, k) => (k ? g.lineTo(...at(i, s.high[i])) : g.moveTo(...at(i, s.high[i]))));
-        shown.reverse().forEach((i) => g.lineTo(...at(i, s.low[i])));
-        g.globalAlpha = 0.16;
-        g.fillStyle = s.color;
-        g.fill();
-      }
-      g.strokeStyle = s.color;
-      for (const [values, alpha] of this.strokes(s, many)) {
-        g.globalAlpha = alpha;
-        g.lineWidth = s.width || (many > 30 ? 1 : 1.5);
-        g.beginPath();
-        this.trace(g, s, values);
-        g.stroke();
-      }
-    }
-    g.restore();
-    const o = this.over.getContext("2d");
-    o.setTransform(1, 0, 0, 1, 0, 0);
-    o.clearRect(0, 0, this.over.width, this.over.height);
-  }
-
-  // What is drawn of a series: its values, or, smoothed, faintly these and what is behind their noise.
-  strokes(s, many) {
-    const alpha = s.faint ? (many > 60 ? 0.14 : 0.25) : many > 30 ? 0.55 : 1;
-    if (!this.smooth || s.low || (s.faint && many > 60)) return [[s.values, alpha]];
-    const across = (v) => (this.logX ? Math.log(v) : v), [from, to] = this.x.domain().map(across);
-    const places = this.logX ? Float64Array.from(s.steps, across) : s.steps;
-    return [[s.values, Math.min(0.25, alpha / 2)], [smoothed(places, s.values, this.smooth * (to - from)), alpha]];
   }
 
   drawLegend() {
@@ -280,14 +182,14 @@ saveButtons({ name: options.title, ready: () => this.x, width: () => this.width,
     }
     if (!at.length) return this.leave();
     const nearest = d3.least ? d3.least(at, (a) => a.d) : at.reduce((a, b) => (b.d < a.d ? b : a));
-    const g = this.clip(this.over);
+    const g = clip(this, this.over);
     g.fillStyle = css("--line");
     g.fillRect(this.x(nearest.step) - 0.5, 0, 1, this.options.height);
     g.strokeStyle = g.fillStyle = nearest.s.color;
     g.lineWidth = 2.5;
     if (this.series.length > 1) {
       g.beginPath();
-      this.trace(g, nearest.s, nearest.s.values);
+      trace(this, g, nearest.s, nearest.s.values);
       g.stroke();
     }
     const shown = (at.length <= 10 ? at.filter((a) => !a.s.faint || a === nearest) : [nearest]).sort((a, b) => b.v - a.v);
@@ -315,7 +217,7 @@ saveButtons({ name: options.title, ready: () => this.x, width: () => this.width,
 
   leave() {
     this.tip.hidden = true;
-    this.clip(this.over).restore();
+    clip(this, this.over).restore();
   }
 
   remove() {

@@ -1,17 +1,18 @@
 // A chart as a document of its own, and its numbers.
 import { css } from "./util.js";
+import { banded, strokes, trace } from "./chart_lines.js";
 import { MARGIN } from "./frame.js";
 import { csvRow } from "./save.js";
 
 // A line and its band as paths.
 function drawSeries(chart, lines, s, many) {
   if (s.low) {
-    const at = (i, v) => `${chart.x(s.steps[i]).toFixed(2)},${chart.y(v).toFixed(2)}`, there = d3.range(s.steps.length).filter((i) => Number.isFinite(s.low[i]) && s.low[i] !== null);
+    const at = (i, v) => `${chart.x(s.steps[i]).toFixed(2)},${chart.y(v).toFixed(2)}`, there = banded(chart, s);
     if (there.length > 1) lines.append("path").attr("d", `M${[...there.map((i) => at(i, s.high[i])), ...there.reverse().map((i) => at(i, s.low[i]))].join("L")}Z`).attr("fill", s.color).attr("opacity", 0.16);
   }
-  for (const [values, alpha] of chart.strokes(s, many)) {
+  for (const [values, alpha] of strokes(chart, s, many)) {
     const path = [];
-    chart.trace({ moveTo: (x, y) => path.push(`M${x.toFixed(2)},${y.toFixed(2)}`), lineTo: (x, y) => path.push(`L${x.toFixed(2)},${y.toFixed(2)}`),
+    trace(chart, { moveTo: (x, y) => path.push(`M${x.toFixed(2)},${y.toFixed(2)}`), lineTo: (x, y) => path.push(`L${x.toFixed(2)},${y.toFixed(2)}`),
       rect: (x, y) => path.push(`M${x.toFixed(2)},${(y + 1.5).toFixed(2)}h3`) }, s, values);
     lines.append("path").attr("d", path.join("")).attr("stroke", s.color).attr("stroke-width", s.width || 1.5).attr("opacity", alpha).append("title").text(s.label || "");
   }

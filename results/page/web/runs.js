@@ -1,12 +1,9 @@
 // The table of runs: virtual rows, so that thousands cost what forty cost.
+import { isMetric, title, shownColumns, pickColumns } from "./run_columns.js";
 import { h, json, number, meanSd, plain, duration, when, status, link, remember, select, again, Refusal } from "./util.js";
 
 const ROW = 34;
-const HIDDEN = new Set(["uid", "step", "kind", "parent", "error", "config", "device", "git_commit"]);
 const chosen = new Set();  // outlives the view: choose, look at a run, come back
-
-const title = (id) => id === "seconds" ? "time" : id.replace(/^(params|tags)\./, "").replace(/^last:result\//, "").replace(/^last:/, "").replace(/^(best|min|max):(.*)/, "$2 $1");
-const isMetric = (id) => /^(last|best|min|max):/.test(id);
 
 function compare(a, b) {
   if (a === b) return 0;
@@ -58,28 +55,8 @@ class Runs {
 
   column(id) { return this.data.columns.indexOf(id); }
 
-  // Columns worth a look: parameters that differ, metrics, and the plain facts.
-  columns() {
-    if (this.query.cols) return this.query.cols.split(",").filter((id) => this.column(id) >= 0);
-    return this.data.columns.filter((id, index) => {
-      if (HIDDEN.has(id)) return false;
-      if (id === "note" || id === "archived") return this.data.rows.some((row) => row[index]);
-      if (!id.startsWith("params.") && id !== "name") return true;
-      const first = this.data.rows.length ? JSON.stringify(this.data.rows[0][index]) : "";
-      return id === "name" || this.data.rows.some((row) => JSON.stringify(row[index]) !== first);
-    });
-  }
-
   arrange() {
-    this.shown = this.columns();
-    const order = ["id", "name", "status"].filter((id) => this.shown.includes(id));
-    const late = ["seconds", "started"].filter((id) => this.shown.includes(id));
-    const params = this.shown.filter((id) => id.startsWith("params."));
-    const strategy = params.indexOf("params.strategy");
-    if (strategy > 0) params.unshift(...params.splice(strategy, 1));
-    const metrics = this.shown.filter(isMetric);
-    const rest = this.shown.filter((id) => ![...order, ...late, ...params, ...metrics].includes(id));
-    this.shown = [...order, ...params, ...rest, ...metrics, ...late];
+    this.shown = shownColumns(this.data, this.query.cols);
     const sort = this.query.sort || "-id";
     const by = this.column(sort.replace(/^-/, "")), sign = sort.startsWith("-") ? -1 : 1;
     const rows = [...this.data.rows];
@@ -122,7 +99,7 @@ class Runs {
       }, title(id), sorted ? (down ? " ↓" : " ↑") : ""));
     }));
     const groups = ["", ...this.data.columns.filter((id) => id.startsWith("params.") || ["name", "status", "seed", "config"].includes(id))];
-    this.groupBox.replaceChildren(select("group by ", groups.map((id) => id), this.query.group || "", (value) => {
+    this.groupBox.replaceChildren(select("group by ", groups, this.query.group || "", (value) => {
       this.query.group = value;
       remember({ group: value });
       this.arrange();
@@ -250,26 +227,9 @@ class Runs {
   }
 
   pick() {
-    const now = new Set(this.shown);
-    const box = (id, label, checked) => h("label", {}, h("input", { type: "checkbox", value: id, checked }), ` ${label}`);
-    const facts = this.data.columns.filter((id) => !isMetric(id));
-    const metrics = this.data.keys.flatMap((key) => (key.startsWith("result/") ? [`last:${key}`] : [`last:${key}`, `best:${key}`]));
-    const list = h("div", { className: "picks" }, facts.map((id) => box(id, title(id), now.has(id))), h("hr"),
-      metrics.map((id) => box(id, id.replace(":", " "), now.has(id))));
-    const search = h("input", { type: "text", placeholder: "find a column", oninput: () => {
-      for (const label of list.querySelectorAll("label")) label.hidden = !label.textContent.includes(search.value);
-    } });
-    const dialog = h("dialog", { className: "columns", onclose: () => dialog.remove() }, h("h2", {}, "Columns"), search, list,
-      h("p", {}, h("button", { type: "button", className: "primary", onclick: () => {
-        const ids = [...list.querySelectorAll("input:checked")].map((input) => input.value);
-        dialog.close();
-        location.hash = link("runs", { ...this.query, cols: ids.join(","), metrics: ids.filter(isMetric).join(",") });
-      } }, "Show"), " ", h("button", { type: "button", onclick: () => {
-        dialog.close();
-        location.hash = link("runs", { ...this.query, cols: "", metrics: "" });
-      } }, "Usual ones")));
-    document.body.append(dialog);
-    dialog.showModal();
+    pickColumns(this.data, this.shown, (cols, metrics) => {
+      location.hash = link("runs", { ...this.query, cols, metrics });
+    });
   }
 
   async filter(where) {
