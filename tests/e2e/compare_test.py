@@ -142,6 +142,9 @@ class Pictures(CompareCase):
     def test_a_misspelt_metric_is_no_run(self):
         self.assertIn("no run has the metric 'acc'", self.gradus("plot", "acc", code=64).stderr)  # though a uid may begin so
         uid = self.json("show", 15)["uid"]
+        letters = next((part for part in (uid[:n] for n in range(1, 8)) if not part.isdigit()), None)
+        if letters:
+            self.assertIn(f"no run has the metric '{letters}'", self.gradus("plot", letters, code=64).stderr)
         self.assertIn("val/acc", self.gradus("plot", "val/acc", uid[:12]).stdout)
 
     def test_a_terminal_is_not_filled_with_html(self):
