@@ -107,7 +107,8 @@ void plot_command(const std::string& path, const Options& options) {
     (metric || !run ? plot.metrics : runs).push_back(word);
   }
   // Where no metric is named, a few letters that begin a uid by chance were meant as one.
-  if (plot.metrics.empty() && runs.size() == 1 && runs[0].size() < 8 && runs[0].find_first_of("abcdef") != std::string::npos)
+  if (plot.metrics.empty() && runs.size() == 1 && runs[0].size() < 8 && runs[0][0] != '@' &&
+      runs[0].find_first_of("abcdef") != std::string::npos)
     plot.metrics.swap(runs);
   if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");
   plot.runs = choose(*store, runs, options);

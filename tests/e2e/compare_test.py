@@ -145,6 +145,7 @@ class Pictures(CompareCase):
         letters = next((part for part in (uid[:n] for n in range(1, 8)) if not part.isdigit()), None)
         if letters:
             self.assertIn(f"no run has the metric '{letters}'", self.gradus("plot", letters, code=64).stderr)
+        self.assertIn("no METRIC", self.gradus("plot", "@last", code=64).stderr)
         self.assertIn("val/acc", self.gradus("plot", "val/acc", uid[:12]).stdout)
 
     def test_a_terminal_is_not_filled_with_html(self):
