@@ -49,7 +49,8 @@ local function stand_in_of(live, nested, index, capture)
   end
 
   return stand_in_for(run, { live = asked, line = run_writer.silent(), params = nested, threads = run.threads,
-    step_number = run.step_number, students = false, save_students = false, listener = false, ending = false, loop_knobs = false, parent = false,
+    step_number = run.step_number, students = false, save_students = false, listener = false, ending = false, loop_knobs = false,
+      parent = false,
     unmuted = false, snapshots = run.snapshots, trained = run.trained })
 end
 

@@ -428,6 +428,7 @@ describe("random numbers", function()
       end
     end
     expect(g.rand({ 4 }, { generator = engine.generator() }):equal(g.rand({ 4 }, { generator = engine.generator(0) }))):is_true()
-    expect(g.rand({ 4 }, { generator = g.generator(1):manual_seed(2 ^ 53) }):equal(g.rand({ 4 }, { generator = g.generator(2 ^ 53) }))):is_true()
+    expect(g.rand({ 4 }, { generator = g.generator(1):manual_seed(2 ^ 53) }):equal(g.rand({ 4 },
+      { generator = g.generator(2 ^ 53) }))):is_true()
   end)
 end)

@@ -24,7 +24,8 @@ describe("a rule takes what fits and nothing else:", function()
     { check.int(1), "a whole number of at least 1", { 1, 9 }, { 0, 1.5 } },
     { check.choice("a", "b"), "'a', 'b'", { "a", "b" }, { "c", 1, {} } },
     { check.either(check.string, check.int(1)), "a text or a whole number of at least 1", { "x", 1 }, { 0, true } },
-    { check.list(check.int(1)), "a list, each a whole number of at least 1", { { 1 }, { 1, 2, 3 } }, { {}, { 0 }, { 1, 2, "x" }, { 1, 0 }, object, 5 } },
+    { check.list(check.int(1)), "a list, each a whole number of at least 1", { { 1 }, { 1, 2, 3 } }, { {}, { 0 }, { 1, 2, "x" }, { 1, 0 },
+      object, 5 } },
     { check.list(check.int(1), 2), "a list of 2, each a whole number of at least 1", { { 1, 2 } }, { { 1 }, { 1, 2, 3 }, { 1, 0 } } },
   }
   for _, case in ipairs(cases) do
@@ -58,8 +59,10 @@ describe("a value that is checked", function()
     expect(function() check.fail("here", "%d wrong", 3) end):fails_with "here: 3 wrong"
   end)
   it("has the nearest name, or all of them", function()
-    expect(function() check.unknown("here", "key", "lenght", { "width", "length" }) end):fails_with "here: no key 'lenght'; did you mean 'length'?"
-    expect(function() check.unknown("here", "key", "zzzzzz", { "width", "length" }) end):fails_with "no key 'zzzzzz'; expected length, width"
+    expect(function() check.unknown("here", "key", "lenght", { "width",
+      "length" }) end):fails_with "here: no key 'lenght'; did you mean 'length'?"
+    expect(function() check.unknown("here", "key", "zzzzzz", { "width",
+      "length" }) end):fails_with "no key 'zzzzzz'; expected length, width"
     expect(function() check.unknown("here", "key", 5, {}) end):fails_with "no key '5'; expected none"
     expect(check.instead("lenght", { "width", "length" })):equals "; did you mean 'length'?"
     expect(check.instead("zzzzzz", { "width" })):equals ""
@@ -124,7 +127,8 @@ end)
 describe("what a class lacks", function()
   -- A class of the library's: which file it is of is asked of who makes it.
   local function methods(options)
-    local make = loadstring("local check, options = ... local class = check.methods('a thing', {}, options) class.__index = class return class",
+    local make = loadstring("local check, options = ... local class = check.methods('a thing', {}, options) class.__index = class "
+      .. "return class",
       "@stdlib/base/sizes.lua")
     return make(check, options)
   end

@@ -75,7 +75,8 @@ describe("the names that comments tell of", function()
   it("are those that scripts use, of files that have more", function()
     local seen = {}
     for _, entry in ipairs(comments.all()) do seen[entry.name] = entry end
-    for name in ([[g.no_grad g.autocast g.scope g.full x:data g.int g.number g.choice g.experiment run:fit g.seeds g.step_mode g.sparkline g.runs
+    for name in ([[g.no_grad g.autocast g.scope g.full x:data g.int g.number g.choice g.experiment run:fit
+        g.seeds g.step_mode g.sparkline g.runs
       g.compare data.parity data.csv data.concat data.tensors data.generator data.npy data.text probe.landscape probe.two_sample nn.Linear
       nn.MLP nn.init.normal_ optim.AdamW opt:minimize net:to d:split parts:standardize s:best sampler:draw grammar:tree list:append
       transformer:hidden when.steps when.flops loss.kl schedule.linear score.margin target.layer curriculum.extraction cfg.cfg3b
@@ -95,7 +96,8 @@ describe("the names that comments tell of", function()
     for _, entry in ipairs(comments.all()) do seen[entry.name] = entry end
     expect({ seen["d:split"].method, seen["data.csv"].method, seen["d:split"].arguments, seen["data.csv"].arguments }):equals
       { true, false, "(shares, options)", "(path, options)" }
-    expect({ seen["when.steps"].arguments, seen["when.steps"].text }):equals { "(limit)", { "after so many optimizer updates in the stage" } }
+    expect({ seen["when.steps"].arguments, seen["when.steps"].text }):equals { "(limit)",
+      { "after so many optimizer updates in the stage" } }
     expect({ seen["d:split"].params[1].name, seen["d:split"].params[1].type, seen["d:split"].params[2].optional }):equals
       { "shares", "table<string, number>", true }
     expect(comments.fields("curriculum/state.lua").step.type):equals "number"

@@ -223,8 +223,8 @@ describe("a training's line", function()
   local function said(more, total, knobs, row)
     local s = { step = 5, stage = "all", samples = 0, seconds = 0, progress = 0, series = {} }
     for key, value in pairs(more) do s[key] = value end
-    local parts, optional = console.training_parts(total, knobs or {}, row or {})(s, 30)
-    return parts, optional
+    local found, optional = console.training_parts(total, knobs or {}, row or {})(s, 30)
+    return found, optional
   end
   it("leaves out what is not known", function()
     expect((said {})):equals { "step 5" }
@@ -236,9 +236,10 @@ describe("a training's line", function()
     expect((said({ progress = 1 }))):equals { "step 5" }
   end)
   it("tells which parts a narrow terminal does without", function()
-    local parts, optional = said({ stage = "easy", seconds = 1, samples = 10, series = { ["val/acc"] = { { value = .1 }, { value = .25 } } } }, 9,
+    local found, optional = said({ stage = "easy", seconds = 1, samples = 10, series = { ["val/acc"] = { { value = .1 },
+      { value = .25 } } } }, 9,
       { temperature = 2 }, { ["train/loss"] = 1 })
-    expect(parts):equals { "step 5/9", "loss 1.0000", "val 25.0%", "easy", "T 2.0", "10 samples/s" }
+    expect(found):equals { "step 5/9", "loss 1.0000", "val 25.0%", "easy", "T 2.0", "10 samples/s" }
     expect(optional):equals { "10 samples/s", "T 2.0", "easy" }
     expect({ select(2, said {}) }):equals { {} }
   end)

@@ -110,7 +110,8 @@ describe("what was meant by a name", function()
     ends(function() return studen, student end, "did you mean 'student'?")
     ends(function() return STUDENT, student end, "did you mean 'student'?")
     ends(function() return aB, Ab end, "did you mean 'Ab'?")
-    ends(loadstring("local xz = 3 local y = xq return y, xz", "=(words)"), "expected local xq = … before it")  -- of two letters none is near
+    ends(loadstring("local xz = 3 local y = xq return y, xz", "=(words)"),
+      "expected local xq = … before it")  -- of two letters none is near
   end)
   it("is a field of self", function()
     local method = loadstring("return function(self) local x = width return self, x end", "=(words)")()
@@ -121,7 +122,8 @@ describe("what was meant by a name", function()
     for name, text in pairs { TRUE = "did you mean 'true'?", undefined = "did you mean 'nil'?", ceil = "did you mean 'math.ceil'?",
       gradus = 'expected local g = require "gradus"', range = "expected for i = 1, n do … end, both ends included",
       str = "expected tostring(value)", SummaryWriter = "write what others read",
-      log_metric = "expected local log_metric = … before it, or run:log { name = value }; `gradus export mlflow` and `export tensorboard` write what others read", MSELoss = "expected g.loss.mse(a, b)" } do
+      log_metric = "expected local log_metric = … before it, or run:log { name = value }; "
+        .. "`gradus export mlflow` and `export tensorboard` write what others read", MSELoss = "expected g.loss.mse(a, b)" } do
       local read = loadstring("local x = " .. name .. " return x", "=(words)")
       ends(function() read() end, text)
     end
@@ -142,7 +144,8 @@ describe("what was meant by a name", function()
     local function apart(only_parameter) local only_here = only_parameter return only_here end
     apart(1)
     ends(function() return only_here end, "expected it where the local of that name is seen: after its line, in the same block or function")
-    ends(function() return only_parameter end, "expected it where the local of that name is seen: after its line, in the same block or function")
+    ends(function() return only_parameter end,
+      "expected it where the local of that name is seen: after its line, in the same block or function")
     ends(function() return only_her end, "did you mean 'only_here'?")
     ends(function() return helpe end, "did you mean 'helper'?")
     ends(function() return tostrin end, "did you mean 'tostring'?")
@@ -161,8 +164,8 @@ describe("a global that a function would make", function()
     local Net = g.nn.class "Net"
     function Net:init() self.hidden = 3 end
     function Net:forward() hidden = 4 end
-    expect(said(function() Net()(1) end)):matches
-      "'hidden' would be a new global, set inside of a function; did you mean 'self%.hidden'%? else expected local hidden = …, or hidden = nil"
+    expect(said(function() Net()(1) end)):matches("'hidden' would be a new global, set inside of a function; "
+      .. "did you mean 'self%.hidden'%? else expected local hidden = …, or hidden = nil")
     local function plain(self) hidden = self end
     expect(said(function() plain { hidden = 1 } end)):matches "set inside of a function; expected local hidden = …"
     expect({ rawget(_G, "hidden") }):equals {}

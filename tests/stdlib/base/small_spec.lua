@@ -10,7 +10,6 @@ local reached = require "gradus.base.reached"
 local reading = require "gradus.base.reading"
 local sizes = require "gradus.base.sizes"
 local sorted_keys = require "gradus.base.sorted_keys"
-local support = require "support"
 local tail_call = require "gradus.base.tail_call"
 
 describe("the line of a tail call", function()
@@ -133,8 +132,10 @@ describe("the sizes of a tensor", function()
     expect({ x.shape[3], x.shape.x, x.shape[1], x.shape[1.5] }):equals { nil, nil, 2 }
   end)
   it("join texts on both sides", function()
-    expect({ x.shape .. "!", "x " .. x.shape, x.shape .. x.shape, 1 .. x.shape }):equals { "{2, 3}!", "x {2, 3}", "{2, 3}{2, 3}", "1{2, 3}" }
-    expect({ x.shape == g.zeros(2).shape, x.shape == g.zeros(2, 4).shape, x.shape == g.zeros(2, 3, 1).shape }):equals { false, false, false }
+    expect({ x.shape .. "!", "x " .. x.shape, x.shape .. x.shape, 1 .. x.shape }):equals { "{2, 3}!", "x {2, 3}", "{2, 3}{2, 3}",
+      "1{2, 3}" }
+    expect({ x.shape == g.zeros(2).shape, x.shape == g.zeros(2, 4).shape, x.shape == g.zeros(2, 3, 1).shape }):equals { false, false,
+      false }
   end)
 end)
 
@@ -171,7 +172,8 @@ describe("plain data", function()
     expect((plain.write(-2 ^ 53, ""))):equals '[["n","-9007199254740992"]]'
   end)
   local refused = {
-    { "a function", function() plain.write(print, "x") end, "x: expected plain data: numbers, texts, booleans, tensors and tables of them; got a function" },
+    { "a function", function() plain.write(print, "x") end,
+      "x: expected plain data: numbers, texts, booleans, tensors and tables of them; got a function" },
     { "an object", function() plain.write({ setmetatable({}, {}) }, "x") end, "x.1: expected plain data" },
     { "a key that is a function", function() plain.write({ [print] = 1 }, "x") end, "x: a key is a function; expected texts and numbers" },
   }
@@ -183,7 +185,8 @@ end)
 describe("who watches what is read", function()
   it("is told, unless nobody is to be", function()
     local told = {}
-    local watcher = { note = function(kind, name) told[#told + 1] = kind .. " " .. name end, refuse = function(what) error("no " .. what, 0) end }
+    local watcher = { note = function(kind, name) told[#told + 1] = kind .. " " .. name end, refuse = function(what) error("no " .. what,
+      0) end }
     reading.note("file", "a")
     reading.refuse "anything"
     expect({ reading.told_to(watcher, function(x, y)
@@ -239,7 +242,8 @@ describe("what ran of the library", function()
   it("joins to what ran in both", function()
     local one = { a = { whole = "w", outside = "o", functions = { "1", "3" } } }
     reached.join(one, { a = { whole = "w", outside = "o", functions = { "2", "3" } }, b = { whole = "x", outside = "p", functions = {} } })
-    expect(one):equals { a = { whole = "w", outside = "o", functions = { "1", "2", "3" } }, b = { whole = "x", outside = "p", functions = {} } }
+    expect(one):equals { a = { whole = "w", outside = "o", functions = { "1", "2", "3" } }, b = { whole = "x", outside = "p",
+      functions = {} } }
     expect(reached.identity(one)):equals "a o 1 2 3\nb p "
     expect(reached.identity {}):equals ""
   end)

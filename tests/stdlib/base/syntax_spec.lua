@@ -14,19 +14,24 @@ end
 describe("a line of another language", function()
   local cases = {
     { "import torch", "modules come by local g" }, { "from a.b import c", "modules come by local g" }, { "using std;", "modules come by" },
-    { "@decorated\nlocal x", "there are no decorators" }, { "async f()", "there is no async" }, { "def f(x):", "a function is function f(x)" },
-    { "class Net(nn.Module):", "a class of modules is local Net" }, { "if x then y() elif z then end", nil }, { "elif x:", "elseif x then" },
-    { "for i in range(3):", "for i = 1, n do … end, both ends included" }, { "for (i = 0; i < 3; i++)", "for i = 1, n do … end, or for i, value" },
+    { "@decorated\nlocal x", "there are no decorators" }, { "async f()", "there is no async" }, { "def f(x):",
+      "a function is function f(x)" },
+    { "class Net(nn.Module):", "a class of modules is local Net" }, { "if x then y() elif z then end", nil }, { "elif x:",
+      "elseif x then" },
+    { "for i in range(3):", "for i = 1, n do … end, both ends included" }, { "for (i = 0; i < 3; i++)",
+      "for i = 1, n do … end, or for i, value" },
     { "with no_grad():", "g.no_grad(function()" }, { "try:", "local ok, err = pcall" }, { "except E:", "local ok, err = pcall" },
     { "raise E", "error(text)" }, { "throw E", "error(text)" }, { "pass", "an empty block is allowed" },
     { "for i = 1, 3 do\n  continue\nend", "an if around the rest of the block" }, { "del x", "x = nil" }, { "global x", "global" },
-    { "yield x", "coroutine.yield(x)" }, { "assert x == 3", "assert(x == y, text)" }, { "print x", "print(x)" }, { "const x = 3", "local x = …" },
+    { "yield x", "coroutine.yield(x)" }, { "assert x == 3", "assert(x == y, text)" }, { "print x", "print(x)" }, { "const x = 3",
+      "local x = …" },
     { "f = lambda x: x", "function(x) return x end" }, { "local f = (x) => x", "function(x) return x end" },
     { "local y = x is not None", "x ~= nil" }, { "local y = x is None", "x == nil" }, { "local y = x not in z", "not names[x]" },
     { "local y = [f(x) for x in z]", "a loop: for i, x in ipairs(list)" }, { "local y = a if b else c", "condition and a or b" },
     { "local y = a ? b : c", "condition and a or b" }, { "local y = a ?? b", "a or b" }, { "local y = a != b", "x ~= y" },
     { "local y = a && b", "a and b" }, { "local y = a || b", "a or b" }, { "local y = !a", "not x" }, { "x += 1", "x = x + 1" },
-    { "x++", "x = x + 1" }, { "local y = x ** 2", "x ^ y" }, { "local y = a @ b", "a:matmul(b)" }, { "// a comment", "a comment begins with --" },
+    { "x++", "x = x + 1" }, { "local y = x ** 2", "x ^ y" }, { "local y = a @ b", "a:matmul(b)" }, { "// a comment",
+      "a comment begins with --" },
     { "local x = [1, 2]", "lists are in braces" }, { "local x = { 'a': 1 }", "a table is { name = value }" },
     { "if x = 3 then end", "x == y" }, { "while x = 3 do end", "x == y" }, { "f(x, lr = 3)", "arguments by name go in a table" },
     { "local x = 1_000", "1000000 or 1e6" }, { "x: int = 5", "local x = 5, without a type" },
@@ -108,16 +113,19 @@ describe("a call that went wrong", function()
     { "a table in a text", function() return "a" .. list end, "in Lua: a text; tostring(x) makes one of an object" },
     { "arithmetic with a text", function() return text + 1 end, "in Lua: tonumber(text)" },
     { "a comparison with nil", function() return nothing < 3 end, "in Lua: a value on both sides; 'nothing' is nil" },
-    { "a comparison with a field that is nil", function() return numbers.inner.none < 3 end, "a value on both sides; 'numbers.inner.none' is nil" },
+    { "a comparison with a field that is nil", function() return numbers.inner.none < 3 end,
+      "a value on both sides; 'numbers.inner.none' is nil" },
     { "Python's packages", function() require "torch.nn" end, "Python's packages are not here" },
     { "a loop over a table", function()
-      for _ in list do return 1 end
+      for one in list do numbers[1] = one end
     end, "for i, value in ipairs(list) do … end" },
     { "append", function() list.append(3) end, "in Lua: list[#list + 1] = x" },
     { "items", function() return list:items() end, "in Lua: for key, value in pairs(t) do … end" },
     { "strip", function() return text:strip() end, 'in Lua: text:match "^%s*(.-)%s*$"' },
-    { "a dot for a colon", function() local state = net.state_dict() return state end, "net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)" },
-    { "a dot for a colon of a tensor", function() local made = x.reshape { 2, 1 } return made end, "x.reshape(…): expected a colon, which hands over the object itself: x:reshape(…)" },
+    { "a dot for a colon", function() local state = net.state_dict() return state end,
+      "net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)" },
+    { "a dot for a colon of a tensor", function() local made = x.reshape { 2, 1 } return made end,
+      "x.reshape(…): expected a colon, which hands over the object itself: x:reshape(…)" },
   }
   for _, case in ipairs(cases) do
     it("is explained: " .. case[1], function()

@@ -41,6 +41,7 @@ describe("weights that are loaded", function()
     end)
   end
   it("of several are refused in order", function()
-    expect(function() weights.load("here", { b = g.ones(1), a = g.ones(1), c = g.ones(1) }, {}, true) end):fails_with "here: missing: a, b, c$"
+    expect(function() weights.load("here", { b = g.ones(1), a = g.ones(1), c = g.ones(1) }, {},
+      true) end):fails_with "here: missing: a, b, c$"
   end)
 end)

@@ -210,7 +210,8 @@ describe("numbers of strategies", function()
   local function confidence(o) return function() return curriculum.confidence(d, o) end end
   local function stages(o) return function() return curriculum.multi_stage(d, o) end end
   local taken = {
-    ramp { start = 1e-9 }, ramp { start = 1, augment = 1 }, ramp { full = 1, levels = 2 }, confidence { augment = 1, sure = .1, unsure = .1 },
+    ramp { start = 1e-9 }, ramp { start = 1, augment = 1 }, ramp { full = 1, levels = 2 }, confidence { augment = 1, sure = .1,
+      unsure = .1 },
     stages { shares = { .1, .5, 1 }, temperatures = { .1, 1, 1 }, augment = { 0, 1, 0 }, until_ = { .5, 1 } },
   }
   for i = 1, #taken do
@@ -236,7 +237,8 @@ describe("numbers of strategies", function()
     { "an augmentation of a stage above 1", stages { augment = { 0, 0, 2 } }, "'augment': expected a list, each a number from 0 to 1" },
     { "an end above 1", stages { until_ = { .3, 2 } }, "'until_': expected a list, each a number from 0 to 1" },
     { "stages of no data", function() curriculum.multi_stage "x" end, "curriculum.multi_stage: expected a ranked data set; got string" },
-    { "random order of no data", function() curriculum.random_order(3) end, "curriculum.random_order: expected a ranked data set; got number" },
+    { "random order of no data", function() curriculum.random_order(3) end,
+      "curriculum.random_order: expected a ranked data set; got number" },
     { "anti of no data", function() curriculum.anti(3) end, "curriculum.anti: expected a ranked data set; got number" },
   }
   for _, case in ipairs(refused) do
@@ -283,7 +285,8 @@ describe("stages as they are read", function()
   end)
   local refused = {
     { "an empty name", { name = "" }, "curriculum: name: expected a text; got" },
-    { "modules that are no list", { train = "layers.0" }, "curriculum: train: expected a list of the student's modules, such as { 'layers.0' }; got 'layers.0'" },
+    { "modules that are no list", { train = "layers.0" },
+      "curriculum: train: expected a list of the student's modules, such as { 'layers.0' }; got 'layers.0'" },
     { "modules that are no texts", { train = { 1 } }, "curriculum: train: expected a list" },
     { "losses that are no table", { losses = 3 }, "curriculum: 'losses': expected a table; got 3" },
     { "a loss's weight of text", { losses = { mine = "x" } }, "curriculum: losses.mine: expected a number, a schedule or a function" },

@@ -173,7 +173,8 @@ describe("every so often", function()
   -- Batches of 4, epochs of 10.
   local one = clock.new { budget = { steps = 1 }, batch = 4, epoch_size = 10 }
   it("is a number of steps, one at least", function()
-    for _, case in ipairs { { { steps = 3 }, 3 }, { { steps = 1 }, 1 }, { { epochs = 2 }, 5 }, { { epochs = 1 }, 3 }, { { epochs = .9 }, 2 },
+    for _, case in ipairs { { { steps = 3 }, 3 }, { { steps = 1 }, 1 }, { { epochs = 2 }, 5 }, { { epochs = 1 }, 3 }, { { epochs = .9 },
+      2 },
       { { epochs = .01 }, 1 }, { { steps = 3, epochs = 2 }, 3 }, { { steps = 9, epochs = 2 }, 5 } } do
       expect(one:steps_of(case[1])):equals(case[2])
     end

@@ -158,12 +158,14 @@ describe("a target", function()
     target.checkpoint(storage, kept, 2).prepare()
     expect(one.of(x):totable()):equals { { 5, 10 } }
     expect(function() target.checkpoint(5, kept, 1) end):fails_with "target.checkpoint: expected a module to hold the weights"
-    expect(function() target.checkpoint(storage, {}, 1) end):fails_with "target.checkpoint: expected what run:fit { checkpoints = { steps = … } } keeps"
+    expect(function() target.checkpoint(storage, {},
+      1) end):fails_with "target.checkpoint: expected what run:fit { checkpoints = { steps = … } } keeps"
     expect(function() target.checkpoint(storage, kept, 3) end):fails_with "no checkpoint 3; expected 1 to 2"
   end)
   it("of a layer weighs rows, or positions but those of padding", function()
     local plain = target.layer { teacher = nn.MLP { 2, 3, 2 }, from = "layers.0", to = "layers.0", seed = 1 }
-    expect({ plain.mass { x = g.ones(5, 2) }, plain.text, plain.to, plain.kind }):equals { 5, "layer layers.0 -> layers.0", "layers.0", "layer" }
+    expect({ plain.mass { x = g.ones(5, 2) }, plain.text, plain.to, plain.kind }):equals { 5, "layer layers.0 -> layers.0", "layers.0",
+      "layer" }
     local bert = nn.Transformer { vocabulary = 5, context = 4, width = 4, layers = 1, heads = 1, pad_token = 0 }
     local padded = target.layer { teacher = bert, from = "encoder.layers.0", to = "encoder.layers.0", seed = 1 }
     expect(padded.mass({ x = g.tensor({ { 1, 2, 0 }, { 3, 0, 0 } }, "int64") }):item()):equals(3)
@@ -172,7 +174,8 @@ describe("a target", function()
     local teacher, student, d = nn.MLP { 2, 3, 2 }, nn.MLP { 2, 4, 2 }, g.randn(50, 2)
     local one = target.layer { teacher = teacher, from = "layers.0", to = "layers.0", seed = 9 }
     one.prepare(student, function() return d end)
-    expect(one.detail):equals { from = "layers.0", to = "layers.0", seed = 9, teacher_width = 3, student_width = 4, normalise = true, rows = 50 }
+    expect(one.detail):equals { from = "layers.0", to = "layers.0", seed = 9, teacher_width = 3, student_width = 4, normalise = true,
+      rows = 50 }
     local before = one.of(d)
     one.prepare(student, function() error "measured twice" end)
     expect(one.of(d):equal(before)):is_true()
@@ -186,7 +189,8 @@ describe("a target", function()
     local run_seeded = target.layer { teacher = teacher, from = "layers.0", to = "layers.0" }
     expect(run_seeded.seed):equals(current.stream "projection")
     expect(function() target.layer { teacher = 5, from = "a", to = "b" } end):fails_with "target.layer: teacher: expected a module"
-    expect(function() target.layer { teacher = teacher, to = "b" } end):fails_with "target.layer: from: expected a layer's path such as 'layers.0'"
+    expect(function() target.layer { teacher = teacher,
+      to = "b" } end):fails_with "target.layer: from: expected a layer's path such as 'layers.0'"
   end)
   it("of images is compared place by place", function()
     local function net(channels) return nn.ConvNet { channels = { channels }, classes = 2, input = { 1, 4, 4 }, norm = "none" } end
@@ -273,7 +277,8 @@ describe("a benchmark's verdict", function()
   local refused = {
     { "no time", function() when.benchmarked {} end, "when.benchmarked: expected epochs = … or steps = …" },
     { "two times", function() when.benchmarked { epochs = 1, steps = 1 } end, "when.benchmarked: expected epochs = … or steps = …" },
-    { "two times without a decision", function() when.benchmarked { epochs = 1, steps = 1, decide = false } end, "expected epochs = … or steps" },
+    { "two times without a decision", function() when.benchmarked { epochs = 1, steps = 1, decide = false } end,
+      "expected epochs = … or steps" },
     { "no epoch", function() when.benchmarked { epochs = 0 } end, "when.benchmarked: 'epochs': expected a number > 0; got 0" },
     { "no step", function() when.benchmarked { steps = 0 } end, "'steps': expected a number > 0; got 0" },
     { "forgetting nothing", function() when.benchmarked { steps = 1, forget = 0 } end, "'forget': expected a number > 0; got 0" },
@@ -281,7 +286,8 @@ describe("a benchmark's verdict", function()
     { "a nearness below 0", function() when.benchmarked { steps = 1, near = -1 } end, "'near': expected a number of at least 0" },
     { "no patience", function() when.benchmarked { steps = 1, patience = 0 } end, "'patience': expected a whole number of at least 1" },
     { "another suite", function() verdict({ .9, .5 }, { hard = "harder" }) end, "when.benchmarked: no suite 'harder'" },
-    { "no suites", function() when.benchmarked { steps = 1 }(state({ .9, .5 }, { suites = {} })) end, "expected suites = { easy = …, hard = … }" },
+    { "no suites", function() when.benchmarked { steps = 1 }(state({ .9, .5 }, { suites = {} })) end,
+      "expected suites = { easy = …, hard = … }" },
   }
   for _, case in ipairs(refused) do
     it("is refused of " .. case[1], function() expect(case[2]):fails_with(case[3]) end)

@@ -16,7 +16,8 @@ describe("values by place", function()
     { "a text", asked("first last", "1", 2),
       "schedule.linear: argument 1 'first': expected a number; got '1'; usage: schedule.linear(first, last)" },
     { "a later text", asked("first last levels", 1, 2, "x"), "argument 3 'levels': expected a number; got 'x'" },
-    { "one that is missing", asked("first last", 1), "schedule.linear: argument 2 'last' is missing; expected schedule.linear(first, last)" },
+    { "one that is missing", asked("first last", 1),
+      "schedule.linear: argument 2 'last' is missing; expected schedule.linear(first, last)" },
     { "the first that is missing", asked("first last", nil, 2), "argument 1 'first' is missing" },
     { "NaN", asked("first last", 1, 0 / 0), "argument 2 'last': expected a number; got nan" },
     { "infinity", asked("first", math.huge), "argument 1 'first': expected a number; got inf" },
@@ -34,7 +35,8 @@ describe("values by place", function()
   for i, name in ipairs(first) do
     it(("by name say how they stand: %s, %s"):format(name, last[i]), function()
       expect(asked("first last", { [name] = 8, [last[i]] = .5 })):fails_with(
-        "schedule.linear: its values stand in their places: expected schedule.linear(8, 0.5); { from =, to = } behind them are shares of the budget")
+        "schedule.linear: its values stand in their places: expected schedule.linear(8, 0.5); { from =, to = } behind them are shares "
+        .. "of the budget")
     end)
   end
 end)

@@ -143,7 +143,8 @@ describe("a file that is read as another data set was", function()
   end)
   local soft = data.tensors(g.zeros(2, 2), g.full({ 2, 2 }, .5))
   local cases = {
-    { "labels beside it", { like = train, labels = "numbers" }, "data.csv: like says what labels are; expected no labels or classes beside it" },
+    { "labels beside it", { like = train, labels = "numbers" },
+      "data.csv: like says what labels are; expected no labels or classes beside it" },
     { "classes beside it", { like = train, classes = 2 }, "data.csv: like says what labels are; expected no labels or classes beside it" },
     { "soft labels", { like = soft, label = "y" }, "data.csv: like: expected classes or numbers as its labels; got soft" },
   }
@@ -185,9 +186,11 @@ describe("a CSV file's options", function()
     { "no class", function() data.csv("x.csv", { classes = 0 }) end, "data.csv: 'classes': expected a whole number of at least 1" },
     { "a header of text", function() data.csv("x.csv", { header = "yes" }) end, "data.csv: 'header': expected true or false; got 'yes'" },
     { "a separator of a number", function() data.csv("x.csv", { separator = 1 }) end, "data.csv: 'separator': expected a text; got 1" },
-    { "one column to skip that is no list", function() data.csv("x.csv", { skip = "a" }) end, "data.csv: 'skip': expected a list, each a text" },
+    { "one column to skip that is no list", function() data.csv("x.csv", { skip = "a" }) end,
+      "data.csv: 'skip': expected a list, each a text" },
     { "words that are no list", function() data.csv("x.csv", { categories = "a" }) end, "data.csv: 'categories': expected a list" },
-    { "other labels", function() data.csv("x.csv", { labels = "tokens" }) end, "data.csv: 'labels': expected 'classes', 'numbers'; got 'tokens'" },
+    { "other labels", function() data.csv("x.csv", { labels = "tokens" }) end,
+      "data.csv: 'labels': expected 'classes', 'numbers'; got 'tokens'" },
   }
   for _, case in ipairs(cases) do
     it("are refused: " .. case[1], function() expect(case[2]):fails_with(case[3]) end)

@@ -58,7 +58,8 @@ describe("a generator", function()
     local d = counting()
     d:next(2)
     local taken = d:take(3)
-    expect({ taken:size(), taken.base.x:flatten():totable(), taken.labels.kind, taken.name }):equals { 3, { 2, 3, 4 }, "numbers", "generator" }
+    expect({ taken:size(), taken.base.x:flatten():totable(), taken.labels.kind, taken.name }):equals { 3, { 2, 3, 4 }, "numbers",
+      "generator" }
     local weighted = data.generator(function(size)
       return g.zeros(size, 2), g.zeros({ size }, { dtype = "int64" }), g.full({ size }, 2)
     end, { epoch = 5, labels = "classes", classes = 3 })
@@ -71,14 +72,16 @@ describe("a generator", function()
     local soft = data.generator(function(size) return g.zeros(size, 2), g.full({ size, 4 }, .25) end, { epoch = 5, labels = "soft" })
     soft:next(2)
     expect({ soft.labels.kind, soft.labels.width, soft.labels.classes, soft.labels.declared }):equals { "soft", 4, 4 }
-    local said = data.generator(function(size) return g.zeros(size, 2), g.full({ size, 4 }, .25) end, { epoch = 5, labels = "soft", classes = 4 })
+    local said = data.generator(function(size) return g.zeros(size, 2), g.full({ size, 4 }, .25) end, { epoch = 5, labels = "soft",
+      classes = 4 })
     said:next(2)
     expect({ said.labels.width, said.labels.classes }):equals { 4, 4 }
     local classes = data.generator(function(size) return g.zeros(size, 2), g.zeros({ size }, { dtype = "int64" }) end,
       { epoch = 5, labels = "classes" })
     classes:next(2)
     expect({ classes.labels.kind, classes.labels.classes, classes.labels.declared }):equals { "classes" }  -- a batch may lack some
-    local guessed = data.generator(function(size) return g.zeros(size, 2), g.zeros({ size }, { dtype = "int64" }) end, { epoch = 5, classes = 3 })
+    local guessed = data.generator(function(size) return g.zeros(size, 2), g.zeros({ size }, { dtype = "int64" }) end, { epoch = 5,
+      classes = 3 })
     guessed:next(2)
     expect({ guessed.labels.kind, guessed.labels.classes }):equals { "classes", 3 }
   end)

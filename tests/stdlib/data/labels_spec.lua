@@ -94,12 +94,14 @@ describe("guesses at their limits", function()
     return out
   end
   it("so many classes are believed as their square has rows, two always", function()
-    for _, case in ipairs { { 1, 100, false }, { 2, 1, true }, { 2, 2, true }, { 3, 8, false }, { 3, 9, true }, { 10, 100, true }, { 10, 99, false } } do
+    for _, case in ipairs { { 1, 100, false }, { 2, 1, true }, { 2, 2, true }, { 3, 8, false }, { 3, 9, true }, { 10, 100, true }, { 10,
+      99, false } } do
       expect(labels.are_believable(case[1], case[2])):equals(case[3])
     end
   end)
   it("floats are told as classes only where they are 0 to C - 1 and believed", function()
-    for _, case in ipairs { { times({ 0, 1 }, 4), 1 }, { times({ 0, 1, 2 }, 9), 1 }, { times({ 0, 1, 2 }, 8), 0 }, { times({ 1, 2 }, 8), 0 },
+    for _, case in ipairs { { times({ 0, 1 }, 4), 1 }, { times({ 0, 1, 2 }, 9), 1 }, { times({ 0, 1, 2 }, 8), 0 }, { times({ 1, 2 }, 8),
+      0 },
       { times({ 0, 2 }, 9), 0 }, { times({ 0 }, 9), 0 }, { times({ 0, 1.5 }, 9), 0 } } do
       local kind, count = floats(case[1])
       expect({ kind, count }):equals { "numbers", case[2] }
@@ -111,8 +113,10 @@ describe("guesses at their limits", function()
       return got.labels.kind, texts[1]
     end
     for _, case in ipairs {
-      { { { 0, 1 }, { 1, 1 }, { 0, 0 } }, "labels are 0 and 1 in a float type: taken as numbers; expected labels = 'multilabel' if they are that, or" },
-      { { { .5, .48 }, { .5, .52 }, { .1, .2 } }, "labels are rows that mostly sum to nearly 1: taken as numbers; expected labels = 'soft' if they are that, with rows that sum to 1, or labels = 'numbers'" },
+      { { { 0, 1 }, { 1, 1 }, { 0, 0 } },
+        "labels are 0 and 1 in a float type: taken as numbers; expected labels = 'multilabel' if they are that, or" },
+      { { { .5, .48 }, { .5, .52 }, { .1, .2 } }, "labels are rows that mostly sum to nearly 1: taken as numbers; "
+        .. "expected labels = 'soft' if they are that, with rows that sum to 1, or labels = 'numbers'" },
       { { { .5, .48 }, { .1, .2 } } }, { { { .5, .48 }, { 0, 1.1 }, { .5, .5 } } }, { { { .5, .48 }, { -.1, 1 }, { .5, .5 } } },
       { { { .5, .4 }, { .5, .4 }, { .5, .5 } } },
     } do
@@ -128,7 +132,8 @@ describe("guesses at their limits", function()
     local function kind(y, x) return (data.tensors(x, y)).labels.kind end
     local ones = whole { { 0, 1 }, { 1, 0 } }
     local vectors = g.zeros(2, 2, 3)
-    for _, case in ipairs { { ones, g.zeros(2, 2), "soft" }, { ones, g.zeros({ 2, 2 }, { dtype = "int64" }), "tokens" }, { ones, vectors, "tokens" },
+    for _, case in ipairs { { ones, g.zeros(2, 2), "soft" }, { ones, g.zeros({ 2, 2 }, { dtype = "int64" }), "tokens" }, { ones, vectors,
+      "tokens" },
       { ones, g.zeros(2, 3, 2), "soft" }, { ones, g.zeros({ 2, 3 }, { dtype = "int64" }), "soft" }, { ones, g.zeros(2), "soft" },
       { whole({ { 0, 1 }, { 1, 0 } }, "uint8"), vectors, "soft" }, { whole({ { 0, 1 }, { 1, 0 } }, "bool"), vectors, "soft" },
       { whole({ { 0, 1 }, { 1, 0 } }, "int32"), vectors, "tokens" }, { whole({ { 0, 2 }, { 1, 0 } }, "uint8"), vectors, "tokens" },
@@ -139,7 +144,8 @@ describe("guesses at their limits", function()
   end)
   it("classes that most rows lack are told above eight, where fewer than half are met", function()
     local function count(list) return #told(function() return data.tensors(g.zeros(#list, 2), whole(list)) end) end
-    expect({ count { 0, 7 }, count { 0, 8 }, count { 0, 1, 2, 3, 9 }, count { 0, 1, 2, 9 }, count { 0, 1, 2, 3, 10 } }):equals { 0, 1, 0, 1, 1 }
+    expect({ count { 0, 7 }, count { 0, 8 }, count { 0, 1, 2, 3, 9 }, count { 0, 1, 2, 9 }, count { 0, 1, 2, 3, 10 } }):equals { 0, 1, 0,
+      1, 1 }
     expect({ count { 0, 71 }, count { 0, 72 }, count { 0, 1e6 } }):equals { 1, 1, 1 }
   end)
 end)
@@ -150,12 +156,15 @@ describe("a row that is refused", function()
     expect(bad(g.tensor { { 0, 1 }, { 1, 0 }, { 0, 3 } }, { labels = "multilabel" })):fails_with "expected 0 or 1; got 3 in row 2"
     expect(bad(g.tensor { { 0, 1 }, { 5, 0 }, { 0, 3 } }, { labels = "multilabel" })):fails_with "expected 0 or 1; got 5 in row 1"
     expect(bad(g.tensor { { 0, 1 }, { 1, 0 }, { .5, .4 } }, { labels = "soft" })):fails_with "got 0.5 in row 2"
-    expect(bad(g.tensor { { 1 }, { 1 }, { 1 } }, { labels = "soft" })):fails_with "labels = 'soft': expected y [N, C]; got Tensor [3, 1] float32"
-    expect(bad(g.tensor { 0, 1, 0 }, { labels = "multilabel" })):fails_with "labels = 'multilabel': expected y [N, C]; got Tensor [3] float32"
+    expect(bad(g.tensor { { 1 }, { 1 }, { 1 } },
+      { labels = "soft" })):fails_with "labels = 'soft': expected y [N, C]; got Tensor [3, 1] float32"
+    expect(bad(g.tensor { 0, 1, 0 },
+      { labels = "multilabel" })):fails_with "labels = 'multilabel': expected y [N, C]; got Tensor [3] float32"
     expect(bad(g.tensor { { 0 }, { 1 }, { 0 } }, { labels = "multilabel", classes = 2 })):fails_with "y has 1 columns; expected 2"
     expect(data.tensors(g.zeros(2, 2), g.tensor { { 0 }, { 1 } }, { labels = "multilabel" }).labels.width):equals(1)
     expect(bad(whole { 0, 3, 1 }, { classes = 3 })):fails_with "labels from 0 to 3; expected 0 to 2 (-100: no label"
-    expect(bad(whole { { 0, 3 }, { 1, 1 }, { 1, 1 } }, { labels = "tokens", classes = 3 })):fails_with "labels from 0 to 3; expected 0 to 2 (-100: not asked for)"
+    expect(bad(whole { { 0, 3 }, { 1, 1 }, { 1, 1 } }, { labels = "tokens",
+      classes = 3 })):fails_with "labels from 0 to 3; expected 0 to 2 (-100: not asked for)"
     expect(bad(whole { 0, 1, 1 }, { classes = 0 })):fails_with "'classes': expected a whole number of at least 1"
     expect(bad(whole { 0, 1, 1 }, { classes = {} })):fails_with "'classes': expected a list"
   end)
@@ -180,18 +189,23 @@ describe("labels beside each other", function()
   local function agree(got, like) return function() labels.agree("here", got, like) end end
   local function classes(n, names) return { kind = "classes", classes = n, names = names } end
   it("agree where they are of one kind, width and order of names, and no more classes", function()
-    for _, pair in ipairs { { classes(3), classes(3) }, { classes(2), classes(3) }, { classes(nil), classes(3) }, { classes(3), classes(nil) },
+    for _, pair in ipairs { { classes(3), classes(3) }, { classes(2), classes(3) }, { classes(nil), classes(3) }, { classes(3),
+      classes(nil) },
       { classes(2, { "a", "b" }), classes(3, { "a", "b", "c" }) }, { classes(2, { "a", "b" }), classes(2) },
-      { { kind = "tokens", width = 5 }, { kind = "tokens", width = 9 } }, { { kind = "numbers", width = 2 }, { kind = "numbers", width = 2 } },
-      { { kind = "numbers", width = 2 }, { kind = "numbers", declared = true } }, { { kind = "numbers", declared = true }, { kind = "numbers", width = 2 } } } do
+      { { kind = "tokens", width = 5 }, { kind = "tokens", width = 9 } }, { { kind = "numbers", width = 2 }, { kind = "numbers",
+        width = 2 } },
+      { { kind = "numbers", width = 2 }, { kind = "numbers", declared = true } }, { { kind = "numbers", declared = true },
+        { kind = "numbers", width = 2 } } } do
       agree(pair[1], pair[2])()
     end
   end)
   local refused = {
     { "of more classes", classes(4), classes(3), "here: labels: expected 3 classes; got 4 classes" },
     { "of another kind", { kind = "numbers" }, classes(3), "here: labels: expected 3 classes; got numbers" },
-    { "of another width", { kind = "numbers", width = 2 }, { kind = "numbers", width = 3 }, "labels: expected numbers, 3 each; got numbers, 2 each" },
-    { "of another order", classes(2, { "b", "a" }), classes(2, { "a", "b" }), "class 0 is 'b' here and 'a' there: expected one order of classes" },
+    { "of another width", { kind = "numbers", width = 2 }, { kind = "numbers", width = 3 },
+      "labels: expected numbers, 3 each; got numbers, 2 each" },
+    { "of another order", classes(2, { "b", "a" }), classes(2, { "a", "b" }),
+      "class 0 is 'b' here and 'a' there: expected one order of classes" },
     { "of another name behind", classes(2, { "a", "c" }), classes(2, { "a", "b" }), "class 1 is 'c' here and 'b' there" },
     { "of a name too many", classes(3, { "a", "b", "c" }), classes(3, { "a", "b" }), "class 2 is 'c' here and 'none' there" },
   }

@@ -192,7 +192,8 @@ describe("masks in every form", function()
   local refused = {
     { "padding that is no boolean", { key_padding_mask = padding:float() }, "key_padding_mask: expected a bool Tensor [N, S], true where" },
     { "padding of one dimension", { key_padding_mask = padding[0] }, "key_padding_mask: expected a bool Tensor [N, S]" },
-    { "a mask of three dimensions", { attn_mask = g.zeros { 1, 5, 5 } }, "attn_mask: expected a Tensor [L, S]; got Tensor [1, 5, 5] float32" },
+    { "a mask of three dimensions", { attn_mask = g.zeros { 1, 5, 5 } },
+      "attn_mask: expected a Tensor [L, S]; got Tensor [1, 5, 5] float32" },
     { "a mask of text", { attn_mask = "causal" }, "'attn_mask': expected a Tensor; got 'causal'" },
     { "a cause of text", { is_causal = "yes" }, "'is_causal': expected true or false" },
     { "weights of text", { need_weights = 1 }, "'need_weights': expected true or false" },
@@ -225,7 +226,8 @@ describe("a stack of layers", function()
     expect(values(given(x, { is_causal = true }))):near(values(given(x, { mask = g.ones { 5, 5 }:triu(1):gt(0) })), 1e-5)
     expect(values(given(x, { src_key_padding_mask = padding }))):equals(values(norm(one(x, { src_key_padding_mask = padding }))))
     expect(function() given(x, { masks = 1 }) end):fails_with "TransformerEncoder: no option 'masks'; did you mean 'mask'?"
-    expect(function() nn.TransformerEncoder(one) end):fails_with "TransformerEncoder: 'num_layers': expected a whole number of at least 1; got nil"
+    expect(function() nn.TransformerEncoder(one) end)
+      :fails_with "TransformerEncoder: 'num_layers': expected a whole number of at least 1; got nil"
     expect(function() nn.TransformerEncoder {} end):fails_with "TransformerEncoder: layer: expected a TransformerEncoderLayer; got a table"
   end)
   it("fuses its activation unless somebody looks, with the same numbers", function()

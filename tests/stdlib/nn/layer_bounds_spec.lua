@@ -83,7 +83,8 @@ describe("a layer of which nothing else is said", function()
     end
     for _, case in ipairs {
       { nn.LayerNorm(2), "bias weight" }, { nn.LayerNorm(2, { bias = false }), "weight" },
-      { nn.LayerNorm(2, { elementwise_affine = false }), "" }, { nn.BatchNorm1d(2), "bias num_batches_tracked running_mean running_var weight" },
+      { nn.LayerNorm(2, { elementwise_affine = false }), "" }, { nn.BatchNorm1d(2),
+        "bias num_batches_tracked running_mean running_var weight" },
       { nn.BatchNorm1d(2, { affine = false }), "num_batches_tracked running_mean running_var" },
       { nn.BatchNorm1d(2, { track_running_stats = false }), "bias weight" }, { nn.Linear(2, 2, false), "weight" },
       { nn.Conv2d(1, 1, 1, { bias = false }), "weight" },
@@ -139,7 +140,8 @@ describe("initial weights", function()
   it("are in place, of the generator that a run sets", function()
     local t = g.zeros(4, 3)
     for _, call in ipairs { function() return init.uniform_(t, -1, 1) end, function() return init.normal_(t) end,
-      function() return init.constant_(t, 2) end, function() return init.kaiming_uniform_(t) end, function() return init.xavier_uniform_(t) end } do
+      function() return init.constant_(t, 2) end, function() return init.kaiming_uniform_(t) end,
+        function() return init.xavier_uniform_(t) end } do
       expect(call() == t):is_true()
     end
     local function drawn(seed)
@@ -200,7 +202,8 @@ describe("initial weights", function()
     { "no lower end", function() init.uniform_(g.zeros(2), nil, 1) end, "init.uniform_: 'low': expected a number" },
     { "no upper end", function() init.uniform_(g.zeros(2), 0) end, "init.uniform_: 'high': expected a number" },
     { "a mean of text", function() init.normal_(g.zeros(2), "0") end, "init.normal_: 'mean': expected a number" },
-    { "a deviation below 0", function() init.normal_(g.zeros(2), 0, -1) end, "init.normal_: 'std': expected a number of at least 0; got -1" },
+    { "a deviation below 0", function() init.normal_(g.zeros(2), 0, -1) end,
+      "init.normal_: 'std': expected a number of at least 0; got -1" },
     { "no constant", function() init.constant_(g.zeros(2)) end, "init.constant_: 'value': expected a number; got nil" },
     { "a slope of text", function() init.kaiming_uniform_(g.zeros(2, 2), "a") end, "init.kaiming_uniform_: 'a': expected a number" },
     { "a gain of 0", function() init.xavier_uniform_(g.zeros(2, 2), 0) end, "init.xavier_uniform_: 'gain': expected a number > 0; got 0" },
@@ -209,7 +212,8 @@ describe("initial weights", function()
     { "a k of 0", function() init.symmetric_(inner, outer, { k = 0 }) end, "init.symmetric_: 'k': expected a whole number of at least 1" },
     { "no inner layer", function() init.symmetric_(nil, outer) end, "init.symmetric_: inner: expected an nn.Linear; got nil" },
     { "an odd width", function() init.symmetric_(nn.Linear(3, 5), nn.Linear(5, 1)) end, "5 hidden units into 5; expected an even number" },
-    { "two widths", function() init.symmetric_(inner, nn.Linear(6, 1)) end, "8 hidden units into 6; expected an even number, the same on both" },
+    { "two widths", function() init.symmetric_(inner, nn.Linear(6, 1)) end,
+      "8 hidden units into 6; expected an even number, the same on both" },
   }
   for _, case in ipairs(refused) do
     it("are refused of " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
@@ -294,7 +298,8 @@ describe("a network of which nothing else is said", function()
   it("is a transformer that normalises first, without dropout, four times as wide inside", function()
     local net = nn.Transformer { vocabulary = 50, context = 40, width = 32, layers = 2, heads = 2 }
     local layer = net.encoder.layers[0]
-    expect({ layer.norm_first, layer.relu, layer.dropout.p, layer.linear1.out_features, layer.self_attn.num_heads, net.dropout.p, net.causal,
+    expect({ layer.norm_first, layer.relu, layer.dropout.p, layer.linear1.out_features, layer.self_attn.num_heads, net.dropout.p,
+      net.causal,
       net.pool, #net.encoder.layers, net.head.out_features, net.head.has_bias }):equals
       { true, false, 0, 128, 2, 0, false, "none", 2, 50, true }
     expect({ net.token.weight:std():item(), net.position.weight:std():item() }):near({ .02, .02 }, .002)
@@ -311,7 +316,8 @@ describe("a network of which nothing else is said", function()
     { "words and numbers", with(WORDS, "inputs", 3), "expected either vocabulary (tokens) or inputs" },
     { "numbers without outputs", { inputs = 3, context = 4, width = 4, layers = 1, heads = 1 }, "option 'outputs' is missing" },
     { "a head that cannot be shared", with(with(WORDS, "tie", true), "outputs", 3), "tie = true shares the token embedding with the head" },
-    { "padding that is causal", with(with(WORDS, "pad_token", 1), "causal", true), "pad_token = 1: expected a token of the vocabulary, and" },
+    { "padding that is causal", with(with(WORDS, "pad_token", 1), "causal", true),
+      "pad_token = 1: expected a token of the vocabulary, and" },
     { "padding that is no token", with(WORDS, "pad_token", 5), "pad_token = 5: expected a token of the vocabulary" },
     { "padding of numbers", { inputs = 3, context = 4, width = 4, layers = 1, heads = 1, outputs = 1, pad_token = 0 }, "pad_token = 0" },
     { "heads that do not share", with(WORDS, "heads", 3), "embed_dim 4 cannot be shared among 3 heads; expected a multiple" },
@@ -337,7 +343,8 @@ describe("the range of a loss's", function()
   expect_range("kd_loss's label_smoothing", kd "label_smoothing", { 0, .5 }, { -.1, 1.1 })
   expect_range("kd_loss's ignore_index", kd "ignore_index", { -100, 0, 2 }, { .5 })
   expect_range("kd_loss's weight", kd "weight", { g.ones(4) }, { 1 })
-  expect_range("cross_entropy's label_smoothing", function(v) loss.cross_entropy(s, y, { label_smoothing = v }) end, { 0, .5 }, { -.1, 1.1 })
+  expect_range("cross_entropy's label_smoothing", function(v) loss.cross_entropy(s, y, { label_smoothing = v }) end, { 0, .5 }, { -.1,
+    1.1 })
   expect_range("kl's temperature", function(v) loss.kl(s, t, { temperature = v }) end, { .1 }, { 0 })
   expect_range("jsd's beta", function(v) loss.jsd(s, t, { beta = v }) end, { .01, .99 }, { -.1, 1.1 })
   expect_range("jsd's temperature", function(v) loss.jsd(s, t, { temperature = v }) end, { .1 }, { 0 })
@@ -358,7 +365,8 @@ describe("the range of a loss's", function()
         fn(s, t, { weight = g.tensor { 1, 0, 2, 0 } }):item(), 1e-6)
       expect(fn(s, t, { target = g.tensor({ 0, 7, 1, 7 }, "int64"), ignore_index = 7 }):item()):near(
         fn(s, t, { weight = g.tensor { 1, 0, 1, 0 } }):item(), 1e-6)
-      expect(function() fn(s, t, { target = g.zeros({ 3 }, { dtype = "int64" }) }) end):fails_with "target has shape [3]; expected one class for each"
+      expect(function() fn(s, t, { target = g.zeros({ 3 },
+        { dtype = "int64" }) }) end):fails_with "target has shape [3]; expected one class for each"
     end
     expect(loss.projection(3, 2):equal(loss.projection(3, 2, 0))):is_true()
     local hidden, head = g.randn(4, 5), nn.Linear(5, 3)
@@ -368,8 +376,10 @@ describe("the range of a loss's", function()
       loss.kd_loss(head(hidden), teacher_head(teacher_hidden), y).loss:item(), 1e-5)
     expect(loss.linear_kd(hidden, head, teacher_hidden, teacher_head, y, { temperature = 2, alpha = .2, t2 = false }).loss:item()):near(
       loss.kd_loss(head(hidden), teacher_head(teacher_hidden), y, { temperature = 2, alpha = .2, t2 = false }).loss:item(), 1e-5)
-    expect(function() loss.linear_kd(hidden, 5, nil, nil, y) end):fails_with "linear_kd: 'head': expected nn.Linear, or { weight =, bias = }; got 5"
-    expect(function() loss.linear_kd(hidden, head, nil, nil, y, { partial = true }) end):fails_with "linear_kd: 'partial': expected rows that"
+    expect(function() loss.linear_kd(hidden, 5, nil, nil,
+      y) end):fails_with "linear_kd: 'head': expected nn.Linear, or { weight =, bias = }; got 5"
+    expect(function() loss.linear_kd(hidden, head, nil, nil, y,
+      { partial = true }) end):fails_with "linear_kd: 'partial': expected rows that"
   end)
   it("features through a projection, and without", function()
     local student, teacher, p = g.randn(4, 2), g.randn(4, 3), g.randn(3, 2)
@@ -380,7 +390,8 @@ describe("the range of a loss's", function()
     expect(function() loss.feature_mse(5, teacher) end):fails_with "feature_mse: 'student': expected a Tensor; got 5"
     expect(function() loss.feature_mse(student, 5) end):fails_with "feature_mse: 'teacher': expected a Tensor; got 5"
     expect(function() loss.mse(5, teacher) end):fails_with "mse: 'a': expected a Tensor; got 5"
-    for _, beta in ipairs { 0, 1 } do expect(function() loss.jsd(s, t, { beta = beta }) end):fails_with "jsd: 'beta': expected 0 < beta < 1" end
+    for _, beta in ipairs { 0, 1 } do expect(function() loss.jsd(s, t,
+      { beta = beta }) end):fails_with "jsd: 'beta': expected 0 < beta < 1" end
     local s3, t3 = g.randn(2, 2, 3), g.randn(2, 2, 3)
     for _, fn in ipairs { loss.kl, loss.reverse_kl, loss.jsd } do
       expect(fn(s3, t3):item()):near(fn(s3:flatten(0, 1), t3:flatten(0, 1)):item(), 1e-6)

@@ -132,15 +132,18 @@ describe("a mistake with a module", function()
   local net = Net()
   local inner = nn.Linear(1, 1)
   local cases = {
-    { "modules in a list", function() net.list = { inner } end, "Net: 'list' is a plain table with a module at list[1], which nobody would see; expected nn.ModuleList { … }" },
-    { "modules by name", function() net.heads = { a = inner } end, "'heads' is a plain table with a module at heads.a, which nobody would see; expected nn.ModuleDict { … }" },
+    { "modules in a list", function() net.list = { inner } end,
+      "Net: 'list' is a plain table with a module at list[1], which nobody would see; expected nn.ModuleList { … }" },
+    { "modules by name", function() net.heads = { a = inner } end,
+      "'heads' is a plain table with a module at heads.a, which nobody would see; expected nn.ModuleDict { … }" },
     { "modules within tables", function() net.deep = { { x = { inner } } } end, "with a module at deep[1].x[1]" },
     { "a parameter in a table", function() net.scales = { a = nn.Parameter(g.ones(1)) } end,
       "'scales' is a plain table with a parameter at scales.a, which nobody would see; expected a field for each" },
     { "a module below itself", function() net.me = net end, "Net: 'me' holds this module itself: a module cannot be below itself" },
     { "a module below its child", function() net.layer.parent = net end, "Linear: 'parent' holds this module itself" },
     { "a number as a module", function() net:add_module("x", 5) end, "Net: 'x': expected a module; got 5" },
-    { "a name of no text", function() net:add_module(5, inner) end, "Net: '5' cannot be the name of a module; expected a text without dots" },
+    { "a name of no text", function() net:add_module(5, inner) end,
+      "Net: '5' cannot be the name of a module; expected a text without dots" },
     { "an empty name", function() net:add_module("", inner) end, "Net: '' cannot be the name of a module" },
     { "a number as a buffer", function() net:register_buffer("b", 5) end, "Net: 'b': expected a Tensor; got 5" },
     { "a number as a parameter", function() net:register_parameter("p", 5) end, "Net: 'p': expected a Tensor; got 5" },
@@ -151,8 +154,10 @@ describe("a mistake with a module", function()
     { "forward with a dot", function()
       function Net.forward(x) return x end
     end, "function Net.forward(…) gets the module as its first argument; expected function Net:forward(…), with a colon" },
-    { "init of nothing", function() nn.class "Fresh".init = function() end end, "function Fresh.init(…) gets the module as its first argument" },
-    { "a pickled file to save", function() net:save "x.pt" end, "save: 'x.pt' is a name of PyTorch's pickled files; expected .safetensors" },
+    { "init of nothing", function() nn.class "Fresh".init = function() end end,
+      "function Fresh.init(…) gets the module as its first argument" },
+    { "a pickled file to save", function() net:save "x.pt" end,
+      "save: 'x.pt' is a name of PyTorch's pickled files; expected .safetensors" },
     { "a pickled file to load", function() net:load "x.pth" end, "load: 'x.pth' is a name of PyTorch's pickled files" },
     { "a checkpoint", function() net:load "x.ckpt" end, "'x.ckpt' is a name of PyTorch's" },
     { "a pickle", function() net:load "x.pkl" end, "'x.pkl' is a name of PyTorch's" },

@@ -86,7 +86,8 @@ describe("groups", function()
     expect({ #plain, #plain[1].params, plain[1].lr_scale, plain[1].weight_decay }):equals { 1, 2, 1, .5 }
     local net = nn.Linear(2, 2)
     local several = groups.of("here", { { params = net, lr_scale = .1 }, { params = { a }, weight_decay = 0 } }, .5)
-    expect({ #several, #several[1].params, several[1].lr_scale, several[1].weight_decay, several[2].lr_scale, several[2].weight_decay }):equals
+    expect({ #several, #several[1].params, several[1].lr_scale, several[1].weight_decay, several[2].lr_scale,
+      several[2].weight_decay }):equals
       { 2, 2, .1, .5, 1, 0 }
     expect(#groups.of("here", net, 0)[1].params):equals(2)
     expect({ optim.SGD({ { params = { a } }, { params = { b } } }):state_dict() }):equals { {} }
@@ -97,9 +98,12 @@ describe("groups", function()
   local refused = {
     { "no parameters", function() optim.SGD {} end, "optim.SGD: expected a module or a list of parameters; got none" },
     { "a module without any", function() optim.SGD(nn.ReLU()) end, "optim.SGD: expected a module or a list of parameters; got none" },
-    { "a group without any", function() optim.SGD { { params = {} } } end, "optim.SGD: expected a module or a list of parameters; got none" },
-    { "a misspelt option", function() optim.SGD { { params = { a }, lr_scal = 1 } } end, "optim.SGD: group 1: no option 'lr_scal'; did you mean" },
-    { "one in two groups", function() optim.SGD { { params = { a } }, { params = { a } } } end, "optim.SGD: parameter 1 of group 2 is given twice" },
+    { "a group without any", function() optim.SGD { { params = {} } } end,
+      "optim.SGD: expected a module or a list of parameters; got none" },
+    { "a misspelt option", function() optim.SGD { { params = { a }, lr_scal = 1 } } end,
+      "optim.SGD: group 1: no option 'lr_scal'; did you mean" },
+    { "one in two groups", function() optim.SGD { { params = { a } }, { params = { a } } } end,
+      "optim.SGD: parameter 1 of group 2 is given twice" },
     { "one twice", function() optim.SGD { a, a } end, "optim.SGD: parameter 2 of group 1 is given twice" },
     { "one that is not contiguous", function() optim.SGD { g.ones(3, 2):t():requires_grad_() } end,
       "optim.SGD: parameter 1 of shape [2, 3] is no contiguous leaf; expected nn.Parameter(t:contiguous())" },
@@ -224,7 +228,8 @@ describe("flat buffers", function()
   it("change nothing of the result", function()
     local function after(together)
       local p = { parameter { 1, 2 }, parameter { 3, 4 } }
-      local opts = together and { optim.AdamW(p, { lr = .1 }) } or { optim.AdamW({ p[1] }, { lr = .1 }), optim.AdamW({ p[2] }, { lr = .1 }) }
+      local opts = together and { optim.AdamW(p, { lr = .1 }) } or { optim.AdamW({ p[1] }, { lr = .1 }), optim.AdamW({ p[2] },
+        { lr = .1 }) }
       for _ = 1, 3 do
         if together then opts[1]:minimize((p[1] * p[1]):sum() + (p[2] * p[2]):sum()) else
           for i = 1, 2 do opts[i]:minimize((p[i] * p[i]):sum()) end

@@ -101,7 +101,8 @@ describe("a step's edges", function()
   local function run(fn, batch, knobs) return step.new(fn)(batch or { x = g.ones(1) }, knobs) end
   local refused = {
     { "no function", function() step.new(5) end, "step: expected a function(batch, knobs); got number" },
-    { "a text as a knob", function() run(function(b) return b.x end, nil, { lr = "x" }) end, "step: knob 'lr': expected a number or a tensor; got string" },
+    { "a text as a knob", function() run(function(b) return b.x end, nil, { lr = "x" }) end,
+      "step: knob 'lr': expected a number or a tensor; got string" },
     { "a number as its result", function() run(function() return 5 end) end, "step: expected a table of outputs or a tensor; got number" },
     { "nothing as its result", function() run(function() end) end, "step: expected a table of outputs or a tensor; got nil" },
     { "a knob that was not given", function() run(function(_, k) return k.lr end, nil, { a = 1, b = 2 }) end,
@@ -128,7 +129,8 @@ describe("a step's edges", function()
   end)
   it("is told to whoever looks, after each call", function()
     local seen = {}
-    local one = step.new(function(b) return { y = b.x * 2 } end, nil, nil, function(batch, out) seen[#seen + 1] = { batch.x:item(), out.y:item() } end)
+    local one = step.new(function(b) return { y = b.x * 2 } end, nil, nil, function(batch, out) seen[#seen + 1] = { batch.x:item(),
+      out.y:item() } end)
     for i = 1, 4 do one { x = g.tensor { i } } end
     expect(seen):equals { { 1, 2 }, { 2, 4 }, { 3, 6 }, { 4, 8 } }
   end)
@@ -163,7 +165,8 @@ describe("a step's edges", function()
     for i = 1, 16 do one { x = g.ones(i) } end
     expect(#texts):equals(0)
     one { x = g.ones(17) }
-    expect({ #texts, texts[1]:match "^step_eager: .*: (16 recordings in a row) fitted no later call" }):equals { 1, "16 recordings in a row" }
+    expect({ #texts, texts[1]:match "^step_eager: .*: (16 recordings in a row) fitted no later call" }):equals { 1,
+      "16 recordings in a row" }
   end)
   it("counts anew with each call that fits", function()
     local texts = {}
@@ -201,7 +204,8 @@ describe("a scan's edges", function()
     expect(out.y:totable()):equals { 4, 4, 4, 4, 4 }
   end)
   it("refuses rows of none, and lists of another length", function()
-    expect(function() doubled():scan({ x = g.ones(0, 2) }, { scale = 1 }) end):fails_with "scan: expected tensors with a row for each step; got none"
+    expect(function() doubled():scan({ x = g.ones(0, 2) },
+      { scale = 1 }) end):fails_with "scan: expected tensors with a row for each step; got none"
     expect(function() doubled():scan({ x = g.ones(3), z = g.ones(2) }, { scale = 1 }) end):fails_with " rows; expected "
     expect(function() doubled():scan({ x = g.ones(3) }, 5) end):fails_with "scan: 'knobs': expected a table; got 5"
     expect(function() doubled():scan({ x = g.ones(3) }, { scale = 1 }, { finite = "y" }) end):fails_with "scan: 'finite': expected a table"

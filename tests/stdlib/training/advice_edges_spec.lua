@@ -73,9 +73,9 @@ describe("advice on patience", function()
 end)
 
 describe("the guide's rows on temperature", function()
-  local function rows(rows, entropy, kind)
+  local function rows(count, entropy, kind)
     local list = {}
-    for i, one in ipairs(advice.temperature_rows { rows = rows, entropy = entropy, largest = entropy and 1, kind = kind or "classes" }) do
+    for i, one in ipairs(advice.temperature_rows { rows = count, entropy = entropy, largest = entropy and 1, kind = kind or "classes" }) do
       list[i] = ("%s %g %g"):format(one[4], one[2], one[3])
     end
     return table.concat(list, ", ")

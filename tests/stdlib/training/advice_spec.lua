@@ -82,7 +82,8 @@ describe("a run stores the advice", function()
   it("of the rows that a temperature fits, where they contradict each other", function()
     local teacher = nn.Linear(6, 3)
     g.no_grad(function() teacher.weight:zero_() teacher.bias:zero_() end)  -- as unsure as can be: 8 to 12
-    local function ending(temperature) return told({ teacher = teacher, temperature = temperature }).temperature.text:match "here it is (.*)$" end
+    local function ending(temperature) return told({ teacher = teacher,
+      temperature = temperature }).temperature.text:match "here it is (.*)$" end
     expect(ending(5)):equals "5, as for classification"
     expect(ending(6)):equals "6, as for few examples and classification"
     expect(ending(8)):equals "8, as for few examples and an unsure teacher"

@@ -29,9 +29,11 @@ describe("a sign", function()
   end)
   it("rises where it did three times, above half more than the lowest, the ceiling and the beginning", function()
     assert(signs.rises({ 1, 1.1, 1.2, 1.6 }, 0) and signs.rises({ 1.2, 1, 1.1, 1.2, 1.6 }, 1.5))
-    assert(not signs.rises({ 1.1, 1.2, 1.7 }, 0) and not signs.rises({ 1, 1.1, 1.2, 1.5 }, 0) and not signs.rises({ 1, 1.1, 1.2, 1.6 }, 1.6))
+    assert(not signs.rises({ 1.1, 1.2, 1.7 }, 0) and not signs.rises({ 1, 1.1, 1.2, 1.5 }, 0) and not signs.rises({ 1, 1.1, 1.2, 1.6 },
+      1.6))
     assert(not signs.rises({ 1, 1.2, 1.1, 1.6 }, 0) and not signs.rises({ 1, 1.1, 1.1, 1.6 }, 0) and not signs.rises({ 1, 1, 1.1, 1.6 }, 0))
-    assert(not signs.rises({ 1, 1.1, 1.6, 1.6 }, 0) and not signs.rises({ 1.6, .5, .6, .7, 1.6 }, 0) and signs.rises({ 1.5, .5, .6, .7, 1.6 }, 0))
+    assert(not signs.rises({ 1, 1.1, 1.6, 1.6 }, 0) and not signs.rises({ 1.6, .5, .6, .7, 1.6 }, 0) and signs.rises({ 1.5, .5, .6, .7,
+      1.6 }, 0))
   end)
   it("swings where it turns and gets no lower, one jump aside", function()
     local function list(...) return { ... } end
