@@ -85,8 +85,8 @@ return function(nn)
   function MultiheadAttention:forward(query, key, value, options)
     options = check.options("MultiheadAttention", options, ATTEND)
     key, value = key or query, value or key or query
-    check.value("MultiheadAttention", "query", query, check.tensor)
-    for name, x in pairs { query = query, key = key, value = value } do
+    for _, given in ipairs { { "query", query }, { "key", key }, { "value", value } } do
+      local name, x = given[1], given[2]
       check.value("MultiheadAttention", name, x, check.tensor)
       if x:dim() ~= 3 or x:size(-1) ~= self.embed_dim then
         check.fail("MultiheadAttention", "%s has shape %s; expected [%s, %d]", name, check.shape(x),
