@@ -1,8 +1,8 @@
 """What other work on the machine does to a step: beside a busy process, and two and four trainings at once; ours and PyTorch's, with the threads
 that each takes by itself.
 
-Called by run.py (make bench BENCH="--only neighbours"). A figure is a multiple of the step's time alone, measured in the same turn; of N
-trainings at once the slowest counts. Two cores shared fairly with one busy process are worth 1.5 of two to what uses both, so nobody who does
+Called by run.py (make bench BENCH="--only neighbours"). A figure is a multiple of the step's time alone; of N trainings at once the
+slowest counts. Two cores shared fairly with one busy process are worth 1.5 of two to what uses both, so nobody who does
 that can do better than 2 / 1.5 = 1.33; two at once on two cores 2, four 4.
 """
 import statistics
@@ -38,22 +38,27 @@ def beside_busy(contender, steps):
 
 
 def measure_one(start, work, seconds, rounds):
-    """start(): a contender. {alone: seconds, busy, two, four: multiples of it}; medians of the turns."""
+    """start(): a contender. {alone: seconds, busy, two, four: multiples of it}; medians of the rounds. The others come when they are needed: runs
+    of one machine know of each other and share its cores, idle ones too."""
     contenders = []
-    try:
-        for _ in range(4):
+
+    def others(count):
+        while len(contenders) < count:
             contenders.append(start())
             contenders[-1].ready()
-        first = contenders[0]
-        steps = max(work.get("least", 1), round(seconds / max(first.request(work.get("least", 1))[0], 1e-6)))
-        turns = []
-        for _ in range(rounds):
-            alone = first.request(steps)[0]
-            turns.append((alone, beside_busy(first, steps) / alone, at_once(contenders[:2], steps) / alone, at_once(contenders, steps) / alone))
+        return statistics.median(at_once(contenders, steps) for _ in range(rounds)) / alone
+    try:
+        first = start()
+        contenders.append(first)
+        first.ready()
+        least = work.get("least", 1)
+        steps = max(least, round(seconds / max(first.request(least)[0], 1e-6)))
+        turns = [(first.request(steps)[0], beside_busy(first, steps)) for _ in range(rounds)]
+        alone, busy = (statistics.median(times) for times in zip(*turns))
+        return {"alone": alone, "busy": busy / alone, "two": others(2), "four": others(4)}
     finally:
         for contender in contenders:
             contender.close()
-    return dict(zip(("alone", "busy", "two", "four"), map(statistics.median, zip(*turns))))
 
 
 def measure(rows, start, options):
@@ -62,7 +67,7 @@ def measure(rows, start, options):
         return []
     results = []
     for name, work, *_ in rows:
-        if work.get("startup") or work["kind"] == "chain":
+        if work.get("startup") or work["kind"] == "chain" or len(options.only) > 1 and not any(part in name for part in options.only):
             continue
         found = {}
         for who in ("Gradus", EAGER):
