@@ -1,6 +1,7 @@
 --- Losses. Numbers among the options may be 0-dim tensors (a step's knobs), and where it is said one for each sample.
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
+local recording = require "gradus.base.recording"
 local scalar = require "gradus.base.scalar"
 
 local ops = engine.ops
@@ -173,6 +174,22 @@ end
 --- T² · KL(student ‖ teacher): the student avoids what the teacher would not say. Options as for kl.
 function loss.reverse_kl(student, teacher, options) return loss.kl(student, teacher, options, true) end
 
+-- A temperature as it divides logits: a tensor of one for each sample, or row, gets dimensions of size 1 behind. Read where that may be:
+-- not in a step, which would have to wait for it.
+local function divisor(where, student, temperature)
+  local t = scalar(temperature, student.device)
+  local by_sample = t:dim() == 1 and t:size(0) == student:size(0)
+  if t:numel() > 1 and not by_sample and check.shape(t) ~= check.shape(student:select(-1, 0)) then
+    check.fail(where, "temperature has shape %s; expected a number or one value for each of the %d samples of student %s",
+      check.shape(t), student:size(0), check.shape(student))
+  end
+  if type(temperature) ~= "number" and t.device == "cpu" and not recording.guarded and not t:gt(0):all():item() then
+    check.fail(where, "temperature is %g; expected > 0", t:masked_select(t:gt(0):logical_not())[0]:item())
+  end
+  if t:numel() > 1 then return widened(t, student:dim()) end
+  return t:dim() > 0 and t:flatten()[0] or t
+end
+
 --- Generalised Jensen-Shannon divergence (Agarwal et al. 2024, arXiv:2306.13649) of logits [N, C] or [N, L, C], mean over the
 --- rows, times T² unless t2 = false: beta · KL(P ‖ M) + (1 − beta) · KL(Q ‖ M), M = beta · P + (1 − beta) · Q, P the teacher,
 --- Q the student.
@@ -185,12 +202,13 @@ function loss.jsd(student, teacher, options)
     check.fail("jsd", "'beta': expected 0 < beta < 1; got %g (its limits are kl and reverse_kl)", beta)
   end
   check_pair("jsd", "student", student, "teacher", teacher)
-  local t = scalar(o.temperature or 1, student.device)
+  local t = divisor("jsd", student, o.temperature or 1)
   local log_p = ops.log_softmax(teacher:detach() / t, -1):clamp_min(LEAST)
   local log_q = ops.log_softmax(student / t, -1):clamp_min(LEAST)
   local log_m = ops.logaddexp(log_p + math.log(beta), log_q + math.log(1 - beta))
   local each = (log_p - log_m) * log_p:exp() * beta + (log_q - log_m) * log_q:exp() * (1 - beta)
-  local weight = row_weight("jsd", student, o)
+  local weight, each_its_own = row_weight("jsd", student, o), t:numel() > 1
+  if each_its_own and t2 then each, t2 = each * t * t, false end
   local mean
   if weight then
     local rows = each:sum { dim = -1 }

@@ -172,6 +172,27 @@ describe("divergences", function()
       expect(value:item()):near(of(s, t, { temperature = 3 }):item(), 1e-12)
       expect(g.grad(value, { x })[1]:isfinite():all():item()):is_true()
     end)
+    it(name .. " takes a temperature for each sample, of as many classes as samples and of sequences too", function()
+      local each = g.tensor({ 2, 3, 1, 4, 5 }, "float64")
+      local sum = 0
+      for i = 0, 4 do
+        local row = g.tensor({ i }, "int64")
+        sum = sum + of(s:index_select(0, row), t:index_select(0, row), { temperature = each[i]:item() }):item()
+      end
+      expect(of(s, t, { temperature = each }):item()):near(sum / 5, 1e-12)
+      expect(of(s, t, { temperature = each, weight = g.tensor({ 2, 2, 2, 2, 2 }, "float64") }):item()):near(sum / 5, 1e-12)
+      local two = function(x) return g.stack({ x, x }, 1) end
+      expect(of(two(s), two(t), { temperature = each }):item()):near(sum / 5, 1e-12)
+      expect(of(two(s), two(t), { temperature = g.stack({ each, each }, 1) }):item()):near(sum / 5, 1e-12)
+      local square = function(x) return g.cat({ x, x:slice(1, 0, 5 - x:size(1)) }, 1) end
+      expect(of(square(s), square(t), { temperature = each }).shape):equals {}
+    end)
+    it(name .. " refuses a tensor of temperatures that are none", function()
+      for _, bad in ipairs { g.tensor(-1), g.tensor(0 / 0), g.tensor { 1, 2, 0, 1, 1 } } do
+        expect(function() of(s, t, { temperature = bad }) end):fails_with "temperature is"
+      end
+      expect(function() of(s, t, { temperature = g.ones(4) }) end):fails_with "temperature has shape [4]; expected a number or one value"
+    end)
     it(name .. " refuses a target of another shape", function()
       expect(function() of(s, t, { target = y:slice(0, 1) }) end):fails_with(
         name .. ": target has shape [4]; expected one class for each row")
