@@ -2,6 +2,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local places_of = require "gradus.data.places"
 local Source = require "gradus.curriculum.source"
 
 local ops = engine.ops
@@ -38,13 +39,12 @@ function Own:state() return { seen = self.seen:clone(), drawn = self.drawn } end
 function Own:restore(state) self.seen, self.drawn = state.seen:clone(), state.drawn end
 
 -- The places that the user's function gives, checked.
-local function check_places(places, size, rows)
-  if type(places) == "table" and not engine.is_tensor(places) then places = engine.tensor(places, "int64") end
-  if not engine.is_tensor(places) or places:dim() ~= 1 or places:size(0) ~= size or places.dtype:find "float" or places.dtype == "bool" then
+local function check_places(given, size, rows)
+  local places = places_of(given)
+  if not places or places:size(0) ~= size then
     check.fail("sampler.custom", "expected the function to return %d places of rows, whole numbers from 0; got %s", size,
-      check.describe(places))
+      check.describe(places or given))
   end
-  places = places:long()
   local low, high = places:amin():item(), places:amax():item()
   if low < 0 or high >= rows then
     check.fail("sampler.custom", "the function returned places from %d to %d; expected 0 to %d", low, high, rows - 1)

@@ -125,9 +125,9 @@ function sampler.weighted(d, weights)
     weights = d:scores("sampler.weighted", weights)
   end
   if not engine.is_tensor(weights) or weights:numel() ~= d:size() then
-    host.fail(("sampler.weighted: expected one weight for each of %d rows"):format(d:size()))
+    check.fail("sampler.weighted", "expected one weight for each of %d rows; got %s", d:size(), check.describe(weights))
   end
-  self.weights = weights:double()
+  self.weights = weights:detach():cpu():double():flatten()
   return self
 end
 

@@ -16,6 +16,7 @@ local current = require "gradus.base.current"
 local amount_of = require "gradus.data.amount"
 local generator = require "gradus.data.generator"
 local labels = require "gradus.data.labels"
+local places_of = require "gradus.data.places"
 local sorted_keys = require "gradus.base.sorted_keys"
 local split = require "gradus.data.split"
 local standardize = require "gradus.data.standardize"
@@ -199,11 +200,8 @@ function Dataset:whole() return data.of_base(self.base) end
 --- The rows of the view at these positions (int64, from 0).
 ---@param index Tensor|number[]
 function Dataset:subset(index)
-  if type(index) == "table" and not engine.is_tensor(index) then index = engine.tensor(index, "int64") end
-  if not engine.is_tensor(index) or index:dim() ~= 1 or index.dtype:find "float" or index.dtype == "bool" then
-    check.fail("subset", "expected places of rows, whole numbers from 0; got %s", check.describe(index))
-  end
-  index = index:long()
+  local given = index
+  index = places_of(given) or check.fail("subset", "expected places of rows, whole numbers from 0; got %s", check.describe(given))
   if index:numel() == 0 then check.fail("subset", "no rows; expected one place or more") end
   local low, high = index:amin():item(), index:amax():item()
   if low < 0 or high >= self:size() then check.fail("subset", "places from %d to %d; expected 0 to %d", low, high, self:size() - 1) end
@@ -313,6 +311,7 @@ function Dataset:rank(score)
     host.fail(("rank: expected one score for each of %d rows; got %s"):format(self:size(),
       engine.is_tensor(values) and values:numel() or type(score)))
   end
+  values = values:detach():cpu():double():flatten()
   if not values:isfinite():all():item() then host.fail "rank: a score is NaN or infinite" end
   local order = values:argsort { stable = true, dim = 0 }
   return view(self.base, self.index:index_select(0, order), values:index_select(0, order))

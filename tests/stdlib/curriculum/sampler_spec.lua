@@ -140,6 +140,9 @@ describe("weighted", function()
     -- 8000 draws: three standard deviations are below 0.017
     for row, share in pairs { [0] = 1 / 8, [1] = 2 / 8, [3] = 5 / 8 } do expect(seen[row] / 8000):near(share, .017) end
   end)
+  it("takes a column of weights", function()
+    for _, row in ipairs(draw(sampler.weighted(rows(3), g.tensor { { 0 }, { 0 }, { 1 } }), 5)) do expect(row):equals(2) end
+  end)
   it("takes a score", function()
     local source = sampler.weighted(rows(3), function(x) return x:select(1, 0) end)
     local seen = counts(draw(source, 3000))
@@ -286,6 +289,7 @@ describe("a sampler of one's own", function()
       "expected the function to return 2 places of rows, whole numbers from 0; got Tensor [1] int64" },
     { "nothing", function() end, "expected the function to return 2 places of rows, whole numbers from 0; got nil" },
     { "halves", function() return g.tensor { .5, 1 } end, "whole numbers from 0; got Tensor [2] float32" },
+    { "halves in a list", function() return { .5, 1 } end, "whole numbers from 0; got a table" },
     { "a place that is none", function() return { 3, 10 } end,
       "sampler.custom: the function returned places from 3 to 10; expected 0 to 9" },
   }
@@ -298,6 +302,14 @@ end)
 
 describe("what was drawn", function()
   local d = rows(100)
+  it("tells the difficulty of a ranking by a tensor of any type", function()
+    for _, of in ipairs { g.arange(100), g.arange(100):float() } do
+      local source = sampler.easiest(d:rank(of), .1)
+      source:refresh(require "support".state())
+      draw(source, 1, 10)
+      expect(source:stats().difficulty):equals(4.5)
+    end
+  end)
   local ranked = d:rank(g.arange(100, { dtype = "float64" }))
   it("is told with its difficulty since it was asked last", function()
     local source = sampler.uniform(ranked)

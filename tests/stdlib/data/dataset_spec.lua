@@ -276,6 +276,13 @@ describe("rank", function()
     expect(list(d:reversed().difficulty)):equals { 3, 3, 2, 1, 1, 1 }
     expect(list(d:last(2).difficulty)):equals { 3, 3 }
   end)
+  it("takes scores of any type, one column of them too", function()
+    for _, of in ipairs { g.tensor(scores, "int64"), g.tensor(scores):reshape(6, 1), g.tensor(scores):requires_grad_() } do
+      local d = rows(6):rank(of)
+      expect(index(d)):equals { 1, 3, 5, 2, 0, 4 }
+      expect({ d.difficulty.dtype, d.difficulty.requires_grad }):equals { "float64", false }
+    end
+  end)
   it("of a view goes by the view's rows", function()
     local d = rows(6):reversed():rank(function(x) return x:select(1, 0) end)
     expect(index(d)):equals { 0, 1, 2, 3, 4, 5 }
@@ -467,6 +474,8 @@ describe("a data set asked for in another form", function()
     { "subset: expected places of rows, whole numbers from 0; got nil", function() d:subset() end },
     { "subset: places from 9 to 9; expected 0 to 3", function() d:subset { 9 } end },
     { "subset: no rows", function() d:subset {} end },
+    { "subset: expected places of rows, whole numbers from 0", function() d:subset { 0, 1.5 } end },
+    { "subset: expected places of rows, whole numbers from 0", function() d:subset { 0 / 0 } end },
     { "shuffled: 'seed': expected a whole number of at least 0; got 'a'", function() d:shuffled "a" end },
     { "each: 'size': expected a whole number of at least 1; got nil", function() d:each() end },
   }
