@@ -73,8 +73,11 @@ local function update_parts(self, group, grads, offset, given)
 end
 
 -- The learning rate as the kernels take it: the CPU's round otherwise with float32, an accelerator's take nothing else.
-local function rate(lr, device)
+local function rate(where, lr, device)
   lr = scalar(lr, device)
+  if lr:numel() ~= 1 then
+    check.fail(where, "'lr': expected one number, and lr_scale of a group where rates differ; got %s", check.describe(lr))
+  end
   local dtype = device == "cpu" and "float64" or "float32"
   if lr.dtype ~= dtype or lr.device ~= device then lr = lr:to { dtype = dtype, device = device } end
   return lr
@@ -91,8 +94,11 @@ end
 -- grads: one for each of self.params, false or nil for those to leave alone; in their flat buffers where there are some.
 -- norm: of all gradients, where they are to be clipped to the norm max_norm or, with guard, left alone unless it is finite.
 local function update(self, grads, lr, norm, max_norm, guard)
-  if lr == nil then recording.note(self, "lr") end
-  lr = rate(lr or self.lr, self.params[1].device)
+  if lr == nil then
+    recording.note(self, "lr")
+    lr = check.value(self.name, "lr", self.lr, LR)
+  end
+  lr = rate(self.name, lr, self.params[1].device)
   local offset = 0
   for _, group in ipairs(self.groups) do
     local given = { lr = group.lr_scale == 1 and lr or lr * group.lr_scale, norm = norm, max_norm = max_norm, guard = guard }
@@ -277,7 +283,8 @@ optim.SGD = class("SGD",
       maximize = options.maximize })
   end)
 
-local ADAM = { betas = check.list(check.number(0, 1), 2), eps = check.number(0), maximize = check.boolean }
+local BETA = { expected = "a number from 0 to below 1", test = function(v) return type(v) == "number" and v >= 0 and v < 1 end }
+local ADAM = { betas = check.list(BETA, 2), eps = check.number(0), maximize = check.boolean }
 
 local function adam(name, decoupled, weight_decay)
   return class(name, ADAM, { lr = 1e-3, betas = { 0.9, 0.999 }, eps = 1e-8, weight_decay = weight_decay, maximize = false },

@@ -148,6 +148,7 @@ describe("optimizers", function()
     expect(function() optim.SGD({ p }, { lr = -1 }) end):fails_with "expected a number of at least 0 or a Tensor; got -1"
     expect(function() optim.SGD({ p }, { nesterov = true }) end):fails_with "nesterov needs momentum > 0"
     expect(function() optim.AdamW({ p }, { betas = { .9 } }) end):fails_with "a list of 2"
+    expect(function() optim.Adam({ p }, { betas = { .9, 1 } }) end):fails_with "a list of 2, each a number from 0 to below 1"
     expect(function() optim.AdamW {} end):fails_with "expected a module or a list of parameters; got none"
     expect(function() optim.AdamW(3) end):fails_with "got 3"
     expect(function() optim.AdamW { p, p } end):fails_with "given twice"
@@ -158,6 +159,13 @@ describe("optimizers", function()
     expect(function() opt:minimize(parameter { 1 }:sum()) end):fails_with "depends on none of this optimizer's parameters"
     expect(function() opt:minimize(p:sum(), { clip = 0 }) end):fails_with "expected a number > 0"
     expect(function() opt:step() end):fails_with "expected loss:backward() before"
+    for _, bad in ipairs { -1, "x", 0 / 0, false } do
+      opt.lr = bad or nil
+      expect(function() opt:minimize(p:sum()) end):fails_with "AdamW: 'lr': expected a number of at least 0 or a Tensor; got"
+    end
+    opt.lr = g.tensor { .1, .2 }
+    expect(function() opt:minimize(p:sum()) end):fails_with "AdamW: 'lr': expected one number"
+    expect(values(p)):equals { 1, 2 }
     expect(function() opt:load_state_dict { ["0.0.step"] = g.tensor(1) } end):fails_with "missing: 0.0.exp_avg, 0.0.exp_avg_sq"
   end)
 end)
