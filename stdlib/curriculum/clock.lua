@@ -45,12 +45,15 @@ function clock.positive(where, value)
   return value
 end
 
+--- Steps of `batch` samples each that so many samples take. A product such as .07 · 100, 7.000000000000001, is 7.
+function clock.steps_for(samples, batch) return math.ceil(samples / batch * ENOUGH) end
+
 -- Steps of the budget; nil where only FLOPs or a clock will tell.
 local function steps_of_budget(budget, batch, epoch_size)
   local total = math.huge
   if budget.steps then total = math.min(total, math.ceil(budget.steps)) end
-  if budget.epochs then total = math.min(total, math.ceil(budget.epochs * epoch_size / batch)) end
-  if budget.samples then total = math.min(total, math.ceil(budget.samples / batch)) end
+  if budget.epochs then total = math.min(total, clock.steps_for(budget.epochs * epoch_size, batch)) end
+  if budget.samples then total = math.min(total, clock.steps_for(budget.samples, batch)) end
   if total < math.huge and total > 2 ^ 53 then host.fail(("budget: expected at most 2^53 steps; got %g"):format(total)) end
   return total < math.huge and total or nil
 end

@@ -226,12 +226,13 @@ function schedule.by_confidence(unsure, sure)
 end
 
 --- One value per example, from the teacher's normalised entropy h of it in 0 … 1: low + (high - low) h.
---- Only for the temperature: a sure teacher is softened less or more than an unsure one.
+--- Only for the temperature: a sure teacher is softened less or more than an unsure one. Where nobody is asked it is that of no idea.
 function schedule.by_entropy(sure, unsure)
   numbers("by_entropy", "sure unsure", sure, unsure)
   local one = make(("%g to %g with the teacher's entropy"):format(sure, unsure), function() return unsure end)
   one.between = { sure, unsure }
   one.of_batch = function(batch)
+    if not batch.teacher then return ops.full({ batch.x:size(0) }, unsure, { dtype = "float64", device = batch.x.device }) end
     local log_p = batch.teacher:log_softmax(-1):clamp_min(-1e4)  -- of a class that the teacher excludes: 0 · log 0 is 0
     local h = -(log_p:exp() * log_p):sum { dim = -1 } / math.log(batch.teacher:size(-1))
     return (h * (unsure - sure) + sure):double()

@@ -186,8 +186,12 @@ local function several(where, answer)
   return make { kind = "logits", text = #parts .. " teachers", teacher = teachers[1], teachers = teachers, identity = identity,
     of = function(x)
       local mean
-      for _, one in ipairs(parts) do
+      for i, one in ipairs(parts) do
         local logits = frozen(one[1])(x) * (one[2] / total)
+        if mean and check.shape(mean) ~= check.shape(logits) then
+          host.fail(("%s: teacher %d gives %s, the first %s; expected the same classes of all"):format(where, i, check.shape(logits),
+            check.shape(mean)))
+        end
         mean = mean and mean + logits or logits
       end
       return mean

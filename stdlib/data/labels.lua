@@ -229,6 +229,19 @@ function labels.weight(where, weight, rows)
   return weight
 end
 
+--- Why nothing can be learnt from, or measured with, the labels of a view; nil where it can.
+---@param d Dataset
+---@return string?
+function labels.nothing(d)
+  local base = d.base
+  local weight = base.weight and base.weight:index_select(0, d.index)
+  if weight and not weight:gt(0):any():item() then return "the weights of its rows are all 0" end
+  if not d.labels.partial then return nil end
+  local known = base.y:index_select(0, d.index):ne(labels.none)
+  if not known:any():item() then return "none of its rows has a label" end
+  if weight and not weight:masked_select(known):gt(0):any():item() then return "the weights of its rows with a label are all 0" end
+end
+
 -- --- beside each other -----------------------------------------------------------------------------------------------------
 
 --- In words: "3 classes", "numbers", "distributions over 3".

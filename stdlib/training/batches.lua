@@ -24,7 +24,7 @@ end
 
 local function check_steps(options, epoch, size)
   if options.epochs ~= nil then clock.positive("batches: epochs", options.epochs) end
-  local steps = options.epochs and math.ceil(options.epochs * epoch / size)
+  local steps = options.epochs and clock.steps_for(options.epochs * epoch, size)
   if options.steps and steps then steps = math.min(steps, options.steps) end
   steps = options.steps and type(options.steps) ~= "number" and options.steps or steps or options.steps
   if steps == nil then host.fail "batches: expected steps = … or epochs = …" end

@@ -2,6 +2,7 @@
 --- decides it.
 local host = require "gradus.host"
 local data = require "gradus.data.dataset"
+local labels = require "gradus.data.labels"
 local stages = require "gradus.training.stages"
 local target = require "gradus.curriculum.target"
 local when = require "gradus.curriculum.when"
@@ -73,24 +74,26 @@ local function check_terms(t)
   end
 end
 
--- Values by row are of the training data, whose rows they name, and of classes, whose loss has one alpha for each row.
-local function check_by_part(t)
+-- One value for each row: of classes, whose loss has one for each; by part, of the training data, whose rows it names. Of tokens a row is
+-- a sequence, which is of one part, but the teacher is as sure as it is of each.
+local function check_by_row(t, name, one)
+  local where, kind = ("%s: %s: %s"):format(t.where, name, tostring(one)), t.task.kind
+  local alike = kind == "multilabel" or kind == "numbers" or kind == "tokens" and one.of_rows
+  if alike then host.fail(where .. ": expected classes as labels; one value for each row is for them alone") end
+  if one.of_rows and (data.is_generator(t.train) or one.of_rows ~= t.train.base) then
+    host.fail(where .. ": is of other rows than the training data; expected views of it")
+  end
+  for _, value in ipairs(one.between) do
+    local wanted = stages.wanted(name, value)
+    if wanted then host.fail(("%s: expected %s; got %g"):format(where, wanted, value)) end
+  end
+end
+
+local function check_by_rows(t)
   for _, stage in ipairs(t.stages.list) do
     for _, name in ipairs { "alpha", "temperature" } do
       local one = t.stages:answer_in(stage, name)
-      local where = ("%s: %s: %s"):format(t.where, name, tostring(one))
-      if type(one) == "table" and one.of_rows then
-        if t.task.kind ~= "classes" and t.task.kind ~= "soft" then
-          host.fail(where .. ": expected classes as labels; one value for each row is for them alone")
-        end
-        if data.is_generator(t.train) or one.of_rows ~= t.train.base then
-          host.fail(where .. ": is of other rows than the training data; expected views of it")
-        end
-        for _, value in ipairs(one.between) do
-          local wanted = stages.wanted(name, value)
-          if wanted then host.fail(("%s: expected %s; got %g"):format(where, wanted, value)) end
-        end
-      end
+      if type(one) == "table" and one.of_batch then check_by_row(t, name, one) end
     end
   end
 end
@@ -146,6 +149,23 @@ local function check_parts(t)
     .. "parts of a batch cannot join; expected accumulate = 1, or terms of one kind")
 end
 
+-- Somebody, or something, teaches: labels that count, a teacher, a loss of the user's own.
+local function check_lessons(t)
+  local train, kind = t.train, t.train.labels and t.train.labels.kind
+  local own, taught = t.objective:has_own(), has_teacher(t)
+  if own then return end
+  if kind == "none" and not taught then
+    host.fail(t.where .. ": the data have no labels, and there is no teacher: nothing is learnt; expected one of the two")
+  end
+  local nothing = data.is(train) and labels.nothing(train)
+  if nothing and (not taught or nothing:find "^the weights of its rows are") then
+    host.fail(("%s: data: %s: nothing is learnt"):format(t.where, nothing))
+  end
+  if kind == "classes" and train.labels.classes == 1 and not taught then
+    t.run:warn("one_class", t.where .. ": the labels are of one class: there is nothing to tell apart")
+  end
+end
+
 -- A step of several epochs; one a little above an epoch does no harm.
 local function check_rows(t)
   local batch, rows = t.updater.batch, t.train:size()
@@ -161,7 +181,8 @@ function effects.check(t)
   check_terms(t)
   check_augmentations(t)
   check_rows(t)
-  check_by_part(t)
+  check_lessons(t)
+  check_by_rows(t)
   check_parts(t)
   local given, kind = t.given, t.task.kind
   if not has_teacher(t) then

@@ -5,6 +5,7 @@ local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
 local forgetting = require "gradus.training.forgetting"
 local is_module = require("gradus.nn.module").is_module
+local labels = require "gradus.data.labels"
 local task = require "gradus.training.task"
 local sorted_keys = require "gradus.base.sorted_keys"
 
@@ -27,7 +28,7 @@ local EARLY = 20    -- steps into a stage after which they are, too
 
 local OF_A_TEACHER = { agreement = true, kd_loss = true }
 
-local function check_parts(where, val, suites)
+local function check_parts(where, val, suites, known)
   if val ~= nil then task.check_data(where .. ": data: val", val) end
   for name, suite in pairs(check.value(where, "suites", suites, check.table)) do
     local at = ("%s: suites: '%s'"):format(where, tostring(name))
@@ -36,6 +37,7 @@ local function check_parts(where, val, suites)
     end
     if name == "val" or name == "train" then host.fail(at .. ": is taken; expected another name") end
     task.check_data(at, suite)
+    if known.kind ~= "none" then labels.agree(at, suite.labels, known) end
   end
 end
 
@@ -44,7 +46,7 @@ end
 ---@return Evaluator
 function evaluator.new(options)
   local suites = options.suites or {}
-  check_parts(options.where, options.val, suites)
+  check_parts(options.where, options.val, suites, options.task.labels)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
     streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {},
     teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new(), moved_on = false }, Evaluator)

@@ -14,11 +14,13 @@ local kinds = {}
 
 local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
 
---- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything.
+--- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything. Shares of a sum in float64: huge
+--- weights do not overflow, tiny ones are none.
 local function weighted(values, weight)
   if not weight then return values:mean() end
-  local total = weight:sum()
-  return (values * weight):sum() / (total + total:eq(0))
+  local each = weight:to { dtype = "float64" }
+  local total = each:sum()
+  return (values * (each / (total + total:eq(0))):to { dtype = values.dtype }):sum()
 end
 
 -- --- logits of classes -------------------------------------------------------------------------------------------------
@@ -103,6 +105,16 @@ end
 local OF_CLASSES = { kd = classes_kd, labels = classes_labels, divergence = classes_divergence, mass = classes_mass, add = classes_add,
   measures = classes_measures, better = { loss = "lower", acc = "higher", agreement = "higher", kd_loss = "lower" }, answers = true }
 
+-- A knob of labels that are no classes: their losses have one for all rows.
+local function one_of(k, name)
+  local value = k[name]
+  if engine.is_tensor(value) and value:numel() ~= 1 then
+    host.fail(("%s: expected one number, or classes as labels, whose loss has one for each row; got %s"):format(name,
+      check.describe(value)))
+  end
+  return value
+end
+
 -- --- several labels at once ----------------------------------------------------------------------------------------------
 
 local function bce(z, y) return ops.softplus(z) - z * y end
@@ -120,14 +132,17 @@ local function multilabel_labels(out, b) return weighted(bce(out, rows_of(out, b
 -- KL of two outcomes, σ(t / T) from σ(s / T): 0 where they agree; with T² its gradient is binary cross-entropy's.
 local function multilabel_divergence(out, b, k, o, form)
   if form ~= "kl" then host.fail(("losses: %s: expected classes; of several labels at once there is kl"):format(form)) end
-  local t = b.teacher:detach() / (o.teacher_temperature or k.temperature)
-  local s, p = out / k.temperature, ops.sigmoid(t)
+  if check.shape(b.teacher) ~= check.shape(out) then
+    host.fail(("the teacher gives %s, the student %s; expected the same labels of both"):format(check.shape(b.teacher), check.shape(out)))
+  end
+  local t = b.teacher:detach() / (o.teacher_temperature or one_of(k, "temperature"))
+  local s, p = out / one_of(k, "temperature"), ops.sigmoid(t)
   local rows = (bce(s, p) - bce(t, p)):mean { dim = { -1 } }
   local mean = weighted(rows, b.weight)
   return o.t2 == false and mean or mean * k.temperature * k.temperature
 end
 
-local function mixed(labels, teacher, k) return labels * k.alpha + teacher * (1 - k.alpha) end
+local function mixed(labels, teacher, k) return labels * one_of(k, "alpha") + teacher * (1 - k.alpha) end
 
 local function multilabel_kd(out, b, k, o)
   local found = { confidence = b.y and ops.sigmoid(out:detach() * (rows_of(out, b.y) * 2 - 1)):mean { dim = { -1 } } or nil }
@@ -158,7 +173,7 @@ end
 
 -- The student's numbers in the labels' shape.
 local function fitted(out, y, whose)
-  if out:numel() ~= y:numel() then
+  if out:numel() ~= y:numel() or out:dim() == 0 or out:size(0) ~= y:size(0) then
     host.fail(("the labels are numbers %s and the %s gives %s; expected one number for each"):format(check.shape(y), whose,
       check.shape(out)))
   end

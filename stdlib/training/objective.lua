@@ -87,6 +87,8 @@ function objective.new(where, o, task)
   local logged_as = {}
   for _, term in ipairs(o.losses and terms or {}) do logged_as["term:" .. term.name] = "train/" .. term.name end
   check.value(where, "label_smoothing", o.label_smoothing or 0, check.number(0, 1))
+  check.value(where, "teacher_temperature", o.teacher_temperature or 1, check.above(0))
+  check.value(where, "t2", o.t2 == nil or o.t2, check.boolean)
   return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil,
     options = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature } }, Objective)
 end

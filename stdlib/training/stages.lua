@@ -45,7 +45,7 @@ end
 
 --- What is expected of a knob, where this number is not it; nil where it is good.
 function stages.wanted(name, value)
-  local good = type(value) == "number" and value == value and value ~= math.huge
+  local good = type(value) == "number" and value == value and math.abs(value) ~= math.huge
     and (name ~= "temperature" or value > 0) and (name ~= "lr" or value >= 0)
     and (name ~= "alpha" and name ~= "augment" or value >= 0 and value <= 1)
   if good then return nil end

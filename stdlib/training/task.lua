@@ -7,6 +7,7 @@ local modes = require "gradus.base.modes"
 local tensor = require "gradus.base.tensor"
 local data = require "gradus.data.dataset"
 local is_module = require("gradus.nn.module").is_module
+local labels = require "gradus.data.labels"
 local kinds = require "gradus.training.kinds"
 
 local ops = engine.ops
@@ -127,7 +128,7 @@ local function gather(self, model, d, asked, knobs, each)
     asked = known.answers ~= nil or module ~= nil }
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
-    local w = weight and weight:index_select(0, index):to(device)
+    local w = weight and weight:index_select(0, index):to(device):double()
     local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, module(x)) or nil
     local out = model(x)
     self.rules.add(sums, out, y, w, answers)
@@ -149,6 +150,15 @@ function Task:measure(model, d)
   return sums.n > 0 and self.rules.measures(sums, sums.n, mass) or {}
 end
 
+-- A teacher's classes of all rows, or positions; of several labels, which hold.
+local function check_answers(self, answers, d)
+  local y = d.base.y or d.base.x
+  local wanted = self.kind == "soft" and { d:size() } or { d:size(), unpack(y.shape, 2) }
+  if check.shape(answers) == "[" .. table.concat(wanted, ", ") .. "]" then return answers end
+  host.fail(("evaluate: teacher: expected its answers to the %d rows, [%s]; got %s"):format(d:size(), table.concat(wanted, ", "),
+    check.describe(answers)))
+end
+
 --- What a model is worth on a data set, in evaluation mode and without gradients: { loss, acc | rmse, mae, …, n } and the metrics of
 --- the user's own; with a teacher, or its answers, also `agreement`, and with knobs (temperature, alpha) kd_loss, the loss of
 --- distillation. `constant` is the share of the class that the model gives most often. Of tokens, all are means over the positions
@@ -164,7 +174,7 @@ function Task:evaluate(model, d, teacher, knobs, each)
   if teacher ~= nil and type(teacher) ~= "table" and not engine.is_tensor(teacher) then
     host.fail("evaluate: teacher: expected a module, or its answers; got " .. check.describe(teacher))
   end
-  if engine.is_tensor(teacher) then teacher = { answers = teacher } end
+  if engine.is_tensor(teacher) then teacher = { answers = check_answers(self, teacher, d) } end
   local function all()
     local sums, mass = gather(self, model, d, teacher, knobs, each)
     if sums.n == 0 then host.fail "evaluate: no position is hidden in any of the rows; expected more rows or a higher share" end
@@ -191,6 +201,8 @@ function task.check_data(where, d)
   if not data.is(d) then host.fail(("%s: expected a data set; got %s"):format(where, check.describe(d))) end
   if d:size() == 0 then host.fail(where .. ": the data set is empty") end
   if d.labels.kind == "none" then host.fail(where .. ": the data set has no labels") end
+  local nothing = labels.nothing(d)
+  if nothing then host.fail(where .. ": " .. nothing) end
 end
 
 --- run:evaluate: see Task:evaluate.

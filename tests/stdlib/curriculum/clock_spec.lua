@@ -99,6 +99,19 @@ describe("the counts", function()
     expect(rawequal(one:count(ahead), ahead)):is_true()
     expect({ ahead.step, ahead.used, one.counts.step, one.counts.used }):equals { 2, .2, 1, .1 }
   end)
+  it("are foreseen as many as there will be, rounding aside", function()
+    for _, case in ipairs { { { epochs = .07 }, 1, 100, 7 }, { { epochs = 1.1 }, 1, 110, 121 }, { { epochs = .7 }, 5, 12, 2 },
+      { { samples = 9 }, 4, 12, 3 } } do
+      local one = clock.new { budget = case[1], batch = case[2], epoch_size = case[3] }
+      expect(one.total_steps):equals(case[4])
+      local steps = 0
+      repeat
+        one:count()
+        steps = steps + 1
+      until clock.is_over(one.counts)
+      expect(steps):equals(case[4])
+    end
+  end)
   it("are over when the budget is, rounding aside", function()
     for used, over in pairs { [0] = false, [.999] = false, [1 - 1e-11] = false, [1 - 1e-13] = true, [1] = true } do
       expect(clock.is_over { used = used }):equals(over)

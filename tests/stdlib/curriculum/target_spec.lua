@@ -23,6 +23,10 @@ describe("a target", function()
     expect(goal.of(g.tensor { { 1, 2, 3 } }):totable()):equals { { 2, 4, 6 } }
     expect(goal.text):equals "2 teachers"
   end)
+  it("of several modules refuses those that would be broadcast", function()
+    local goal = target.resolve("t", { scaled(1), nn.Linear(3, 1) })
+    expect(function() goal.of(g.ones(2, 3)) end):fails_with "t: teacher 2 gives [2, 1], the first [2, 3]; expected the same classes of all"
+  end)
   it("of labels asks nobody", function()
     for _, answer in ipairs { "labels", false } do
       local goal = target.resolve("t", answer or nil)

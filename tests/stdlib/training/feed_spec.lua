@@ -239,6 +239,13 @@ describe("the open loop", function()
     expect(bits(1)):equals(bits(1))
     expect(bits(1)):differs_from(bits(2))
   end)
+  it("has as many steps as an epoch's share needs, rounding aside", function()
+    support.with_run(nil, function(run)
+      local steps = 0
+      for i in run:batches(support.points(100), { size = 1, epochs = .07 }) do steps = i end  -- .07 · 100 is 7.000000000000001
+      expect(steps):equals(7)
+    end)
+  end)
   it("goes on counting in a second loop", function()
     local _, seen = support.with_run(nil, function(run)
       local d = support.points(60)

@@ -1,0 +1,130 @@
+-- Whether there is something to learn, and to measure: said before the first step. And what has one value for each row.
+local g = require "gradus"
+local a_run = require "a_run"
+local nn, D = g.nn, g.data.tensors
+local task = require "gradus.training.task"
+
+local function x(rows) return g.randn({ rows or 12, 4 }, { generator = g.generator(3) }) end
+local y = g.arange(12) % 3
+local function unlabelled(rows) return g.full({ rows or 12 }, -100, { dtype = "int64" }) end
+
+local function training(options)
+  return function(run)
+    local given = { student = nn.Linear(4, 3), data = D(x(), y), budget = { steps = 2 }, batch = 6 }
+    for name, value in pairs(options) do given[name] = value end
+    return run:distill(given)
+  end
+end
+
+local function refused(name, options, text)
+  it("is refused of " .. name, function()
+    a_run(function(run) expect(function() training(options)(run) end):fails_with(text) end)
+  end)
+end
+
+describe("a training without a lesson", function()
+  local one = D(x(), y, { weight = g.arange(12):eq(5) })
+  refused("no labels and no teacher", { data = D(x()) },
+    "distill: the data have no labels, and there is no teacher: nothing is learnt; expected one of the two")
+  refused("rows without a label", { data = D(x(), unlabelled(), { classes = 3 }) },
+    "distill: data: none of its rows has a label: nothing is learnt")
+  refused("weights of 0", { data = D(x(), y, { weight = g.zeros(12) }) },
+    "distill: data: the weights of its rows are all 0: nothing is learnt")
+  refused("weights of 0 in the part that is trained on", { data = one:first(5), teacher = nn.Linear(4, 3) },
+    "the weights of its rows are all 0")
+  it("is none where a teacher or a loss of one's own teaches, or a row of the part counts", function()
+    a_run(function(run)
+      for _, options in ipairs { { data = D(x()), teacher = nn.Linear(4, 3) }, { data = one:first(6) },
+        { data = D(x(), unlabelled(), { classes = 3 }), teacher = nn.Linear(4, 3) },
+        { data = D(x()), losses = { mine = { loss = function(_, out) return out.logits:square():mean() end } } } } do
+        expect(training(options)(run).steps):equals(2)
+      end
+    end)
+  end)
+  it("of one class is told", function()
+    a_run(function(run, events)
+      training { student = nn.Linear(4, 1), data = D(x(), g.zeros { 12 }:long()) }(run)
+      local told
+      for _, one_event in ipairs(events()) do told = told or one_event.name == "one_class" end
+      expect(told):is_true()
+    end)
+  end)
+end)
+
+describe("what is measured", function()
+  local half = g.cat({ unlabelled(6), y:slice(0, 0, 6) }, 0)
+  for why, d in pairs { ["none of its rows has a label"] = D(x(), unlabelled(), { classes = 3 }),
+    ["the weights of its rows are all 0"] = D(x(), y, { weight = g.zeros(12) }),
+    ["the weights of its rows with a label are all 0"] = D(x(), half, { weight = g.arange(12):lt(6) }) } do
+    it("is refused where " .. why, function()
+      expect(function() task.evaluate(nn.Linear(4, 3), d) end):fails_with("evaluate: " .. why)
+    end)
+  end
+  refused("a suite of other labels", { suites = { easy = D(x(), x()) } },
+    "distill: suites: 'easy': labels: expected 3 classes; got numbers, 4 each")
+  refused("a suite whose classes have another order", { data = D(x(), y, { classes = { "a", "b", "c" } }),
+    suites = { easy = D(x(), y, { classes = { "b", "a", "c" } }) } }, "suites: 'easy': class 0 is 'b' here and 'a' there")
+  it("is, of rows that weigh very much or very little, their mean", function()
+    local kinds = { [1] = y, [2] = x():slice(1, 0, 3), [3] = x():slice(1, 0, 3):gt(0) }
+    for _, labels in ipairs(kinds) do
+      local model = nn.Linear(4, 3)
+      local plain = task.evaluate(model, D(x(), labels)).loss
+      for _, weight in ipairs { 3e38, 1e-44 } do
+        expect(task.evaluate(model, D(x(), labels, { weight = g.full({ 12 }, weight) })).loss):near(plain, 1e-6)
+      end
+    end
+  end)
+  it("needs a teacher's answers to all rows", function()
+    local model, d = nn.Linear(4, 3), D(x(), y)
+    expect(task.evaluate(model, d, y).agreement >= 0):is_true()
+    expect(function() task.evaluate(model, d, y:slice(0, 0, 5)) end)
+      :fails_with "evaluate: teacher: expected its answers to the 12 rows, [12]; got Tensor [5] int64"
+  end)
+end)
+
+describe("one value for each row", function()
+  local many, numbers = D(x(), x():slice(1, 0, 3):gt(0)), D(x(), x():slice(1, 0, 3))
+  local teacher = nn.Linear(4, 3)
+  local entropy = g.schedule.by_entropy(2, 6)
+  refused("several labels", { data = many, teacher = teacher, temperature = entropy },
+    "expected classes as labels; one value for each row is for them alone")
+  refused("numbers", { data = numbers, teacher = teacher, curriculum = { temperature = entropy } }, "expected classes as labels")
+  for name, d in pairs { ["several labels"] = many, numbers = numbers } do
+    refused(name .. ", by a function", { data = d, teacher = teacher, batch = 3, alpha = function() return g.tensor { .1, .2, .3 } end },
+      "alpha: expected one number, or classes as labels, whose loss has one for each row; got Tensor [3] float32")
+  end
+  refused("several labels, a temperature by a function", { data = many, teacher = teacher, batch = 3,
+    temperature = function() return g.ones(3) end }, "temperature: expected one number, or classes as labels")
+  refused("an entropy that may ask for a temperature below 0", { teacher = teacher, temperature = g.schedule.by_entropy(-2, 6) },
+    "distill: temperature: -2 to 6 with the teacher's entropy: expected a number above 0; got -2")
+  refused("a weight of minus infinity", { losses = { kd = function() return -math.huge end } }, "kd: expected a number; got -inf")
+  for _, parts in ipairs { 1, 3 } do
+    it("goes on through a stage where nobody is asked, in " .. parts .. " parts", function()
+      a_run(function(run, _, rows)
+        local stages = { { "labels", target = "labels", advance = g.when.steps(1) }, { "teacher" } }
+        training { teacher = teacher, temperature = entropy, accumulate = parts, curriculum = stages }(run)
+        local told = rows "select step, value from metrics where run_id = ? and key = 'knob/temperature' order by step"
+        expect({ #told, told[1].step }):equals { 1, 2 }  -- of the stage where it has an effect
+        expect(told[1].value > 2 and told[1].value < 6):is_true()
+      end)
+    end)
+  end
+end)
+
+describe("numbers as labels", function()
+  it("are refused of a student that gives them in another order", function()
+    local Turned = nn.class("Turned", nn.Module)
+    function Turned:init() self.inner = nn.Linear(4, 3) end
+    function Turned:forward(input) return self.inner(input):t() end
+    a_run(function(run)
+      expect(function() training { student = Turned(), data = D(x(), x():slice(1, 0, 3)) }(run) end)
+        :fails_with "the labels are numbers [6, 3] and the student gives [3, 6]; expected one number for each"
+    end)
+  end)
+end)
+
+describe("options that every step would read", function()
+  refused("a teacher's temperature that is a function", { teacher = nn.Linear(4, 3), teacher_temperature = function() return 2 end },
+    "distill: 'teacher_temperature': expected a number > 0; got a function")
+  refused("t2 that is a text", { teacher = nn.Linear(4, 3), t2 = "false" }, "distill: 't2': expected true or false; got 'false'")
+end)
