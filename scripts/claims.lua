@@ -10,6 +10,7 @@ local PUBLISHED, OURS = " and target == 'published'", " and (target == 'normalis
 
 local WORDS = { better = "reproduced", worse = "the opposite", open = "open" }
 local OF_OURS = { better = "holds", worse = "the opposite", open = "open" }
+local NONE_WINS = { better = "the opposite: it wins", worse = "holds", open = "open" }
 local AS_GOOD = { better = "better than that", worse = "the opposite", open = "no difference shown" }
 
 -- figure, what is said, experiment, two values of `by` that are compared (the second is the baseline), result, which runs
@@ -77,15 +78,15 @@ add("guide", "70 % synthetic and 30 % real beat synthetic alone", "mixing", { "7
 add("guide", "70 % synthetic and 30 % real beat real alone", "mixing", { "70_30", "real_only" }, "test", nil, "mix")
 
 -- Where a curriculum wins on real data, and where none does.
-local function of_noise(text, of, ours, noise)
-  add("–", "ours: " .. text, of, { ours, "one_shot" }, "test", "noise == " .. noise, "strategy").words = OF_OURS
+local function of_noise(text, of, ours, noise, words)
+  add("–", "ours: " .. text, of, { ours, "one_shot" }, "test", "noise == " .. noise, "strategy").words = words or OF_OURS
 end
 of_noise("the easiest 80 % beat all, a fifth of the labels wrong", "noisy_digits", "easiest_80", .2)
 of_noise("confidence sampling beats all, a fifth of the labels wrong", "noisy_digits", "confidence", .2)
 of_noise("the easiest 80 % beat all, Fashion-MNIST, a fifth of the labels wrong", "noisy_fashion", "easiest_80", .2)
 of_noise("confidence sampling beats all, Fashion-MNIST, a fifth of the labels wrong", "noisy_fashion", "confidence", .2)
-of_noise("the easiest 80 % beat all, Fashion-MNIST, clean labels", "noisy_fashion", "easiest_80", 0)
-of_noise("confidence sampling beats all, Fashion-MNIST, clean labels", "noisy_fashion", "confidence", 0)
+of_noise("with clean labels no curriculum wins, not the easiest 80 %, Fashion-MNIST", "noisy_fashion", "easiest_80", 0, NONE_WINS)
+of_noise("nor confidence sampling, Fashion-MNIST, clean labels", "noisy_fashion", "confidence", 0, NONE_WINS)
 
 local UNIT = { gflops_to_95 = { "%.0f", 1, "GFLOPs" }, acc = { "%.1f", 100, "%" }, test = { "%.1f", 100, "%" },
   steps_to_90 = { "%.0f", 1, "steps" } }

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "host_error.h"
 #include "host_module.h"
@@ -80,14 +82,14 @@ std::vector<std::string> plan(Session& session, std::optional<int>& code) {
   return labels;
 }
 
-// The same, after the name of the run where there are several. told: the last error, since a grid's runs often fail alike.
-int run_failure(const Interpreter& interpreter, const std::string& label, std::string& told) {
+// The same, after the name of the run where there are several. told: the errors that were, since a grid's runs often fail alike; how
+// many did is said in the end (summary.lua).
+int run_failure(const Interpreter& interpreter, const std::string& label, std::set<std::string>& told) {
   if (interpreter.exit_code || label.empty()) return failure(interpreter);
-  const bool again = interpreter.error.message == told;
-  told = interpreter.error.message;
+  if (!told.insert(interpreter.error.message).second) return interpreter.error.code;
   std::fflush(stdout);
-  std::fprintf(stderr, "%s: %s\n", label.c_str(), again ? "the same error" : "failed");
-  return again ? interpreter.error.code : failure(interpreter);
+  std::fprintf(stderr, "%s: failed\n", label.c_str());
+  return failure(interpreter);
 }
 
 // A command that Lua drives from its first to its last run: require(module)[function](options) gives the exit code.
@@ -159,7 +161,7 @@ int run_command(RunOptions options) {
   if (code || count == 0) return code.value_or(0);  // 0: the script returned no experiment and has done its work
 
   std::vector<std::string> results;
-  std::string told;
+  std::set<std::string> told;
   for (int i = 1; i <= count && !stopping(); ++i) {
     Interpreter interpreter(session);
     const bool ok = interpreter.call(

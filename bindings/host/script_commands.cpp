@@ -82,7 +82,8 @@ void add_run(CLI::App& app, ScriptCommandLine& line) {
   add_output(run, line);
   add_text(run, line, "log", "A line that stays for each epoch or evaluation, for a pipe or a file")
       ->check(CLI::IsMember({"epoch", "evaluation"}));
-  run->add_flag("--strict", line.run.strict, "Warnings are errors");
+  run->add_flag("--strict", line.run.strict,
+                     "Warnings, and settings out of the guides' ranges (gradus help strict), are errors");
   run->add_flag("--sandbox", line.run.sandbox,
                 "The kernel keeps the script from the network, other programs and all files but its folder (to read) and the store's "
                 "(default then: sandbox/gradus.db beside the usual one)");
@@ -129,7 +130,8 @@ void add_going_on(CLI::App& app, ScriptCommandLine& line) {
     command->add_option("--threads", line.threads, "Threads of LibTorch (default: as it was)");
     add_store(command, line);
     add_output(command, line);
-    command->add_flag("--strict", line.run.strict, "Warnings are errors");
+    command->add_flag("--strict", line.run.strict,
+                     "Warnings, and settings out of the guides' ranges (gradus help strict), are errors");
     add_library(command, line);
     add_text(command, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
     add_text(command, line, "accept",

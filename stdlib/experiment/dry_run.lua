@@ -100,16 +100,6 @@ local function walk(t, i)
   return seen
 end
 
--- What plan.lua and honest.lua want to know of a training.
-local function subject_of(t)
-  return { stages = t.stages.list, knobs = t.stages.base, budget = t.clock.budget, total_steps = t.clock.total_steps,
-    batch = t.updater.batch,
-    epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
-    eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
-    plain = t.objective.plain, asks = { alpha = t.objective:has { "kd" },
-      temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
-end
-
 -- What the guides advise: where the settings fit it is only said.
 local function show_advice(report, t)
   local list = advice.on(t)
@@ -117,7 +107,7 @@ local function show_advice(report, t)
   for _, one in ipairs(list) do
     local text = one.name:gsub("_", " ") .. ": " .. one.text
     if one.mistake then report.refuse("%s", text)
-    elseif one.amiss then report.advise("%s", text)
+    elseif one.amiss then report.outside("%s", text)
     else report.line("    guide: %s", text) end
   end
 end
@@ -145,14 +135,15 @@ local function train(report, t)
     if i == 1 then t:evaluate() end  -- what later stages' functions may ask for
   end
   name_unused(report, t)
-  local self = subject_of(t)
-  local the = plan.new(self, seen)
+  local self = plan.subject(t)
+  local the = plan.new(self, seen, true)
   show_length(report, self, the.total)
   report.line("    forecast: %s", forecast.text(t, the))
   show_advice(report, t)
   for i, stage in ipairs(self.stages) do
     show_stage(report, the, i)
     honest.stage(report, the, i)
+    honest.reach(report, stage, seen[i].target)
     if not seen[i].learnt then
       report.refuse("stage '%s': the loss is 0 and has no gradient: nothing is learnt; expected a target that differs from the student",
         stage.name)
@@ -164,7 +155,7 @@ local function train(report, t)
   t.feed:rewind()
 end
 
---- What a run asks of its dry run, added to a report: { line =, refuse =, advise = }.
+--- What a run asks of its dry run, added to a report: { line =, refuse =, outside =, advise = }.
 function dry_run.serve(report)
   report.built = report.built or {}
   report.made = report.made or {}  -- models of two steps of training
@@ -200,6 +191,7 @@ local function new_report()
     return true
   end
   function report.refuse(...) if once("refused", ...) then report.refused = report.refused + 1 end end
+  function report.outside(...) once("advice, which --strict refuses", ...) end
   function report.advise(...) once("advice", ...) end
   return report
 end

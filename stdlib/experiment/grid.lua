@@ -55,13 +55,20 @@ local function missing(options, experiment, plan)
   return todo, results, left
 end
 
--- Shows an error once: a grid's runs often fail alike.
+--- Whether an error is met for the first time: a grid's runs often fail alike, which one line in the end tells.
+---@param told table<string, boolean>
+---@param why string
+function grid.is_news(told, why)
+  local news = not told[why]
+  told[why] = true
+  return news
+end
+
 local function tell_failure(told, job, outcome)
   local why = grid.why(outcome)
-  local again = told.last == why
-  told.last = why
-  if again or not outcome.error then
-    host.write(2, ("%s: %s\n"):format(job.label, again and "the same error" or why))
+  if not grid.is_news(told, why) then return end
+  if not outcome.error then
+    host.write(2, ("%s: %s\n"):format(job.label, why))
   else
     host.write(2, ("%s: failed\n%s"):format(job.label, outcome.error.text))
   end

@@ -1,5 +1,8 @@
---- What a dry run (dry_run.lua) says of settings: refused is what has no effect, aborts the run or runs backwards; advised
---- what is rarely meant. A judgement is of what the plan knows; what depends on the run is left alone. Knobs are honest_knobs.lua's.
+--- What is said of a training's settings, by a dry run (dry_run.lua) and by the run itself (beforehand.lua), before its first step. A
+--- judgement is of what the plan knows; what depends on the run is left alone. Knobs are honest_knobs.lua's. report has
+---   refuse   what has no effect, aborts the run or runs backwards: check refuses it, a run warns
+---   outside  what is out of the guides' ranges: advice, which --strict refuses
+---   advise   what is rarely meant: advice
 local data = require "gradus.data.dataset"
 local knobs = require "gradus.experiment.honest_knobs"
 local sampler = require "gradus.curriculum.sampler"
@@ -180,12 +183,14 @@ function honest.stage(report, plan, i)
   local parts = sampler.is(one.source) and rawget(one.source, "parts")
   if parts then look_at_mixture(report, plan, i, parts) end
   look_at_rule(report, plan, ("stage '%s': advance"):format(stage.name), stage.advance)
-  look_at_reach(report, stage, one.target)
   if #plan.seen > 1 and stage.knobs.lr then
     report.advise("stage '%s' has a learning rate of its own; a gain may be the rate's: tune the baseline's as well (arXiv 2308.12202)",
       stage.name)
   end
 end
+
+--- Judges a stage's target by what it measured as the stage began.
+honest.reach = look_at_reach
 
 --- Judges what is of the whole plan.
 function honest.whole(report, plan)

@@ -1,4 +1,5 @@
---- What a dry run says of knobs and of the learning rate (honest.lua): what has no effect, goes backwards, or would abort the run.
+--- What honest.lua says of knobs and of the learning rate: what has no effect, goes backwards, would abort the run, or is out of the
+--- guides' ranges.
 local schedule = require "gradus.curriculum.schedule"
 local stages = require "gradus.training.stages"
 local values_of = require "gradus.experiment.plan"
@@ -23,15 +24,45 @@ local function aborts(report, where, plan, span, knob)
   end
 end
 
-local function advise_on_range(report, where, name, values)
-  local low, high = range(values)
+local function in_words(low, high) return low == high and ("%.4g"):format(low) or ("%.4g to %.4g"):format(low, high) end
+
+--- What is out of the guides' range for a temperature or an alpha from low to high, in words; nil where nothing is.
+---@param name string
+---@param low number
+---@param high number
+---@return string?
+function knobs.outside(name, low, high)
   if name == "temperature" and (low < 2 or high > 20) then
-    report.advise("%s is %g to %g; below 2 the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual",
-      where, low, high)
+    return ("is %s; below 2 the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual")
+      :format(in_words(low, high))
   elseif name == "alpha" and (low < .2 or high > .95) then
-    report.advise("%s is %g to %g; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual",
-      where, low, high)
+    return ("is %s; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual"):format(in_words(low, high))
   end
+end
+
+--- The same of the highest learning rate.
+---@param rates table?  what advice.rates_of says of the optimizer and the student; nil: nothing
+---@param highest number
+---@return string?
+function knobs.rate_outside(rates, highest)
+  if not rates or highest <= 0 then return nil end  -- a rate of 0 learns nothing, which is another matter
+  if highest >= rates.low / rates.factor and highest <= rates.high * rates.factor then return nil end
+  return ("is %.4g at its highest; %s (%s) suit %d parameters"):format(highest, in_words(rates.low, rates.high), rates.whose,
+    rates.parameters)
+end
+
+-- The paper's plain KL divergence, between the distributions as they are: a method of its own, not a temperature gone astray.
+local function is_plain_kl(one) return throughout(one.knobs.alpha.values, 0) and throughout(one.knobs.temperature.values, 1) end
+
+local function judge_range(report, where, plan, i, knob, values)
+  local low, high = range(values)
+  if knob.name == "alpha" and low == 0 and schedule.is(knob.answer) and knob.answer.of_rows then low = high end  -- rows without labels
+  local text = not is_plain_kl(plan.seen[i]) and knobs.outside(knob.name, low, high) or nil
+  local number = type(plan.run.o.lr or 0) == "number"  -- advice.lua judges that
+  if knob.name == "lr" and (knob.own or not number) then
+    text = knobs.rate_outside(plan.run.rates, select(2, range(knob.own and values or knob.whole or values)))
+  end
+  if text then report.outside("%s %s", where, text) end
 end
 
 local OTHER_WAY = "the guides go the other way: temperature high early and low late, alpha towards the labels"
@@ -48,7 +79,7 @@ function knobs.of_stage(report, plan, i, knob)
   if aborts(report, where, plan, plan.spans[i], knob) then return end
   local values = knob.values
   if not values then
-    if schedule.is(knob.answer) and knob.answer.between then advise_on_range(report, where, knob.name, knob.answer.between) end
+    if schedule.is(knob.answer) and knob.answer.between then judge_range(report, where, plan, i, knob, knob.answer.between) end
     return
   end
   if knob.name == "lr" and throughout(values, 0) then
@@ -56,7 +87,7 @@ function knobs.of_stage(report, plan, i, knob)
   elseif schedule.is(knob.answer) and not tonumber(tostring(knob.answer)) and not moves(knob.whole or values) then
     report.refuse("%s: %s has no effect: it is %g throughout; expected a span within the budget", where, tostring(knob.answer), values[1])
   end
-  advise_on_range(report, where, knob.name, values)
+  judge_range(report, where, plan, i, knob, values)
   local all = knob.whole or values
   advise_on_direction(report, where, knob.name, all[1], all[#all])
 end

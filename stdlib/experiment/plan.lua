@@ -1,5 +1,7 @@
 --- What a training will do as far as that is known before it: where each stage lies in the budget, what its knobs and its
---- share of the rows will be there. What depends on how the run goes is nil, not a guess.
+--- share of the rows will be there. What depends on how the run goes is nil, not a guess; so is, unless the plan may ask them, what
+--- the user's functions say, which may count how often they are asked.
+local advice = require "gradus.training.advice"
 local data = require "gradus.data.dataset"
 local sampler = require "gradus.curriculum.sampler"
 local schedule = require "gradus.curriculum.schedule"
@@ -11,6 +13,7 @@ local plan = {}
 ---@field spans table[]  of each stage: from, to (shares of the budget), known, per_step (the share that a step uses), step (at `from`)
 ---@field total number?  steps of the whole run
 ---@field last number    the share at which the last step is asked for its knobs
+---@field may_ask boolean  the user's functions
 local Plan = {}
 Plan.__index = Plan
 
@@ -55,9 +58,21 @@ local function spans_of(run, seen)
   return spans
 end
 
+--- What a plan, and those who judge it, want to know of a training.
+---@param t Training
+function plan.subject(t)
+  return { stages = t.stages.list, knobs = t.stages.base, budget = t.clock.budget, total_steps = t.clock.total_steps,
+    batch = t.updater.batch,
+    epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
+    eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
+    plain = t.objective.plain, rates = advice.rates_of(t), asks = { alpha = t.objective:has { "kd" },
+      temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
+end
+
 --- The plan of a distillation whose stages were `seen`: { flops = of a full step, target =, source =, rows = } each.
-function plan.new(run, seen)
-  local self = setmetatable({ run = run, seen = seen, spans = spans_of(run, seen) }, Plan)
+---@param may_ask boolean  the user's functions, beforehand
+function plan.new(run, seen, may_ask)
+  local self = setmetatable({ run = run, seen = seen, spans = spans_of(run, seen), may_ask = may_ask }, Plan)
   local final = self.spans[#self.spans]
   self.last = math.max(0, 1 - (final.per_step or 1e-6))
   self.total = run.total_steps
@@ -104,6 +119,11 @@ local function stage_at(self, share)
   return found
 end
 
+-- Whether the answer is a function of the user's, or a warm-up to one.
+local function is_users(answer)
+  return type(answer) == "function" or schedule.is(answer) and type(answer.after) == "function"
+end
+
 -- ask(state) at so many points of a span; nil where it raises, says nothing or depends on how the run goes.
 local function over(self, points, from, to, i, ask)
   local values = {}
@@ -120,7 +140,7 @@ end
 --- The numbers of a knob's answer over a span, in stage i or, without i, in the stages as they come; nil where not known.
 function Plan:values(answer, from, to, i)
   if type(answer) == "number" then return { answer, answer } end
-  if schedule.is(answer) and answer.between then return nil end
+  if schedule.is(answer) and answer.between or not self.may_ask and is_users(answer) then return nil end
   return over(self, POINTS, from, to, i, function(s)
     local value = schedule.value(answer, s)
     return type(value) == "number" and value or nil
@@ -169,7 +189,8 @@ end
 --- The share of the training set's rows that stage i draws from, over its span; whether by a ranking; the ranked view.
 function Plan:rows(i)
   local answer, span, ranked, view = self.run.stages[i].sample, self.spans[i], false, nil
-  if not data.is(self.run.train) then return nil end
+  local users = is_users(sampler.is(answer) and rawget(answer, "share") or answer)
+  if not data.is(self.run.train) or users and not self.may_ask then return nil end
   local values = over(self, SAMPLES, math.min(span.from, 1), span.to, i, function(s)
     local one = answer
     if type(answer) == "function" then one = answer(s) end
@@ -182,7 +203,9 @@ end
 
 --- The share of each source of a mixture, over stage i.
 function Plan:mixture(parts, i)
-  local span, all = self.spans[i], {}
+  local span, all, users = self.spans[i], {}, false
+  for _, part in ipairs(parts) do users = users or is_users(part[2]) end
+  if users and not self.may_ask then return all end
   for k in ipairs(parts) do
     all[k] = self:values(function(s)
       local sum, mine = 0, nil

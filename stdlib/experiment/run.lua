@@ -135,6 +135,26 @@ function Run:warn(name, text)
   self.line.say("warning: " .. text)
 end
 
+--- Stores advice of the guides. amiss: where the setting is, such as "distill: ", if it is out of their range: with --strict an error.
+---@param name string
+---@param text string
+---@param numbers? table  what it was taken from
+---@param amiss? string|boolean
+function Run:advise(name, text, numbers, amiss)
+  if amiss and self.options.strict then host.fail(amiss .. text) end
+  local detail = { text = text, amiss = amiss and true or nil }
+  for key, value in pairs(numbers or {}) do detail[key] = value end
+  self:event("advice", name, detail)
+end
+
+--- Judges a training's settings before its first step, as `gradus check` does: advice and warnings.
+---@param t Training
+function Run:judge(t) require("gradus.experiment.beforehand").judge(self, t) end
+
+--- Judges, at an evaluation, the knobs that functions gave.
+---@param t Training
+function Run:judge_knobs(t) require("gradus.experiment.beforehand").look(self, t) end
+
 --- Somebody has changed what the run does while it goes on: stored as an event, and the run is marked. It is no repetition of others.
 ---@param name string   "attach" or "live"
 ---@param detail table

@@ -257,15 +257,18 @@ local function fill_in(one, experiment, plan)
   one.params, one.seed, one.label = ok and flat or planned.given, planned.seed, require("gradus.experiment.runner").describe(plan, one.run)
 end
 
--- Which runs came to nothing.
+-- Which runs came to nothing. Their errors were told as they came, each once.
 local function tell_lost(lost, count)
   if #lost == 0 or count < 2 then return end
-  local names = {}
+  local names, alike = {}, #lost > 1 and lost[1].error ~= nil
   for i, one in ipairs(lost) do
-    if i > 8 then names[#names + 1] = "…" break end
-    names[i] = one.label
+    alike = alike and one.error == lost[1].error
+    if i <= 8 then names[i] = one.label end
   end
-  io.stderr:write(("%d of %d runs failed%s\n"):format(#lost, count, #names > 0 and ": " .. table.concat(names, ", ") or ""))
+  if #lost > 8 then names[#names + 1] = "…" end
+  if alike and #lost == count then names = {} end
+  io.stderr:write(("%d of %d runs failed%s%s\n"):format(#lost, count, alike and ", all with the same error" or "",
+    #names > 0 and ": " .. table.concat(names, ", ") or ""))
 end
 
 --- Prints what the runs came to. With --quiet the table alone, with --json one document.

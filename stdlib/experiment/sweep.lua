@@ -195,8 +195,7 @@ local function tell_failure(self, job, outcome)
   self.failed = self.failed + 1
   self.code = self.code or outcome.code
   local why = grid.why(outcome)
-  host.write(2, ("%s: %s\n"):format(job.label, why == self.told.why and "the same error" or why))
-  self.told.why = why
+  if grid.is_news(self.told, why) then host.write(2, ("%s: %s\n"):format(job.label, why)) end
   if outcome.exited or outcome.code == 64 then self.ending = outcome.code end
 end
 

@@ -41,6 +41,13 @@ local function searched(options, experiment)
   return set
 end
 
+-- Each error was told as it came, once.
+local function tell_failed(sweep)
+  if sweep.failed < 2 then return end
+  local alike = next(sweep.told, (next(sweep.told))) == nil
+  host.write(2, ("%d runs failed%s\n"):format(sweep.failed, alike and ", all with the same error" or ""))
+end
+
 --- Returns the process's exit code: 0 with a best trial, else that of the first run that failed, else 65.
 ---@param options table  the command line
 function command.run(options)
@@ -59,6 +66,7 @@ function command.run(options)
     io.stdout:write(host.json_encode(report.json(found)), "\n")
   elseif not options.quiet then
     report.print(found)
+    tell_failed(found.sweep)
   end
   if stopped ~= 0 then
     if not options.quiet then host.write(2, "interrupted; the same command goes on where it was\n") end

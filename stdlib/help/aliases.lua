@@ -2,6 +2,7 @@
 local NAMES = [[
   standardize: standardise standardization standardisation normalize normalise normalization normalisation scale scaling scaler
   standardize: standardscaler standard_scaler minmaxscaler zscore z-score
+  strict: advice amiss warnings
   unlabelled: unlabeled semi-supervised semisupervised semi_supervised -100 missing_labels
   augmentations: augmentation erase erasing random_erasing randomerasing cutout shift noise mixup crop randomcrop transforms transform]]
 

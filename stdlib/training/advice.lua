@@ -1,6 +1,6 @@
 --- What the guides advise on a training's settings, as far as that is known before its first step: the rows of their temperature
 --- table that fit, rates for the student's size, batch normalisation, patience. `gradus check` says it, a run stores it as events of
---- kind "advice"; what nobody can want is a warning, which check and --strict refuse.
+--- kind "advice", and --strict refuses what is amiss; what nobody can want is a warning, which check refuses, too.
 local ops = require("gradus.engine").ops
 local data = require "gradus.data.dataset"
 local modes = require "gradus.base.modes"
@@ -114,6 +114,16 @@ function advice.rates(parameters)
   end
 end
 
+--- The range of rates for a training's student, where its optimizer is Adam or AdamW; factor: how many times out of it a rate is far off.
+---@param t Training
+---@return {low: number, high: number, whose: string, parameters: number, factor: number}?
+function advice.rates_of(t)
+  local name, parameters = t.updater.optimizer.name, t.student:num_parameters(true)
+  if not (name and name:find "^Adam") then return nil end
+  local low, high, whose = advice.rates(parameters)
+  return { low = low, high = high, whose = whose, parameters = parameters, factor = FACTOR }
+end
+
 -- The rate that lr begins or decays from, where it is a number, or one with warm-up and decay.
 local function rate_of(t)
   local lr = t.options.lr
@@ -122,10 +132,9 @@ local function rate_of(t)
 end
 
 local function on_rate(t)
-  local name, rate = t.updater.optimizer.name, rate_of(t)
-  if not (name and name:find "^Adam") or not rate then return nil end
-  local parameters = t.student:num_parameters(true)
-  local low, high, whose = advice.rates(parameters)
+  local rates, rate, name = advice.rates_of(t), rate_of(t), t.updater.optimizer.name
+  if not rates or not rate then return nil end
+  local parameters, low, high, whose = rates.parameters, rates.low, rates.high, rates.whose
   local numbers = { parameters = parameters, rate = rate, lowest = low, highest = high }
   if rate >= RUINOUS then
     return { name = "rate", amiss = true, mistake = true, numbers = numbers,
@@ -284,9 +293,8 @@ end
 ---@param list Advice[]
 function advice.store(t, list)
   for _, one in ipairs(list) do
-    one.numbers.text, one.numbers.amiss = one.text, one.amiss or nil
-    if one.mistake then t.run:warn(one.name, t.where .. ": " .. one.text)
-    else t.run:event("advice", one.name, one.numbers) end
+    local where = t.where .. ": "
+    if one.mistake then t.run:warn(one.name, where .. one.text) else t.run:advise(one.name, one.text, one.numbers, one.amiss and where) end
   end
 end
 

@@ -28,12 +28,21 @@ function reporter.new(options)
   return self
 end
 
+--- Whether this is asked for the first time in the training.
+---@param name string
+function Reporter:is_news(name)
+  local news = not self.warned[name]
+  self.warned[name] = true
+  return news
+end
+
 --- Warns once.
 function Reporter:warn(name, text)
-  if self.warned[name] then return end
-  self.warned[name] = true
-  self.run:warn(name, text)
+  if self:is_news(name) then self.run:warn(name, text) end
 end
+
+--- The highest learning rate so far.
+function Reporter:highest_rate() return self.health.peak_lr end
 
 --- A stage goes on with this target, whose steps are asked for these outputs.
 ---@param goal Target

@@ -126,6 +126,7 @@ function Training:evaluate()
     target_acc = evaluator:acc_of_checkpoint(self.teacher.target) })
   self.keeper:keep_safe(s.step)
   self.reporter:foresee(s, self.clock.total_steps, function() return advice.bytes(self) end)
+  if not self.run.dry then self.run:judge_knobs(self) end
   if not evaluator:has_data() then return end
   s:record(numbers)
   self.keeper:record(s)

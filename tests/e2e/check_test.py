@@ -12,6 +12,9 @@ import unittest
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
+# Shipped scripts that leave the guides' ranges on purpose, to show what comes of it.
+OUTSIDE = {"diagnostics": 3, "guide_claims": 2}
+
 BAD = """
 local g = require "gradus"
 return g.experiment { name = "bad", run = function(run)
@@ -60,6 +63,7 @@ class CheckTest(unittest.TestCase):
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn("Nothing to refuse.", done.stdout)
                 self.assertIn("lr", done.stdout)
+                self.assertEqual(done.stdout.count("which --strict refuses"), OUTSIDE.get(path.stem, 0), done.stdout)
                 self.assertEqual(list(self.dir.iterdir()), [])
 
     def test_published_sizes_need_little_memory(self):
@@ -87,8 +91,20 @@ class CheckTest(unittest.TestCase):
         done = self.check("bad.lua")
         self.assertEqual(done.returncode, 65, done.stderr)
         self.assertIn("refused: lr never leaves its warm-up", done.stdout)
-        self.assertIn("advice: stage 'all': temperature is 1 to 1; below 2", done.stdout)
+        self.assertIn("advice, which --strict refuses: stage 'all': temperature is 1; below 2", done.stdout)
         self.assertEqual(done.stderr, "check: 1 setting refused\n")  # no line of the script: none raised it
+
+    def test_what_check_says_a_run_stores_and_strict_refuses(self):
+        (self.dir / "bad.lua").write_text(BAD)
+        run = (GRADUS, "run", "bad.lua", "--quiet")
+        done = subprocess.run([*run, "--strict"], cwd=self.dir, capture_output=True, text=True, timeout=300)
+        self.assertEqual((done.returncode, done.stderr.splitlines()[0]), (65, "bad.lua:5: distill: stage 'all': temperature is 1; below 2 "
+                         "the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual"))
+        done = subprocess.run(run, cwd=self.dir, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        shown = subprocess.run([GRADUS, "show", "@last"], cwd=self.dir, capture_output=True, text=True, timeout=60).stdout
+        self.assertRegex(shown, r"warning +settings .*lr never leaves its warm-up")
+        self.assertRegex(shown, r"advice +settings +.*temperature is 1; below 2")
 
     def test_one_bad_plan_of_several_is_enough(self):
         # The first is refused, the second is fine; and the other way round.

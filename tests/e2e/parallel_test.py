@@ -107,7 +107,8 @@ class SideBySide(ParallelCase):
         out, err = self.run_script(SMALL % "if p.T % 2 == 0 then error 'bad T' end", "-j", "2", code=65)
         self.assertIn("1 of 4 runs failed" if "1 of 4" in err else "2 of 4 runs failed", err)
         self.assertIn("x.lua:5: bad T", err)
-        self.assertIn("the same error", err)
+        self.assertRegex(err, r"2 of 4 runs failed, all with the same error: 2/4 2 seed \d+, 4/4 4 seed \d+")
+        self.assertEqual(err.count("bad T\n"), 1)
         self.assertIn("6", out)
         self.assertEqual(self.query("SELECT status, count(*) FROM runs GROUP BY status"), [("failed", 2), ("finished", 2)])
 

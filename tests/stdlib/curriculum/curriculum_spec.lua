@@ -259,9 +259,12 @@ describe("stages", function()
   end)
   it("that the budget never reaches are told", function()
     local _, seen = distill { budget = { steps = 5 }, curriculum = three(when.steps(100)) }
+    expect(names(seen.warnings)):equals { "settings@0", "settings@0", "stage_unreached@5" }  -- it was known beforehand
+    _, seen = distill { budget = { steps = 5 }, curriculum = three(function() return false end) }
     expect(names(seen.warnings)):equals { "stage_unreached@5" }
-    expect(function() distill({ budget = { steps = 5 }, curriculum = three(when.steps(100)) }, { strict = true }) end)
-      :fails_with "the budget ended in stage 'easy'; 'hard' never began"
+    local function strictly(rule) return function() distill({ budget = { steps = 5 }, curriculum = three(rule) }, { strict = true }) end end
+    expect(strictly(when.steps(100))):fails_with "stage 'medium' never begins: the stages before it take the whole budget"
+    expect(strictly(function() return false end)):fails_with "the budget ended in stage 'easy'; 'hard' never began"
   end)
   local cases = {
     { "a stage without an end", { { "a" }, { "b" } },

@@ -80,11 +80,13 @@ describe("the table after the runs", function()
     expect(text):matches "strategy +runs +acc"
     expect(text):matches "a +2 of 3 +0%.9214 ± 0\n"
     expect(text):matches "b +0 of 3 +–\n"
-    expect(err):equals "4 of 6 runs failed: 2/6 a seed 2, 4/6 b seed 1, 5/6 b seed 2, 6/6 b seed 3\n"
+    expect(err):equals "4 of 6 runs failed, all with the same error: 2/6 a seed 2, 4/6 b seed 1, 5/6 b seed 2, 6/6 b seed 3\n"
     for i = 1, 6 do list[i] = host.json_encode { run = i, error = "boom", code = 65 } end
     text, err = shown({}, list, one, plan)
     expect(text):equals ""
-    expect(err):matches "^6 of 6 runs failed"
+    expect(err):equals "6 of 6 runs failed, all with the same error\n"
+    list[6] = host.json_encode { run = 6, error = "bang", code = 65 }
+    expect(select(2, shown({}, list, one, plan))):matches "^6 of 6 runs failed: 1/6 a seed 1, "
     expect(select(2, shown({}, { list[1] }, one, plan))):equals ""  -- of a single run the error is said already
   end)
   it("with --quiet is all", function()

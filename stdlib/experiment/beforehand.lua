@@ -1,0 +1,82 @@
+--- What a run says of its own settings before its first step, as `gradus check` says it (honest.lua): warnings, and events of kind
+--- "advice". Nothing is tried and none of the user's functions asked, which may count how often they are; what these say is judged as
+--- the run goes on.
+local advice = require "gradus.training.advice"
+local honest = require "gradus.experiment.honest"
+local knobs = require "gradus.experiment.honest_knobs"
+local plan = require "gradus.experiment.plan"
+local sampler = require "gradus.curriculum.sampler"
+local target = require "gradus.curriculum.target"
+
+local beforehand = {}
+
+local HALF = .5  -- of the budget, by which a rate has been as high as it will be
+local UNKNOWN = { kind = "unknown", text = "what a function says" }
+
+-- What is known of a stage before it begins.
+local function foreseen(t, stage)
+  local goal, counts = stage.target, t.clock.counts
+  if goal == nil then goal = t.given_teacher end
+  local known = type(goal) ~= "function"
+  local alike = #t.stages.list == 1  -- a stage of layers costs less than the others
+  return { target = known and target.resolve(t.where, goal) or UNKNOWN, source = sampler.is(stage.sample) and stage.sample or nil,
+    flops = alike and t.clock.budget.flops and (counts.step_progress or 0) * t.clock.budget.flops or 0 }
+end
+
+-- Collects what is said, each text once.
+local function reporter(run, t)
+  local told = {}
+  local function saying(say)
+    return function(text, ...)
+      text = text:format(...)
+      if not told[text] then say(text) end
+      told[text] = true
+    end
+  end
+  return { refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end),
+    outside = saying(function(text) run:advise("settings", text, nil, t.where .. ": ") end),
+    advise = saying(function(text) run:advise("settings", text) end) }
+end
+
+--- Judges a training whose first stage was entered.
+---@param run Run
+---@param t Training
+function beforehand.judge(run, t)
+  local seen = {}
+  for i, stage in ipairs(t.stages.list) do seen[i] = foreseen(t, stage) end
+  local report, the = reporter(run, t), plan.new(plan.subject(t), seen, false)
+  for i in ipairs(t.stages.list) do honest.stage(report, the, i) end
+  honest.whole(report, the)
+end
+
+-- Whether only the run tells what a knob is, in this stage.
+local function is_asked(t, name) return type(t.stages:answer_of(name)) == "function" or t.stages.stage.pressure ~= nil end
+
+-- What is out of the guides' ranges of what functions gave the last step, by knob.
+local function outside_now(t)
+  local last, found = t.stages.last, {}
+  local rates, highest = is_asked(t, "lr") and advice.rates_of(t) or nil, t.reporter:highest_rate()
+  if rates and (t.s.progress >= HALF or highest > rates.high) then found.lr = knobs.rate_outside(rates, highest) end
+  if t.teacher.target.kind ~= "logits" or last.alpha == 0 and last.temperature == 1 then return found end
+  for _, name in ipairs { "temperature", "alpha" } do
+    local value = last[name]
+    if is_asked(t, name) and type(value) == "number" then found[name] = knobs.outside(name, value, value) end
+  end
+  return found
+end
+
+--- Judges at an evaluation what functions gave the last step, once in a stage.
+---@param run Run
+---@param t Training
+function beforehand.look(run, t)
+  local stage, step = t.s.stage, t.s.step
+  local found = outside_now(t)
+  for _, name in ipairs { "lr", "temperature", "alpha" } do
+    local text = found[name]
+    if text and t.reporter:is_news(("%s of '%s'"):format(name, stage)) then
+      run:advise("settings", ("stage '%s': %s %s (step %d)"):format(stage, name, text, step), nil, t.where .. ": ")
+    end
+  end
+end
+
+return beforehand
