@@ -11,6 +11,7 @@ local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
 local numbers = require "gradus.curriculum.values"
+local wide = require "gradus.base.wide"
 
 local ops = engine.ops
 
@@ -233,7 +234,7 @@ function schedule.by_entropy(sure, unsure)
   one.between = { sure, unsure }
   one.of_batch = function(batch)
     if not batch.teacher then return ops.full({ batch.x:size(0) }, unsure, { dtype = "float64", device = batch.x.device }) end
-    local log_p = batch.teacher:log_softmax(-1):clamp_min(-1e4)  -- of a class that the teacher excludes: 0 · log 0 is 0
+    local log_p = wide(batch.teacher):log_softmax(-1):clamp_min(-1e4)  -- of a class that the teacher excludes: 0 · log 0 is 0
     local h = -(log_p:exp() * log_p):sum { dim = -1 } / math.log(batch.teacher:size(-1))
     return (h * (unsure - sure) + sure):double()
   end

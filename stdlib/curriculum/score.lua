@@ -8,9 +8,11 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local in_type = require "gradus.base.in_type"
 local modes = require "gradus.base.modes"
 local labels = require "gradus.data.labels"
 local is_module = require("gradus.nn.module").is_module
+local wide = require "gradus.base.wide"
 
 local ops = engine.ops
 local score = {}
@@ -93,7 +95,7 @@ local function over(name, teacher)
     end
     local device = teacher:device()
     x, y = x:to(device), y and y:to(device)
-    local out = modes.evaluating(teacher, teacher, x)
+    local out = wide(modes.evaluating(teacher, in_type, teacher, teacher, x))
     if (kind == "none" or kind == "tokens") and out:dim() == 3 then return over_positions(rule(out, y), y) end
     return rule(out, y)
   end

@@ -9,6 +9,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local current = require "gradus.base.current"
+local in_type = require "gradus.base.in_type"
 local is_module = require("gradus.nn.module").is_module
 local loss = require "gradus.nn.loss"
 local tensor = require "gradus.base.tensor"
@@ -46,7 +47,7 @@ end
 function target.is(value) return getmetatable(value) == Target end
 
 local function frozen(module, call)
-  return function(x) return modes.evaluating(module, tensor.no_grad, call or module, x) end
+  return function(x) return modes.evaluating(module, tensor.no_grad, in_type, module, call or module, x) end
 end
 
 -- What a layer returns as the projection takes it: [N, …, width]. The channels of an image are not apart from its places.

@@ -3,6 +3,7 @@ local check = require "gradus.base.check"
 local engine = require "gradus.engine"
 local recording = require "gradus.base.recording"
 local scalar = require "gradus.base.scalar"
+local wide = require "gradus.base.wide"
 
 local ops = engine.ops
 local loss = {}
@@ -202,6 +203,7 @@ function loss.jsd(student, teacher, options)
     check.fail("jsd", "'beta': expected 0 < beta < 1; got %g (its limits are kl and reverse_kl)", beta)
   end
   check_pair("jsd", "student", student, "teacher", teacher)
+  student, teacher = wide(student), wide(teacher)
   local t = divisor("jsd", student, o.temperature or 1)
   local log_p = ops.log_softmax(teacher:detach() / t, -1):clamp_min(LEAST)
   local log_q = ops.log_softmax(student / t, -1):clamp_min(LEAST)

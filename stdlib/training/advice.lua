@@ -3,6 +3,7 @@
 --- kind "advice", and --strict refuses what is amiss; what nobody can want is a warning, which check refuses, too.
 local ops = require("gradus.engine").ops
 local data = require "gradus.data.dataset"
+local in_type = require "gradus.base.in_type"
 local modes = require "gradus.base.modes"
 local nn = require "gradus.nn"
 local schedule = require "gradus.curriculum.schedule"
@@ -208,7 +209,7 @@ local function judged(view, teacher)
   local some = view:shuffled(0):subset(ops.arange(math.min(SAMPLE, view:size())))
   local agreed, known, said = 0, 0, {}
   some:each(SAMPLE, function(x, y)
-    local logits = modes.evaluating(teacher, teacher, x)
+    local logits = modes.evaluating(teacher, in_type, teacher, teacher, x)
     said[#said + 1] = logits:detach():flatten(1):clamp_min(LEAST):cpu()
     if not y then return end
     local class = y:dim() > 1 and y:argmax(-1) or y

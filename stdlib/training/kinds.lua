@@ -8,11 +8,14 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local loss = require "gradus.nn.loss"
+local wide = require "gradus.base.wide"
 
 local ops = engine.ops
 local kinds = {}
 
 local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
+
+local LEAST = -1e4  -- of a logarithm: 0 · log 0 is 0
 
 --- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything. Shares of a sum in float64: huge
 --- weights do not overflow, tiny ones are none.
@@ -86,7 +89,7 @@ local function classes_add(sums, out, y, weight, teacher)
 end
 
 local function soft_add(sums, out, y, weight, teacher)
-  local guess, rows = out:argmax(-1), -(y * ops.log_softmax(out, -1)):sum { dim = -1 }
+  local guess, rows = out:argmax(-1), -(y * ops.log_softmax(out, -1):clamp_min(LEAST)):sum { dim = -1 }
   if weight then sums.mass = sums.mass + weight:sum():item() end
   sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
   local right = guess:eq(y:argmax(-1))
@@ -135,7 +138,7 @@ local function multilabel_divergence(out, b, k, o, form)
   if check.shape(b.teacher) ~= check.shape(out) then
     host.fail(("the teacher gives %s, the student %s; expected the same labels of both"):format(check.shape(b.teacher), check.shape(out)))
   end
-  local t = b.teacher:detach() / (o.teacher_temperature or one_of(k, "temperature"))
+  local t = wide(b.teacher:detach()) / (o.teacher_temperature or one_of(k, "temperature"))
   local s, p = out / one_of(k, "temperature"), ops.sigmoid(t)
   local rows = (bce(s, p) - bce(t, p)):mean { dim = { -1 } }
   local mean = weighted(rows, b.weight)
@@ -225,14 +228,21 @@ local function numbers_measures(sums, n, mass)
   return { loss = sums.loss / mass, rmse = math.sqrt(sums.loss / mass), mae = sums.off / n }
 end
 
+-- Of what a model in mixed precision gives, too.
+local function widened(fn)
+  return function(out, ...) return fn(wide(out), ...) end
+end
+
 -- --- the table -----------------------------------------------------------------------------------------------------------
 
 kinds.classes, kinds.tokens = OF_CLASSES, OF_CLASSES
 kinds.soft = setmetatable({ add = soft_add, mass = rows_mass }, { __index = OF_CLASSES })
-kinds.multilabel = { kd = multilabel_kd, labels = multilabel_labels, divergence = multilabel_divergence, mass = rows_mass,
+kinds.multilabel = { kd = widened(multilabel_kd), labels = widened(multilabel_labels), divergence = widened(multilabel_divergence),
+  mass = rows_mass,
   add = multilabel_add, measures = multilabel_measures, answers = true,
   better = { loss = "lower", acc = "higher", agreement = "higher", kd_loss = "lower" } }
-kinds.numbers = { kd = numbers_kd, labels = numbers_labels, divergence = numbers_divergence, mass = rows_mass, add = numbers_add,
+kinds.numbers = { kd = widened(numbers_kd), labels = widened(numbers_labels), divergence = widened(numbers_divergence),
+  mass = rows_mass, add = numbers_add,
   measures = numbers_measures, better = { loss = "lower", rmse = "lower", mae = "lower", kd_loss = "lower" } }
 -- A softmax over one output is 1 whatever the teacher says.
 local function several(fn)

@@ -6,9 +6,11 @@ local check = require "gradus.base.check"
 local modes = require "gradus.base.modes"
 local tensor = require "gradus.base.tensor"
 local data = require "gradus.data.dataset"
+local in_type = require "gradus.base.in_type"
 local is_module = require("gradus.nn.module").is_module
 local labels = require "gradus.data.labels"
 local kinds = require "gradus.training.kinds"
+local wide = require "gradus.base.wide"
 
 local ops = engine.ops
 local task = {}
@@ -101,7 +103,7 @@ function Task:teacher_answers(teacher, d)
   local answers, said, bytes = {}, {}, 0
   modes.evaluating(teacher, function()
     d:each(CHUNK, function(x)
-      local out = teacher(x)
+      local out = in_type(teacher, teacher, x)
       bytes = bytes + out:nbytes()
       answers[#answers + 1] = self.rules.answers and answer_of(self, out):cpu() or nil
       if bytes <= MOST then said[#said + 1] = out:cpu() end
@@ -129,8 +131,8 @@ local function gather(self, model, d, asked, knobs, each)
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device):double()
-    local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, module(x)) or nil
-    local out = model(x)
+    local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, in_type(module, module, x)) or nil
+    local out = wide(in_type(model, model, x))
     self.rules.add(sums, out, y, w, answers)
     if known.said and knobs then
       local b = { x = x, y = y, teacher = rows(known.said), weight = w }

@@ -1,6 +1,7 @@
 --- The teacher's side of a training: whom the stage imitates, where the answers come from (asked in each step, or known from the
 --- cache) and what they cost. The teacher's modules stay as they are.
 local engine = require "gradus.engine"
+local in_type = require "gradus.base.in_type"
 local modes = require "gradus.base.modes"
 local tensor = require "gradus.base.tensor"
 local data = require "gradus.data.dataset"
@@ -30,9 +31,15 @@ local function with_taps(self, goal)
   local one = goal.teachers[1]
   return function(x)
     return tensor.no_grad(function()
-      local logits, found = one:forward_taps(x, self.taps)
-      local named = { teacher = logits }
-      for path, value in pairs(found) do named["teacher:" .. path] = value:detach() end
+      local named = {}
+      named.teacher = in_type(one, function(own)
+        local logits, found = one:forward_taps(own, self.taps)
+        for path, value in pairs(found) do
+          value = value:detach()
+          named["teacher:" .. path] = value.dtype == own.dtype and value:to { dtype = x.dtype } or value
+        end
+        return logits
+      end, x)
       return named
     end)
   end

@@ -110,7 +110,7 @@ describe("a batch in parts", function()
   it("is nothing, and goes on, where no row of a batch counts", function()
     local whole, parts = both(4, function()
       local x, y = support.points(96):gather()
-      return { student = support.student(), data = { train = g.data.tensors(x, y, { classes = 3, weight = g.zeros(96) }),
+      return { student = support.student(), data = { train = g.data.tensors(x, y, { classes = 3, weight = g.arange(96):eq(0) }),
         val = support.points(24) }, budget = { steps = 4 } }
     end)
     expect(#parts.seen.health):equals(0)

@@ -128,3 +128,65 @@ describe("options that every step would read", function()
     "distill: 'teacher_temperature': expected a number > 0; got a function")
   refused("t2 that is a text", { teacher = nn.Linear(4, 3), t2 = "false" }, "distill: 't2': expected true or false; got 'false'")
 end)
+
+-- What a model in mixed precision gives is rounded once, by itself; its measures and losses are those of the rounded numbers.
+describe("a model in mixed precision", function()
+  local Short = nn.class("Short", nn.Module)
+  function Short:init(inner, dtype) self.inner, self.dtype = inner, dtype end
+  function Short:forward(input) return self.inner(input):to { dtype = self.dtype } end
+  local Rounded = nn.class("Rounded", Short)
+  function Rounded:forward(input) return self.inner(input):to { dtype = self.dtype }:float() end
+  local inputs = x(1500)
+  local kinds = { classes = g.arange(1500) % 3, soft = g.softmax(inputs:slice(1, 0, 3), -1), multilabel = inputs:slice(1, 0, 3):gt(0),
+    numbers = inputs:slice(1, 0, 3) }
+  for kind, labels in pairs(kinds) do
+    for _, dtype in ipairs { "bfloat16", "float16" } do
+      it(("is measured, ranks and learns in %s of %s as with its numbers in float32"):format(dtype, kind), function()
+        local inner, d = nn.Linear(4, 3), D(inputs, labels)
+        local short, rounded = Short(inner, dtype), Rounded(inner, dtype)
+        local got, wanted = task.evaluate(short, d), task.evaluate(rounded, d)
+        for name, value in pairs(wanted) do expect(got[name]):near(value, 1e-6) end
+        expect(d:rank(g.score.loss(short)).difficulty:totable()):near(d:rank(g.score.loss(rounded)).difficulty:totable(), 1e-6)
+        local b = { x = inputs, y = d.base.y, teacher = rounded(inputs):detach() * 2 }
+        local k = { temperature = 2, alpha = .5 }
+        for _, of in ipairs { "kd", "label_loss" } do
+          local one = task.new(d.labels)
+          local function value(model)
+            local found = one[of](one, model(inputs), b, of == "kd" and k or {}, {})
+            return (type(found) == "table" and found.loss or found):item()
+          end
+          expect(value(short)):near(value(rounded), 1e-6)
+        end
+      end)
+    end
+  end
+end)
+
+describe("a teacher of another float type than the data", function()
+  local d = D(x(), y)
+  for _, dtype in ipairs { "float64", "bfloat16" } do
+    it("in " .. dtype .. " is asked in its own: as a target, of layers, in a ranking and an evaluation", function()
+      local plain = nn.MLP { 4, 8, 3 }
+      for _, p in ipairs(plain:parameters()) do g.no_grad(p.copy_, p, p:to("bfloat16"):float()) end  -- both have the same weights
+      local other = plain:clone():to(dtype)
+      local near = dtype == "float64" and 1e-5 or .03
+      expect(d:rank(g.score.loss(other)).difficulty:totable()):near(d:rank(g.score.loss(plain)).difficulty:totable(), near)
+      expect(task.evaluate(other, d).loss):near(task.evaluate(plain, d).loss, near)
+      local hint = { loss = function(_, out) return (out.student["layers.0"] - out.teacher["layers.0"]):square():mean() end,
+        student = { "layers.0" }, teacher = { "layers.0" } }
+      local ways = { {}, { teacher_cache = false }, { losses = { kd = 1, hint = hint } },
+        { curriculum = { { "layer", advance = g.when.steps(1), target = function(s)
+          return g.target.layer { teacher = s.teacher, from = "layers.0", to = "layers.0", seed = 3 }
+        end }, { "logits" } } } }
+      for _, way in ipairs(ways) do
+        local student, trained = nn.MLP { 4, 8, 3 }, {}
+        for k, teacher in ipairs { plain, other } do
+          way.student, way.teacher, way.data, way.optimizer, way.lr = student:clone(), teacher, { train = d, val = d }, "SGD", .1
+          a_run(function(run) trained[k] = training(way)(run).student.layers[0].weight end)  -- each with the same random streams
+        end
+        local moved = (trained[1] - student.layers[0].weight):abs():max():item()
+        expect((trained[1] - trained[2]):abs():max():item() / moved):near(0, dtype == "float64" and 1e-4 or .1)
+      end
+    end)
+  end
+end)
