@@ -120,7 +120,7 @@ def moved(lines, was, now):
 
 
 # What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
-PROGRAM = {"attach": "attach", "farm": "parallel", "fork": "fork", "grid": "parallel", "landscape_command": "landscape",
+PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "farm": "parallel", "fork": "fork", "grid": "parallel", "landscape_command": "landscape",
            "landscape_way": "landscape", "live_edit": "live", "live_loop": "live", "live_swap": "live", "live_users": "live",
            "live_world": "live", "optuna": "sweep", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel",
            "store_keeper": "parallel", "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep",
@@ -149,7 +149,8 @@ class Lua:
     def program_fails(self, test):
         """Whether a test of the program fails with the library as it is here: twice, since a busy machine may fail one."""
         program = self.root / "gradus"
-        program.write_text(f'#!/bin/sh\ncase "$1" in {COMMANDS}) exec {GRADUS} "$@" --stdlib {self.root}/stdlib;; esac\nexec {GRADUS} "$@"\n')
+        program.write_text(f'#!/bin/sh\ncase " $* " in *" --stdlib "*) exec {GRADUS} "$@";; esac\n'  # the test's own
+                           f'case "$1" in {COMMANDS}) exec {GRADUS} "$@" --stdlib {self.root}/stdlib;; esac\nexec {GRADUS} "$@"\n')
         program.chmod(0o755)
         for _ in range(2):
             try:
