@@ -1,5 +1,6 @@
 #include "boundary.h"
 
+#include <new>
 #include <string_view>
 
 #include "../error_code.h"
@@ -12,6 +13,7 @@ namespace {
 
 // LibTorch appends a C++ backtrace and, for some errors, a page of dispatcher tables: only the first line is for users.
 std::string first_line(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return "out of memory";
   std::string text;
   if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error))
     text = torch_error->what_without_backtrace();

@@ -8,7 +8,6 @@
 
 #include "../error_code.h"
 #include "../user_line.h"
-#include "error.h"
 #include "host_error.h"
 
 namespace gradus {
@@ -28,12 +27,6 @@ inline void push_failure(lua_State* L, const std::string& text, int code) {
   __builtin_unreachable();
 }
 
-inline int exit_code_of(const std::exception& error) {
-  if (const auto* host = dynamic_cast<const HostError*>(&error)) return host->code;
-  if (const auto* store = dynamic_cast<const results::Error*>(&error)) return static_cast<int>(store->code);
-  return kBug;
-}
-
 // `compute` must not call Lua.
 template <class F>
 void guard(lua_State* L, F&& compute) {
@@ -42,7 +35,7 @@ void guard(lua_State* L, F&& compute) {
     compute();
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
-    push_failure(L, error.what(), code == kUsage ? kData : code);  // a name that a script got wrong is no usage error
+    push_failure(L, words_of(error), code == kUsage ? kData : code);  // a name that a script got wrong is no usage error
     failed = true;
   }
   if (failed) lua_error(L);

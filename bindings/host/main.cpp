@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 
 #include "attach_command.h"
 #include "commands.h"
@@ -118,21 +119,31 @@ int dispatch(int argc, char** argv) {
   return 0;  // a reading command: its callback has done the work
 }
 
-int complain(const std::exception& error, int code) {
+int complain(const std::exception& error) {
   std::fflush(stdout);
-  std::fprintf(stderr, "gradus: %s\n", error.what());
-  return code;
+  std::fprintf(stderr, "gradus: %s\n", words_of(error));
+  return exit_code_of(error);
+}
+
+// An exception that nobody can handle: nlohmann's JSON allocates in its destructor, for one. What was logged is in the spools.
+[[noreturn]] void end_unhandled() {
+  int code = kBug;
+  try {
+    if (std::current_exception()) throw;
+    std::fprintf(stderr, "gradus: ended for no reason that is known\n");
+  } catch (const std::exception& error) {
+    code = complain(error);
+  } catch (...) {
+    std::fprintf(stderr, "gradus: an exception of no known kind\n");
+  }
+  _exit(code);
 }
 
 int guarded_dispatch(int argc, char** argv) {
   try {
     return dispatch(argc, argv);
-  } catch (const HostError& error) {
-    return complain(error, error.code);
-  } catch (const results::Error& error) {
-    return complain(error, static_cast<int>(error.code));
   } catch (const std::exception& error) {
-    return complain(error, kBug);
+    return complain(error);
   }
 }
 
@@ -156,6 +167,7 @@ int main(int argc, char** argv) {
   // LibTorch's threads wait for each other by spinning, by default for a millisecond: beside another busy process that
   // is the time that this one would need. Read when the engine is loaded; the user's own setting stands.
   setenv("GOMP_SPINCOUNT", "1000", 0);
+  std::set_terminate(gradus::end_unhandled);
   gradus::fill_standard_streams();
   int code = gradus::guarded_dispatch(argc, argv);
   gradus::close_stores();

@@ -121,16 +121,26 @@ void freeze_script() {
   wait(frozen, in(.1));
 }
 
+// False where there is no memory or no thread: what was logged is in the spools, for whoever opens the store next.
+bool start_thread(void (*body)()) {
+  try {
+    std::thread(body).detach();
+  } catch (const std::exception&) {
+    return false;
+  }
+  return true;
+}
+
 // What was logged goes into the stores and the runs become interrupted. Where that takes too long (another process keeps a store
 // locked), whoever opens it next does that.
 [[noreturn]] void end_now(double seconds) {
   static sem_t done;
   sem_init(&done, 0, 0);
-  std::thread([] {
+  const bool started = start_thread([] {
     interrupt_stores(freeze_script);
     sem_post(&done);
-  }).detach();
-  wait(done, in(seconds));
+  });
+  if (started) wait(done, in(seconds));
   if (ftrylockfile(stdout) == 0) std::fflush(stdout);
   _exit(stop_code());
 }
@@ -149,7 +159,7 @@ void watch(double grace) {
       if (!take(signal)) continue;
       ++wanted_saves;
       tell_others(signal);
-      std::thread(flush_stores).detach();  // may wait for another process; a signal to end must not
+      start_thread(flush_stores);  // may wait for another process; a signal to end must not
     }
     for (const int signal : kEnding) {
       if (!take(signal)) continue;

@@ -14,10 +14,16 @@ std::string check_text(lua_State* L, int index) {
   return std::string(text, size);
 }
 
+namespace {
+
+// That a double holds exactly.
+bool is_whole(double number) { return number == std::floor(number) && std::fabs(number) <= 9007199254740992.0; }
+
+}  // namespace
+
 std::int64_t check_integer(lua_State* L, int index) {
   const double number = luaL_checknumber(L, index);
-  luaL_argcheck(L, number == std::floor(number) && std::fabs(number) <= 9007199254740992.0, index,
-                "expected a whole number");
+  luaL_argcheck(L, is_whole(number), index, "expected a whole number");
   return static_cast<std::int64_t>(number);
 }
 
@@ -49,10 +55,17 @@ std::string text_field(lua_State* L, int table, const char* field) {
 
 std::optional<std::int64_t> integer_field(lua_State* L, int table, const char* field) {
   lua_getfield(L, table, field);
-  std::optional<std::int64_t> number;
-  if (lua_isnumber(L, -1)) number = static_cast<std::int64_t>(lua_tonumber(L, -1));
+  std::optional<std::int64_t> whole;
+  std::string other;
+  if (lua_isnumber(L, -1)) {
+    if (const double number = lua_tonumber(L, -1); is_whole(number))
+      whole = static_cast<std::int64_t>(number);
+    else
+      other = lua_tostring(L, -1);
+  }
   lua_pop(L, 1);
-  return number;
+  if (!other.empty()) throw HostError(kData, std::string("store: ") + field + ": expected a whole number; got " + other);
+  return whole;
 }
 
 bool flag_field(lua_State* L, int table, const char* field) {

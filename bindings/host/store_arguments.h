@@ -17,7 +17,7 @@ std::string check_text(lua_State* L, int index);
 std::int64_t check_integer(lua_State* L, int index);
 results::Cell check_cell(lua_State* L, int index);  // what a query binds: nil, a number, a text; a boolean as 0 or 1
 
-// "" or nullopt where the field is not there or of another type.
+// "" or nullopt where the field is not there or of another type. Error (data): a number that is not whole.
 std::string text_field(lua_State* L, int table, const char* field);
 std::optional<std::int64_t> integer_field(lua_State* L, int table, const char* field);
 bool flag_field(lua_State* L, int table, const char* field);

@@ -1,4 +1,6 @@
 // gradus.store: the results store for Lua.
+#include <algorithm>
+#include <climits>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -165,7 +167,7 @@ int runs(lua_State* L) {
   guard(L, [&] {
     results::RunFilter filter;
     filter.where = text_field(L, 2, "where");
-    filter.limit = static_cast<int>(integer_field(L, 2, "limit").value_or(0));
+    filter.limit = static_cast<int>(std::clamp<std::int64_t>(integer_field(L, 2, "limit").value_or(0), 0, INT_MAX));
     filter.children = flag_field(L, 2, "children");
     filter.archived = flag_field(L, 2, "archived");
     filter.notes = &notes;

@@ -87,10 +87,6 @@ INSERT INTO experiments VALUES (0, 'Default', './mlruns/0', 'active', 0, 0);
 constexpr std::size_t kLongestParam = 500;  // characters that every version of MLflow reads
 constexpr std::size_t kLongestTag = 5000;
 
-std::int64_t milliseconds(double unix_seconds) {
-  return std::isfinite(unix_seconds) ? static_cast<std::int64_t>(std::floor(unix_seconds * 1000)) : 0;
-}
-
 std::string cut(const std::string& text, std::size_t longest) {
   if (text.size() <= longest) return text;
   std::size_t end = longest;
@@ -118,7 +114,8 @@ class RunWriter {
   RunWriter(Database& file, Store& store) : file_(file), store_(store) {
     try {
       prepare();
-    } catch (const Error&) {
+    } catch (const Error& error) {
+      if (error.code != Exit::data) throw;
       throw Error(Exit::data, file.path() +
                                   ": not an MLflow store of version 2 or later; expected its tables "
                                   "experiments, runs, params, metrics, latest_metrics and tags; got others");
@@ -175,12 +172,12 @@ class RunWriter {
                          : status == "running" ? "RUNNING"
                          : status == "failed"  ? "FAILED"
                                                : "KILLED";
-    const std::int64_t started = milliseconds(unix_time(run.text("started")));
+    const std::int64_t started = unix_milliseconds(unix_time(run.text("started")));
     const std::string name = cut(run.text("name"), 200) + "-" + std::to_string(run.id);
     run_.bind(1, std::string_view(uid)).bind(2, std::string_view(name));
     run_.bind(3, std::string_view(cut(run.text("script"), 500))).bind(4, std::string_view(theirs)).bind(5, started);
     const double ended = unix_time(run.text("ended"));
-    run_.bind(6, std::isfinite(ended) ? Cell(milliseconds(ended)) : Cell());
+    run_.bind(6, std::isfinite(ended) ? Cell(unix_milliseconds(ended)) : Cell());
     run_.bind(7, std::string_view(cut(run.text("git_commit"), 50)));
     run_.bind(8, std::string_view(file_uri(store_.folder() + "/" + uid)));
     run_.bind(9, experiment(cut(experiment_of(store_, run), 250), started)).run();
@@ -218,7 +215,7 @@ class RunWriter {
     constexpr double kLargest = std::numeric_limits<double>::max();
     const bool nan = std::isnan(value);
     statement.bind(1, std::string_view(key)).bind(2, nan ? 0.0 : std::clamp(value, -kLargest, kLargest));
-    statement.bind(3, milliseconds(time)).bind(4, std::string_view(uid)).bind(5, step).bind(6, nan ? 1 : 0).run();
+    statement.bind(3, unix_milliseconds(time)).bind(4, std::string_view(uid)).bind(5, step).bind(6, nan ? 1 : 0).run();
   }
 
   std::int64_t insert_metrics(const ExportedRun& run, const std::string& uid) {

@@ -90,6 +90,20 @@ Answer api(Store& store, const std::string& path, const PageQuery& query) {
   return json({{"error", "not found"}}, 404);
 }
 
+Answer answered(Store& store, const std::string& path, const std::map<std::string, std::string>& values) {
+  try {
+    if (path.rfind("/api/", 0) == 0) return api(store, path, PageQuery(values));
+    return asset(path == "/" ? "index.html" : path.substr(path.empty() ? 0 : 1));
+  } catch (const Error& error) {
+    const int status = error.code == Exit::missing ? 404 : error.code == Exit::usage ? 400 : 500;
+    return json({{"error", error.what()}}, status);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    return json({{"error", error.what()}}, 500);
+  }
+}
+
 }  // namespace
 
 std::int64_t PageQuery::integer(const std::string& name, std::int64_t fallback, std::int64_t low,
@@ -119,13 +133,9 @@ std::vector<std::int64_t> PageQuery::ids(const std::string& name, std::size_t lo
 
 Answer Page::get(const std::string& path, const std::map<std::string, std::string>& values) {
   try {
-    if (path.rfind("/api/", 0) == 0) return api(*store_, path, PageQuery(values));
-    return asset(path == "/" ? "index.html" : path.substr(path.empty() ? 0 : 1));
-  } catch (const Error& error) {
-    const int status = error.code == Exit::missing ? 404 : error.code == Exit::usage ? 400 : 500;
-    return json({{"error", error.what()}}, status);
-  } catch (const std::exception& error) {
-    return json({{"error", error.what()}}, 500);
+    return answered(*store_, path, values);
+  } catch (const std::exception&) {
+    return {503, "text/plain", "out of memory\n"};  // short enough for texts that need none
   }
 }
 

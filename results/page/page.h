@@ -34,7 +34,7 @@ struct Answer {
 class Page {
  public:
   explicit Page(std::shared_ptr<Store> store) : store_(std::move(store)) {}
-  // Never throws: what is asked wrongly is a 400 with {"error": text}, what is not there a 404.
+  // Never throws: what is asked wrongly is a 400 with {"error": text}, what is not there a 404, no memory a 503.
   Answer get(const std::string& path, const std::map<std::string, std::string>& query);
 
  private:

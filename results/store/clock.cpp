@@ -1,5 +1,6 @@
 #include "clock.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -17,14 +18,20 @@ double unix_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+std::int64_t unix_milliseconds(double unix_seconds) {
+  constexpr double kFirst = -62167219200000, kLast = 253402300799999;
+  return std::isnan(unix_seconds) ? 0 : static_cast<std::int64_t>(std::clamp(std::floor(unix_seconds * 1000), kFirst, kLast));
+}
+
 std::string iso_time(double unix_seconds) {
-  const auto milliseconds = static_cast<std::int64_t>(std::floor(unix_seconds * 1000));
-  const std::time_t seconds = static_cast<std::time_t>(milliseconds / 1000);
+  const std::int64_t milliseconds = unix_milliseconds(unix_seconds);
+  const std::int64_t rest = (milliseconds % 1000 + 1000) % 1000;  // before 1970, too
+  const auto seconds = static_cast<std::time_t>((milliseconds - rest) / 1000);
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char text[40];
   const std::size_t n = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(milliseconds % 1000));
+  std::snprintf(text + n, sizeof text - n, ".%03dZ", static_cast<int>(rest));
   return text;
 }
 

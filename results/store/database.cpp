@@ -157,7 +157,8 @@ Statement& Statement::bind(int index, double value) {
 }
 
 Statement& Statement::bind(int index, std::string_view value) {
-  sqlite3_bind_text64(handle_, index, value.data() ? value.data() : "", value.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  const int code = sqlite3_bind_text64(handle_, index, value.data() ? value.data() : "", value.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  if (code != SQLITE_OK) fail(sqlite3_db_handle(handle_), code);  // no memory for the copy, which would be a NULL
   return *this;
 }
 
@@ -208,7 +209,10 @@ void Statement::reset() { sqlite3_reset(handle_); }
 
 std::string_view Statement::view(int column) const {
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(handle_, column));
-  return data ? std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))) : "";
+  if (data) return {data, static_cast<std::size_t>(sqlite3_column_bytes(handle_, column))};
+  sqlite3* database = sqlite3_db_handle(handle_);
+  if (sqlite3_errcode(database) == SQLITE_NOMEM) fail(database, SQLITE_NOMEM);  // else it is a NULL
+  return "";
 }
 
 std::string Statement::text(int column) const { return std::string(view(column)); }

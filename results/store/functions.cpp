@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <new>
-#include <string>
 
 namespace gradus::results {
 
@@ -37,14 +36,16 @@ void regexp(sqlite3_context* context, int, sqlite3_value** arguments) {
   const bool fresh = pattern == nullptr;
   if (fresh) {  // compiled once for a statement whose pattern is constant
     const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(arguments[0]));
-    pattern = new regex_t;
+    pattern = new (std::nothrow) regex_t;  // no exception may cross SQLite
+    if (pattern == nullptr) return sqlite3_result_error_nomem(context);
     const int code = ::regcomp(pattern, text != nullptr ? text : "", REG_EXTENDED | REG_NOSUB);
     if (code != 0) {
       char reason[100];
       ::regerror(code, pattern, reason, sizeof reason);
       delete pattern;
-      const std::string message = std::string("bad regular expression '") + (text ? text : "") + "'; got " + reason;
-      return sqlite3_result_error(context, message.c_str(), -1);
+      char* message = sqlite3_mprintf("bad regular expression '%s'; got %s", text != nullptr ? text : "", reason);
+      message != nullptr ? sqlite3_result_error(context, message, -1) : sqlite3_result_error_nomem(context);
+      return sqlite3_free(message);
     }
   }
   const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(arguments[1]));

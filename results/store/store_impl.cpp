@@ -48,10 +48,17 @@ void StoreImpl::check_writable() const {
     throw Error(Exit::io, path + ": cannot write; expected a store that this user may write; got a read-only one");
 }
 
+void StoreImpl::start_draining() {
+  try {
+    if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+  } catch (const std::system_error& error) {
+    throw Error(Exit::io, path + ": cannot start a thread; got " + error.what());
+  }
+}
+
 void StoreImpl::follow(const Writer& writer, Heartbeat&& heartbeat, double seconds) {
   live_.push_back(std::make_unique<Live>(*statements_, writer.id_, writer.folder_, std::move(heartbeat)));
   live_.back()->started -= seconds;
-  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
 }
 
 void StoreImpl::begin(Writer& writer, const RunStart& start) {
@@ -68,6 +75,7 @@ void StoreImpl::begin(Writer& writer, const RunStart& start) {
     heartbeat.beat(unix_seconds(), 0);
     writer.spool_ = std::make_unique<Spool>(writer.folder_);
     const std::lock_guard guard(mutex_);
+    start_draining();
     {
       Transaction transaction(*database_, lock_);
       writer.id_ = insert_run(*database_, writer.uid_, start);
@@ -103,6 +111,7 @@ void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
     heartbeat.emplace(Heartbeat::begin(writer.folder_));
   }
   heartbeat->beat(unix_seconds(), seconds);
+  start_draining();
   {
     Transaction transaction(*database_, lock_);
     rewind(*database_, run, point, random_uid());

@@ -57,6 +57,7 @@ struct StoreImpl {
   friend class Store;
   friend class Writer;
   void check_writable() const;  // Error (io)
+  void start_draining();  // before a run is begun. Error (io): the system gives no thread
   void follow(const Writer& writer, Heartbeat&& heartbeat, double seconds);  // drains what it logs from here on; seconds: it took before
   std::uint64_t drain(const std::vector<Live*>& runs);  // one transaction; returns records
   bool drain_live();                                    // true: there is more than one batch to do

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <system_error>
 
 #include "error.h"
 #include "files/file.h"
@@ -146,6 +147,14 @@ void Loader::work() {
   }
 }
 
+void Loader::start_worker() {
+  try {
+    worker_ = std::thread([this] { work(); });
+  } catch (const std::system_error& error) {
+    throw Error(Exit::io, std::string("loader: cannot start a thread; got ") + error.what());
+  }
+}
+
 void Loader::submit(const at::Tensor& index, const at::Tensor& visit, double strength) {
   check_augment(options_.augment, strength);
   auto slot = std::make_shared<Slot>();
@@ -155,8 +164,8 @@ void Loader::submit(const at::Tensor& index, const at::Tensor& visit, double str
     const int64_t most = std::max<int64_t>(options_.depth, 1);
     if (static_cast<int64_t>(slots_.size()) >= most)
       refuse("too many batches ahead", "at most " + std::to_string(most) + " pending", "one more");
-    slots_.push_back(std::move(slot));
-    if (options_.depth > 0 && !worker_.joinable()) worker_ = std::thread([this] { work(); });
+    if (options_.depth > 0 && !worker_.joinable()) start_worker();
+    slots_.push_back(std::move(slot));  // after that: without a worker next() would wait for ever
   }
   changed_.notify_all();
 }

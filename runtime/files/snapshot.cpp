@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <system_error>
 
+#include "error.h"
 #include "file.h"
 #include "safetensors.h"
 
@@ -63,8 +65,7 @@ SnapshotWriter::~SnapshotWriter() {
 
 void SnapshotWriter::start(std::string path, Snapshot snapshot, std::map<std::string, std::string> about) {
   wait();
-  busy_ = true;
-  thread_ = std::thread([this, path = std::move(path), snapshot = std::move(snapshot), about = std::move(about)]() mutable {
+  auto write = [this, path, snapshot = std::move(snapshot), about = std::move(about)]() mutable {
     (void)::nice(5);  // Linux: of this thread. The training comes first where cores are short.
     try {
       write_snapshot(path, snapshot, std::move(about));
@@ -72,7 +73,14 @@ void SnapshotWriter::start(std::string path, Snapshot snapshot, std::map<std::st
       error_ = std::current_exception();
     }
     busy_ = false;
-  });
+  };
+  busy_ = true;
+  try {
+    thread_ = std::thread(std::move(write));
+  } catch (const std::system_error& error) {
+    busy_ = false;
+    throw Error(Exit::io, path + ": cannot start a thread; got " + error.what());
+  }
 }
 
 void SnapshotWriter::wait() {

@@ -31,7 +31,8 @@ class SnapshotWriter {
   SnapshotWriter(const SnapshotWriter&) = delete;
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
-  // Nobody may change the tensors any more. Waits for the one before, and throws what it threw.
+  // Nobody may change the tensors any more. Waits for the one before, and throws what it threw. Error (io): the system gives no
+  // thread.
   void start(std::string path, Snapshot snapshot, std::map<std::string, std::string> about);
   bool busy() const { return busy_; }
   void wait();  // throws what the writing threw, once

@@ -1,10 +1,11 @@
 // LD_PRELOAD: the Nth call of a kind on files under a folder fails. FAIL_KIND is write, sync, rename, create, reserve, map or
-// mkdir; FAIL_AT is N, from 1; FAIL_WITH the errno (0: half of the bytes are written); FAIL_ALWAYS: all that follow fail, too;
+// mkdir, or memory or thread, which are counted from when the first file under the folder is opened; FAIL_AT is N, from 1; FAIL_WITH the errno (0: half of the bytes are written); FAIL_ALWAYS: all that follow fail, too;
 // FAIL_UNDER the folder; FAIL_HIT a file that is made when it comes to that.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 static atomic_long calls;
+static atomic_int begun;
 
 static int under(const char* path) {
   const char* folder = getenv("FAIL_UNDER");
@@ -43,6 +45,13 @@ static int fails(const char* kind) {
   errno = atoi(getenv("FAIL_WITH"));
   return 1;
 }
+
+// Memory and threads: of the program's own work, not of its loading.
+static int no_memory(void) { return atomic_load(&begun) && fails("memory"); }
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void*, size_t);
+void* malloc(size_t size) { return no_memory() ? NULL : __libc_malloc(size); }
+void* calloc(size_t count, size_t size) { return no_memory() ? NULL : __libc_calloc(count, size); }
+void* realloc(void* memory, size_t size) { return no_memory() ? NULL : __libc_realloc(memory, size); }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -100,6 +109,7 @@ static const char* other(const char* path) {
     va_start(more, flags);                                                  \
     const int mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, int) : 0; \
     va_end(more);                                                           \
+    if (under(path)) atomic_store(&begun, 1);                               \
     if ((flags & O_CREAT) && under(path) && fails("create")) return -1;     \
     return REAL(name)(other(path), flags, mode);                            \
   }
@@ -112,6 +122,10 @@ OPEN(open64)
   }
 FOPEN(fopen)
 FOPEN(fopen64)
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*), void* argument) {
+  return atomic_load(&begun) && fails("thread") ? EAGAIN : REAL(pthread_create)(thread, attributes, body, argument);
+}
 
 // A clock that goes back an hour after the CLOCK_BACK-th question, and a list of mounts of one's own (MOUNTS is a file).
 static atomic_long questions;

@@ -22,7 +22,11 @@ return g.experiment { name = "x", run = function(run)
 end }
 """
 KINDS = {"write": (errno.ENOSPC, errno.EIO, 0), "sync": (errno.EIO,), "rename": (errno.EACCES,), "create": (errno.EMFILE,),
-         "reserve": (errno.ENOSPC,), "map": (errno.ENOMEM,), "mkdir": (errno.ENOSPC,)}
+         "reserve": (errno.ENOSPC,), "map": (errno.ENOMEM,), "mkdir": (errno.ENOSPC,), "thread": (errno.EAGAIN,)}
+
+
+def build(library):
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", HERE / "failing_calls.c", "-o", library, "-ldl"], check=True)
 
 
 class FailingCalls(unittest.TestCase):
@@ -31,7 +35,7 @@ class FailingCalls(unittest.TestCase):
         cls.top = pathlib.Path(tempfile.mkdtemp())
         cls.addClassCleanup(shutil.rmtree, cls.top, ignore_errors=True)
         cls.library = cls.top / "failing_calls.so"
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", HERE / "failing_calls.c", "-o", cls.library, "-ldl"], check=True)
+        build(cls.library)
 
     def gradus(self, *args, **env):
         return subprocess.run([GRADUS, *args, "--store", "s.db"], cwd=self.dir, capture_output=True, text=True, timeout=60, env={**os.environ, **env})
@@ -98,6 +102,69 @@ for kind_, errors in KINDS.items():
     for error_ in errors if FULL else errors[::2]:
         for always_ in (False, True):
             add(kind_, error_, always_)
+
+
+class FailingMemory(unittest.TestCase):
+    """The Nth allocation of what reads a store, for more and more of them: the end is a line and code 74, or all is done."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.top = pathlib.Path(tempfile.mkdtemp())
+        cls.addClassCleanup(shutil.rmtree, cls.top, ignore_errors=True)
+        cls.library, cls.dir, cls.hit = cls.top / "failing_calls.so", cls.top / "case", cls.top / "hit"
+        build(cls.library)
+        cls.dir.mkdir()
+        (cls.dir / "x.lua").write_text(SCRIPT)
+        for command in (["run", "-q", "x.lua"], ["run", "-q", "x.lua", "--seed", "2"], ["export", "tensorboard", "there"], ["export", "mlflow", "there.db"]):
+            assert cls.gradus(*command).returncode == 0, command
+
+    @classmethod
+    def gradus(cls, *args, store="s.db", **env):
+        return subprocess.run([GRADUS, *args, *(["--store", store] if store else [])], cwd=cls.dir, capture_output=True, text=True, timeout=60, env={**os.environ, **env})
+
+    def failing(self, at, always):
+        self.hit.unlink(missing_ok=True)
+        return {"LD_PRELOAD": str(self.library), "FAIL_KIND": "memory", "FAIL_AT": str(at), "FAIL_WITH": str(errno.ENOMEM), "FAIL_UNDER": str(self.dir),
+                "FAIL_HIT": str(self.hit), **({"FAIL_ALWAYS": "1"} if always else {})}
+
+    def each(self, *command, store="s.db"):
+        for always in (False, True):
+            at, refused = 1, 0
+            while True:
+                shutil.rmtree(self.dir / "new", ignore_errors=True)
+                (self.dir / "new").mkdir()
+                done = self.gradus(*command, store=store, **self.failing(at, always))
+                self.assertIn(done.returncode, (0, 74), (at, always, done.stderr))
+                for whole in (self.dir / "new").glob("*.json"):
+                    json.loads(whole.read_text())
+                if done.returncode:
+                    self.assertRegex(done.stderr, r"\A(gradus: .*\n)?\Z", (at, always))
+                    refused += 1
+                if not self.hit.exists():
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    break
+                at = at + 1 if FULL else at + 1 + at // (3 if always else 8)
+            self.assertGreater(refused, 5)
+
+    def test_listings(self):
+        for command in (["runs", "--json"], ["show", "1", "--json"], ["compare", "--json"], ["diff", "1", "2", "--json"], ["sql", "--json", "SELECT * FROM metrics"]):
+            with self.subTest(command):
+                self.each(*command)
+
+    def test_drawings(self):
+        for command in (["plot", "a"], ["report", "-o", "new/r.html"]):
+            with self.subTest(command):
+                self.each(*command)
+
+    def test_exports(self):
+        for command in (["json", "-o", "new/x.json"], ["csv", "-o", "new/csv"], ["tensorboard", "new/board"], ["mlflow", "new/mlflow.db"], ["wandb", "new/wandb"]):
+            with self.subTest(command):
+                self.each("export", *command)
+
+    def test_imports(self):
+        for command in (["import", "tensorboard", "there"], ["import", "mlflow", "there.db"], ["merge", "s.db"]):
+            with self.subTest(command):
+                self.each(*command, store="new/s.db")
 
 
 if __name__ == "__main__":

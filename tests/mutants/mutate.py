@@ -50,12 +50,14 @@ def code_of(line, comment):
 
 def places(path, rules, comment):
     """Every fault that the rules know in a file: (line number, the line with it)."""
-    found, inside = [], False
+    found, inside = [], False  # texts of many lines
+    opens, closes = (r"\[\[", r"\]\]") if comment == "--" else (r"R\"\w*\(", r"\)\w*\"")
     for number, line in enumerate(path.read_text().split("\n")):
-        ended = re.search(r"\]\]|\)\w*\"", line)
-        inside = bool(re.search(r"\[\[|R\"\w*\(", line)) or (inside and not ended)  # texts of many lines
+        text = inside or re.search(opens, line)
+        for edge in re.finditer(f"{opens}|{closes}", line):
+            inside = bool(re.match(opens, edge[0]))
         code = code_of(line, comment)
-        if inside or re.match(r"\s*(--|//|#|constexpr|local \w+ = require|host\.fail|error\(|throw|static_assert|namespace|template)", line) or "host.fail" in code:
+        if text or re.match(r"\s*(--|//|#|constexpr|local \w+ = require|host\.fail|error\(|throw|static_assert|namespace|template)", line) or "host.fail" in code:
             continue  # the words of an error are no behaviour
         for pattern, into in rules:
             for match in re.finditer(pattern, code):

@@ -5,6 +5,7 @@
 #include <random>
 #include <thread>
 
+#include "../../failing_thread.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -99,6 +100,17 @@ TEST_F(StoreTest, IsDrainedWithoutBeingAsked) {
   for (int i = 0; i < 100 && ask(*store, "SELECT count(*) FROM metrics") == "0"; ++i) ::usleep(10'000);
   EXPECT_EQ(ask(*store, "SELECT value FROM metrics"), "42");
   EXPECT_EQ(ask(*store, "SELECT last FROM summaries"), "42");
+}
+
+TEST_F(StoreTest, WithoutAThreadThereIsNoRun) {
+  auto store = create();
+  no_thread = true;
+  expect_error(Exit::io, path_ + ": cannot start a thread; got ", [&] { store->begin({.name = "a"}); });
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 4) << "the store, its log and its locks; no folder of a run";
+  auto run = store->begin({.name = "b"});
+  run->log(run->key("x"), 1, 2);
+  run->finish("finished");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(name || ' ' || status) FROM runs"), "b finished");
 }
 
 TEST_F(StoreTest, KnowsNanAndInfinity) {

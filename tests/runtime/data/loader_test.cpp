@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "../../failing_thread.h"
 #include "data/sampler.h"
 #include "refusal.h"
 
@@ -69,6 +70,16 @@ TEST(LoaderTest, ErrorsSurfaceAtNextAndTheRestGoesOn) {
     loader.submit(fine, at::zeros({3}, at::kInt));
     EXPECT_NE(refusal([&] { loader.next(); }).find("visit does not match"), std::string::npos);
   }
+}
+
+TEST(LoaderTest, WithoutAThreadNothingIsPending) {
+  Loader loader(data(10), options(2));
+  const at::Tensor index = at::tensor({1, 2}, at::kLong), visit = at::zeros({2}, at::kInt);
+  no_thread = true;
+  EXPECT_THROW(loader.submit(index, visit), Error);
+  EXPECT_TRUE(loader.pending().empty());
+  loader.submit(index, visit);
+  EXPECT_EQ(loader.next().rows.x.size(0), 2);
 }
 
 TEST(LoaderTest, PendingBatchesCanBeTakenBack) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../../failing_thread.h"
 #include "error.h"
 
 namespace gradus {
@@ -75,6 +76,16 @@ TEST_F(SnapshotTest, AnErrorOfTheThreadIsToldOnceAndTheNextOneIsWritten) {
   SnapshotWriter writer;
   writer.start(folder_ + "/none/x.safetensors", some(), {});
   EXPECT_THROW(writer.start(path_, some(), {}), Error);
+  EXPECT_NO_THROW(writer.start(path_, some(), {}));
+  EXPECT_NO_THROW(writer.wait());
+  EXPECT_NO_THROW(read_snapshot(path_));
+}
+
+TEST_F(SnapshotTest, AWriterThatGetsNoThreadIsNotBusy) {
+  SnapshotWriter writer;
+  no_thread = true;
+  EXPECT_THROW(writer.start(path_, some(), {}), Error);
+  EXPECT_FALSE(writer.busy());
   EXPECT_NO_THROW(writer.start(path_, some(), {}));
   EXPECT_NO_THROW(writer.wait());
   EXPECT_NO_THROW(read_snapshot(path_));
