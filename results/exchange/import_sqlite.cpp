@@ -185,7 +185,7 @@ void flatten(const Json& value, const std::string& name, int depth, std::vector<
     params.push_back({name, std::monostate()});
   else if (value.is_boolean())
     params.push_back({name, value.get<bool>()});
-  else if (value.is_number_integer())
+  else if (value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= INT64_MAX))
     params.push_back({name, value.get<std::int64_t>()});
   else if (value.is_number())
     params.push_back({name, value.get<double>()});

@@ -26,7 +26,7 @@ class Canvas {
 
   void dot(int x, int y, int color) {
     if (x < 0 || y < 0 || x >= columns_ * 2 || y >= rows_ * 4) return;
-    static constexpr unsigned char kBits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
+    static constexpr unsigned char kBits[][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
     Cell& cell = cells_[y / 4 * columns_ + x / 2];
     cell.dots |= kBits[y % 4][x % 2];
     cell.color = color;

@@ -30,11 +30,12 @@ Threshold parse_threshold(const std::string& text) {
 Budget parse_budget(const std::string& text) {
   const std::size_t at = text.find('=');
   Budget budget{text.substr(0, std::min(at, text.size())), 0};
+  const char* number = text.c_str() + (at == std::string::npos ? text.size() : at + 1);
   char* end = nullptr;
-  if (at != std::string::npos) budget.value = std::strtod(text.c_str() + at + 1, &end);
+  budget.value = std::strtod(number, &end);
   const bool known =
       budget.axis == "step" || budget.axis == "samples" || budget.axis == "flops" || budget.axis == "seconds";
-  if (!known || end == text.c_str() + at + 1 || *end != '\0' || !std::isfinite(budget.value)) {
+  if (!known || end == number || *end != '\0' || !std::isfinite(budget.value)) {
     throw Error(Exit::usage, "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + text + "'");
   }
   return budget;

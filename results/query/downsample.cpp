@@ -31,7 +31,7 @@ void Downsampler::add(std::int64_t step, double value) {
     before_ = true;
     return;
   }
-  if (step > to_ && after_) return;
+  if (after_) return;
   if (!started_ && before_) push(left_);
   if (step > to_) {
     close_column();

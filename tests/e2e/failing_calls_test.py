@@ -2,13 +2,17 @@
 A run then ends with code 74 and a line that names the file, or all that it was to write is there; the store is whole either way."""
 
 import errno
+import http.client
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
+import urllib.error
+import urllib.request
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 FULL = "GRADUS_FULL" in os.environ  # `make test-full`
@@ -127,17 +131,25 @@ class FailingMemory(unittest.TestCase):
         return {"LD_PRELOAD": str(self.library), "FAIL_KIND": "memory", "FAIL_AT": str(at), "FAIL_WITH": str(errno.ENOMEM), "FAIL_UNDER": str(self.dir),
                 "FAIL_HIT": str(self.hit), **({"FAIL_ALWAYS": "1"} if always else {})}
 
+    def answer(self, command, store, **env):
+        shutil.rmtree(self.dir / "new", ignore_errors=True)
+        (self.dir / "new").mkdir()
+        done = self.gradus(*command, store=store, **env)
+        files = {str(f.relative_to(self.dir)): f.read_bytes() for f in (self.dir / "new").rglob("*") if f.is_file() and ".db" not in f.name}
+        return done, (done.stdout, files)
+
     def each(self, *command, store="s.db"):
+        whole = self.answer(command, store)[1]
         for always in (False, True):
             at, refused = 1, 0
             while True:
-                shutil.rmtree(self.dir / "new", ignore_errors=True)
-                (self.dir / "new").mkdir()
-                done = self.gradus(*command, store=store, **self.failing(at, always))
+                done, given = self.answer(command, store, **self.failing(at, always))
                 self.assertIn(done.returncode, (0, 74), (at, always, done.stderr))
-                for whole in (self.dir / "new").glob("*.json"):
-                    json.loads(whole.read_text())
-                if done.returncode:
+                if done.returncode == 0:
+                    self.assertEqual(given, whole, (at, always))
+                else:
+                    finished = {name: data for name, data in given[1].items() if not name.endswith(".part")}
+                    self.assertLessEqual(finished.items(), whole[1].items(), (at, always))
                     self.assertRegex(done.stderr, r"\A(gradus: .*\n)?\Z", (at, always))
                     refused += 1
                 if not self.hit.exists():
@@ -160,6 +172,40 @@ class FailingMemory(unittest.TestCase):
         for command in (["json", "-o", "new/x.json"], ["csv", "-o", "new/csv"], ["tensorboard", "new/board"], ["mlflow", "new/mlflow.db"], ["wandb", "new/wandb"]):
             with self.subTest(command):
                 self.each("export", *command)
+
+    def test_page(self):
+        at, answered = 1, set()
+        while True:
+            with subprocess.Popen([GRADUS, "serve", "--json", "--store", "s.db"], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  env={**os.environ, **self.failing(at, False)}) as server:
+                url = server.stdout.readline()
+                if url:
+                    answered |= self.visit(json.loads(url)["url"])
+                    server.terminate()
+                words = server.communicate(timeout=60)[1]
+            self.assertIn(server.returncode, (-signal.SIGTERM, 74), (at, words))
+            self.assertRegex(words, r"\A(\[warn\].*\n)*(gradus: .*\n)?\Z", at)
+            if not self.hit.exists():
+                break
+            at = at + 1 if FULL else at + 1 + at // 3
+        self.assertLessEqual(answered, {200, 401, 403, 500, 503, None})
+        self.assertIn(200, answered)
+
+    @staticmethod
+    def visit(url):
+        """The answers' numbers; None: none came."""
+        base, token = url.split("?token=")
+        found = set()
+        for path in ("", "app.js", "api/runs", "api/run?run=1", "api/curves?runs=1&keys=a", "api/lineage?run=1", "api/compare?runs=1,2", "api/nothing"):
+            try:
+                request = urllib.request.Request(base + path, headers={"Authorization": f"Bearer {token}"})
+                found.add(urllib.request.urlopen(request, timeout=20).status)
+            except urllib.error.HTTPError as refused:
+                if refused.code != 404:
+                    found.add(refused.code)
+            except (OSError, http.client.HTTPException):
+                found.add(None)
+        return found
 
     def test_imports(self):
         for command in (["import", "tensorboard", "there"], ["import", "mlflow", "there.db"], ["merge", "s.db"]):

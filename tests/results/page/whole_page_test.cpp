@@ -116,6 +116,70 @@ TEST_F(WholePageTest, Reports) {
   expect_golden("report_one.html", told(report(*store_, options)));
 }
 
+// Two values are a curve, one is none; what the store does not have of a fork's origin; a script by the beginning of its hash.
+TEST_F(WholePageTest, WhatAReportShowsAtItsEdges) {
+  store_.reset();
+  auto store = create();
+  RunStart start{.name = "edge", .seed = 1, .sources = {{"a/b/x.lua", "0123456789abcdef" + std::string(48, '7'), "return 1"}}};
+  start.environment.host = "here";
+  auto run = store->begin(start);
+  run->log(run->key("one"), 1, 1);
+  run->log(run->key("two"), 1, 1), run->log(run->key("two"), 2, 2);
+  run->event(0, "resume", "fork", R"({"run":99,"at":4,"set":{"lr":0.5},"uid":"fedcba98765432100123456789abcdef"})");
+  run->finish("finished");
+  const std::int64_t id = run->id();
+  ReportOptions options{.runs = {id}};
+  const std::string page = report(*store, options);
+  EXPECT_NE(page.find(">two</text>"), std::string::npos);
+  EXPECT_EQ(page.find(">one</text>"), std::string::npos);
+  options.markdown = true;
+  const std::string text = report(*store, options);
+  EXPECT_NE(text.find("fedcba98 (not in this store)"), std::string::npos) << text;
+  EXPECT_NE(text.find("### x.lua (0123456789ab), runs " + std::to_string(id)), std::string::npos) << text;
+  EXPECT_NE(text.find("1 run, started "), std::string::npos);
+  expect_error(Exit::missing, "report: no runs", [&] { report(*store, {}); });
+}
+
+TEST_F(WholePageTest, ManyRunsAreToldInFullUpToSixty) {
+  store_.reset();
+  auto store = create();
+  ReportOptions options;
+  options.markdown = true;
+  for (int i = 0; i < 62; ++i) {
+    auto run = store->begin({.name = "many", .seed = i});
+    run->finish("finished");
+    options.runs.push_back(run->id());
+  }
+  const auto told = [&] {
+    const std::string text = report(*store, options);
+    int full = 0;
+    for (std::size_t at = 0; (at = text.find("### Run ", at)) != std::string::npos; ++at) ++full;
+    const std::size_t rest = text.find("The other ");
+    return std::to_string(full) + (rest == std::string::npos ? "" : text.substr(rest + 9, text.find(' ', rest + 10) - rest - 9));
+  };
+  EXPECT_EQ(told(), "60 2");
+  options.runs.resize(60);
+  EXPECT_EQ(told(), "60");
+}
+
+// Of long progress every second or third row, and the last one.
+TEST_F(WholePageTest, AxesOfLongRuns) {
+  store_.reset();
+  auto store = create();
+  const auto told = [&](int rows) {
+    auto run = store->begin({.name = "long"});
+    for (int step = 1; step <= rows; ++step) run->progress(step, step, step, step, step);
+    run->finish("finished");
+    const Json runs = Json::parse(Page(store).get("/api/axis", {{"axis", "samples"}, {"runs", std::to_string(run->id())}}).body)["runs"];
+    const Json& steps = runs[0]["steps"];
+    EXPECT_EQ(steps, runs[0]["at"]);
+    return std::to_string(steps.size()) + ": " + steps[0].dump() + " " + steps[1].dump() + " … " + steps[steps.size() - 2].dump() + " " + steps[steps.size() - 1].dump();
+  };
+  EXPECT_EQ(told(1999), "1999: 1 2 … 1998 1999");
+  EXPECT_EQ(told(2000), "1001: 1 3 … 1999 2000");
+  EXPECT_EQ(told(4001), "1335: 1 4 … 4000 4001");
+}
+
 TEST(DocumentTest, BothLanguages) {
   for (const bool markdown : {false, true}) {
     Document doc(markdown);

@@ -51,6 +51,19 @@ TEST_F(RewindTest, RowsAfterThePointAreADeadAttempts) {
   EXPECT_EQ(ask(*store, "SELECT last_step FROM summaries WHERE run_id = 1"), "20");
 }
 
+TEST_F(RewindTest, InAnotherProcessItIsDrainedWithoutBeingAsked) {
+  {
+    auto store = create();
+    store->begin({.name = "r"})->finish("interrupted");
+  }
+  auto store = create();
+  auto run = store->resume(1, {});
+  run->log(run->key("x"), 1, 42);
+  for (int i = 0; i < 500 && ask(*store, "SELECT count(*) FROM metrics") == "0"; ++i) ::usleep(10'000);
+  EXPECT_EQ(ask(*store, "SELECT value FROM metrics"), "42");
+  run->finish("finished");
+}
+
 TEST_F(RewindTest, ProgressThatASignalToldAtThePointIsTheAttempts) {
   auto store = create();
   Point point;
