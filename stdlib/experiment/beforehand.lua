@@ -44,7 +44,7 @@ end
 function beforehand.judge(run, t)
   local seen = {}
   for i, stage in ipairs(t.stages.list) do seen[i] = foreseen(t, stage) end
-  local report, the = reporter(run, t), plan.new(plan.subject(t), seen, false)
+  local report, the = reporter(run, t), plan.new(plan.subject(t), seen, true)
   for i in ipairs(t.stages.list) do honest.stage(report, the, i) end
   honest.whole(report, the)
 end

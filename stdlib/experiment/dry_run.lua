@@ -136,7 +136,7 @@ local function train(report, t)
   end
   name_unused(report, t)
   local self = plan.subject(t)
-  local the = plan.new(self, seen, true)
+  local the = plan.new(self, seen)
   show_length(report, self, the.total)
   report.line("    forecast: %s", forecast.text(t, the))
   show_advice(report, t)

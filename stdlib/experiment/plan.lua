@@ -1,6 +1,6 @@
 --- What a training will do as far as that is known before it: where each stage lies in the budget, what its knobs and its
---- share of the rows will be there. What depends on how the run goes is nil, not a guess; so is, unless the plan may ask them, what
---- the user's functions say, which may count how often they are asked.
+--- share of the rows will be there. What depends on how the run goes is nil, not a guess; so is, to a blind plan, what the user's
+--- functions say, which may count how often they are asked.
 local advice = require "gradus.training.advice"
 local data = require "gradus.data.dataset"
 local sampler = require "gradus.curriculum.sampler"
@@ -13,7 +13,7 @@ local plan = {}
 ---@field spans table[]  of each stage: from, to (shares of the budget), known, per_step (the share that a step uses), step (at `from`)
 ---@field total number?  steps of the whole run
 ---@field last number    the share at which the last step is asked for its knobs
----@field may_ask boolean  the user's functions
+---@field blind boolean   the user's functions are not asked
 local Plan = {}
 Plan.__index = Plan
 
@@ -70,9 +70,9 @@ function plan.subject(t)
 end
 
 --- The plan of a distillation whose stages were `seen`: { flops = of a full step, target =, source =, rows = } each.
----@param may_ask boolean  the user's functions, beforehand
-function plan.new(run, seen, may_ask)
-  local self = setmetatable({ run = run, seen = seen, spans = spans_of(run, seen), may_ask = may_ask }, Plan)
+---@param blind? boolean  the user's functions are not asked
+function plan.new(run, seen, blind)
+  local self = setmetatable({ run = run, seen = seen, spans = spans_of(run, seen), blind = blind or false }, Plan)
   local final = self.spans[#self.spans]
   self.last = math.max(0, 1 - (final.per_step or 1e-6))
   self.total = run.total_steps
@@ -140,7 +140,7 @@ end
 --- The numbers of a knob's answer over a span, in stage i or, without i, in the stages as they come; nil where not known.
 function Plan:values(answer, from, to, i)
   if type(answer) == "number" then return { answer, answer } end
-  if schedule.is(answer) and answer.between or not self.may_ask and is_users(answer) then return nil end
+  if schedule.is(answer) and answer.between or self.blind and is_users(answer) then return nil end
   return over(self, POINTS, from, to, i, function(s)
     local value = schedule.value(answer, s)
     return type(value) == "number" and value or nil
@@ -190,7 +190,7 @@ end
 function Plan:rows(i)
   local answer, span, ranked, view = self.run.stages[i].sample, self.spans[i], false, nil
   local users = is_users(sampler.is(answer) and rawget(answer, "share") or answer)
-  if not data.is(self.run.train) or users and not self.may_ask then return nil end
+  if not data.is(self.run.train) or users and self.blind then return nil end
   local values = over(self, SAMPLES, math.min(span.from, 1), span.to, i, function(s)
     local one = answer
     if type(answer) == "function" then one = answer(s) end
@@ -205,7 +205,7 @@ end
 function Plan:mixture(parts, i)
   local span, all, users = self.spans[i], {}, false
   for _, part in ipairs(parts) do users = users or is_users(part[2]) end
-  if users and not self.may_ask then return all end
+  if users and self.blind then return all end
   for k in ipairs(parts) do
     all[k] = self:values(function(s)
       local sum, mine = 0, nil

@@ -188,7 +188,10 @@ function effects.check(t)
   if not has_teacher(t) then
     for _, name in ipairs(OF_A_TEACHER) do
       local harmless = name == "alpha" and given.alpha == 1
-      if given[name] ~= nil and not harmless then refuse(t, name, "without a teacher; expected teacher = …") end
+      if given[name] ~= nil and not harmless then
+        refuse(t, name, "without a teacher; expected teacher = …, or none of it; labels alone where others have a teacher: teacher = … and "
+          .. "curriculum = { target = 'labels' }")
+      end
     end
   end
   for _, name in ipairs(OF_CLASSES[kind] or {}) do

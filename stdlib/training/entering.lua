@@ -111,7 +111,7 @@ function entering.enter(self, index, why)
   self.stages:tell_level(self.feed.source)
   check_stage(self)
   if not self.run.dry then advice.store(self, { advice.on_parts(self) }) end
-  if why then entering.look(self, true) end  -- the first stage's untrained student is met in its first step
+  entering.look(self, true)
 end
 
 --- The stage of a snapshot goes on: nothing is charged, told or drawn.

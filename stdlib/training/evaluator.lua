@@ -183,6 +183,12 @@ function Evaluator:majority()
   return self.most or nil
 end
 
+--- The loss on the validation labels of one who knows how often each answer is right, and no more; asked once, nil where there are none.
+function Evaluator:guess()
+  if self.guessed == nil then self.guessed = self.val and self.task:guess(self.val) or false end
+  return self.guessed or nil
+end
+
 function Evaluator:state()
   return { teacher_acc = self.teacher_acc, untrained_acc = self.untrained_acc, forgetting = self.forgetting:state(),
     moved_on = self.moved_on }

@@ -1,9 +1,9 @@
 --- Health: recognises, while a run goes on, what the guides call signs of problems, and says what they advise. Each is told
 --- once per stage. Judged are the steps between evaluations; the student's loss on labels, beside that of one who knows nothing, not
 --- the loss that is trained, which moves with alpha, temperature and augmentation; validation; and the stage's own rows, clean.
----   rate_too_high   the loss shot above that of an untrained student, and stays about there
+---   rate_too_high   the loss shot above that of an untrained student, or goes up and down, and stays about there
 ---   diverging       the loss rises and rises, or what was reached is lost on the stage's rows and on validation
----   oscillating     it goes up and down without getting lower
+---   oscillating     it goes up and down without getting lower, lower than that
 ---   too_small       far from the teacher, on the stage's rows too, and it comes no nearer
 ---   stagnant        nothing moves, far from the teacher       overfitting    validation worsens while training improves
 ---   collapsed       one answer for everything                 teacher_worse  the student is better than its teacher
@@ -43,11 +43,13 @@ local SHOT = 1.25    -- from here the steps' loss has shot up; an untrained stud
 local SHOT_OF_NUMBERS = 2  -- the squared errors of a batch are few large ones, and nothing says what guessing would cost
 local WORSE, WORSE_STEPS = 1.03, 1.1  -- from here it is worse than untrained, clean and by the steps' means, which rest on changing rows
 local NOTHING, BLIND = .8, .97  -- above them next to nothing, or nothing, is known
+local LITTLE = .6    -- from here a loss that goes up and down does so about an untrained student's
 local LOST = .2      -- from its best; what is well loses .05
 local STEADY = .05   -- as far as a student that is too small goes up and down
 local JUMP = .6      -- from one stage's rows to the next's; a ramp's levels over wrong labels differ by up to .45
 -- In shares:
 local SWING, SWING_STEPS = .12, .25  -- of its level, from one evaluation to the next; what is well moves by up to .05
+local SWING_FAR, SWING_BLIND = .035, .01  -- the same late, far from the teacher, and knowing nothing: who is too small moves by less
 local FAR, FAR_OFF = .1, .15  -- of accuracy, from the teacher
 local SLOW = .5      -- of the fastest pace: at a rate that is low the pace stays above .6
 local MOVES, MOVES_STILL = .1, .15  -- of the highest learning rate: below it losses stand still, and paces are noise
@@ -84,10 +86,14 @@ end
 
 -- --- steps ---------------------------------------------------------------------------------------------------------------
 
--- The loss of one who knows nothing: the untrained student's, or that of guessing.
+-- The loss of one who knows nothing: the untrained student's, or that of guessing. Where nobody has looked at clean rows, the first
+-- batch's.
 local function learn_reference(self, value)
   self.reference = self.reference or math.max(value, self.classes and math.log(self.classes) or 0)
 end
+
+-- The same, or that of one who knows how often each answer is right and no more, where that is less.
+local function nothing(self) return math.min(self.reference, self.guess or math.huge) end
 
 -- Whether three steps or so lay far above what an untrained student has, and above what the stage began with.
 local function watch(self, value)
@@ -97,9 +103,11 @@ local function watch(self, value)
   if not self.shot and self.steps >= 3 and self.fast > high then self.shot = 0 end
 end
 
---- The student on a later stage's own rows, clean, before the stage's first step.
+--- The student on the stage's own rows, clean, before the stage's first step: in the first stage untrained.
 ---@param loss number
-function Health:begins_with(loss) self.began_with, self.ceiling = loss, loss end
+function Health:begins_with(loss)
+  if self.later then self.began_with, self.ceiling = loss, loss elseif loss == loss then learn_reference(self, loss) end
+end
 
 --- One step's loss, its loss on labels (nil without labels) and learning rate. Returns what was found, nil for nothing.
 ---@return table[]?
@@ -162,18 +170,35 @@ function Health:is_diverging()
   return signs.is_lost(val, much) and signs.is_lost(own, much, self.settled + 1)
 end
 
-function Health:is_oscillating()
-  if not self.layer and #self.own > 0 then
-    return #self.own - self.settled >= WINDOW and signs.swings(self.own, SWING, .1 * self.reference)
-  end
-  return signs.swings(self.train, SWING_STEPS, self:floor(self.train))
+-- So far from the teacher on what it has not seen and on what it has, all rows being open.
+local function is_far(self, e, margin)
+  local goal = self.target_acc or self.teacher_acc
+  if not (e.acc and goal) or (e.share or 1) < 1 and e.own_acc then return false end
+  local wanted = goal - margin
+  return e.acc < wanted and (not e.own_acc or e.own_acc < wanted and e.own_acc <= e.acc + FAR)
 end
 
--- Whether the learning rate is too high; its signs are told as they come, one at a time.
-function Health:tells_rate(found, numbers)
-  local before = self.told
-  local name = self:is_diverging() and "diverging" or self:is_rate_too_high() and "rate_too_high" or self:is_oscillating() and "oscillating"
-  if name then told(self, found, name, numbers) end
+function Health:is_oscillating(e)
+  if self.layer or #self.own == 0 then return signs.swings(self.train, SWING_STEPS, self:floor(self.train)) end
+  if #self.own - self.settled < WINDOW then return false end
+  local late_and_far = (e.progress or 1) >= PATIENCE and is_far(self, e, FAR)
+  local blind = self.own[#self.own] > BLIND * nothing(self)
+  return signs.swings(self.own, late_and_far and (blind and SWING_BLIND or SWING_FAR) or SWING, .1 * self.reference)
+end
+
+-- Whether a curve's level over the window is about an untrained student's, or what the stage began with.
+local function knows_little(self)
+  if self.layer then return false end
+  local curve, from = self:clean()
+  return signs.mean(curve, math.max(from, #curve - WINDOW + 1), #curve) > LITTLE * math.max(nothing(self), self.ceiling)
+end
+
+-- Whether the learning rate is too high; its signs are told as they come, one at a time, the weakest not after another.
+function Health:tells_rate(found, numbers, e)
+  local before, oscillating = self.told, self:is_oscillating(e)
+  if self:is_diverging() then told(self, found, "diverging", numbers)
+  elseif self:is_rate_too_high() or oscillating and knows_little(self) then told(self, found, "rate_too_high", numbers)
+  elseif oscillating and not (before.diverging or before.rate_too_high) then told(self, found, "oscillating", numbers) end
   return before.diverging or before.rate_too_high or before.oscillating
 end
 
@@ -207,7 +232,7 @@ function Health:has_learnt(acc)
   local goal = self.target_acc or self.teacher_acc
   if acc and goal then return acc >= goal - FAR end
   local curve = self:clean()
-  return curve[#curve] < NOTHING * self.reference or self:fits_labels()
+  return curve[#curve] < NOTHING * nothing(self) or self:fits_labels()
 end
 
 -- Whether the learning rate is still that share of its highest.
@@ -220,20 +245,12 @@ function Health:is_stagnant(e)
     and not self:has_learnt(e.acc)
 end
 
--- So far from the teacher on what it has not seen and on what it has, all rows being open.
-local function is_far(self, e, margin)
-  local goal = self.target_acc or self.teacher_acc
-  if not (e.acc and goal) or (e.share or 1) < 1 and e.own_acc then return false end
-  local wanted = goal - margin
-  return e.acc < wanted and (not e.own_acc or e.own_acc < wanted and e.own_acc <= e.acc + FAR)
-end
-
 -- Far from the teacher, and slower by far than it was, or still, having learnt something.
 function Health:is_too_small(e)
   if self.layer or self.shot or (e.progress or 1) < PATIENCE then return false end
   local val, curve = self.course.val, self:clean()
-  if is_far(self, e, FAR) and curve[#curve] < NOTHING * self.reference and self:is_stagnant(e) then return true end
-  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) or curve[#curve] > BLIND * self.reference then return false end
+  if is_far(self, e, FAR) and curve[#curve] < NOTHING * nothing(self) and self:is_stagnant(e) then return true end
+  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) or curve[#curve] > BLIND * nothing(self) then return false end
   if signs.most(val, #val - 3) - signs.least(val, 1) > STEADY * self.reference then return false end
   local pace = signs.pace(val, self.course.spent)
   return pace ~= nil and pace < SLOW
@@ -262,7 +279,7 @@ local function remember(self, e)
   self.sum, self.count = 0, 0
   -- Come back: by the steps or, where augmentation makes these hard, by clean rows.
   local now = math.min(train[#train], e.own_loss or math.huge)
-  if self.shot then self.shot = now > (self.classes and NOTHING or 1) * self.reference and self.shot + 1 or nil end
+  if self.shot then self.shot = now > (self.classes and NOTHING or 1) * nothing(self) and self.shot + 1 or nil end
   if e.share and e.share < 1 then self.opened = #val end
   if e.new_rows and e.own_loss then self.settled = #self.own - 1 end
   if e.loss then course.val[#course.val + 1], course.spent[#course.spent + 1] = e.loss, self.spent end
@@ -271,18 +288,18 @@ end
 --- The training so far and, where there is validation data, what it gave: its loss, accuracy, `constant`, the share of the student's
 --- most frequent answer, and `majority`, that of the labels. own_loss, own_acc: clean, of the stage's own rows; new_rows: others than
 --- last time. share: of the rows that are open, 1 when left out, 0 of a stream; progress: share of the budget that is used.
---- target_acc: of whom is imitated, where that is not the teacher as it ended.
+--- target_acc: of whom is imitated, where that is not the teacher as it ended. guess: the loss of one who knows the answers' frequencies.
 ---@param e {loss: number?, acc: number?, constant: number?, majority: number?, own_loss: number?, own_acc: number?, new_rows: boolean?,
----   share: number?, progress: number?, target_acc: number?}
+---   share: number?, progress: number?, target_acc: number?, guess: number?}
 ---@return table[] found  { name, advice, numbers } each
 function Health:evaluation(e)
   local found = {}
   if self.count == 0 then return found end
-  self.target_acc = e.target_acc
+  self.target_acc, self.guess = e.target_acc, e.guess
   remember(self, e)
   local numbers = { train_loss = self.train[#self.train], val_loss = e.loss, val_acc = e.acc, own_loss = e.own_loss,
     untrained = self.reference }
-  if not self:tells_rate(found, numbers) then
+  if not self:tells_rate(found, numbers, e) then
     if self:is_too_small(e) then told(self, found, "too_small", { val_acc = e.acc, own_acc = e.own_acc, teacher_acc = self.teacher_acc })
     elseif not self.told.too_small and self:is_stagnant(e) then told(self, found, "stagnant", numbers) end
   end

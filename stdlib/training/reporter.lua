@@ -137,7 +137,7 @@ local function open_share(source, train)
   return source:size() / all
 end
 
---- What the student makes of the stage's own rows before its first step.
+--- What the student makes of the stage's own rows before the stage's first step.
 ---@param numbers table<string, number>
 function Reporter:begins_with(numbers) self.health:begins_with(numbers["stage/loss"]) end
 
@@ -159,14 +159,14 @@ end
 ---@param found table?
 ---@param s State
 ---@param context {source: table, train: any, new_rows: boolean, majority: number?, teacher_acc: number?,
----   target_acc: number?}  target_acc: of the checkpoint that is imitated
+---   target_acc: number?, guess: number?}  target_acc: of the checkpoint that is imitated
 function Reporter:evaluation(numbers, found, s, context)
   local e = { progress = s.progress, share = open_share(context.source, context.train),
     new_rows = context.new_rows, own_loss = numbers["stage/loss"], own_acc = numbers["stage/acc"] }
   if found and self.goal.kind ~= "layer" then
     self.health.teacher_acc = self.health.teacher_acc or context.teacher_acc
     e.loss, e.acc, e.constant, e.majority = found.loss, found.acc, found.constant, context.majority
-    e.target_acc = context.target_acc
+    e.target_acc, e.guess = context.target_acc, context.guess
   end
   self:tell(self.health:evaluation(e), s)
   numbers["train/mean_loss"] = mean_loss(self, found ~= nil)

@@ -196,6 +196,24 @@ function Task:majority(d)
   return counted:bincount():amax():item() / counted:numel()
 end
 
+-- The mean entropy of probabilities, over all but the last dimension, in nats.
+local function entropy(p) return -(p * p:clamp_min(1e-12):log()):sum { dim = -1 }:mean():item() end
+
+--- The loss of one who answers with the labels' frequencies, or their mean, whatever the row.
+---@param d Dataset
+---@return number
+function Task:guess(d)
+  local _, y = d:gather()
+  if self.kind == "numbers" then return y:double():reshape({ y:size(0), -1 }):var({ dim = 0, correction = 0 }):mean():item() end
+  if self.kind == "soft" then return entropy(y:double():mean(0)) end
+  if self.kind == "multilabel" then
+    local p = y:double():mean(0)
+    return entropy(ops.stack({ p, 1 - p }, -1))
+  end
+  local counts = y:masked_select(y:ge(0)):bincount():double()
+  return entropy(counts / counts:sum())
+end
+
 --- Checks what a data set is measured with: of the same kind of labels, classes within the model's.
 ---@param where string
 ---@param d any

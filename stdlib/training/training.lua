@@ -122,7 +122,7 @@ function Training:evaluate()
   self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()
   self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train, new_rows = evaluator:rows_moved(),
-    majority = of_val and evaluator:majority(), teacher_acc = of_teacher and of_teacher.acc,
+    majority = of_val and evaluator:majority(), guess = of_val and evaluator:guess(), teacher_acc = of_teacher and of_teacher.acc,
     target_acc = evaluator:acc_of_checkpoint(self.teacher.target) })
   self.keeper:keep_safe(s.step)
   self.reporter:foresee(s, self.clock.total_steps, function() return advice.bytes(self) end)

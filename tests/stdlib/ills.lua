@@ -1,41 +1,10 @@
---- Short trainings for the spec of health.lua: those that are well whatever their curriculum does, and those that are ill in one way.
+--- Short trainings of classes for the spec of health.lua: those that are well whatever their curriculum does, and those that are ill in
+--- one way. wide_ills.lua has more. A case is given a problem (ill_problems.lua).
 local g = require "gradus"
 local sorted_keys = require "gradus.base.sorted_keys"
-local nn, curriculum, sampler, schedule, score, when = g.nn, g.curriculum, g.sampler, g.schedule, g.score, g.when
+local curriculum, sampler, schedule, when = g.curriculum, g.sampler, g.schedule, g.when
 
 local ills = {}
-
--- --- the problems --------------------------------------------------------------------------------------------------------
-
--- Four classes of points in eight dimensions, as a random network sees them.
-local function blobs(seed)
-  local generator = g.generator(1000 + seed)
-  local x = g.randn({ 1200, 8 }, { generator = generator })
-  local h = x:matmul(g.randn({ 8, 12 }, { generator = generator })):relu()
-  local y = h:matmul(g.randn({ 12, 4 }, { generator = generator }))
-  y = (y - y:mean { dim = { 0 } }):argmax(1)
-  return g.data.tensors(x, y, { classes = 4 })
-end
-
-local DATA = {
-  digits = { make = function() return g.data.digits() end, sizes = { 64, 10 }, width = 24 },
-  blobs = { make = blobs, sizes = { 8, 4 }, width = 24 },
-}
-
---- What a case is given: run, d (train, val), teacher, ranked, student(width), and the width that is enough.
----@param run Run
----@param name string  "digits" or "blobs"
----@param seed number
----@param wrong number  share of wrong labels in the training set
-function ills.problem(run, name, seed, wrong)
-  local of = DATA[name]
-  local d = of.make(seed):split({ train = .5, val = .2, test = .3 }, { seed = seed })
-  local train = wrong > 0 and d.train:mislabel(wrong, { seed = seed }) or d.train
-  local function mlp(width) return nn.MLP { of.sizes[1], width, of.sizes[2] } end
-  local teacher = run:fit { model = mlp(128), data = train, epochs = 30, lr = 3e-3, augmentations = { noise = .1 }, augment = 1 }
-  return { run = run, d = { train = train, val = d.val }, teacher = teacher, ranked = train:rank(score.loss(teacher)), student = mlp,
-    width = of.width, augmentations = { noise = .3, shift = name == "digits" and 1 or nil } }
-end
 
 -- --- the trainings -------------------------------------------------------------------------------------------------------
 

@@ -19,14 +19,17 @@ local function planned(stages, more)
   return plan.new(run, seen)
 end
 
--- All that is said: "refuse: …" and "advise: …".
+-- All that is said: "refuse: …", "outside: …" and "advise: …".
 local function said(stages, more)
   local the, list = planned(stages, more), {}
   local report = {}
-  for _, kind in ipairs { "refuse", "advise" } do
+  for _, kind in ipairs { "refuse", "outside", "advise" } do
     report[kind] = function(text, ...) list[#list + 1] = kind .. ": " .. text:format(...) end
   end
-  for i in ipairs(the.run.stages) do honest.stage(report, the, i) end
+  for i, stage in ipairs(the.run.stages) do
+    honest.stage(report, the, i)
+    honest.reach(report, stage, the.seen[i].target)
+  end
   honest.whole(report, the)
   return list
 end
@@ -50,13 +53,13 @@ describe("a plan's knobs", function()
     end
   end)
   for _, case in ipairs {
-    { { temperature = 1.9 }, "advise: stage 'a': temperature is 1.9 to 1.9" .. USUAL_T },
-    { { temperature = 21 }, "advise: stage 'a': temperature is 21 to 21" .. USUAL_T },
-    { { alpha = .19 }, "advise: stage 'a': alpha is 0.19 to 0.19" .. USUAL_ALPHA },
-    { { alpha = .96 }, "advise: stage 'a': alpha is 0.96 to 0.96" .. USUAL_ALPHA },
+    { { temperature = 1.9 }, "outside: stage 'a': temperature is 1.9" .. USUAL_T },
+    { { temperature = 21 }, "outside: stage 'a': temperature is 21" .. USUAL_T },
+    { { alpha = .19 }, "outside: stage 'a': alpha is 0.19" .. USUAL_ALPHA },
+    { { alpha = .96 }, "outside: stage 'a': alpha is 0.96" .. USUAL_ALPHA },
     { { temperature = schedule.linear(4, 6) }, "advise: stage 'a': temperature goes from 4 to 6" .. WAY },
     { { alpha = schedule.linear(.7, .5) }, "advise: stage 'a': alpha goes from 0.7 to 0.5" .. WAY },
-    { { temperature = schedule.by_confidence(30, 4) }, "advise: stage 'a': temperature is 4 to 30" .. USUAL_T },
+    { { temperature = schedule.by_confidence(30, 4) }, "outside: stage 'a': temperature is 4 to 30" .. USUAL_T },
     { { temperature = schedule.by_confidence(4, 0) }, "refuse: stage 'a': temperature: expected a number above 0; got 0 at one end" },
     { { temperature = schedule.pieces { { 0, 4 }, { .5, 0 } } },
       "refuse: stage 'a': temperature: expected a number above 0; got 0 at 50.2 % of the budget" },

@@ -172,6 +172,26 @@ describe("health's judgement of", function()
       { { own = turns(.5), reference = 12.4 }, nil, true }, { { own = { 1 }, train = turns(.5) }, nil, false },
     })
   end)
+  it("oscillation late and far from the teacher, where smaller turns tell", function()
+    local function turns(d, level)
+      local list = {}
+      for i = 1, 8 do list[i] = (level or .5) * (1 + (i % 2) * d) end
+      return list
+    end
+    local far, late = { acc = .6, own_acc = .6 }, { acc = .6, own_acc = .6, progress = .5 }
+    local function of_teacher(d, level, more)
+      local fields = { own = turns(d, level), teacher_acc = .9 }
+      for key, value in pairs(more or {}) do fields[key] = value end
+      return fields
+    end
+    judged("is_oscillating", {
+      { of_teacher(.036), far, true }, { of_teacher(.034), far, false }, { of_teacher(.036), late, true },
+      { of_teacher(.036), { acc = .6, own_acc = .6, progress = .4 }, false },
+      { of_teacher(.036), { acc = .85, own_acc = .85 }, false }, { of_teacher(.036, .5, { teacher_acc = false }), far, false },
+      { of_teacher(.011, .98), far, true }, { of_teacher(.009, .98), far, false }, { of_teacher(.011, .94), far, false },
+      { of_teacher(.011, .5, { guess = .5 }), far, true },  -- it knows how often each answer is right, and no more
+    })
+  end)
   it("overfitting that is fast", function()
     local function case(val, train, more)
       local fields = { val = val, train = train }
@@ -318,6 +338,38 @@ describe("health's judgement of", function()
   end)
 end)
 
+describe("what one who knows nothing loses", function()
+  it("is what the untrained student does on clean rows, where somebody looked", function()
+    local h = health.new { classes = 10 }
+    h:begins_with(3)
+    h:step(2.9, 2.9)
+    expect(h.reference):equals(3)
+    h = health.new { classes = 10 }
+    h:begins_with(2)
+    expect(h.reference):near(LN10, 1e-12)  -- guessing costs so much
+    h = health.new { classes = 10 }
+    h:begins_with(0 / 0)
+    h:step(2.9, 2.9)
+    expect(h.reference):equals(2.9)
+    h:stage()
+    h:begins_with(5)
+    expect({ h.reference, h.ceiling, h.began_with }):equals { 2.9, 5, 5 }
+  end)
+  it("is less where answers differ in how often they are right", function()
+    local far = { acc = .2, own_acc = .2, loss = .6, own_loss = .6 }
+    local function small(guess) return of({ train = rep(.6, 8), val = rep(.6, 8), teacher_acc = .9, guess = guess }):is_too_small(far) end
+    expect({ small(nil), small(.76), small(.74) }):equals { true, true, false }
+    local function learnt(guess) return of({ train = { .6 }, guess = guess }):has_learnt() and true or false end
+    expect({ learnt(nil), learnt(.76), learnt(.74) }):equals { true, true, false }
+    local function after(guess)
+      local h = of { shot = 0, classes = 10, sum = .6, count = 1, steps = 1 }
+      h:evaluation { guess = guess }
+      return h.shot
+    end
+    expect({ after(nil), after(.76), after(.74) }):equals { nil, nil, 1 }
+  end)
+end)
+
 describe("what health tells of an evaluation", function()
   local function told(fields, e)
     local h, list = of(fields), {}
@@ -335,6 +387,40 @@ describe("what health tells of an evaluation", function()
     expect(told({ collapsed = 2, best_acc = .5 }, { constant = 1, majority = .2, acc = .1 }))
       :equals { { "collapsed", { share = 1, val_acc = .1 } } }
     expect(told({ teacher_acc = .5 }, { acc = .9 })):equals { { "teacher_worse", { val_acc = .9, teacher_acc = .5 } } }
+  end)
+  it("is a rate too high where a loss goes up and down about an untrained student's, else that it oscillates", function()
+    local function turning(level, more)
+      local fields = { train = {}, own = {}, teacher_acc = .9 }
+      for i = 1, 7 do fields.own[i], fields.train[i] = level * (1 + i % 2 * .2), level end
+      for key, value in pairs(more or {}) do fields[key] = value end
+      local names = told(fields, { own_loss = level, acc = .85, own_acc = .85, guess = fields.guess })
+      return #names > 0 and names[1][1] or nil
+    end
+    expect({ turning(.56), turning(.53), turning(.56, { ceiling = 1.1 }), turning(.3, { guess = .5 }) })
+      :equals { "rate_too_high", "oscillating", "oscillating", "rate_too_high" }
+    expect({ turning(.53, { told = { rate_too_high = true } }), turning(.53, { told = { diverging = true } }) }):equals {}
+  end)
+  it("is nothing where losses are NaN, or after three steps", function()
+    local nan = 0 / 0
+    for _, e in ipairs { { loss = nan, own_loss = nan }, { loss = nan, own_loss = .3, acc = .2, own_acc = .2 },
+      { loss = .3, own_loss = nan, acc = .2, own_acc = .2 }, { acc = nan, own_acc = nan } } do
+      for _, train in ipairs { nan, 5, .3 } do
+        local h = health.new { classes = 10, rows = 100 }
+        h.teacher_acc = .9
+        for i = 1, 40 do
+          for _ = 1, 5 do h:step(train, train ~= 5 and train or i, .1) end
+          local names = {}
+          for _, one in ipairs(h:evaluation(e)) do names[#names + 1] = one.name end
+          if train ~= train or train == .3 and (e.loss ~= e.loss or e.own_loss ~= e.own_loss) then expect(names):equals {} end
+        end
+      end
+    end
+    local h = health.new { classes = 10, rows = 100 }
+    h:begins_with(2.4)
+    for _, loss in ipairs { 2.4, 9, 30 } do
+      expect(h:step(loss, loss, .1)):equals(nil)
+      expect(h:evaluation { loss = loss, own_loss = loss, acc = .1, own_acc = .1, constant = 1, majority = .1 }):equals {}
+    end
   end)
   it("is told once, and of the rate one sign at a time", function()
     expect(told({ shot = 1, classes = 2, told = { rate_too_high = true } }, {})):equals {}

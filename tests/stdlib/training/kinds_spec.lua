@@ -154,3 +154,27 @@ describe("classes", function()
     expect(function() kinds.none.kd(t { { 1 } }, {}, {}, {}) end):fails_with "the data have no labels and the student has one output"
   end)
 end)
+
+describe("the loss of one who knows how often each answer is right", function()
+  local task = require "gradus.training.task"
+  local function guess(y, options)
+    local d = g.data.tensors(g.zeros(y:size(0), 2), y, options)
+    return task.new(d.labels):guess(d)
+  end
+  local function entropy(...)
+    local sum = 0
+    for _, p in ipairs { ... } do sum = sum - p * math.log(p) end
+    return sum
+  end
+  it("is the entropy of the frequencies, of classes and tokens that count", function()
+    expect(guess(t({ 0, 0, 0, 1 }, "int64"), { classes = 3 })):near(entropy(.75, .25), 1e-9)
+    expect(guess(t({ 0, -100, -100, 1 }, "int64"), { classes = 3 })):near(math.log(2), 1e-9)
+    expect(guess(t({ { 0, 2, -100 }, { 2, 2, -100 } }, "int64"), { classes = 3 })):near(entropy(.25, .75), 1e-9)
+  end)
+  it("is that of the mean, of distributions, of several labels and of numbers", function()
+    expect(guess(t({ { 1, 0 }, { .5, .5 } }, "float32"), { labels = "soft" })):near(entropy(.75, .25), 1e-6)
+    expect(guess(t({ { 1, 0 }, { 1, 1 } }, "float32"), { labels = "multilabel" })):near(entropy(.5, .5) / 2, 1e-6)
+    expect(guess(t({ 1, 3 }, "float32"), { labels = "numbers" })):near(1, 1e-9)
+    expect(guess(t({ { 1, 0 }, { 3, 4 } }, "float32"), { labels = "numbers" })):near((1 + 4) / 2, 1e-9)
+  end)
+end)
