@@ -6,6 +6,8 @@ local values_of = require "gradus.experiment.plan"
 
 local range, moves, throughout = values_of.range, values_of.moves, values_of.throughout
 
+local ROUNDING = 1e-6  -- relative, of a schedule's ends in float32
+
 local knobs = {}
 
 -- What the run itself would stop at, later.
@@ -32,10 +34,11 @@ local function in_words(low, high) return low == high and ("%.4g"):format(low) o
 ---@param high number
 ---@return string?
 function knobs.outside(name, low, high)
-  if name == "temperature" and (low < 2 or high > 20) then
+  local function beyond(least, most) return low < least * (1 - ROUNDING) or high > most * (1 + ROUNDING) end
+  if name == "temperature" and beyond(2, 20) then
     return ("is %s; below 2 the teacher is as good as hard labels, above 20 its signal is too diffuse: 4 to 8 is usual")
       :format(in_words(low, high))
-  elseif name == "alpha" and (low < .2 or high > .95) then
+  elseif name == "alpha" and beyond(.2, .95) then
     return ("is %s; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual"):format(in_words(low, high))
   end
 end
