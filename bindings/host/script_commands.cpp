@@ -112,7 +112,8 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
   for (const auto& [name, help] : texts) add_text(sweep, line, name, help);
   sweep->add_flag("--halving", line.run.halving,
                   "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation; one that is among the best later goes on");
-  sweep->add_flag("--resume", "What a sweep does anyway: runs that are finished are skipped, what was interrupted goes on");
+  sweep->add_flag_callback(
+      "--resume", [] {}, "What a sweep does anyway: runs that are finished are skipped, what was interrupted goes on");
   sweep->add_option("--jobs,-j", line.jobs, "Runs at once (default: auto, as cores and memory allow)");
   sweep->add_option("--name", line.run.name, "Name of the runs in the store");
   add_machine(sweep, line);
