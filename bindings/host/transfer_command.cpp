@@ -71,15 +71,18 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   const auto store = Store::open(path, Store::Mode::create);
   const Imported done = function(*store, line.source, line.options);
   if (line.json) {
-    const Json json = {{"added", done.added},   {"updated", done.updated}, {"unchanged", done.unchanged},
+    Json json = {{"added", done.added},   {"updated", done.updated}, {"unchanged", done.unchanged},
                        {"values", done.values}, {"skipped", done.skipped}, {"children", done.children},
                        {"empty", done.empty}};
+    if (done.replaced > 0) json["replaced"] = done.replaced;
     return print(json.dump(2) + "\n");
   }
   std::string text = count(done.added, "run") + " added";
   if (done.updated > 0) text += ", " + std::to_string(done.updated) + " updated";
   if (done.unchanged > 0) text += ", " + std::to_string(done.unchanged) + " already there";
   text += "; " + count(done.values, "value");
+  if (done.replaced > 0)
+    text += "; " + std::to_string(done.replaced) + " of them replaced by a later one of the same metric and step";
   if (done.skipped > 0) text += "; " + std::to_string(done.skipped) + " left out (no scalars, or deleted)";
   if (done.empty > 0) text += "; " + count(done.empty, "source") + " with nothing to take";
   if (done.children > 0)

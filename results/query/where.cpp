@@ -202,7 +202,7 @@ class Parser : private Scanner {
     if (code == 0) return ::regfree(&pattern);
     char reason[100];
     ::regerror(code, &pattern, reason, sizeof reason);
-    throw Error(Exit::usage, where_ + ": expected a regular expression; got '" + text + "': " + reason);
+    throw Error(Exit::usage, where_ + ": bad regular expression '" + text + "'; got " + reason);
   }
 
   // --- values

@@ -98,8 +98,8 @@ class Compare(CompareCase):
         self.assertIn("did you mean 'one_shot'?", err)
 
     def test_intervals(self):
-        for method in ("--ci", "--ci=bootstrap"):
-            last = self.json("compare", method)["groups"][0]["metrics"]["val/acc"]["last"]
+        for method in (["--ci"], ["--ci=bootstrap"], ["--ci", "t"], ["--ci", "bootstrap"]):
+            last = self.json("compare", *method)["groups"][0]["metrics"]["val/acc"]["last"]
             self.assertLess(last["low"], last["mean"])
             self.assertGreater(last["high"], last["mean"])
         self.assertIn("bootstrap", self.gradus("compare", "--ci=bootstrap").stdout)
@@ -117,7 +117,16 @@ class Compare(CompareCase):
         self.assertEqual(group["samples_to"]["mean"], 92 * 64)
         self.assertEqual(group["flops_to"]["mean"], 92e6)
         self.assertEqual(group["seconds_to"]["mean"], 46)
-        self.gradus("compare", "--at", "epochs=3", code=64)
+        for wrong in ("epochs=3", "flops", "step=-1"):
+            self.assertIn("--at: expected step=N", self.gradus("compare", "--at", wrong, code=64).stderr)
+
+    def test_lists_of_columns_and_metrics(self):
+        two = self.json("compare", "--metric", "val/acc,val/loss")
+        self.assertEqual(two, self.json("compare", "--metric", "val/acc", "--metric", "val/loss"))
+        self.assertEqual(two, self.json("compare", "--metric", "val/acc, val/loss"))
+        self.assertEqual(self.json("compare", "--by", "strategy, seed")["by"], ["strategy", "seed"])
+        self.assertEqual(self.json("compare", "--by", "status")["groups"][0]["label"], {"status": "finished"})
+        self.assertIn("no run has the parameter 'tags'", self.gradus("compare", "--by", "tags", code=64).stderr)
 
 
 class Pictures(CompareCase):
