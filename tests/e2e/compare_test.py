@@ -156,6 +156,13 @@ class Pictures(CompareCase):
         self.assertIn("no METRIC", self.gradus("plot", "@last", code=64).stderr)
         self.assertIn("val/acc", self.gradus("plot", "val/acc", uid[:12]).stdout)
 
+    def test_a_store_is_not_written_over(self):
+        store = self.dir / "runs" / "gradus.db"
+        before = store.read_bytes()
+        for command in (["export", "csv", "-o"], ["export", "json", "-o"], ["report", "-o"]):
+            self.assertIn("is not written over", self.gradus(*command, store, code=65).stderr)
+        self.assertEqual(store.read_bytes(), before)
+
     def test_a_terminal_is_not_filled_with_html(self):
         terminal, end = os.openpty()
         try:
