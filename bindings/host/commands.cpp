@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include <climits>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -84,7 +85,7 @@ void add_reading_commands(CLI::App& app, std::string& store) {
   add_full(*sub);
   sub->add_option("query", options->sql, "one statement that reads")->required();
   sub->add_option("--rows", options->rows, "show at most N rows (default: 1000; with --json 100000)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, INT_MAX));
   sub->callback([options, &store] { sql_command(store.empty() ? default_store() : store, *options); });
   add_compare_command(app, store);
   add_diff_command(app, store);

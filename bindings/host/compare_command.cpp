@@ -46,6 +46,7 @@ void print_stages(Store& store, const Options& options, std::vector<std::string>
 void compare_command(const std::string& path, Options& options) {
   CompareOptions& given = options.compare;
   given.by = split_commas(options.by);
+  given.metrics = split_all(given.metrics);
   if (!options.threshold.empty()) given.threshold = parse_threshold(options.threshold);
   if (!options.at.empty()) given.at = parse_budget(options.at);
   for (const std::string& margin : options.margins) given.margins.push_back(parse_margin(margin));
@@ -79,8 +80,9 @@ void add_compare_command(CLI::App& app, std::string& store) {
   add_filter(*sub, compare.filter);
   sub->add_option(
       "--by", options->by,
-      "group by these parameters only, e.g. strategy,lr (default: by all but the seed); stage: stage by stage too");
-  sub->add_option("--metric", compare.metrics, "metrics to compare (default: result/*, else val/acc)");
+      "group by these only, e.g. strategy,lr: parameters, tags.NAME, columns of runs (default: all parameters but the "
+      "seed); stage: stage by stage too");
+  sub->add_option("--metric", compare.metrics, "metrics to compare, e.g. val/acc,val/loss (default: result/*, else val/acc)");
   sub->add_option(
       "--versus", compare.versus,
       "the baseline group, by a value of its columns or COLUMN=VALUE,…: differences paired by seed, how sure, how many "
@@ -88,7 +90,9 @@ void add_compare_command(CLI::App& app, std::string& store) {
   sub->add_option(
       "--margin", options->margins,
       "the largest difference that does not matter, X or METRIC=X: within it the verdict is 'no difference'");
-  sub->add_flag("--ci{t}", compare.ci, "confidence intervals of the means: t (default) or bootstrap");
+  sub->add_option("--ci", compare.ci, "confidence intervals of the means: t (default) or bootstrap")
+      ->expected(0, 1)
+      ->default_str("t");
   sub->add_option("--level", compare.level, "of intervals and verdicts (default: 0.95)")
       ->check(CLI::Range(0.5, 0.9999));
   sub->add_option("--at", options->at, "value at an equal budget: step=N, samples=N, flops=X or seconds=S");

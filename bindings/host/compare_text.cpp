@@ -38,10 +38,11 @@ std::string spread_cell(const Json& s, const Json& total) {
 }
 
 std::string reached_cell(const Json& spent) {
-  if (spent["reached"] == 0) return "never";
+  const int unknown = spent.value("unknown", 0);
+  if (spent["reached"] == 0) return unknown > 0 ? "–" : "never";
   Json reached = spent;
   reached["n"] = spent["reached"];
-  return spread_cell(reached, spent["n"]);
+  return spread_cell(reached, spent["n"].get<int>() - unknown);
 }
 
 constexpr const char* kSpent[] = {"steps_to", "samples_to", "flops_to", "seconds_to"};

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -56,6 +57,8 @@ std::vector<std::int64_t> chosen(Store& store, Options& options, const char* com
   } else if (ids.empty()) {
     throw Error(Exit::usage, std::string(command) + ": expected a RUN or --where EXPR");
   }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
 
@@ -116,6 +119,7 @@ void better_command(Store& store, Options& options) {
 
 void archive_command(Store& store, Options& options) {
   const std::vector<std::int64_t> ids = chosen(store, options, "archive");
+  if (ids.empty()) return done(options, {{"archived", !options.undo}, {"runs", ids}}, "no runs fit --where");
   archive_runs(store, ids, !options.undo);
   done(options, {{"archived", !options.undo}, {"runs", ids}},
        count_text(ids.size(), "run") +
@@ -241,7 +245,7 @@ void add_housekeeping_commands(CLI::App& app, std::string& store) {
         sub->add_flag("--yes,-y", options.yes, "do not ask");
         sub->add_option("--cache-days", options.gc.cache_days,
                         "cache entries that nobody used for so long (default: 30)")
-            ->check(CLI::NonNegativeNumber);
+            ->check(CLI::Range(0.0, 1e9));
         sub->add_option("--keep", options.gc.keep, "of the snapshots of runs that are over: last=2,best,every=10000 (default: all)");
         sub->add_flag("--compact", options.compact, "also give the room of deleted rows back to the disk");
       });

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
 
 #include "error.h"
 #include "query/table.h"
@@ -12,7 +15,12 @@ namespace gradus {
 
 using results::Json;
 
-bool styled() { return ::isatty(STDOUT_FILENO) == 1; }
+bool styled() {
+  const char* none = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  if ((none != nullptr && *none != '\0') || (terminal != nullptr && std::strcmp(terminal, "dumb") == 0)) return false;
+  return ::isatty(STDOUT_FILENO) == 1;
+}
 
 void print(const std::string& text) {
   // A full disk or a closed pipe is seen here or never.
@@ -54,10 +62,19 @@ void print_notes(const std::vector<std::string>& notes) {
 
 std::vector<std::string> split_commas(const std::string& text) {
   std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
+  std::string part;
+  for (std::istringstream all(text); std::getline(all, part, ',');) {
+    part.erase(0, part.find_first_not_of(' '));
+    part.erase(part.find_last_not_of(' ') + 1);
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
+}
+
+std::vector<std::string> split_all(const std::vector<std::string>& texts) {
+  std::vector<std::string> parts;
+  for (const std::string& text : texts) {
+    for (std::string& part : split_commas(text)) parts.push_back(std::move(part));
   }
   return parts;
 }

@@ -8,7 +8,7 @@
 
 namespace gradus {
 
-bool styled();  // standard output is a terminal
+bool styled();  // standard output is a terminal that takes colours (no NO_COLOR, TERM is not dumb)
 // Writes to standard output. Error (io): a full disk or a closed pipe.
 void print(const std::string& text);
 void print_json(const results::Json& json);
@@ -22,6 +22,8 @@ std::string exact(const results::Json& value, int width = 100);
 std::string heading(const std::string& title);
 // What an expression was taken to mean, on standard error.
 void print_notes(const std::vector<std::string>& notes);
+// What lies between commas, without the spaces around it.
 std::vector<std::string> split_commas(const std::string& text);
+std::vector<std::string> split_all(const std::vector<std::string>& texts);
 
 }  // namespace gradus

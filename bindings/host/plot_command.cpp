@@ -41,16 +41,6 @@ bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> items;
-  for (std::size_t begin = 0; begin < list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    if (end > begin) items.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return items;
-}
-
 // The runs that were named; else those that fit --where; else all that --by is to group; else the last one.
 std::vector<std::int64_t> choose(Store& store, const std::vector<std::string>& named, const Options& options) {
   const std::string& where = options.where;
@@ -100,7 +90,7 @@ void plot_command(const std::string& path, const Options& options) {
   const std::vector<std::string> known = metric_names(*store);
   PlotOptions plot;
   std::vector<std::string> runs;
-  for (const std::string& word : options.words) {
+  for (const std::string& word : split_all(options.words)) {
     const bool metric = std::find(known.begin(), known.end(), word) != known.end();
     const bool number = word.find_first_not_of("0123456789") == std::string::npos;
     const bool run = word == "@last" || number || (!metric && is_uid(*store, word));
@@ -112,7 +102,7 @@ void plot_command(const std::string& path, const Options& options) {
     plot.metrics.swap(runs);
   if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");
   plot.runs = choose(*store, runs, options);
-  plot.by = split(options.by);
+  plot.by = split_commas(options.by);
   plot.x = parse_axis(options.x);
   plot.together = options.together;
   if (!options.y.empty()) plot.y = parse_range(options.y);
@@ -125,7 +115,7 @@ void plot_command(const std::string& path, const Options& options) {
     return write_out(options.output, svg_plot(drawn, options.width > 0 ? options.width : 800,
                                               options.height > 0 ? options.height : 320));
   write_out("", terminal_plot(drawn, options.width > 0 ? options.width : terminal_width(),
-                              options.height > 0 ? options.height : 16, ::isatty(STDOUT_FILENO) == 1));
+                              options.height > 0 ? options.height : 16, styled()));
 }
 
 void report_command(const std::string& path, const Options& options) {
@@ -136,9 +126,9 @@ void report_command(const std::string& path, const Options& options) {
   ReportOptions wanted;
   wanted.runs = choose(*store, options.words, options);
   std::sort(wanted.runs.begin(), wanted.runs.end());
-  for (const std::string& name : options.metrics)
+  for (const std::string& name : split_all(options.metrics))
     wanted.metrics.push_back(resolve_metric(*store, name, "report", nullptr));
-  wanted.by = split(options.by);
+  wanted.by = split_commas(options.by);
   wanted.title = options.title;
   wanted.markdown = markdown;
   write_out(options.output, report(*store, wanted));

@@ -1,3 +1,4 @@
+#include <climits>
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -6,6 +7,7 @@
 #include "commands.h"
 #include "output.h"
 #include "query/columns.h"
+#include "query/names.h"
 #include "query/table.h"
 
 namespace gradus {
@@ -110,8 +112,10 @@ std::vector<std::string> split_columns(const std::string& text) {
 void runs_command(const std::string& path, const Options& options) {
   const auto store = Store::open(path, Store::Mode::read);
   const std::vector<std::string> columns = split_columns(options.columns);
-  const std::string sort = options.best.empty() ? options.sort : "best(" + options.best + ")";
   std::vector<std::string> added = columns, notes;
+  std::string sort = options.sort;
+  if (!options.best.empty()) sort = "best(" + resolve_metric(*store, options.best, "--best", nullptr) + ")";
+  if (sort.empty() && options.reverse) sort = "id";
   const bool shown_anyway = std::find(columns.begin(), columns.end(), sort) != columns.end();
   if (!sort.empty() && !shown_anyway) added.push_back(sort);
   RunFilter filter = options.filter;
@@ -145,7 +149,7 @@ void add_runs_command(CLI::App& app, std::string& store) {
   add_full(*sub);
   add_filter(*sub, options->filter);
   sub->add_option("--limit", options->filter.limit, "only the newest N; of a sorted list the first N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, INT_MAX));
   sub->add_option(
       "--columns", options->columns,
       "these, e.g. name,lr,seed,\"best(val/acc)\",val/loss: columns of runs, parameters, tags.NAME, metrics "
@@ -153,7 +157,7 @@ void add_runs_command(CLI::App& app, std::string& store) {
   CLI::Option* sort =
       sub->add_option("--sort", options->sort, "by such a column: metrics best first, all else ascending");
   sub->add_option("--best", options->best, "best first, by the best value of this metric")->excludes(sort);
-  sub->add_flag("--reverse", options->reverse, "the other way round");
+  sub->add_flag("--reverse", options->reverse, "the other way round; without --sort the newest first");
   sub->callback([options, &store] { runs_command(store.empty() ? default_store() : store, *options); });
 }
 

@@ -104,7 +104,7 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
       ->allow_extra_args(false);
   const std::pair<const char*, const char*> texts[] = {
       {"by", "The metric that decides (val/acc, result/acc)"},
-      {"direction", "max or min, where the metric's name does not tell"},
+      {"direction", "max or min (higher or lower), where the metric's name does not tell"},
       {"search", "grid, random, halton or optuna (default: grid for lists, halton with ranges)"},
       {"trials", "Sets of parameters to try (default: all of a grid, else 20)"},
       {"seeds", "Runs of each set, seeds 1 to N (default: 1)"},
@@ -112,6 +112,8 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
   for (const auto& [name, help] : texts) add_text(sweep, line, name, help);
   sweep->add_flag("--halving", line.run.halving,
                   "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation; one that is among the best later goes on");
+  sweep->add_flag_callback(
+      "--resume", [] {}, "What a sweep does anyway: runs that are finished are skipped, what was interrupted goes on");
   sweep->add_option("--jobs,-j", line.jobs, "Runs at once (default: auto, as cores and memory allow)");
   sweep->add_option("--name", line.run.name, "Name of the runs in the store");
   add_machine(sweep, line);

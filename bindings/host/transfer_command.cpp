@@ -1,5 +1,6 @@
 #include "transfer_command.h"
 
+#include <climits>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "exchange/mlflow.h"
 #include "exchange/tensorboard.h"
 #include "exchange/wandb.h"
+#include "output.h"
 
 namespace gradus {
 namespace {
@@ -30,11 +32,6 @@ struct ImportLine {
   bool json = false;
 };
 
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw Error(Exit::io, "standard output: cannot write");
-}
-
 std::string count(std::int64_t number, const char* what) {
   return std::to_string(number) + " " + what + (number == 1 ? "" : "s");
 }
@@ -47,12 +44,19 @@ Exported to_target(Store& store, const std::vector<std::int64_t>& runs, const Ex
 }
 
 Exported to_csv(Store& store, const std::vector<std::int64_t>& runs, const ExportLine& line) {
-  return export_csv(store, runs, line.target, line.csv);
+  CsvOptions options = line.csv;
+  options.metrics = split_all(options.metrics);
+  return export_csv(store, runs, line.target, options);
 }
 
 void export_runs(const std::string& path, const ExportLine& line, ExportFunction function) {
   const auto store = Store::open(path, Store::Mode::read);
-  const Exported done = function(*store, select_runs(*store, line.runs, line.filter), line);
+  std::vector<std::string> notes;
+  RunFilter filter = line.filter;
+  filter.notes = &notes;
+  const std::vector<std::int64_t> runs = select_runs(*store, line.runs, filter);
+  print_notes(notes);
+  const Exported done = function(*store, runs, line);
   // What goes to standard output is the document and nothing else.
   if (line.target.empty() || line.target == "-") return;
   print(count(done.runs, "run") + " with " + count(done.values, "value") + " in " + line.target + "\n");
@@ -67,15 +71,18 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   const auto store = Store::open(path, Store::Mode::create);
   const Imported done = function(*store, line.source, line.options);
   if (line.json) {
-    const Json json = {{"added", done.added},   {"updated", done.updated}, {"unchanged", done.unchanged},
+    Json json = {{"added", done.added},   {"updated", done.updated}, {"unchanged", done.unchanged},
                        {"values", done.values}, {"skipped", done.skipped}, {"children", done.children},
                        {"empty", done.empty}};
+    if (done.replaced > 0) json["replaced"] = done.replaced;
     return print(json.dump(2) + "\n");
   }
   std::string text = count(done.added, "run") + " added";
   if (done.updated > 0) text += ", " + std::to_string(done.updated) + " updated";
   if (done.unchanged > 0) text += ", " + std::to_string(done.unchanged) + " already there";
   text += "; " + count(done.values, "value");
+  if (done.replaced > 0)
+    text += "; " + std::to_string(done.replaced) + " of them replaced by a later one of the same metric and step";
   if (done.skipped > 0) text += "; " + std::to_string(done.skipped) + " left out (no scalars, or deleted)";
   if (done.empty > 0) text += "; " + count(done.empty, "source") + " with nothing to take";
   if (done.children > 0)
@@ -109,7 +116,7 @@ void add_export(CLI::App& app, std::string& store) {
                                "-o,--output", "a file or a folder (default: standard output)", to_csv);
   csv->add_option("--metric", line->csv.metrics, "only these metrics; may be repeated")->allow_extra_args(false);
   csv->add_option("--points", line->csv.points, "at most about N points of a curve, its extremes kept (default: all)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, INT_MAX));
   add("json", "everything but files as one JSON document", "-o,--output", "a file (default: standard output)",
       to_target<export_json>);
 }

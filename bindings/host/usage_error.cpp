@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <climits>
+#include <cstdio>
 
 #include "../nearest.h"
 
@@ -60,20 +62,47 @@ std::string as_parameter(const CLI::App& owner, std::string word) {
   return "; expected --set " + word + (equals == std::string::npos ? "=…" : "");
 }
 
+std::string listed(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
+// "0.500000 to 0.999900" and "1 to 2147483647" as people write them.
+std::string limits(const std::string& text) {
+  double low = 0, high = 0;
+  if (std::sscanf(text.c_str(), "%lf to %lf", &low, &high) != 2) return text;
+  char words[64];
+  if (high >= INT_MAX)
+    std::snprintf(words, sizeof words, "a whole number of at least %g", low);
+  else
+    std::snprintf(words, sizeof words, "%.10g to %.10g", low, high);
+  return words;
+}
+
+// "--log: x not in {epoch,evaluation}".
+std::string choice(const std::string& text) {
+  const std::string among = " not in {";
+  const std::size_t colon = text.find(": "), in = text.rfind(among);
+  if (colon == std::string::npos || in == std::string::npos || in < colon || !text.ends_with('}')) return text;
+  std::string words;
+  for (const char c : text.substr(in + among.size(), text.size() - in - among.size() - 1)) words += c == ',' ? ", " : std::string(1, c);
+  return text.substr(0, colon) + ": expected one of " + words + "; got '" + text.substr(colon + 2, in - colon - 2) + "'";
+}
+
 // CLI11's sentences about what is missing or out of range, as ours: what is wrong; expected …; got ….
 std::string in_our_words(const std::string& text, const std::vector<std::string>& formats, const std::string& command) {
   const std::string required = " is required", value = ": Value ", range = " not in range ";
   if (text.ends_with(required)) {
     const std::string what = text.substr(0, text.size() - required.size());
     if (formats.empty()) return "no " + what + "; expected one (`gradus help " + command + "` tells)";
-    std::string list;
-    for (const std::string& format : formats) list += (list.empty() ? "" : ", ") + format;
-    return "no format; expected one of " + list;
+    return "no format; expected one of " + listed(formats);
   }
   const std::size_t at = text.find(value), in = text.find(range);
-  if (at == std::string::npos || in == std::string::npos || in < at) return text;
+  if (at == std::string::npos || in == std::string::npos || in < at) return choice(text);
   const std::size_t got = at + value.size();
-  return text.substr(0, at) + ": expected " + text.substr(in + range.size()) + "; got " + text.substr(got, in - got);
+  return text.substr(0, at) + ": expected " + limits(text.substr(in + range.size())) + "; got " +
+         text.substr(got, in - got);
 }
 
 }  // namespace
@@ -102,6 +131,8 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (std::find(options.begin(), options.end(), word.substr(word.starts_with("--") ? 2 : 0)) != options.end())
       return {kUsage, word + ": an option of '" + command + "' before it; expected 'gradus " + command + " " + word +
                           " …'; got 'gradus " + word + " …'"};
+    if (const auto formats = command_names(owner); !parsed.empty() && !formats.empty())
+      return {kUsage, command + ": no format before '" + word + "'; expected one of " + listed(formats)};
     std::string mend = option_suggestion(word, options);
     if (mend.empty() && !parsed.empty()) mend = as_parameter(owner, extra.front());
     if (mend.empty() && !parsed.empty()) mend = "; expected " + usage(owner, command);
@@ -109,7 +140,7 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   }
   if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
   const std::vector<std::string> inner = command_names(*parsed.front());
-  if (!inner.empty()) return {kUsage, command + ": unknown format '" + word + "'" + suggestion(word, inner)};
+  if (!inner.empty()) return {kUsage, command + ": unknown format '" + word + "'; expected one of " + listed(inner)};
   const std::string parameter = as_parameter(*parsed.front(), extra.front());
   return {kUsage, command + ": unexpected argument '" + extra.front() + "'" +
                       (parameter.empty() ? "; expected " + usage(*parsed.front(), command) : parameter)};

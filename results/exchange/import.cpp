@@ -150,6 +150,9 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
     rows.point(names_.key(metric), step, time, value);
   });
   rows.end(tool_, detail);
+  const Rows kept = store_.query(
+      "SELECT coalesce(sum(count), 0) FROM summary_values WHERE run_id = (SELECT id FROM runs WHERE uid = ?1)", {uid});
+  done_.replaced += found.values - std::get<std::int64_t>(kept.rows[0][0]);
   done_.values += found.values;
   ++(old != 0 ? done_.updated : done_.added);
 }
@@ -172,6 +175,7 @@ Param typed_param(std::string key, const std::string& text) {
     return {std::move(key), number};
   if (text == "True" || text == "true") return {std::move(key), true};
   if (text == "False" || text == "false") return {std::move(key), false};
+  if (text == "None") return {std::move(key), std::monostate()};
   return {std::move(key), text};
 }
 

@@ -29,7 +29,8 @@ struct ImportOptions {
 };
 struct Imported {
   std::int64_t added = 0, updated = 0, unchanged = 0, values = 0, children = 0, empty = 0;  // empty: nothing in them
-  std::int64_t skipped = 0;  // values that are no scalars: images, histograms, texts; runs that were deleted there
+  std::int64_t replaced = 0;  // of the values: by a later one of the same metric and step
+  std::int64_t skipped = 0;   // values that are no scalars: images, histograms, texts; runs that were deleted there
 };
 
 // Every folder under `path` with event files is a run; `path` may be one such file.
@@ -62,7 +63,7 @@ class Importer {
 };
 
 double changed_at(const std::string& path);  // of a file, in Unix seconds; NaN: there is none
-// Text as the parameter it was before somebody made a text of it: 3, 0.1, true, else text.
+// Text as the parameter it was before somebody made a text of it: 3, 0.1, true, None, else text.
 Param typed_param(std::string key, const std::string& text);
 
 }  // namespace gradus::results

@@ -16,6 +16,21 @@ namespace gradus::results {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// An export over a store would be the end of all its runs.
+void refuse_database(const std::string& path) {
+  constexpr std::string_view kHead = "SQLite format 3";
+  std::string head(kHead.size(), ' ');
+  std::FILE* file = std::fopen(path.c_str(), "rbe");
+  if (file == nullptr) return;
+  const bool same = std::fread(head.data(), 1, head.size(), file) == head.size() && head == kHead;
+  std::fclose(file);
+  if (same) throw Error(Exit::data, path + ": is not written over; expected a file that is no database; got an SQLite file");
+}
+
+}  // namespace
+
 OutputFile::OutputFile(const std::string& path) : path_(path == "-" ? "" : path) {
   if (path_.empty()) {
     file_ = stdout;
@@ -24,6 +39,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path == "-" ? "" : path)
   std::error_code code;
   if (const fs::path target = fs::canonical(path_, code); !code) path_ = target.string();  // a link stays one
   const bool device = fs::exists(path_, code) && !fs::is_regular_file(path_, code);        // and so does /dev/null
+  if (!device) refuse_database(path_);
   if (!device) temporary_ = path_ + "." + std::to_string(::getpid()) + ".part";
   file_ = std::fopen((device ? path_ : temporary_).c_str(), "wbe");
   if (file_ == nullptr) fail("cannot write");

@@ -21,12 +21,15 @@ void add_columns(Store& store, Json& runs, const std::vector<std::string>& colum
     Value value = parse_value(store, column);
     value.args.emplace_back(ids.dump());
     const std::string here = "?" + std::to_string(value.args.size());
-    const Rows rows = store.query("SELECT r.id, " + value.sql + ", " + value.present +
+    const Rows rows = store.query("SELECT r.id, " + value.sql + ", " + value.present + ", " +
+                                      (value.boolean.empty() ? "0" : value.boolean) +
                                       " FROM runs r WHERE r.id IN (SELECT " + "value FROM json_each(" + here + "))",
                                   value.args);
     for (const auto& row : rows.rows) {
-      if (std::get<std::int64_t>(row[2]) != 0)
-        (*place.at(std::get<std::int64_t>(row[0])))["columns"][column] = to_json(row[1]);
+      if (row[2] != Cell(std::int64_t{1})) continue;
+      Json one = to_json(row[1]);
+      if (row[3] == Cell(std::int64_t{1})) one = one != 0;
+      (*place.at(std::get<std::int64_t>(row[0])))["columns"][column] = std::move(one);
     }
   }
 }

@@ -30,13 +30,14 @@ Threshold parse_threshold(const std::string& text) {
 Budget parse_budget(const std::string& text) {
   const std::size_t at = text.find('=');
   Budget budget{text.substr(0, std::min(at, text.size())), 0};
-  const char* number = text.c_str() + (at == std::string::npos ? text.size() : at + 1);
-  char* end = nullptr;
-  budget.value = std::strtod(number, &end);
   const bool known =
       budget.axis == "step" || budget.axis == "samples" || budget.axis == "flops" || budget.axis == "seconds";
-  if (!known || end == number || *end != '\0' || !std::isfinite(budget.value)) {
-    throw Error(Exit::usage, "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + text + "'");
+  const std::string amount = at == std::string::npos ? "" : text.substr(at + 1);
+  char* end = nullptr;
+  budget.value = std::strtod(amount.c_str(), &end);
+  if (!known || end == amount.c_str() || *end != '\0' || !std::isfinite(budget.value) || budget.value < 0) {
+    throw Error(Exit::usage,
+                "--at: expected step=N, samples=N, flops=X or seconds=S, of at least 0; got '" + text + "'");
   }
   return budget;
 }
@@ -166,6 +167,11 @@ Json to_threshold_json(const Group& group, const RunValues& values, const Compar
   Json json = spread_json(of_group(group, values), options);
   json["reached"] = json["n"];
   json["n"] = group.runs.size() + group.lost.size();
+  const auto unknown = std::count_if(group.runs.begin(), group.runs.end(), [&](const Run* run) {
+    const auto found = values.find(run->id);
+    return found != values.end() && std::isnan(found->second);
+  });
+  if (unknown > 0) json["unknown"] = unknown;
   return json;
 }
 

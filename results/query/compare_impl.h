@@ -51,7 +51,7 @@ RunValues budget_steps(Store& store, const std::vector<ComparedRun>& runs, const
 RunValues values_at(Store& store, const std::string& key, const RunValues& steps);
 // First step at which each run reached the threshold; runs that never did are absent.
 RunValues first_steps(Store& store, const std::vector<ComparedRun>& runs, const Threshold& threshold);
-// What had been spent at these steps, by column of progress: samples, flops, seconds.
+// What had been spent at these steps, by column of progress: samples, flops, seconds. NaN: nobody measured it there.
 std::map<std::string, RunValues> spent_at(Store& store, const RunValues& steps);
 
 Json spread_json(const std::vector<double>& values, const CompareOptions& options);  // SPREAD of query.h
@@ -61,7 +61,7 @@ struct Measure {
   std::string metric, name;  // name: last, best, at, auc, steps_to, …
   Better better;             // unknown: a verdict stays open
   RunValues values;
-  bool reached = false;  // a run without the value never got there; else nobody may have measured it
+  bool reached = false;  // a run without the value never got there, with NaN nobody measured it; else that is no value
 };
 // versus.cpp: VERSUS of query.h. Error (usage) when no group has the value.
 Json versus(const Groups& groups, const std::vector<Measure>& measures, const CompareOptions& options);

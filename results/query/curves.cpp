@@ -163,10 +163,12 @@ Axis parse_axis(const std::string& name) {
 Positions::Positions(Store& store, std::int64_t run, const Axis& axis) : by_step_(axis.name == "step") {
   if (by_step_) return;
   rows_.push_back({0, 0});
-  store.read("SELECT step, " + axis.name + " FROM progress WHERE run_id = ?1 AND step > 0 ORDER BY step", {run},
-             kSeconds, [&](Statement& row) {
+  const std::string known = axis.name + " IS NOT NULL";  // an imported run's rows have seconds alone
+  store.read("SELECT step, " + axis.name + " FROM progress WHERE run_id = ?1 AND step > 0 AND " + known + " ORDER BY step",
+             {run}, kSeconds, [&](Statement& row) {
                while (row.step()) rows_.push_back({row.integer(0), row.real(1) / axis.unit});
              });
+  if (rows_.size() == 1) rows_.clear();
 }
 
 std::optional<std::int64_t> Positions::of(std::int64_t step) const {

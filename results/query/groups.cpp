@@ -1,5 +1,6 @@
 // Which runs are compared, and as what.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <set>
@@ -7,6 +8,8 @@
 #include "compare_impl.h"
 #include "error.h"
 #include "names.h"
+#include "where.h"
+#include "where_names.h"
 
 namespace gradus::results {
 namespace {
@@ -14,11 +17,44 @@ namespace {
 using Run = ComparedRun;
 using Group = RunGroup;
 
-Json param(const Run& run, const std::string& key) {
-  const Json& params = run.row["params"];
-  if (params.contains(key)) return params[key];
-  return run.row.contains(key) ? run.row[key] : Json();
-}
+// A column to group by. The first that the runs have: a parameter, params.NAME, tags.NAME, a column of runs (where.h).
+class Column {
+ public:
+  Column(Store& store, const std::vector<Run>& runs, const std::string& name) {
+    const auto any = [&](const char* part, const std::string& key) {
+      return std::any_of(runs.begin(), runs.end(), [&](const Run& run) { return run.row[part].contains(key); });
+    };
+    for (const auto& [part, prefix] : {std::pair("params", ""), {"params", "params."}, {"tags", "tags."}}) {
+      if (!name.starts_with(prefix) || !any(part, name.substr(std::strlen(prefix)))) continue;
+      part_ = part;
+      key_ = name.substr(std::strlen(prefix));
+      return;
+    }
+    if (where::find_column(name) == nullptr) unknown(store, name);
+    const Value value = parse_value(store, name);
+    for (const auto& row : store.query("SELECT r.id, " + value.sql + " FROM runs r", value.args).rows)
+      values_[std::get<std::int64_t>(row[0])] = to_json(row[1]);
+  }
+
+  Json of(const Run& run) const {
+    if (part_ == nullptr) return values_.at(run.id);
+    const Json& part = run.row[part_];
+    return part.contains(key_) ? part[key_] : Json();
+  }
+
+ private:
+  [[noreturn]] static void unknown(Store& store, const std::string& name) {
+    std::vector<std::string> names = param_names(store);
+    names.emplace_back("stage");  // stages.h
+    const std::string near = nearest(name, names);
+    throw Error(Exit::usage, "--by: no run has the parameter '" + name + "'" +
+                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+  }
+
+  const char* part_ = nullptr;  // of the run's row; none: a column of runs
+  std::string key_;
+  std::map<std::int64_t, Json> values_;
+};
 
 // Parameters (never the seed) that are not the same in all of these runs. That a run which came to nothing lacks one
 // says nothing: it may be of an older script.
@@ -58,20 +94,6 @@ std::vector<std::string> default_by(const std::vector<Run>& runs) {
     if (key != "strategy") by.push_back(key);
   }
   return by;
-}
-
-void check_columns(Store& store, const std::vector<Run>& runs, const std::vector<std::string>& by) {
-  for (const std::string& column : by) {
-    const bool known = runs.empty() || std::any_of(runs.begin(), runs.end(), [&](const Run& run) {
-                         return run.row["params"].contains(column) || run.row.contains(column);
-                       });
-    if (known) continue;
-    std::vector<std::string> names = param_names(store);
-    names.emplace_back("stage");  // stages.h
-    const std::string near = nearest(column, names);
-    throw Error(Exit::usage, "--by: no run has the parameter '" + column + "'" +
-                                 (near.empty() ? "" : " (did you mean '" + near + "'?)"));
-  }
 }
 
 // Counts a repetition of one configuration and seed once: the newest, a finished one before one that is not.
@@ -140,12 +162,15 @@ std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& optio
 }
 
 Groups group_runs(Store& store, const std::vector<ComparedRun>& runs, const std::vector<std::string>& by) {
-  check_columns(store, runs, by);
   Groups made{by.empty() ? default_by(runs) : by, {}, 0};
+  std::vector<Column> columns;
+  if (!runs.empty()) {
+    for (const std::string& name : made.by) columns.emplace_back(store, runs, name);
+  }
   std::map<std::string, std::size_t> place;
   for (const Run& run : runs) {
     Json label = Json::object();
-    for (const std::string& column : made.by) label[column] = param(run, column);
+    for (std::size_t i = 0; i < columns.size(); ++i) label[made.by[i]] = columns[i].of(run);
     const std::string key = dump(label) + (by.empty() ? dump(run.row["config_hash"]) : "");
     const auto [found, fresh] = place.emplace(key, made.groups.size());
     if (fresh) made.groups.push_back({label, {}, {}, 0});

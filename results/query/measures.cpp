@@ -24,12 +24,12 @@ struct Spent {
 
 class Progress {
  public:
-  Progress(Statement& after, int column) : after_(after), column_(column) {}  // borrowed: row at or after ?2
+  explicit Progress(Statement& after) : after_(after) {}  // borrowed: step and amount of the row at or after ?2
 
   Spent at_or_after(std::int64_t run, std::int64_t step) {
     Spent row{0, 0, false};
     after_.bind(1, run).bind(2, step);
-    if (after_.step()) row = {after_.integer(0), after_.real(column_), true};
+    if (after_.step()) row = {after_.integer(0), after_.real(1), true};
     after_.reset();
     return row;
   }
@@ -55,13 +55,20 @@ class Progress {
     }
     if (above.amount <= budget) return HUGE_VAL;  // it ended within the budget
     const double share = (budget - below.amount) / (above.amount - below.amount);
-    return std::floor(static_cast<double>(below.step) + share * static_cast<double>(above.step - below.step));
+    const auto steps = static_cast<double>(above.step - below.step);
+    constexpr double kRounding = 1e-12;  // a 49th of 49 steps is the first of them, which the budget pays for
+    return std::floor(static_cast<double>(below.step) + (share + kRounding) * steps);
   }
 
  private:
   Statement& after_;
-  int column_;
 };
+
+// Rows of progress that tell this amount: an imported run's have seconds alone.
+std::string amounts(const std::string& column, const std::string& side) {
+  return "SELECT step, " + column + " FROM progress WHERE run_id = ?1 AND step " + side + " ?2 AND " +
+         column + " IS NOT NULL ORDER BY step" + (side == "<=" ? " DESC" : "") + " LIMIT 1";
+}
 
 }  // namespace
 
@@ -85,15 +92,13 @@ RunValues budget_steps(Store& store, const std::vector<ComparedRun>& runs, const
     for (const ComparedRun& run : runs) steps[run.id] = budget.value;
     return steps;
   }
-  store.read(
-      "SELECT step, samples, flops, seconds FROM progress WHERE run_id = ?1 AND step >= ?2 ORDER BY step LIMIT 1",
-      {std::int64_t{0}, std::int64_t{0}}, kSeconds, [&](Statement& row) {
-        Progress progress(row, budget.axis == "samples" ? 1 : budget.axis == "flops" ? 2 : 3);
-        for (const ComparedRun& run : runs) {
-          const double step = progress.step_of(run.id, budget.value);
-          if (!std::isnan(step)) steps[run.id] = step;
-        }
-      });
+  store.read(amounts(budget.axis, ">="), {std::int64_t{0}, std::int64_t{0}}, kSeconds, [&](Statement& row) {
+    Progress progress(row);
+    for (const ComparedRun& run : runs) {
+      const double step = progress.step_of(run.id, budget.value);
+      if (!std::isnan(step)) steps[run.id] = step;
+    }
+  });
   return steps;
 }
 
@@ -131,32 +136,31 @@ RunValues first_steps(Store& store, const std::vector<ComparedRun>& runs, const 
 }
 
 std::map<std::string, RunValues> spent_at(Store& store, const RunValues& steps) {
-  static constexpr const char* kColumns[] = {"samples", "flops", "seconds"};
   struct Row {
-    double step = 0, amount[3] = {0, 0, 0};
+    double step = 0, amount = 0;
   };
-  const auto walk = [&](const std::string& side, const auto& use) {
-    store.read("SELECT step, samples, flops, seconds FROM progress WHERE run_id = ?1 AND step " + side + " LIMIT 1",
-               {std::int64_t{0}, 0.0}, kSeconds, [&](Statement& statement) {
-                 for (const auto& [run, step] : steps) {
-                   statement.bind(1, run).bind(2, step);
-                   if (statement.step()) {
-                     use(run, Row{statement.real(0), {statement.real(1), statement.real(2), statement.real(3)}});
-                   }
-                   statement.reset();
-                 }
-               });
-  };
-  std::map<std::int64_t, Row> before;  // a run without a row before has spent nothing at step 0
   std::map<std::string, RunValues> spent;
-  walk("<= ?2 ORDER BY step DESC", [&](std::int64_t run, const Row& row) { before[run] = row; });
-  walk(">= ?2 ORDER BY step", [&](std::int64_t run, const Row& after) {
-    const Row& low = before[run];
-    const double step = steps.at(run), span = after.step - low.step;
-    const double share = span > 0 ? (step - low.step) / span : 0;
-    for (int i = 0; i < 3; ++i) spent[kColumns[i]][run] = low.amount[i] + share * (after.amount[i] - low.amount[i]);
-  });
-  for (const char* column : kColumns) spent[column];
+  for (const std::string column : {"samples", "flops", "seconds"}) {
+    const auto walk = [&](const std::string& side, const auto& use) {
+      store.read(amounts(column, side), {std::int64_t{0}, 0.0}, kSeconds, [&](Statement& row) {
+        for (const auto& [run, step] : steps) {
+          row.bind(1, run).bind(2, step);
+          if (row.step()) use(run, Row{row.real(0), row.real(1)});
+          row.reset();
+        }
+      });
+    };
+    RunValues& values = spent[column];
+    for (const auto& [run, step] : steps) values[run] = std::numeric_limits<double>::quiet_NaN();
+    std::map<std::int64_t, Row> before;  // a run without a row before has spent nothing at step 0
+    walk("<=", [&](std::int64_t run, const Row& row) { before[run] = row; });
+    walk(">=", [&](std::int64_t run, const Row& after) {
+      const Row& low = before[run];
+      const double step = steps.at(run), span = after.step - low.step;
+      const double share = span > 0 ? (step - low.step) / span : 0;
+      values[run] = low.amount + share * (after.amount - low.amount);
+    });
+  }
   return spent;
 }
 

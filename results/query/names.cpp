@@ -1,6 +1,7 @@
 #include "names.h"
 
 #include <algorithm>
+#include <cctype>
 #include <numeric>
 
 #include "error.h"
@@ -16,6 +17,8 @@ std::string loose(std::string name) {  // val/acc, val.acc, val-acc and val_acc 
   }
   return name;
 }
+
+int lower(char c) { return std::tolower(static_cast<unsigned char>(c)); }
 
 std::vector<std::string> texts(const Rows& rows) {
   std::vector<std::string> all;
@@ -35,7 +38,7 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
       std::size_t diagonal = row[0]++;
       for (std::size_t j = 1; j <= other.size(); ++j) {
         const std::size_t up = row[j];
-        row[j] = std::min({up + 1, row[j - 1] + 1, diagonal + (word[i - 1] != other[j - 1])});
+        row[j] = std::min({up + 1, row[j - 1] + 1, diagonal + (lower(word[i - 1]) != lower(other[j - 1]))});
         diagonal = up;
       }
     }
@@ -45,8 +48,8 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
     }
   }
   if (!best.empty() || word.size() < 3) return best;
-  for (const std::string& other : known) {  // cut short: 'strat' for 'strategy'
-    if (other.starts_with(word) && (best.empty() || other.size() < best.size())) best = other;
+  for (const std::string& other : known) {  // cut short: 'strat' for 'strategy', 'acc' for 'val/acc'
+    if ((other.starts_with(word) || other.ends_with("/" + word)) && (best.empty() || other.size() < best.size())) best = other;
   }
   return best;
 }

@@ -18,7 +18,8 @@ std::vector<std::string> param_names(Store& store);
 // The only one of `known` that is `name` but for its separators (val/acc, val.acc, val-acc, val_acc), or "".
 std::string loosely(const std::string& name, const std::vector<std::string>& known);
 
-// The word of `known` with the smallest edit distance to `word`, or "" when none is near.
+// The word of `known` with the smallest edit distance to `word` in any case of letters, else one that begins with it or
+// ends in it after a slash, or "" when none is near.
 std::string nearest(const std::string& word, const std::vector<std::string>& known);
 
 }  // namespace gradus::results

@@ -61,7 +61,8 @@ Margin parse_margin(const std::string& text);  // "0.01" or "val/acc=0.01"
 
 struct CompareOptions {
   RunFilter filter = {};
-  std::vector<std::string> by = {};  // parameters, or name; empty: every parameter but the seed, strategy first
+  // Parameters, params.NAME, tags.NAME, columns of runs; empty: every parameter but the seed, strategy first.
+  std::vector<std::string> by = {};
   std::vector<std::string> metrics =
       {};  // empty: the runs' result/* keys, else val/acc, else every val/* key, else train/loss
   std::optional<Threshold> threshold = {};
@@ -78,7 +79,7 @@ struct CompareOptions {
 //  groups: [{label: {column: value}, n, total, runs: [id], seeds: [seed], lost: [{run, seed, status, error}], repeated,
 //   mixed: [parameters that differ within],
 //   metrics: {key: {last: SPREAD, best: SPREAD + {value, run}, curve, diverged, missing[, at: SPREAD][, auc: SPREAD]}},
-//   steps_to: SPREAD + {reached} or null[, samples_to, flops_to, seconds_to]}], outdated, versus: VERSUS or null}
+//   steps_to: SPREAD + {reached[, unknown]} or null[, samples_to, flops_to, seconds_to]}], outdated, versus: VERSUS or null}
 // better: higher, lower or null; source of it: said, name (direction.h) or null. Where it is null, best has no values
 // and a verdict is "open: which way is better?".
 //
@@ -96,7 +97,8 @@ struct CompareOptions {
 //
 // last: the value at the run's last step. best: its least or greatest value. at: the last value that was logged before
 // the budget was spent; a run that ended earlier keeps its last. auc: functions.h. *_to: what the run had spent when it
-// first reached the threshold, between two rows of `progress` in proportion.
+// first reached the threshold, between two rows of `progress` in proportion; unknown: of how many runs that got there
+// no row tells it (imported ones).
 //
 // VERSUS = {column, value, level, comparisons: [{group, baseline, (indices into groups) metric, measure, pairs, seeds,
 //  lost: {group, baseline, both}, mean, sd, low, high, t, test, p, p_holm, wilcoxon_p, effect, margin, p_equal,

@@ -96,8 +96,10 @@ std::map<std::int64_t, double> by_seed(const RunGroup& group, const Measure& mea
   for (const ComparedRun* run : group.runs) measured = measured || measure.values.count(run->id) != 0;
   for (const ComparedRun* run : group.all()) {
     if (!run->row["seed"].is_number() || !measured) continue;
-    std::vector<double>& numbers = all[run->row["seed"].get<std::int64_t>()];
     const auto found = measure.values.find(run->id);
+    // It got there, nobody knows at what cost: neither a value nor a loss.
+    if (measure.reached && run->counted && found != measure.values.end() && std::isnan(found->second)) continue;
+    std::vector<double>& numbers = all[run->row["seed"].get<std::int64_t>()];
     const bool value = run->counted && found != measure.values.end() && std::isfinite(found->second);
     if (value) numbers.push_back(found->second);
   }

@@ -1,6 +1,10 @@
 #include "where.h"
 
+#include <regex.h>
+
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 
 #include "direction.h"
@@ -22,6 +26,8 @@ struct Operand {
   bool literal = false;
   // Of a metric's value, which is NULL both where the metric is missing and where it is NaN: SQL for "it is there".
   std::string present = {};
+  std::string boolean = {};  // of a parameter: SQL for "it is one", which is stored as 0 or 1
+  std::string name = {};     // of a parameter or a column
 };
 
 class Parser : private Scanner {
@@ -36,15 +42,18 @@ class Parser : private Scanner {
   }
 
   Value value() {
+    column_ = true;
     const std::string word = peek_word(metric_char);
-    const std::string metric =
-        word == text_ && find_column(word) == nullptr && !is_param(store_, word) ? metric_meant(word, metric_names(store_)) : "";
+    const Column* column = find_column(word);
+    const bool free = word == text_ && (column == nullptr || column->is_told()) && !is_param(store_, word);
+    const std::string metric = free ? metric_meant(word, metric_names(store_)) : "";
     const Operand one = metric.empty() ? operand() : summary("last", metric);
     if (metric.empty()) {
       if (!at_end()) fail("expected the end");
       if (one.literal || one.type == Type::nil) fail("expected a column of runs, a parameter or a metric");
     }
-    return {one.sql, one.present.empty() ? one.sql + " IS NOT NULL" : one.present, std::move(condition_.args), metric_};
+    return {one.sql, one.present.empty() ? one.sql + " IS NOT NULL" : one.present, one.boolean,
+            std::move(condition_.args), metric_};
   }
 
  private:
@@ -135,11 +144,34 @@ class Parser : private Scanner {
     return "(" + plain + " AND typeof(" + open + ")" + guard + ")";
   }
 
-  // A column's type is known; a literal of the other kind is a slip of the pen.
+  // A column's type is known; a literal of the other kind is a slip of the pen. `right` was read last.
   void check_types(const Operand& left, const Operand& right) {
+    if (right.literal && left.name == "status") check_status();
+    if (right.literal && left.type == Type::any && !left.name.empty()) tell_types(left.name, right.type);
     if (left.type == Type::any || right.type == Type::any || left.type == right.type) return;
     fail(std::string("a number never equals a text; expected ") +
          (left.type == Type::number ? "a number after" : "a text in quotes after") + " the comparison before this");
+  }
+
+  void check_status() {
+    static const std::vector<std::string> kWords = {"running", "finished", "failed", "interrupted"};
+    const auto* word = std::get_if<std::string>(&condition_.args.back());
+    if (word == nullptr || std::find(kWords.begin(), kWords.end(), *word) != kWords.end()) return;
+    throw Error(Exit::usage, where_ + ": status: expected running, finished, failed or interrupted; got '" + *word + "'");
+  }
+
+  // A parameter that is a number in each run never equals a text: true to what was asked, but seldom what was meant.
+  void tell_types(const std::string& key, Type literal) {
+    bool numbers = false, texts = false;
+    const Rows rows = store_.query("SELECT DISTINCT typeof(value) FROM params WHERE key = ?1", {key});
+    for (const auto& row : rows.rows) {
+      const std::string type = std::get<std::string>(row[0]);
+      (type == "text" ? texts : numbers) |= type != "null";
+    }
+    if (literal == Type::text && numbers && !texts)
+      condition_.notes.push_back(key + ": a number or true or false in every run, which never equals a text; without quotes it is one");
+    if (literal == Type::number && texts && !numbers)
+      condition_.notes.push_back(key + ": a text in every run, which never equals a number; in quotes it is a text");
   }
 
   std::string list(const Operand& left) {
@@ -159,7 +191,18 @@ class Parser : private Scanner {
 
   std::string pattern(const Operand& left, const std::string& op) {
     if (!at_quote()) fail("expected a pattern in quotes");
-    return "(" + left.sql + op + bind(quoted()) + ")";
+    const std::string text = quoted();
+    if (op.ends_with("REGEXP ")) check_pattern(text);
+    return "(" + left.sql + op + bind(text) + ")";
+  }
+
+  void check_pattern(const std::string& text) {
+    regex_t pattern;
+    const int code = ::regcomp(&pattern, text.c_str(), REG_EXTENDED | REG_NOSUB);
+    if (code == 0) return ::regfree(&pattern);
+    char reason[100];
+    ::regerror(code, &pattern, reason, sizeof reason);
+    throw Error(Exit::usage, where_ + ": bad regular expression '" + text + "'; got " + reason);
   }
 
   // --- values
@@ -181,6 +224,11 @@ class Parser : private Scanner {
       at_ += word.size();
       return {"NULL", Type::nil, true};
     }
+    if (word == "inf" && !is_param(store_, word)) {
+      at_ += word.size();
+      return {bind(HUGE_VAL), Type::number, true};
+    }
+    if (word == "nan" && !is_param(store_, word)) fail("nan equals nothing; expected nans(METRIC) > 0");
     if (is_function(word) && text_.compare(at_ + word.size(), 1, "(") == 0) return summary(word);
     return name(word);
   }
@@ -248,10 +296,10 @@ class Parser : private Scanner {
 
   Operand name(const std::string& word) {
     const bool tag = word.rfind("tags.", 0) == 0, forced = word.rfind("params.", 0) == 0;
-    if (const Column* column = find_column(word)) {
+    if (const Column* column = find_column(word); column != nullptr && !(column->is_told() && is_param(store_, word))) {
       at_ += word.size();
       if (word == "archived") condition_.archived = true;
-      return {"r." + word, column->type};
+      return {column->sql(), column->type, false, "", "", word};
     }
     std::string key = word;
     if (tag || forced) {
@@ -266,7 +314,8 @@ class Parser : private Scanner {
     if (tag) return {"(SELECT value FROM tags WHERE run_id = r.id AND name = " + bind(key) + ")", Type::text};
     key = param(key);
     if (!forced) at_ += word.size();
-    return {"(SELECT value FROM params WHERE run_id = r.id AND key = " + bind(key) + ")", Type::any};
+    const std::string from = " FROM params WHERE run_id = r.id AND key = " + bind(key) + ")";
+    return {"(SELECT value" + from, Type::any, false, "", "(SELECT type = 'boolean'" + from, key};
   }
 
   std::string param(const std::string& key) {
@@ -276,12 +325,13 @@ class Parser : private Scanner {
       return meant;
     }
     const std::string wide = peek_word(metric_char);
-    fail(unknown_name(store_, key, wide, std::string_view(text_).substr(at_)));
+    fail(unknown_name(store_, key, wide, std::string_view(text_).substr(at_), column_));
   }
 
   Store& store_;  // borrowed
   std::string metric_;
   int depth_ = 0;
+  bool column_ = false;  // the text is a column, not a condition
   Condition condition_;
 };
 

@@ -9,7 +9,8 @@
 //   value   = number | 'text' | "text" | true | false | nil | NAME | params.NAME | tags.NAME | FUNCTION(METRIC)
 //   FUNCTION: last, best, min, max, argmin, argmax, count, nans, first, auc, at(METRIC, STEP)
 //
-// NAME is a column of runs (id, name, status, seed, seconds, note, archived, …) or a parameter; params.NAME is always
+// NAME is a column of runs (id, name, status, seed, seconds, note, archived, …), a parameter, or what a run has come to:
+// step, epoch, samples, flops, and origin, the run that it is a fork of; params.NAME is always
 // the parameter (params."NAME" where it has odd characters). Numbers compare as numbers: an order between a number and
 // a text holds for no run. A run that lacks the value fails every comparison but `== nil`,
 // and so passes `not` of one. NaN is a value as IEEE 754 has it: it is not nil, unequal to every number, and fails
@@ -40,6 +41,7 @@ Condition parse_where(Store& store, const std::string& text);
 // the place.
 struct Value {
   std::string sql, present;     // over `runs r`; present: whether a run has it, where NULL may also be NaN
+  std::string boolean = {};     // whether it is true or false, which SQL has as 1 and 0; "": it never is
   std::vector<Cell> args = {};  // of ?1, ?2, …
   std::string metric = {};      // whose value it is, where less or more may be better
 };

@@ -15,10 +15,14 @@ constexpr Column kColumns[] = {
     {"device", Type::text},   {"threads", Type::number}, {"git_commit", Type::text},  {"git_dirty", Type::number},
     {"script", Type::text},   {"command", Type::text},   {"error", Type::text},       {"note", Type::text},
     {"archived", Type::text},
+    {"step", Type::number, "(SELECT p.step FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1)"},
+    {"epoch", Type::number, "(SELECT p.epoch FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1)"},
+    {"samples", Type::number, "(SELECT p.samples FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1)"},
+    {"flops", Type::number, "(SELECT p.flops FROM progress p WHERE p.run_id = r.id ORDER BY p.step DESC LIMIT 1)"},
+    {"origin", Type::number, "(SELECT f.origin FROM forks f WHERE f.run_id = r.id)"},
 };
 const std::vector<std::string> kFunctions = {"last",  "best", "min",   "max", "argmin", "argmax",
                                              "count", "nans", "first", "auc", "at"};
-
 
 bool has(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -70,7 +74,8 @@ std::string metric_meant(const std::string& word, const std::vector<std::string>
   return has(metrics, word) ? word : loosely(word, metrics);
 }
 
-std::string unknown_name(Store& store, const std::string& key, const std::string& wide, std::string_view rest) {
+std::string unknown_name(Store& store, const std::string& key, const std::string& wide, std::string_view rest,
+                         bool column) {
   const std::vector<std::string> metrics = metric_names(store);
   if (const std::string metric = metric_meant(wide, metrics); !metric.empty()) {
     return "'" + wide + "' is a metric; expected which of its values: last(" + metric + "), best(" + metric + "), at(" +
@@ -81,10 +86,12 @@ std::string unknown_name(Store& store, const std::string& key, const std::string
   if (const std::string knob = "knob/" + wide; has(metrics, knob))
     return "'" + wide + "' is no parameter of a run, but what its steps were given: expected last(" + knob + ")";
   std::vector<std::string> known = param_names(store);
-  for (const Column& column : kColumns) known.emplace_back(column.name);
-  const std::string near = nearest(key, known);
-  return "unknown name '" + key + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
-         "; expected a column of runs, a parameter, or a text in quotes";
+  for (const Column& one : kColumns) known.emplace_back(one.name);
+  if (column) known.insert(known.end(), metrics.begin(), metrics.end());
+  const std::string& word = column ? wide : key;
+  const std::string near = nearest(word, known);
+  return "unknown name '" + word + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)") +
+         "; expected a column of runs, a parameter, or a " + (column ? "metric" : "text in quotes");
 }
 
 }  // namespace gradus::results::where

@@ -14,6 +14,11 @@ enum class Type { any, number, text, nil };
 struct Column {
   const char* name;
   Type type;
+  // SQL over `runs r`; "": the table's own. One that other tables tell gives way to a parameter or a metric of its name.
+  const char* told = "";
+
+  bool is_told() const { return *told != '\0'; }
+  std::string sql() const { return is_told() ? told : std::string("r.") + name; }
 };
 const Column* find_column(const std::string& name);  // of runs; null: none
 bool is_param(Store& store, const std::string& key);  // of any run
@@ -24,7 +29,8 @@ bool gives_value(const std::string& function);  // of the metric itself: not its
 std::string metric_meant(const std::string& word, const std::vector<std::string>& metrics);
 
 // What is wrong with `key`, which is no column and no parameter, and what was expected instead. wide: the word as far as
-// it could be a metric's name; rest: the text from there on.
-std::string unknown_name(Store& store, const std::string& key, const std::string& wide, std::string_view rest);
+// it could be a metric's name; rest: the text from there on; column: where a metric alone would do.
+std::string unknown_name(Store& store, const std::string& key, const std::string& wide, std::string_view rest,
+                         bool column);
 
 }  // namespace gradus::results::where

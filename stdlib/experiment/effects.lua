@@ -107,6 +107,15 @@ local function best_quarter(axis, ranked)
   return low, high
 end
 
+-- A value as the parameter takes it: whole where it must be, within its limits.
+local function allowed(axis, value)
+  local spec = axis.spec or {}
+  if spec.kind == "int" then value = math.floor(value + .5) end
+  return math.max(spec.min or -math.huge, math.min(spec.max or math.huge, value))
+end
+
+local function in_words(axis, value) return (axis.whole and "%d" or "%.3g"):format(value) end
+
 local function advise_range(axis, ranked)
   local best = axis:share(ranked[1].given[axis.key])
   local low, high = best_quarter(axis, ranked)
@@ -115,12 +124,15 @@ local function advise_range(axis, ranked)
     local side, new_low, new_high = best < .5, axis.low, axis.high
     if side then new_low = axis.scale == "log" and axis.low / wide or axis.low - wide end
     if not side then new_high = axis.scale == "log" and axis.high * wide or axis.high + wide end
-    return ("%s: the best lies at the %s end of its range: --set %s=%s(%.3g,%.3g)"):format(axis.key, side and "low" or "high", axis.key,
-      axis.scale, new_low, new_high)
+    new_low, new_high = allowed(axis, new_low), allowed(axis, new_high)
+    if axis.scale == "log" and new_low <= 0 then new_low = axis.low end
+    if new_low == axis.low and new_high == axis.high then return nil end  -- the parameter's own end
+    return ("%s: the best lies at the %s end of its range: --set %s=%s(%s,%s)"):format(axis.key, side and "low" or "high", axis.key,
+      axis.scale, in_words(axis, new_low), in_words(axis, new_high))
   end
   if #ranked >= 8 and axis:share(high) - axis:share(low) < .5 and high > low then
-    return ("%s: the best quarter lies from %.3g to %.3g: --set %s=%s(%.3g,%.3g)"):format(axis.key, low, high, axis.key, axis.scale,
-      low, high)
+    local from, to = in_words(axis, low), in_words(axis, high)
+    return ("%s: the best quarter lies from %s to %s: --set %s=%s(%s,%s)"):format(axis.key, from, to, axis.key, axis.scale, from, to)
   end
 end
 
@@ -157,7 +169,8 @@ local function advise_list(axis, ranked)
   local inner = largest and numbers[#numbers - 1] or numbers[2]
   local ratio = best / inner
   if #numbers == 2 then ratio = math.min(2, math.max(.5, ratio)) end  -- two values have no spacing that goes on
-  local beyond = best > 0 and inner > 0 and best * ratio or 2 * best - inner
+  local beyond = allowed(axis, best > 0 and inner > 0 and best * ratio or 2 * best - inner)
+  if beyond == best then return nil end  -- the parameter goes no farther
   return ("%s: the best is its %s value: --set %s=%g,%g"):format(axis.key, largest and "largest" or "smallest", axis.key, best, beyond)
 end
 

@@ -111,6 +111,9 @@ local function wanted_of(options)
       host.fail(("landscape: --%s: expected it without --path, whose plane is the way's own"):format(name), USAGE)
     end
   end
+  if options.output and not options.output:find "%.svg$" then
+    host.fail(("landscape: --output: expected a file name that ends in .svg; got '%s'"):format(options.output), USAGE)
+  end
   if options.output and wanted.directions == 1 then host.fail("landscape: --output: expected two directions; got --directions 1", USAGE) end
   return wanted
 end

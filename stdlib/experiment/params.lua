@@ -122,6 +122,7 @@ end
 
 --- Raises: the script declares no such parameter.
 function params.unknown(key, specs, where)
+  if key == "seed" and where:find "^%-%-set" then host.fail("--set: the seed is no parameter; expected --seed 1,2 (of a sweep --seeds N)", 64) end
   local keys = sorted_keys(specs)
   local near = host.nearest(key, keys)
   local hint = near and ("did you mean '%s'?"):format(near)
@@ -163,12 +164,15 @@ function params.parse_set(key, text, specs)
   return value
 end
 
---- The values that `--set key=a,b,c` gives, one or several. A comma is part of a text, and of a choice that has it.
+--- The values that `--set key=a,b,c` gives, one or several. A comma is part of a text, unless `several`, and of a choice that has it.
 ---@return any[]
-function params.parse_list(key, text, specs)
+function params.parse_list(key, text, specs, several)
   local one = specs[key] or params.unknown(key, specs, "--set")
-  if one.kind == "string" or not text:find(",", 1, true) or one.kind == "choice" and parse(one, text) ~= nil then
+  if one.kind == "string" and not several or not text:find(",", 1, true) or one.kind == "choice" and parse(one, text) ~= nil then
     return { params.parse_set(key, text, specs) }
+  end
+  if text:find "^l[io][ng]%(" and one.kind ~= "choice" and one.kind ~= "string" then
+    host.fail(("--set %s: expected %s; got the range '%s', which `gradus sweep` takes"):format(key, one:expected(), text), 64)
   end
   local values, seen = {}, {}
   for word in (text .. ","):gmatch "([^,]*)," do

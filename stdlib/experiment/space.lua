@@ -15,6 +15,7 @@ local space = {}
 ---@field high number?
 ---@field scale string?   "lin" or "log"
 ---@field whole boolean?  whole numbers only
+---@field spec table?     the parameter's (params.lua)
 local Axis = {}
 Axis.__index = Axis
 
@@ -31,13 +32,19 @@ local function range(where, key, scale, limits, specs)
   for _, value in ipairs { low, high } do
     if typed then params.parse_set(key, ("%.17g"):format(value), specs) else params.check_grid({ [key] = { value } }, specs) end
   end
-  return setmetatable({ key = key, scale = scale, low = low, high = high, whole = one.kind == "int" }, Axis)
+  return setmetatable({ key = key, scale = scale, low = low, high = high, whole = one.kind == "int", spec = one }, Axis)
 end
 
---- The axis that `--set key=text` asks for.
+--- The axis that `--set key=text` asks for. Commas part texts, too: a sweep of one would search nothing.
 function space.parse(key, text, specs)
-  local scale, inner = text:match "^(l[io][ng])%((.*)%)$"
-  if not scale then return setmetatable({ key = key, values = params.parse_list(key, text, specs) }, Axis) end
+  local scale, inner = text:match "^(%a+)%((.*)%)$"
+  local one = specs[key]
+  if scale ~= "lin" and scale ~= "log" or one and one.kind == "string" then
+    if scale and one and (one.kind == "number" or one.kind == "int") then
+      host.fail(("--set %s: expected a list, lin(low, high) or log(low, high); got '%s'"):format(key, text), 64)
+    end
+    return setmetatable({ key = key, values = params.parse_list(key, text, specs, true), spec = one }, Axis)
+  end
   local limits = {}
   for word in (inner .. ","):gmatch "([^,]*)," do limits[#limits + 1] = tonumber(word) or word end
   return range(("--set %s"):format(key), key, scale, limits, specs)
@@ -53,7 +60,7 @@ function space.declare(key, given, specs)
     if given[scale] then return range(("sweep: set: '%s'"):format(key), key, scale, given[scale], specs) end
   end
   params.check_grid({ [key] = given }, specs)
-  return setmetatable({ key = key, values = given }, Axis)
+  return setmetatable({ key = key, values = given, spec = specs[key] }, Axis)
 end
 
 --- The value at u, from 0 to below 1. Ranges are rounded to six digits, so that a value can be typed again.

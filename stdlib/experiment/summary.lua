@@ -75,15 +75,15 @@ local function group_keys(experiment)
   return keys
 end
 
--- Groups of what finished, in `runs`, and of what did not, in `lost`: { words, runs, lost } each.
+-- Groups of what finished, in `runs`, and of what did not, in `lost`: { words, values, runs, lost } each.
 local function groups_of(all, keys)
   local groups, by_label = {}, {}
   for _, one in ipairs(all) do
-    local words = {}
-    for i, key in ipairs(keys) do words[i] = tostring(one.params[key]) end
+    local words, values = {}, {}
+    for i, key in ipairs(keys) do words[i], values[key] = tostring(one.params[key]), one.params[key] end
     local label = table.concat(words, "\0")
     if not by_label[label] then
-      by_label[label] = { words = words, runs = {}, lost = {} }
+      by_label[label] = { words = words, values = values, runs = {}, lost = {} }
       groups[#groups + 1] = by_label[label]
     end
     table.insert(one.lost and by_label[label].lost or by_label[label].runs, one)
@@ -143,11 +143,10 @@ local function together(results)
   return results
 end
 
-local function as_json(results, keys, columns, groups, lost)
+local function as_json(results, columns, groups, lost)
   local out = {}
   for i, group in ipairs(groups) do
-    local row = { runs = #group.runs > 0 and {} or nil, n = #group.runs, total = #group.runs + #group.lost, by = {} }
-    for k, key in ipairs(keys) do row.by[key] = group.words[k] end
+    local row = { runs = #group.runs > 0 and {} or nil, n = #group.runs, total = #group.runs + #group.lost, by = group.values }
     for r, one in ipairs(group.runs) do row.runs[r] = one.id end
     for _, column in ipairs(columns) do
       local values = values_of(group, column[1])
@@ -288,7 +287,7 @@ function summary.show(options, texts, experiment, plan)
   local keys, columns = group_keys(experiment), columns_of(experiment, results)
   local groups = groups_of(all, keys)
   if options.json then
-    io.stdout:write(as_json(results, keys, columns, groups, lost), "\n")
+    io.stdout:write(as_json(results, columns, groups, lost), "\n")
     return
   end
   if #results > 0 and (#columns > 0 or not options.quiet) then show_table(experiment, keys, columns, groups) end

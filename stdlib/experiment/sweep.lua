@@ -28,7 +28,7 @@ local LOWER = { "loss", "error", "err", "nll", "ce", "kl", "mse", "mae", "rmse",
 
 -- Whether a greater value is better: as said, as the store knows, or by a word of the name.
 local function greater_is_better(store, by, direction)
-  if direction then return direction == "max" end
+  if direction then return direction == "max" or direction == "higher" end
   local ok, way = pcall(function() return store:direction(by) end)
   if ok and way then return way == "higher" end
   for word in by:lower():gmatch "[a-z]+" do
@@ -136,17 +136,34 @@ function Sweep:follow(one)
   end
 end
 
+-- What the search proposes, each set of parameters once: lists and whole numbers come again by chance. A small space has fewer than
+-- were asked for.
+local function add_proposed(self)
+  local seen, i, again = {}, 0, 0
+  while #self.trials < self.count and again < 100 do
+    i = i + 1
+    local given = self.propose(i)
+    if not given then break end
+    local words = {}
+    for k, axis in ipairs(self.axes) do
+      local value = given[axis.key]
+      words[k] = type(value) == "number" and ("%.17g"):format(value) or tostring(value)
+    end
+    local key = table.concat(words, "\0")
+    again = seen[key] and again + 1 or 0
+    if not seen[key] then add_trial(self, given) end
+    seen[key] = true
+  end
+  self.count = #self.trials
+end
+
 -- All trials of a search that knows them beforehand.
 local function lay_out(self)
   self.known = {}
   if self.asked then
     for _, given in ipairs(self.asked:before()) do add_trial(self, given) end
   else
-    for i = 1, self.count do
-      local given = self.propose(i)
-      if not given then break end
-      add_trial(self, given)
-    end
+    add_proposed(self)
   end
   known_runs.look_up(self, self.trials)
   for _, one in ipairs(self.trials) do enqueue(self, one) end
@@ -271,7 +288,7 @@ local SEARCHES = check.choice("grid", "random", "halton", "optuna")
 ---@class SweepOptions
 ---@field set table          parameter -> list of values, { lin = { low, high } } or { log = { low, high } }
 ---@field by string          the metric that decides; of each run its best value
----@field direction string?  "max" or "min", where the name of `by` does not tell
+---@field direction string?  "max" (or "higher") or "min" (or "lower"), where the name of `by` does not tell
 ---@field search string?     "grid", "random", "halton" or "optuna"; default: grid, halton where there is a range
 ---@field trials number?     sets of parameters to try; default: all of a grid, else 20
 ---@field seeds number?      runs of each set, seeds 1 to n
@@ -283,7 +300,7 @@ local SEARCHES = check.choice("grid", "random", "halton", "optuna")
 --- Searches. Returns { best = Trial, trials = Trial[] in order, ranked = Trial[] the best first, sweep = … }.
 ---@param options SweepOptions
 return function(options)
-  options = check.options("sweep", options, { set = check.table, by = check.string, direction = check.choice("max", "min"),
+  options = check.options("sweep", options, { set = check.table, by = check.string, direction = check.choice("max", "min", "higher", "lower"),
     search = SEARCHES, trials = check.int(1), seeds = check.int(1), halving = check.boolean, search_seed = check.int(0), jobs = check.any,
     experiment = check.any, name = check.string, params = check.table, run = check.callable, command = check.table })
   if not options.set or not options.by then host.fail "sweep: expected set = { … } and by = 'metric'" end

@@ -52,7 +52,7 @@ end
 ---@param options table  the command line
 function command.run(options)
   if not options.by then host.fail("sweep: no --by; expected the metric that decides, such as --by val/acc", 64) end
-  local given = { by = options.by, direction = word(options, "direction", { "max", "min" }), jobs = options.jobs or "auto",
+  local given = { by = options.by, direction = word(options, "direction", { "max", "min", "higher", "lower" }), jobs = options.jobs or "auto",
     search = word(options, "search", { "grid", "random", "halton", "optuna" }), trials = whole(options, "trials", 1),
     seeds = whole(options, "seeds", 1), search_seed = whole(options, "search_seed", 0), halving = options.halving, command = options }
   grid.warm()
@@ -63,7 +63,7 @@ function command.run(options)
   local report = require "gradus.experiment.sweep_report"
   local stopped = children.stop_code()
   if options.json then
-    io.stdout:write(host.json_encode(report.json(found)), "\n")
+    io.stdout:write(report.json_text(found), "\n")
   elseif not options.quiet then
     report.print(found)
     tell_failed(found.sweep)

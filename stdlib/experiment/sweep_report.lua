@@ -1,4 +1,5 @@
 --- What a sweep came to, for people: the best trials, a map of two parameters, what mattered, what to try next.
+local host = require "gradus.host"
 local console = require "gradus.base.console"
 local effects = require "gradus.experiment.effects"
 local in_words = require("gradus.experiment.space").in_words
@@ -99,7 +100,8 @@ end
 function report.print(found)
   local sweep, ranked = found.sweep, found.ranked
   if #ranked == 0 then
-    print(("No run logged %s."):format(sweep.by))
+    local stored = require("gradus.store").open(sweep.options.store):query("SELECT 1 FROM keys WHERE name = ?", sweep.by)[1]
+    print(stored and ("No run came to a %s that is a number."):format(sweep.by) or ("No run logged %s."):format(sweep.by))
     return
   end
   local shares, order = report.importance(sweep, ranked)
@@ -120,7 +122,13 @@ function report.print(found)
   print(("\nLook further: gradus show %d%s   gradus compare%s --by %s"):format(found.best.ids[1], store, store, order[1].key))
 end
 
---- The same for programs.
+--- The same for programs, as one document.
+function report.json_text(found)
+  local text = host.json_encode(report.json(found))
+  return found.best and text or '{"best":null,' .. text:sub(2)
+end
+
+--- The same for programs, as a table.
 function report.json(found)
   local sweep = found.sweep
   local shares = report.importance(sweep, found.ranked)

@@ -98,8 +98,8 @@ class Compare(CompareCase):
         self.assertIn("did you mean 'one_shot'?", err)
 
     def test_intervals(self):
-        for method in ("--ci", "--ci=bootstrap"):
-            last = self.json("compare", method)["groups"][0]["metrics"]["val/acc"]["last"]
+        for method in (["--ci"], ["--ci=bootstrap"], ["--ci", "t"], ["--ci", "bootstrap"]):
+            last = self.json("compare", *method)["groups"][0]["metrics"]["val/acc"]["last"]
             self.assertLess(last["low"], last["mean"])
             self.assertGreater(last["high"], last["mean"])
         self.assertIn("bootstrap", self.gradus("compare", "--ci=bootstrap").stdout)
@@ -117,7 +117,15 @@ class Compare(CompareCase):
         self.assertEqual(group["samples_to"]["mean"], 92 * 64)
         self.assertEqual(group["flops_to"]["mean"], 92e6)
         self.assertEqual(group["seconds_to"]["mean"], 46)
-        self.gradus("compare", "--at", "epochs=3", code=64)
+        for wrong in ("epochs=3", "flops", "step=-1"):
+            self.assertIn("--at: expected step=N", self.gradus("compare", "--at", wrong, code=64).stderr)
+
+    def test_lists_of_columns_and_metrics(self):
+        self.assertEqual(self.json("compare", "--metric", "val_acc, val/acc")["metrics"],
+                         self.json("compare", "--metric", "val_acc", "--metric", "val/acc")["metrics"])
+        self.assertEqual(self.json("compare", "--by", "strategy, seed")["by"], ["strategy", "seed"])
+        self.assertEqual(self.json("compare", "--by", "status")["groups"][0]["label"], {"status": "finished"})
+        self.assertIn("no run has the parameter 'tags'", self.gradus("compare", "--by", "tags", code=64).stderr)
 
 
 class Pictures(CompareCase):
@@ -147,6 +155,13 @@ class Pictures(CompareCase):
             self.assertIn(f"no run has the metric '{letters}'", self.gradus("plot", letters, code=64).stderr)
         self.assertIn("no METRIC", self.gradus("plot", "@last", code=64).stderr)
         self.assertIn("val/acc", self.gradus("plot", "val/acc", uid[:12]).stdout)
+
+    def test_a_store_is_not_written_over(self):
+        store = self.dir / "runs" / "gradus.db"
+        before = store.read_bytes()
+        for command in (["export", "csv", "-o"], ["export", "json", "-o"], ["report", "-o"]):
+            self.assertIn("is not written over", self.gradus(*command, store, code=65).stderr)
+        self.assertEqual(store.read_bytes(), before)
 
     def test_a_terminal_is_not_filled_with_html(self):
         terminal, end = os.openpty()

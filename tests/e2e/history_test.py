@@ -116,6 +116,26 @@ class Lists(HistoryCase):
         self.assertRegex(self.out("runs", "--best", "val/acc"), r"val/acc +best\(val/acc\) +time")
         self.assertIn("did you mean 'way'?", self.err("runs", "--columns", "wayy"))
 
+    def test_the_newest_first(self):
+        self.assertEqual(self.ids("--reverse"), [7, 6, 5, 4, 3, 2, 1])
+        self.assertEqual(self.ids("--reverse", "--limit", "2"), [7, 6])
+
+    def test_names_that_no_run_has(self):
+        self.assertIn("--best: no run has the metric 'acc' (did you mean 'val/acc'?)", self.err("runs", "--best", "acc"))
+        self.assertIn("unknown name 'val/lss' (did you mean 'val/loss'?); expected a column of runs, a parameter, or a metric",
+                      self.err("runs", "--columns", "val/lss"))
+        self.assertIn("did you mean 'val/acc'?", self.err("plot", "acc"))
+
+    def test_colours_where_they_are_wanted(self):
+        for more, wanted in (({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)):
+            ours, theirs = os.openpty()
+            env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+            subprocess.run([GRADUS, "runs"], cwd=self.dir, stdout=theirs, timeout=60, check=True,
+                           env={**env, "TERM": "xterm", "GRADUS_STORE": "runs/gradus.db", **more})
+            os.close(theirs)
+            self.assertEqual(b"\033[" in os.read(ours, 65536), wanted, more)
+            os.close(ours)
+
     def test_options_that_look_alike(self):
         self.assertNotIn("did you mean", self.err("compare", "--sort", "x"))
         self.assertIn("did you mean '--sort'?", self.err("runs", "--sotr", "x"))

@@ -127,7 +127,8 @@ class Landscape(unittest.TestCase):
         self.gradus("run", "s.lua", "-q")
         for args, part in [(["--at", "201"], "expected a step from 0 to 200, or end; got '201'"), (["--at", "x"], "got 'x'"), (["--at", "1.5"], "got '1.5'"),
                            (["--at", "3", "--stages"], "--at, --stages: expected one of them"), (["--path", "--weights", "last"], "--weights: expected it without --path"),
-                           (["--path", "--reach", "2"], "--reach: expected it without --path"), (["--output", "a.svg", "--directions", "1"], "--output: expected two directions")]:
+                           (["--path", "--reach", "2"], "--reach: expected it without --path"), (["--output", "a.svg", "--directions", "1"], "--output: expected two directions"),
+                           (["--output", "runs/gradus.db"], "--output: expected a file name that ends in .svg")]:
             self.assertIn(part, self.gradus("landscape", "1", *args, code=64))
         self.assertIn("cannot write no/such.svg", self.gradus("landscape", "1", "--points", "3", "--output", "no/such.svg", code=74))
         (self.dir / "loop.lua").write_text("""

@@ -26,6 +26,12 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("export"), 64, "export: no format; expected one of tensorboard, mlflow, wandb, csv, json")
         self.assert_fails(self.gradus("plot"), 64, "plot: no METRIC; expected one (`gradus help plot` tells)")
         self.assert_fails(self.gradus("serve", "--port", "99999"), 64, "serve: --port: expected 1 to 65535; got 99999")
+        self.assert_fails(self.gradus("runs", "--limit", "-1"), 64, "runs: --limit: expected a whole number of at least 0; got -1")
+        self.assert_fails(self.gradus("sql", "select 1", "--rows", "0"), 64, "sql: --rows: expected a whole number of at least 1; got 0")
+        self.assert_fails(self.gradus("compare", "--level", "95"), 64, "compare: --level: expected 0.5 to 0.9999; got 95")
+        self.assert_fails(self.gradus("run", "x.lua", "--log", "x"), 64, "run: --log: expected one of epoch, evaluation; got 'x'")
+        self.assert_fails(self.gradus("import", "xml", "x"), 64, "import: unknown format 'xml'; expected one of tensorboard, mlflow, trackio")
+        self.assert_fails(self.gradus("export", "--store", "x.db"), 64, "export: no format before '--store'; expected one of tensorboard")
 
     def test_the_script_is_not_blamed_for_the_command_line(self):
         self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", params = { width = 3 }, run = function() end }')

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "exchange/tensorboard_records.h"
+#include "query/curves.h"
 #include "query/query.h"
 #include "store/database.h"
 #include "store_fixture.h"
@@ -93,8 +94,26 @@ TEST_F(ImportTest, StepsThatGoBackVoidNothing) {
   write("run/events.out.tfevents.1.a", {event(1.7e9, 1, scalar("x", 1)), event(1.7e9, 3, scalar("x", 3)),
                                         event(1.7e9, 2, scalar("x", 2)), event(1.7e9, 1, scalar("x", 7))});
   auto store = create();
-  import(*store);
+  EXPECT_EQ(import(*store).replaced, 1);
   EXPECT_EQ(curve(*store), "1:7 2:2 3:3");
+}
+
+// A result without a step has step 0 in other tools, though it was logged in the end.
+TEST_F(ImportTest, NoStepIsLaterThanThoseAfterIt) {
+  write("run/events.out.tfevents.1.a", {event(1.7e9, 0, start()), event(1.7e9 + 1, 1, scalar("x", 1)),
+                                        event(1.7e9 + 2, 2, scalar("x", 2)), event(1.7e9 + 9, 0, scalar("test", 5))});
+  auto store = create();
+  import(*store);
+  EXPECT_EQ(ask(*store, "SELECT group_concat(step || ':' || (seconds - (SELECT min(seconds) FROM progress)), ' ') FROM progress"),
+            "0:0.0 1:0.0 2:1.0");
+  EXPECT_TRUE(Positions(*store, 1, parse_axis("seconds")).of(2).has_value());
+  EXPECT_FALSE(Positions(*store, 1, parse_axis("flops")).of(2).has_value()) << "nobody counted them";
+  EXPECT_FALSE(Positions(*store, 1, parse_axis("flops")).of(0).has_value());
+}
+
+TEST(TypedParam, IsWhatItWasBefore) {
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(typed_param("x", "None").value)) << "Python's nothing";
+  EXPECT_EQ(std::get<std::string>(typed_param("x", "none").value), "none");
 }
 
 TEST_F(ImportTest, ScalarsOfEveryType) {

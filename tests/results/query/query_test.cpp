@@ -2,9 +2,12 @@
 
 #include <cmath>
 
+#include "query/columns.h"
 #include "query/table.h"
 #include "query/where.h"
 #include "query/words.h"
+#include "store/database.h"
+#include "store/housekeeping.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -149,6 +152,78 @@ TEST_F(QueryTest, AtABudgetTheStepItselfCounts) {
   EXPECT_EQ(at("step=19", "val/nan")["mean"], 0.5);
 }
 
+TEST_F(QueryTest, ABudgetIsANumberOfSomethingThatIsCounted) {
+  for (const char* bad : {"", "flops", "flops=", "flops=x", "flops=1x", "flops=-1", "step=nan", "seconds=inf", "epoch=1"})
+    expect_error(Exit::usage, "expected step=N, samples=N, flops=X or seconds=S", [&] { parse_budget(bad); });
+  EXPECT_EQ(parse_budget("flops=0").value, 0);
+}
+
+// Between two rows of progress a step costs its share: 1 / 49 of 49 steps is one, though not in doubles.
+TEST_F(QueryTest, ABudgetPaysForTheStepThatCostsIt) {
+  auto store = create();
+  auto run = store->begin({.name = "x", .seed = 1});
+  for (int step = 1; step <= 49; ++step) run->log(run->key("val/acc"), step, step / 100.0);
+  run->progress(49, 1, 49 * 32, 49 * 1234567.0, 1);
+  run->finish("finished");
+  for (int step = 1; step <= 49; ++step) {
+    const Json at = compared(*store, [&](auto& o) { o.at = Budget{"flops", step * 1234567.0}, o.metrics = {"val/acc"}; });
+    EXPECT_EQ(at["groups"][0]["metrics"]["val/acc"]["at"]["mean"], step / 100.0);
+  }
+}
+
+// An imported run's rows of progress have seconds alone: what its FLOPs were is unknown, not zero.
+TEST_F(QueryTest, WhatNobodyCountedIsNotZero) {
+  auto store = create();
+  add(*store, "own", 1, {0.5, 0.9});
+  add(*store, "own", 2, {0.5, 0.9});
+  add(*store, "taken", 1, {0.6, 0.9});
+  store->write([](Database& database) { database.run("UPDATE progress SET samples = NULL, flops = NULL WHERE run_id = 3"); });
+  const Json json = compared(*store, [](auto& o) {
+    o.at = parse_budget("flops=1");
+    o.threshold = parse_threshold("val/acc>=0.9");
+    o.versus = "own";
+  });
+  EXPECT_EQ(json["groups"][0]["metrics"]["val/acc"]["at"]["n"], 2);
+  EXPECT_EQ(json["groups"][1]["metrics"]["val/acc"]["at"]["n"], 0);
+  EXPECT_EQ(json["groups"][1]["steps_to"]["reached"], 1);
+  EXPECT_EQ(json["groups"][1]["flops_to"].dump(), R"({"n":1,"mean":null,"sd":null,"reached":0,"unknown":1})");
+  EXPECT_EQ(json["groups"][1]["seconds_to"]["mean"], 1);
+  for (const Json& one : json["versus"]["comparisons"]) {
+    if (one["measure"] == "flops_to") {
+      EXPECT_EQ(one["lost"]["group"], 0) << "it got there";
+    }
+  }
+}
+
+TEST_F(QueryTest, GroupsByTagsAndColumnsOfRuns) {
+  auto store = create();
+  add(*store, "a", 1, {0.5});
+  add(*store, "b", 2, {0.5, 0.6});
+  set_tag(*store, 2, "paper", "yes");
+  const auto labels = [&](const std::string& column) {
+    std::string text;
+    const Json json = compared(*store, [&](auto& o) { o.by = {column}; });
+    for (const Json& group : json["groups"]) text += group["label"][column].dump() + " ";
+    return text;
+  };
+  EXPECT_EQ(labels("tags.paper"), "null \"yes\" ");
+  EXPECT_EQ(labels("params.strategy"), "\"a\" \"b\" ");
+  EXPECT_EQ(labels("step"), "10 20 ");
+  EXPECT_EQ(labels("host"), "null ");
+  for (const char* none : {"tags", "tags.none", "params", "last"})
+    expect_error(Exit::usage, std::string("no run has the parameter '") + none + "'", [&] { labels(none); });
+}
+
+TEST_F(QueryTest, ColumnsKeepTruth) {
+  auto store = create();
+  auto run = store->begin({.name = "x", .params = {{"flag", true}, {"epoch", std::int64_t{1}}}});
+  run->progress(20, 7, 1, 1, 1);
+  run->finish("finished");
+  Json runs = list_runs(*store, {});
+  add_columns(*store, runs, {"flag", "step", "epoch", "origin"});
+  EXPECT_EQ(runs[0]["columns"].dump(), R"({"flag":true,"step":20,"epoch":1})") << "a parameter goes before what is told";
+}
+
 TEST_F(QueryTest, OtherCodeIsAnotherGroup) {
   auto store = create();
   for (const char* hash : {"1111111111", "2222222222"}) {
@@ -180,6 +255,8 @@ TEST_F(QueryTest, RefusesWhatNobodyHas) {
   add(*store, "a", 1, {0.5});
   expect_error(Exit::usage, "did you mean 'val/acc'?",
                [&] { compared(*store, [](auto& o) { o.metrics = {"val/ac"}; }); });
+  for (const char* word : {"acc", "VAL/ACC", "Val/Acc"})
+    expect_error(Exit::usage, "did you mean 'val/acc'?", [&] { compared(*store, [&](auto& o) { o.metrics = {word}; }); });
   expect_error(Exit::usage, "no run has the parameter 'nope'",
                [&] { compared(*store, [](auto& o) { o.by = {"nope"}; }); });
   expect_error(Exit::usage, "--by: no run has the parameter 'strat' (did you mean 'strategy'?)",

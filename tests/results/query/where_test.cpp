@@ -99,6 +99,33 @@ TEST_F(WhereTest, NotOfAMissingValueIsTrue) {
   EXPECT_EQ(fits("not not augment == true"), "2");
 }
 
+TEST_F(WhereTest, WhatRunsHaveComeTo) {
+  auto run = store_->begin({.name = "x", .params = {{"samples", std::int64_t{3}}}});
+  run->progress(100, 2, 6400, 1e9, 5);
+  run->finish("finished");
+  EXPECT_EQ(fits("step >= 100 and epoch == 2 and flops > 1e8"), "4");
+  EXPECT_EQ(fits("step == nil"), "123");
+  EXPECT_EQ(fits("samples == 3"), "4") << "a parameter of that name goes first";
+  EXPECT_EQ(fits("origin != nil"), "") << "none is a fork";
+}
+
+TEST_F(WhereTest, WhatNeverFitsIsTold) {
+  EXPECT_EQ(fits("augment == 'true'"), "");
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_EQ(notes_[0], "augment: a number or true or false in every run, which never equals a text; without quotes it is one");
+  EXPECT_EQ(fits("optimizer.name in (3)"), "");
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_EQ(notes_[0], "optimizer.name: a text in every run, which never equals a number; in quotes it is a text");
+  EXPECT_EQ(fits("width == 'wide'"), "3") << "both are there";
+  EXPECT_TRUE(notes_.empty());
+  expect_error(Exit::usage, "--where: status: expected running, finished, failed or interrupted; got 'Failed'",
+               [&] { fits("status = 'Failed'"); });
+  expect_error(Exit::usage, "got 'done'", [&] { fits("status in ('finished', 'done')"); });
+  expect_error(Exit::usage, "expected nans(METRIC) > 0", [&] { fits("last(val/acc) == nan"); });
+  EXPECT_EQ(fits("last(val/acc) < inf and last(val/acc) > -inf"), "123");
+  expect_error(Exit::usage, "did you mean 'lr'?", [&] { fits("LR > 1"); });
+}
+
 // NaN as IEEE 754 has it; a metric that was never logged is nil.
 TEST_F(WhereTest, NanIsAValueThatIsUnequalToAll) {
   const double nan = std::nan("");

@@ -91,6 +91,24 @@ describe("advice about a range", function()
   end)
 end)
 
+describe("advice about what a parameter takes", function()
+  local limited = params.declare { n = params.int(3, { min = 1, max = 9 }), share = params.number(.5, { min = 0, max = 1 }) }
+  local function said(key, text, values)
+    local ranked = {}
+    for i, value in ipairs(values) do ranked[i] = { given = { [key] = value }, value = -i, runs = 2 } end
+    return effects.advice({ space.parse(key, text, limited) }, ranked, {})[1]
+  end
+  it("stays whole and within its limits", function()
+    expect(said("n", "1,2", { 1, 2 })):equals(nil)
+    expect(said("n", "2,5", { 2, 5 })):equals "n: the best is its smallest value: --set n=2,1"
+    expect(said("n", "3,8", { 8, 3 })):equals "n: the best is its largest value: --set n=8,9"
+    expect(said("share", ".5,.8", { .8, .5 })):equals "share: the best is its largest value: --set share=0.8,1"
+    expect(said("n", "lin(2,8)", { 8 })):equals "n: the best lies at the high end of its range: --set n=lin(2,9)"
+    expect(said("n", "log(3,9)", { 3 })):equals "n: the best lies at the low end of its range: --set n=log(1,9)"
+    expect(said("share", "lin(0,1)", { .99 })):equals(nil)
+  end)
+end)
+
 describe("advice about the trials", function()
   local axis = { key = "a", values = { 1, 2, 3 } }
   local function said(first, second, more, share)

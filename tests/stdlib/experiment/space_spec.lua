@@ -23,11 +23,19 @@ describe("an axis of the command line", function()
     ["lin(1,b)"] = lin .. "lin(1, b)",
     ["log(0,1)"] = log .. "log(0, 1)", ["log(-1,1)"] = log .. "log(-1, 1)", ["lin(1,2,3)"] = lin .. "lin(1, 2",
     ["lin(1)"] = lin .. "lin(1, nil",
+    ["lon(1,2)"] = "expected a list, lin(low, high) or log(low, high); got 'lon(1,2)'",
+    ["uniform(1,2)"] = "expected a list, lin(low, high) or log(low, high); got 'uniform(1,2)'",
   } do
     it("refuses " .. text, function()
       expect(function() space.parse("T", text, specs) end):fails_with("--set T: " .. wanted)
     end)
   end
+  it("of texts is a list too", function()
+    local texts = params.declare { name = "a", tag = "b" }
+    expect(space.parse("name", "a,b c", texts).values):equals { "a", "b c" }
+    expect(space.parse("name", "lin(a)", texts).values):equals { "lin(a)" }
+    expect(params.parse_list("name", "a,b", texts)):equals { "a,b" }  -- of one run a text is what was typed
+  end)
   it("refuses a range of what is no number, of what is unknown, and an end that the parameter does not take", function()
     expect(function() space.parse("tag", "lin(0,1)", specs) end)
       :fails_with "--set tag: expected a parameter that is a number, for a range; got "

@@ -294,6 +294,10 @@ describe("the document after the runs", function()
       :equals { 1, 1, "run 3", 1, { strategy = "b" }, "boom" }
     expect({ #found.runs, found.runs[2].result, found.runs[2].others }):equals { 3, { acc = 3, note = "x" }, nil }
   end)
+  it("has a group's parameters as they are typed", function()
+    local found = document({ { 4, 1, { acc = 1 } }, { true, 1, { acc = 1 } } })
+    expect({ found.groups[1].by, found.groups[2].by }):equals { { strategy = 4 }, { strategy = true } }
+  end)
   it("has lists that are empty as such", function()
     local _, text = document { { "a", 1, { acc = 1 } } }
     expect(text):matches '"failures":%[%],'

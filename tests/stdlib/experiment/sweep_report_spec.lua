@@ -161,5 +161,7 @@ describe("a sweep for programs", function()
     local none = found({ T }, {}, { greater = false })
     expect(report.json(none)):equals { by = "val/acc", direction = "min", search = "grid", skipped = 3, failed = 4,
       importance = {}, trials = {} }
+    expect(report.json_text(none)):matches '^{"best":null,"by":"val/acc",'
+    expect(report.json_text(what)):matches '^{"best":{'
   end)
 end)

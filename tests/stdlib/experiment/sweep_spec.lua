@@ -223,6 +223,15 @@ describe("what a sweep found", function()
       expect({ more.best.value, more.best.runs }):equals { 3.5, 3 }
     end)
   end)
+  it("tries each set of parameters once, though whole numbers come again", function()
+    local found = in_store(function(swept)
+      return swept { by = "val/acc", params = { T = params.int(2) }, set = { T = { lin = { 1, 3 } } }, trials = 8 }
+    end)
+    local tried = {}
+    for i, trial in ipairs(found.trials) do tried[i] = trial.given.T end
+    table.sort(tried)
+    expect({ tried, found.sweep.count }):equals { { 1, 2, 3 }, 3 }
+  end)
   it("has no place for a run that failed", function()
     local found = in_store(function(swept)
       return swept { by = "val/acc", run = function(run, p)
@@ -242,6 +251,8 @@ describe("which way is better", function()
     for _, key in ipairs { "val/acc", "val/loss", "own" } do
       expect(ranked(key, { direction = "max" })):equals { 3, 2, 1 }
       expect(ranked(key, { direction = "min" })):equals { 1, 2, 3 }
+      expect(ranked(key, { direction = "higher" })):equals { 3, 2, 1 }
+      expect(ranked(key, { direction = "lower" })):equals { 1, 2, 3 }
     end
   end)
   it("must be said where the name says nothing", function()
