@@ -212,6 +212,23 @@ function check.methods(where, class, options)
   end })
 end
 
+--- Raises where a list has more than its items: names beside them, or items after a hole, which nobody would look at. Returns it.
+---@param where string
+---@param list table
+---@param beside? table<string, boolean>   names that may stand beside the items
+function check.items(where, list, beside)
+  local count = 0  -- not #list, which may count what stands after a hole
+  while rawget(list, count + 1) ~= nil do count = count + 1 end
+  for key in pairs(list) do
+    local is_item = type(key) == "number" and key % 1 == 0 and key >= 1 and key <= count
+    if not is_item and not (beside and beside[key]) then
+      if type(key) == "number" then check.fail(where, "item %d is missing, before item %g", count + 1, key) end
+      check.fail(where, "'%s' beside the items has no effect; expected it in each of them, or not at all", tostring(key))
+    end
+  end
+  return list
+end
+
 -- An instance of a class, which is no table of options.
 local function is_object(value)
   local meta = getmetatable(value)
