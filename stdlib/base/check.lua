@@ -115,6 +115,7 @@ end
 ---@param expected? string  before all of them; "expected one of "
 ---@return string
 function check.suggest(name, known, expected)
+  if #known == 0 then return "expected none" end
   local near = host.nearest(tostring(name), known)
   return near and ("did you mean '%s'?"):format(near) or (expected or "expected one of ") .. table.concat(known, ", ")
 end
@@ -139,6 +140,7 @@ end
 function check.instead(name, known)
   local mend = elsewhere.mend(name)
   if mend then return "; expected " .. mend end
+  if #known == 0 then return "expected none" end
   local near = host.nearest(tostring(name), known)
   return near and ("; did you mean '%s'?"):format(near) or ""
 end

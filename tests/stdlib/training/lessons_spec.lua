@@ -123,6 +123,18 @@ describe("numbers as labels", function()
   end)
 end)
 
+describe("a target that is a function", function()
+  refused("nothing, where there is a teacher", { teacher = nn.Linear(4, 3), curriculum = { target = function() end } },
+    "stage 'all': target: the function returned nothing; expected the teacher (s.teacher), another, or 'labels'")
+  it("may say the teacher that there is, or is not", function()
+    a_run(function(run)
+      for _, teacher in ipairs { nn.Linear(4, 3), false } do
+        expect(training { teacher = teacher or nil, curriculum = { target = function(s) return s.teacher end } }(run).steps):equals(2)
+      end
+    end)
+  end)
+end)
+
 describe("options that every step would read", function()
   refused("a teacher's temperature that is a function", { teacher = nn.Linear(4, 3), teacher_temperature = function() return 2 end },
     "distill: 'teacher_temperature': expected a number > 0; got a function")
