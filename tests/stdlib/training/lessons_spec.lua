@@ -123,6 +123,17 @@ describe("numbers as labels", function()
   end)
 end)
 
+describe("a budget of FLOPs", function()
+  local Scaled = nn.class("Scaled", nn.Module)
+  function Scaled:init() self.factor = nn.Parameter(g.ones(3)) end
+  function Scaled:forward(input) return input:slice(1, 0, 3) * self.factor end
+  refused("a model without any that are counted", { student = Scaled(), budget = { flops = 1000 } },
+    "distill: budget.flops: a step has no floating-point operations that are counted")
+  it("is no matter where another unit ends the training", function()
+    a_run(function(run) expect(training { student = Scaled(), budget = { flops = 1000, steps = 3 } }(run).steps):equals(3) end)
+  end)
+end)
+
 describe("a target that is a function", function()
   refused("nothing, where there is a teacher", { teacher = nn.Linear(4, 3), curriculum = { target = function() end } },
     "stage 'all': target: the function returned nothing; expected the teacher (s.teacher), another, or 'labels'")
