@@ -123,6 +123,30 @@ describe("numbers as labels", function()
   end)
 end)
 
+describe("losses that move nothing", function()
+  local function warnings(options)
+    local found = {}
+    a_run(function(run, events)
+      training(options)(run)
+      for _, one in ipairs(events()) do
+        if one.kind == "warning" then found[#found + 1] = one.detail.text end
+      end
+    end)
+    return found
+  end
+  it("are told of each stage", function()
+    local stages = { { "idle", losses = { labels = 0 }, advance = g.when.steps(1) }, { "busy" } }
+    expect(warnings { losses = { labels = 1 }, curriculum = stages })
+      :equals { "stage 'idle': losses: all weights are 0 (labels): nothing is learnt" }
+  end)
+  it("are told of a term without a gradient, once", function()
+    local function of(loss) return warnings { losses = { labels = 1, mine = { loss = loss } }, budget = { steps = 9 } } end
+    expect(of(function(_, out) return out.logits:detach():mean() end)):equals
+      { "losses: 'mine' has no gradient: it moves nothing that is trained" }
+    expect(of(function(_, out) return out.logits:square():mean() end)):equals {}
+  end)
+end)
+
 describe("a budget of FLOPs", function()
   local Scaled = nn.class("Scaled", nn.Module)
   function Scaled:init() self.factor = nn.Parameter(g.ones(3)) end
