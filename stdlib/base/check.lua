@@ -115,6 +115,7 @@ end
 ---@param expected? string  before all of them; "expected one of "
 ---@return string
 function check.suggest(name, known, expected)
+  if #known == 0 then return "expected none" end
   local near = host.nearest(tostring(name), known)
   return near and ("did you mean '%s'?"):format(near) or (expected or "expected one of ") .. table.concat(known, ", ")
 end
@@ -139,6 +140,7 @@ end
 function check.instead(name, known)
   local mend = elsewhere.mend(name)
   if mend then return "; expected " .. mend end
+  if #known == 0 then return "expected none" end
   local near = host.nearest(tostring(name), known)
   return near and ("; did you mean '%s'?"):format(near) or ""
 end
@@ -210,6 +212,23 @@ function check.methods(where, class, options)
       host.fail(("%s has no '%s'; expected one of its methods: %s"):format(where, name, table.concat(documented(file, class), ", ")))
     end
   end })
+end
+
+--- Raises where a list has more than its items: names beside them, or items after a hole, which nobody would look at. Returns it.
+---@param where string
+---@param list table
+---@param beside? table<string, boolean>   names that may stand beside the items
+function check.items(where, list, beside)
+  local count = 0  -- not #list, which may count what stands after a hole
+  while rawget(list, count + 1) ~= nil do count = count + 1 end
+  for key in pairs(list) do
+    local is_item = type(key) == "number" and key % 1 == 0 and key >= 1 and key <= count
+    if not is_item and not (beside and beside[key]) then
+      if type(key) == "number" then check.fail(where, "item %d is missing, before item %g", count + 1, key) end
+      check.fail(where, "'%s' beside the items has no effect; expected it in each of them, or not at all", tostring(key))
+    end
+  end
+  return list
 end
 
 -- An instance of a class, which is no table of options.

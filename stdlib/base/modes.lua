@@ -85,14 +85,14 @@ end
 --- Lets only what is below these paths be trained, of what the script lets be trained; nil: all of that. Statistics of the rest
 --- (batch normalisation) stay as they are.
 ---@param paths? string[]
----@return string? missing  a path without parameters
+---@return string? missing  a path without parameters that the script lets be trained
 function Loan:train_only(paths)
   for _, module in ipairs(self.narrowed) do module.training = true end
   self.narrowed = {}
   local hits = {}
   for name, p in self.student:named_parameters() do
     local path = paths and is_wanted(name, paths)
-    if path then hits[path] = true end
+    if path and self.grads[p] then hits[path] = true end
     p:requires_grad_(self.grads[p] and (paths == nil or path ~= nil))
   end
   for _, path in ipairs(paths or {}) do

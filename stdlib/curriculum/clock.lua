@@ -109,6 +109,11 @@ end
 --- The floating-point operations of a step from here on: the student's, the teacher's that are charged, and those that are spent.
 function Clock:costs(step, teacher, spent) self.cost = { step = step, teacher = teacher, spent = spent } end
 
+--- Whether the budget is used up some time, as steps cost now.
+function Clock:ends()
+  return self.total_steps ~= nil or self.budget.seconds ~= nil or self.cost.step + self.cost.teacher > 0
+end
+
 --- Charges work beside the steps.
 function Clock:charge(flops, spent)
   local c = self.counts

@@ -84,6 +84,7 @@ function curriculum.normalise(given, context)
   end
   if type(given[1]) ~= "table" then return { stage_of(given, 1, 1) }, given.defaults or {} end
   local stages = {}
+  check.items("curriculum", given, { defaults = true })
   for i, one in ipairs(given) do
     if type(one) ~= "table" then host.fail(("curriculum: stage %d: expected a table; got %s"):format(i, type(one))) end
     stages[i] = stage_of(one, i, #given)
@@ -202,6 +203,7 @@ function curriculum.extraction(options)
     host.fail "curriculum.extraction: layers: expected { { from = …, to = …, steps = … }, … }"
   end
   local stages, used = {}, 0
+  check.items("curriculum.extraction: layers", options.layers)
   for i, layer in ipairs(options.layers) do
     local where = ("curriculum.extraction: layer %d"):format(i)
     check.options(where, layer, { "from", "to", "steps", "flops", "samples", "epochs", "seconds", "share", "advance", "train", "lr" })

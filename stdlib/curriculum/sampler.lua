@@ -142,6 +142,7 @@ function sampler.custom(d, fn) return require "gradus.curriculum.custom"(d, fn) 
 ---@param parts table[]  { { view, share }, … }; shares are numbers, schedules or functions, taken relative to their sum
 function sampler.mixture(parts)
   if type(parts) ~= "table" or #parts < 2 then host.fail "sampler.mixture: expected { { data, share }, { data, share }, … }" end
+  check.items("sampler.mixture", parts)
   local base = type(parts[1]) == "table" and data.is(parts[1][1]) and parts[1][1].base
   for i, part in ipairs(parts) do
     if type(part) ~= "table" then host.fail(("sampler.mixture: part %d: expected { data, share }; got %s"):format(i, tostring(part))) end

@@ -33,7 +33,8 @@ local function check_point(where, point)
   if type(point) == "number" and point >= 0 and point <= 1 then return point end
   if type(point) == "table" then
     local unit, amount = next(point)
-    if (unit == "epochs" or unit == "steps") and next(point, unit) == nil and type(amount) == "number" and amount >= 0 then return point end
+    if (unit == "epochs" or unit == "steps") and next(point, unit) == nil and type(amount) == "number" and amount >= 0
+      and amount < math.huge then return point end
   end
   host.fail(("%s: expected a share of the budget from 0 to 1, { epochs = } or { steps = }; got %s")
     :format(where, tostring(point)))
@@ -179,9 +180,13 @@ function schedule.pieces(list)
   if type(list) ~= "table" or #list == 0 or type(list[1]) ~= "table" or list[1][1] ~= 0 then
     host.fail "schedule.pieces: expected { { 0, value }, { share, value }, … }"
   end
+  check.items("schedule.pieces", list)
   for i, piece in ipairs(list) do
     if type(piece) ~= "table" then host.fail("schedule.pieces: expected { { 0, value }, { share, value }, … }; got " .. tostring(piece)) end
     finite("schedule.pieces", piece[1], piece[2])
+    if piece[1] > 1 then
+      host.fail(("schedule.pieces: share %g is never reached; expected shares of the budget, up to 1"):format(piece[1]))
+    end
     if i > 1 and piece[1] <= list[i - 1][1] then
       host.fail(("schedule.pieces: share %g does not come after %g"):format(piece[1], list[i - 1][1]))
     end
@@ -249,6 +254,7 @@ function schedule.by_part(parts)
   local where = "schedule.by_part"
   check.value(where, "parts", parts, check.table)
   if #parts == 0 then check.fail(where, "expected { { data, value }, … }; got no part") end
+  check.items(where, parts)
   local low, high, values, base = math.huge, -math.huge, nil, nil
   for i, part in ipairs(parts) do
     local at = ("%s: part %d"):format(where, i)

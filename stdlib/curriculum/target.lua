@@ -176,6 +176,7 @@ end
 -- Several teachers: modules, alike, or { module, weight } each; the mean of their logits by weight.
 local function several(where, answer)
   local total, teachers, parts = 0, {}, {}
+  check.items(where, answer)
   for i, given in ipairs(answer) do
     local one = is_module(given) and { given, 1 } or given
     if type(one) ~= "table" or not is_module(one[1]) or type(one[2]) ~= "number" or not (one[2] > 0 and one[2] < math.huge) then

@@ -24,7 +24,7 @@ local function metric(name, key, value)
   if type(key) ~= "string" then
     host.fail(("when.%s: expected a metric's name such as 'val/acc'; got %s"):format(name, tostring(key)))
   end
-  if type(value) ~= "number" then
+  if type(value) ~= "number" or value ~= value then
     host.fail(("when.%s: expected a number; got %s"):format(name, tostring(value)))
   end
 end

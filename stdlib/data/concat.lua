@@ -53,6 +53,28 @@ local function joined(parts)
   return ops.cat(ys, 0), { labels = first.kind, classes = first.kind ~= "numbers" and classes ~= 0 and classes or nil }
 end
 
+local function same_list(a, b) return table.concat(a or {}, "\n") == table.concat(b or {}, "\n") end
+
+local function same_scaling(a, b)
+  if a == nil or b == nil then return a == b end
+  return a.mean:equal(b.mean) and a.std:equal(b.std)
+end
+
+-- Refuses rows that do not mean the same as the first data set's.
+local function check_inputs(i, base, first)
+  local where, x, like = ("data.concat: argument %d"):format(i), base.x, first.x
+  if table.concat(x.shape, "×", 2) ~= table.concat(like.shape, "×", 2) or x.dtype ~= like.dtype then
+    check.fail(where, "expected rows as the first has, x %s; got %s", check.describe(like), check.describe(x))
+  end
+  if not same_list(base.columns, first.columns) and base.columns and first.columns then
+    check.fail(where, "has the columns %s; expected %s, as the first", table.concat(base.columns, ", "), table.concat(first.columns, ", "))
+  end
+  if not same_scaling(base.scaling, first.scaling) then
+    check.fail(where, "is %s, unlike the first; expected one standardize for all, or it after concat",
+      base.scaling and "standardized by numbers of its own" or "not standardized")
+  end
+end
+
 --- Two or more data sets, one after the other. Classes are joined by their names where they have some; the rows of a part
 --- without labels beside classes have none (-100).
 ---@param ... Dataset
@@ -66,6 +88,7 @@ return function(...)
       host.fail(("data.concat: argument %d has %s weights, unlike the first"):format(i, d.base.weight and "its" or "no"))
     end
     if d.base.masking then host.fail(("data.concat: argument %d holds tokens to be masked; expected one text file of all"):format(i)) end
+    check_inputs(i, d.base, given[1].base)
     local y
     xs[i], y = d:gather()
     parts[i] = { y = y, labels = d.labels, rows = d:size() }
@@ -73,5 +96,7 @@ return function(...)
   end
   local y, options = joined(parts)
   options.name, options.weight = "concat", weights[1] and ops.cat(weights, 0)
-  return data.make("data.concat", ops.cat(xs, 0), y, options)
+  local whole, first = data.make("data.concat", ops.cat(xs, 0), y, options), given[1].base
+  whole.base.scaling, whole.base.columns, whole.base.categories = first.scaling, first.columns, first.categories
+  return whole
 end

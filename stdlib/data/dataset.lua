@@ -103,7 +103,8 @@ end
 -- Refuses what is no data set.
 local function check_rows(where, x, y)
   if not engine.is_tensor(x) then check.fail(where, "x: expected a Tensor; got %s", check.describe(x)) end
-  if x:dim() == 0 or x:size(0) == 0 then check.fail(where, "the data set is empty; expected at least one row") end
+  if x:dim() == 0 then check.fail(where, "x: expected rows [N, …]; got a lone number") end
+  if x:size(0) == 0 then check.fail(where, "the data set is empty; expected at least one row") end
   if y == nil then return end
   if not engine.is_tensor(y) then check.fail(where, "y: expected a Tensor; got %s", check.describe(y)) end
   if y:dim() == 0 then check.fail(where, "y: expected one label for each row; got a lone one") end

@@ -30,7 +30,9 @@ function generator.new(fn, options)
     check.fail("data.generator", "expected a function(size, batch) that gives x, y, and { epoch = 10000 }; got %s", check.describe(fn))
   end
   options = check.options("data.generator", options, { "epoch", "classes", "labels" })
-  if type(options.epoch) ~= "number" or options.epoch < 1 then host.fail "data.generator: epoch: expected how many samples count as one" end
+  if not check.int(1).test(options.epoch) or options.epoch == math.huge then
+    host.fail "data.generator: epoch: expected how many samples count as one"
+  end
   return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, labels = declared(options), given = options.classes,
     made = 0, samples = 0, name = "generator", seekable = false }, Generator)
 end

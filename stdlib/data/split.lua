@@ -18,7 +18,7 @@ local function check_shares(shares)
     end
     total = total + share
   end
-  if total > 1 + 1e-9 then host.fail(("split: the shares add up to %g; expected at most 1"):format(total)) end
+  if total > 1 + 1e-9 then host.fail(("split: the shares add up to %.9g; expected at most 1"):format(total)) end
 end
 
 local function in_order(shares)

@@ -61,6 +61,7 @@ local function measured(d)
   over(d, function(x, known)
     squares = squares + (((x - mean:reshape { 1, -1, 1 }) * known):square()):sum { dim = { 0, 2 } }
   end)
+  refuse(base, squares:isfinite():logical_not(), "has numbers too large to be squared; expected them below 1e150")
   local variance = squares / count
   -- What rounding alone makes of equal numbers (scikit-learn's bound).
   local constant = variance:le(count * EPSILON * variance + (count * mean * EPSILON):square())

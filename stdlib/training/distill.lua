@@ -97,8 +97,9 @@ local function parts_of(where, given)
 end
 
 -- Options that a named strategy brings (S10's) stand where the user left them out.
-local function with_defaults(options, defaults)
+local function with_defaults(where, options, defaults)
   local o = {}
+  check.options(where .. ": curriculum: defaults", defaults, OPTIONS)
   for key, value in pairs(defaults) do o[key] = value end
   for key, value in pairs(options) do o[key] = value end
   return o
@@ -144,7 +145,7 @@ local function assemble(run, where, options)
   local train, val = parts_of(where, options.data)
   local list, defaults = curriculum.normalise(options.curriculum, { train = train,
     teacher = is_module(options.teacher) and options.teacher })
-  local o = with_defaults(options, defaults)
+  local o = with_defaults(where, options, defaults)
   if val ~= nil then task.check_data(where .. ": data: val", val) end
   local budget = clock.check_budget(where .. ": budget", o.budget)
   if train:size() < 1 then host.fail(where .. ": data: the training set is empty") end

@@ -51,6 +51,26 @@ end
 local READERS = { label_smoothing = { "kd", "labels" }, alpha = { "kd" }, temperature = { "kd", "kl", "reverse_kl", "jsd" },
   t2 = { "kd", "kl", "reverse_kl", "jsd" }, teacher_temperature = { "kd", "kl", "reverse_kl" } }
 
+-- Whether something is learnt in a stage, for all that is known beforehand.
+local function weighs_in(t, stage)
+  if t.objective.plain or stage.pressure ~= nil or imitates_layer(t, stage) then return true end
+  for _, term in ipairs(t.objective.terms) do
+    if t.stages:answer_in(stage, term.name) ~= 0 then return true end
+  end
+  return false
+end
+
+local function check_weights(t)
+  local names, idle = {}, {}
+  for i, term in ipairs(t.objective.terms) do names[i] = term.name end
+  for _, stage in ipairs(t.stages.list) do
+    if not weighs_in(t, stage) then idle[#idle + 1] = stage end
+  end
+  local what = ("losses: all weights are 0 (%s): nothing is learnt"):format(table.concat(names, ", "))
+  if #idle == #t.stages.list then host.fail(("%s: %s"):format(t.where, what)) end
+  for _, stage in ipairs(idle) do t.run:warn("no_effect", ("%s: %s"):format(stage_text(stage), what)) end
+end
+
 local function check_terms(t)
   local objective, knobs = t.objective, { alpha = true, temperature = true }
   for _, name in ipairs { "label_smoothing", "alpha", "temperature", "t2", "teacher_temperature" } do
@@ -59,14 +79,7 @@ local function check_terms(t)
       refuse(t, name, "on these losses; expected one of " .. table.concat(READERS[name], ", "))
     end
   end
-  local names, weighs = {}, t.objective.plain
-  for i, term in ipairs(objective.terms) do
-    names[i] = term.name
-    for _, stage in ipairs(t.stages.list) do
-      weighs = weighs or stage.pressure ~= nil or t.stages:answer_in(stage, term.name) ~= 0 or imitates_layer(t, stage)
-    end
-  end
-  if not weighs then host.fail(("%s: losses: all weights are 0 (%s): nothing is learnt"):format(t.where, table.concat(names, ", "))) end
+  check_weights(t)
   for _, stage in ipairs(t.stages.list) do
     if t.given.losses ~= nil and imitates_layer(t, stage) then
       t.run:warn("no_effect", stage_text(stage) .. ": losses have no effect: it imitates a layer")

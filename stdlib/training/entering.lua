@@ -29,7 +29,7 @@ local function set_up(self)
   local stages, where = self.stages, self.stages:where()
   self.teacher:imitate(where, stages:target(self.given_teacher))
   local missing = self.loan:train_only(stages.stage.train)
-  if missing then host.fail(("%s: train: the student has no parameters under '%s'"):format(where, missing)) end
+  if missing then host.fail(("%s: train: the student has no parameters to train under '%s'"):format(where, missing)) end
   self.reporter:reads(self.teacher.target, self.objective:outputs_read(self.teacher.target))
 end
 

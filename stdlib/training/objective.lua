@@ -7,6 +7,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local current = require "gradus.base.current"
 local is_module = require("gradus.nn.module").is_module
 local schedule = require "gradus.curriculum.schedule"
 local sorted_keys = require "gradus.base.sorted_keys"
@@ -89,7 +90,7 @@ function objective.new(where, o, task)
   check.value(where, "label_smoothing", o.label_smoothing or 0, check.number(0, 1))
   check.value(where, "teacher_temperature", o.teacher_temperature or 1, check.above(0))
   check.value(where, "t2", o.t2 == nil or o.t2, check.boolean)
-  return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil,
+  return setmetatable({ terms = terms, task = task, logged_as = logged_as, plain = o.losses == nil, told = {},
     options = { label_smoothing = o.label_smoothing, t2 = o.t2, teacher_temperature = o.teacher_temperature } }, Objective)
 end
 
@@ -172,18 +173,23 @@ function Objective:gives_confidence(goal)
   return goal.kind ~= "layer" and self.task.kind ~= "numbers" and self:has { "kd" }
 end
 
--- A term of the user's own, whose value must be one number with a gradient.
-local function own_term(term, b, out, k)
+-- A term of the user's own, whose value must be one number. One without a gradient moves nothing: of a stage that trains other layers it
+-- may be, elsewhere something was detached; told once.
+local function own_term(self, term, b, out, k)
   local value = term.loss(b, out, k)
   if not engine.is_tensor(value) or value:dim() ~= 0 then
     host.fail(("losses: '%s': expected a 0-dim tensor, a mean over the batch; got %s"):format(term.name, check.describe(value)))
+  end
+  if out.logits.requires_grad and not value.requires_grad and not self.told[term.name] then
+    self.told[term.name] = true
+    current.tell("no_gradient", ("losses: '%s' has no gradient: it moves nothing that is trained"):format(term.name))
   end
   return value
 end
 
 local function value_of(self, term, b, out, k)
   local name, task, o = term.name, self.task, self.options
-  if not BUILT_IN[name] then return own_term(term, b, out, k) end
+  if not BUILT_IN[name] then return own_term(self, term, b, out, k) end
   if name == "kd" then
     local found = task:kd(out.logits, b, k, o)
     for key, one in pairs(found) do

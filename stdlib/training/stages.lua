@@ -178,7 +178,11 @@ end
 --- What the stage's target and sample axes answer; the defaults where it says nothing.
 function Stages:target(default)
   if self.stage.target == nil then return default end
-  return answer(self.stage.target, self.s)
+  local said = answer(self.stage.target, self.s)
+  if said == nil and default ~= nil then
+    host.fail(self:where() .. ": target: the function returned nothing; expected the teacher (s.teacher), another, or 'labels'")
+  end
+  return said
 end
 
 function Stages:sample(default)

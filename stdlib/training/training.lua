@@ -81,6 +81,10 @@ end
 local function meter(self, batch)
   local answers = self.teacher:cost(batch.x, self.updater.pieces)
   self.clock:costs(self.updater.flops, answers, self.feed.known and 0 or answers)
+  if not self.clock:ends() then
+    host.fail(self.where .. ": budget.flops: a step has no floating-point operations that are counted (products, convolutions): it would "
+      .. "never end; expected steps, epochs or seconds")
+  end
   self.ahead:meet(batch)
 end
 

@@ -109,7 +109,7 @@ describe("curriculum extraction", function()
       before = copy_of(student)
       train({ to = "layers.2", train = { "layers.2" } }, 10)  -- the logits stage trains all again
       expect({ same "layers.0.weight", same "layers.2.weight", same "layers.4.weight" }):equals { false, false, false }
-      expect(function() train({ to = "layers.2", train = { "layer" } }, 5) end):fails_with "no parameters under 'layer'"
+      expect(function() train({ to = "layers.2", train = { "layer" } }, 5) end):fails_with "no parameters to train under 'layer'"
     end)
   end)
 

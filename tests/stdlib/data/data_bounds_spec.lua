@@ -91,7 +91,9 @@ describe("the range", function()
   it("of an epoch of a generator begins at 1", function()
     local function make(epoch) return data.generator(function() end, { epoch = epoch }) end
     expect(make(1):size()):equals(1)
-    expect(function() make(.5) end):fails_with "epoch: expected how many samples count as one"
+    for _, bad in ipairs { .5, 2.5, 0 / 0, 1 / 0 } do
+      expect(function() make(bad) end):fails_with "epoch: expected how many samples count as one"
+    end
     expect(function() make "1" end):fails_with "epoch: expected how many samples count as one"
   end)
   it("of classes that can be mistaken begins at two", function()

@@ -36,7 +36,7 @@ describe("a data set of tensors", function()
       "data.tensors: y: expected a Tensor; got a table" },
     { "no rows", function() data.tensors(g.zeros(0, 2)) end,
       "data.tensors: the data set is empty; expected at least one row" },
-    { "a lone number", function() data.tensors(g.tensor(3)) end, "the data set is empty" },
+    { "a lone number", function() data.tensors(g.tensor(3)) end, "x: expected rows [N, …]; got a lone number" },
     { "another number of labels", function() data.tensors(g.zeros(3, 2), g.zeros({ 4 }, { dtype = "int64" })) end,
       "data.tensors: x has 3 rows, y has 4" },
     { "a lone label", function() data.tensors(g.zeros(3, 2), g.tensor(1, "int64")) end,
@@ -188,6 +188,18 @@ describe("views", function()
     expect(data.concat(classes { "b", "a" }, classes(2)).labels.names):equals { "b", "a" }
     local numbers = data.tensors(g.zeros(2, 2), g.rand(2))
     expect({ data.concat(numbers, numbers).labels.kind, data.concat(numbers).name }):equals { "numbers", "concat" }
+  end)
+  it("concat keeps what the rows were standardized by, and refuses rows that were by other numbers, or are others", function()
+    local parts = rows(6):split({ train = .5, val = .5 }, { seed = 1 }):standardize()
+    local both = data.concat(parts.train, parts.val)
+    expect(list(both.base.scaling.mean)):equals(list(parts.train.base.scaling.mean))
+    expect(function() data.concat(parts.train, rows(3)) end):fails_with
+      "data.concat: argument 2: is not standardized, unlike the first; expected one standardize for all, or it after concat"
+    expect(function() data.concat(rows(3), parts.train) end):fails_with "argument 2: is standardized by numbers of its own, unlike"
+    expect(function() data.concat(parts.train, rows(2):standardize()) end):fails_with "argument 2: is standardized by numbers of its own"
+    expect(function() data.concat(rows(3), data.tensors(g.zeros(2, 3))) end):fails_with
+      "argument 2: expected rows as the first has, x Tensor [3, 2] float32; got Tensor [2, 3] float32"
+    expect(function() data.concat(rows(3), data.tensors(g.zeros(2, 2):double())) end):fails_with "got Tensor [2, 2] float64"
   end)
   it("concat of one is it again, weights and all", function()
     local d = data.tensors(g.zeros(3, 2), nil, { weight = g.tensor { 1, 2, 3 } })

@@ -166,6 +166,8 @@ describe("what cannot be standardized", function()
       d_of_names.base.x:fill_(math.huge)
       d_of_names:standardize()
     end, "standardize: column 'age' has an infinite value" },
+    { "numbers whose squares are none", function() data.tensors(g.tensor({ { 1, 1 }, { 2, 1e200 } }, "float64")):standardize() end,
+      "standardize: column 1 has numbers too large to be squared" },
     { "an infinite value", function() data.tensors(g.tensor { { 1, 1 }, { 2, math.huge } }):standardize() end,
       "standardize: column 1 has an infinite value; expected finite numbers" },
     { "a split without training rows", function() d:split({ a = .5, b = .5 }, { seed = 1 }):standardize() end,

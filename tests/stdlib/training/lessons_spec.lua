@@ -123,6 +123,53 @@ describe("numbers as labels", function()
   end)
 end)
 
+describe("losses that move nothing", function()
+  local function warnings(options)
+    local found = {}
+    a_run(function(run, events)
+      training(options)(run)
+      for _, one in ipairs(events()) do
+        if one.kind == "warning" then found[#found + 1] = one.detail.text end
+      end
+    end)
+    return found
+  end
+  it("are told of each stage", function()
+    local stages = { { "idle", losses = { labels = 0 }, advance = g.when.steps(1) }, { "busy" } }
+    expect(warnings { losses = { labels = 1 }, curriculum = stages })
+      :equals { "stage 'idle': losses: all weights are 0 (labels): nothing is learnt" }
+  end)
+  it("are told of a term without a gradient, once", function()
+    local function of(loss) return warnings { losses = { labels = 1, mine = { loss = loss } }, budget = { steps = 9 } } end
+    expect(of(function(_, out) return out.logits:detach():mean() end)):equals
+      { "losses: 'mine' has no gradient: it moves nothing that is trained" }
+    expect(of(function(_, out) return out.logits:square():mean() end)):equals {}
+  end)
+end)
+
+describe("a budget of FLOPs", function()
+  local Scaled = nn.class("Scaled", nn.Module)
+  function Scaled:init() self.factor = nn.Parameter(g.ones(3)) end
+  function Scaled:forward(input) return input:slice(1, 0, 3) * self.factor end
+  refused("a model without any that are counted", { student = Scaled(), budget = { flops = 1000 } },
+    "distill: budget.flops: a step has no floating-point operations that are counted")
+  it("is no matter where another unit ends the training", function()
+    a_run(function(run) expect(training { student = Scaled(), budget = { flops = 1000, steps = 3 } }(run).steps):equals(3) end)
+  end)
+end)
+
+describe("a target that is a function", function()
+  refused("nothing, where there is a teacher", { teacher = nn.Linear(4, 3), curriculum = { target = function() end } },
+    "stage 'all': target: the function returned nothing; expected the teacher (s.teacher), another, or 'labels'")
+  it("may say the teacher that there is, or is not", function()
+    a_run(function(run)
+      for _, teacher in ipairs { nn.Linear(4, 3), false } do
+        expect(training { teacher = teacher or nil, curriculum = { target = function(s) return s.teacher end } }(run).steps):equals(2)
+      end
+    end)
+  end)
+end)
+
 describe("options that every step would read", function()
   refused("a teacher's temperature that is a function", { teacher = nn.Linear(4, 3), teacher_temperature = function() return 2 end },
     "distill: 'teacher_temperature': expected a number > 0; got a function")
