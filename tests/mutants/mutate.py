@@ -73,28 +73,55 @@ def choose(args, root):
     return random.Random(args.seed).sample(all_places, min(args.count, len(all_places)))
 
 
-# Put before experiment/test.lua: writes each line of the library that runs into a file, when it first runs.
+# Put before experiment/test.lua: writes each line of the library that runs into a file, when it first runs. A process has one hook: what the
+# library itself has hooks for (host.watch_calls, debug.sethook) goes through this one.
 SEEN = """
 jit.off()
-local seen, out, getinfo = {}, assert(io.open("%s", "a")), debug.getinfo
+local host = require "gradus.host"
+local seen, out, getinfo, sethook = {}, assert(io.open("%s", "a")), debug.getinfo, debug.sethook
+local calls, other, left = {}, nil, 0
 out:setvbuf "line"
-package.loaded.watch_lines = function()
-  local left = 1e6  -- of an example that runs more lines than that, the first ones say enough
-  debug.sethook(function(_, line)
-    left = left - 1
-    if left < 0 then debug.sethook() end
-    local source = getinfo(2, "S").source
-    local lines = seen[source]
-    if not lines then
-      lines = {}
-      seen[source] = lines
-    end
-    if not lines[line] then
-      lines[line] = true
-      if source:sub(1, 8) == "@stdlib/" then out:write(source:sub(2), ":", line, "\\n") end
-    end
-  end, "l")
+local function hook(event, line)
+  local info = getinfo(2, "S")
+  local source = info.source
+  if event == "call" then
+    if #calls > 0 and source:sub(1, 8) == "@stdlib/" then calls[#calls][("%%s:%%d"):format(source:sub(9), info.linedefined)] = true end
+    return
+  end
+  left = left - 1  -- of an example that runs more lines than that, the first ones say enough
+  if left < 0 and #calls == 0 and not other then return sethook() end
+  local lines = seen[source]
+  if not lines then
+    lines = {}
+    seen[source] = lines
+  end
+  if not lines[line] then
+    lines[line] = true
+    if source:sub(1, 8) == "@stdlib/" then out:write(source:sub(2), ":", line, "\\n") end
+  end
+  if other then return other(event, line) end  -- a tail call: it looks at the same level
 end
+function package.loaded.watch_lines()
+  left = 1e6
+  sethook(hook, "cl")
+end
+rawset(debug, "sethook", function(fn)
+  other = fn
+  sethook(hook, "cl")
+end)
+rawset(host, "watch_calls", function()
+  calls[#calls + 1] = {}
+  sethook(hook, "cl")
+end)
+rawset(host, "watched_calls", function()
+  local list = {}
+  for call in pairs(table.remove(calls)) do
+    list[#list + 1] = call
+    if #calls > 0 then calls[#calls][call] = true end
+  end
+  table.sort(list)
+  return list
+end)
 package.loaded.watch_lines()
 """
 
