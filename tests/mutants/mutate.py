@@ -50,11 +50,15 @@ def code_of(line, comment):
 
 def places(path, rules, comment):
     """Every fault that the rules know in a file: (line number, the line with it)."""
-    found, inside = [], False
+    found, ends = [], None  # ends: with what a text of many lines is over
     for number, line in enumerate(path.read_text().split("\n")):
-        ended = re.search(r"\]\]|\)\w*\"", line)
-        inside = bool(re.search(r"\[\[|R\"\w*\(", line)) or (inside and not ended)  # texts of many lines
         code = code_of(line, comment)
+        begins = None if ends else re.search(r"\[(=*)\[|R\"(\w*)\(", code if comment == "--" else line)
+        inside, rest = ends or begins, line[begins.end():] if begins else line
+        if begins:
+            ends = f"]{begins[1]}]" if begins[2] is None else f'){begins[2]}"'
+        if ends and ends in rest:
+            ends = None
         if inside or re.match(r"\s*(--|//|#|constexpr|local \w+ = require|host\.fail|error\(|throw|static_assert|namespace|template)", line) or "host.fail" in code:
             continue  # the words of an error are no behaviour
         for pattern, into in rules:
