@@ -253,6 +253,7 @@ describe("a run of a farm", function()
     for _, proc in ipairs {
       function(w, look) w.proc["/proc/1/stat"] = stat(1, 5 + look, 5) end,
       function(w, look) w.proc["/proc/1/stat"] = stat(1, 5, 5 + look) end,
+      function(w, look) w.proc["/proc/1/stat"] = stat(1, 5 + look, 5 + look) end,
       function(w) w.proc["/proc/1/task/1/children"] = "17 " end,
       function(w, look) if look % 8 == 0 then w.says(1, "waiting", "for others") end end,
     } do
