@@ -210,8 +210,8 @@ describe("a batch", function()
     local function mine(_, out) return out.logits:square():mean() end
     local function beside(name) return { [name] = 1, mine = { weight = .1, loss = mine } } end
     expect({ parts(weighed, beside "kd", 2), parts(weighed, beside "labels", 2), parts(weighed, beside "kd", 1),
-      parts(points, beside "kd", 2), parts(weighed, { kd = 1, labels = 1 }, 2), parts(partial, { kd = 1, labels = 1 }, 2), parts(partial, { kd = 1 }, 2),
-      parts(partial, { labels = 1 }, 2), parts(partial, beside "labels", 2) })
+      parts(points, beside "kd", 2), parts(weighed, { kd = 1, labels = 1 }, 2), parts(partial, { kd = 1, labels = 1 }, 2),
+      parts(partial, { kd = 1 }, 2), parts(partial, { labels = 1 }, 2), parts(partial, beside "labels", 2) })
       :equals { true, true, false, false, false, true, false, false, true }
   end)
 end)
