@@ -144,7 +144,11 @@ describe("where a fork began", function()
       expect(function() fork.beginning(store, child.id) end):fails_with(
         ("run %d was forked off run %d at step 20, of which no snapshot is left; expected `gradus fork` again"):format(child.id, run.id))
       kept[1] = nil
-      expect(function() fork.beginning(store, child.id) end):fails_with "of which no snapshot is left"
+      local lost = begin { past = { run = run.id, event = 3, child = 0, progress = 20, keys = "[]", step = 20 } }
+      lost:event(20, "resume", "fork", '{"kind":"fork","run":77,"uid":"0123456789abcdef","at":20,"axis":1}')  -- of another store
+      lost:flush()
+      expect(function() fork.beginning(store, lost.id) end)
+        :fails_with(("run %d was forked off run 01234567 at step 20, of which"):format(lost.id))
     end)
   end)
 end)
@@ -198,11 +202,17 @@ describe("gradus fork", function()
       expect({ prepare("25", nil, { quiet = true }).said, prepare("25", nil, { json = true }).said }):equals { "", "" }
       expect(function() prepare("25", { run = function() end }) end):fails_with(
         ("fork: run %d, done again, ended at its step 17, before step 25; expected a script that does what it did"):format(run.id))
-      expect(function() prepare("25", { run = function() error("no luck", 0) end }) end):fails_with "no luck"
+      local _, why = pcall(prepare, "25", { run = function() error("no luck", 0) end })
+      expect(tostring(why):match "^[^\n]*"):equals "no luck"
       expect(prepare("25", { run = function(of)
         of.snapshots.reached = true
         error("the end", 0)
       end }).checked ~= nil):is_true()
+      run:event(22, "edit", "attach", "{}")
+      run:flush()
+      expect(function() prepare "25" end):fails_with "cannot be done again from step 20 to 25, as it was edited at step 22"
+      expect(function() prepare "30" end):fails_with "cannot be done again from step 20 to 30"
+      prepare "21"
     end)
   end)
   it("is a run of its own, of the other's name, seed and parameters, but for what is said", function()
