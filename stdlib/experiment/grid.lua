@@ -118,7 +118,7 @@ end
 local function tell_interrupted(plan, results)
   local finished = 0
   for i = 1, #plan do
-    if results[i] and results[i]:find('"status":"finished"', 1, true) then finished = finished + 1 end
+    if results[i] and host.json_decode(results[i]).status == "finished" then finished = finished + 1 end
   end
   host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan))
 end
@@ -145,7 +145,7 @@ function grid.run(options)
   for i = 1, #plan do list[#list + 1] = results[i] end
   runner.summarize(options, list, experiment)
   for i = 1, #plan do
-    if codes[i] and codes[i] ~= 0 then return codes[i] end
+    if codes[i] then return codes[i] end
   end
   return 0
 end

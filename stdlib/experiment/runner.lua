@@ -121,7 +121,7 @@ end
 -- A parameter that the script has set anew trains with another value than the store knows.
 local function tell_changed(run, stored, used, prefix)
   for name, value in pairs(stored) do
-    local now = used[name]
+    local now = rawget(used, name)  -- one that is gone is no misspelt one
     if type(value) == "table" and type(now) == "table" then tell_changed(run, value, now, prefix .. name .. ".")
     elseif now ~= value and not (now ~= now and value ~= value) then
       run:warn("params", ("run: parameter '%s' was set to %s; the store has %s; expected a local of another name"):format(prefix .. name,

@@ -50,14 +50,16 @@ def code_of(line, comment):
 
 def places(path, rules, comment):
     """Every fault that the rules know in a file: (line number, the line with it)."""
-    found, inside = [], False  # texts of many lines
-    opens, closes = (r"\[\[", r"\]\]") if comment == "--" else (r"R\"\w*\(", r"\)\w*\"")
+    found, ends = [], None  # ends: with what a text of many lines is over
     for number, line in enumerate(path.read_text().split("\n")):
-        text = inside or re.search(opens, line)
-        for edge in re.finditer(f"{opens}|{closes}", line):
-            inside = bool(re.match(opens, edge[0]))
         code = code_of(line, comment)
-        if text or re.match(r"\s*(--|//|#|constexpr|local \w+ = require|host\.fail|error\(|throw|static_assert|namespace|template)", line) or "host.fail" in code:
+        begins = None if ends else re.search(r"\[(=*)\[|R\"(\w*)\(", code if comment == "--" else line)
+        inside, rest = ends or begins, line[begins.end():] if begins else line
+        if begins:
+            ends = f"]{begins[1]}]" if begins[2] is None else f'){begins[2]}"'
+        if ends and ends in rest:
+            ends = None
+        if inside or re.match(r"\s*(--|//|#|constexpr|local \w+ = require|host\.fail|error\(|throw|static_assert|namespace|template)", line) or "host.fail" in code:
             continue  # the words of an error are no behaviour
         for pattern, into in rules:
             for match in re.finditer(pattern, code):
@@ -75,28 +77,55 @@ def choose(args, root):
     return random.Random(args.seed).sample(all_places, min(args.count, len(all_places)))
 
 
-# Put before experiment/test.lua: writes each line of the library that runs into a file, when it first runs.
+# Put before experiment/test.lua: writes each line of the library that runs into a file, when it first runs. A process has one hook: what the
+# library itself has hooks for (host.watch_calls, debug.sethook) goes through this one.
 SEEN = """
 jit.off()
-local seen, out, getinfo = {}, assert(io.open("%s", "a")), debug.getinfo
+local host = require "gradus.host"
+local seen, out, getinfo, sethook = {}, assert(io.open("%s", "a")), debug.getinfo, debug.sethook
+local calls, other, left = {}, nil, 0
 out:setvbuf "line"
-package.loaded.watch_lines = function()
-  local left = 1e6  -- of an example that runs more lines than that, the first ones say enough
-  debug.sethook(function(_, line)
-    left = left - 1
-    if left < 0 then debug.sethook() end
-    local source = getinfo(2, "S").source
-    local lines = seen[source]
-    if not lines then
-      lines = {}
-      seen[source] = lines
-    end
-    if not lines[line] then
-      lines[line] = true
-      if source:sub(1, 8) == "@stdlib/" then out:write(source:sub(2), ":", line, "\\n") end
-    end
-  end, "l")
+local function hook(event, line)
+  local info = getinfo(2, "S")
+  local source = info.source
+  if event == "call" then
+    if #calls > 0 and source:sub(1, 8) == "@stdlib/" then calls[#calls][("%%s:%%d"):format(source:sub(9), info.linedefined)] = true end
+    return
+  end
+  left = left - 1  -- of an example that runs more lines than that, the first ones say enough
+  if left < 0 and #calls == 0 and not other then return sethook() end
+  local lines = seen[source]
+  if not lines then
+    lines = {}
+    seen[source] = lines
+  end
+  if not lines[line] then
+    lines[line] = true
+    if source:sub(1, 8) == "@stdlib/" then out:write(source:sub(2), ":", line, "\\n") end
+  end
+  if other then return other(event, line) end  -- a tail call: it looks at the same level
 end
+function package.loaded.watch_lines()
+  left = 1e6
+  sethook(hook, "cl")
+end
+rawset(debug, "sethook", function(fn)
+  other = fn
+  sethook(hook, "cl")
+end)
+rawset(host, "watch_calls", function()
+  calls[#calls + 1] = {}
+  sethook(hook, "cl")
+end)
+rawset(host, "watched_calls", function()
+  local list = {}
+  for call in pairs(table.remove(calls)) do
+    list[#list + 1] = call
+    if #calls > 0 then calls[#calls][call] = true end
+  end
+  table.sort(list)
+  return list
+end)
 package.loaded.watch_lines()
 """
 
@@ -124,7 +153,7 @@ def moved(lines, was, now):
 # What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
 PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "farm": "parallel", "fork": "fork", "grid": "parallel", "landscape_command": "landscape",
            "landscape_way": "landscape", "live_edit": "live", "live_loop": "live", "live_swap": "live", "live_users": "live",
-           "live_world": "live", "optuna": "sweep", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel",
+           "live_world": "live", "optuna": "sweep", "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel",
            "store_keeper": "parallel", "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep",
            "trial_run": "sweep", "watch": "watch"}
 COMMANDS = "run|sweep|watch|check|resume|fork|landscape"  # that take --stdlib

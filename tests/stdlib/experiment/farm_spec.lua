@@ -4,6 +4,7 @@ local engine = require "gradus.engine"
 local farm = require "gradus.experiment.farm"
 local files = require "gradus.base.files"
 local host = require "gradus.host"
+local instead = require "instead"
 local screen = require "gradus.experiment.screen"
 local store_keeper = require "gradus.experiment.store_keeper"
 
@@ -96,18 +97,6 @@ end)
 -- --- a world of our own: no process is begun, the clock goes an eighth of a second at each look ------------------------------
 
 local GIB = 2 ^ 30
-
--- Calls fn() while these fields of modules are others: { module, name, value } each.
-local function instead(list, fn)
-  local kept = {}
-  for i, one in ipairs(list) do
-    kept[i] = rawget(one[1], one[2])
-    rawset(one[1], one[2], one[3])
-  end
-  local ok, why = pcall(fn)
-  for i, one in ipairs(list) do rawset(one[1], one[2], kept[i]) end
-  if not ok then error(why, 0) end
-end
 
 -- A farm of `count` jobs, "run 1" and so on; happens(world, look) is called at each look and tells what children say by world.says.
 -- Returns the world: log, a list of what was done; most, how many went on at once; shown, the last lines; looks.
@@ -264,6 +253,7 @@ describe("a run of a farm", function()
     for _, proc in ipairs {
       function(w, look) w.proc["/proc/1/stat"] = stat(1, 5 + look, 5) end,
       function(w, look) w.proc["/proc/1/stat"] = stat(1, 5, 5 + look) end,
+      function(w, look) w.proc["/proc/1/stat"] = stat(1, 5 + look, 5 + look) end,
       function(w) w.proc["/proc/1/task/1/children"] = "17 " end,
       function(w, look) if look % 8 == 0 then w.says(1, "waiting", "for others") end end,
     } do

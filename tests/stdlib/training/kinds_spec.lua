@@ -178,3 +178,140 @@ describe("the loss of one who knows how often each answer is right", function()
     expect(guess(t({ { 1, 0 }, { 3, 4 } }, "float32"), { labels = "numbers" })):near((1 + 4) / 2, 1e-9)
   end)
 end)
+
+local function logits(list) return t(list, "float32") end
+local function ids(list) return t(list, "int64") end
+
+describe("kd of classes", function()
+  local nnloss = require "gradus.nn.loss"
+  local kind = kinds.classes
+  local out, teacher = logits { { 0, 1, 2 }, { 1, 0, 0 }, { 3, 0, 1 } }, logits { { 2, 0, 0 }, { 0, 0, 3 }, { 1, 1, 0 } }
+  local y = ids { 2, 0, -100 }
+  local k = { temperature = 2, alpha = .25 }
+  local weight = logits { 1, 3, 2 }
+  it("hears each of its options", function()
+    local plain = kind.kd(out, { y = y, teacher = teacher }, k, {}).loss:item()
+    for name, value in pairs { label_smoothing = .2, teacher_temperature = 5, t2 = false, reverse = true } do
+      local wanted = nnloss.kd_loss(out, teacher, y, { temperature = 2, alpha = .25, [name] = value }).loss:item()
+      local found = kind.kd(out, { y = y, teacher = teacher }, k, { [name] = value }).loss:item()
+      expect(found):near(wanted, 1e-6)
+      assert(math.abs(found - plain) > 1e-3, name)
+    end
+    expect(kind.kd(out, { y = y, teacher = teacher, weight = weight }, k, {}).loss:item())
+      :near(nnloss.kd_loss(out, teacher, y, { temperature = 2, alpha = .25, weight = weight }).loss:item(), 1e-6)
+  end)
+  it("lets rows without a label learn from the teacher, where labels are classes of rows and there is one", function()
+    local partial = kind.kd(out, { y = y, teacher = teacher }, k, { partial = true }).loss:item()
+    expect(partial):near(nnloss.kd_loss(out, teacher, y, { temperature = 2, alpha = .25, partial = true }).loss:item(), 1e-6)
+    assert(math.abs(partial - kind.kd(out, { y = y, teacher = teacher }, k, {}).loss:item()) > 1e-3)
+    expect(kind.kd(out, { y = y }, k, { partial = true }).loss:item()):near(kind.kd(out, { y = y }, k, {}).loss:item(), 1e-6)
+    local shares = logits { { 0, 0, 1 }, { 1, 0, 0 }, { 0, 1, 0 } }
+    local soft = kinds.soft.kd(out, { y = shares, teacher = teacher }, k, { partial = true })
+    expect(soft.loss:item()):near(kinds.soft.kd(out, { y = shares, teacher = teacher }, k, {}).loss:item(), 1e-6)
+    expect(soft.confidence:dim()):equals(1)
+    local tokens = { y = ids { { 2, 0, -100 } }, teacher = teacher:unsqueeze(0) }
+    expect(kind.kd(out:unsqueeze(0), tokens, k, { partial = true }).loss:item())
+      :near(kind.kd(out:unsqueeze(0), tokens, k, {}).loss:item(), 1e-6)
+  end)
+  it("of a row of which nothing is hidden has a confidence of 0", function()
+    local found = kind.kd(logits { { { 0, 9 } }, { { 0, 0 } } }, { y = ids { { -100 }, { 1 } } }, { temperature = 1, alpha = 1 }, {})
+    expect(found.confidence:totable()):near({ 0, .5 }, 1e-6)
+  end)
+  it("and labels weigh rows, and smooth", function()
+    local rows = { y = ids { 2, 0, 1 } }
+    local plain = kind.labels(out, rows, {}):item()
+    rows.weight = weight
+    local weighed = kind.labels(out, rows, {}):item()
+    expect(weighed):near(nnloss.kd_loss(out, nil, rows.y, { temperature = 1, alpha = 1, weight = weight }).loss:item(), 1e-6)
+    assert(math.abs(weighed - plain) > 1e-3)
+  end)
+end)
+
+describe("the divergence of classes from a teacher", function()
+  local kind = kinds.classes
+  local out, teacher = logits { { 0, 1, 2 }, { 1, 0, 0 } }, logits { { 2, 0, 0 }, { 0, 0, 3 } }
+  local k, forms = { temperature = 2, alpha = .25 }, { "kl", "reverse_kl", "jsd" }
+  local function of(b, form, o)
+    b.teacher = b.teacher or teacher
+    return kind.divergence(b.out or out, b, k, o or {}, form):item()
+  end
+  it("is of all rows, whatever their labels", function()
+    for _, form in ipairs(forms) do expect(of({ y = ids { -100, 1 } }, form)):near(of({}, form), 1e-6) end
+  end)
+  it("is of the hidden positions of tokens", function()
+    for _, form in ipairs(forms) do
+      local second = of({ out = out:slice(0, 1, 2), teacher = teacher:slice(0, 1, 2) }, form)
+      expect(of({ out = out:unsqueeze(0), teacher = teacher:unsqueeze(0), y = ids { { -100, 2 } } }, form)):near(second, 1e-5)
+    end
+  end)
+  it("weighs rows, leaves T squared out, and hears the teacher's temperature", function()
+    for _, form in ipairs(forms) do
+      local one, two = of({ out = out:slice(0, 0, 1), teacher = teacher:slice(0, 0, 1) }, form),
+        of({ out = out:slice(0, 1, 2), teacher = teacher:slice(0, 1, 2) }, form)
+      expect(of({ weight = logits { 1, 3 } }, form)):near((one + 3 * two) / 4, 1e-5)
+      expect(of({}, form, { t2 = false })):near((one + two) / 8, 1e-5)
+      if form ~= "jsd" then assert(math.abs(of({}, form, { teacher_temperature = 5 }) - of({}, form)) > 1e-3) end
+    end
+    assert(math.abs(of({}, "kl") - of({}, "reverse_kl")) > 1e-3)
+  end)
+  it("needs several outputs where the data have no labels", function()
+    for _, name in ipairs { "kd", "divergence" } do
+      expect(function() kinds.none[name](t { { 1 } }, { teacher = t { { 2 } } }, k, {}, "kl") end):fails_with "has one output"
+    end
+    expect(kinds.none.divergence(out, { teacher = teacher }, k, {}, "kl"):item()):near(of({}, "kl"), 1e-6)
+  end)
+end)
+
+describe("tokens", function()
+  it("are summed up over what is hidden, a row's weight for each of its positions", function()
+    local kind, out, y = kinds.tokens, logits { { { 0, 0 }, { 0, 9 } }, { { 0, 0 }, { 0, 0 } } }, ids { { 0, -100 }, { 1, 0 } }
+    local s = sums(true, true)
+    kind.add(s, out, y, nil, ids { { 0, 1 }, { 1, 0 } })
+    expect({ s.loss, s.right, s.agreed, s.n, s.mass, s.each[1]:numel() }):near({ 3 * math.log(2), 2, 2, 3, 0, 3 }, 1e-5)
+    expect(s.often:totable()):equals { 3, 0 }
+    local weighed = sums()
+    kind.add(weighed, out, y, logits { 5, 2 })
+    expect({ weighed.loss, weighed.mass, weighed.n }):near({ 9 * math.log(2), 9, 3 }, 1e-5)
+  end)
+end)
+
+describe("weights that are all zero", function()
+  it("give a loss of 0, and no NaN", function()
+    local zero = t { 0, 0 }
+    expect(kinds.multilabel.labels(t { { 1 }, { 2 } }, { y = t { { 1 }, { 0 } }, weight = zero }):item()):equals(0)
+    expect(kinds.numbers.divergence(t { { 1 }, { 2 } }, { teacher = t { { 5 }, { 2 } }, weight = zero }, nil, nil, "kl"):item()):equals(0)
+  end)
+end)
+
+describe("a number for each row", function()
+  local kind, out, y = kinds.numbers, t { 1, 3 }, t { 0, 1 }  -- squares 1, 4
+  it("is compared and summed up like one column", function()
+    expect(kind.labels(out, { y = y }):item()):near(2.5)
+    expect(kind.labels(out, { y = y, weight = t { 3, 1 } }):item()):near(7 / 4)
+    expect(kind.divergence(out, { teacher = t { { 0 }, { 1 } }, weight = t { 3, 1 } }, nil, nil, "kl"):item()):near(7 / 4)
+    local s = sums()
+    kind.add(s, out, y, t { 3, 1 })
+    expect({ s.loss, s.off, s.n, s.mass }):near { 7, 3, 2, 4 }
+  end)
+  it("is told by a teacher as a teacher's error, no gradient of its own", function()
+    local found = kind.kd(out, { teacher = t { 0, 0 } }, { alpha = .25 })
+    expect({ found.loss:item(), found.teacher_mse:item(), found.mse }):near { 5, 5 }
+  end)
+end)
+
+describe("each kind", function()
+  it("says which way its measures are better, and whether a teacher answers", function()
+    local classes = { loss = "lower", acc = "higher", agreement = "higher", kd_loss = "lower" }
+    for _, name in ipairs { "classes", "tokens", "soft", "multilabel", "none" } do
+      expect({ name, kinds[name].better, kinds[name].answers }):equals { name, classes, true }
+    end
+    expect({ kinds.numbers.better, kinds.numbers.answers }):equals { { loss = "lower", rmse = "lower", mae = "lower", kd_loss = "lower" } }
+  end)
+  it("has the mass of its rows where these have shares, or several labels", function()
+    local x = g.zeros(3, 2)
+    for _, name in ipairs { "soft", "multilabel" } do
+      expect(kinds[name].mass { x = x, y = g.zeros(3, 2) }):equals(3)
+      expect(kinds[name].mass({ x = x, weight = t { 1, .5, 0 } }):item()):equals(1.5)
+    end
+  end)
+end)

@@ -1,0 +1,227 @@
+-- How one run of a plan is carried out: its words, what is told of it, and how it ends in the store.
+local children = require "gradus.children"
+local engine = require "gradus.engine"
+local g = require "gradus"
+local host = require "gradus.host"
+local instead = require "instead"
+local runner = require "gradus.experiment.runner"
+local store_module = require "gradus.store"
+
+describe("runs in words", function()
+  local function labels(...)
+    local plan = {}
+    for i, given in ipairs { ... } do plan[i] = { given = given, seed = i } end
+    for i = 1, #plan do expect(runner.describe(plan, i)):equals(runner.labels(plan)[i]) end
+    return runner.labels(plan)
+  end
+  it("have what tells them apart, by its name where it is more than one parameter", function()
+    expect(labels { T = 1 }):equals { "seed 1" }
+    expect(labels({ T = 1 }, { T = 1 })):equals { "1/2 seed 1", "2/2 seed 2" }
+    expect(labels({ T = 1, lr = 5 }, { T = 2, lr = 5 })):equals { "1/2 1 seed 1", "2/2 2 seed 2" }
+    expect(labels({ T = 1, lr = 5 }, { T = 2, lr = 6 }, { T = 2, lr = 5 }))
+      :equals { "1/3 T=1 lr=5 seed 1", "2/3 T=2 lr=6 seed 2", "3/3 T=2 lr=5 seed 3" }
+    expect(labels({ T = 1 }, {})):equals { "1/2 1 seed 1", "2/2 nil seed 2" }
+    expect(labels({}, { T = 1 })):equals { "1/2 nil seed 1", "2/2 1 seed 2" }
+    expect(labels({ on = true, name = "a=b" }, { on = false, name = "a=b" })):equals { "1/2 true seed 1", "2/2 false seed 2" }
+    expect(labels({ name = "a=b" }, { name = "c" })):equals { "1/2 a=b seed 1", "2/2 c seed 2" }
+  end)
+end)
+
+-- Calls fn() where the script is this text.
+local function with_script(text, fn)
+  local found
+  instead({ { host, "load_script", function() return assert(loadstring(text, "@x.lua")) end } }, function() found = fn() end)
+  return found
+end
+
+describe("a script", function()
+  it("returns an experiment, or nothing", function()
+    local one = with_script("return require('gradus').experiment { name = 'x', run = function() end }",
+      function() return runner.load { script = "x.lua" } end)
+    expect(one.name):equals "x"
+    expect(with_script("return nil", function() return runner.load {} end)):equals(nil)
+    expect(with_script("local done = true", function() return runner.load {} end)):equals(nil)
+    for text, kind in pairs { ["{}"] = "table", ["5"] = "number", ["false"] = "boolean" } do
+      expect(function() with_script("return " .. text, function() return runner.load { script = "x.lua" } end) end)
+        :fails_with(("x.lua: the script returned a %s; expected `return g.experiment { … }`, or nothing"):format(kind))
+    end
+  end)
+  it("without one has no runs, no parameters, and is nothing to a command that wants one", function()
+    local function plan(options) return with_script("return nil", function() return runner.plan(options) end) end
+    expect({ plan {}, plan { set = {} } }):equals { {}, {} }
+    expect(function() plan { set = { { "T", "1" } } } end):fails_with "--set: the script returns no experiment, so it has no parameters"
+    expect(function() with_script("return nil", function() return runner.expect("fork", {}) end) end)
+      :fails_with "fork: the script returns no experiment"
+    local function text() return runner.plan {} end
+    expect(with_script("return require('gradus').experiment { name = 'x', run = function() end, grid = { seed = { 1, 2 } } }", text))
+      :equals { "1/2 seed 1", "2/2 seed 2" }
+  end)
+end)
+
+-- Carries one run out. what: run, params, metrics, …, as an experiment has them; options of the command line; one: of the plan.
+-- Returns what came of it, decoded, or nil and the error; and the rows of its store.
+local function executed(what, options, one, watched)
+  local folder = ("%s/gradus-runner-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+  host.mkdirs(folder)
+  after_all(function() os.execute("rm -rf '" .. folder .. "'") end)
+  what.name = what.name or "spec"
+  local given = { quiet = true, store = folder .. "/s.db", script = "spec" }
+  for key, value in pairs(options or {}) do given[key] = value end
+  local store = store_module.open(given.store)
+  local plan = { seed = 3, given = {} }
+  for key, value in pairs(one or {}) do plan[key] = value end
+  local ok, text = pcall(runner.execute_one, given, store, g.experiment(what), plan, "spec", watched)
+  local function rows(query) return store:query(query) end
+  if not ok then return nil, text, rows end
+  return host.json_decode(text), nil, rows
+end
+
+describe("a run that is carried out", function()
+  it("tells what it was and came to", function()
+    local found, _, rows = executed({ params = { T = 2, optim = { lr = .1 } }, run = function(run, p)
+      run:log { ["train/loss"] = 1 }
+      return { acc = p.optim.lr, note = "good" }
+    end }, nil, { given = { T = 4 } })
+    local stored = rows("SELECT id, uid, status, seed, name FROM runs")[1]
+    expect({ found.id, found.uid, found.name, found.seed, found.status, found.curve })
+      :equals { stored.id, stored.uid, "spec", 3, "finished", "train/loss" }
+    expect({ found.params, found.result, found.others }):equals { { T = 4, ["optim.lr"] = .1 }, { acc = .1, note = "good" },
+      { note = "good" } }
+    expect({ stored.status, stored.seed, stored.name }):equals { "finished", 3, "spec" }
+    assert(found.seconds > 0 and found.seconds < 60)
+  end)
+  it("has the name that was said: of the plan, of the command line, of the experiment", function()
+    local function named(options, one) return executed({ run = function() end }, options, one).name end
+    expect({ named(), named { name = "mine" }, named({ name = "mine" }, { name = "other" }) }):equals { "spec", "mine", "other" }
+  end)
+  it("has the curve that tells most", function()
+    local function curve(...)
+      local names = { ... }
+      return executed({ run = function(run)
+        for _, name in ipairs(names) do run:log { [name] = 1 } end
+        return { ["a"] = 1 }
+      end }).curve
+    end
+    expect({ curve("train/loss", "val/loss", "val/acc"), curve("b", "train/loss", "val/loss"), curve("b", "train/loss"), curve("c", "b") })
+      :equals { "val/acc", "val/loss", "train/loss", "b" }
+    expect(curve()):equals(nil)
+  end)
+  it("tells who watches what it logs", function()
+    local seen = {}
+    executed({ run = function(run) run:log({ a = 5 }, 7) end }, nil, nil,
+      function(run, name, value, step) seen[#seen + 1] = { run.name, name, value, step } end)
+    expect(seen[1]):equals { "spec", "a", 5, 7 }
+  end)
+  it("keeps its students' weights unless it is not to", function()
+    local function saves(save)
+      local saved
+      executed { save = save, run = function(run) saved = run.save_students end }
+      return saved
+    end
+    expect({ saves(nil), saves(true), saves(false) }):equals { true, true, false }
+  end)
+  it("stores which way metrics are better, and what its seeds were calculated from", function()
+    local _, _, rows = executed { metrics = { rmse = { better = "lower" } }, grid = { seed = g.seeds { sd = 1, effect = 2 } },
+      run = function(run) run:log { rmse = 1 } end }
+    expect(#rows "SELECT * FROM events WHERE kind = 'plan' AND name = 'seeds'"):equals(1)
+    local _, _, others = executed { grid = { seed = { 1, 2 } }, run = function() end }
+    expect(#others "SELECT * FROM events WHERE kind = 'plan'"):equals(0)
+  end)
+end)
+
+describe("the end of a run that is carried out", function()
+  it("is a failure with its text where something is raised, whatever that is", function()
+    local found, why, rows = executed { run = function() error("no luck", 0) end }
+    expect({ found, tostring(why):match "^[^\n]*" }):equals { nil, "no luck" }
+    local run = rows("SELECT status, error FROM runs")[1]
+    expect({ run.status, run.error:match "^[^\n]*" }):equals { "failed", "no luck" }
+    local told = rows("SELECT detail FROM events WHERE kind = 'error' AND name = 'script'")[1]
+    expect(host.json_decode(told.detail).message):matches "^no luck"
+    local odd = setmetatable({}, { __tostring = function() error "worse" end })
+    local _, _, others = executed { run = function() error(odd, 0) end }
+    expect(others("SELECT status FROM runs")[1].status):equals "failed"
+  end)
+  it("is an interruption where it is to end", function()
+    local found, _, rows = executed { run = function(run)
+      run.ending = "sweep: enough"
+      run:log { a = 1 }
+      run:breathe()
+      error "never"
+    end }
+    expect({ found.status, found.result, found.others, found.curve }):equals { "interrupted", {}, nil, "a" }
+    expect(rows "SELECT status, error FROM runs"):equals { { status = "interrupted", error = "sweep: enough" } }
+  end)
+end)
+
+describe("a parameter that the script sets anew", function()
+  local function warned(params, change, given)
+    local _, _, rows = executed({ params = params, run = function(_, p) change(p) end }, nil, { given = given })
+    local list = {}
+    for i, row in ipairs(rows "SELECT detail FROM events WHERE kind = 'warning' AND name = 'params' ORDER BY id") do
+      list[i] = host.json_decode(row.detail).text
+    end
+    return list
+  end
+  it("is warned of, by its whole name and both values", function()
+    expect(warned({ T = 2, optim = { lr = .1 } }, function(p) p.T = 3 end))
+      :equals { "run: parameter 'T' was set to 3; the store has 2; expected a local of another name" }
+    expect(warned({ T = 2, optim = { lr = .1 } }, function(p) p.optim.lr = .5 end))
+      :equals { "run: parameter 'optim.lr' was set to 0.5; the store has 0.1; expected a local of another name" }
+    expect(warned({ T = 2, optim = { lr = .1 } }, function(p) p.T = nil end))
+      :equals { "run: parameter 'T' was set to nil; the store has 2; expected a local of another name" }
+    expect(#warned({ T = 2, optim = { lr = .1 } }, function(p) p.optim = nil end)):equals(1)
+  end)
+  it("to what it was is none", function()
+    expect(warned({ T = 2, optim = { lr = .1 }, on = true }, function(p)
+      p.T = 2
+      p.optim = { lr = .1 }
+    end)):equals {}
+  end)
+end)
+
+describe("how often a run is saved", function()
+  it("is what the command line says, else the experiment", function()
+    local function policy(snapshots, options)
+      local found
+      local _, why = executed({ snapshots = snapshots, run = function(run) found = run.snapshots.policy end }, options)
+      return found, why
+    end
+    local snapshots = require "gradus.experiment.snapshots"
+    expect((policy(nil))):equals(snapshots.policy())
+    expect((policy "none")):equals(snapshots.policy "none")
+    expect((policy("none", { snapshots = "100" }))):equals(snapshots.policy "100")
+    local _, why = policy("often")
+    expect(tostring(why)):matches "%-%-snapshots: expected steps %(100%), a time %(30s, 5m%) or none; got 'often'"
+  end)
+end)
+
+describe("what a run needs", function()
+  it("is one thread, the processor and the store, unless said otherwise", function()
+    local asked = {}
+    instead({ { engine, "set_threads", function(n) asked[#asked + 1] = n end },
+      { engine, "device", function(name) asked[#asked + 1] = name end },
+      { store_module, "open", function(path) return "store " .. path end } }, function()
+      expect(runner.prepare { store = "a.db" }):equals "store a.db"
+      runner.prepare { store = "a.db", threads = 3, device = "cuda" }
+    end)
+    expect(asked):equals { 1, "cpu", 3, "cuda" }
+  end)
+end)
+
+describe("a run alone", function()
+  it("ends with the process's signal, or with its summary and 0", function()
+    local stop, summed
+    local function alone()
+      summed = nil
+      local code
+      instead({ { runner, "execute_one", function() return "text" end }, { children, "stop_code", function() return stop end },
+        { runner, "summarize", function(_, texts, experiment) summed = { texts, experiment } end } },
+        function() code = runner.execute_alone({}, nil, "experiment", {}, "label") end)
+      return code
+    end
+    stop = 0
+    expect({ alone(), summed }):equals { 0, { { "text" }, "experiment" } }
+    stop = 130
+    expect({ alone(), summed }):equals { 130 }
+  end)
+end)
