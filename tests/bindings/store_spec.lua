@@ -21,7 +21,8 @@ describe("whole numbers of a run", function()
     expect(begin { seed = "12" }):equals { seed = 12 }
     expect(begin { seed = {} }):equals {}
   end)
-  for _, case in ipairs { { 0 / 0, "nan" }, { 1 / 0, "inf" }, { -1e300, "-1e+300" }, { 2 ^ 53 + 2, "9.007199254741e+15" }, { 1.5, "1.5" } } do
+  local others = { { 0 / 0, "nan" }, { 1 / 0, "inf" }, { -1e300, "-1e+300" }, { 2 ^ 53 + 2, "9.007199254741e+15" }, { 1.5, "1.5" } }
+  for _, case in ipairs(others) do
     it("are not " .. case[2], function()
       local wanted = ": expected a whole number; got " .. case[2]
       expect(function() begin { seed = case[1] } end):fails_with("store: seed" .. wanted)

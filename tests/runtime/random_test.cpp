@@ -35,6 +35,24 @@ TEST(RandomTest, SeedsAreStableAndApart) {
   EXPECT_NE(derive_seed(0, std::string_view("a\0", 2)), derive_seed(0, "a"));
 }
 
+// Those of a second implementation (reference/make_streams.py), so that runs of old versions stay reproducible.
+TEST(RandomTest, NumbersAreStable) {
+  Random random(uint64_t{9} << 32 | 5);
+  for (const uint64_t wanted : {18078207605822734787u, 809743518176461602u, 1772730124508854043u, 2129827488048178834u}) EXPECT_EQ(random.next(), wanted);
+  EXPECT_EQ(random.below(1000), 998u);
+  EXPECT_EQ(random.below(7), 4u);
+  EXPECT_EQ(random.below((uint64_t{1} << 63) + 1), 1749503995461090792u);
+  EXPECT_EQ(random.below(3), 2u);
+  EXPECT_EQ(random.position(), 11u) << "what would be a bias is drawn again";
+  EXPECT_DOUBLE_EQ(random.uniform(), 0.4176557370436734);
+  EXPECT_EQ(RowRandom(uint64_t{3} << 32 | 1, int64_t{7} << 32 | 2, 4).bits(5), (Words{3205941857, 1574794815, 1401950513, 3396997523}));
+  const RowRandom row(3, 7, 2);
+  EXPECT_DOUBLE_EQ(row.uniform(1), 0.8990170801168722);
+  EXPECT_NEAR(row.normal(1), -1.8587538768476506, 1e-12);
+  const float normals[] = {0.7510490316F, -0.5527882296F, -0.6167756188F, 0.3528321704F};
+  for (int i = 0; i < 4; ++i) EXPECT_NEAR(row.normals(1)[i], normals[i], 2e-6) << i;
+}
+
 struct Moments {
   double mean = 0, variance = 0, kurtosis = 0;
 };

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <set>
+#include <tuple>
 
 #include "page/report.h"
 #include "plot/plot_impl.h"
@@ -94,6 +95,44 @@ TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
   EXPECT_EQ(box_of(cut, true).y1, 0.5);
   for (const char* wrong : {"", "1", "1,0", "0,1,2", "a,b", "0,inf", "0;1"})
     expect_error(Exit::usage, "expected LOW,HIGH", [&] { parse_range(wrong); });
+}
+
+TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {
+  const auto store = create();
+  const auto train = [&](double flops) {
+    const auto run = store->begin({.name = "r", .seed = 1});
+    for (const char* key : {"a", "b", "c", "d"}) run->log(run->key(key), 10, 1);
+    run->event(0, "stage", "easy", "");
+    run->event(5, "warning", "w", "");
+    run->progress(10, 0, 0, flops, 0);
+    run->finish("finished");
+    return run->id();
+  };
+  PlotOptions options;
+  options.x = parse_axis("flops");
+  options.metrics = {"a"};
+  for (const auto& [flops, axis, x] : std::vector<std::tuple<double, const char*, double>>{{999'998, "flops", 999'998}, {1e6, "MFLOPs", 1}, {999e6, "MFLOPs", 999}, {1e9, "GFLOPs", 1}, {2e12, "TFLOPs", 2}, {4e15, "PFLOPs", 4}}) {
+    options.runs = {train(flops)};
+    const auto found = figures(*store, options);
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0].axis, axis);
+    EXPECT_DOUBLE_EQ(found[0].lines[0].x[0], x);
+    EXPECT_DOUBLE_EQ(found[0].x1, x);
+    EXPECT_DOUBLE_EQ(found[0].marks.at(0).x, x / 2);
+    EXPECT_DOUBLE_EQ(found[0].stages.at(0).to, x);
+  }
+  options.x = parse_axis("step");
+  options.together = true;
+  options.metrics = {"a", "b", "c"};
+  EXPECT_EQ(figures(*store, options)[0].title, "a, b, c");
+  options.metrics = {"a", "b", "c", "d"};
+  EXPECT_EQ(figures(*store, options)[0].title, "4 metrics");
+  options.runs = {1, 2};
+  options.metrics = {"a", "b"};
+  EXPECT_EQ(figures(*store, options)[0].lines[3].label, "b 2 r seed 1");
+  EXPECT_EQ(figures(*store, options)[0].lines[3].color, 3);
+  options.grouped = true;
+  EXPECT_EQ(figures(*store, options)[0].lines[1].label, "b");
 }
 
 TEST_F(PlotTest, ForksAreMarkedWhereTheyPart) {

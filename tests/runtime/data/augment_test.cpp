@@ -88,6 +88,42 @@ TEST(AugmentTest, ShiftMovesWholeImagesWithZeros) {
   EXPECT_GT(half.slice(2, 1, 7).slice(3, 1, 5).min().item<float>(), 0);
 }
 
+// A second implementation's moves and noise (reference/make_streams.py).
+TEST(AugmentTest, MovesAndNoiseAreStable) {
+  Augment a;
+  a.shift = 3;
+  const at::Tensor x = at::arange(1, 65, at::kFloat).reshape({1, 1, 8, 8}).expand({6, 1, 8, 8});
+  const at::Tensor y = augment(x, at::arange(6, at::kLong), at::full({6}, 2, at::kInt), 5, a, 1);
+  const int64_t moves[][2] = {{3, -3}, {-2, 2}, {-1, -1}, {3, -3}, {2, -2}, {-2, -1}};
+  for (int64_t i = 0; i < 6; ++i) EXPECT_TRUE(y[i].equal(at::constant_pad_nd(x[i], {moves[i][1], -moves[i][1], moves[i][0], -moves[i][0]}, 0))) << i;
+  a.shift = 0, a.noise = .2;
+  const at::Tensor noisy = augment(at::ones({1, 8}), at::tensor({3}, at::kLong), at::tensor({2}, at::kInt), 5, a, .5);
+  EXPECT_TRUE(at::allclose(noisy[0], at::tensor({1.20069122, .95147338, 1.15081384, 1.01689134, 1.20414006, 1.11562998, .82657094, .85795196}, at::kFloat), 0, 2e-6)) << noisy;
+}
+
+TEST(AugmentTest, LimitsAreMetExactly) {
+  const auto refused = [](double noise, int64_t shift, double erase, double mixup, double strength) {
+    Augment a;
+    a.noise = noise, a.shift = shift, a.erase = erase, a.mixup = mixup;
+    return refusal([&] { check_augment(a, strength); });
+  };
+  EXPECT_EQ(refused(0, 0, 0, 0, 0), "accepted");
+  EXPECT_EQ(refused(1e30, 1'000'000'000, 1, 1e6, 1), "accepted");
+  EXPECT_EQ(refused(-.5, 0, 0, 0, 1), "augment: noise out of range; expected a number >= 0; got -0.500000");
+  EXPECT_NE(refused(0, -1, 0, 0, 1).find("shift out of range; expected a number >= 0"), std::string::npos);
+  EXPECT_EQ(refused(0, 0, 1.5, 0, 1), "augment: erase out of range; expected a number from 0 to 1; got 1.500000");
+  EXPECT_NE(refused(0, 0, 0, 2e6, 1).find("mixup out of range"), std::string::npos);
+  EXPECT_NE(refused(0, 0, 0, 0, 1.01).find("strength out of range"), std::string::npos);
+  EXPECT_NE(refused(std::nan(""), 0, 0, 0, 1).find("noise out of range"), std::string::npos);
+  Augment a;
+  a.shift = 5;
+  const at::Tensor x = at::ones({2, 1, 8, 6});
+  EXPECT_EQ(refusal([&] { augment(x, index_of(2), visits_of(2), 1, a, 1); }), "accepted") << "less than its sides";
+  a.shift = 6;
+  EXPECT_NE(refusal([&] { augment(x, index_of(2), visits_of(2), 1, a, 1); }).find("moves everything out"), std::string::npos);
+  EXPECT_EQ(augment(at::ones({0, 1, 8, 6}), index_of(0), visits_of(0), 1, {}, 1).size(0), 0);
+}
+
 TEST(AugmentTest, EraseZeroesOneRectangleWithinItsShare) {
   Augment a;
   a.erase = .4;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
+#include <tuple>
 
 #include "refusal.h"
 
@@ -48,6 +50,59 @@ TEST(SamplerTest, ShuffleTakesEachRowOncePerPassInANewOrder) {
     for (int64_t i = 0; i < 100; ++i) ASSERT_EQ(one[i], i);
   }
   for (const int64_t visits : list(s.visits())) EXPECT_EQ(visits, 15);
+}
+
+// Those of a second implementation (reference/make_streams.py).
+TEST(SamplerTest, OrdersAndDrawsAreStable) {
+  Sampler shuffle(options(Sampling::shuffle, 8));
+  EXPECT_EQ(draw(shuffle, 16), (std::vector<int64_t>{2, 6, 4, 5, 3, 7, 0, 1, 1, 2, 7, 3, 6, 5, 0, 4}));
+  Sampler weighted(options(Sampling::weighted, 5));
+  weighted.set_weights(at::tensor({1., 0., 2., .5, 4.}, at::kDouble));
+  EXPECT_EQ(draw(weighted, 16), (std::vector<int64_t>{4, 4, 4, 4, 4, 4, 0, 0, 4, 4, 2, 2, 0, 4, 4, 4}));
+}
+
+TEST(SamplerTest, LimitsAreMetExactly) {
+  SamplerOptions o = options(Sampling::confidence, 3);
+  const auto refused = [&](double SamplerOptions::*field, double value) {
+    SamplerOptions changed = o;
+    changed.*field = value;
+    return refusal([&] { Sampler s(changed); });
+  };
+  for (const auto& [field, fine, bad] : std::vector<std::tuple<double SamplerOptions::*, std::vector<double>, std::vector<double>>>{
+           {&SamplerOptions::target, {0, 1}, {-1e-9, 1 + 1e-9}}, {&SamplerOptions::floor, {1e-9, 1}, {0, 1 + 1e-9}}, {&SamplerOptions::decay, {0, .999}, {-1e-9, 1}}}) {
+    for (const double value : fine) EXPECT_EQ(refused(field, value), "accepted") << value;
+    for (const double value : bad) EXPECT_NE(refused(field, value).find("out of range"), std::string::npos) << value;
+  }
+  Sampler s(o);
+  s.observe(rows({0, 1}), at::tensor({0., 1 + 1e-4}, at::kDouble));
+  EXPECT_DOUBLE_EQ(s.confidence()[1].item<double>(), 1) << "a sum of probabilities is rounded";
+  EXPECT_REFUSED(s.observe(rows({0}), at::tensor({1 + 2e-4}, at::kDouble)), "out of range");
+  EXPECT_REFUSED(s.observe(rows({0}), at::tensor({-1e-9}, at::kDouble)), "out of range");
+  Sampler w(options(Sampling::weighted, 3));
+  w.set_weights(at::tensor({0., 1e300, 1.}, at::kDouble));
+  EXPECT_REFUSED(w.set_weights(at::tensor({0., 2e300, 1.}, at::kDouble)), "weight of row 1 out of range");
+  EXPECT_REFUSED(w.set_weights(at::tensor({-1e-300, 1., 1.}, at::kDouble)), "weight of row 0 out of range");
+  EXPECT_REFUSED(w.draw(0), "batch size out of range");
+  EXPECT_EQ(draw(w, 1).size(), 1u);
+  EXPECT_REFUSED(w.set_subset(rows({3})), "no such row");
+  EXPECT_REFUSED(w.set_subset(rows({-1})), "no such row");
+  w.set_subset(rows({2, 0}));
+  EXPECT_EQ(list(w.weights()), (std::vector<int64_t>{0, 0, 1}));
+}
+
+TEST(SamplerTest, AStateThatCannotBeIsRefused) {
+  Sampler s(options(Sampling::shuffle, 4));
+  draw(s, 4);
+  const SamplerState good = s.state();
+  EXPECT_NO_THROW(s.restore(good));
+  EXPECT_EQ(s.state().cursor, 4);
+  for (const auto& change : std::vector<std::function<void(SamplerState&)>>{
+           [](auto& state) { state.cursor = -1; }, [](auto& state) { state.cursor = 5; }, [](auto& state) { state.draws = -1; }, [](auto& state) { state.passes = -1; },
+           [](auto& state) { state.order = -1; }, [](auto& state) { state.subset = at::empty({0}, at::kLong); }}) {
+    SamplerState bad = good;
+    change(bad);
+    EXPECT_REFUSED(s.restore(bad), "counters out of range");
+  }
 }
 
 TEST(SamplerTest, ShuffleIsUniform) {

@@ -18,5 +18,6 @@ def derive_seed(run_seed, stream, sub=0):
     return h >> 11
 
 
-for arguments in [(0, "init"), (1, "order"), (12345, "a stream with a long name", 7)]:
-    print(*arguments, derive_seed(*arguments))
+if __name__ == "__main__":
+    for arguments in [(0, "init"), (1, "order"), (12345, "a stream with a long name", 7)]:
+        print(*arguments, derive_seed(*arguments))
