@@ -23,6 +23,11 @@ local function foreseen(t, stage)
     flops = alike and t.clock.budget.flops and (counts.step_progress or 0) * t.clock.budget.flops or 0 }
 end
 
+local function outside(run, t, text)
+  t.reporter:blame(text)
+  run:advise("settings", text, nil, t.where .. ": ")
+end
+
 -- Collects what is said, each text once.
 local function reporter(run, t)
   local told = {}
@@ -34,7 +39,7 @@ local function reporter(run, t)
     end
   end
   return { refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end),
-    outside = saying(function(text) run:advise("settings", text, nil, t.where .. ": ") end),
+    outside = saying(function(text) outside(run, t, text) end),
     advise = saying(function(text) run:advise("settings", text) end) }
 end
 
@@ -74,7 +79,7 @@ function beforehand.look(run, t)
   for _, name in ipairs { "lr", "temperature", "alpha" } do
     local text = found[name]
     if text and t.reporter:is_news(("%s of '%s'"):format(name, stage)) then
-      run:advise("settings", ("stage '%s': %s %s (step %d)"):format(stage, name, text, step), nil, t.where .. ": ")
+      outside(run, t, ("stage '%s': %s %s (step %d)"):format(stage, name, text, step))
     end
   end
 end
