@@ -19,7 +19,7 @@ local function foreseen(t, stage)
   if goal == nil then goal = t.given_teacher end
   local known = type(goal) ~= "function"
   local alike = #t.stages.list == 1  -- a stage of layers costs less than the others
-  return { target = known and target.resolve(t.where, goal) or UNKNOWN, source = sampler.is(stage.sample) and stage.sample or nil,
+  return { target = known and target.resolve(("stage '%s': target"):format(stage.name), goal) or UNKNOWN, source = sampler.is(stage.sample) and stage.sample or nil,
     flops = alike and t.clock.budget.flops and (counts.step_progress or 0) * t.clock.budget.flops or 0 }
 end
 

@@ -209,7 +209,7 @@ function Reporter:load_state(kept)
   self.health:load_state(kept.health)
   self.sum, self.steps, self.early = kept.sum, kept.steps, kept.early
   for name in pairs(kept.warned) do self.warned[name] = true end
-  self.blamed = kept.blamed
+  self.blamed = kept.blamed or {}
 end
 
 return reporter
