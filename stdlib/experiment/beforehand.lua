@@ -19,8 +19,13 @@ local function foreseen(t, stage)
   if goal == nil then goal = t.given_teacher end
   local known = type(goal) ~= "function"
   local alike = #t.stages.list == 1  -- a stage of layers costs less than the others
-  return { target = known and target.resolve(t.where, goal) or UNKNOWN, source = sampler.is(stage.sample) and stage.sample or nil,
+  return { target = known and target.resolve(("stage '%s': target"):format(stage.name), goal) or UNKNOWN, source = sampler.is(stage.sample) and stage.sample or nil,
     flops = alike and t.clock.budget.flops and (counts.step_progress or 0) * t.clock.budget.flops or 0 }
+end
+
+local function outside(run, t, text)
+  t.reporter:blame(text)
+  run:advise("settings", text, nil, t.where .. ": ")
 end
 
 -- Collects what is said, each text once.
@@ -34,7 +39,7 @@ local function reporter(run, t)
     end
   end
   return { refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end),
-    outside = saying(function(text) run:advise("settings", text, nil, t.where .. ": ") end),
+    outside = saying(function(text) outside(run, t, text) end),
     advise = saying(function(text) run:advise("settings", text) end) }
 end
 
@@ -74,7 +79,7 @@ function beforehand.look(run, t)
   for _, name in ipairs { "lr", "temperature", "alpha" } do
     local text = found[name]
     if text and t.reporter:is_news(("%s of '%s'"):format(name, stage)) then
-      run:advise("settings", ("stage '%s': %s %s (step %d)"):format(stage, name, text, step), nil, t.where .. ": ")
+      outside(run, t, ("stage '%s': %s %s (step %d)"):format(stage, name, text, step))
     end
   end
 end

@@ -170,8 +170,13 @@ local function on_patience(t)
   local early, time = t.keeper.early, t.clock
   if not early or not data.is(t.train) then return nil end
   local epochs = early.limit * t.evaluator.every * time.batch / time.epoch_size
-  if epochs >= 1 - 1e-9 or time.total_steps and time.total_steps * time.batch <= time.epoch_size then return nil end
-  return { name = "patience", amiss = true, numbers = { evaluations = early.limit, epochs = epochs },
+  if time.total_steps and time.total_steps * time.batch <= time.epoch_size then return nil end
+  local numbers = { evaluations = early.limit, epochs = epochs }
+  if epochs >= 1 - 1e-9 then
+    return { name = "patience", numbers = numbers, text = ("patience of %d evaluations is %.3g epochs; the guide has 2 to 3, and 5 for "
+      .. "more than %d examples"):format(early.limit, epochs, LARGE) }
+  end
+  return { name = "patience", amiss = true, numbers = numbers,
     text = ("patience of %d evaluations is %.2g of an epoch: many rows were not seen since the best; the guide has 2 to 3 epochs: "
       .. "patience = { epochs = 3 }"):format(early.limit, epochs) }
 end
@@ -295,6 +300,7 @@ end
 function advice.store(t, list)
   for _, one in ipairs(list) do
     local where = t.where .. ": "
+    if one.amiss then t.reporter:blame(one.text) end
     if one.mistake then t.run:warn(one.name, where .. one.text) else t.run:advise(one.name, one.text, one.numbers, one.amiss and where) end
   end
 end

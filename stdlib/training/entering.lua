@@ -111,7 +111,8 @@ function entering.enter(self, index, why)
   self.stages:tell_level(self.feed.source)
   check_stage(self)
   if not self.run.dry then advice.store(self, { advice.on_parts(self) }) end
-  entering.look(self, true)
+  -- A student that does not fit its data is refused by the first step, in better words.
+  if why then entering.look(self, true) else pcall(entering.look, self, true) end
 end
 
 --- The stage of a snapshot goes on: nothing is charged, told or drawn.

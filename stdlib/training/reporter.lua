@@ -21,7 +21,7 @@ local OF_A_TEACHER = { temperature = true, alpha = true }
 ---   names: of the knobs; deliver: called with each step's numbers and what `push` was told of it
 ---@return Reporter
 function reporter.new(options)
-  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, early = 0, steps = 0,
+  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, early = 0, steps = 0, blamed = {},
     health = health.new { classes = options.classes, rows = options.val and options.val:size() } }, Reporter)
   self.queue = readback(options.run.device, options.deliver)
   self.parts = options.run:training_line(options.total_steps, self.knobs, self.row)
@@ -120,9 +120,16 @@ function Reporter:log(logged, row, knobs, share, at, s)
   self:tell(self.health:step(logged["train/loss"], logged["train/ce"] or logged["train/mse"], logged["knob/lr"]), s)
 end
 
+--- A setting is out of the guides' ranges: where nothing moves, that may be why.
+---@param text string
+function Reporter:blame(text) table.insert(self.blamed, text) end
+
 --- Keeps, stores and shows what health.lua found.
 function Reporter:tell(found, s)
   for _, one in ipairs(found or {}) do
+    if one.name == "stagnant" and #self.blamed > 0 then
+      one.advice = ("%s. Out of the guides' ranges here: %s"):format(one.advice, table.concat(self.blamed, "; "))
+    end
     one.numbers.advice, one.numbers.stage = one.advice, s.stage
     table.insert(s.findings, { name = one.name, step = s.step, stage = s.stage })
     self.run:event("health", one.name, one.numbers)
@@ -194,7 +201,7 @@ function Reporter:state()
   for _, one in ipairs(queue) do
     if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
   end
-  return { queue = queue, health = self.health:state(), warned = self.warned, sum = self.sum, steps = self.steps, early = self.early }
+  return { queue = queue, health = self.health:state(), warned = self.warned, blamed = self.blamed, sum = self.sum, steps = self.steps, early = self.early }
 end
 
 function Reporter:load_state(kept)
@@ -202,6 +209,7 @@ function Reporter:load_state(kept)
   self.health:load_state(kept.health)
   self.sum, self.steps, self.early = kept.sum, kept.steps, kept.early
   for name in pairs(kept.warned) do self.warned[name] = true end
+  self.blamed = kept.blamed or {}
 end
 
 return reporter

@@ -110,6 +110,26 @@ describe("advice that nobody refuses", function()
   end)
 end)
 
+describe("a run in which nothing moves", function()
+  it("is told what of its settings is out of the guides' ranges", function()
+    local function advice_of(more)
+      local text
+      a_run(function(run, events)
+        local o = options(more)
+        o.teacher, o.budget, o.data = nil, { epochs = 20 }, o.data.train
+        run:distill(o)
+        for _, event in ipairs(events()) do
+          if event.name == "stagnant" then text = event.detail.advice end
+        end
+      end)
+      return text
+    end
+    expect(advice_of { lr = 1e-7 }):matches "bridges a large gap%. Out of the guides' ranges here: 83 parameters: lr .* here it is 1e%-07$"
+    expect(advice_of { lr = 1e-7, optimizer = "SGD" }):matches "bridges a large gap$"
+    expect(advice_of { lr = function() return 1e-7 end }):matches "ranges here: stage 'all': lr is 1e%-07 at its highest; .* %(step %d+%)$"
+  end)
+end)
+
 describe("functions of the user's", function()
   it("are not asked beforehand", function()
     local asked = {}

@@ -79,7 +79,7 @@ describe("what is asked", function()
     for n in text:gmatch "%)\n(%d+) demands: " do by_document = by_document + n end
     expect(by_document):equals(tonumber(all))
     for _, part in ipairs {
-      "\n    T = 1 is a mistake, above 2 a start\n        tests/stdlib/experiment/dry_run_spec.lua: advises on temperature",
+      "\n    T = 1 is a mistake, above 2 a start\n        tests/stdlib/experiment/beforehand_spec.lua: a later stage's temperature",
       "\n        differs, because ", "\n        make claims: T = 4 is better than 2 (open)\n", "\n        missing: " } do
       if not text:find(part, 1, true) then error("no " .. part) end
     end

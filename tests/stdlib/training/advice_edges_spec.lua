@@ -62,11 +62,11 @@ describe("advice on patience", function()
     local clock = { batch = 10, epoch_size = 100, total_steps = 1000 }
     for key, value in pairs(more or {}) do clock[key] = value end
     local one = given({ keeper = { early = limit and { limit = limit } }, clock = clock }).patience
-    return one and one.numbers or nil
+    return one and { one.numbers.evaluations, one.numbers.epochs, one.amiss } or nil
   end
-  it("is given below an epoch, where there is more than one", function()
-    expect({ of(4), of(5), of(nil) }):equals { { evaluations = 4, epochs = .8 }, nil, nil }
-    expect({ of(4, { total_steps = 10 }), of(4, { total_steps = 11 }) }):equals { nil, { evaluations = 4, epochs = .8 } }
+  it("is amiss below an epoch, where there is more than one", function()
+    expect({ of(4), of(5), of(15), of(nil) }):equals { { 4, .8, true }, { 5, 1 }, { 15, 3 } }
+    expect({ of(4, { total_steps = 10 }), of(4, { total_steps = 11 }) }):equals { nil, { 4, .8, true } }
     local clock = { batch = 10, epoch_size = 100 }
     expect(given({ keeper = { early = { limit = 4 } }, clock = clock }).patience.amiss):equals(true)
   end)

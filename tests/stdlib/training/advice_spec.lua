@@ -118,7 +118,8 @@ describe("a run stores the advice", function()
     expect({ found.batch_norm.rows, found.patience.evaluations }):equals { 12, 1 }
     expect(found.patience.epochs):near(.5, 1e-9)
     local fine = told { student = nn.MLP { 6, 8, 3, norm = "batch" }, batch = 24, patience = { epochs = 2 } }
-    expect({ fine.batch_norm, fine.patience }):equals {}
+    expect({ fine.batch_norm, fine.patience.amiss, fine.patience.text }):equals { nil, nil,
+      "patience of 2 evaluations is 2 epochs; the guide has 2 to 3, and 5 for more than 100000 examples" }
     expect(told({ patience = 1, evaluate = { steps = 2 }, budget = { epochs = 1 } }).patience):equals(nil)
   end)
   it("and what nobody wants as a warning, which --strict refuses", function()
