@@ -140,7 +140,10 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   }
   if (parsed.empty()) return {kUsage, "unknown command '" + word + "'" + suggestion(word, command_names(app))};
   const std::vector<std::string> inner = command_names(*parsed.front());
-  if (!inner.empty()) return {kUsage, command + ": unknown format '" + word + "'; expected one of " + listed(inner)};
+  if (!inner.empty()) {
+    const std::string meant = suggestion(word, inner);
+    return {kUsage, command + ": unknown format '" + word + "'" + (meant.empty() ? "; expected one of " + listed(inner) : meant)};
+  }
   const std::string parameter = as_parameter(*parsed.front(), extra.front());
   return {kUsage, command + ": unexpected argument '" + extra.front() + "'" +
                       (parameter.empty() ? "; expected " + usage(*parsed.front(), command) : parameter)};

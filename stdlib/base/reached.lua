@@ -11,7 +11,8 @@ local reached = {}
 -- What these do is seen or kept, and changes no result.
 local WITHOUT_EFFECT = {}
 for _, name in ipairs { "base/reading", "base/sparkline", "experiment/cached", "base/console", "experiment/entries",
-  "training/identity", "base/reached", "experiment/traced" } do
+  "training/identity", "base/reached", "experiment/traced", "training/advice", "experiment/beforehand", "experiment/plan",
+  "experiment/honest", "experiment/honest_knobs" } do
   WITHOUT_EFFECT[name .. ".lua"] = true
 end
 

@@ -19,7 +19,8 @@ local function foreseen(t, stage)
   if goal == nil then goal = t.given_teacher end
   local known = type(goal) ~= "function"
   local alike = #t.stages.list == 1  -- a stage of layers costs less than the others
-  return { target = known and target.resolve(("stage '%s': target"):format(stage.name), goal) or UNKNOWN, source = sampler.is(stage.sample) and stage.sample or nil,
+  return { target = known and target.resolve(("stage '%s': target"):format(stage.name), goal) or UNKNOWN,
+    source = sampler.is(stage.sample) and stage.sample or nil,
     flops = alike and t.clock.budget.flops and (counts.step_progress or 0) * t.clock.budget.flops or 0 }
 end
 
@@ -38,7 +39,8 @@ local function reporter(run, t)
       told[text] = true
     end
   end
-  return { refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end),
+  local refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end)
+  return { refuse = refuse, stops = function(share, ...) if share > 0 then refuse(...) end end,
     outside = saying(function(text) outside(run, t, text) end),
     advise = saying(function(text) run:advise("settings", text) end) }
 end

@@ -159,6 +159,7 @@ end
 function dry_run.serve(report)
   report.built = report.built or {}
   report.made = report.made or {}  -- models of two steps of training
+  function report.stops(_, ...) report.refuse(...) end
   function report.few(d) return dry_run.few(d) end
   function report.rows(size) return math.min(size, dry_run.BATCH) end
   function report.train(t)

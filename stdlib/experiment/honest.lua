@@ -1,6 +1,7 @@
 --- What is said of a training's settings, by a dry run (dry_run.lua) and by the run itself (beforehand.lua), before its first step. A
 --- judgement is of what the plan knows; what depends on the run is left alone. Knobs are honest_knobs.lua's. report has
 ---   refuse   what has no effect, aborts the run or runs backwards: check refuses it, a run warns
+---   stops    at which share of the budget the run will stop by itself: the same, but that a run says nothing of its first step
 ---   outside  what is out of the guides' ranges: advice, which --strict refuses
 ---   advise   what is rarely meant: advice
 local data = require "gradus.data.dataset"

@@ -19,7 +19,7 @@ local function aborts(report, where, plan, span, knob)
     if wanted then
       local from, to = math.min(span.from, plan.last), math.min(span.to, plan.last)
       local share = from + (to - from) * (k - 1) / (#values - 1)
-      report.refuse("%s: expected %s; got %.4g %s", where, wanted, v,
+      report.stops(between and 1 or share, "%s: expected %s; got %.4g %s", where, wanted, v,
         between and "at one end" or ("at %.3g %% of the budget"):format(100 * share))
       return true
     end

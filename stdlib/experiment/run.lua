@@ -3,6 +3,7 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
+local beforehand = require "gradus.experiment.beforehand"
 local current = require "gradus.base.current"
 local axes = require "gradus.experiment.axes"
 local logging = require "gradus.experiment.logging"
@@ -63,6 +64,7 @@ function run.begin(options)
     end
   end)
   if self.parent then self.save_students = rawget(self.parent, "save_students") end
+  self.beforehand = beforehand
   current.run = self
   streams.begin(self.seed)
   return self
@@ -139,21 +141,17 @@ end
 ---@param name string
 ---@param text string
 ---@param numbers? table  what it was taken from
----@param amiss? string|boolean
+---@param amiss? string|false
 function Run:advise(name, text, numbers, amiss)
+  check.value("advise", "name", name, check.string)
+  check.value("advise", "text", text, check.string)
+  if numbers then check.value("advise", "numbers", numbers, check.table) end
+  if amiss then check.value("advise", "amiss", amiss, check.string) end
   if amiss and self.options.strict then host.fail(amiss .. text) end
   local detail = { text = text, amiss = amiss and true or nil }
   for key, value in pairs(numbers or {}) do detail[key] = value end
   self:event("advice", name, detail)
 end
-
---- Judges a training's settings before its first step, as `gradus check` does: advice and warnings.
----@param t Training
-function Run:judge(t) require("gradus.experiment.beforehand").judge(self, t) end
-
---- Judges, at an evaluation, the knobs that functions gave.
----@param t Training
-function Run:judge_knobs(t) require("gradus.experiment.beforehand").look(self, t) end
 
 --- Somebody has changed what the run does while it goes on: stored as an event, and the run is marked. It is no repetition of others.
 ---@param name string   "attach" or "live"

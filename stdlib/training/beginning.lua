@@ -60,7 +60,7 @@ function beginning.begin(self)
   if self.clock.budget.flops and not self.clock.total_steps then
     self.clock.counts.step_progress = self.updater.pieces * (work or work_of(self)) / self.clock.budget.flops
   end
-  if not self.run.dry then self.run:judge(self) end
+  if not self.run.dry then self.run.beforehand.judge(self.run, self) end
 end
 
 return beginning

@@ -123,7 +123,7 @@ function Training:evaluate()
   local s, evaluator = self.s, self.evaluator
   local numbers, of_val = evaluator:measure(self.stages:numbers(), self.teacher.target)
   evaluator:measure_stage(numbers, self.teacher.target)
-  if not self.run.dry then self.run:judge_knobs(self) end
+  if not self.run.dry then self.run.beforehand.look(self.run, self) end
   self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()
   self.reporter:evaluation(numbers, of_val, s, { source = self.feed.source, train = self.train, new_rows = evaluator:rows_moved(),

@@ -26,6 +26,7 @@ local function said(stages, more)
   for _, kind in ipairs { "refuse", "outside", "advise" } do
     report[kind] = function(text, ...) list[#list + 1] = kind .. ": " .. text:format(...) end
   end
+  function report.stops(_, ...) report.refuse(...) end
   for i, stage in ipairs(the.run.stages) do
     honest.stage(report, the, i)
     honest.reach(report, stage, the.seen[i].target)
