@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "execute.h"
 #include "guard.h"
 #include "registry.h"
 #include "require.h"
@@ -121,6 +122,7 @@ int set_up(lua_State* L) {
   lua_pushlightuserdata(L, interpreter);
   set_registry(L, &kInterpreter);
   install_source_loader(L);
+  install_execute(L);
   lua_getglobal(L, "os");
   lua_pushcfunction(L, exit_by_unwinding);
   lua_setfield(L, -2, "exit");

@@ -133,18 +133,17 @@ const Source& Session::read_script(const std::string& path) {
 }
 
 void Session::read_again() {
-  Source now{script_->path, read_source_text(options.script), ""};
-  now.sha256 = sha256(now.text);
-  left_.push_back(std::move(script_before_));
-  for (auto& [name, source] : modules_before_) left_.push_back(std::move(source));
-  script_before_ = std::exchange(script_, std::make_unique<Source>(std::move(now)));
-  modules_before_ = std::exchange(modules_, {});
+  auto now = std::make_unique<Source>(Source{script_->path, read_source_text(options.script), ""});
+  now->sha256 = sha256(now->text);
+  before_.push_back({std::exchange(script_, std::move(now)), std::exchange(modules_, {})});
 }
 
 void Session::put_back_sources() {
-  left_.push_back(std::exchange(script_, std::move(script_before_)));
+  Version before = std::move(before_.back());
+  before_.pop_back();
+  left_.push_back(std::exchange(script_, std::move(before.script)));
   for (auto& [name, source] : modules_) left_.push_back(std::move(source));
-  modules_ = std::exchange(modules_before_, {});
+  modules_ = std::move(before.modules);
 }
 
 std::vector<std::string> Session::user_module_paths(const std::string& name) const {

@@ -87,8 +87,11 @@ class Session {
   std::string script_dir_;
   std::string real_dir_;  // of the file that the script is a symbolic link to; else script_dir_
   std::map<std::string, std::unique_ptr<Source>> modules_;
-  std::unique_ptr<Source> script_before_;  // of the last read_again
-  std::map<std::string, std::unique_ptr<Source>> modules_before_;
+  struct Version {
+    std::unique_ptr<Source> script;
+    std::map<std::string, std::unique_ptr<Source>> modules;
+  };
+  std::vector<Version> before_;  // of each read_again that was not taken back
   std::vector<std::unique_ptr<Source>> left_;  // nobody runs them anew; interpreters may still name them
   std::vector<std::unique_ptr<Source>> files_;
   std::optional<std::optional<GitState>> git_;

@@ -30,6 +30,7 @@ std::atomic<int> wanted_saves{0};
 sem_t came;    // once for each signal
 sem_t frozen;  // once the script's thread stands still
 pthread_t script_thread;
+std::atomic<bool> watching{false};
 
 constexpr double kForChildren = 2;  // seconds that a process waits longer than those it told
 std::atomic<pid_t> told[kMostChildren];
@@ -186,8 +187,11 @@ void watch_signals() {
   for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
   for (const int signal : kEnding) handle(signal, note);
   for (const int signal : kSaving) handle(signal, note);
+  watching = true;
   std::thread(watch, grace).detach();
 }
+
+bool watches_signals() { return watching; }
 
 // What came since the fork is in `counts` and `came` already.
 void watch_signals_anew() {

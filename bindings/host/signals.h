@@ -11,6 +11,7 @@ namespace gradus {
 // once: what was logged is in the store by then and its runs are interrupted, and where the store is locked for longer
 // than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the run goes on.
 void watch_signals();
+bool watches_signals();
 
 // In a process that was just forked from one that watches: nothing came yet, and no other process is told.
 void watch_signals_anew();

@@ -43,7 +43,7 @@ end
 --- For an update that several steps prepare: a module's buffers as they are before the first of these, where keep() is called;
 --- the step that updates calls restore_if_refused() first.
 ---@param module table
----@return {keep: fun(), restore_if_refused: fun()}
+---@return {keep: fun(), restore_if_refused: fun(), put_back: fun()}
 function recording.hold(module)
   local now, before = module:buffers(), {}
   for i, buffer in ipairs(now) do before[i] = buffer:clone() end
@@ -53,6 +53,9 @@ function recording.hold(module)
     end,
     restore_if_refused = function()
       recording.changes.now, recording.changes.before = now, before
+    end,
+    put_back = function()
+      for i, buffer in ipairs(now) do buffer:copy_(before[i]) end
     end,
   }
 end

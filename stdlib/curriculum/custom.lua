@@ -64,9 +64,10 @@ return function(d, fn)
   end
   local self = Source.new("sampler.custom", d, "custom", { adaptive = true })
   self.on_refresh = function(me, s) me.state_now = s end
+  self.fn = fn  -- where a live edit finds it
   self.core = setmetatable({ view = d, seen = ops.zeros({ d.base.x:size(0) }, { dtype = "int32" }), drawn = 0, rule = function(size)
-    host.entering(fn)
-    return check_places(fn(rawget(self, "state_now") or {}, size), size, d:size())
+    host.entering(self.fn)
+    return check_places(self.fn(rawget(self, "state_now") or {}, size), size, d:size())
   end }, Own)
   return self
 end

@@ -1,7 +1,7 @@
 --- The functions of a loop of the script's own, swapped for those of a new version while the loop goes on. Old and new are found by
 --- their names: in the loop's locals and upvalues, in the fields of the script's tables, in its modules, globals, steps and classes. A
 --- new function has the variables of the old one, by name, so that what the run has come to stays; a number, text or switch that the
---- loop has not moved takes its new value. Every change is kept, and can be taken back.
+--- loop has not moved takes its new value. Every change is kept, and can be taken back: what has been moved since stays then.
 local live_world = require "gradus.experiment.live_world"
 local reachable = require "gradus.experiment.reachable"
 
@@ -15,24 +15,25 @@ local SCALAR = { number = true, string = true, boolean = true }
 ---@field begun table<any, table<any, any>>  home -> slot -> the number, text or switch that was there
 ---@field text table<function, string>       of the functions that there are
 ---@field own string                         of the loop's function
----@field undo fun()[]
 local Swap = {}
 Swap.__index = Swap
 
+local function begins_with(self, place, value)
+  self.begun[place.home] = self.begun[place.home] or {}
+  self.begun[place.home][place.slot] = value
+end
+
 --- Notes what there is when a loop begins.
 ---@param world World
+---@param known table<function, string>  weak: texts of functions that were read before files were saved, and gets those of others
 ---@return Swap
-function live_swap.new(world)
-  local self = setmetatable({ world = world, begun = {}, text = setmetatable({}, { __mode = "k" }), undo = {},
-    own = live_world.own_text(world) }, Swap)
+function live_swap.new(world, known)
+  known[world.fn] = known[world.fn] or live_world.own_text(world)
+  local self = setmetatable({ world = world, begun = {}, text = known, own = known[world.fn] }, Swap)
   live_world.each_place(world, function(place)
     local value = place.get()
-    if SCALAR[type(value)] then
-      self.begun[place.home] = self.begun[place.home] or {}
-      self.begun[place.home][place.slot] = value
-    elseif live_world.is_users(value) then
-      self.text[value] = live_world.text_of(world, value)
-    end
+    if SCALAR[type(value)] then begins_with(self, place, value)
+    elseif live_world.is_users(value) then self.text[value] = self.text[value] or live_world.text_of(world, value) end
   end)
   return self
 end
@@ -57,8 +58,20 @@ end
 
 local function set(self, place, value)
   local before = place.get()
-  table.insert(self.undo, function() place.set(before) end)
+  table.insert(self.undo, function()
+    if rawequal(place.get(), value) then place.set(before) end
+  end)
   place.set(value)
+end
+
+-- A number, text or switch that the loop is said to have begun with.
+local function set_value(self, place, value)
+  set(self, place, value)
+  local slots = self.begun[place.home]
+  if not slots or type(value) == "function" then return end
+  local was = slots[place.slot]
+  slots[place.slot] = value
+  table.insert(self.undo, function() slots[place.slot] = was end)
 end
 
 local pair
@@ -164,44 +177,51 @@ local function join(self, new, done)
   end
 end
 
-local function reset(self, step)
-  local before = {}
-  for _, name in ipairs { "plans", "asked", "unrecordable", "vain", "line" } do before[name] = rawget(step, name) or false end
-  table.insert(self.undo, function()
-    for name, value in pairs(before) do step[name] = value or nil end
-    step.plans = {}  -- what they were recorded from has moved since
-  end)
-  local info = debug.getinfo(step.fn, "S")
-  step.plans, step.asked, step.unrecordable, step.vain = {}, {}, nil, 0
-  step.line = ("%s:%d"):format(info.short_src, info.linedefined)
-end
-
 -- Every place with an old function gets the new one, as `wrap` gives it; a step has it as it is, and records it anew.
 local function substitute(self, map, wrap)
-  local steps = {}
+  local steps, listed = {}, {}
   live_world.each_place(self.world, function(place)
     local value = place.get()
     local new = value ~= nil and map[value]
-    if new then set(self, place, live_world.is_step(place.home) and new or wrap(value, new)) end
-    if live_world.is_step(value) then steps[#steps + 1] = value end
+    if new then
+      local given, text = live_world.is_step(place.home) and new or wrap(value, new), live_world.text_of(self.new, new)
+      self.text[given], self.text[new] = text, text
+      set(self, place, given)
+    end
+    if not listed[value or false] and live_world.is_step(value) then
+      listed[value], steps[#steps + 1] = true, value
+    end
   end)
   return steps
+end
+
+-- Whether the loop's function says something else than what it takes over: other numbers that its locals begin with.
+local function says_more(self, own)
+  local before = self.own
+  for _, one in ipairs(self.values) do
+    if one.place.home == self.world.fn then
+      local line = "%f[%w_](local " .. one.name .. " *= *)[^\n]*"
+      before, own = before:gsub(line, "%1"), own:gsub(line, "%1")
+    end
+  end
+  return before ~= own
 end
 
 ---@class Swapped
 ---@field names string[]    of the functions
 ---@field values string[]   "T = 8"
 ---@field own boolean       the loop's function itself is another, and goes on as it was
----@field steps table[]     that record anew
 ---@field fresh table<any, boolean>  what the new version has brought
+---@field moved table[]     { was, value } of each of the values
 
 --- Swaps what differs; `names` and `values` are empty where nothing does but the loop's function itself.
 ---@param found table  what `capture` gave
----@param options {takes_values: boolean, wrap: fun(old: function, new: function): function}
+---@param options {takes_values: boolean, undo: fun()[], wrap: fun(old: function, new: function): function, wrap_step: fun(step: table)}
+---   undo: gets what takes it back, in order, also where it raises; wrap_step: called with each step, which records anew
 ---@return Swapped
 function Swap:apply(found, options)
   self.new, self.map, self.counterpart, self.paired = found.world, {}, {}, {}
-  self.names, self.values, self.takes_values, self.undo = {}, {}, options.takes_values, {}
+  self.names, self.values, self.takes_values, self.undo = {}, {}, options.takes_values, options.undo
   pair_places(self, reachable.places_of(self.world.fn), found.places, "")
   for i, root in ipairs(self.world.roots) do pair_places(self, live_world.places_of_root(root), found.roots[i], "") end
   pair_places(self, live_world.places_of_params(self.world.params, "", {}), found.params, "")
@@ -212,28 +232,29 @@ function Swap:apply(found, options)
   for _, one in ipairs(self.values) do
     if type(one.value) == "function" then join(self, one.value, done) end
     one.was = one.place.get()
-    set(self, one.place, one.value)
+    set_value(self, one.place, one.value)
     said[#said + 1] = SCALAR[type(one.value)] and ("%s = %s"):format(one.name, tostring(one.value)) or one.name
   end
   local steps = substitute(self, self.map, options.wrap)
-  if #self.names + #said > 0 then
-    for _, step in ipairs(steps) do reset(self, step) end
+  for _, step in ipairs(#self.names + #said > 0 and steps or {}) do
+    table.insert(self.undo, step:forget())
+    options.wrap_step(step)
   end
-  for _, new in pairs(self.map) do self.text[new] = live_world.text_of(self.new, new) end
   live_world.each_place(self.world, function(place)
     local value = place.get()
     if value and not there[value] then fresh[value], fresh[reachable.stands_for[value] or value] = true, true end
   end)
   table.sort(self.names)
-  return { names = self.names, values = said, own = found.own ~= self.own, steps = steps, fresh = fresh }
+  return { names = self.names, values = said, own = says_more(self, found.own), fresh = fresh, moved = self.values }
 end
 
---- What a call was given, with the numbers that it has from the last swap as they were before.
----@param given any  an argument: a value, or a plain table of values
-function Swap:as_before(given)
+--- What a call was given, with the numbers that it has from a swap as they were before.
+---@param moved table[]  of what `apply` gave
+---@param given any      an argument: a value, or a plain table of values
+function live_swap.as_before(moved, given)
   if type(given) == "table" and debug.getmetatable(given) then return given end
   local found = given
-  for _, one in ipairs(self.values) do
+  for _, one in ipairs(moved) do
     if given == one.value then return one.was end
     for key, value in pairs(type(given) == "table" and given or {}) do
       if value == one.value then
@@ -248,25 +269,10 @@ function Swap:as_before(given)
   return found
 end
 
---- Takes the last swap back.
-function Swap:take_back()
-  for i = #self.undo, 1, -1 do self.undo[i]() end
-  self.undo = {}
-end
-
---- Functions in the place of others: wrappers that have done their work.
----@param map table<function, function>
-function Swap:replace(map)
-  substitute(self, map, function(_, new) return new end)
-end
-
---- What the loop has not moved has this value from now on.
-function Swap:settle()
-  for _, one in ipairs(self.values or {}) do
-    local home = one.place.home
-    if home and self.begun[home] then self.begun[home][one.place.slot] = one.value end
-  end
-  self.undo = {}
+--- Takes a swap back.
+---@param undo fun()[]  what `apply` has filled; empty from now on
+function live_swap.take_back(undo)
+  while #undo > 0 do table.remove(undo)() end
 end
 
 return live_swap

@@ -109,7 +109,7 @@ function live_world.text_of(world, fn)
   return joined(lines_of(world, fn))
 end
 
---- What the loop's function says itself: without the functions that it makes.
+--- What the loop's function says itself: without the functions that it makes, and what stands before it on its first line.
 ---@param world World
 ---@return string
 function live_world.own_text(world)
@@ -124,6 +124,8 @@ function live_world.own_text(world)
     local first = lines[one.linedefined]
     if first and one.linedefined == one.lastlinedefined then lines[one.linedefined] = first:gsub("function.*end", "function end") end
   end)
+  local first = lines[info.linedefined]
+  if first then lines[info.linedefined] = first:gsub("^.-%f[%w_](function%f[^%w_])", "%1", 1) end
   return joined(lines, info)
 end
 

@@ -5,11 +5,11 @@
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local copy = require "gradus.base.copy"
-local live_edit = require "gradus.experiment.live_edit"
 local distill = require "gradus.training.distill"
 local source = require "gradus.curriculum.source"
 local random_streams = require "gradus.experiment.streams"
 local sorted_keys = require "gradus.base.sorted_keys"
+local take_over = require "gradus.training.take_over"
 
 ---@class Lookahead
 ---@field options table           distill's, common to all
@@ -18,6 +18,7 @@ local sorted_keys = require "gradus.base.sorted_keys"
 ---@field by string               the metric that decides
 ---@field chosen string[]          the names by round
 ---@field kept table?             the training's state at the end of the last round
+---@field stood string[]          the names of its stages
 ---@field rounds number           that are done
 ---@field step number             of the training
 local Lookahead = {}
@@ -74,7 +75,7 @@ local function go(self, name)
   one.evaluator:check_key("lookahead: by", self.by)
   if self.kept then
     if name == self.chosen[self.rounds] then one:load_state(copy(self.kept))  -- the same options: all of it
-    else live_edit.take_over(one, self.stood, copy(self.kept)) end
+    else take_over(one, self.stood, copy(self.kept)) end
   end
   local target, kept = self.step + self.steps, nil
   one.ahead.wants = target
@@ -112,9 +113,6 @@ local function best_of(self, scores)
   return best
 end
 
--- Where the stages stand, for the ones of a continuation that has others.
-local function stage_of(stages) return { index = stages.index, stage = { name = stages.stage.name } } end
-
 -- A round: who goes on is decided, and goes on. Returns the training where it is over.
 local function round(self)
   local run = self.run
@@ -130,7 +128,7 @@ local function round(self)
   run.step_number = self.before + self.step
   run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
   local one, kept = go(self, name)
-  self.kept, self.rounds, self.step, self.stood = kept, self.rounds + 1, one.s.step, stage_of(one.stages)
+  self.kept, self.rounds, self.step, self.stood = kept, self.rounds + 1, one.s.step, one.stages:stage_names()
   self.chosen[self.rounds] = name
   if not kept then return one end
   self.options.student:load_state_dict(kept.student)  -- not the best so far, which the end gave it
@@ -158,7 +156,10 @@ return function(run, options)
   run.snapshots:around(self, function()
     repeat
       last = round(self)
-      if not last then run:breathe(nil, self) end
+      if not last then
+        run:breathe(nil, self)
+        if run.live then run.live:look_past "a look-ahead" end
+      end
     until last
   end)
   local result = distill.result(last)

@@ -73,7 +73,7 @@ local function level_of(fn)
   end
 end
 
--- { name, get, set } of each local of the frame; of a name that is there twice the later one has a number.
+-- { name, get, set } of each local of the frame, while it is there; of a name that is there twice the later one has a number.
 local function locals_of(fn)
   local places, seen = {}, {}
   local level = level_of(fn)
@@ -83,8 +83,14 @@ local function locals_of(fn)
     if name:sub(1, 1) ~= "(" then
       seen[name] = (seen[name] or 0) + 1
       places[#places + 1] = { name = seen[name] > 1 and name .. "#" .. seen[name] or name, home = fn, slot = i,
-        get = function() return (select(2, debug.getlocal(level_of(fn), i))) end,
-        set = function(value) debug.setlocal(level_of(fn), i, value) end }
+        get = function()
+          local frame = level_of(fn)
+          return frame and (select(2, debug.getlocal(frame, i)))
+        end,
+        set = function(value)
+          local frame = level_of(fn)
+          if frame then debug.setlocal(frame, i, value) end
+        end }
     end
   end
   return places

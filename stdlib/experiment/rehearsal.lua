@@ -48,6 +48,8 @@ local function stand_in_of(live, nested, index, capture)
     refuse "a loop over run:batches would be done again; live edits reach what distill and fit train before it"
   end
 
+  function asked.looks_ahead() refuse "a look-ahead would be done again; live edits reach what distill and fit train before it" end
+
   return stand_in_for(run, { live = asked, line = run_writer.silent(), params = nested, threads = run.threads,
     step_number = run.step_number, students = false, save_students = false, listener = false, ending = false, loop_knobs = false,
       parent = false,

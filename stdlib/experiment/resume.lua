@@ -3,6 +3,7 @@
 --- refused by name, or accepted and stored.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local edits = require "gradus.experiment.edits"
 local params = require "gradus.experiment.params"
 local runner = require "gradus.experiment.runner"
 local sameness = require "gradus.experiment.sameness"
@@ -46,25 +47,18 @@ function resume.set_of(experiment, options)
   return set
 end
 
--- The sources that the run had at a step, by path: an edit while it went on is kept as PATH@STEP (live_edit.lua).
-local function sources_at(store, id, step)
-  local had, since = {}, {}
-  for _, one in ipairs(store:query("SELECT path, sha256 FROM run_sources WHERE run_id = ?", id)) do
-    local path, from = one.path:match "^(.*)@(%d+)$"
-    path, from = path or one.path, tonumber(from) or -1
-    if from <= step and from >= (since[path] or -1) then had[path], since[path] = one.sha256, from end
-  end
-  return had
-end
-
 -- Sources that are no longer what the run had: { name, was, now } each.
-local function changed_sources(store, id, step)
-  local now, found, had = {}, {}, sources_at(store, id, step)
+---@param had Edited
+local function changed_sources(had)
+  local now, found = {}, {}
   for _, source in ipairs(host.sources()) do now[source.path] = source.sha256 end
-  for _, path in ipairs(sorted_keys(had)) do
-    if now[path] and now[path] ~= had[path] then
-      found[#found + 1] = { name = "script", what = path, was = had[path]:sub(1, 12), now = now[path]:sub(1, 12) }
+  for _, path in ipairs(sorted_keys(had.texts)) do
+    if now[path] and now[path] ~= had.texts[path] then
+      found[#found + 1] = { name = "script", what = path, was = had.texts[path]:sub(1, 12), now = now[path]:sub(1, 12) }
     end
+  end
+  if had.kept then
+    found[#found + 1] = { name = "script", what = had.kept, was = "of the version before an edit", now = "of the file" }
   end
   return found
 end
@@ -79,7 +73,7 @@ end
 ---@param options table   the command line, whose threads become those of the snapshot
 ---@return string[]
 function resume.check_same(where, store, id, goal, options)
-  local found = changed_sources(store, id, goal and goal.point.step or 0)
+  local found = changed_sources(edits.until_then(store, id, goal))
   if goal then
     if not options.threads and goal.identity.threads ~= "auto" then options.threads = goal.identity.threads end
     engine.set_threads(options.threads or 1)
@@ -132,9 +126,10 @@ function resume.planned(store, id, experiment, options, set)
       or require("gradus.experiment.fork").beginning(store, id, true)
   end
   local taken = resume.check_same("resume", store, id, goal, options)
-  local given = resume.given_of(store, id, experiment.specs)
-  for key, value in pairs(set) do given[key] = value end
-  return { seed = row.seed, given = given, resumes = id, name = row.name, goal = goal, set = set,
+  local given, changed = resume.given_of(store, id, experiment.specs), {}
+  for key, value in pairs(edits.until_then(store, id, goal).params) do given[key], changed[key] = value, value end
+  for key, value in pairs(set) do given[key], changed[key] = value, value end
+  return { seed = row.seed, given = given, resumes = id, name = row.name, goal = goal, set = changed,
     detail = { from = goal and goal.point.step or 0, accepted = #taken > 0 and taken or nil, set = next(set) and set or nil,
       schedules = goal and goal.schedules } }
 end

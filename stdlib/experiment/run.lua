@@ -289,6 +289,7 @@ end
 ---@return Distilled
 function Run:lookahead(options)
   if self.replaying then return { student = options.student } end
+  if self.live then self.live:looks_ahead() end
   return require "gradus.experiment.lookahead"(self, options)
 end
 

@@ -183,7 +183,8 @@ function Snapshots:over(part)
   if part ~= self.outer or self.goal then return end
   stop_if_there(self, part, true)
   if self.policy.none then return end
-  if self.policy.steps or host.monotonic() - self.began >= WORTH then self:take(part, true) end
+  local edits = self.run.options.live  -- may change what it would be if it were done again
+  if edits or self.policy.steps or host.monotonic() - self.began >= WORTH then self:take(part, true) end
 end
 
 -- --- going on --------------------------------------------------------------------------------------------------------

@@ -30,6 +30,14 @@ return {
     .. "(steps), 30s, 5m or "
     .. "none says, or snapshots = in g.experiment. `gradus show RUN` lists them, `gradus gc --keep last=2,best,every=10000` thins "
     .. "them out. See also: resume, fork.",
+  live = "`gradus run --live SCRIPT`: saving the script, or what it requires, swaps the curriculum of the training that goes on at "
+    .. "its next step, or the functions that a loop of your own calls; what the run has come to stays. The store has each version, its "
+    .. "step and the tag \"edited\". A version that fails is taken back and told in a line, now or later: in a training before its first "
+    .. "evaluation with all that it did, from then on from where the run stands, as if it had not been asked. In a loop the old function "
+    .. "is called with the same arguments: a step that failed has moved nothing, and neither has a function at its first call; what a "
+    .. "function has done before it fails at a later call (steps that it took, tables that it filled) stays. The function that runs, "
+    .. "look-aheads and the training of a teacher by run:cached go on as they were. `gradus resume` wants the files as the run had them; "
+    .. "what it does after its trainings is the newest version's. See also: resume.",
   fork = "`gradus fork RUN --at STEP [--set key=value] [other.lua]` is a new run that was RUN until the step and is its own from "
     .. "there. Without a change it is the same run, bit for bit. Where no snapshot was taken at the step, the run is done again "
     .. "from the one before it. The event 'fork' names the run, the step and what was set. See also: resume, snapshot.",

@@ -73,6 +73,15 @@ local function single(self, batch, knobs, i, n, stacked, finite)
   return stacked, not all_finite(out, finite)
 end
 
+-- The same, not the first of a call: nil where it fails, and nothing has moved.
+local function later(...)
+  local generator = engine.default_generator()
+  local stood = generator:get_state()
+  local ok, stacked, over = pcall(single, ...)
+  if ok then return stacked, over end
+  generator:set_state(stood)
+end
+
 -- As many steps as a plan takes up to its next audit.
 local function replay(self, batch, knobs, lists, at, n, stacked, finite)
   for _, entry in ipairs(self.plans) do
@@ -94,7 +103,7 @@ return function(self, batch, knobs, options)
   check.value("scan", "batch", batch, check.table)
   knobs = check.value("scan", "knobs", knobs or {}, check.table)
   if self.over then knobs = self.over(knobs) end
-  options = check.options("scan", options or {}, { finite = check.table }, { finite = {} })
+  options = check.options("scan", options or {}, { finite = check.table, later = check.boolean }, { finite = {} })
   local finite, lists, first = {}, {}, {}
   for _, name in ipairs(options.finite) do finite[name] = true end
   for name, value in pairs(knobs) do
@@ -115,7 +124,8 @@ return function(self, batch, knobs, options)
     if self:can_replay() then done, into, over = replay(self, batch, first, lists, at, n, stacked, finite) end
     if not done then
       done = 1
-      into, over = single(self, batch, knobs, at, n, stacked, finite)
+      into, over = (options.later and at > 0 and later or single)(self, batch, knobs, at, n, stacked, finite)
+      if not into then break end
     end
     at, stacked = at + done, into
   end

@@ -45,8 +45,19 @@ end
 ---@param over? fun(knobs: table?): table?  what the function gets for the knobs that a call is given
 function step.new(fn, warn, device, look, own_knobs, over)
   if type(fn) ~= "function" then host.fail("step: expected a function(batch, knobs); got " .. type(fn)) end
-  return setmetatable({ fn = fn, tensors = {}, plans = {}, vain = 0, warn = warn, look = look, over = over, line = line_of(fn),
-    asked = {}, told = warn and not own_knobs and {} or nil, slab = device and device ~= "cpu" and slab(device) or nil }, Step)
+  -- before_lua: a function that is called before fn is, which a replay does not call (gradus run --live)
+  return setmetatable({ fn = fn, before_lua = false, tensors = {}, plans = {}, vain = 0, warn = warn, look = look, over = over,
+    line = line_of(fn), asked = {}, told = warn and not own_knobs and {} or nil,
+    slab = device and device ~= "cpu" and slab(device) or nil }, Step)
+end
+
+--- The function, or one that it calls, is another from here on: what was recorded is forgotten. Returns what undoes that; the recordings
+--- stay forgotten, as what they were made from may have moved since.
+---@return fun()
+function Step:forget()
+  local asked, unrecordable, vain, line = self.asked, self.unrecordable, self.vain, self.line
+  self.plans, self.asked, self.unrecordable, self.vain, self.line = {}, {}, nil, 0, line_of(self.fn)
+  return function() self.plans, self.asked, self.unrecordable, self.vain, self.line = {}, asked, unrecordable, vain, line end
 end
 
 -- --- the function itself -----------------------------------------------------------------------------------------------
@@ -72,13 +83,17 @@ local function call(self, batch, given)
   return detached
 end
 
+-- Buffers that a step changed before it failed are as they were, where no update was taken of that.
 local function restore(before, guarded, ok, ...)
+  local changes = recording.changes
   recording.active, recording.guarded, recording.changes = before, guarded, nil
-  if not ok then error((...), 0) end
-  return ...
+  if ok then return ... end
+  for i, buffer in ipairs(changes and not changes.taken and changes.now or {}) do buffer:copy_(changes.before[i]) end
+  error((...), 0)
 end
 
 local function eager(self, batch, given)
+  if self.before_lua then self.before_lua() end
   local before, guarded = recording.active, recording.guarded
   recording.active, recording.guarded = step.mode ~= "eager" and self.line or before, true
   recording.changes = recording.no_changes()
@@ -194,28 +209,22 @@ end
 -- The step both ways from one state; what the function itself does stands.
 local function audit(self, entry, batch, knobs)
   if not entry.plan:audit(batch, knobs, self.fn, entry.upvalues, entry.count) then return nil end
-  entry.audit_at = entry.audit_at * 2
   local out = eager(self, batch, knob_tensors(self, knobs))
   collect()
   local difference = entry.plan:compare(out)
   if difference then
     host.fail(("step at %s: replayed and eager results differ at step %d: %s; expected a step that depends on its "
       .. "batch, its knobs, modules and optimizers alone (GRADUS_STEP=eager runs it as it is)")
-      :format(self.line, entry.calls, difference))
+      :format(self.line, entry.calls + 1, difference))
   end
+  entry.calls, entry.audit_at = entry.calls + 1, entry.audit_at * 2
   return out
 end
 
 local function replay(self, entry, batch, knobs)
   if not Step.still_holds(entry) then return nil end
-  local out
-  if entry.calls + 1 == entry.audit_at then
-    entry.calls = entry.calls + 1
-    out = audit(self, entry, batch, knobs)
-    if not out then entry.calls = entry.calls - 1 end
-    return out
-  end
-  out = entry.plan:run(batch, knobs, self.fn, entry.upvalues, entry.count)
+  if entry.calls + 1 == entry.audit_at then return audit(self, entry, batch, knobs) end
+  local out = entry.plan:run(batch, knobs, self.fn, entry.upvalues, entry.count)
   if out then entry.calls = entry.calls + 1 end
   return out
 end
@@ -250,9 +259,10 @@ end
 --- A step for each row of the batch, with the bits that as many calls would give.
 ---@param batch table   tensors [n, …]; what is no tensor is given to each step
 ---@param knobs? table  name -> a number for all steps, a list of n numbers, or a tensor [n, …]
----@param options? table  { finite = { names } }: outputs of one number; the last step is one that leaves NaN or infinity in one
+---@param options? table  { finite = { names } }: outputs of one number; the last step is one that leaves NaN or infinity in one.
+---   { later = true }: an error in a step that is not the first is left to the next call, which begins with that step
 ---@return table outputs  stacked, [steps done, …]
----@return number done    n unless `finite` ended it
+---@return number done    n unless one of these ended it
 function Step:scan(batch, knobs, options) return scan(self, batch, knobs, options) end
 
 --- Runs one step. Returns the function's outputs, cut off from the graph, so that keeping one keeps no activations.

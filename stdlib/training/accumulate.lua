@@ -49,7 +49,7 @@ end
 function accumulate.new(o)
   local sums, found, held = {}, {}, recording.hold(o.student)
   for i, p in ipairs(o.optimizer.params) do sums[i] = p.requires_grad and ops.zeros(p.shape, { dtype = p.dtype, device = p.device }) end
-  local self = setmetatable({ o = o, held = held, mass = o.mass }, Parts)
+  local self = setmetatable({ o = o, held = held, mass = o.mass, sums = sums }, Parts)
   self.update = make_update(o, sums, found, held)
   self.step = o.run:step(function(b, k)
     local out = o.outputs(b, k)
@@ -62,6 +62,14 @@ function accumulate.new(o)
     return out
   end, { non_finite = "own", own_knobs = true })
   return self
+end
+
+--- Parts of a batch that is not updated on leave nothing.
+function Parts:forget()
+  self.held.put_back()
+  for _, sum in ipairs(self.sums) do
+    if sum then sum:zero_() end
+  end
 end
 
 -- A knob with one value for each example of the batch, cut to those of one part, from 0.

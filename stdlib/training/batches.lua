@@ -104,6 +104,7 @@ return function(run, given, options)
       loop.fn = debug.getinfo(2, "f").func
       if live then live:enter(loop) end
       run.snapshots:begin(loop)
+      if live and not loop.step then live:begin_loop(loop) end
     end
     -- What the first round took tells the size of the work; the others run on the threads that it deserves.
     if i == 1 then

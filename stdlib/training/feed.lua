@@ -196,6 +196,32 @@ local function gathered(self, strength)
   return self.loader:next()
 end
 
+--- From here on what is drawn can be given back, until `settle` is called: what a step takes that may fail.
+function Feed:remember() self.open = {} end
+
+-- count: batches that were drawn together.
+local function remember(self, index, count)
+  if self.open then table.insert(self.open, { index = index, count = count }) end
+end
+
+--- The step is done with what was drawn.
+function Feed:settle()
+  if self.open and #self.open > 0 then self.open = {} end
+end
+
+--- Gives back what was drawn and not settled. Returns whether there was something.
+function Feed:take_back()
+  local open = self.open or {}
+  if #open == 0 then return false end
+  self:rewind()
+  for i = #open, 1, -1 do
+    if self.loader then self.source:undo(open[i].index)
+    else self.source:unstack(open[i].count, self.size) end
+  end
+  self.open = {}
+  return true
+end
+
 --- Inputs as the next batch has, for what depends on their shape alone; the source stands where it stood.
 function Feed:like()
   if self.base then return self.base.x:index_select(0, ops.arange(self.size):remainder(self.base.x:size(0))):to(self.device) end
@@ -208,10 +234,12 @@ function Feed:next(strength)
   local batch, seen
   if self.loader then
     batch = gathered(self, strength or 0)
+    remember(self, batch.index, 1)
     if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, batch.index) end
   else
     batch, self.drawn = self.drawn or self.source:next(self.size), nil
     seen = self.clean and batch.x
+    remember(self, nil, 1)
     if (strength or 0) > 0 and next(self.augmentations) then
       batch.visit = ops.zeros({ self.size }, { dtype = "int32" })
       batch.x = engine.data.augment(batch.x, batch.index, batch.visit, { seed = self.seed, strength = strength,
@@ -281,12 +309,14 @@ function Feed:stack(strengths)
   if self.loader then
     self:rewind()
     batch, self.strength = load_batches(self, strengths), strengths[n]
+    remember(self, batch.index:flatten(), n)
     if self.clean and not self.known and not self.base.masking then seen = self.base.x:index_select(0, batch.index:flatten()) end
     if self.known and self.known.unpack then
       batch.teacher = rows_of({ teacher = self.known.unpack(batch.teacher:flatten(0, 1)) }, n, self.size).teacher
     end
   else
     batch = rows_of(self.source:stack(n, self.size), n, self.size)
+    remember(self, nil, n)
   end
   if self.ask and not self.known then
     add_answers(batch, (answers_to(self, seen and rows_of({ x = seen }, n, self.size).x or batch.x, true)))

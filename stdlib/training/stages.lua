@@ -121,6 +121,13 @@ end
 ---@return string[]  of all knobs that there are
 function Stages:knob_names() return self.names end
 
+---@return string[]  the names of the stages, in their order
+function Stages:stage_names()
+  local names = {}
+  for i, stage in ipairs(self.list) do names[i] = stage.name end
+  return names
+end
+
 --- The step is done: its knobs need not be kept.
 function Stages:done(step) self.told[step] = nil end
 

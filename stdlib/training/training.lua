@@ -34,6 +34,8 @@ local training = {}
 ---@field s State            what a curriculum's functions see
 ---@field attach? Attach      what people ask of it meanwhile
 ---@field live? LiveEdit      swaps it for one of another version of the script (gradus run --live)
+---@field books boolean         the step's numbers are being counted and judged: nobody's function is asked
+---@field boundary_due number?  the epoch before a step that was taken, and whose boundary is still to come
 ---@field at_boundary? fun(training: Training, over: boolean): boolean?   told after each boundary; true ends the training
 local Training = {}
 Training.__index = Training
@@ -88,9 +90,15 @@ local function meter(self, batch)
   self.ahead:meet(batch)
 end
 
+local function begin_books(self)
+  self.books = true
+  self.feed:settle()
+end
+
 --- One step with these knobs; what it gave is in self.out.
 function Training:step_once(knobs)
   local out, batch, told = self.updater:take_one(self.feed, knobs)
+  begin_books(self)
   meter(self, batch)
   self.clock:tick()
   count(self)
@@ -104,6 +112,7 @@ end
 
 local function step_often(self, plan)
   local out, batch, done = self.updater:take_many(self.feed, plan)
+  begin_books(self)
   local i_th
   local at = { index = function() return batch.index[i_th] end, share = self.feed.source.share_now or nil }
   self.clock:tick()
@@ -136,16 +145,26 @@ function Training:evaluate()
   self.keeper:record(s)
 end
 
+-- Whether a function is asked which rows are drawn.
+local function asks_rows(self)
+  local source = self.feed.source
+  return type(self.stages.stage.sample) == "function" or not data.is_generator(source) and rawget(source, "on_refresh") ~= nil
+end
+
 --- What follows a step: evaluation, verdicts, stage, epoch. Returns whether the training is over.
 function Training:boundary(epoch)
   local s = self.s
-  local over = clock.is_over(self.clock.counts)
-  s.evaluating = self.evaluator:due(s.step) or over
-  if s.evaluating then self:evaluate() elseif self.evaluator:due_early(self.clock.counts) then entering.look(self) end
+  local over, drawn = clock.is_over(self.clock.counts), clock.epoch_of(self.clock.counts) > epoch
+  local evaluates, early = self.evaluator:due(s.step) or over, self.evaluator:due_early(self.clock.counts)
+  self.books = false
+  if self.live and (evaluates or early or drawn and asks_rows(self) or self.stages:awaits(s)) then
+    self.live:keep(self, evaluates, epoch)
+  end
+  s.evaluating = evaluates
+  if evaluates then self:evaluate() elseif early then entering.look(self) end
   if self.keeper:due(s.step) then self.keeper:keep(s.step) end
   self.reporter:show(s)
   local to = self.stages:decide()
-  local drawn = clock.epoch_of(self.clock.counts) > epoch
   local ends = to ~= nil or drawn and self.stages:level_ends(self.feed.source)
   if ends and not s.evaluating then self:evaluate() end  -- a stage's end, or a level's, is measured, whatever ended it
   s.evaluating = false
@@ -163,6 +182,7 @@ end
 --- Goes on with another stage, whatever the rules say; the one before is measured at its end.
 function Training:go_to(index)
   local s = self.s
+  if self.live then self.live:keep(self, true) end
   self:evaluate()
   self.run:progress(s)
   self:enter(index, s.stage)
@@ -181,19 +201,26 @@ function Training:baselines() beginning.baselines(self) end
 ---@return table<string, string>
 function Training:fingerprints() return beginning.fingerprints(self) end
 
+-- Returns the epoch before them.
+local function take_steps(self)
+  local epoch = clock.epoch_of(self.clock.counts)
+  if self.goes_on_longer then
+    entering.draw(self)  -- where an epoch begins
+    self.goes_on_longer = false
+  end
+  local plan = self.ahead:plan(self.before)
+  if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
+  return epoch
+end
+
 -- Returns the training that goes on in its place, where one does.
 local function loop(self)
   self.clock:start_time()
   if not self.restored then beginning.begin(self) end
   local over = self.over
   while not over do
-    local epoch = clock.epoch_of(self.clock.counts)
-    if self.goes_on_longer then
-      entering.draw(self)  -- where an epoch begins
-      self.goes_on_longer = false
-    end
-    local plan = self.ahead:plan(self.before)
-    if #plan == 1 then self:step_once(plan[1]) else step_often(self, plan) end
+    local epoch = self.boundary_due or take_steps(self)
+    self.boundary_due = nil
     over = self:boundary(epoch)
     self.over = over
     if self.at_boundary then over = self.at_boundary(self, over) or over end
@@ -266,7 +293,7 @@ end
 function Training:run_all()
   local snapshots, last = self.run.snapshots, self
   snapshots:around(self, function()
-    local successor = self
+    local successor = self.live and not self.restored and self.live:begin(self) or self
     while successor do
       snapshots:swap(last, successor)
       last = successor
@@ -289,6 +316,9 @@ function Training:state()
   for _, name in ipairs(PARTS) do kept[name] = self[name]:state() end
   return kept
 end
+
+--- A step has failed in a function that it called: what it had taken is given back, and the training stands before it.
+function Training:take_back_step() self.updater:take_back(self.feed) end
 
 --- Goes on where `kept` was taken, in a training that was made of the same options. Before `run_all`.
 function Training:load_state(kept)

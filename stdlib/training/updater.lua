@@ -201,7 +201,7 @@ function Updater:take_one(feed, knobs)
   return out, batch, told
 end
 
---- As many updates as there are rows of knobs, on stacked batches; ends at one that is not finite.
+--- As many updates as there are rows of knobs, on stacked batches; ends at one that is not finite, and before one that fails.
 ---@param feed Feed
 ---@param plan table[]   knobs, numbers
 ---@return table out  stacked outputs
@@ -215,9 +215,15 @@ function Updater:take_many(feed, plan)
   end
   local batch = feed:stack(lists.augment)
   lists.augment = nil
-  local out, done = self.step:scan(batch, lists, { finite = { "loss", "norm" } })
+  local out, done = self.step:scan(batch, lists, { finite = { "loss", "norm" }, later = true })
   if done < #plan then feed:give_back(batch, done) end
   return out, batch, done
+end
+
+--- An update has failed in a function that it called: the feed stands where it stood, and nothing is left of parts that were done.
+---@param feed Feed
+function Updater:take_back(feed)
+  if feed:take_back() and self.parts then self.parts:forget() end
 end
 
 --- Whether many updates may be taken at once.

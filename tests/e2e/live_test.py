@@ -21,8 +21,8 @@ return g.experiment { name = "long", params = { steps = g.int(100000000), alpha 
   local d = g.data.digits():split { train = .8, val = .2 }
   local teacher = g.fit { model = g.nn.MLP { 64, 16, 10 }, data = d.train, steps = 50 }
   local ranked = d.train:rank(g.score.loss(teacher))
-  local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, 8, 10 }, data = d, lr = 1e-3, budget = { steps = p.steps },
-    alpha = p.alpha, evaluate = { steps = 500 },
+  local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, 8, 10 }, data = d, lr = 1e-3, warmup = false,
+    budget = { steps = p.steps }, alpha = p.alpha, evaluate = { steps = 500 },
     curriculum = { { "easy", sample = ranked:first(.5), temperature = 4, advance = rules.never }, { "hard", temperature = 2 } } }
   return { steps = r.steps, acc = run:evaluate(r.student, d.val).acc }
 end }
@@ -142,6 +142,50 @@ class Live(unittest.TestCase):
         self.assertEqual([one["path"] for one in run["artifacts"] if one["kind"] == "weights" and "last" in one["path"]],
                          ["student-2.last.safetensors", "student.last.safetensors"], "two students, as without the edits")
 
+    def rows(self, run):
+        with sqlite3.connect(self.dir / "runs/gradus.db") as database:
+            sql = "SELECT key, step, value FROM metrics WHERE run_id = ? AND key <> 'result/seconds' ORDER BY 1, 2"
+            return database.execute(sql, (run,)).fetchall()
+
+    def test_a_version_that_works_and_fails_later_gives_way_where_it_stands(self):
+        own = """
+local g = require "gradus"
+return g.experiment { name = "long", run = function(run)
+  local d = g.data.digits():split { train = .8, val = .2 }
+  local src = g.sampler.custom(d.train, function(s, size) return g.randint(d.train:size(), { size }) end)
+  run:distill { teacher = g.nn.MLP { 64, 16, 10 }, student = g.nn.MLP({ 64, 8, 10 }, { dropout = .1 }), data = d, budget = { steps = 600 },
+    evaluate = { steps = 100 }, losses = { kd = 1, mine = { weight = .1, loss = function(b, out) return out.logits:square():mean() end } },
+    metrics = { mean = { better = "higher", of = function(model, rows) return model((rows:gather())):mean():item() end } },
+    curriculum = { temperature = function(s) return 4 end, sample = function(s) return src end,
+      advance = function(s) return s.step < 0 and "stop" end } }
+end }
+"""
+        self.save(own)
+        self.assertEqual(self.gradus("run", "s.lua", "-q", *STDLIB).returncode, 0)
+        late = "if run.step_number > 310 then g.randint(9, { 2 }) error 'too late' end "
+        fails = [("return 4 end", "if s.step > 310 then error 'too late' end return 4 end"),
+                 ("return src end", late + "return src end"), ("return s.step < 0", late + "return s.step < 0"),
+                 ("return model((rows", late + "return model((rows"),
+                 ("return out.logits", "local first = out.logits[0][0]:item() " + late + "return first and out.logits"),
+                 ("return g.randint(", "local rows = g.randint(d.train:size(), { size }) " + late + "return rows or g.randint(")]
+        for number, (old, new) in enumerate(fails, 2):
+            self.save(own)
+            with open(self.dir / "err.txt", "w") as err:
+                process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB], cwd=self.dir, stdout=err, stderr=err)
+            self.addCleanup(lambda one=process: (one.kill(), one.wait()))
+            # Saved after it was read; whenever that is, before it looks the first time.
+            while process.poll() is None and len(self.runs()) < number:
+                time.sleep(.01)
+            self.save(own.replace(old, new))
+            self.assertEqual(process.wait(timeout=120), 0, self.said())
+            self.assertIn("too late; the version before goes on from here\n", self.said())
+            self.assertEqual(len(self.rows(number)), len(self.rows(1)))
+            self.assertEqual(self.rows(number), self.rows(1), new)
+
+    def runs(self):
+        done = self.gradus("runs", "--json")
+        return json.loads(done.stdout) if done.returncode == 0 else []
+
     def test_an_edit_that_says_the_same_changes_no_bit(self):
         def weights(run):  # the head of a file tells the run
             found = {}
@@ -205,6 +249,51 @@ class Live(unittest.TestCase):
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
         self.assertEqual(resumed.wait(timeout=60), 0, self.said())
 
+    def test_what_was_taken_back_is_not_what_the_run_goes_on_with(self):
+        self.begin("--snapshots", "200")
+        self.save(SCRIPT.replace("alpha = .5", "alpha = .25").replace("rules.never", "function(s) return s.nosuch.thing end"))
+        step = self.edits(2)[1]["step"]
+        self.until(lambda s: s["step"] > step + 1000)
+        self.process.kill()
+        self.process.wait()
+        refused = self.gradus("resume", "1", *STDLIB)
+        self.assertEqual(refused.returncode, 65)
+        self.assertIn("script s.lua was", refused.stderr)
+        self.save(SCRIPT)
+        self.process = subprocess.Popen([GRADUS, "resume", "1", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.addCleanup(lambda: (self.process.kill(), self.process.wait()))
+        self.until(lambda s: s["step"] > step + 1500 and s["knobs"]["alpha"] == .5)
+        self.stop()
+
+    def test_what_begins_later_begins_with_the_new_version(self):
+        self.save(SCRIPT.replace("steps = 50", "steps = 2000"))
+        self.err = open(self.dir / "err.txt", "w+")
+        self.addCleanup(self.err.close)
+        self.process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.addCleanup(lambda: (self.process.kill(), self.process.wait()))
+        self.until(lambda s: s["step"])
+        self.save(SCRIPT.replace("steps = 50", "steps = 2000").replace("temperature = 4", "temperature = 3"))
+        self.hears("the new version goes on\n")
+        state = self.until(lambda s: s["stage"] and s["stage"]["name"] == "easy" and s["knobs"].get("temperature"))
+        self.assertEqual(state["knobs"]["temperature"], 3)
+        self.hears("step 0: distill begins with the new version")
+        self.stop()
+
+    def test_what_a_version_lacked_is_waited_for(self):
+        self.begin()
+        self.save("return { t = = 3 }\n", "new.lua")
+        self.save(SCRIPT.replace("temperature = 4", "temperature = require('new').t"))
+        self.hears("new.lua:1:")
+        self.save("return { t = require('newer') }\n", "new.lua")
+        self.hears("module 'newer' not found")
+        self.save("return 3\n", "newer.lua")
+        self.until(lambda s: s["knobs"]["temperature"] == 3)
+        self.save("return 3\n", "newer.lua")  # the same: nobody is asked
+        self.save("return 2\n", "newer.lua")
+        self.until(lambda s: s["knobs"]["temperature"] == 2)
+        self.assertEqual(len(self.edits(2)), 2)
+        self.stop()
+
     def begin_loop(self, *args, text=LOOP):
         self.save(text)
         self.save(FACTOR, "rules.lua")
@@ -238,16 +327,19 @@ class Live(unittest.TestCase):
         new = new.replace("return 10 *", "return more(10) *").replace("alpha = .5", "alpha = .25")
         self.save(new.replace("run:log {", "run:log { a = 1,"))
         self.shows("scaled", 33)
-        self.hears("the function that runs (s.lua:6) goes on as it was")
+        self.hears("; the change in the function that runs (s.lua:6) takes effect at the next run")
         self.assertEqual([event["detail"]["swapped"]["functions"] for event in self.edits(4)],
                          [["scaled"], ["scaled.rules.factor"], ["step"], ["scaled"]])
-        # It goes on after an interruption, from the files as they are, with what the functions had counted.
+        # It goes on after an interruption, with what the functions had counted; that the function that runs will be another is refused.
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(timeout=60), 143)
         self.assertNotIn("lacks what it has made", self.said())
         step, calls = self.last("calls")
         self.assertEqual(calls, step)
-        resumed = subprocess.Popen([GRADUS, "resume", "1", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        refused = self.gradus("resume", "1", *STDLIB)
+        self.assertEqual(refused.returncode, 65)
+        self.assertIn("script s.lua:6 was of the version before an edit, now of the file", refused.stderr)
+        resumed = subprocess.Popen([GRADUS, "resume", "1", "--accept", "script", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
         self.process = resumed
         self.addCleanup(lambda: (resumed.kill(), resumed.wait()))
         self.until(lambda s: s["metrics"].get("calls", {}).get("value", 0) > step + 5)
@@ -280,6 +372,11 @@ class Live(unittest.TestCase):
                  (LOOP.replace("return out", "math.random() return nothing.at.all"), "nothing"),
                  (LOOP.replace("return x *", "calls = 1000 math.random() student.layers[0].weight:detach():zero_() return x.y *"),
                   "attempt to index"),
+                 # At their sixth call.
+                 (LOOP.replace("local function scaled(x)", "local tries = 0 local function scaled(x) tries = tries + 1 if tries > 5 then "
+                               "math.random() return x.y end"), "attempt to index"),
+                 (LOOP.replace("local step = run:step(function(b, k)", "local tries = 0 local step = run:step(function(b, k)")
+                  .replace("return out", "tries = tries + 1 if tries > 5 then math.random() return nothing.at.all end return out"), "nothing"),
                  # A number that the loop's function has read before the step refuses it.
                  (LOOP.replace("local T = 4", "local T = -4"), "temperature")]
         for count, (broken, part) in enumerate(fails):
@@ -289,17 +386,14 @@ class Live(unittest.TestCase):
             self.assertTrue(edits[-1]["detail"]["taken_back"], edits)
         for broken, part in [("= = 1\n" + LOOP, "s.lua:1: unexpected symbol near '='"), ("", "the script returns no experiment any more"),
                              (LOOP.replace("  for i, b in", "  do return end for i, b in"), "ended after 0 of its trainings"),
-                             (LOOP.replace("run:log {", "run:log { a = 1,"), "s.lua:6), which cannot be swapped")]:
+                             (LOOP.replace("run:log {", "run:log { a = 1,"), "the change in the function that runs (s.lua:6) takes effect at the next run\n")]:
             self.save(broken)
             self.hears(part)
         self.assertEqual(self.process.wait(timeout=60), 0, self.said())
         self.save(LOOP)
         self.assertEqual(self.gradus("run", "s.lua", "-q", "--set", "steps=400", *STDLIB).returncode, 0)
-        with sqlite3.connect(self.dir / "runs/gradus.db") as database:
-            sql = "SELECT key, step, value FROM metrics WHERE run_id = ? AND key <> 'result/seconds' ORDER BY 1, 2"
-            one, other = (database.execute(sql, (run,)).fetchall() for run in (1, 2))
-        self.assertGreater(len(one), 2000)
-        self.assertEqual(one, other)
+        self.assertGreater(len(self.rows(1)), 2000)
+        self.assertEqual(self.rows(1), self.rows(2))
 
     def test_command_lines(self):
         for args, part in [(["-"], "expected a file"), (["s.lua", "-j", "2"], "expected no --jobs"),

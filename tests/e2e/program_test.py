@@ -236,6 +236,14 @@ class Signals(HostCase):
             self.assertEqual(process.wait(20), code)
             self.assertIn(b"stopped\t" + name, process.stdout.read())
 
+    def test_a_signal_that_comes_while_a_program_is_waited_for(self):
+        process = self.start("local host = require 'gradus.host'\nprint('ready') io.flush()\n"
+                             "print('waited', os.execute 'sleep 1; exit 3', host.stopping(), os.execute() ~= 0)")
+        time.sleep(.3)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 130)
+        self.assertIn(b"waited\t768\tSIGINT\ttrue", process.stdout.read())
+
     def test_logged_values_survive_the_watchdog(self):
         process = self.start("local run = require('gradus.store').open('s.db'):begin { name = 'n' }\n"
                              "local k = run:key 'a'\nfor i = 1, 500 do run:log(k, i, i) end\n" + self.ENDLESS, GRADUS_GRACE="0.2")
