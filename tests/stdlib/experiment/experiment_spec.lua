@@ -69,6 +69,9 @@ describe("an experiment refuses", function()
     { "a way that is none", { metrics = { rmse = { better = "less" } } },
       "experiment: metrics: 'rmse': 'better': expected 'higher', 'lower'; got 'less'" },
     { "a metric of no name", { metrics = { ["a b"] = { better = "lower" } } }, "experiment: metrics: 'a b': expected a name of" },
+    { "a versus without a value", { versus = { "acc" } }, "experiment: versus: expected { \"result\", \"value\"" },
+    { "a versus without a result", { versus = { 5, "b" } }, "experiment: versus: expected { \"result\", \"value\"" },
+    { "a versus of nothing", { versus = {} }, "experiment: versus: expected { \"result\", \"value\"" },
     { "a versus that is no list", { versus = "acc" }, "experiment: versus: expected { \"result\", \"value\"" },
   }
   for _, case in ipairs(cases) do

@@ -88,6 +88,38 @@ describe("what a loop can see", function()
     for _, pair in ipairs(box.moved) do names[pair[1]] = pair[2][1] end
     expect({ names.plain_one, names.shape }):equals { "new", "new" }
   end)
+  it("keeps of new tables those that are plain throughout", function()
+    local function loop(at)
+      local by_table, with_function, deep_function, with_object, tensors, chain
+      local long
+      at("begin")
+      by_table, with_function, deep_function = { [{}] = 1 }, { f = function() end }, { { { function() end } } }
+      with_object, tensors = { setmetatable({}, {}) }, { a = { g.ones(1) }, [true] = "x", [2] = false }
+      chain, long = {}, {}
+      local at_chain, at_long = chain, long
+      for _ = 1, 20 do
+        at_chain[1] = {}
+        at_chain = at_chain[1]
+      end
+      for _ = 1, 21 do
+        at_long[1] = {}
+        at_long = at_long[1]
+      end
+      at_chain, at_long = nil, nil
+      at(1)
+      return by_table, with_function, deep_function, with_object, tensors, chain, long, at_chain, at_long
+    end
+    local box = {}
+    loop(function(i)
+      local fn, seen = debug.getinfo(2, "f").func, box.seen
+      box.seen = nil
+      if i == "begin" then box.seen = reachable.seen(fn) else box.moved, box.unsaved = reachable.save(fn, seen) end
+    end)
+    expect(box.unsaved):equals { "by_table", "deep_function", "long", "with_function", "with_object" }
+    local kinds = {}
+    for _, pair in ipairs(box.moved) do kinds[pair[1]] = pair[2][1] end
+    expect({ kinds.tensors, kinds.chain }):equals { "new", "new" }
+  end)
   it("leaves what is the library's and Lua's alone, whenever it was made", function()
     local function loop(at)
       local d, rule, fn, lua = g.data.digits():first(3), g.when.steps(3), g.loss.cross_entropy, print

@@ -1,5 +1,6 @@
 -- How one run of a plan is carried out: its words, what is told of it, and how it ends in the store.
 local children = require "gradus.children"
+local console = require "gradus.base.console"
 local engine = require "gradus.engine"
 local g = require "gradus"
 local host = require "gradus.host"
@@ -150,6 +151,33 @@ describe("the end of a run that is carried out", function()
     end }
     expect({ found.status, found.result, found.others, found.curve }):equals { "interrupted", {}, nil, "a" }
     expect(rows "SELECT status, error FROM runs"):equals { { status = "interrupted", error = "sweep: enough" } }
+  end)
+end)
+
+describe("a run whose script calls os.exit", function()
+  it("is finished at 0, and has failed at any other code", function()
+    for code, status in pairs { [0] = "finished", [1] = "failed", [7] = "failed" } do
+      local rows
+      instead({ { host, "exiting", function() return code end } }, function()
+        local _
+        _, _, rows = executed { run = function() error("exits", 0) end }
+      end)
+      expect(rows "SELECT status, error FROM runs"):equals { { status = status, error = ("os.exit(%d)"):format(code) } }
+      expect(#rows "SELECT * FROM events WHERE kind = 'error'"):equals(0)
+    end
+  end)
+end)
+
+describe("a run's last line", function()
+  it("says how long it took and what it came to", function()
+    local said, progress = nil, console.progress
+    instead({ { console, "progress", function(...)
+      return setmetatable({ done = function(text) said = text end }, { __index = progress(...) })
+    end } }, function() executed { run = function() return { acc = .5, note = "good" } end } end)
+    expect(said):matches "^[%d.]+s  acc 0.5  note good$"
+    said = nil
+    executed { run = function() error("no luck", 0) end }
+    expect(said):equals(nil)
   end)
 end)
 

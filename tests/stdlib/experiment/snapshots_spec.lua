@@ -412,3 +412,40 @@ describe("by a clock, snapshots", function()
     expect(times(snapshots.policy "none", 70, {})):equals {}
   end)
 end)
+
+describe("of trainings within others", function()
+  local in_a_run = require "a_run"
+  it("the outermost is the one that is saved, until it ends or another takes its place", function()
+    in_a_run(function(run)
+      local own = require("gradus.experiment.snapshots").new(run, { none = true })
+      local outer, inner = { s = { stage_index = 2 } }, { s = {} }
+      own:begin(outer)
+      expect({ own.outer == outer, own.count, own.number, own.stage }):equals { true, 1, 1, 2 }
+      own:begin(inner)
+      expect({ own.outer == outer, own.count, own.number }):equals { true, 2, 1 }
+      own:left(inner)
+      expect(own.outer):equals(outer)
+      own:swap(inner, { "other" })
+      expect(own.outer):equals(outer)
+      own:swap(outer, inner)
+      expect(own.outer):equals(inner)
+      own:left(inner)
+      expect(own.outer):equals(false)
+      own:begin(outer)
+      expect({ own.outer == outer, own.count, own.number }):equals { true, 3, 3 }
+    end)
+  end)
+  it("one is over when its work is, whatever became of it", function()
+    in_a_run(function(run)
+      local own = require("gradus.experiment.snapshots").new(run, { none = true })
+      local outer, inner, seen = {}, {}, {}
+      own:around(outer, function()
+        own:around(inner, function() seen[1] = own.outer == outer end)
+        seen[2] = own.outer == outer
+      end)
+      expect({ seen, own.outer }):equals { { true, true }, false }
+      local ok, why = pcall(own.around, own, outer, function() error("no luck", 0) end)
+      expect({ ok, why, own.outer }):equals { false, "no luck", false }
+    end)
+  end)
+end)

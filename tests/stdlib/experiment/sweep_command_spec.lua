@@ -21,7 +21,8 @@ return g.experiment { name = "x", params = { T = 1, lr = .1, on = true }, grid =
 local function swept(options, more)
   more = more or {}
   options.by, options.set, options.store = options.by == nil and "val/acc" or options.by, options.set or {}, "s.db"
-  given, found = nil, { sweep = { ending = more.ending, code = more.code }, best = more.best }
+  given, found = nil, { best = more.best,
+    sweep = { ending = more.ending, code = more.code, failed = more.failed or 0, told = more.told or {} } }
   local printed, said, code = "nothing", {}, nil
   instead({
     { host, "load_script", function() return assert(loadstring(more.script or SCRIPT, "@x.lua")) end },
@@ -29,7 +30,7 @@ local function swept(options, more)
     { grid, "warm", function() end },
     { children, "stop_code", function() return more.stop or 0 end },
     { report, "print", function(what) printed = what == found and "the report" end },
-    { report, "json", function(what) return { mine = what == found } end },
+    { report, "json_text", function(what) return what == found and "the document" end },
     { io, "stdout", { write = function(_, ...) printed = table.concat { ... } end } },
   }, function() code = command.run(options) end)
   return code, printed, table.concat(said)
@@ -50,6 +51,10 @@ describe("gradus sweep", function()
       swept { search = word }
       expect(given.search):equals(word)
     end
+    for _, word in ipairs { "max", "min", "higher", "lower" } do
+      swept { direction = word }
+      expect(given.direction):equals(word)
+    end
     swept { direction = "min", trials = "1", seeds = "2147483648" }
     expect({ given.direction, given.trials, given.seeds }):equals { "min", 1, 2 ^ 31 }
   end)
@@ -67,8 +72,8 @@ describe("gradus sweep", function()
     { { seeds = "1.5" }, "--seeds: expected a whole number from 1; got '1.5'" },
     { { seeds = "2147483649" }, "--seeds: expected a whole number from 1; got '2147483649'" },
     { { search_seed = "-1" }, "--search-seed: expected a whole number from 0; got '-1'" },
-    { { direction = "mx" }, "--direction: expected one of max, min; got 'mx'; did you mean 'max'?" },
-    { { direction = "sideways" }, "--direction: expected one of max, min; got 'sideways'" },
+    { { direction = "mx" }, "--direction: expected one of max, min, higher, lower; got 'mx'; did you mean 'max'?" },
+    { { direction = "sideways" }, "--direction: expected one of max, min, higher, lower; got 'sideways'" },
     { { search = "gird" }, "--search: expected one of grid, random, halton, optuna; got 'gird'; did you mean 'grid'?" },
     { { set = { { "Tt", "1,2" } } }, "--set: no parameter 'Tt'; did you mean 'T'?" },
   }
@@ -84,9 +89,17 @@ describe("gradus sweep", function()
   end)
   it("shows what it found: a report, a document, or nothing", function()
     expect({ swept({}, { best = {} }) }):equals { 0, "the report", "" }
-    expect({ swept({ json = true }, { best = {} }) }):equals { 0, '{"mine":true}\n', "" }
-    expect({ swept({ json = true, quiet = true }, { best = {} }) }):equals { 0, '{"mine":true}\n', "" }
+    expect({ swept({ json = true }, { best = {} }) }):equals { 0, "the document\n", "" }
+    expect({ swept({ json = true, quiet = true }, { best = {} }) }):equals { 0, "the document\n", "" }
     expect({ swept({ quiet = true }, { best = {} }) }):equals { 0, "nothing", "" }
+  end)
+  it("counts what failed, and says where it was all the same", function()
+    local function told(failed, reasons, options)
+      return (select(3, swept(options or {}, { best = {}, failed = failed, told = reasons })))
+    end
+    expect({ told(0, {}), told(1, { a = true }), told(2, { a = true }), told(3, { a = true, b = true }) })
+      :equals { "", "", "2 runs failed, all with the same error\n", "3 runs failed\n" }
+    expect({ told(2, { a = true }, { quiet = true }), told(2, { a = true }, { json = true }) }):equals { "", "" }
   end)
   it("ends with what came first: a signal, what the script wants, a best trial, a failure", function()
     local interrupted = "interrupted; the same command goes on where it was\n"

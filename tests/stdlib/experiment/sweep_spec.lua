@@ -260,3 +260,99 @@ describe("which way is better", function()
     expect(function() ranked("own", { direction = "up" }) end):fails_with "direction"
   end)
 end)
+
+describe("the runs of a sweep", function()
+  local farm, instead = require "gradus.experiment.farm", require "instead"
+  -- Lays a sweep out; each job that is begun ends as outcome(label) says. Returns the labels, the farm's options, what was said, and what
+  -- was found. foot: called with the farm's options after each end.
+  local function laid_out(options, outcome, foot)
+    local labels, asked, said, found = {}, nil, "", nil
+    instead({ { host, "write", function(_, text) said = said .. text end },
+      { farm, "work", function(how)
+        asked = how
+        local job = how.next()
+        while job do
+          labels[#labels + 1] = job.label
+          how.ended(job, outcome(job.label))
+          if foot then foot(how) end
+          job = how.next()
+        end
+      end } }, function()
+      in_store(function(swept)
+        options.by = "val/acc"
+        found = swept(options)
+      end)
+    end)
+    return labels, asked, said, found
+  end
+  local number = 0
+  local function logs(value)
+    number = number + 1
+    return { text = host.json_encode { id = number, uid = "u", status = "finished", value = value }, code = 0, signal = 0 }
+  end
+  local function fails(code, exited) return { error = { message = "no luck" }, code = code, signal = 0, exited = exited or false } end
+
+  it("are named by their number, what they try, and their seed where there are several", function()
+    local labels, asked = laid_out({}, function() return logs(1) end)
+    expect(labels):equals { "1/3 T=1", "2/3 T=3", "3/3 T=2" }
+    expect({ asked.jobs, asked.quiet, asked.wide }):equals { 3, true, #"1/3 T=1" }
+    labels = laid_out({ seeds = 2, set = { T = { 1, 1000 } } }, function() return logs(1) end)
+    expect(labels):equals { "1/2 T=1 seed 1", "1/2 T=1 seed 2", "2/2 T=1000 seed 1", "2/2 T=1000 seed 2" }
+    expect((select(2, laid_out({ set = { T = { 1, 1000 } } }, function() return logs(1) end))).wide):equals(#"2/2 T=1000")
+  end)
+  it("are told of in a line below: how many are done, and the best so far", function()
+    local lines, value = {}, { .5, .25, .75 }
+    laid_out({}, function() return logs(table.remove(value, 1)) end, function(how) lines[#lines + 1] = how.foot(0, 2, 65) end)
+    expect(lines):equals { "1 of 3 runs  2 running  1m 05s  best val/acc 0.5 at T=1",
+      "2 of 3 runs  2 running  1m 05s  best val/acc 0.5 at T=1", "3 of 3 runs  2 running  1m 05s  best val/acc 0.75 at T=2" }
+  end)
+  it("that fail are told of once, and end all where the script wants to or was called wrongly", function()
+    local labels, _, said, found = laid_out({}, function(label) return label:find "^3" and logs(1) or fails(70) end)
+    expect({ #labels, said, found.sweep.failed, found.sweep.code, found.sweep.ending, #found.ranked })
+      :equals { 3, "1/3 T=1: no luck\n", 2, 70, nil, 1 }
+    labels, _, _, found = laid_out({}, function(label) return label:find "^1" and fails(65) or fails(64) end)
+    expect({ #labels, found.sweep.code, found.sweep.ending, found.best }):equals { 2, 65, 64 }
+    labels, _, said, found = laid_out({}, function() return fails(7, true) end)
+    expect({ #labels, said, found.sweep.ending }):equals { 1, "1/3 T=1: os.exit(7)\n", 7 }
+  end)
+  it("of one seed go before the others where halving looks at them", function()
+    local labels, _, _, found = laid_out({ seeds = 2, halving = true }, function() return logs(1) end)
+    expect(labels):equals { "1/3 T=1 seed 1", "2/3 T=3 seed 1", "3/3 T=2 seed 1", "1/3 T=1 seed 2", "2/3 T=3 seed 2", "3/3 T=2 seed 2" }
+    expect(found.best.runs):equals(2)
+    labels = laid_out({ seeds = 2, halving = true }, function(label) return label:find "^2" and fails(70) or logs(1) end)
+    expect(labels):equals { "1/3 T=1 seed 1", "2/3 T=3 seed 1", "3/3 T=2 seed 1", "1/3 T=1 seed 2", "3/3 T=2 seed 2" }
+  end)
+  it("stop at a rung where others came to more, and are told from what on they would not have", function()
+    local answers = {}
+    laid_out({ halving = true, set = { T = { 1, 2, 3, 4, 5, 6 } } }, function() return logs(1) end, function(how)
+      local trial, values = #answers + 1, { .1, .5, .3, .9, .2, .6 }
+      local text = ("%d %.17g"):format(halving.rung(1, 1), values[trial])
+      answers[trial] = how.asked({ one = { trial = { number = trial } } }, text)
+    end)
+    expect(answers):equals { "go", "go", "stop 0.5", "go", ("stop %.17g"):format(.9), "go" }
+  end)
+end)
+
+describe("what a sweep is given", function()
+  it("must be something to search, by a metric", function()
+    local function swept(options) return function() in_store(function(made) return made(options) end) end end
+    expect(swept { set = { T = { 1 } }, by = "val/acc" })
+      :fails_with "sweep: nothing to search; expected set with a list of values or a range"
+    expect(function() sweep { set = { T = { 1, 2 } } } end):fails_with "sweep: expected set = { … } and by = 'metric'"
+    expect(function() sweep { by = "val/acc" } end):fails_with "sweep: expected set = { … } and by = 'metric'"
+    expect(swept { set = { T = { lin = { 1, 2 } } }, by = "val/acc", search = "grid" }):fails_with "sweep: T is a range, which has no grid"
+    for _, wrong in ipairs { { trials = 0 }, { seeds = 0 }, { search_seed = -1 }, { search = "best" }, { halving = 1 } } do
+      wrong.by = "val/acc"
+      expect(swept(wrong)):fails_with "sweep: '"
+    end
+  end)
+  it("fixes what has one value, and tries all of a grid or as many as are said", function()
+    in_store(function(swept)
+      local found = swept { by = "val/acc", set = { T = { 1, 3, 2 }, lr = { 5 } }, params = { T = 1, lr = .1 }, trials = 2, name = "fixed" }
+      expect({ #found.trials, #found.sweep.axes, found.trials[1].plan[1].given, found.sweep.search })
+        :equals { 2, 1, { T = 1, lr = 5 }, "grid" }
+      found = swept { by = "val/acc", set = { T = { lin = { 1, 2 } } }, name = "range" }
+      expect({ #found.trials, found.sweep.search }):equals { 20, "halton" }
+    end)
+  end)
+end)

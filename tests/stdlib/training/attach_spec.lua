@@ -223,3 +223,125 @@ describe("attach to a loop of one's own", function()
     assert(inner)
   end)
 end)
+
+-- --- a training that is made up ----------------------------------------------------------------------------------------------------
+
+local attach = require "gradus.training.attach"
+
+-- A training in the second of three stages, whose `look` answers a request: what it returned, the answer, and what was done.
+local function standing(more)
+  local folder = ("%s/gradus-attach-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
+  host.mkdirs(folder)
+  after_all(function() os.execute("rm -rf '" .. folder .. "'") end)
+  local made = { hand = {}, moved = nil, anew = 0, edits = {}, said = {}, now = 50 }
+  local training = { where = "distill", s = { stage = "b" }, feed = { augmentations = { noise = .3 } },
+    run = { folder = folder, step_number = 12, edited = function(_, name, detail) made.edits[#made.edits + 1] = { name, detail } end,
+      line = { say = function(text) made.said[#made.said + 1] = text end } },
+    stages = { list = { { name = "a" }, { name = "b" }, { name = "c" } }, index = 2, last = { temperature = 4, lr = g.ones(2), alpha = .5 },
+      knob_names = function() return { "alpha", "augment", "lr", "temperature" } end,
+      set_by_hand = function(_, name, value)
+        local another = made.hand[name] ~= value
+        made.hand[name] = value
+        return another
+      end },
+    go_to = function(_, to) made.moved = to end, augment_anew = function() made.anew = made.anew + 1 end }
+  for key, value in pairs(more or {}) do training[key] = value end
+  local own = attach.new(training.run)
+  function made.look(asked)
+    local real, found = host.monotonic, nil
+    if asked then put(training.run, asked) end
+    host.monotonic = function() return made.now end
+    local ok, why = pcall(function() found = own:look(training) end)
+    host.monotonic = real
+    made.left = host.exists(folder .. "/attach.request")
+    if not ok then error(why, 0) end
+    return found, answer(training.run)
+  end
+  made.training = training
+  return made
+end
+
+describe("a request", function()
+  it("is looked for at most ten times a second", function()
+    local one = standing()
+    expect(one.look { set = { alpha = "1" } }):equals(false)
+    expect(one.hand):equals { alpha = 1 }
+    one.now = 50.0625
+    one.look { set = { alpha = "0" } }
+    expect({ one.hand, one.left }):equals { { alpha = 1 }, true }
+    one.now = 50.125
+    one.look()
+    expect({ one.hand, one.left }):equals { { alpha = 0 }, false }
+  end)
+  it("is forgotten where whoever asked has left", function()
+    local one = standing()
+    local stop, said = one.look { set = { alpha = "1" }, expires = os.time() - 2 }
+    expect({ stop, said, one.hand, one.left, #one.edits }):equals { false, nil, {}, false, 0 }
+    one.now = 51
+    one.look { set = { alpha = "1" }, expires = os.time() + 60 }
+    expect(one.hand):equals { alpha = 1 }
+    one.now = 52
+    expect({ one.look() }):equals { false }
+  end)
+  it("is answered with what was done, which the run keeps with what was before", function()
+    local one = standing()
+    one.hand.augment = .5
+    local stop, said = one.look { set = { temperature = "3", lr = "0.25" }, release = { "augment" }, stage = "c" }
+    local done = { "augment as the curriculum has it", "lr = 0.25 (was a tensor)", "temperature = 3 (was 4)", "stage 'c' (was 'b')" }
+    expect({ stop, said }):equals { false, { id = "spec", step = 12, training = "distill", done = done } }
+    expect({ one.hand, one.moved, one.anew }):equals { { temperature = 3, lr = .25 }, 3, 1 }
+    expect(one.said):equals { "attach: step 12: " .. table.concat(done, ", ") }
+    expect(one.edits):equals { { "attach", { done = done, set = { temperature = 3, lr = .25 }, was = { temperature = 4 },
+      release = { "augment" }, stage = "c", from = "b" } } }
+  end)
+  it("keeps no word of what it did not ask", function()
+    local one = standing()
+    local stop, said = one.look { stop = true, release = {} }
+    expect({ stop, said.done }):equals { true, { "the training stops" } }
+    expect(one.edits[1][2]):equals { done = { "the training stops" }, stop = true }
+    expect({ one.moved, one.anew }):equals { nil, 0 }
+    one.now = 51
+    stop, said = one.look { release = { "lr" } }  -- which nobody had set
+    expect({ stop, said.done, one.anew }):equals { false, {}, 1 }
+    one.now = 52
+    said = select(2, one.look { set = { augment = "0" } })
+    expect({ said.done, one.anew }):equals { { "augment = 0" }, 2 }
+  end)
+  it("names stages by their place and name", function()
+    for name, to in pairs { next = 3, back = 1, a = 1, b = 2, c = 3 } do
+      local one = standing()
+      one.look { stage = name }
+      expect({ name, one.moved }):equals { name, to }
+    end
+    local one = standing()
+    local _, said = one.look { stage = "elsewhere" }
+    expect({ said.error, one.moved }):equals { "no stage 'elsewhere'; expected next, back, a, b, c" }
+    one.training.stages.index, one.now = 3, 51
+    _, said = one.look { stage = "next" }
+    expect(said.error):equals "stage 'c' is the last; expected --stop to end the training"
+    one.training.stages.index, one.now = 1, 52
+    _, said = one.look { stage = "back" }
+    expect(said.error):equals "stage 'a' is the first"
+  end)
+  it("sets no strength where nothing is augmented, unless to 0", function()
+    local one = standing { feed = { augmentations = {} } }
+    local _, said = one.look { set = { augment = "0.5" } }
+    expect({ said.error, said.step, said.id }):equals { "augment has no effect: distill's augmentations are empty", 12, "spec" }
+    one.now = 51
+    one.look { set = { augment = "0" } }
+    expect(one.hand):equals { augment = 0 }
+  end)
+  it("that fails by another's fault ends the run, with an answer", function()
+    local one = standing { go_to = function() error("no such rows", 0) end }
+    expect(function() one.look { stage = "c" } end):fails_with "no such rows"
+    expect(answer(one.training.run).error):equals "no such rows"
+  end)
+  it("finds no knobs in a loop that gives none", function()
+    local one = standing { stages = { list = {}, knob_names = function() return {} end } }
+    local _, said = one.look { set = { lr = "1" } }
+    expect(said.error):equals "no knob 'lr'; this loop gives its steps none: expected step(batch, { lr = … })"
+    one.now = 51
+    _, said = one.look { stage = "next" }
+    expect(said.error):equals "a loop of one's own has no stages; expected --set or --stop"
+  end)
+end)

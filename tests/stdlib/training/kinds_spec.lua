@@ -283,6 +283,22 @@ describe("weights that are all zero", function()
   end)
 end)
 
+describe("several numbers for each row", function()
+  it("count by their mean, row by row", function()
+    local kind, out, y, weight = kinds.numbers, t { { 1, 0 }, { 2, 0 }, { 0, 4 } }, g.zeros({ 3, 2 }, { dtype = "float64" }), t { 1, 2, 3 }
+    expect(kind.labels(out, { y = y }):item()):near((.5 + 2 + 8) / 3)
+    expect(kind.labels(out, { y = y, weight = weight }):item()):near((.5 + 2 * 2 + 3 * 8) / 6)
+    local s = sums()
+    kind.add(s, out, y, weight)
+    expect({ s.loss, s.off, s.n, s.mass }):near { .5 + 2 * 2 + 3 * 8, 3.5, 3, 6 }
+    s = sums()
+    kind.add(s, out, y)
+    expect({ s.loss, s.off, s.n, s.mass }):near { 10.5, 3.5, 3, 0 }
+    local images, zeros = out:reshape { 3, 1, 2 }, y:reshape { 3, 1, 2 }
+    expect(kind.labels(images, { y = zeros, weight = weight }):item()):near((.5 + 2 * 2 + 3 * 8) / 6)
+  end)
+end)
+
 describe("a number for each row", function()
   local kind, out, y = kinds.numbers, t { 1, 3 }, t { 0, 1 }  -- squares 1, 4
   it("is compared and summed up like one column", function()

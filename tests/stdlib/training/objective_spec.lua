@@ -97,6 +97,25 @@ describe("terms of a loss", function()
   for _, case in ipairs(wrong) do
     it("are refused: " .. case[2], function() expect(function() make(case[1]) end):fails_with(case[2]) end)
   end
+  it("have no name that a knob, a logged number or another's word for ours has", function()
+    for _, name in ipairs { "temperature", "alpha", "augment", "lr", "mass" } do
+      expect(function() make { [name] = { loss = mine } } end):fails_with(("losses: '%s': is a knob's name"):format(name))
+    end
+    for _, name in ipairs { "loss", "ce", "mse", "teacher_mse", "confidence" } do
+      expect(function() make { [name] = { loss = mine } } end):fails_with(("losses: '%s': train/%s is logged already"):format(name, name))
+    end
+    for ours, names in pairs { labels = { "ce", "mse", "cross_entropy", "hard", "task", "supervised", "nll" }, jsd = { "js" },
+      kl = { "soft", "kld", "kl_div", "teacher" }, kd = { "distill", "distillation" } } do
+      for _, name in ipairs(names) do
+        expect(function() make { [name] = 1 } end):fails_with(("losses: '%s': expected '%s', which is what"):format(name, ours))
+      end
+      for _, field in ipairs { "loss", "module", "student", "teacher" } do
+        expect(function() make { [ours] = { [field] = {} } } end)
+          :fails_with(("losses: '%s' is built in and takes no '%s'"):format(ours, field))
+      end
+      expect(make({ [ours] = 2 }):weights()):equals { [ours] = 2 }
+    end
+  end)
   it("of one's own may have a name that others use for ours", function()
     expect(make({ soft = { loss = mine }, ["my-term.2_x"] = { loss = mine } }):weights()):equals { soft = 1, ["my-term.2_x"] = 1 }
   end)

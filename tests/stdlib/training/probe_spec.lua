@@ -146,6 +146,92 @@ describe("a probe", function()
   end)
 end)
 
+-- --- by the samples themselves -----------------------------------------------------------------------------------------------
+
+local files = engine.data
+local function samples(d, k, n, seed)
+  return files.parity { d = d, k = k, seed = files.derive_seed(seed, "samples"), first = 0, size = n }
+end
+
+describe("what a probe measures", function()
+  it("is the correlation over all samples, more than a chunk, with each projection", function()
+    local net = knowing()
+    local found = probe.correlation(net, { d = 6, k = 3, layer = "layers.1", projections = 7, samples = 5000, seed = 4 })
+    local x = samples(6, 3, 5000, 4)
+    local hidden = g.no_grad(function() return net.layers:get(0)(x):relu() end)
+    local a = g.randn({ 4, 7 }, { generator = g.generator(files.derive_seed(4, "projections")) })
+    local wanted = (x:t():double():matmul(hidden:double()) / 5000):float():matmul(a / 2)
+    expect((found.values - wanted):abs():amax():item()):near(0, 1e-5)
+    local spread = wanted:std({ dim = { 1 } }):double():totable()
+    expect(found.spread):near(spread, 1e-5)
+    expect({ found.inside, found.outside }):near({ (spread[1] + spread[2] + spread[3]) / 3, (spread[4] + spread[5] + spread[6]) / 3 }, 1e-5)
+    expect(found.ratio):near(found.inside / found.outside, 1e-9)
+  end)
+  it("has nothing outside of a support that is all", function()
+    local found = probe.correlation(knowing(), { d = 6, k = 6, layer = "layers.1", projections = 5, samples = 50, seed = 4 })
+    assert(found.outside ~= found.outside and found.ratio ~= found.ratio and found.inside > 0)
+    local monomials = probe.monomials(nn.MLP { 3, 2 }, { d = 3, k = 3, samples = 50 })
+    expect({ monomials[1].n_outside, monomials[3].n_inside, #monomials }):equals { 0, 1, 3 }
+  end)
+  it("is each monomial's coefficient, in the mean of those inside and outside", function()
+    local net = nn.MLP { 4, 3, 2 }
+    local found = probe.monomials(net, { d = 4, k = 2, samples = 4100, seed = 9 })
+    local x = samples(4, 2, 4100, 9)
+    local p = g.no_grad(function() return net(x):softmax(-1):select(-1, 1) end):double()
+    local function of(...)
+      local product = p
+      for _, j in ipairs { ... } do product = product * x:select(1, j):double() end
+      return math.abs(product:mean():item())
+    end
+    local function moments(list)
+      local sum, squares = 0, 0
+      for _, v in ipairs(list) do sum = sum + v end
+      for _, v in ipairs(list) do squares = squares + (v - sum / #list) ^ 2 end
+      return sum / #list, math.sqrt(squares / (#list - 1))
+    end
+    local mean, sd = moments { of(2), of(3) }
+    expect({ found[1].inside, found[1].outside, found[1].outside_sd }):near({ (of(0) + of(1)) / 2, mean, sd }, 1e-5)
+    mean, sd = moments { of(0, 2), of(0, 3), of(1, 2), of(1, 3), of(2, 3) }
+    expect({ found[2].inside, found[2].outside, found[2].outside_sd }):near({ of(0, 1), mean, sd }, 1e-5)
+    expect({ found[1].n_inside, found[1].n_outside, found[2].n_inside, found[2].n_outside, #found }):equals { 2, 2, 1, 5, 2 }
+  end)
+  it("goes to the fifth degree, against a hundred sets, where nothing is said", function()
+    local found = probe.monomials(nn.MLP { 20, 2 }, { d = 20, k = 7, samples = 20 })
+    expect({ #found, found[5].n_inside, found[5].n_outside, found[1].n_outside }):equals { 5, 21, 100, 13 }
+    found = probe.monomials(nn.MLP { 20, 2 }, { d = 20, k = 7, samples = 20, degrees = 2, count = 6 })
+    expect({ #found, found[2].n_inside, found[2].n_outside }):equals { 2, 21, 6 }
+  end)
+  it("is given in four digits where it is drawn", function()
+    local spread = probe.spread({ values = g.tensor { { .123456, 2 }, { -.987654, 1e-5 } } }, 1)
+    expect(spread):equals { inside = { .1235, 2 }, outside = { -.9877, 1e-05 } }
+    expect(#probe.spread({ values = g.zeros(1, 99) }, 1).inside):equals(60)
+  end)
+  it("is refused of what is no task", function()
+    for _, wrong in ipairs { { d = 0, k = 1 }, { d = 4, k = 0 }, { d = 4, k = 2, samples = 0 }, { d = 4, k = 2, seed = -1 },
+      { d = 4, k = 2, degrees = 0 }, { d = 4, k = 2, count = 0 } } do
+      expect(function() probe.monomials(nn.MLP { 4, 2 }, wrong) end):fails_with "probe.monomials: '"
+    end
+    expect(function() probe.correlation(knowing(), { d = 6, k = 3, layer = "layers.1", projections = 1 }) end):fails_with "'projections'"
+    expect(function() probe.boundary(Parser(2), { grammar = GRAMMAR, layer = "window", sentences = 3 }) end):fails_with "'sentences'"
+    expect(function() probe.boundaries(GRAMMAR, 1, -1, 2) end):fails_with "'first'"
+    expect(function() probe.boundaries(GRAMMAR, 1, 0, 0) end):fails_with "'count'"
+    expect(function() probe.correlation(5, { d = 6, k = 3, layer = "x" }) end):fails_with "probe.correlation: expected a module; got 5"
+  end)
+  it("is the mean over ends and others, beside what always saying the more frequent gives", function()
+    local found = probe.boundary(Parser(1), { grammar = GRAMMAR, layer = "window", sentences = 60 })[2]
+    -- Of seven terminals two end A or B, and a "2" ends one in two of three cases: 2 of 2 ends are found, 4 of 5 others.
+    expect({ found.balanced, found.accuracy, found.majority }):near({ (1 + .8) / 2, 6 / 7, 5 / 7 }, 1e-6)
+  end)
+  it("leaves a model in evaluation mode so, and where it fails, too", function()
+    local net = knowing():eval()
+    probe.correlation(net, { d = 6, k = 3, layer = "layers.1", samples = 10 })
+    expect(net.training):equals(false)
+    net:train()
+    expect(function() probe.correlation(net, { d = 6, k = 3, layer = "layers.9", samples = 10 }) end):fails_with "layers.9"
+    expect(net.training):equals(true)
+  end)
+end)
+
 describe("sparkline", function()
   it("draws bars, groups and marks", function()
     expect(g.sparkline { 0, 1, 4, 2 }):equals "▁▃█▅"

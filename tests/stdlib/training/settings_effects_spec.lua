@@ -34,10 +34,10 @@ describe("a setting of a teacher", function()
   local values = { temperature = 3, alpha = .5, t2 = false, teacher_temperature = 2, teacher_view = "clean", teacher_cache = true }
   for name, value in pairs(values) do
     it(name .. " is refused where nobody is imitated, and heard where somebody is, in one stage at least", function()
-      local wanted = ("distill: %s has no effect without a teacher; expected teacher = …"):format(name)
-      expect(said { [name] = value }):equals(wanted)
-      expect(said { [name] = value, teacher = "labels" }):equals(wanted)
-      expect(said { [name] = value, curriculum = two({ target = "labels" }, { target = "labels" }) }):equals(wanted)
+      local wanted = ("^distill: %s has no effect without a teacher; expected teacher = "):format(name)
+      expect(said { [name] = value }):matches(wanted)
+      expect(said { [name] = value, teacher = "labels" }):matches(wanted)
+      expect(said { [name] = value, curriculum = two({ target = "labels" }, { target = "labels" }) }):matches(wanted)
       expect(said { [name] = value, curriculum = two({ target = "labels" }, { target = teacher }) }):equals ""
       expect(said { [name] = value, teacher = teacher }):equals ""
     end)
@@ -125,17 +125,21 @@ describe("terms of a loss", function()
       expect({ name, own == "" }):equals { name, name == "alpha" or name == "temperature" }
     end
   end)
-  it("must weigh something in some stage", function()
+  it("must weigh something in some stage, and are told of where they weigh nothing", function()
     local nothing = "distill: losses: all weights are 0 (kd, labels): nothing is learnt"
+    local idle = nothing:gsub("^distill", "stage 'stage 1'")
     local function weights(kd, labels, curriculum)
       return said { teacher = teacher, losses = { kd = kd, labels = labels }, curriculum = curriculum }
     end
     expect(weights(0, 0)):equals(nothing)
     expect(weights(0, 0, two({}, { losses = { labels = 0 } }))):equals(nothing)
     expect({ weights(1, 0), weights(0, 1), weights(0, schedule.linear(0, 1)) }):equals { "", "", "" }
-    expect(weights(0, 0, two({}, { losses = { labels = .5 } }))):equals ""
+    expect(weights(0, 0, two({}, { losses = { labels = .5 } }))):equals(idle)
+    expect(weights(1, 0, two({ losses = { kd = 0 } }, {}))):equals(idle)
     expect(weights(0, 0, { pressure = function() return { kd = 1 } end })):equals ""
-    expect(weights(0, 0, two({ target = layer() }, {}))):matches "^stage 'stage 1': losses have no effect"
+    local told = weights(0, 0, two({ target = layer() }, {}))
+    expect(told):matches "stage 'stage 1': losses have no effect"
+    expect(told):matches "stage 'stage 2': losses: all weights are 0"
   end)
 end)
 

@@ -90,6 +90,67 @@ describe("the way of weights", function()
   end)
 end)
 
+describe("the plane of a way", function()
+  local function of(moves, points, tell)
+    local model, d = line()
+    return trajectory(model, d, states_of(model, moves), { points = points or 5, tell = tell })
+  end
+  it("has a fifth of its width as room on each side, and is three tenths as high at least", function()
+    local found = of({ { 4, 0 }, { 1, 0 }, { 0, 0 } }, 5)
+    local low, high = math.min(unpack(found.x)), math.max(unpack(found.x))
+    local wide = 1.4 * (high - low)
+    for i = 1, 5 do expect(found.at_x[i]):near((low + high) / 2 + wide * ((i - 1) / 4 - .5), 1e-9) end
+    for i = 1, 5 do expect(found.at_y[i]):near(.3 * wide * ((i - 1) / 4 - .5), 1e-6) end
+    local bent = of({ { 4, 0 }, { 2, 3 }, { 0, 0 } }, 3)
+    local bottom, top = math.min(unpack(bent.y)), math.max(unpack(bent.y))
+    local half = .7 * (top - bottom)
+    expect({ bent.at_y[1], bent.at_y[3] }):near({ (bottom + top) / 2 - half, (bottom + top) / 2 + half }, 1e-9)
+    expect(of({ { 0, 0 }, { 0, 0 } }, 3).at_x):near({ -.5e-6, 0, .5e-6 }, 1e-12)
+  end)
+  it("has its way begin on the left and bend upwards, in whichever direction the weights went", function()
+    for _, sign in ipairs { 1, -1 } do
+      local found = of { { 4 * sign, 0 }, { 2 * sign, 3 * sign }, { 0, 0 } }
+      assert(found.x[1] < 0 and math.max(unpack(found.y)) + math.min(unpack(found.y)) >= 0)
+      found = of { { 4 * sign, 0 }, { 2 * sign, -3 * sign }, { 0, 0 } }
+      assert(found.x[1] < 0 and math.max(unpack(found.y)) + math.min(unpack(found.y)) >= 0)
+    end
+  end)
+  it("has the losses of the weights at its places, along both directions", function()
+    local model, d = line()
+    local states, own = states_of(model, { { 4, 0 }, { 2, 3 }, { 0, 0 } })
+    local found = trajectory(model, d, states, { points = 3 })
+    for i, b in ipairs(found.at_y) do
+      for j, a in ipairs(found.at_x) do
+        local moved = found.directions[1].weight * a + found.directions[2].weight * b
+        local at = nn.Linear(3, 2)
+        g.no_grad(function()
+          at.weight:copy_(own.weight + moved)
+          at.bias:zero_()
+        end)
+        expect(found.loss[i][j]):near(require("gradus.training.task").evaluate(at, d).loss, 1e-4)
+      end
+    end
+    -- The states lie on it: each is the last one moved along both directions by its place.
+    for i, state in ipairs(states) do
+      local moved = found.directions[1].weight * found.x[i] + found.directions[2].weight * found.y[i]
+      expect((own.weight + moved - state.weight):abs():amax():item()):near(0, 1e-5)
+    end
+  end)
+  it("has shares of accuracy where labels are classes, and tells how far it is", function()
+    local told = {}
+    local found = of({ { 4, 1 }, { 0, 0 } }, 4, function(share) told[#told + 1] = share end)
+    expect({ told, found.acc }):equals { { .25, .5, .75, 1 } }
+    local net = nn.Linear(6, 3)
+    local kept = copy(net:state_dict())
+    local other = copy(net:state_dict())
+    other.weight = other.weight + g.randn(3, 6)
+    local classes = trajectory(net, support.points(30), { other, kept }, { points = 3 })
+    expect({ #classes.acc, #classes.acc[1], #classes.own }):equals { 3, 3, 2 }
+    expect(classes.acc[2][3] >= 0 and classes.acc[2][3] <= 1):is_true()
+    expect(classes.own[2].acc):equals(require("gradus.training.task").evaluate(net, support.points(30)).acc)
+  end)
+end)
+
 describe("landscapes drawn", function()
   it("are well-formed, escape their words, and share one scale", function()
     local rows = { { 1, 2 }, { 3, 0 / 0 } }

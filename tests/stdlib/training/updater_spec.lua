@@ -143,6 +143,29 @@ describe("an updater", function()
     expect(function() updater.check_batch("spec", 2.5) end):fails_with "spec: batch: expected a whole number; got 2.5"
     expect(function() updater.check_batch("spec", 0) end):fails_with "spec: batch"
   end)
+  it("is kept with its optimizer and the batches that it has met", function()
+    local one, other = made {}, made {}
+    one.met = 7
+    one.optimizer:minimize(one.student(g.ones(1, 2)):sum())
+    other:load_state(one:state())
+    expect(other.met):equals(7)
+    for name, value in pairs(one.optimizer:state_dict()) do
+      expect({ name, other.optimizer:state_dict()[name]:equal(value) }):equals { name, true }
+    end
+  end)
+  it("counts the operations of a whole batch, whatever its parts", function()
+    local spent = {}
+    for i, parts in ipairs { 1, 2, 4 } do
+      support.with_run(nil, function(run)
+        run:distill { student = nn.Linear(6, 3), data = support.points(40), batch = 8, accumulate = parts, budget = { steps = 1 } }
+        run.writer:flush()
+        local row = run.store:query("SELECT detail FROM events WHERE kind = 'flops' AND run_id = ?", run.id)[1]
+        spent[i] = tonumber(row.detail:match '"spent":([%d.e+]+)')
+      end)
+    end
+    assert(spent[1] > 8 * 2 * 18)
+    expect({ spent[2] / spent[1], spent[3] / spent[1] }):near({ 1, 1 }, .25)
+  end)
   it("knows what may follow a NaN", function()
     for _, policy in ipairs { "stop", "skip", "roll_back" } do expect(made({ non_finite = policy }).policy):equals(policy) end
     expect(function() made { non_finite = "skipp" } end):fails_with "'non_finite'"
