@@ -50,6 +50,7 @@ std::optional<std::vector<T>> to_list(lua_State* L, int index, Read read) {
     lua_pop(L, 2);
     return std::nullopt;
   }
+  check_list(L, index, length);
   return list;
 }
 
@@ -80,7 +81,9 @@ std::optional<c10::IValue> list_to_ivalue(lua_State* L, int index, const c10::Ty
     case c10::TypeKind::OptionalType: {  // Tensor?[]: false stands for "none", since Lua lists have no holes
       c10::List<std::optional<at::Tensor>> list;
       if (lua_type(L, index) != LUA_TTABLE) return std::nullopt;
-      for (int i = 1; i <= static_cast<int>(lua_objlen(L, index)); ++i) {
+      const int length = static_cast<int>(lua_objlen(L, index));
+      check_list(L, index, length);
+      for (int i = 1; i <= length; ++i) {
         lua_rawgeti(L, index, i);
         const bool none = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
         auto tensor = none ? std::nullopt : to_tensor(L, lua_gettop(L));
@@ -139,6 +142,28 @@ std::optional<c10::IValue> string_to_ivalue(const std::string& text, const c10::
 }
 
 }  // namespace
+
+void check_list(lua_State* L, int index, int64_t length) {
+  int64_t count = 0;
+  std::string name;
+  bool holes = false;
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    const int key = lua_gettop(L) - 1;
+    int64_t item = 0;
+    if (lua_type(L, key) == LUA_TSTRING) {
+      name = lua_tostring(L, key);
+    } else if (is_integer(L, key, &item) && item >= 1 && item <= length) {
+      ++count;
+    } else {
+      holes = true;
+    }
+  }
+  const std::string what = "a list of " + std::to_string(count) + " with ";
+  if (!name.empty())
+    throw Error(Exit::data, what + "the name '" + name + "'; expected names in a table of their own: f({ 1, 2 }, { " +
+                                name + " = … })");
+  if (holes || count != length) throw Error(Exit::data, what + "a hole; expected a value in each place");
+}
 
 bool is_integer(lua_State* L, int index, int64_t* value) {
   if (lua_type(L, index) != LUA_TNUMBER) return false;

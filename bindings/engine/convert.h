@@ -21,6 +21,10 @@ std::string dtype_name(at::ScalarType type);
 // What a Lua value is, for messages: "number 3.5", "string 'mean'", "Tensor [2, 3] float32", "nil", …
 std::string describe(lua_State* L, int index);
 
+// Raises where the table at `index` (absolute) has more than its items 1 … length: names beside them, or values after
+// a hole, which Lua's length may leave out.
+void check_list(lua_State* L, int index, int64_t length);
+
 // Whether a number without a fraction is at `index`, which a double holds exactly.
 bool is_integer(lua_State* L, int index, int64_t* value);
 // Converts the Lua value at `index` to `type`; empty when the value does not fit. `length` is N of int[N].

@@ -1,6 +1,9 @@
 // Tensors from Lua values and back: engine.tensor({{1, 2}, {3, 4}}), t:totable(), t:item().
 #include "create.h"
 
+#include <cmath>
+#include <cstdio>
+
 #include "boundary.h"
 #include "convert.h"
 #include "device.h"
@@ -43,6 +46,11 @@ void gather(lua_State* L, int index, std::vector<int>& path, Gathered& out) {
   if (length == 0 && lua_next(L, (lua_pushnil(L), index)))
     throw Error(Exit::data, "tensor: " + (depth ? "value " + path_text(path) : "argument 1") +
                                 ": expected a list; got a table with names");
+  try {
+    check_list(L, index, length);
+  } catch (const Error& error) {
+    throw Error(error.code, std::string("tensor: ") + error.what());
+  }
   if (depth == out.sizes.size() && out.values.empty()) {
     out.sizes.push_back(length);
   } else if (depth >= out.sizes.size() || out.sizes[depth] != length) {
@@ -58,6 +66,19 @@ void gather(lua_State* L, int index, std::vector<int>& path, Gathered& out) {
     path.pop_back();
     lua_pop(L, 1);
   }
+}
+
+// Refuses numbers that a type of whole numbers cannot hold; a fraction is cut off, as in PyTorch.
+void check_range(const std::vector<double>& values, at::ScalarType type) {
+  if (!at::isIntegralType(type, false)) return;
+  const int bits = static_cast<int>(8 * at::elementSize(type)), sign = at::isSignedType(type);
+  const double top = std::ldexp(1.0, bits - sign), low = sign ? -top : 0;
+  for (const double value : values)
+    if (!(std::trunc(value) >= low && value < top)) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%.17g", value);
+      throw Error(Exit::data, std::string("tensor: ") + text + " does not fit " + dtype_name(type));
+    }
 }
 
 void push_nested(lua_State* L, const double* data, at::IntArrayRef sizes, int64_t stride, bool boolean) {
@@ -125,7 +146,9 @@ int make_tensor(lua_State* L) {
       result = at::empty(gathered.sizes, at::kDouble);
       std::copy(gathered.values.begin(), gathered.values.end(), result.mutable_data_ptr<double>());
       const bool boolean = gathered.booleans && !gathered.numbers;
-      result = result.to(options.dtype.value_or(boolean ? at::kBool : at::kFloat));
+      const at::ScalarType type = options.dtype.value_or(boolean ? at::kBool : at::kFloat);
+      check_range(gathered.values, type);
+      result = result.to(type);
     }
     if (options.device) result = result.to(*options.device);
     if (options.pin_memory) result = pinned(result);

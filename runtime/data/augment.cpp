@@ -35,7 +35,7 @@ struct Rows {
     if (x.dim() < 1) refuse(where, "x has no rows", "x [N, …]", show_shape(x.sizes()));
     if (!x.is_cpu()) refuse(where, "x is not on the CPU", "a tensor on the CPU", x.device().str());
     if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kDouble)
-      refuse(where, "x holds no floats", "float32 or float64", at::toString(x.scalar_type()));
+      refuse(where, "x holds no floats", "a float type", at::toString(x.scalar_type()));
     count = x.size(0);
     width = count ? x.numel() / count : 0;
     for (const auto* t : {&index_, &visit_}) {
@@ -127,12 +127,17 @@ double own_share(const RowRandom& random, double alpha, double strength) {
   return 1 - strength * std::min(lambda, 1 - lambda);
 }
 
+// float16 and bfloat16: computed as float32, rounded once.
+bool is_short(const at::Tensor& x) { return x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16; }
+
+// Labels that can be mixed: classes as one-hot rows; distributions and numbers, [N] too, as they are.
 at::Tensor float_labels(const at::Tensor& y, int64_t classes, int64_t count) {
-  if (y.defined() && y.dim() == 2 && y.size(0) == count && at::isFloatingType(y.scalar_type()))
+  if (y.defined() && (y.dim() == 1 || y.dim() == 2) && y.size(0) == count && at::isFloatingType(y.scalar_type()))
     return y.to(at::kCPU, at::kFloat).contiguous();
   if (!y.defined() || y.dim() != 1 || y.size(0) != count || !at::isIntegralType(y.scalar_type(), false)) {
     refuse("mixup", "labels do not match x",
-           "whole numbers [" + std::to_string(count) + "] or floats [" + std::to_string(count) + ", classes]",
+           "whole numbers [" + std::to_string(count) + "], or floats [" + std::to_string(count) + "] or [" +
+               std::to_string(count) + ", C]",
            y.defined() ? std::string(at::toString(y.scalar_type())) + " " + show_shape(y.sizes()) : "none");
   }
   if (classes < 2) refuse("mixup", "number of classes unknown", "classes = 2 or more", std::to_string(classes));
@@ -174,6 +179,7 @@ void check_augment(const Augment& o, double strength) {
 at::Tensor augment(const at::Tensor& x, const at::Tensor& index, const at::Tensor& visit, uint64_t seed,
                    const Augment& o, double strength) {
   check_augment(o, strength);
+  if (is_short(x)) return augment(x.to(at::kFloat), index, visit, seed, o, strength).to(x.scalar_type());
   const Rows rows("augment", x, index, visit);
   if ((o.shift > 0 || o.erase > 0) && x.dim() != 4) {
     refuse("augment", o.shift > 0 ? "shift needs images" : "erase needs images", "x [N, C, H, W]",
@@ -193,6 +199,11 @@ Mixed mixup(const at::Tensor& x, const at::Tensor& y, int64_t classes, const at:
   options.mixup = alpha;
   check_augment(options, strength);
   if (alpha == 0) refuse("mixup", "mixup of zero has no effect", "a number above 0", "0");
+  if (is_short(x)) {
+    Mixed mixed = mixup(x.to(at::kFloat), y, classes, index, visit, seed, alpha, strength);
+    mixed.x = mixed.x.to(x.scalar_type());
+    return mixed;
+  }
   const Rows rows("mixup", x, index, visit);
   const at::Tensor labels = float_labels(y, classes, rows.count);
   std::vector<int64_t> partner(rows.count);

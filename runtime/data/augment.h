@@ -22,7 +22,7 @@ struct Augment {
 // Error(data) when a number is out of range: noise >= 0, shift >= 0, erase 0 … 1, mixup >= 0, strength 0 … 1.
 void check_augment(const Augment& augment, double strength);
 
-// x [N, …] float32 or float64 on the CPU, index int64 [N], visit int32 [N]; returns a new tensor. Shift, then erase,
+// x [N, …] floats on the CPU, index int64 [N], visit int32 [N]; returns a new tensor. Shift, then erase,
 // then noise. strength 0 … 1 scales the standard deviation, the largest shift (rounded) and the largest erased share; 0
 // changes no bit.
 at::Tensor augment(const at::Tensor& x, const at::Tensor& index, const at::Tensor& visit, uint64_t seed,

@@ -1,5 +1,6 @@
 #include "kd_loss.h"
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,12 @@ void check_temperatures(const at::Tensor& values, const char* name) {
     if (!(v[i] > 0)) misuse(std::string(name) + " is " + c10::str(v[i]) + "; expected > 0");
 }
 
+void check_alpha(const at::Tensor& values) {
+  const double* v = values.const_data_ptr<double>();
+  for (int64_t i = 0; i < values.numel(); ++i)
+    if (!(v[i] >= 0 && v[i] <= 1)) misuse("alpha is " + c10::str(v[i]) + "; expected 0 to 1");
+}
+
 // Each row's share of the mean: weight / Σ weights, 0 where the row is ignored.
 void find_shares(const int64_t* labels, int64_t rows, const RowValues& weight, const KdArguments& a, int64_t classes,
                  std::vector<double>& share) {
@@ -47,6 +54,8 @@ void find_shares(const int64_t* labels, int64_t rows, const RowValues& weight, c
       misuse("target class " + std::to_string(labels[row]) + " at row " + std::to_string(row) + "; expected 0 to " +
              std::to_string(classes - 1) + " or ignore_index " + std::to_string(a.ignore_index));
     share[row] = ignored ? 0 : weight.values ? weight[row] : 1;
+    if (!(share[row] >= 0 && share[row] <= std::numeric_limits<double>::max()))
+      misuse("weight is " + c10::str(share[row]) + " at row " + std::to_string(row) + "; expected a number from 0");
     total += share[row];
   }
   for (double& value : share) value = total == 0 ? 0 : value / total;
@@ -98,6 +107,7 @@ void forward_rows(const KdArguments& a, const Tensors7& results) {
   const Borrowed weight = contiguous(a.weight, at::kDouble);
   check_temperatures(*temperature, "temperature");
   check_temperatures(*teacher_temperature, "teacher_temperature");
+  if (a.teacher && a.target) check_alpha(*alpha);
   p.temperature = row_values(*temperature, "temperature", a, p.rows);
   p.teacher_temperature = row_values(*teacher_temperature, "teacher_temperature", a, p.rows);
   p.alpha = row_values(*alpha, "alpha", a, p.rows);

@@ -53,6 +53,13 @@ Step step_of(const OptionalTensor& norm, const OptionalTensor& max_norm, bool ma
   return step;
 }
 
+void check_rate(const char* where, const at::Tensor& lr) {
+  const double rate = number(lr);
+  if (!(rate >= 0 && std::isfinite(rate)))
+    throw Error(Exit::data,
+                std::string(where) + ": lr is " + c10::str(rate) + "; expected a finite number of at least 0");
+}
+
 void check_lists(const char* where, at::TensorList params, std::initializer_list<at::TensorList> others) {
   for (const auto& list : others)
     if (list.size() != params.size())
@@ -85,17 +92,51 @@ Scaled scaled(at::TensorList grads, const OptionalTensor& norm, const OptionalTe
 
 // ---- SGD
 
+// LibTorch's fused kernel (2.13) leaves float16 and bfloat16 parameters on the CPU as they are, but for the last few.
+bool is_short(const at::Tensor& t) { return t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16; }
+
+void sgd_short(const at::Tensor& param, at::Tensor grad, const OptionalTensor& momenta, const at::Tensor& lr,
+               const OptionalTensor& refused, double weight_decay, double momentum, bool nesterov, bool maximize) {
+  const at::Tensor before = param.to(at::kFloat);
+  grad = grad.to(at::kFloat);
+  if (maximize) grad = -grad;
+  if (weight_decay != 0) grad = grad + before * weight_decay;
+  const auto put = [&](const at::Tensor& into, const at::Tensor& value) {
+    into.copy_(refused ? at::where(refused->to(at::kBool), into.to(at::kFloat), value) : value);
+  };
+  if (momenta) {
+    const at::Tensor moved = momenta->to(at::kFloat) * momentum + grad;
+    put(*momenta, moved);
+    grad = nesterov ? grad + moved * momentum : moved;
+  }
+  put(param, before - grad * lr.to(grad.options()));
+}
+
 void sgd_composed(at::TensorList params, at::TensorList grads, at::TensorList momenta, const at::Tensor& lr,
                   const OptionalTensor& norm, const OptionalTensor& max_norm, double weight_decay, double momentum,
                   bool nesterov, bool maximize, bool guard) {
   check_lists("sgd_", params, {grads});
   const Scaled s = scaled(grads, norm, max_norm, guard);
-  at::_fused_sgd_(params, s.grads, momenta, weight_decay, momentum, lr, 0, nesterov, maximize, false, {}, s.found_inf);
+  std::vector<at::Tensor> others, of_others, their_momenta;
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    const OptionalTensor momenta_of = momenta.empty() ? std::nullopt : OptionalTensor(momenta[i]);
+    if (is_short(params[i])) {
+      sgd_short(params[i], s.grads[i], momenta_of, lr, s.found_inf, weight_decay, momentum, nesterov, maximize);
+      continue;
+    }
+    others.push_back(params[i]);
+    of_others.push_back(s.grads[i]);
+    if (momenta_of) their_momenta.push_back(*momenta_of);
+  }
+  if (others.empty()) return;
+  at::_fused_sgd_(others, of_others, their_momenta, weight_decay, momentum, lr, 0, nesterov, maximize, false, {},
+                  s.found_inf);
 }
 
 void sgd_cpu(at::TensorList params, at::TensorList grads, at::TensorList momenta, const at::Tensor& lr,
              const OptionalTensor& norm, const OptionalTensor& max_norm, double weight_decay, double momentum,
              bool nesterov, bool maximize, bool guard) {
+  check_rate("sgd_", lr);
   if (!ours(params) || !ours(grads) || !ours(momenta))
     return sgd_composed(params, grads, momenta, lr, norm, max_norm, weight_decay, momentum, nesterov, maximize, guard);
   check_lists("sgd_", params, {grads});
@@ -139,6 +180,7 @@ void adam_composed(at::TensorList params, at::TensorList grads, at::TensorList e
 void adam_cpu(at::TensorList params, at::TensorList grads, at::TensorList exp_avgs, at::TensorList exp_avg_sqs,
               at::TensorList steps, const at::Tensor& lr, const OptionalTensor& norm, const OptionalTensor& max_norm,
               double beta1, double beta2, double weight_decay, double eps, bool decoupled, bool maximize, bool guard) {
+  check_rate("adam_", lr);
   if (!ours(params) || !ours(grads) || !ours(exp_avgs) || !ours(exp_avg_sqs))
     return adam_composed(params, grads, exp_avgs, exp_avg_sqs, steps, lr, norm, max_norm, beta1, beta2, weight_decay,
                          eps, decoupled, maximize, guard);

@@ -28,6 +28,16 @@ describe("a tensor from Lua values", function()
     end
     expect(g.tensor({ 1 }, { requires_grad = true }).requires_grad):is_true()
   end)
+  it("of whole numbers holds what its type can, without a fraction", function()
+    expect(list(g.tensor({ -2 ^ 31, 2 ^ 31 - 1 }, "int32"))):equals { -2 ^ 31, 2 ^ 31 - 1 }
+    expect(list(g.tensor({ 0, 255, 1.9 }, "uint8"))):equals { 0, 255, 1 }
+    expect(list(g.tensor({ -128.9, 127.9 }, "int8"))):equals { -128, 127 }
+  end)
+  it("takes a list whose items were set in another order", function()
+    local t = {}
+    for i = 5, 1, -1 do t[i] = i end
+    expect(list(g.tensor(t))):equals { 1, 2, 3, 4, 5 }
+  end)
   it("of a tensor is a copy", function()
     local a = g.tensor { 1, 2 }
     local b = g.tensor(a)
@@ -46,6 +56,18 @@ describe("a tensor from Lua values", function()
     { "text", function() g.tensor { 1, "2" } end, "tensor: value [2]: expected a number; got string '2'" },
     { "nothing", function() g.tensor() end, "expected a number; got nothing" },
     { "names", function() g.tensor { a = 1 } end, "tensor: argument 1: expected a list; got a table with names" },
+    { "names beside values", function() g.tensor { 1, 2, dtype = "int64" } end,
+      "tensor: a list of 2 with the name 'dtype'; expected names in a table of their own: f({ 1, 2 }, { dtype = … })" },
+    { "a hole", function() local t = { 1 } t[3] = 3 g.tensor(t) end, "tensor: a list of 1 with a hole; expected a value in each place" },
+    { "a nil among values", function() g.tensor { 1, nil, 3 } end, "with a hole; expected a value in each place" },
+    { "names among an operator's sizes", function() g.zeros { 2, 3, dtype = "int64" } end, "zeros: a list of 2 with the name 'dtype'" },
+    { "names beside dimensions", function() g.ones(2, 3):sum { 0, keepdim = true } end, "sum: a list of 1 with the name 'keepdim'" },
+    { "names among tensors", function() g.cat { g.ones(1), dim = 0 } end, "cat: a list of 1 with the name 'dim'" },
+    { "a number that int32 cannot hold", function() g.tensor({ 0, 2 ^ 31 }, "int32") end, "tensor: 2147483648 does not fit int32" },
+    { "a number that int64 cannot hold", function() g.tensor(2 ^ 63, "int64") end, "does not fit int64" },
+    { "a number that uint8 cannot hold", function() g.tensor({ -1 }, "uint8") end, "tensor: -1 does not fit uint8" },
+    { "a whole number that is none", function() g.tensor({ 0 / 0 }, "int64") end, "nan does not fit int64" },
+    { "an infinite whole number", function() g.tensor({ math.huge }, "int8") end, "tensor: inf does not fit int8" },
     { "a misspelt dtype", function() g.tensor({ 1 }, "float") end,
       "tensor: dtype 'float' is unknown; expected float32, float64" },
     { "a misspelt option", function() g.tensor({ 1 }, { dtyp = "int64" }) end,

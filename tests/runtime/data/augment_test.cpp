@@ -192,6 +192,26 @@ TEST(MixupTest, MixesRowsAndLabelsByOneLambda) {
   EXPECT_TRUE(at::allclose(mixup(x, one_hot, 0, index_of(n), visits_of(n), 3, .4, 1).y, m.y));
 }
 
+TEST(MixupTest, MixesNumbersAsItMixesRows) {
+  const int64_t n = 64;
+  const at::Tensor x = at::randn({n, 5});
+  const Mixed m = mixup(x, x.select(1, 2), 0, index_of(n), visits_of(n), 3, .4, 1);
+  EXPECT_EQ(m.y.dim(), 1);
+  EXPECT_TRUE(at::allclose(m.y, m.x.select(1, 2)));
+}
+
+TEST(MixupTest, ShortFloatsAreMixedAndMovedAsFloat32) {
+  const at::Tensor x = at::randn({8, 1, 4, 4}), y = at::arange(8, at::kLong);
+  for (const auto type : {at::kHalf, at::kBFloat16}) {
+    const at::Tensor coarse = x.to(type), fine = coarse.to(at::kFloat);
+    EXPECT_TRUE(at::equal(augment(coarse, index_of(8), visits_of(8), 3, {.3, 1, .2}, 1),
+                          augment(fine, index_of(8), visits_of(8), 3, {.3, 1, .2}, 1).to(type)));
+    const Mixed m = mixup(coarse, y, 8, index_of(8), visits_of(8), 3, .4, 1);
+    EXPECT_TRUE(at::equal(m.x, mixup(fine, y, 8, index_of(8), visits_of(8), 3, .4, 1).x.to(type)));
+    EXPECT_EQ(m.y.scalar_type(), at::kFloat);
+  }
+}
+
 TEST(MixupTest, LambdaIsBetaDistributed) {
   const int64_t n = 50'000;
   const at::Tensor x = at::zeros({n, 1}), y = at::zeros({n}, at::kLong);
@@ -207,7 +227,7 @@ TEST(MixupTest, RefusesLabelsItCannotMix) {
   const at::Tensor x = at::ones({2, 3}), index = index_of(2), visit = visits_of(2);
   EXPECT_THROW(mixup(x, at::tensor({0, 5}, at::kLong), 5, index, visit, 1, .2, 1), Error);
   EXPECT_THROW(mixup(x, at::tensor({0, 1}, at::kLong), 0, index, visit, 1, .2, 1), Error);
-  EXPECT_THROW(mixup(x, at::tensor({0.f, 1.f}), 2, index, visit, 1, .2, 1), Error);
+  EXPECT_THROW(mixup(x, at::ones({2, 3, 1}), 2, index, visit, 1, .2, 1), Error);
   EXPECT_THROW(mixup(x, {}, 2, index, visit, 1, .2, 1), Error);
   EXPECT_THROW(mixup(x, at::tensor({0, 1}, at::kLong), 2, index, visit, 1, 0, 1), Error);
 }

@@ -305,6 +305,17 @@ TEST(KdLoss, RefusesWhatDoesNotFit) {
   a = arguments(z, z, y);
   a.weight = at::ones({4});
   expect_refused(a, "weight has shape [4]");
+  for (const double bad : {-1., std::nan(""), HUGE_VAL}) {
+    a.weight = at::tensor({1., bad, 1.}, at::kDouble);
+    expect_refused(a, "at row 1; expected a number from 0");
+  }
+  a = arguments(z, z, y);
+  for (const double bad : {-.5, 1.5, std::nan("")}) {
+    a.alpha = at::tensor({1., 0., bad}, at::kDouble);
+    expect_refused(a, "expected 0 to 1");
+  }
+  a.target = std::nullopt;  // alpha is not used
+  EXPECT_NO_THROW(kd_loss(a));
 }
 
 TEST(KdLoss, RefusesSecondDerivatives) {

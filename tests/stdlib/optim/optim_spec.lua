@@ -117,6 +117,52 @@ describe("optimizers", function()
       end
     end
   end)
+  it("update float16 and bfloat16, of any length, as float32 rounded", function()
+    local start = g.randn({ 100 }, { generator = g.generator(3) })
+    local function trained(dtype, name, options, step)
+      local p = nn.Parameter(start:clone():to { dtype = dtype })
+      local opt = optim[name]({ p }, options)
+      for _ = 1, 4 do opt:minimize((p:float() * p:float()):sum(), step) end
+      return p
+    end
+    for dtype, tolerance in pairs { float16 = 5e-3, bfloat16 = 4e-2 } do
+      for name, list in pairs { SGD = { {}, { momentum = .9 }, { momentum = .9, nesterov = true, weight_decay = .1 }, { maximize = true },
+        { momentum = .9, dampening = .5 } }, AdamW = { {} }, Adam = { {} } } do
+        for _, options in ipairs(list) do
+          options.lr = .05
+          for _, step in ipairs { {}, { clip = 1 }, { guard = true } } do
+            local got = trained(dtype, name, options, step)
+            expect(got.dtype):equals(dtype)
+            -- Adam's steps are of one length however small the gradient: what crosses zero is far off by rounding.
+            expect(values(got)):near(values(trained("float32", name, options, step)), name == "SGD" and tolerance or 10 * tolerance)
+          end
+        end
+      end
+    end
+  end)
+  it("leave float16 and bfloat16 alone where the gradient is not finite", function()
+    for _, dtype in ipairs { "float16", "bfloat16" } do
+      local p = nn.Parameter(g.ones(40):to { dtype = dtype })
+      local opt = optim.SGD({ p }, { lr = .1, momentum = .9 })
+      opt:minimize(p:sum(), { guard = true })
+      local before, momenta = values(p), values(opt:state_dict()["0.0.momentum_buffer"])
+      opt:minimize((p * (0 / 0)):sum(), { guard = true })
+      expect(values(p)):equals(before)
+      expect(values(opt:state_dict()["0.0.momentum_buffer"])):equals(momenta)
+    end
+  end)
+  it("refuse a rate below 0, or none, that only the step tells", function()
+    for _, name in ipairs { "SGD", "AdamW" } do
+      for _, dtype in ipairs { "float32", "float64" } do
+        local p = nn.Parameter(g.ones({ 2 }, { dtype = dtype }))
+        for _, bad in ipairs { -1, 0 / 0, 1 / 0 } do
+          local function update() optim[name] { p }:minimize(p:sum(), { lr = g.tensor(bad) }) end
+          expect(update):fails_with "expected a finite number of at least 0"
+        end
+        expect(values(p)):equals { 1, 1 }
+      end
+    end
+  end)
   it("learn", function()
     local net = nn.MLP { 2, 16, 2 }
     local x, y = g.tensor { { 0, 0 }, { 0, 1 }, { 1, 0 }, { 1, 1 } }, g.tensor({ 0, 1, 1, 0 }, "int64")
