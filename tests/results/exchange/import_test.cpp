@@ -111,11 +111,6 @@ TEST_F(ImportTest, NoStepIsLaterThanThoseAfterIt) {
   EXPECT_FALSE(Positions(*store, 1, parse_axis("flops")).of(0).has_value());
 }
 
-TEST(TypedParam, IsWhatItWasBefore) {
-  EXPECT_TRUE(std::holds_alternative<std::monostate>(typed_param("x", "None").value)) << "Python's nothing";
-  EXPECT_EQ(std::get<std::string>(typed_param("x", "none").value), "none");
-}
-
 TEST_F(ImportTest, ScalarsOfEveryType) {
   const std::string content = varint(4 << 3 | 2);  // tensor_content
   const auto bytes = [&](const std::string& value) { return content + varint(value.size()) + value; };
