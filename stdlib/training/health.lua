@@ -86,10 +86,10 @@ end
 
 -- --- steps ---------------------------------------------------------------------------------------------------------------
 
--- The loss of one who knows nothing: the untrained student's, or that of guessing. Where nobody has looked at clean rows, the first
--- batch's.
+-- The loss of one who knows nothing: the untrained student's, on clean rows and in the first step (under batch normalisation they
+-- differ), or that of guessing.
 local function learn_reference(self, value)
-  self.reference = self.reference or math.max(value, self.classes and math.log(self.classes) or 0)
+  self.reference = math.max(self.reference or value, value, self.classes and math.log(self.classes) or 0)
 end
 
 -- The same, or that of one who knows how often each answer is right and no more, where that is less.
@@ -116,7 +116,7 @@ function Health:step(loss, ce, lr)
   self.sum, self.count, self.steps = self.sum + value, self.count + 1, self.steps + 1
   if lr then self.lr, self.peak_lr, self.spent = lr, math.max(self.peak_lr, lr), self.spent + lr end
   if self.layer then return end
-  learn_reference(self, value)
+  if not self.reference or self.steps == 1 and not self.later then learn_reference(self, value) end
   watch(self, value)
   if not ce then return end
   self.ce = self.ce and .9 * self.ce + .1 * ce or ce
