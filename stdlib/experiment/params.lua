@@ -122,7 +122,9 @@ end
 
 --- Raises: the script declares no such parameter.
 function params.unknown(key, specs, where)
-  if key == "seed" and where:find "^%-%-set" then host.fail("--set: the seed is no parameter; expected --seed 1,2 (of a sweep --seeds N)", 64) end
+  if key == "seed" and where:find "^%-%-set" then
+    host.fail("--set: the seed is no parameter; expected --seed 1,2 (of a sweep --seeds N)", 64)
+  end
   local keys = sorted_keys(specs)
   local near = host.nearest(key, keys)
   local hint = near and ("did you mean '%s'?"):format(near)

@@ -300,7 +300,8 @@ local SEARCHES = check.choice("grid", "random", "halton", "optuna")
 --- Searches. Returns { best = Trial, trials = Trial[] in order, ranked = Trial[] the best first, sweep = … }.
 ---@param options SweepOptions
 return function(options)
-  options = check.options("sweep", options, { set = check.table, by = check.string, direction = check.choice("max", "min", "higher", "lower"),
+  options = check.options("sweep", options, { set = check.table, by = check.string,
+    direction = check.choice("max", "min", "higher", "lower"),
     search = SEARCHES, trials = check.int(1), seeds = check.int(1), halving = check.boolean, search_seed = check.int(0), jobs = check.any,
     experiment = check.any, name = check.string, params = check.table, run = check.callable, command = check.table })
   if not options.set or not options.by then host.fail "sweep: expected set = { … } and by = 'metric'" end

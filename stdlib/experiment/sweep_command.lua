@@ -52,7 +52,8 @@ end
 ---@param options table  the command line
 function command.run(options)
   if not options.by then host.fail("sweep: no --by; expected the metric that decides, such as --by val/acc", 64) end
-  local given = { by = options.by, direction = word(options, "direction", { "max", "min", "higher", "lower" }), jobs = options.jobs or "auto",
+  local given = { by = options.by, direction = word(options, "direction", { "max", "min", "higher", "lower" }),
+    jobs = options.jobs or "auto",
     search = word(options, "search", { "grid", "random", "halton", "optuna" }), trials = whole(options, "trials", 1),
     seeds = whole(options, "seeds", 1), search_seed = whole(options, "search_seed", 0), halving = options.halving, command = options }
   grid.warm()

@@ -24,10 +24,12 @@ describe("the state of a reporter", function()
     local one = with_queue {}
     one.sum, one.steps, one.early = 3, 2, 1
     one.warned.before = true
+    one:blame "the rate is 1e-9"
     local other = with_queue {}
     other.warned.here = true
     other:load_state(one:state())
-    expect({ other.sum, other.steps, other.early, other.warned }):equals { 3, 2, 1, { before = true, here = true } }
+    expect({ other.sum, other.steps, other.early, other.warned, other.blamed })
+      :equals { 3, 2, 1, { before = true, here = true }, { "the rate is 1e-9" } }
     expect(other.queue.kept):equals {}
   end)
 end)

@@ -150,7 +150,8 @@ end)
 local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true,
   ["data.train"] = true, ["data.val"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
   -- No other sampler takes their numbers, so that a snapshot of a run that goes on finds all of them.
-  ["feed.uniform_number"] = true, ["feed.numbered"] = true }
+  ["feed.uniform_number"] = true, ["feed.numbered"] = true,
+  ["reporter.blamed"] = true }  -- told where nothing moves, as none of them; reporter_spec has it
 
 -- "part.field" of all that a snapshot holds.
 local function places_of(kept)
