@@ -70,7 +70,7 @@ function wide.cases(name)
     return function(p)
       local o = { teacher = p.teacher, student = p.student(width or p.width), data = p.d, lr = 5e-3,
         budget = { epochs = text and 14 or 30 }, batch = p.batch, restore_best = false,
-        augmentations = not text and { noise = .2 } or nil, evaluate = text and { steps = 14 } or nil }
+        augmentations = not text and { noise = .2 } or nil }
       for key, value in pairs(more) do o[key] = value end
       return o
     end
