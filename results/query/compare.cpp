@@ -37,7 +37,7 @@ Budget parse_budget(const std::string& text) {
   budget.value = std::strtod(amount.c_str(), &end);
   if (!known || end == amount.c_str() || *end != '\0' || !std::isfinite(budget.value) || budget.value < 0) {
     throw Error(Exit::usage,
-                "--at: expected step=N, samples=N, flops=X or seconds=S, of at least 0; got '" + text + "'");
+                "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + text + "'");
   }
   return budget;
 }

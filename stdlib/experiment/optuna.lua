@@ -56,7 +56,7 @@ function Optuna:answer()
   local answer = line and host.json_decode(line) or { error = "the Python process ended; what it said is above" }
   if answer.error then
     self:close()
-    host.fail("sweep: optuna: " .. answer.error, 66)
+    host.fail("sweep: optuna: " .. answer.error, 65)
   end
   return answer
 end
