@@ -21,7 +21,8 @@ local OF_A_TEACHER = { temperature = true, alpha = true }
 ---   names: of the knobs; deliver: called with each step's numbers and what `push` was told of it
 ---@return Reporter
 function reporter.new(options)
-  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, early = 0, steps = 0, blamed = {},
+  local self = setmetatable({ run = options.run, names = options.names, warned = {}, knobs = {}, row = {}, sum = 0, early = 0, steps = 0,
+    blamed = {},
     health = health.new { classes = options.classes, rows = options.val and options.val:size() } }, Reporter)
   self.queue = readback(options.run.device, options.deliver)
   self.parts = options.run:training_line(options.total_steps, self.knobs, self.row)
@@ -201,7 +202,8 @@ function Reporter:state()
   for _, one in ipairs(queue) do
     if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
   end
-  return { queue = queue, health = self.health:state(), warned = self.warned, blamed = self.blamed, sum = self.sum, steps = self.steps, early = self.early }
+  return { queue = queue, health = self.health:state(), warned = self.warned, blamed = self.blamed, sum = self.sum,
+    steps = self.steps, early = self.early }
 end
 
 function Reporter:load_state(kept)

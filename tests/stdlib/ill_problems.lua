@@ -41,7 +41,8 @@ local function text(seed)
   local drawn = (g.rand({ 600, 4 }, { generator = generator }) * 4):floor():totable()
   for i, row in ipairs(drawn) do
     local subject, other = words[1][row[1] + 1], words[1][row[2] + 1]
-    lines[i] = ("the %s %s %s the %s %s ."):format(words[3][row[3] + 1], subject, words[2][(row[1] + row[3]) % 4 + 1], words[3][row[4] + 1], other)
+    lines[i] = ("the %s %s %s the %s %s ."):format(words[3][row[3] + 1], subject, words[2][(row[1] + row[3]) % 4 + 1],
+      words[3][row[4] + 1], other)
   end
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
@@ -84,7 +85,8 @@ function problems.make(run, name, seed, wrong)
   local teacher = run:fit { model = of.student(of.teacher or 128), data = train, epochs = 30, lr = 3e-3, augmentations = noise,
     augment = noise and 1 or nil, batch = of.batch }
   local found = run:evaluate(teacher, d.val)
-  return { run = run, name = name, d = { train = train, val = d.val }, teacher = teacher, teacher_acc = found.acc, teacher_loss = found.loss,
+  return { run = run, name = name, d = { train = train, val = d.val }, teacher = teacher,
+    teacher_acc = found.acc, teacher_loss = found.loss,
     ranked = train:rank(score.loss(teacher)), student = of.student, width = of.width or 24, batch = of.batch,
     augments = of.augments ~= false, augmentations = of.augments ~= false and { noise = .3, shift = of.shift } or nil }
 end
