@@ -148,7 +148,8 @@ end)
 -- `over` is of the last step, the knobs of the step before are for an evaluation that somebody asks for at once (gradus attach), and
 -- whether the rows have moved is health's alone; what it blames is said where nothing moves.
 local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true,
-  ["data.train"] = true, ["data.val"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true, ["reporter.blamed"] = true,
+  ["data.train"] = true, ["data.val"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
+  ["reporter.blamed"] = true,
   -- No other sampler takes their numbers, so that a snapshot of a run that goes on finds all of them.
   ["feed.uniform_number"] = true, ["feed.numbered"] = true }
 
