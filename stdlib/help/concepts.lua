@@ -83,16 +83,16 @@ return {
   seed = "What all random streams of a run come from: split, init, order, augment, dropout, probe. Runs of one seed share data, split "
     .. "and "
     .. "initial weights whatever the strategy, so they can be compared in pairs. grid = { seed = { 1, 2, 3 } } or --seed 1.",
-  strict = "`gradus run SCRIPT --strict` ends a run, with exit code 65, where another only tells: at each warning (a setting without "
-    .. "effect, a schedule that runs backwards, a value that cannot be stored, …), before the first step where it is known "
-    .. "there, and at each setting out of the guides' ranges: a temperature below 2 or above 20, an alpha outside of .2 to "
-    .. ".95, a learning rate of Adam ten times out of the range for the student's size, batch normalisation over fewer than 16 "
-    .. "rows, patience of less than an epoch, columns whose scales are far apart. What a function gives is judged at "
-    .. "evaluations.\n`gradus check` says it without a run (\"refused\", "
-    .. "\"advice, which --strict refuses\"); a run that is not strict stores it as events of kind warning and advice (amiss), which "
-    .. "`gradus show` prints. Other advice, such as a temperature that rises, and the rows of the guide's table refuse nothing. T = 1 with "
-    .. "alpha = 0 is the plain KL divergence, and alpha = 0 of a part of the data (schedule.by_part) that of rows without labels: "
-    .. "methods, no settings gone astray.",
+  strict = "`gradus run SCRIPT --strict` ends a run, with exit code 65, where another only tells: at each warning (a setting "
+    .. "without effect, a schedule that runs backwards, a value that cannot be stored, …), before the first step where it is "
+    .. "known there, and at each setting out of the guides' ranges: a temperature below 2 or above 20, an alpha outside of .2 "
+    .. "to .95, a learning rate of Adam ten times out of the range for the student's size, batch normalisation over fewer "
+    .. "than 16 rows, patience of less than an epoch, columns whose scales are far apart. What a function gives is judged at "
+    .. "evaluations.\n`gradus check` says it without a run (\"refused\", \"advice, which --strict refuses\"); a run that is "
+    .. "not strict stores it as events of kind warning and advice (amiss), which `gradus show` prints. Other advice, such as "
+    .. "a temperature that rises, and the rows of the guide's table refuse nothing. T = 1 with alpha = 0 is the plain KL "
+    .. "divergence, and alpha = 0 of a part of the data (schedule.by_part) that of rows without labels: methods, no settings "
+    .. "gone astray.",
   run = "One training with its parameters, metrics, events and sources in the store; what a script's run function is given. On the "
     .. "command "
     .. "line RUN is an id (12), the beginning of a uid (4f2a), or @last.",

@@ -202,8 +202,8 @@ function Reporter:state()
   for _, one in ipairs(queue) do
     if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
   end
-  return { queue = queue, health = self.health:state(), warned = self.warned, blamed = self.blamed, sum = self.sum, steps = self.steps,
-    early = self.early }
+  return { queue = queue, health = self.health:state(), warned = self.warned, blamed = self.blamed, sum = self.sum,
+    steps = self.steps, early = self.early }
 end
 
 function Reporter:load_state(kept)

@@ -85,8 +85,8 @@ function problems.make(run, name, seed, wrong)
   local teacher = run:fit { model = of.student(of.teacher or 128), data = train, epochs = 30, lr = 3e-3, augmentations = noise,
     augment = noise and 1 or nil, batch = of.batch }
   local found = run:evaluate(teacher, d.val)
-  return { run = run, name = name, d = { train = train, val = d.val }, teacher = teacher, teacher_acc = found.acc,
-    teacher_loss = found.loss,
+  return { run = run, name = name, d = { train = train, val = d.val }, teacher = teacher,
+    teacher_acc = found.acc, teacher_loss = found.loss,
     ranked = train:rank(score.loss(teacher)), student = of.student, width = of.width or 24, batch = of.batch,
     augments = of.augments ~= false, augmentations = of.augments ~= false and { noise = .3, shift = of.shift } or nil }
 end
