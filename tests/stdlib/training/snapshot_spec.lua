@@ -146,13 +146,12 @@ end)
 
 -- What is kept for other purposes than going on with the same options: a larger budget (gradus resume --set), a look at the file.
 -- `over` is of the last step, the knobs of the step before are for an evaluation that somebody asks for at once (gradus attach), and
--- whether the rows have moved is health's alone; what it blames is said where nothing moves.
+-- whether the rows have moved is health's alone; what it blames is said where nothing moves (reporter_spec).
 local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true,
   ["data.train"] = true, ["data.val"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
   ["reporter.blamed"] = true,
   -- No other sampler takes their numbers, so that a snapshot of a run that goes on finds all of them.
-  ["feed.uniform_number"] = true, ["feed.numbered"] = true,
-  ["reporter.blamed"] = true }  -- told where nothing moves, as none of them; reporter_spec has it
+  ["feed.uniform_number"] = true, ["feed.numbered"] = true }
 
 -- "part.field" of all that a snapshot holds.
 local function places_of(kept)
