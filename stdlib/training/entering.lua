@@ -53,6 +53,14 @@ function entering.look(self, begins)
   if begins then self.reporter:begins_with(numbers) else self.run:log(numbers) end
 end
 
+-- The same of the first stage: where suites have been measured, they have told, and nobody asks the student once more. One that does
+-- not fit its data is refused by the first step, in better words.
+local function meet_untrained(self)
+  local loss = self.evaluator.untrained_loss
+  if not loss then pcall(entering.look, self, true)
+  elseif self.teacher.target.kind ~= "layer" then self.reporter:begins_with { ["stage/loss"] = loss } end
+end
+
 -- Settings without effect are told before they cost a run.
 local function check_stage(self)
   local stages = self.stages
@@ -111,8 +119,7 @@ function entering.enter(self, index, why)
   self.stages:tell_level(self.feed.source)
   check_stage(self)
   if not self.run.dry then advice.store(self, { advice.on_parts(self) }) end
-  -- A student that does not fit its data is refused by the first step, in better words.
-  if why then entering.look(self, true) else pcall(entering.look, self, true) end
+  if why then entering.look(self, true) else meet_untrained(self) end
 end
 
 --- The stage of a snapshot goes on: nothing is charged, told or drawn.

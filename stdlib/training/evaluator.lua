@@ -16,6 +16,7 @@ local evaluator = {}
 ---@class Evaluator
 ---@field val Dataset?
 ---@field suites table<string, Dataset>
+---@field untrained_loss number?  of the student as it comes, the most of a suite
 ---@field streams boolean         whether what is trained on is made on the way
 ---@field every number           steps between evaluations
 ---@field teacher_moves boolean   whether the teacher is, or shares, what is trained
@@ -167,7 +168,9 @@ end
 function Evaluator:baselines()
   local numbers = {}
   for name, suite in pairs(self.suites) do
-    self.untrained_acc[name] = self.task:evaluate(self.student, suite).acc
+    local untrained = self.task:evaluate(self.student, suite)
+    self.untrained_acc[name] = untrained.acc
+    if untrained.loss then self.untrained_loss = math.max(self.untrained_loss or 0, untrained.loss) end
     self.teacher_acc[name] = self.teacher and self.task:evaluate(self.teacher, suite).acc
     numbers[name .. "/teacher_acc"] = self.teacher_acc[name]
   end
