@@ -122,7 +122,7 @@ class SideBySide(ParallelCase):
             self.assertRegex(out, r"(?m)^ +1 +1 +\d")
             found = json.loads(self.run_script(SMALL % "if p.T > 2 then error('bad ' .. p.T) end", *jobs, "--json", code=65)[0])
             self.assertEqual([one["params"]["T"] for one in found["failures"]], [3, 4])
-            self.assertEqual([(g["by"]["T"], g["n"], g["total"]) for g in found["groups"]], [("1", 1, 1), ("2", 1, 1), ("3", 0, 1), ("4", 0, 1)])
+            self.assertEqual([(g["by"]["T"], g["n"], g["total"]) for g in found["groups"]], [(1, 1, 1), (2, 1, 1), (3, 0, 1), (4, 0, 1)])
 
     def test_log_leaves_a_line_for_each_epoch_or_evaluation(self):
         body = ("local d = g.data.digits():split { train = .5, val = .5 } run:distill { student = g.nn.MLP { 64, 8, 10 }, data = d, "
