@@ -17,7 +17,7 @@ local plan = {}
 local Plan = {}
 Plan.__index = Plan
 
-local POINTS = 200     -- of a schedule
+local POINTS, FEW = 200, 50  -- of a schedule; to a blind plan, which every run pays for
 local SAMPLES = 20     -- of a function that says which rows
 local KNOBS = { "lr", "temperature", "alpha", "augment" }
 
@@ -69,6 +69,14 @@ function plan.subject(t)
       temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
 end
 
+-- What else a function reads of the state: it is asked for thousands of states, so this is made once.
+local function others(self)
+  return { __index = function(_, key)
+    self.depends = self.depends or not FIXED[key]
+    return self.run.state[key]
+  end }
+end
+
 --- The plan of a distillation whose stages were `seen`: { flops = of a full step, target =, source =, rows = } each.
 ---@param blind? boolean  the user's functions are not asked
 function plan.new(run, seen, blind)
@@ -76,6 +84,9 @@ function plan.new(run, seen, blind)
   local final = self.spans[#self.spans]
   self.last = math.max(0, 1 - (final.per_step or 1e-6))
   self.total = run.total_steps
+  self.unit, self.amount = next(run.budget)
+  if next(run.budget, self.unit) ~= nil then self.unit = nil end  -- of several, nobody knows which ends first
+  self.others = others(self)
   if not self.total and final.known and final.per_step and final.step and final.from < 1 then
     self.total = math.ceil(final.step + (1 - final.from) / final.per_step)
   end
@@ -92,22 +103,16 @@ end
 local function state_at(self, share, i)
   local run, span = self.run, self.spans[i]
   local s = { progress = share, stage = run.stages[i].name, stage_index = i }
-  for _, unit in ipairs { "seconds", "flops" } do
-    if run.budget[unit] and next(run.budget, next(run.budget)) == nil then
-      s[unit], s["stage_" .. unit] = share * run.budget[unit], (share - span.from) * run.budget[unit]
-    end
-  end
+  local unit, amount = self.unit, self.amount
+  if unit == "seconds" then s.seconds, s.stage_seconds = share * amount, (share - span.from) * amount
+  elseif unit == "flops" then s.flops, s.stage_flops = share * amount, (share - span.from) * amount end
   if span.per_step and span.step then
     local since = (share - span.from) / span.per_step
-    for field, one in pairs { steps = 1, samples = run.batch, epochs = run.batch / run.epoch_size } do
-      s["stage_" .. field] = since * one
-      s[field == "samples" and field or field:sub(1, -2)] = (span.step + since) * one
-    end
+    local step, epochs = span.step + since, run.batch / run.epoch_size
+    s.stage_steps, s.stage_samples, s.stage_epochs = since, since * run.batch, since * epochs
+    s.step, s.samples, s.epoch = step, step * run.batch, step * epochs
   end
-  return setmetatable(s, { __index = function(_, key)
-    self.depends = self.depends or not FIXED[key]
-    return run.state[key]
-  end })
+  return setmetatable(s, self.others)
 end
 
 -- The stage of a share of the budget.
@@ -141,7 +146,7 @@ end
 function Plan:values(answer, from, to, i)
   if type(answer) == "number" then return { answer, answer } end
   if schedule.is(answer) and answer.between or self.blind and is_users(answer) then return nil end
-  return over(self, POINTS, from, to, i, function(s)
+  return over(self, self.blind and FEW or POINTS, from, to, i, function(s)
     local value = schedule.value(answer, s)
     return type(value) == "number" and value or nil
   end)
