@@ -52,6 +52,10 @@ void add_output(CLI::App* command, ScriptCommandLine& line) {
   command->add_flag("--quiet,-q", line.run.quiet, "Print results and errors only");
   command->add_flag("--json", line.run.json, "One JSON document on standard output");
 }
+void add_strict(CLI::App* command, ScriptCommandLine& line) {
+  command->add_flag("--strict", line.run.strict,
+                    "Warnings, and settings out of the guides' ranges (gradus help strict), are errors");
+}
 void add_library(CLI::App* command, ScriptCommandLine& line) {
   command->add_flag("--allow-ffi", line.run.allow_ffi, "Let Lua require 'ffi', which can corrupt memory");
   command->add_option("--stdlib", line.run.stdlib_dir, "Read the standard library from a folder");
@@ -82,8 +86,7 @@ void add_run(CLI::App& app, ScriptCommandLine& line) {
   add_output(run, line);
   add_text(run, line, "log", "A line that stays for each epoch or evaluation, for a pipe or a file")
       ->check(CLI::IsMember({"epoch", "evaluation"}));
-  run->add_flag("--strict", line.run.strict,
-                     "Warnings, and settings out of the guides' ranges (gradus help strict), are errors");
+  add_strict(run, line);
   run->add_flag("--sandbox", line.run.sandbox,
                 "The kernel keeps the script from the network, other programs and all files but its folder (to read) and the store's "
                 "(default then: sandbox/gradus.db beside the usual one)");
@@ -132,8 +135,7 @@ void add_going_on(CLI::App& app, ScriptCommandLine& line) {
     command->add_option("--threads", line.threads, "Threads of LibTorch (default: as it was)");
     add_store(command, line);
     add_output(command, line);
-    command->add_flag("--strict", line.run.strict,
-                     "Warnings, and settings out of the guides' ranges (gradus help strict), are errors");
+    add_strict(command, line);
     add_library(command, line);
     add_text(command, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
     add_text(command, line, "accept",

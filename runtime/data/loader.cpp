@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <system_error>
 
 #include "error.h"
 #include "files/file.h"
+#include "start_thread.h"
 #include "transfer.h"
 
 namespace gradus {
@@ -147,14 +147,6 @@ void Loader::work() {
   }
 }
 
-void Loader::start_worker() {
-  try {
-    worker_ = std::thread([this] { work(); });
-  } catch (const std::system_error& error) {
-    throw Error(Exit::io, std::string("loader: cannot start a thread; got ") + error.what());
-  }
-}
-
 void Loader::submit(const at::Tensor& index, const at::Tensor& visit, double strength) {
   check_augment(options_.augment, strength);
   auto slot = std::make_shared<Slot>();
@@ -164,7 +156,7 @@ void Loader::submit(const at::Tensor& index, const at::Tensor& visit, double str
     const int64_t most = std::max<int64_t>(options_.depth, 1);
     if (static_cast<int64_t>(slots_.size()) >= most)
       refuse("too many batches ahead", "at most " + std::to_string(most) + " pending", "one more");
-    if (options_.depth > 0 && !worker_.joinable()) start_worker();
+    if (options_.depth > 0 && !worker_.joinable()) worker_ = start_thread("loader", [this] { work(); });
     slots_.push_back(std::move(slot));  // after that: without a worker next() would wait for ever
   }
   changed_.notify_all();

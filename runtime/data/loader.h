@@ -74,7 +74,6 @@ class Loader {
     bool started = false, done = false;
   };
   void fill(Slot& slot) const;
-  void start_worker();
   void work();
 
   Examples data_;  // contiguous

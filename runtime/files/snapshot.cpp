@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <system_error>
 
 #include "error.h"
 #include "file.h"
 #include "safetensors.h"
+#include "start_thread.h"
 
 namespace gradus {
 namespace {
@@ -76,10 +76,10 @@ void SnapshotWriter::start(std::string path, Snapshot snapshot, std::map<std::st
   };
   busy_ = true;
   try {
-    thread_ = std::thread(std::move(write));
-  } catch (const std::system_error& error) {
+    thread_ = start_thread(path, std::move(write));
+  } catch (const Error&) {
     busy_ = false;
-    throw Error(Exit::io, path + ": cannot start a thread; got " + error.what());
+    throw;
   }
 }
 

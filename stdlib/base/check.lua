@@ -123,7 +123,7 @@ end
 --- Raises for a name that is not among the known ones.
 function check.unknown(where, kind, name, known)
   table.sort(known)
-  check.fail(where, "no %s '%s'; %s", kind, tostring(name), check.suggest(name, known, #known > 0 and "expected " or "expected none"))
+  check.fail(where, "no %s '%s'; %s", kind, tostring(name), check.suggest(name, known, "expected "))
 end
 
 local function keys(map)
@@ -140,7 +140,6 @@ end
 function check.instead(name, known)
   local mend = elsewhere.mend(name)
   if mend then return "; expected " .. mend end
-  if #known == 0 then return "expected none" end
   local near = host.nearest(tostring(name), known)
   return near and ("; did you mean '%s'?"):format(near) or ""
 end

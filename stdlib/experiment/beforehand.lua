@@ -3,6 +3,7 @@
 --- the run goes on.
 local advice = require "gradus.training.advice"
 local honest = require "gradus.experiment.honest"
+local is_news = require "gradus.base.news"
 local knobs = require "gradus.experiment.honest_knobs"
 local plan = require "gradus.experiment.plan"
 local sampler = require "gradus.curriculum.sampler"
@@ -35,8 +36,7 @@ local function reporter(run, t)
   local function saying(say)
     return function(text, ...)
       text = text:format(...)
-      if not told[text] then say(text) end
-      told[text] = true
+      if is_news(told, text) then say(text) end
     end
   end
   local refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end)

@@ -9,6 +9,7 @@ local advice = require "gradus.training.advice"
 local forecast = require "gradus.experiment.forecast"
 local honest = require "gradus.experiment.honest"
 local identity = require "gradus.training.identity"
+local is_news = require "gradus.base.news"
 local plan = require "gradus.experiment.plan"
 local results = require "gradus.experiment.results"
 local sampler = require "gradus.curriculum.sampler"
@@ -186,8 +187,7 @@ local function new_report()
   function report.line(text, ...) print(text:format(...)) end
   local function once(kind, text, ...)
     text = text:format(...)
-    if report.told[text] then return end
-    report.told[text] = true
+    if not is_news(report.told, text) then return end
     print(("    %s: %s"):format(kind, text))
     return true
   end

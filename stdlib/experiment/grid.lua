@@ -2,6 +2,7 @@
 local host = require "gradus.host"
 local console = require "gradus.base.console"
 local farm = require "gradus.experiment.farm"
+local is_news = require "gradus.base.news"
 local runner = require "gradus.experiment.runner"
 
 local grid = {}
@@ -55,18 +56,10 @@ local function missing(options, experiment, plan)
   return todo, results, left
 end
 
---- Whether an error is met for the first time: a grid's runs often fail alike, which one line in the end tells.
----@param told table<string, boolean>
----@param why string
-function grid.is_news(told, why)
-  local news = not told[why]
-  told[why] = true
-  return news
-end
-
+-- A grid's runs often fail alike: an error is told once, and one line in the end tells how many there were.
 local function tell_failure(told, job, outcome)
   local why = grid.why(outcome)
-  if not grid.is_news(told, why) then return end
+  if not is_news(told, why) then return end
   if not outcome.error then
     host.write(2, ("%s: %s\n"):format(job.label, why))
   else

@@ -8,6 +8,7 @@
 --- A new version that fails, now or before its first evaluation is done, is taken back, with all that it did. One that fails later gives
 --- way to the version before where it stands: what failed has changed nothing, and is asked of the version before.
 local host = require "gradus.host"
+local is_ending = require "gradus.base.is_ending"
 local live_files = require "gradus.experiment.live_files"
 local live_loop = require "gradus.experiment.live_loop"
 local live_swap = require "gradus.experiment.live_swap"
@@ -132,10 +133,11 @@ end
 local function attempted(self, fn, ...)
   local ok, result = pcall(fn, self, ...)
   if ok then return result end
-  if type(result) == "table" and (result.interrupted or result.exit) then error(result, 0) end
-  local text = type(result) == "table" and result.later or in_a_line(result)
+  if is_ending(result) then error(result, 0) end
+  local later = type(result) == "table" and result.later
+  local text = later or in_a_line(result)
   self.run:event("warning", "live", { text = text })
-  tell(self, type(result) == "table" and result.later or text .. "; the version before goes on")
+  tell(self, later and text or text .. "; the version before goes on")
 end
 
 -- What begins, begins as the version at the start has it.
@@ -202,7 +204,7 @@ end
 ---@return Training?
 function LiveEdit:taken_back(training, why)
   local trial = self.trial
-  if not trial or type(why) == "table" and why.interrupted or host.exiting() then return nil end
+  if not trial or is_ending(why) then return nil end
   if trial.works and training.books then return nil end  -- nobody's function: a loss that is not finite, a full disk
   local before = trial:take_back(training)
   self.trial = trial.previous

@@ -3,8 +3,8 @@
 --- same arguments. All that the loop can see is then as it was before the call: of a function the first time that it is called, of a
 --- step each time that its own function runs, which a replay does not. To keep that at every call of a function would cost as much as a
 --- step; later the random streams are put back, and what it has done before it fails (steps that it took, tables that it filled) stays.
-local host = require "gradus.host"
 local copy = require "gradus.base.copy"
+local is_ending = require "gradus.base.is_ending"
 local live_swap = require "gradus.experiment.live_swap"
 local reachable = require "gradus.experiment.reachable"
 local recording = require "gradus.base.recording"
@@ -66,7 +66,7 @@ local function try(self, whole, kept, new, old, ...)
   self.inside = inside
   if results[1] then return unpack(results, 2, results.n) end
   local why = results[2]
-  if type(why) == "table" and (why.interrupted or why.exit) or host.exiting() then error(why, 0) end
+  if is_ending(why) then error(why, 0) end
   put_back(self, kept())  -- in what it was taken of
   if not self.over then take_back(self, why) end
   local given = pack(...)

@@ -10,6 +10,7 @@ local experiment_module = require "gradus.experiment.experiment"
 local farm = require "gradus.experiment.farm"
 local grid = require "gradus.experiment.grid"
 local halving = require "gradus.experiment.halving"
+local is_news = require "gradus.base.news"
 local known_runs = require "gradus.experiment.known_runs"
 local search = require "gradus.experiment.search"
 local space = require "gradus.experiment.space"
@@ -212,7 +213,7 @@ local function tell_failure(self, job, outcome)
   self.failed = self.failed + 1
   self.code = self.code or outcome.code
   local why = grid.why(outcome)
-  if grid.is_news(self.told, why) then host.write(2, ("%s: %s\n"):format(job.label, why)) end
+  if is_news(self.told, why) then host.write(2, ("%s: %s\n"):format(job.label, why)) end
   if outcome.exited or outcome.code == 64 then self.ending = outcome.code end
 end
 

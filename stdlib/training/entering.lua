@@ -4,6 +4,7 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local advice = require "gradus.training.advice"
 local data = require "gradus.data.dataset"
+local is_ending = require "gradus.base.is_ending"
 
 local entering = {}
 
@@ -57,7 +58,9 @@ end
 -- not fit its data is refused by the first step, in better words.
 local function meet_untrained(self)
   local loss = self.evaluator.untrained_loss
-  if not loss then pcall(entering.look, self, true)
+  if not loss then
+    local ok, why = pcall(entering.look, self, true)
+    if not ok and is_ending(why) then error(why, 0) end
   elseif self.teacher.target.kind ~= "layer" then self.reporter:begins_with { ["stage/loss"] = loss } end
 end
 

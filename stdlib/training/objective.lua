@@ -8,6 +8,7 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
+local is_news = require "gradus.base.news"
 local is_module = require("gradus.nn.module").is_module
 local schedule = require "gradus.curriculum.schedule"
 local sorted_keys = require "gradus.base.sorted_keys"
@@ -180,8 +181,7 @@ local function own_term(self, term, b, out, k)
   if not engine.is_tensor(value) or value:dim() ~= 0 then
     host.fail(("losses: '%s': expected a 0-dim tensor, a mean over the batch; got %s"):format(term.name, check.describe(value)))
   end
-  if out.logits.requires_grad and not value.requires_grad and not self.told[term.name] then
-    self.told[term.name] = true
+  if out.logits.requires_grad and not value.requires_grad and is_news(self.told, term.name) then
     current.tell("no_gradient", ("losses: '%s' has no gradient: it moves nothing that is trained"):format(term.name))
   end
   return value

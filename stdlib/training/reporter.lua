@@ -1,6 +1,7 @@
 --- The reporter of a training: what is logged of each step, the line that is shown, and what health.lua is asked and said. On an
 --- accelerator a step's numbers come back one step late; they wait in its queue as plain data.
 local engine = require "gradus.engine"
+local is_news = require "gradus.base.news"
 local finite = require "gradus.training.finite"
 local readback = require "gradus.step.readback"
 local data = require "gradus.data.dataset"
@@ -31,11 +32,7 @@ end
 
 --- Whether this is asked for the first time in the training.
 ---@param name string
-function Reporter:is_news(name)
-  local news = not self.warned[name]
-  self.warned[name] = true
-  return news
-end
+function Reporter:is_news(name) return is_news(self.warned, name) end
 
 --- Warns once.
 function Reporter:warn(name, text)

@@ -188,12 +188,16 @@ function Task:evaluate(model, d, teacher, knobs, each)
   return modes.all_evaluating(is_module(teacher) and { model, teacher } or { model }, all)
 end
 
+-- How often each class is a label that counts, as a share.
+local function frequencies(y)
+  local counts = y:masked_select(y:ge(0)):bincount():double()
+  return counts / counts:sum()
+end
+
 --- The share of the labels' most frequent class; nil where labels are no classes.
 function Task:majority(d)
   if self.kind ~= "classes" and self.kind ~= "tokens" then return nil end
-  local _, y = d:gather()
-  local counted = y:masked_select(y:ge(0))
-  return counted:bincount():amax():item() / counted:numel()
+  return frequencies(select(2, d:gather())):amax():item()
 end
 
 -- The mean entropy of probabilities, over all but the last dimension, in nats.
@@ -210,8 +214,7 @@ function Task:guess(d)
     local p = y:double():mean(0)
     return entropy(ops.stack({ p, 1 - p }, -1))
   end
-  local counts = y:masked_select(y:ge(0)):bincount():double()
-  return entropy(counts / counts:sum())
+  return entropy(frequencies(y))
 end
 
 --- Checks what a data set is measured with: of the same kind of labels, classes within the model's.

@@ -35,6 +35,17 @@ local function work(steps, at)
     swap = swap and swap.a or 0, scale = scale, mean = mean:item(), weights = support.weights(model) }
 end
 
+-- { moved, unsaved } of a loop that calls its argument with "begin", and again where it is saved.
+local function what_is_saved(loop)
+  local box = {}
+  loop(function(i)
+    local fn, seen = debug.getinfo(2, "f").func, box.seen
+    box.seen = nil
+    if i == "begin" then box.seen = reachable.seen(fn) else box.moved, box.unsaved = reachable.save(fn, seen) end
+  end)
+  return box
+end
+
 describe("what a loop can see", function()
   it("goes on from what was kept, with the same values", function()
     for _, place in ipairs { 1, 2, 4, 6, 9 } do
@@ -77,12 +88,7 @@ describe("what a loop can see", function()
       at(1)
       return made, plain_one, object, shape
     end
-    local box = {}
-    loop(function(i)
-      local fn, seen = debug.getinfo(2, "f").func, box.seen
-      box.seen = nil
-      if i == "begin" then box.seen = reachable.seen(fn) else box.moved, box.unsaved = reachable.save(fn, seen) end
-    end)
+    local box = what_is_saved(loop)
     expect(box.unsaved):equals { "made", "object" }
     local names = {}
     for _, pair in ipairs(box.moved) do names[pair[1]] = pair[2][1] end
@@ -109,12 +115,7 @@ describe("what a loop can see", function()
       at(1)
       return by_table, with_function, deep_function, with_object, tensors, chain, long, at_chain, at_long
     end
-    local box = {}
-    loop(function(i)
-      local fn, seen = debug.getinfo(2, "f").func, box.seen
-      box.seen = nil
-      if i == "begin" then box.seen = reachable.seen(fn) else box.moved, box.unsaved = reachable.save(fn, seen) end
-    end)
+    local box = what_is_saved(loop)
     expect(box.unsaved):equals { "by_table", "deep_function", "long", "with_function", "with_object" }
     local kinds = {}
     for _, pair in ipairs(box.moved) do kinds[pair[1]] = pair[2][1] end
