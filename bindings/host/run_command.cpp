@@ -234,6 +234,7 @@ int repl_command(RunOptions options) {
 int test_command(RunOptions options, const std::vector<std::string>& files) {
   int failures = 0;
   options.is_spec = true;
+  outlive_others();
   for (const std::string& file : files) {
     options.script = file;
     Session session(options);

@@ -180,11 +180,15 @@ void watch(double grace) {
 
 }  // namespace
 
+void outlive_others() {
+  for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
+}
+
 void watch_signals() {
   const double grace = grace_seconds();
   sem_init(&came, 0, 0);
   script_thread = pthread_self();
-  for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
+  outlive_others();
   for (const int signal : kEnding) handle(signal, note);
   for (const int signal : kSaving) handle(signal, note);
   watching = true;
@@ -215,7 +219,7 @@ void interrupt(int signal) {
 
 void catch_interrupts(void (*also)()) {
   told_of_interrupt = also;
-  for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
+  outlive_others();
   struct sigaction action {};
   action.sa_handler = interrupt;  // without SA_RESTART: a line that is being read ends
   sigfillset(&action.sa_mask);

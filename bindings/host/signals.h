@@ -1,13 +1,16 @@
 // SIGINT, SIGTERM and SIGXCPU end a run between two steps: they set a flag that the training loop reads. Nothing can
 // interrupt a compiled Lua loop from inside, so a watchdog ends the process when the loop does not. SIGUSR1 and SIGUSR2
-// ask for a save. A reader that left (SIGPIPE), a lost terminal (SIGHUP) and a file at its limit (SIGXFSZ) end nothing.
+// ask for a save. A reader that left is SIGPIPE, a lost terminal SIGHUP, a file at its limit SIGXFSZ.
 #pragma once
 
 #include <sys/types.h>
 
 namespace gradus {
 
-// Starts the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the process at
+// A reader that left, a lost terminal and a file at its limit end nothing from here on.
+void outlive_others();
+
+// That, and the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the process at
 // once: what was logged is in the store by then and its runs are interrupted, and where the store is locked for longer
 // than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the run goes on.
 void watch_signals();

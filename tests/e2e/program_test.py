@@ -368,6 +368,11 @@ class Specs(HostCase):
         self.assertIn(b"x_spec.lua: 1 passed, 1 failed\n", done.stdout)
         self.assertIn(b"FAILED a c\n  x_spec.lua:3: expected { [1] = 1, [2] = { x = 3 } }", done.stdout)
 
+    def test_a_program_that_a_spec_started_and_that_left_does_not_end_it(self):
+        done = self.spec("describe('a', function() it('b', function() local p = io.popen('exec 0<&-; echo > gone; sleep 1', 'w')\n"
+                         "while not io.open 'gone' do end\nfor _ = 1, 3 do p:write 'x' p:flush() end p:close() end) end)")
+        self.assert_runs(done, "x_spec.lua: 1 passed, 0 failed")
+
     def test_broken_and_empty_specs_fail(self):
         for text in ("", "x x", "error('top')", "describe('a', function() error('in') end)", "describe('a', function() end)"):
             self.assertEqual(self.spec(text).returncode, 1, text)
