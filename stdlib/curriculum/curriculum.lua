@@ -65,6 +65,18 @@ local function stage_of(given, i, count)
   return stage
 end
 
+-- Tables and commands tell stages by their names.
+local function check_names(stages)
+  local first = {}
+  for i, stage in ipairs(stages) do
+    local other = first[stage.name]
+    if other then
+      host.fail(("curriculum: stage %d: name: expected one of its own; got '%s', which is stage %d's"):format(i, stage.name, other))
+    end
+    first[stage.name] = i
+  end
+end
+
 --- The stages of a curriculum, and the distillation options that a named strategy brings along.
 ---@param given any            what the user wrote
 ---@param context {train: Dataset, teacher: Module?}
@@ -89,6 +101,7 @@ function curriculum.normalise(given, context)
     if type(one) ~= "table" then host.fail(("curriculum: stage %d: expected a table; got %s"):format(i, type(one))) end
     stages[i] = stage_of(one, i, #given)
   end
+  check_names(stages)
   for i = 1, #stages - 1 do
     if not stages[i].advance then
       host.fail(("curriculum: stage %d '%s' has no advance rule, so '%s' would never begin; expected advance = when.…")

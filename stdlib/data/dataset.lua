@@ -34,6 +34,7 @@ data.is_generator = generator.is
 ---@field labels Labels    what y is
 ---@field index Tensor     int64 [n]: the rows of this view, in its order
 ---@field difficulty Tensor?  [n], after rank
+---@field is_shuffled? true  by shuffled(): a ranking's control
 ---@field classes number?  how many, where labels are classes
 ---@field name string      of the file, or what it was given
 ---@field vocabulary number?  of tokens: how many there are; with `length`, of a row, and `pad_token`, where there is one, what
@@ -237,7 +238,9 @@ end
 function Dataset:shuffled(seed)
   if seed ~= nil then check.value("shuffled", "seed", seed, check.int(0)) end
   local random = engine.generator(seed or current.stream "shuffled")
-  return view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = random })))
+  local shuffled = view(self.base, self.index:index_select(0, ops.randperm(self:size(), { generator = random })))
+  shuffled.is_shuffled = true
+  return shuffled
 end
 
 --- The same rows, of which a share has a wrong class: any other one alike, or the next one (pairs = true), by the run's

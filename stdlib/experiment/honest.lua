@@ -45,10 +45,22 @@ local function look_at_mixture(report, plan, i, parts)
   end
 end
 
+-- The easiest rows of data that stand in the order of the file, or of a split.
+local function look_at_unranked(report, plan, i)
+  local stage = plan.run.stages[i]
+  local source = plan.seen[i].source or stage.sample
+  if not sampler.is(source) or source.where ~= "sampler.easiest" then return end
+  local d = source.data
+  if d.difficulty or rawget(d, "is_shuffled") then return end
+  report.refuse("stage '%s': sample: nothing has ranked these %d rows, the easiest are those that come first; expected d:rank(score), "
+    .. "or d:shuffled() as the random control", stage.name, d:size())
+end
+
 -- The ranking, stage by stage.
 local function look_at_ranking(report, plan)
   local ranking, all, most = false, true, {}
   for i, stage in ipairs(plan.run.stages) do
+    look_at_unranked(report, plan, i)
     local parts, ranked, view = plan:rows(i)
     all = all and parts ~= nil and range(parts) >= 1 - NOTHING
     ranking = ranking or ranked

@@ -52,6 +52,9 @@ end
 function Feed:rows() return self.source:size() end
 function Feed:passes() return self.source.passes and self.source:passes() or nil end
 
+--- All inputs that a batch's index names rows of; nil of generators.
+function Feed:inputs() return self.base and self.base.x end
+
 --- Adds what was drawn since the last evaluation: sample/difficulty, by a ranking, and sample/effective, the number of rows alike
 --- that would be drawn as unevenly. Of what is drawn by rank or weight alone; all rows alike say nothing.
 ---@param numbers table<string, number>

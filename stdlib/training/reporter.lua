@@ -197,7 +197,11 @@ function Reporter:show(s) self.run:show(s, self.parts) end
 function Reporter:state()
   local queue = self.queue:state()
   for _, one in ipairs(queue) do
-    if one.at.seen and not engine.is_tensor(one.at.seen) then one.at.seen = one.at.seen:wait() end
+    local at, seen = {}, one.at.seen
+    if seen and not engine.is_tensor(seen) then one.at.seen = seen:wait() end
+    for key, value in pairs(one.at) do at[key] = value end
+    at.x = nil  -- the whole data set
+    one.at = at
   end
   return { queue = queue, health = self.health:state(), warned = self.warned, blamed = self.blamed, sum = self.sum,
     steps = self.steps, early = self.early }

@@ -64,7 +64,7 @@ local function count_passes(self)
   c.stage_passes = self.feed:passes() or c.stage_epochs
 end
 
--- A step's numbers are at hand: at = { step, knobs, share, index = of its rows, or a function that tells it, seen }. Judged first: of a
+-- A step's numbers are at hand: at = { step, knobs, share, index = of its rows, or a function that tells it, x, seen }. Judged first: of a
 -- refused batch nothing else counts.
 function Training:deliver(row, at)
   local s = self.s
@@ -106,7 +106,8 @@ function Training:step_once(knobs)
   local source = self.feed.source
   local seen = source.adaptive and out.confidence and engine.transfer(out.confidence) or nil
   self.stages.last = told
-  self.reporter:push(out, told, { step = self.s.step, index = batch.index, share = source.share_now or nil, seen = seen })
+  self.reporter:push(out, told, { step = self.s.step, index = batch.index, x = self.feed:inputs(), share = source.share_now or nil,
+    seen = seen })
   self.out = out
 end
 
@@ -114,7 +115,7 @@ local function step_often(self, plan)
   local out, batch, done = self.updater:take_many(self.feed, plan)
   begin_books(self)
   local i_th
-  local at = { index = function() return batch.index[i_th] end, share = self.feed.source.share_now or nil }
+  local at = { index = function() return batch.index[i_th] end, x = self.feed:inputs(), share = self.feed.source.share_now or nil }
   self.clock:tick()
   self.reporter:each(out, done, function(row, i)
     count(self)

@@ -236,7 +236,7 @@ local AT_MOST = 20  -- batches in a row that are skipped
 --- Looks at a step's loss and gradient norm. The optimizer has left all as it was where they are not finite: the rows are stored, then
 --- the policy decides.
 ---@param row {loss: number, norm: number}
----@param at {step: number, knobs: table, index: Tensor|fun(): Tensor}
+---@param at {step: number, knobs: table, index: Tensor|fun(): Tensor, x: Tensor?}  x: all inputs, of which index names rows
 ---@return boolean  whether the update was made
 ---@return boolean? whether the keeper is to go back
 function Updater:judge(row, at)
@@ -248,7 +248,8 @@ function Updater:judge(row, at)
   local index, lr = at.index, at.knobs.lr
   if type(index) == "function" then index = index() end
   finite.tell(self.run, { loss = row.loss, norm = row.norm, policy = self.policy, rows = index:totable(), step = at.step, times = self.met,
-    stop = self.policy == "stop" or self.met == AT_MOST, advice = ("lower lr (%g) or clip harder"):format(lr or 0) })
+    stop = self.policy == "stop" or self.met == AT_MOST, x = at.x and at.x:index_select(0, index:cpu()),
+    advice = ("lower lr (%g) or clip harder"):format(lr or 0) })
   return false, self.policy == "roll_back"
 end
 

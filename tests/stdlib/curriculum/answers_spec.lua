@@ -297,6 +297,10 @@ describe("stages as they are read", function()
     { "an unknown strategy", "zzzzzz", "curriculum: no strategy 'zzzzzz'; expected one of anti, confidence, linear_ramp" },
     { "a later stage without an end", { { "a", advance = print }, { "b" }, { "c" } },
       "curriculum: stage 2 'b' has no advance rule, so 'c' would never begin" },
+    { "a name that an earlier stage has", { { "a", advance = print }, { "b", advance = print }, { "a" } },
+      "curriculum: stage 3: name: expected one of its own; got 'a', which is stage 1's" },
+    { "a name that an earlier stage has by its place", { { advance = print }, { "stage 1" } },
+      "curriculum: stage 2: name: expected one of its own; got 'stage 1', which is stage 1's" },
   }
   for _, case in ipairs(refused) do
     it("refuse " .. case[1], function() expect(function() read(case[2]) end):fails_with(case[3]) end)

@@ -2,7 +2,7 @@
 local g = require "gradus"
 local a_run = require "a_run"
 local support = require "support"
-local nn, schedule, when, score = g.nn, g.schedule, g.when, g.score
+local nn, sampler, schedule, when, score = g.nn, g.sampler, g.schedule, g.when, g.score
 
 local function options(more)
   local d = support.points():split({ train = .5, val = .5 }, { seed = 1 })
@@ -91,6 +91,8 @@ describe("a run warns, as check refuses, of what", function()
     { "never leaves its warm-up", { decay = "constant", warmup = { epochs = 50 } }, "lr never leaves its warm%-up" },
     { "runs backwards", { lr = schedule.linear(1e-4, 1e-2) }, "lr runs backwards" },
     { "has no effect", function(d, teacher) return { curriculum = { sample = ranked(d, teacher) } } end, "the ranking has no effect" },
+    { "nobody ranked", function(d) return { curriculum = { sample = sampler.easiest(d.train, schedule.linear(.3, 1)) } } end,
+      "stage 'all': sample: nothing has ranked these %d+ rows" },
     { "never begins", { curriculum = { { "a", advance = when.epochs(4) }, { "b" } } }, "stage 'b' never begins" },
   }
   for _, case in ipairs(cases) do

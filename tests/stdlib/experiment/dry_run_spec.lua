@@ -217,6 +217,17 @@ describe("a dry run refuses", function()
   it("a ranking that shuffling undoes", function()
     refuses(function(d, t) return { curriculum = { sample = d.train:rank(score.loss(t)) } } end, "the ranking has no effect")
   end)
+  it("a share of rows that nobody ranked, unless they were shuffled for that", function()
+    local function of(fn, answer)
+      return function(d) return { curriculum = { sample = answer(fn(d.train)) } } end
+    end
+    local function growing(rows) return sampler.easiest(rows, schedule.linear(.3, 1)) end
+    local function same(rows) return rows end
+    refuses(of(same, growing), "nothing has ranked these 899 rows, the easiest are those that come first; expected d:rank(score)")
+    refuses(of(same, function(rows) return function() return growing(rows) end end), "nothing has ranked these")
+    accepts(of(function(rows) return rows:shuffled() end, growing))
+    accepts(of(function(rows) return rows:rank(g.arange(rows:size())) end, growing))
+  end)
   it("a teacher that has no say", function()
     refuses({ alpha = 1 }, "alpha is 1 in every stage")
   end)

@@ -44,6 +44,18 @@ describe("a step of one's own that is not finite", function()
     expect(events):equals { { "health", "non_finite", "1", "inf", "stop", false } }
     expect(why):matches "step 1: the gradient is not finite; the rows"
   end)
+  it("names the first row whose inputs are to blame", function()
+    local one, x = out(NAN, 2), g.zeros(3, 2, 2)
+    one.batch = { index = g.tensor({ 3, 5, 7 }, "int64"), x = x }
+    local function why() return select(2, watched("stop", { one })) end
+    expect(why()):matches "events; expected finite inputs, a lower lr or harder clipping"
+    x[2][1][0] = -INF
+    expect(why()):matches "step 1: the loss is nan; .* events; expected finite inputs; got %-inf in row 7$"
+    x[1][0][1] = NAN
+    expect(why()):matches "; expected finite inputs; got %-?nan in row 5$"
+    one.batch.x = g.zeros({ 3, 2 }, { dtype = "int64" })
+    expect(why()):matches "harder clipping"
+  end)
   it("is let pass until twenty of them came in a row", function()
     local outs = {}
     for i = 1, 19 do outs[i] = out(INF) end

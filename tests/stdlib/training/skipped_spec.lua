@@ -57,6 +57,17 @@ describe("skipping", function()
       expect({ taken, #events_named(events, "non_finite"), support.finite(net) }):equals { 200, 25, true }
     end)
   end)
+  it("is advised against a row that is to blame, not a rate", function()
+    for _, more in ipairs { {}, { augment = .5, augmentations = { noise = .1 } } } do
+      expect(function()
+        a_run(function(run)
+          local o = { student = nn.MLP { 64, 12, 10 }, data = support.poisoned(), batch = 8, budget = { epochs = 1 } }
+          for name, value in pairs(more) do o[name] = value end
+          run:distill(o)
+        end)
+      end):fails_with "expected finite inputs; got nan in row 5"
+    end
+  end)
   it("goes on through as many in run:distill", function()
     a_run(function(run, events)
       local student = nn.MLP { 64, 12, 10 }
