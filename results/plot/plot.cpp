@@ -178,6 +178,14 @@ void use_prefix(Figure& figure, double most) {
   }
 }
 
+// A figure in which nothing can be drawn says so.
+void tell_blank(Figure& figure) {
+  for (const Line& line : figure.lines) {
+    if (std::any_of(line.y.begin(), line.y.end(), [](double v) { return std::isfinite(v); })) return;
+  }
+  figure.title += figure.y ? ": no value from " + tick_label(figure.y->first) + " to " + tick_label(figure.y->second) : ": no finite value";
+}
+
 // All lines in the first figure, each named by its metric too.
 void put_together(std::vector<Figure>& figures) {
   if (figures.size() < 2) return;
@@ -241,6 +249,7 @@ std::vector<Figure> figures(Store& store, const PlotOptions& options) {
       add_runs(store, options, key, figure);
     if (options.runs.size() == 1) add_events(store, options.runs[0], options.x, figure);
     keep_to(figure, options.y);
+    tell_blank(figure);
     if (!figure.lines.empty()) all.push_back(std::move(figure));
   }
   share_x(all);

@@ -13,6 +13,7 @@ local snapshot_files = require "gradus.experiment.snapshot_files"
 local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
 local streams = require "gradus.experiment.streams"
+local threads = require "gradus.step.threads"
 
 require "gradus.base.pristine"  -- before the script
 
@@ -248,9 +249,11 @@ end
 function Run:step(fn, options)
   local o = check.options("step", options, { non_finite = check.choice("stop", "skip", "own"), own_knobs = check.boolean },
     { non_finite = "stop" })
-  return step.new(fn, function(name, text) self:warn(name, text) end, self.device,
+  local made = step.new(fn, function(name, text) self:warn(name, text) end, self.device,
     o.non_finite ~= "own" and require("gradus.training.finite").watch(self, o.non_finite) or nil, o.own_knobs,
     function(knobs) return self.loop_knobs and self.loop_knobs:over(knobs) or knobs end)
+  threads.choose_by(self, made)
+  return made
 end
 
 --- The seed of one of this run's named random streams.

@@ -61,6 +61,26 @@ function threads.choose(run, work)
   end
 end
 
+--- Chooses it by the first call of a step that stands in no loop over batches, whose first round would tell.
+---@param run Run
+---@param step table   that was just made (step.lua)
+function threads.choose_by(run, step)
+  local over, look, operations = step.over, step.look, nil
+  function step.over(knobs)
+    step.over = over
+    if not (run.loop_knobs or run.dry) and run.threads == 0 then operations = engine.count_flops() end
+    return over(knobs)
+  end
+  function step.look(batch, out)
+    step.look = look
+    if operations then
+      local flops = operations()
+      threads.choose(run, function() return flops end)
+    end
+    if look then look(batch, out) end
+  end
+end
+
 --- Calls fn(…) on the threads that work of so many floating-point operations deserves.
 function threads.with(run, flops, fn, ...)
   local before = engine.threads()

@@ -97,6 +97,26 @@ TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
     expect_error(Exit::usage, "expected LOW,HIGH", [&] { parse_range(wrong); });
 }
 
+TEST_F(PlotTest, AFigureWithNothingToDrawSaysSo) {
+  const auto store = create();
+  const auto run = store->begin({.name = "r", .seed = 1});
+  for (int step = 1; step <= 3; ++step) {
+    run->log(run->key("odd"), step, step == 2 ? HUGE_VAL : std::nan(""));
+    run->log(run->key("fine"), step, step == 2 ? 0.5 : std::nan(""));
+  }
+  run->finish("finished");
+  PlotOptions options;
+  options.metrics = {"odd", "fine"};
+  options.runs = {run->id()};
+  const auto titles = [&] {
+    const auto all = figures(*store, options);
+    return std::pair(all.at(0).title, all.at(1).title);
+  };
+  EXPECT_EQ(titles(), std::pair("odd: no finite value", "fine"));
+  options.y = {0.6, 1};
+  EXPECT_EQ(titles(), std::pair("odd: no value from 0.6 to 1", "fine: no value from 0.6 to 1"));
+}
+
 TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {
   const auto store = create();
   const auto train = [&](double flops) {

@@ -119,6 +119,36 @@ describe("the number of threads", function()
     expect(seen):equals { 1, count, count }
     expect(count):equals(math.min(cores, 2))
   end)
+  it("of steps without a loop over batches is chosen by the first, once in a run", function()
+    local function steps_of(run, width, options)
+      local x, y = g.randn({ 128, 512 }, { generator = g.generator(3) }), g.zeros({ 128 }, { dtype = "int64" })
+      local student = g.nn.MLP { 512, width, 10 }
+      local opt, seen = g.optim.SGD(student), {}
+      local one = run:step(function(b)
+        local value = g.loss.cross_entropy(student(b.x), b.y)
+        opt:minimize(value)
+        return value
+      end, options)
+      for i = 1, 3 do
+        seen[i] = engine.threads()
+        one { x = x, y = y }
+      end
+      return seen
+    end
+    local most = math.min(cores, 2)
+    for _, options in ipairs { {}, { non_finite = "own" } } do
+      local seen, later
+      local count, events = stored(function(run)
+        seen = steps_of(run, 1024, options)
+        later = steps_of(run, 8, options)
+      end)
+      expect({ seen, later, count }):equals { { 1, most, most }, { most, most, most }, most }
+      expect(#events):equals(cores > 1 and 1 or 0)
+    end
+    local seen
+    expect((stored(function(run) seen = steps_of(run, 1024) end, 1))):equals(1)
+    expect(seen):equals { 1, 1, 1 }
+  end)
   it("changes no bit between replayed and eager steps", function()
     local function weights(mode)
       step.step_mode(mode)
