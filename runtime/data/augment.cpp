@@ -127,9 +127,6 @@ double own_share(const RowRandom& random, double alpha, double strength) {
   return 1 - strength * std::min(lambda, 1 - lambda);
 }
 
-// float16 and bfloat16: computed as float32, rounded once.
-bool is_short(const at::Tensor& x) { return x.scalar_type() == at::kHalf || x.scalar_type() == at::kBFloat16; }
-
 // Labels that can be mixed: classes as one-hot rows; distributions and numbers, [N] too, as they are.
 at::Tensor float_labels(const at::Tensor& y, int64_t classes, int64_t count) {
   if (y.defined() && (y.dim() == 1 || y.dim() == 2) && y.size(0) == count && at::isFloatingType(y.scalar_type()))
@@ -179,7 +176,8 @@ void check_augment(const Augment& o, double strength) {
 at::Tensor augment(const at::Tensor& x, const at::Tensor& index, const at::Tensor& visit, uint64_t seed,
                    const Augment& o, double strength) {
   check_augment(o, strength);
-  if (is_short(x)) return augment(x.to(at::kFloat), index, visit, seed, o, strength).to(x.scalar_type());
+  // float16 and bfloat16: computed as float32, rounded once.
+  if (at::isReducedFloatingType(x.scalar_type())) return augment(x.to(at::kFloat), index, visit, seed, o, strength).to(x.scalar_type());
   const Rows rows("augment", x, index, visit);
   if ((o.shift > 0 || o.erase > 0) && x.dim() != 4) {
     refuse("augment", o.shift > 0 ? "shift needs images" : "erase needs images", "x [N, C, H, W]",
@@ -199,7 +197,7 @@ Mixed mixup(const at::Tensor& x, const at::Tensor& y, int64_t classes, const at:
   options.mixup = alpha;
   check_augment(options, strength);
   if (alpha == 0) refuse("mixup", "mixup of zero has no effect", "a number above 0", "0");
-  if (is_short(x)) {
+  if (at::isReducedFloatingType(x.scalar_type())) {
     Mixed mixed = mixup(x.to(at::kFloat), y, classes, index, visit, seed, alpha, strength);
     mixed.x = mixed.x.to(x.scalar_type());
     return mixed;

@@ -93,8 +93,6 @@ Scaled scaled(at::TensorList grads, const OptionalTensor& norm, const OptionalTe
 // ---- SGD
 
 // LibTorch's fused kernel (2.13) leaves float16 and bfloat16 parameters on the CPU as they are, but for the last few.
-bool is_short(const at::Tensor& t) { return t.scalar_type() == at::kHalf || t.scalar_type() == at::kBFloat16; }
-
 void sgd_short(const at::Tensor& param, at::Tensor grad, const OptionalTensor& momenta, const at::Tensor& lr,
                const OptionalTensor& refused, double weight_decay, double momentum, bool nesterov, bool maximize) {
   const at::Tensor before = param.to(at::kFloat);
@@ -120,7 +118,7 @@ void sgd_composed(at::TensorList params, at::TensorList grads, at::TensorList mo
   std::vector<at::Tensor> others, of_others, their_momenta;
   for (std::size_t i = 0; i < params.size(); ++i) {
     const OptionalTensor momenta_of = momenta.empty() ? std::nullopt : OptionalTensor(momenta[i]);
-    if (is_short(params[i])) {
+    if (at::isReducedFloatingType(params[i].scalar_type())) {
       sgd_short(params[i], s.grads[i], momenta_of, lr, s.found_inf, weight_decay, momentum, nesterov, maximize);
       continue;
     }
