@@ -170,12 +170,11 @@ function Health:is_diverging()
   return signs.is_lost(val, much) and signs.is_lost(own, much, self.settled + 1)
 end
 
--- So far from the teacher on what it has not seen and on what it has, all rows being open.
+-- So far from the teacher on what it has not seen, and half as far at least on what it has, all rows being open.
 local function is_far(self, e, margin)
   local goal = self.target_acc or self.teacher_acc
   if not (e.acc and goal) or (e.share or 1) < 1 and e.own_acc then return false end
-  local wanted = goal - margin
-  return e.acc < wanted and (not e.own_acc or e.own_acc < wanted and e.own_acc <= e.acc + FAR)
+  return e.acc < goal - margin and (not e.own_acc or e.own_acc < goal - margin / 2 and e.own_acc <= e.acc + FAR)
 end
 
 function Health:is_oscillating(e)
@@ -249,11 +248,12 @@ end
 function Health:is_too_small(e)
   if self.layer or self.shot or (e.progress or 1) < PATIENCE then return false end
   local val, curve = self.course.val, self:clean()
-  if is_far(self, e, FAR) and curve[#curve] < NOTHING * nothing(self) and self:is_stagnant(e) then return true end
-  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) or curve[#curve] > BLIND * nothing(self) then return false end
-  if signs.most(val, #val - 3) - signs.least(val, 1) > STEADY * self.reference then return false end
   local pace = signs.pace(val, self.course.spent)
-  return pace ~= nil and pace < SLOW
+  local slow = pace ~= nil and pace < SLOW
+  local learnt = curve[#curve] < NOTHING * nothing(self) or slow and (e.constant or 0) > .99  -- or all its units are dead
+  if is_far(self, e, FAR) and learnt and self:is_stagnant(e) then return true end
+  if not is_far(self, e, FAR_OFF) or not self:can_move(MOVES_STILL) or curve[#curve] > BLIND * nothing(self) then return false end
+  return slow and signs.most(val, #val - 3) - signs.least(val, 1) <= STEADY * self.reference
 end
 
 -- Three times in a row one answer, after there were others, or where much was learnt of all training data (the easiest rows may be of

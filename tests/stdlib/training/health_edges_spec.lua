@@ -263,6 +263,7 @@ describe("health's judgement of", function()
       { still(), far, true }, { still(), { acc = .7, own_acc = .7, progress = .5 }, true },
       { still(), { acc = .7, own_acc = .7, progress = .4 }, false },
       { still(), { acc = .7 }, true }, { still(), { acc = .8, own_acc = .7 }, false }, { still(), { acc = .7, own_acc = .8 }, false },
+      { still(), { acc = .76, own_acc = .84 }, true }, { still(), { acc = .79, own_acc = .86 }, false },
       { still(), { acc = .6, own_acc = .7 }, true }, { still(), { acc = .5, own_acc = .7 }, false },
       { still { train = rep(.8, 8) }, far, false }, { still { teacher_acc = false }, far, false },
       { still(), { acc = .7, own_acc = .7, share = .9 }, false }, { still(), { acc = .7, share = .9 }, true },
@@ -285,6 +286,20 @@ describe("health's judgement of", function()
       { slow(.1, { lr = .15 }), far, true }, { slow(.1, { lr = .14 }), far, false }, { slow(.1, { train = { 3.87 } }), far, true },
       { slow(.1, { train = { 3.89 } }), far, false }, { slow(.1, { shot = 0 }), far, false },
       { slow(-.19), far, true }, { slow(-.21), far, false },
+    })
+  end)
+  it("a student that is too small, its units dead: what it learnt, the answers' frequencies, it learnt long ago", function()
+    local function dead(last, more)
+      local fields = { train = rep(1, 8), val = rep(1, 8), teacher_acc = .9,
+        course = { val = { 1.4, 1.3, 1.2, 1.1, 1, 1 - last, 1 - 2 * last, 1 - 3 * last, 1 - 4 * last }, spent = { 1, 2, 3, 4, 5, 6, 7, 8, 9 } } }
+      for key, value in pairs(more or {}) do fields[key] = value end
+      return fields
+    end
+    local one = { acc = .1, own_acc = .1, constant = 1 }
+    judged("is_too_small", {
+      { dead(0), one, true }, { dead(.049), one, true }, { dead(.051), one, false },
+      { dead(0), { acc = .1, own_acc = .1, constant = .99 }, false }, { dead(0), { acc = .1, own_acc = .1 }, false },
+      { dead(0, { teacher_acc = .15 }), one, false }, { dead(0, { train = with(rep(1, 7), 1.03) }), one, false },
     })
   end)
   it("a student that gives one answer", function()
