@@ -291,7 +291,8 @@ describe("health's judgement of", function()
   it("a student that is too small, its units dead: what it learnt, the answers' frequencies, it learnt long ago", function()
     local function dead(last, more)
       local fields = { train = rep(1, 8), val = rep(1, 8), teacher_acc = .9,
-        course = { val = { 1.4, 1.3, 1.2, 1.1, 1, 1 - last, 1 - 2 * last, 1 - 3 * last, 1 - 4 * last }, spent = { 1, 2, 3, 4, 5, 6, 7, 8, 9 } } }
+        course = { val = { 1.4, 1.3, 1.2, 1.1, 1, 1 - last, 1 - 2 * last, 1 - 3 * last, 1 - 4 * last },
+          spent = { 1, 2, 3, 4, 5, 6, 7, 8, 9 } } }
       for key, value in pairs(more or {}) do fields[key] = value end
       return fields
     end
