@@ -21,9 +21,9 @@ local function words(place, text, name)
 end
 
 describe("a tensor that is compared", function()
-  for line, text in pairs { ["local b = t == 0"] = "t == 0", ["if t ~= 1.5 then n = 2 end"] = "t ~= 1.5", ["local b = o.t == -3"] = "o.t == -3",
-    ["local b = 0 == t"] = "0 == t", ["local b = .5 ~= o.t"] = ".5 ~= o.t", ["t = t; local b = (t==1)"] = "t == 1",
-    ["local b = t == 1e3"] = "t == 1e3" } do
+  for line, text in pairs { ["local b = t == 0"] = "t == 0", ["if t ~= 1.5 then n = 2 end"] = "t ~= 1.5",
+    ["local b = o.t == -3"] = "o.t == -3", ["local b = 0 == t"] = "0 == t", ["local b = .5 ~= o.t"] = ".5 ~= o.t",
+    ["t = t; local b = (t==1)"] = "t == 1", ["local b = t == 1e3"] = "t == 1e3" } do
     it("is told: " .. line, function()
       local list, ok, result = told(line)
       expect(list):equals { words(2, text, text:match "o%.t" or "t") }
