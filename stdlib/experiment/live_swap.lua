@@ -80,6 +80,9 @@ local pair
 local function take_value(self, place, value, path)
   local was = (self.begun[place.home] or {})[place.slot]
   if not self.takes_values or was == nil or place.get() ~= was then return end
+  for _, one in ipairs(self.values) do
+    if one.place.home == place.home and one.place.slot == place.slot then return end  -- a parameter: the loop's function sees it too
+  end
   table.insert(self.values, { place = place, value = value, name = path })
 end
 
@@ -222,9 +225,9 @@ end
 function Swap:apply(found, options)
   self.new, self.map, self.counterpart, self.paired = found.world, {}, {}, {}
   self.names, self.values, self.takes_values, self.undo = {}, {}, options.takes_values, options.undo
+  pair_places(self, live_world.places_of_params(self.world.params, "", {}), found.params, "")
   pair_places(self, reachable.places_of(self.world.fn), found.places, "")
   for i, root in ipairs(self.world.roots) do pair_places(self, live_world.places_of_root(root), found.roots[i], "") end
-  pair_places(self, live_world.places_of_params(self.world.params, "", {}), found.params, "")
   self.cells, self.locals = variables(self)
   local done, said, there, fresh = {}, {}, {}, {}
   live_world.each_place(self.world, function(place) there[place.get() or false] = true end)

@@ -95,16 +95,21 @@ local function line_of(one, metric, limits)
   return table.concat(words, "  ")
 end
 
--- The last runs' curves, all between the same limits.
-local function lines_of(self)
-  local metric, limits, lines = shown_metric(self), { low = math.huge, high = -math.huge }, {}
-  local first = math.max(1, #self.all - SHOWN + 1)
+-- What the last runs' curves are drawn by: the metric, and the limits of all of them; and the first one's number.
+local function scale_of(self)
+  local metric, limits, first = shown_metric(self), { low = math.huge, high = -math.huge }, math.max(1, #self.all - SHOWN + 1)
   for i = first, #self.all do
     for _, value in ipairs(self.all[i].curves[metric] or {}) do
       if value == value then limits.low, limits.high = math.min(limits.low, value), math.max(limits.high, value) end
     end
   end
   if limits.low > limits.high then limits = {} end
+  return metric, limits, first
+end
+
+local function lines_of(self)
+  local metric, limits, first = scale_of(self)
+  local lines = {}
   for i = first, #self.all do lines[#lines + 1] = line_of(self.all[i], metric, limits) end
   return lines
 end
@@ -158,10 +163,7 @@ handlers["end"] = function(self, one, event)
   if one.state == "runs" then one.state = event.code == 0 and "finished" or host.stopping() and "interrupted" or "failed" end
   self.screen:clear()
   children.show_output(event.child)
-  if not self.screen.live then
-    local lines = lines_of(self)
-    self.screen:say(lines[math.max(1, #lines - (#self.all - one.number))])
-  end
+  if not self.screen.live then self.screen:say(line_of(one, scale_of(self))) end
 end
 
 local function turn(self)

@@ -151,11 +151,11 @@ def moved(lines, was, now):
 
 
 # What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
-PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "farm": "parallel", "fork": "fork", "grid": "parallel", "landscape_command": "landscape",
-           "landscape_way": "landscape", "live_edit": "live", "live_loop": "live", "live_swap": "live", "live_users": "live",
-           "live_world": "live", "optuna": "sweep", "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel",
-           "store_keeper": "parallel", "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep",
-           "trial_run": "sweep", "watch": "watch"}
+PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "done_again": "landscape", "farm": "parallel", "fork": "fork",
+           "grid": "parallel", "landscape_command": "landscape", "landscape_way": "landscape", "live_edit": "live", "live_files": "live",
+           "live_loop": "live", "live_swap": "live", "live_training": "live", "live_users": "live", "live_world": "live", "optuna": "sweep",
+           "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel", "store_keeper": "parallel",
+           "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep", "trial_run": "sweep", "watch": "watch"}
 COMMANDS = "run|sweep|watch|check|resume|fork|landscape"  # that take --stdlib
 
 
