@@ -125,8 +125,10 @@ class Parser : private Scanner {
       return "(" + left.sql + (op == "=" ? " IS " : " IS NOT ") + right.sql + ")";
     }
     check_types(left, right);
-    // SQLite puts every number before every text; here no order holds between the two.
-    const std::string plain = left.sql + " " + op + " " + right.sql;
+    // SQLite puts every number before every text; here no order holds between the two. Beside a column it would read a
+    // parameter's text as a number, or a number as a text: + keeps both as they are.
+    const std::string as_it_is = left.type == right.type ? "" : "+";
+    const std::string plain = as_it_is + left.sql + " " + op + " " + as_it_is + right.sql;
     // NaN is unequal to everything that is there; every other comparison with it fails, as SQL's NULL does.
     if (op == "!=" && !(left.present + right.present).empty()) {
       const auto there = [](const Operand& one) {
