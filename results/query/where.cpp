@@ -66,18 +66,18 @@ class Parser : private Scanner {
 
   std::string disjunction() {
     std::string sql = conjunction();
-    while (take_word("or")) sql = "(" + sql + " OR " + conjunction() + ")";
-    return sql;
+    while (take_word("or")) sql += " OR " + conjunction();
+    return "(" + sql + ")";
   }
 
   std::string conjunction() {
     std::string sql = factor();
-    while (take_word("and")) sql = "(" + sql + " AND " + factor() + ")";
+    while (take_word("and")) sql += " AND " + factor();
     return sql;
   }
 
   std::string factor() {
-    if (++depth_ > 100) fail("expected fewer than 100 nested parentheses");
+    if (++depth_ > 16) fail("expected at most 15 parentheses around it");  // SQLite's parser is not deep
     std::string sql;
     if (take_word("not")) {
       sql = "NOT coalesce(" + factor() + ", 0)";

@@ -197,7 +197,7 @@ TEST_F(WhereTest, EveryComparison) {
       {"status", {std::string("finished"), std::string("finished"), std::string("finished")}, 't', false},
       {"strategy", {ramp, ramp, stages}, 'a', false},
       {"width", {number(8), number(16), wide}, 'a', false},
-      {"note", {ten, none, none}, 'a', false},
+      {"params.note", {ten, none, none}, 'a', false},
       {"told", {std::string("1"), none, none}, 'a', false},
       {"augment", {none, number(1), none}, 'a', false},
       {"last(val/acc)", {number(.9), number(.3), number(.99)}, 'n', false},
@@ -237,9 +237,20 @@ TEST_F(WhereTest, EveryComparison) {
 }
 
 TEST_F(WhereTest, HowDeepAndHowLong) {
-  const auto nested = [&](int depth) { return fits(std::string(static_cast<std::size_t>(depth), '(') + "seed == 5" + std::string(static_cast<std::size_t>(depth), ')')); };
-  EXPECT_EQ(nested(99), "2");
-  expect_error(Exit::usage, "expected fewer than 100 nested parentheses", [&] { nested(100); });
+  struct {
+    const char *open, *close, *fits;
+    int most;
+  } const cases[] = {{"(", ")", "2", 15}, {"(seed == 7 or id == 3 and strategy == 'x' or ", ")", "2", 15}, {"not not ", "", "2", 7},
+                     {"not (seed == 1 or not (", "))", "2", 3}, {"(seed != 1 and ", ")", "2", 15}};
+  for (const auto& [open, close, which, most] : cases) {
+    SCOPED_TRACE(open);
+    std::string text = "seed == 5";
+    for (int depth = 1; depth <= most; ++depth) {
+      text = open + text + close;
+      EXPECT_EQ(fits(text), which) << depth;
+    }
+    expect_error(Exit::usage, "expected at most 15 parentheses", [&] { fits(open + text + close); });
+  }
   std::string either = "seed == 5", both = either;
   for (int i = 0; i < 150; ++i) either += " or (seed == 1)", both += " and (seed == 5)";
   EXPECT_EQ(fits(either), "12");
