@@ -66,18 +66,18 @@ class Parser : private Scanner {
 
   std::string disjunction() {
     std::string sql = conjunction();
-    while (take_word("or")) sql = "(" + sql + " OR " + conjunction() + ")";
-    return sql;
+    while (take_word("or")) sql += " OR " + conjunction();
+    return "(" + sql + ")";
   }
 
   std::string conjunction() {
     std::string sql = factor();
-    while (take_word("and")) sql = "(" + sql + " AND " + factor() + ")";
+    while (take_word("and")) sql += " AND " + factor();
     return sql;
   }
 
   std::string factor() {
-    if (++depth_ > 100) fail("expected fewer than 100 nested parentheses");
+    if (++depth_ > 16) fail("expected at most 15 parentheses around it");  // SQLite's parser is not deep
     std::string sql;
     if (take_word("not")) {
       sql = "NOT coalesce(" + factor() + ", 0)";
@@ -125,8 +125,10 @@ class Parser : private Scanner {
       return "(" + left.sql + (op == "=" ? " IS " : " IS NOT ") + right.sql + ")";
     }
     check_types(left, right);
-    // SQLite puts every number before every text; here no order holds between the two.
-    const std::string plain = left.sql + " " + op + " " + right.sql;
+    // SQLite puts every number before every text; here no order holds between the two. Beside a column it would read a
+    // parameter's text as a number, or a number as a text: + keeps both as they are.
+    const std::string as_it_is = left.type == right.type ? "" : "+";
+    const std::string plain = as_it_is + left.sql + " " + op + " " + as_it_is + right.sql;
     // NaN is unequal to everything that is there; every other comparison with it fails, as SQL's NULL does.
     if (op == "!=" && !(left.present + right.present).empty()) {
       const auto there = [](const Operand& one) {

@@ -151,8 +151,15 @@ TEST_F(LineageTest, AFamilyIsDrawnFromItsOldest) {
               one["from"].dump() + "-" + one["to"].dump() + " " + one["text"].get<std::string>() + "\n";
     EXPECT_EQ(text, "1 run 1-10 \n 2 run 4-8 T=8\n  5 attempt 9-10 \n  3 run 7-10 \n 4 run null-null \n") << run;
   }
-  EXPECT_EQ(family_of(*store_, 4, 3).size(), 3U);
-  EXPECT_EQ(family_of(*store_, 4, 3)[2]["run"], 4) << "the run itself is always among them";
+  const std::vector<std::int64_t> drawn = {1, 2, 5, 3, 4};
+  for (std::size_t place = 0; place < drawn.size(); ++place) {
+    for (std::size_t most = 0; most < 8; ++most) {
+      std::vector<std::int64_t> few(drawn.begin(), drawn.begin() + static_cast<std::ptrdiff_t>(std::min(most, drawn.size()))), found;
+      if (most > 0 && place >= most) few.back() = drawn[place];  // the run itself is always among them
+      for (const Json& one : family_of(*store_, drawn[place], most)) found.push_back(one["run"]);
+      EXPECT_EQ(found, few) << drawn[place] << " of " << most;
+    }
+  }
   EXPECT_EQ(family_of(*store_, root()).size(), 1U);
 }
 

@@ -3,8 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <random>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "query/text_diff.h"
 #include "query/words.h"
@@ -115,6 +120,64 @@ TEST(TextDiffTest, HunksAndTheirRanges) {
       {"x\nx\n", "x\nx\nx\n", "@@ -1,2 +1,3 @@\n x\n x\n+x\n", 3},
   };
   for (const auto& one : cases) EXPECT_EQ(unified_diff(one.a, one.b, "x", "y", one.context), "--- x\n+++ y\n" + one.hunks);
+}
+
+// What a reader of hunks makes of them: the other text, by as few lines as can be, with as much around them as was asked for.
+TEST(TextDiffTest, HunksAreShortestAndLeadToTheOtherText) {
+  std::mt19937 random(3);
+  const auto lines = [&] {
+    std::vector<std::string> list(random() % 12);
+    for (std::string& line : list) line = std::string(1, static_cast<char>('a' + random() % 3));
+    return list;
+  };
+  const auto text = [](const std::vector<std::string>& list) {
+    std::string all;
+    for (const std::string& line : list) all += line + "\n";
+    return all;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    const std::vector<std::string> a = lines(), b = lines();
+    const std::size_t context = random() % 4;
+    std::vector<std::vector<std::size_t>> common(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+      for (std::size_t j = 1; j <= b.size(); ++j)
+        common[i][j] = a[i - 1] == b[j - 1] ? common[i - 1][j - 1] + 1 : std::max(common[i - 1][j], common[i][j - 1]);
+    }
+    std::istringstream hunks(unified_diff(text(a), text(b), "x", "y", static_cast<int>(context)));
+    SCOPED_TRACE(hunks.str());
+    std::vector<std::string> made;
+    std::size_t at = 0, changes = 0, around = 0;  // around: unchanged lines of the hunk since its last change
+    bool changed = true, first = true;            // whether the hunk has come to one
+    const auto ends = [&] {
+      EXPECT_TRUE(first || (changed && (around == context || (around < context && at == a.size()))));
+    };
+    for (std::string line; std::getline(hunks, line);) {
+      if (line.starts_with("---") || line.starts_with("+++")) continue;
+      if (line[0] == '@') {
+        std::size_t begin = 0, count = 1;
+        std::sscanf(line.c_str(), "@@ -%zu,%zu", &begin, &count);
+        begin -= count > 0;
+        ends();
+        ASSERT_TRUE(first ? begin >= at : begin > at) << "else it were one hunk";
+        while (at < begin) made.push_back(a[at++]);
+        around = 0, changed = first = false;
+        continue;
+      }
+      if (line[0] == '+') made.push_back(line.substr(1));
+      else ASSERT_EQ(a.at(at++), line.substr(1));
+      if (line[0] == ' ') {
+        made.push_back(line.substr(1));
+        ASSERT_LE(++around, changed ? 2 * context : context);
+        continue;
+      }
+      EXPECT_TRUE(changed || around == context || at - (line[0] == '-') == around) << "less than asked for only where the text begins";
+      changed = true, around = 0, ++changes;
+    }
+    ends();
+    while (at < a.size()) made.push_back(a[at++]);
+    EXPECT_EQ(made, b);
+    EXPECT_EQ(changes, a.size() + b.size() - 2 * common[a.size()][b.size()]);
+  }
 }
 
 // Past the most edits that are looked for, all of the one goes and all of the other comes: between what both begin and end with.

@@ -14,7 +14,7 @@ class WhereTest : public StoreTest {
   void SetUp() override {
     StoreTest::SetUp();
     store_ = create();
-    add("ramp", 1, 0.01, {0.5, 0.95, 0.9}, {{"width", std::int64_t{8}}, {"note", std::string("10")}});
+    add("ramp", 1, 0.01, {0.5, 0.95, 0.9}, {{"width", std::int64_t{8}}, {"note", std::string("10")}, {"told", std::string("1")}});
     add("ramp", 5, 1e-4, {0.2, 0.3}, {{"width", std::int64_t{16}}, {"augment", true}});
     add("stages", 2, 1e-3, {0.99}, {{"width", std::string("wide")}, {"optimizer.name", std::string("adamw")}});
   }
@@ -178,6 +178,89 @@ TEST_F(WhereTest, AMetricsValueUnderOtherNames) {
   expect_error(Exit::usage, "'best' is no name; did you mean best(METRIC), such as best(val/",
                [&] { parse_value(*store_, "best"); });
   expect_error(Exit::usage, "did you mean best(METRIC)", [&] { parse_value(*store_, "best/nothing"); });
+}
+
+// Every kind of operand against every other, by each sign: numbers and texts are unequal, and without order between them.
+TEST_F(WhereTest, EveryComparison) {
+  using Values = std::vector<Cell>;  // of the three runs; monostate: the run has none
+  const Cell none, wide = std::string("wide"), ramp = std::string("ramp"), stages = std::string("stages"), ten = std::string("10");
+  const auto number = [](double value) { return Cell(value); };
+  struct Side {
+    const char* text;
+    Values values;
+    char type;  // number, text or any
+    bool literal;
+  };
+  const Side sides[] = {
+      {"seed", {number(1), number(5), number(2)}, 'n', false},
+      {"id", {number(1), number(2), number(3)}, 'n', false},
+      {"status", {std::string("finished"), std::string("finished"), std::string("finished")}, 't', false},
+      {"strategy", {ramp, ramp, stages}, 'a', false},
+      {"width", {number(8), number(16), wide}, 'a', false},
+      {"params.note", {ten, none, none}, 'a', false},
+      {"told", {std::string("1"), none, none}, 'a', false},
+      {"augment", {none, number(1), none}, 'a', false},
+      {"last(val/acc)", {number(.9), number(.3), number(.99)}, 'n', false},
+      {"2", {number(2), number(2), number(2)}, 'n', true},
+      {"+8", {number(8), number(8), number(8)}, 'n', true},
+      {"-.5e1", {number(-5), number(-5), number(-5)}, 'n', true},
+      {"true", {number(1), number(1), number(1)}, 'n', true},
+      {"false", {number(0), number(0), number(0)}, 'n', true},
+      {"inf", {number(HUGE_VAL), number(HUGE_VAL), number(HUGE_VAL)}, 'n', true},
+      {"'finished'", {std::string("finished"), std::string("finished"), std::string("finished")}, 't', true},
+      {"\"ramp\"", {ramp, ramp, ramp}, 't', true},
+      {"'1'", {std::string("1"), std::string("1"), std::string("1")}, 't', true},
+      {"'10'", {ten, ten, ten}, 't', true},
+  };
+  for (const Side& left : sides) {
+    for (const Side& right : sides) {
+      for (const std::string op : {"==", "=", "!=", "~=", "<>", "<", "<=", ">", ">="}) {
+        const std::string text = std::string(left.text) + op + right.text;
+        SCOPED_TRACE(text);
+        const bool said = right.literal && std::string(left.text) == "status" && right.type == 't' && std::string(right.text) != "'finished'";
+        if (said || (left.type != right.type && left.type != 'a' && right.type != 'a')) {
+          EXPECT_THROW(fits(text), Error);
+          continue;
+        }
+        std::string wanted;
+        for (std::size_t run = 0; run < 3; ++run) {
+          const Cell &a = left.values[run], &b = right.values[run];
+          if (a.index() == 0 || b.index() == 0) continue;
+          const bool alike = a.index() == b.index(), equal = alike && a == b, less = alike && a < b;
+          const bool fits = op[0] == '!' || op[0] == '~' || op == "<>" ? !equal : op[0] == '=' ? equal : !alike ? false : op[0] == '<' ? less || (equal && op == "<=") : !less && (!equal || op == ">=");
+          if (fits) wanted += std::to_string(run + 1);
+        }
+        EXPECT_EQ(fits(text), wanted);
+      }
+    }
+  }
+}
+
+TEST_F(WhereTest, HowDeepAndHowLong) {
+  struct {
+    const char *open, *close, *fits;
+    int most;
+  } const cases[] = {{"(", ")", "2", 15}, {"(seed == 7 or id == 3 and strategy == 'x' or ", ")", "2", 15}, {"not not ", "", "2", 7},
+                     {"not (seed == 1 or not (", "))", "2", 3}, {"(seed != 1 and ", ")", "2", 15}};
+  for (const auto& [open, close, which, most] : cases) {
+    SCOPED_TRACE(open);
+    std::string text = "seed == 5";
+    for (int depth = 1; depth <= most; ++depth) {
+      text = open + text + close;
+      EXPECT_EQ(fits(text), which) << depth;
+    }
+    expect_error(Exit::usage, "expected at most 15 parentheses", [&] { fits(open + text + close); });
+  }
+  std::string either = "seed == 5", both = either;
+  for (int i = 0; i < 150; ++i) either += " or (seed == 1)", both += " and (seed == 5)";
+  EXPECT_EQ(fits(either), "12");
+  EXPECT_EQ(fits(both), "2");
+  EXPECT_EQ(fits("seed == 9007199254740993"), "");
+  EXPECT_EQ(fits("seed != 9007199254740993 and seed < 1e400"), "123");
+  auto run = store_->begin({.name = "x", .seed = 9007199254740993});
+  run->finish("finished");
+  EXPECT_EQ(fits("seed == 9007199254740993"), "4") << "more than a double holds";
+  EXPECT_EQ(fits("seed == 9007199254740992"), "");
 }
 
 TEST_F(WhereTest, NothingIsSql) {

@@ -223,6 +223,19 @@ TEST(MixupTest, LambdaIsBetaDistributed) {
   }
 }
 
+TEST(MixupTest, EveryRowIsAPartnerAsOftenAsOthers) {
+  const int64_t n = 8, rounds = 4000;
+  const at::Tensor x = at::arange(n, at::kDouble).unsqueeze(1), y = at::zeros({n}, at::kLong);
+  at::Tensor counts = at::zeros({n, n}, at::kDouble);  // [row, partner]
+  for (int64_t visit = 0; visit < rounds; ++visit) {
+    const Mixed m = mixup(x, y, 2, index_of(n), at::full({n}, visit, at::kInt), 3, 4, 1);  // alpha 4: shares near one half
+    const at::Tensor own = m.lambda.to(at::kDouble), partner = ((m.x.squeeze(1) - own * x.squeeze(1)) / (1 - own)).round().to(at::kLong);
+    counts += at::one_hot(partner, n).to(at::kDouble);
+  }
+  // Chi-square of each row with 7 degrees of freedom; p = 0.0001 of one.
+  EXPECT_LT((counts - rounds / n).square().div(rounds / n).sum(1).max().item<double>(), 29.9);
+}
+
 TEST(MixupTest, RefusesLabelsItCannotMix) {
   const at::Tensor x = at::ones({2, 3}), index = index_of(2), visit = visits_of(2);
   EXPECT_THROW(mixup(x, at::tensor({0, 5}, at::kLong), 5, index, visit, 1, .2, 1), Error);

@@ -133,8 +133,10 @@ TEST(LoaderTest, RefusesDataThatDoNotFit) {
               loader.submit(at::tensor({1}, at::kLong), at::zeros({1}, at::kInt));
             }).find("too many batches ahead"),
             std::string::npos);
-  LoaderOptions o = options(-1);
-  EXPECT_NE(refusal([&] { Loader(data(10), o); }).find("depth out of range"), std::string::npos);
+  for (const int64_t depth : {-1, 0, 1024, 1025}) {
+    const std::string said = refusal([&] { Loader(data(10), options(depth)); });
+    EXPECT_EQ(said, depth == 0 || depth == 1024 ? "accepted" : "loader: depth out of range; expected 0 to 1024; got " + std::to_string(depth));
+  }
 }
 
 TEST(LoaderTest, HandsOnRowsWithoutALabelAndRefusesToMixThem) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "file_case.h"
+#include "refusal.h"
 
 // What of these calls the code under test makes, in order: "sync file", "sync folder", "rename".
 static std::vector<std::string> calls;  // NOLINT(cert-err58-cpp)
@@ -78,7 +79,138 @@ TEST_F(FileTest, NamesTheByteWhereAFileEnds) {
 }
 
 TEST_F(FileTest, MessagesStayOnTheirLine) {
-  EXPECT_STREQ(data_error("a\nb", "w", "e", "\x1b[31m").what(), "a?b: w; expected e; got ?[31m");
+  EXPECT_STREQ(data_error("a\nb", "w", "e", "\x1b[31m \x1f\x7f\x80").what(), "a?b: w; expected e; got ?[31m ??\x80");
+}
+
+TEST_F(FileTest, WhatIsNoFileIsToldApart) {
+  write("file", "x");
+  ASSERT_EQ(mkfifo(path("pipe").c_str(), 0600), 0);
+  const struct {
+    std::string path;
+    Exit code;
+    std::string says;
+  } cases[] = {
+      {path("none"), Exit::missing, path("none") + ": cannot open; expected a readable file; got: No such file or directory"},
+      {path("file/none"), Exit::missing, path("file/none") + ": cannot open; expected a readable file; got: Not a directory"},
+      {path(std::string(300, 'x')), Exit::io, path(std::string(300, 'x')) + ": cannot open; expected a readable file; got: File name too long"},
+      {path(""), Exit::io, path("") + ": not a regular file; expected a file; got a directory"},
+      {path("pipe"), Exit::io, path("pipe") + ": not a regular file; expected a file; got something else"},
+      {"", Exit::data, "file: empty path; expected a file's name; got ''"},
+      {std::string("a\0b", 3), Exit::data, "file: path holds a zero byte; expected a file's name; got 'a\\0…'"},
+  };
+  for (const auto& one : cases) EXPECT_EQ(refusal([&] { const File file(one.path); }, one.code), one.says);
+  EXPECT_EQ(refusal([&] { const FileReplacement file(""); }), "file: empty path; expected a file's name; got ''");
+  EXPECT_EQ(refusal([&] { const FileReplacement file(path("none/file")); }, Exit::io),
+            path("none/file") + ": cannot create; expected a writable place; got: No such file or directory");
+  EXPECT_EQ(File(path("file")).size(), 1);
+}
+
+TEST_F(FileTest, ReadsAnyStretch) {
+  const std::string text = "0123456789";
+  const File file(write("ten", text));
+  for (int64_t begin = 0; begin <= 10; ++begin) {
+    for (int64_t count = 0; begin + count <= 10; ++count) EXPECT_EQ(file.read(begin, count), text.substr(begin, count));
+    EXPECT_EQ(refusal([&] { file.read(begin, 11 - begin); }),
+              path("ten") + ": byte " + std::to_string(begin) + ": the file ends early; expected " + std::to_string(11 - begin) + " bytes; got " + std::to_string(10 - begin));
+  }
+}
+
+TEST_F(FileTest, ReplacesInTheFolderThatOneStandsIn) {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  FileReplacement one("target"), two("target");  // at once: each with a file of its own
+  one.write("first", 5);
+  two.write("the second", 10);
+  EXPECT_EQ(count(), 2);
+  one.commit();
+  EXPECT_EQ(bytes_of(path("target")), "first");
+  two.commit();
+  EXPECT_EQ(bytes_of(path("target")), "the second");
+  EXPECT_EQ(count(), 1);
+  std::filesystem::current_path(before);
+}
+
+TEST_F(FileTest, GzipInAnyMembersAndSizes) {
+  constexpr int64_t kBuffer = 1 << 18;
+  for (const int64_t size : {int64_t{0}, int64_t{1}, kBuffer - 1, kBuffer, kBuffer + 1, 2 * kBuffer}) {
+    std::string text(size, 'x');
+    for (int64_t i = 0; i < size; i += 7) text[i] = static_cast<char>('a' + i % 26);
+    EXPECT_TRUE(gunzip(gzip(text), "w") == text) << size;
+    EXPECT_TRUE(gunzip(gzip(text) + gzip("") + gzip("end"), "w") == text + "end") << size;
+    EXPECT_TRUE(gunzip(gzip(text), "w", size) == text) << size;
+    if (size > 0) {
+      EXPECT_EQ(refusal([&] { gunzip(gzip(text), "w", size - 1); }), "w: gzip holds too much; expected at most " + std::to_string(size - 1) + " bytes; got more");
+    }
+  }
+  const std::string packed = gzip("some text");
+  for (std::size_t cut = 0; cut < packed.size(); ++cut)
+    EXPECT_EQ(refusal([&] { gunzip(packed.substr(0, cut), "w"); }), "w: damaged gzip; expected a whole gzip stream; got its end") << cut;
+  for (const char* after : {"x", "not gzip at all"}) EXPECT_NE(refusal([&] { gunzip(packed + after, "w"); }).find("w: damaged gzip"), std::string::npos);
+  std::string wrong = packed;
+  wrong[packed.size() - 8] ^= 1;  // the sum over all bytes
+  EXPECT_EQ(refusal([&] { gunzip(wrong, "w"); }), "w: damaged gzip; expected a whole gzip stream; got incorrect data check");
+  EXPECT_TRUE(is_gzip(packed));
+  for (const char* other : {"", "\x1f", "\x8b\x1f", "\x1f\x8c"}) EXPECT_FALSE(is_gzip(other));
+}
+
+TEST_F(FileTest, BytesOfAShape) {
+  constexpr int64_t kLarge = int64_t{1} << 62;
+  const struct {
+    std::vector<int64_t> shape;
+    int64_t item;
+    std::optional<int64_t> bytes;
+  } cases[] = {{{}, 4, 4},           {{3}, 4, 12},           {{2, 3}, 8, 48},   {{0}, 8, 0},          {{2, 0, 3}, 8, 0},       {{-1}, 1, {}},    {{0, -1}, 1, {}},
+               {{kLarge}, 1, kLarge}, {{kLarge - 1}, 2, (kLarge - 1) * 2}, {{kLarge}, 2, {}}, {{kLarge, 2}, 1, {}}, {{kLarge, 2, 0}, 1, {}}, {{0, kLarge, 2}, 1, {}}, {{kLarge, 0}, 1, 0}};
+  for (const auto& [shape, item, bytes] : cases) EXPECT_EQ(byte_count(shape, item), bytes) << show_shape(shape) << " " << item;
+  EXPECT_EQ(show_shape({}), "[]");
+  EXPECT_EQ(show_shape({2}), "[2]");
+  EXPECT_EQ(show_shape({2, 3, 0}), "[2, 3, 0]");
+}
+
+TEST_F(FileTest, TensorsAreReadWhereTheyBegin) {
+  const File file(write("bytes", std::string("\x09\x01\x00\x01\x02\x00", 6)));
+  EXPECT_TRUE(read_tensor(file, 1, {3}, at::kBool).equal(at::tensor({1, 0, 1}).to(at::kBool)));
+  EXPECT_EQ(refusal([&] { read_tensor(file, 1, {2, 2}, at::kBool); }), path("bytes") + ": byte 4: not a boolean; expected 0 or 1; got 2");
+  EXPECT_TRUE(read_tensor(file, 0, {2, 3}, at::kByte).equal(at::tensor({9, 1, 0, 1, 2, 0}, at::kByte).view({2, 3})));
+  EXPECT_EQ(read_tensor(file, 6, {0, 3}, at::kBool).numel(), 0);
+}
+
+TEST_F(FileTest, PicklesAndArchivesAreToldApart) {
+  const auto zip = [](const std::string& name) {
+    std::string bytes = std::string("PK\x03\x04") + std::string(22, '\0') + static_cast<char>(name.size() & 255) + static_cast<char>(name.size() >> 8) + std::string(2, '\0') + name;
+    return bytes + "and what it holds.npy";
+  };
+  const auto pickle = [](int protocol, char next) { return std::string("\x80") + static_cast<char>(protocol) + next; };
+  const struct {
+    std::string bytes;
+    const char* says;
+  } cases[] = {{"", ""},
+               {"plain", ""},
+               {pickle(1, '}'), ""},
+               {pickle(2, '}'), "got Python's pickle"},
+               {pickle(5, '}') + "more", "got Python's pickle"},
+               {pickle(6, '}'), ""},
+               {pickle(2, '\0'), ""},
+               {pickle(2, '}').substr(0, 2), ""},
+               {std::string(257, 'x') + "ustar", "got a tar file"},
+               {std::string(256, 'x') + "ustar", ""},
+               {std::string(258, 'x') + "ustar", ""},
+               {zip("arr_0.npy"), "got a zip file (NPZ)"},
+               {zip(std::string(300, 'a') + ".npy"), "got a zip file (NPZ)"},
+               {zip("archive/data.pkl"), "a PyTorch file or another archive: code, never read"},
+               {zip("arr_0.npy").substr(0, 30), "a PyTorch file or another archive"},
+               {"PK\x03\x04", "a PyTorch file or another archive"},
+               {"PK\x03\x05", ""}};
+  for (const auto& [bytes, says] : cases) {
+    const File file(write("file", bytes));
+    const std::string said = refusal([&] { refuse_pickle(file); });
+    if (*says) {
+      EXPECT_EQ(said.find(path("file") + ": byte 0: "), 0U) << said;
+      EXPECT_NE(said.find(says), std::string::npos) << said;
+    } else {
+      EXPECT_EQ(said, "accepted");
+    }
+  }
 }
 
 }  // namespace

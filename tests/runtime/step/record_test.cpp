@@ -3,28 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "step/audit.h"
 #include "error.h"
 #include "step/flat.h"
 #include "ops/kd_loss.h"
-#include "step/memory.h"
-#include "step/plan.h"
+#include "recorded.h"
 
 namespace gradus {
 namespace {
-
-const bool installed = [] {
-  memory::install();
-  at::set_num_threads(1);
-  return true;
-}();
-
-bool same(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  return x.sizes() == y.sizes() && std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
-}
 
 // The step of the parity experiment: MLP n-h-2, distillation loss, clipping, AdamW over flat buffers.
 struct KdStep {
@@ -64,14 +50,6 @@ struct KdStep {
 std::vector<at::Tensor> batch(int64_t rows, int64_t n, int seed) {
   at::manual_seed(static_cast<uint64_t>(seed));
   return {at::randn({rows, n}), at::randint(2, {rows}), at::randn({rows, 2})};
-}
-
-template <class F>
-std::unique_ptr<Plan> record(F&& step, const std::vector<at::Tensor>& inputs) {
-  Recorder recorder(inputs, {});
-  const auto outputs = step(inputs);
-  if (!recorder.finish(outputs)) throw std::runtime_error(recorder.problem());
-  return std::make_unique<Plan>(recorder.take());
 }
 
 template <class F>
