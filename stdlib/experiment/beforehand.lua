@@ -2,6 +2,7 @@
 --- "advice". Nothing is tried and none of the user's functions asked, which may count how often they are; what these say is judged as
 --- the run goes on.
 local advice = require "gradus.training.advice"
+local clock = require "gradus.curriculum.clock"
 local honest = require "gradus.experiment.honest"
 local is_news = require "gradus.base.news"
 local knobs = require "gradus.experiment.honest_knobs"
@@ -61,6 +62,8 @@ function beforehand.judge_anew(run, t)
   t.reporter:absolve()
   advice.store(t, advice.on(t), true)
   beforehand.judge(run, t)
+  if not clock.is_over(t.clock.counts) then return end
+  t.reporter:warn("budget_over", t.where .. ": the budget is used up by now; expected a larger one")
 end
 
 -- Whether only the run tells what a knob is, in this stage.

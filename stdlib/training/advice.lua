@@ -303,7 +303,8 @@ function advice.store(t, list, again)
     local where, news = t.where .. ": ", t.reporter:is_news(one.text)
     if one.amiss then t.reporter:blame(one.text) end
     if not again or news or one.amiss and t.run.options.strict then
-      if one.mistake then t.run:warn(one.name, where .. one.text) else t.run:advise(one.name, one.text, one.numbers, one.amiss and where) end
+      if one.mistake then t.run:warn(one.name, where .. one.text)
+      else t.run:advise(one.name, one.text, one.numbers, one.amiss and where) end
     end
   end
 end
