@@ -229,6 +229,24 @@ end }
         self.assertEqual(state["stage"]["name"], "easy")
         self.stop()
 
+    def test_what_is_saved_is_judged_as_the_settings_of_a_run_that_begins(self):
+        hot = SCRIPT.replace("temperature = 4", "temperature = 30")
+        self.begin()
+        self.save(hot)
+        edit = self.edits(1)[0]
+        self.save(hot.replace("alpha = .5", "alpha = .6"))
+        self.edits(2)
+        told = [event for event in self.stop()["events"] if event["kind"] == "advice" and event["detail"].get("amiss")]
+        self.assertEqual([event["step"] for event in told if "temperature is 30" in event["detail"]["text"]], [edit["step"]], "once")
+        self.save(SCRIPT)
+        self.save(RULES.replace("1e9", "5e7"), "rules.lua")  # so that the second stage begins
+        self.begin("--strict")
+        self.save(hot)
+        self.hears("temperature is 30")
+        self.hears("the version before goes on")
+        self.assertEqual(self.edits(0), [])
+        self.stop()
+
     def test_an_edited_run_goes_on_after_an_interruption(self):
         self.begin("--snapshots", "200")
         self.save(SCRIPT.replace("temperature = 4", "temperature = 3").replace("alpha = .5", "alpha = .25"))
