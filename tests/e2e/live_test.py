@@ -343,11 +343,14 @@ end }
         # A function that was not there, which another one calls; the one that runs is told of.
         new = new.replace("local function scaled(x)", "local function more(x) return x + calls - calls + 1 end\nlocal function scaled(x)")
         new = new.replace("return 10 *", "return more(10) *").replace("alpha = .5", "alpha = .25")
-        self.save(new.replace("run:log {", "run:log { a = 1,"))
+        self.save(new)
         self.shows("scaled", 33)
+        self.assertNotIn("takes effect at the next run", self.said(), "what was taken over before is no change")
+        self.save(new.replace("run:log {", "run:log { a = 1,").replace("return more(10) *", "return 1 + more(10) *"))
+        self.shows("scaled", 34)
         self.hears("; the change in the function that runs (s.lua:6) takes effect at the next run")
-        self.assertEqual([event["detail"]["swapped"]["functions"] for event in self.edits(4)],
-                         [["scaled"], ["scaled.rules.factor"], ["step"], ["scaled"]])
+        self.assertEqual([event["detail"]["swapped"]["functions"] for event in self.edits(5)],
+                         [["scaled"], ["scaled.rules.factor"], ["step"], ["scaled"], ["scaled"]])
         # It goes on after an interruption, with what the functions had counted; that the function that runs will be another is refused.
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(timeout=60), 143)
@@ -365,7 +368,7 @@ end }
         self.assertEqual(resumed.wait(timeout=60), 143, self.said())
         step, calls = self.last("calls")
         self.assertEqual(calls, step)
-        self.assertEqual(self.last("scaled")[1], 33)
+        self.assertEqual(self.last("scaled")[1], 34)
 
     def test_a_training_after_an_edited_loop(self):
         def script(factor):
