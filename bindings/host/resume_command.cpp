@@ -19,8 +19,10 @@ std::string text_of(const results::Cell& cell) {
   return text ? *text : "";
 }
 
-void check_script(const char* command, std::int64_t id, const std::string& script) {
+void check_script(const char* command, std::int64_t id, const std::string& script, bool own = true) {
   std::error_code ignored;
+  if (!own && !std::filesystem::exists(script, ignored))
+    throw HostError(kMissing, std::string(command) + ": no file '" + script + "'");
   if (script.empty() || script == "-")
     throw HostError(kUsage, std::string(command) + ": run " + std::to_string(id) + ": its script was read from standard input; expected a file");
   if (!std::filesystem::exists(script, ignored))
@@ -35,9 +37,10 @@ std::string look_up(RunOptions& options, const std::string& run, const char* com
   const auto rows = store->query("SELECT script, device, status FROM runs WHERE id = ?1", {id}).rows;
   options.more["run"] = std::to_string(id);
   options.more["script"] = text_of(rows[0][0]);
-  if (options.script.empty()) options.script = text_of(rows[0][0]);
+  const bool own = options.script.empty();
+  if (own) options.script = text_of(rows[0][0]);
   if (options.device.empty()) options.device = text_of(rows[0][1]);
-  check_script(command, id, options.script);
+  check_script(command, id, options.script, own);
   return text_of(rows[0][2]);
 }
 
@@ -54,6 +57,7 @@ bool has_snapshot(results::Store& store, std::int64_t id, const std::string& at)
 std::vector<RunOptions> past_of(const RunOptions& options, const char* command) {
   std::vector<RunOptions> parts = {options};
   parts[0].set.clear();
+  parts[0].strict = false;  // it is over, whatever was told of it
   parts[0].script = parts[0].more["script"];
   const auto store = results::Store::open(options.store, results::Store::Mode::read);
   for (;;) {
@@ -97,6 +101,8 @@ int resume_command(RunOptions options, const std::string& run) {
 
 int fork_command(RunOptions options, const std::string& run) {
   look_up(options, run, "fork");
+  if (!options.set.empty())  // a misspelt name is told before the past is done again
+    if (const int code = drive_script(options, "gradus.experiment.fork", "check_set")) return code;
   if (const int code = prepare(past_of(options, "fork"))) return code;
   return drive_script(std::move(options), "gradus.experiment.fork", "run");
 }

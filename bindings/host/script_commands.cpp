@@ -122,6 +122,7 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
   add_machine(sweep, line);
   add_store(sweep, line);
   add_output(sweep, line);
+  add_strict(sweep, line);
   add_library(sweep, line);
 }
 

@@ -2,6 +2,7 @@
 --- "advice". Nothing is tried and none of the user's functions asked, which may count how often they are; what these say is judged as
 --- the run goes on.
 local advice = require "gradus.training.advice"
+local clock = require "gradus.curriculum.clock"
 local honest = require "gradus.experiment.honest"
 local is_news = require "gradus.base.news"
 local knobs = require "gradus.experiment.honest_knobs"
@@ -25,24 +26,22 @@ local function foreseen(t, stage)
     flops = alike and t.clock.budget.flops and (counts.step_progress or 0) * t.clock.budget.flops or 0 }
 end
 
-local function outside(run, t, text)
-  t.reporter:blame(text)
-  run:advise("settings", text, nil, t.where .. ": ")
-end
+local function outside(run, t, text) run:advise("settings", text, nil, t.where .. ": ") end
 
--- Collects what is said, each text once.
+-- Collects what is said, each text once. What the training was told of its settings before is no news, but refused where it is strict.
 local function reporter(run, t)
   local told = {}
-  local function saying(say)
+  local function saying(say, blames)
     return function(text, ...)
       text = text:format(...)
-      if is_news(told, text) then say(text) end
+      if not is_news(told, text) then return end
+      if blames then t.reporter:blame(text) end
+      if t.reporter:is_news(text) or run.options.strict then say(run, t, text) end
     end
   end
-  local refuse = saying(function(text) run:warn("settings", t.where .. ": " .. text) end)
-  return { refuse = refuse, stops = function(share, ...) if share > 0 then refuse(...) end end,
-    outside = saying(function(text) outside(run, t, text) end),
-    advise = saying(function(text) run:advise("settings", text) end) }
+  local refuse = saying(function(_, _, text) run:warn("settings", t.where .. ": " .. text) end)
+  return { refuse = refuse, stops = function(share, ...) if share > 0 then refuse(...) end end, outside = saying(outside, true),
+    advise = saying(function(_, _, text) run:advise("settings", text) end) }
 end
 
 --- Judges a training whose first stage was entered.
@@ -54,6 +53,17 @@ function beforehand.judge(run, t)
   local report, the = reporter(run, t), plan.new(plan.subject(t), seen, true)
   for i in ipairs(t.stages.list) do honest.stage(report, the, i) end
   honest.whole(report, the)
+end
+
+--- Judges a training that goes on with other settings, as one that begins is (beginning.lua).
+---@param run Run
+---@param t Training
+function beforehand.judge_anew(run, t)
+  t.reporter:absolve()
+  advice.store(t, advice.on(t), true)
+  beforehand.judge(run, t)
+  if not clock.is_over(t.clock.counts) then return end
+  t.reporter:warn("budget_over", t.where .. ": the budget is used up by now; expected a larger one")
 end
 
 -- Whether only the run tells what a knob is, in this stage.
@@ -81,7 +91,9 @@ function beforehand.look(run, t)
   for _, name in ipairs { "lr", "temperature", "alpha" } do
     local text = found[name]
     if text and t.reporter:is_news(("%s of '%s'"):format(name, stage)) then
-      outside(run, t, ("stage '%s': %s %s (step %d)"):format(stage, name, text, step))
+      text = ("stage '%s': %s %s (step %d)"):format(stage, name, text, step)
+      t.reporter:blame(text)
+      outside(run, t, text)
     end
   end
 end

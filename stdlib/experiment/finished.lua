@@ -50,9 +50,13 @@ local function result_of(store, id, flat)
   local run = store:query("SELECT uid, name, seed, seconds FROM runs WHERE id = ?", id)[1]
   local numbers = {}
   for _, row in ipairs(store:query("SELECT key, last FROM summaries WHERE run_id = ? AND key LIKE 'result/%'", id)) do
-    numbers[row.key:sub(#"result/" + 1)] = row.last
+    numbers[row.key:sub(#"result/" + 1)] = row.last or 0 / 0  -- the store has NaN as NULL
   end
-  return host.json_encode { id = id, uid = run.uid, name = run.name, seed = run.seed, params = flat, result = numbers,
+  local kept = store:query("SELECT detail FROM events WHERE run_id = ? AND kind = 'result' AND name = 'returned' ORDER BY id DESC LIMIT 1",
+    id)[1]
+  local others = kept and host.json_decode(kept.detail)
+  for key, value in pairs(others or {}) do numbers[key] = value end
+  return host.json_encode { id = id, uid = run.uid, name = run.name, seed = run.seed, params = flat, result = numbers, others = others,
     seconds = run.seconds, status = "finished" }
 end
 

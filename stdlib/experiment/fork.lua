@@ -18,6 +18,7 @@ local function step_of(store, id, text)
   local last = store:query("SELECT max(step) AS step FROM progress WHERE run_id = ?", id)[1].step
   if not last then host.fail(("fork: run %d has made no step"):format(id), USAGE) end
   if text == "end" then return last end
+  if not text then host.fail(("fork: no --at; expected a step from 1 to %d, or end"):format(last), USAGE) end
   local step = tonumber(text)
   if not step or step % 1 ~= 0 or step < 1 then
     host.fail(("fork: --at: expected a step from 1 to %d; got '%s'"):format(last, tostring(text)), USAGE)
@@ -74,6 +75,13 @@ local function again(options, store, experiment, row, goal, axis, step)
     run.step_number, step), DATA)
 end
 
+--- Raises where --set names what the script has not.
+---@param options table  the command line
+function fork.check_set(options)
+  resume.set_of(runner.expect("fork", options), options)
+  return 0
+end
+
 --- Sees to it that a snapshot of the step is there.
 ---@param options table  the command line; run, at
 function fork.prepare(options)
@@ -84,6 +92,11 @@ function fork.prepare(options)
   local goal = nearest(folder, axis, step)
   if goal and goal.point.step == step then return 0 end
   goal = goal or fork.beginning(store, id)
+  if goal and goal.point.step > step then
+    local of = store:query("SELECT origin FROM forks WHERE run_id = ?", id)[1].origin
+    host.fail(("fork: --at: run %d is a fork of run %d at step %d, and that run until then; expected a later step, or `gradus fork %d "
+      .. "--at %d`"):format(id, of, goal.point.step, of, step), USAGE)
+  end
   fork.check_replays(store, id, goal and goal.point.step or 0, step)
   local experiment = runner.expect("fork", options)
   resume.check_same("fork", store, id, goal, options)
@@ -130,7 +143,7 @@ function fork.run(options)
   local experiment = runner.expect("fork", options)
   local id = tonumber(options.run)
   local goal, row = fork.goal(store, id, options.at)
-  goal.on_arrival = keep_beginning
+  goal.on_arrival, goal.other = keep_beginning, true
   local given, set = resume.given_of(store, id, experiment.specs), resume.set_of(experiment, options)
   for key, value in pairs(set) do given[key] = value end
   local one = { seed = row.seed, given = given, forks = id, goal = goal, name = options.name or row.name,

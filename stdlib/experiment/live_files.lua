@@ -40,13 +40,22 @@ function LiveFiles:read()
   return found
 end
 
+--- Where modules were looked for in vain, by what was said of it.
+---@param why string
+---@return string[]
+function live_files.looked_for(why)
+  local paths = {}
+  for list in why:gmatch "not found; looked for ([^;\n]+)" do
+    for path in list:gmatch "[^,%s]+" do paths[#paths + 1] = path end
+  end
+  return paths
+end
+
 --- A version has failed: what it has read, or looked for in vain, is watched too, as that may be what is mended.
 ---@param why string
 function LiveFiles:failed(why)
   self:read()
-  for list in why:gmatch "not found; looked for ([^;\n]+)" do
-    for path in list:gmatch "[^,%s]+" do pcall(watch, self, path) end  -- in folders that there are
-  end
+  for _, path in ipairs(live_files.looked_for(why)) do pcall(watch, self, path) end  -- in folders that there are
 end
 
 -- Whether a file on the disk is another than it was read. One that is away for a moment is no version.

@@ -198,16 +198,18 @@ local function substitute(self, map, wrap)
   return steps
 end
 
--- Whether the loop's function says something else than what it takes over: other numbers that its locals begin with.
+-- Whether the loop's function says something else than what it takes over, now or before: other numbers that its locals begin with.
 local function says_more(self, own)
   local before = self.own
+  table.insert(self.undo, function() self.own = before end)
   for _, one in ipairs(self.values) do
     if one.place.home == self.world.fn then
-      local line = "%f[%w_](local " .. one.name .. " *= *)[^\n]*"
-      before, own = before:gsub(line, "%1"), own:gsub(line, "%1")
+      local head = "%f[%w_](local " .. one.name .. " *= *)"
+      local _, number = own:match(head .. "([^\n]*)")
+      if number then self.own = self.own:gsub(head .. "[^\n]*", function(line) return line .. number end) end
     end
   end
-  return before ~= own
+  return self.own ~= own
 end
 
 ---@class Swapped
@@ -245,7 +247,9 @@ function Swap:apply(found, options)
   end
   live_world.each_place(self.world, function(place)
     local value = place.get()
-    if value and not there[value] then fresh[value], fresh[reachable.stands_for[value] or value] = true, true end
+    if not value or there[value] then return end
+    fresh[value], fresh[reachable.stands_for[value] or value] = true, true
+    if live_world.is_users(value) then self.text[value] = self.text[value] or live_world.text_of(self.new, value) end
   end)
   table.sort(self.names)
   return { names = self.names, values = said, own = says_more(self, found.own), fresh = fresh, moved = self.values }

@@ -39,7 +39,10 @@ function live_training.make(run, training, new, begins)
   self.samplers = source.hand_over(new.stand_in, run)
   local ok, one = pcall(function()
     local one = distill.remake(training, new.options)
-    if self.kept then take_over(one, training.stages:stage_names(), copy(self.kept)) end
+    if self.kept then
+      take_over(one, training.stages:stage_names(), copy(self.kept))
+      run.beforehand.judge_anew(run, one)
+    end
     return one
   end)
   if not ok then

@@ -99,7 +99,7 @@ local function longer(store, id, options, set)
       USAGE)
   end
   local goal = require("gradus.experiment.fork").goal(store, id, "end")
-  goal.schedules = way
+  goal.schedules, goal.other = way, true
   return goal
 end
 

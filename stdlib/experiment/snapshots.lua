@@ -26,7 +26,7 @@ local LOOK_EVERY = 8     -- boundaries between two looks at the time
 
 ---@class Snapshots
 ---@field count number      trainings that have begun
----@field goal table?       the snapshot that the run goes on from, until it is reached
+---@field goal table?       the snapshot that the run goes on from, until it is reached; `other`: with other settings
 ---@field outer any         the training that goes on, the outermost one
 ---@field stop? {step: number, axis: number}  where a run that is done again ends
 local Snapshots = {}
@@ -215,11 +215,13 @@ local function kept_of(self)
   if self.number < goal.training and host.exists(path) then return files.read(path) end
 end
 
-local function arrive(self)
+local function arrive(self, part)
   local goal = self.goal
   self.goal, self.step, self.time = nil, self.run.step_number, host.monotonic()
   self.run:unmute()
   if goal.on_arrival then goal.on_arrival(self.run) end
+  if goal.other and part.evaluator then self.run.beforehand.judge_anew(self.run, part) end  -- a training by distill or fit
+  stop_if_there(self, part, goal.over)
 end
 
 --- A training begins, the run's next; it goes on with what was kept of it.
@@ -236,7 +238,7 @@ function Snapshots:begin(part)
   sameness.check_data(part, kept, self.run.options.accept)
   part:load_state(kept)
   restore(self, kept)
-  if kept == self.goal then arrive(self) end
+  if kept == self.goal then arrive(self, part) end
 end
 
 --- Calls work() for a training from its beginning to its end, whatever happens in it.

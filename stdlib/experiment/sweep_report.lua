@@ -96,12 +96,33 @@ local function importance_lines(shares, order)
   return table.concat(lines, "\n")
 end
 
+-- Why no trial has a value.
+local function nothing_line(sweep)
+  local logged, names = {}, {}
+  for i, row in ipairs(require("gradus.store").open(sweep.options.store):query "SELECT name FROM keys") do
+    logged[row.name], names[i] = true, row.name
+  end
+  if logged[sweep.by] then return ("No run came to a %s that is a number."):format(sweep.by) end
+  local near = host.nearest(sweep.by, names)
+  return ("No run logged %s%s"):format(sweep.by, near and ("; did you mean '%s'?"):format(near) or ".")
+end
+
+-- The trials of which runs have ended without a number; nil where there are none.
+local function without_line(found)
+  local words = {}
+  for _, trial in ipairs(found.trials) do
+    local without = #trial.ids - trial.runs
+    if without > 0 then words[#words + 1] = ("%d (%d of %d runs)"):format(trial.number, without, #trial.ids) end
+  end
+  if #words == 0 then return nil end
+  return ("Without a %s that is a number, and not counted: trial %s."):format(found.sweep.by, table.concat(words, ", "))
+end
+
 --- Prints it all.
 function report.print(found)
   local sweep, ranked = found.sweep, found.ranked
   if #ranked == 0 then
-    local stored = require("gradus.store").open(sweep.options.store):query("SELECT 1 FROM keys WHERE name = ?", sweep.by)[1]
-    print(stored and ("No run came to a %s that is a number."):format(sweep.by) or ("No run logged %s."):format(sweep.by))
+    print(nothing_line(sweep))
     return
   end
   local shares, order = report.importance(sweep, ranked)
@@ -111,12 +132,14 @@ function report.print(found)
   end
   local tied = tie_line(ranked)
   if tied then print(tied .. "\n") end
+  local without = without_line(found)
+  if without then print(without .. "\n") end
   if #order > 1 then print(report.map(sweep, ranked, order[1], order[2]) .. "\n") end
   print(importance_lines(shares, order))
   local advice = effects.advice(sweep.axes, ranked, shares)
   if #advice > 0 then print("\nWhat to try next:\n  " .. table.concat(advice, "\n  ")) end
   local stopped = 0
-  for _, trial in ipairs(found.trials) do stopped = stopped + (trial.stopped and 1 or 0) end
+  for _, trial in ipairs(found.trials) do stopped = stopped + (trial.stopped and #trial.ids > 0 and 1 or 0) end  -- others have failed
   if stopped > 0 then print(("\n%d of %d trials were stopped early: their first runs lagged behind."):format(stopped, #found.trials)) end
   local store = sweep.options.store ~= "runs/gradus.db" and " --store " .. sweep.options.store or ""
   print(("\nLook further: gradus show %d%s   gradus compare%s --by %s"):format(found.best.ids[1], store, store, order[1].key))

@@ -4,6 +4,7 @@ local children = require "gradus.children"
 local host = require "gradus.host"
 local console = require "gradus.base.console"
 local grid = require "gradus.experiment.grid"
+local live_files = require "gradus.experiment.live_files"
 local runner = require "gradus.experiment.runner"
 local screen = require "gradus.experiment.screen"
 local store_keeper = require "gradus.experiment.store_keeper"
@@ -27,9 +28,10 @@ Watch.__index = Watch
 
 -- --- in the child ------------------------------------------------------------------------------------------------------
 
-local function tell_sources()
-  local paths = {}
-  for i, source in ipairs(host.sources()) do paths[i] = source.path end
+-- What was read, and what a run that has failed has looked for in vain: that may be what is mended.
+local function tell_sources(why)
+  local paths = live_files.looked_for(why or "")
+  for _, source in ipairs(host.sources()) do paths[#paths + 1] = source.path end
   children.tell("sources", host.json_encode(paths))
 end
 
@@ -50,8 +52,7 @@ local function teller(by)
   end
 end
 
-local function live_once(options)
-  console.tell = children.tell
+local function once(options)
   host.read_script()
   local experiment = runner.load(options)
   tell_sources()
@@ -59,6 +60,14 @@ local function live_once(options)
   if not experiment then return nil end
   local plan = experiment:plan(options)
   return runner.execute_one(options, runner.prepare(options), experiment, plan[1], runner.describe(plan, 1), teller(options.by))
+end
+
+local function live_once(options)
+  console.tell = children.tell
+  local ok, result = xpcall(once, host.traceback, options)
+  tell_sources(not ok and host.error_text(result) or nil)  -- and at the end
+  if not ok then error(result, 0) end
+  return result
 end
 
 -- --- in the parent -----------------------------------------------------------------------------------------------------
@@ -116,7 +125,9 @@ end
 
 local handlers = {}
 
-function handlers.sources(_, _, event) children.watch(host.json_decode(event.text)) end
+function handlers.sources(_, _, event)
+  for _, path in ipairs(host.json_decode(event.text)) do pcall(children.watch, { path }) end  -- in folders that there are
+end
 
 -- The new script is read: now the runs before it may end.
 function handlers.loaded(self, one)

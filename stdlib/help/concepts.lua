@@ -83,7 +83,8 @@ return {
   seed = "What all random streams of a run come from: split, init, order, augment, dropout, probe. Runs of one seed share data, split "
     .. "and "
     .. "initial weights whatever the strategy, so they can be compared in pairs. grid = { seed = { 1, 2, 3 } } or --seed 1.",
-  strict = "`gradus run SCRIPT --strict` ends a run, with exit code 65, where another only tells: at each warning (a setting "
+  strict = "`gradus run SCRIPT --strict` (resume, fork and sweep have it, too) ends a run, with exit code 65, where another only "
+    .. "tells: at each warning (a setting "
     .. "without effect, a schedule that runs backwards, a value that cannot be stored, …), before the first step where it is "
     .. "known there, and at each setting out of the guides' ranges: a temperature below 2 or above 20, an alpha outside of .2 "
     .. "to .95, a learning rate of Adam ten times out of the range for the student's size, batch normalisation over fewer "

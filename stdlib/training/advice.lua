@@ -297,11 +297,15 @@ end
 --- Stores pieces of it.
 ---@param t Training
 ---@param list Advice[]
-function advice.store(t, list)
+---@param again? boolean  what the training was told before is left out, unless it is strict
+function advice.store(t, list, again)
   for _, one in ipairs(list) do
-    local where = t.where .. ": "
+    local where, news = t.where .. ": ", t.reporter:is_news(one.text)
     if one.amiss then t.reporter:blame(one.text) end
-    if one.mistake then t.run:warn(one.name, where .. one.text) else t.run:advise(one.name, one.text, one.numbers, one.amiss and where) end
+    if not again or news or one.amiss and t.run.options.strict then
+      if one.mistake then t.run:warn(one.name, where .. one.text)
+      else t.run:advise(one.name, one.text, one.numbers, one.amiss and where) end
+    end
   end
 end
 

@@ -95,7 +95,10 @@ end
 
 local function carry_out(training, asked)
   local numbers = numbers_of(training, asked.set)
-  for _, name in ipairs(asked.release or {}) do known("knob", name, training.stages:knob_names()) end
+  for _, name in ipairs(asked.release or {}) do
+    known("knob", name, training.stages:knob_names())
+    if not (training.stages.by_hand or {})[name] then refuse("--release: nobody has set %s", name) end
+  end
   local to = asked.stage and stage_of(training, asked.stage)
   local from = training.s.stage
   local done, before = move_knobs(training, numbers, asked.release)

@@ -122,6 +122,9 @@ end
 ---@param text string
 function Reporter:blame(text) table.insert(self.blamed, text) end
 
+--- The settings are judged anew, and none is blamed by now.
+function Reporter:absolve() self.blamed = {} end
+
 --- Keeps, stores and shows what health.lua found.
 function Reporter:tell(found, s)
   for _, one in ipairs(found or {}) do

@@ -82,6 +82,32 @@ class Fork(unittest.TestCase):
         self.assertEqual(self.rows(three), self.rows(one))
         self.assertEqual(json.loads(self.gradus("diff", "1", str(three), "--json"))["lineage"]["step"], 100)
 
+    def test_where_a_fork_begins(self):
+        self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
+        one = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        self.gradus("fork", str(one), "--at", "100", "-q")  # where it began itself
+        two = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        self.assertEqual(self.rows(two), self.rows(one))
+        self.assertIn(f"run {one} is a fork of run 1 at step 100, and that run until then; expected a later step, or `gradus fork 1 --at 60`",
+                      self.gradus("fork", str(one), "--at", "60", code=64))
+        self.assertIn("no --at; expected a step from 1 to 300, or end", self.gradus("fork", "1", code=64))
+        refused = self.gradus("fork", "1", "--at", "130", "--set", "TT=8", code=64)
+        self.assertNotIn("done again", refused)  # at once
+
+    def test_its_settings_are_judged_as_those_of_a_run_that_begins(self):
+        advice = lambda: json.loads(self.gradus("sql", "--json", "SELECT step, name, detail FROM events WHERE run_id = (SELECT max(id) FROM runs) "
+                                                "AND kind IN ('advice', 'warning') AND step > 0"))
+        self.gradus("fork", "1", "--at", "100", "-q")
+        self.assertEqual(advice(), [], "what was told before is no news")
+        self.gradus("fork", "1", "--at", "100", "--set", "T=30", "-q")
+        told = advice()
+        self.assertEqual([(one["step"], one["name"]) for one in told], [(100, "temperature"), (100, "settings")])
+        self.assertIn("temperature is 30", told[1]["detail"])
+        self.assertIn("temperature is 30", self.gradus("fork", "1", "--at", "100", "--set", "T=30", "--strict", code=65))
+        self.gradus("fork", "@last", "--at", "100", "--set", "T=4", "--strict", "-q")
+        self.gradus("fork", "1", "--at", "100", "--set", "steps=80", "-q")
+        self.assertIn("the budget is used up by now", str(advice()))
+
     def test_what_was_changed_on_its_way_is_not_done_again_as_if_it_had_not_been(self):
         self.gradus("resume", "1", "--set", "steps=400", "--schedules", "keep", "-q")
         self.assertIn("run 1 cannot be done again from step 0 to 120, as it was given other parameters at step 300", self.gradus("fork", "1", "--at", "120", code=65))

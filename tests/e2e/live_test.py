@@ -229,6 +229,24 @@ end }
         self.assertEqual(state["stage"]["name"], "easy")
         self.stop()
 
+    def test_what_is_saved_is_judged_as_the_settings_of_a_run_that_begins(self):
+        hot = SCRIPT.replace("temperature = 4", "temperature = 30")
+        self.begin()
+        self.save(hot)
+        edit = self.edits(1)[0]
+        self.save(hot.replace("alpha = .5", "alpha = .6"))
+        self.edits(2)
+        told = [event for event in self.stop()["events"] if event["kind"] == "advice" and event["detail"].get("amiss")]
+        self.assertEqual([event["step"] for event in told if "temperature is 30" in event["detail"]["text"]], [edit["step"]], "once")
+        self.save(SCRIPT)
+        self.save(RULES.replace("1e9", "5e7"), "rules.lua")  # so that the second stage begins
+        self.begin("--strict")
+        self.save(hot)
+        self.hears("temperature is 30")
+        self.hears("the version before goes on")
+        self.assertEqual(self.edits(0), [])
+        self.stop()
+
     def test_an_edited_run_goes_on_after_an_interruption(self):
         self.begin("--snapshots", "200")
         self.save(SCRIPT.replace("temperature = 4", "temperature = 3").replace("alpha = .5", "alpha = .25"))
@@ -325,11 +343,14 @@ end }
         # A function that was not there, which another one calls; the one that runs is told of.
         new = new.replace("local function scaled(x)", "local function more(x) return x + calls - calls + 1 end\nlocal function scaled(x)")
         new = new.replace("return 10 *", "return more(10) *").replace("alpha = .5", "alpha = .25")
-        self.save(new.replace("run:log {", "run:log { a = 1,"))
+        self.save(new)
         self.shows("scaled", 33)
+        self.assertNotIn("takes effect at the next run", self.said(), "what was taken over before is no change")
+        self.save(new.replace("run:log {", "run:log { a = 1,").replace("return more(10) *", "return 1 + more(10) *"))
+        self.shows("scaled", 34)
         self.hears("; the change in the function that runs (s.lua:6) takes effect at the next run")
-        self.assertEqual([event["detail"]["swapped"]["functions"] for event in self.edits(4)],
-                         [["scaled"], ["scaled.rules.factor"], ["step"], ["scaled"]])
+        self.assertEqual([event["detail"]["swapped"]["functions"] for event in self.edits(5)],
+                         [["scaled"], ["scaled.rules.factor"], ["step"], ["scaled"], ["scaled"]])
         # It goes on after an interruption, with what the functions had counted; that the function that runs will be another is refused.
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(timeout=60), 143)
@@ -347,7 +368,7 @@ end }
         self.assertEqual(resumed.wait(timeout=60), 143, self.said())
         step, calls = self.last("calls")
         self.assertEqual(calls, step)
-        self.assertEqual(self.last("scaled")[1], 33)
+        self.assertEqual(self.last("scaled")[1], 34)
 
     def test_a_training_after_an_edited_loop(self):
         def script(factor):

@@ -211,6 +211,12 @@ class Stopping(ParallelCase):
             self.assertEqual(self.query(f"SELECT count(*) FROM runs WHERE name = 's{code}'"), [(6,)])
             (self.dir / "go").unlink()
 
+    def test_what_is_skipped_tells_what_it_came_to(self):
+        text = SMALL % "if p.T == 1 then return { twice = 0/0, why = 'none', on = true } end"
+        first, again = (json.loads(self.run_script(text, "-j", "2", "--json", *args)[0])["runs"] for args in ([], ["--resume"]))
+        self.assertEqual([run["result"] for run in again], [run["result"] for run in first])
+        self.assertEqual(first[0]["result"], {"twice": "nan", "why": "none", "on": True})
+
     def test_another_script_seed_or_parameter_is_not_skipped(self):
         self.run_script(SMALL % "")
         for text, args, skipped in ((SMALL % "", [], 4), (SMALL % " ", [], 0), (SMALL % "", ["--seed", "1"], 0),

@@ -243,6 +243,10 @@ class Searches(SweepCase):
         _, err = self.sweep("--set", "T=13", "--set", "tag=a,b", "--by", "result/score", code=65)
         self.assertEqual((err.count("unlucky"), err.count("the same error")), (1, 1))
 
+    def test_a_metric_that_nobody_logged(self):
+        out, _ = self.sweep("--set", "T=2,4", "--by", "val/scor", "--direction", "max", code=65)
+        self.assertIn("No run logged val/scor; did you mean 'val/score'?", out)
+
     def test_direction(self):
         by = ["--set", "T=2,8"]
         self.assertEqual(self.found(*by, "--by", "val/loss")["best"]["params"]["T"], 8)

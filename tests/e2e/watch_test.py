@@ -108,6 +108,30 @@ class Watch(unittest.TestCase):
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.process.wait(10), 143)
 
+    def test_what_a_run_lacked_or_requires_late_is_watched(self):
+        self.save("part.lua", "return = 1")
+        self.save("x.lua", (SCRIPT % (20, 1)).replace("  end\nend }", "  end\n  return { late = require 'late' }\nend }"))
+        self.start()
+        self.wait_for(r"^#1 .*failed")
+        self.save("part.lua", "return function(a, b) return a + b end")
+        self.wait_for("module 'late' not found")
+        self.wait_for(r"^#2 .*failed")
+        self.save("late.lua", "return 5")
+        self.wait_for("^#3  .*late 5")
+        self.save("late.lua", "return 6")
+        self.wait_for("^#4  .*late 6")
+
+    def test_each_run_has_a_line_of_its_own(self):
+        waits = 'if i == 10 then while not io.open "go" do os.execute "sleep .01" end end'
+        self.save("x.lua", (SCRIPT % (20, 1)).replace("run:breathe()", waits + " run:breathe()"))
+        self.start()
+        self.wait_until_it_runs()
+        for number in range(2, 9):  # more than are shown side by side
+            self.save("x.lua", SCRIPT % (20, number))
+            self.wait_for(rf"^#{number}  .*val/acc {20 + number}  finished")
+        (self.dir / "go").write_text("")
+        self.wait_for(r"^#1 .*val/acc 1\d  replaced")
+
     def test_the_running_one_is_interrupted_with_the_command(self):
         self.save("x.lua", SCRIPT % (100000, 1))
         self.start()
