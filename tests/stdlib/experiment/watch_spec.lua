@@ -66,7 +66,7 @@ describe("gradus watch", function()
         { 10, "value", "train/loss 2" } } },
       { 101, { "saved" } }, { 102, { { 20, "loaded" } } }, { 103, { { 10, "end", code = 0 } } }, { 104, { { 20, "first", "102.5" } } },
       { 105, { { 20, "end", code = 0 }, { 20, "say", "too late" } } }, { 106 } }
-    expect(done):equals { "warm", "watch x.lua", "start 1", "watch x.lua part.lua", "keeper of runs", "start 2", "stop 10", "clear",
+    expect(done):equals { "warm", "watch x.lua", "start 1", "watch x.lua", "watch part.lua", "keeper of runs", "start 2", "stop 10", "clear",
       "output of 10", "say " .. line(1, { 2 }, { 2, 2 }, "train/loss 2  replaced  3.0s  first step after 250 ms"), "clear", "output of 20",
       "say " .. line(2, {}, {}, "no train/loss  finished  4.0s  first step after 1500 ms"), "no keeper: it" }
   end)
@@ -166,14 +166,14 @@ describe("what a watched run tells", function()
       { "val/acc", .2, 7, 5 } }, nil, experiment)
     expect(list):equals { "read", 'sources ["a.lua","b.lua"]', "loaded ", "store, first, 2 1", "value val/acc 1", "first 2.000000000",
       'sources ["a.lua","b.lua"]', "value train/loss 3", "value train/loss 5", "value val/acc 0.10000000000000001",
-      "value val/acc 0.20000000000000001" }
+      "value val/acc 0.20000000000000001", 'sources ["a.lua","b.lua"]' }
     expect(returned):equals { "done" }
   end)
   it("is the metric asked for too", function()
     local list = told({ { "own", 1, 5, 4 }, { "own", 2, 5, 4 }, { "train/loss", 1, 5, .0625 } }, "own", experiment)
-    expect({ unpack(list, 7) }):equals { "value own 1", "value own 2", "value train/loss 1" }
+    expect({ unpack(list, 7, 9) }):equals { "value own 1", "value own 2", "value train/loss 1" }
   end)
   it("ends with the files of a script that has none", function()
-    expect((told({}, nil, nil))):equals { "read", 'sources ["a.lua","b.lua"]', "loaded " }
+    expect((told({}, nil, nil))):equals { "read", 'sources ["a.lua","b.lua"]', "loaded ", 'sources ["a.lua","b.lua"]' }
   end)
 end)
