@@ -58,11 +58,12 @@ end
 --- Judges a training that goes on with other settings, as one that begins is (beginning.lua).
 ---@param run Run
 ---@param t Training
-function beforehand.judge_anew(run, t)
+---@param as_it_was? boolean  nobody has set anything: that its budget is used up is nothing new
+function beforehand.judge_anew(run, t, as_it_was)
   t.reporter:absolve()
   advice.store(t, advice.on(t), true)
   beforehand.judge(run, t)
-  if not clock.is_over(t.clock.counts) then return end
+  if as_it_was or not clock.is_over(t.clock.counts) then return end
   t.reporter:warn("budget_over", t.where .. ": the budget is used up by now; expected a larger one")
 end
 

@@ -220,7 +220,7 @@ local function arrive(self, part)
   self.goal, self.step, self.time = nil, self.run.step_number, host.monotonic()
   self.run:unmute()
   if goal.on_arrival then goal.on_arrival(self.run) end
-  if goal.other and part.evaluator then self.run.beforehand.judge_anew(self.run, part) end  -- a training by distill or fit
+  if goal.other and part.evaluator then self.run.beforehand.judge_anew(self.run, part, goal.as_it_was) end  -- by distill or fit
   stop_if_there(self, part, goal.over)
 end
 

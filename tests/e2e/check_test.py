@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import unittest
 
+from fashion_files import write_fashion_files
+
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
@@ -57,9 +59,12 @@ class CheckTest(unittest.TestCase):
     def test_shipped_scripts_pass_and_nothing_is_stored(self):
         experiments = [path for path in sorted(SCRIPTS.glob("*.lua")) if path.name != "claims.lua"]
         self.assertGreater(len(experiments), 15)
+        images = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, images)
+        write_fashion_files(images / "fashion", train=600)  # its Debian package is not everywhere
         for path in experiments:
             with self.subTest(path.name):
-                done = self.check(str(path))
+                done = self.check(str(path), *(("--set", f"folder={images}/fashion") if path.stem == "noisy_fashion" else ()))
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn("Nothing to refuse.", done.stdout)
                 self.assertIn("lr", done.stdout)

@@ -5,10 +5,11 @@ import json
 import os
 import pathlib
 import shutil
-import struct
 import subprocess
 import tempfile
 import unittest
+
+from fashion_files import write_fashion_files
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
@@ -87,20 +88,10 @@ class ScriptsTest(unittest.TestCase):
                 for run in runs:
                     self.assertLessEqual(results, set(run["result"]))
 
-    def idx_files(self, folder, write, ending):
-        """Images of 28 x 28 in two classes, bright above and bright below, in Fashion-MNIST's four files."""
-        folder.mkdir()
-        for part, rows in ("train", 60), ("t10k", 20):
-            images = b"".join(bytes([250 * (1 - i % 2)]) * 392 + bytes([250 * (i % 2)]) * 392 for i in range(rows))
-            for name, head, data in (("images-idx3", struct.pack(">4B3I", 0, 0, 8, 3, rows, 28, 28), images),
-                                     ("labels-idx1", struct.pack(">4BI", 0, 0, 8, 1, rows), bytes(i % 2 for i in range(rows)))):
-                with write(folder / f"{part}-{name}-ubyte{ending}", "wb") as file:
-                    file.write(head + data)
-
     def test_noisy_fashion_reads_a_folder_packed_or_not(self):
         results = []
         for name, write, ending in ("packed", gzip.open, ".gz"), ("plain", open, ""):
-            self.idx_files(self.folder / name, write, ending)
+            write_fashion_files(self.folder / name, write, ending)
             runs = json.loads(self.gradus("run", str(SCRIPTS / "noisy_fashion.lua"), "--seed", "1", "--set", "epochs=200", "--json",
                                           "--set", "noise=0", "--set", f"folder={self.folder / name}"))["runs"]
             self.assertEqual([run["params"]["strategy"] for run in runs], ["one_shot", "random_80", "easiest_80", "confidence"])
