@@ -13,6 +13,7 @@ end
 local rules = { limit = 3, word = "a", on = true,
   over = function(x) return x + 1 end,
   deep = { count = 1 } }
+rules.itself = rules
 local step = spec_step(function(x) return x * 3 end)
 package.loaded.spec_rules = { size = 7,
   double = function(x) return x * 2 end }
@@ -21,6 +22,7 @@ spec_half = function(x) return x / 2 end
 return function(p)
   local T, moved, word = 4, 1, "w"
   local single = 1
+  local within = function() return 0 end
   local found = {}
   for i = 1, 5 do
     spec_at(i)
@@ -28,13 +30,13 @@ return function(p)
     local r, m = rules, package.loaded.spec_rules
     found[i] = { scaled = scaled(i) - 2 * i, T = T, single = single, moved = moved, word = word, over = r.over(0), limit = r.limit,
       text = r.word, on = r.on, deep = r.deep.count, more = r.more and r.more(1), step = rawget(step, "fn")(1), size = m.size,
-      double = m.double(1), all = spec_size, half = spec_half(1), alpha = p.alpha, inner = p.group.inner, calls = calls }
+      double = m.double(1), within = within(), all = spec_size, half = spec_half(1), alpha = p.alpha, inner = p.group.inner, calls = calls }
   end
   return found
 end
 ]]
 local FIRST = { scaled = 20, T = 4, single = 1, word = "w", over = 1, limit = 3, text = "a", on = true, deep = 1, step = 3,
-  size = 7, double = 2, all = 5, half = .5, alpha = .5, inner = 1 }
+  size = 7, double = 2, within = 0, all = 5, half = .5, alpha = .5, inner = 1 }
 
 -- A version's function, as its file is read.
 local function version(text, alpha, inner)
@@ -110,6 +112,9 @@ local CASES = {
   { "blank lines", { "  calls = calls + 1\n", "\n  calls = calls + 1  \n\n" }, {}, {}, {} },
   { "a local function", { "helper(x) * 2", "helper(x) * 3" }, { "scaled" }, {}, { scaled = { 33, 34, 35 } } },
   { "one that it calls", { "x + base", "x + base + 1" }, { "scaled.helper" }, {}, { scaled = { 22, 22, 22 } } },
+  { "several", { "x * 3", "x * 5", "x / 2", "x / 4" }, { "spec_half", "step" }, {}, { step = 5, half = .25 }, steps = 1 },
+  { "a function of the loop's, that sees more of it", { "return 0 end", "return moved end" }, { "within" }, {}, { within = 3 } },
+  { "a table that is a function now", { "deep = { count = 1 }", "deep = function() end" }, {}, {}, {} },
   { "a field", { "x + 1 end,", "x + 2 end," }, { "rules.over" }, {}, { over = 2 } },
   { "a module's", { "x * 2 end }", "x * 4 end }" }, { "spec_rules.double" }, {}, { double = 4 } },
   { "a global", { "x / 2", "x / 4" }, { "spec_half" }, {}, { half = .25 } },
@@ -133,7 +138,7 @@ local CASES = {
   { "a table that was not there", { "on = true,", "on = true, other = {}," }, {}, {}, {} },
   { "one that is gone", { "  deep = { count = 1 }", "", "deep = r.deep.count, ", "" }, {}, {}, {}, own = true },
   { "a function of a new one", { "local function scaled(x)",
-    "local k = 3\nlocal function more(x) return helper(x) + k end\nlocal function scaled(x)",
+    "local k = 3\nlocal function more(x) return x > 99 and more(99) or helper(x) + k end\nlocal function scaled(x)",
     "helper(x) * 2", "more(x) * 2" }, { "scaled" }, {}, { scaled = { 26, 26, 26 } } },
   { "the loop itself", { "moved = moved + 1", "moved = moved + 2" }, {}, {}, {}, own = true } }
 
@@ -151,7 +156,7 @@ describe("a version swapped into a loop", function()
         expect({ found[i].moved, found[i].calls }):equals { i + 1, i }  -- what the loop has come to stays
       end
       expect({ case[1], count.steps }):equals { case[1], #case[3] + #case[4] > 0 and 1 or 0 }
-      expect(count.wrapped):equals(case.steps and 0 or #case[3])
+      expect(count.wrapped):equals(#case[3] - (case.steps or 0))
       expect(#told.moved):equals(#case[4])
       found, _, count = swapped(text, { back = true })
       expect({ case[1], differs(found[5]), found[5].calls }):equals { case[1], {}, 5 }
