@@ -191,7 +191,7 @@ local function substitute(self, map, wrap)
       self.text[given], self.text[new] = text, text
       set(self, place, given)
     end
-    if not listed[value or false] and live_world.is_step(value) then
+    if not listed[value] and live_world.is_step(value) then
       listed[value], steps[#steps + 1] = true, value
     end
   end)

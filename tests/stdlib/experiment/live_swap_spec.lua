@@ -14,6 +14,8 @@ local rules = { limit = 3, word = "a", on = true,
   over = function(x) return x + 1 end,
   deep = { count = 1 } }
 rules.itself = rules
+local function maker(n) return function(x) return helper(x) * 0 + n end end
+local first, second = maker(1), maker(2)
 local step = spec_step(function(x) return x * 3 end)
 package.loaded.spec_rules = { size = 7,
   double = function(x) return x * 2 end }
@@ -30,13 +32,14 @@ return function(p)
     local r, m = rules, package.loaded.spec_rules
     found[i] = { scaled = scaled(i) - 2 * i, T = T, single = single, moved = moved, word = word, over = r.over(0), limit = r.limit,
       text = r.word, on = r.on, deep = r.deep.count, more = r.more and r.more(1), step = rawget(step, "fn")(1), size = m.size,
-      double = m.double(1), within = within(), all = spec_size, half = spec_half(1), alpha = p.alpha, inner = p.group.inner, calls = calls }
+      double = m.double(1), within = within(), both = first(0) * 10 + second(0), all = spec_size,
+      half = spec_half(1), alpha = p.alpha, inner = p.group.inner, calls = calls }
   end
   return found
 end
 ]]
 local FIRST = { scaled = 20, T = 4, single = 1, word = "w", over = 1, limit = 3, text = "a", on = true, deep = 1, step = 3,
-  size = 7, double = 2, within = 0, all = 5, half = .5, alpha = .5, inner = 1 }
+  size = 7, double = 2, within = 0, both = 12, all = 5, half = .5, alpha = .5, inner = 1 }
 
 -- A version's function, as its file is read.
 local function version(text, alpha, inner)
@@ -48,7 +51,8 @@ end
 local NAMES = { "spec_at", "spec_step", "spec_size", "spec_half" }
 
 -- Runs the loop, in which version `text` takes over before step 3 and, if so wanted, is taken back before step 5; `options` are those of
--- apply, and params. Returns what the loop found at each step, what apply told, and the calls of `wrap`.
+-- apply, and params; moves: a global number from step 4 on. Returns what the loop found at each step, what apply told, and the calls of
+-- `wrap`.
 local function swapped(to, options)
   options = options or {}
   local undo, wrapped, steps, found, swap, told = {}, 0, 0, nil, nil, nil
@@ -76,6 +80,7 @@ local function swapped(to, options)
           return options.wrap and options.wrap(was, new) or new
         end })
     end
+    if i == 4 and options.moves then rawset(_G, "spec_size", options.moves) end
     if i == 5 and options.back then live_swap.take_back(undo) end
   end)
   local ok, why = pcall(function() found = old.fn(old.params) end)
@@ -115,6 +120,7 @@ local CASES = {
   { "several", { "x * 3", "x * 5", "x / 2", "x / 4" }, { "spec_half", "step" }, {}, { step = 5, half = .25 }, steps = 1 },
   { "a function of the loop's, that sees more of it", { "return 0 end", "return moved end" }, { "within" }, {}, { within = 3 } },
   { "a table that is a function now", { "deep = { count = 1 }", "deep = function() end" }, {}, {}, {} },
+  { "functions of one text, each with its own variables", { "* 0 + n end", "* 0 + n * 2 end" }, { "first", "second" }, {}, { both = 24 } },
   { "a field", { "x + 1 end,", "x + 2 end," }, { "rules.over" }, {}, { over = 2 } },
   { "a module's", { "x * 2 end }", "x * 4 end }" }, { "spec_rules.double" }, {}, { double = 4 } },
   { "a global", { "x / 2", "x / 4" }, { "spec_half" }, {}, { half = .25 } },
@@ -162,6 +168,10 @@ describe("a version swapped into a loop", function()
       expect({ case[1], differs(found[5]), found[5].calls }):equals { case[1], {}, 5 }
       expect(count.undo):equals(0)
     end
+  end)
+  it("is taken back but for what has moved since", function()
+    local text = edited("spec_size = 5", "spec_size = 6", "limit = 3", "limit = 2")
+    expect(differs(swapped(text, { back = true, moves = 50 })[5])):equals { all = 50 }
   end)
   it("takes parameters, those within groups too", function()
     local found, told = swapped(SCRIPT, { alpha = .25, inner = 2 })
