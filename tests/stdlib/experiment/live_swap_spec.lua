@@ -16,6 +16,7 @@ local rules = { limit = 3, word = "a", on = true,
 rules.itself = rules
 local function maker(n) return function(x) return helper(x) * 0 + n end end
 local first, second = maker(1), maker(2)
+local alone = 0
 local step = spec_step(function(x) return x * 3 end)
 package.loaded.spec_rules = { size = 7,
   double = function(x) return x * 2 end }
@@ -29,6 +30,7 @@ return function(p)
   for i = 1, 5 do
     spec_at(i)
     moved = moved + 1
+    alone = 4
     local r, m = rules, package.loaded.spec_rules
     found[i] = { scaled = scaled(i) - 2 * i, T = T, single = single, moved = moved, word = word, over = r.over(0), limit = r.limit,
       text = r.word, on = r.on, deep = r.deep.count, more = r.more and r.more(1), step = rawget(step, "fn")(1), size = m.size,
@@ -118,6 +120,8 @@ local CASES = {
   { "a local function", { "helper(x) * 2", "helper(x) * 3" }, { "scaled" }, {}, { scaled = { 33, 34, 35 } } },
   { "one that it calls", { "x + base", "x + base + 1" }, { "scaled.helper" }, {}, { scaled = { 22, 22, 22 } } },
   { "several", { "x * 3", "x * 5", "x / 2", "x / 4" }, { "spec_half", "step" }, {}, { step = 5, half = .25 }, steps = 1 },
+  { "a function that sees what only the loop saw",
+    { "return 0 end", "return first(0) + second(0) + alone end" }, { "within" }, {}, { within = 7 } },
   { "a function of the loop's, that sees more of it", { "return 0 end", "return moved end" }, { "within" }, {}, { within = 3 } },
   { "a table that is a function now", { "deep = { count = 1 }", "deep = function() end" }, {}, {}, {} },
   { "functions of one text, each with its own variables", { "* 0 + n end", "* 0 + n * 2 end" }, { "first", "second" }, {}, { both = 24 } },
