@@ -44,10 +44,10 @@ describe("a new version that is asked", function()
   it("tells the training that goes on, its parameters and its run", function()
     local at = {}
     local found = asked(function(run, p)
-      at.random, at.alpha = math.random(), p.alpha
+      at.random, at.alpha, at.current = math.random(), p.alpha, current.run == run
       train(run, nil, 11)
     end, 1, nil, { given = { alpha = .25 } })
-    expect({ found.options.budget.steps, found.params.alpha, found.flat.alpha, at.alpha, found.found }):equals { 11, .25, .25, .25, nil }
+    expect({ found.options.budget.steps, found.params.alpha, found.flat.alpha, at.alpha, at.current, found.found }):equals { 11, .25, .25, .25, true, nil }
     local same = at.random
     asked(function(run)
       at.random = math.random()
