@@ -47,7 +47,8 @@ describe("a new version that is asked", function()
       at.random, at.alpha, at.current = math.random(), p.alpha, current.run == run
       train(run, nil, 11)
     end, 1, nil, { given = { alpha = .25 } })
-    expect({ found.options.budget.steps, found.params.alpha, found.flat.alpha, at.alpha, at.current, found.found }):equals { 11, .25, .25, .25, true, nil }
+    expect({ found.options.budget.steps, found.params.alpha, found.flat.alpha, at.alpha, at.current, found.found })
+      :equals { 11, .25, .25, .25, true, nil }
     local same = at.random
     asked(function(run)
       at.random = math.random()
