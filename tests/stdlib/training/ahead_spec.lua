@@ -13,7 +13,8 @@ local function planned(of)
         counts.step, counts.epoch = counts.step + 1, counts.epoch + (of.epoch_step or .001)
         counts.used = of.ends and counts.step >= of.ends and 1 or 0
       end },
-    evaluator = { due = function(_, step) return step == of.evaluates end, due_early = function(_, counts) return counts.step == of.early end },
+    evaluator = { due = function(_, step) return step == of.evaluates end,
+      due_early = function(_, counts) return counts.step == of.early end },
     keeper = { due = function(_, step) return step == of.keeps end },
     feed = { can_stack = function(_, augment) return augment ~= 9 end },
     stages = { stage = { pressure = of.pressure }, awaits = function(_, view) return view.counts.step == of.awaits end } }

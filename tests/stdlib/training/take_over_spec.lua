@@ -64,7 +64,7 @@ describe("a training that takes another one over", function()
   end
   for name, case in pairs {
     ["what they have shown, where they stood"] = { {}, {}, { 1, 2, 3, 4, 5, 6, 7, 8, "new" } },
-    ["what they have shown, from the beginning of other ones"] = { {}, { subset = g.tensor { 1, 2, 4 } }, { 1, 2, 3, 4, 5, 0, 0, 9, "new" } },
+    ["what they have shown, from the beginning of others"] = { {}, { subset = g.tensor { 1, 2, 4 } }, { 1, 2, 3, 4, 5, 0, 0, 9, "new" } },
     ["what they have shown, of fewer"] = { {}, { subset = g.tensor { 1, 2 } }, { 1, 2, 3, 4, 5, 0, 0, 9, "new" } },
     ["what they have shown, of none"] = { { subset = g.zeros { 0 } }, { subset = g.zeros { 0 } }, { 1, 2, 3, 4, 5, 6, 7, 8, "new" } },
     ["nothing, drawn otherwise"] = { {}, { mode = "shuffle" } }, ["nothing, of another set"] = { {}, { rows = 11 } } } do
