@@ -88,7 +88,11 @@ describe("a teacher's answers", function()
     expect(found.kd_loss):near(found.loss, 1e-6)
     expect(one:evaluate(model_of(3), classes, known, { temperature = 1, alpha = 0 }).kd_loss):near(0, 1e-6)
     expect(one:evaluate(model_of(3), classes, g.tensor({ 1, 1, 0, 0 }, "int64")).agreement):equals(.75)
-    expect(one:evaluate(model_of(3), classes).agreement):equals(nil)
+    local knobs = { temperature = 1, alpha = .5 }
+    for _, case in ipairs { { known, nil, 1 }, { nil, knobs }, { model_of(3), knobs, 1 } } do
+      local told = one:evaluate(model_of(3), classes, case[1] or nil, case[2])
+      expect({ told.kd_loss, told.agreement }):equals { nil, case[3] }
+    end
   end)
   for text, teacher in pairs { ["evaluate: teacher: expected a module, or its answers; got"] = 3,
     ["evaluate: teacher: expected its answers to the 4 rows, [4]; got"] = g.zeros({ 3 }, int) } do
