@@ -166,13 +166,13 @@ end
 -- What was found or built, and its entry. Whoever builds holds a lock: that of the key where nothing is known of what the function reads,
 -- else that of what it will read, so that the teachers of several seeds are built side by side.
 local function find_or_build(task, book)
-  local locks = { book:lock() }
+  local lock = book:lock()
   local ok, results, used = xpcall(function()
     book:read()
     local entry, found = find(task, book)
     if not entry and #book.entries > 0 then
-      locks[1]:unlock()
-      locks[2] = book:lock(traced.now(task.run, book.entries[#book.entries].reads))
+      lock:unlock()
+      lock = book:lock(traced.now(task.run, book.entries[#book.entries].reads))
       book:read()
       entry, found = find(task, book)
     end
@@ -180,7 +180,7 @@ local function find_or_build(task, book)
     hit(task, entry)
     return found, entry
   end, host.traceback)
-  for _, lock in ipairs(locks) do lock:unlock() end
+  lock:unlock()
   if not ok then error(results, 0) end
   return results, used
 end

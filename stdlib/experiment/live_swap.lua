@@ -134,19 +134,21 @@ end
 
 -- --- the swap ----------------------------------------------------------------------------------------------------------------------
 
--- name -> an upvalue of that name, of a function that there was; and the locals of the loop's function.
+-- name -> an upvalue of that name, of a function that there was, the loop's first; and the locals of the loop's function.
 local function variables(self)
   local cells, locals = {}, {}
+  local function add(fn)
+    for i = 1, 60 do
+      local name = debug.getupvalue(fn, i)
+      if not name then break end
+      cells[name] = cells[name] or { fn, i }
+    end
+  end
+  add(self.world.fn)
   live_world.each_place(self.world, function(place)
     local value = place.get()
     if live_world.is_step(value) then value = rawget(value, "fn") end
-    if not live_world.is_users(value) then return end
-    value = reachable.stands_for[value] or value
-    for i = 1, 60 do
-      local name = debug.getupvalue(value, i)
-      if not name then break end
-      cells[name] = cells[name] or { value, i }
-    end
+    if live_world.is_users(value) then add(reachable.stands_for[value] or value) end
   end)
   for _, place in ipairs(reachable.places_of(self.world.fn)) do locals[place.name] = place end
   return cells, locals
@@ -191,7 +193,7 @@ local function substitute(self, map, wrap)
       self.text[given], self.text[new] = text, text
       set(self, place, given)
     end
-    if not listed[value or false] and live_world.is_step(value) then
+    if not listed[value] and live_world.is_step(value) then
       listed[value], steps[#steps + 1] = true, value
     end
   end)

@@ -12,7 +12,7 @@ for name in pairs(_G) do own_globals[name] = true end
 local function modules()
   local found = {}
   for name, value in pairs(package.loaded) do
-    if not own[name] and not name:find "^gradus%.?" then found[name] = value end
+    if not own[name] and name ~= "gradus" and not name:find "^gradus%." then found[name] = value end
   end
   return found
 end

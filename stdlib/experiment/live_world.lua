@@ -62,9 +62,7 @@ end
 ---@param visit fun(place: table)
 function live_world.each_place(world, visit)
   local seen = { [_G] = true, [package.loaded] = true }
-  for _, library in pairs(package.loaded) do
-    if type(library) == "table" then seen[library] = true end
-  end
+  for _, library in pairs(package.loaded) do seen[library] = true end
   for _, name in ipairs(world.roots[1].names) do seen[package.loaded[name]] = nil end
   local function enter(places)
     for _, place in ipairs(places) do
@@ -81,17 +79,18 @@ function live_world.each_place(world, visit)
   enter(live_world.places_of_params(world.params, "", {}))
 end
 
--- The lines of a function, without what means nothing: blanks around them, empty lines and comments of whole lines.
+-- The lines of a function's file, without the blanks around them.
 local function lines_of(world, fn)
   local info = debug.getinfo(reachable.stands_for[fn] or fn, "S")
   local text, at, lines = world.texts[info.source:sub(2)], 0, {}
   for line in ((text or "") .. "\n"):gmatch "([^\n]*)\n" do
     at = at + 1
-    if at >= info.linedefined and at <= info.lastlinedefined then lines[at] = line:match "^%s*(.-)%s*$" end
+    lines[at] = line:match "^%s*(.-)%s*$"
   end
   return lines, info
 end
 
+-- Those of the function that mean something: no empty ones, no comments of whole lines.
 local function joined(lines, info)
   local kept = {}
   for at = info.linedefined, info.lastlinedefined do

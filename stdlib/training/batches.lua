@@ -23,15 +23,12 @@ local function check_size(run, options)
 end
 
 local function check_steps(options, epoch, size)
-  if options.epochs ~= nil then clock.positive("batches: epochs", options.epochs) end
-  local steps = options.epochs and clock.steps_for(options.epochs * epoch, size)
-  if options.steps and steps then steps = math.min(steps, options.steps) end
-  steps = options.steps and type(options.steps) ~= "number" and options.steps or steps or options.steps
-  if steps == nil then host.fail "batches: expected steps = … or epochs = …" end
-  if type(steps) ~= "number" or not (steps >= 1) or steps % 1 ~= 0 then
+  local steps = options.steps
+  if steps ~= nil and (type(steps) ~= "number" or not (steps >= 1) or steps % 1 ~= 0) then
     host.fail("batches: steps: expected a whole number above 0; got " .. tostring(steps))
   end
-  return steps
+  if options.epochs == nil then return steps or host.fail "batches: expected steps = … or epochs = …" end
+  return math.min(steps or math.huge, clock.steps_for(clock.positive("batches: epochs", options.epochs) * epoch, size))
 end
 
 -- Whom the batches' answers come from; nil of no teacher.

@@ -2,6 +2,7 @@
 local current = require "gradus.base.current"
 local engine = require "gradus.engine"
 local g = require "gradus"
+local host = require "gradus.host"
 local support = require "support"
 
 local function folder()
@@ -59,6 +60,36 @@ describe("a cached teacher", function()
     with_folder(function(path) b = session(path, 2) end)
     expect(a.teacher_weights):equals(b.teacher_weights)
     expect(a.weights):differs_from(b.weights)
+  end)
+  it("is built under a lock: of the key, or of what it will read where that is known", function()
+    with_folder(function(path)
+      local function locks(factor, fails)
+        local seen = {}
+        support.with_run({ folder = path, params = { factor = factor, fails = fails or false } }, function(run)
+          local inner = run.lock
+          local writing = host.sha256 "writing":sub(1, 16)
+          rawset(run, "lock", function(self, file, what)
+            local of = file:match "number%-%x+%-(%x+)%.lock$"
+            local lock, name = inner(self, file, what), of == writing and "of book" or of and "of reads" or "of key"
+            seen[#seen + 1] = "lock " .. name
+            return { unlock = function()
+              seen[#seen + 1] = "unlock " .. name
+              lock:unlock()
+            end }
+          end)
+          local ok, why = pcall(run.cached, run, "number", function()
+            if run.params.fails then error "no" end
+            return g.nn.Linear(run.params.factor, 2)
+          end)
+          assert(ok or fails, why)
+        end)
+        return table.concat(seen, ", ")
+      end
+      expect(locks(2, true)):equals "lock of key, unlock of key"
+      expect(locks(2)):equals "lock of key, lock of book, unlock of book, unlock of key"
+      expect(locks(2)):equals "lock of key, unlock of key"
+      expect(locks(3)):equals "lock of key, unlock of key, lock of reads, lock of book, unlock of book, unlock of reads"
+    end)
   end)
   it("is a run of its own in the store", function()
     with_folder(function(path)

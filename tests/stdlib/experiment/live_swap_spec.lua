@@ -13,6 +13,10 @@ end
 local rules = { limit = 3, word = "a", on = true,
   over = function(x) return x + 1 end,
   deep = { count = 1 } }
+rules.itself = rules
+local function maker(n) return function(x) return helper(x) * 0 + n end end
+local first, second = maker(1), maker(2)
+local alone = 0
 local step = spec_step(function(x) return x * 3 end)
 package.loaded.spec_rules = { size = 7,
   double = function(x) return x * 2 end }
@@ -21,20 +25,23 @@ spec_half = function(x) return x / 2 end
 return function(p)
   local T, moved, word = 4, 1, "w"
   local single = 1
+  local within = function() return 0 end
   local found = {}
   for i = 1, 5 do
     spec_at(i)
     moved = moved + 1
+    alone = 4
     local r, m = rules, package.loaded.spec_rules
     found[i] = { scaled = scaled(i) - 2 * i, T = T, single = single, moved = moved, word = word, over = r.over(0), limit = r.limit,
       text = r.word, on = r.on, deep = r.deep.count, more = r.more and r.more(1), step = rawget(step, "fn")(1), size = m.size,
-      double = m.double(1), all = spec_size, half = spec_half(1), alpha = p.alpha, inner = p.group.inner, calls = calls }
+      double = m.double(1), within = within(), both = first(0) * 10 + second(0), all = spec_size,
+      half = spec_half(1), alpha = p.alpha, inner = p.group.inner, calls = calls }
   end
   return found
 end
 ]]
 local FIRST = { scaled = 20, T = 4, single = 1, word = "w", over = 1, limit = 3, text = "a", on = true, deep = 1, step = 3,
-  size = 7, double = 2, all = 5, half = .5, alpha = .5, inner = 1 }
+  size = 7, double = 2, within = 0, both = 12, all = 5, half = .5, alpha = .5, inner = 1 }
 
 -- A version's function, as its file is read.
 local function version(text, alpha, inner)
@@ -46,7 +53,8 @@ end
 local NAMES = { "spec_at", "spec_step", "spec_size", "spec_half" }
 
 -- Runs the loop, in which version `text` takes over before step 3 and, if so wanted, is taken back before step 5; `options` are those of
--- apply, and params. Returns what the loop found at each step, what apply told, and the calls of `wrap`.
+-- apply, and params; moves: a global number from step 4 on. Returns what the loop found at each step, what apply told, and the calls of
+-- `wrap`.
 local function swapped(to, options)
   options = options or {}
   local undo, wrapped, steps, found, swap, told = {}, 0, 0, nil, nil, nil
@@ -74,6 +82,7 @@ local function swapped(to, options)
           return options.wrap and options.wrap(was, new) or new
         end })
     end
+    if i == 4 and options.moves then rawset(_G, "spec_size", options.moves) end
     if i == 5 and options.back then live_swap.take_back(undo) end
   end)
   local ok, why = pcall(function() found = old.fn(old.params) end)
@@ -110,6 +119,12 @@ local CASES = {
   { "blank lines", { "  calls = calls + 1\n", "\n  calls = calls + 1  \n\n" }, {}, {}, {} },
   { "a local function", { "helper(x) * 2", "helper(x) * 3" }, { "scaled" }, {}, { scaled = { 33, 34, 35 } } },
   { "one that it calls", { "x + base", "x + base + 1" }, { "scaled.helper" }, {}, { scaled = { 22, 22, 22 } } },
+  { "several", { "x * 3", "x * 5", "x / 2", "x / 4" }, { "spec_half", "step" }, {}, { step = 5, half = .25 }, steps = 1 },
+  { "a function that sees what only the loop saw",
+    { "return 0 end", "return first(0) + second(0) + alone end" }, { "within" }, {}, { within = 7 } },
+  { "a function of the loop's, that sees more of it", { "return 0 end", "return moved end" }, { "within" }, {}, { within = 3 } },
+  { "a table that is a function now", { "deep = { count = 1 }", "deep = function() end" }, {}, {}, {} },
+  { "functions of one text, each with its own variables", { "* 0 + n end", "* 0 + n * 2 end" }, { "first", "second" }, {}, { both = 24 } },
   { "a field", { "x + 1 end,", "x + 2 end," }, { "rules.over" }, {}, { over = 2 } },
   { "a module's", { "x * 2 end }", "x * 4 end }" }, { "spec_rules.double" }, {}, { double = 4 } },
   { "a global", { "x / 2", "x / 4" }, { "spec_half" }, {}, { half = .25 } },
@@ -133,7 +148,7 @@ local CASES = {
   { "a table that was not there", { "on = true,", "on = true, other = {}," }, {}, {}, {} },
   { "one that is gone", { "  deep = { count = 1 }", "", "deep = r.deep.count, ", "" }, {}, {}, {}, own = true },
   { "a function of a new one", { "local function scaled(x)",
-    "local k = 3\nlocal function more(x) return helper(x) + k end\nlocal function scaled(x)",
+    "local k = 3\nlocal function more(x) return x > 99 and more(99) or helper(x) + k end\nlocal function scaled(x)",
     "helper(x) * 2", "more(x) * 2" }, { "scaled" }, {}, { scaled = { 26, 26, 26 } } },
   { "the loop itself", { "moved = moved + 1", "moved = moved + 2" }, {}, {}, {}, own = true } }
 
@@ -151,12 +166,16 @@ describe("a version swapped into a loop", function()
         expect({ found[i].moved, found[i].calls }):equals { i + 1, i }  -- what the loop has come to stays
       end
       expect({ case[1], count.steps }):equals { case[1], #case[3] + #case[4] > 0 and 1 or 0 }
-      expect(count.wrapped):equals(case.steps and 0 or #case[3])
+      expect(count.wrapped):equals(#case[3] - (case.steps or 0))
       expect(#told.moved):equals(#case[4])
       found, _, count = swapped(text, { back = true })
       expect({ case[1], differs(found[5]), found[5].calls }):equals { case[1], {}, 5 }
       expect(count.undo):equals(0)
     end
+  end)
+  it("is taken back but for what has moved since", function()
+    local text = edited("spec_size = 5", "spec_size = 6", "limit = 3", "limit = 2")
+    expect(differs(swapped(text, { back = true, moves = 50 })[5])):equals { all = 50 }
   end)
   it("takes parameters, those within groups too", function()
     local found, told = swapped(SCRIPT, { alpha = .25, inner = 2 })

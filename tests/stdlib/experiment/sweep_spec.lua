@@ -355,4 +355,20 @@ describe("what a sweep is given", function()
       expect({ #found.trials, found.sweep.search }):equals { 20, "halton" }
     end)
   end)
+  it("has Optuna begin with its seed, or 0", function()
+    local optuna, seeds = require "gradus.experiment.optuna", {}
+    require "instead"({ { optuna, "start", function(_, seed)
+      seeds[#seeds + 1] = seed
+      error "begun"
+    end } }, function()
+      in_store(function(swept)
+        for _, seed in ipairs { false, 7 } do
+          expect(function()
+            swept { by = "val/acc", set = { T = { 1, 2 } }, search = "optuna", search_seed = seed or nil }
+          end):fails_with "begun"
+        end
+      end)
+    end)
+    expect(seeds):equals { 0, 7 }
+  end)
 end)

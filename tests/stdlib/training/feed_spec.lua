@@ -157,6 +157,74 @@ describe("preparing ahead", function()
   end)
 end)
 
+describe("what a step takes that may fail", function()
+  local sources = {
+    ["rows"] = function() return sampler.uniform(support.points(30)) end,
+    ["rows that are prepared ahead"] = function() return sampler.uniform(images()) end,
+    ["a generator"] = function()
+      return g.data.generator(function(size, batch)
+        return g.full({ size, 2 }, batch), g.full({ size }, batch, { dtype = "int64" })
+      end, { epoch = 20 })
+    end }
+  for name, source in pairs(sources) do
+    it("is given back, and drawn again, of " .. name, function()
+      local one = feed.new { source = source(), size = 4 }
+      sampler.numbered(0)
+      local plain = feed.new { source = source(), size = 4 }
+      local function same(step)
+        local a, b = one:next(0), plain:next(0)
+        expect({ step, a.x:totable(), a.y:totable() }):equals { step, b.x:totable(), b.y:totable() }
+      end
+      one:next(0)
+      expect(one:take_back()):is_false()  -- nobody asked to remember
+      plain:next(0)
+      one:remember()
+      expect(one:take_back()):is_false()
+      one:next(0)
+      one:next(0)
+      expect({ one:take_back(), one:take_back() }):equals { true, false }
+      same(1)
+      one:settle()
+      expect(one:take_back()):is_false()
+      same(2)
+      if one:can_stack(0) then
+        one:settle()
+        local stacked = one:stack { 0, 0, 0 }
+        expect(stacked.x:size(0)):equals(3)
+        expect(one:take_back()):is_true()
+        same(3)
+        one:settle()
+        stacked = one:stack { 0, 0, 0 }
+        one:give_back(stacked, 1)
+        expect(stacked.x:select(0, 0):totable()):equals(plain:next(0).x:totable())
+        same(4)
+      end
+    end)
+  end
+  it("may be several batches of a stream, each sample by its own number", function()
+    local function stream()
+      local made = g.data.generator(function(size, batch)
+        return g.full({ size, 2 }, batch), g.full({ size }, batch, { dtype = "int64" })
+      end, { epoch = 20 })
+      made.seekable, made.stack = true, function(self, n, size)
+        self.made, self.samples = self.made + n, self.samples + n * size
+        return { x = g.full({ n * size, 2 }, self.made), y = g.zeros({ n * size }, { dtype = "int64" }) }
+      end
+      return made
+    end
+    local one = feed.new { source = stream(), size = 4, augmentations = { noise = .5 } }
+    expect({ one:can_stack(0), one:can_stack(.5) }):equals { true, false }
+    one:remember()
+    local stacked = one:stack { 0, 0, 0 }
+    expect({ stacked.x.shape[1], stacked.x.shape[2], one.source.made, one.source.samples }):equals { 3, 4, 3, 12 }
+    one:give_back(stacked, 1)
+    expect({ one.source.made, one.source.samples }):equals { 1, 4 }
+    one:remember()
+    one:stack { 0, 0 }
+    expect({ one:take_back(), one.source.made, one.source.samples }):equals { true, 1, 4 }
+  end)
+end)
+
 describe("a generator", function()
   it("feeds batches as it makes them, augmented by the run's own numbers", function()
     local function make()
@@ -246,6 +314,17 @@ describe("the open loop", function()
       expect(steps):equals(7)
     end)
   end)
+  it("ends at its steps or epochs, whatever comes first", function()
+    support.with_run(nil, function(run)
+      for _, case in ipairs { { { epochs = 2, steps = 3 }, 3 }, { { epochs = 1, steps = 30 }, 5 }, { { steps = 1 }, 1 },
+        { { epochs = .001 }, 1 } } do
+        local steps = 0
+        case[1].size = 4
+        for i in run:batches(support.points(20), case[1]) do steps = i end
+        expect(steps):equals(case[2])
+      end
+    end)
+  end)
   it("goes on counting in a second loop", function()
     local _, seen = support.with_run(nil, function(run)
       local d = support.points(60)
@@ -263,6 +342,12 @@ describe("the open loop", function()
     { "text as a size", { size = "64", steps = 3 }, "batches: size: expected a whole number above 0; got 64" },
     { "half a step", { steps = 2.5 }, "batches: steps: expected a whole number" },
     { "text as steps", { steps = "9" }, "batches: steps: expected a whole number" },
+    { "text as steps of epochs", { steps = "many", epochs = 1 }, "batches: steps: expected a whole number above 0; got many" },
+    { "no step", { steps = 0 }, "batches: steps: expected a whole number above 0; got 0" },
+    { "no epoch", { epochs = 0 }, "batches: epochs: expected a number above 0; got 0" },
+    { "no rows", { size = 0, steps = 1 }, "batches: size: expected a whole number above 0; got 0" },
+    { "a teacher's cache without one", { steps = 3, teacher_cache = true }, "batches: teacher_cache has no effect without a teacher" },
+    { "a teacher's view without one", { steps = 3, teacher_view = "clean" }, "batches: teacher_view has no effect without a teacher" },
     { "a misspelt option", { step = 3 }, "batches: no option 'step'; did you mean 'steps'?" },
     { "augmentation by text", { steps = 3, augment = "much" },
       "batches: augment: expected a number, a schedule or a function" },

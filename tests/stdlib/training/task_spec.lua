@@ -1,0 +1,129 @@
+-- The task of a training: measures of one's own, answers of a teacher, what one knows who knows the labels alone, and what is refused.
+local g = require "gradus"
+local task = require "gradus.training.task"
+
+local int = { dtype = "int64" }
+local x = g.tensor { { 1, 0 }, { 0, 1 }, { 1, 1 }, { 0, 0 } }
+local classes = g.data.tensors(x, g.tensor({ 0, 1, 1, 2 }, "int64"), { classes = 3 })
+local numbers = g.data.tensors(x, g.tensor { 1, 2, 3, 6 }, { labels = "numbers" })
+local several = g.data.tensors(x, g.tensor { { 1, 0 }, { 1, 1 }, { 1, 0 }, { 1, 1 } }, { labels = "multilabel" })
+local soft = g.data.tensors(x, g.tensor { { 1, 0 }, { .5, .5 }, { 0, 1 }, { .5, .5 } }, { labels = "soft" })
+
+-- Gives each row's own numbers, in its first columns.
+local function model_of(width)
+  local one = g.nn.Linear(2, width, { bias = false })
+  one.weight:detach():zero_()
+  one.weight:detach()[0][0] = 1
+  one.weight:detach()[1][1] = 1
+  return one
+end
+
+describe("a measure of one's own", function()
+  local good = { better = "higher", of = function() return .5 end }
+  for text, given in pairs {
+    ["distill: 'metrics'"] = 3, ["distill: metrics: '1': expected a name of letters"] = { good },
+    ["distill: metrics: 'a b': expected a name"] = { ["a b"] = good }, ["distill: metrics: 'n': is taken"] = { n = good },
+    ["distill: metrics: 'forgotten': is taken"] = { forgotten = good },
+    ["distill: metrics: 'teacher_acc': is taken"] = { teacher_acc = good },
+    ["distill: metrics: 'f': expected { better = \"higher\""] = { f = 3 },
+    ["distill: metrics: 'f': 'of' is missing"] = { f = { better = "lower" } },
+    ["distill: metrics: 'f': 'better' is missing"] = { f = { of = print } }, ["'better': expected"] = { f = { better = "up", of = print } },
+    ["distill: metrics: 'f': no option 'off'; did you mean 'of'?"] = { f = { better = "lower", off = print } } } do
+    it("is refused: " .. text, function() expect(function() task.check_metrics("distill", given) end):fails_with(text) end)
+  end
+  it("is one beside the task's", function()
+    expect(task.check_metrics("w", nil)):equals {}
+    local own = task.check_metrics("w", { ["f1.macro_a-b"] = good })
+    expect(own["f1.macro_a-b"].better):equals "higher"
+    local one = task.new(classes.labels, own)
+    expect({ one.better["f1.macro_a-b"], one.better.acc, one.better.loss }):equals { "higher", "higher", "lower" }
+    expect(function() task.new(classes.labels, { acc = good }) end):fails_with "metrics: 'acc' is measured by every evaluation"
+    expect(function() task.new { kind = "odd" } end):fails_with "labels: no kind 'odd'"
+  end)
+  it("is a number of the model and the data", function()
+    local function measured(of) return task.new(classes.labels, { f = { better = "lower", of = of } }):evaluate(model_of(3), classes).f end
+    expect(measured(function(_, d) return d:size() end)):equals(4)
+    expect(measured(function(model, d) return model((d:gather())):sum() end)):equals(4)
+    for _, wrong in ipairs { "text", g.zeros { 2 } } do
+      expect(function() measured(function() return wrong end) end):fails_with "metrics: 'f': expected a number; got"
+    end
+  end)
+end)
+
+describe("who knows the labels alone", function()
+  local function entropy(...)
+    local sum = 0
+    for _, p in ipairs { ... } do sum = sum - p * math.log(p) end
+    return sum
+  end
+  for name, case in pairs { classes = { classes, entropy(.25, .5, .25), .5 }, numbers = { numbers, 3.5 },
+    several = { several, entropy(.5, .5) / 2 }, soft = { soft, entropy(.5, .5) },
+    ["classes that some rows lack"] = { g.data.tensors(x, g.tensor({ 0, -100, 1, 1 }, "int64"), { classes = 2 }),
+      entropy(1 / 3, 2 / 3), 2 / 3 } } do
+    it("has a loss, of " .. name, function()
+      local one = task.new(case[1].labels)
+      expect(one:guess(case[1])):near(case[2], 1e-6)
+      local most = one:majority(case[1])
+      if case[3] then expect(most):near(case[3], 1e-9) else expect(most):equals(nil) end
+    end)
+  end
+end)
+
+describe("a teacher's answers", function()
+  it("are the classes or the labels that hold, and what it said", function()
+    local of = task.new(classes.labels):teacher_answers(model_of(3), classes)
+    expect({ of.answers:totable(), of.said.shape[1], of.said.shape[2] }):equals { { 0, 1, 0, 0 }, 4, 3 }
+    of = task.new(several.labels):teacher_answers(model_of(2), several)
+    expect(of.answers:to({ dtype = "int64" }):totable()):equals { { 1, 0 }, { 0, 1 }, { 1, 1 }, { 0, 0 } }
+    of = task.new(numbers.labels):teacher_answers(model_of(2), numbers)
+    expect({ of.answers, of.said.shape[1] }):equals { nil, 4 }
+  end)
+  it("are compared with the student's, and weigh in the loss of distillation", function()
+    local one = task.new(classes.labels)
+    local asked = one:evaluate(model_of(3), classes, model_of(3))
+    expect({ asked.agreement, asked.kd_loss, asked.n, asked.acc }):equals { 1, nil, 4, .5 }
+    local known = one:teacher_answers(model_of(3), classes)
+    local found = one:evaluate(model_of(3), classes, known, { temperature = 1, alpha = 1 })
+    expect(found.agreement):equals(1)
+    expect(found.kd_loss):near(found.loss, 1e-6)
+    expect(one:evaluate(model_of(3), classes, known, { temperature = 1, alpha = 0 }).kd_loss):near(0, 1e-6)
+    expect(one:evaluate(model_of(3), classes, g.tensor({ 1, 1, 0, 0 }, "int64")).agreement):equals(.75)
+    local knobs = { temperature = 1, alpha = .5 }
+    for _, case in ipairs { { known, nil, 1 }, { nil, knobs }, { model_of(3), knobs, 1 } } do
+      local told = one:evaluate(model_of(3), classes, case[1] or nil, case[2])
+      expect({ told.kd_loss, told.agreement }):equals { nil, case[3] }
+    end
+  end)
+  for text, teacher in pairs { ["evaluate: teacher: expected a module, or its answers; got"] = 3,
+    ["evaluate: teacher: expected its answers to the 4 rows, [4]; got"] = g.zeros({ 3 }, int) } do
+    it("are refused: " .. text, function()
+      expect(function() task.evaluate(model_of(3), classes, teacher) end):fails_with(text)
+    end)
+  end
+end)
+
+describe("what is evaluated", function()
+  for text, call in pairs {
+    ["evaluate: expected a module; got table"] = function() task.evaluate({}, classes) end,
+    ["evaluate: expected a data set; got"] = function() task.evaluate(model_of(3), 3) end,
+    ["w: the data set has no labels"] = function() task.check_data("w", g.data.tensors(x)) end } do
+    it("is refused: " .. text, function() expect(call):fails_with(text) end)
+  end
+  it("tells what is right, row by row", function()
+    local right = {}
+    local found = task.new(classes.labels):evaluate(model_of(3), classes, nil, nil, right)
+    expect({ right[1]:to({ dtype = "int64" }):totable(), found.acc, #right }):equals { { 1, 1, 0, 0 }, .5, 1 }
+    expect(task.new(classes.labels):measure(model_of(3), classes).acc):equals(.5)
+    expect(task.new(classes.labels):measure(model_of(3), g.data.tensors(x))):equals {}
+  end)
+  it("weighs rows", function()
+    local weighed = g.data.tensors(x, g.tensor({ 0, 1, 1, 2 }, "int64"), { classes = 3, weight = g.tensor { 1, 0, 0, 3 } })
+    local found = task.evaluate(model_of(3), weighed)
+    local function loss(logits, y)
+      local sum = 0
+      for _, one in ipairs(logits) do sum = sum + math.exp(one) end
+      return math.log(sum) - logits[y + 1]
+    end
+    expect(found.loss):near((loss({ 1, 0, 0 }, 0) + 3 * loss({ 0, 0, 0 }, 2)) / 4, 1e-6)
+  end)
+end)
