@@ -37,6 +37,10 @@ TEST_F(SpoolTest, AFullDiskLeavesNoHalfName) {
   EXPECT_EQ(reader.name(0), "train/loss");
   EXPECT_EQ(reader.name(1), "val/loss");
   EXPECT_EQ(reader.name(2), "val/acc");
+  EXPECT_EQ(reader.name(3), "");
+  EXPECT_EQ(spool.key("fourth"), 3);
+  EXPECT_EQ(reader.name(3), "fourth");
+  EXPECT_EQ(reader.name(4), "");
 }
 
 TEST_F(SpoolTest, TheFirstSegmentIsTheLeastNumberThatIsThere) {
