@@ -95,6 +95,8 @@ TEST(Plan, MemoryOfOutputsIsUsedAgainOnceNobodyHoldsIt) {
   const at::Tensor x = at::arange(64, at::kFloat);
   plan->run({x}, outputs);
   const void *whole = outputs[0].const_data_ptr(), *part = outputs[1].const_data_ptr();
+  EXPECT_EQ(outputs[0].use_count(), 2u) << "the plan's own, given away as it is";
+  EXPECT_EQ(outputs[1].use_count(), 1u) << "a view of the plan's";
   EXPECT_EQ(outputs[2].const_data_ptr(), x.slice(0, 1).const_data_ptr()) << "the batch itself";
   for (int held = 0; held < 3; ++held) {
     List kept;
@@ -117,6 +119,18 @@ TEST(Plan, MemoryOfOutputsIsUsedAgainOnceNobodyHoldsIt) {
   plan->run({x}, outputs);
   EXPECT_FALSE(outputs[0].requires_grad());
   EXPECT_EQ(outputs[0].sizes(), x.sizes());
+}
+
+TEST(Plan, AStepMayHaveNoInputs) {
+  at::manual_seed(3);
+  const auto plan = record([](const List&) { return List{at::rand({3})}; }, {});
+  List first, second;
+  plan->run({}, first);
+  plan->run({}, second);
+  at::manual_seed(3);
+  at::rand({3});
+  EXPECT_TRUE(same(first[0], at::rand({3})));
+  EXPECT_TRUE(same(second[0], at::rand({3})));
 }
 
 TEST(Plan, ErrorsNameTheLine) {
