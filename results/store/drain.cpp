@@ -86,9 +86,7 @@ DrainStatements::DrainStatements(Database& database)
       position_put(database.prepare("INSERT OR REPLACE INTO drained VALUES (?1, ?2, ?3)")) {}
 
 RunDrain::RunDrain(DrainStatements& statements, std::int64_t run_id, std::string folder)
-    : statements_(statements), run_id_(run_id), folder_(std::move(folder)), reader_(folder_, stored_position()) {
-  oldest_ = reader_.position().segment;
-}
+    : statements_(statements), run_id_(run_id), folder_(std::move(folder)), reader_(folder_, stored_position()) {}
 
 SpoolPosition RunDrain::stored_position() {
   SpoolPosition position;

@@ -56,7 +56,6 @@ std::uint64_t message_records(const Record& head) {
 }
 
 void Segment::create(const std::string& path, std::uint64_t records) {
-  close();
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) throw Error(Exit::io, path + ": cannot make the spool; got " + std::strerror(errno));
   bytes_ = sizeof(SegmentHeader) + records * sizeof(Record);
@@ -80,7 +79,6 @@ void Segment::create(const std::string& path, std::uint64_t records) {
 }
 
 bool Segment::open(const std::string& path) {
-  close();
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return false;
   struct stat info {};

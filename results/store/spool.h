@@ -45,6 +45,7 @@ class Segment {
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
+  // Of one that is closed:
   void create(const std::string& path, std::uint64_t records);  // new file. Error (io): no space
   // False when there is no such file, or one that its process died over before it was ready (then closed() stays true).
   bool open(const std::string& path);

@@ -53,9 +53,8 @@ bool drop_copy(Program& p, const Operand& target, const Operand& source, int cop
     const RecordedOp& op = p.recording.ops[p.ops[i].recorded];
     const bool makes = p.ops[i].recorded == p.recording.buffers[from.buffer].maker;
     if (makes) maker = i;
-    if (i == copy) continue;
     for (const Operand& operand : op.operands) {
-      if (p.recording.values[operand.value].buffer == from.buffer && (maker < 0 || i > copy)) return false;
+      if (p.recording.values[operand.value].buffer == from.buffer && i > copy) return false;
       if (maker >= 0 && i < copy && touches_target(operand.value)) return false;
     }
   }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <thread>
 
 #include "store/database.h"
@@ -104,6 +105,28 @@ TEST_F(StoreTest, NothingLoggedIsLostToKill9) {
     EXPECT_EQ(ask(*store, "PRAGMA integrity_check"), "ok");
     ::munmap(shared, 4096);
   }
+}
+
+// Killed between the commit of what a segment holds and its end: whoever reads on removes it.
+TEST_F(StoreTest, ASegmentThatOutlivedItsCommitGoesToo) {
+  const pid_t pid = spawn([&] {
+    auto store = create();
+    auto run = store->begin({.name = "victim"});
+    const int a = run->key("a");
+    for (std::int64_t step = 0; step < 100'000; ++step) run->log(a, step, 1);  // more than two segments
+    run->flush();
+    ::raise(SIGKILL);
+  });
+  EXPECT_TRUE(WIFSIGNALED(wait_for(pid)));
+  std::string folder;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    if (std::filesystem::exists(entry.path() / "spool.keys")) folder = entry.path();
+  }
+  ASSERT_FALSE(folder.empty());
+  ASSERT_FALSE(std::filesystem::exists(folder + "/spool.0"));
+  std::ofstream(folder + "/spool.0") << "what was committed";
+  EXPECT_EQ(ask(*read(), "SELECT count(*) FROM metrics"), "100000");
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
 TEST_F(StoreTest, ALiveRunOfAnotherProcessIsLeftAlone) {

@@ -171,6 +171,30 @@ TEST_F(StoreTest, TheLastValueOfAStepWinsAndSummariesAgree) {
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM summaries"), "3");
 }
 
+TEST(ValidKey, CharactersAndLength) {
+  const std::string fine = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+  for (int c = 0; c < 256; ++c) {
+    const std::string one(1, static_cast<char>(c));
+    EXPECT_EQ(valid_key(one), fine.find(one) != std::string::npos) << c;
+    EXPECT_EQ(valid_key("a" + one + "z"), fine.find(one) != std::string::npos) << c;
+  }
+  EXPECT_FALSE(valid_key(""));
+  EXPECT_TRUE(valid_key(std::string(200, 'x')));
+  EXPECT_FALSE(valid_key(std::string(201, 'x')));
+}
+
+TEST(DefaultStore, IsWhatTheEnvironmentSaysOrRuns) {
+  const char* before = std::getenv("GRADUS_STORE");
+  const std::string kept = before ? before : "";
+  for (const auto& [given, path] : {std::pair{"", "runs/gradus.db"}, {"x", "x"}, {"/a/b.db", "/a/b.db"}}) {
+    ::setenv("GRADUS_STORE", given, 1);
+    EXPECT_EQ(default_store(), path);
+  }
+  ::unsetenv("GRADUS_STORE");
+  EXPECT_EQ(default_store(), "runs/gradus.db");
+  if (before) ::setenv("GRADUS_STORE", kept.c_str(), 1);
+}
+
 TEST_F(StoreTest, ChecksItsArguments) {
   auto store = create();
   auto run = store->begin({.name = "a"});

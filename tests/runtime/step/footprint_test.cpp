@@ -87,6 +87,8 @@ TEST(Footprint, HowAStretchChanges) {
        }},
       {"by who looks at it in the same breath", Change::other, "", 0,
        [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 16)}, {part(in, 0, 8), part(k, 0, 8)}); }},
+      {"or at a part of it", Change::other, "", 0,
+       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 12)}, {part(in, 0, 8), part(k, 0, 4)}); }},
       {"by who looks at the other half in the same breath", Change::overwritten, "0-8", 0,
        [](const at::Tensor&, const at::Tensor& k) { part(k, 0, 8).copy_(part(k, 8, 16)); }},
       {"updated", Change::updated, "", 1, [](const at::Tensor& in, const at::Tensor& k) { sgd({k}, {in}, {}); }},
