@@ -203,6 +203,16 @@ end }
         self.assertEqual(weights(run), weights(plain))
         self.assertEqual([s for s in run["summaries"] if s["key"] == "val/loss"], [s for s in plain["summaries"] if s["key"] == "val/loss"])
 
+    def test_a_fork_before_an_edit_has_the_parameters_of_then(self):
+        self.begin("--set", "steps=60000")
+        self.save(SCRIPT.replace("alpha = .5", "alpha = .25"))
+        step = self.edits(1)[0]["step"]
+        self.stop()
+        self.save(SCRIPT)
+        fork, plain = (json.loads(self.gradus(*args, *STDLIB, "--json").stdout)["runs"][0]["id"] for args in
+                       (("fork", "1", "--at", str(step - 1)), ("run", "s.lua", "--set", "steps=60000")))
+        self.assertTrue(self.rows(fork) == self.rows(plain), "half a million rows, of which nobody wants to see the difference")
+
     def test_what_fails_is_taken_back(self):
         self.begin()
         for broken, part in [("= = 1\n" + SCRIPT, "s.lua:1: unexpected symbol near '='"), ("", "the script returns no experiment any more"),
