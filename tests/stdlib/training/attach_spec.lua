@@ -239,7 +239,7 @@ local function standing(more)
       line = { say = function(text) made.said[#made.said + 1] = text end } },
     stages = { list = { { name = "a" }, { name = "b" }, { name = "c" } }, index = 2, last = { temperature = 4, lr = g.ones(2), alpha = .5 },
       knob_names = function() return { "alpha", "augment", "lr", "temperature" } end,
-      set_by_hand = function(_, name, value)
+      by_hand = made.hand, set_by_hand = function(_, name, value)
         local another = made.hand[name] ~= value
         made.hand[name] = value
         return another
@@ -301,11 +301,12 @@ describe("a request", function()
     expect(one.edits[1][2]):equals { done = { "the training stops" }, stop = true }
     expect({ one.moved, one.anew }):equals { nil, 0 }
     one.now = 51
-    stop, said = one.look { release = { "lr" } }  -- which nobody had set
-    expect({ stop, said.done, one.anew }):equals { false, {}, 1 }
+    stop, said = one.look { release = { "lr" } }
+    expect({ stop, said.error, one.anew }):equals { false, "--release: nobody has set lr", 0 }
+    expect(#one.edits):equals(1)
     one.now = 52
     said = select(2, one.look { set = { augment = "0" } })
-    expect({ said.done, one.anew }):equals { { "augment = 0" }, 2 }
+    expect({ said.done, one.anew }):equals { { "augment = 0" }, 1 }
   end)
   it("names stages by their place and name", function()
     for name, to in pairs { next = 3, back = 1, a = 1, b = 2, c = 3 } do
