@@ -129,7 +129,9 @@ local function round(self)
   end
   run.step_number = self.before + self.step
   for _, one in ipairs(sorted_keys(failed)) do
-    if is_news(self.told, one) then run.line.say(("lookahead: step %d: '%s' fails, and is not chosen: %s"):format(self.step, one, failed[one])) end
+    if is_news(self.told, one) then
+      run.line.say(("lookahead: step %d: '%s' fails, and is not chosen: %s"):format(self.step, one, failed[one]))
+    end
   end
   run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
   local one, kept = go(self, name)

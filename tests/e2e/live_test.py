@@ -307,6 +307,20 @@ end }
         self.hears("step 0: distill begins with the new version")
         self.stop()
 
+    def test_a_student_that_the_script_cannot_take_back_does_not_begin(self):
+        long = SCRIPT.replace("steps = 50", "steps = 2000")
+        self.save(long)
+        self.err = open(self.dir / "err.txt", "w+")
+        self.addCleanup(self.err.close)
+        self.process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.addCleanup(lambda: (self.process.kill(), self.process.wait()))
+        self.until(lambda s: s["step"])
+        self.save(long.replace("64, 8, 10", "64, 9, 10"))
+        self.hears("the new version goes on\n")
+        self.hears("different: layers.0.bias is [9], expected [8]")
+        self.until(lambda s: s["stage"] and s["stage"]["name"] == "easy" and "val/loss" in s["metrics"])
+        self.stop()
+
     def test_what_a_version_lacked_is_waited_for(self):
         self.begin()
         self.save("return { t = = 3 }\n", "new.lua")

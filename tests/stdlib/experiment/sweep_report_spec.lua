@@ -34,7 +34,8 @@ local FOUR = { { 2, "a", .1, .91234567, { sd = .0123, stopped = true } }, { 2, "
 describe("what a sweep prints", function()
   it("names the trials without a number, and calls none stopped that has failed", function()
     local what = found({ T, tag }, FOUR)
-    what.trials = { what.ranked[1], what.ranked[2], { number = 15, ids = { 8, 9 }, runs = 1, value = .1 }, { number = 16, ids = { 10 }, runs = 0 },
+    what.trials = { what.ranked[1], what.ranked[2], { number = 15, ids = { 8, 9 }, runs = 1, value = .1 },
+      { number = 16, ids = { 10 }, runs = 0 },
       { number = 17, ids = {}, runs = 0, stopped = true } }
     local text = printed(what)
     expect(text):matches "Without a val/acc that is a number, and not counted: trial 15 %(1 of 2 runs%), 16 %(1 of 1 runs%)%.\n"
