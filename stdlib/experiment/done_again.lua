@@ -21,7 +21,7 @@ end
 ---@return Run
 ---@return table
 return function(options, store, experiment, row, how)
-  local flat = params.resolve(experiment.specs, resume.given_of(store, row.id, experiment.specs))
+  local flat = params.resolve(experiment.specs, (resume.given_of(store, row.id, experiment.specs, how.goal)))
   local nested = params.nest(flat)
   local run = run_module.begin { store = store, name = row.name, seed = row.seed, flat = flat, params = nested,
     options = how.quiet and setmetatable({ quiet = true }, { __index = options }) or options, label = ("run %d"):format(row.id),

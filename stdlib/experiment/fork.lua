@@ -144,7 +144,7 @@ function fork.run(options)
   local id = tonumber(options.run)
   local goal, row = fork.goal(store, id, options.at)
   goal.on_arrival, goal.other = keep_beginning, true
-  local given, set = resume.given_of(store, id, experiment.specs), resume.set_of(experiment, options)
+  local given, set = resume.given_of(store, id, experiment.specs, goal), resume.set_of(experiment, options)
   goal.as_it_was = next(set) == nil
   for key, value in pairs(set) do given[key] = value end
   local one = { seed = row.seed, given = given, forks = id, goal = goal, name = options.name or row.name,

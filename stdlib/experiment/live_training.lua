@@ -24,6 +24,14 @@ local function move_student(run, from, to)
   end
 end
 
+-- The student that the script holds gets the weights in the end; raises where they would not fit.
+local function expect_fit(own, student)
+  local kept = copy(own:state_dict())
+  local ok, why = pcall(own.load_state_dict, own, student:state_dict())
+  own:load_state_dict(kept)
+  if not ok then error(why, 0) end
+end
+
 --- The new version in place of `training`. Raises where it cannot go on from there.
 ---@param run Run
 ---@param training Training
@@ -42,7 +50,7 @@ function live_training.make(run, training, new, begins)
     if self.kept then
       take_over(one, training.stages:stage_names(), copy(self.kept))
       run.beforehand.judge_anew(run, one)
-    end
+    else expect_fit(training.student, one.student) end
     return one
   end)
   if not ok then

@@ -6,6 +6,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local copy = require "gradus.base.copy"
 local distill = require "gradus.training.distill"
+local is_news = require "gradus.base.news"
 local source = require "gradus.curriculum.source"
 local random_streams = require "gradus.experiment.streams"
 local sorted_keys = require "gradus.base.sorted_keys"
@@ -21,6 +22,7 @@ local take_over = require "gradus.training.take_over"
 ---@field stood string[]          the names of its stages
 ---@field rounds number           that are done
 ---@field step number             of the training
+---@field told table<string, boolean>  continuations of which it was said that they fail
 local Lookahead = {}
 Lookahead.__index = Lookahead
 
@@ -28,7 +30,7 @@ local OWN = { try = true, steps = true, by = true }
 
 local function new(run, options)
   check.value("lookahead", "options", options, check.table)
-  local self = setmetatable({ run = run, options = {}, rounds = 0, step = 0, chosen = {} }, Lookahead)
+  local self = setmetatable({ run = run, options = {}, rounds = 0, step = 0, chosen = {}, told = {} }, Lookahead)
   for name, value in pairs(options) do
     if not OWN[name] then self.options[name] = value end
   end
@@ -126,6 +128,11 @@ local function round(self)
       first and first .. ": " .. failed[first] or "all were NaN"))
   end
   run.step_number = self.before + self.step
+  for _, one in ipairs(sorted_keys(failed)) do
+    if is_news(self.told, one) then
+      run.line.say(("lookahead: step %d: '%s' fails, and is not chosen: %s"):format(self.step, one, failed[one]))
+    end
+  end
   run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
   local one, kept = go(self, name)
   self.kept, self.rounds, self.step, self.stood = kept, self.rounds + 1, one.s.step, one.stages:stage_names()

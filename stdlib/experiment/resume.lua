@@ -27,13 +27,19 @@ function resume.row_of(command, store, id)
   return row
 end
 
---- A run's parameters, of those that the experiment still has.
-function resume.given_of(store, id, specs)
-  local given = {}
+--- A run's parameters where a snapshot was taken, or at its beginning, of those that the experiment still has; and those that were
+--- edited later.
+---@param goal table?  the snapshot
+---@return table<string, any> given, table<string, any> then_other
+function resume.given_of(store, id, specs, goal)
+  local given, then_other = {}, {}
   for key, value in pairs(params.stored(store, id)) do
     if specs[key] then given[key] = value end
   end
-  return given
+  for key, value in pairs(edits.until_then(store, id, goal).params) do
+    if specs[key] then given[key], then_other[key] = value, value end
+  end
+  return given, then_other
 end
 
 --- What --set says: one value each.
@@ -126,8 +132,7 @@ function resume.planned(store, id, experiment, options, set)
       or require("gradus.experiment.fork").beginning(store, id, true)
   end
   local taken = resume.check_same("resume", store, id, goal, options)
-  local given, changed = resume.given_of(store, id, experiment.specs), {}
-  for key, value in pairs(edits.until_then(store, id, goal).params) do given[key], changed[key] = value, value end
+  local given, changed = resume.given_of(store, id, experiment.specs, goal)
   for key, value in pairs(set) do given[key], changed[key] = value, value end
   return { seed = row.seed, given = given, resumes = id, name = row.name, goal = goal, set = changed,
     detail = { from = goal and goal.point.step or 0, accepted = #taken > 0 and taken or nil, set = next(set) and set or nil,

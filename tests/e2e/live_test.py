@@ -203,6 +203,16 @@ end }
         self.assertEqual(weights(run), weights(plain))
         self.assertEqual([s for s in run["summaries"] if s["key"] == "val/loss"], [s for s in plain["summaries"] if s["key"] == "val/loss"])
 
+    def test_a_fork_before_an_edit_has_the_parameters_of_then(self):
+        self.begin("--set", "steps=60000")
+        self.save(SCRIPT.replace("alpha = .5", "alpha = .25"))
+        step = self.edits(1)[0]["step"]
+        self.stop()
+        self.save(SCRIPT)
+        fork, plain = (json.loads(self.gradus(*args, *STDLIB, "--json").stdout)["runs"][0]["id"] for args in
+                       (("fork", "1", "--at", str(step - 1)), ("run", "s.lua", "--set", "steps=60000")))
+        self.assertTrue(self.rows(fork) == self.rows(plain), "half a million rows, of which nobody wants to see the difference")
+
     def test_what_fails_is_taken_back(self):
         self.begin()
         for broken, part in [("= = 1\n" + SCRIPT, "s.lua:1: unexpected symbol near '='"), ("", "the script returns no experiment any more"),
@@ -295,6 +305,20 @@ end }
         state = self.until(lambda s: s["stage"] and s["stage"]["name"] == "easy" and s["knobs"].get("temperature"))
         self.assertEqual(state["knobs"]["temperature"], 3)
         self.hears("step 0: distill begins with the new version")
+        self.stop()
+
+    def test_a_student_that_the_script_cannot_take_back_does_not_begin(self):
+        long = SCRIPT.replace("steps = 50", "steps = 2000")
+        self.save(long)
+        self.err = open(self.dir / "err.txt", "w+")
+        self.addCleanup(self.err.close)
+        self.process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
+        self.addCleanup(lambda: (self.process.kill(), self.process.wait()))
+        self.until(lambda s: s["step"])
+        self.save(long.replace("64, 8, 10", "64, 9, 10"))
+        self.hears("the new version goes on\n")
+        self.hears("different: layers.0.bias is [9], expected [8]")
+        self.until(lambda s: s["stage"] and s["stage"]["name"] == "easy" and "val/loss" in s["metrics"])
         self.stop()
 
     def test_what_a_version_lacked_is_waited_for(self):

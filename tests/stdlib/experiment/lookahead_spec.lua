@@ -45,6 +45,16 @@ describe("lookahead", function()
     expect(detail.chosen):equals "good"
     expect(detail.scores.good < detail.scores.still):is_true()
   end)
+  it("says once of a continuation that it fails, and goes on", function()
+    local said = {}
+    local _, seen = support.with_run({ seed = 7 }, function(run)
+      run.line = setmetatable({ say = function(text) said[#said + 1] = text:match "^lookahead.*" end }, { __index = run.line })
+      run:lookahead(options { try = { good = {}, typo = { temprature = 8 } }, steps = 20, by = "val/loss" })
+    end)
+    expect(#said):equals(1)
+    expect(said[1]):matches "^lookahead: step 0: 'typo' fails, and is not chosen: .*did you mean 'temperature'"
+    expect(#seen.decisions):equals(3)
+  end)
   it("what was chosen is what the trial was: the logged metric at a round's end is its score", function()
     local _, seen = support.with_run({ seed = 7 }, function(run)
       run:lookahead(options { steps = 15, by = "val/loss",

@@ -238,8 +238,8 @@ local function standing(more)
     run = { folder = folder, step_number = 12, edited = function(_, name, detail) made.edits[#made.edits + 1] = { name, detail } end,
       line = { say = function(text) made.said[#made.said + 1] = text end } },
     stages = { list = { { name = "a" }, { name = "b" }, { name = "c" } }, index = 2, last = { temperature = 4, lr = g.ones(2), alpha = .5 },
-      knob_names = function() return { "alpha", "augment", "lr", "temperature" } end, by_hand = made.hand,
-      set_by_hand = function(_, name, value)
+      knob_names = function() return { "alpha", "augment", "lr", "temperature" } end,
+      by_hand = made.hand, set_by_hand = function(_, name, value)
         local another = made.hand[name] ~= value
         made.hand[name] = value
         return another
@@ -301,8 +301,9 @@ describe("a request", function()
     expect(one.edits[1][2]):equals { done = { "the training stops" }, stop = true }
     expect({ one.moved, one.anew }):equals { nil, 0 }
     one.now = 51
-    stop, said = one.look { release = { "lr" } }  -- which nobody had set
+    stop, said = one.look { release = { "lr" } }
     expect({ stop, said.error, one.anew }):equals { false, "--release: nobody has set lr", 0 }
+    expect(#one.edits):equals(1)
     one.now = 52
     said = select(2, one.look { set = { augment = "0" } })
     expect({ said.done, one.anew }):equals { { "augment = 0" }, 1 }
