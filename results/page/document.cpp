@@ -75,9 +75,11 @@ void Document::paragraph(const std::string& text) {
 
 void Document::table(const Cells& titles, const std::vector<Cells>& rows) {
   if (rows.empty()) return;
+  std::vector<bool> right;
+  for (std::size_t i = 0; i < titles.size(); ++i) right.push_back(numeric(rows, i));
   if (markdown_) {
     out_ += row_text(titles) + "|";
-    for (std::size_t i = 0; i < titles.size(); ++i) out_ += numeric(rows, i) ? " ---: |" : " --- |";
+    for (const bool to_the_right : right) out_ += to_the_right ? " ---: |" : " --- |";
     out_ += "\n";
     for (const Cells& row : rows) out_ += row_text(row);
     out_ += "\n";
@@ -87,13 +89,13 @@ void Document::table(const Cells& titles, const std::vector<Cells>& rows) {
   out_ += "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table " + std::to_string(++tables_) + "\"><table>\n";
   if (std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); })) {
     out_ += "<thead><tr>";
-    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell(titles[i].empty() ? "td" : "th", titles[i], numeric(rows, i));
+    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell(titles[i].empty() ? "td" : "th", titles[i], right[i]);
     out_ += "</tr></thead>\n";
   }
   out_ += "<tbody>\n";
   for (const Cells& row : rows) {
     out_ += "<tr>";
-    for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], numeric(rows, i));
+    for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], right[i]);
     out_ += "</tr>\n";
   }
   out_ += "</tbody></table></div>\n";

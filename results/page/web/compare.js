@@ -94,7 +94,7 @@ class Compare {
     const before = (side) => (d.before && d.before[side] ? `${name(side)} ${d.before[side].kind} ${d.before[side].name || ""} at step ${number(d.before[side].step)}` : null);
     const pairs = [...(d.params || []), ...(d.data || []), ...(d.environment || [])];
     this.diffBox.replaceChildren(h("h2", {}, `${name("a")} against ${name("b")}`), d.lineage ? h("p", {}, d.lineage.text) : "",
-      h("p", {}, d.parts ? `The curves part at step ${number(d.parts.step)} (${d.parts.key}: ${number(d.parts.a)} and ${number(d.parts.b)}).` : "The curves are identical.",
+      h("p", {}, d.parts ? `The curves part at step ${number(d.parts.step)} (${d.parts.key}: ${number(d.parts.a)} and ${number(d.parts.b)}).` : d.identical.length ? "All values that both logged are the same." : "There is no step that both logged.",
         d.parts ? h("span", { className: "quiet" }, " Just before: ", [before("a"), before("b")].filter(Boolean).join("; ") || "no decision") : null),
       wide("Settings that differ", h("table", { className: "plain" }, pairs.map((p) => h("tr", {}, h("th", {}, p.key), h("td", {}, plain(p.a)), h("td", {}, plain(p.b)))))),
       ...(d.sources || []).map((s) => h("details", {}, h("summary", {}, s.path), h("pre", { className: "code", tabIndex: 0 }, (s.diff || "").split("\n").map((line) =>

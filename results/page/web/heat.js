@@ -4,7 +4,7 @@ import { places } from "./map.js";
 import { csvRow, saveButtons } from "./save.js";
 
 const TOP = 8, RIGHT = 14, AXIS = 26, LEGEND = 46, MOST_COLUMNS = 160, BAR = 180;
-const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(4)));
+const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(2) : String(+v.toPrecision(4)));
 
 // The mean of a group at a place: on the line between its points, and nothing before the first or after the last.
 function meanAt(group, x) {

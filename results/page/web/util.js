@@ -66,6 +66,15 @@ export function number(value) {
 // As short as a person would write a setting: 0.5, not 0.5000.
 export const plain = (value) => (typeof value === "number" ? String(+value.toPrecision(6)) : String(value ?? "–"));
 
+// Labels of the ticks of an axis: as many digits as tell neighbours apart.
+export function tick(ticks) {
+  const step = Math.abs(ticks[1] - ticks[0]) || Infinity;
+  return (v) => {
+    const size = Math.abs(v), digits = Math.floor(Math.log10(size)) - Math.floor(Math.log10(step));
+    return size >= 1e5 || (v && size < 1e-3) ? v.toExponential(Math.min(20, Math.max(1, digits))).replace(/\.?0+e/, "e") : String(+v.toPrecision(6));
+  };
+}
+
 // "0.941 ± 0.012": the deviation to two digits, the mean to the same place.
 export function meanSd(mean, sd) {
   if (typeof mean !== "number") return "–";
