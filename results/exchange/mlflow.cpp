@@ -127,7 +127,7 @@ class RunWriter {
     for (const char* table : {"latest_metrics", "metrics", "params", "tags", "runs"})
       file_.prepare(std::string("DELETE FROM ") + table + " WHERE run_uuid = ?1").bind(1, std::string_view(uid)).run();
     insert_run(run, uid);
-    for (const ExportedParam& param : run.params)
+    for (const ExportedParam& param : run.settings())
       text(param_, param.key, param.value.index() == 0 ? "None" : param.text(), uid, kLongestParam);
     insert_tags(run, uid);
     return insert_metrics(run, uid);

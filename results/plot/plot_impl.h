@@ -51,6 +51,8 @@ inline bool has_stages(const Figure& figure, const Box& box) {
 
 void keep_to(Figure& figure, const std::optional<std::pair<double, double>>& y);  // what lies outside becomes gaps
 void share_x(std::vector<Figure>& figures);  // figures that are drawn below each other cover the same x
-std::string tick_label(double value);  // as short as it is exact enough
+// As short as it is exact enough; step: from one tick to the next, which their labels tell apart.
+std::string tick_label(double value, double step = 0);
+inline double step_of(const std::vector<double>& ticks) { return ticks.size() > 1 ? ticks[1] - ticks[0] : 0; }
 
 }  // namespace gradus::results

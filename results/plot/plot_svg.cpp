@@ -130,12 +130,14 @@ std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<dou
   std::string out;
   for (const double v : ys) {
     out += rule(kLeft, f.y(v), f.width - kRight, f.y(v), "stroke=\"#e4e5e7\"");
-    out += text_at(kLeft - 7, f.y(v) + 4, "end", tick_label(v));
+    const std::string exact = tick_label(v, step_of(ys));
+    out += text_at(kLeft - 7, f.y(v) + 4, "end", exact.size() <= 8 ? exact : tick_label(v));  // as wide as the margin
   }
-  for (const double v : ticks(f.box.x0, f.box.x1, static_cast<int>(f.width / 100))) {
+  const std::vector<double> xs = ticks(f.box.x0, f.box.x1, static_cast<int>(f.width / 100));
+  for (const double v : xs) {
     if (v < f.box.x0 || v > f.box.x1) continue;
     out += rule(f.x(v), f.lower(), f.x(v), f.lower() + 4, "stroke=\"#b9bdc4\"");
-    const std::string label = tick_label(v);
+    const std::string label = tick_label(v, step_of(xs));
     const bool at_edge = f.x(v) + 3.4 * static_cast<double>(label.size()) > f.width;
     out += text_at(at_edge ? f.width - 1 : f.x(v), f.lower() + 17, at_edge ? "end" : "middle", label);
   }

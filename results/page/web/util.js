@@ -84,6 +84,14 @@ export function meanSd(mean, sd) {
   return `${mean.toFixed(decimals)} ± ${sd.toFixed(decimals)}`;
 }
 
+// An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
+export function facts(detail) {
+  const short = (text) => (/^[0-9a-f]{40,}$/.test(text) ? text.slice(0, 12) + "…" : text.length > 300 ? text.slice(0, 299) + "…" : text);
+  return Object.entries(detail).map(([k, v]) => (v && typeof v === "object" && !Array.isArray(v) ? facts(v)
+    : h("span", { className: "fact", title: typeof v === "string" ? v : "" }, h("i", {}, k), " ",
+      typeof v === "string" ? short(v) : typeof v === "number" ? number(v) : JSON.stringify(v))));
+}
+
 export function duration(seconds) {
   if (typeof seconds !== "number") return "–";
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;

@@ -150,6 +150,12 @@ TEST(Drawing, TickLabels) {
   const std::pair<double, const char*> cases[] = {{0, "0"}, {1e5, "1e+05"}, {99999, "99999"}, {-123456, "-1.23e+05"}, {1e-3, "0.001"},
                                                   {0.00099, "0.00099"}, {-9.99e-4, "-0.000999"}, {1.23456e-5, "1.23e-05"}, {0.123456789, "0.123457"}};
   for (const auto& [value, text] : cases) EXPECT_EQ(tick_label(value), text);
+  // Neighbours have other labels, however close they are for their size.
+  const std::tuple<double, double, const char*> close[] = {
+      {1000010, 10, "1000010"}, {-1000010, 10, "-1000010"}, {252000, 2000, "2.52e+05"}, {252500, 500, "252500"}, {250000, 50000, "2.5e+05"},
+      {1764432010000, 10000, "1764432010000"}, {1e6, 1e5, "1e+06"}, {0.99990001, 1e-8, "0.99990001"}, {1.5e-4, 5e-5, "0.00015"},
+      {1.2345e-5, 1e-9, "1.2345e-05"}, {0, 10, "0"}};
+  for (const auto& [value, step, text] : close) EXPECT_EQ(tick_label(value, step), text);
 }
 
 TEST(Drawing, MarkupIsEscaped) {

@@ -239,6 +239,12 @@ TEST_F(VersusTest, ABaselineOfSeveralColumns) {
   expect_error(Exit::usage, "expected a value", [&] { of("way=base,"); });
 }
 
+TEST_F(VersusTest, WhatATableShowsAsMissingIsNamedSo) {
+  for (int seed = 1; seed <= 2; ++seed) add("base", seed, seed), add("new", seed, seed, {.temperature = 2});
+  for (const char* versus : {"–", "T=–", "T=null"})
+    EXPECT_EQ(compared([&](auto& o) { o.by = {"T"}, o.versus = versus; })["versus"]["comparisons"].size(), 1U) << versus;
+}
+
 TEST_F(VersusTest, MarginsAreChecked) {
   for (const char* bad : {"", "0", "-1", "nan", "inf", "x", "1 2", "=1", "a b=1", "val/acc=", "val/acc=x"})
     expect_error(Exit::usage, "--margin: expected a number above 0", [&] { parse_margin(bad); });
