@@ -54,7 +54,7 @@ export function scatter(view) {
   const params = [...view.varying(), ...view.columns.filter((id) => id.startsWith("params.") && !view.varying().includes(id)), "seed", "seconds"];
   const metrics = view.metrics();
   if (!metrics.length) return;
-  const px = view.query.px && view.column(view.query.px) >= 0 ? view.query.px : params[0];
+  const px = view.query.px && view.column(view.query.px) >= 0 ? view.query.px : view.varying()[0] || "seed";
   const py = view.query.py && view.column(view.query.py) >= 0 ? view.query.py : metrics[0];
   const width = Math.min(760, innerWidth - 60), height = 280;
   const svg = d3.create("svg").attr("class", "scatter").attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);

@@ -71,7 +71,7 @@ export function tick(ticks) {
   const step = Math.abs(ticks[1] - ticks[0]) || Infinity;
   return (v) => {
     const size = Math.abs(v), digits = Math.floor(Math.log10(size)) - Math.floor(Math.log10(step));
-    return size >= 1e5 || (v && size < 1e-3) ? v.toExponential(Math.min(20, Math.max(1, digits))).replace(/\.?0+e/, "e") : String(+v.toPrecision(6));
+    return size >= 1e5 || (v && size < 1e-3) ? v.toExponential(Math.min(20, Math.max(1, digits))).replace(/\.?0+e/, "e") : String(+v.toPrecision(Math.min(20, Math.max(6, digits + 1))));
   };
 }
 
