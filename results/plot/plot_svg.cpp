@@ -156,7 +156,7 @@ std::string line_svg(const Line& line, const Frame& f) {
   const std::string color = kColors[line.color % 10];
   std::string out, path;
   for (std::size_t i = 0; line.points && i < line.x.size(); ++i) {
-    if (std::isfinite(line.y[i])) out += point_svg(f.x(line.x[i]) + line.shift, f.y(line.y[i]), color);
+    if (drawable(line.y[i])) out += point_svg(f.x(line.x[i]) + line.shift, f.y(line.y[i]), color);
   }
   if (line.points) return out;
   bool pen = false;
@@ -164,19 +164,19 @@ std::string line_svg(const Line& line, const Frame& f) {
   if (!line.low.empty()) {
     std::string up, down;
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!std::isfinite(line.low[i])) continue;
+      if (!drawable(line.low[i])) continue;
       up += (up.empty() ? "M" : "L") + n(f.x(line.x[i])) + " " + n(inside(line.high[i]));
       down = "L" + n(f.x(line.x[i])) + " " + n(inside(line.low[i])) + down;
     }
     if (!up.empty()) out += "<path d=\"" + up + down + "Z\" fill=\"" + color + "\" fill-opacity=\"0.15\"/>\n";
   }
   for (std::size_t i = 0; i < line.x.size(); ++i) {
-    if (!std::isfinite(line.y[i])) {
+    if (!drawable(line.y[i])) {
       pen = false;
       continue;
     }
     const std::string at = n(f.x(line.x[i])) + " " + n(f.y(line.y[i]));
-    const bool alone = !pen && (i + 1 == line.x.size() || !std::isfinite(line.y[i + 1]));
+    const bool alone = !pen && (i + 1 == line.x.size() || !drawable(line.y[i + 1]));
     path += alone ? "M" + at + "h0.01" : (pen ? "L" : "M") + at;
     pen = true;
   }

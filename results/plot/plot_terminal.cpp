@@ -129,7 +129,7 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
     bool pen = false;
     int px = 0, py = 0;
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!std::isfinite(line.y[i])) {
+      if (!drawable(line.y[i])) {
         pen = false;
         continue;
       }

@@ -131,7 +131,8 @@ export class Chart {
         if (!values) continue;
         for (let i = begin; i < end; i++) {
           const v = values[i];
-          if (!Number.isFinite(v) || (this.log && v <= 0)) continue;  // null too: a band has none where one run is left
+          // null: a band has none where one run is left; beyond 1e300 the height would overflow
+          if (v === null || !(Math.abs(v) < 1e300) || (this.log && v <= 0)) continue;
           if (v < low) low = v;
           if (v > high) high = v;
         }

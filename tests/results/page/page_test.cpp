@@ -505,6 +505,19 @@ TEST_F(PageTest, PlotsOverFlopsHaveAWallWhereAStageBegins) {
   expect_error(Exit::usage, "expected step, epoch, samples, flops or seconds", [] { parse_axis("flop"); });
 }
 
+TEST_F(PageTest, AReportIsNotTitledByEveryName) {
+  auto store = create();
+  ReportOptions options;
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g"}) {
+    auto run = store->begin({.name = name});
+    options.runs.push_back(run->id());
+    run->finish("finished");
+  }
+  EXPECT_NE(report(*store, options).find("<h1>a, b, c, d, e and 2 more</h1>"), std::string::npos);
+  options.runs.resize(5);
+  EXPECT_NE(report(*store, options).find("<h1>a, b, c, d, e</h1>"), std::string::npos);
+}
+
 TEST_F(PageTest, ReportsAreOneFileAndEscapeEverything) {
   ReportOptions options;
   for (int seed = 1; seed <= 2; ++seed) options.runs.push_back(make_run(kNasty, seed, "a|b", 1));

@@ -162,6 +162,18 @@ TEST(Drawing, MarkupIsEscaped) {
   EXPECT_EQ(escape_markup("a&b<c>d\"e'f\n\t\x01\x1f\x20ü"), "a&amp;b&lt;c&gt;d&quot;e&#39;f\n\t   ü");
 }
 
+TEST(Drawing, ValuesBeyondWhichAHeightOverflowsAreGaps) {
+  Figure figure;
+  figure.title = "loss";
+  figure.lines.resize(1);
+  figure.lines[0].x = {0, 1, 2, 3};
+  figure.lines[0].y = {1, 1e308, -1e308, 3};
+  EXPECT_EQ(box_of(figure, true).y1, 3);
+  const std::string svg = svg_plot({figure}, 400, 200);
+  EXPECT_EQ(svg.find("inf"), std::string::npos) << svg;
+  EXPECT_NE(terminal_plot({figure}, 60, 8, false).find("3 ┤"), std::string::npos);
+}
+
 TEST(Drawing, WhatLiesOutsideOfARangeIsAGap) {
   Figure figure;
   figure.lines.resize(1);

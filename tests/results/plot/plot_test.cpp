@@ -97,6 +97,25 @@ TEST_F(PlotTest, PanelsShareXAndPutTogetherAreOne) {
     expect_error(Exit::usage, "expected LOW,HIGH", [&] { parse_range(wrong); });
 }
 
+TEST_F(PlotTest, AParameterThatAGroupLacksIsNoNull) {
+  const auto store = create();
+  for (const bool has : {true, false}) {
+    RunStart start{.name = "r", .seed = 1};
+    if (has) start.params = {{"lr", 0.1}};
+    const auto run = store->begin(start);
+    run->log(run->key("x"), 1, 1);
+    run->finish("finished");
+  }
+  PlotOptions options;
+  options.metrics = {"x"};
+  options.runs = {1, 2};
+  options.by = {"lr"};
+  options.grouped = true;
+  const Figure figure = figures(*store, options).at(0);
+  EXPECT_EQ(figure.lines.at(0).label, "0.1 (1)");
+  EXPECT_EQ(figure.lines.at(1).label, "– (1)");
+}
+
 TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {
   const auto store = create();
   const auto train = [&](double flops) {

@@ -49,6 +49,10 @@ class QueryTest : public StoreTest {
   bool results_ = false;
 };
 
+TEST_F(QueryTest, ColumnsOfOneNameAreAllThere) {
+  EXPECT_EQ(to_json(create()->query("SELECT 1 AS a, 2 AS b, 3 AS a, 4 AS a")).dump(), R"([{"a":1,"b":2,"a:1":3,"a:2":4}])");
+}
+
 TEST_F(QueryTest, SpreadIsTheSampleDeviation) {
   const Spread s = spread({2, 4, 4, 4, 5, 5, 7, 9});  // squares about the mean 5 sum to 32
   EXPECT_DOUBLE_EQ(s.mean, 5);
