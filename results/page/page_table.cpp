@@ -184,9 +184,11 @@ std::string page_runs(Store& store, const PageQuery& query) {
 
   std::int64_t cursor = query.integer("since", 0, 0, INT64_MAX);
   if (!grid.ids().empty()) cursor = std::max(cursor, grid.ids()[0]);
+  const Rows removed = store.query("SELECT coalesce(max(id), 0) - count(*) FROM runs");  // ids are given once
   std::string path;
   add_string(path, store.path());
-  return "{\"store\":" + path + ",\"cursor\":" + std::to_string(cursor) + ",\"columns\":" + grid.columns() +
+  return "{\"store\":" + path + ",\"cursor\":" + std::to_string(cursor) + ",\"removed\":" +
+         std::to_string(std::get<std::int64_t>(removed.rows[0][0])) + ",\"columns\":" + grid.columns() +
          ",\"keys\":" + listed(keys) + ",\"better\":" + ways_of(store, keys) + ",\"rows\":" + grid.rows() + "}";
 }
 

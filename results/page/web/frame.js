@@ -37,8 +37,10 @@ function drawAxes(chart, back, bottom) {
   back.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
     .call(d3.axisBottom(chart.x).ticks(Math.max(2, chart.width / 90), chart.logX ? "~s" : undefined).tickSize(4)
       .tickFormat(chart.logX ? undefined : (v) => (v >= 1e4 ? d3.format("~s")(v) : +v.toPrecision(6))));
+  const why = !chart.series.some((s) => s.steps.length) ? `nothing known over ${axis ? axis.name : "step"}`
+    : chart.log ? "no value above 0" : "no finite value";
   if (chart.blank) back.append("text").attr("class", "axisname").attr("x", chart.width / 2).attr("y", (MARGIN.top + bottom) / 2)
-    .attr("text-anchor", "middle").text(chart.log ? "no value above 0" : "no finite value");
+    .attr("text-anchor", "middle").text(why);
   if (axis) back.append("text").attr("class", "axisname").attr("x", chart.width - MARGIN.right).attr("y", height - 2)
     .attr("text-anchor", "end").text(axis.name);
 }

@@ -256,6 +256,7 @@ class Runs {
   // Only rows that are new or that were running: the rest cannot have changed.
   async poll() {
     const news = await json("runs", { ...this.question, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
+    if (news.removed !== this.data.removed) return this.load();
     if (!news.rows.length) return;
     if (news.columns.some((id) => !this.data.columns.includes(id))) return this.load();  // a parameter never seen before
     const order = this.data.columns.map((id) => news.columns.indexOf(id));

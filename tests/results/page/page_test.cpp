@@ -169,6 +169,17 @@ TEST_F(PageTest, TheTableAsksByCursor) {
   EXPECT_EQ(ask_page("/api/runs", {{"metrics", "best:val/acc"}})["rows"][0].back(), 51.0);
 }
 
+TEST_F(PageTest, TheTableTellsThatRunsWereRemoved) {
+  for (int seed = 1; seed <= 3; ++seed) make_run("a", seed, "x", 1, 1);
+  const auto removed = [&] { return ask_page("/api/runs", {{"since", "3"}})["removed"]; };
+  EXPECT_EQ(removed(), 0);
+  const auto store = create();
+  delete_runs(*store, plan_delete(*store, {2}));
+  EXPECT_EQ(removed(), 1);
+  make_run("a", 4, "x", 1, 1);
+  EXPECT_EQ(removed(), 1) << "a new one takes no old one's place";
+}
+
 TEST_F(PageTest, ArchivedRunsAreLeftOutUnlessAskedFor) {
   make_run("kept", 1, "a", 1);
   const std::int64_t away = make_run("away", 2, "a", 1);
