@@ -175,6 +175,17 @@ TEST_F(QueryTest, ABudgetPaysForTheStepThatCostsIt) {
   }
 }
 
+// A result came at the end, whatever the budget.
+TEST_F(QueryTest, AtABudgetCurvesAreCompared) {
+  auto store = create();
+  results_ = true;
+  add(*store, "own", 1, {0.5, 0.9});
+  const auto metrics = [&](const std::optional<Budget>& at) { return compared(*store, [&](auto& o) { o.at = at; })["metrics"].dump(); };
+  EXPECT_NE(metrics({}).find("result/hard"), std::string::npos);
+  EXPECT_EQ(metrics(Budget{"step", 10}).find("result/hard"), std::string::npos);
+  EXPECT_NE(metrics(Budget{"step", 10}).find("val/acc"), std::string::npos);
+}
+
 // An imported run's rows of progress have seconds alone: what its FLOPs were is unknown, not zero.
 TEST_F(QueryTest, WhatNobodyCountedIsNotZero) {
   auto store = create();
