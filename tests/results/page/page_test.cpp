@@ -178,6 +178,8 @@ TEST_F(PageTest, TheTableTellsThatRunsWereRemoved) {
   EXPECT_EQ(removed(), 1);
   make_run("a", 4, "x", 1, 1);
   EXPECT_EQ(removed(), 1) << "a new one takes no old one's place";
+  delete_runs(*store, plan_delete(*store, {4}));
+  EXPECT_EQ(removed(), 2) << "the newest";
 }
 
 TEST_F(PageTest, ArchivedRunsAreLeftOutUnlessAskedFor) {
