@@ -10,8 +10,11 @@ using Cells = Document::Cells;
 bool numeric(const std::vector<Cells>& rows, std::size_t column) {
   bool any = false;
   for (const Cells& row : rows) {
-    const std::string& text = row[column];
-    if (text.empty() || text == "–") continue;
+    std::string text = row[column];
+    for (const std::string word : {"–", " of "}) {  // of numbers too: "– (0 of 3)"
+      if (const std::size_t at = text.find(word); at != std::string::npos) text.erase(at, word.size());
+    }
+    if (text.empty()) continue;
     any = true;
     if (text == "inf" || text == "-inf" || text == "nan") continue;
     if (text.find_first_not_of("0123456789.-+e± ()") != std::string::npos || text.find_first_of("0123456789") == std::string::npos)

@@ -518,6 +518,20 @@ TEST_F(PageTest, PlotsOverFlopsHaveAWallWhereAStageBegins) {
   expect_error(Exit::usage, "expected step, epoch, samples, flops or seconds", [] { parse_axis("flop"); });
 }
 
+TEST_F(PageTest, AColumnOfNumbersIsOneWhereRunsWereLost) {
+  auto store = create();
+  ReportOptions options;
+  options.markdown = true;
+  for (const double value : {0.5, kNaN}) {
+    auto run = store->begin({.name = value == 0.5 ? "a" : "b"});
+    run->log(run->key("result/x"), 1, value);
+    options.runs.push_back(run->id());
+    run->finish("finished");
+  }
+  const std::string text = report(*store, options);
+  EXPECT_NE(text.find("| name | runs | x |\n| --- | ---: | ---: |"), std::string::npos) << text;
+}
+
 TEST_F(PageTest, AReportIsNotTitledByEveryName) {
   auto store = create();
   ReportOptions options;
