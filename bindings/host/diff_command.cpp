@@ -19,12 +19,15 @@ struct Options {
   bool json = false;
 };
 
+// A parameter's value, or what is known of a data set.
+std::string side_text(const Json& value) { return value.is_object() ? printable(in_words(value), 60) : exact(value, 60); }
+
 Table pairs_table(const Json& diff, const Json& rows) {
   Table table;
   table.column("");
   table.column("run " + exact(diff["a"]["id"]));
   table.column("run " + exact(diff["b"]["id"]));
-  for (const Json& row : rows) table.row({exact(row["key"]), exact(row["a"], 60), exact(row["b"], 60)});
+  for (const Json& row : rows) table.row({exact(row["key"]), side_text(row["a"]), side_text(row["b"])});
   return table;
 }
 

@@ -75,6 +75,7 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
                        {"values", done.values}, {"skipped", done.skipped}, {"children", done.children},
                        {"empty", done.empty}};
     if (done.replaced > 0) json["replaced"] = done.replaced;
+    if (done.numbered > 0) json["numbered"] = done.numbered;
     return print(json.dump(2) + "\n");
   }
   std::string text = count(done.added, "run") + " added";
@@ -83,6 +84,7 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   text += "; " + count(done.values, "value");
   if (done.replaced > 0)
     text += "; " + std::to_string(done.replaced) + " of them replaced by a later one of the same metric and step";
+  if (done.numbered > 0) text += "; " + count(done.numbered, "metric") + " without steps, numbered as they came";
   if (done.skipped > 0) text += "; " + std::to_string(done.skipped) + " left out (no scalars, or deleted)";
   if (done.empty > 0) text += "; " + count(done.empty, "source") + " with nothing to take";
   if (done.children > 0)

@@ -51,6 +51,15 @@ std::string ExportedRun::text(const std::string& column) const {
   return {};
 }
 
+std::vector<ExportedParam> ExportedRun::settings() const {
+  std::vector<ExportedParam> all = params;
+  const bool named = std::any_of(params.begin(), params.end(), [](const ExportedParam& param) { return param.key == "seed"; });
+  for (const auto& [name, value] : columns) {
+    if (name == "seed" && value.index() == 1 && !named) all.push_back({"seed", value, "integer"});
+  }
+  return all;
+}
+
 std::string ExportedRun::group() const {
   std::string config = text("config_hash");
   for (const ExportedParam& param : params) {

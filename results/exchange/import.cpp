@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
-#include <set>
+#include <map>
 
 #include "error.h"
 #include "store/clock.h"
@@ -62,17 +62,26 @@ std::string fields_of(const ImportedRun& run) {
 struct Found {
   Digest digest = {};
   Json renamed = Json::object();  // metrics whose key is another
+  std::map<std::string, std::int64_t> numbered = {};  // metrics that were logged several times without a step: the next one's number
+  bool stepped = false;                               // there are others
   std::int64_t values = 0;
   double first = std::numeric_limits<double>::infinity(), last = -first;  // Unix seconds
 };
 
 Found look_through(const std::function<void(const PointSink&)>& points, KeyNames& names) {
   Found found;
-  std::set<std::string_view> keys;
+  struct Steps {
+    std::int64_t points = 0;
+    bool zero = true;  // all of them: what other tools make of no step
+  };
+  std::map<std::string_view, Steps> keys;
   points([&](const std::string& metric, std::int64_t step, double time, double value) {
     const std::string& key = names.key(metric);
     if (key != metric) found.renamed[key] = utf8(metric);
-    if (keys.insert(key).second && keys.size() > kMostMetrics)
+    Steps& steps = keys[key];
+    ++steps.points;
+    steps.zero = steps.zero && step == 0;
+    if (keys.size() > kMostMetrics)
       throw Error(Exit::data,
                   "import: expected at most " + std::to_string(kMostMetrics) + " metrics in a run; got more");
     found.digest.add(key);
@@ -82,6 +91,10 @@ Found look_through(const std::function<void(const PointSink&)>& points, KeyNames
       found.first = std::min(found.first, time), found.last = std::max(found.last, time);
     ++found.values;
   });
+  for (const auto& [key, steps] : keys) {
+    if (steps.zero && steps.points > 1) found.numbered.emplace(key, 0);
+    found.stepped = found.stepped || !steps.zero;
+  }
   return found;
 }
 
@@ -144,10 +157,16 @@ void Importer::add(ImportedRun& run, const std::function<void(const PointSink&)>
     ++done_.unchanged;
     return;
   }
+  for (const auto& [key, next] : found.numbered) detail["numbered"].push_back(key);
+  done_.numbered += static_cast<std::int64_t>(found.numbered.size());
   ImportedRows rows(store_, run, uid);
   rows.begin(old);
   points([&](const std::string& metric, std::int64_t step, double time, double value) {
-    rows.point(names_.key(metric), step, time, value);
+    const std::string& key = names_.key(metric);
+    const auto numbered = found.numbered.find(key);
+    if (numbered == found.numbered.end()) return rows.point(key, step, time, value);
+    // Beside metrics with steps a number is none of theirs, and says nothing of when they were.
+    rows.point(key, numbered->second++, found.stepped ? std::numeric_limits<double>::quiet_NaN() : time, value);
   });
   rows.end(tool_, detail);
   const Rows kept = store_.query(

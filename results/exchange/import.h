@@ -30,6 +30,7 @@ struct ImportOptions {
 struct Imported {
   std::int64_t added = 0, updated = 0, unchanged = 0, values = 0, children = 0, empty = 0;  // empty: nothing in them
   std::int64_t replaced = 0;  // of the values: by a later one of the same metric and step
+  std::int64_t numbered = 0;  // metrics of a run that were logged several times without a step: 0, 1, 2, … as they came
   std::int64_t skipped = 0;   // values that are no scalars: images, histograms, texts; runs that were deleted there
 };
 

@@ -153,7 +153,8 @@ Imported import_mlflow(Store& store, const std::string& path, const ImportOption
     run.source["file"] = fs::absolute(path).lexically_normal().string();
     importer.add(run, [&](const PointSink& point) {
       file.each(
-          "SELECT key, step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ?1 ORDER BY key, step, timestamp",
+          "SELECT key, step, timestamp, value, is_nan FROM metrics WHERE run_uuid = ?1 ORDER BY key, step, timestamp, "
+          "rowid",
           {run.identity}, [&](Statement& row) {
             const double value =
                 row.integer(4) != 0 ? std::numeric_limits<double>::quiet_NaN() : file.number(row, 3, "metric's value");

@@ -127,7 +127,7 @@ class RunWriter {
     for (const char* table : {"latest_metrics", "metrics", "params", "tags", "runs"})
       file_.prepare(std::string("DELETE FROM ") + table + " WHERE run_uuid = ?1").bind(1, std::string_view(uid)).run();
     insert_run(run, uid);
-    for (const ExportedParam& param : run.params)
+    for (const ExportedParam& param : run.settings())
       text(param_, param.key, param.value.index() == 0 ? "None" : param.text(), uid, kLongestParam);
     insert_tags(run, uid);
     return insert_metrics(run, uid);
@@ -255,6 +255,7 @@ Exported export_mlflow(Store& store, const std::vector<std::int64_t>& runs, cons
   const std::string name = fresh ? path + "." + std::to_string(::getpid()) + ".part" : path;
   try {
     Database file(name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    file.run("PRAGMA cache_size = -262144");  // KiB: each row goes somewhere into three indices, which are to be at hand
     if (fresh) file.run("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF");
     file.run("BEGIN IMMEDIATE");
     if (fresh) file.run(kSchema);

@@ -31,7 +31,7 @@ class EventWriter {
   // HParamsPluginData (plugins/hparams/plugin_data.proto): the start and the end of a session.
   void hyperparameters(const ExportedRun& run, double started, double ended) {
     std::string start;
-    for (const ExportedParam& param : run.params) {
+    for (const ExportedParam& param : run.settings()) {
       const auto* text = std::get_if<std::string>(&param.value);
       std::string value;  // google.protobuf.Value
       if (text != nullptr)
@@ -82,7 +82,7 @@ std::string cell(std::string text) {
 
 std::string params_text(const ExportedRun& run) {
   std::string text = "|parameter|value|\n|---|---|\n";
-  for (const ExportedParam& param : run.params) text += "|" + cell(param.key) + "|" + cell(param.text()) + "|\n";
+  for (const ExportedParam& param : run.settings()) text += "|" + cell(param.key) + "|" + cell(param.text()) + "|\n";
   return text;
 }
 
@@ -97,7 +97,7 @@ std::int64_t write_run(Store& store, const ExportedRun& run, const std::string& 
                       file_name(host.empty() ? "gradus" : host) + "." + run.text("uid").substr(0, 8),
                   std::isfinite(started) ? started : 0);
   out.hyperparameters(run, clock.at(0), std::isfinite(ended) ? ended : clock.at(0));
-  if (!run.params.empty()) out.text("parameters", clock.at(0), 0, params_text(run));
+  if (!run.settings().empty()) out.text("parameters", clock.at(0), 0, params_text(run));
   for (const ExportedEvent& event : read_events(store, run.id)) {
     const auto* step = std::get_if<std::int64_t>(&event.step);
     const double time = unix_time(event.time);

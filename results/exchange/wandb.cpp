@@ -102,9 +102,10 @@ std::vector<std::string> split(const std::string& key) {
 // A table's parameters, opt.lr, lie within each other, as W&B has them; not where opt is itself a parameter.
 std::string configuration(const ExportedRun& run) {
   std::string update;
-  for (const ExportedParam& param : run.params) {
+  const std::vector<ExportedParam> settings = run.settings();
+  for (const ExportedParam& param : settings) {
     bool nested = !param.key.starts_with('.') && !param.key.ends_with('.') && param.key.find("..") == std::string::npos;
-    for (const ExportedParam& other : run.params) nested = nested && !param.key.starts_with(other.key + ".");
+    for (const ExportedParam& other : settings) nested = nested && !param.key.starts_with(other.key + ".");
     update += put(1, item(nested ? split(param.key) : std::vector{param.key}, json_of(param)));
   }
   return update;

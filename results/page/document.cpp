@@ -10,8 +10,11 @@ using Cells = Document::Cells;
 bool numeric(const std::vector<Cells>& rows, std::size_t column) {
   bool any = false;
   for (const Cells& row : rows) {
-    const std::string& text = row[column];
-    if (text.empty() || text == "–") continue;
+    std::string text = row[column];
+    for (const std::string word : {"–", " of "}) {  // of numbers too: "– (0 of 3)"
+      if (const std::size_t at = text.find(word); at != std::string::npos) text.erase(at, word.size());
+    }
+    if (text.empty()) continue;
     any = true;
     if (text == "inf" || text == "-inf" || text == "nan") continue;
     if (text.find_first_not_of("0123456789.-+e± ()") != std::string::npos || text.find_first_of("0123456789") == std::string::npos)
@@ -75,9 +78,11 @@ void Document::paragraph(const std::string& text) {
 
 void Document::table(const Cells& titles, const std::vector<Cells>& rows) {
   if (rows.empty()) return;
+  std::vector<bool> right;
+  for (std::size_t i = 0; i < titles.size(); ++i) right.push_back(numeric(rows, i));
   if (markdown_) {
     out_ += row_text(titles) + "|";
-    for (std::size_t i = 0; i < titles.size(); ++i) out_ += numeric(rows, i) ? " ---: |" : " --- |";
+    for (const bool to_the_right : right) out_ += to_the_right ? " ---: |" : " --- |";
     out_ += "\n";
     for (const Cells& row : rows) out_ += row_text(row);
     out_ += "\n";
@@ -87,13 +92,13 @@ void Document::table(const Cells& titles, const std::vector<Cells>& rows) {
   out_ += "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table " + std::to_string(++tables_) + "\"><table>\n";
   if (std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); })) {
     out_ += "<thead><tr>";
-    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell(titles[i].empty() ? "td" : "th", titles[i], numeric(rows, i));
+    for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell(titles[i].empty() ? "td" : "th", titles[i], right[i]);
     out_ += "</tr></thead>\n";
   }
   out_ += "<tbody>\n";
   for (const Cells& row : rows) {
     out_ += "<tr>";
-    for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], numeric(rows, i));
+    for (std::size_t i = 0; i < row.size(); ++i) out_ += cell("td", row[i], right[i]);
     out_ += "</tr>\n";
   }
   out_ += "</tbody></table></div>\n";

@@ -209,7 +209,13 @@ std::string report(Store& store, const ReportOptions& wanted) {
   if (options.title.empty()) {
     std::set<std::string> names;
     for (const Json& run : runs) names.insert(shown(run["name"]));
-    for (const std::string& name : names) options.title += (options.title.empty() ? "" : ", ") + name;
+    constexpr std::size_t kMostNames = 5;
+    std::size_t told = 0;
+    for (const std::string& name : names) {
+      if (++told > kMostNames) break;
+      options.title += (told == 1 ? "" : ", ") + name;
+    }
+    if (names.size() > kMostNames) options.title += " and " + std::to_string(names.size() - kMostNames) + " more";
   }
   CompareOptions compared;
   compared.filter.where = where + ")";

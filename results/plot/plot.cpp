@@ -64,7 +64,10 @@ Line line_of_run(Store& store, const CurveRef& ref, const StepRange& range, cons
   return line;
 }
 
-std::string setting(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string setting(const Json& value) {
+  if (value.is_null()) return "–";  // a parameter that the run does not have
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 std::string group_label(const Json& group) {
   std::string label;

@@ -11,13 +11,16 @@ namespace gradus::results {
 struct Box {
   double x0 = 0, x1 = 1, y0 = 0, y1 = 1;
 };
+// Beyond it a figure's height would overflow.
+inline bool drawable(double v) { return std::abs(v) < 1e300; }
+
 // The finite points of all lines, never empty in either direction; with `bands` also these, as far as they reach no
 // more than a quarter of the height beyond: an interval of two runs may be a hundred times as wide as they are apart.
 inline Box box_of(const Figure& figure, bool bands) {
   Box box{1e308, -1e308, 1e308, -1e308};
   const auto widen = [&](const std::vector<double>& values, double low, double high) {
     for (const double v : values) {
-      if (!(v > -1e308 && v < 1e308)) continue;
+      if (!drawable(v)) continue;
       box.y0 = std::min(box.y0, std::max(v, low));
       box.y1 = std::max(box.y1, std::min(v, high));
     }
@@ -51,6 +54,8 @@ inline bool has_stages(const Figure& figure, const Box& box) {
 
 void keep_to(Figure& figure, const std::optional<std::pair<double, double>>& y);  // what lies outside becomes gaps
 void share_x(std::vector<Figure>& figures);  // figures that are drawn below each other cover the same x
-std::string tick_label(double value);  // as short as it is exact enough
+// As short as it is exact enough; step: from one tick to the next, which their labels tell apart.
+std::string tick_label(double value, double step = 0);
+inline double step_of(const std::vector<double>& ticks) { return ticks.size() > 1 ? ticks[1] - ticks[0] : 0; }
 
 }  // namespace gradus::results

@@ -130,12 +130,14 @@ std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<dou
   std::string out;
   for (const double v : ys) {
     out += rule(kLeft, f.y(v), f.width - kRight, f.y(v), "stroke=\"#e4e5e7\"");
-    out += text_at(kLeft - 7, f.y(v) + 4, "end", tick_label(v));
+    const std::string exact = tick_label(v, step_of(ys));
+    out += text_at(kLeft - 7, f.y(v) + 4, "end", exact.size() <= 8 ? exact : tick_label(v));  // as wide as the margin
   }
-  for (const double v : ticks(f.box.x0, f.box.x1, static_cast<int>(f.width / 100))) {
+  const std::vector<double> xs = ticks(f.box.x0, f.box.x1, static_cast<int>(f.width / 100));
+  for (const double v : xs) {
     if (v < f.box.x0 || v > f.box.x1) continue;
     out += rule(f.x(v), f.lower(), f.x(v), f.lower() + 4, "stroke=\"#b9bdc4\"");
-    const std::string label = tick_label(v);
+    const std::string label = tick_label(v, step_of(xs));
     const bool at_edge = f.x(v) + 3.4 * static_cast<double>(label.size()) > f.width;
     out += text_at(at_edge ? f.width - 1 : f.x(v), f.lower() + 17, at_edge ? "end" : "middle", label);
   }
@@ -154,7 +156,7 @@ std::string line_svg(const Line& line, const Frame& f) {
   const std::string color = kColors[line.color % 10];
   std::string out, path;
   for (std::size_t i = 0; line.points && i < line.x.size(); ++i) {
-    if (std::isfinite(line.y[i])) out += point_svg(f.x(line.x[i]) + line.shift, f.y(line.y[i]), color);
+    if (drawable(line.y[i])) out += point_svg(f.x(line.x[i]) + line.shift, f.y(line.y[i]), color);
   }
   if (line.points) return out;
   bool pen = false;
@@ -162,19 +164,19 @@ std::string line_svg(const Line& line, const Frame& f) {
   if (!line.low.empty()) {
     std::string up, down;
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!std::isfinite(line.low[i])) continue;
+      if (!drawable(line.low[i])) continue;
       up += (up.empty() ? "M" : "L") + n(f.x(line.x[i])) + " " + n(inside(line.high[i]));
       down = "L" + n(f.x(line.x[i])) + " " + n(inside(line.low[i])) + down;
     }
     if (!up.empty()) out += "<path d=\"" + up + down + "Z\" fill=\"" + color + "\" fill-opacity=\"0.15\"/>\n";
   }
   for (std::size_t i = 0; i < line.x.size(); ++i) {
-    if (!std::isfinite(line.y[i])) {
+    if (!drawable(line.y[i])) {
       pen = false;
       continue;
     }
     const std::string at = n(f.x(line.x[i])) + " " + n(f.y(line.y[i]));
-    const bool alone = !pen && (i + 1 == line.x.size() || !std::isfinite(line.y[i + 1]));
+    const bool alone = !pen && (i + 1 == line.x.size() || !drawable(line.y[i + 1]));
     path += alone ? "M" + at + "h0.01" : (pen ? "L" : "M") + at;
     pen = true;
   }

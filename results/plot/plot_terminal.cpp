@@ -9,10 +9,13 @@
 
 namespace gradus::results {
 
-std::string tick_label(double value) {
+std::string tick_label(double value, double step) {
   char text[32];
-  const double size = std::abs(value);
-  std::snprintf(text, sizeof text, size >= 1e5 || (size > 0 && size < 1e-3) ? "%.3g" : "%.6g", value);
+  const double size = std::abs(value), digits = size > 0 && step > 0 ? std::floor(std::log10(size)) - std::floor(std::log10(step)) + 1 : 0;
+  const bool short_form = size >= 1e5 || (size > 0 && size < 1e-3);
+  // A large number that needs more than three digits is written in full: 1000010, not 1.00001e+06.
+  const double least = !short_form ? 6 : size >= 1e5 && digits > 3 ? std::floor(std::log10(size)) + 1 : 3;
+  std::snprintf(text, sizeof text, "%.*g", static_cast<int>(std::min(17.0, std::max(least, digits))), value);
   return text;
 }
 
@@ -126,7 +129,7 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
     bool pen = false;
     int px = 0, py = 0;
     for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!std::isfinite(line.y[i])) {
+      if (!drawable(line.y[i])) {
         pen = false;
         continue;
       }
@@ -158,15 +161,16 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
   for (int row = 0; row < rows; ++row) {
     std::string label;
     for (const double mark : marks) {
-      if (to_y(mark) / 4 == row) label = tick_label(mark);
+      if (to_y(mark) / 4 == row) label = tick_label(mark, step_of(marks));
     }
     text += dim + std::string(gutter - label.size(), ' ') + label + (label.empty() ? " │" : " ┤") + plain +
             canvas.row(row, walls, forks, styled) + "\n";
   }
   std::string steps(static_cast<std::size_t>(columns), ' ');
-  for (const double mark : ticks(box.x0, box.x1, std::max(2, columns / 16))) {
+  const std::vector<double> along = ticks(box.x0, box.x1, std::max(2, columns / 16));
+  for (const double mark : along) {
     if (mark < box.x0 || mark > box.x1) continue;
-    const std::string label = tick_label(mark);
+    const std::string label = tick_label(mark, step_of(along));
     place(steps, to_x(mark) / 2 - static_cast<int>(label.size()) / 2, label);
   }
   std::string rule;
@@ -180,8 +184,8 @@ std::string drawn(const Figure& figure, int width, int height, bool styled, std:
 std::string terminal_plot(const std::vector<Figure>& figures, int width, int height, bool styled) {
   std::size_t gutter = 0;  // of all: what lies below each other is at the same x
   for (const Figure& figure : figures) {
-    for (const double mark : marks_of(box_of(figure, false), height))
-      gutter = std::max(gutter, tick_label(mark).size());
+    const std::vector<double> marks = marks_of(box_of(figure, false), height);
+    for (const double mark : marks) gutter = std::max(gutter, tick_label(mark, step_of(marks)).size());
   }
   std::string text;
   for (const Figure& figure : figures) text += drawn(figure, width, height, styled, gutter);

@@ -116,7 +116,7 @@ bool measures_time(const std::string& key) {
   return false;
 }
 
-// Shared metrics that part, earliest first, and the names of those that are the same.
+// Shared metrics that part, earliest first, and the names of those that are the same wherever both have them.
 void compare_curves(Store& store, const Side& a, const Side& b, Json& different, Json& identical) {
   std::map<std::string, const Json*> other;
   for (const Json& summary : b.run["summaries"]) other[summary["key"]] = &summary;
@@ -124,13 +124,16 @@ void compare_curves(Store& store, const Side& a, const Side& b, Json& different,
   for (const Json& summary : a.run["summaries"]) {
     const std::string key = summary["key"];
     if (other.count(key) == 0 || measures_time(key)) continue;
-    const Rows rows = store.query(
-        "SELECT x.step, x.value, y.value FROM metric_values x JOIN metric_values y ON y.run_id = ?2 AND y.key_id = "
-        "x.key_id AND y.step = x.step WHERE x.run_id = ?1 AND x.key_id = (SELECT id FROM keys WHERE name = ?3) AND "
-        "x.value IS NOT y.value ORDER BY x.step LIMIT 1",
-        {a.id, b.id, key});
+    const auto first = [&](const char* where) {
+      return store.query(
+          "SELECT x.step, x.value, y.value FROM metric_values x JOIN metric_values y ON y.run_id = ?2 AND y.key_id = "
+          "x.key_id AND y.step = x.step WHERE x.run_id = ?1 AND x.key_id = (SELECT id FROM keys WHERE name = ?3)" +
+              std::string(where) + " ORDER BY x.step LIMIT 1",
+          {a.id, b.id, key});
+    };
+    const Rows rows = first(" AND x.value IS NOT y.value");
     if (rows.rows.empty()) {
-      identical.push_back(key);
+      if (!first("").rows.empty()) identical.push_back(key);
       continue;
     }
     different.push_back({{"key", key},

@@ -1,5 +1,6 @@
 #include "query.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <unordered_map>
@@ -33,10 +34,16 @@ Json to_json(const Cell& cell) {
 }
 
 Json to_json(const Rows& rows) {
+  std::vector<std::string> names;
+  for (const std::string& column : rows.columns) {  // the second "a" of a join is "a:1", as SQLite's own shell has it
+    std::string name = column;
+    for (int k = 1; std::find(names.begin(), names.end(), name) != names.end(); ++k) name = column + ":" + std::to_string(k);
+    names.push_back(std::move(name));
+  }
   Json all = Json::array();
   for (const auto& row : rows.rows) {
     Json object = Json::object();
-    for (std::size_t i = 0; i < row.size(); ++i) object[rows.columns[i]] = to_json(row[i]);
+    for (std::size_t i = 0; i < row.size(); ++i) object[names[i]] = to_json(row[i]);
     all.push_back(std::move(object));
   }
   return all;

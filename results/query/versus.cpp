@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 bool means(const Json& value, const std::string& text) {
+  if (value.is_null() && text == "–") return true;  // as the tables show it
   if (value.is_string()) return value.get<std::string>() == text;
   if (value.dump() == text) return true;
   const Json parsed = Json::parse(text, nullptr, false);

@@ -98,8 +98,28 @@ local function write_forks(store)
   again:finish "finished"
   return "{}"
 end
+-- Runs that are hard to put beside each other: 1 to 3, of which the last goes on for longer; 4 and 5, of which one came to infinity, with
+-- almost the same rate; 6 without a rate or a number; 7 and 8 with other steps.
+local function write_odd(store)
+  local rates = { .1234567891, .1234567891, .1234567891, .1234567892, .1234567892, false, .5, .5 }
+  for i = 1, 8 do
+    local params = { { key = "a,b", value = 1 } }
+    if rates[i] then params[2] = { key = "lr", value = rates[i] } end
+    local run = store:begin { name = i == 6 and "fixed\194\160space" or "odd", seed = i, config_hash = tostring(rates[i]), params = params }
+    run:event(0, "data", "train", host.json_encode { fingerprint = ("%040x"):format(i), rows = 70 + i })
+    local acc, loss, from = run:key "val/acc", run:key "train/loss", i >= 7 and 100 or i == 4 and -20 or 0
+    for step = from, from + (i == 3 and 20 or 10) do
+      run:log(acc, step, i == 6 and 0/0 or .9 + step / 1000 + i / 100)
+      run:log(loss, step, i == 6 and 1/0 or 250000 + 100 * step)
+    end
+    run:log(run:key "result/x", 200 + i, i == 5 and 1/0 or i / 10)
+    run:finish "finished"
+  end
+  return "{}"
+end
 function runner.execute(options)
   local store = stores.open(options.store)
+  if os.getenv "ODD" then return write_odd(store) end
   if os.getenv "FORKS" then return write_forks(store) end
   if os.getenv "CURVES" then return write_curves(store) end
   if os.getenv "LIVE" then

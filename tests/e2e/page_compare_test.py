@@ -1,11 +1,12 @@
 """Comparisons on the page of `gradus serve` in headless Chromium: curves, maps, forks, and what can be taken away. Skipped where there is no
 chromedriver."""
 
+import subprocess
 import time
 import unittest
 import xml.etree.ElementTree as tree
 
-from page_case import BrowserCase, PageCase
+from page_case import GRADUS, BrowserCase, PageCase
 
 
 class Compare(PageCase):
@@ -209,6 +210,98 @@ class Forks(BrowserCase):
         self.go("#/compare?runs=3,4&axis=seconds")
         b.wait("document.querySelectorAll('.chart .border.fork').length === 2")
         b.wait("document.querySelector('main').textContent.includes('the same until step 40')")
+
+
+class Odd(BrowserCase):
+    """Curves of other lengths, infinities, values that are missing or almost the same."""
+
+    ENVIRONMENT = {"ODD": "1"}
+    TICKS = "return [...document.querySelectorAll('.chart:not(.heat) .axis.y .tick text')].map(t => t.textContent)"
+    CHOOSE = """const [label, value] = arguments, s = [...document.querySelectorAll('select')].find(s => s.parentNode.textContent.startsWith(label));
+        s.value = value; s.dispatchEvent(new Event('change')); return s.value"""
+
+    def setUp(self):
+        self.browser.open("about:blank")
+        self.browser.open(self.url)
+        self.browser.wait("document.querySelectorAll('.tr').length >= 7")
+
+    def test_axes_cover_what_is_there_and_their_labels_differ(self):
+        b = self.browser
+        self.go("#/compare?runs=1,2,3,4,5,6&by=lr&key=val/acc&show=mean")
+        b.wait("document.querySelector('.chart:not(.heat) .axis.y .tick')")
+        self.assertGreater(min(float(t) for t in b.js(self.TICKS)), 0.8)  # where one run is left, its band is no zero
+        self.go("#/compare?runs=1,2,3,4,5&by=lr&key=train/loss&show=mean")
+        b.wait("document.querySelector('.chart:not(.heat) .axis.y .tick')")
+        ticks = b.js(self.TICKS)
+        self.assertEqual(len(ticks), len(set(ticks)), ticks)
+        self.go("#/run/6")
+        b.wait("document.querySelectorAll('.chart').length === 2 && [...document.querySelectorAll('.chart')].every(c => c.textContent.includes('no finite value'))")
+
+    def test_an_infinity_has_no_place_on_a_line_and_nothing_is_no_best(self):
+        b = self.browser
+        self.go("#/compare?runs=1,2,3,4,5,6&by=lr")
+        b.wait("document.querySelectorAll('.scatter circle').length")
+        self.assertEqual(b.js("return document.querySelectorAll('.scatter circle').length"), 4)  # 5 is infinite, 6 has no rate
+        ticks = b.js("return [...document.querySelectorAll('.parallel .axis')].map(a => [...a.querySelectorAll('.tick text')].map(t => t.textContent))")
+        for axis in ticks:
+            self.assertNotIn("inf", axis)
+            self.assertEqual(len(axis), len(set(axis)), axis)
+        self.assertNotIn("NaN", b.js("return document.querySelector('.parallel').outerHTML"))
+        self.assertEqual(b.js("return document.querySelectorAll('section.compare > div > div > table.plain td.best').length"), 0)  # nobody said which way
+
+    def test_every_group_can_be_the_baseline(self):
+        b = self.browser
+        for value in ("lr=0.1234567891", "lr=0.1234567892", "lr=–"):
+            self.go("#/compare?runs=1,2,3,4,5,6&by=lr")
+            b.wait("document.querySelector('.scatter')")
+            self.assertEqual(b.js(self.CHOOSE, "against the baseline", value), value)
+            b.wait("document.querySelectorAll('.verdict').length === 2")
+
+    def test_what_the_server_refuses_is_told(self):
+        b = self.browser
+        self.go("#/compare?runs=1,2,3")
+        b.wait("document.querySelector('.scatter')")
+        b.js(self.CHOOSE, "group by", "a,b")
+        b.wait("document.querySelector('main > .error')?.textContent.includes(\"no run has the parameter 'a'\")")
+
+    def test_a_run_that_was_deleted_leaves_the_table(self):
+        b = self.browser
+        ids = "[...document.querySelectorAll('.tr a')].map(a => a.textContent)"
+        b.wait(ids + ".includes('8')")
+        subprocess.run([GRADUS, "delete", "8", "--yes", "--store", str(self.dir / "s.db")], check=True, capture_output=True)
+        b.wait("!" + ids + ".includes('8')")
+        b.js("location.hash = '#/compare?runs=8'")
+        b.wait("document.querySelector('main .error')?.textContent === 'None of these runs is in the store.'")
+
+    def test_a_zoom_below_step_0_is_in_the_address(self):
+        b = self.browser
+        self.go("#/run/4")
+        b.drag(".chart .brush .overlay", 0.2, 0.5)
+        b.wait("location.hash.includes('zoom=-')")
+        ends = "[...document.querySelectorAll('.chart')[0].querySelectorAll('.axis.x .tick text')].map(t => +t.textContent)"
+        b.wait(f"Math.max(...{ends}) < 0")
+        where = b.js("return location.hash")
+        b.open("about:blank")
+        b.open(self.url + where)
+        b.wait(f"document.querySelector('.chart .axis.x') && {ends}.length && Math.max(...{ends}) < 0")
+
+    def test_two_runs_without_a_step_in_common(self):
+        b = self.browser
+        self.go("#/compare?runs=1,7")
+        b.wait("document.querySelector('.differ h2')")
+        told = b.js("return document.querySelector('.differ').textContent")
+        self.assertIn("There is no step that both logged.", told)
+        self.assertIn("rows 77", told)
+        self.assertNotIn("[object", told)
+
+    def test_a_saved_figure_is_xml_whatever_the_names(self):
+        b = self.browser
+        self.go("#/compare?runs=4,6&by=name&show=mean&key=result/x")
+        saved = b.js("""return import("/save.js").then(({ standalone }) => {
+          const svg = d3.create("svg");
+          svg.append("text").text("fixed\\u00a0space \\u0001 <b>");
+          return standalone(svg.node(), "text {}"); })""")
+        self.assertEqual(tree.fromstring(saved)[1].text, "fixed\u00a0space   <b>")
 
 
 class Many(BrowserCase):

@@ -73,6 +73,15 @@ class Page(PageCase):
         b.wait("location.hash.includes('cols=')")
         b.wait("document.querySelectorAll('.tr').length && !document.querySelector(\".thead button[title='params.strategy']\")")
 
+    def test_the_columns_fit_a_phone(self):
+        b = self.browser
+        cdp = lambda cmd, **params: b.call("POST", "/goog/cdp/execute", {"cmd": "Emulation." + cmd, "params": params})
+        self.addCleanup(cdp, "clearDeviceMetricsOverride")
+        cdp("setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
+        b.click(".tools button:not(.primary)")
+        left, right = b.js("const r = document.querySelector('dialog').getBoundingClientRect(); return [r.left, r.right]")
+        self.assertTrue(0 <= left < right <= 360, (left, right))
+
     def test_keys(self):
         b = self.browser
         b.key("j")

@@ -96,5 +96,12 @@ addEventListener("keydown", (event) => {
   }
 });
 
+// What the server refuses after a click is told above the view, which stays as it was.
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Refusal)) return;
+  event.preventDefault();
+  main.querySelectorAll(":scope > .error").forEach((node) => node.remove());
+  main.prepend(h("p", { className: "error", role: "alert" }, event.reason.message));
+});
 addEventListener("hashchange", show);
 show();

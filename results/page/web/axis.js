@@ -97,4 +97,4 @@ export function controls(query, set) {
 
 export const smoothing = (query) => SMOOTHING[query.smooth] || 0;
 export const zoomOf = (query) => (query.zoom ? query.zoom.split(query.zoom.includes("~") ? "~" : "-").map(Number) : null);
-export const zoomText = (zoom, axis) => (!zoom ? "" : axis ? zoom.map((v) => +v.toPrecision(7)).join("~") : zoom.map(Math.round).join("-"));
+export const zoomText = (zoom, axis) => (!zoom ? "" : axis ? zoom.map((v) => +v.toPrecision(7)).join("~") : zoom.map(Math.round).join(zoom[0] < 0 ? "~" : "-"));

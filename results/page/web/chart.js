@@ -131,13 +131,15 @@ export class Chart {
         if (!values) continue;
         for (let i = begin; i < end; i++) {
           const v = values[i];
-          if (!(v > -Infinity && v < Infinity) || (this.log && v <= 0)) continue;
+          // null: a band has none where one run is left; beyond 1e300 the height would overflow
+          if (v === null || !(Math.abs(v) < 1e300) || (this.log && v <= 0)) continue;
           if (v < low) low = v;
           if (v > high) high = v;
         }
       }
     }
-    if (low > high) [low, high] = this.log ? [0.1, 1] : [0, 1];
+    this.blank = low > high;
+    if (this.blank) [low, high] = this.log ? [0.1, 1] : [0, 1];
     if (low === high) [low, high] = this.log ? [low / 2, high * 2] : [low - Math.abs(low || 1) * 0.1, high + Math.abs(high || 1) * 0.1];
     const box = [this.options.height - MARGIN.bottom, MARGIN.top];
     this.y = this.log ? d3.scaleLog([low, high], box) : d3.scaleLinear([low, high], box).nice(5);

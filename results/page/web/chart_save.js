@@ -2,7 +2,7 @@
 import { css } from "./util.js";
 import { banded, strokes, trace } from "./chart_lines.js";
 import { MARGIN } from "./frame.js";
-import { csvRow } from "./save.js";
+import { csvRow, standalone } from "./save.js";
 
 // A line and its band as paths.
 function drawSeries(chart, lines, s, many) {
@@ -21,7 +21,7 @@ function drawSeries(chart, lines, s, many) {
 // As drawn: the frame, and each line as a path.
 export function chartSvg(chart) {
   const { height } = chart.options;
-  const out = d3.create("svg").attr("xmlns", "http://www.w3.org/2000/svg").attr("viewBox", `0 0 ${chart.width} ${height}`)
+  const out = d3.create("svg").attr("viewBox", `0 0 ${chart.width} ${height}`)
     .attr("width", chart.width).attr("height", height);
   out.append("rect").attr("width", "100%").attr("height", "100%").attr("fill", css("--card"));
   const box = out.append("clipPath").attr("id", "box").append("rect");
@@ -34,11 +34,10 @@ export function chartSvg(chart) {
   const named = shown.filter((s) => s.label && !s.faint);
   const keys = named.length <= 12 ? named : [];
   keys.forEach((s, i) => out.append("text").attr("x", chart.width - MARGIN.right - 6).attr("y", MARGIN.top + 14 * (i + 1)).attr("text-anchor", "end").attr("class", "key").attr("fill", s.color).text(s.label));
-  // As text: a style in this document is refused (Content-Security-Policy).
   const style = `text { font: 11px sans-serif; } text:not(.key) { fill: ${css("--ink")}; } .domain { display: none; } .tick line, .stage line { stroke: ${css("--line")}; }
     .stage rect { fill: ${css("--line")}; opacity: .3; } .mark line, .mark path { stroke: ${css("--quiet")}; fill: ${css("--quiet")}; } .border line { stroke-dasharray: 3 3; opacity: .6; }
     .border.fork line { stroke-dasharray: none; }`;
-  return out.node().outerHTML.replace(">", `><style>${style}</style>`);
+  return standalone(out.node(), style);
 }
 
 export function chartCsv(chart) {

@@ -1,6 +1,6 @@
 // Several runs: one metric overlaid with the mean of each group, the groups' numbers (groups.js), what differs, and how
 // parameters and results hang together (parameters.js, map.js, heat.js).
-import { h, json, curves, number, plain, color, remember, select, wide } from "./util.js";
+import { h, json, curves, facts, number, plain, color, remember, select, wide, Refusal } from "./util.js";
 import { Chart } from "./chart.js";
 import { label, groupTable, versusTable, differences } from "./groups.js";
 import { parallel, scatter } from "./parameters.js";
@@ -25,6 +25,7 @@ class Compare {
     this.rows = table.rows;
     this.better = Object.fromEntries(table.keys.map((key, i) => [key, table.better[i]]));
     this.ids = this.rows.map((row) => row[0]).sort((a, b) => a - b);
+    if (!this.ids.length) throw new Refusal("None of these runs is in the store.");
     this.compared = await json("compare", { runs: this.ids.join(","), by, versus: this.query.versus });
     this.groups = this.compared.groups;
     this.usual = this.groups.length > 12 ? "runs" : "mean and runs";
@@ -67,7 +68,7 @@ class Compare {
   }
 
   render() {
-    this.title.textContent = `${this.ids.length} runs in ${this.groups.length} group${this.groups.length === 1 ? "" : "s"}`;
+    this.title.textContent = `${this.ids.length} run${this.ids.length === 1 ? "" : "s"} in ${this.groups.length} group${this.groups.length === 1 ? "" : "s"}`;
     const params = this.columns.filter((id) => id.startsWith("params.")).map((id) => id.slice(7));
     this.tools.replaceChildren(...[
       this.shown.map((key, i) => [select(i ? "and " : "metrics ", this.keys, key, (other) => this.show(this.shown.map((k, j) => (j === i ? other : k)))),
@@ -92,11 +93,12 @@ class Compare {
     const d = await json("diff", { a: this.ids[0], b: this.ids[1] });
     const name = (side) => `#${d[side].id}`;
     const before = (side) => (d.before && d.before[side] ? `${name(side)} ${d.before[side].kind} ${d.before[side].name || ""} at step ${number(d.before[side].step)}` : null);
+    const told = (value) => (value && typeof value === "object" ? facts(value) : plain(value));
     const pairs = [...(d.params || []), ...(d.data || []), ...(d.environment || [])];
     this.diffBox.replaceChildren(h("h2", {}, `${name("a")} against ${name("b")}`), d.lineage ? h("p", {}, d.lineage.text) : "",
-      h("p", {}, d.parts ? `The curves part at step ${number(d.parts.step)} (${d.parts.key}: ${number(d.parts.a)} and ${number(d.parts.b)}).` : "The curves are identical.",
+      h("p", {}, d.parts ? `The curves part at step ${number(d.parts.step)} (${d.parts.key}: ${number(d.parts.a)} and ${number(d.parts.b)}).` : d.identical.length ? "All values that both logged are the same." : "There is no step that both logged.",
         d.parts ? h("span", { className: "quiet" }, " Just before: ", [before("a"), before("b")].filter(Boolean).join("; ") || "no decision") : null),
-      wide("Settings that differ", h("table", { className: "plain" }, pairs.map((p) => h("tr", {}, h("th", {}, p.key), h("td", {}, plain(p.a)), h("td", {}, plain(p.b)))))),
+      wide("Settings that differ", h("table", { className: "plain" }, pairs.map((p) => h("tr", {}, h("th", {}, p.key), h("td", {}, told(p.a)), h("td", {}, told(p.b)))))),
       ...(d.sources || []).map((s) => h("details", {}, h("summary", {}, s.path), h("pre", { className: "code", tabIndex: 0 }, (s.diff || "").split("\n").map((line) =>
         h("span", { className: line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "" }, line + "\n"))))));
   }

@@ -1,5 +1,7 @@
 // What surrounds a chart's curves: axes, stages, borders, marks, and the brush that zooms.
 
+import { tick } from "./util.js";
+
 export const MARGIN = { top: 22, right: 14, bottom: 26, left: 52 };
 
 function drawStages(chart, back, bottom) {
@@ -30,11 +32,15 @@ function drawBorders(chart, back, bottom) {
 function drawAxes(chart, back, bottom) {
   const { height, axis } = chart.options;
   const y = d3.axisLeft(chart.y).ticks(height < 130 ? 2 : 5, chart.log ? "~g" : undefined).tickSize(-chart.inner).tickPadding(6);
-  if (!chart.log) y.tickFormat((v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(6))));
+  if (!chart.log) y.tickFormat(tick(chart.y.ticks(5)));
   back.append("g").attr("class", "axis y").attr("transform", `translate(${MARGIN.left},0)`).call(y);
   back.append("g").attr("class", "axis x").attr("transform", `translate(0,${bottom})`)
     .call(d3.axisBottom(chart.x).ticks(Math.max(2, chart.width / 90), chart.logX ? "~s" : undefined).tickSize(4)
       .tickFormat(chart.logX ? undefined : (v) => (v >= 1e4 ? d3.format("~s")(v) : +v.toPrecision(6))));
+  const why = !chart.series.some((s) => s.steps.length) ? `nothing known over ${axis ? axis.name : "step"}`
+    : chart.log ? "no value above 0" : "no finite value";
+  if (chart.blank) back.append("text").attr("class", "axisname").attr("x", chart.width / 2).attr("y", (MARGIN.top + bottom) / 2)
+    .attr("text-anchor", "middle").text(why);
   if (axis) back.append("text").attr("class", "axisname").attr("x", chart.width - MARGIN.right).attr("y", height - 2)
     .attr("text-anchor", "end").text(axis.name);
 }

@@ -23,7 +23,7 @@ export function groupTable(view) {
         g.n === g.total ? g.n : `${g.n} of ${g.total}`),
       metrics.map((m) => {
         const td = cell(g.metrics[m.key].last, g.total);
-        if (g.metrics[m.key].last.mean === leader.get(m.key)) td.classList.add("best");
+        if (m.better && g.metrics[m.key].last.mean === leader.get(m.key)) td.classList.add("best");
         return [td, curve(m) ? cell(g.metrics[m.key].best, g.total) : null];
       }))))), h("p", { className: "quiet note" }, "mean ± sample standard deviation over runs; k of n: the others failed, were interrupted, or came to no finite value"));
 }
@@ -38,7 +38,7 @@ function lostPairs(r) {
 export function versusTable(view) {
   if (view.groups.length < 2) return "";
   const column = view.compared.by[0];
-  const values = [...new Set(view.groups.map((g) => plain(g.label[column])))].map((v) => `${column}=${v}`);
+  const values = [...new Set(view.groups.map((g) => `${column}=${g.label[column] ?? "–"}`))];  // not rounded: the server looks for it
   const pick = select("against the baseline ", ["", ...values], view.query.versus || "", (versus) => { view.set({ versus }); view.load(); });
   if (!view.compared.versus) return h("p", {}, pick);
   const rows = view.compared.versus.comparisons;

@@ -1,10 +1,10 @@
 // A metric over an axis (steps, or what a run had spent) and a parameter: one row a value, coloured by the mean of its runs.
 import { h, number, css } from "./util.js";
 import { places } from "./map.js";
-import { csvRow, saveButtons } from "./save.js";
+import { csvRow, saveButtons, standalone } from "./save.js";
 
 const TOP = 8, RIGHT = 14, AXIS = 26, LEGEND = 46, MOST_COLUMNS = 160, BAR = 180;
-const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(1) : String(+v.toPrecision(4)));
+const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(2) : String(+v.toPrecision(4)));
 
 // The mean of a group at a place: on the line between its points, and nothing before the first or after the last.
 function meanAt(group, x) {
@@ -171,9 +171,8 @@ export class HeatMap {
   asSvg() {
     const out = this.svg.node().cloneNode(true), style = `text { font: 11px sans-serif; fill: ${css("--ink")}; } .domain { display: none; } .tick line { stroke: ${css("--line")}; }
       .best { fill: none; stroke: #fff; stroke-width: 2; } .reader { display: none; }`;
-    out.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     out.prepend(d3.create("svg:rect").attr("width", "100%").attr("height", "100%").attr("fill", css("--card")).node());
-    return out.outerHTML.replace(">", `><style>${style}</style>`);  // as text: a style in this document is refused (Content-Security-Policy)
+    return standalone(out, style);
   }
 
   asCsv() {

@@ -1,12 +1,14 @@
 // How parameters and results hang together: every run as a line over all of them, and one result over one parameter. `view` is the
 // comparison (compare.js).
-import { h, number, color, select, wide } from "./util.js";
+import { h, number, color, select, tick, wide } from "./util.js";
 
-const tick = (v) => (Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-3) ? v.toExponential(0) : String(+v.toPrecision(4)));
+// Of a scale's ticks: a logarithmic one has no step.
+const labels = (scale) => tick(scale.base ? [] : scale.ticks(5));
 
-// Axes of parallel coordinates: what differs, then results. Numbers on a line, words at points.
+// Axes of parallel coordinates: what differs, then results. Numbers on a line, words at points; an infinity has no place on a line.
 function scaleOf(view, id, range) {
-  const values = view.rows.map((row) => view.value(row, id)).filter((v) => v !== null && v !== undefined);
+  const all = view.rows.map((row) => view.value(row, id)).filter((v) => v !== null && v !== undefined), finite = all.filter((v) => !/^-?inf$/.test(v));
+  const values = finite.length ? finite : all;
   if (values.length && values.every((v) => typeof v === "number")) {
     const [low, high] = d3.extent(values);
     const spread = low > 0 && high / low > 50;
@@ -17,7 +19,7 @@ function scaleOf(view, id, range) {
 
 function at(scale, value) {
   if (value === null || value === undefined) return undefined;
-  return scale(scale.step ? String(value) : value);
+  return scale.step ? scale(String(value)) : typeof value === "number" ? scale(value) : undefined;
 }
 
 export function parallel(view) {
@@ -35,7 +37,7 @@ export function parallel(view) {
   lines.append("title").text((row) => `#${row[0]} ${axes.map((id) => `${id.replace("params.", "")} ${number(view.value(row, id))}`).join(", ")}`);
   const brushed = new Map();
   axes.forEach((id, i) => {
-    const axis = svg.append("g").attr("class", "axis").attr("transform", `translate(${x(i)},0)`).call(scales[i].step ? d3.axisLeft(scales[i]) : d3.axisLeft(scales[i]).ticks(5).tickFormat(tick));
+    const axis = svg.append("g").attr("class", "axis").attr("transform", `translate(${x(i)},0)`).call(scales[i].step ? d3.axisLeft(scales[i]) : d3.axisLeft(scales[i]).ticks(5).tickFormat(labels(scales[i])));
     axis.append("text").attr("class", "name").attr("y", i % 2 ? 12 : 28).text(id.replace("params.", "").replace(/^last:(result\/)?/, "").replace("best:", "best "));
     axis.append("g").attr("class", "brush").call(d3.brushY().extent([[-9, top], [9, bottom]]).on("brush end", () => {
       d3.event.selection ? brushed.set(i, d3.event.selection) : brushed.delete(i);
@@ -52,13 +54,13 @@ export function scatter(view) {
   const params = [...view.varying(), ...view.columns.filter((id) => id.startsWith("params.") && !view.varying().includes(id)), "seed", "seconds"];
   const metrics = view.metrics();
   if (!metrics.length) return;
-  const px = view.query.px && view.column(view.query.px) >= 0 ? view.query.px : params[0];
+  const px = view.query.px && view.column(view.query.px) >= 0 ? view.query.px : view.varying()[0] || "seed";
   const py = view.query.py && view.column(view.query.py) >= 0 ? view.query.py : metrics[0];
   const width = Math.min(760, innerWidth - 60), height = 280;
   const svg = d3.create("svg").attr("class", "scatter").attr("viewBox", `0 0 ${width} ${height}`).attr("width", width).attr("height", height);
   const x = scaleOf(view, px, [70, width - 20]), y = scaleOf(view, py, [height - 34, 14]);
   if (y.nice) y.nice(5);
-  svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - 34})`).call(x.step ? d3.axisBottom(x) : d3.axisBottom(x).ticks(6).tickFormat(tick));
+  svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - 34})`).call(x.step ? d3.axisBottom(x) : d3.axisBottom(x).ticks(6).tickFormat(labels(x)));
   svg.append("g").attr("class", "axis y").attr("transform", "translate(70,0)").call(d3.axisLeft(y).ticks(5).tickSize(-(width - 90)));
   const shown = view.rows.filter((row) => at(x, view.value(row, px)) !== undefined && at(y, view.value(row, py)) !== undefined);
   svg.append("g").selectAll("circle").data(shown).enter().append("circle").attr("r", 5)

@@ -1,5 +1,5 @@
 // One run: curves with stages and decisions, knobs, script, environment, log.
-import { h, json, curves, number, plain, duration, when, status, color, link, remember, again, wide } from "./util.js";
+import { h, json, curves, facts, number, plain, duration, when, status, color, link, remember, again, wide } from "./util.js";
 import { Chart } from "./chart.js";
 import { lineage, relation } from "./lineage.js";
 import { lua } from "./lua.js";
@@ -44,14 +44,6 @@ function stageTable(run) {
     sets.map(({ key }) => [head(key), head("change", "since the stage before"), head("forgotten", "right at some evaluation, wrong at the stage's end")]))),
   h("tbody", {}, rows.map(line), Object.keys(teacher).length ? h("tr", { className: "quiet" }, h("td", {}, "teacher"), [0, 0, 0, 0].map(() => cell("–")),
     sets.map(({ name, key }) => [key.endsWith("/acc") ? show(teacher[name]) : "–", "–", "–"].map(cell))) : "")));
-}
-
-// An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
-function facts(detail) {
-  const short = (text) => (/^[0-9a-f]{40,}$/.test(text) ? text.slice(0, 12) + "…" : text.length > 300 ? text.slice(0, 299) + "…" : text);
-  return Object.entries(detail).map(([k, v]) => (v && typeof v === "object" && !Array.isArray(v) ? facts(v)
-    : h("span", { title: typeof v === "string" ? v : "" }, h("i", {}, k), " ",
-      typeof v === "string" ? short(v) : typeof v === "number" ? number(v) : JSON.stringify(v))));
 }
 
 class Run {

@@ -2,10 +2,11 @@
 import { isMetric, title, shownColumns, pickColumns } from "./run_columns.js";
 import { h, json, number, meanSd, plain, duration, when, status, link, remember, select, again, Refusal } from "./util.js";
 
-const ROW = 34;
+const ROW = 34, MOST = 500;  // runs of one comparison that nobody chose
 const chosen = new Set();  // outlives the view: choose, look at a run, come back
 
 function compare(a, b) {
+  [a, b] = [a, b].map((v) => (v === "inf" ? Infinity : v === "-inf" ? -Infinity : v));
   if (a === b) return 0;
   if (a === null || a === undefined) return 1;
   if (b === null || b === undefined) return -1;
@@ -199,7 +200,7 @@ class Runs {
   }
 
   paintCompare() {
-    this.compareButton.textContent = chosen.size ? `Compare ${chosen.size}` : "Compare all";
+    this.compareButton.textContent = chosen.size ? `Compare ${chosen.size}` : this.data.rows.length > MOST ? `Compare the first ${MOST}` : "Compare all";
     this.compareButton.disabled = !this.data.rows.length;
   }
 
@@ -222,7 +223,7 @@ class Runs {
 
   compare() {
     const shown = this.rows.filter((row) => !row.members).map((row) => row[0]);
-    const runs = chosen.size ? [...chosen] : shown.slice(0, 500);
+    const runs = chosen.size ? [...chosen] : shown.slice(0, MOST);
     location.hash = link("compare", { runs: runs.sort((a, b) => a - b).join(",") });
   }
 
@@ -255,6 +256,7 @@ class Runs {
   // Only rows that are new or that were running: the rest cannot have changed.
   async poll() {
     const news = await json("runs", { ...this.question, since: this.data.cursor, watch: this.watch.slice(0, 1000).join(",") });
+    if (news.removed !== this.data.removed) return this.load();
     if (!news.rows.length) return;
     if (news.columns.some((id) => !this.data.columns.includes(id))) return this.load();  // a parameter never seen before
     const order = this.data.columns.map((id) => news.columns.indexOf(id));

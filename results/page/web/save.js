@@ -8,6 +8,12 @@ function save(name, type, content) {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
+// An SVG as XML: as HTML a name's fixed space would be an entity that XML does not know, and a control character is none of its signs.
+// The style as text: in this document it is refused (Content-Security-Policy).
+export function standalone(svg, style) {
+  return new XMLSerializer().serializeToString(svg).replaceAll(/[\0-\x08\x0b\x0c\x0e-\x1f]/g, " ").replace(">", `><style>${style}</style>`);
+}
+
 // Twice as many points as on the screen, for paper.
 async function png(svg, width, height) {
   const image = new Image();

@@ -66,6 +66,15 @@ export function number(value) {
 // As short as a person would write a setting: 0.5, not 0.5000.
 export const plain = (value) => (typeof value === "number" ? String(+value.toPrecision(6)) : String(value ?? "–"));
 
+// Labels of the ticks of an axis: as many digits as tell neighbours apart.
+export function tick(ticks) {
+  const step = Math.abs(ticks[1] - ticks[0]) || Infinity;
+  return (v) => {
+    const size = Math.abs(v), digits = Math.floor(Math.log10(size)) - Math.floor(Math.log10(step));
+    return size >= 1e5 || (v && size < 1e-3) ? v.toExponential(Math.min(20, Math.max(1, digits))).replace(/\.?0+e/, "e") : String(+v.toPrecision(Math.min(20, Math.max(6, digits + 1))));
+  };
+}
+
 // "0.941 ± 0.012": the deviation to two digits, the mean to the same place.
 export function meanSd(mean, sd) {
   if (typeof mean !== "number") return "–";
@@ -73,6 +82,14 @@ export function meanSd(mean, sd) {
   if (sd === 0) return `${number(mean)} ± 0`;
   const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(sd))));
   return `${mean.toFixed(decimals)} ± ${sd.toFixed(decimals)}`;
+}
+
+// An event's detail: names and values, those of a table within it among them ("numbers": what a decision was taken from).
+export function facts(detail) {
+  const short = (text) => (/^[0-9a-f]{40,}$/.test(text) ? text.slice(0, 12) + "…" : text.length > 300 ? text.slice(0, 299) + "…" : text);
+  return Object.entries(detail).map(([k, v]) => (v && typeof v === "object" && !Array.isArray(v) ? facts(v)
+    : h("span", { className: "fact", title: typeof v === "string" ? v : "" }, h("i", {}, k), " ",
+      typeof v === "string" ? short(v) : typeof v === "number" ? number(v) : JSON.stringify(v))));
 }
 
 export function duration(seconds) {

@@ -171,6 +171,24 @@ TEST_F(ExportTest, TensorBoardThereAndBack) {
   EXPECT_EQ(ask(*into, "SELECT count(*) FROM metrics"), "6");
 }
 
+// A run's seed is a column of ours; other tools have settings only.
+TEST_F(ExportTest, TheSeedGoesAlong) {
+  auto store = create();
+  auto run = store->begin({.name = "a", .seed = 7, .params = {{"lr", 0.1}}});
+  run->log(run->key("x"), 1, 1);
+  run->finish("finished");
+  export_tensorboard(*store, {1}, folder_ + "/tb");
+  export_mlflow(*store, {1}, folder_ + "/mlflow.db");
+  export_wandb(*store, {1}, folder_ + "/wandb");
+  auto into = other();
+  import_tensorboard(*into, folder_ + "/tb", {});
+  import_mlflow(*into, folder_ + "/mlflow.db", {});
+  EXPECT_EQ(ask(*into, "SELECT group_concat(seed || ' ' || value) FROM runs JOIN params ON run_id = id WHERE key = 'seed'"), "7 7,7 7");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ + "/wandb")) {
+    if (entry.path().extension() == ".wandb") EXPECT_NE(file(entry.path()).find("seed"), std::string::npos);
+  }
+}
+
 TEST_F(ExportTest, MlflowThereAndBack) {
   auto store = create();
   const std::string uid = add(*store);

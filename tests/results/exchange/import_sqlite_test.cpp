@@ -60,6 +60,26 @@ INSERT INTO metrics VALUES ('m', 1.7976931348623157e308, 1700000002000, 'a', 1, 
   EXPECT_EQ(import_mlflow(*store, path, {.name = "mine"}).unchanged, 4);
 }
 
+// Without a step MLflow writes step 0: the curve is in the times.
+TEST_F(ImportSqliteTest, MetricsWithoutStepsAreNumbered) {
+  const std::string path = mlflow(R"sql(
+INSERT INTO runs VALUES ('a', 'n', 'FINISHED', 1700000000000, 1700000009000, '', '', 'active', 1), ('b', 'n', 'FINISHED', 1700000000000, 1700000009000, '', '', 'active', 1);
+INSERT INTO metrics VALUES ('x', 3, 1700000003000, 'a', 0, 0), ('x', 1, 1700000001000, 'a', 0, 0), ('x', 2, 1700000002000, 'a', 0, 0), ('once', 7, 1700000004000, 'a', 0, 0),
+  ('x', 9, 1700000001000, 'b', 0, 0), ('x', 8, 1700000001000, 'b', 0, 0), ('y', 1, 1700000002000, 'b', 5, 0), ('z', 4, 1700000001000, 'b', 0, 0), ('z', 5, 1700000003000, 'b', 1, 0), ('z', 6, 1700000004000, 'b', 1, 0);
+)sql");
+  auto store = create();
+  const Imported done = import_mlflow(*store, path, {});
+  EXPECT_EQ(done.numbered, 2);
+  EXPECT_EQ(done.replaced, 1) << "a step that was there twice";
+  const auto rows = [&](int run) { return all(*store, "key || step || '=' || value AS x FROM metrics WHERE run_id = " + std::to_string(run) + " ORDER BY key, step"); };
+  EXPECT_EQ(rows(1), "once0=7.0 x0=1.0 x1=2.0 x2=3.0");
+  EXPECT_EQ(rows(2), "x0=9.0 x1=8.0 y5=1.0 z0=4.0 z1=6.0");
+  EXPECT_EQ(all(*store, "step || ':' || seconds AS x FROM progress WHERE run_id = 1"), "0:2.0 1:2.0 2:3.0");
+  EXPECT_EQ(all(*store, "step || ':' || seconds AS x FROM progress WHERE run_id = 2"), "0:1.0 1:2.0 5:2.0") << "a number is no step of the others";
+  EXPECT_EQ(ask(*store, "SELECT json_extract(detail, '$.numbered') FROM events WHERE run_id = 1"), R"(["x"])");
+  EXPECT_EQ(import_mlflow(*store, path, {}).unchanged, 2);
+}
+
 // Two transactions' worth of points and one more, of two metrics that share their steps.
 TEST_F(ImportSqliteTest, MorePointsThanATransactionHas) {
   const std::string path = mlflow(R"sql(

@@ -169,6 +169,19 @@ TEST_F(PageTest, TheTableAsksByCursor) {
   EXPECT_EQ(ask_page("/api/runs", {{"metrics", "best:val/acc"}})["rows"][0].back(), 51.0);
 }
 
+TEST_F(PageTest, TheTableTellsThatRunsWereRemoved) {
+  for (int seed = 1; seed <= 3; ++seed) make_run("a", seed, "x", 1, 1);
+  const auto removed = [&] { return ask_page("/api/runs", {{"since", "3"}})["removed"]; };
+  EXPECT_EQ(removed(), 0);
+  const auto store = create();
+  delete_runs(*store, plan_delete(*store, {2}));
+  EXPECT_EQ(removed(), 1);
+  make_run("a", 4, "x", 1, 1);
+  EXPECT_EQ(removed(), 1) << "a new one takes no old one's place";
+  delete_runs(*store, plan_delete(*store, {4}));
+  EXPECT_EQ(removed(), 2) << "the newest";
+}
+
 TEST_F(PageTest, ArchivedRunsAreLeftOutUnlessAskedFor) {
   make_run("kept", 1, "a", 1);
   const std::int64_t away = make_run("away", 2, "a", 1);
@@ -503,6 +516,33 @@ TEST_F(PageTest, PlotsOverFlopsHaveAWallWhereAStageBegins) {
   EXPECT_EQ(one.stages.at(1).from, 2.5);
   EXPECT_EQ(one.lines[0].x.back(), 6.25);
   expect_error(Exit::usage, "expected step, epoch, samples, flops or seconds", [] { parse_axis("flop"); });
+}
+
+TEST_F(PageTest, AColumnOfNumbersIsOneWhereRunsWereLost) {
+  auto store = create();
+  ReportOptions options;
+  options.markdown = true;
+  for (const double value : {0.5, kNaN}) {
+    auto run = store->begin({.name = value == 0.5 ? "a" : "b"});
+    run->log(run->key("result/x"), 1, value);
+    options.runs.push_back(run->id());
+    run->finish("finished");
+  }
+  const std::string text = report(*store, options);
+  EXPECT_NE(text.find("| name | runs | x |\n| --- | ---: | ---: |"), std::string::npos) << text;
+}
+
+TEST_F(PageTest, AReportIsNotTitledByEveryName) {
+  auto store = create();
+  ReportOptions options;
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g"}) {
+    auto run = store->begin({.name = name});
+    options.runs.push_back(run->id());
+    run->finish("finished");
+  }
+  EXPECT_NE(report(*store, options).find("<h1>a, b, c, d, e and 2 more</h1>"), std::string::npos);
+  options.runs.resize(5);
+  EXPECT_NE(report(*store, options).find("<h1>a, b, c, d, e</h1>"), std::string::npos);
 }
 
 TEST_F(PageTest, ReportsAreOneFileAndEscapeEverything) {

@@ -150,10 +150,28 @@ TEST(Drawing, TickLabels) {
   const std::pair<double, const char*> cases[] = {{0, "0"}, {1e5, "1e+05"}, {99999, "99999"}, {-123456, "-1.23e+05"}, {1e-3, "0.001"},
                                                   {0.00099, "0.00099"}, {-9.99e-4, "-0.000999"}, {1.23456e-5, "1.23e-05"}, {0.123456789, "0.123457"}};
   for (const auto& [value, text] : cases) EXPECT_EQ(tick_label(value), text);
+  // Neighbours have other labels, however close they are for their size.
+  const std::tuple<double, double, const char*> close[] = {
+      {1000010, 10, "1000010"}, {-1000010, 10, "-1000010"}, {252000, 2000, "2.52e+05"}, {252500, 500, "252500"}, {250000, 50000, "2.5e+05"},
+      {1764432010000, 10000, "1764432010000"}, {1e6, 1e5, "1e+06"}, {0.99990001, 1e-8, "0.99990001"}, {1.5e-4, 5e-5, "0.00015"},
+      {1.2345e-5, 1e-9, "1.2345e-05"}, {0, 10, "0"}};
+  for (const auto& [value, step, text] : close) EXPECT_EQ(tick_label(value, step), text);
 }
 
 TEST(Drawing, MarkupIsEscaped) {
   EXPECT_EQ(escape_markup("a&b<c>d\"e'f\n\t\x01\x1f\x20ü"), "a&amp;b&lt;c&gt;d&quot;e&#39;f\n\t   ü");
+}
+
+TEST(Drawing, ValuesBeyondWhichAHeightOverflowsAreGaps) {
+  Figure figure;
+  figure.title = "loss";
+  figure.lines.resize(1);
+  figure.lines[0].x = {0, 1, 2, 3};
+  figure.lines[0].y = {1, 1e308, -1e308, 3};
+  EXPECT_EQ(box_of(figure, true).y1, 3);
+  const std::string svg = svg_plot({figure}, 400, 200);
+  EXPECT_EQ(svg.find("inf"), std::string::npos) << svg;
+  EXPECT_NE(terminal_plot({figure}, 60, 8, false).find("3 ┤"), std::string::npos);
 }
 
 TEST(Drawing, WhatLiesOutsideOfARangeIsAGap) {

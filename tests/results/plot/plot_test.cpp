@@ -110,11 +110,30 @@ TEST_F(PlotTest, AFigureWithNothingToDrawSaysSo) {
   options.runs = {run->id()};
   const auto titles = [&] {
     const auto all = figures(*store, options);
-    return std::pair(all.at(0).title, all.at(1).title);
+    return all.at(0).title + ", " + all.at(1).title;
   };
-  EXPECT_EQ(titles(), std::pair("odd: no finite value", "fine"));
+  EXPECT_EQ(titles(), "odd: no finite value, fine");
   options.y = {0.6, 1};
-  EXPECT_EQ(titles(), std::pair("odd: no value from 0.6 to 1", "fine: no value from 0.6 to 1"));
+  EXPECT_EQ(titles(), "odd: no value from 0.6 to 1, fine: no value from 0.6 to 1");
+}
+
+TEST_F(PlotTest, AParameterThatAGroupLacksIsNoNull) {
+  const auto store = create();
+  for (const bool has : {true, false}) {
+    RunStart start{.name = "r", .seed = 1};
+    if (has) start.params = {{"lr", 0.1}};
+    const auto run = store->begin(start);
+    run->log(run->key("x"), 1, 1);
+    run->finish("finished");
+  }
+  PlotOptions options;
+  options.metrics = {"x"};
+  options.runs = {1, 2};
+  options.by = {"lr"};
+  options.grouped = true;
+  const Figure figure = figures(*store, options).at(0);
+  EXPECT_EQ(figure.lines.at(0).label, "0.1 (1)");
+  EXPECT_EQ(figure.lines.at(1).label, "– (1)");
 }
 
 TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {

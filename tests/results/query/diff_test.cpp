@@ -57,6 +57,17 @@ TEST_F(DiffTest, FindsWhereTheCurvesPart) {
   EXPECT_TRUE(diff["schedule"]["same"].get<bool>());
 }
 
+TEST_F(DiffTest, WhatHasNoStepInCommonIsNotTheSame) {
+  auto store = create();
+  for (const std::int64_t from : {0, 10}) {
+    auto run = store->begin({.name = "x"});
+    for (std::int64_t step = from; step < from + 10; ++step) run->log(run->key("val/acc"), step, 0.5);
+    run->log(run->key("test"), 5, 1);
+    run->finish("finished");
+  }
+  EXPECT_EQ(diff_runs(*store, "1", "2")["identical"].dump(), R"(["test"])");
+}
+
 // What was decided at the very step at which the curves part is what they part by.
 TEST_F(DiffTest, ADecisionAtTheStepItselfCounts) {
   auto store = create();

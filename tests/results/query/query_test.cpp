@@ -49,6 +49,10 @@ class QueryTest : public StoreTest {
   bool results_ = false;
 };
 
+TEST_F(QueryTest, ColumnsOfOneNameAreAllThere) {
+  EXPECT_EQ(to_json(create()->query("SELECT 1 AS a, 2 AS b, 3 AS a, 4 AS a")).dump(), R"([{"a":1,"b":2,"a:1":3,"a:2":4}])");
+}
+
 TEST_F(QueryTest, SpreadIsTheSampleDeviation) {
   const Spread s = spread({2, 4, 4, 4, 5, 5, 7, 9});  // squares about the mean 5 sum to 32
   EXPECT_DOUBLE_EQ(s.mean, 5);
@@ -169,6 +173,17 @@ TEST_F(QueryTest, ABudgetPaysForTheStepThatCostsIt) {
     const Json at = compared(*store, [&](auto& o) { o.at = Budget{"flops", step * 1234567.0}, o.metrics = {"val/acc"}; });
     EXPECT_EQ(at["groups"][0]["metrics"]["val/acc"]["at"]["mean"], step / 100.0);
   }
+}
+
+// A result came at the end, whatever the budget.
+TEST_F(QueryTest, AtABudgetCurvesAreCompared) {
+  auto store = create();
+  results_ = true;
+  add(*store, "own", 1, {0.5, 0.9});
+  const auto metrics = [&](const std::optional<Budget>& at) { return compared(*store, [&](auto& o) { o.at = at; })["metrics"].dump(); };
+  EXPECT_NE(metrics({}).find("result/hard"), std::string::npos);
+  EXPECT_EQ(metrics(Budget{"step", 10}).find("result/hard"), std::string::npos);
+  EXPECT_NE(metrics(Budget{"step", 10}).find("val/acc"), std::string::npos);
 }
 
 // An imported run's rows of progress have seconds alone: what its FLOPs were is unknown, not zero.

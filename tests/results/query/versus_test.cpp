@@ -239,6 +239,17 @@ TEST_F(VersusTest, ABaselineOfSeveralColumns) {
   expect_error(Exit::usage, "expected a value", [&] { of("way=base,"); });
 }
 
+TEST_F(VersusTest, WhatATableShowsAsMissingIsNamedSo) {
+  for (int seed = 1; seed <= 2; ++seed) {
+    add("base", seed, seed);
+    auto run = store_->begin({.name = "v", .seed = seed, .config_hash = "without"});
+    run->log(run->key("result/acc"), 1, seed);
+    run->finish("finished");
+  }
+  for (const char* versus : {"–", "T=–", "T=null"})
+    EXPECT_EQ(compared([&](auto& o) { o.by = {"T"}, o.versus = versus; })["versus"]["comparisons"].size(), 1U) << versus;
+}
+
 TEST_F(VersusTest, MarginsAreChecked) {
   for (const char* bad : {"", "0", "-1", "nan", "inf", "x", "1 2", "=1", "a b=1", "val/acc=", "val/acc=x"})
     expect_error(Exit::usage, "--margin: expected a number above 0", [&] { parse_margin(bad); });
