@@ -67,8 +67,8 @@ describe("gradus watch", function()
       { 101, { "saved" } }, { 102, { { 20, "loaded" } } }, { 103, { { 10, "end", code = 0 } } }, { 104, { { 20, "first", "102.5" } } },
       { 105, { { 20, "end", code = 0 }, { 20, "say", "too late" } } }, { 106 } }
     expect(done):equals { "warm", "watch x.lua", "start 1", "watch x.lua", "watch part.lua", "keeper of runs", "start 2", "stop 10",
-      "clear", "output of 10", "say " .. line(1, { 2 }, { 2, 2 }, "train/loss 2  replaced  3.0s  first step after 250 ms"), "clear", "output of 20",
-      "say " .. line(2, {}, {}, "no train/loss  finished  4.0s  first step after 1500 ms"), "no keeper: it" }
+      "clear", "output of 10", "say " .. line(1, { 2 }, { 2, 2 }, "train/loss 2  replaced  3.0s  first step after 250 ms"), "clear",
+      "output of 20", "say " .. line(2, {}, {}, "no train/loss  finished  4.0s  first step after 1500 ms"), "no keeper: it" }
   end)
   it("says how a run ended", function()
     for _, case in ipairs { { "finished", 0 }, { "failed", 1 }, { "interrupted", 1, true } } do
