@@ -27,6 +27,8 @@ return g.experiment { name = "long", params = { steps = g.int(100000000), alpha 
   return { steps = r.steps, acc = run:evaluate(r.student, d.val).acc }
 end }
 """
+# Of a training that is to be edited while it goes on: six seconds.
+SLOWLY = "steps = 300, lr = function() os.execute 'sleep .02' return 1e-2 end }"
 LOOP = """
 local g = require "gradus"
 local rules = require "rules"
@@ -153,6 +155,7 @@ local g = require "gradus"
 return g.experiment { name = "long", run = function(run)
   local d = g.data.digits():split { train = .8, val = .2 }
   local src = g.sampler.custom(d.train, function(s, size) return g.randint(d.train:size(), { size }) end)
+  while not io.open "go" do os.execute "sleep .02" end
   run:distill { teacher = g.nn.MLP { 64, 16, 10 }, student = g.nn.MLP({ 64, 8, 10 }, { dropout = .1 }), data = d, budget = { steps = 600 },
     evaluate = { steps = 100 }, losses = { kd = 1, mine = { weight = .1, loss = function(b, out) return out.logits:square():mean() end } },
     metrics = { mean = { better = "higher", of = function(model, rows) return model((rows:gather())):mean():item() end } },
@@ -161,6 +164,8 @@ return g.experiment { name = "long", run = function(run)
 end }
 """
         self.save(own)
+        go = self.dir / "go"
+        go.touch()
         self.assertEqual(self.gradus("run", "s.lua", "-q", *STDLIB).returncode, 0)
         late = "if run.step_number > 310 then g.randint(9, { 2 }) error 'too late' end "
         fails = [("return 4 end", "if s.step > 310 then error 'too late' end return 4 end"),
@@ -170,13 +175,14 @@ end }
                  ("return g.randint(", "local rows = g.randint(d.train:size(), { size }) " + late + "return rows or g.randint(")]
         for number, (old, new) in enumerate(fails, 2):
             self.save(own)
+            go.unlink()
             with open(self.dir / "err.txt", "w") as err:
                 process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB], cwd=self.dir, stdout=err, stderr=err)
             self.addCleanup(lambda one=process: (one.kill(), one.wait()))
-            # Saved after it was read; whenever that is, before it looks the first time.
             while process.poll() is None and len(self.runs()) < number:
                 time.sleep(.01)
-            self.save(own.replace(old, new))
+            self.save(own.replace(old, new))  # after it was read, before it looks the first time
+            go.touch()
             self.assertEqual(process.wait(timeout=120), 0, self.said())
             self.assertIn("too late; the version before goes on from here\n", self.said())
             self.assertEqual(len(self.rows(number)), len(self.rows(1)))
@@ -294,13 +300,13 @@ end }
         self.stop()
 
     def test_what_begins_later_begins_with_the_new_version(self):
-        self.save(SCRIPT.replace("steps = 50", "steps = 2000"))
+        self.save(SCRIPT.replace("steps = 50 }", SLOWLY))
         self.err = open(self.dir / "err.txt", "w+")
         self.addCleanup(self.err.close)
         self.process = subprocess.Popen([GRADUS, "run", "--live", "s.lua", *STDLIB], cwd=self.dir, stdout=self.err, stderr=self.err)
         self.addCleanup(lambda: (self.process.kill(), self.process.wait()))
         self.until(lambda s: s["step"])
-        self.save(SCRIPT.replace("steps = 50", "steps = 2000").replace("temperature = 4", "temperature = 3"))
+        self.save(SCRIPT.replace("steps = 50 }", SLOWLY).replace("temperature = 4", "temperature = 3"))
         self.hears("the new version goes on\n")
         state = self.until(lambda s: s["stage"] and s["stage"]["name"] == "easy" and s["knobs"].get("temperature"))
         self.assertEqual(state["knobs"]["temperature"], 3)
@@ -308,7 +314,7 @@ end }
         self.stop()
 
     def test_a_student_that_the_script_cannot_take_back_does_not_begin(self):
-        long = SCRIPT.replace("steps = 50", "steps = 2000")
+        long = SCRIPT.replace("steps = 50 }", SLOWLY)
         self.save(long)
         self.err = open(self.dir / "err.txt", "w+")
         self.addCleanup(self.err.close)
