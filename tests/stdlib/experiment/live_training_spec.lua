@@ -5,9 +5,22 @@ local live_training = require "gradus.experiment.live_training"
 local source = require "gradus.curriculum.source"
 local streams = require "gradus.experiment.streams"
 
+-- A model of a name, whose state is that; log: what is loaded, which "misfit" refuses.
+local function model(name, log)
+  local one = { name = name, kept = name }
+  function one:state_dict() return { self.kept } end
+  function one:load_state_dict(state)
+    if state[1] == "student of misfit" then error("shapes differ", 0) end
+    self.kept = state[1]
+    log[#log + 1] = self.name .. " has " .. state[1]
+  end
+  return one
+end
+
 -- A training in a stage of a name, whose state is a number; log: what was done with it.
 local function training(name, log, number)
-  local one = { name = name, student = "student of " .. name, before = 100, s = { step = number }, live_index = 4, number = number,
+  local one = { name = name, student = model("student of " .. name, log), before = 100, s = { step = number }, live_index = 4,
+    number = number,
     reporter = { settle = function() log[#log + 1] = "settle" end },
     feed = { remember = function() log[#log + 1] = "remember " .. name end } }
   one.stages = { list = { { name = "a" }, { name = "b" } }, stage_names = function() return { "a", "b" } end }
@@ -22,26 +35,28 @@ local function training(name, log, number)
   return one
 end
 
--- Calls fn(make, run, log, world): make(begins) swaps a training "old" at 5 for "new"; world.stream is where the streams stand.
-local function with_swap(fn, fails)
+-- Calls fn(make, run, log, world): make(begins) swaps a training "old" at 5 for "new", or one of another name; world.stream is where the
+-- streams stand.
+local function with_swap(fn, fails, name)
   local log, world = {}, { stream = 1 }
-  local run = { params = "old params", step_number = 105, students = { { student = "student of old" }, { student = "another" } } }
+  local old = training("old", log, 5)
+  local run = { params = "old params", step_number = 105, students = { { student = old.student }, { student = model("another", log) } },
+    beforehand = { judge_anew = function(_, t) log[#log + 1] = "judge " .. t.name end } }
   instead({ { distill, "remake", function(_, options)
     expect(options):equals "options"
     if fails then error("no such loss", 0) end
-    return training("new", log, 5)
+    return training(name or "new", log, 5)
   end }, { streams, "state", function() return world.stream end },
     { streams, "load_state", function(kept) log[#log + 1] = "streams " .. kept end },
     { source, "hand_over", function(from, to) return from == "stand-in" and to == run and "samplers" end },
     { source, "take_back", function(samplers, to) log[#log + 1] = "take back " .. samplers .. (to == run and "" or "?") end } }, function()
-    local old = training("old", log, 5)
     fn(function(begins)
       return live_training.make(run, old, { params = "new params", options = "options", stand_in = "stand-in" }, begins)
     end, run, log, world, old)
   end)
 end
 
-local function students(run) return { run.students[1].student, run.students[2].student } end
+local function students(run) return { run.students[1].student.name, run.students[2].student.name } end
 
 describe("a training that is swapped", function()
   it("goes on from where the one before stood, with its students and place", function()
@@ -49,12 +64,17 @@ describe("a training that is swapped", function()
       local one, trial = make()
       expect({ one.live_index, one.number, run.params, students(run), trial.works })
         :equals { 4, 5, "new params", { "student of new", "another" }, false }
-      expect(log):equals { "settle", "new at 5", "remember new" }
+      expect(log):equals { "settle", "new at 5", "judge new", "remember new" }
     end)
     with_swap(function(make, _, log)
-      make(true)
-      expect(log):equals { "settle", "remember new" }
+      make(true)  -- whose weights the script's own student gets in the end, and keeps its own until then
+      expect(log):equals { "settle", "student of old has student of new", "student of old has student of old", "remember new" }
     end)
+    with_swap(function(make, run, log, _, old)
+      local ok, why = pcall(make, true)
+      expect({ ok, why, old.student.kept, run.params }):equals { false, "shapes differ", "student of old", "old params" }
+      expect(log):equals { "settle", "student of old has student of old", "take back samplers" }
+    end, nil, "misfit")
   end)
   it("leaves all as it was where it cannot be made", function()
     with_swap(function(make, run, log)
