@@ -145,7 +145,6 @@ end
 
 --- Goes on with another source; batches prepared from the old one are given back to it.
 function Feed:use(source)
-  if source == self.source then return end
   self:rewind()
   self.source = source
   if data.is_generator(source) then

@@ -155,7 +155,8 @@ PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "
            "grid": "parallel", "landscape_command": "landscape", "landscape_way": "landscape", "live_edit": "live", "live_files": "live",
            "live_loop": "live", "live_swap": "live", "live_training": "live", "live_users": "live", "live_world": "live", "optuna": "sweep",
            "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel", "store_keeper": "parallel",
-           "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep", "trial_run": "sweep", "watch": "watch"}
+           "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep", "training": "live", "trial_run": "sweep",
+           "watch": "watch"}
 COMMANDS = "run|sweep|watch|check|resume|fork|landscape"  # that take --stdlib
 
 

@@ -93,3 +93,74 @@ describe("gradus landscape's command line", function()
     end
   end)
 end)
+
+-- A landscape around what run 3 has left, of a script whose run function is `fn`; the files that its students loaded, and what was looked
+-- at.
+local function around(fn, paths, options)
+  local names = { "gradus.experiment.done_again", "gradus.training.landscape", "gradus.experiment.landscape_command" }
+  local kept, loads, seen, files = {}, {}, {}, {}
+  for i, name in ipairs(names) do kept[i] = package.loaded[name] or false end
+  package.loaded[names[1]] = function(_, _, _, _, how)
+    seen.quiet = how.quiet
+    return {}, "given"
+  end
+  package.loaded[names[2]] = function(student, d, wanted)
+    seen.student, seen.data, seen.points = student.name, d, wanted.points
+    return setmetatable({}, { __tostring = function() return "drawn" end })
+  end
+  package.loaded[names[3]] = nil
+  local fresh = require(names[3])
+  for i, name in ipairs(names) do package.loaded[name] = kept[i] or nil end
+  for i, path in ipairs(paths) do files[i] = { path = path } end
+  local function student(name)
+    return { name = name, eval = function(self) self.still = true end,
+      load = function(_, path) loads[#loads + 1] = name .. " " .. path end }
+  end
+  options.run = "3"
+  instead({ { runner, "prepare", function()
+    return { folder = "runs", query = function(_, sql)
+      return sql:find "FROM artifacts" and files or { { id = 3, uid = "u3", name = "r", seed = 5 } }
+    end }
+  end }, { runner, "expect", function() return { run = function(run, given) return fn(run, student, given) end } end },
+    { resume, "check_same", function() end }, { way, "steps", function() end },
+    { way, "plain", function(_, label) seen.label = label return {}, "panel" end },
+    { host, "write", function(_, text) seen.written = text end } }, function() fresh.run(options) end)
+  return loads, seen
+end
+
+describe("a landscape around what a run has left", function()
+  local train = g.data.tensors(g.zeros { 2, 2 }, g.zeros({ 2 }, { dtype = "int64" }), { classes = 2 })
+  local both = { "student.last.safetensors", "student.best.safetensors", "student-2.last.safetensors", "other.last.safetensors" }
+  local function two(run, student, given)
+    assert(given == "given")
+    run.live.loops()
+    local first, second = student "first", student "second"
+    local r = run.live.train(nil, nil, { student = first, data = train })
+    assert(r.student == first and first.still and r.steps == 0)
+    run.live.train(nil, nil, { student = second, data = { train = train }, checkpoints = {} })
+  end
+  it("is of its last student, with the best weights where there are any", function()
+    local loads, seen = around(two, both, { points = "3" })
+    expect(loads):equals { "first runs/u3/student.best.safetensors", "second runs/u3/student-2.last.safetensors" }
+    expect({ seen.student, rawequal(seen.data, train), seen.points, seen.label, seen.written, seen.quiet })
+      :equals { "second", true, 3, "run 3", "drawn\n", true }
+    expect((around(two, both, { weights = "last" }))[1]):equals "first runs/u3/student.last.safetensors"
+    expect(select(2, around(two, both, { json = true })).written):equals '{"run":3}\n'
+  end)
+  it("is of a student that was trained twice as it was left once", function()
+    local loads, seen = around(function(run, student)
+      local one = student "one"
+      for _ = 1, 2 do run.live.train(nil, nil, { student = one, data = train }) end
+    end, { both[1] }, {})
+    expect({ loads, seen.student }):equals { { "one runs/u3/student.last.safetensors", "one runs/u3/student.last.safetensors" }, "one" }
+  end)
+  it("is there though the script fails after its trainings, and not where it fails or ends before", function()
+    local _, seen = around(function(...)
+      two(...)
+      error "oh"
+    end, both, {})
+    expect(seen.student):equals "second"
+    expect(function() around(function() error "oh" end, both, {}) end):fails_with "oh"
+    expect(function() around(function() end, both, {}) end):fails_with "landscape: run 3 has left 2 students, and its script makes 0"
+  end)
+end)

@@ -56,3 +56,66 @@ describe("expect", function()
     assert(not said(function() expect(false):is_false() end) and not said(function() expect(nil):is_false() end))
   end)
 end)
+
+-- Runs a file of examples with a copy of what runs them; what it printed, line by line, and the failures that it counted.
+local function ran(chunk)
+  local instead, name = require "instead", "gradus.experiment.test"
+  local kept, printed, failures = package.loaded[name], {}, nil
+  package.loaded[name] = nil
+  local copy = require(name)
+  package.loaded[name] = kept
+  local stubs = { { _G, "print", function(text) printed[#printed + 1] = text end }, { os, "exit", function() end } }
+  for _, word in ipairs { "describe", "it", "before_each", "after_all", "expect" } do stubs[#stubs + 1] = { _G, word, rawget(_G, word) } end
+  instead(stubs, function() failures = copy.run("x_spec.lua", chunk) end)
+  return printed, failures
+end
+
+describe("a file of examples", function()
+  it("counts those that passed, and tells those that failed by their names", function()
+    local order = {}
+    local printed, failures = ran(function()
+      before_each(function() order[#order + 1] = "each" end)
+      describe("outer", function()
+        before_each(function() order[#order + 1] = "outer" end)
+        it("passes", function() order[#order + 1] = "one" end)
+        describe("inner", function()
+          it("fails", function() error({ message = "two\nlines" }, 0) end)
+        end)
+        it("fails", function() expect(1):equals(2) end)
+      end)
+      it("passes", function() order[#order + 1] = "last" end)
+    end)
+    expect({ failures, printed[#printed], #printed }):equals { 2, "x_spec.lua: 2 passed, 2 failed", 3 }
+    expect(printed[1]):matches "^FAILED outer inner fails\n  .*two\n  lines"
+    expect(printed[2]):matches "^FAILED outer fails\n  .*expected 2, got 1"
+    expect(order):equals { "each", "outer", "one", "each", "outer", "each", "outer", "each", "last" }
+  end)
+  it("fails where it, what holds its examples or what ends it does, and where there are none", function()
+    for pattern, chunk in pairs {
+      ["^FAILED x_spec.lua\n  .*oh"] = function()
+        it("passes", function() end)
+        error "oh"
+      end,
+      ["^FAILED group\n  .*oh"] = function()
+        it("passes", function() end)
+        describe("group", function() error "oh" end)
+      end,
+      ["^FAILED x_spec.lua after all\n  .*oh"] = function()
+        it("passes", function() end)
+        after_all(function() error "oh" end)
+      end,
+      ["^FAILED x_spec.lua\n  the spec has no examples"] = function() end } do
+      local printed, failures = ran(chunk)
+      expect({ failures, #printed }):equals { 1, 2 }
+      expect(printed[1]):matches(pattern)
+    end
+  end)
+  it("is ended, whatever failed", function()
+    local ended = 0
+    ran(function()
+      after_all(function() ended = ended + 1 end)
+      it("fails", function() error "oh" end)
+    end)
+    expect(ended > 0):is_true()
+  end)
+end)

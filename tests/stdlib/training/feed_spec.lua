@@ -325,6 +325,25 @@ describe("the open loop", function()
       end
     end)
   end)
+  it("asks a live run before its first step and between two, and a sampler at each epoch", function()
+    local log = {}
+    support.with_run(nil, function(run)
+      local function note(what) return function() log[#log + 1] = what .. run.step_number end end
+      rawset(run, "live", { begun = 3, loops = function() end, enter = function(_, one)
+        log[#log + 1] = ("enter %d %s"):format(one.index, type(one.fn))
+      end, begin_loop = note "begin ", look_at_loop = note "look " })
+      local src = g.sampler.uniform(support.points(8))
+      rawset(src, "refresh", note "refresh ")
+      for i in run:batches(src, { size = 4, steps = 5 }) do
+        log[#log + 1] = ("step %d %d"):format(i, run.step_number)
+        assert(run.loop_knobs)
+      end
+      expect(run.loop_knobs):is_false()
+      rawset(run, "live", false)
+    end)
+    expect(log):equals { "enter 3 function", "begin 0", "refresh 0", "step 1 1", "look 1", "step 2 2", "look 2", "refresh 2", "step 3 3",
+      "look 3", "step 4 4", "look 4", "refresh 4", "step 5 5" }
+  end)
   it("goes on counting in a second loop", function()
     local _, seen = support.with_run(nil, function(run)
       local d = support.points(60)

@@ -78,6 +78,19 @@ describe("a teacher's answers", function()
     of = task.new(numbers.labels):teacher_answers(model_of(2), numbers)
     expect({ of.answers, of.said.shape[1] }):equals { nil, 4 }
   end)
+  it("are kept whole up to 64 MB", function()
+    local Wide = g.nn.class "Wide"
+    function Wide:init(width)
+      self.width = width
+      self.p = g.nn.Linear(2, 1)
+    end
+    function Wide:forward(rows) return rows:slice(1, 0, 1):expand { rows:size(0), self.width } end
+    local one = g.data.tensors(g.tensor { { 1, 0 } }, g.tensor({ 0 }, "int64"), { classes = 2 })
+    for width, kept in pairs { [2 ^ 24] = true, [2 ^ 24 + 1] = false } do
+      local of = task.new(one.labels):teacher_answers(Wide(width), one)
+      expect({ of.said ~= nil, of.answers:totable() }):equals { kept, { 0 } }
+    end
+  end)
   it("are compared with the student's, and weigh in the loss of distillation", function()
     local one = task.new(classes.labels)
     local asked = one:evaluate(model_of(3), classes, model_of(3))
