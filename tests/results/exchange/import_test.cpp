@@ -116,10 +116,10 @@ TEST_F(ImportTest, AnyChangeIsSeen) {
   for (const auto& events : others) {
     EXPECT_EQ(import(*store).unchanged, 1);
     write("run/events.out.tfevents.1.a", events);
-    EXPECT_EQ(import(*store).replaced, 1) << &events - others.data();
+    EXPECT_EQ(import(*store).updated, 1) << &events - others.data();
     EXPECT_EQ(import(*store).unchanged, 1);
     write("run/events.out.tfevents.1.a", usual);
-    EXPECT_EQ(import(*store).replaced, 1);
+    EXPECT_EQ(import(*store).updated, 1);
   }
   EXPECT_EQ(curve(*store), "1:1 2:2 3:3");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "1");
