@@ -116,8 +116,8 @@ TEST(Memory, TwoBlocksOfASizeAreTwo) {
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they have an allocator of their own
-// What is freed between two steps stays ready for the next: below 8 MiB in the heap, of which 32 MiB may lie unused.
-TEST(Memory, WhatIsFreedStaysWithTheProcess) {
+// Below 8 MiB it comes from the heap, where it stays when it is freed: the next step wants it again.
+TEST(Memory, OnlyTheLargestAreMappedByThemselves) {
   const auto mapped = [](std::size_t count) {
     const auto before = mallinfo2().hblks;
     const at::Tensor one = bytes(count);
@@ -126,16 +126,6 @@ TEST(Memory, WhatIsFreedStaysWithTheProcess) {
   memory::give_back_blocks();
   EXPECT_EQ(mapped((8 << 20) - (64 << 10)), 0u);
   EXPECT_EQ(mapped((8 << 20) + (64 << 10)), 1u);
-  const auto unused = [](std::size_t count) {  // of so many MiB
-    std::vector<at::DataPtr> held;               // no tensors: what belongs to these would lie between
-    held.reserve(count);
-    memory::give_back_blocks();
-    for (std::size_t i = 0; i < count; i += 4) held.push_back(c10::GetAllocator(c10::kCPU)->allocate(4 << 20));
-    held.clear();
-    return mallinfo2().keepcost;
-  };
-  EXPECT_GE(unused(24), 20u << 20);  // one may have found another place
-  EXPECT_LT(unused(44), 32u << 20);
 }
 #endif
 
