@@ -2,7 +2,6 @@
 #include "step/memory.h"
 
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -114,20 +113,6 @@ TEST(Memory, TwoBlocksOfASizeAreTwo) {
   }
   memory::keep_blocks(false);
 }
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they have an allocator of their own
-// Below 8 MiB it comes from the heap, where it stays when it is freed: the next step wants it again.
-TEST(Memory, OnlyTheLargestAreMappedByThemselves) {
-  const auto mapped = [](std::size_t count) {
-    const auto before = mallinfo2().hblks;
-    const at::Tensor one = bytes(count);
-    return mallinfo2().hblks - before;
-  };
-  memory::give_back_blocks();
-  EXPECT_EQ(mapped((8 << 20) - (64 << 10)), 0u);
-  EXPECT_EQ(mapped((8 << 20) + (64 << 10)), 1u);
-}
-#endif
 
 TEST(Memory, WholePagesAreGivenBackAndNoByteMore) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
