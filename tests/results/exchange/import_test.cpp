@@ -100,7 +100,8 @@ TEST_F(ImportTest, StepsThatGoBackVoidNothing) {
 
 // Whatever of a run's points is another, it is imported again; else it stays as it is.
 TEST_F(ImportTest, AnyChangeIsSeen) {
-  const std::vector<std::string> usual = {event(1.7e9, 1, scalar("x", 1)), event(1.7e9 + 1, 2, scalar("x", 2)), event(1.7e9 + 2, 3, scalar("y", 3))};
+  const std::vector<std::string> usual = {event(1.7e9, 1, scalar("x", 1)), event(1.7e9 + 1, 2, scalar("x", 2)),
+      event(1.7e9 + 2, 3, scalar("y", 3))};
   const auto changed = [&](std::size_t at, const std::string& one) {
     std::vector<std::string> events = usual;
     events[at] = one;
@@ -108,8 +109,10 @@ TEST_F(ImportTest, AnyChangeIsSeen) {
   };
   auto more = usual;
   more.push_back(event(1.7e9 + 3, 4, scalar("x", 4)));
-  const std::vector<std::vector<std::string>> others = {changed(1, event(1.7e9 + 1, 2, scalar("z", 2))), changed(1, event(1.7e9 + 1, 2, scalar("x", 2.5F))),
-                                                        changed(2, event(1.7e9 + 2, 4, scalar("y", 3))), changed(1, event(1.7e9 + 1.5, 2, scalar("x", 2))), more};
+  const std::vector<std::vector<std::string>> others = {changed(1, event(1.7e9 + 1, 2, scalar("z", 2))),
+      changed(1, event(1.7e9 + 1, 2, scalar("x", 2.5F))),
+                                                        changed(2, event(1.7e9 + 2, 4, scalar("y", 3))),
+                                                            changed(1, event(1.7e9 + 1.5, 2, scalar("x", 2))), more};
   auto store = create();
   write("run/events.out.tfevents.1.a", usual);
   EXPECT_EQ(import(*store).added, 1);
