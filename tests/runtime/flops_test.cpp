@@ -26,9 +26,11 @@ TEST(Flops, OfEachOperator) {
   const at::Tensor a = ones({3, 4}), b = ones({4, 5}), bias = ones({5});
   const at::Tensor x = ones({2, 3, 8, 8}), w = ones({4, 3, 3, 3}), q = ones({2, 4, 6, 8}), k = ones({2, 4, 10, 8});
   const auto backward = [&](bool input, bool weight) {
-    at::convolution_backward(ones({2, 4, 8, 8}), x, w, at::OptionalIntArrayRef(), {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 1, {input, weight, false});
+    at::convolution_backward(ones({2, 4, 8, 8}), x, w, at::OptionalIntArrayRef(), {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 1,
+        {input, weight, false});
   };
-  static const auto add_product = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::add_product_", "").typed<at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&)>();
+  static const auto add_product = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::add_product_",
+      "").typed<at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&)>();
   const std::pair<double, std::function<void()>> cases[] = {
       {120, [&] { at::mm(a, b); }},
       {120, [&] { at::matmul(a, b); }},

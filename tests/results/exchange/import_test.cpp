@@ -98,6 +98,36 @@ TEST_F(ImportTest, StepsThatGoBackVoidNothing) {
   EXPECT_EQ(curve(*store), "1:7 2:2 3:3");
 }
 
+// Whatever of a run's points is another, it is imported again; else it stays as it is.
+TEST_F(ImportTest, AnyChangeIsSeen) {
+  const std::vector<std::string> usual = {event(1.7e9, 1, scalar("x", 1)), event(1.7e9 + 1, 2, scalar("x", 2)),
+      event(1.7e9 + 2, 3, scalar("y", 3))};
+  const auto changed = [&](std::size_t at, const std::string& one) {
+    std::vector<std::string> events = usual;
+    events[at] = one;
+    return events;
+  };
+  auto more = usual;
+  more.push_back(event(1.7e9 + 3, 4, scalar("x", 4)));
+  const std::vector<std::vector<std::string>> others = {changed(1, event(1.7e9 + 1, 2, scalar("z", 2))),
+      changed(1, event(1.7e9 + 1, 2, scalar("x", 2.5F))),
+                                                        changed(2, event(1.7e9 + 2, 4, scalar("y", 3))),
+                                                            changed(1, event(1.7e9 + 1.5, 2, scalar("x", 2))), more};
+  auto store = create();
+  write("run/events.out.tfevents.1.a", usual);
+  EXPECT_EQ(import(*store).added, 1);
+  for (const auto& events : others) {
+    EXPECT_EQ(import(*store).unchanged, 1);
+    write("run/events.out.tfevents.1.a", events);
+    EXPECT_EQ(import(*store).updated, 1) << &events - others.data();
+    EXPECT_EQ(import(*store).unchanged, 1);
+    write("run/events.out.tfevents.1.a", usual);
+    EXPECT_EQ(import(*store).updated, 1);
+  }
+  EXPECT_EQ(curve(*store), "1:1 2:2 3:3");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "1");
+}
+
 // A result without a step has step 0 in other tools, though it was logged in the end.
 TEST_F(ImportTest, NoStepIsLaterThanThoseAfterIt) {
   write("run/events.out.tfevents.1.a", {event(1.7e9, 0, start()), event(1.7e9 + 1, 1, scalar("x", 1)),

@@ -101,7 +101,8 @@ TEST_F(OutputFileTest, WhatCannotBeWritten) {
 TEST_F(OutputFileTest, WhatNamesAFolder) {
   put("x", "");
   fs::create_directory(folder_ + "/folder.csv");
-  const std::pair<std::string, bool> cases[] = {{"", false}, {"-", false}, {folder_, true}, {folder_ + "/folder.csv", true}, {folder_ + "/x", false},
+  const std::pair<std::string, bool> cases[] = {{"", false}, {"-", false}, {folder_, true}, {folder_ + "/folder.csv", true},
+      {folder_ + "/x", false},
                                                 {folder_ + "/new", true}, {folder_ + "/new.csv", false}, {folder_ + "/new.csv/", true}};
   for (const auto& [path, folder] : cases) EXPECT_EQ(names_folder(path), folder) << path;
   make_folder(folder_ + "/a/b");

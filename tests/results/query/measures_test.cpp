@@ -105,7 +105,8 @@ TEST_F(MeasuresTest, TheFirstStepAtAThreshold) {
     double threshold;
     bool at_least;
     std::int64_t step;  // -1: never
-  } const cases[] = {{0, true, 2}, {.5, true, 6}, {1, true, 6}, {2, true, 7}, {2.5, true, -1}, {0, false, 2}, {-1, false, -1}, {5, false, 2}};
+  } const cases[] = {{0, true, 2}, {.5, true, 6}, {1, true, 6}, {2, true, 7}, {2.5, true, -1}, {0, false, 2}, {-1, false, -1},
+      {5, false, 2}};
   for (const auto& [threshold, at_least, step] : cases) {
     const RunValues found = first_steps(*store_, {one, none}, {"val/acc", at_least, threshold});
     EXPECT_EQ(found, step < 0 ? RunValues{} : (RunValues{{one.id, static_cast<double>(step)}})) << threshold << at_least;

@@ -32,11 +32,14 @@ TEST(Names, TheNearestIsWithinAThirdOfTheWord) {
 }
 
 TEST(Names, TheBestOfSeveral) {
-  const std::vector<std::string> known = {"strategies", "strategy", "val/loss", "val/acc", "test/val/acc", "temperature", "Alpha", "alphas"};
+  const std::vector<std::string> known = {"strategies", "strategy", "val/loss", "val/acc", "test/val/acc", "temperature", "Alpha",
+      "alphas"};
   struct {
     const char *word, *meant;
-  } const cases[] = {{"strategi", "strategy"}, {"strategie", "strategies"}, {"strat", "strategy"}, {"acc", "val/acc"},   {"los", ""},      {"loss", "val/loss"},
-                     {"cc", ""},               {"alpha", "Alpha"},          {"ALPHAS", "alphas"},  {"tmperture", "temperature"}, {"tempura", ""}, {"temp", "temperature"},
+  } const cases[] = {{"strategi", "strategy"}, {"strategie", "strategies"}, {"strat", "strategy"}, {"acc", "val/acc"},   {"los", ""},
+      {"loss", "val/loss"},
+                     {"cc", ""},               {"alpha", "Alpha"},          {"ALPHAS", "alphas"},  {"tmperture", "temperature"},
+                         {"tempura", ""}, {"temp", "temperature"},
                      {"alphab", "Alpha"},      {"val/xacc", "val/acc"},     {"", ""},              {"al", ""}};
   for (const auto& [word, meant] : cases) EXPECT_EQ(nearest(word, known), meant) << word;
   EXPECT_EQ(nearest("x", {}), "");
@@ -47,7 +50,8 @@ TEST(Names, LooselyIsOneThatDiffersInItsPunctuationAlone) {
   const std::vector<std::string> known = {"val/acc", "val_loss", "a.b", "a-b", "ab"};
   struct {
     const char *name, *meant;
-  } const cases[] = {{"val_acc", "val/acc"}, {"val.acc", "val/acc"}, {"val-acc", "val/acc"}, {"val/loss", "val_loss"}, {"valacc", ""}, {"val/ac", ""}, {"a_b", ""}, {"a/b", ""}, {"ab", "ab"}};
+  } const cases[] = {{"val_acc", "val/acc"}, {"val.acc", "val/acc"}, {"val-acc", "val/acc"}, {"val/loss", "val_loss"}, {"valacc", ""},
+      {"val/ac", ""}, {"a_b", ""}, {"a/b", ""}, {"ab", "ab"}};
   for (const auto& [name, meant] : cases) EXPECT_EQ(loosely(name, known), meant) << name;
 }
 

@@ -217,7 +217,8 @@ TEST_F(WhereTest, EveryComparison) {
       for (const std::string op : {"==", "=", "!=", "~=", "<>", "<", "<=", ">", ">="}) {
         const std::string text = std::string(left.text) + op + right.text;
         SCOPED_TRACE(text);
-        const bool said = right.literal && std::string(left.text) == "status" && right.type == 't' && std::string(right.text) != "'finished'";
+        const bool said = right.literal && std::string(left.text) == "status" && right.type == 't'
+            && std::string(right.text) != "'finished'";
         if (said || (left.type != right.type && left.type != 'a' && right.type != 'a')) {
           EXPECT_THROW(fits(text), Error);
           continue;
@@ -227,7 +228,8 @@ TEST_F(WhereTest, EveryComparison) {
           const Cell &a = left.values[run], &b = right.values[run];
           if (a.index() == 0 || b.index() == 0) continue;
           const bool alike = a.index() == b.index(), equal = alike && a == b, less = alike && a < b;
-          const bool fits = op[0] == '!' || op[0] == '~' || op == "<>" ? !equal : op[0] == '=' ? equal : !alike ? false : op[0] == '<' ? less || (equal && op == "<=") : !less && (!equal || op == ">=");
+          const bool fits = op[0] == '!' || op[0] == '~' || op == "<>" ? !equal : op[0] == '=' ? equal : !alike ? false : op[0] == '<'
+              ? less || (equal && op == "<=") : !less && (!equal || op == ">=");
           if (fits) wanted += std::to_string(run + 1);
         }
         EXPECT_EQ(fits(text), wanted);

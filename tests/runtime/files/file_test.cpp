@@ -145,7 +145,8 @@ TEST_F(FileTest, GzipInAnyMembersAndSizes) {
   const std::string packed = gzip("some text");
   for (std::size_t cut = 0; cut < packed.size(); ++cut)
     EXPECT_EQ(refusal([&] { gunzip(packed.substr(0, cut), "w"); }), "w: damaged gzip; expected a whole gzip stream; got its end") << cut;
-  for (const char* after : {"x", "not gzip at all"}) EXPECT_NE(refusal([&] { gunzip(packed + after, "w"); }).find("w: damaged gzip"), std::string::npos);
+  for (const char* after : {"x", "not gzip at all"}) EXPECT_NE(refusal([&] { gunzip(packed + after, "w"); }).find("w: damaged gzip"),
+      std::string::npos);
   std::string wrong = packed;
   wrong[packed.size() - 8] ^= 1;  // the sum over all bytes
   EXPECT_EQ(refusal([&] { gunzip(wrong, "w"); }), "w: damaged gzip; expected a whole gzip stream; got incorrect data check");
@@ -159,8 +160,10 @@ TEST_F(FileTest, BytesOfAShape) {
     std::vector<int64_t> shape;
     int64_t item;
     std::optional<int64_t> bytes;
-  } cases[] = {{{}, 4, 4},           {{3}, 4, 12},           {{2, 3}, 8, 48},   {{0}, 8, 0},          {{2, 0, 3}, 8, 0},       {{-1}, 1, {}},    {{0, -1}, 1, {}},
-               {{kLarge}, 1, kLarge}, {{kLarge - 1}, 2, (kLarge - 1) * 2}, {{kLarge}, 2, {}}, {{kLarge, 2}, 1, {}}, {{kLarge, 2, 0}, 1, {}}, {{0, kLarge, 2}, 1, {}}, {{kLarge, 0}, 1, 0}};
+  } cases[] = {{{}, 4, 4},           {{3}, 4, 12},           {{2, 3}, 8, 48},   {{0}, 8, 0},          {{2, 0, 3}, 8, 0},
+      {{-1}, 1, {}},    {{0, -1}, 1, {}},
+               {{kLarge}, 1, kLarge}, {{kLarge - 1}, 2, (kLarge - 1) * 2}, {{kLarge}, 2, {}}, {{kLarge, 2}, 1, {}},
+                   {{kLarge, 2, 0}, 1, {}}, {{0, kLarge, 2}, 1, {}}, {{kLarge, 0}, 1, 0}};
   for (const auto& [shape, item, bytes] : cases) EXPECT_EQ(byte_count(shape, item), bytes) << show_shape(shape) << " " << item;
   EXPECT_EQ(show_shape({}), "[]");
   EXPECT_EQ(show_shape({2}), "[2]");

@@ -191,7 +191,8 @@ TEST(GemmRule, EverySumIsRight) {
   at::manual_seed(7);
   const int64_t m = 120, k = 400, n = 90;
   const at::Tensor x = at::randn({m, k}), y = at::randn({k, n});
-  const at::Tensor selves[] = {at::randn({n}), at::randn({2 * n}).slice(0, 0, 2 * n, 2), at::randn({1}), at::randn({m, n}), at::randn({m, 1}), at::randn({})};
+  const at::Tensor selves[] = {at::randn({n}), at::randn({2 * n}).slice(0, 0, 2 * n, 2), at::randn({1}), at::randn({m, n}),
+      at::randn({m, 1}), at::randn({})};
   for (const gemm::Rule& rule : {kLibrary, kOwn, kOneDnn, kFloat, gemm::Rule{true, true, true}}) {
     const Under now(rule);
     for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
@@ -206,8 +207,10 @@ TEST(GemmRule, EverySumIsRight) {
           for (const double alpha : {1., 2.}) {
             const at::Tensor wanted = exact(self) * beta + at::mm(exact(a), exact(b)) * alpha;
             at::Tensor out = at::empty({m, n}, type);
-            EXPECT_LT(relative_error(exact(at::addmm(self, a, b, beta, alpha)), wanted), bound) << self.sizes() << " " << beta << " " << alpha;
-            EXPECT_LT(relative_error(exact(at::addmm_out(out, self, a, b, beta, alpha)), wanted), bound) << self.sizes() << " " << beta << " " << alpha;
+            EXPECT_LT(relative_error(exact(at::addmm(self, a, b, beta, alpha)), wanted), bound) << self.sizes() << " " << beta << " "
+                << alpha;
+            EXPECT_LT(relative_error(exact(at::addmm_out(out, self, a, b, beta, alpha)), wanted), bound) << self.sizes() << " " << beta
+                << " " << alpha;
           }
         }
       }
@@ -240,7 +243,8 @@ TEST(GemmRule, TheEnvironmentDecides) {
   };
   unsetenv("GRADUS_GEMM");
   const std::string usual = text(gemm::choose());
-  const std::pair<const char*, std::string> cases[] = {{"library", ""}, {"own", "own "}, {"onednn", "onednn "}, {"float", "float"}, {"onednn,float", "onednn float"},
+  const std::pair<const char*, std::string> cases[] = {{"library", ""}, {"own", "own "}, {"onednn", "onednn "}, {"float", "float"},
+      {"onednn,float", "onednn float"},
                                                       {"own,library,float", "own float"}, {"auto", usual}, {"", usual}};
   for (const auto& [given, chosen] : cases) {
     setenv("GRADUS_GEMM", given, 1);
@@ -251,7 +255,8 @@ TEST(GemmRule, TheEnvironmentDecides) {
     EXPECT_THROW(gemm::choose(), Error) << wrong;
   }
   before ? setenv("GRADUS_GEMM", kept.c_str(), 1) : unsetenv("GRADUS_GEMM");
-  const std::pair<gemm::Rule, const char*> rules[] = {{kLibrary, "library"}, {kOwn, "own"}, {kOneDnn, "onednn"}, {kFloat, "library, bfloat16 in float32"},
+  const std::pair<gemm::Rule, const char*> rules[] = {{kLibrary, "library"}, {kOwn, "own"}, {kOneDnn, "onednn"},
+      {kFloat, "library, bfloat16 in float32"},
                                                      {{true, true, true}, "own, bfloat16 in float32"}};
   for (const auto& [rule, words] : rules) EXPECT_EQ((Under(rule), gemm::describe()), words);
 }

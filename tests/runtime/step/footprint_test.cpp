@@ -16,7 +16,8 @@ using Change = Footprint::Change;
 
 void sgd(const List& params, const List& grads, const List& momenta) {
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::sgd_", "");
-  torch::jit::Stack stack = {params, grads, momenta, at::scalar_tensor(.1, at::kDouble), c10::IValue(), c10::IValue(), 0., momenta.empty() ? 0. : .9, false, false, false};
+  torch::jit::Stack stack = {params, grads, momenta, at::scalar_tensor(.1, at::kDouble), c10::IValue(), c10::IValue(), 0., momenta.empty()
+      ? 0. : .9, false, false, false};
   op.callBoxed(&stack);
 }
 
@@ -48,23 +49,30 @@ TEST(Footprint, HowAStretchChanges) {
       {"zeroed", Change::overwritten, "0-16", 0, [](const at::Tensor&, const at::Tensor& k) { k.zero_(); }},
       {"filled", Change::overwritten, "4-8", 0, [](const at::Tensor&, const at::Tensor& k) { part(k, 4, 8).fill_(2); }},
       {"copied over as a list", Change::overwritten, "0-8 8-16", 0,
-       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 16)}, {part(in, 0, 8), part(in, 0, 8)}); }},
+       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 16)},
+           {part(in, 0, 8), part(in, 0, 8)}); }},
       {"one half, then the other", Change::overwritten, "8-16 0-8", 0,
        [](const at::Tensor& in, const at::Tensor& k) { part(k, 8, 16).copy_(part(in, 0, 8)), part(k, 0, 8).copy_(part(in, 8, 16)); }},
       {"with gaps", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.slice(0, 0, 16, 2).copy_(part(in, 0, 8)); }},
-      {"across", Change::overwritten, "0-16", 0, [](const at::Tensor& in, const at::Tensor& k) { k.view({4, 4}).t().copy_(in.view({4, 4})); }},
-      {"a column", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.view({4, 4}).select(1, 1).copy_(part(in, 0, 4)); }},
-      {"a row", Change::overwritten, "4-8", 0, [](const at::Tensor& in, const at::Tensor& k) { k.view({4, 4}).select(0, 1).copy_(part(in, 0, 4)); }},
+      {"across", Change::overwritten, "0-16", 0, [](const at::Tensor& in,
+          const at::Tensor& k) { k.view({4, 4}).t().copy_(in.view({4, 4})); }},
+      {"a column", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.view({4, 4}).select(1,
+          1).copy_(part(in, 0, 4)); }},
+      {"a row", Change::overwritten, "4-8", 0, [](const at::Tensor& in, const at::Tensor& k) { k.view({4, 4}).select(0,
+          1).copy_(part(in, 0, 4)); }},
       {"nothing of it", Change::none, "", 0, [](const at::Tensor& in, const at::Tensor& k) { part(k, 4, 4).copy_(part(in, 0, 0)); }},
       {"then added to", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.copy_(in), k.add_(1); }},
-      {"then looked at", Change::overwritten, "0-16", 0, [](const at::Tensor& in, const at::Tensor& k) { k.copy_(in), in.clone().add_(k); }},
+      {"then looked at", Change::overwritten, "0-16", 0, [](const at::Tensor& in, const at::Tensor& k) { k.copy_(in), in.clone().add_(k);
+          }},
       {"looked at before", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.copy_(in + k); }},
       {"its other half looked at before", Change::overwritten, "8-16", 0,
        [](const at::Tensor& in, const at::Tensor& k) { part(k, 8, 16).copy_(part(in, 0, 8) + part(k, 0, 8)); }},
-      {"and one number more", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { part(k, 8, 16).copy_((part(in, 0, 9) + part(k, 0, 9)).slice(0, 1)); }},
+      {"and one number more", Change::other, "", 0, [](const at::Tensor& in,
+          const at::Tensor& k) { part(k, 8, 16).copy_((part(in, 0, 9) + part(k, 0, 9)).slice(0, 1)); }},
       {"the half after it looked at before", Change::overwritten, "0-8", 0,
        [](const at::Tensor& in, const at::Tensor& k) { part(k, 0, 8).copy_(part(in, 0, 8) + part(k, 8, 16)); }},
-      {"and one number less", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { part(k, 0, 8).copy_((part(in, 0, 9) + part(k, 7, 16)).slice(0, 1)); }},
+      {"and one number less", Change::other, "", 0, [](const at::Tensor& in,
+          const at::Tensor& k) { part(k, 0, 8).copy_((part(in, 0, 9) + part(k, 7, 16)).slice(0, 1)); }},
       {"copied over again, what was looked at between", Change::overwritten, "0-16 0-8", 0,
        [](const at::Tensor& in, const at::Tensor& k) {
          k.copy_(in);
@@ -86,21 +94,28 @@ TEST(Footprint, HowAStretchChanges) {
          part(k, 0, 8).copy_(part(in, 0, 8) + part(k, 0, 8));
        }},
       {"by who looks at it in the same breath", Change::other, "", 0,
-       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 16)}, {part(in, 0, 8), part(k, 0, 8)}); }},
+       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 16)},
+           {part(in, 0, 8), part(k, 0, 8)}); }},
       {"or at a part of it", Change::other, "", 0,
-       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 12)}, {part(in, 0, 8), part(k, 0, 4)}); }},
+       [](const at::Tensor& in, const at::Tensor& k) { at::_foreach_copy_({part(k, 0, 8), part(k, 8, 12)},
+           {part(in, 0, 8), part(k, 0, 4)}); }},
       {"by who looks at the other half in the same breath", Change::overwritten, "0-8", 0,
        [](const at::Tensor&, const at::Tensor& k) { part(k, 0, 8).copy_(part(k, 8, 16)); }},
       {"updated", Change::updated, "", 1, [](const at::Tensor& in, const at::Tensor& k) { sgd({k}, {in}, {}); }},
       {"updated by what it gives", Change::updated, "", 1, [](const at::Tensor& in, const at::Tensor& k) { sgd({k}, {in * k}, {}); }},
-      {"updated and looked at", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { sgd({k}, {in}, {}), in.clone().add_(k); }},
-      {"updated after another change", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.add_(1), sgd({k}, {in}, {}); }},
+      {"updated and looked at", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { sgd({k}, {in}, {}),
+          in.clone().add_(k); }},
+      {"updated after another change", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { k.add_(1),
+          sgd({k}, {in}, {}); }},
       {"updated twice", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { sgd({k}, {in}, {}), sgd({k}, {in}, {}); }},
-      {"updated in part", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { sgd({part(k, 0, 8)}, {part(in, 0, 8)}, {}); }},
-      {"in the last part", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { sgd({part(k, 8, 16)}, {part(in, 0, 8)}, {}); }},
+      {"updated in part", Change::other, "", 0, [](const at::Tensor& in,
+          const at::Tensor& k) { sgd({part(k, 0, 8)}, {part(in, 0, 8)}, {}); }},
+      {"in the last part", Change::other, "", 0, [](const at::Tensor& in,
+          const at::Tensor& k) { sgd({part(k, 8, 16)}, {part(in, 0, 8)}, {}); }},
       {"in two parts", Change::other, "", 0,
        [](const at::Tensor& in, const at::Tensor& k) { sgd({part(k, 0, 8), part(k, 8, 16)}, {part(in, 0, 8), part(in, 8, 16)}, {}); }},
-      {"updated, and what the step made with it", Change::other, "", 0, [](const at::Tensor& in, const at::Tensor& k) { sgd({k, in + 1}, {in, in}, {}); }},
+      {"updated, and what the step made with it", Change::other, "", 0, [](const at::Tensor& in,
+          const at::Tensor& k) { sgd({k, in + 1}, {in, in}, {}); }},
       {"by a gradient that lies across", Change::other, "", 0,
        [](const at::Tensor& in, const at::Tensor& k) { sgd({k.view({4, 4})}, {in.view({4, 4}).t()}, {}); }},
   };
@@ -122,7 +137,8 @@ TEST(Footprint, HowAStretchChanges) {
 // Storages over the same memory are one stretch.
 TEST(Footprint, StoragesThatShareMemoryAreOneStretch) {
   at::Tensor memory = numbers(32);
-  const auto over = [&](int64_t begin, int64_t end) { return at::from_blob(memory.mutable_data_ptr<float>() + begin, {end - begin}, at::kFloat); };
+  const auto over = [&](int64_t begin, int64_t end) { return at::from_blob(memory.mutable_data_ptr<float>() + begin, {end - begin},
+      at::kFloat); };
   struct Shared {
     std::vector<std::pair<int64_t, int64_t>> storages;
     std::vector<std::pair<int64_t, int64_t>> stretches;  // in the order in which they were last joined
@@ -147,7 +163,8 @@ TEST(Footprint, StoragesThatShareMemoryAreOneStretch) {
     std::vector<std::pair<int64_t, int64_t>> found;
     std::size_t buffers = 0;
     for (const Footprint::Range& range : footprint.ranges()) {
-      found.emplace_back((range.begin - static_cast<char*>(memory.data_ptr())) / 4, (range.end - static_cast<char*>(memory.data_ptr())) / 4);
+      found.emplace_back((range.begin - static_cast<char*>(memory.data_ptr())) / 4,
+          (range.end - static_cast<char*>(memory.data_ptr())) / 4);
       buffers += range.buffers.size();
     }
     EXPECT_EQ(found, stretches);

@@ -19,13 +19,15 @@ using List = std::vector<at::Tensor>;
 
 TEST(Plan, FitsWhatItWasRecordedWith) {
   at::Tensor weight = at::ones({3}).requires_grad_(), unused = at::ones({3}).requires_grad_();
-  const auto plan = record([&](const List& in) { return List{in[0] + in[1], (in[0].select(0, 0) * weight).detach()}; }, {at::ones({2, 3}), at::ones({2, 3})});
+  const auto plan = record([&](const List& in) { return List{in[0] + in[1], (in[0].select(0, 0) * weight).detach()}; },
+      {at::ones({2, 3}), at::ones({2, 3})});
   const at::Tensor x = at::zeros({2, 3});
   EXPECT_TRUE(plan->fits({x, x}));
   EXPECT_TRUE(plan->fits({x, at::zeros({8, 3}).narrow(0, 4, 2)})) << "wherever it stands in its storage";
   EXPECT_FALSE(plan->fits({x}));
   EXPECT_FALSE(plan->fits({x, x, x}));
-  for (const at::Tensor& other : {at::zeros({3, 2}), at::zeros({2, 4}), at::zeros({6}), at::zeros({2, 3}, at::kDouble), at::zeros({3, 2}).t(), at::zeros({2, 3}).requires_grad_()}) {
+  for (const at::Tensor& other : {at::zeros({3, 2}), at::zeros({2, 4}), at::zeros({6}), at::zeros({2, 3}, at::kDouble),
+      at::zeros({3, 2}).t(), at::zeros({2, 3}).requires_grad_()}) {
     EXPECT_FALSE(plan->fits({x, other})) << other.sizes();
     EXPECT_FALSE(plan->fits({other, x})) << other.sizes();
   }
@@ -90,7 +92,8 @@ TEST(Plan, GradientsAreFollowed) {
 }
 
 TEST(Plan, MemoryOfOutputsIsUsedAgainOnceNobodyHoldsIt) {
-  const auto plan = record([](const List& in) { return List{at::sin(in[0]), at::cos(in[0]).slice(0, 1), in[0].slice(0, 1)}; }, {at::ones({64})});
+  const auto plan = record([](const List& in) { return List{at::sin(in[0]), at::cos(in[0]).slice(0, 1), in[0].slice(0, 1)}; },
+      {at::ones({64})});
   List outputs;
   const at::Tensor x = at::arange(64, at::kFloat);
   plan->run({x}, outputs);
