@@ -243,6 +243,19 @@ class Searches(SweepCase):
         _, err = self.sweep("--set", "T=13", "--set", "tag=a,b", "--by", "result/score", code=65)
         self.assertEqual((err.count("unlucky"), err.count("the same error")), (1, 1))
 
+    def test_strict_trials_fail_where_others_are_warned(self):
+        (self.dir / "x.lua").write_text("""
+local g = require "gradus"
+return g.experiment { name = "odd", params = { T = 2 }, run = function(run, p)
+  if p.T == 3 then run:warn("odd", "T is odd") end
+  run:log { ["val/score"] = p.T }
+end }
+""")
+        found = self.found("--set", "T=2,3", "--by", "val/score", "--strict")
+        self.assertEqual((found["failed"], found["best"]["params"]["T"]), (1, 2))
+        found = self.found("--set", "T=2,3", "--by", "val/score")
+        self.assertEqual((found["failed"], found["best"]["params"]["T"]), (0, 3))
+
     def test_a_metric_that_nobody_logged(self):
         out, _ = self.sweep("--set", "T=2,4", "--by", "val/scor", "--direction", "max", code=65)
         self.assertIn("No run logged val/scor; did you mean 'val/score'?", out)
