@@ -122,6 +122,15 @@ describe("groups", function()
 end)
 
 describe("gradients that are given", function()
+  it("take each their own gradients, where some of their parameters have none", function()
+    local all = {}
+    for n = 1, 5 do all[n] = parameter { 1 } end
+    local opt = optim.SGD({ { params = { all[1], all[2] } }, { params = { all[3] } }, { params = { all[4], all[5] } } }, { lr = 1 })
+    opt:minimize((all[2] * 2 + all[3] * 3 + all[5] * 5):sum())
+    local values = {}
+    for n, one in ipairs(all) do values[n] = one:item() end
+    expect(values):equals { 1, -1, -2, 1, -4 }
+  end)
   it("update the parameters that they are of, and leave the others alone", function()
     for _, name in ipairs { "SGD", "AdamW" } do
       local a, b, c = parameter { 1, 1 }, parameter { 1 }, parameter { 1 }

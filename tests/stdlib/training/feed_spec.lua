@@ -201,6 +201,14 @@ describe("what a step takes that may fail", function()
       end
     end)
   end
+  it("are several batches of rows alone that are small, drawn without the student, and not mixed", function()
+    local d = support.points(30)
+    for _, case in ipairs { { sampler.uniform(d), nil, true }, { sampler.uniform(d), { mixup = .2 }, false },
+      { sampler.confidence(d), nil, false }, { sampler.uniform(images()), nil, false } } do
+      local one = feed.new { source = case[1], size = 16, augmentations = case[2] }
+      expect(one:can_stack(0) or false):equals(case[3])
+    end
+  end)
   it("may be several batches of a stream, each sample by its own number", function()
     local function stream()
       local made = g.data.generator(function(size, batch)
