@@ -139,15 +139,4 @@ function reached.changed(summary)
   end
 end
 
---- A text that identifies a summary, without what did not run.
----@param summary table<string, table>
----@return string
-function reached.identity(summary)
-  local words = {}
-  for _, file in ipairs(sorted_keys(summary)) do
-    words[#words + 1] = file .. " " .. summary[file].outside .. " " .. table.concat(summary[file].functions, " ")
-  end
-  return table.concat(words, "\n")
-end
-
 return reached

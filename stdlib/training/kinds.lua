@@ -70,22 +70,26 @@ local function keep_each(sums, right, counts)
   sums.each[#sums.each + 1] = (counts and right:masked_select(counts) or right:flatten()):cpu()
 end
 
+-- counts: which rows or positions have a label, nil where all do.
 local function classes_add(sums, out, y, weight, teacher)
-  local guess, counts = out:argmax(-1), y:ne(NONE)
+  local guess, counts = out:argmax(-1), not sums.whole and y:ne(NONE) or nil
   if weight then
     local rows = ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "none", ignore_index = NONE })
     local each = weight:reshape { -1, 1 }:expand { y:size(0), y:numel() / y:size(0) }:flatten()
     sums.loss = sums.loss + (rows * each):sum():item()
-    sums.mass = sums.mass + (each * counts:flatten()):sum():item()
+    sums.mass = sums.mass + (counts and each * counts:flatten() or each):sum():item()
   else
     sums.loss = sums.loss + ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "sum", ignore_index = NONE }):item()
   end
   local right = guess:eq(y)
   sums.right = sums.right + right:sum():item()
   keep_each(sums, right, counts)
-  sums.often = sums.often + guess:masked_select(counts):bincount({ minlength = out:size(-1) })
-  if teacher then sums.agreed = sums.agreed + guess:eq(teacher):logical_and(counts):sum():item() end
-  sums.n = sums.n + counts:sum():item()
+  sums.often = sums.often + (counts and guess:masked_select(counts) or guess):bincount({ minlength = out:size(-1) })
+  if teacher then
+    local same = guess:eq(teacher)
+    sums.agreed = sums.agreed + (counts and same:logical_and(counts) or same):sum():item()
+  end
+  sums.n = sums.n + (counts and counts:sum():item() or y:numel())
 end
 
 local function soft_add(sums, out, y, weight, teacher)

@@ -127,7 +127,7 @@ local function gather(self, model, d, asked, knobs, each)
   local module = is_module(asked) and asked or nil
   local known = asked and not module and asked or {}
   local sums = { loss = 0, right = 0, agreed = 0, off = 0, often = 0, n = 0, mass = 0, kd = 0, rest = 0, each = each,
-    asked = known.answers ~= nil or module ~= nil }
+    asked = known.answers ~= nil or module ~= nil, whole = d.labels.kind == "classes" and not d.labels.partial }
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device):double()

@@ -102,11 +102,22 @@ local function fill(made, run, o)
   made.hash:copy_(bytes_of(made.rows:hash()))
 end
 
--- The file's tensors; nil and why where it is not whole.
+-- The library's functions behind an answer, which was asked before: what only a first call does is no part of it.
+local function library_of(o)
+  local ok, why
+  local ran = reached.by(function() ok, why = pcall(o.of, o.base.x:slice(0, 0, 1)) end)
+  if not ok then error(why, 0) end
+  return host.json_encode(ran)
+end
+
+-- The file's tensors; nil and why where it is not whole, nil alone where the library's functions behind it have changed.
 local function open(path, o)
   local ok, stored, told = pcall(files.map_safetensors, path)
   if not ok then return nil, tostring(stored) end
   if told.key ~= o.key then return nil, path .. ": made for another teacher or other data" end
+  local read, library = pcall(host.json_decode, told.library or "")
+  if not read then return nil, path .. ": not the text that was written" end
+  if reached.changed(library) then return nil end
   if not stored.rows or not stored.hash or table.concat(stored.rows.shape, " ") ~= table.concat(o.shape, " ") then
     return nil, path .. ": not the tensors that were written"
   end
@@ -121,7 +132,7 @@ local function build(path, run, o)
     tensor.no_grad(function()
       local made = files.create_safetensors(part, { rows = ops.zeros({ 1 }, { dtype = o.dtype }):expand(o.shape),
         error = ops.zeros({ #TEMPERATURES }, { dtype = "float64" }), hash = ops.zeros({ 32 }, { dtype = "uint8" }) },
-        { key = o.key, top = o.top and tostring(o.top) or nil })
+        { key = o.key, top = o.top and tostring(o.top) or nil, library = library_of(o) })
       threads.with(run, o.flops * o.batch, fill, made, run, o)
     end)
     local renamed, why = os.rename(part, path)
@@ -142,7 +153,7 @@ local function open_or_build(path, run, o)
         found, spent = "hit", 0
         return known
       end
-      run:warn("teacher_cache", why .. "; the teacher's answers are computed anew")
+      if why then run:warn("teacher_cache", why .. "; the teacher's answers are computed anew") end
     end
     build(path, run, o)
     local made, why = open(path, o)
@@ -233,18 +244,11 @@ local function weights_of(o)
   return table.concat(hashes)
 end
 
--- The library's functions behind an answer, which was asked before: what only a first call does is no part of it.
-local function library_of(o)
-  local ok, why
-  local ran = reached.by(function() ok, why = pcall(o.of, o.base.x:slice(0, 0, 1)) end)
-  if not ok then error(why, 0) end
-  return reached.identity(ran) .. host.library_text "training/teacher_cache.lua"
-end
-
--- All that the answers' bits depend on.
+-- All that the answers' bits depend on, but for the library's functions behind them, which the file names: to see them run takes longer
+-- than to compare them.
 local function key_of(run, o)
   local parts = { identity(o.where, o.target.identity()), data.content(o.base, true), o.target.kind, o.batch, o.top or "all", run.device,
-    engine.gemm(), engine.torch_version, library_of(o), threads.of(run, o.flops * o.batch) }
+    engine.gemm(), engine.torch_version, host.library_text "training/teacher_cache.lua", threads.of(run, o.flops * o.batch) }
   return host.sha256(table.concat(parts, "\n"))
 end
 
