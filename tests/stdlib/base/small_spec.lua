@@ -244,8 +244,6 @@ describe("what ran of the library", function()
     reached.join(one, { a = { whole = "w", outside = "o", functions = { "2", "3" } }, b = { whole = "x", outside = "p", functions = {} } })
     expect(one):equals { a = { whole = "w", outside = "o", functions = { "1", "2", "3" } }, b = { whole = "x", outside = "p",
       functions = {} } }
-    expect(reached.identity(one)):equals "a o 1 2 3\nb p "
-    expect(reached.identity {}):equals ""
   end)
   it("of a file that is gone has changed", function()
     expect(reached.changed { ["base/none.lua"] = { whole = "w", outside = "o", functions = {} } }):equals "base/none.lua"
