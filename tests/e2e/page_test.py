@@ -241,7 +241,7 @@ class Page(PageCase):
             b.wait("document.querySelectorAll('.status.running').length === 1")  # a new row, by itself
             self.assertIn("live", self.names()[0] + b.js("return document.querySelector('.tr').textContent"))
             b.click(".tr a[title='live']")
-            b.wait("document.querySelector('h1') && document.querySelector('.quiet').textContent")
+            b.wait("(document.querySelector('h1 + *') || document.body).textContent.includes('seed 9 ')")  # the table has headings, too
             self.assertRegex(b.js("return document.querySelector('h1').nextElementSibling.textContent"), r"seed 9 +· +\d+(\.\d)? m?s +· ")  # since it began
             last = "Math.max(...[...document.querySelectorAll('.chart .axis.x .tick text')].map(t => +t.textContent))"
             b.wait(last + " > 0")

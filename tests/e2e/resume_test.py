@@ -220,7 +220,10 @@ class SavedTest(ResumeCase):
 
     def snapshots(self, store="cut.db"):
         uid = self.ask(store, "SELECT uid FROM runs WHERE parent IS NULL ORDER BY id DESC")
-        return sorted((self.dir / uid / "snapshots").glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+        def place(path):  # one that is written beside the training may be there later than the next
+            training, step = path.stem.split("-")
+            return int(training), float("inf") if step == "end" else int(step)
+        return sorted((self.dir / uid / "snapshots").glob("*.safetensors"), key=place)
 
     def test_signals_save(self):
         self.interrupted()
