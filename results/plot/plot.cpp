@@ -184,7 +184,7 @@ void use_prefix(Figure& figure, double most) {
 // A figure in which nothing can be drawn says so.
 void tell_blank(Figure& figure) {
   for (const Line& line : figure.lines) {
-    if (std::any_of(line.y.begin(), line.y.end(), [](double v) { return std::isfinite(v); })) return;
+    if (std::any_of(line.y.begin(), line.y.end(), drawable)) return;
   }
   figure.title += figure.y ? ": no value from " + tick_label(figure.y->first) + " to " + tick_label(figure.y->second) : ": no finite value";
 }

@@ -101,7 +101,7 @@ TEST_F(PlotTest, AFigureWithNothingToDrawSaysSo) {
   const auto store = create();
   const auto run = store->begin({.name = "r", .seed = 1});
   for (int step = 1; step <= 3; ++step) {
-    run->log(run->key("odd"), step, step == 2 ? HUGE_VAL : std::nan(""));
+    run->log(run->key("odd"), step, step == 2 ? HUGE_VAL : step == 3 ? 1e305 : std::nan(""));
     run->log(run->key("fine"), step, step == 2 ? 0.5 : std::nan(""));
   }
   run->finish("finished");
