@@ -247,8 +247,9 @@ function Updater:judge(row, at)
   self.met = self.met + 1
   local index, lr = at.index, at.knobs.lr
   if type(index) == "function" then index = index() end
+  local stop = self.policy == "stop" or self.met == AT_MOST
   finite.tell(self.run, { loss = row.loss, norm = row.norm, policy = self.policy, rows = index:totable(), step = at.step, times = self.met,
-    stop = self.policy == "stop" or self.met == AT_MOST, x = at.x and at.x:index_select(0, index:cpu()),
+    stop = stop, x = stop and at.x and at.x:index_select(0, index:cpu()),
     advice = ("lower lr (%g) or clip harder"):format(lr or 0) })
   return false, self.policy == "roll_back"
 end

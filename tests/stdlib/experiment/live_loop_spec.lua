@@ -1,4 +1,5 @@
 -- A version in a loop of the script's own that fails: what it has done is taken back, and the one before goes on. No run, no files.
+local edit = require "edited"
 local live_loop = require "gradus.experiment.live_loop"
 local live_swap = require "gradus.experiment.live_swap"
 local reachable = require "gradus.experiment.reachable"
@@ -32,16 +33,7 @@ local function version(text)
     roots = { { table = package.loaded, names = {} }, { table = _G, names = {} } } }
 end
 
-local function plain(text) return (text:gsub("%p", "%%%0")) end
-local function edited(...)
-  local text = SCRIPT
-  for i = 1, select("#", ...), 2 do
-    local count
-    text, count = text:gsub(plain((select(i, ...))), plain((select(i + 1, ...))), 1)
-    assert(count == 1, (select(i, ...)))
-  end
-  return text
-end
+local function edited(...) return edit(SCRIPT, ...) end
 
 -- Runs the loop; texts: step -> the version that takes over before it. Returns what it got, the trials, and why each was taken back.
 local function run(texts, wants_seen)

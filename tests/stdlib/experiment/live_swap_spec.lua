@@ -1,4 +1,5 @@
 -- What a new version of a script moves in a loop that goes on, and that it can be taken back: two versions of one text, without a run.
+local edit = require "edited"
 local live_swap = require "gradus.experiment.live_swap"
 local step_module = require "gradus.step.step"
 
@@ -101,16 +102,7 @@ local function differs(one)
   return list
 end
 
-local function plain(text) return (text:gsub("%p", "%%%0")) end
-local function edited(...)
-  local text = SCRIPT
-  for i = 1, select("#", ...), 2 do
-    local count
-    text, count = text:gsub(plain((select(i, ...))), plain((select(i + 1, ...))), 1)
-    assert(count == 1, (select(i, ...)))
-  end
-  return text
-end
+local function edited(...) return edit(SCRIPT, ...) end
 
 -- What is edited, the functions and values that are told, and what the loop finds from then on.
 local CASES = {
