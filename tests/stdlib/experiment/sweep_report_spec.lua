@@ -1,7 +1,9 @@
 -- What a sweep prints and writes: the whole of it, for a few trials and for many.
+local instead = require "instead"
 local report = require "gradus.experiment.sweep_report"
 local params = require "gradus.experiment.params"
 local space = require "gradus.experiment.space"
+local store = require "gradus.store"
 
 local specs = params.declare { T = 2, lr = 1e-2, tag = params.choice { "a", "b" } }
 local T, tag, lr = space.parse("T", "1,2", specs), space.parse("tag", "a,b", specs), space.parse("lr", "log(1e-4,1)", specs)
@@ -106,8 +108,19 @@ Look further: gradus show 1   gradus compare --by T]]
     assert(not printed(found({ T }, rows)):find "more; gradus")
     assert(not printed(found({ T }, { { 1, "a", 1, 5 }, { 2, "a", 1, 5 } })):find "What to try next")
   end)
-  it("says so where no run logged the metric", function()
-    expect(printed(found({ T }, {}))):equals "No run logged val/acc."
+  it("says so where no run logged the metric, or none came to a number", function()
+    local function nothing(...)
+      local keys, said = {}, nil
+      for i, name in ipairs { ... } do keys[i] = { name = name } end
+      instead({ { store, "open", function(path)
+        expect(path):equals "runs/gradus.db"
+        return { query = function() return keys end }
+      end } }, function() said = printed(found({ T }, {})) end)
+      return said
+    end
+    expect({ nothing(), nothing "train/loss", nothing("train/loss", "val/ac"), nothing("train/loss", "val/acc") }):equals {
+      "No run logged val/acc.", "No run logged val/acc.", "No run logged val/acc; did you mean 'val/ac'?",
+      "No run came to a val/acc that is a number." }
   end)
   it("has bars as long as the shares, the most important first, by name where none is known", function()
     local what = found({ T, tag, lr }, FOUR)
