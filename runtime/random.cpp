@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/vectors/vectors.h"
+
 namespace gradus {
 
 namespace {
@@ -47,18 +49,9 @@ double RowRandom::normal(uint32_t lane) const {
   return radius * std::cos(2 * std::numbers::pi * to_unit(join(b[2], b[3])));
 }
 
-std::array<float, 4> RowRandom::normals(uint32_t lane) const {
-  const auto b = bits(lane);
-  std::array<float, 4> z;
-  for (int i = 0; i < 4; i += 2) {
-    // All 32 bits, because the tails need them; 0.5 keeps the logarithm finite, and the float may round up to exactly 1
-    // (radius 0).
-    const float radius = std::sqrt(-2 * std::log(static_cast<float>((b[i] + 0.5) * 0x1p-32)));
-    const float angle = static_cast<float>(b[i + 1] >> 8) * (2 * std::numbers::pi_v<float> * 0x1p-24f);
-    z[i] = radius * std::cos(angle);
-    z[i + 1] = radius * std::sin(angle);
-  }
-  return z;
+void RowRandom::normals(uint32_t lane, int64_t count, float* z) const {
+  const uint32_t counter[] = {visit_, low_, high_};
+  vectors::random().normals(count, lane, counter, key_.data(), z);
 }
 
 uint64_t Random::next() {

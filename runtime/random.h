@@ -36,9 +36,10 @@ class RowRandom {
         high_(static_cast<uint32_t>(static_cast<uint64_t>(index) >> 32)) {}
 
   std::array<uint32_t, 4> bits(uint32_t lane) const { return philox({lane, visit_, low_, high_}, key_); }
-  double uniform(uint32_t lane) const;                // [0, 1), 53 bits
-  double normal(uint32_t lane) const;                 // standard normal (Box–Muller)
-  std::array<float, 4> normals(uint32_t lane) const;  // four independent ones, in float32
+  double uniform(uint32_t lane) const;  // [0, 1), 53 bits
+  double normal(uint32_t lane) const;   // standard normal (Box–Muller)
+  // z[count]: independent ones, in float32, four of each lane from this one on; the same bits on every machine.
+  void normals(uint32_t lane, int64_t count, float* z) const;
 
  private:
   std::array<uint32_t, 2> key_;

@@ -84,10 +84,12 @@ void erase_rectangle(T* image, at::IntArrayRef shape, double share, const std::a
 
 template <typename T>
 void add_noise(T* row, int64_t width, const RowRandom& random, double deviation) {
-  for (int64_t e = 0; e < width; e += 4) {
-    const auto z = random.normals(static_cast<uint32_t>(e / 4));
-    for (int64_t k = 0; k < std::min<int64_t>(4, width - e); ++k)
-      row[e + k] += static_cast<T>(deviation) * static_cast<T>(z[k]);
+  constexpr int64_t kBlock = 1024;
+  float z[kBlock];
+  for (int64_t from = 0; from < width; from += kBlock) {
+    const int64_t count = std::min(kBlock, width - from);
+    random.normals(static_cast<uint32_t>(from / 4), count, z);
+    for (int64_t e = 0; e < count; ++e) row[from + e] += static_cast<T>(deviation) * static_cast<T>(z[e]);
   }
 }
 

@@ -3,13 +3,37 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <numbers>
 #include <set>
 #include <vector>
 
+#include "ops/vectors/vectors.h"
+
 namespace gradus {
+namespace vectors {
+namespace baseline {
+extern const RandomKernels random;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const RandomKernels random;
+}
+namespace avx512 {
+extern const RandomKernels random;
+}
+#endif
+}  // namespace vectors
+
 namespace {
 
 using Words = std::array<uint32_t, 4>;
+
+std::vector<float> normals_of(const RowRandom& row, uint32_t lane, int64_t count) {
+  std::vector<float> z(count);
+  row.normals(lane, count, z.data());
+  return z;
+}
 
 // The published known answers: Random123's kat_vectors, "philox4x32 10".
 TEST(RandomTest, PhiloxGivesTheKnownAnswers) {
@@ -50,7 +74,8 @@ TEST(RandomTest, NumbersAreStable) {
   EXPECT_DOUBLE_EQ(row.uniform(1), 0.8990170801168722);
   EXPECT_NEAR(row.normal(1), -1.8587538768476506, 1e-12);
   const float normals[] = {0.7510490316F, -0.5527882296F, -0.6167756188F, 0.3528321704F};
-  for (int i = 0; i < 4; ++i) EXPECT_NEAR(row.normals(1)[i], normals[i], 2e-6) << i;
+  const std::vector<float> drawn = normals_of(row, 1, 4);
+  for (int i = 0; i < 4; ++i) EXPECT_NEAR(drawn[i], normals[i], 1e-6) << i;
 }
 
 struct Moments {
@@ -77,7 +102,47 @@ TEST(RandomTest, NumbersOfARowHaveTheirDistributions) {
     EXPECT_NEAR(m.kurtosis, 3, 0.06);
   };
   check_normal(moments(n, [](int i) { return RowRandom(3, 7, i).normal(1); }));
-  check_normal(moments(n, [](int i) { return RowRandom(3, 7, 2).normals(i / 4)[i % 4]; }));
+  const std::vector<float> drawn = normals_of(RowRandom(3, 7, 2), 0, n);
+  check_normal(moments(n, [&](int i) { return drawn[i]; }));
+}
+
+// A box of what a kernel may not touch on both sides.
+std::vector<float> normals_by(const vectors::RandomKernels& kernels, int64_t count, uint32_t first) {
+  const uint32_t counter[] = {4, 2, 7}, key[] = {5, 9};
+  std::vector<float> z(count + 8, 77);
+  kernels.normals(count, first, counter, key, z.data());
+  EXPECT_EQ(std::vector<float>(z.begin() + count, z.end()), std::vector<float>(8, 77));
+  z.resize(count);
+  return z;
+}
+
+void check_kernels(const vectors::RandomKernels& kernels, const char* name) {
+  SCOPED_TRACE(name);
+  for (const int64_t count : {0, 1, 3, 4, 5, 15, 16, 17, 63, 64, 65, 1000}) {
+    const std::vector<float> z = normals_by(kernels, count, 0xFFFFFFF0);  // the counter goes on from 0
+    EXPECT_EQ(z, normals_by(vectors::baseline::random, count, 0xFFFFFFF0)) << count;
+    for (int64_t i = 0; i < count; ++i) {
+      const Words bits = philox({static_cast<uint32_t>(0xFFFFFFF0 + i / 4), 4, 2, 7}, {5, 9});
+      const uint32_t word = bits[i % 4 / 2 * 2], turn = bits[i % 4 / 2 * 2 + 1];
+      const double radius = std::sqrt(-2 * std::log((word + .5) / 4294967296.0)), angle = 2 * std::numbers::pi * (turn >> 8) / 16777216;
+      // float's numbers below 1 are 2⁻²⁴ apart: that much of the logarithm
+      EXPECT_NEAR(z[i], radius * (i % 2 ? std::sin(angle) : std::cos(angle)), 1e-6 + 0x1p-24 / radius) << i;
+    }
+  }
+}
+
+TEST(RandomTest, NormalsOfEveryWidthAreBoxMullersOfTheirBits) {
+  check_kernels(vectors::baseline::random, "baseline");
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    check_kernels(vectors::avx2::random, "avx2");
+  else
+    std::puts("avx2 left out: this CPU has none");
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+    check_kernels(vectors::avx512::random, "avx512");
+  else
+    std::puts("avx512 left out: this CPU has none");
+#endif
 }
 
 TEST(RandomTest, EveryPartOfTheKeyMatters) {

@@ -10,6 +10,7 @@ namespace gradus::vectors {
   extern const BlockedKernels blocked;      \
   extern const PoolKernels pool;            \
   extern const OptimizerKernels optimizers; \
+  extern const RandomKernels random;        \
   extern const KdKernels kd_loss;           \
   }
 GRADUS_DECLARE(baseline)
@@ -25,11 +26,12 @@ struct Kernels {
   const BlockedKernels& blocked;
   const PoolKernels& pool;
   const OptimizerKernels& optimizers;
+  const RandomKernels& random;
   const KdKernels& kd_loss;
 };
 
 #define GRADUS_KERNELS(isa) \
-  Kernels { isa::gemm, isa::blocked, isa::pool, isa::optimizers, isa::kd_loss }
+  Kernels { isa::gemm, isa::blocked, isa::pool, isa::optimizers, isa::random, isa::kd_loss }
 
 const Kernels& kernels() {
   static const Kernels chosen = [] {
@@ -51,6 +53,7 @@ const GemmKernels& gemm() { return kernels().gemm; }
 const BlockedKernels& blocked() { return kernels().blocked; }
 const PoolKernels& pool() { return kernels().pool; }
 const OptimizerKernels& optimizers() { return kernels().optimizers; }
+const RandomKernels& random() { return kernels().random; }
 const KdKernels& kd_loss() { return kernels().kd_loss; }
 
 }  // namespace gradus::vectors

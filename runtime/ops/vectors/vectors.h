@@ -1,5 +1,5 @@
 // Loops over float32 arrays, compiled once for each width of the CPU's vectors (namespaces baseline, avx2, avx512) from
-// the sources in this folder. gemm(), blocked(), pool() and optimizers() are those of the widest that this CPU has: the
+// the sources in this folder. gemm(), blocked(), pool(), optimizers() and random() are those of the widest that this CPU has: the
 // same on every machine of a class.
 #pragma once
 
@@ -68,9 +68,15 @@ struct OptimizerKernels {
   void (*adam)(int64_t n, float* p, const float* g, float* exp_avg, float* exp_avg_sq, const AdamRates& rates);
 };
 
+struct RandomKernels {
+  // out[count]: standard normal numbers, four from each of the counters (first, counter[3]), (first + 1, counter[3]), … of Philox.
+  void (*normals)(int64_t count, uint32_t first, const uint32_t* counter, const uint32_t* key, float* out);
+};
+
 const GemmKernels& gemm();
 const BlockedKernels& blocked();
 const PoolKernels& pool();
 const OptimizerKernels& optimizers();
+const RandomKernels& random();
 
 }  // namespace gradus::vectors
