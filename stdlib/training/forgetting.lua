@@ -19,10 +19,10 @@ function forgetting.new() return setmetatable({ ever = {} }, Forgetting) end
 ---@return number?
 function Forgetting:look(name, right)
   if #right == 0 then return nil end
-  local now = ops.cat(right, 0)
+  local now = right[2] and ops.cat(right, 0) or right[1]
   local ever = self.ever[name] or now
   self.ever[name] = ever:logical_or(now)
-  return ever:logical_and(now:logical_not()):sum():item() / now:numel()
+  return ever:gt(now):sum():item() / now:numel()
 end
 
 function Forgetting:state()

@@ -62,34 +62,33 @@ local function classes_mass(b, labels_alone)
   return counts and counts:sum { dtype = "float64" } or b.x:size(0)
 end
 
-local function flat(out) return out:flatten(0, -2) end
-
 -- Which of those that count are right, where that is asked for.
 local function keep_each(sums, right, counts)
   if not sums.each then return end
   sums.each[#sums.each + 1] = (counts and right:masked_select(counts) or right:flatten()):cpu()
 end
 
--- counts: which rows or positions have a label, nil where all do.
-local function classes_add(sums, out, y, weight, teacher)
-  local guess, counts = out:argmax(-1), not sums.whole and y:ne(NONE) or nil
+-- The loss is kd_loss's, that training has; ce: what the loss against a teacher gave of it already.
+local function classes_add(sums, out, y, weight, teacher, ce)
+  local counts = not sums.whole and y:ne(NONE) or nil  -- which rows or positions have a label, nil where all do
+  local n = counts and counts:sum():item() or y:numel()
+  local mass = n
   if weight then
-    local rows = ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "none", ignore_index = NONE })
-    local each = weight:reshape { -1, 1 }:expand { y:size(0), y:numel() / y:size(0) }:flatten()
-    sums.loss = sums.loss + (rows * each):sum():item()
-    sums.mass = sums.mass + (counts and each * counts:flatten() or each):sum():item()
-  else
-    sums.loss = sums.loss + ops.cross_entropy_loss(flat(out), y:flatten(), { reduction = "sum", ignore_index = NONE }):item()
+    local each = weight:reshape { -1, y:dim() == 2 and 1 or nil }:expand(y.shape)
+    mass = (counts and each * counts or each):sum():item()
   end
+  ce = ce or classes_labels(out, { y = y, weight = weight }, {})
+  sums.loss, sums.mass, sums.n = sums.loss + ce:item() * mass, sums.mass + mass, sums.n + n
+  local guess = out:argmax(-1)
   local right = guess:eq(y)
   sums.right = sums.right + right:sum():item()
   keep_each(sums, right, counts)
-  sums.often = sums.often + (counts and guess:masked_select(counts) or guess):bincount({ minlength = out:size(-1) })
+  local often = (counts and guess:masked_select(counts) or guess:flatten()):bincount({ minlength = out:size(-1) })
+  sums.often = sums.often and sums.often + often or often
   if teacher then
     local same = guess:eq(teacher)
     sums.agreed = sums.agreed + (counts and same:logical_and(counts) or same):sum():item()
   end
-  sums.n = sums.n + (counts and counts:sum():item() or y:numel())
 end
 
 local function soft_add(sums, out, y, weight, teacher)
@@ -99,7 +98,8 @@ local function soft_add(sums, out, y, weight, teacher)
   local right = guess:eq(y:argmax(-1))
   sums.right = sums.right + right:sum():item()
   keep_each(sums, right)
-  sums.often = sums.often + guess:bincount({ minlength = out:size(-1) })
+  local often = guess:bincount({ minlength = out:size(-1) })
+  sums.often = sums.often and sums.often + often or often
   if teacher then sums.agreed = sums.agreed + guess:eq(teacher):sum():item() end
   sums.n = sums.n + y:size(0)
 end

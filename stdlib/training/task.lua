@@ -126,20 +126,22 @@ local function gather(self, model, d, asked, knobs, each)
   local device, weight, done = model:device(), d.base.weight, 0
   local module = is_module(asked) and asked or nil
   local known = asked and not module and asked or {}
-  local sums = { loss = 0, right = 0, agreed = 0, off = 0, often = 0, n = 0, mass = 0, kd = 0, rest = 0, each = each,
+  local sums = { loss = 0, right = 0, agreed = 0, off = 0, n = 0, mass = 0, kd = 0, rest = 0, each = each,
     asked = known.answers ~= nil or module ~= nil, whole = d.labels.kind == "classes" and not d.labels.partial }
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device):double()
     local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, in_type(module, module, x)) or nil
     local out = wide(in_type(model, model, x))
-    self.rules.add(sums, out, y, w, answers)
+    local found = {}
     if known.said and knobs then
       local b = { x = x, y = y, teacher = rows(known.said), weight = w }
       local mass = self:mass(b)
       mass = engine.is_tensor(mass) and mass:item() or mass
-      sums.kd, sums.rest = sums.kd + self:kd(out, b, knobs, {}).loss:item() * mass, sums.rest + mass
+      found = self:kd(out, b, knobs, {})
+      sums.kd, sums.rest = sums.kd + found.loss:item() * mass, sums.rest + mass
     end
+    self.rules.add(sums, out, y, w, answers, found.ce)
     done = done + x:size(0)
   end, device)
   return sums, weight and sums.mass or sums.n
