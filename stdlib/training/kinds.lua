@@ -76,9 +76,10 @@ local function classes_add(sums, out, y, weight, teacher, ce)
   if weight then
     local each = weight:reshape { -1, y:dim() == 2 and 1 or nil }:expand(y.shape)
     mass = (counts and each * counts or each):sum():item()
+    sums.mass = sums.mass + mass
   end
   ce = ce or classes_labels(out, { y = y, weight = weight }, {})
-  sums.loss, sums.mass, sums.n = sums.loss + ce:item() * mass, sums.mass + mass, sums.n + n
+  sums.loss, sums.n = sums.loss + ce:item() * mass, sums.n + n
   local guess = out:argmax(-1)
   local right = guess:eq(y)
   sums.right = sums.right + right:sum():item()
