@@ -108,6 +108,8 @@ class Page(PageCase):
         b = self.browser
         b.click(".tr a[title='digits']")
         b.wait("document.querySelectorAll('.chart .mark.decision').length >= 3")
+        titles = b.js("return [...document.querySelectorAll('.chart figcaption b')].map((title) => title.textContent)")
+        self.assertLessEqual({"val/acc", "train/loss", "knob/temperature"}, set(titles))  # one line has no legend: its whole name
         self.assertEqual(b.js("return [...document.querySelectorAll('.stage text')].slice(0, 2).map(t => t.textContent)"), ["easy", "hard"])
         painted = "const c = document.querySelector('.chart canvas'); return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((v, i) => i % 4 === 3 && v).length"
         self.assertGreater(b.js(painted), 300)

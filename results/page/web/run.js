@@ -115,8 +115,9 @@ class Run {
       onzoom: (zoom) => { this.query.zoom = zoomText(zoom, axis); remember({ zoom: this.query.zoom }); } };
   }
 
-  chart(shared, title, keys, height) {
+  chart(shared, family, keys, height) {
     const knob = keys.every((key) => key.startsWith("knob/"));  // a setting has no noise
+    const title = keys.length > 1 || knob ? family : keys[0];  // one line has no legend that would say whose it is
     const chart = new Chart({ ...shared, smooth: knob ? 0 : shared.smooth, title, height, load: async (from, to, columns) => {
       const head = await curves({ runs: this.run.id, keys: keys.join(","), from, to, columns });
       return { ...head, series: head.curves.map((c) => ({ ...c, label: c.key, color: color(keys.indexOf(c.key)) })) };
