@@ -152,6 +152,16 @@ describe("what a cached function reads of globals", function()
     end
     shares(set(1), set(2), own)
   end))
+  it("are not new ones: a forgotten local is an error there too", clean(function()
+    local function set_one(run)
+      return run:cached("t", function()
+        CACHED_SPEK = 5
+        return full(1)
+      end)
+    end
+    expect(function() support.with_run(nil, set_one) end):fails_with "'CACHED_SPEK' would be a new global, set inside of a function"
+    expect(rawget(_G, "CACHED_SPEK")):equals(nil)
+  end))
   it("is what a script sets in a library's table", function()
     for _, library in ipairs { math, g } do
       local function with(value) return { before = function() library.spec = value end } end
