@@ -131,11 +131,10 @@ replace(_G, "next", function(t, key)
   return raw_next(fields_of[t], key)
 end)
 replace(_G, "rawget", function(t, key)
-  if t == _G and fields_of[t] and raw_rawget(t, key) == nil then
-    reading.note("global", tostring(key))
-    return fields_of[t][key]
-  end
-  return raw_rawget(t, key)
+  local value, inside = raw_rawget(t, key), fields_of[t]
+  if value ~= nil or not inside then return value end
+  if inside[key] ~= nil then return t[key] end
+  if t == _G then reading.note("global", tostring(key)) elseif path_of[t] then reading.note("parameter", path_of[t] .. tostring(key)) end
 end)
 
 -- Kept in a local, these are not the ones that tell. The first list is refused, the second has all parameters count.
