@@ -112,22 +112,26 @@ replace(_G, "require", function(name)
   if name ~= "gradus" and not name:find "^gradus%." then reading.note("module", name) end
   return value
 end)
+-- All of a hollow table is read, by `pairs` or `next`.
+local function goes_over(name, t)
+  if path_of[t] then return note_all(t, path_of[t]) end
+  reading.refuse(("%s(%s)"):format(name, t == _G and "_G" or "run"))
+end
+
 -- Lua's own in the library, which may have others than scripts have.
 for _, one in ipairs { _G, getfenv(1) } do
   local go_over = rawget(one, "pairs")
   if go_over then
     replace(one, "pairs", function(t)
       if not fields_of[t] then return go_over(t) end
-      if t == _G then reading.refuse "pairs(_G)" end
-      if path_of[t] then note_all(t, path_of[t]) end
+      goes_over("pairs", t)
       return raw_next, fields_of[t], nil
     end)
   end
 end
 replace(_G, "next", function(t, key)
   if not fields_of[t] then return raw_next(t, key) end
-  if t == _G then reading.refuse "next(_G)" end
-  if path_of[t] then note_all(t, path_of[t]) end
+  goes_over("next", t)
   return raw_next(fields_of[t], key)
 end)
 replace(_G, "rawget", function(t, key)

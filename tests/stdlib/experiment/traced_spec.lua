@@ -306,6 +306,18 @@ describe("what cannot be followed", function()
       expect(function() support.with_run(nil, function(run) run:cached("teacher", case[2]) end) end):fails_with(case[3])
     end)
   end
+  it("is refused: all of the run", function()
+    for name, first in pairs { pairs = function(run) for _ in pairs(run) do return end end, next = function(run) next(run) end } do
+      expect(function()
+        support.with_run(nil, function(run)
+          run:cached("teacher", function()
+            first(run)
+            return full(1)
+          end)
+        end)
+      end):fails_with(("the function that builds 'teacher' uses %s(run)"):format(name))
+    end
+  end)
   for _, name in ipairs { "uid", "id", "folder", "state" } do
     it("is refused: run." .. name, function()
       expect(function()
