@@ -24,6 +24,13 @@ local function copy(from, to)
   if not (ok and closed) then fail(to, err or late) end
 end
 
+-- Whether what lies there is the run's copy; made in an earlier process, where it goes on or is done again. One that was killed may
+-- have left a copy that is not in the store.
+local function is_copy(run, name, place, hash)
+  if run.kept_files[name] or host.hash_file(place) == hash then return true end
+  return #run.store:query("SELECT 1 FROM artifacts WHERE run_id = ? AND path = ?", run.id, name) > 0
+end
+
 ---@param run Run
 ---@param path string
 ---@param kind? string
@@ -38,7 +45,7 @@ return function(run, path, kind)
   local place = run.folder .. "/" .. name
   run.kept_files = run.kept_files or {}  -- by name
   if not below then
-    if not run.kept_files[name] and host.exists(place) then
+    if host.exists(place) and not is_copy(run, name, place, hash) then
       host.fail(("artifact: %s: the run has another file of this name; expected a name of its own"):format(path))
     end
     copy(path, place)

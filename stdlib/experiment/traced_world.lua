@@ -112,30 +112,33 @@ replace(_G, "require", function(name)
   if name ~= "gradus" and not name:find "^gradus%." then reading.note("module", name) end
   return value
 end)
+-- All of a hollow table is read, by `pairs` or `next`.
+local function goes_over(name, t)
+  if path_of[t] then return note_all(t, path_of[t]) end
+  reading.refuse(("%s(%s)"):format(name, t == _G and "_G" or "run"))
+end
+
 -- Lua's own in the library, which may have others than scripts have.
 for _, one in ipairs { _G, getfenv(1) } do
   local go_over = rawget(one, "pairs")
   if go_over then
     replace(one, "pairs", function(t)
       if not fields_of[t] then return go_over(t) end
-      if t == _G then reading.refuse "pairs(_G)" end
-      if path_of[t] then note_all(t, path_of[t]) end
+      goes_over("pairs", t)
       return raw_next, fields_of[t], nil
     end)
   end
 end
 replace(_G, "next", function(t, key)
   if not fields_of[t] then return raw_next(t, key) end
-  if t == _G then reading.refuse "next(_G)" end
-  if path_of[t] then note_all(t, path_of[t]) end
+  goes_over("next", t)
   return raw_next(fields_of[t], key)
 end)
 replace(_G, "rawget", function(t, key)
-  if t == _G and fields_of[t] and raw_rawget(t, key) == nil then
-    reading.note("global", tostring(key))
-    return fields_of[t][key]
-  end
-  return raw_rawget(t, key)
+  local value, inside = raw_rawget(t, key), fields_of[t]
+  if value ~= nil or not inside then return value end
+  if inside[key] ~= nil then return t[key] end
+  if t == _G then reading.note("global", tostring(key)) elseif path_of[t] then reading.note("parameter", path_of[t] .. tostring(key)) end
 end)
 
 -- Kept in a local, these are not the ones that tell. The first list is refused, the second has all parameters count.

@@ -21,17 +21,24 @@ local function listed(store, run)
   return rows
 end
 
--- Calls fn(run, folder) with a run and a folder beside it.
+-- Calls fn(run, folder, rows, again) with a run and a folder beside it; again() ends the run, and begins it as one that goes on.
 local function with(fn)
   local folder = ("%s/gradus-spec-%s"):format(os.getenv "TMPDIR" or "/tmp", host.random_hex(8))
   host.mkdirs(folder .. "/other")
   local ok, err = pcall(function()
     local store = require("gradus.store").open(folder .. "/s.db")
-    local run = require("gradus.experiment.run").begin { store = store, name = "spec", seed = 1, flat = {}, params = {},
-      options = { quiet = true }, label = "spec" }
-    fn(run, folder .. "/other", function()
+    local run
+    local function begin(resumes)
+      run = require("gradus.experiment.run").begin { store = store, name = "spec", seed = 1, flat = {}, params = {},
+        options = { quiet = true }, label = "spec", resumes = resumes }
+      return run
+    end
+    fn(begin(), folder .. "/other", function()
       run.writer:flush()
       return listed(store, run.id)
+    end, function()
+      run:finish "failed"
+      return begin(run.id)
     end)
     run:finish "finished"
   end)
@@ -51,6 +58,32 @@ describe("run:artifact", function()
       write(other .. "/figure.svg", "less")  -- again: the newer one
       run:artifact(other .. "/figure.svg", "figure")
       expect({ read(run.folder .. "/figure.svg"), rows() }):equals { "less", { "figure figure.svg 4", "file table.txt 3" } }
+    end)
+  end)
+  it("tells folders of the run's own from the way to another", function()
+    with(function(run, other, rows)
+      host.mkdirs(run.folder .. "/ab")
+      write(run.folder .. "/ab/table.txt", "1 2 3")
+      expect(run:artifact(run.folder .. "/ab/table.txt")):equals(run.folder .. "/ab/table.txt")
+      write(other .. "/figure.svg", "far")
+      expect(run:artifact(run.folder .. "/../other/figure.svg")):equals(run.folder .. "/figure.svg")
+      expect(rows()):equals { "file ab/table.txt 5", "file figure.svg 3" }
+    end)
+  end)
+  it("keeps the file again in a run that goes on", function()
+    with(function(run, other, rows, again)
+      write(other .. "/figure.svg", "more")
+      run:artifact(other .. "/figure.svg")
+      write(run.folder .. "/log.txt", "log")
+      write(run.folder .. "/killed.txt", "not listed")
+      run = again()
+      write(other .. "/figure.svg", "newer")
+      write(other .. "/killed.txt", "not listed")
+      write(other .. "/log.txt", "mine")
+      run:artifact(other .. "/figure.svg")
+      run:artifact(other .. "/killed.txt")
+      expect(rows()):equals { "file figure.svg 5", "file killed.txt 10" }
+      expect(function() run:artifact(other .. "/log.txt") end):fails_with "the run has another file of this name"
     end)
   end)
   it("refuses what is no file, and a name that the run has taken", function()

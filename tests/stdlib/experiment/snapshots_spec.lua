@@ -197,6 +197,26 @@ describe("a run that goes on", function()
       end)
     end
   end)
+  it("for longer stays ended where a rule has ended it", function()
+    local function train(steps, rule)
+      return function(run)
+        run:fit { model = support.student(), data = support.points(), steps = steps, batch = 12, stop = rule and g.when.steps(30),
+          restore_best = false }
+        return run.step_number
+      end
+    end
+    for _, case in ipairs { { true, 30 }, { false, 80 } } do
+      in_folder(function(folder)
+        local first = a_run(folder, train(40, case[1]), { policy = { steps = 10 } })
+        assert(first.ok, first.why)
+        local steps
+        local longer = a_run(folder, function(run) steps = train(80, case[1])(run) end, { resumes = first.id,
+          goal = snapshot_files.newest(first.folder, error) })
+        assert(longer.ok, longer.why)
+        expect(steps):equals(case[2])
+      end)
+    end
+  end)
   it("in a loop of its own has the weights and locals that it would have had", function()
     local function loop(out)
       return function(run)

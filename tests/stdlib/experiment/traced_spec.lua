@@ -65,6 +65,14 @@ describe("what a cached function reads of the run", function()
     local function fn(run) return run:cached("t", function() return full(run.params.lr or 7) end) end
     tells_apart(params {}, params { lr = 2 }, fn)
   end)
+  it("is what rawget finds, or does not find", function()
+    tells_apart(params { lr = 1, optim = { wd = 1 } }, params { lr = 1, optim = { wd = 2 } }, function(run)
+      return run:cached("t", function() return full(rawget(run.params, "lr") + rawget(run.params.optim, "wd")) end)
+    end)
+    tells_apart(params {}, params { lr = 2 }, function(run)
+      return run:cached("t", function() return full(rawget(run.params, "lr") or 7) end)
+    end)
+  end)
   it("is all parameters where it goes over them", function()
     local function total(run)
       local sum = 0
@@ -73,6 +81,9 @@ describe("what a cached function reads of the run", function()
     end
     tells_apart(params { a = 1, b = 2 }, params { a = 1, b = 3 }, function(run)
       return run:cached("t", function() return total(run) end)
+    end)
+    tells_apart(params { a = 1 }, params { a = 2 }, function(run)
+      return run:cached("t", function() return full((select(2, next(run.params)))) end)
     end)
     local go_over = pairs
     local function hidden(run)
@@ -151,6 +162,21 @@ describe("what a cached function reads of globals", function()
       end)
     end
     shares(set(1), set(2), own)
+  end))
+  it("is what rawget finds, or does not find", clean(function()
+    local function raw(run) return run:cached("t", function() return full(rawget(_G, "CACHED_SPEC") or 0) end) end
+    tells_apart(set(1), set(2), raw)
+    tells_apart(set(nil), set(2), raw)
+  end))
+  it("are not new ones: a forgotten local is an error there too", clean(function()
+    local function set_one(run)
+      return run:cached("t", function()
+        CACHED_SPEK = 5
+        return full(1)
+      end)
+    end
+    expect(function() support.with_run(nil, set_one) end):fails_with "'CACHED_SPEK' would be a new global, set inside of a function"
+    expect(rawget(_G, "CACHED_SPEK")):equals(nil)
   end))
   it("is what a script sets in a library's table", function()
     for _, library in ipairs { math, g } do
@@ -280,6 +306,18 @@ describe("what cannot be followed", function()
       expect(function() support.with_run(nil, function(run) run:cached("teacher", case[2]) end) end):fails_with(case[3])
     end)
   end
+  it("is refused: all of the run", function()
+    for name, first in pairs { pairs = function(run) for _ in pairs(run) do return end end, next = function(run) next(run) end } do
+      expect(function()
+        support.with_run(nil, function(run)
+          run:cached("teacher", function()
+            first(run)
+            return full(1)
+          end)
+        end)
+      end):fails_with(("the function that builds 'teacher' uses %s(run)"):format(name))
+    end
+  end)
   for _, name in ipairs { "uid", "id", "folder", "state" } do
     it("is refused: run." .. name, function()
       expect(function()

@@ -127,6 +127,15 @@ describe("a training saved and taken back goes on with the same bits:", function
   end
 end)
 
+describe("a training saved at its last step", function()
+  it("is over: taken back, it takes no further one", function()
+    local options_of = CASES["one stage, augmented"]
+    local whole, kept = outcome(options_of, { save = 60 })
+    local again = outcome(options_of, { from = kept })
+    expect { kept.over, again.rows["train/loss"], again.weights }:equals { true, {}, whole.weights }
+  end)
+end)
+
 describe("health's window is saved: the same is told, where it was,", function()
   for name, case in pairs(AILING) do
     it(name, function()

@@ -1,6 +1,8 @@
 -- The teacher's answers from a file: when they are, that nothing else changes, and what happens to files that are not whole.
 local g = require "gradus"
 local host = require "gradus.host"
+local instead = require "instead"
+local modes = require "gradus.base.modes"
 local support = require "support"
 local teacher_cache = require "gradus.training.teacher_cache"
 
@@ -78,6 +80,19 @@ describe("a teacher's answers", function()
       expect(without.spent):equals(without.flops)
       expect(hit.flops - hit.spent):equals(row * 12 * 30)
       expect(miss.spent - hit.spent):equals(row * 240)  -- all 240 rows, in batches of 12
+    end)
+  end)
+  it("are all there is: a teacher whose answers are known is asked for no batch, not for what one costs either", function()
+    with_folder(function(path)
+      local asked, ask = {}, modes.all_evaluating
+      for i = 1, 2 do
+        asked[i] = 0
+        instead({ { modes, "all_evaluating", function(...)
+          asked[i] = asked[i] + 1
+          return ask(...)
+        end } }, function() session(path, { data = support.points(), distill = { teacher_cache = i == 2 } }) end)
+      end
+      expect({ asked[1] > 0, asked[2] }):equals { true, 0 }
     end)
   end)
   it("for each stage its own", function()
