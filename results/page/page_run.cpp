@@ -52,8 +52,7 @@ Json page_log(Store& store, const PageQuery& query) {
   constexpr std::int64_t kMost = 256 << 10;
   const Rows rows = store.query("SELECT uid FROM runs WHERE id = ?1", {store.resolve(query.required("run"))}, kLimits);
   const int file = open_beneath(store.folder(), text(rows.rows[0][0]) + "/log.txt");
-  if (file < 0) return {{"from", 0}, {"next", 0}, {"text", ""}};
-  struct stat status;
+  struct stat status {};  // where there is no log yet, it stays as if that were empty
   ::fstat(file, &status);
   std::int64_t from = query.integer("from", std::max<std::int64_t>(0, status.st_size - kMost), 0, INT64_MAX);
   from = std::min<std::int64_t>(from, status.st_size);

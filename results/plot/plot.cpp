@@ -125,7 +125,7 @@ void add_groups(Store& store, const PlotOptions& options, const std::string& key
       line.x = scaled(band.steps, options.x.unit);
       line.y = band.mean;
       line.color = color;
-      if (band.runs > 1) line.low = band.low, line.high = band.high;
+      line.low = band.low, line.high = band.high;  // of one run no numbers
       if (options.runs.size() > 1) line.walls = walls_of(store, runs, options.x), line.forks = forks_of_runs(store, runs, options.x);
       figure.lines.push_back(std::move(line));
     }

@@ -69,7 +69,7 @@ void take_back(Database& database, std::int64_t training, const Call& attempt) {
   call(database, "UPDATE progress SET run_id = ?2 WHERE run_id = ?1", after);
   for (const char* table : {"metric_values", "progress", "events"})
     call(database, (std::string("UPDATE ") + table + " SET run_id = ?2 WHERE run_id = ?1").c_str(), back);
-  for (const char* table : {"summary_values", "params", "run_sources"})
+  for (const char* table : {"summary_values", "params", "run_sources", "tags"})
     call(database, (std::string("DELETE FROM ") + table + " WHERE run_id = ?1").c_str(), back);
   call(database, "UPDATE runs SET parent = ?2 WHERE parent = ?1 AND kind = 'training' AND id > ?6", after);
   call(database, "DELETE FROM runs WHERE id = ?1", back);

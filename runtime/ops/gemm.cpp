@@ -74,6 +74,7 @@ at::Tensor onednn(const at::Tensor& a, const at::Tensor& b, const std::optional<
 }
 
 bool in_float(const at::Tensor& a) { return rule().bfloat16_in_float && a.scalar_type() == at::kBFloat16; }
+bool in_float(const at::Tensor& a, const at::Tensor& b) { return in_float(a) && in_float(b); }
 at::Tensor wide(const at::Tensor& t) { return t.to(at::kFloat); }
 std::optional<at::Tensor> wide(const std::optional<at::Tensor>& t) {
   return t && t->scalar_type() == at::kBFloat16 ? std::optional(wide(*t)) : t;
@@ -90,7 +91,7 @@ bool is_bias_of(const at::Tensor& self, const at::Tensor& b, const at::Scalar& b
 at::Tensor own_mm(const at::Tensor& a, const at::Tensor& b) {
   if (in_own(a, b)) return own(a, b, {});
   if (in_onednn(a, b)) return onednn(a, b, std::nullopt);
-  if (in_float(a) && in_float(b)) return narrow(at::cpu::mm(wide(a), wide(b)));
+  if (in_float(a, b)) return narrow(at::cpu::mm(wide(a), wide(b)));
   return at::cpu::mm(a, b);
 }
 
@@ -99,7 +100,7 @@ at::Tensor& mm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
     own(a, b, {}, out);
     return out;
   }
-  if ((in_own(a, b) || in_onednn(a, b) || (in_float(a) && in_float(b))) && out.scalar_type() == a.scalar_type()) {
+  if ((in_own(a, b) || in_onednn(a, b) || in_float(a, b)) && out.scalar_type() == a.scalar_type()) {
     out.resize_({a.size(0), b.size(1)});
     return out.copy_(own_mm(a, b));
   }
@@ -110,7 +111,7 @@ at::Tensor own_addmm(const at::Tensor& self, const at::Tensor& a, const at::Tens
                      const at::Scalar& alpha) {
   if (in_own(a, b) && is_bias_of(self, b, beta, alpha)) return own(a, b, {false, self.const_data_ptr<float>()});
   if (in_onednn(a, b) && is_bias_of(self, b, beta, alpha)) return onednn(a, b, self);
-  if (in_float(a) && in_float(b)) return narrow(at::cpu::addmm(wide(self), wide(a), wide(b), beta, alpha));
+  if (in_float(a, b)) return narrow(at::cpu::addmm(wide(self), wide(a), wide(b), beta, alpha));
   return at::cpu::addmm(self, a, b, beta, alpha);
 }
 
@@ -121,7 +122,7 @@ at::Tensor& addmm_out(const at::Tensor& self, const at::Tensor& a, const at::Ten
     return out;
   }
   const bool ours =
-      ((in_own(a, b) || in_onednn(a, b)) && is_bias_of(self, b, beta, alpha)) || (in_float(a) && in_float(b));
+      ((in_own(a, b) || in_onednn(a, b)) && is_bias_of(self, b, beta, alpha)) || in_float(a, b);
   if (ours && out.scalar_type() == a.scalar_type()) {
     const at::Tensor result = own_addmm(self, a, b, beta, alpha);
     out.resize_(result.sizes());
@@ -131,11 +132,11 @@ at::Tensor& addmm_out(const at::Tensor& self, const at::Tensor& a, const at::Ten
 }
 
 at::Tensor own_bmm(const at::Tensor& a, const at::Tensor& b) {
-  return in_float(a) && in_float(b) ? narrow(at::cpu::bmm(wide(a), wide(b))) : at::cpu::bmm(a, b);
+  return in_float(a, b) ? narrow(at::cpu::bmm(wide(a), wide(b))) : at::cpu::bmm(a, b);
 }
 
 at::Tensor& bmm_out(const at::Tensor& a, const at::Tensor& b, at::Tensor& out) {
-  if (in_float(a) && in_float(b) && out.scalar_type() == at::kBFloat16) {
+  if (in_float(a, b) && out.scalar_type() == at::kBFloat16) {
     const at::Tensor result = own_bmm(a, b);
     out.resize_(result.sizes());
     return out.copy_(result);
@@ -226,13 +227,21 @@ void sum_rows(int64_t m, int64_t n, const vectors::Factor& a, float* sums) {
   });
 }
 
+Rule rule_of(const Cpu& cpu) {
+  const bool own = cpu.amd && cpu.avx2 && (!cpu.avx512 || cpu.family_19h);
+  return {own, cpu.avx512 && !own && !cpu.intel, !cpu.bfloat16};
+}
+
 Rule choose() {
   const char* given = std::getenv("GRADUS_GEMM");
   if (given && *given && std::string(given) != "auto") return parse(given);
 #if defined(__x86_64__)
-  const bool avx512 = __builtin_cpu_supports("avx512f"), zen4_or_less = !avx512 || __builtin_cpu_is("amdfam19h");
-  const bool own = __builtin_cpu_is("amd") && __builtin_cpu_supports("avx2") && zen4_or_less;
-  return {own, avx512 && !own && !__builtin_cpu_is("intel"), !__builtin_cpu_supports("avx512bf16")};
+  return rule_of({.amd = __builtin_cpu_is("amd") != 0,
+                  .intel = __builtin_cpu_is("intel") != 0,
+                  .family_19h = __builtin_cpu_is("amdfam19h") != 0,
+                  .avx2 = __builtin_cpu_supports("avx2") != 0,
+                  .avx512 = __builtin_cpu_supports("avx512f") != 0,
+                  .bfloat16 = __builtin_cpu_supports("avx512bf16") != 0});
 #else
   return {};
 #endif

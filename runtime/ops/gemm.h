@@ -25,6 +25,14 @@ struct Rule {
   bool bfloat16_in_float = false;
 };
 
+// What a CPU is and has.
+struct Cpu {
+  bool amd = false, intel = false;
+  bool family_19h = false;  // AMD's Zen 3 and 4
+  bool avx2 = false, avx512 = false, bfloat16 = false;
+};
+Rule rule_of(const Cpu& cpu);
+
 // The rule for this machine, or what GRADUS_GEMM says: auto, library (nothing overridden), own, onednn, float
 // (comma-separated). Throws Error(usage) for another word.
 Rule choose();

@@ -127,14 +127,13 @@ class CountingAllocator final : public c10::Allocator {
 
 void install() {
   static CountingAllocator allocator;
-  static const bool done = [] {
+  static std::once_flag once;
+  std::call_once(once, [] {
     // What operators free between two steps is wanted again in the next one: the system need not clear it each time.
     mallopt(M_MMAP_THRESHOLD, 8 << 20);
     mallopt(M_TRIM_THRESHOLD, 32 << 20);
     c10::SetAllocator(c10::kCPU, &allocator, /*priority=*/1);
-    return true;
-  }();
-  (void)done;
+  });
 }
 
 BlockScope::BlockScope() { ++block_scopes; }

@@ -111,6 +111,18 @@ TEST_F(ExportTest, CsvOfMetricsAndOfAFolder) {
   EXPECT_NE(file(folder_ + "/all/runs.csv").find("\"digits, \"\"hard\"\"\""), std::string::npos);
 }
 
+// Two of each column's values and both ends; a point more would be more than was asked for.
+TEST_F(ExportTest, CsvOfSomePointsOfACurve) {
+  auto store = create();
+  auto run = store->begin({.name = "long"});
+  for (int step = 0; step < 1000; ++step) run->log(run->key("x"), step, (step + 311) * 7919 % 1009);
+  run->finish("finished");
+  for (const auto& [points, written] : {std::pair{1, 4}, {4, 4}, {7, 4}, {8, 6}, {12, 10}, {13, 10}, {100, 98}}) {
+    EXPECT_EQ(export_csv(*store, {1}, folder_ + "/some.csv", {.metrics = {}, .points = points}).values, written) << points;
+  }
+  EXPECT_EQ(export_csv(*store, {1}, folder_ + "/all.csv").values, 1000);
+}
+
 TEST_F(ExportTest, JsonIsOneDocument) {
   auto store = create();
   add(*store);

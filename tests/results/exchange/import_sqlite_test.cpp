@@ -119,6 +119,18 @@ INSERT INTO metrics VALUES (2, '2026-01-01T00:00:01Z', 's', 0, '{"t": true, "f":
   EXPECT_EQ(all(*store, "name AS x FROM runs"), "p p");
 }
 
+// A view computes what somebody else wrote into the file.
+TEST_F(ImportSqliteTest, AViewIsNotRead) {
+  const std::string path = make("p.db", R"sql(
+CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT);
+INSERT INTO metrics VALUES (1, '2026-01-01T00:00:00Z', 'r', 0, '{"x": 1}');
+CREATE VIEW configs AS SELECT 'r' AS run_name, '{}' AS config;
+)sql");
+  auto store = create();
+  expect_error(Exit::data, "view \"configs\" prohibited", [&] { import_trackio(*store, path, {}); });
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "0");
+}
+
 TEST(TypedParamTest, TextsThatWereNumbers) {
   const auto type = [](const std::string& text) {
     const Param param = typed_param("k", text);

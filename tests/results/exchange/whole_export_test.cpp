@@ -141,5 +141,22 @@ TEST_F(WholeExportTest, ThereAndBack) {
   expect_golden("imported.txt", all);
 }
 
+// In a fresh store runs have the numbers that they had, and so every row is the same.
+TEST_F(WholeExportTest, AMergedStoreHasEveryRow) {
+  const auto into = Store::open(folder_ + "/into/gradus.db", Store::Mode::create);
+  merge(*into, *store_);
+  for (const std::string rows : {"* FROM runs", "* FROM params", "* FROM sources", "* FROM run_sources", "* FROM artifacts", "* FROM tags", "* FROM progress",
+                                 "run_id, step, time, kind, name, detail FROM events", "name, better FROM keys", "* FROM metrics", "* FROM summaries"}) {
+    const auto all = [&](Store& store) {
+      std::vector<std::string> lines;
+      for (const Json& row : to_json(store.query("SELECT " + rows))) lines.push_back(dump(row));
+      std::sort(lines.begin(), lines.end());
+      return lines;
+    };
+    EXPECT_FALSE(all(*store_).empty()) << rows;
+    EXPECT_EQ(all(*into), all(*store_)) << rows;
+  }
+}
+
 }  // namespace
 }  // namespace gradus::results

@@ -1,5 +1,6 @@
 // A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares it.
 #include "query/query.h"
+#include "store/housekeeping.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -96,7 +97,7 @@ TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
   auto store = create();
   Point point;
   {
-    auto run = store->begin({.name = "r"});
+    auto run = store->begin({.name = "r", .params = {{"lr", 0.1}}, .sources = {{"r.lua", std::string(64, 'a'), "return 1"}}});
     run->log(run->key("mine"), 3, 7);
     train(*run, 1, 10, 100);
     point = at(*run, 10);
@@ -107,6 +108,7 @@ TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
     train(*run, 1, 2, 900);
     run->finish("interrupted", "killed");
   }
+  set_tag(*store, 2, "seen", "");
   auto run = store->resume(1, point);
   EXPECT_EQ(ask(*store, "SELECT group_concat(value) FROM (SELECT value FROM metrics WHERE run_id = 1 AND key = 'train/loss' ORDER BY step)"),
             "99.0,98.0,97.0,96.0,95.0,94.0,93.0,92.0,91.0,90.0");
@@ -116,7 +118,8 @@ TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs WHERE parent = 1 AND kind = 'training'"), "0");
   const std::string attempt = ask(*store, "SELECT id FROM runs WHERE kind = 'attempt'");
   EXPECT_EQ(ask(*store, "SELECT name FROM runs WHERE kind = 'training' AND parent = " + attempt), "distill");
-  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics m WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = m.run_id)"), "0");
+  for (const std::string table : {"metrics", "summaries", "params", "run_sources", "progress", "events", "tags"})
+    EXPECT_EQ(ask(*store, "SELECT count(*) FROM " + table + " WHERE run_id NOT IN (SELECT id FROM runs)"), "0") << table;
   train(*run, 11, 12, 100);
   run->split("fit", "training", R"(["train/"])");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = (SELECT max(id) FROM runs)"), "12");

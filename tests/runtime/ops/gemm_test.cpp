@@ -110,6 +110,25 @@ TEST(GemmRule, LeavesOtherProductsToTheLibrary) {
   EXPECT_THROW(at::mm(x, y.to(at::kDouble)), c10::Error);
 }
 
+// The library refuses two types in one product; where one of them is ours to widen, that stays so.
+TEST(GemmRule, TwoTypesAreRefused) {
+  const Under rule({true, true, true});
+  const at::Tensor x = at::randn({120, 400}), y = at::randn({400, 90});
+  for (const bool left : {false, true}) {
+    const at::Tensor a = left ? x.to(at::kBFloat16) : x, b = left ? y : y.to(at::kBFloat16);
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      const at::Tensor bias = at::zeros({90}, type);
+      at::Tensor out = at::empty({120, 90}, type), batch = at::empty({1, 120, 90}, type);
+      EXPECT_THROW(at::mm(a, b), c10::Error);
+      EXPECT_THROW(at::mm_out(out, a, b), c10::Error);
+      EXPECT_THROW(at::addmm(bias, a, b), c10::Error);
+      EXPECT_THROW(at::addmm_out(out, bias, a, b), c10::Error);
+      EXPECT_THROW(at::bmm(a.unsqueeze(0), b.unsqueeze(0)), c10::Error);
+      EXPECT_THROW(at::bmm_out(batch, a.unsqueeze(0), b.unsqueeze(0)), c10::Error);
+    }
+  }
+}
+
 TEST(GemmRule, Bfloat16IsRoundedOnceFromFloat) {
   at::manual_seed(2);
   const Under rule(kFloat);
@@ -232,6 +251,32 @@ TEST(GemmRule, PaysOffFromItsLimitsOn) {
     EXPECT_EQ(gemm::pays_off(m, k, n), pays) << m << " " << k << " " << n;
     EXPECT_EQ((Under(kOwn), gemm::takes_own(m, k, n)), pays);
     EXPECT_FALSE((Under(kOneDnn), gemm::takes_own(m, k, n)));
+  }
+}
+
+TEST(GemmRule, EachCpuHasItsOwn) {
+  struct {
+    const char* name;
+    gemm::Cpu cpu;
+    bool own, onednn, widened;
+  } const cases[] = {
+      {"AMD without AVX2", {.amd = true}, false, false, true},
+      {"Zen 2", {.amd = true, .avx2 = true}, true, false, true},
+      {"Zen 3", {.amd = true, .family_19h = true, .avx2 = true}, true, false, true},
+      {"Zen 4", {.amd = true, .family_19h = true, .avx2 = true, .avx512 = true, .bfloat16 = true}, true, false, false},
+      {"Zen 5", {.amd = true, .avx2 = true, .avx512 = true, .bfloat16 = true}, false, true, false},
+      {"Haswell", {.intel = true, .avx2 = true}, false, false, true},
+      {"Skylake", {.intel = true, .avx2 = true, .avx512 = true}, false, false, true},
+      {"Sapphire Rapids", {.intel = true, .avx2 = true, .avx512 = true, .bfloat16 = true}, false, false, false},
+      {"another's with AVX2", {.avx2 = true}, false, false, true},
+      {"another's with AVX-512", {.avx2 = true, .avx512 = true}, false, true, true},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.name);
+    const gemm::Rule rule = gemm::rule_of(one.cpu);
+    EXPECT_EQ(rule.float_in_own, one.own);
+    EXPECT_EQ(rule.float_in_onednn, one.onednn);
+    EXPECT_EQ(rule.bfloat16_in_float, one.widened);
   }
 }
 

@@ -156,6 +156,35 @@ TEST(Plan, ErrorsNameTheLine) {
   EXPECT_EQ(outputs[0].size(0), 1);
 }
 
+// Gives 4 x 4 numbers whose size, strides or place in their storage are another ones where its argument says so.
+at::Tensor shaped(const at::Tensor& how) {
+  const auto kind = how.item<int64_t>();
+  if (kind == 1) return at::zeros({5, 4});
+  if (kind == 2) return at::zeros({4, 5}).narrow(1, 0, 4);
+  if (kind == 3) return at::zeros({5, 4}).narrow(0, 1, 4);
+  return at::zeros({4, 4});
+}
+TORCH_LIBRARY_FRAGMENT(gradus_test, m) { m.def("shaped(Tensor how) -> Tensor"); }
+TORCH_LIBRARY_IMPL(gradus_test, CPU, m) { m.impl("shaped", &shaped); }
+
+// An operator that does not say that its result's shape is one of numbers.
+TEST(Plan, AResultOfAnotherShapeIsRefused) {
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gradus_test::shaped", "").typed<at::Tensor(const at::Tensor&)>();
+  const auto plan = record([](const List& in) { return List{op.call(in[0]) + 1}; }, {at::scalar_tensor(0, at::kLong)});
+  List outputs;
+  for (const int64_t kind : {1, 2, 3, 0}) {
+    std::string told;
+    try {
+      plan->run({at::scalar_tensor(kind, at::kLong)}, outputs);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, Exit::bug);
+      told = error.what();
+    }
+    EXPECT_EQ(told.find("gradus_test::shaped: another shape than when it was recorded") != std::string::npos, kind != 0) << kind << told;
+  }
+  EXPECT_TRUE(same(outputs[0], at::ones({4, 4})));
+}
+
 // Steps of a scan: those of a loop, from any row on, into rows of the outputs, until one is not finite.
 TEST(Plan, AScanIsALoop) {
   const int64_t rows = 6;

@@ -1,0 +1,60 @@
+#include "store/heartbeat.h"
+
+#include <fstream>
+
+#include "store_fixture.h"
+
+namespace gradus::results {
+namespace {
+
+class HeartbeatTest : public StoreTest {
+ protected:
+  std::string alive() const { return folder_ + "/alive"; }
+};
+
+TEST_F(HeartbeatTest, WithoutAFileTheRunIsDeadAndNothingIsKnown) {
+  const std::optional<Heartbeat> dead = Heartbeat::take_over(folder_);
+  ASSERT_TRUE(dead);
+  EXPECT_EQ(dead->unix_time(), 0);
+  EXPECT_EQ(dead->seconds(), 0);
+  EXPECT_FALSE(Heartbeat::is_held(folder_));
+  EXPECT_FALSE(std::filesystem::exists(alive())) << "to look makes nothing";
+}
+
+TEST_F(HeartbeatTest, WhatWasToldOutlivesWhoeverTold) {
+  {
+    Heartbeat made = Heartbeat::begin(folder_);
+    EXPECT_EQ(made.unix_time(), 0) << "never beaten";
+    EXPECT_EQ(made.seconds(), 0);
+    Heartbeat heartbeat = std::move(made);
+    heartbeat.beat(1.7e9, 12.5);
+    heartbeat.beat(1.8e9, 13.5);
+    EXPECT_TRUE(Heartbeat::is_held(folder_));
+    EXPECT_FALSE(Heartbeat::take_over(folder_)) << "it lives";
+  }
+  EXPECT_FALSE(Heartbeat::is_held(folder_));
+  std::optional<Heartbeat> dead = Heartbeat::take_over(folder_);
+  ASSERT_TRUE(dead);
+  EXPECT_EQ(dead->unix_time(), 1.8e9);
+  EXPECT_EQ(dead->seconds(), 13.5);
+  EXPECT_TRUE(Heartbeat::is_held(folder_)) << "by who took it over";
+  dead->remove();
+  EXPECT_FALSE(std::filesystem::exists(alive()));
+}
+
+// A process that died before it told anything, or whose file somebody removed.
+TEST_F(HeartbeatTest, OfADeadRunThatToldNothingOnlyItsBeginningIsKnown) {
+  for (const bool left : {true, false}) {
+    EXPECT_TRUE(WIFSIGNALED(wait_for(spawn([&] {
+      auto run = create()->begin({.name = "victim"});
+      std::filesystem::remove(run->folder() + "/alive");
+      if (left) std::ofstream(run->folder() + "/alive").flush();
+      ::raise(SIGKILL);
+    }))));
+    EXPECT_EQ(ask(*read(), "SELECT status || (unixepoch(ended) = unixepoch(started)) || ' ' || seconds FROM runs ORDER BY id DESC"),
+              "interrupted1 0.0");
+  }
+}
+
+}  // namespace
+}  // namespace gradus::results
