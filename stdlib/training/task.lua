@@ -121,7 +121,7 @@ local function mean_of(metric, name, model, d)
   return value
 end
 
--- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: of the loss against it.
+-- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: and options, of the loss against it.
 local function gather(self, model, d, asked, knobs, each)
   local device, weight, done = model:device(), d.base.weight, 0
   local module = is_module(asked) and asked or nil
@@ -138,7 +138,7 @@ local function gather(self, model, d, asked, knobs, each)
       local b = { x = x, y = y, teacher = rows(known.said), weight = w }
       local mass = self:mass(b)
       mass = engine.is_tensor(mass) and mass:item() or mass
-      sums.kd, sums.rest = sums.kd + self:kd(out, b, knobs, {}).loss:item() * mass, sums.rest + mass
+      sums.kd, sums.rest = sums.kd + self:kd(out, b, knobs, knobs).loss:item() * mass, sums.rest + mass
     end
     done = done + x:size(0)
   end, device)
@@ -168,7 +168,7 @@ end
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave
----@param knobs? {temperature: number, alpha: number}
+---@param knobs? {temperature: number, alpha: number}   and label_smoothing, t2, teacher_temperature
 ---@param each? Tensor[]    filled with what is right, in the order of the rows: bool [n] each; of tokens position by position, of
 ---   several labels label by label; nothing of numbers
 ---@return table<string, number>
