@@ -97,16 +97,23 @@ function Feed:state()
     drawn = self.drawn, numbered = self.numbered, made = sampler.numbered() }
 end
 
---- Takes it back, once `ask` has told draw_from the source again: samplers made by the answer are numbered as they were.
+--- Samplers are numbered from here on as they were when the source was told last.
 ---@param kept table
----@param ask fun()
 ---@param train? any  the training set, of whose views the one sampler may have been made in another stage
-function Feed:load_state(kept, ask, train)
-  if kept.uniform_number then
+function Feed:number_as(kept, train)
+  if kept.uniform_number and data.is(train) then
     sampler.numbered(kept.uniform_number - 1)
     self.uniform = sampler.uniform(train)
   end
   sampler.numbered(kept.numbered)
+end
+
+--- Takes it back, once `ask` has told draw_from the source again: samplers made by the answer are numbered as they were.
+---@param kept table
+---@param ask fun()
+---@param train? any  the training set
+function Feed:load_state(kept, ask, train)
+  self:number_as(kept, train)
   ask()
   self:restore_others(kept)
   sampler.numbered(kept.made)

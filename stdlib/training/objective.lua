@@ -290,6 +290,13 @@ function Objective:outputs_read(goal)
   return read
 end
 
+--- Knobs as an evaluation takes them for its kd_loss: with the options of the loss that is trained; nil of none.
+---@param knobs? {temperature: number, alpha: number}
+function Objective:measured_by(knobs)
+  for name, value in pairs(knobs and self.options or {}) do knobs[name] = value end
+  return knobs
+end
+
 function Objective:state()
   local kept = {}
   for name, module in pairs(self:modules()) do kept[name] = module:state_dict() end

@@ -37,11 +37,11 @@ local function joined(old, fresh)
 end
 
 -- In the place of Feed:load_state: takes over what fits; a sampler of another kind begins anew.
-local function take_over_rows(feed, kept, ask)
-  sampler.numbered(kept.numbered)
+local function take_over_rows(feed, kept, ask, train)
+  feed:number_as(kept, train)
   ask()
   pcall(feed.restore_others, feed, kept)  -- of those that are of the same kind as before
-  sampler.numbered(kept.made)
+  sampler.numbered(math.max(kept.made, sampler.numbered()))
   feed.drawn = kept.drawn
   local rows = feed.source
   if rows.core then

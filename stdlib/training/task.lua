@@ -121,7 +121,7 @@ local function mean_of(metric, name, model, d)
   return value
 end
 
--- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: of the loss against it.
+-- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: and options, of the loss against it.
 local function gather(self, model, d, asked, knobs, each)
   local device, weight, done = model:device(), d.base.weight, 0
   local module = is_module(asked) and asked or nil
@@ -133,15 +133,16 @@ local function gather(self, model, d, asked, knobs, each)
     local w = weight and weight:index_select(0, index):to(device):double()
     local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, in_type(module, module, x)) or nil
     local out = wide(in_type(model, model, x))
-    local found = {}
+    local ce  -- of the labels, where the loss against the teacher has it anyway
     if known.said and knobs then
       local b = { x = x, y = y, teacher = rows(known.said), weight = w }
       local mass = self:mass(b)
       mass = engine.is_tensor(mass) and mass:item() or mass
-      found = self:kd(out, b, knobs, {})
+      local found = self:kd(out, b, knobs, knobs)
       sums.kd, sums.rest = sums.kd + found.loss:item() * mass, sums.rest + mass
+      if (knobs.label_smoothing or 0) == 0 then ce = found.ce end  -- a smoothed one is not what is evaluated
     end
-    self.rules.add(sums, out, y, w, answers, found.ce)
+    self.rules.add(sums, out, y, w, answers, ce)
     done = done + x:size(0)
   end, device)
   return sums, weight and sums.mass or sums.n
@@ -170,7 +171,7 @@ end
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave
----@param knobs? {temperature: number, alpha: number}
+---@param knobs? {temperature: number, alpha: number}   and label_smoothing, t2, teacher_temperature
 ---@param each? Tensor[]    filled with what is right, in the order of the rows: bool [n] each; of tokens position by position, of
 ---   several labels label by label; nothing of numbers
 ---@return table<string, number>

@@ -79,6 +79,15 @@ describe("lookahead", function()
       if one.name == "lookahead" then expect(one.detail.failed):equals(nil) end
     end
   end)
+  it("leaves samplers with a number each, whichever continuations went on", function()
+    support.with_run({ seed = 7 }, function(run)
+      local o = options { try = { one = {}, two = {} }, steps = 20, by = "val/loss", budget = { steps = 80 } }
+      o.try.one.lr, o.try.two.lr = function(s) return s.step < 20 and .02 or 1e-9 end, function(s) return s.step < 20 and 1e-9 or .02 end
+      expect(run:lookahead(o).chosen):equals { "one", "two", "two", "two" }
+      local last = g.sampler.uniform(o.data.train)
+      for number in pairs(require("gradus.curriculum.source").of_run()) do expect(last.number > number):is_true() end
+    end)
+  end)
   it("a continuation that fails is none", function()
     local _, seen = support.with_run({ seed = 7 }, function(run)
       run:lookahead(options { try = { a = {}, b = { curriculum = { advance = function() error "no" end } } }, steps = 30 })

@@ -92,6 +92,16 @@ describe("a distillation", function()
     local loss, ce, kl = seen.values "train/loss", seen.values "train/ce", seen.values "train/kl"
     for i = 1, 20 do expect(loss[i]):near(.3 * ce[i] + .7 * kl[i], 1e-4) end
   end)
+  it("is what val/kd_loss is of the validation data, whatever its options", function()
+    for _, options in ipairs { {}, { t2 = false }, { teacher_temperature = 1 }, { label_smoothing = .3 } } do
+      options.teacher, options.evaluate, options.with_data, options.batch = teacher(), { steps = 1 }, function(d)
+        return { train = d.train, val = d.train }
+      end, support.points():split({ train = .5 }).train:size()
+      options.lr = 1e-12
+      local result = distill(options)
+      expect(result:last "val/kd_loss"):near(result:last "train/mean_loss", 1e-5)
+    end
+  end)
   it("asks the teacher for what the student sees: the same network and alpha 0 give a loss of 0", function()
     local student = support.student()
     local copy = student:clone()
