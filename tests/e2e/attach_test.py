@@ -150,9 +150,31 @@ class Attach(unittest.TestCase):
         self.refused(66, "no training of run 1 answered within 0.5 s", "1", "--set", "lr=1", "--timeout", "0.5")
         folder = json.loads(self.gradus("show", "1", "--json").stdout)["folder"]
         self.assertEqual([name for name in os.listdir(folder) if name.startswith("attach")], [])
-        (pathlib.Path(folder) / "attach.request").write_text("{}")
-        self.refused(74, "another attach waits for this run", "1", "--stop")
+        other = subprocess.Popen([GRADUS, "attach", "1", "--stop"], cwd=self.dir, stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(200):
+                if (pathlib.Path(folder) / "attach.request").exists():
+                    break
+                time.sleep(.05)
+            self.refused(74, "another attach waits for its answer", "1", "--stop", "--timeout", "0.3")
+        finally:
+            other.kill()
+            other.wait()
+        self.refused(66, "answered within 0.3 s", "1", "--stop", "--timeout", "0.3")  # nobody waits any more
         self.refused(66, "no such run", "99")
+
+    def test_several_at_once(self):
+        process = self.begin(SCRIPT)
+        rates = [.0001 * (1 + i) for i in range(8)]
+        asked = [subprocess.Popen([GRADUS, "attach", "1", "--json", "--set", f"lr={rate}"], cwd=self.dir, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) for rate in rates]
+        answers = [(one.communicate(timeout=60), one.returncode) for one in asked]
+        self.assertEqual([(err, code) for (_, err), code in answers], [("", 0)] * 8)
+        for rate, ((out, _), _) in zip(rates, answers):
+            self.assertRegex(json.loads(out)["done"][0], f"^lr = {rate:.6g} ")
+        self.until(lambda state: len(state["edits"]) == 8)
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        self.assertEqual(process.wait(timeout=60), 0)
 
     def test_a_loop_over_batches(self):
         process = self.begin(BATCHES)
