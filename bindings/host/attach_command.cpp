@@ -227,6 +227,8 @@ void attach_command(const std::string& path, const Options& options) {
       "run " + shown(run["id"]) + ", " + shown(answer["training"]) + ", after step " + shown(answer["step"]) + ":";
   for (const Json& done : answer["done"]) text += (text.ends_with(':') ? " " : ", ") + done.get<std::string>();
   print(text + "\n");
+  for (const Json& warning : answer.value("warnings", Json::array()))
+    std::fprintf(stderr, "gradus: warning: %s\n", printable(warning.get<std::string>()).c_str());
 }
 
 }  // namespace
