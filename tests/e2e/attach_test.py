@@ -177,7 +177,8 @@ class Attach(unittest.TestCase):
             self.assertRegex(json.loads(out)["done"][0], f"^lr = {rate:.6g} ")
         self.until(lambda state: len(state["edits"]) == 8)
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
-        self.assertEqual(process.wait(timeout=60), 0)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
 
     def test_a_loop_over_batches(self):
         process = self.begin(BATCHES)
