@@ -70,12 +70,13 @@ end
 -- Calls fn(…); os.exit in it fails, and does not end the run that goes on. Where the new version has kept it, it ends the run later.
 local function without_exit(fn, ...)
   local exit, asking = os.exit, true
-  os.exit = function(code)
+  rawset(os, "exit", function(code)
     if asking then error(("os.exit(%s) before the training that goes on"):format(code == nil and "" or tostring(code)), 2) end
     exit(code)
-  end
+  end)
   local ok, result = pcall(fn, ...)
-  os.exit, asking = exit, false
+  rawset(os, "exit", exit)
+  asking = false
   if not ok then error(result, 0) end
   return result
 end
