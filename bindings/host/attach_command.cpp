@@ -1,13 +1,15 @@
 #include "attach_command.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -22,8 +24,9 @@
 namespace gradus {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace results;
+
+constexpr std::chrono::milliseconds kLook(20);
 
 struct Options {
   std::string run, stage;
@@ -90,26 +93,49 @@ std::string text_of(const Json& state, const Json& run) {
 
 // --- what is wanted of it
 
-// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id.
+using Clock = std::chrono::steady_clock;
+
+// The right to ask a run: one attach has it at a time, and another waits. The kernel gives it back when a process ends, however it ends.
+class Turn {
+ public:
+  Turn(const std::string& folder, const std::string& run, Clock::time_point deadline)
+      : folder_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (folder_ < 0) throw Error(Exit::io, folder + ": cannot be opened; got " + std::strerror(errno));
+    while (::flock(folder_, LOCK_EX | LOCK_NB) != 0) {
+      const bool taken = errno == EWOULDBLOCK || errno == EINTR;
+      if (taken && Clock::now() < deadline) {
+        std::this_thread::sleep_for(kLook);
+        continue;
+      }
+      const std::string why = taken ? "another attach waits for its answer" : std::strerror(errno);
+      ::close(folder_);
+      throw Error(Exit::io, "attach: run " + run + ": expected to be alone; got: " + why);
+    }
+  }
+  ~Turn() { ::close(folder_); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  int folder_;
+};
+
+// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id. Whose turn it is
+// may replace what an attach that was killed has left.
 class Request {
  public:
   Request(const std::string& folder, Json wanted, double seconds)
       : request_(folder + "/attach.request"), answer_(folder + "/attach.answer") {
-    id_ =
-        std::to_string(::getpid()) + "-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
+    id_ = std::to_string(::getpid()) + "-" + std::to_string(Clock::now().time_since_epoch().count());
     wanted["id"] = id_;
     wanted["expires"] = static_cast<double>(::time(nullptr)) + seconds;
     const std::string part = request_ + "." + std::to_string(::getpid());
     std::ofstream file(part);
     file << wanted.dump();
     file.close();
-    const auto place = [&] { return file && ::link(part.c_str(), request_.c_str()) == 0; };
-    const bool placed = place() || (has_expired() && place());
+    if (file && ::rename(part.c_str(), request_.c_str()) == 0) return;
     ::unlink(part.c_str());
-    if (!file) throw Error(Exit::io, part + ": cannot be written");
-    if (!placed)
-      throw Error(Exit::io,
-                  "attach: " + request_ + " is there: another attach waits for this run; expected to be alone");
+    throw Error(Exit::io, part + ": cannot be written");
   }
   ~Request() { ::unlink(request_.c_str()); }
   Request(const Request&) = delete;
@@ -128,16 +154,6 @@ class Request {
   }
 
  private:
-  // Takes away a request whose attach was killed.
-  bool has_expired() const {
-    std::ifstream file(request_);
-    std::stringstream text;
-    text << file.rdbuf();
-    const Json there = Json::parse(text.str(), nullptr, false);
-    if (!there.is_object() || !there.contains("expires") || !there["expires"].is_number()) return false;
-    return there["expires"].get<double>() < static_cast<double>(::time(nullptr)) && ::unlink(request_.c_str()) == 0;
-  }
-
   std::string request_, answer_, id_;
 };
 
@@ -156,12 +172,13 @@ Json wanted_of(const Options& options) {
 }
 
 Json ask(Store& store, const Options& options, const Json& run) {
-  const Request request(run["folder"].get<std::string>(), wanted_of(options), options.seconds);
-  using Clock = std::chrono::steady_clock;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(options.seconds);
+  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
+  const std::string folder = run["folder"];
+  const Turn turn(folder, shown(run["id"]), deadline);
+  const Request request(folder, wanted_of(options), std::chrono::duration<double>(deadline - Clock::now()).count());
   for (int look = 0; Clock::now() < deadline; ++look) {
     if (Json answer = request.answer(); answer.is_object()) return answer;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(kLook);
     if (look % 25 == 24 &&
         store.query("SELECT 1 FROM runs WHERE id = ?1 AND status = 'running'", {run["id"].get<std::int64_t>()})
             .rows.empty())
@@ -210,6 +227,8 @@ void attach_command(const std::string& path, const Options& options) {
       "run " + shown(run["id"]) + ", " + shown(answer["training"]) + ", after step " + shown(answer["step"]) + ":";
   for (const Json& done : answer["done"]) text += (text.ends_with(':') ? " " : ", ") + done.get<std::string>();
   print(text + "\n");
+  for (const Json& warning : answer.value("warnings", Json::array()))
+    std::fprintf(stderr, "gradus: warning: %s\n", printable(warning.get<std::string>()).c_str());
 }
 
 }  // namespace

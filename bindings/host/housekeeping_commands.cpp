@@ -47,7 +47,8 @@ std::string count_text(std::size_t count, const char* noun, const char* several 
 std::vector<std::int64_t> chosen(Store& store, Options& options, const char* command) {
   std::vector<std::int64_t> ids;
   for (const std::string& run : options.runs) ids.push_back(store.resolve(run));
-  if (!options.filter.where.empty()) {
+  // All runs is an answer to a question, not what is to be deleted because a shell's variable was empty.
+  if (options.filter.where.find_first_not_of(" \t\r\n") != std::string::npos) {
     std::vector<std::string> notes;
     options.filter.notes = &notes;
     options.filter.metrics.emplace();

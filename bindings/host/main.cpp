@@ -20,6 +20,7 @@
 #include "neighbours.h"
 #include "new_command.h"
 #include "plot_command.h"
+#include "query/table.h"
 #include "script_commands.h"
 #include "serve_command.h"
 #include "signals.h"
@@ -121,7 +122,8 @@ int dispatch(int argc, char** argv) {
 
 int complain(const std::exception& error) {
   std::fflush(stdout);
-  std::fprintf(stderr, "gradus: %s\n", words_of(error));
+  // In one line, whatever names and values it repeats.
+  std::fprintf(stderr, "gradus: %s\n", results::printable(words_of(error)).c_str());
   return exit_code_of(error);
 }
 

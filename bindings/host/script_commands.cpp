@@ -87,14 +87,18 @@ void add_run(CLI::App& app, ScriptCommandLine& line) {
   add_text(run, line, "log", "A line that stays for each epoch or evaluation, for a pipe or a file")
       ->check(CLI::IsMember({"epoch", "evaluation"}));
   add_strict(run, line);
-  run->add_flag("--sandbox", line.run.sandbox,
+  CLI::Option* sandbox = run->add_flag("--sandbox", line.run.sandbox,
                 "The kernel keeps the script from the network, other programs and all files but its folder (to read) and the store's "
                 "(default then: sandbox/gradus.db beside the usual one)");
   run->add_option("--sandbox-read", line.run.sandbox_read, "A file or folder that it may read too (may be repeated)")
-      ->allow_extra_args(false);
-  run->add_option("--sandbox-memory", line.run.sandbox_gib, "GiB that it may use (default: 8)")->check(CLI::Range(1, 1 << 20));
+      ->allow_extra_args(false)
+      ->needs(sandbox);
+  run->add_option("--sandbox-memory", line.run.sandbox_gib, "GiB that it may use (default: 8)")
+      ->check(CLI::Range(1, 1 << 20))
+      ->needs(sandbox);
   run->add_option("--sandbox-time", line.run.sandbox_seconds, "Seconds of CPU time, of all threads together")
-      ->check(CLI::Range(1, 1 << 30));
+      ->check(CLI::Range(1, 1 << 30))
+      ->needs(sandbox);
   add_library(run, line);
 }
 

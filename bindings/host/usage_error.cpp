@@ -90,6 +90,27 @@ std::string choice(const std::string& text) {
   return text.substr(0, colon) + ": expected one of " + words + "; got '" + text.substr(colon + 2, in - colon - 2) + "'";
 }
 
+// "--seed: At Most 1 required but received 2", "--set: 1 required TEXT missing", "Could not convert: --json = foo",
+// "--sort excludes --best", "--margin requires --versus".
+std::string count_in_our_words(const std::string& text) {
+  const std::string excludes = " excludes ", requires_ = " requires ";
+  if (const std::size_t at = text.find(excludes); at != std::string::npos)
+    return text.substr(0, at) + ": expected no " + text.substr(at + excludes.size()) + " beside it";
+  if (const std::size_t at = text.find(requires_); at != std::string::npos)
+    return text.substr(0, at) + ": has no effect alone; expected " + text.substr(at + requires_.size()) + " beside it";
+  const std::size_t colon = text.find(": ");
+  int most = 0, got = 0;
+  char name[128], given[256];
+  if (colon == std::string::npos) return text;
+  const std::string words = text.substr(colon + 2), before = text.substr(0, colon + 2);
+  if (std::sscanf(words.c_str(), "At Most %d required but received %d", &most, &got) == 2)
+    return before + "expected it once; got it " + std::to_string(got) + " times";
+  if (words.ends_with(" missing")) return before + "expected a value after it; got none";
+  if (std::sscanf(text.c_str(), "Could not convert: %127s = %255[^\n]", name, given) == 2)
+    return std::string(name) + ": expected no value; got '" + given + "'";
+  return text;
+}
+
 // CLI11's sentences about what is missing or out of range, as ours: what is wrong; expected …; got ….
 std::string in_our_words(const std::string& text, const std::vector<std::string>& formats, const std::string& command) {
   const std::string required = " is required", value = ": Value ", range = " not in range ";
@@ -99,7 +120,7 @@ std::string in_our_words(const std::string& text, const std::vector<std::string>
     return "no format; expected one of " + listed(formats);
   }
   const std::size_t at = text.find(value), in = text.find(range);
-  if (at == std::string::npos || in == std::string::npos || in < at) return choice(text);
+  if (at == std::string::npos || in == std::string::npos || in < at) return count_in_our_words(choice(text));
   const std::size_t got = at + value.size();
   return text.substr(0, at) + ": expected " + limits(text.substr(in + range.size())) + "; got " +
          text.substr(got, in - got);

@@ -63,8 +63,8 @@ namespace {
 using Run = ComparedRun;
 using Group = RunGroup;
 
-// At a budget curves are compared: a result came at the end.
-std::vector<std::string> default_metrics(const std::vector<Run>& runs, bool at_budget) {
+// At a budget and by area curves are compared: a result came at the end.
+std::vector<std::string> default_metrics(const std::vector<Run>& runs, bool of_curves) {
   std::set<std::string> results, validations, all;
   for (const Run& run : runs) {
     for (const auto& [key, curve] : run.curves) {
@@ -73,7 +73,7 @@ std::vector<std::string> default_metrics(const std::vector<Run>& runs, bool at_b
       if (key.rfind("val/", 0) == 0) validations.insert(key);
     }
   }
-  if (!results.empty() && !at_budget) return {results.begin(), results.end()};
+  if (!results.empty() && !of_curves) return {results.begin(), results.end()};
   if (all.count("val/acc") != 0) return {"val/acc"};
   if (!validations.empty()) return {validations.begin(), validations.end()};
   if (all.count("train/loss") != 0) return {"train/loss"};
@@ -231,7 +231,8 @@ Json compare(Store& store, const CompareOptions& given) {
     if (!margin.key.empty()) margin.key = known_metric(margin.key);
   }
   if (options.threshold) options.threshold->key = known_metric(options.threshold->key);
-  const std::vector<std::string> metrics = options.metrics.empty() ? default_metrics(runs, options.at.has_value()) : options.metrics;
+  const std::vector<std::string> metrics =
+      options.metrics.empty() ? default_metrics(runs, options.at.has_value() || options.auc) : options.metrics;
   check_metrics(runs, metrics);
   if (options.threshold) check_metrics(runs, {options.threshold->key});
 

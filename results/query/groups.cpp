@@ -44,6 +44,8 @@ class Column {
 
  private:
   [[noreturn]] static void unknown(Store& store, const std::string& name) {
+    if (name == "stage")
+      throw Error(Exit::usage, "--by: only `gradus compare` goes stage by stage; expected a parameter; got 'stage'");
     std::vector<std::string> names = param_names(store);
     names.emplace_back("stage");  // stages.h
     const std::string near = nearest(name, names);
@@ -94,6 +96,14 @@ std::vector<std::string> default_by(const std::vector<Run>& runs) {
     if (key != "strategy") by.push_back(key);
   }
   return by;
+}
+
+std::vector<std::string> each_once(const std::vector<std::string>& names) {
+  std::vector<std::string> once;
+  for (const std::string& name : names) {
+    if (std::find(once.begin(), once.end(), name) == once.end()) once.push_back(name);
+  }
+  return once;
 }
 
 // Counts a repetition of one configuration and seed once: the newest, a finished one before one that is not.
@@ -162,7 +172,7 @@ std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& optio
 }
 
 Groups group_runs(Store& store, const std::vector<ComparedRun>& runs, const std::vector<std::string>& by) {
-  Groups made{by.empty() ? default_by(runs) : by, {}, 0};
+  Groups made{by.empty() ? default_by(runs) : each_once(by), {}, 0};
   std::vector<Column> columns;
   if (!runs.empty()) {
     for (const std::string& name : made.by) columns.emplace_back(store, runs, name);

@@ -141,11 +141,14 @@ std::int64_t Store::resolve(const std::string& run) {
     return Error(Exit::missing, "run '" + run + "': no such run in " + path() + "; expected " + expected +
                                     " (`gradus runs` lists them)");
   };
-  if (run == "@last") {
-    const Rows rows = query("SELECT max(id) FROM runs WHERE parent IS NULL");
+  if (run == "@last") {  // of those that lists show
+    const Rows rows = query("SELECT max(id), max(CASE WHEN archived IS NULL THEN id END) FROM runs WHERE parent IS NULL");
     if (rows.rows[0][0].index() == 0)
       throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
-    return std::get<std::int64_t>(rows.rows[0][0]);
+    if (rows.rows[0][1].index() == 0)
+      throw Error(Exit::missing, "@last: all runs of the store " + path() +
+                                     " are archived; expected an id (`gradus runs --archived` lists them)");
+    return std::get<std::int64_t>(rows.rows[0][1]);
   }
   const bool digits =
       !run.empty() && std::all_of(run.begin(), run.end(), [](unsigned char c) { return std::isdigit(c); });

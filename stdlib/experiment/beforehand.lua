@@ -99,4 +99,19 @@ function beforehand.look(run, t)
   end
 end
 
+--- What a person is about to set is judged as a script's settings are: what is amiss with it, in words, and whether it is a mistake.
+---@param t Training
+---@param numbers table<string, number>  by knob
+---@return {text: string, mistake: boolean?}[]
+function beforehand.of_hand(t, numbers)
+  local rate, found = numbers.lr and numbers.lr > 0 and advice.on_rate(t, numbers.lr), {}
+  if rate and rate.amiss then found[1] = { text = rate.text, mistake = rate.mistake } end
+  if t.teacher.target.kind ~= "logits" then return found end
+  for _, name in ipairs { "temperature", "alpha" } do
+    local text = numbers[name] and knobs.outside(name, numbers[name], numbers[name])
+    if text then found[#found + 1] = { text = ("%s %s"):format(name, text) } end
+  end
+  return found
+end
+
 return beforehand

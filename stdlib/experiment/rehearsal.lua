@@ -67,13 +67,21 @@ local function in_own_streams(run, fn)
   return result
 end
 
---- Asks the new version. Raises where it does something else, or nothing.
----@param live LiveEdit
----@param where string       what goes on: "distill", "fit" or "batches"
----@param index number       the how manieth of the run's trainings and loops that is
----@param capture? fun(fn: function, params: table): table  called where the loop of the new version stands, with its function
----@return {options: table?, found: table?, params: table, flat: table, stand_in: Run}
-function rehearsal.ask(live, where, index, capture)
+-- Calls fn(…); os.exit in it fails, and does not end the run that goes on. Where the new version has kept it, it ends the run later.
+local function without_exit(fn, ...)
+  local exit, asking = os.exit, true
+  rawset(os, "exit", function(code)
+    if asking then error(("os.exit(%s) before the training that goes on"):format(code == nil and "" or tostring(code)), 2) end
+    exit(code)
+  end)
+  local ok, result = pcall(fn, ...)
+  rawset(os, "exit", exit)
+  asking = false
+  if not ok then error(result, 0) end
+  return result
+end
+
+local function ask(live, where, index, capture)
   local script = live.options.script
   local experiment = require("gradus.experiment.runner").load(live.options)
   if not experiment then refuse("%s: the script returns no experiment any more", script) end
@@ -90,6 +98,16 @@ function rehearsal.ask(live, where, index, capture)
   end)
   if met.where ~= where then refuse("%s: training %d is a %s now, and was a %s", script, index, met.where, where) end
   return { options = met.given, found = met.found, params = nested, flat = flat, stand_in = stand_in }
+end
+
+--- Asks the new version. Raises where it does something else, or nothing.
+---@param live LiveEdit
+---@param where string       what goes on: "distill", "fit" or "batches"
+---@param index number       the how manieth of the run's trainings and loops that is
+---@param capture? fun(fn: function, params: table): table  called where the loop of the new version stands, with its function
+---@return {options: table?, found: table?, params: table, flat: table, stand_in: Run}
+function rehearsal.ask(live, where, index, capture)
+  return without_exit(ask, live, where, index, capture)
 end
 
 return rehearsal

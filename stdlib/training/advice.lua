@@ -132,8 +132,12 @@ local function rate_of(t)
   return lr or t.updater.own_lr or 1e-3
 end
 
-local function on_rate(t)
-  local rates, rate, name = advice.rates_of(t), rate_of(t), t.updater.optimizer.name
+--- What there is to say of a rate for a training's student.
+---@param t Training
+---@param rate number?
+---@return table?
+function advice.on_rate(t, rate)
+  local rates, name = advice.rates_of(t), t.updater.optimizer.name
   if not rates or not rate then return nil end
   local parameters, low, high, whose = rates.parameters, rates.low, rates.high, rates.whose
   local numbers = { parameters = parameters, rate = rate, lowest = low, highest = high }
@@ -269,6 +273,7 @@ end
 ---@return Advice[]
 function advice.on(t)
   local list = {}
+  local function on_rate() return advice.on_rate(t, rate_of(t)) end
   for _, ask in ipairs { on_temperature, on_rate, on_batch_norm, on_patience, on_scale } do list[#list + 1] = ask(t) end
   return list
 end

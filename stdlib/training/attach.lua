@@ -2,7 +2,7 @@
 --- times a second, the training looks for one, does all of it or nothing, and answers. What was done is an event, and the run is
 --- marked as edited: it is no repetition of others. Nobody asks: nothing is done, and no bit is another.
 ---   attach.request   { id, expires = Unix time, set = { temperature = "3" }, release = { "lr" }, stage = "next", stop = true }
----   attach.answer    { id, step, done = { "temperature = 3 (was 4)" } } or { id, step, error = "…" }
+---   attach.answer    { id, step, done = { "temperature = 3 (was 4)" }, warnings = { "…" } } or { id, step, error = "…" }
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local sorted_keys = require "gradus.base.sorted_keys"
@@ -93,8 +93,27 @@ local function move_knobs(training, numbers, release)
   return done, before
 end
 
+-- What is amiss with the numbers, for a training by distill or fit; a strict run refuses them.
+local function judged(training, numbers)
+  local run, amiss = training.run, training.evaluator and training.run.beforehand.of_hand(training, numbers) or {}
+  if amiss[1] and run.options.strict then refuse("%s", amiss[1].text) end
+  return amiss
+end
+
+local function tell(training, amiss)
+  local texts = {}
+  for i, one in ipairs(amiss) do
+    texts[i] = one.text
+    training.reporter:blame(one.text)
+    if one.mistake then training.run:warn("settings", "attach: " .. one.text)
+    else training.run:advise("settings", one.text, nil, "attach: ") end
+  end
+  return texts
+end
+
 local function carry_out(training, asked)
   local numbers = numbers_of(training, asked.set)
+  local amiss = judged(training, numbers)
   for _, name in ipairs(asked.release or {}) do
     known("knob", name, training.stages:knob_names())
     if not (training.stages.by_hand or {})[name] then refuse("--release: nobody has set %s", name) end
@@ -108,7 +127,7 @@ local function carry_out(training, asked)
     release = asked.release and #asked.release > 0 and asked.release or nil,
     stage = to and training.stages.list[to].name or nil, from = to and from or nil, stop = asked.stop or nil })
   if to then training:go_to(to) end
-  return done
+  return done, tell(training, amiss)
 end
 
 -- --- the folder ---------------------------------------------------------------------------------------------------------------------
@@ -143,14 +162,15 @@ function Attach:look(training)
   local asked = take(self.request)
   if not asked then return false end
   if type(asked.expires) == "number" and os.time() > asked.expires then return false end  -- whoever asked has left
-  local ok, done = pcall(carry_out, training, asked)
+  local ok, done, warnings = pcall(carry_out, training, asked)
   local step = training.run.step_number
   if not ok then
     put(self.answer, { id = asked.id, step = step, error = type(done) == "table" and done.refused or host.error_text(done) })
     if type(done) ~= "table" or not done.refused then error(done, 0) end
     return false
   end
-  put(self.answer, { id = asked.id, step = step, training = training.where, done = done })
+  put(self.answer, { id = asked.id, step = step, training = training.where, done = done,
+    warnings = warnings[1] and warnings or nil })
   training.run.line.say(("attach: step %d: %s"):format(step, table.concat(done, ", ")))
   return asked.stop == true
 end

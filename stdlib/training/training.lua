@@ -333,6 +333,7 @@ function Training:load_state(kept)
   engine.default_generator(self.run.device):set_state(kept.random)  -- last: making the parts may have drawn
   self.goes_on_longer = kept.over and not kept.ended_by_rule and not clock.is_over(self.clock.counts)
   self.restored, self.over = true, kept.over and not self.goes_on_longer
+  if not self.over and clock.is_over(self.clock.counts) then self.boundary_due = clock.epoch_of(self.clock.counts) end  -- a smaller budget
 end
 
 return training

@@ -103,13 +103,16 @@ class Attach(unittest.TestCase):
         self.refused(64, "expected knob=number; got 'lr'", "1", "--set", "lr")
         done = self.gradus("attach", "1", "--release", "lr", "--json")
         self.assertEqual(json.loads(done.stdout)["done"], ["lr as the curriculum has it"])
+        done = self.gradus("attach", "1", "--set", "lr=0.5")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"^gradus: warning: 610 parameters: lr 0.001 to 0.01 .*; here it is 0.5\n$")
         self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
         out, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, err)
         self.assertIn("attach: step", err)
         self.refused(64, "run 1 is finished; expected one that is running", "1", "--set", "lr=1")
         shown = json.loads(self.gradus("show", "1", "--json").stdout)
-        self.assertEqual([event["name"] for event in shown["events"] if event["kind"] == "edit"], ["attach"] * 3)
+        self.assertEqual([event["name"] for event in shown["events"] if event["kind"] == "edit"], ["attach"] * 4)
         self.assertIn("edited", shown["tags"])
         self.assertEqual([name for name in os.listdir(shown["folder"]) if name.startswith("attach")], [])
 
@@ -150,9 +153,32 @@ class Attach(unittest.TestCase):
         self.refused(66, "no training of run 1 answered within 0.5 s", "1", "--set", "lr=1", "--timeout", "0.5")
         folder = json.loads(self.gradus("show", "1", "--json").stdout)["folder"]
         self.assertEqual([name for name in os.listdir(folder) if name.startswith("attach")], [])
-        (pathlib.Path(folder) / "attach.request").write_text("{}")
-        self.refused(74, "another attach waits for this run", "1", "--stop")
+        other = subprocess.Popen([GRADUS, "attach", "1", "--stop"], cwd=self.dir, stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(200):
+                if (pathlib.Path(folder) / "attach.request").exists():
+                    break
+                time.sleep(.05)
+            self.refused(74, "another attach waits for its answer", "1", "--stop", "--timeout", "0.3")
+        finally:
+            other.kill()
+            other.wait()
+        self.refused(66, "answered within 0.3 s", "1", "--stop", "--timeout", "0.3")  # nobody waits any more
         self.refused(66, "no such run", "99")
+
+    def test_several_at_once(self):
+        process = self.begin(SCRIPT)
+        rates = [.0001 * (1 + i) for i in range(8)]
+        asked = [subprocess.Popen([GRADUS, "attach", "1", "--json", "--set", f"lr={rate}"], cwd=self.dir, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) for rate in rates]
+        answers = [(one.communicate(timeout=60), one.returncode) for one in asked]
+        self.assertEqual([(err, code) for (_, err), code in answers], [("", 0)] * 8)
+        for rate, ((out, _), _) in zip(rates, answers):
+            self.assertRegex(json.loads(out)["done"][0], f"^lr = {rate:.6g} ")
+        self.until(lambda state: len(state["edits"]) == 8)
+        self.assertEqual(self.gradus("attach", "1", "--stop").returncode, 0)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0)
 
     def test_a_loop_over_batches(self):
         process = self.begin(BATCHES)

@@ -355,6 +355,12 @@ class Stores(unittest.TestCase):
             (("compare", "--by", "sed"), USAGE, "sed"),
             (("compare", "--metric", "vall/acc"), USAGE, "vall/acc"),
             (("runs", "--jsn"), USAGE, "did you mean '--json'"),
+            (("runs", "--json=all"), USAGE, "--json: expected no value; got 'all'"),
+            (("run", "mine.lua", "--seed", "1", "--seed", "2"), USAGE, "--seed: expected it once; got it 2 times"),
+            (("runs", "--sort", "lr", "--best", "val/acc"), USAGE, "--sort: expected no --best beside it"),
+            (("compare", "--margin", "0.1"), USAGE, "--margin: has no effect alone; expected --versus beside it"),
+            (("run", "mine.lua", "--sandbox-time", "9"), USAGE, "--sandbox-time: has no effect alone; expected --sandbox beside it"),
+            (("show", "my\nrun"), USAGE, "run 'my run': expected an id"),  # one line, whatever is repeated
         ):
             with self.subTest(args=args):
                 done = self.gradus(*args)

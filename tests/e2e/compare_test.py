@@ -124,6 +124,7 @@ class Compare(CompareCase):
         self.assertEqual(self.json("compare", "--metric", "val_acc, val/acc")["metrics"],
                          self.json("compare", "--metric", "val_acc", "--metric", "val/acc")["metrics"])
         self.assertEqual(self.json("compare", "--by", "strategy, seed")["by"], ["strategy", "seed"])
+        self.assertEqual(self.json("compare", "--by", "strategy,seed,strategy")["by"], ["strategy", "seed"])
         self.assertEqual(self.json("compare", "--by", "status")["groups"][0]["label"], {"status": "finished"})
         self.assertIn("no run has the parameter 'tags'", self.gradus("compare", "--by", "tags", code=64).stderr)
 
@@ -142,6 +143,7 @@ class Pictures(CompareCase):
         self.assertIn("val/acc, val/acc\n", out)
         self.assertIn("0.8 ┤", self.gradus("plot", "val/acc", "15").stdout)
         self.assertNotIn("0.8 ┤", self.gradus("plot", "val/acc", "15", "--y", "0.6,0.7").stdout)
+        self.assertIn("only `gradus compare` goes stage by stage", self.gradus("plot", "val/acc", "--by", "stage", code=64).stderr)
         for wrong in (("--y", "1,0"), ("--kind", "cloud"), ("--kind", "spread", "--x", "flops"), ("--kind", "spread", "--by", "strategy"),
                       ("--kind", "spread", "--together")):
             self.gradus("plot", "val/acc", "15", *wrong, code=64)
@@ -224,6 +226,9 @@ class Where(CompareCase):
 
 
 class Housekeeping(CompareCase):
+    def test_an_option_without_its_value(self):
+        self.assertIn("runs: --where: expected a value after it; got none", self.gradus("runs", "--where", code=64).stderr)
+
     def test_tag_note_archive(self):
         self.gradus("tag", 1, "paper=table 2")
         self.gradus("note", 1, "look at this")
@@ -234,6 +239,9 @@ class Housekeeping(CompareCase):
         self.gradus("archive", "--where", "strategy == 'ramp'")
         self.assertEqual(len(self.json("runs")), 10)
         self.assertEqual(len(self.json("runs", "--archived")), 15)
+        last = max(run["id"] for run in self.json("runs"))
+        self.gradus("archive", last)
+        self.assertLess(self.json("show", "@last")["id"], last, "the last of those that lists show")
         self.gradus("archive", "--where", "archived != nil", "--undo")
         self.assertEqual(len(self.json("runs")), 15)
 
@@ -263,6 +271,8 @@ class Housekeeping(CompareCase):
     def test_delete_asks(self):
         err = self.gradus("delete", 1, 2, code=64).stderr
         self.assertIn("--yes", err)
+        for blank in ("", " \n"):  # a shell's variable was empty
+            self.assertIn("expected a RUN or --where EXPR", self.gradus("delete", "--where", blank, "--yes", code=64).stderr)
         self.assertEqual(len(self.json("runs")), 15)
         uid = self.json("show", 1)["uid"]
         self.assertTrue((self.dir / "runs" / uid).exists())

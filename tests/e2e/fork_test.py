@@ -107,6 +107,8 @@ class Fork(unittest.TestCase):
         self.gradus("fork", "@last", "--at", "100", "--set", "T=4", "--strict", "-q")
         self.gradus("fork", "1", "--at", "100", "--set", "steps=80", "-q")
         self.assertIn("the budget is used up by now", str(advice()))
+        self.assertEqual(json.loads(self.gradus("sql", "--json", "SELECT max(step) AS step FROM progress WHERE run_id = (SELECT max(id) FROM runs)")),
+                         [{"step": 100}], "and no step is taken")
 
     def test_what_was_changed_on_its_way_is_not_done_again_as_if_it_had_not_been(self):
         self.gradus("resume", "1", "--set", "steps=400", "--schedules", "keep", "-q")

@@ -175,8 +175,8 @@ TEST_F(QueryTest, ABudgetPaysForTheStepThatCostsIt) {
   }
 }
 
-// A result came at the end, whatever the budget.
-TEST_F(QueryTest, AtABudgetCurvesAreCompared) {
+// A result came at the end, whatever the budget, and has no area.
+TEST_F(QueryTest, AtABudgetAndByAreaCurvesAreCompared) {
   auto store = create();
   results_ = true;
   add(*store, "own", 1, {0.5, 0.9});
@@ -184,6 +184,7 @@ TEST_F(QueryTest, AtABudgetCurvesAreCompared) {
   EXPECT_NE(metrics({}).find("result/hard"), std::string::npos);
   EXPECT_EQ(metrics(Budget{"step", 10}).find("result/hard"), std::string::npos);
   EXPECT_NE(metrics(Budget{"step", 10}).find("val/acc"), std::string::npos);
+  EXPECT_EQ(compared(*store, [](auto& o) { o.auc = true; })["metrics"][0]["key"], "val/acc");
 }
 
 // An imported run's rows of progress have seconds alone: what its FLOPs were is unknown, not zero.

@@ -92,6 +92,18 @@ describe("a new version that is asked", function()
     end, 2, { { loop = true } }, { where = "batches", capture = function() return "second" end })
     expect({ found.found, times }):equals { "second", 0 }
   end)
+  it("may end the run later with an os.exit that it has kept", function()
+    local exit, kept, codes = os.exit, nil, {}
+    rawset(os, "exit", function(code) codes[#codes + 1] = code end)
+    asked(function(run)
+      kept = os.exit
+      train(run)
+    end, 1)
+    kept(5)
+    os.exit(6)
+    rawset(os, "exit", exit)
+    expect(codes):equals { 5, 6 }
+  end)
   local function loops(run)
     for _ in run:batches(support.points(), { size = 4, steps = 3 }) do error "never" end
     train(run)
@@ -108,6 +120,10 @@ describe("a new version that is asked", function()
     ["a loop over run:batches would be done again; live edits"] = { loops, 2, { DONE }, { capture = function() end } },
     ["a loop over run:batches would be done again; live edits reach"] = { loops, 2, {}, { capture = function() end } },
     ["a look-ahead would be done again"] = { function(run) run.live.looks_ahead() end, 1 },
+    ["os.exit(3) before the training that goes on"] = { function(run)
+      os.exit(3)
+      train(run)
+    end, 1 },
     ["oh"] = { function() error "oh" end, 1 }, ["index"] = { function(_, p) return p.alpha.x.y end, 1 } } do
     it("is refused: " .. text, function() expect(function() asked(case[1], case[2], case[3], case[4]) end):fails_with(text) end)
   end

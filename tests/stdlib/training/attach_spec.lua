@@ -31,6 +31,7 @@ local function trained(requests, more)
       curriculum = { { "easy", temperature = 6, advance = when.steps(40) }, { "hard", temperature = 2, advance = when.steps(15) },
         { "last" } } }
     for key, value in pairs(more or {}) do options[key] = value end
+    run.options.strict, options.strict = options.strict, nil
     local training = distill.make(run, options)
     training.at_boundary = function(self)
       local asked = requests[self.s.step]
@@ -120,6 +121,17 @@ describe("attach", function()
       expect(it_was.weights):equals(quiet.weights)
       expect(it_was.edits):equals {}
     end
+  end)
+
+  it("judges what is set as it would a script's settings", function()
+    local it_was = trained { [5] = { set = { temperature = "3", lr = "0.01" } }, [10] = { set = { temperature = "40", lr = "5" } } }
+    expect(it_was.answers[5].warnings):equals(nil)
+    expect(#it_was.answers[10].warnings):equals(2)
+    expect(it_was.answers[10].warnings[1]):matches "^lr is 5: with AdamW that ruins nearly every training; expected 0.001 to 0.01"
+    expect(it_was.answers[10].warnings[2]):matches "^temperature is 40; below 2 "
+    local strict = trained({ [10] = { set = { lr = "5" }, stop = true } }, { strict = true })
+    expect(strict.answers[10].error):matches "^lr is 5: with AdamW"
+    expect(strict.edits):equals {}
   end)
 
   it("asks the teacher again for rows that are augmented now", function()
