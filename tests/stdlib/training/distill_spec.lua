@@ -2,6 +2,7 @@
 local g = require "gradus"
 local support = require "support"
 local schedule = g.schedule
+local task = require "gradus.training.task"
 
 local function distill(options, run_options, before)
   local student
@@ -94,12 +95,15 @@ describe("a distillation", function()
   end)
   it("is what val/kd_loss is of the validation data, whatever its options", function()
     for _, options in ipairs { {}, { t2 = false }, { teacher_temperature = 1 }, { label_smoothing = .3 } } do
+      local rows
       options.teacher, options.evaluate, options.with_data, options.batch = teacher(), { steps = 1 }, function(d)
+        rows = d.train
         return { train = d.train, val = d.train }
       end, support.points():split({ train = .5 }).train:size()
       options.lr = 1e-12
       local result = distill(options)
       expect(result:last "val/kd_loss"):near(result:last "train/mean_loss", 1e-5)
+      expect(result:last "val/loss"):near(task.evaluate(result.student, rows).loss, 1e-5)  -- on the labels as they are
     end
   end)
   it("asks the teacher for what the student sees: the same network and alpha 0 give a loss of 0", function()
