@@ -180,6 +180,7 @@ local function join(self, new, done)
       join(self, value, done)
     end
   end
+  jit.flush()  -- compiled code has the variables that it had
 end
 
 -- Every place with an old function gets the new one, as `wrap` gives it; a step has it as it is, and records it anew.

@@ -165,6 +165,15 @@ describe("a version swapped into a loop", function()
       expect(count.undo):equals(0)
     end
   end)
+  it("has the loop's variables in functions that were compiled with others", function()
+    local script = edited("over = function(x) return x + 1 end",
+      "over = function(x) local y for _ = 1, 300 do y = x + base end return y end", "rules.itself = rules", "rules.over(0)")
+    local found = swapped(edit(script, "base, calls = 10", "base, calls = 20", "y = x + base", "y = x + base + 1"),
+      { script = script, takes_values = false })
+    expect({ found[2].over, found[3].over, found[4].over }):equals { 10, 11, 11 }
+    found = swapped(edit(script, "base, calls = 10", "base, calls = 20"), { script = script, back = true })
+    expect({ found[2].over, found[3].over, found[5].over }):equals { 10, 20, 10 }
+  end)
   it("is taken back but for what has moved since", function()
     local text = edited("spec_size = 5", "spec_size = 6", "limit = 3", "limit = 2")
     expect(differs(swapped(text, { back = true, moves = 50 })[5])):equals { all = 50 }

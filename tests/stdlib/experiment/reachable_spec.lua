@@ -47,6 +47,19 @@ local function what_is_saved(loop)
 end
 
 describe("what a loop can see", function()
+  it("is put back where it is compiled into a function, too: an upvalue that no line assigns", function()
+    local base = 10
+    local function hot()
+      local sum = 0
+      for _ = 1, 300 do sum = sum + base end
+      return sum
+    end
+    expect(hot()):equals(3000)
+    for _, place in ipairs(reachable.places_of(hot)) do
+      if place.name == "^base" then place.set(20) end
+    end
+    expect(hot()):equals(6000)
+  end)
   it("goes on from what was kept, with the same values", function()
     for _, place in ipairs { 1, 2, 4, 6, 9 } do
       scale = 1
