@@ -188,6 +188,7 @@ end
 
 --- The target that an answer of the axis stands for.
 function target.resolve(where, answer)
+  answer = teachers_of.list(answer)
   if getmetatable(answer) == Target then return answer end
   if answer == "labels" or answer == nil then return make { kind = "labels", text = "labels" } end
   if is_module(answer) then
@@ -195,7 +196,7 @@ function target.resolve(where, answer)
   end
   if type(answer) == "table" and #answer > 0 then return several(where, answer) end
   host.fail(("%s: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got %s")
-    :format(where, tostring(answer)))
+    :format(where, check.describe(answer)))
 end
 
 return target

@@ -2,11 +2,11 @@
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local in_type = require "gradus.base.in_type"
-local nn = require "gradus.nn.module"
+local nn = require "gradus.nn"
 
 local teachers = {}
 
-local Teachers = nn.make_class("Teachers", nn.Module)
+local Teachers = nn.class("Teachers")
 
 function Teachers:init(where, parts)
   local total = 0
@@ -30,6 +30,11 @@ function Teachers:forward(x)
     mean = mean and mean + logits or logits
   end
   return mean
+end
+
+--- An nn.ModuleList as a list; all else as it is.
+function teachers.list(answer)
+  return nn.is_module(answer) and nn.class_of(answer) == nn.ModuleList and answer:children() or answer
 end
 
 --- What a list of teachers says: { module, weight } each.
@@ -57,6 +62,7 @@ function teachers.mean(where, parts) return Teachers(where, parts) end
 ---@param answer any   of the option `teacher`
 ---@return Module?
 function teachers.module_of(where, answer)
+  answer = teachers.list(answer)
   if nn.is_module(answer) then return answer end
   if type(answer) == "table" and getmetatable(answer) == nil and #answer > 0 then
     return teachers.mean(where, teachers.parts(where, answer))

@@ -103,6 +103,7 @@ local function with_defaults(where, options, defaults)
   check.options(where .. ": curriculum: defaults", defaults, OPTIONS)
   for key, value in pairs(defaults) do o[key] = value end
   for key, value in pairs(options) do o[key] = value end
+  o.teacher = teachers.list(o.teacher)
   return o
 end
 

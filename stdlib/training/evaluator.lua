@@ -52,7 +52,7 @@ function evaluator.new(options)
     teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new(), moved_on = false }, Evaluator)
   local function add(name, measure, way) self.directions[name .. "/" .. measure] = way end
   for measure, way in pairs(self.task.better) do
-    if not OF_A_TEACHER[measure] then add("stage", measure, way) end
+    if not OF_A_TEACHER[measure] and not self.task.metrics[measure] then add("stage", measure, way) end
     if self.val and (self.teacher or not OF_A_TEACHER[measure]) then add("val", measure, way) end
     for name in pairs(suites) do
       if not OF_A_TEACHER[measure] then add(name, measure, way) end

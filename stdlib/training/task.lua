@@ -134,6 +134,7 @@ local function gather(self, model, d, asked, knobs, each)
     local w = weight and weight:index_select(0, index):to(device):double()
     local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, in_type(module, module, x)) or nil
     local out = wide(in_type(model, model, x))
+    labels.check_logits("evaluate", d.labels, out)
     self.rules.add(sums, out, y, w, answers)
     if known.said and knobs then
       local b = { x = x, y = y, teacher = rows(known.said), weight = w }

@@ -81,6 +81,7 @@ describe("a distillation", function()
     local one = measured(mean())
     expect({ #one[1], #one[2], #one[3] }):equals { 4, 4, 1 }
     expect(measured { { a, 1 }, { b, 3 } }):equals(one)
+    expect(measured(g.nn.ModuleList { a, b })):equals(measured { a, b })
   end)
   it("evaluates what run:evaluate evaluates", function()
     local wanted
@@ -339,7 +340,7 @@ describe("a distillation refuses", function()
     { "half a batch", { batch = .5 }, "distill: batch: expected a whole number" },
     { "a rate below 0", { lr = -1 }, "distill: lr: expected a number above 0; got -1" },
     { "text as a rate", { lr = "fast" },
-      "distill: lr: expected a number, a schedule or a function of the state; got string" },
+      "distill: lr: expected a number, a schedule or a function of the state; got 'fast'" },
     { "an unknown optimizer", { optimizer = "Adagrad" },
       "distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got 'Adagrad'" },
     { "a number as optimizer", { optimizer = 5 },
