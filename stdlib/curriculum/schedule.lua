@@ -294,7 +294,7 @@ function schedule.check(where, answer)
   if type(answer) == "number" then
     finite(where, answer)
   elseif not is_schedule(answer) and type(answer) ~= "function" then
-    host.fail(("%s: expected a number, a schedule or a function of the state; got %s"):format(where, type(answer)))
+    host.fail(("%s: expected a number, a schedule or a function of the state; got %s"):format(where, check.describe(answer)))
   end
   return answer
 end

@@ -88,7 +88,8 @@ local function over(name, teacher)
     host.fail(("score.%s: expected a module; got %s"):format(name, type(teacher)))
   end
   return function(x, y, of)
-    local kind = of and of.kind or select(2, labels.of("score." .. name, y, { x = x })).kind
+    of = of or select(2, labels.of("score." .. name, y, { x = x }))
+    local kind = of.kind
     local rule = rule_of(name, kind)
     if kind == "classes" and name ~= "entropy" and y:eq(labels.none):any():item() then
       check.fail("score." .. name, "some rows have no label; expected score.entropy, or rows that all have one")
@@ -96,6 +97,7 @@ local function over(name, teacher)
     local device = teacher:device()
     x, y = x:to(device), y and y:to(device)
     local out = wide(modes.evaluating(teacher, in_type, teacher, teacher, x))
+    if name ~= "entropy" then labels.check_logits("score." .. name, of, out) end
     if (kind == "none" or kind == "tokens") and out:dim() == 3 then return over_positions(rule(out, y), y) end
     return rule(out, y)
   end

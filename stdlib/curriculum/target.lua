@@ -12,6 +12,7 @@ local current = require "gradus.base.current"
 local in_type = require "gradus.base.in_type"
 local is_module = require("gradus.nn.module").is_module
 local loss = require "gradus.nn.loss"
+local teachers_of = require "gradus.curriculum.teachers"
 local tensor = require "gradus.base.tensor"
 
 local target = {}
@@ -26,6 +27,7 @@ local target = {}
 ---@field detail? table               what the stage's event says of it
 ---@field doubt? string               what is wrong with it, known once `prepare` was called
 ---@field teachers Module[]            whose answers these are; none of labels
+---@field whole Module?                 the module whose output they are; first: what paths in the first teacher begin with in it
 ---@field state? fun(): table          what `prepare` has measured, for a snapshot; load_state(t) takes it back
 local Target = {}
 Target.__index = Target
@@ -39,6 +41,7 @@ end
 
 local function make(fields)
   fields.teachers = fields.teachers or { fields.teacher }
+  fields.whole, fields.first = fields.whole or fields.teacher, fields.first or ""
   return setmetatable(fields, Target)
 end
 
@@ -175,33 +178,17 @@ end
 
 -- Several teachers: modules, alike, or { module, weight } each; the mean of their logits by weight.
 local function several(where, answer)
-  local total, teachers, parts = 0, {}, {}
-  check.items(where, answer)
-  for i, given in ipairs(answer) do
-    local one = is_module(given) and { given, 1 } or given
-    if type(one) ~= "table" or not is_module(one[1]) or type(one[2]) ~= "number" or not (one[2] > 0 and one[2] < math.huge) then
-      host.fail(("%s: teacher %d: expected a module, or { module, weight above 0 }"):format(where, i))
-    end
-    total, teachers[i], parts[i] = total + one[2], one[1], one
-  end
-  local function identity() return parts end
-  return make { kind = "logits", text = #parts .. " teachers", teacher = teachers[1], teachers = teachers, identity = identity,
-    of = function(x)
-      local mean
-      for i, one in ipairs(parts) do
-        local logits = frozen(one[1])(x) * (one[2] / total)
-        if mean and check.shape(mean) ~= check.shape(logits) then
-          host.fail(("%s: teacher %d gives %s, the first %s; expected the same classes of all"):format(where, i, check.shape(logits),
-            check.shape(mean)))
-        end
-        mean = mean and mean + logits or logits
-      end
-      return mean
-    end }
+  local teachers, parts = {}, teachers_of.parts(where, answer)
+  for i, one in ipairs(parts) do teachers[i] = one[1] end
+  local all = teachers_of.mean(where, parts)
+  return make { kind = "logits", text = #parts .. " teachers", teacher = teachers[1], teachers = teachers, whole = all, first = "1.",
+    identity = function() return parts end,
+    of = function(x) return modes.evaluating(all, tensor.no_grad, all, x) end }
 end
 
 --- The target that an answer of the axis stands for.
 function target.resolve(where, answer)
+  answer = teachers_of.list(answer)
   if getmetatable(answer) == Target then return answer end
   if answer == "labels" or answer == nil then return make { kind = "labels", text = "labels" } end
   if is_module(answer) then
@@ -209,7 +196,7 @@ function target.resolve(where, answer)
   end
   if type(answer) == "table" and #answer > 0 then return several(where, answer) end
   host.fail(("%s: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got %s")
-    :format(where, tostring(answer)))
+    :format(where, check.describe(answer)))
 end
 
 return target

@@ -218,6 +218,15 @@ function labels.of(where, y, given)
   return make[kind](where, y, { labels = o.labels, count = count, names = names })
 end
 
+--- Refuses what a model gives for labels that want other logits: of classes one for each, or more.
+---@param of Labels
+---@param out Tensor
+function labels.check_logits(where, of, out)
+  local classes, given = of.classes, out:dim() > 1 and out:size(-1) or 0
+  if not classes or given == classes or given > classes and (of.kind == "classes" or of.kind == "tokens") then return end
+  check.fail(where, "labels are %s; expected a logit for each from the model; got %s", labels.text(of), check.describe(out))
+end
+
 --- Weights as they are trained with: float32 [N], one for each row.
 ---@return Tensor
 function labels.weight(where, weight, rows)

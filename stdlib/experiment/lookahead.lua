@@ -150,12 +150,21 @@ function Lookahead:load_state(kept)
   self.options.student:load_state_dict(copy(self.kept.student))
 end
 
+-- The first continuation stands for all; what the others were given is checked.
+local function dry(self)
+  local first = distill.make(self.run, options_of(self, self.names[1]), "distill")
+  for _, name in ipairs(self.names) do distill.remake(first, options_of(self, name)) end
+  local result = distill.train(first)
+  rawset(result, "chosen", { self.names[1] })
+  return result
+end
+
 ---@param run Run
 ---@param options table  see Run:lookahead
 ---@return Distilled
 return function(run, options)
   local self = new(run, options)
-  if run.dry then return distill.train(distill.make(run, options_of(self, self.names[1]), "distill")) end
+  if run.dry then return dry(self) end
   self.known, self.numbered = source.known(), source.numbered()
   self.first = distill.make(run, options_of(self, self.names[1]), "distill")
   self.before = self.first.before

@@ -259,10 +259,10 @@ end
 --- The seed of one of this run's named random streams.
 function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, sub or 0) end
 
---- { loss, acc, n } of a model on a data set.
+--- { loss, acc, n } of a model on a data set; with a teacher, or several, how often it agrees with them, too.
 ---@param model Module
 ---@param d Dataset
----@param teacher? Module
+---@param teacher? Module|table
 function Run:evaluate(model, d, teacher)
   if self.dry then d = self.dry.few(d) else require "gradus.training.seen"(self, model, d) end
   return require("gradus.training.task").evaluate(model, d, teacher)

@@ -225,6 +225,7 @@ end
 --- Mean squared error over all values; the shapes must be equal.
 function loss.mse(a, b)
   check_pair("mse", "a", a, "b", b)
+  if a:numel() == 1 then a, b = a:reshape {}, b:reshape {} end  -- of [1] a plan's output would change its shape, which LibTorch warns of
   return ops.mse_loss(a, b)
 end
 

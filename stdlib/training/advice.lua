@@ -288,7 +288,7 @@ function advice.bytes(t)
     if type(one) ~= "table" then sum = sum + one:nbytes() end
   end
   sum = sum + 2 * weights + (t.keeper.restores and weights or 0)
-  if nn.is_module(t.given_teacher) then sum = sum + 4 * t.given_teacher:num_parameters() end
+  if t.evaluator.teacher then sum = sum + 4 * t.evaluator.teacher:num_parameters() end
   local counted = {}
   for _, d in ipairs { t.train, t.val } do
     if data.is(d) and not counted[d.base] then

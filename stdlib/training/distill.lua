@@ -28,6 +28,7 @@ local State = require "gradus.curriculum.state"
 local task = require "gradus.training.task"
 local teacher = require "gradus.training.teacher"
 local teacher_cache = require "gradus.training.teacher_cache"
+local teachers = require "gradus.curriculum.teachers"
 local training = require "gradus.training.training"
 local updater = require "gradus.training.updater"
 
@@ -102,6 +103,7 @@ local function with_defaults(where, options, defaults)
   check.options(where .. ": curriculum: defaults", defaults, OPTIONS)
   for key, value in pairs(defaults) do o[key] = value end
   for key, value in pairs(options) do o[key] = value end
+  o.teacher = teachers.list(o.teacher)
   return o
 end
 
@@ -144,7 +146,7 @@ local function assemble(run, where, options)
   check_student(where, options.student)
   local train, val = parts_of(where, options.data)
   local list, defaults = curriculum.normalise(options.curriculum, { train = train,
-    teacher = is_module(options.teacher) and options.teacher })
+    teacher = teachers.module_of(where .. ": teacher", options.teacher) })
   local o = with_defaults(where, options, defaults)
   if val ~= nil then task.check_data(where .. ": data: val", val) end
   local budget = clock.check_budget(where .. ": budget", o.budget)
@@ -160,8 +162,8 @@ local function assemble(run, where, options)
   check_trained(where, t.updater.optimizer)
   if run.dry then run.dry.shrink(t) end
   t.clock = clock.new { budget = budget, batch = batch, epoch_size = train:size() }
-  t.evaluator = evaluator.new { where = where, task = t.task, train = train, val = t.val, suites = o.suites, teacher = o.teacher,
-    student = o.student,
+  t.evaluator = evaluator.new { where = where, task = t.task, train = train, val = t.val, suites = o.suites,
+    teacher = teachers.module_of(where .. ": teacher", o.teacher), student = o.student,
     every = t.clock:steps_of(clock.check_every(where .. ": evaluate", o.evaluate or { epochs = 1 })) }
   t.keeper = keeper.new(where, o, { run = run, student = o.student, modules = t.objective:modules(), optimizer = t.updater.optimizer,
     evaluator = t.evaluator, clock = t.clock, policy = t.updater.policy })

@@ -210,6 +210,9 @@ function effects.check(t)
   for _, name in ipairs(OF_CLASSES[kind] or {}) do
     if given[name] ~= nil then refuse(t, name, ("where labels are %s"):format(kind == "numbers" and "numbers" or "several at once")) end
   end
+  if given.teacher_cache and #t.objective:teacher_paths() > 0 then
+    refuse(t, "teacher_cache", "where a term of losses asks the teacher for a module's output, at each step")
+  end
   if no_logits(t) then
     for _, name in ipairs { "temperature", "alpha", "t2", "label_smoothing", "teacher_temperature" } do
       if given[name] ~= nil then t.run:warn("no_effect", ("%s: %s has no effect: every stage imitates a layer"):format(t.where, name)) end

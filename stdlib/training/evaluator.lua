@@ -4,7 +4,6 @@ local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
 local forgetting = require "gradus.training.forgetting"
-local is_module = require("gradus.nn.module").is_module
 local labels = require "gradus.data.labels"
 local task = require "gradus.training.task"
 local sorted_keys = require "gradus.base.sorted_keys"
@@ -42,18 +41,18 @@ local function check_parts(where, val, suites, known)
   end
 end
 
----@param options {where: string, task: Task, train: Dataset|Generator, val: Dataset?, suites: table?, every: number, teacher: any,
+---@param options {where: string, task: Task, train: Dataset|Generator, val: Dataset?, suites: table?, every: number, teacher: Module?,
 ---   student: Module}
 ---@return Evaluator
 function evaluator.new(options)
   local suites = options.suites or {}
   check_parts(options.where, options.val, suites, options.task.labels)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
-    streams = data.is_generator(options.train), teacher = is_module(options.teacher) and options.teacher or nil, directions = {},
+    streams = data.is_generator(options.train), teacher = options.teacher, directions = {},
     teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new(), moved_on = false }, Evaluator)
   local function add(name, measure, way) self.directions[name .. "/" .. measure] = way end
   for measure, way in pairs(self.task.better) do
-    if not OF_A_TEACHER[measure] then add("stage", measure, way) end
+    if not OF_A_TEACHER[measure] and not self.task.metrics[measure] then add("stage", measure, way) end
     if self.val and (self.teacher or not OF_A_TEACHER[measure]) then add("val", measure, way) end
     for name in pairs(suites) do
       if not OF_A_TEACHER[measure] then add(name, measure, way) end

@@ -9,6 +9,7 @@ local data = require "gradus.data.dataset"
 local in_type = require "gradus.base.in_type"
 local is_module = require("gradus.nn.module").is_module
 local labels = require "gradus.data.labels"
+local teachers = require "gradus.curriculum.teachers"
 local kinds = require "gradus.training.kinds"
 local wide = require "gradus.base.wide"
 
@@ -133,6 +134,7 @@ local function gather(self, model, d, asked, knobs, each)
     local w = weight and weight:index_select(0, index):to(device):double()
     local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, in_type(module, module, x)) or nil
     local out = wide(in_type(model, model, x))
+    labels.check_logits("evaluate", d.labels, out)
     local ce  -- of the labels, where the loss against the teacher has it anyway
     if known.said and knobs then
       local b = { x = x, y = y, teacher = rows(known.said), weight = w }
@@ -177,7 +179,7 @@ end
 ---@return table<string, number>
 function Task:evaluate(model, d, teacher, knobs, each)
   if teacher ~= nil and type(teacher) ~= "table" and not engine.is_tensor(teacher) then
-    host.fail("evaluate: teacher: expected a module, or its answers; got " .. check.describe(teacher))
+    host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(teacher))
   end
   if engine.is_tensor(teacher) then teacher = { answers = check_answers(self, teacher, d) } end
   local function all()
@@ -235,7 +237,11 @@ end
 function task.evaluate(model, d, teacher)
   if not is_module(model) then host.fail("evaluate: expected a module; got " .. type(model)) end
   task.check_data("evaluate", d)
-  return task.new(d.labels):evaluate(model, d, teacher)
+  local asked = teachers.module_of("evaluate: teacher", teacher)
+  if type(teacher) == "table" and not asked then
+    host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(teacher))
+  end
+  return task.new(d.labels):evaluate(model, d, asked or teacher)
 end
 
 return task

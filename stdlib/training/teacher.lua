@@ -28,15 +28,16 @@ end
 
 -- The outputs of the teacher's modules that the loss terms want, beside its logits.
 local function with_taps(self, goal)
-  local one = goal.teachers[1]
+  local one, paths = goal.whole, {}
+  for i, path in ipairs(self.taps) do paths[i] = goal.first .. path end
   return function(x)
     return tensor.no_grad(function()
       local named = {}
       named.teacher = in_type(one, function(own)
-        local logits, found = one:forward_taps(own, self.taps)
+        local logits, found = one:forward_taps(own, paths)
         for path, value in pairs(found) do
           value = value:detach()
-          named["teacher:" .. path] = value.dtype == own.dtype and value:to { dtype = x.dtype } or value
+          named["teacher:" .. path:sub(#goal.first + 1)] = value.dtype == own.dtype and value:to { dtype = x.dtype } or value
         end
         return logits
       end, x)
@@ -72,14 +73,14 @@ end
 function Teacher:prepare(rows)
   if not self.target.prepare then return 0 end
   local count = engine.count_flops()
-  modes.evaluating(self.student, self.target.prepare, self.student, rows)
+  modes.all_evaluating({ self.student }, self.target.prepare, self.student, rows)
   return count()
 end
 
 --- Looks whether the answers to the training set are known, or computes them. augmented: whether inputs may be. Returns the
 --- floating-point operations that this spent.
 function Teacher:know_answers(augmented)
-  if #self.taps > 0 and self.cache == nil then return 0 end
+  if #self.taps > 0 then return 0 end
   self.answers = teacher_cache.answers(self.run, { where = self.where, given = self.cache, target = self.target,
     base = data.is(self.train) and self.train.base or nil, batch = self.batch, view = self.view, augmented = augmented,
     student = self.student, samples = self.samples })

@@ -292,6 +292,16 @@ class CommandLine(unittest.TestCase):
         self.assertRegex(done.stdout, r"^\n  strategy .*\n  ─+.*\n  \w+ .*\n(.*\n)*\n$")
         self.assertNotIn("Look further", done.stdout)
 
+    def test_a_regression_in_batches_of_one_row_is_quiet_too(self):
+        folder = new_folder(self, """
+local g = require "gradus"
+return g.experiment { name = "one", run = function(run)
+  local d = g.data.tensors(g.randn { 4, 2 }, g.randn { 4 })
+  run:fit { model = g.nn.MLP { 2, 3, 1 }, data = d, batch = 1, steps = 5 }
+end }
+""")
+        self.assertEqual(gradus(folder, "run", "small.lua", "--quiet").stderr, "")
+
     def test_json_name_threads_store_and_set(self):
         folder = new_folder(self)
         done = gradus(folder, "run", "small.lua", "--json", "--name", "mine", "--threads", "2", "--seed", "9", "--set", "width=5",

@@ -275,7 +275,7 @@ describe("a schedule refuses", function()
     { "a warm-up longer than the budget", function() schedule.warmup(1, 2) end,
       "schedule.warmup: length: expected a share" },
     { "a table as a knob", function() schedule.check("distill: lr", { 1, 2 }) end,
-      "distill: lr: expected a number, a schedule or a function of the state; got table" },
+      "distill: lr: expected a number, a schedule or a function of the state; got a table" },
   }
   for _, case in ipairs(cases) do
     it(case[1], function() expect(case[2]):fails_with(case[3]) end)

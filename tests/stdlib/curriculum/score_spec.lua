@@ -123,6 +123,19 @@ describe("scores by the kind of labels", function()
     expect(scored("margin", bytes)):near(margin, 1e-5)
     expect(scored("entropy", bytes)):near(entropy, 1e-5)
   end)
+  it("are refused of a model with other logits than labels, which would be spread over them", function()
+    local one, x = g.nn.Linear(3, 1), g.tensor(LOGITS)
+    for text, y in pairs { ["2 classes"] = g.tensor({ 0, 1, 0 }, "int64"), ["distributions over 3"] = g.full({ 3, 3 }, 1 / 3),
+      ["3 labels of yes or no"] = g.tensor({ { 1, 0, 1 }, { 0, 1, 1 }, { 0, 0, 0 } }, "uint8") } do
+      local d = data.tensors(x, y)
+      for _, name in ipairs { "loss", "margin" } do
+        expect(function() d:rank(score[name](one)) end)
+          :fails_with(("score.%s: labels are %s; expected a logit for each from the model; got Tensor [3, 1]"):format(name, text))
+      end
+      expect(function() require("gradus.training.task").evaluate(one, d) end)
+        :fails_with(("evaluate: labels are %s; expected a logit for each"):format(text))
+    end
+  end)
   it("of numbers is the squared error, and nothing else", function()
     local y = g.tensor { { 2, 0, 3 }, { 0, 0, 0 }, { .5, .5, .5 } }
     expect(scored("loss", y)):near({ 3, 10 / 3, 0 }, 1e-5)

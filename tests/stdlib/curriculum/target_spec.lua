@@ -105,13 +105,17 @@ describe("a target", function()
     local alike, weighted = target.resolve("t", { a, b }), target.resolve("t", { { a, 2 }, { b, 2 } })
     expect(alike.of(x):equal(weighted.of(x))):is_true()
     expect({ alike.text, #alike.teachers }):equals { "2 teachers", 2 }
+    local list = target.resolve("t", nn.ModuleList { a, b })
+    expect({ list.text, list.of(x):equal(alike.of(x)) }):equals { "2 teachers", true }
     expect(target.resolve("t", { a, { b, 3 } }).of(x):allclose(target.resolve("t", { { a, 1 }, { b, 3 } }).of(x))):is_true()
   end)
   local cases = {
     { "a number", function() target.resolve("stage 'a': target", 5) end,
       "stage 'a': target: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got 5" },
+    { "teachers by name", function() target.resolve("t", { a = scaled(1) }) end,
+      "t: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got a table" },
     { "a misspelt word", function() target.resolve("t", "label") end,
-      "t: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got label" },
+      "t: expected a module, { module, … }, { { module, weight }, … }, 'labels' or target.layer; got 'label'" },
     { "a teacher without weight", function() target.resolve("t", { { scaled(1) } }) end,
       "t: teacher 1: expected a module, or { module, weight above 0 }" },
     { "a weight of 0", function() target.resolve("t", { { scaled(1), 1 }, { scaled(1), 0 } }) end,

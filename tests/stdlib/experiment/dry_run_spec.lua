@@ -16,7 +16,7 @@ local function dry(more)
     local options = { student = nn.MLP { 64, 8, 10 }, data = d, budget = { epochs = 20 }, lr = 5e-3, teacher = nn.MLP { 64, 16, 10 } }
     for key, value in pairs(type(more) == "function" and more(d, options.teacher) or more) do options[key] = value end
     if not options.teacher then options.teacher = nil end
-    result = run:distill(options)
+    result = options.try and run:lookahead(options) or run:distill(options)
   end)
   local text = table.concat(lines, "\n")
   local refused = {}
@@ -48,6 +48,13 @@ local function refuses(more, pattern)
 end
 
 describe("a dry run", function()
+  it("of a look-ahead takes its first continuation, and checks what the others were given", function()
+    local function ahead(second) return { steps = 20, by = "val/loss", try = { a = { temperature = 5 }, b = second } } end
+    local text, _, result = dry(ahead {})
+    expect(text):matches "temperature  5"
+    expect(result.chosen):equals { "a" }
+    expect(function() dry(ahead { temprature = 3 }) end):fails_with "distill: no option 'temprature'; did you mean 'temperature'?"
+  end)
   it("draws few rows where the batch is large, whole or in parts, in the open loop too", function()
     local drawn = 0
     local generator = g.data.generator(function(size)

@@ -63,6 +63,27 @@ describe("a distillation", function()
     expect(#seen.values "easy/loss"):equals(2)
     for _, value in ipairs(seen.values "val/agreement") do expect(value >= 0 and value <= 1):is_true() end
   end)
+  it("evaluates beside several teachers as beside one that gives the mean of their logits", function()
+    local a, b = support.student(4), support.student(5)
+    local mean = g.nn.class "Mean"
+    function mean:init() self.a, self.b = a, b end
+    function mean:forward(x) return self.a(x) * .25 + self.b(x) * .75 end
+    local function measured(given)
+      local answer
+      local result, seen = distill { teacher = given, suites = { hard = support.points(60) }, curriculum = "multi_stage",
+        with_data = function(d)
+          answer = given
+          return d
+        end }
+      local of_val
+      support.with_run(nil, function(run) of_val = run:evaluate(result.student, support.points(60), answer).agreement end)
+      return { result:history "val/agreement", result:history "val/kd_loss", seen.values "hard/teacher_acc", of_val }
+    end
+    local one = measured(mean())
+    expect({ #one[1], #one[2], #one[3] }):equals { 4, 4, 1 }
+    expect(measured { { a, 1 }, { b, 3 } }):equals(one)
+    expect(measured(g.nn.ModuleList { a, b })):equals(measured { a, b })
+  end)
   it("evaluates what run:evaluate evaluates", function()
     local wanted
     local _, seen = distill({ restore_best = false, with_data = function(d) wanted = d.val return d end })
@@ -323,7 +344,7 @@ describe("a distillation refuses", function()
     { "half a batch", { batch = .5 }, "distill: batch: expected a whole number" },
     { "a rate below 0", { lr = -1 }, "distill: lr: expected a number above 0; got -1" },
     { "text as a rate", { lr = "fast" },
-      "distill: lr: expected a number, a schedule or a function of the state; got string" },
+      "distill: lr: expected a number, a schedule or a function of the state; got 'fast'" },
     { "an unknown optimizer", { optimizer = "Adagrad" },
       "distill: optimizer: expected 'AdamW', 'Adam', 'SGD' or an optimizer; got 'Adagrad'" },
     { "a number as optimizer", { optimizer = 5 },

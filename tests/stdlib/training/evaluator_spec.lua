@@ -16,7 +16,8 @@ end
 local function made(of, better)
   local log = {}
   local function name_of(model) return model == student and "student" or model == teacher and "teacher" or "checkpoint" end
-  local task = { labels = points.labels, better = better or { acc = "higher", loss = "lower", agreement = "higher", kd_loss = "lower" } }
+  local task = { labels = points.labels, metrics = { mine = true },
+    better = better or { acc = "higher", loss = "lower", agreement = "higher", kd_loss = "lower" } }
   function task.evaluate(_, model, d, answers, knobs, right)
     log[#log + 1] = ("%s %d%s%s"):format(name_of(model), d:size(), answers and " against" or "", knobs and " with knobs" or "")
     if right then right[1] = g.ones({ d:size() }, { dtype = "bool" }) end
@@ -51,12 +52,14 @@ describe("what a training measures", function()
     local base = { "stage/acc", "stage/loss", "train/mean_loss" }
     for _, case in ipairs {
       { { val = false }, {} }, { {}, { "val/acc", "val/forgotten", "val/loss" } },
+      { { suites = { easy = other } }, { "easy/acc", "easy/forgotten", "easy/loss", "easy/mine", "val/acc", "val/forgotten", "val/loss",
+        "val/mine" }, { acc = "higher", loss = "lower", mine = "lower" } },
       { { teacher = teacher }, { "val/acc", "val/agreement", "val/forgotten", "val/kd_loss", "val/loss" } },
       { { val = false, teacher = teacher, suites = { easy = other } }, { "easy/acc", "easy/forgotten", "easy/loss" } } } do
       local wanted = { unpack(base) }
       for _, name in ipairs(case[2]) do wanted[#wanted + 1] = name end
       table.sort(wanted)
-      local one = made(case[1])
+      local one = made(case[1], case[3])
       expect(sorted_keys(one.directions)):equals(wanted)
       expect({ one.directions["stage/acc"], one.directions["val/forgotten"] or "lower", one.directions["easy/forgotten"] or "lower",
         one.directions["train/mean_loss"] }):equals { "higher", "lower", "lower", "lower" }

@@ -333,6 +333,22 @@ describe("the open loop", function()
       end
     end)
   end)
+  it("has the answers of the teacher's checkpoint that is asked, cached too", function()
+    support.with_run(nil, function(run)
+      local d = support.points(20)
+      local teacher, kept = run:fit { model = support.student(), data = d, steps = 4, lr = .1, checkpoints = { steps = 2 } }
+      local storage, then_ = teacher:clone(), teacher:clone()
+      for _, cache in ipairs { false, true } do
+        for k = 1, 2 do
+          kept:load(then_, k)
+          for _, b in run:batches(d, { size = 4, steps = 5, teacher = g.target.checkpoint(storage, kept, k), teacher_cache = cache }) do
+            expect(b.teacher:allclose(then_(b.x), { atol = 1e-6 })):is_true()
+            expect(b.teacher:allclose(teacher(b.x), { atol = 1e-6 })):equals(k == 2)
+          end
+        end
+      end
+    end)
+  end)
   it("asks a live run before its first step and between two, and a sampler at each epoch", function()
     local log = {}
     support.with_run(nil, function(run)
@@ -379,6 +395,8 @@ describe("the open loop", function()
     { "augmentation by text", { steps = 3, augment = "much" },
       "batches: augment: expected a number, a schedule or a function" },
     { "a teacher that is none", { steps = 3, teacher = 5 }, "batches: teacher: expected a module" },
+    { "a layer's target", { steps = 1, teacher = g.target.layer { teacher = support.student(), from = "layers.0", to = "layers.0" } },
+      "batches: teacher: a layer's target needs the student's layer; expected run:distill, or teacher:forward_taps" },
     { "no options", nil, "batches: expected steps = … or epochs = …" },
   }
   for _, case in ipairs(cases) do

@@ -108,6 +108,14 @@ describe("a knob of the whole training", function()
 end)
 
 describe("terms of a loss", function()
+  it("that ask for a teacher's layer leave nothing to a cache", function()
+    local hint = { teacher = { "layers.0" }, loss = function(_, out) return out.logits:mean() * out.teacher["layers.0"]:mean() end }
+    local told = "distill: teacher_cache has no effect where a term of losses asks the teacher for a module's output, at each step"
+    for _, cache in ipairs { true, { top = 2 } } do
+      expect(said { teacher = teacher, teacher_cache = cache, losses = { kd = 1, hint = hint } }):equals(told)
+    end
+    expect(said { teacher = teacher, teacher_cache = false, losses = { kd = 1, hint = hint } }):equals ""
+  end)
   local function mine(_, out) return out.logits:square():mean() end
   it("read what one of them reads, and those of one's own every knob", function()
     local readers = { label_smoothing = { "kd", "labels" }, alpha = { "kd" }, temperature = { "kd", "kl", "reverse_kl", "jsd" },

@@ -10,17 +10,22 @@ local function core(of)
   return state
 end
 
--- The state that a training of stages `names` goes on with, that stood in stage `index` of `old` and had been as far as `reached`.
-local function taken(old, index, reached, names, source, rows)
+-- The state that a training of stages `names` goes on with, that stood in stage `index` of `old` and had been as far as `reached`; its
+-- answer makes so many samplers anew.
+local function taken(old, index, reached, names, source, rows, new)
   local list, loaded, order = {}, nil, {}
   for i, name in ipairs(names) do list[i] = { name = name } end
   local state = { stages = { index = index, told = { 1 }, reached = reached, history = { furthest = { index = reached } } },
     feed = { numbered = 3, made = 5, drawn = "drawn", source = source } }
   local feed = { source = rows or { restore = function() error "not of this kind" end },
+    number_as = function(_, kept, train) order[#order + 1] = train sampler.numbered(kept.numbered) end,
     restore_others = function() order[#order + 1] = "others" .. sampler.numbered() error "another kind" end }
   local one = { feed = feed, stages = { list = list }, load_state = function(self, kept)
     loaded = kept
-    self.feed:load_state(kept.feed, function() order[#order + 1] = "ask" .. sampler.numbered() end)
+    self.feed:load_state(kept.feed, function()
+      order[#order + 1] = "ask" .. sampler.numbered()
+      sampler.numbered(3 + (new or 0))
+    end, "train")
   end }
   local before = sampler.numbered()
   local ok, why = pcall(take_over, one, old, state)
@@ -28,7 +33,7 @@ local function taken(old, index, reached, names, source, rows)
   sampler.numbered(before)
   if not ok then error(why, 0) end
   assert(rawequal(loaded, state) and feed.load_state == nil)
-  expect({ order, after, feed.drawn }):equals { { "ask3", "others3" }, 5, "drawn" }
+  expect({ order, after, feed.drawn }):equals { { "train", "ask3", "others" .. 3 + (new or 0) }, math.max(5, 3 + (new or 0)), "drawn" }
   return state
 end
 
@@ -46,6 +51,7 @@ describe("a training that takes another one over", function()
         :equals { case[5], case[6], {}, case[4][case[5]], case[5], case[6] }
     end)
   end
+  it("gives samplers that are made anew numbers of their own", function() taken({ "a" }, 1, 1, { "a" }, nil, nil, 4) end)
   it("is refused where there is no such stage", function()
     expect(function() taken({ "a", "b", "c" }, 3, 3, { "a", "x" }) end)
       :fails_with "curriculum: the training is in stage 3, 'c'; the new version has 2 stages"

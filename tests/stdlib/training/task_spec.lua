@@ -107,7 +107,7 @@ describe("a teacher's answers", function()
       expect({ told.kd_loss, told.agreement }):equals { nil, case[3] }
     end
   end)
-  for text, teacher in pairs { ["evaluate: teacher: expected a module, or its answers; got"] = 3,
+  for text, teacher in pairs { ["evaluate: teacher: expected a module, several, or its answers; got"] = 3,
     ["evaluate: teacher: expected its answers to the 4 rows, [4]; got"] = g.zeros({ 3 }, int) } do
     it("are refused: " .. text, function()
       expect(function() task.evaluate(model_of(3), classes, teacher) end):fails_with(text)
