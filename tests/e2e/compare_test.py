@@ -161,7 +161,7 @@ class Pictures(CompareCase):
     def test_a_store_is_not_written_over(self):
         store = self.dir / "runs" / "gradus.db"
         before = store.read_bytes()
-        for command in (["export", "csv", "-o"], ["export", "json", "-o"], ["report", "-o"]):
+        for command in (["export", "csv", "-o"], ["export", "json", "-o"], ["report", "--markdown", "-o"]):
             self.assertIn("is not written over", self.gradus(*command, store, code=65).stderr)
         self.assertEqual(store.read_bytes(), before)
 

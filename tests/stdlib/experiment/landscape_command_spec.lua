@@ -39,7 +39,7 @@ describe("gradus landscape's command line", function()
     { { points = "3.5" }, "--points: expected a whole number" }, { { points = "x" }, "got 'x'" },
     { { points = "200" }, "--points: expected an odd number, so that one is the model; got 200" },
     { { reach = "0" }, "--reach: expected a number from 1e-06 to 1e+06; got '0'" }, { { reach = "2e6" }, "got '2e6'" },
-    { { directions = "0" }, "--directions: expected a whole number from 1 to 2" }, { { directions = "3" }, "got '3'" },
+    { { reach = "nan" }, "got 'nan'" }, { { directions = "0" }, "--directions: expected a whole number from 1 to 2" }, { { directions = "3" }, "got '3'" },
     { { directions = "1.5" }, "got '1.5'" }, { { weights = "worst" }, "--weights: expected best, last; got 'worst'" },
     { { on = "all" }, "--on: expected test, train, val; got 'all'" }, { { at = "3", path = true }, "--at, --path: expected one of them" },
     { { stages = true, path = true }, "--stages, --path: expected one" }, { { at = "3", stages = true }, "--at, --stages: expected one" },
