@@ -1,5 +1,6 @@
 """Comparisons, diff, queries and housekeeping as a user meets them, on runs whose numbers are known."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -267,6 +268,14 @@ class Housekeeping(CompareCase):
         self.gradus("better", "val/score", "higher")
         out = self.gradus("compare", "--metric", "val/score", "--versus", "one_shot").stdout
         self.assertRegex(out, r"stages .*better")
+
+    def test_what_failed_under_other_code_is_counted_in_english(self):
+        for ids, told in (((1,), "1 run of other code has failed or was interrupted, and is left out"),
+                          ((1, 2), "2 runs of other code failed or were interrupted, and are left out")):
+            with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+                for run in ids:
+                    db.execute("UPDATE runs SET status = 'failed', config_hash = ? WHERE id = ?", ("0" * 64, run))
+            self.assertIn(told + "\n", self.gradus("compare").stdout)
 
     def test_delete_asks(self):
         err = self.gradus("delete", 1, 2, code=64).stderr
