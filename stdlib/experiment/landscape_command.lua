@@ -146,7 +146,7 @@ function command.run(options)
     local ok, why = write(options.output, drawing.svg(found.panels, found.note))
     if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(options.output, why), 74) end
   end
-  host.write(1, (options.json and host.json_encode(found.json) or found.text) .. "\n")
+  io.stdout:write(options.json and host.json_encode(found.json) or found.text, "\n")
   return 0
 end
 

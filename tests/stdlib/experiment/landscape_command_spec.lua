@@ -26,7 +26,7 @@ local function asked(options, files)
       return { json = { a = 1 }, text = "text", panels = "panels", note = "note" }
     end },
     { drawing, "svg", function(panels, note) return panels .. " " .. note end },
-    { host, "write", function(fd, text) out[#out + 1] = fd .. " " .. text end } }, function()
+    { io, "stdout", { write = function(_, ...) out[#out + 1] = "1 " .. table.concat { ... } end } } }, function()
     seen.code = command.run(options)
   end)
   seen.written = table.concat(out)
@@ -125,7 +125,7 @@ local function around(fn, paths, options)
   end }, { runner, "expect", function() return { run = function(run, given) return fn(run, student, given) end } end },
     { resume, "check_same", function() end }, { way, "steps", function() end },
     { way, "plain", function(_, label) seen.label = label return {}, "panel" end },
-    { host, "write", function(_, text) seen.written = text end } }, function() fresh.run(options) end)
+    { io, "stdout", { write = function(_, ...) seen.written = table.concat { ... } end } } }, function() fresh.run(options) end)
   return loads, seen
 end
 
