@@ -17,13 +17,13 @@ end
 return g.experiment {
   name = "NAME",
   params = { channels = g.int(8), epochs = 20, teacher_epochs = 10, alpha = .5, temperature = 4, lr = 3e-3 },
-  grid = { alpha = { .5, 1 }, seed = { 1, 2 } },  -- 1: from labels alone, without a teacher
+  grid = { alpha = { .5, 1 }, seed = { 1, 2 } },  -- 1: from labels alone
 
   run = function(run, p)
     local d = images():split { train = .7, val = .15, test = .15 }
     local teacher = run:cached("teacher", build, d.train, p.teacher_epochs)
     local r = run:distill {
-      teacher = p.alpha < 1 and teacher or nil,
+      teacher = teacher, curriculum = p.alpha == 1 and { target = "labels" } or nil,
       student = nn.ConvNet { channels = { p.channels, p.channels }, classes = CLASSES, input = INPUT }, data = d,
       budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature,
       augment = schedule.linear(0, 1), augmentations = { noise = .1, shift = 1 },
