@@ -126,6 +126,11 @@ class Compare(CompareCase):
                          self.json("compare", "--metric", "val_acc", "--metric", "val/acc")["metrics"])
         self.assertEqual(self.json("compare", "--by", "strategy, seed")["by"], ["strategy", "seed"])
         self.assertEqual(self.json("compare", "--by", "strategy,seed,strategy")["by"], ["strategy", "seed"])
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:  # another tool's, imported
+            db.execute("INSERT INTO params SELECT id, 'size, px', id % 2, 'integer' FROM runs")
+        self.assertEqual(self.json("compare", "--by", 'params."size, px", strategy')["by"], ['params."size, px"', "strategy"])
+        columns = ["name", 'params."size, px"', "at(val/acc, 90)"]
+        self.assertEqual(sorted(self.json("runs", "--columns", ", ".join(columns), "--limit", 1)[0]["columns"]), sorted(columns))
         self.assertEqual(self.json("compare", "--by", "status")["groups"][0]["label"], {"status": "finished"})
         self.assertIn("no run has the parameter 'tags'", self.gradus("compare", "--by", "tags", code=64).stderr)
 
