@@ -247,7 +247,7 @@ void add_attach_command(CLI::App& app, std::string& store) {
   sub->add_flag("--stop", options->stop, "ends the training after this step, as a rule that says stop");
   sub->add_flag("--follow,-f", options->follow, "shows it again every half second, until the run is over");
   sub->add_option("--timeout", options->seconds, "seconds to wait for the run's next step (default: 30)")
-      ->check(CLI::Range(0.1, 1e6));
+      ->check(number_from(0.1, 1e6));
   sub->callback([options, &store] { attach_command(store.empty() ? default_store() : store, *options); });
 }
 

@@ -2,6 +2,7 @@
 
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -59,6 +60,17 @@ void add_filter(CLI::App& command, RunFilter& filter) {
                      "only runs that fit, e.g. \"strategy == 'stages' and best(val/acc) > 0.9\"");
   command.add_flag("--children", filter.children, "also runs that other runs started, such as teachers");
   command.add_flag("--archived", filter.archived, "also archived runs");
+}
+
+CLI::Validator number_from(double low, double high) {
+  return CLI::Validator(
+      [low, high](std::string& text) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        const bool within = end != text.c_str() && *end == '\0' && value >= low && value <= high;
+        return within ? "" : "Value " + text + " not in range " + std::to_string(low) + " to " + std::to_string(high);
+      },
+      CLI::Range(low, high).get_description());
 }
 
 void add_full(CLI::App& command) {

@@ -22,6 +22,8 @@ void add_housekeeping_commands(CLI::App& app, std::string& store);  // tag, note
 // Of a run, for a table or a heading.
 std::string run_seconds(const results::Json& seconds);
 std::string run_status(const results::Json& run);  // in colour where the output is a terminal
+// A number from low to high, and so not NaN, which is in every CLI::Range.
+CLI::Validator number_from(double low, double high);
 // --full of a command that prints tables: cuts no text. It ends with print_cuts() (output.h).
 void add_full(CLI::App& command);
 // --where, --children and --archived of a command that reads runs; `filter` (borrowed) must outlive parsing.

@@ -95,7 +95,7 @@ void add_compare_command(CLI::App& app, std::string& store) {
       ->expected(0, 1)
       ->default_str("t");
   sub->add_option("--level", compare.level, "of intervals and verdicts (default: 0.95)")
-      ->check(CLI::Range(0.5, 0.9999));
+      ->check(number_from(0.5, 0.9999));
   sub->add_option("--at", options->at, "value at an equal budget: step=N, samples=N, flops=X or seconds=S");
   sub->add_flag("--auc", compare.auc, "area under the curve");
   sub->add_option("--threshold", options->threshold, "steps, samples, FLOPs and seconds until, e.g. val/acc>=0.9");

@@ -246,7 +246,7 @@ void add_housekeeping_commands(CLI::App& app, std::string& store) {
         sub->add_flag("--yes,-y", options.yes, "do not ask");
         sub->add_option("--cache-days", options.gc.cache_days,
                         "cache entries that nobody used for so long (default: 30)")
-            ->check(CLI::Range(0.0, 1e9));
+            ->check(number_from(0, 1e9));
         sub->add_option("--keep", options.gc.keep, "of the snapshots of runs that are over: last=2,best,every=10000 (default: all)");
         sub->add_flag("--compact", options.compact, "also give the room of deleted rows back to the disk");
       });

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <sstream>
 
 #include "error.h"
 #include "query/table.h"
@@ -62,11 +61,18 @@ void print_notes(const std::vector<std::string>& notes) {
 
 std::vector<std::string> split_commas(const std::string& text) {
   std::vector<std::string> parts;
-  std::string part;
-  for (std::istringstream all(text); std::getline(all, part, ',');) {
+  for (std::size_t begin = 0; begin <= text.size();) {
+    std::size_t end = begin;
+    for (; end < text.size() && text[end] != ','; ++end) {
+      const char closing = text[end] == '"' ? '"' : text[end] == '(' ? ')' : '\0';
+      const std::size_t close = closing != '\0' ? text.find(closing, end + 1) : std::string::npos;
+      if (close != std::string::npos) end = close;
+    }
+    std::string part = text.substr(begin, end - begin);
     part.erase(0, part.find_first_not_of(' '));
     part.erase(part.find_last_not_of(' ') + 1);
     if (!part.empty()) parts.push_back(part);
+    begin = end + 1;
   }
   return parts;
 }

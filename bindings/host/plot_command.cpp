@@ -120,6 +120,9 @@ void plot_command(const std::string& path, const Options& options) {
 
 void report_command(const std::string& path, const Options& options) {
   const bool markdown = options.markdown || ends_with(options.output, ".md");
+  if (!markdown && !options.output.empty() && options.output != "-" && !ends_with(options.output, ".html"))
+    throw Error(Exit::usage, "report: --output: expected a file name that ends in .html or .md, or --markdown; got '" +
+                                 options.output + "'");
   if (options.output.empty() && !markdown && ::isatty(STDOUT_FILENO) == 1)
     throw Error(Exit::usage, "report: HTML is not for a terminal; expected -o FILE.html, --markdown or a pipe");
   const auto store = Store::open(path, Store::Mode::read);

@@ -92,26 +92,9 @@ Table usual_columns(const Json& runs, std::vector<std::string> more) {
   return table;
 }
 
-// At commas outside of parentheses: "lr,at(val/acc, 100)".
-std::vector<std::string> split_columns(const std::string& text) {
-  std::vector<std::string> columns;
-  std::string column;
-  int depth = 0;
-  for (const char c : text + ",") {
-    depth += c == '(' ? 1 : c == ')' ? -1 : 0;
-    if (c != ',' || depth > 0) {
-      if (c != ' ' || !column.empty()) column += c;
-    } else if (!column.empty()) {
-      columns.push_back(std::exchange(column, {}));
-    }
-  }
-  if (!column.empty()) columns.push_back(column.substr(0, column.size() - 1));  // with its open parenthesis: an error
-  return columns;
-}
-
 void runs_command(const std::string& path, const Options& options) {
   const auto store = Store::open(path, Store::Mode::read);
-  const std::vector<std::string> columns = split_columns(options.columns);
+  const std::vector<std::string> columns = split_commas(options.columns);
   std::vector<std::string> added = columns, notes;
   std::string sort = options.sort;
   if (!options.best.empty()) sort = "best(" + resolve_metric(*store, options.best, "--best", nullptr) + ")";

@@ -17,6 +17,12 @@ namespace {
 using Run = ComparedRun;
 using Group = RunGroup;
 
+// The name in params."NAME", where it has commas.
+std::string unquoted(const std::string& name) {
+  const bool quoted = name.size() > 1 && name.front() == '"' && name.back() == '"';
+  return quoted ? name.substr(1, name.size() - 2) : name;
+}
+
 // A column to group by. The first that the runs have: a parameter, params.NAME, tags.NAME, a column of runs (where.h).
 class Column {
  public:
@@ -25,9 +31,10 @@ class Column {
       return std::any_of(runs.begin(), runs.end(), [&](const Run& run) { return run.row[part].contains(key); });
     };
     for (const auto& [part, prefix] : {std::pair("params", ""), {"params", "params."}, {"tags", "tags."}}) {
-      if (!name.starts_with(prefix) || !any(part, name.substr(std::strlen(prefix)))) continue;
+      if (!name.starts_with(prefix)) continue;
+      key_ = unquoted(name.substr(std::strlen(prefix)));
+      if (!any(part, key_)) continue;
       part_ = part;
-      key_ = name.substr(std::strlen(prefix));
       return;
     }
     if (where::find_column(name) == nullptr) unknown(store, name);

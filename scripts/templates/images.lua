@@ -23,7 +23,8 @@ return g.experiment {
     local d = images():split { train = .7, val = .15, test = .15 }
     local teacher = run:cached("teacher", build, d.train, p.teacher_epochs)
     local r = run:distill {
-      teacher = teacher, student = nn.ConvNet { channels = { p.channels, p.channels }, classes = CLASSES, input = INPUT }, data = d,
+      teacher = teacher, curriculum = p.alpha == 1 and { target = "labels" } or nil,
+      student = nn.ConvNet { channels = { p.channels, p.channels }, classes = CLASSES, input = INPUT }, data = d,
       budget = { epochs = p.epochs }, lr = p.lr, alpha = p.alpha, temperature = p.temperature,
       augment = schedule.linear(0, 1), augmentations = { noise = .1, shift = 1 },
     }

@@ -10,7 +10,7 @@ local function build(train, epochs) return g.fit { model = nn.MLP { 64, 256, 10 
 return g.experiment {
   name = "NAME",
   params = { temperature = 4, alpha = .7, width = g.int(12), epochs = 40, teacher_epochs = 30, lr = 5e-3 },
-  grid = { temperature = { 1, 2, 4, 8 }, alpha = { 0, .3, .7, 1 }, seed = { 1, 2 } },  -- alpha = 1 learns from labels alone
+  grid = { temperature = { 1, 2, 4, 8 }, alpha = { 0, .3, .7, .9 }, seed = { 1, 2 } },  -- alpha: the labels' weight
   columns = { { "val", "val", "%.1f%%" }, { "test", "test", "%.1f%%" } },
   footer = "Choose by val, report test.",
 

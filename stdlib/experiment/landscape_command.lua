@@ -78,7 +78,7 @@ local function number_of(options, name, low, high, whole)
   local text = options[name]
   if text == nil then return nil end
   local value = tonumber(text)
-  if not value or value < low or value > high or whole and value % 1 ~= 0 then
+  if not (value and value >= low and value <= high) or whole and value % 1 ~= 0 then
     host.fail(("landscape: --%s: expected a %s from %g to %g; got '%s'"):format(name, whole and "whole number" or "number", low, high,
       text), USAGE)
   end
@@ -146,7 +146,7 @@ function command.run(options)
     local ok, why = write(options.output, drawing.svg(found.panels, found.note))
     if not ok then host.fail(("landscape: --output: cannot write %s; got %s"):format(options.output, why), 74) end
   end
-  host.write(1, (options.json and host.json_encode(found.json) or found.text) .. "\n")
+  io.stdout:write(options.json and host.json_encode(found.json) or found.text, "\n")
   return 0
 end
 

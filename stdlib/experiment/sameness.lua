@@ -2,11 +2,14 @@
 --- data. What differs is refused by name unless it was accepted (--accept).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local check = require "gradus.base.check"
 local sorted_keys = require "gradus.base.sorted_keys"
 
 local sameness = {}
 
-local DATA = 65  -- exit code
+local USAGE, DATA = 64, 65  -- exit codes
+local COMPUTES = { "gradus", "library", "torch", "device", "machine", "threads" }
+local NAMES = { "script", "data", unpack(COMPUTES) }
 
 --- What a snapshot keeps of the program and the machine.
 ---@param run {device: string, options: table}
@@ -22,7 +25,7 @@ end
 ---@param run {device: string, options: table}
 function sameness.differences(kept, run)
   local now, found = sameness.identity(run), {}
-  for _, name in ipairs { "gradus", "library", "torch", "device", "machine", "threads" } do
+  for _, name in ipairs(COMPUTES) do
     if kept.identity[name] ~= now[name] then
       found[#found + 1] = { name = name, was = tostring(kept.identity[name]), now = tostring(now[name]) }
     end
@@ -34,14 +37,26 @@ local function in_words(one)
   return ("%s%s was %s, now %s"):format(one.name, one.what and " " .. one.what or "", one.was, one.now)
 end
 
+-- What --accept names, as a set.
+local function accepted_of(where, accept)
+  local accepted, known = {}, {}
+  for _, name in ipairs(NAMES) do known[name] = true end
+  for word in (accept or ""):gmatch "[^,%s]+" do
+    if not known[word] then
+      host.fail(("%s: --accept: no '%s'; %s"):format(where, word, check.suggest(word, NAMES, "expected ")), USAGE)
+    end
+    accepted[word] = true
+  end
+  return accepted
+end
+
 --- Raises unless all that differs was accepted; returns the list of what was, in words.
 ---@param where string   whom errors blame
 ---@param found {name: string, what: string?, was: string, now: string}[]
 ---@param accept string? what --accept says
 ---@return string[]
 function sameness.agree(where, found, accept)
-  local accepted, refused, names, taken = {}, {}, {}, {}
-  for word in (accept or ""):gmatch "[^,%s]+" do accepted[word] = true end
+  local accepted, refused, names, taken = accepted_of(where, accept), {}, {}, {}
   for _, one in ipairs(found) do
     if accepted[one.name] then
       taken[#taken + 1] = in_words(one)

@@ -19,11 +19,17 @@ local space = {}
 local Axis = {}
 Axis.__index = Axis
 
+local function in_words(limits)
+  local words = {}
+  for i, limit in ipairs(limits) do words[i] = tostring(limit) end
+  return table.concat(words, ", ")
+end
+
 local function range(where, key, scale, limits, specs)
   local low, high, typed = limits[1], limits[2], where:find "^%-%-" and 64 or nil
   if type(low) ~= "number" or type(high) ~= "number" or #limits ~= 2 or not (low < high) or scale == "log" and low <= 0 then
     host.fail(("%s: expected %s; got %s(%s)"):format(where, scale == "log" and "log(low, high) with 0 < low < high"
-      or "lin(low, high) with low < high", scale, table.concat({ tostring(low), tostring(high) }, ", ")), typed)
+      or "lin(low, high) with low < high", scale, in_words(limits)), typed)
   end
   local one = specs[key] or params.unknown(key, specs, where:match "^%-%-set" or "sweep")
   if one.kind ~= "number" and one.kind ~= "int" then

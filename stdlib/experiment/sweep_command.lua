@@ -65,9 +65,9 @@ function command.run(options)
   local stopped = children.stop_code()
   if options.json then
     io.stdout:write(report.json_text(found), "\n")
-  elseif not options.quiet then
-    report.print(found)
-    tell_failed(found.sweep)
+  else
+    report.print(found, options.quiet)
+    if not options.quiet then tell_failed(found.sweep) end
   end
   if stopped ~= 0 then
     if not options.quiet then host.write(2, "interrupted; the same command goes on where it was\n") end

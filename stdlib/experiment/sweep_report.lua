@@ -118,15 +118,17 @@ local function without_line(found)
   return ("Without a %s that is a number, and not counted: trial %s."):format(found.sweep.by, table.concat(words, ", "))
 end
 
---- Prints it all.
-function report.print(found)
+--- Prints it all; quiet: the trials alone.
+---@param quiet boolean?
+function report.print(found, quiet)
   local sweep, ranked = found.sweep, found.ranked
   if #ranked == 0 then
     print(nothing_line(sweep))
     return
   end
-  local shares, order = report.importance(sweep, ranked)
   print("\n" .. best_table(sweep, ranked) .. "\n")
+  if quiet then return end
+  local shares, order = report.importance(sweep, ranked)
   if #ranked > SHOWN then
     print(("and %d more; gradus runs --sort '%s' has them all\n"):format(#ranked - SHOWN, report.value_name(sweep)))
   end

@@ -358,6 +358,9 @@ class Stores(unittest.TestCase):
             (("runs", "--json=all"), USAGE, "--json: expected no value; got 'all'"),
             (("run", "mine.lua", "--seed", "1", "--seed", "2"), USAGE, "--seed: expected it once; got it 2 times"),
             (("runs", "--sort", "lr", "--best", "val/acc"), USAGE, "--sort: expected no --best beside it"),
+            (("compare", "--level", "nan"), USAGE, "--level: expected 0.5 to 0.9999; got nan"),
+            (("gc", "--cache-days", "nan"), USAGE, "--cache-days: expected 0 to 1000000000; got nan"),
+            (("report", "-o", "r.pdf"), USAGE, "report: --output: expected a file name that ends in .html or .md, or --markdown; got 'r.pdf'"),
             (("compare", "--margin", "0.1"), USAGE, "--margin: has no effect alone; expected --versus beside it"),
             (("run", "mine.lua", "--sandbox-time", "9"), USAGE, "--sandbox-time: has no effect alone; expected --sandbox beside it"),
             (("show", "my\nrun"), USAGE, "run 'my run': expected an id"),  # one line, whatever is repeated

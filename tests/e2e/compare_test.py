@@ -1,5 +1,6 @@
 """Comparisons, diff, queries and housekeeping as a user meets them, on runs whose numbers are known."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -125,6 +126,11 @@ class Compare(CompareCase):
                          self.json("compare", "--metric", "val_acc", "--metric", "val/acc")["metrics"])
         self.assertEqual(self.json("compare", "--by", "strategy, seed")["by"], ["strategy", "seed"])
         self.assertEqual(self.json("compare", "--by", "strategy,seed,strategy")["by"], ["strategy", "seed"])
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:  # another tool's, imported
+            db.execute("INSERT INTO params SELECT id, 'size, px', id % 2, 'integer' FROM runs")
+        self.assertEqual(self.json("compare", "--by", 'params."size, px", strategy')["by"], ['params."size, px"', "strategy"])
+        columns = ["name", 'params."size, px"', "at(val/acc, 90)"]
+        self.assertEqual(sorted(self.json("runs", "--columns", ", ".join(columns), "--limit", 1)[0]["columns"]), sorted(columns))
         self.assertEqual(self.json("compare", "--by", "status")["groups"][0]["label"], {"status": "finished"})
         self.assertIn("no run has the parameter 'tags'", self.gradus("compare", "--by", "tags", code=64).stderr)
 
@@ -161,7 +167,7 @@ class Pictures(CompareCase):
     def test_a_store_is_not_written_over(self):
         store = self.dir / "runs" / "gradus.db"
         before = store.read_bytes()
-        for command in (["export", "csv", "-o"], ["export", "json", "-o"], ["report", "-o"]):
+        for command in (["export", "csv", "-o"], ["export", "json", "-o"], ["report", "--markdown", "-o"]):
             self.assertIn("is not written over", self.gradus(*command, store, code=65).stderr)
         self.assertEqual(store.read_bytes(), before)
 
@@ -267,6 +273,14 @@ class Housekeeping(CompareCase):
         self.gradus("better", "val/score", "higher")
         out = self.gradus("compare", "--metric", "val/score", "--versus", "one_shot").stdout
         self.assertRegex(out, r"stages .*better")
+
+    def test_what_failed_under_other_code_is_counted_in_english(self):
+        for ids, told in (((1,), "1 run of other code has failed or was interrupted, and is left out"),
+                          ((1, 2), "2 runs of other code failed or were interrupted, and are left out")):
+            with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+                for run in ids:
+                    db.execute("UPDATE runs SET status = 'failed', config_hash = ? WHERE id = ?", ("0" * 64, run))
+            self.assertIn(told + "\n", self.gradus("compare").stdout)
 
     def test_delete_asks(self):
         err = self.gradus("delete", 1, 2, code=64).stderr

@@ -61,6 +61,10 @@ class Landscape(unittest.TestCase):
     def test_a_run_that_failed_after_its_training_has_one_too(self):
         self.gradus("run", "s.lua", "-q", "--set", "after=oh", code=65)
         self.assertIn("at the model", self.gradus("landscape", "@last", "--points", "3"))
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([GRADUS, "landscape", "@last", "--points", "3", *STDLIB], cwd=self.dir, stdout=full, stderr=subprocess.PIPE,
+                                  timeout=120)
+        self.assertEqual(done.returncode, 74, done.stderr)
 
     def test_around_the_stages_of_a_run(self):
         self.gradus("run", "s.lua", "-q", "--set", "stages=true")

@@ -29,7 +29,7 @@ class New(HostCase):
                 self.assertLessEqual(text.count("\n"), 60)
                 self.assertNotIn("NAME", text)
                 self.assertIn(f'name = "mine-{template}"', text)
-                done = self.gradus("check", f"mine-{template}.lua", *args)
+                done = self.gradus("check", f"mine-{template}.lua")  # as it stands: `new` says so
                 self.assertEqual(done.returncode, 0, done.stderr)
                 done = self.gradus("run", f"mine-{template}.lua", "--json", *args)
                 self.assertEqual(done.returncode, 0, done.stderr)

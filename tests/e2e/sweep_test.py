@@ -235,7 +235,9 @@ class Searches(SweepCase):
                       "gradus show"):
             self.assertIn(piece, out)
         self.assertIn("16/16", err)
-        self.assertEqual(self.sweep("--set", "T=2,4", "--by", "val/score", "-q")[0], "")
+        out, err = self.sweep("--set", "T=2,4", "--by", "val/score", "-q")
+        self.assertRegex(out, r"\A\n  trial  T .*(\n.*){3}\n\n\Z")  # the results alone
+        self.assertEqual(err, "")
 
     def test_failing_runs(self):
         found = self.found("--set", "T=2,13", "--by", "val/score")
@@ -272,6 +274,7 @@ end }
                            (["--set", "T=1", "--by", "val/score"], "nothing to search"),
                            (["--set", "lr=log(0,1)", "--by", "val/score"], "expected log(low, high) with 0 < low < high"),
                            (["--set", "lr=log(1,a)", "--by", "val/score"], "expected log(low, high)"),
+                           (["--set", "lr=lin(1,2,3)", "--by", "val/score"], "expected lin(low, high) with low < high; got lin(1, 2, 3)"),
                            (["--set", "tag=lin(1,2)", "--by", "val/score"], "expected a parameter that is a number"),
                            (["--set", "rl=1,2", "--by", "val/score"], "did you mean 'lr'?"),
                            (["--set", "T=1,2", "--by", "val/score", "--search", "randm"], "did you mean 'random'?"),

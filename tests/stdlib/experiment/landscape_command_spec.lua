@@ -26,7 +26,7 @@ local function asked(options, files)
       return { json = { a = 1 }, text = "text", panels = "panels", note = "note" }
     end },
     { drawing, "svg", function(panels, note) return panels .. " " .. note end },
-    { host, "write", function(fd, text) out[#out + 1] = fd .. " " .. text end } }, function()
+    { io, "stdout", { write = function(_, ...) out[#out + 1] = "1 " .. table.concat { ... } end } } }, function()
     seen.code = command.run(options)
   end)
   seen.written = table.concat(out)
@@ -39,6 +39,7 @@ describe("gradus landscape's command line", function()
     { { points = "3.5" }, "--points: expected a whole number" }, { { points = "x" }, "got 'x'" },
     { { points = "200" }, "--points: expected an odd number, so that one is the model; got 200" },
     { { reach = "0" }, "--reach: expected a number from 1e-06 to 1e+06; got '0'" }, { { reach = "2e6" }, "got '2e6'" },
+    { { reach = "nan" }, "got 'nan'" },
     { { directions = "0" }, "--directions: expected a whole number from 1 to 2" }, { { directions = "3" }, "got '3'" },
     { { directions = "1.5" }, "got '1.5'" }, { { weights = "worst" }, "--weights: expected best, last; got 'worst'" },
     { { on = "all" }, "--on: expected test, train, val; got 'all'" }, { { at = "3", path = true }, "--at, --path: expected one of them" },
@@ -124,7 +125,7 @@ local function around(fn, paths, options)
   end }, { runner, "expect", function() return { run = function(run, given) return fn(run, student, given) end } end },
     { resume, "check_same", function() end }, { way, "steps", function() end },
     { way, "plain", function(_, label) seen.label = label return {}, "panel" end },
-    { host, "write", function(_, text) seen.written = text end } }, function() fresh.run(options) end)
+    { io, "stdout", { write = function(_, ...) seen.written = table.concat { ... } end } } }, function() fresh.run(options) end)
   return loads, seen
 end
 

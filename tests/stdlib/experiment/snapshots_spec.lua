@@ -386,7 +386,8 @@ describe("what gives other bits", function()
       .. "script a.lua was x, now y; script b.lua was z, now w; expected the same, or --accept script,torch")
     expect(function() sameness.agree("fork", found, "script") end)
       :fails_with "fork: other bits would follow: torch was 1, now 2; expected the same, or --accept torch"
-    for _, accept in ipairs { "script,torch", "torch, script", "torch script other" } do
+    expect(function() sameness.agree("resume", {}, "script,troch") end):fails_with "resume: --accept: no 'troch'; did you mean 'torch'?"
+    for _, accept in ipairs { "script,torch", "torch, script", "torch script data" } do
       expect(sameness.agree("resume", found, accept)):equals { "torch was 1, now 2", "script a.lua was x, now y",
         "script b.lua was z, now w" }
     end

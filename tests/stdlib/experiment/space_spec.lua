@@ -21,8 +21,8 @@ describe("an axis of the command line", function()
   for text, wanted in pairs {
     ["lin(2,1)"] = lin .. "lin(2, 1)", ["lin(1,1)"] = lin .. "lin(1, 1)", ["lin(a,1)"] = lin .. "lin(a, 1)",
     ["lin(1,b)"] = lin .. "lin(1, b)",
-    ["log(0,1)"] = log .. "log(0, 1)", ["log(-1,1)"] = log .. "log(-1, 1)", ["lin(1,2,3)"] = lin .. "lin(1, 2",
-    ["lin(1)"] = lin .. "lin(1, nil",
+    ["log(0,1)"] = log .. "log(0, 1)", ["log(-1,1)"] = log .. "log(-1, 1)", ["lin(1,2,3)"] = lin .. "lin(1, 2, 3)",
+    ["lin(1)"] = lin .. "lin(1)",
     ["lon(1,2)"] = "expected a list, lin(low, high) or log(low, high); got 'lon(1,2)'",
     ["uniform(1,2)"] = "expected a list, lin(low, high) or log(low, high); got 'uniform(1,2)'",
   } do

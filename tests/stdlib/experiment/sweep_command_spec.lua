@@ -29,7 +29,7 @@ local function swept(options, more)
     { host, "write", function(_, text) said[#said + 1] = text end },
     { grid, "warm", function() end },
     { children, "stop_code", function() return more.stop or 0 end },
-    { report, "print", function(what) printed = what == found and "the report" end },
+    { report, "print", function(what, quiet) printed = what == found and (quiet and "the trials" or "the report") end },
     { report, "json_text", function(what) return what == found and "the document" end },
     { io, "stdout", { write = function(_, ...) printed = table.concat { ... } end } },
   }, function() code = command.run(options) end)
@@ -87,11 +87,11 @@ describe("gradus sweep", function()
     expect(function() swept({}, { script = "return nil" }) end)
       :fails_with "sweep: the script returns no experiment, so it has no parameters to search"
   end)
-  it("shows what it found: a report, a document, or nothing", function()
+  it("shows what it found: a report, a document, or the trials alone", function()
     expect({ swept({}, { best = {} }) }):equals { 0, "the report", "" }
     expect({ swept({ json = true }, { best = {} }) }):equals { 0, "the document\n", "" }
     expect({ swept({ json = true, quiet = true }, { best = {} }) }):equals { 0, "the document\n", "" }
-    expect({ swept({ quiet = true }, { best = {} }) }):equals { 0, "nothing", "" }
+    expect({ swept({ quiet = true }, { best = {} }) }):equals { 0, "the trials", "" }
   end)
   it("counts what failed, and says where it was all the same", function()
     local function told(failed, reasons, options)
@@ -104,7 +104,7 @@ describe("gradus sweep", function()
   it("ends with what came first: a signal, what the script wants, a best trial, a failure", function()
     local interrupted = "interrupted; the same command goes on where it was\n"
     expect({ swept({}, { best = {}, stop = 130, ending = 7 }) }):equals { 130, "the report", interrupted }
-    expect({ swept({ quiet = true }, { stop = 143 }) }):equals { 143, "nothing", "" }
+    expect({ swept({ quiet = true }, { stop = 143 }) }):equals { 143, "the trials", "" }
     expect((swept({}, { best = {}, ending = 7 }))):equals(7)
     expect((swept({}, { best = {}, code = 70 }))):equals(0)
     expect((swept({}, { code = 70 }))):equals(70)
