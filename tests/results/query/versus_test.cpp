@@ -59,6 +59,25 @@ TEST_F(VersusTest, OfSeveralVersionsOfTheCodeTheNewestIsTheBaseline) {
   EXPECT_NEAR(comparisons[0]["mean"].get<double>(), 0.01, 1e-12);
 }
 
+// Where none is like a group in all else, the only one there is; of two nobody knows which.
+TEST_F(VersusTest, TheOnlyBaselineIsThatOfOtherParametersToo) {
+  const auto means = [&] {
+    const Json all = compared([](CompareOptions& options) { options.by = {"way", "T"}; });
+    std::string text;
+    for (const Json& one : all["versus"]["comparisons"]) text += one["mean"].dump() + " ";
+    return text;
+  };
+  for (int seed = 1; seed <= 3; ++seed) {
+    add("base", seed, 0.5);
+    add("other", seed, 0.75, {.temperature = 4});
+  }
+  EXPECT_EQ(means(), "0.25 ");
+  for (int seed = 1; seed <= 3; ++seed) add("base", seed, 0.25, {.temperature = 3});
+  EXPECT_EQ(means(), "");
+  for (int seed = 1; seed <= 3; ++seed) add("base", seed, 0.625, {.temperature = 4});
+  EXPECT_EQ(means(), "0.125 ");
+}
+
 TEST_F(VersusTest, ADivergedSeedIsAnOutcome) {
   const double ours[] = {0.90, kNan, 0.91};
   for (int seed = 1; seed <= 3; ++seed) {

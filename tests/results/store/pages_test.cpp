@@ -129,6 +129,15 @@ TEST_F(PagesTest, PagesOfDeletedRowsAreFree) {
   EXPECT_EQ(found.count(1) + found.count(root("kept")), 0u);
 }
 
+// The first page after the file's own may be in any place of any tree.
+TEST_F(PagesTest, ThePageThatAnotherTableLeft) {
+  run("CREATE TABLE gone (a); CREATE TABLE t (a); DROP TABLE gone");
+  for (int i = 0; i < 30; ++i) run("INSERT INTO t VALUES ('" + std::string(1000, 'a') + "')");
+  const std::vector<std::uint32_t> below = PageFile(path_).children(root("t"));
+  EXPECT_EQ(std::count(below.begin(), below.end(), 2u), 1);
+  EXPECT_EQ(rows("t").size(), 30u);
+}
+
 // In the WAL only: the committed forms of pages, the newest, and nothing of a transaction that is open.
 TEST_F(PagesTest, TheWalCountsUpToItsLastCommit) {
   run("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)");
