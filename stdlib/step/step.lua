@@ -184,7 +184,6 @@ local function record_step(self, batch, knobs)
     give_up(self, problem or why)
     return out
   end
-  entry.version = recording.version
   self.vain = self.vain + 1
   if self.vain > IN_VAIN then
     give_up(self, ("%d recordings in a row fitted no later call"):format(IN_VAIN))

@@ -76,17 +76,16 @@ local function describe_class(class, out, seen, library)
   describe(class.__base, out, seen, library)
 end
 
--- A module: its class, its plain values and weights, and those of all below.
+-- A module: its class, its weights and what else its fields hold, and those of all below.
 local function describe_module(module, out, seen, library)
   out[#out + 1] = tostring(module)
   for path, one in module:named_modules() do
-    local plain = {}
+    local others = {}
     for name, value in pairs(one._values) do
-      local kind = type(value)
-      if name ~= "training" and (kind == "number" or kind == "string" or kind == "boolean") then plain[name] = value end
+      if name ~= "training" and not one._kinds[name] then others[name] = value end
     end
     out[#out + 1] = path
-    describe(plain, out, seen, library)
+    describe(others, out, seen, library)
     describe(nn.class_of(one), out, seen, library)
   end
   describe(module:state_dict(), out, seen, library)

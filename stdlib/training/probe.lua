@@ -115,7 +115,7 @@ function probe.spread(found, k, count)
     for i, v in ipairs(list) do list[i] = tonumber(("%.4g"):format(v)) end
     return list
   end
-  return { inside = some(found.values:slice(0, 0, k)), outside = k < found.values:size(0) and some(found.values:slice(0, k)) or {} }
+  return { inside = some(found.values:slice(0, 0, k)), outside = some(found.values:slice(0, k)) }
 end
 
 -- All subsets of `degree` among the first k coordinates.

@@ -246,8 +246,8 @@ end
 
 -- All that the answers' bits depend on, but for the library's functions behind them, which the file names: to see them run takes longer
 -- than to compare them.
-local function key_of(run, o)
-  local parts = { identity(o.where, o.target.identity()), data.content(o.base, true), o.target.kind, o.batch, o.top or "all", run.device,
+local function key_of(run, o, teacher)
+  local parts = { teacher, data.content(o.base, true), o.target.kind, o.batch, o.top or "all", run.device,
     engine.gemm(), engine.torch_version, host.library_text "training/teacher_cache.lua", threads.of(run, o.flops * o.batch) }
   return host.sha256(table.concat(parts, "\n"))
 end
@@ -260,8 +260,10 @@ local function answers(run, o)
     local why = not_worth(o)
     if why then return skip(run, o, why) end
   end
+  local is_known, teacher = pcall(identity, "the teacher", o.target.identity())
+  if not is_known then return skip(run, o, (host.error_text(teacher):gsub("^[^\n]-:%d+: ", ""))) end
   local weights = weights_of(o)
-  o.key = key_of(run, o)
+  o.key = key_of(run, o, teacher)
   local folder = run.folder:gsub("[^/]*$", "") .. "cache"
   host.mkdirs(folder)
   local stored, found, spent = open_or_build(("%s/answers-%s.safetensors"):format(folder, o.key:sub(1, 32)), run, o)

@@ -124,6 +124,8 @@ describe("a run that is carried out", function()
   it("stores which way metrics are better, and what its seeds were calculated from", function()
     local _, _, rows = executed { metrics = { rmse = { better = "lower" } }, grid = { seed = g.seeds { sd = 1, effect = 2 } },
       run = function(run) run:log { rmse = 1 } end }
+    expect(rows "SELECT name, better FROM keys WHERE name LIKE '%rmse' ORDER BY name")
+      :equals { { name = "result/rmse", better = "lower" }, { name = "rmse", better = "lower" } }
     expect(#rows "SELECT * FROM events WHERE kind = 'plan' AND name = 'seeds'"):equals(1)
     local _, _, others = executed { grid = { seed = { 1, 2 } }, run = function() end }
     expect(#others "SELECT * FROM events WHERE kind = 'plan'"):equals(0)

@@ -78,12 +78,16 @@ describe("a module", function()
     end
     net:save(path)
     expect(warnings()):equals {}
+    local function odd() return tonumber((warnings()[1] or ""):match ": (%d+) of its numbers are NaN or infinite; expected finite ones") end
+    net[1].running_mean[1] = math.huge
+    net:save(path)
+    expect(odd()):equals(1)
     g.no_grad(function() net[0].weight:fill_(0 / 0) end)
     net[1].running_mean:fill_(math.huge)
     net:save(path)
-    local texts = warnings()
+    local found = { #warnings(), odd() }
     os.remove(path)
-    expect({ #texts, texts[1]:match ": (%d+) of its numbers are NaN or infinite; expected finite ones" }):equals { 1, "6" }
+    expect(found):equals { 1, 6 }
   end)
 end)
 

@@ -99,6 +99,19 @@ describe("what identifies values", function()
     g.no_grad(function() other:parameters()[1][0][0] = 7 end)
     expect(hash(other)):differs_from(first)
   end)
+  it("has what an own class keeps in its fields", function()
+    local Net = nn.class "Net"
+    function Net:init(field)
+      self.weight = nn.Parameter(g.ones(1))
+      self.field = field
+    end
+    local function adds(n) return function(x) return x + n end end
+    for _, pair in ipairs { { 1, 2 }, { "a", "b" }, { true, false }, { { a = { 1 } }, { a = { 2 } } }, { g.ones(1), g.zeros(1) },
+      { adds(1), adds(2) } } do
+      expect(hash(Net(pair[1]))):equals(hash(Net(pair[1])))
+      expect(hash(Net(pair[2]))):differs_from(hash(Net(pair[1])))
+    end
+  end)
   it("has the methods of the user's own classes", function()
     local function make(factor)
       local Net = nn.class "Net"

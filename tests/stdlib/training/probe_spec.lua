@@ -39,6 +39,7 @@ describe("probe.spread", function()
     expect(few.outside):equals { 8, 9, 10, 11 }
     expect(#probe.spread(found_of(50, 500), 5).outside):equals(60)
     expect(#probe.spread(found_of(50, 500), 50).outside):equals(0)
+    expect(#probe.spread(found_of(50, 4), 5).outside):equals(60)
     expect(#probe.spread(found_of(2, 3), 1).inside):equals(3)
   end)
   it("blames the line", function()

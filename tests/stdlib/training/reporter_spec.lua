@@ -9,6 +9,26 @@ local function with_queue(queue)
   return one
 end
 
+describe("what a reporter is told of a training's health", function()
+  it("is said, stored and kept among the findings; a setting out of range is blamed where nothing moves", function()
+    local said, stored = {}, {}
+    local run = { device = "cpu", training_line = function() return function() end end,
+      line = { say = function(text) said[#said + 1] = text end },
+      event = function(_, kind, name, detail) stored[#stored + 1] = { kind, name, detail } end }
+    local one, s = reporter.new { run = run, names = {}, deliver = function() end }, { step = 7, stage = "easy", findings = {} }
+    one:blame "the rate is 1e-9"
+    one:blame "alpha is 2"
+    one:tell({ { name = "stagnant", advice = "nothing moves", numbers = { loss = 1 } },
+      { name = "other", advice = "look", numbers = {} } }, s)
+    one:tell(nil, s)
+    local why = "nothing moves. Out of the guides' ranges here: the rate is 1e-9; alpha is 2"
+    expect(said):equals { "health: step 7: stagnant: " .. why, "health: step 7: other: look" }
+    expect(stored):equals { { "health", "stagnant", { loss = 1, advice = why, stage = "easy" } },
+      { "health", "other", { advice = "look", stage = "easy" } } }
+    expect(s.findings):equals { { name = "stagnant", step = 7, stage = "easy" }, { name = "other", step = 7, stage = "easy" } }
+  end)
+end)
+
 describe("the state of a reporter", function()
   it("has rows that are at hand, those that are waited for, and steps that have none", function()
     local rows, later, waited = g.tensor { 1, 2 }, g.tensor { 3 }, 0
