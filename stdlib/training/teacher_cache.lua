@@ -261,7 +261,7 @@ local function answers(run, o)
     if why then return skip(run, o, why) end
   end
   local is_known, teacher = pcall(identity, "the teacher", o.target.identity())
-  if not is_known then return skip(run, o, host.error_text(teacher)) end
+  if not is_known then return skip(run, o, (host.error_text(teacher):gsub("^[^\n]-:%d+: ", ""))) end
   local weights = weights_of(o)
   o.key = key_of(run, o, teacher)
   local folder = run.folder:gsub("[^/]*$", "") .. "cache"

@@ -7,6 +7,7 @@ local grid = require "gradus.experiment.grid"
 local host = require "gradus.host"
 local instead = require "instead"
 local runner = require "gradus.experiment.runner"
+local store = require "gradus.store"
 
 describe("why a run of a grid came to nothing", function()
   for _, case in ipairs {
@@ -41,6 +42,7 @@ local function ran(outcomes, options, more)
   instead({
     { host, "load_script", function() return assert(loadstring(more.script or SCRIPT, "@x.lua")) end },
     { host, "write", function(fd, text) said[#said + 1] = fd == 2 and text or "on " .. fd end },
+    { store, "open", function() return {} end },
     { children, "stop_code", function() return more.stop or 0 end },
     { finished, "results", function() return more.results or {} end },
     { finished, "unfinished", function(_, name) table.insert(more.names or {}, name) return {} end },

@@ -206,7 +206,7 @@ describe("no answers are kept", function()
     local Noisy = g.nn.class "Noisy"
     function Noisy:init() self.layer, self.generator = g.nn.Linear(6, 3), g.generator(3) end
     function Noisy:forward(x) return self.layer(x) + g.rand({ 3 }, { generator = self.generator }) end
-    expect(why { distill = { teacher = Noisy() } }):matches "the teacher: a userdata cannot be part of what identifies the result"
+    expect(why { distill = { teacher = Noisy() } }):matches "^the teacher: a userdata cannot be part of what identifies the result"
     expect(function() why { distill = { teacher = Noisy(), teacher_cache = true } } end):fails_with "teacher_cache: the teacher: a userdata"
   end)
   it("where fewer samples are seen than there are rows", function()
