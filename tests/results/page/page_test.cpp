@@ -408,9 +408,10 @@ TEST_F(PageTest, FilesStayInTheirFolder) {
 TEST_F(PageTest, TheAssetsAreInTheProgram) {
   make_run("r", 1, "a", 1);
   Page page(read());
+  const char* script = "text/javascript; charset=utf-8";
   const std::pair<const char*, const char*> assets[] = {
-      {"/", "text/html; charset=utf-8"},        {"/app.js", "text/javascript; charset=utf-8"},    {"/chart.js", "text/javascript; charset=utf-8"},
-      {"/style.css", "text/css; charset=utf-8"}, {"/d3.min.js", "text/javascript; charset=utf-8"}, {"/icon.svg", "image/svg+xml"}};
+      {"/", "text/html; charset=utf-8"}, {"/style.css", "text/css; charset=utf-8"}, {"/icon.svg", "image/svg+xml"},
+      {"/app.js", script},               {"/chart.js", script},                     {"/d3.min.js", script}};
   for (const auto& [name, type] : assets) {
     const Answer answer = page.get(name, {});
     EXPECT_EQ(answer.status, 200) << name;
