@@ -19,7 +19,7 @@ std::int64_t key_id(Store& store, const std::string& key) {
 struct Spent {
   std::int64_t step = 0;
   double amount = 0;
-  bool known = true;  // false: past the last row
+  bool known = false;  // past the last row it is not
 };
 
 class Progress {
@@ -27,7 +27,7 @@ class Progress {
   explicit Progress(Statement& after) : after_(after) {}  // borrowed: step and amount of the row at or after ?2
 
   Spent at_or_after(std::int64_t run, std::int64_t step) {
-    Spent row{0, 0, false};
+    Spent row;
     after_.bind(1, run).bind(2, step);
     if (after_.step()) row = {after_.integer(0), after_.real(1), true};
     after_.reset();

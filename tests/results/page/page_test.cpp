@@ -408,8 +408,16 @@ TEST_F(PageTest, FilesStayInTheirFolder) {
 TEST_F(PageTest, TheAssetsAreInTheProgram) {
   make_run("r", 1, "a", 1);
   Page page(read());
-  for (const char* name : {"/", "/app.js", "/chart.js", "/style.css", "/d3.min.js", "/icon.svg"})
-    EXPECT_GT(page.get(name, {}).body.size(), 100u) << name;
+  const char* script = "text/javascript; charset=utf-8";
+  const std::pair<const char*, const char*> assets[] = {
+      {"/", "text/html; charset=utf-8"}, {"/style.css", "text/css; charset=utf-8"}, {"/icon.svg", "image/svg+xml"},
+      {"/app.js", script},               {"/chart.js", script},                     {"/d3.min.js", script}};
+  for (const auto& [name, type] : assets) {
+    const Answer answer = page.get(name, {});
+    EXPECT_EQ(answer.status, 200) << name;
+    EXPECT_EQ(answer.type, std::string_view(type)) << name;
+    EXPECT_GT(answer.body.size(), 100u) << name;
+  }
   std::size_t bytes = 0;
   for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "axis.js", "theme.js",
                            "style.css", "d3.min.js", "icon.svg"})

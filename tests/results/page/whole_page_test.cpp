@@ -57,7 +57,10 @@ TEST_F(WholePageTest, Curves) {
                              {{"runs", "1"}, {"keys", "train/loss"}, {"after", "10"}}, {{"runs", "1"}, {"keys", "nothing"}}, {}};
   std::string all;
   for (const Query& query : questions) {
-    const std::string bytes = Page(store_).get("/api/curves", query).body;
+    const Answer answer = Page(store_).get("/api/curves", query);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.type, std::string_view("application/octet-stream"));
+    const std::string& bytes = answer.body;
     std::uint32_t length = 0;
     std::memcpy(&length, bytes.data(), sizeof length);
     const Json head = Json::parse(bytes.substr(4, length));
@@ -85,6 +88,8 @@ TEST_F(WholePageTest, FilesOfARun) {
   Page page(store_);
   const Answer answer = page.get("/api/artifact", {{"run", "1"}, {"path", "best.safetensors"}});
   ASSERT_GE(answer.file, 0) << answer.body;
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.type, std::string_view("application/octet-stream"));
   char bytes[32] = {};
   EXPECT_EQ(::read(answer.file, bytes, sizeof bytes), answer.bytes);
   ::close(answer.file);

@@ -129,6 +129,17 @@ TEST(StatisticsTest, Degenerate) {
   EXPECT_EQ(wilcoxon({1}).p, 1);
 }
 
+// Of differences that are all above 0; zeros count for none of them.
+TEST(StatisticsTest, SignedRanksAreCountedUpToFifty) {
+  std::vector<double> differences = {0, 0};
+  for (int n = 1; n <= 50; ++n) {
+    differences.push_back(n);
+    EXPECT_DOUBLE_EQ(wilcoxon(differences).p, std::ldexp(1, 1 - n)) << n;
+  }
+  differences.push_back(51);
+  EXPECT_NEAR(wilcoxon(differences).p, 2 * normal_cdf(-663 / std::sqrt(51 * 52 * 103 / 24.)), 1e-15);
+}
+
 TEST(StatisticsTest, AreaIsTheTrapezoidsOverTheSpan) {
   const Json& auc = reference()["auc"];
   Area area;
