@@ -67,5 +67,5 @@ return function(options)
     local verdict = verdict_of(s, acc, previous, numbers.forgotten, numbers.turn, backs)
     table.insert(s.benchmarks, { index = s.stage_index, step = s.step, acc = acc, verdict = verdict, forgotten = numbers.forgotten })
     return verdict, numbers
-  end)
+  end, nil, nil, { options.hard .. "/acc" })
 end

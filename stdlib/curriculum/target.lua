@@ -92,19 +92,26 @@ function target.layer(options)
   --- The student's layer for a batch: [N, …, S].
   self.student = function(student, x) return features(student, options.to, x) end
 
-  --- The mean squared error of a batch, whose b.teacher is what `of` gave.
-  self.loss = function(student, b)
-    local ours = self.student(student, b.x)
+  -- What rows weigh, or positions but those of padding; nil where all count alike.
+  local function shares(b)
     local mask = kept(b.x)
-    if not mask then return loss.feature_mse(ours, b.teacher) end
-    local squares = (ours - b.teacher):square():mean { dim = { -1 } }
-    return (squares * mask):sum() / mask:sum()
+    if not mask or not b.weight then return mask or b.weight end
+    return mask * b.weight:unsqueeze(-1)
   end
 
-  --- What a batch weighs in a mean with others: rows, or positions.
+  --- The mean squared error of a batch, whose b.teacher is what `of` gave, by the rows' weights where there are some.
+  self.loss = function(student, b)
+    local ours, counts = self.student(student, b.x), shares(b)
+    if not counts then return loss.feature_mse(ours, b.teacher) end
+    local squares = (ours - b.teacher):square():mean { dim = { -1 } }
+    if squares:dim() > counts:dim() then squares = squares:flatten(1):mean { dim = { -1 } } end
+    return (squares * counts):sum() / counts:sum():clamp_min(1e-12)
+  end
+
+  --- What a batch weighs in a mean with others: rows, or positions, by the rows' weights.
   self.mass = function(b)
-    local mask = kept(b.x)
-    return mask and mask:sum { dtype = "float64" } or b.x:size(0)
+    local counts = shares(b)
+    return counts and counts:sum { dtype = "float64" } or b.x:size(0)
   end
 
   self.state = function() return { scale = scale, shift = shift, cut = cut, detail = self.detail } end

@@ -2,6 +2,7 @@
 --- is a knob, `augment`; the arithmetic is the loader's (runtime/data/augment.h).
 local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
+local labels = require "gradus.data.labels"
 
 local augment = {}
 
@@ -42,6 +43,10 @@ end
 function augment.check(where, given, train)
   local o = check.options(where, given, STRENGTHS)
   check_images(where, o, train)
+  local of = data.is(train) and train.labels
+  if of and (of.kind == "none" or of.partial) and (o.mixup or 0) > 0 then
+    check.fail(where, "'mixup' mixes labels; expected one in every row; got %s", labels.text(of))
+  end
   return o
 end
 

@@ -169,6 +169,36 @@ describe("a target", function()
     local bert = nn.Transformer { vocabulary = 5, context = 4, width = 4, layers = 1, heads = 1, pad_token = 0 }
     local padded = target.layer { teacher = bert, from = "encoder.layers.0", to = "encoder.layers.0", seed = 1 }
     expect(padded.mass({ x = g.tensor({ { 1, 2, 0 }, { 3, 0, 0 } }, "int64") }):item()):equals(3)
+    local weight = g.tensor { 2, .5 }
+    expect(plain.mass({ x = g.ones(2, 2), weight = weight }):item()):equals(2.5)
+    expect(padded.mass({ x = g.tensor({ { 1, 2, 0 }, { 3, 0, 0 } }, "int64"), weight = weight }):item()):equals(4.5)
+  end)
+  it("of a layer is the mean of the squared errors by the rows' weights", function()
+    local weight, none = g.tensor { 2, 0, .5 }, g.zeros { 3 }
+    local function mean(of) return (of[1] * 2 + of[3] * .5) / 2.5 end
+    local function each(student, path, given, wanted)
+      local _, taps = student:forward_taps(given, { path })
+      return (taps[path] - wanted):square()
+    end
+    local net, input, wanted = nn.MLP { 2, 3, 2 }, g.randn { 3, 2 }, g.randn { 3, 3 }
+    local plain = target.layer { teacher = net, from = "layers.0", to = "layers.0" }
+    local off = each(net, "layers.0", input, wanted):mean(-1):totable()
+    expect(plain.loss(net, { x = input, teacher = wanted }):item()):near((off[1] + off[2] + off[3]) / 3, 1e-6)
+    expect(plain.loss(net, { x = input, teacher = wanted, weight = weight }):item()):near(mean(off), 1e-6)
+    expect(plain.loss(net, { x = input, teacher = wanted, weight = none }):item()):equals(0)
+    for _, pad in ipairs { false, 0 } do
+      local bert = nn.Transformer { vocabulary = 5, context = 4, width = 4, layers = 1, heads = 1, pad_token = pad or nil }
+      local path, ids = "encoder.layers.0", g.tensor({ { 1, 2, 0 }, { 3, 0, 0 }, { 4, 1, 2 } }, "int64")
+      local goal, said = target.layer { teacher = bert, from = path, to = path }, g.randn { 3, 3, 4 }
+      local errors = each(bert, path, ids, said):mean(-1):totable()
+      local means = {}
+      for i, row in ipairs(errors) do means[i] = (row[1] + row[2] + row[3]) / 3 end
+      local by_hand = mean(means)
+      if pad then
+        by_hand = ((errors[1][1] + errors[1][2]) * 2 + (errors[3][1] + errors[3][2] + errors[3][3]) * .5) / (2 * 2 + .5 * 3)
+      end
+      expect(goal.loss(bert, { x = ids, teacher = said, weight = weight }):item()):near(by_hand, 1e-5)
+    end
   end)
   it("of a layer tells what was measured, and that a constant layer teaches nothing", function()
     local teacher, student, d = nn.MLP { 2, 3, 2 }, nn.MLP { 2, 4, 2 }, g.randn(50, 2)

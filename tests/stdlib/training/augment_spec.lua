@@ -14,6 +14,10 @@ describe("augmentations", function()
     { "pixels of what is no image", { shift = 1 }, points,
       "a: 'shift' is of images; expected x [N, C, H, W], or none of it; got x [4, 3]" },
     { "an area of what is no image", { erase = .1 }, points, "a: 'erase' is of images" },
+    { "mixup without labels", { mixup = .2 }, g.data.tensors(g.zeros { 4, 3 }),
+      "a: 'mixup' mixes labels; expected one in every row; got no labels" },
+    { "mixup with some labels", { mixup = .2 }, g.data.tensors(g.zeros { 4, 3 }, g.tensor({ 0, 1, -100, 1 }, "int64")),
+      "a: 'mixup' mixes labels; expected one in every row; got 2 classes, some rows without a label" },
     { "a shift out of the image", { shift = 8 }, g.data.digits(),
       "a: 'shift': expected fewer pixels than the image's sides, 8 × 8; got 8" },
   }

@@ -200,6 +200,20 @@ describe("a metric that somebody waits for", function()
   end)
 end)
 
+describe("a benchmark", function()
+  it("has the suite that it goes by, from the beginning", function()
+    local function of(suites, hard)
+      local stages = two({}, {})
+      stages[1].advance = when.benchmarked { steps = 1e9, hard = hard }
+      return said { teacher = teacher, suites = suites, curriculum = stages }
+    end
+    expect(of { hard = points }):equals ""
+    expect(of({ old = points }, "old")):equals ""
+    expect(of { easy = points }):matches "^stage 'stage 1': advance: no metric 'hard/acc' is evaluated in this run; expected one of"
+    expect(of({ old = points }, "odl")):matches "advance: no metric 'odl/acc' is evaluated in this run; did you mean 'old/acc'?"
+  end)
+end)
+
 describe("a batch", function()
   it("of two epochs or more is warned of, but of a stream", function()
     local function batch(size) return said { batch = size } end
