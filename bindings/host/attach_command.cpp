@@ -1,14 +1,10 @@
 #include "attach_command.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <memory>
@@ -20,6 +16,7 @@
 #include "output.h"
 #include "query/query.h"
 #include "query/table.h"
+#include "store/database.h"
 
 namespace gradus {
 namespace {
@@ -95,30 +92,16 @@ std::string text_of(const Json& state, const Json& run) {
 
 using Clock = std::chrono::steady_clock;
 
-// The right to ask a run: one attach has it at a time, and another waits. The kernel gives it back when a process ends, however it ends.
-class Turn {
- public:
-  Turn(const std::string& folder, const std::string& run, Clock::time_point deadline)
-      : folder_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (folder_ < 0) throw Error(Exit::io, folder + ": cannot be opened; got " + std::strerror(errno));
-    while (::flock(folder_, LOCK_EX | LOCK_NB) != 0) {
-      const bool taken = errno == EWOULDBLOCK || errno == EINTR;
-      if (taken && Clock::now() < deadline) {
-        std::this_thread::sleep_for(kLook);
-        continue;
-      }
-      const std::string why = taken ? "another attach waits for its answer" : std::strerror(errno);
-      ::close(folder_);
-      throw Error(Exit::io, "attach: run " + run + ": expected to be alone; got: " + why);
-    }
+// The right to ask a run: one attach has it at a time, and another waits.
+FileLock turn(const std::string& folder, const std::string& run, Clock::time_point deadline) {
+  FileLock lock = FileLock::of_folder(folder);
+  while (!lock.try_lock()) {
+    if (Clock::now() > deadline)
+      throw Error(Exit::io, "attach: run " + run + ": expected to be alone; got another attach that waits for its answer");
+    std::this_thread::sleep_for(kLook);
   }
-  ~Turn() { ::close(folder_); }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  int folder_;
-};
+  return lock;
+}
 
 // Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id. Whose turn it is
 // may replace what an attach that was killed has left.
@@ -174,7 +157,7 @@ Json wanted_of(const Options& options) {
 Json ask(Store& store, const Options& options, const Json& run) {
   const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
   const std::string folder = run["folder"];
-  const Turn turn(folder, shown(run["id"]), deadline);
+  const FileLock mine = turn(folder, shown(run["id"]), deadline);
   const Request request(folder, wanted_of(options), std::chrono::duration<double>(deadline - Clock::now()).count());
   for (int look = 0; Clock::now() < deadline; ++look) {
     if (Json answer = request.answer(); answer.is_object()) return answer;

@@ -250,6 +250,8 @@ std::optional<int> script_command(const CLI::App& app, ScriptCommandLine& line) 
   if (!is({"run", "sweep", "resume", "fork", "landscape", "watch", "check", "repl", "test"})) return std::nullopt;
   line.run.store = line.store.empty() ? results::default_store() : line.store;
   finish_run_options(line, is({"run", "sweep", "watch", "check"}));
+  if (name != "run" && line.run.seeds.size() > 1)
+    throw HostError(kUsage, name + ": --seed: expected one number; got '" + line.seed + "'");
   if (name == "run" && line.run.sandbox && line.store.empty()) line.run.store = sandbox_store();
   if (name == "run") return run_command(std::move(line.run));
   if (name == "sweep") return sweep_command(std::move(line.run));

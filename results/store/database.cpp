@@ -61,6 +61,14 @@ FileLock::FileLock(const std::string& path) : path_(path) {
                 path + ": cannot open the lock file; expected a writable folder; got " + std::strerror(errno));
 }
 
+FileLock FileLock::of_folder(const std::string& path) {
+  FileLock lock;
+  lock.path_ = path;
+  lock.fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock.fd_ < 0) throw Error(Exit::io, path + ": cannot open the folder; got " + std::strerror(errno));
+  return lock;
+}
+
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);
 }

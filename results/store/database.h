@@ -12,11 +12,13 @@
 
 namespace gradus::results {
 
-// An flock on a file of its own. Between processes, and between two FileLocks of one process.
+// An flock on a file of its own, or on a folder. Between processes, and between two FileLocks of one process; the kernel
+// gives it back when a process ends, however it ends.
 class FileLock {
  public:
   FileLock() = default;
   explicit FileLock(const std::string& path);  // opens (makes) the file, does not lock. Error (io)
+  static FileLock of_folder(const std::string& path);  // one that is there; leaves no file in it. Error (io)
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

@@ -16,10 +16,16 @@ local function param_list(flat)
   return list
 end
 
--- The command line as it was typed, for the store.
+-- A word as a shell takes it.
+local function quoted(word)
+  return word:find "^[%w_./:=,@%%+~\128-\255-]+$" and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- The command line for the store, as it may be typed again.
 local function command_line()
-  local text = files.read "/proc/self/cmdline"
-  return text and (text:gsub("%z", " "):gsub(" $", ""))
+  local words = {}
+  for word in (files.read "/proc/self/cmdline" or ""):gmatch "([^%z]*)%z" do words[#words + 1] = quoted(word) end
+  return words[1] and table.concat(words, " ")
 end
 
 --- What makes a run's configuration, as texts: its name, sources and parameters.

@@ -5,6 +5,7 @@ local host = require "gradus.host"
 local console = require "gradus.base.console"
 local grid = require "gradus.experiment.grid"
 local live_files = require "gradus.experiment.live_files"
+local resume = require "gradus.experiment.resume"
 local runner = require "gradus.experiment.runner"
 local screen = require "gradus.experiment.screen"
 local store_keeper = require "gradus.experiment.store_keeper"
@@ -58,6 +59,7 @@ local function once(options)
   tell_sources()
   children.tell("loaded", "")
   if not experiment then return nil end
+  resume.set_of(experiment, options)  -- one value each; of the script's own grid the first run is watched
   local plan = experiment:plan(options)
   return runner.execute_one(options, runner.prepare(options), experiment, plan[1], runner.describe(plan, 1), teller(options.by))
 end

@@ -159,7 +159,7 @@ class Attach(unittest.TestCase):
                 if (pathlib.Path(folder) / "attach.request").exists():
                     break
                 time.sleep(.05)
-            self.refused(74, "another attach waits for its answer", "1", "--stop", "--timeout", "0.3")
+            self.refused(74, "another attach that waits for its answer", "1", "--stop", "--timeout", "0.3")
         finally:
             other.kill()
             other.wait()

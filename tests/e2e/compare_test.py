@@ -304,6 +304,17 @@ class Housekeeping(CompareCase):
             os.utime(cache / name, (1e9, 1e9))
             self.assertIn(several + " (", self.gradus("gc", code=64).stderr)
 
+    def test_merged_by_several_at_once(self):
+        shutil.copytree(self.made, self.dir / "node")
+        merges = [subprocess.Popen([GRADUS, "merge", "node/gradus.db", "--store", "all/gradus.db"], cwd=self.dir, stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL) for _ in range(6)]
+        self.assertEqual([(one.communicate(timeout=60)[1], one.returncode) for one in merges], [(b"", 0)] * 6)
+        with contextlib.closing(sqlite3.connect(self.dir / "all/gradus.db")) as db:
+            uids = [uid for uid, in db.execute("SELECT uid FROM runs")]
+            self.assertEqual(db.execute("SELECT count(*) FROM params WHERE run_id NOT IN (SELECT id FROM runs)").fetchone(), (0,))
+        self.assertEqual(len(uids), 15)
+        self.assertEqual({name for name in os.listdir(self.dir / "all") if len(name) == 32}, set(uids))
+
     def test_merge_twice(self):
         shutil.copytree(self.made, self.dir / "node")
         self.gradus("delete", "--where", "seed > 2", "--yes")

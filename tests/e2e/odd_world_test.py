@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import resource
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -90,6 +91,13 @@ class Scripts(Case):
         self.addCleanup(db.close)
         rows = db.execute("SELECT key, step, value FROM metrics WHERE run_id = (SELECT max(id) FROM runs) ORDER BY key, step").fetchall()
         self.assertEqual(rows, [("a", 3, 2), ("a", 5, 3), ("a", 6, None), ("b", 6, float("inf")), ("c", 6, 2.0**53 + 2), ("d", 6, 0), ("e", 6, 5e-324)])
+
+
+    def test_a_command_line_is_kept_as_it_may_be_typed_again(self):
+        (self.dir / "x.lua").write_text(RUN % "")
+        words = [GRADUS, "run", "-q", "x.lua", "--store", "s.db", "--name", "it's\n\"a $name\" of ü=1,2;*", "--device", ""]
+        self.gradus(*words[1:])
+        self.assertEqual(shlex.split(self.sql("SELECT command FROM runs")[0]["command"]), words)
 
 
 class World(Case):

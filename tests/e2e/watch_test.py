@@ -140,8 +140,14 @@ class Watch(unittest.TestCase):
         self.assertEqual(self.process.wait(10), 130)
         self.assertEqual(self.statuses(), ["interrupted"])
 
+    def test_a_list_of_values_is_no_run(self):
+        self.save("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", params = { n = 1 }, run = function() end }')
+        self.start("--set", "n=1,2")
+        self.wait_for("--set: n: expected one value; got 2")
+
     def test_usage(self):
-        for args, code in ((["watch"], 64), (["watch", "-"], 64), (["watch", "nowhere.lua"], 66)):
+        for args, code in ((["watch"], 64), (["watch", "-"], 64), (["watch", "nowhere.lua"], 66), (["watch", "x.lua", "--seed", "1,2"], 64),
+                           (["check", "x.lua", "--seed", "1,2"], 64)):
             self.assertEqual(subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True).returncode, code)
 
 
