@@ -218,18 +218,15 @@ end
 local function loop(self)
   self.clock:start_time()
   if not self.restored then beginning.begin(self) end
-  local over = self.over
-  while not over do
+  while not self.over do
     local epoch = self.boundary_due or take_steps(self)
     self.boundary_due = nil
-    over = self:boundary(epoch)
-    self.over = over
-    if self.at_boundary then over = self.at_boundary(self, over) or over end
-    if not over and self.attach then over = self.attach:look(self) end
-    local successor = not over and self.live and self.live:look(self)
+    self.over = self:boundary(epoch)
+    if self.at_boundary then self.over = self.at_boundary(self, self.over) or self.over end
+    if not self.over and self.attach then self.over = self.attach:look(self) end
+    local successor = not self.over and self.live and self.live:look(self)
     if successor then return successor end
   end
-  self.over = true
   self.run.snapshots:over(self)
 end
 

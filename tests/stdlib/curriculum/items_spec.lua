@@ -40,6 +40,9 @@ describe("lists of parts", function()
     ["sampler.mixture: item 3 is missing, before item 4"] = function() g.sampler.mixture(hole) end,
     ["schedule.by_part: 'default' beside the items"] = function() g.schedule.by_part { { d, .5 }, default = 1 } end,
     ["schedule.pieces: 'every' beside the items"] = function() g.schedule.pieces { { 0, 1 }, every = 3 } end,
+    ["curriculum.extraction: layers: 'lr' beside the items"] = function()
+      g.curriculum.extraction { teacher = nn.Linear(2, 2), layers = { { from = "a", to = "b", steps = 1 }, lr = .1 } }
+    end,
     ["target: 'weights' beside the items"] = function()
       g.target.resolve("target", { nn.Linear(2, 2), nn.Linear(2, 2), weights = { 1, 2 } })
     end,

@@ -328,6 +328,7 @@ describe("a value by part", function()
   end)
   local d = points()
   local cases = {
+    { "no list", function() schedule.by_part(5) end, "schedule.by_part: 'parts': expected a table; got 5" },
     { "no part", function() schedule.by_part {} end, "expected { { data, value }, … }; got no part" },
     { "a part of nothing", function() schedule.by_part { { 5, .7 } } end, "part 1: expected { data, value }; got 5" },
     { "parts of two data sets", function() schedule.by_part { { d, .7 }, { points(), 0 } } end, "part 2: is of another data set" },

@@ -24,7 +24,7 @@ end
 
 -- A training of 60 steps; requests: after a step -> what is asked. Returns what was seen, the answers by step, and the run's tags.
 local function trained(requests, more)
-  local answers, tags, weights, edits, hashes = {}, nil, nil, nil, {}
+  local answers, tags, weights, edits, hashes, ended = {}, nil, nil, nil, {}, nil
   local _, seen = support.with_run({ seed = 7 }, function(run)
     local options = { student = support.student(), data = support.points():split({ train = .5, val = .5 }, { seed = 3 }), batch = 12,
       teacher = support.student(4), budget = { steps = 60 }, lr = .02, evaluate = { steps = 10 },
@@ -48,13 +48,15 @@ local function trained(requests, more)
     end
     hashes[1] = run.store:query("SELECT config_hash FROM runs WHERE id = ?", run.id)[1].config_hash
     distill.train(training)
+    ended = training:state().over
     run.writer:flush()
     hashes[2] = run.store:query("SELECT config_hash FROM runs WHERE id = ?", run.id)[1].config_hash
     tags = run.store:query("SELECT name FROM tags WHERE run_id = ?", run.id)
     edits = run.store:query("SELECT step, name, detail FROM events WHERE run_id = ? AND kind = 'edit' ORDER BY id", run.id)
     weights = support.weights(options.student)
   end)
-  return { seen = seen, answers = answers, tags = #tags, weights = weights, edits = edits, moved = hashes[1] ~= hashes[2] }
+  return { seen = seen, answers = answers, tags = #tags, weights = weights, edits = edits, moved = hashes[1] ~= hashes[2],
+    ended = ended }
 end
 
 local function at(list, step)
@@ -86,6 +88,7 @@ describe("attach", function()
 
   it("goes to another stage, whose end before is measured, and stops", function()
     local it_was = trained { [7] = { stage = "next" }, [9] = { stage = "last" }, [12] = { stage = "back" }, [23] = { stop = true } }
+    expect(it_was.ended):equals(true)
     local names = {}
     for _, one in ipairs(it_was.seen.stages) do names[#names + 1] = one.step .. " " .. one.name end
     expect(names):equals { "0 easy", "7 hard", "9 last", "12 hard" }

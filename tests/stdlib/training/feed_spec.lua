@@ -234,6 +234,18 @@ describe("what a step takes that may fail", function()
 end)
 
 describe("a generator", function()
+  it("takes a data set's place, and gives it back", function()
+    local d, made = support.points(30), g.data.generator(function(size) return g.full({ size, 6 }, 9), g.zeros(size):long() end,
+      { epoch = 40, classes = 3 })
+    local one = feed.new { source = sampler.uniform(d), size = 10 }
+    expect(one:inputs():equal(d.base.x)):is_true()
+    one:use(made)
+    expect(one:inputs()):equals(nil)
+    expect(one:next(0).x:eq(9):all():item()):is_true()
+    one:use(sampler.uniform(d))
+    local b = one:next(0)
+    expect(b.x:equal(d.base.x:index_select(0, b.index))):is_true()
+  end)
   it("feeds batches as it makes them, augmented by the run's own numbers", function()
     local function make()
       return g.data.generator(function(size, batch)
