@@ -118,7 +118,7 @@ local function ranked_of(where, d)
   return d
 end
 
-local SHARE = check.either(check.number(1e-9, 1), check.int(1))  -- of the rows, or a number of them
+local SHARE = check.number(1e-9, 1)  -- of the rows, or of the budget
 
 --- S7: one-shot distillation, the baseline: all examples, the final teacher, one temperature.
 function curriculum.one_shot() return {} end

@@ -218,6 +218,7 @@ describe("numbers of strategies", function()
     it("are taken up to their ends: " .. i, function() expect(taken[i]() ~= nil):is_true() end)
   end
   local refused = {
+    { "a start of so many rows", ramp { start = 5 }, "curriculum.linear_ramp: 'start': expected a number from 1e-09 to 1; got 5" },
     { "a start of nothing", ramp { start = 0 }, "curriculum.linear_ramp: 'start': expected a number from 1e-09 to 1" },
     { "a full ramp at nothing", ramp { full = 0 }, "'full': expected a number from 1e-09 to 1" },
     { "one level", ramp { levels = 1 }, "'levels': expected a whole number of at least 2; got 1" },
