@@ -102,7 +102,10 @@ local function upvalues_of(fn)
     local name = debug.getupvalue(fn, i)
     if not name then break end
     places[i] = { name = name, home = debug.upvalueid(fn, i), slot = 1, get = function() return (select(2, debug.getupvalue(fn, i))) end,
-      set = function(value) debug.setupvalue(fn, i, value) end }
+      set = function(value)
+        debug.setupvalue(fn, i, value)
+        jit.flush()  -- compiled code has what no line assigns as a constant
+      end }
   end
   return places
 end

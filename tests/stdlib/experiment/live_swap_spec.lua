@@ -165,6 +165,12 @@ describe("a version swapped into a loop", function()
       expect(count.undo):equals(0)
     end
   end)
+  it("moves a number that compiled code knows, and takes it back", function()
+    local hot = edited("return helper(x) * 2", "local y for _ = 1, 300 do y = helper(x) end return y * 2")
+    local found = swapped(edit(hot, "base, calls = 10", "base, calls = 20"), { script = hot, back = true })
+    expect({ differs(found[2]), differs(found[3]), differs(found[4]), differs(found[5]) })
+      :equals { {}, { scaled = 40 }, { scaled = 40 }, {} }
+  end)
   it("is taken back but for what has moved since", function()
     local text = edited("spec_size = 5", "spec_size = 6", "limit = 3", "limit = 2")
     expect(differs(swapped(text, { back = true, moves = 50 })[5])):equals { all = 50 }
