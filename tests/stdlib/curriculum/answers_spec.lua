@@ -150,6 +150,8 @@ describe("progressive distillation", function()
   local cases = {
     { "one checkpoint", { checkpoints = kept_of(teacher, 1), steps = 1 }, "only the final teacher was kept; expected more checkpoints" },
     { "other checkpoints", { checkpoints = {}, steps = 1 }, "checkpoints: expected what run:fit { checkpoints = { steps = … } } keeps" },
+    { "several teachers", { teacher = { teacher, teacher }, steps = 1 },
+      "curriculum.progressive: teacher: expected the module that was trained; got a table" },
     { "no length", {}, "curriculum.progressive: " .. how_long },
     { "a share of nothing", { share = 0 }, how_long },
     { "a share of all", { share = 1 }, how_long },
