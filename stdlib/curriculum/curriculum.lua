@@ -11,6 +11,7 @@ local check = require "gradus.base.check"
 local checkpoints = require "gradus.base.checkpoints"
 local current = require "gradus.base.current"
 local data = require "gradus.data.dataset"
+local is_module = require("gradus.nn.module").is_module
 local sampler = require "gradus.curriculum.sampler"
 local schedule = require "gradus.curriculum.schedule"
 local score = require "gradus.curriculum.score"
@@ -118,7 +119,7 @@ local function ranked_of(where, d)
   return d
 end
 
-local SHARE = check.either(check.number(1e-9, 1), check.int(1))  -- of the rows, or a number of them
+local SHARE = check.number(1e-9, 1)  -- of the rows, or of the budget
 
 --- S7: one-shot distillation, the baseline: all examples, the final teacher, one temperature.
 function curriculum.one_shot() return {} end
@@ -241,6 +242,9 @@ function curriculum.progressive(options)
     "seconds", "share", "advance" })
   if not checkpoints.is(options.checkpoints) then
     host.fail "curriculum.progressive: checkpoints: expected what run:fit { checkpoints = { steps = … } } keeps"
+  end
+  if not is_module(options.teacher) then
+    check.fail("curriculum.progressive", "teacher: expected the module that was trained; got %s", check.describe(options.teacher))
   end
   local kept = options.count and options.checkpoints:thin(options.count + 1) or options.checkpoints
   local storage, before = options.teacher:clone(), kept:count() - 1  -- the last is the teacher

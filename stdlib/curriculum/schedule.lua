@@ -40,9 +40,15 @@ local function check_point(where, point)
     :format(where, tostring(point)))
 end
 
+-- How much of the budget a step is: what those so far were, since the last one may lie within it in part only; 0 while nobody knows.
+local function progress_of_step(s)
+  if s.step_progress == 0 or s.step == 0 or s.progress >= 1 then return s.step_progress end
+  return s.progress / s.step
+end
+
 -- Where a point in steps or epochs lies as a share of the budget; 0 while it is not known how much of it a step is.
 local function share_of(point, s)
-  return (point.steps or point.epochs / s.step_epochs) * s.step_progress
+  return (point.steps or point.epochs / s.step_epochs) * progress_of_step(s)
 end
 
 local function check_every(where, every)
@@ -62,7 +68,7 @@ local function held(where, every, begin)
     local now = s[field]
     local back = now > base and now - base - math.floor((now - base) / length + 1e-9) * length or 0
     local steps = unit == "steps" and back or back / s.step_epochs
-    return { step = s.step - steps, epoch = s.epoch - steps * s.step_epochs, progress = s.progress - steps * s.step_progress,
+    return { step = s.step - steps, epoch = s.epoch - steps * s.step_epochs, progress = s.progress - steps * progress_of_step(s),
       step_epochs = s.step_epochs, step_progress = s.step_progress }
   end
 end

@@ -11,7 +11,7 @@ local check = require "gradus.base.check"
 local in_type = require "gradus.base.in_type"
 local modes = require "gradus.base.modes"
 local labels = require "gradus.data.labels"
-local is_module = require("gradus.nn.module").is_module
+local teachers = require "gradus.curriculum.teachers"
 local wide = require "gradus.base.wide"
 
 local ops = engine.ops
@@ -84,9 +84,8 @@ local function over_positions(values, y)
 end
 
 local function over(name, teacher)
-  if not is_module(teacher) then
-    host.fail(("score.%s: expected a module; got %s"):format(name, type(teacher)))
-  end
+  local where = "score." .. name
+  teacher = teachers.module_of(where, teacher) or check.fail(where, "expected a module, or several; got %s", check.describe(teacher))
   return function(x, y, of)
     of = of or select(2, labels.of("score." .. name, y, { x = x }))
     local kind = of.kind
@@ -104,15 +103,15 @@ local function over(name, teacher)
 end
 
 --- The teacher's loss on the label: cross-entropy, of numbers the squared error.
----@param teacher Module
+---@param teacher Module|table   several: by the mean of their logits
 function score.loss(teacher) return over("loss", teacher) end
 
 --- The entropy of the teacher's prediction, in nats; needs no labels.
----@param teacher Module
+---@param teacher Module|table
 function score.entropy(teacher) return over("entropy", teacher) end
 
 --- Minus the margin: the best wrong class's probability minus the label's.
----@param teacher Module
+---@param teacher Module|table
 function score.margin(teacher) return over("margin", teacher) end
 
 --- A function(x, y) of your own that returns one number per example, low for easy.

@@ -150,6 +150,8 @@ describe("progressive distillation", function()
   local cases = {
     { "one checkpoint", { checkpoints = kept_of(teacher, 1), steps = 1 }, "only the final teacher was kept; expected more checkpoints" },
     { "other checkpoints", { checkpoints = {}, steps = 1 }, "checkpoints: expected what run:fit { checkpoints = { steps = … } } keeps" },
+    { "several teachers", { teacher = { teacher, teacher }, steps = 1 },
+      "curriculum.progressive: teacher: expected the module that was trained; got a table" },
     { "no length", {}, "curriculum.progressive: " .. how_long },
     { "a share of nothing", { share = 0 }, how_long },
     { "a share of all", { share = 1 }, how_long },
@@ -218,6 +220,7 @@ describe("numbers of strategies", function()
     it("are taken up to their ends: " .. i, function() expect(taken[i]() ~= nil):is_true() end)
   end
   local refused = {
+    { "a start of so many rows", ramp { start = 5 }, "curriculum.linear_ramp: 'start': expected a number from 1e-09 to 1; got 5" },
     { "a start of nothing", ramp { start = 0 }, "curriculum.linear_ramp: 'start': expected a number from 1e-09 to 1" },
     { "a full ramp at nothing", ramp { full = 0 }, "'full': expected a number from 1e-09 to 1" },
     { "one level", ramp { levels = 1 }, "'levels': expected a whole number of at least 2; got 1" },

@@ -36,6 +36,18 @@ describe("schedules in closed form:", function()
       expect(schedule.linear(1, 0, { from = { steps = 30 } }) { progress = .5, step = 10, step_progress = 1 / 20 }):equals(1)
     end
   end)
+  it("hold and begin exactly where the last step lies within the budget in part only", function()
+    -- Batches of 8 of 50 rows for 5 epochs: 31.25 steps, so 32.
+    local function after(one, steps)
+      return one(at(steps * .032, { step = steps, epoch = steps * .16, step_progress = 1 / 32, step_epochs = .16 }))
+    end
+    local held = schedule.linear(.1, 1, { to = .6, every = { epochs = 2 } })
+    for _, pair in ipairs { { 0, .1 }, { 7, .1 }, { 12, .1 }, { 13, .7 }, { 24, .7 }, { 25, 1 } } do
+      expect(after(held, pair[1])):near(pair[2], 1e-12)
+    end
+    expect(after(schedule.linear(1, 0, { from = { steps = 4 } }), 4)):near(1, 1e-12)
+    expect(after(schedule.linear(1, 0, { from = { epochs = 1 } }), 25)):near(.25, 1e-12)
+  end)
   it("that move every so often hold in between", function()
     local function after(one, steps, more)
       more = more or {}

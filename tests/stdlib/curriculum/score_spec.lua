@@ -69,9 +69,23 @@ describe("difficulty scores", function()
     asked(score.loss(t))
     expect(t.training):is_false()
   end)
+  it("of several teachers go by the mean of their logits", function()
+    local function scaled(factor)
+      local t = g.nn.Linear(3, 3, { bias = false })
+      g.no_grad(function() t.weight:copy_(g.eye(3) * factor) end)
+      return t
+    end
+    local d = g.data.tensors(g.tensor(LOGITS), g.tensor(LABELS, "int64"))
+    for _, name in ipairs { "loss", "entropy", "margin" } do
+      local mean = d:scores("test", score[name](scaled(4))):totable()
+      expect(d:scores("test", score[name] { scaled(2), scaled(6) }):totable()):near(mean, 1e-6)
+      expect(d:scores("test", score[name] { { scaled(1), 1 }, { scaled(5), 3 } }):totable()):near(mean, 1e-6)
+    end
+  end)
   it("refuse what is no module", function()
     for _, name in ipairs { "loss", "entropy", "margin" } do
-      expect(function() score[name] { 1 } end):fails_with(("score.%s: expected a module; got table"):format(name))
+      expect(function() score[name] { 1 } end):fails_with(("score.%s: teacher 1: expected a module"):format(name))
+      expect(function() score[name](5) end):fails_with(("score.%s: expected a module, or several; got 5"):format(name))
     end
   end)
   it("rank a data set as they say", function()
