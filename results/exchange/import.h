@@ -18,6 +18,7 @@
 #include "imported_rows.h"
 #include "key_names.h"
 #include "query/query.h"
+#include "store/database.h"
 #include "store/store.h"
 
 namespace gradus::results {
@@ -46,7 +47,7 @@ using PointSink = std::function<void(const std::string& metric, std::int64_t ste
 class Importer {
  public:
   Importer(Store& store, std::string tool, Imported& done)
-      : store_(store), tool_(std::move(tool)), done_(done), names_(store) {}
+      : mine_(FileLock::of_who_takes_runs(store.folder())), store_(store), tool_(std::move(tool)), done_(done), names_(store) {}
   void know(const std::string& metric) { names_.know(metric); }  // every metric of the source, before the first add()
   // Calls `points` twice, first to check and to compare, then to write; a point given twice: the last wins. The first
   // call may still fill in `run`.
@@ -57,6 +58,7 @@ class Importer {
  private:
   std::string uid_of(const std::string& identity) const;
 
+  FileLock mine_;
   Store& store_;  // borrowed
   std::string tool_;
   Imported& done_;  // borrowed

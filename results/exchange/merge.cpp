@@ -224,8 +224,7 @@ Json merge(Store& into, Store& from) {
   std::error_code code;
   if (fs::equivalent(into.path(), from.path(), code))
     throw Error(Exit::usage, "merge: expected another store than " + into.path() + "; got the same file");
-  FileLock lock = FileLock::of_folder(into.folder());  // two merges of one run would copy it over each other
-  lock.lock(kSeconds);
+  const FileLock mine = FileLock::of_who_takes_runs(into.folder());
   return Merger(into, from).all();
 }
 

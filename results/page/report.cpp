@@ -126,8 +126,8 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   std::set<std::string> clouds;
   for (const Json& s : run["summaries"]) {
     if (s["key"].get<std::string>().rfind("knob/", 0) == 0) continue;
-    metrics.push_back(
-        {shown(s["key"]), shown(s["last"]), shown(s["min"]), shown(s["argmin"]), shown(s["max"]), shown(s["argmax"])});
+    const auto value = [&](const char* of) { return s[of].is_null() ? "nan" : shown(s[of]); };  // NULL is NaN there
+    metrics.push_back({shown(s["key"]), value("last"), value("min"), shown(s["argmin"]), value("max"), shown(s["argmax"])});
   }
   for (const Json& event : run["events"]) {
     if (event["kind"] == "best") continue;  // one for every improvement: the curve tells it

@@ -69,6 +69,13 @@ FileLock FileLock::of_folder(const std::string& path) {
   return lock;
 }
 
+FileLock FileLock::of_who_takes_runs(const std::string& folder) {
+  constexpr double kSeconds = 3600;  // of another, which may be large
+  FileLock lock = of_folder(folder);
+  lock.lock(kSeconds);
+  return lock;
+}
+
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);
 }

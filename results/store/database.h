@@ -19,6 +19,8 @@ class FileLock {
   FileLock() = default;
   explicit FileLock(const std::string& path);  // opens (makes) the file, does not lock. Error (io)
   static FileLock of_folder(const std::string& path);  // one that is there; leaves no file in it. Error (io)
+  // Who takes runs from elsewhere into stores of a folder, one at a time: each would take what the other takes.
+  static FileLock of_who_takes_runs(const std::string& folder);
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

@@ -266,6 +266,14 @@ class TensorBoard(TransferCase):
             self.assertEqual(theirs[key], value and struct.unpack("f", struct.pack("f", value))[0])
         self.assertIn("1 already there", self.ok("import", "tensorboard", "tb", store="back.db"))
 
+    def test_taken_by_several_at_once(self):
+        self.ok("export", "tensorboard", "tb")
+        imports = [subprocess.Popen([GRADUS, "import", "tensorboard", "tb", "--store", "all.db"], cwd=self.dir, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        done = [(one.communicate(timeout=60), one.returncode) for one in imports]
+        self.assertEqual([(err, code) for (_, err), code in done], [("", 0)] * 6)
+        self.assertEqual(sorted("already there" in out for (out, _), _ in done), [False] + [True] * 5)
+
     def test_read_by_tensorboard(self):
         self.ok("export", "tensorboard", "tb")
         read = json.loads(self.tool("tensorboard", """
