@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "exchange/tensorboard_records.h"
+#include "exchange/tensorboard_tensor.h"
 #include "query/curves.h"
 #include "query/query.h"
 #include "store/database.h"
@@ -185,6 +186,32 @@ TEST_F(ImportTest, ScalarsOfEveryType) {
     const std::string tag = one.substr(at + 2, static_cast<unsigned char>(one[at + 1]));
     EXPECT_EQ(ask(*store, "SELECT coalesce(CAST(last AS TEXT), 'NULL') FROM summaries WHERE key = ?1", {tag}), value)
         << tag;
+  }
+}
+
+TEST(TensorboardTensorTest, AScalarHasNoDimensionOrEachOfSizeOne) {
+  const auto dimension = [](std::uint64_t size, const std::string& name = "") { return field(2, whole(1, size) + name); };
+  const std::pair<std::string, bool> shapes[] = {
+      {"", true},
+      {dimension(1), true},
+      {dimension(1) + dimension(1), true},
+      {dimension(1, field(2, "rows")), true},
+      {field(2, field(2, "rows") + whole(1, 1)), true},
+      {whole(3, 1) + dimension(1), true},  // another field of the shape
+      {dimension(0), false},
+      {dimension(2), false},
+      {dimension(2) + dimension(1), false},
+      {dimension(1) + dimension(3), false},
+      {field(2, field(2, "rows")), false},  // a size that is left out is 0
+      {dimension(~std::uint64_t{0}), false},
+  };
+  for (const auto& [shape, scalar] : shapes) {
+    const std::string message = whole(1, 1) + field(2, shape) + field(5, raw(0.5F));
+    const TensorboardTensor tensor = tensor_of(message);
+    SCOPED_TRACE(::testing::PrintToString(shape));
+    EXPECT_EQ(tensor.scalar, scalar);
+    EXPECT_TRUE(tensor.has);
+    EXPECT_EQ(tensor.value, 0.5);
   }
 }
 
