@@ -32,10 +32,13 @@ class Column {
     };
     for (const auto& [part, prefix] : {std::pair("params", ""), {"params", "params."}, {"tags", "tags."}}) {
       if (!name.starts_with(prefix)) continue;
-      key_ = unquoted(name.substr(std::strlen(prefix)));
-      if (!any(part, key_)) continue;
-      part_ = part;
-      return;
+      const std::string as_it_is = name.substr(std::strlen(prefix));  // may have quotes of its own
+      for (const std::string& key : {as_it_is, unquoted(as_it_is)}) {
+        if (!any(part, key)) continue;
+        part_ = part;
+        key_ = key;
+        return;
+      }
     }
     if (where::find_column(name) == nullptr) unknown(store, name);
     const Value value = parse_value(store, name);

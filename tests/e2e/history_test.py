@@ -99,7 +99,7 @@ class Lists(HistoryCase):
         self.assertIn("did you mean 'val/acc'?", self.err("runs", "--sort", "last(val/ac)"))
         self.assertIn("did you mean 'seed'?", self.err("runs", "--sort", "sed"))
         self.assertIn("which way is better is not known", self.err("runs", "--best", "score"))
-        self.assertIn("--sort excludes --best", self.err("runs", "--best", "val/acc", "--sort", "lr"))
+        self.assertIn("--sort: expected no --best beside it", self.err("runs", "--best", "val/acc", "--sort", "lr"))
         for bad in ("3", "'text'", "nil", "lr lr", "last(", "lr, "):
             self.err("runs", "--sort", bad)
 
