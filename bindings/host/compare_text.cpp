@@ -97,8 +97,9 @@ std::string lost(const Json& compared) {
   for (std::size_t i = 0; i < lines.size() && i < kMost; ++i) text += lines[i] + "\n";
   if (lines.size() > kMost) text += "… and " + std::to_string(lines.size() - kMost) + " more; --json names all\n";
   if (const auto outdated = compared["outdated"].get<int>(); outdated > 0)
-    text += std::to_string(outdated) + (outdated == 1 ? " run of other code has failed or was interrupted, and is left out\n"
-                                                      : " runs of other code failed or were interrupted, and are left out\n");
+    text += std::to_string(outdated) + (outdated == 1
+                                            ? " run of other code has failed or was interrupted, and is left out\n"
+                                            : " runs of other code failed or were interrupted, and are left out\n");
   return text;
 }
 

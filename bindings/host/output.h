@@ -22,7 +22,8 @@ std::string exact(const results::Json& value, int width = 100);
 std::string heading(const std::string& title);
 // What an expression was taken to mean, on standard error.
 void print_notes(const std::vector<std::string>& notes);
-// What lies between commas, without the spaces around it. One in quotes or parentheses parts nothing: params."a,b", at(val/acc, 9).
+// What lies between commas, without the spaces around it. One in quotes or parentheses parts nothing: params."a,b",
+// at(val/acc, 9).
 std::vector<std::string> split_commas(const std::string& text);
 std::vector<std::string> split_all(const std::vector<std::string>& texts);
 

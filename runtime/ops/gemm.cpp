@@ -121,8 +121,7 @@ at::Tensor& addmm_out(const at::Tensor& self, const at::Tensor& a, const at::Ten
     own(a, b, {false, self.const_data_ptr<float>()}, out);
     return out;
   }
-  const bool ours =
-      ((in_own(a, b) || in_onednn(a, b)) && is_bias_of(self, b, beta, alpha)) || in_float(a, b);
+  const bool ours = ((in_own(a, b) || in_onednn(a, b)) && is_bias_of(self, b, beta, alpha)) || in_float(a, b);
   if (ours && out.scalar_type() == a.scalar_type()) {
     const at::Tensor result = own_addmm(self, a, b, beta, alpha);
     out.resize_(result.sizes());

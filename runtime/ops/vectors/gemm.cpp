@@ -79,9 +79,11 @@ GRADUS_INLINE void strip(int64_t m, int64_t k, const float* a, int64_t a_row, in
   }
 }
 
-// Fewer columns than a vector has lanes: b is a panel, each row filled up with zeros to a vector. write(i, row) takes a row of the product.
+// Fewer columns than a vector has lanes: b is a panel, each row filled up with zeros to a vector. write(i, row) takes a
+// row of the product.
 template <class Write>
-GRADUS_INLINE void panel_product(int64_t m, int64_t k, const float* a, int64_t a_row, int64_t a_column, const float* panel, Write&& write) {
+GRADUS_INLINE void panel_product(int64_t m, int64_t k, const float* a, int64_t a_row, int64_t a_column,
+                                 const float* panel, Write&& write) {
   alignas(64) float rows[kRows * kLanes];
   for (int64_t i = 0; i < m; i += kRows) {
     const int64_t count = std::min<int64_t>(kRows, m - i);
@@ -102,7 +104,9 @@ GRADUS_INLINE void narrow(int64_t m, int64_t n, int64_t k, const float* a, int64
   float* panel = room.of(k * kLanes);
   for (int64_t p = 0; p < k; ++p)
     for (int64_t j = 0; j < kLanes; ++j) panel[p * kLanes + j] = j < n ? b[p * b_row + j] : 0.f;
-  panel_product(m, k, a, a_row, a_column, panel, [&](int64_t i, const V& row) __attribute__((always_inline)) { store_first(c + i * c_row, row, n); });
+  panel_product(
+      m, k, a, a_row, a_column,
+      panel, [&](int64_t i, const V& row) __attribute__((always_inline)) { store_first(c + i * c_row, row, n); });
 }
 
 // One row times one column.
@@ -250,7 +254,8 @@ bool is_transposed(int64_t m, int64_t n, int64_t k) {
 }
 
 // Fewer outputs than a vector has lanes. A row is written as a whole vector, whose rest the rows after it write over.
-GRADUS_INLINE void narrow_layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {
+GRADUS_INLINE void narrow_layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias,
+                                bool relu, float* c) {
   static thread_local Room<float> room;
   float* panel = room.of(k * kLanes);
   std::memset(panel, 0, sizeof(float) * static_cast<size_t>(k * kLanes));
@@ -258,13 +263,14 @@ GRADUS_INLINE void narrow_layer(int64_t m, int64_t n, int64_t k, const float* a,
   V biases{};
   if (bias) std::memcpy(&biases, bias, sizeof(float) * static_cast<size_t>(n));
   const int64_t last_whole = m * n - kLanes;
-  panel_product(m, k, a, k, 1, panel, [&](int64_t i, const V& row) __attribute__((always_inline)) {
-    const V value = row + biases, out = relu ? (value < 0 ? V{} : value) : value;
-    if (i * n <= last_whole)
-      store(c + i * n, out);
-    else
-      store_first(c + i * n, out, n);
-  });
+  panel_product(
+      m, k, a, k, 1, panel, [&](int64_t i, const V& row) __attribute__((always_inline)) {
+        const V value = row + biases, out = relu ? (value < 0 ? V{} : value) : value;
+        if (i * n <= last_whole)
+          store(c + i * n, out);
+        else
+          store_first(c + i * n, out, n);
+      });
 }
 
 void layer(int64_t m, int64_t n, int64_t k, const float* a, const float* b, const float* bias, bool relu, float* c) {

@@ -1,4 +1,5 @@
-// Standard normal numbers of a row (vectors.h). Compiled without contraction: the same bits at every width of the vectors.
+// Standard normal numbers of a row (vectors.h). Compiled without contraction: the same bits at every width of the
+// vectors.
 #include <algorithm>
 #include <cmath>
 
@@ -31,9 +32,9 @@ GRADUS_INLINE void philox(uint32_t first, const uint32_t* counter, const uint32_
   }
 }
 
-// Box–Muller of two words each. The radius takes all 32 bits, because the tails need them; ½ keeps the logarithm finite, and the
-// float may round up to exactly 1 (radius 0). The angle is t / 2²⁴ of a turn: its quarter is exact, the rest at most an eighth of a turn.
-// Cephes' sinf and cosf.
+// Box–Muller of two words each. The radius takes all 32 bits, because the tails need them; ½ keeps the logarithm
+// finite, and the float may round up to exactly 1 (radius 0). The angle is t / 2²⁴ of a turn: its quarter is exact, the
+// rest at most an eighth of a turn. Cephes' sinf and cosf.
 GRADUS_INLINE void pair(const uint32_t* words, const uint32_t* turns, V& first, V& second) {
   V u, rest;
   Integers quarter;
@@ -47,9 +48,11 @@ GRADUS_INLINE void pair(const uint32_t* words, const uint32_t* turns, V& first, 
   for (int64_t l = 0; l < kLanes; ++l) radius[l] = std::sqrt(radius[l]);
   const V x = rest * 3.7450703e-7f, z = x * x;  // 2π / 2²⁴
   const V sine = ((z * -1.9515295891e-4f + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * x + x;
-  const V cosine = ((z * 2.443315711809948e-5f - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.f;
+  const V cosine =
+      ((z * 2.443315711809948e-5f - 1.388731625493765e-3f) * z + 4.166664568298827e-2f) * (z * z) - z * 0.5f + 1.f;
   const auto odd = (quarter & 1) != 0;
-  const V cosine_signed = ((quarter + 1) & 2) != 0 ? -radius : radius, sine_signed = (quarter & 2) != 0 ? -radius : radius;
+  const V cosine_signed = ((quarter + 1) & 2) != 0 ? -radius : radius,
+          sine_signed = (quarter & 2) != 0 ? -radius : radius;
   first = (odd ? sine : cosine) * cosine_signed;
   second = (odd ? cosine : sine) * sine_signed;
 }
@@ -57,7 +60,9 @@ GRADUS_INLINE void pair(const uint32_t* words, const uint32_t* turns, V& first, 
 // Groups of `size` lanes of two vectors in turns, from the vectors' beginning or their middle on.
 template <int size, bool middle>
 struct Turns {
-  static constexpr int lane(int i) { return (middle ? kLanes / 2 : 0) + i / (2 * size) * size + i % size + (i / size % 2 ? kLanes : 0); }
+  static constexpr int lane(int i) {
+    return (middle ? kLanes / 2 : 0) + i / (2 * size) * size + i % size + (i / size % 2 ? kLanes : 0);
+  }
 };
 
 // Four numbers of each lane side by side.

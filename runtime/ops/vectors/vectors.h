@@ -1,6 +1,6 @@
 // Loops over float32 arrays, compiled once for each width of the CPU's vectors (namespaces baseline, avx2, avx512) from
-// the sources in this folder. gemm(), blocked(), pool(), optimizers() and random() are those of the widest that this CPU has: the
-// same on every machine of a class.
+// the sources in this folder. gemm(), blocked(), pool(), optimizers() and random() are those of the widest that this
+// CPU has: the same on every machine of a class.
 #pragma once
 
 #include <cstdint>
@@ -69,7 +69,8 @@ struct OptimizerKernels {
 };
 
 struct RandomKernels {
-  // out[count]: standard normal numbers, four from each of the counters (first, counter[3]), (first + 1, counter[3]), … of Philox.
+  // out[count]: standard normal numbers, four from each of the counters (first, counter[3]), (first + 1, counter[3]), …
+  // of Philox.
   void (*normals)(int64_t count, uint32_t first, const uint32_t* counter, const uint32_t* key, float* out);
 };
 

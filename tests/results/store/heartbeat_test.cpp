@@ -51,8 +51,10 @@ TEST_F(HeartbeatTest, OfADeadRunThatToldNothingOnlyItsBeginningIsKnown) {
       if (left) std::ofstream(run->folder() + "/alive").flush();
       ::raise(SIGKILL);
     }))));
-    EXPECT_EQ(ask(*read(), "SELECT status || (unixepoch(ended) = unixepoch(started)) || ' ' || seconds FROM runs ORDER BY id DESC"),
-              "interrupted1 0.0");
+    EXPECT_EQ(
+        ask(*read(),
+            "SELECT status || (unixepoch(ended) = unixepoch(started)) || ' ' || seconds FROM runs ORDER BY id DESC"),
+        "interrupted1 0.0");
   }
 }
 

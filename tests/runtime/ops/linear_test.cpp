@@ -28,8 +28,8 @@ struct Shape {
   int64_t m, n, k;
 };
 
-const Shape kShapes[] = {{1, 1, 1},  {1, 100, 100}, {3, 17, 5},  {32, 2, 100},
-                         {7, 33, 9}, {40, 16, 64},  {33, 10, 7}, {64, 64, 130}};
+const Shape kShapes[] = {{1, 1, 1},    {1, 100, 100}, {3, 17, 5},    {32, 2, 100}, {7, 33, 9},
+                         {40, 16, 64}, {33, 10, 7},   {64, 64, 130}, {64, 12, 64}, {5, 3, 40}};
 
 at::Tensor exact(const at::Tensor& t) { return t.to(at::kDouble); }
 
@@ -42,6 +42,11 @@ void check_kernels(const vectors::GemmKernels& kernels, const char* name) {
     at::Tensor y = at::full({m, n}, NAN), dx = at::full({m, k}, NAN), dw = at::full({n, k}, NAN);
     kernels.layer(m, n, k, x.const_data_ptr<float>(), w.const_data_ptr<float>(), bias.const_data_ptr<float>(), true,
                   y.mutable_data_ptr<float>());
+    at::Tensor plain = at::full({m + 1, n}, 77.f);  // the last row is not the kernel's
+    kernels.layer(m, n, k, x.const_data_ptr<float>(), w.const_data_ptr<float>(), nullptr, false,
+                  plain.mutable_data_ptr<float>());
+    EXPECT_TRUE(at::allclose(exact(plain.slice(0, 0, m)), exact(x).mm(exact(w).t()), 1e-5, 1e-4));
+    EXPECT_TRUE(plain.slice(0, m).eq(77.f).all().item<bool>());
     kernels.product(m, k, n, grad.const_data_ptr<float>(), n, 1, w.const_data_ptr<float>(), k,
                     dx.mutable_data_ptr<float>(), k);
     kernels.product(n, k, m, grad.const_data_ptr<float>(), 1, n, x.const_data_ptr<float>(), k,

@@ -19,7 +19,8 @@ TEST(Flat, EachBeginsAtACacheLine) {
   const List list = {at::zeros({3}), at::zeros({16}), at::zeros({1, 17}), at::zeros({})};
   EXPECT_EQ(flat_offsets(list, &total), (std::vector<int64_t>{0, 16, 32, 64}));
   EXPECT_EQ(total, 80);
-  EXPECT_EQ(flat_offsets({at::zeros({3}, at::kDouble), at::zeros({9}, at::kDouble)}, &total), (std::vector<int64_t>{0, 8}));
+  EXPECT_EQ(flat_offsets({at::zeros({3}, at::kDouble), at::zeros({9}, at::kDouble)}, &total),
+            (std::vector<int64_t>{0, 8}));
   EXPECT_EQ(total, 24);
   EXPECT_TRUE(flat_offsets({}, &total).empty());
   EXPECT_EQ(total, 0);
@@ -34,7 +35,8 @@ TEST(Flat, TheTensorsAreItsParts) {
     const at::Tensor flat = flatten(list).value();
     EXPECT_FALSE(flat.requires_grad());
     const at::Tensor wanted = at::zeros({64});
-    wanted.narrow(0, 0, 6).copy_(before[0].view({6})), wanted.narrow(0, 16, 20).copy_(before[1]), wanted.narrow(0, 48, 1).fill_(9);
+    wanted.narrow(0, 0, 6).copy_(before[0].view({6})), wanted.narrow(0, 16, 20).copy_(before[1]),
+        wanted.narrow(0, 48, 1).fill_(9);
     EXPECT_TRUE(same(flat, wanted)) << flat;
     EXPECT_TRUE(holds(flat, list));
     EXPECT_EQ(flatten(list).value().const_data_ptr(), flat.const_data_ptr()) << "they are one already";
@@ -47,20 +49,23 @@ TEST(Flat, TheTensorsAreItsParts) {
       EXPECT_TRUE(same(views[i], list[i]));
     }
   }
-  EXPECT_TRUE(same(row, at::tensor({5.f, 6.f, 7.f}))) << "the tensors hold it, and who looked at a part of one still does";
+  EXPECT_TRUE(same(row, at::tensor({5.f, 6.f, 7.f})))
+      << "the tensors hold it, and who looked at a part of one still does";
 }
 
 TEST(Flat, HoldsWhatStandsWhereItStood) {
   const at::Tensor a = numbers({4}), b = numbers({4}, 9), other = numbers({4});
   const at::Tensor flat = flatten({a, b}).value();
   EXPECT_TRUE(holds(flat, {a, b}));
-  for (const List& list : {List{b, a}, {other, b}, {a, other}, {a}, {a, b, other}, {}}) EXPECT_FALSE(holds(flat, list)) << list.size();
+  for (const List& list : {List{b, a}, {other, b}, {a, other}, {a}, {a, b, other}, {}})
+    EXPECT_FALSE(holds(flat, list)) << list.size();
   EXPECT_FALSE(holds(flat, {a.view(at::kInt), b.view(at::kInt)})) << "numbers of another type";
   EXPECT_FALSE(holds(flat.view(at::kInt), {a, b}));
 }
 
 TEST(Flat, WhatCannotBeOneBufferStaysAsItIs) {
-  const at::Tensor a = numbers({4}), b = numbers({4}), c = numbers({4}), d = numbers({4}), fresh = numbers({4}), twice = numbers({4});
+  const at::Tensor a = numbers({4}), b = numbers({4}), c = numbers({4}), d = numbers({4}), fresh = numbers({4}),
+                   twice = numbers({4});
   ASSERT_TRUE(flatten({a, b}).has_value());
   ASSERT_TRUE(flatten({c, d}).has_value());
   const at::Tensor larger = numbers({8});
