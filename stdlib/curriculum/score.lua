@@ -87,16 +87,16 @@ local function over(name, teacher)
   local where = "score." .. name
   teacher = teachers.module_of(where, teacher) or check.fail(where, "expected a module, or several; got %s", check.describe(teacher))
   return function(x, y, of)
-    of = of or select(2, labels.of("score." .. name, y, { x = x }))
+    of = of or select(2, labels.of(where, y, { x = x }))
     local kind = of.kind
     local rule = rule_of(name, kind)
     if kind == "classes" and name ~= "entropy" and y:eq(labels.none):any():item() then
-      check.fail("score." .. name, "some rows have no label; expected score.entropy, or rows that all have one")
+      check.fail(where, "some rows have no label; expected score.entropy, or rows that all have one")
     end
     local device = teacher:device()
     x, y = x:to(device), y and y:to(device)
     local out = wide(modes.evaluating(teacher, in_type, teacher, teacher, x))
-    if name ~= "entropy" then labels.check_logits("score." .. name, of, out) end
+    if name ~= "entropy" then labels.check_logits(where, of, out) end
     if (kind == "none" or kind == "tokens") and out:dim() == 3 then return over_positions(rule(out, y), y) end
     return rule(out, y)
   end

@@ -178,9 +178,6 @@ end
 ---   several labels label by label; nothing of numbers
 ---@return table<string, number>
 function Task:evaluate(model, d, teacher, knobs, each)
-  if teacher ~= nil and type(teacher) ~= "table" and not engine.is_tensor(teacher) then
-    host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(teacher))
-  end
   if engine.is_tensor(teacher) then teacher = { answers = check_answers(self, teacher, d) } end
   local function all()
     local sums, mass = gather(self, model, d, teacher, knobs, each)
@@ -237,11 +234,11 @@ end
 function task.evaluate(model, d, teacher)
   if not is_module(model) then host.fail("evaluate: expected a module; got " .. type(model)) end
   task.check_data("evaluate", d)
-  local asked = teachers.module_of("evaluate: teacher", teacher)
-  if type(teacher) == "table" and not asked then
-    host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(teacher))
+  local asked = teachers.module_of("evaluate: teacher", teacher) or teacher
+  if asked ~= nil and not is_module(asked) and not engine.is_tensor(asked) then
+    host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(asked))
   end
-  return task.new(d.labels):evaluate(model, d, asked or teacher)
+  return task.new(d.labels):evaluate(model, d, asked)
 end
 
 return task

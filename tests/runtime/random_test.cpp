@@ -3,28 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdio>
 #include <numbers>
 #include <set>
 #include <vector>
 
-#include "ops/vectors/vectors.h"
+#include "widths.h"
 
 namespace gradus {
-namespace vectors {
-namespace baseline {
-extern const RandomKernels random;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const RandomKernels random;
-}
-namespace avx512 {
-extern const RandomKernels random;
-}
-#endif
-}  // namespace vectors
-
 namespace {
 
 using Words = std::array<uint32_t, 4>;
@@ -132,17 +117,7 @@ void check_kernels(const vectors::RandomKernels& kernels, const char* name) {
 }
 
 TEST(RandomTest, NormalsOfEveryWidthAreBoxMullersOfTheirBits) {
-  check_kernels(vectors::baseline::random, "baseline");
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    check_kernels(vectors::avx2::random, "avx2");
-  else
-    std::puts("avx2 left out: this CPU has none");
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
-    check_kernels(vectors::avx512::random, "avx512");
-  else
-    std::puts("avx512 left out: this CPU has none");
-#endif
+  for (const vectors::Width& width : vectors::widths()) check_kernels(width.random, width.name);
 }
 
 TEST(RandomTest, EveryPartOfTheKeyMatters) {

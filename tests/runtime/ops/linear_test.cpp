@@ -5,21 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/vectors/vectors.h"
-
-namespace gradus::vectors {
-namespace baseline {
-extern const GemmKernels gemm;
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const GemmKernels gemm;
-}
-namespace avx512 {
-extern const GemmKernels gemm;
-}
-#endif
-}  // namespace gradus::vectors
+#include "widths.h"
 
 namespace gradus {
 namespace {
@@ -58,17 +44,7 @@ void check_kernels(const vectors::GemmKernels& kernels, const char* name) {
 }
 
 TEST(Linear, KernelsOfEveryWidthAgreeWithExactProducts) {
-  check_kernels(vectors::baseline::gemm, "baseline");
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    check_kernels(vectors::avx2::gemm, "avx2");
-  else
-    std::puts("avx2 left out: this CPU has none");
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
-    check_kernels(vectors::avx512::gemm, "avx512");
-  else
-    std::puts("avx512 left out: this CPU has none");
-#endif
+  for (const vectors::Width& width : vectors::widths()) check_kernels(width.gemm, width.name);
 }
 
 struct Gradients {
