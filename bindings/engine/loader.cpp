@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "data/augment.h"
 #include "data.h"
+#include "data/augment.h"
 #include "options.h"
 
 namespace gradus {

@@ -10,11 +10,11 @@
 #include "error.h"
 #include "flat_buffers.h"
 #include "flops.h"
-#include "ops/gemm.h"
-#include "step/memory.h"
 #include "modes.h"
 #include "ops.h"
+#include "ops/gemm.h"
 #include "recorder.h"
+#include "step/memory.h"
 #include "tensor.h"
 
 namespace gradus {
@@ -193,7 +193,8 @@ int count_flops(lua_State* L) {
   return 1;
 }
 
-// large_share() -> of the operations counted since the last call, the share in operators that gain from threads, or nil.
+// large_share() -> of the operations counted since the last call, the share in operators that gain from threads, or
+// nil.
 int share_of_large(lua_State* L) {
   if (const auto share = large_share())
     lua_pushnumber(L, *share);

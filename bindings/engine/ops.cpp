@@ -128,7 +128,8 @@ class Binder {
       }
       stack_.push_back(*argument.default_value());
     }
-    if (next <= last_positional) return refuse(mismatch, "got " + std::to_string(last_positional) + " arguments" + by_name(next));
+    if (next <= last_positional)
+      return refuse(mismatch, "got " + std::to_string(last_positional) + " arguments" + by_name(next));
     return !named_ || all_used(used_names, mismatch);
   }
 

@@ -97,14 +97,15 @@ FileLock turn(const std::string& folder, const std::string& run, Clock::time_poi
   FileLock lock = FileLock::of_folder(folder);
   while (!lock.try_lock()) {
     if (Clock::now() > deadline)
-      throw Error(Exit::io, "attach: run " + run + ": expected to be alone; got another attach that waits for its answer");
+      throw Error(Exit::io,
+                  "attach: run " + run + ": expected to be alone; got another attach that waits for its answer");
     std::this_thread::sleep_for(kLook);
   }
   return lock;
 }
 
-// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id. Whose turn it is
-// may replace what an attach that was killed has left.
+// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id.
+// Whose turn it is may replace what an attach that was killed has left.
 class Request {
  public:
   Request(const std::string& folder, Json wanted, double seconds)
@@ -155,7 +156,8 @@ Json wanted_of(const Options& options) {
 }
 
 Json ask(Store& store, const Options& options, const Json& run) {
-  const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
+  const auto deadline =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
   const std::string folder = run["folder"];
   const FileLock mine = turn(folder, shown(run["id"]), deadline);
   const Request request(folder, wanted_of(options), std::chrono::duration<double>(deadline - Clock::now()).count());
@@ -167,9 +169,9 @@ Json ask(Store& store, const Options& options, const Json& run) {
             .rows.empty())
       throw Error(Exit::missing, "attach: run " + shown(run["id"]) + " ended before it could answer");
   }
-  throw Error(Exit::missing, "attach: no training of run " + shown(run["id"]) + " answered within " +
-                                 exact(options.seconds) +
-                                 " s; expected one by distill, fit or run:batches that goes on (--timeout waits longer)");
+  throw Error(Exit::missing,
+              "attach: no training of run " + shown(run["id"]) + " answered within " + exact(options.seconds) +
+                  " s; expected one by distill, fit or run:batches that goes on (--timeout waits longer)");
 }
 
 // Shows the state again and again until the run is over; on anything but a terminal only what has changed.

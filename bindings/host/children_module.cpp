@@ -70,10 +70,11 @@ void let_stores_go(lua_State* L) {
   close_stores();
   for (int i = 0; i < 2 && stores_in_use(); ++i) lua_gc(L, LUA_GCCOLLECT, 0);
   if (stores_in_use())
-    raise_failure(L,
-                  "runs of the store (g.runs) are kept outside of run, where processes cannot share them; expected them "
-                  "asked for inside of run, or numbers taken from them",
-                  kData);
+    raise_failure(
+        L,
+        "runs of the store (g.runs) are kept outside of run, where processes cannot share them; expected them "
+        "asked for inside of run, or numbers taken from them",
+        kData);
 }
 
 // spawn(fn) -> process id. The child calls fn() with all that is here now, sends what it returns as message "result",

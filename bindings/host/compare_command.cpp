@@ -82,14 +82,15 @@ void add_compare_command(CLI::App& app, std::string& store) {
       "--by", options->by,
       "group by these only, e.g. strategy,lr: parameters, tags.NAME, columns of runs (default: all parameters but the "
       "seed); stage: stage by stage too");
-  sub->add_option("--metric", compare.metrics, "metrics to compare, e.g. val/acc,val/loss (default: result/*, else val/acc)");
+  sub->add_option("--metric", compare.metrics,
+                  "metrics to compare, e.g. val/acc,val/loss (default: result/*, else val/acc)");
   CLI::Option* versus = sub->add_option(
       "--versus", compare.versus,
       "the baseline group, by a value of its columns or COLUMN=VALUE,…: differences paired by seed, how sure, how many "
       "more seeds");
   sub->add_option(
-      "--margin", options->margins,
-      "the largest difference that does not matter, X or METRIC=X: within it the verdict is 'no difference'")
+         "--margin", options->margins,
+         "the largest difference that does not matter, X or METRIC=X: within it the verdict is 'no difference'")
       ->needs(versus);
   sub->add_option("--ci", compare.ci, "confidence intervals of the means: t (default) or bootstrap")
       ->expected(0, 1)

@@ -20,7 +20,9 @@ struct Options {
 };
 
 // A parameter's value, or what is known of a data set.
-std::string side_text(const Json& value) { return value.is_object() ? printable(in_words(value), 60) : exact(value, 60); }
+std::string side_text(const Json& value) {
+  return value.is_object() ? printable(in_words(value), 60) : exact(value, 60);
+}
 
 Table pairs_table(const Json& diff, const Json& rows) {
   Table table;

@@ -110,12 +110,14 @@ int salvage_command(const std::string& store, bool json) {
   const Json found = results::salvage(store, into.string());
   if (json) return std::printf("%s\n", found.dump(2, ' ', false, Json::error_handler_t::replace).c_str()), 0;
   std::printf("%s: what is whole of %s\n", into.c_str(), store.c_str());
-  for (const auto& [table, rows] : found["rows"].items()) std::printf("  %-15s %s\n", table.c_str(), rows.dump().c_str());
+  for (const auto& [table, rows] : found["rows"].items())
+    std::printf("  %-15s %s\n", table.c_str(), rows.dump().c_str());
   const auto told = [&](const char* key, const char* text) {
     const Json& what = found[key];
     if (what == 0 || what.empty()) return;
     std::string names;
-    for (const Json& name : what.is_array() ? what : Json()) names += (names.empty() ? ": " : ", ") + name.get<std::string>();
+    for (const Json& name : what.is_array() ? what : Json())
+      names += (names.empty() ? ": " : ", ") + name.get<std::string>();
     std::printf("lost: %s %s%s\n", (what.is_array() ? Json(what.size()) : what).dump().c_str(), text, names.c_str());
   };
   told("runs", "rows of runs, whose data is kept");
@@ -123,8 +125,9 @@ int salvage_command(const std::string& store, bool json) {
   told("values", "values, by what summaries counted");
   told("sources", "texts that are not what their hash says");
   told("strays", "rows of runs that there never were");
-  std::printf("The old file is as it was. Give the new one its name (and take the old one's -wal away) to go on with it: folders of runs "
-              "are found beside either.\n");
+  std::printf(
+      "The old file is as it was. Give the new one its name (and take the old one's -wal away) to go on with it: "
+      "folders of runs are found beside either.\n");
   return 0;
 }
 

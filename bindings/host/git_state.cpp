@@ -31,10 +31,12 @@ struct Output {
 
 // The environment without what would lead git to another repository than the folder's, or change what it prints.
 std::vector<char*> environment_for_git() {
+  // clang-format off
   static constexpr std::string_view kDropped[] = {
-      "GIT_DIR=", "GIT_WORK_TREE=", "GIT_COMMON_DIR=", "GIT_INDEX_FILE=", "GIT_OBJECT_DIRECTORY=", "GIT_NAMESPACE=", "GIT_PREFIX=",
-      "GIT_ALTERNATE_OBJECT_DIRECTORIES=", "GIT_DIFF_OPTS=", "GIT_EXTERNAL_DIFF=", "GIT_LITERAL_PATHSPECS=", "GIT_GLOB_PATHSPECS=",
-      "GIT_NOGLOB_PATHSPECS=", "GIT_ICASE_PATHSPECS=", "GIT_TRACE"};
+      "GIT_DIR=", "GIT_WORK_TREE=", "GIT_COMMON_DIR=", "GIT_INDEX_FILE=", "GIT_OBJECT_DIRECTORY=", "GIT_NAMESPACE=",
+      "GIT_PREFIX=", "GIT_ALTERNATE_OBJECT_DIRECTORIES=", "GIT_DIFF_OPTS=", "GIT_EXTERNAL_DIFF=",
+      "GIT_LITERAL_PATHSPECS=", "GIT_GLOB_PATHSPECS=", "GIT_NOGLOB_PATHSPECS=", "GIT_ICASE_PATHSPECS=", "GIT_TRACE"};
+  // clang-format on
   std::vector<char*> kept;
   for (char** one = environ; *one; ++one) {
     const std::string_view text = *one;
@@ -47,8 +49,8 @@ std::vector<char*> environment_for_git() {
 
 pid_t spawn_git(std::vector<std::string> words, int out) {
   // Repositories are other people's: no hooks, no external diff programs, no pager, and no lock on their index.
-  std::vector<std::string> all = {"git", "--no-optional-locks",     "--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false",
-                                  "-c",  "core.hooksPath=/dev/null"};
+  std::vector<std::string> all = {"git", "--no-optional-locks",  "--no-pager", "--literal-pathspecs",
+                                  "-c",  "core.fsmonitor=false", "-c",         "core.hooksPath=/dev/null"};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> argv;
   for (std::string& word : all) argv.push_back(word.data());
@@ -141,13 +143,20 @@ std::vector<Changed> parse_status(const std::string& text, const fs::path& top) 
 
 // A folder that git knows nothing of is one line, ending with a slash; --untracked-files=all lists what lies in it.
 std::vector<std::string> status_of(const std::string& folder, const char* untracked, const fs::path& inside = {}) {
-  std::vector<std::string> words = {"-C", folder, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=none",
+  std::vector<std::string> words = {"-C",
+                                    folder,
+                                    "status",
+                                    "--porcelain",
+                                    "-z",
+                                    "--no-renames",
+                                    "--ignore-submodules=none",
                                     std::string("--untracked-files=") + untracked};
   if (!inside.empty()) words.insert(words.end(), {"--", inside.string()});
   return words;
 }
 
-std::optional<bool> is_dirty(const std::string& folder, const fs::path& top, const fs::path& store, Clock::time_point deadline) {
+std::optional<bool> is_dirty(const std::string& folder, const fs::path& top, const fs::path& store,
+                             Clock::time_point deadline) {
   const auto status = git(status_of(folder, "normal"), deadline);
   if (!status) return std::nullopt;
   for (const Changed& one : parse_status(status->text, top)) {
@@ -166,12 +175,14 @@ std::optional<bool> is_dirty(const std::string& folder, const fs::path& top, con
 
 // The patch, in the one form that does not depend on anybody's settings.
 std::string diff_of(const std::string& folder, Clock::time_point deadline) {
+  // clang-format off
   auto diff = git({"-C", folder, "-c", "diff.suppressBlankEmpty=false", "-c", "diff.wsErrorHighlight=none", "-c",
-                   "core.quotePath=true", "diff", "--patch", "--no-ext-diff", "--no-textconv", "--no-color", "--no-color-moved",
-                   "--word-diff=none", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--inter-hunk-context=0",
-                   "--diff-algorithm=myers", "--indent-heuristic", "--no-renames", "--no-relative", "--full-index",
-                   "--submodule=short", "--ignore-submodules=none", "-O/dev/null", "HEAD"},
-                  deadline);
+                   "core.quotePath=true", "diff", "--patch", "--no-ext-diff", "--no-textconv", "--no-color",
+                   "--no-color-moved", "--word-diff=none", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3",
+                   "--inter-hunk-context=0", "--diff-algorithm=myers", "--indent-heuristic", "--no-renames",
+                   "--no-relative", "--full-index", "--submodule=short", "--ignore-submodules=none", "-O/dev/null",
+                   "HEAD"}, deadline);
+  // clang-format on
   if (!diff) return "# the difference could not be read within two seconds\n";
   if (!diff->cut) return std::move(diff->text);
   diff->text.resize(kMaxDiff);
@@ -196,7 +207,8 @@ std::optional<GitState> read_git_state(const std::string& folder, const std::str
     return state;
   }
   std::error_code ignored;
-  state.dirty = is_dirty(folder, top->text.substr(0, top->text.size() - 1), fs::weakly_canonical(store, ignored), deadline);
+  state.dirty =
+      is_dirty(folder, top->text.substr(0, top->text.size() - 1), fs::weakly_canonical(store, ignored), deadline);
   if (state.dirty && *state.dirty) state.diff = diff_of(folder, deadline);
   return state;
 }

@@ -35,7 +35,8 @@ void guard(lua_State* L, F&& compute) {
     compute();
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
-    push_failure(L, words_of(error), code == kUsage ? kData : code);  // a name that a script got wrong is no usage error
+    push_failure(L, words_of(error),
+                 code == kUsage ? kData : code);  // a name that a script got wrong is no usage error
     failed = true;
   }
   if (failed) lua_error(L);

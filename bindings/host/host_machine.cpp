@@ -122,7 +122,8 @@ int list_folder(lua_State* L) {
   const char* path = luaL_checkstring(L, 1);
   std::vector<std::string> names;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(path, ignored))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   lua_createtable(L, static_cast<int>(names.size()), 0);
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -177,10 +178,20 @@ int cores_of_others(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {
-    {"monotonic", monotonic}, {"now", now}, {"isatty", is_terminal}, {"columns", columns}, {"write", write_text},
-    {"hostname", hostname}, {"mkdirs", make_folders}, {"exists", file_exists}, {"lock", lock_file}, {"random_hex", random_hex},
-    {"list_folder", list_folder}, {"hash_file", hash_file}, {"share_cores", cores_of_others}, {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"monotonic", monotonic},
+                                   {"now", now},
+                                   {"isatty", is_terminal},
+                                   {"columns", columns},
+                                   {"write", write_text},
+                                   {"hostname", hostname},
+                                   {"mkdirs", make_folders},
+                                   {"exists", file_exists},
+                                   {"lock", lock_file},
+                                   {"random_hex", random_hex},
+                                   {"list_folder", list_folder},
+                                   {"hash_file", hash_file},
+                                   {"share_cores", cores_of_others},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

@@ -146,10 +146,21 @@ int tail_line(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {
-    {"sha256", sha256_of}, {"json_encode", json_encode}, {"json_decode", json_decode}, {"nearest", nearest_word}, {"where", where},
-    {"fail", fail}, {"entering", entering}, {"traceback", traceback}, {"exiting", exiting}, {"error_text", text_of_error},
-    {"stopping", stopping_signal}, {"saves_wanted", wanted_saves}, {"log", log_line}, {"open_log", open_log}, {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"sha256", sha256_of},
+                                   {"json_encode", json_encode},
+                                   {"json_decode", json_decode},
+                                   {"nearest", nearest_word},
+                                   {"where", where},
+                                   {"fail", fail},
+                                   {"entering", entering},
+                                   {"traceback", traceback},
+                                   {"exiting", exiting},
+                                   {"error_text", text_of_error},
+                                   {"stopping", stopping_signal},
+                                   {"saves_wanted", wanted_saves},
+                                   {"log", log_line},
+                                   {"open_log", open_log},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

@@ -26,7 +26,8 @@ int read_script(lua_State* L) {
   return 0;
 }
 
-// read_again() -> a mark for put_back: from now on load_script and require give the user's files as they are on the disk.
+// read_again() -> a mark for put_back: from now on load_script and require give the user's files as they are on the
+// disk.
 int read_again(lua_State* L) {
   Interpreter& interpreter = Interpreter::of(L);
   guard(L, [&] { interpreter.session.read_again(); });
@@ -37,7 +38,8 @@ int read_again(lua_State* L) {
 int put_back_sources(lua_State* L) {
   Interpreter& interpreter = Interpreter::of(L);
   interpreter.session.put_back_sources();
-  interpreter.loaded.resize(std::min<std::size_t>(interpreter.loaded.size(), static_cast<std::size_t>(luaL_checkinteger(L, 1))));
+  interpreter.loaded.resize(
+      std::min<std::size_t>(interpreter.loaded.size(), static_cast<std::size_t>(luaL_checkinteger(L, 1))));
   return 0;
 }
 
@@ -117,11 +119,20 @@ int versions(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kFunctions[] = {
-    {"load_script", load_script}, {"read_script", read_script}, {"read_again", read_again}, {"put_back_sources", put_back_sources},
-    {"sources", sources}, {"stdlib_hash", stdlib_hash}, {"library_text", library_text}, {"watch_calls", watch_calls},
-    {"watched_calls", watched_calls}, {"source_line", source_line}, {"stdlib_files", stdlib_files}, {"git", git},
-    {"versions", versions}, {nullptr, nullptr}};
+constexpr luaL_Reg kFunctions[] = {{"load_script", load_script},
+                                   {"read_script", read_script},
+                                   {"read_again", read_again},
+                                   {"put_back_sources", put_back_sources},
+                                   {"sources", sources},
+                                   {"stdlib_hash", stdlib_hash},
+                                   {"library_text", library_text},
+                                   {"watch_calls", watch_calls},
+                                   {"watched_calls", watched_calls},
+                                   {"source_line", source_line},
+                                   {"stdlib_files", stdlib_files},
+                                   {"git", git},
+                                   {"versions", versions},
+                                   {nullptr, nullptr}};
 
 }  // namespace
 

@@ -10,8 +10,8 @@
 #include "exchange/merge.h"
 #include "output.h"
 #include "query/direction.h"
-#include "query/table.h"
 #include "query/names.h"
+#include "query/table.h"
 #include "store/housekeeping.h"
 
 namespace gradus {
@@ -157,7 +157,8 @@ void gc_command(Store& store, Options& options) {
                            count_text(plan["snapshots"].size(), "snapshot") + " and " +
                            count_text(plan["cache"].size(), "stale cache entry", "stale cache entries") + " (" +
                            bytes_text(plan["bytes"]) + ")";
-  const bool nothing = plan["folders"].empty() && plan["cache"].empty() && plan["snapshots"].empty() && plan["sources"]["count"] == 0;
+  const bool nothing =
+      plan["folders"].empty() && plan["cache"].empty() && plan["snapshots"].empty() && plan["sources"]["count"] == 0;
   Json json = plan;
   json["removed"] = false;
   if (!nothing) {
@@ -247,7 +248,8 @@ void add_housekeeping_commands(CLI::App& app, std::string& store) {
         sub->add_option("--cache-days", options.gc.cache_days,
                         "cache entries that nobody used for so long (default: 30)")
             ->check(number_from(0, 1e9));
-        sub->add_option("--keep", options.gc.keep, "of the snapshots of runs that are over: last=2,best,every=10000 (default: all)");
+        sub->add_option("--keep", options.gc.keep,
+                        "of the snapshots of runs that are over: last=2,best,every=10000 (default: all)");
         sub->add_flag("--compact", options.compact, "also give the room of deleted rows back to the disk");
       });
   add(

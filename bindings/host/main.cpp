@@ -41,7 +41,8 @@ void add_others(CLI::App& app, Doctor& options) {
   doctor->add_option("--store", options.store, "Results store");
   doctor->add_flag("--json", options.json, "One JSON document on standard output");
   doctor->add_flag("--full", options.full, "Check every page, index and summary of the store");
-  doctor->add_flag("--salvage", options.salvage, "Save what is whole in a damaged store into a new file; the old one stays as it is");
+  doctor->add_flag("--salvage", options.salvage,
+                   "Save what is whole in a damaged store into a new file; the old one stays as it is");
   app.add_subcommand("version", "Print versions");
   app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
 }
@@ -127,7 +128,8 @@ int complain(const std::exception& error) {
   return exit_code_of(error);
 }
 
-// An exception that nobody can handle: nlohmann's JSON allocates in its destructor, for one. What was logged is in the spools.
+// An exception that nobody can handle: nlohmann's JSON allocates in its destructor, for one. What was logged is in the
+// spools.
 [[noreturn]] void end_unhandled() {
   int code = kBug;
   try {

@@ -14,8 +14,8 @@
 #include "output.h"
 #include "page/report.h"
 #include "plot/plot.h"
-#include "query/query.h"
 #include "query/names.h"
+#include "query/query.h"
 
 namespace gradus {
 namespace {

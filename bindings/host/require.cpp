@@ -57,8 +57,8 @@ void push_stdlib_chunk(lua_State* L, Interpreter& interpreter, const std::string
   const std::string file = stdlib_file(module);
   const std::string* text = interpreter.session.stdlib.find(file);
   if (!text) {
-    std::vector<std::string> modules = {"gradus",        "gradus.host",     "gradus.store",
-                                        "gradus.engine", "gradus.children", "gradus.editor", "gradus.statistics"};
+    std::vector<std::string> modules = {"gradus",          "gradus.host",   "gradus.store",     "gradus.engine",
+                                        "gradus.children", "gradus.editor", "gradus.statistics"};
     for (const std::string& name : interpreter.session.stdlib.files()) {
       std::string dotted = "gradus." + name.substr(0, name.size() - 4);
       std::replace(dotted.begin(), dotted.end(), '/', '.');

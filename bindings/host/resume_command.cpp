@@ -24,10 +24,12 @@ void check_script(const char* command, std::int64_t id, const std::string& scrip
   if (!own && !std::filesystem::exists(script, ignored))
     throw HostError(kMissing, std::string(command) + ": no file '" + script + "'");
   if (script.empty() || script == "-")
-    throw HostError(kUsage, std::string(command) + ": run " + std::to_string(id) + ": its script was read from standard input; expected a file");
+    throw HostError(kUsage, std::string(command) + ": run " + std::to_string(id) +
+                                ": its script was read from standard input; expected a file");
   if (!std::filesystem::exists(script, ignored))
-    throw HostError(kMissing, std::string(command) + ": run " + std::to_string(id) + ": no file '" + script +
-                                  "', its script; expected the folder that it was started in (`gradus show --code` prints it)");
+    throw HostError(kMissing,
+                    std::string(command) + ": run " + std::to_string(id) + ": no file '" + script +
+                        "', its script; expected the folder that it was started in (`gradus show --code` prints it)");
 }
 
 // What the store knows of the run goes into the options. Returns its status.
@@ -48,12 +50,13 @@ std::string look_up(RunOptions& options, const std::string& run, const char* com
 bool has_snapshot(results::Store& store, std::int64_t id, const std::string& at) {
   const auto uid = store.query("SELECT uid FROM runs WHERE id = ?1", {id}).rows;
   const auto files = results::snapshot_files(store.folder() + "/" + text_of(uid[0][0]));
-  return std::any_of(files.begin(), files.end(),
-                     [&](const results::SnapshotFile& file) { return at == "end" || file.step <= std::atoll(at.c_str()); });
+  return std::any_of(files.begin(), files.end(), [&](const results::SnapshotFile& file) {
+    return at == "end" || file.step <= std::atoll(at.c_str());
+  });
 }
 
-// What has to be done again so that there is a snapshot of the step: the run; before it, where it is a fork without one, its origin up to
-// where it was forked; and so on. The oldest comes first.
+// What has to be done again so that there is a snapshot of the step: the run; before it, where it is a fork without
+// one, its origin up to where it was forked; and so on. The oldest comes first.
 std::vector<RunOptions> past_of(const RunOptions& options, const char* command) {
   std::vector<RunOptions> parts = {options};
   parts[0].set.clear();

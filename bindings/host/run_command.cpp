@@ -28,7 +28,9 @@ class TemporaryFolder {
   TemporaryFolder() {
     std::error_code failed;
     const auto place = std::filesystem::temp_directory_path(failed);
-    if (failed) throw HostError(kIo, "check: no folder for temporary files; expected one at $TMPDIR or /tmp; got " + failed.message());
+    if (failed)
+      throw HostError(kIo,
+                      "check: no folder for temporary files; expected one at $TMPDIR or /tmp; got " + failed.message());
     path_ = (place / "gradus-check-XXXXXX").string();
     if (!mkdtemp(path_.data())) throw HostError(kIo, "check: no temporary folder could be made at " + path_);
   }
@@ -82,8 +84,8 @@ std::vector<std::string> plan(Session& session, std::optional<int>& code) {
   return labels;
 }
 
-// The same, after the name of the run where there are several. told: the errors that were, since a grid's runs often fail alike; how
-// many did is said in the end (summary.lua).
+// The same, after the name of the run where there are several. told: the errors that were, since a grid's runs often
+// fail alike; how many did is said in the end (summary.lua).
 int run_failure(const Interpreter& interpreter, const std::string& label, std::set<std::string>& told) {
   if (interpreter.exit_code || label.empty()) return failure(interpreter);
   if (!told.insert(interpreter.error.message).second) return interpreter.error.code;
@@ -110,8 +112,9 @@ namespace {
 void isolate(Session& session) {
   const RunOptions& options = session.options;
   if (!options.device.empty() && options.device != "cpu")
-    throw HostError(kUsage, "--sandbox: the devices of an accelerator are no files of the script; expected --device cpu; got '" +
-                                options.device + "'");
+    throw HostError(
+        kUsage, "--sandbox: the devices of an accelerator are no files of the script; expected --device cpu; got '" +
+                    options.device + "'");
   if (options.jobs) throw HostError(kUsage, "--sandbox: a script in it starts no processes; expected no --jobs");
   session.git();
   namespace fs = std::filesystem;
@@ -139,8 +142,9 @@ void isolate(Session& session) {
 // A script that is edited while it runs is one run in one process.
 static void check_live(const RunOptions& options) {
   if (options.script == "-") throw HostError(kUsage, "--live: expected a file; got standard input");
-  for (const auto& [given, name] : {std::pair(options.sandbox, "--sandbox"), std::pair(options.jobs.has_value(), "--jobs"),
-                                    std::pair(options.resume, "--resume")})
+  for (const auto& [given, name] :
+       {std::pair(options.sandbox, "--sandbox"), std::pair(options.jobs.has_value(), "--jobs"),
+        std::pair(options.resume, "--resume")})
     if (given) throw HostError(kUsage, std::string("--live: expected no ") + name);
 }
 
@@ -199,7 +203,9 @@ int drive_script(RunOptions options, const char* module, const char* function) {
   return drive(session, module, function);
 }
 
-int sweep_command(RunOptions options) { return drive_script(std::move(options), "gradus.experiment.sweep_command", "run"); }
+int sweep_command(RunOptions options) {
+  return drive_script(std::move(options), "gradus.experiment.sweep_command", "run");
+}
 
 int watch_command(RunOptions options) {
   if (options.script == "-") throw HostError(kUsage, "watch: expected a file; got standard input");

@@ -35,7 +35,8 @@ int log_value(lua_State* L) {
   results::Writer& writer = check_writer(L);
   const int number = luaL_checkint(L, 2);
   const double step = luaL_checknumber(L, 3);
-  luaL_argcheck(L, step >= -0x1p63 && step < 0x1p63 && step == std::floor(step), 3, "expected a whole number that 64 bits hold");
+  luaL_argcheck(L, step >= -0x1p63 && step < 0x1p63 && step == std::floor(step), 3,
+                "expected a whole number that 64 bits hold");
   const double value = luaL_checknumber(L, 4);
   guard(L, [&] { writer.log(number, static_cast<std::int64_t>(step), value); });
   return 0;
@@ -82,8 +83,10 @@ int amend(lua_State* L) {
   results::Writer& writer = check_writer(L);
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checkstack(L, 20, "store");
-  guard(L, [&] { writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"), list_field(L, 2, "params", read_param),
-                               list_field(L, 2, "sources", read_source)); });
+  guard(L, [&] {
+    writer.amend(text_field(L, 2, "config_hash"), integer_field(L, 2, "threads"),
+                 list_field(L, 2, "params", read_param), list_field(L, 2, "sources", read_source));
+  });
   return 0;
 }
 
@@ -154,12 +157,14 @@ int writer_field(lua_State* L) {
 
 constexpr luaL_Reg kWriterMethods[] = {{"key", key},       {"log", log_value},     {"progress", progress},
                                        {"event", event},   {"artifact", artifact}, {"amend", amend},
-                                       {"better", better}, {"split", split},       {"flush", flush},       {"point", point},
-                                       {"finish", finish}, {nullptr, nullptr}};
+                                       {"better", better}, {"split", split},       {"flush", flush},
+                                       {"point", point},   {"finish", finish},     {nullptr, nullptr}};
 
 }  // namespace
 
-void make_run_writer_type(lua_State* L) { make_type(L, kWriter, kWriterMethods, release_object<WriterPtr>, writer_field); }
+void make_run_writer_type(lua_State* L) {
+  make_type(L, kWriter, kWriterMethods, release_object<WriterPtr>, writer_field);
+}
 
 void push_run_writer(lua_State* L, WriterPtr writer) { push_object(L, kWriter, std::move(writer)); }
 

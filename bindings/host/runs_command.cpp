@@ -1,5 +1,5 @@
-#include <climits>
 #include <algorithm>
+#include <climits>
 #include <memory>
 #include <utility>
 #include <vector>

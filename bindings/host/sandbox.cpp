@@ -22,7 +22,8 @@ namespace gradus {
 namespace {
 
 [[noreturn]] void fail(const std::string& what) {
-  throw HostError(kIo, "--sandbox: " + what + "; expected Linux 5.13 or newer with Landlock and seccomp; got " + std::strerror(errno));
+  throw HostError(kIo, "--sandbox: " + what + "; expected Linux 5.13 or newer with Landlock and seccomp; got " +
+                           std::strerror(errno));
 }
 
 // --- files
@@ -32,8 +33,8 @@ constexpr std::uint64_t kTruncate = std::uint64_t{1} << 14, kDeviceIoctl = std::
 constexpr std::uint64_t kScopes = 3;  // no abstract sockets of others, no signals to others
 constexpr std::uint64_t kReads = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 constexpr std::uint64_t kWrites = kReads | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                                  LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
-                                  LANDLOCK_ACCESS_FS_REFER | kTruncate;
+                                  LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                                  LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REFER | kTruncate;
 constexpr std::uint64_t kOfFiles = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate;
 
 struct Ruleset {  // struct landlock_ruleset_attr, as of version 6
@@ -60,15 +61,17 @@ void allow(int ruleset, const std::string& path, std::uint64_t rights) {
 }
 
 void restrict_files(const SandboxRules& rules) {
-  const auto version = static_cast<int>(syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
+  const auto version =
+      static_cast<int>(syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION));
   if (version < 1) fail("the kernel has no Landlock");
   const std::uint64_t known = known_rights(version);
   Ruleset handled{known, version >= 4 ? std::uint64_t{3} : 0, version >= 6 ? kScopes : 0};
   const std::size_t size = version >= 6 ? sizeof handled : version >= 4 ? 16 : 8;
   const auto ruleset = static_cast<int>(syscall(SYS_landlock_create_ruleset, &handled, size, 0));
   if (ruleset < 0) fail("no Landlock ruleset");
-  for (const char* path : {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom",
-                           "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system", "/sys/fs/cgroup"})
+  for (const char* path :
+       {"/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom",
+        "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system", "/sys/fs/cgroup"})
     allow(ruleset, path, kReads & known);
   allow(ruleset, "/dev/null", (kReads | LANDLOCK_ACCESS_FS_WRITE_FILE) & known);
   for (const std::string& path : rules.read) allow(ruleset, path, kReads & known);
@@ -80,21 +83,25 @@ void restrict_files(const SandboxRules& rules) {
 
 // --- system calls
 
-// What no script needs: other programs and processes, the network, the machine's settings, and changes to files that Landlock
-// does not look at (modes, owners, times).
+// What no script needs: other programs and processes, the network, the machine's settings, and changes to files that
+// Landlock does not look at (modes, owners, times).
+// clang-format off
 constexpr const char* kDenied[] = {
-    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "io_uring_setup", "io_uring_enter", "io_uring_register",
-    "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_open",
-    "pidfd_getfd", "pidfd_send_signal", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "unshare", "setns", "chroot", "pivot_root",
-    "mount", "umount2", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "bpf",
-    "perf_event_open", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "add_key", "request_key",
-    "keyctl", "userfaultfd", "acct", "swapon", "swapoff", "reboot", "sethostname", "setdomainname", "iopl", "ioperm", "modify_ldt",
-    "quotactl", "quotactl_fd", "syslog", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "open_by_handle_at",
-    "name_to_handle_at", "vhangup", "mknod", "mknodat", "fanotify_init", "memfd_create", "memfd_secret", "shmget", "shmat", "shmctl",
-    "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink", "chmod", "fchmod",
-    "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr",
-    "fremovexattr", "setxattrat", "removexattrat", "utime", "utimes", "utimensat", "futimesat", "truncate", "setuid", "setgid",
-    "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "capset"};
+    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "io_uring_setup", "io_uring_enter",
+    "io_uring_register", "execve", "execveat", "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev",
+    "process_madvise", "kcmp", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "tkill", "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo", "unshare", "setns", "chroot", "pivot_root", "mount", "umount2", "move_mount", "open_tree",
+    "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "bpf", "perf_event_open", "kexec_load",
+    "kexec_file_load", "init_module", "finit_module", "delete_module", "add_key", "request_key", "keyctl",
+    "userfaultfd", "acct", "swapon", "swapoff", "reboot", "sethostname", "setdomainname", "iopl", "ioperm",
+    "modify_ldt", "quotactl", "quotactl_fd", "syslog", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime",
+    "open_by_handle_at", "name_to_handle_at", "vhangup", "mknod", "mknodat", "fanotify_init", "memfd_create",
+    "memfd_secret", "shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl", "msgget", "msgsnd",
+    "msgrcv", "msgctl", "mq_open", "mq_unlink", "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown",
+    "fchownat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat",
+    "removexattrat", "utime", "utimes", "utimensat", "futimesat", "truncate", "setuid", "setgid", "setreuid",
+    "setregid", "setresuid", "setresgid", "setgroups", "setfsuid", "setfsgid", "capset"};
+// clang-format on
 
 class Filter {
  public:
@@ -107,7 +114,8 @@ class Filter {
   void deny(const char* name, int error, Conditions... conditions) {
     const int call = seccomp_syscall_resolve_name(name);
     if (call == __NR_SCMP_ERROR) return;  // newer than the library: so are programs that would use it
-    const int failed = seccomp_rule_add(context_.get(), SCMP_ACT_ERRNO(static_cast<unsigned>(error)), call, sizeof...(conditions), conditions...);
+    const int failed = seccomp_rule_add(context_.get(), SCMP_ACT_ERRNO(static_cast<unsigned>(error)), call,
+                                        sizeof...(conditions), conditions...);
     if (failed) errno = -failed, fail(std::string("the rule for ") + name + " was not taken");
   }
   void load() {
@@ -153,9 +161,11 @@ void enter_sandbox(const SandboxRules& rules) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("no_new_privs");
   const auto memory = static_cast<rlim_t>(rules.memory_bytes);
   limit(RLIMIT_DATA, memory, memory);
-  limit(RLIMIT_AS, 2 * memory + (rlim_t{8} << 30), 2 * memory + (rlim_t{8} << 30));  // what is shared or only reserved counts here
+  limit(RLIMIT_AS, 2 * memory + (rlim_t{8} << 30),
+        2 * memory + (rlim_t{8} << 30));  // what is shared or only reserved counts here
   limit(RLIMIT_CORE, 0, 0);
-  if (rules.cpu_seconds > 0) limit(RLIMIT_CPU, static_cast<rlim_t>(rules.cpu_seconds), static_cast<rlim_t>(rules.cpu_seconds) + 30);
+  if (rules.cpu_seconds > 0)
+    limit(RLIMIT_CPU, static_cast<rlim_t>(rules.cpu_seconds), static_cast<rlim_t>(rules.cpu_seconds) + 30);
   restrict_files(rules);
   restrict_calls();
 }

@@ -82,14 +82,16 @@ void add_run(CLI::App& app, ScriptCommandLine& line) {
                 "Skip what an earlier call of the same script, parameters and seed finished; go on with what it left");
   add_text(run, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
   add_store(run, line);
-  run->add_flag("--live", line.run.live, "Saving the script swaps the curriculum of the training that goes on, or what a loop calls");
+  run->add_flag("--live", line.run.live,
+                "Saving the script swaps the curriculum of the training that goes on, or what a loop calls");
   add_output(run, line);
   add_text(run, line, "log", "A line that stays for each epoch or evaluation, for a pipe or a file")
       ->check(CLI::IsMember({"epoch", "evaluation"}));
   add_strict(run, line);
   CLI::Option* sandbox = run->add_flag("--sandbox", line.run.sandbox,
-                "The kernel keeps the script from the network, other programs and all files but its folder (to read) and the store's "
-                "(default then: sandbox/gradus.db beside the usual one)");
+                                       "The kernel keeps the script from the network, other programs and all files but "
+                                       "its folder (to read) and the store's "
+                                       "(default then: sandbox/gradus.db beside the usual one)");
   run->add_option("--sandbox-read", line.run.sandbox_read, "A file or folder that it may read too (may be repeated)")
       ->allow_extra_args(false)
       ->needs(sandbox);
@@ -118,7 +120,8 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
       {"search-seed", "Of random, halton and optuna (default: 0)"}};
   for (const auto& [name, help] : texts) add_text(sweep, line, name, help);
   sweep->add_flag("--halving", line.run.halving,
-                  "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation; one that is among the best later goes on");
+                  "Stop runs that lag behind the others at their 1st, 3rd, 9th, … evaluation; one that is among the "
+                  "best later goes on");
   sweep->add_flag_callback(
       "--resume", [] {}, "What a sweep does anyway: runs that are finished are skipped, what was interrupted goes on");
   sweep->add_option("--jobs,-j", line.jobs, "Runs at once (default: auto, as cores and memory allow)");
@@ -131,7 +134,8 @@ void add_sweep(CLI::App& app, ScriptCommandLine& line) {
 }
 
 void add_going_on(CLI::App& app, ScriptCommandLine& line) {
-  CLI::App* resume = app.add_subcommand("resume", "An interrupted or failed run goes on, with the bits that it would have had");
+  CLI::App* resume =
+      app.add_subcommand("resume", "An interrupted or failed run goes on, with the bits that it would have had");
   CLI::App* fork = app.add_subcommand("fork", "A new run that shares another one's past up to a step");
   for (CLI::App* command : {resume, fork}) {
     command->add_option("RUN", line.of_run, "An id, the beginning of a uid, or @last")->required();
@@ -144,7 +148,8 @@ void add_going_on(CLI::App& app, ScriptCommandLine& line) {
     add_library(command, line);
     add_text(command, line, "snapshots", "Steps (100) or time (30s, 5m) between two snapshots, or none (default: 1m)");
     add_text(command, line, "accept",
-             "What may differ from the run, though other bits follow: script, data, gradus, library, torch, device, machine, threads");
+             "What may differ from the run, though other bits follow: script, data, gradus, library, torch, device, "
+             "machine, threads");
   }
   add_text(resume, line, "schedules",
            "Of a finished run with a larger budget: stretch the schedules over it, or keep them as they were");
@@ -154,7 +159,8 @@ void add_going_on(CLI::App& app, ScriptCommandLine& line) {
 }
 
 void add_landscape(CLI::App& app, ScriptCommandLine& line) {
-  CLI::App* command = app.add_subcommand("landscape", "The loss around the weights that a run has left, or had at its stages, and their way there");
+  CLI::App* command = app.add_subcommand(
+      "landscape", "The loss around the weights that a run has left, or had at its stages, and their way there");
   command->add_option("RUN", line.of_run, "An id, the beginning of a uid, or @last")->required();
   const std::pair<const char*, const char*> texts[] = {
       {"points", "Of each direction, an odd number (default: 21)"},
@@ -171,7 +177,8 @@ void add_landscape(CLI::App& app, ScriptCommandLine& line) {
       {"stages", "Around what the student was at the end of each stage"},
       {"path", "The way of the weights through the run, on the plane that holds most of it"}};
   for (const auto& [name, help] : flags)
-    command->add_flag_function("--" + std::string(name), [&line, name = name](std::int64_t) { line.run.more[name] = "yes"; }, help);
+    command->add_flag_function(
+        "--" + std::string(name), [&line, name = name](std::int64_t) { line.run.more[name] = "yes"; }, help);
   add_store(command, line);
   command->add_option("--threads", line.threads, "Threads of LibTorch");
   command->add_flag("--json", line.run.json, "One JSON document on standard output");
@@ -214,7 +221,8 @@ void add_test(CLI::App& app, ScriptCommandLine& line) {
 }
 
 void finish_run_options(ScriptCommandLine& line, bool needs_script = true) {
-  if (needs_script && line.run.script.empty()) throw HostError(kUsage, "no SCRIPT; expected a Lua file, or - for standard input");
+  if (needs_script && line.run.script.empty())
+    throw HostError(kUsage, "no SCRIPT; expected a Lua file, or - for standard input");
   for (const std::string& text : line.set) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
@@ -228,7 +236,9 @@ void finish_run_options(ScriptCommandLine& line, bool needs_script = true) {
 }
 
 // What an unknown script may write is no store that others are in.
-std::string sandbox_store() { return (std::filesystem::path(results::default_store()).parent_path() / "sandbox/gradus.db").string(); }
+std::string sandbox_store() {
+  return (std::filesystem::path(results::default_store()).parent_path() / "sandbox/gradus.db").string();
+}
 
 }  // namespace
 
@@ -246,7 +256,9 @@ void add_script_commands(CLI::App& app, ScriptCommandLine& line) {
 std::optional<int> script_command(const CLI::App& app, ScriptCommandLine& line) {
   const auto parsed = app.get_subcommands();
   const std::string name = parsed.empty() ? "" : parsed.front()->get_name();
-  const auto is = [&](std::initializer_list<const char*> names) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  const auto is = [&](std::initializer_list<const char*> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
   if (!is({"run", "sweep", "resume", "fork", "landscape", "watch", "check", "repl", "test"})) return std::nullopt;
   line.run.store = line.store.empty() ? results::default_store() : line.store;
   finish_run_options(line, is({"run", "sweep", "watch", "check"}));

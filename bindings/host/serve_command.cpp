@@ -126,7 +126,8 @@ Server::Server(const std::shared_ptr<Store>& store, const Options& options) : pa
   evhttp_set_max_headers_size(http_, kMostHeaderBytes);
   evhttp_set_max_body_size(http_, 1024);
   evhttp_set_allowed_methods(http_, 0xffff);  // all that there are, to refuse them with the right number
-  evhttp_set_gencb(http_, [](evhttp_request* request, void* self) { static_cast<Server*>(self)->answer(request); }, this);
+  evhttp_set_gencb(
+      http_, [](evhttp_request* request, void* self) { static_cast<Server*>(self)->answer(request); }, this);
   const int first = options.port > 0 ? options.port : kFirstPort;
   const int last = options.port > 0 ? options.port : kFirstPort + kPortsTried - 1;
   for (int port = first; port <= last; ++port) {

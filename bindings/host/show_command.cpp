@@ -6,9 +6,9 @@
 #include "exchange/exported_run.h"
 #include "output.h"
 #include "query/lineage.h"
+#include "query/names.h"
 #include "query/stage_text.h"
 #include "query/table.h"
-#include "query/names.h"
 #include "query/words.h"
 
 namespace gradus {
@@ -55,7 +55,8 @@ Table forks_table(const Json& forks) {
   table.column("at step", Align::right);
   table.column("with");
   for (const Json& fork : forks)
-    table.row({shown(fork["run"]), shown(fork["name"], 160), shown(fork["status"]), shown(fork["step"]), printable(change_text(fork), 160)});
+    table.row({shown(fork["run"]), shown(fork["name"], 160), shown(fork["status"]), shown(fork["step"]),
+               printable(change_text(fork), 160)});
   return table;
 }
 
@@ -150,8 +151,7 @@ void show_command(const std::string& path, const Options& options) {
   }
   if (!events.empty())
     text += heading("events") + table_of(events, {"step", "kind", "name", "detail"}, " step ").text(styled());
-  if (!run["children"].empty())
-    text += heading("started") + children_table(run["children"]).text(styled());
+  if (!run["children"].empty()) text += heading("started") + children_table(run["children"]).text(styled());
   if (!run["forks"].empty()) text += heading("forks") + forks_table(run["forks"]).text(styled());
   if (!run["sources"].empty()) {
     for (Json& source : run["sources"]) source["sha256"] = source["sha256"].get<std::string>().substr(0, 12);

@@ -64,7 +64,8 @@ std::optional<std::int64_t> integer_field(lua_State* L, int table, const char* f
       other = lua_tostring(L, -1);
   }
   lua_pop(L, 1);
-  if (!other.empty()) throw HostError(kData, std::string("store: ") + field + ": expected a whole number; got " + other);
+  if (!other.empty())
+    throw HostError(kData, std::string("store: ") + field + ": expected a whole number; got " + other);
   return whole;
 }
 
@@ -141,7 +142,9 @@ results::Environment read_environment(lua_State* L, int table) {
 }  // namespace
 
 results::Point read_point(lua_State* L, int table) {
-  const auto number = [&](const char* field, std::int64_t otherwise) { return integer_field(L, table, field).value_or(otherwise); };
+  const auto number = [&](const char* field, std::int64_t otherwise) {
+    return integer_field(L, table, field).value_or(otherwise);
+  };
   const std::string keys = text_field(L, table, "keys");
   const std::int64_t step = number("step", -1);
   return {step, number("event", 0), number("child", 0), number("progress", step), keys.empty() ? "[]" : keys};

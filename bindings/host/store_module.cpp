@@ -230,9 +230,9 @@ int store_field(lua_State* L) {
   return 1;
 }
 
-constexpr luaL_Reg kStoreMethods[] = {{"begin", begin},   {"query", query},     {"resolve", resolve}, {"resume", resume},
-                                      {"runs", runs},     {"compare", compare}, {"direction", direction},
-                                      {"settle", settle}, {"tag", tag},         {nullptr, nullptr}};
+constexpr luaL_Reg kStoreMethods[] = {
+    {"begin", begin},     {"query", query},         {"resolve", resolve}, {"resume", resume}, {"runs", runs},
+    {"compare", compare}, {"direction", direction}, {"settle", settle},   {"tag", tag},       {nullptr, nullptr}};
 }  // namespace
 
 int open_store(lua_State* L) {

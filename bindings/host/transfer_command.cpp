@@ -72,8 +72,8 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   const Imported done = function(*store, line.source, line.options);
   if (line.json) {
     Json json = {{"added", done.added},   {"updated", done.updated}, {"unchanged", done.unchanged},
-                       {"values", done.values}, {"skipped", done.skipped}, {"children", done.children},
-                       {"empty", done.empty}};
+                 {"values", done.values}, {"skipped", done.skipped}, {"children", done.children},
+                 {"empty", done.empty}};
     if (done.replaced > 0) json["replaced"] = done.replaced;
     if (done.numbered > 0) json["numbered"] = done.numbered;
     return print(json.dump(2) + "\n");
@@ -110,8 +110,8 @@ void add_export(CLI::App& app, std::string& store) {
   };
   add("tensorboard", "event files that TensorBoard shows, one folder per run", "DIR,-o,--output", "the folder",
       to_target<export_tensorboard>);
-  add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE,-o,--output", "the file; runs in it are replaced",
-      to_target<export_mlflow>);
+  add("mlflow", "a SQLite store that MLflow opens (sqlite:///FILE)", "FILE,-o,--output",
+      "the file; runs in it are replaced", to_target<export_mlflow>);
   add("wandb", "offline runs that `wandb sync` uploads, one folder per run", "DIR,-o,--output",
       "the folder; wandb is where `wandb sync` looks", to_target<export_wandb>);
   const auto [csv, line] = add("csv", "metrics as CSV; to a folder also runs, params, progress and events",

@@ -86,8 +86,10 @@ std::string choice(const std::string& text) {
   const std::size_t colon = text.find(": "), in = text.rfind(among);
   if (colon == std::string::npos || in == std::string::npos || in < colon || !text.ends_with('}')) return text;
   std::string words;
-  for (const char c : text.substr(in + among.size(), text.size() - in - among.size() - 1)) words += c == ',' ? ", " : std::string(1, c);
-  return text.substr(0, colon) + ": expected one of " + words + "; got '" + text.substr(colon + 2, in - colon - 2) + "'";
+  for (const char c : text.substr(in + among.size(), text.size() - in - among.size() - 1))
+    words += c == ',' ? ", " : std::string(1, c);
+  return text.substr(0, colon) + ": expected one of " + words + "; got '" + text.substr(colon + 2, in - colon - 2) +
+         "'";
 }
 
 // "--seed: At Most 1 required but received 2", "--set: 1 required TEXT missing", "Could not convert: --json = foo",
@@ -163,7 +165,8 @@ HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> inner = command_names(*parsed.front());
   if (!inner.empty()) {
     const std::string meant = suggestion(word, inner);
-    return {kUsage, command + ": unknown format '" + word + "'" + (meant.empty() ? "; expected one of " + listed(inner) : meant)};
+    return {kUsage, command + ": unknown format '" + word + "'" +
+                        (meant.empty() ? "; expected one of " + listed(inner) : meant)};
   }
   const std::string parameter = as_parameter(*parsed.front(), extra.front());
   return {kUsage, command + ": unexpected argument '" + extra.front() + "'" +

@@ -53,7 +53,8 @@ std::string ExportedRun::text(const std::string& column) const {
 
 std::vector<ExportedParam> ExportedRun::settings() const {
   std::vector<ExportedParam> all = params;
-  const bool named = std::any_of(params.begin(), params.end(), [](const ExportedParam& param) { return param.key == "seed"; });
+  const bool named =
+      std::any_of(params.begin(), params.end(), [](const ExportedParam& param) { return param.key == "seed"; });
   for (const auto& [name, value] : columns) {
     if (name == "seed" && value.index() == 1 && !named) all.push_back({"seed", value, "integer"});
   }

@@ -31,7 +31,7 @@ struct ExportedRun {
   std::string text(const std::string& column) const;  // "" for NULL and for a column that there is not
   // The parameters and, where it is none of them, the seed: other tools have no column for it.
   std::vector<ExportedParam> settings() const;
-  std::string group() const;                          // its name and a short hash: the same for repetitions
+  std::string group() const;  // its name and a short hash: the same for repetitions
 };
 ExportedRun exported_run(Store& store, std::int64_t id);
 // The name that runs are grouped under: a child's is its first ancestor's.

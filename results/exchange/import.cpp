@@ -62,8 +62,9 @@ std::string fields_of(const ImportedRun& run) {
 struct Found {
   Digest digest = {};
   Json renamed = Json::object();  // metrics whose key is another
-  std::map<std::string, std::int64_t> numbered = {};  // metrics that were logged several times without a step: the next one's number
-  bool stepped = false;                               // there are others
+  std::map<std::string, std::int64_t> numbered =
+      {};                // metrics that were logged several times without a step: the next one's number
+  bool stepped = false;  // there are others
   std::int64_t values = 0;
   double first = std::numeric_limits<double>::infinity(), last = -first;  // Unix seconds
 };
@@ -109,8 +110,7 @@ void fill_times(ImportedRun& run, const Found& found) {
 
 std::string Importer::uid_of(const std::string& identity) const {
   // One that was exported from this store has the uid that it has here.
-  if (is_uid(identity) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {identity}).rows.empty())
-    return identity;
+  if (is_uid(identity) && !store_.query("SELECT 1 FROM runs WHERE uid = ?1", {identity}).rows.empty()) return identity;
   return sha256(tool_ + '\0' + identity).substr(0, 32);
 }
 

@@ -32,7 +32,7 @@ struct Imported {
   std::int64_t added = 0, updated = 0, unchanged = 0, values = 0, children = 0, empty = 0;  // empty: nothing in them
   std::int64_t replaced = 0;  // of the values: by a later one of the same metric and step
   std::int64_t numbered = 0;  // metrics of a run that were logged several times without a step: 0, 1, 2, … as they came
-  std::int64_t skipped = 0;   // values that are no scalars: images, histograms, texts; runs that were deleted there
+  std::int64_t skipped = 0;  // values that are no scalars: images, histograms, texts; runs that were deleted there
 };
 
 // Every folder under `path` with event files is a run; `path` may be one such file.
@@ -47,7 +47,11 @@ using PointSink = std::function<void(const std::string& metric, std::int64_t ste
 class Importer {
  public:
   Importer(Store& store, std::string tool, Imported& done)
-      : mine_(FileLock::of_who_takes_runs(store.folder())), store_(store), tool_(std::move(tool)), done_(done), names_(store) {}
+      : mine_(FileLock::of_who_takes_runs(store.folder())),
+        store_(store),
+        tool_(std::move(tool)),
+        done_(done),
+        names_(store) {}
   void know(const std::string& metric) { names_.know(metric); }  // every metric of the source, before the first add()
   // Calls `points` twice, first to check and to compare, then to write; a point given twice: the last wins. The first
   // call may still fill in `run`.

@@ -75,10 +75,13 @@ void ImportedRows::end(const std::string& tool, const Json& detail) {
   for (const auto& [key, id] : ids_)
     store_.write([&, key_id = id](Database& database) { summarize(database, key_id); });
   store_.write([&](Database& database) {
-    // A result that was logged in the end, at step 0, did not take the whole run: a step is no later than those after it.
+    // A result that was logged in the end, at step 0, did not take the whole run: a step is no later than those after
+    // it.
     database
-        .prepare("UPDATE progress SET seconds = later.least FROM (SELECT step, min(seconds) OVER (ORDER BY step DESC) AS least "
-                 "FROM progress WHERE run_id = ?1) AS later WHERE run_id = ?1 AND progress.step = later.step")
+        .prepare(
+            "UPDATE progress SET seconds = later.least FROM (SELECT step, min(seconds) OVER (ORDER BY step DESC) AS "
+            "least "
+            "FROM progress WHERE run_id = ?1) AS later WHERE run_id = ?1 AND progress.step = later.step")
         .bind(1, id_)
         .run();
     database.prepare("INSERT INTO events (run_id, time, kind, name, detail) VALUES (?1, ?2, 'import', ?3, ?4)")
@@ -121,7 +124,8 @@ void ImportedRows::flush() {
       if (p.step == step && p.time == time) continue;
       step = p.step;
       time = p.time;
-      if (std::isfinite(p.time)) progress.bind(1, id_).bind(2, p.step).bind(3, std::max(0.0, p.time - run_.started)).run();
+      if (std::isfinite(p.time))
+        progress.bind(1, id_).bind(2, p.step).bind(3, std::max(0.0, p.time - run_.started)).run();
     }
   });
   points_.clear();

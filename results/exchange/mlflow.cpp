@@ -255,7 +255,8 @@ Exported export_mlflow(Store& store, const std::vector<std::int64_t>& runs, cons
   const std::string name = fresh ? path + "." + std::to_string(::getpid()) + ".part" : path;
   try {
     Database file(name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    file.run("PRAGMA cache_size = -262144");  // KiB: each row goes somewhere into three indices, which are to be at hand
+    file.run(
+        "PRAGMA cache_size = -262144");  // KiB: each row goes somewhere into three indices, which are to be at hand
     if (fresh) file.run("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF");
     file.run("BEGIN IMMEDIATE");
     if (fresh) file.run(kSchema);

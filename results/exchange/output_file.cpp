@@ -26,7 +26,8 @@ void refuse_database(const std::string& path) {
   if (file == nullptr) return;
   const bool same = std::fread(head.data(), 1, head.size(), file) == head.size() && head == kHead;
   std::fclose(file);
-  if (same) throw Error(Exit::data, path + ": is not written over; expected a file that is no database; got an SQLite file");
+  if (same)
+    throw Error(Exit::data, path + ": is not written over; expected a file that is no database; got an SQLite file");
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace gradus::results {
 
 struct TensorboardTensor {
   int type = 0;
-  bool scalar = true;  // no dimensions, or each of size 1
+  bool scalar = true;          // no dimensions, or each of size 1
   std::string_view content{};  // the values as bytes, where they are not a field each
   double value = std::numeric_limits<double>::quiet_NaN();
   bool has = false;  // a value was met

@@ -77,7 +77,8 @@ std::string json_of(const ExportedParam& param) {
 }
 
 std::string timestamp(double unix_seconds) {
-  const double time = std::clamp(unix_seconds, -62135596800.0, 253402300799.0), whole = std::floor(time);  // the format's years
+  const double time = std::clamp(unix_seconds, -62135596800.0, 253402300799.0),
+               whole = std::floor(time);  // the format's years
   return put(1, static_cast<std::uint64_t>(static_cast<std::int64_t>(whole))) +
          put(2, static_cast<std::uint64_t>((time - whole) * 1e9));
 }

@@ -17,7 +17,8 @@ bool numeric(const std::vector<Cells>& rows, std::size_t column) {
     if (text.empty()) continue;
     any = true;
     if (text == "inf" || text == "-inf" || text == "nan") continue;
-    if (text.find_first_not_of("0123456789.-+e± ()") != std::string::npos || text.find_first_of("0123456789") == std::string::npos)
+    if (text.find_first_not_of("0123456789.-+e± ()") != std::string::npos ||
+        text.find_first_of("0123456789") == std::string::npos)
       return false;
   }
   return any;
@@ -89,7 +90,8 @@ void Document::table(const Cells& titles, const std::vector<Cells>& rows) {
     return;
   }
   // What may be wider than the screen scrolls by itself, with the keyboard too.
-  out_ += "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table " + std::to_string(++tables_) + "\"><table>\n";
+  out_ += "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table " + std::to_string(++tables_) +
+          "\"><table>\n";
   if (std::any_of(titles.begin(), titles.end(), [](const std::string& title) { return !title.empty(); })) {
     out_ += "<thead><tr>";
     for (std::size_t i = 0; i < titles.size(); ++i) out_ += cell(titles[i].empty() ? "td" : "th", titles[i], right[i]);
@@ -129,8 +131,8 @@ void Document::close() {
 
 std::string Document::take_page(const std::string& title) {
   if (markdown_) return take();
-  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" + escape_markup(title) + "</title>\n" +
-         kHead + "</head>\n<body>\n<main>\n" + take() + "</main>\n</body>\n</html>\n";
+  return "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>" + escape_markup(title) +
+         "</title>\n" + kHead + "</head>\n<body>\n<main>\n" + take() + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace gradus::results

@@ -18,9 +18,9 @@ class Document {
   void paragraph(const std::string& text);
   // Nothing where there are no rows. A column whose cells are all numbers is set to the right.
   void table(const Cells& titles, const std::vector<Cells>& rows);
-  void code(const std::string& text);  // Lua
+  void code(const std::string& text);               // Lua
   void figure(const std::vector<Figure>& figures);  // HTML only
-  void open(const std::string& title);  // a part that HTML folds away, until close()
+  void open(const std::string& title);              // a part that HTML folds away, until close()
   void close();
   std::string take() { return std::move(out_); }
   // The same, of HTML as a whole page with this title.

@@ -13,7 +13,7 @@
 
 namespace gradus::results {
 
-void add_string(std::string& out, std::string_view text);  // quoted, as JSON, whatever bytes it has
+void add_string(std::string& out, std::string_view text);   // quoted, as JSON, whatever bytes it has
 std::string listed(const std::vector<std::string>& items);  // a JSON array of them
 
 // One row a run, one cell a column. A column that nobody put anything into is not shown, unless it was begun with
@@ -21,7 +21,7 @@ std::string listed(const std::vector<std::string>& items);  // a JSON array of t
 class Grid {
  public:
   std::size_t column(const std::string& name, bool keep);  // its number; all columns before the first row
-  void row(std::int64_t id);   // a new one, where the next put() goes
+  void row(std::int64_t id);                               // a new one, where the next put() goes
   // Where the run's next put() goes; false: it has no row.
   bool seek(std::int64_t id);
   void put(std::size_t column, Statement& row, int from);  // the value of the statement's column `from`

@@ -53,9 +53,7 @@ std::int64_t whole(const std::string& name, const std::string& text, std::int64_
   return value;
 }
 
-Answer json(const Json& value, int status = 200) {
-  return {status, "application/json", dump(value)};
-}
+Answer json(const Json& value, int status = 200) { return {status, "application/json", dump(value)}; }
 
 Answer asset(const std::string& name) {
   const std::string_view bytes = page_asset(name);

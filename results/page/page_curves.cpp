@@ -180,10 +180,11 @@ Json page_stages(Store& store, const PageQuery& query) {
     for (const Mark& mark : marks(store, run))
       decided.push_back({{"step", mark.step}, {"kind", mark.kind}, {"name", mark.name}});
     const Json origin = origin_of(store, run);
-    runs.push_back({{"run", run},
-                    {"stages", begun},
-                    {"marks", decided},
-                    {"fork", origin.is_null() ? Json() : Json({{"step", origin["step"]}, {"text", fork_text(origin)}})}});
+    runs.push_back(
+        {{"run", run},
+         {"stages", begun},
+         {"marks", decided},
+         {"fork", origin.is_null() ? Json() : Json({{"step", origin["step"]}, {"text", fork_text(origin)}})}});
   }
   return runs;
 }

@@ -185,12 +185,14 @@ std::string page_runs(Store& store, const PageQuery& query) {
   std::int64_t cursor = query.integer("since", 0, 0, INT64_MAX);
   if (!grid.ids().empty()) cursor = std::max(cursor, grid.ids()[0]);
   // An id is given once: as many as were given, without those that are there.
-  const Rows removed = store.query("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'runs'), 0) - count(*) FROM runs");
+  const Rows removed =
+      store.query("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'runs'), 0) - count(*) FROM runs");
   std::string path;
   add_string(path, store.path());
-  return "{\"store\":" + path + ",\"cursor\":" + std::to_string(cursor) + ",\"removed\":" +
-         std::to_string(std::get<std::int64_t>(removed.rows[0][0])) + ",\"columns\":" + grid.columns() +
-         ",\"keys\":" + listed(keys) + ",\"better\":" + ways_of(store, keys) + ",\"rows\":" + grid.rows() + "}";
+  return "{\"store\":" + path + ",\"cursor\":" + std::to_string(cursor) +
+         ",\"removed\":" + std::to_string(std::get<std::int64_t>(removed.rows[0][0])) +
+         ",\"columns\":" + grid.columns() + ",\"keys\":" + listed(keys) + ",\"better\":" + ways_of(store, keys) +
+         ",\"rows\":" + grid.rows() + "}";
 }
 
 }  // namespace gradus::results

@@ -110,7 +110,8 @@ void forks(Document& doc, const std::vector<Json>& runs) {
   for (const Json& run : runs) {
     const Json& origin = run["origin"];
     if (origin.is_null()) continue;
-    const std::string of = origin["origin"].is_number() ? shown(origin["origin"]) : shown(origin["uid"]).substr(0, 8) + " (not in this store)";
+    const std::string of = origin["origin"].is_number() ? shown(origin["origin"])
+                                                        : shown(origin["uid"]).substr(0, 8) + " (not in this store)";
     const std::string change = change_text(origin);
     rows.push_back({shown(run["id"]), of, shown(origin["step"]), change.empty() ? "–" : change});
   }
@@ -127,7 +128,8 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   for (const Json& s : run["summaries"]) {
     if (s["key"].get<std::string>().rfind("knob/", 0) == 0) continue;
     const auto value = [&](const char* of) { return s[of].is_null() ? "nan" : shown(s[of]); };  // NULL is NaN there
-    metrics.push_back({shown(s["key"]), value("last"), value("min"), shown(s["argmin"]), value("max"), shown(s["argmax"])});
+    metrics.push_back(
+        {shown(s["key"]), value("last"), value("min"), shown(s["argmin"]), value("max"), shown(s["argmax"])});
   }
   for (const Json& event : run["events"]) {
     if (event["kind"] == "best") continue;  // one for every improvement: the curve tells it

@@ -1,5 +1,3 @@
-#include "plot_impl.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -7,9 +5,10 @@
 #include <set>
 
 #include "error.h"
+#include "plot_impl.h"
 #include "query/lineage.h"
-#include "query/stages.h"
 #include "query/names.h"
+#include "query/stages.h"
 
 namespace gradus::results {
 namespace {
@@ -60,7 +59,8 @@ Line line_of_run(Store& store, const CurveRef& ref, const StepRange& range, cons
     line.x.push_back(static_cast<double>(*at) * options.x.unit);
     line.y.push_back(points.values[i]);
   }
-  if (options.runs.size() > 1) line.walls = walls_of(store, {ref.run}, options.x), line.forks = forks_of_runs(store, {ref.run}, options.x);
+  if (options.runs.size() > 1)
+    line.walls = walls_of(store, {ref.run}, options.x), line.forks = forks_of_runs(store, {ref.run}, options.x);
   return line;
 }
 
@@ -126,7 +126,8 @@ void add_groups(Store& store, const PlotOptions& options, const std::string& key
       line.y = band.mean;
       line.color = color;
       line.low = band.low, line.high = band.high;  // of one run no numbers
-      if (options.runs.size() > 1) line.walls = walls_of(store, runs, options.x), line.forks = forks_of_runs(store, runs, options.x);
+      if (options.runs.size() > 1)
+        line.walls = walls_of(store, runs, options.x), line.forks = forks_of_runs(store, runs, options.x);
       figure.lines.push_back(std::move(line));
     }
     ++color;
@@ -186,7 +187,8 @@ void tell_blank(Figure& figure) {
   for (const Line& line : figure.lines) {
     if (std::any_of(line.y.begin(), line.y.end(), drawable)) return;
   }
-  figure.title += figure.y ? ": no value from " + tick_label(figure.y->first) + " to " + tick_label(figure.y->second) : ": no finite value";
+  figure.title += figure.y ? ": no value from " + tick_label(figure.y->first) + " to " + tick_label(figure.y->second)
+                           : ": no finite value";
 }
 
 // All lines in the first figure, each named by its metric too.

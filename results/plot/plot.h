@@ -29,7 +29,7 @@ struct Figure {
   std::string title;
   std::string axis;  // of x
   std::vector<Line> lines;
-  double x0 = HUGE_VAL, x1 = -HUGE_VAL;  // what x covers at least: that of the figures drawn along
+  double x0 = HUGE_VAL, x1 = -HUGE_VAL;        // what x covers at least: that of the figures drawn along
   std::optional<std::pair<double, double>> y;  // what y covers, whatever the lines do
   // Of the run, when the figure is of one: x instead of steps.
   struct Span {
@@ -46,10 +46,10 @@ struct Figure {
 
 struct PlotOptions {
   std::vector<std::string> metrics;
-  std::vector<std::int64_t> runs;  // oldest first
-  std::vector<std::string> by;     // one line per group, with the 95 % confidence interval of its mean
-  bool grouped = false;            // the same by everything but the seed
-  bool together = false;           // all metrics in one figure
+  std::vector<std::int64_t> runs;              // oldest first
+  std::vector<std::string> by;                 // one line per group, with the 95 % confidence interval of its mean
+  bool grouped = false;                        // the same by everything but the seed
+  bool together = false;                       // all metrics in one figure
   std::optional<std::pair<double, double>> y;  // only what lies between
   Axis x;
   int columns = 600;

@@ -77,11 +77,13 @@ std::string wall(double x, const Frame& f, const std::string& color) {
 // A line that does not break, with a ring: here the run left another one's way.
 std::string fork_svg(double x, const Frame& f, const std::string& color, const std::string& label) {
   return "<g><title>" + escape_markup(label + ": forked here") + "</title>" +
-         rule(x, f.upper(), x, f.lower(), ("stroke-opacity=\"0.8\" stroke=\"" + color + "\"").c_str()) + "<circle cx=\"" + n(x) +
-         "\" cy=\"" + n(f.upper()) + "\" r=\"4\" fill=\"none\" stroke-width=\"2\" stroke=\"" + color + "\"/></g>\n";
+         rule(x, f.upper(), x, f.lower(), ("stroke-opacity=\"0.8\" stroke=\"" + color + "\"").c_str()) +
+         "<circle cx=\"" + n(x) + "\" cy=\"" + n(f.upper()) + "\" r=\"4\" fill=\"none\" stroke-width=\"2\" stroke=\"" +
+         color + "\"/></g>\n";
 }
 
-// Where the stages of the lines begin, in their colours, once where several begin at one place; and where they were forked.
+// Where the stages of the lines begin, in their colours, once where several begin at one place; and where they were
+// forked.
 std::string walls_svg(const Figure& figure, const Frame& f) {
   std::string out;
   std::set<long> drawn;
@@ -116,7 +118,8 @@ std::string stages_svg(const Figure& figure, const Frame& f) {
     out += "<g><title>" +
            escape_markup("step " + std::to_string(mark.step) + ": " + mark.kind + " " + mark.name + " " +
                          in_words(Json::parse(mark.detail, nullptr, false))) +
-           "</title>" + rule(x, f.upper(), x, f.lower(), ("stroke-dasharray=\"2 3\" stroke=\"" + color + "\"").c_str()) +
+           "</title>" +
+           rule(x, f.upper(), x, f.lower(), ("stroke-dasharray=\"2 3\" stroke=\"" + color + "\"").c_str()) +
            "<path d=\"M" + n(x - 4) + " " + n(f.upper() - 1) + "h8l-4 6z\" fill=\"" + color + "\"/></g>\n";
   }
   return out;
@@ -145,8 +148,9 @@ std::string axes_svg(const Figure& figure, const Frame& f, const std::vector<dou
   out += text_at(kLeft, f.top + 16, "start", figure.title, " font-weight=\"600\" fill=\"#1d2330\"");
   for (const auto& [x, y, line] : keys(figure, f.width)) {
     const std::string color = kColors[line->color % 10];
-    out += line->points ? point_svg(x + 9, f.top + y, color)
-                        : rule(x, f.top + y, x + 14, f.top + y, ("stroke-width=\"2.5\" stroke=\"" + color + "\"").c_str());
+    out += line->points
+               ? point_svg(x + 9, f.top + y, color)
+               : rule(x, f.top + y, x + 14, f.top + y, ("stroke-width=\"2.5\" stroke=\"" + color + "\"").c_str());
     out += text_at(x + 19, f.top + y + 4, "start", line->label);
   }
   return out;
@@ -192,8 +196,8 @@ std::string svg_plot(const std::vector<Figure>& figures, int width, int height) 
   for (const Figure& figure : figures) all += height + extra_rows(figure, width);
   const std::string high = std::to_string(std::lround(all));
   std::string out =
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + high +
-      "\" width=\"" + std::to_string(width) + "\" height=\"" + high +
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(width) + " " + high + "\" width=\"" +
+      std::to_string(width) + "\" height=\"" + high +
       "\" font-family=\"Inter, 'Helvetica Neue', Arial, sans-serif\" font-size=\"11.5\" fill=\"#5c6470\">\n";
   double top = 0;
   for (const Figure& figure : figures) {

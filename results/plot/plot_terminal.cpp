@@ -11,7 +11,8 @@ namespace gradus::results {
 
 std::string tick_label(double value, double step) {
   char text[32];
-  const double size = std::abs(value), digits = size > 0 && step > 0 ? std::floor(std::log10(size)) - std::floor(std::log10(step)) + 1 : 0;
+  const double size = std::abs(value),
+               digits = size > 0 && step > 0 ? std::floor(std::log10(size)) - std::floor(std::log10(step)) + 1 : 0;
   const bool short_form = size >= 1e5 || (size > 0 && size < 1e-3);
   // A large number that needs more than three digits is written in full: 1000010, not 1.00001e+06.
   const double least = !short_form ? 6 : size >= 1e5 && digits > 3 ? std::floor(std::log10(size)) + 1 : 3;
@@ -44,7 +45,8 @@ class Canvas {
     }
   }
 
-  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour; `forks`: where a run was forked.
+  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour; `forks`: where a run was
+  // forked.
   std::string row(int y, const std::map<int, int>& walls, const std::map<int, int>& forks, bool styled) const {
     std::string text;
     int now = -1;

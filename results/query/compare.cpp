@@ -6,8 +6,8 @@
 
 #include "compare_impl.h"
 #include "error.h"
-#include "query.h"
 #include "names.h"
+#include "query.h"
 
 namespace gradus::results {
 
@@ -36,8 +36,7 @@ Budget parse_budget(const std::string& text) {
   char* end = nullptr;
   budget.value = std::strtod(amount.c_str(), &end);
   if (!known || end == amount.c_str() || *end != '\0' || !std::isfinite(budget.value) || budget.value < 0) {
-    throw Error(Exit::usage,
-                "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + text + "'");
+    throw Error(Exit::usage, "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + text + "'");
   }
   return budget;
 }

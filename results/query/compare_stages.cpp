@@ -5,8 +5,8 @@
 
 #include "compare_impl.h"
 #include "error.h"
-#include "stages.h"
 #include "names.h"
+#include "stages.h"
 
 namespace gradus::results {
 namespace {

@@ -164,10 +164,11 @@ Positions::Positions(Store& store, std::int64_t run, const Axis& axis) : by_step
   if (by_step_) return;
   rows_.push_back({0, 0});
   const std::string known = axis.name + " IS NOT NULL";  // an imported run's rows have seconds alone
-  store.read("SELECT step, " + axis.name + " FROM progress WHERE run_id = ?1 AND step > 0 AND " + known + " ORDER BY step",
-             {run}, kSeconds, [&](Statement& row) {
-               while (row.step()) rows_.push_back({row.integer(0), row.real(1) / axis.unit});
-             });
+  store.read(
+      "SELECT step, " + axis.name + " FROM progress WHERE run_id = ?1 AND step > 0 AND " + known + " ORDER BY step",
+      {run}, kSeconds, [&](Statement& row) {
+        while (row.step()) rows_.push_back({row.integer(0), row.real(1) / axis.unit});
+      });
   if (rows_.size() == 1) rows_.clear();
 }
 
@@ -248,8 +249,10 @@ Band mean_band(Store& store, const std::vector<std::int64_t>& runs, const std::s
 std::vector<Mark> marks(Store& store, std::int64_t run) {
   std::vector<Mark> found;
   store.read(
-      "SELECT CASE WHEN kind = 'resume' AND json_valid(detail) THEN coalesce(json_extract(detail, '$.at'), json_extract(detail, "
-      "'$.from'), step) ELSE step END, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', 'warning', "
+      "SELECT CASE WHEN kind = 'resume' AND json_valid(detail) THEN coalesce(json_extract(detail, '$.at'), "
+      "json_extract(detail, "
+      "'$.from'), step) ELSE step END, kind, name, detail FROM events WHERE run_id = ?1 AND kind IN ('decision', "
+      "'warning', "
       "'health', 'error', 'edit', 'resume') AND step IS NOT NULL ORDER BY id",
       {run}, kSeconds, [&](Statement& row) {
         while (row.step()) found.push_back({row.integer(0), utf8(row.text(1)), utf8(row.text(2)), utf8(row.text(3))});
@@ -259,10 +262,11 @@ std::vector<Mark> marks(Store& store, std::int64_t run) {
 
 std::vector<Mark> events_of(Store& store, std::int64_t run, const std::string& kind) {
   std::vector<Mark> found;
-  store.read("SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind = ?2 AND step IS NOT NULL ORDER BY id",
-             {run, kind}, kSeconds, [&](Statement& row) {
-               while (row.step()) found.push_back({row.integer(0), row.text(1), row.text(2), row.text(3)});
-             });
+  store.read(
+      "SELECT step, kind, name, detail FROM events WHERE run_id = ?1 AND kind = ?2 AND step IS NOT NULL ORDER BY id",
+      {run, kind}, kSeconds, [&](Statement& row) {
+        while (row.step()) found.push_back({row.integer(0), row.text(1), row.text(2), row.text(3)});
+      });
   return found;
 }
 

@@ -46,7 +46,8 @@ Json changed_scripts(Store& store, std::int64_t run, const Json& origin, std::in
 constexpr const char* kFork = "SELECT f.run_id, f.origin, f.uid, f.step, f.changed FROM forks f";
 
 Json fork_of_row(Store& store, const std::vector<Cell>& row) {
-  Json fork = {{"run", to_json(row[0])}, {"origin", to_json(row[1])}, {"uid", to_json(row[2])}, {"step", to_json(row[3])}};
+  Json fork = {
+      {"run", to_json(row[0])}, {"origin", to_json(row[1])}, {"uid", to_json(row[2])}, {"step", to_json(row[3])}};
   const auto* text = std::get_if<std::string>(&row[4]);
   Json set = text != nullptr ? Json::parse(*text, nullptr, false) : Json();
   fork["set"] = set.is_object() ? std::move(set) : Json::object();
@@ -79,7 +80,8 @@ std::vector<Shared> shared(const std::string& uid, const std::vector<Json>& fork
   std::vector<Shared> all = {{uid, std::numeric_limits<std::int64_t>::max(), 0}};
   for (const Json& fork : forks) {
     const std::int64_t step = fork["step"].is_number_integer() ? fork["step"].get<std::int64_t>() : 0;
-    all.push_back({fork["uid"].is_string() ? fork["uid"].get<std::string>() : "", std::min(all.back().step, step), all.size()});
+    all.push_back(
+        {fork["uid"].is_string() ? fork["uid"].get<std::string>() : "", std::min(all.back().step, step), all.size()});
   }
   return all;
 }
@@ -93,7 +95,8 @@ std::string uid_of(Store& store, std::int64_t run) {
 }
 
 Json steps_of(Store& store, std::int64_t run) {
-  return to_json(store.query("SELECT min(step) AS \"from\", max(step) AS \"to\" FROM progress WHERE run_id = ?1", {run}))[0];
+  return to_json(
+      store.query("SELECT min(step) AS \"from\", max(step) AS \"to\" FROM progress WHERE run_id = ?1", {run}))[0];
 }
 
 Json member_of(Store& store, std::int64_t run, const Json& origin, int depth) {
@@ -110,12 +113,15 @@ void add_family(Store& store, Json member, Json& family, std::set<std::int64_t>&
   const int depth = member["depth"];
   if (!seen.insert(run).second) return;
   family.push_back(std::move(member));
-  for (const auto& row : store.query("SELECT id FROM runs WHERE parent = ?1 AND kind = 'attempt' ORDER BY id", {run}).rows)
+  for (const auto& row :
+       store.query("SELECT id FROM runs WHERE parent = ?1 AND kind = 'attempt' ORDER BY id", {run}).rows)
     family.push_back(member_of(store, std::get<std::int64_t>(row[0]), run, depth + 1));
   for (const Json& fork : forks_of(store, run)) {
     Json child = member_of(store, fork["run"], run, depth + 1);
-    if (child["to"].is_number() && child["to"] > fork["step"]) child["from"] = fork["step"];
-    else child["from"] = child["to"] = nullptr;
+    if (child["to"].is_number() && child["to"] > fork["step"])
+      child["from"] = fork["step"];
+    else
+      child["from"] = child["to"] = nullptr;
     child["text"] = change_text(fork);
     add_family(store, std::move(child), family, seen);
   }
@@ -127,7 +133,8 @@ std::string word(const Json& value) {
 
 std::string run_text(const Json& run, const Json& uid) {
   if (run.is_number()) return "run " + run.dump();
-  return "a run that this store does not have" + (uid.is_string() ? " (" + uid.get<std::string>().substr(0, 8) + ")" : "");
+  return "a run that this store does not have" +
+         (uid.is_string() ? " (" + uid.get<std::string>().substr(0, 8) + ")" : "");
 }
 
 std::string way_text(const Json& forks) {
@@ -160,7 +167,8 @@ Json common_past(Store& store, std::int64_t a, std::int64_t b) {
   const std::vector<Json> of_a = way(store, a), of_b = way(store, b);
   const std::vector<Shared> others = shared(uid_of(store, b), of_b);
   for (const Shared& one : shared(uid_of(store, a), of_a)) {
-    const auto other = std::find_if(others.begin(), others.end(), [&](const Shared& it) { return it.uid == one.uid && !it.uid.empty(); });
+    const auto other = std::find_if(others.begin(), others.end(),
+                                    [&](const Shared& it) { return it.uid == one.uid && !it.uid.empty(); });
     if (other == others.end()) continue;
     const Rows known = store.query("SELECT id FROM runs WHERE uid = ?1", {one.uid});
     return {{"run", known.rows.empty() ? Json() : to_json(known.rows[0][0])},
@@ -173,7 +181,8 @@ Json common_past(Store& store, std::int64_t a, std::int64_t b) {
 }
 
 Json family_of(Store& store, std::int64_t run, std::size_t most) {
-  const Rows parent = store.query("SELECT parent FROM runs WHERE id = ?1 AND kind = 'attempt' AND parent IS NOT NULL", {run});
+  const Rows parent =
+      store.query("SELECT parent FROM runs WHERE id = ?1 AND kind = 'attempt' AND parent IS NOT NULL", {run});
   std::int64_t oldest = parent.rows.empty() ? run : std::get<std::int64_t>(parent.rows[0][0]);
   for (const Json& fork : way(store, oldest)) {
     if (fork["origin"].is_number()) oldest = fork["origin"];
@@ -182,7 +191,8 @@ Json family_of(Store& store, std::int64_t run, std::size_t most) {
   std::set<std::int64_t> seen;
   add_family(store, member_of(store, oldest, nullptr, 0), family, seen);
   for (std::size_t i = 0; i < family.size(); ++i) {
-    const bool last = few.size() + 1 >= most && std::none_of(few.begin(), few.end(), [&](const Json& one) { return one["run"] == run; });
+    const bool last = few.size() + 1 >= most &&
+                      std::none_of(few.begin(), few.end(), [&](const Json& one) { return one["run"] == run; });
     if (few.size() < most && (!last || family[i]["run"] == run)) few.push_back(family[i]);
   }
   return few;
@@ -197,7 +207,8 @@ std::string change_text(const Json& fork) {
     for (const Json& path : fork["scripts"]) scripts += (scripts.empty() ? "" : ", ") + word(path);
     parts.push_back("another script, " + scripts);
   }
-  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : i + 1 < parts.size() ? ", " : " and ") + parts[i];
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    text += (i == 0 ? "" : i + 1 < parts.size() ? ", " : " and ") + parts[i];
   return text;
 }
 

@@ -66,8 +66,8 @@ class Progress {
 
 // Rows of progress that tell this amount: an imported run's have seconds alone.
 std::string amounts(const std::string& column, const std::string& side) {
-  return "SELECT step, " + column + " FROM progress WHERE run_id = ?1 AND step " + side + " ?2 AND " +
-         column + " IS NOT NULL ORDER BY step" + (side == "<=" ? " DESC" : "") + " LIMIT 1";
+  return "SELECT step, " + column + " FROM progress WHERE run_id = ?1 AND step " + side + " ?2 AND " + column +
+         " IS NOT NULL ORDER BY step" + (side == "<=" ? " DESC" : "") + " LIMIT 1";
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ std::string nearest(const std::string& word, const std::vector<std::string>& kno
   }
   if (!best.empty() || word.size() < 3) return best;
   for (const std::string& other : known) {  // cut short: 'strat' for 'strategy', 'acc' for 'val/acc'
-    if ((other.starts_with(word) || other.ends_with("/" + word)) && (best.empty() || other.size() < best.size())) best = other;
+    if ((other.starts_with(word) || other.ends_with("/" + word)) && (best.empty() || other.size() < best.size()))
+      best = other;
   }
   return best;
 }

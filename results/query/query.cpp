@@ -37,7 +37,8 @@ Json to_json(const Rows& rows) {
   std::vector<std::string> names;
   for (const std::string& column : rows.columns) {  // the second "a" of a join is "a:1", as SQLite's own shell has it
     std::string name = column;
-    for (int k = 1; std::find(names.begin(), names.end(), name) != names.end(); ++k) name = column + ":" + std::to_string(k);
+    for (int k = 1; std::find(names.begin(), names.end(), name) != names.end(); ++k)
+      name = column + ":" + std::to_string(k);
     names.push_back(std::move(name));
   }
   Json all = Json::array();
@@ -149,10 +150,10 @@ Json show_run(Store& store, const std::string& run) {
                                {"detail", parsed(row[4])}});
   }
   shown["stages"] = stage_table(store, integer(id[0]));
-  shown["children"] = to_json(
-      store.query("SELECT id, name, kind, status, (SELECT min(step) FROM progress WHERE run_id = r.id) AS \"from\", (SELECT "
-                  "max(step) FROM progress WHERE run_id = r.id) AS \"to\" FROM runs r WHERE parent = ?1 ORDER BY id",
-                  id));
+  shown["children"] = to_json(store.query(
+      "SELECT id, name, kind, status, (SELECT min(step) FROM progress WHERE run_id = r.id) AS \"from\", (SELECT "
+      "max(step) FROM progress WHERE run_id = r.id) AS \"to\" FROM runs r WHERE parent = ?1 ORDER BY id",
+      id));
   shown["origin"] = origin_of(store, integer(id[0]));
   shown["forks"] = forks_of(store, integer(id[0]));
   shown["sources"] =

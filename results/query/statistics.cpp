@@ -26,7 +26,7 @@ Spread spread(const std::vector<double>& values) {
   for (const double v : values) {
     if (!std::isnan(v)) s.mean += v, ++s.n;
   }
-  s.mean /= s.n;  // of none: NaN
+  s.mean /= s.n;    // of none: NaN
   double rest = 0;  // of the rounding, so that equal values have no spread at all
   for (const double v : values) {
     if (!std::isnan(v)) rest += v - s.mean;

@@ -4,8 +4,8 @@
 
 #include "compare_impl.h"
 #include "error.h"
-#include "utf8.h"
 #include "names.h"
+#include "utf8.h"
 
 namespace gradus::results {
 namespace {
@@ -66,7 +66,8 @@ Chosen find_columns(const Groups& groups, const std::string& text) {
   return chosen;
 }
 
-// The label without what tells versions of the code apart: it has the parameters in it, so it differs wherever these do.
+// The label without what tells versions of the code apart: it has the parameters in it, so it differs wherever these
+// do.
 Json without_config(Json label) {
   label.erase("config");
   return label;

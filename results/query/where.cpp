@@ -32,8 +32,7 @@ struct Operand {
 
 class Parser : private Scanner {
  public:
-  Parser(Store& store, const std::string& text, std::string where)
-      : Scanner(text, std::move(where)), store_(store) {}
+  Parser(Store& store, const std::string& text, std::string where) : Scanner(text, std::move(where)), store_(store) {}
 
   Condition parse() {
     condition_.sql = disjunction();
@@ -159,7 +158,8 @@ class Parser : private Scanner {
     static const std::vector<std::string> kWords = {"running", "finished", "failed", "interrupted"};
     const auto* word = std::get_if<std::string>(&condition_.args.back());
     if (word == nullptr || std::find(kWords.begin(), kWords.end(), *word) != kWords.end()) return;
-    throw Error(Exit::usage, where_ + ": status: expected running, finished, failed or interrupted; got '" + *word + "'");
+    throw Error(Exit::usage,
+                where_ + ": status: expected running, finished, failed or interrupted; got '" + *word + "'");
   }
 
   // A parameter that is a number in each run never equals a text: true to what was asked, but seldom what was meant.
@@ -171,7 +171,8 @@ class Parser : private Scanner {
       (type == "text" ? texts : numbers) |= type != "null";
     }
     if (literal == Type::text && numbers && !texts)
-      condition_.notes.push_back(key + ": a number or true or false in every run, which never equals a text; without quotes it is one");
+      condition_.notes.push_back(
+          key + ": a number or true or false in every run, which never equals a text; without quotes it is one");
     if (literal == Type::number && texts && !numbers)
       condition_.notes.push_back(key + ": a text in every run, which never equals a number; in quotes it is a text");
   }

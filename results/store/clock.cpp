@@ -20,7 +20,9 @@ double unix_seconds() {
 
 std::int64_t unix_milliseconds(double unix_seconds) {
   constexpr double kFirst = -30610224000000, kLast = 253402300799999;
-  return std::isnan(unix_seconds) ? 0 : static_cast<std::int64_t>(std::clamp(std::floor(unix_seconds * 1000), kFirst, kLast));
+  return std::isnan(unix_seconds)
+             ? 0
+             : static_cast<std::int64_t>(std::clamp(std::floor(unix_seconds * 1000), kFirst, kLast));
 }
 
 std::string iso_time(double unix_seconds) {

@@ -34,8 +34,8 @@ int busy(void*, int tries) {
   return 1;
 }
 
-// SQLite makes its files for the owner alone to write, whatever the umask allows, and gives those beside the database the
-// database's own mode. A file that is new is nobody's yet, so that closing it drops no lock.
+// SQLite makes its files for the owner alone to write, whatever the umask allows, and gives those beside the database
+// the database's own mode. A file that is new is nobody's yet, so that closing it drops no lock.
 void make_as_umask_says(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd >= 0) ::close(fd);
@@ -124,7 +124,8 @@ void fail(sqlite3* database, int code) {
   switch (code & 0xff) {
     case SQLITE_CORRUPT:
       throw Error(Exit::data, (file && *file ? file : "store") +
-                                  std::string(": the store is damaged; expected a whole SQLite file; got '") + sqlite3_errstr(code) +
+                                  std::string(": the store is damaged; expected a whole SQLite file; got '") +
+                                  sqlite3_errstr(code) +
                                   "'; `gradus doctor --salvage` saves what is whole into a new file");
     case SQLITE_NOTADB:
       throw Error(Exit::data, text);
@@ -172,7 +173,8 @@ Statement& Statement::bind(int index, double value) {
 }
 
 Statement& Statement::bind(int index, std::string_view value) {
-  const int code = sqlite3_bind_text64(handle_, index, value.data() ? value.data() : "", value.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  const int code = sqlite3_bind_text64(handle_, index, value.data() ? value.data() : "", value.size(), SQLITE_TRANSIENT,
+                                       SQLITE_UTF8);
   if (code != SQLITE_OK) fail(sqlite3_db_handle(handle_), code);  // no memory for the copy, which would be a NULL
   return *this;
 }

@@ -140,8 +140,8 @@ Rows Reader::query(const std::string& sql, const std::vector<Cell>& args, const 
       const bool full = static_cast<std::int64_t>(rows.rows.size()) >= limits.rows.value_or(kMostRows);
       if (full || bytes > kLongestAnswer) {
         if (!limits.rows) {
-          throw Error(Exit::data, "sql: the answer is too large; expected at most " + std::to_string(kMostRows) + " rows and " +
-                                      std::to_string(kLongestAnswer >> 20) + " MiB of text; got more");
+          throw Error(Exit::data, "sql: the answer is too large; expected at most " + std::to_string(kMostRows) +
+                                      " rows and " + std::to_string(kLongestAnswer >> 20) + " MiB of text; got more");
         }
         rows.truncated = true;
         break;

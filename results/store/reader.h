@@ -1,5 +1,5 @@
-// The reading half of a store: a connection that cannot write, whatever the statement. Used from any thread; one statement
-// runs at a time. Inside results/store only: others ask Store.
+// The reading half of a store: a connection that cannot write, whatever the statement. Used from any thread; one
+// statement runs at a time. Inside results/store only: others ask Store.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,8 @@ class Reader {
   bool current() const { return current_; }  // false: an older store, to be brought up to date before it is asked
   bool any_running();                        // by the table; a process may have died since
   // What Store::read() and Store::query() say.
-  void read(const std::string& sql, const std::vector<Cell>& args, double seconds, const std::function<void(Statement&)>& body);
+  void read(const std::string& sql, const std::vector<Cell>& args, double seconds,
+            const std::function<void(Statement&)>& body);
   Rows query(const std::string& sql, const std::vector<Cell>& args, const Limits& limits);
   // For statements of our own, which need no limit; they are reset or gone when `body` returns.
   void ask(const std::function<void(Database&)>& body);

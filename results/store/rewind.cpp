@@ -34,7 +34,8 @@ void call(Database& database, const char* sql, const Call& given) {
 void summarize(Database& database, std::int64_t run) {
   Statement drop = database.prepare("DELETE FROM summary_values WHERE run_id = ?1");
   drop.bind(1, run).run();
-  Statement rows = database.prepare("SELECT key_id, step, value FROM metric_values WHERE run_id = ?1 ORDER BY key_id, step");
+  Statement rows =
+      database.prepare("SELECT key_id, step, value FROM metric_values WHERE run_id = ?1 ORDER BY key_id, step");
   Statement add = database.prepare("INSERT INTO summary_values VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
   Summary summary;
   std::int64_t key = -1;
@@ -64,7 +65,8 @@ void take_back(Database& database, std::int64_t training, const Call& attempt) {
   const Point& point = attempt.point;
   const Call after{attempt.run, attempt.other, point}, back{training, attempt.run, point};
   Statement since = database.prepare(
-      "UPDATE metric_values SET run_id = ?2 WHERE run_id = ?1 AND key_id IN (SELECT key_id FROM metric_values WHERE run_id = ?3)");
+      "UPDATE metric_values SET run_id = ?2 WHERE run_id = ?1 AND key_id IN (SELECT key_id FROM metric_values WHERE "
+      "run_id = ?3)");
   since.bind(1, attempt.run).bind(2, attempt.other).bind(3, training).run();
   call(database, "UPDATE progress SET run_id = ?2 WHERE run_id = ?1", after);
   for (const char* table : {"metric_values", "progress", "events"})
@@ -77,13 +79,16 @@ void take_back(Database& database, std::int64_t training, const Call& attempt) {
 
 std::int64_t insert_attempt(Database& database, std::int64_t run, std::string_view uid) {
   Statement row = database.prepare(
-      "INSERT INTO runs (uid, name, kind, status, seed, config_hash, started, ended, seconds, parent, threads, device, host, script, "
-      "command, git_commit, git_dirty, git_diff, versions, error) SELECT ?2, name, 'attempt', status, seed, config_hash, started, ended, "
+      "INSERT INTO runs (uid, name, kind, status, seed, config_hash, started, ended, seconds, parent, threads, device, "
+      "host, script, "
+      "command, git_commit, git_dirty, git_diff, versions, error) SELECT ?2, name, 'attempt', status, seed, "
+      "config_hash, started, ended, "
       "seconds, id, threads, device, host, script, command, git_commit, git_dirty, git_diff, versions, error FROM runs "
       "WHERE id = ?1 AND status <> 'running'");
   row.bind(1, run).bind(2, uid).run();
   if (sqlite3_changes(database.handle()) == 0)
-    throw Error(Exit::usage, "resume: run " + std::to_string(run) + ": expected a run that is over; got one that is running");
+    throw Error(Exit::usage,
+                "resume: run " + std::to_string(run) + ": expected a run that is over; got one that is running");
   return database.last_id();
 }
 
@@ -94,7 +99,8 @@ std::int64_t rewind(Database& database, std::int64_t run, const Point& point, st
   if (const std::int64_t training = split_since(database, given)) take_back(database, training, given);
   // A row may be there from a training of the attempt that was split off: that one was logged later.
   call(database,
-       "UPDATE OR IGNORE metric_values SET run_id = ?2 WHERE run_id = ?1 AND (step > ?3 OR key_id NOT IN (SELECT k.id FROM keys k, "
+       "UPDATE OR IGNORE metric_values SET run_id = ?2 WHERE run_id = ?1 AND (step > ?3 OR key_id NOT IN (SELECT k.id "
+       "FROM keys k, "
        "json_each(?5) j WHERE j.value = k.name))",
        given);
   call(database,
@@ -115,20 +121,25 @@ void copy_past(Database& database, std::int64_t from, const Point& point, std::i
   const std::int64_t split = split_since(database, {from, run, point});
   const Call own{from, run, point}, training{split, run, point};
   call(database,
-       "INSERT INTO metric_values SELECT ?2, key_id, step, value FROM metric_values WHERE run_id = ?1 AND step <= ?3 AND key_id IN "
+       "INSERT INTO metric_values SELECT ?2, key_id, step, value FROM metric_values WHERE run_id = ?1 AND step <= ?3 "
+       "AND key_id IN "
        "(SELECT k.id FROM keys k, json_each(?5) j WHERE j.value = k.name)",
        training);
   call(database,
-       "INSERT INTO metric_values SELECT ?2, key_id, step, value FROM metric_values WHERE run_id = ?1 AND step <= ?3 AND key_id IN "
-       "(SELECT k.id FROM keys k, json_each(?5) j WHERE j.value = k.name) AND key_id NOT IN (SELECT key_id FROM metric_values WHERE "
+       "INSERT INTO metric_values SELECT ?2, key_id, step, value FROM metric_values WHERE run_id = ?1 AND step <= ?3 "
+       "AND key_id IN "
+       "(SELECT k.id FROM keys k, json_each(?5) j WHERE j.value = k.name) AND key_id NOT IN (SELECT key_id FROM "
+       "metric_values WHERE "
        "run_id = ?2)",
        own);
   call(database,
-       "INSERT INTO progress SELECT ?2, step, epoch, samples, flops, seconds FROM progress WHERE run_id = ?1 AND step <= ?7",
+       "INSERT INTO progress SELECT ?2, step, epoch, samples, flops, seconds FROM progress WHERE run_id = ?1 AND step "
+       "<= ?7",
        split > 0 ? training : own);
   for (const Call& part : {own, training})
     call(database,
-         "INSERT INTO events (run_id, step, time, kind, name, detail) SELECT ?2, step, time, kind, name, detail FROM events "
+         "INSERT INTO events (run_id, step, time, kind, name, detail) SELECT ?2, step, time, kind, name, detail FROM "
+         "events "
          "WHERE run_id = ?1 AND id <= ?4 ORDER BY id",
          part);
   summarize(database, run);

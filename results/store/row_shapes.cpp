@@ -92,9 +92,11 @@ void Trees::descend(std::int64_t root, int tree) {
 
 const Shape* Trees::table_of(const RawRow& row, std::uint32_t page) const {
   const int tree = tree_[page];
-  if (tree == static_cast<int>(std::size(kShapes))) return nullptr;  // somebody else's, or an index that tells nothing new
+  if (tree == static_cast<int>(std::size(kShapes)))
+    return nullptr;  // somebody else's, or an index that tells nothing new
   if (tree >= 0 && fits(row, kShapes[tree])) return &kShapes[tree];
-  const auto* found = std::find_if(std::begin(kShapes), std::end(kShapes), [&](const Shape& shape) { return fits(row, shape); });
+  const auto* found =
+      std::find_if(std::begin(kShapes), std::end(kShapes), [&](const Shape& shape) { return fits(row, shape); });
   return found == std::end(kShapes) ? nullptr : found;
 }
 

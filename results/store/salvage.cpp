@@ -82,7 +82,8 @@ INSERT OR IGNORE INTO tags SELECT * FROM either WHERE value NOT IN (SELECT sha25
 )sql");
   std::int64_t strays = 0;
   for (const char* table : kOfRuns) {
-    const std::string stray = std::string("DELETE FROM ") + table + " WHERE run_id < 1 OR run_id > (SELECT runs FROM known)";
+    const std::string stray =
+        std::string("DELETE FROM ") + table + " WHERE run_id < 1 OR run_id > (SELECT runs FROM known)";
     database.run(stray.c_str());
     strays += sqlite3_changes(database.handle());
   }
@@ -92,7 +93,9 @@ INSERT OR IGNORE INTO runs (id, uid, name, kind, status, started, error)
   SELECT r.id, coalesce((SELECT uid FROM uids u WHERE u.id = r.id), lower(hex(randomblob(16)))), 'salvaged-' || r.id, 'run', 'interrupted',
     coalesce((SELECT min(time) FROM events e WHERE e.run_id = r.id), '1970-01-01T00:00:00.000Z'),
     'what the store knew of this run itself was damaged'
-  FROM (SELECT run_id AS id FROM ()sql" + of_runs + R"sql() UNION SELECT id FROM uids) r WHERE r.id NOT IN (SELECT id FROM runs))sql";
+  FROM (SELECT run_id AS id FROM ()sql" +
+                                     of_runs +
+                                     R"sql() UNION SELECT id FROM uids) r WHERE r.id NOT IN (SELECT id FROM runs))sql";
   database.run(in_their_stead.c_str());
   database.run(R"sql(
 INSERT OR IGNORE INTO keys (id, name) SELECT id, name FROM names;

@@ -150,10 +150,10 @@ State state_of(Database& database) {
     const int code = sqlite3_errcode(database.handle());
     sqlite3_exec(database.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
     if (code != SQLITE_NOTADB) throw;
-    throw Error(
-        Exit::data,
-        database.path() + ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read" +
-                              " (if it was one, `gradus doctor --salvage` saves what is whole)");
+    throw Error(Exit::data,
+                database.path() +
+                    ": not a store; expected a SQLite file made by gradus; got a file that SQLite cannot read" +
+                    " (if it was one, `gradus doctor --salvage` saves what is whole)");
   }
   if (application == 0 && version == 0 && objects == 0) return State::empty;
   if (application != kApplicationId) {

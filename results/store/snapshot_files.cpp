@@ -57,9 +57,11 @@ SnapshotsKept parse_keep(std::string_view text) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string_view word = text.substr(begin, end - begin);
     std::int64_t* number = word.starts_with("last=") ? &kept.last : word.starts_with("every=") ? &kept.every : nullptr;
-    const bool good = word == "best" || (number != nullptr && read_number(word.substr(word.find('=') + 1), *number) && *number > 0);
+    const bool good =
+        word == "best" || (number != nullptr && read_number(word.substr(word.find('=') + 1), *number) && *number > 0);
     if (!good)
-      throw Error(Exit::usage, "gc: --keep: expected last=N, best or every=STEPS, joined by commas; got '" + std::string(word) + "'");
+      throw Error(Exit::usage, "gc: --keep: expected last=N, best or every=STEPS, joined by commas; got '" +
+                                   std::string(word) + "'");
     kept.best = kept.best || word == "best";
     begin = end + 1;
   }
@@ -69,7 +71,8 @@ SnapshotsKept parse_keep(std::string_view text) {
 std::vector<SnapshotFile> snapshots_to_remove(Store& store, const SnapshotsKept& kept) {
   std::vector<SnapshotFile> doomed;
   const Rows runs = store.query(
-      "SELECT uid, (SELECT max(step) FROM events e WHERE e.run_id = r.id AND e.kind = 'best') FROM runs r WHERE status <> 'running'");
+      "SELECT uid, (SELECT max(step) FROM events e WHERE e.run_id = r.id AND e.kind = 'best') FROM runs r WHERE status "
+      "<> 'running'");
   for (const auto& row : runs.rows) {
     const std::string folder = store.folder() + "/" + std::get<std::string>(row[0]);
     if (Heartbeat::is_held(folder)) continue;

@@ -11,7 +11,8 @@ namespace gradus::results {
 
 struct SplitRow {
   std::string_view uid, name, kind;
-  std::string_view prefixes = "[\"\"]";  // JSON: of the metrics that are the training's; those of the script's own stay with the run
+  std::string_view prefixes =
+      "[\"\"]";  // JSON: of the metrics that are the training's; those of the script's own stay with the run
   std::string started, ended;  // ISO-8601 UTC
   double seconds = 0;          // monotonic
 };

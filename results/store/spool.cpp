@@ -70,8 +70,8 @@ void Segment::create(const std::string& path, std::uint64_t records) {
   ::close(fd);
   if (code != 0) {
     ::unlink(path.c_str());
-    throw Error(Exit::io,
-                path + ": cannot reserve " + std::to_string(bytes_) + " bytes for the log; got " + std::strerror(code) + room_left(path));
+    throw Error(Exit::io, path + ": cannot reserve " + std::to_string(bytes_) + " bytes for the log; got " +
+                              std::strerror(code) + room_left(path));
   }
   header_ = static_cast<SegmentHeader*>(address);
   header_->capacity = records;
@@ -124,7 +124,8 @@ int Spool::key(std::string_view name) {
     if (n <= 0) {
       const int code = errno;
       (void)!::ftruncate(keys_fd_, before);  // half a name would be the beginning of the next one
-      throw Error(Exit::io, keys_path(folder_) + ": cannot write; got " + std::strerror(code) + room_left(keys_path(folder_)));
+      throw Error(Exit::io,
+                  keys_path(folder_) + ": cannot write; got " + std::strerror(code) + room_left(keys_path(folder_)));
     }
     done += static_cast<std::size_t>(n);
   }

@@ -53,9 +53,11 @@ void refuse_network(const StoreImpl& store) {
   const std::string type = network_file_system(store.folder);
   const char* allowed = std::getenv("GRADUS_NETWORK_STORE");
   if (type.empty() || (allowed != nullptr && *allowed != '\0')) return;
-  throw Error(Exit::io, store.path + ": lies on a " + type +
-                            " file system; expected a disk of this machine, since SQLite's locks do not hold there (--store FILE; "
-                            "`gradus merge` puts stores together; GRADUS_NETWORK_STORE=1 takes it where one machine writes at a time)");
+  throw Error(
+      Exit::io,
+      store.path + ": lies on a " + type +
+          " file system; expected a disk of this machine, since SQLite's locks do not hold there (--store FILE; "
+          "`gradus merge` puts stores together; GRADUS_NETWORK_STORE=1 takes it where one machine writes at a time)");
 }
 
 }  // namespace
@@ -142,7 +144,8 @@ std::int64_t Store::resolve(const std::string& run) {
                                     " (`gradus runs` lists them)");
   };
   if (run == "@last") {  // of those that lists show
-    const Rows rows = query("SELECT max(id), max(CASE WHEN archived IS NULL THEN id END) FROM runs WHERE parent IS NULL");
+    const Rows rows =
+        query("SELECT max(id), max(CASE WHEN archived IS NULL THEN id END) FROM runs WHERE parent IS NULL");
     if (rows.rows[0][0].index() == 0)
       throw Error(Exit::missing, "@last: the store " + path() + " has no runs; `gradus run SCRIPT` makes one");
     if (rows.rows[0][1].index() == 0)

@@ -105,7 +105,8 @@ void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
   if (code) throw Error(Exit::io, writer.folder_ + ": cannot make the run's folder; got " + code.message());
   std::optional<Heartbeat> heartbeat = Heartbeat::take_over(writer.folder_);
   if (!heartbeat)
-    throw Error(Exit::usage, "resume: run " + std::to_string(run) + ": expected a run that is over; got one that is running");
+    throw Error(Exit::usage,
+                "resume: run " + std::to_string(run) + ": expected a run that is over; got one that is running");
   if (heartbeat->unix_time() == 0) {  // there was no file: nobody holds it
     heartbeat.reset();
     heartbeat.emplace(Heartbeat::begin(writer.folder_));

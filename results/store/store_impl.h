@@ -46,7 +46,7 @@ struct StoreImpl {
 
   void flush_live();  // of all runs, what was logged by now
   void interrupt_live(const std::function<void()>& freeze, std::string_view message);  // and ends them
-  void write(const std::function<void(Database&)>& body);  // one transaction
+  void write(const std::function<void(Database&)>& body);                              // one transaction
   void compact();
   void settle();
   static bool others_settle;  // leave_settling_to_others was called
@@ -57,8 +57,9 @@ struct StoreImpl {
   friend class Store;
   friend class Writer;
   void check_writable() const;  // Error (io)
-  void start_draining();  // before a run is begun. Error (io): the system gives no thread
-  void follow(const Writer& writer, Heartbeat&& heartbeat, double seconds);  // drains what it logs from here on; seconds: it took before
+  void start_draining();        // before a run is begun. Error (io): the system gives no thread
+  void follow(const Writer& writer, Heartbeat&& heartbeat,
+              double seconds);                          // drains what it logs from here on; seconds: it took before
   std::uint64_t drain(const std::vector<Live*>& runs);  // one transaction; returns records
   bool drain_live();                                    // true: there is more than one batch to do
   void end_live(Live& live, std::string_view status, std::string_view message);

@@ -98,7 +98,8 @@ void Writer::better(std::string_view name, std::string_view direction) {
   check_live("better");
   bool said = false;
   store_->reader->ask([&](Database& database) {
-    said = database.prepare("SELECT 1 FROM keys WHERE name = ?1 AND better = ?2").bind(1, name).bind(2, direction).step();
+    said =
+        database.prepare("SELECT 1 FROM keys WHERE name = ?1 AND better = ?2").bind(1, name).bind(2, direction).step();
   });
   if (said) return;
   store_->write([&](Database& database) {
@@ -127,7 +128,8 @@ Point Writer::point() {
   Point point;
   store_->reader->ask([&](Database& database) {
     Statement find = database.prepare(
-        "SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1), (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1), "
+        "SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1), (SELECT coalesce(max(id), 0) FROM runs "
+        "WHERE parent = ?1), "
         "(SELECT coalesce(max(step), -1) FROM progress WHERE run_id = ?1), "
         "(SELECT json_group_array(k.name) FROM summary_values s JOIN keys k ON k.id = s.key_id WHERE s.run_id = ?1)");
     if (find.bind(1, id_).step()) point = {-1, find.integer(0), find.integer(1), find.integer(2), find.text(3)};

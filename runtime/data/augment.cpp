@@ -179,7 +179,8 @@ at::Tensor augment(const at::Tensor& x, const at::Tensor& index, const at::Tenso
                    const Augment& o, double strength) {
   check_augment(o, strength);
   // float16 and bfloat16: computed as float32, rounded once.
-  if (at::isReducedFloatingType(x.scalar_type())) return augment(x.to(at::kFloat), index, visit, seed, o, strength).to(x.scalar_type());
+  if (at::isReducedFloatingType(x.scalar_type()))
+    return augment(x.to(at::kFloat), index, visit, seed, o, strength).to(x.scalar_type());
   const Rows rows("augment", x, index, visit);
   if ((o.shift > 0 || o.erase > 0) && x.dim() != 4) {
     refuse("augment", o.shift > 0 ? "shift needs images" : "erase needs images", "x [N, C, H, W]",

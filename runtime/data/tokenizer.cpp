@@ -29,7 +29,8 @@ bool blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\f\v")
 
 // A file's own bytes may be in what is said of it.
 std::string in_one_line(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
   return text;
 }
 
@@ -40,7 +41,8 @@ std::string reason(const sentencepiece::util::Status& status, const char* otherw
   return blank(text) ? otherwise : in_one_line(std::move(text));
 }
 
-// "… too high (256). Please set it to a value <= 28." -> 28, the most that the text gives; 0 where it says something else.
+// "… too high (256). Please set it to a value <= 28." -> 28, the most that the text gives; 0 where it says something
+// else.
 int64_t most_of(const std::string& refusal) {
   constexpr std::string_view kWords = "Please set it to a value <= ";
   const size_t at = refusal.find(kWords);
@@ -143,7 +145,9 @@ at::Tensor Tokenizer::encode(std::string_view text) const {
       return;
     }
     const auto status = processor_->Encode(line, &ids);
-    if (!status.ok()) throw data_error("tokenizer", "its model cannot encode", "a SentencePiece model as it was trained", reason(status, "no reason"));
+    if (!status.ok())
+      throw data_error("tokenizer", "its model cannot encode", "a SentencePiece model as it was trained",
+                       reason(status, "no reason"));
     tokens.insert(tokens.end(), ids.begin(), ids.end());
   });
   at::Tensor out = at::empty({static_cast<int64_t>(tokens.size())}, at::kLong);
@@ -165,7 +169,9 @@ std::string Tokenizer::decode(const at::Tensor& tokens) const {
   }
   std::string text;
   const auto status = processor_->Decode(ids, &text);
-  if (!status.ok()) throw data_error("tokenizer", "its model cannot decode", "a SentencePiece model as it was trained", reason(status, "no reason"));
+  if (!status.ok())
+    throw data_error("tokenizer", "its model cannot decode", "a SentencePiece model as it was trained",
+                     reason(status, "no reason"));
   return text;
 }
 

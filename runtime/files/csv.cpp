@@ -176,7 +176,8 @@ class CsvReader {
 
   void take_label() {
     const auto i = static_cast<size_t>(label_);
-    labels_.take(rows_.field(i), i < names_.size() ? &names_[i] : nullptr, [&] { return rows_.where() + ", " + column(i); });
+    labels_.take(rows_.field(i), i < names_.size() ? &names_[i] : nullptr,
+                 [&] { return rows_.where() + ", " + column(i); });
   }
 
   Csv finish() {

@@ -33,7 +33,7 @@ struct CsvOptions {
 };
 
 struct Csv {
-  at::Tensor x;                                        // [N, F] float32
+  at::Tensor x;           // [N, F] float32
   at::Tensor y;           // [N] int64 or float32, of the rows that have a label; undefined without a label column
   at::Tensor unlabelled;  // [N] bool: rows without a label; undefined where all have one
   std::vector<std::string> columns;                    // names of x's columns; empty without a header

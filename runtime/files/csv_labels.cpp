@@ -39,8 +39,8 @@ void LabelColumn::take(const std::string& text, const std::string* column, const
   if (kind_ == "auto" && first && to_number(text, &value) == Number::no) kind_ = "class";
   if (kind_ != "class") return take_number(text, column, where);
   if (!options_.classes.empty() && !is_class(text)) {
-    throw data_error(where(), "unknown class", "one of the " + std::to_string(options_.classes.size()) + " given classes",
-                     show(text));
+    throw data_error(where(), "unknown class",
+                     "one of the " + std::to_string(options_.classes.size()) + " given classes", show(text));
   }
   texts_.push_back(text);
 }
@@ -50,8 +50,7 @@ void LabelColumn::take_number(const std::string& text, const std::string* column
   double value = 0;
   const Number kind = to_number(text, &value);
   if (kind == Number::no) {
-    throw data_error(where(),
-                     kind_ == "auto" ? "label is not a number, but those above are" : "label is not a number",
+    throw data_error(where(), kind_ == "auto" ? "label is not a number, but those above are" : "label is not a number",
                      "a number (or labels = 'classes')", show(text));
   }
   if (kind != Number::fine) {

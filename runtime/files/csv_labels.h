@@ -25,12 +25,12 @@ class LabelColumn {
   void find_unlabelled(Csv& csv, int64_t rows) const;
 
   std::string file_;
-  const CsvOptions& options_;         // borrowed
-  std::string kind_;                  // as CsvOptions::labels; "auto" becomes "class" at the first text
-  bool whole_ = true;                 // so far
-  std::vector<std::string> texts_;    // of classes
-  std::vector<double> numbers_;       // or of numbers
-  std::vector<bool> unlabelled_;      // of each row
+  const CsvOptions& options_;       // borrowed
+  std::string kind_;                // as CsvOptions::labels; "auto" becomes "class" at the first text
+  bool whole_ = true;               // so far
+  std::vector<std::string> texts_;  // of classes
+  std::vector<double> numbers_;     // or of numbers
+  std::vector<bool> unlabelled_;    // of each row
 };
 
 }  // namespace gradus::csv

@@ -134,7 +134,8 @@ constexpr int64_t kTarName = 257, kZipName = 30;
 // A zip's first member is an array of NumPy's: those of numpy.savez are all.
 bool holds_arrays(std::string_view zip) {
   if (zip.size() < kZipName) return false;
-  const auto length = static_cast<size_t>(static_cast<unsigned char>(zip[26]) | static_cast<unsigned char>(zip[27]) << 8);
+  const auto length =
+      static_cast<size_t>(static_cast<unsigned char>(zip[26]) | static_cast<unsigned char>(zip[27]) << 8);
   return zip.substr(kZipName, length).ends_with(".npy");
 }
 
@@ -148,12 +149,17 @@ void refuse_pickle(const File& file) {
   const std::string bytes = file.read(0, std::min<int64_t>(file.size(), 1024));
   const std::string& path = file.path();
   if (bytes.starts_with("PK\x03\x04") && holds_arrays(bytes)) {
-    throw data_error(file.at(0), "an archive of several arrays", "one array in an NPY file (python3 -c \"import numpy; [numpy.save(k, v) "
-                     "for k, v in numpy.load('" + path + "').items()]\" makes them)", "a zip file (NPZ)");
+    throw data_error(file.at(0), "an archive of several arrays",
+                     "one array in an NPY file (python3 -c \"import numpy; [numpy.save(k, v) "
+                     "for k, v in numpy.load('" +
+                         path + "').items()]\" makes them)",
+                     "a zip file (NPZ)");
   }
-  const std::string torch = "a safetensors file (python3 -c \"import torch, safetensors.torch as s; s.save_file(torch.load('" + path +
-                            "', weights_only=True), 'weights.safetensors')\" makes one of a state_dict)";
-  if (bytes.starts_with("PK\x03\x04")) throw data_error(file.at(0), "a PyTorch file or another archive: code, never read", torch, "a zip file");
+  const std::string torch =
+      "a safetensors file (python3 -c \"import torch, safetensors.torch as s; s.save_file(torch.load('" + path +
+      "', weights_only=True), 'weights.safetensors')\" makes one of a state_dict)";
+  if (bytes.starts_with("PK\x03\x04"))
+    throw data_error(file.at(0), "a PyTorch file or another archive: code, never read", torch, "a zip file");
   if (std::string_view(bytes).substr(std::min<size_t>(bytes.size(), kTarName)).starts_with("ustar"))
     throw data_error(file.at(0), "an old PyTorch file or another archive: code, never read", torch, "a tar file");
   if (is_pickle(bytes)) throw data_error(file.at(0), "a pickle: code, never read", torch, "Python's pickle");

@@ -137,7 +137,8 @@ const Type& find_type(const std::string& descr, const std::string& where) {
                      : kind == 'V'                ? " (records)"
                      : kind == 'M' || kind == 'm' ? " (dates)"
                                                   : "";
-  const std::string way = kind == 'O' ? " (where you trust it: numpy.save(…, numpy.load(…, allow_pickle=True).astype('f4')))" : "";
+  const std::string way =
+      kind == 'O' ? " (where you trust it: numpy.save(…, numpy.load(…, allow_pickle=True).astype('f4')))" : "";
   throw data_error(where, "dtype cannot be read", "b1, i1 i2 i4 i8, u1 u2 u4 u8, f2 f4 f8" + way,
                    "'" + descr.substr(0, 40) + "'" + what);
 }

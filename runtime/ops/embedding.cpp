@@ -2,8 +2,8 @@
 // the table, is made where it is wanted: LibTorch's operator has no such variant.
 #include <algorithm>
 
-#include "step/direct.h"
 #include "error.h"
+#include "step/direct.h"
 #include "torch.h"
 
 namespace gradus {

@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "step/direct.h"
 #include "error.h"
+#include "step/direct.h"
 #include "torch.h"
 
 namespace gradus {

@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "step/direct.h"
 #include "error.h"
 #include "kd_loss_arguments.h"
 #include "ops/vectors/kd_loss.h"
+#include "step/direct.h"
 
 namespace gradus {
 

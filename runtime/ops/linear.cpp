@@ -4,10 +4,10 @@
 
 #include <vector>
 
-#include "step/direct.h"
 #include "error.h"
 #include "gemm.h"
 #include "ops/vectors/vectors.h"
+#include "step/direct.h"
 
 namespace gradus {
 namespace {

@@ -2,10 +2,10 @@
 // own (LibTorch's goes value by value); everything else by LibTorch's operator.
 #include <ATen/Parallel.h>
 
-#include "step/direct.h"
 #include "error.h"
-#include "torch.h"
 #include "ops/vectors/vectors.h"
+#include "step/direct.h"
+#include "torch.h"
 
 namespace gradus {
 namespace {

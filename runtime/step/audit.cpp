@@ -167,7 +167,8 @@ std::string Audit::compare(const std::vector<at::Tensor>& outputs,
   if (outputs.size() != outputs_.size()) return "the step returns other outputs than when it was recorded";
   for (std::size_t i = 0; i < outputs.size(); ++i)
     if (!same_bits(outputs[i], outputs_[i]))
-      return "output '" + name(i) + "' (by " + last_writer(recording, recording.values[recording.outputs[i]].buffer) + ")";
+      return "output '" + name(i) + "' (by " + last_writer(recording, recording.values[recording.outputs[i]].buffer) +
+             ")";
   const Outcome now = read();
   for (std::size_t i = 0; i < now.memory.size(); ++i) {
     const Footprint::Range& range = footprint_.ranges()[i];

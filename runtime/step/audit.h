@@ -45,7 +45,8 @@ class Audit {
 
   Plan& plan_;  // borrowed
   Footprint footprint_;
-  std::vector<std::vector<char>> copies_;   // of each range, where it is changed in another way than those that need none
+  std::vector<std::vector<char>>
+      copies_;  // of each range, where it is changed in another way than those that need none
   std::map<const char*, Hash> of_updates_;  // what updates of copies gave, by where the range begins
   std::vector<at::Generator> generators_;
   Outcome before_, replayed_;

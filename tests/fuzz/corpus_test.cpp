@@ -15,7 +15,8 @@ std::atomic<long> allocations_left{-1};  // the one at 0 fails; below 0 none doe
 }
 
 void* operator new(std::size_t size) {
-  if (allocations_left.load(std::memory_order_relaxed) >= 0 && allocations_left.fetch_sub(1) == 0) throw std::bad_alloc();
+  if (allocations_left.load(std::memory_order_relaxed) >= 0 && allocations_left.fetch_sub(1) == 0)
+    throw std::bad_alloc();
   void* memory = std::malloc(size ? size : 1);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
@@ -42,7 +43,8 @@ TEST(Fuzz, EveryTargetAnswersItsCorpusAndWhatIsLeftOfIt) {
       const std::string bytes = bytes_of(entry.path());
       SCOPED_TRACE(entry.path().string());
       target.run(bytes);
-      for (std::size_t size = 0; size < bytes.size(); size += 1 + size / 8) target.run(std::string_view(bytes).substr(0, size));
+      for (std::size_t size = 0; size < bytes.size(); size += 1 + size / 8)
+        target.run(std::string_view(bytes).substr(0, size));
       ++files;
     }
     EXPECT_GT(files, 0) << folder;
@@ -53,9 +55,12 @@ TEST(Fuzz, EveryTargetAnswersItsCorpusAndWhatIsLeftOfIt) {
 TEST(Fuzz, EveryTargetSurvivesEachFailingAllocation) {
   long failures = 0;
   for (const Target& target : targets()) {
-    // Protocol Buffers does not survive it, nor nlohmann's JSON, whose destructor allocates, nor the Lua that tries the border.
+    // Protocol Buffers does not survive it, nor nlohmann's JSON, whose destructor allocates, nor the Lua that tries the
+    // border.
     const std::string_view name = target.name;
-    if (name == "sentencepiece" || name == "safetensors" || name == "snapshot" || name == "where" || name == "request" || name == "border") continue;
+    if (name == "sentencepiece" || name == "safetensors" || name == "snapshot" || name == "where" ||
+        name == "request" || name == "border")
+      continue;
     for (const auto& entry : fs::directory_iterator(fs::path(TESTS_DIR) / "fuzz/corpus" / target.name)) {
       const std::string bytes = bytes_of(entry.path());
       SCOPED_TRACE(entry.path().string());
@@ -78,7 +83,8 @@ TEST(Fuzz, EveryTargetSurvivesEachFailingAllocation) {
 TEST(Fuzz, EveryCorpusHasItsTarget) {
   for (const auto& entry : fs::directory_iterator(fs::path(TESTS_DIR) / "fuzz/corpus")) {
     const std::string name = entry.path().filename();
-    EXPECT_TRUE(std::any_of(targets().begin(), targets().end(), [&](const Target& t) { return name == t.name; })) << name;
+    EXPECT_TRUE(std::any_of(targets().begin(), targets().end(), [&](const Target& t) { return name == t.name; }))
+        << name;
   }
 }
 

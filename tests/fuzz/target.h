@@ -1,6 +1,6 @@
-// Hostile input. FUZZ(name) { … } makes a target of `bytes`: whatever they are, it returns. With `cmake --preset fuzz` each is
-// a libFuzzer program under AddressSanitizer and UndefinedBehaviorSanitizer (fuzz_NAME CORPUS); in every build fuzz_tests gives
-// each what its corpus holds (tests/fuzz/corpus/NAME).
+// Hostile input. FUZZ(name) { … } makes a target of `bytes`: whatever they are, it returns. With `cmake --preset fuzz`
+// each is a libFuzzer program under AddressSanitizer and UndefinedBehaviorSanitizer (fuzz_NAME CORPUS); in every build
+// fuzz_tests gives each what its corpus holds (tests/fuzz/corpus/NAME).
 #pragma once
 
 #include <sys/mman.h>
@@ -23,7 +23,8 @@ inline std::vector<Target>& targets() {
   return all;
 }
 
-// Bytes as a file that has a path and lies in memory: until the next one is made, for making files takes longer than reading them.
+// Bytes as a file that has a path and lies in memory: until the next one is made, for making files takes longer than
+// reading them.
 class MemoryFile {
  public:
   explicit MemoryFile(std::string_view bytes) {
@@ -61,10 +62,10 @@ void accept_or_refuse(Read&& read) {
 
 }  // namespace gradus::fuzz
 
-#define FUZZ(name)                                                                                   \
-  static void fuzz_##name(std::string_view bytes);                                                   \
-  static const bool registered_##name = [] {                                                         \
-    gradus::fuzz::targets().push_back({#name, &fuzz_##name});                                        \
-    return true;                                                                                     \
-  }();                                                                                               \
+#define FUZZ(name)                                            \
+  static void fuzz_##name(std::string_view bytes);            \
+  static const bool registered_##name = [] {                  \
+    gradus::fuzz::targets().push_back({#name, &fuzz_##name}); \
+    return true;                                              \
+  }();                                                        \
   static void fuzz_##name([[maybe_unused]] std::string_view bytes)

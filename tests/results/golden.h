@@ -1,5 +1,5 @@
-// Texts that are looked at once and kept, tests/results/data/golden/: drawings and pages, where a hundred small numbers make one picture.
-// GRADUS_GOLDEN=1 writes what is there now; look at the difference before you commit it.
+// Texts that are looked at once and kept, tests/results/data/golden/: drawings and pages, where a hundred small numbers
+// make one picture. GRADUS_GOLDEN=1 writes what is there now; look at the difference before you commit it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -26,7 +26,8 @@ inline void expect_golden(const std::string& name, const std::string& text) {
   for (int line = 1; text != kept; ++line) {
     const bool more = static_cast<bool>(std::getline(ours, a)), others = static_cast<bool>(std::getline(theirs, b));
     if (more && others && a == b) continue;
-    ADD_FAILURE() << name << ":" << line << "\n  kept: " << (others ? b : "(the end)") << "\n  now:  " << (more ? a : "(the end)");
+    ADD_FAILURE() << name << ":" << line << "\n  kept: " << (others ? b : "(the end)")
+                  << "\n  now:  " << (more ? a : "(the end)");
     return;
   }
 }

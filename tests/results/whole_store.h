@@ -1,5 +1,6 @@
-// A store in which each kind of thing is there once, always the same to the last byte: groups of seeds, a failed and a diverged run, a fork, a
-// child, an archived run, stages, decisions, knobs, a spread, NaN and infinities, tags, sources.
+// A store in which each kind of thing is there once, always the same to the last byte: groups of seeds, a failed and a
+// diverged run, a fork, a child, an archived run, stages, decisions, knobs, a spread, NaN and infinities, tags,
+// sources.
 #pragma once
 
 #include <cmath>
@@ -35,10 +36,23 @@ class WholeStoreTest : public StoreTest {
 
   static RunStart start(const std::string& strategy, std::int64_t seed) {
     RunStart start{.name = "digits", .seed = seed, .config_hash = std::string(63, 'c') + strategy[0]};
-    start.params = {{"strategy", strategy}, {"lr", 0.003}, {"width", std::int64_t{12}}, {"augment", strategy == "stages"}, {"optimizer.name", std::string("adamw")}, {"none", {}}};
-    start.sources = {{"scripts/digits.lua", std::string(64, 'a'), "return 1 -- <b>``` & 'x'\n"}, {"lib/own.lua", std::string(64, strategy == "stages" ? 'b' : 'd'), "-- " + strategy}};
-    start.environment = {.threads = 2, .device = "cpu", .host = "here", .command = "gradus run digits.lua", .script = "digits.lua", .git_commit = std::string(40, 'e'),
-                         .git_dirty = true, .git_diff = Source{"git.diff", std::string(64, 'f'), "+x\n"}, .versions = R"({"gradus":"0.1","torch":"2.13"})"};
+    start.params = {{"strategy", strategy},
+                    {"lr", 0.003},
+                    {"width", std::int64_t{12}},
+                    {"augment", strategy == "stages"},
+                    {"optimizer.name", std::string("adamw")},
+                    {"none", {}}};
+    start.sources = {{"scripts/digits.lua", std::string(64, 'a'), "return 1 -- <b>``` & 'x'\n"},
+                     {"lib/own.lua", std::string(64, strategy == "stages" ? 'b' : 'd'), "-- " + strategy}};
+    start.environment = {.threads = 2,
+                         .device = "cpu",
+                         .host = "here",
+                         .command = "gradus run digits.lua",
+                         .script = "digits.lua",
+                         .git_commit = std::string(40, 'e'),
+                         .git_dirty = true,
+                         .git_diff = Source{"git.diff", std::string(64, 'f'), "+x\n"},
+                         .versions = R"({"gradus":"0.1","torch":"2.13"})"};
     return start;
   }
 
@@ -52,7 +66,8 @@ class WholeStoreTest : public StoreTest {
       run->log(run->key("train/loss"), step, 2.0 / (step + seed));
       run->log(run->key("knob/temperature"), step, stages && step <= 5 ? 4 : 2);
       if (step % 2 == 0) {
-        run->log(run->key("val/acc"), step, lost && step == 10 ? std::nan("") : (stages ? 0.05 : 0.04) * step + 0.01 * seed * seed);
+        run->log(run->key("val/acc"), step,
+                 lost && step == 10 ? std::nan("") : (stages ? 0.05 : 0.04) * step + 0.01 * seed * seed);
         run->log(run->key("val/loss"), step, 1.0 / step + 0.125 * seed);
         run->log(run->key("hard/acc"), step, 0.02 * step);
       }
@@ -79,7 +94,8 @@ class WholeStoreTest : public StoreTest {
     begin.past = Past{1, {.step = 4, .event = 2, .progress = 4, .keys = R"(["train/loss","val/acc"])"}};
     const auto run = store.begin(begin);
     run->event(0, "resume", "fork", R"({"run":1,"at":4,"set":{"lr":0.1},"uid":")" + uid(1) + "\"}");
-    for (int step = 5; step <= 10; ++step) run->log(run->key("train/loss"), step, 0.25), run->progress(step, 0.1 * step, 10 * step, 2e9 * step, step);
+    for (int step = 5; step <= 10; ++step)
+      run->log(run->key("train/loss"), step, 0.25), run->progress(step, 0.1 * step, 10 * step, 2e9 * step, step);
     run->log(run->key("val/acc"), 10, 0.75);
     run->finish("interrupted", "by a signal");
   }
@@ -103,8 +119,10 @@ class WholeStoreTest : public StoreTest {
     ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
     char* error = nullptr;
     sqlite3_exec(db,
-                 "UPDATE runs SET uid = id || '0000000000000000000000000000000', seconds = 40.5 * id, started = '2026-01-02T03:0' || id || ':05.678Z', ended = CASE WHEN "
-                 "id != 6 THEN '2026-01-02T04:0' || id || ':05.678Z' END, archived = CASE WHEN archived IS NULL THEN NULL ELSE '2026-02-03T04:05:06.000Z' END;"
+                 "UPDATE runs SET uid = id || '0000000000000000000000000000000', seconds = 40.5 * id, started = "
+                 "'2026-01-02T03:0' || id || ':05.678Z', ended = CASE WHEN "
+                 "id != 6 THEN '2026-01-02T04:0' || id || ':05.678Z' END, archived = CASE WHEN archived IS NULL THEN "
+                 "NULL ELSE '2026-02-03T04:05:06.000Z' END;"
                  "UPDATE events SET time = '2026-01-02T03:04:' || (10 + id) || 'Z'",
                  nullptr, nullptr, &error);
     ASSERT_EQ(error, nullptr) << error;
@@ -112,10 +130,12 @@ class WholeStoreTest : public StoreTest {
   }
 
   std::string told(std::string text) const {  // without the folder of this test
-    for (std::size_t at = 0; (at = text.find(folder_, at)) != std::string::npos;) text.replace(at, folder_.size(), "FOLDER");
+    for (std::size_t at = 0; (at = text.find(folder_, at)) != std::string::npos;)
+      text.replace(at, folder_.size(), "FOLDER");
     return text;
   }
-  // A value in one line where that is short, else its parts in one each. Twelve digits: the last ones are the machine's.
+  // A value in one line where that is short, else its parts in one each. Twelve digits: the last ones are the
+  // machine's.
   static std::string lines(const Json& value, const std::string& indent = "") {
     if (value.is_number_float()) {
       char text[32];
@@ -123,7 +143,8 @@ class WholeStoreTest : public StoreTest {
       return text;
     }
     if (!value.is_structured() || value.empty()) return dump(value);
-    std::string open = value.is_array() ? "[" : "{", one = open, many = open + "\n", close = value.is_array() ? "]" : "}";
+    std::string open = value.is_array() ? "[" : "{", one = open, many = open + "\n",
+                close = value.is_array() ? "]" : "}";
     for (auto item = value.begin(); item != value.end(); ++item) {
       const std::string name = value.is_array() ? "" : Json(item.key()).dump() + ": ";
       one += (item == value.begin() ? "" : ", ") + name + lines(*item, indent + "  ");

@@ -26,30 +26,51 @@ TEST(Flops, OfEachOperator) {
   const at::Tensor a = ones({3, 4}), b = ones({4, 5}), bias = ones({5});
   const at::Tensor x = ones({2, 3, 8, 8}), w = ones({4, 3, 3, 3}), q = ones({2, 4, 6, 8}), k = ones({2, 4, 10, 8});
   const auto backward = [&](bool input, bool weight) {
-    at::convolution_backward(ones({2, 4, 8, 8}), x, w, at::OptionalIntArrayRef(), {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 1,
-        {input, weight, false});
+    at::convolution_backward(ones({2, 4, 8, 8}), x, w, at::OptionalIntArrayRef(), {1, 1}, {1, 1}, {1, 1}, false, {0, 0},
+                             1, {input, weight, false});
   };
-  static const auto add_product = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::add_product_",
-      "").typed<at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&)>();
+  static const auto add_product = c10::Dispatcher::singleton()
+                                      .findSchemaOrThrow("gradus::add_product_", "")
+                                      .typed<at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&)>();
   const std::pair<double, std::function<void()>> cases[] = {
       {120, [&] { at::mm(a, b); }},
       {120, [&] { at::matmul(a, b); }},
-      {24, [&] { at::matmul(a, ones({4, 1})); }},
+      {24,
+       [&] {
+         at::matmul(a, ones({4, 1}));
+       }},
       {120, [&] { at::addmm(bias, a, b); }},
-      {240, [&] { at::bmm(ones({2, 3, 4}), ones({2, 4, 5})); }},
-      {240, [&] { at::baddbmm(ones({2, 3, 5}), ones({2, 3, 4}), ones({2, 4, 5})); }},
-      {120, [&] { at::Tensor sum = ones({3, 5}); add_product.call(sum, a, b); }},
+      {240,
+       [&] {
+         at::bmm(ones({2, 3, 4}), ones({2, 4, 5}));
+       }},
+      {240,
+       [&] {
+         at::baddbmm(ones({2, 3, 5}), ones({2, 3, 4}), ones({2, 4, 5}));
+       }},
+      {120,
+       [&] {
+         at::Tensor sum = ones({3, 5});
+         add_product.call(sum, a, b);
+       }},
       {0, [&] { at::exp(a + a).sum(); }},
-      {0, [&] { at::mm(ones({0, 4}), b); }},
+      {0,
+       [&] {
+         at::mm(ones({0, 4}), b);
+       }},
       {2. * 27 * 2 * 4 * 64, [&] { at::conv2d(x, w, {}, 1, 1); }},
       {2. * 27 * 2 * 4 * 16, [&] { at::conv2d(x, w, {}, 2, 1); }},
-      {2. * 9 * 2 * 6 * 64, [&] { at::conv2d(x, ones({6, 1, 3, 3}), {}, 1, 1, 1, 3); }},
+      {2. * 9 * 2 * 6 * 64,
+       [&] {
+         at::conv2d(x, ones({6, 1, 3, 3}), {}, 1, 1, 1, 3);
+       }},
       {2. * 27 * 2 * 4 * 64, [&] { backward(true, false); }},
       {2. * 27 * 2 * 4 * 64, [&] { backward(false, true); }},
       {4. * 27 * 2 * 4 * 64, [&] { backward(true, true); }},
       {0, [&] { backward(false, false); }},
       {2. * 2 * (2 * 4 * 6 * 8) * 10, [&] { at::_scaled_dot_product_flash_attention_for_cpu(q, k, k); }},
-      {2. * 7 * (2 * 4 * 6 * 8) * 10, [&] {  // with its backward
+      {2. * 7 * (2 * 4 * 6 * 8) * 10,
+       [&] {  // with its backward
          const at::Tensor asked = q.clone().requires_grad_();
          std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(asked, k, k)).sum().backward();
        }},

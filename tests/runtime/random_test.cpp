@@ -47,14 +47,16 @@ TEST(RandomTest, SeedsAreStableAndApart) {
 // Those of a second implementation (reference/make_streams.py), so that runs of old versions stay reproducible.
 TEST(RandomTest, NumbersAreStable) {
   Random random(uint64_t{9} << 32 | 5);
-  for (const uint64_t wanted : {18078207605822734787u, 809743518176461602u, 1772730124508854043u, 2129827488048178834u}) EXPECT_EQ(random.next(), wanted);
+  for (const uint64_t wanted : {18078207605822734787u, 809743518176461602u, 1772730124508854043u, 2129827488048178834u})
+    EXPECT_EQ(random.next(), wanted);
   EXPECT_EQ(random.below(1000), 998u);
   EXPECT_EQ(random.below(7), 4u);
   EXPECT_EQ(random.below((uint64_t{1} << 63) + 1), 1749503995461090792u);
   EXPECT_EQ(random.below(3), 2u);
   EXPECT_EQ(random.position(), 11u) << "what would be a bias is drawn again";
   EXPECT_DOUBLE_EQ(random.uniform(), 0.4176557370436734);
-  EXPECT_EQ(RowRandom(uint64_t{3} << 32 | 1, int64_t{7} << 32 | 2, 4).bits(5), (Words{3205941857, 1574794815, 1401950513, 3396997523}));
+  EXPECT_EQ(RowRandom(uint64_t{3} << 32 | 1, int64_t{7} << 32 | 2, 4).bits(5),
+            (Words{3205941857, 1574794815, 1401950513, 3396997523}));
   const RowRandom row(3, 7, 2);
   EXPECT_DOUBLE_EQ(row.uniform(1), 0.8990170801168722);
   EXPECT_NEAR(row.normal(1), -1.8587538768476506, 1e-12);
@@ -109,7 +111,8 @@ void check_kernels(const vectors::RandomKernels& kernels, const char* name) {
     for (int64_t i = 0; i < count; ++i) {
       const Words bits = philox({static_cast<uint32_t>(0xFFFFFFF0 + i / 4), 4, 2, 7}, {5, 9});
       const uint32_t word = bits[i % 4 / 2 * 2], turn = bits[i % 4 / 2 * 2 + 1];
-      const double radius = std::sqrt(-2 * std::log((word + .5) / 4294967296.0)), angle = 2 * std::numbers::pi * (turn >> 8) / 16777216;
+      const double radius = std::sqrt(-2 * std::log((word + .5) / 4294967296.0)),
+                   angle = 2 * std::numbers::pi * (turn >> 8) / 16777216;
       // float's numbers below 1 are 2⁻²⁴ apart: that much of the logarithm
       EXPECT_NEAR(z[i], radius * (i % 2 ? std::sin(angle) : std::cos(angle)), 1e-6 + 0x1p-24 / radius) << i;
     }

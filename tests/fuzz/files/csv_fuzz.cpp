@@ -1,9 +1,8 @@
 #include <algorithm>
 
+#include "../target.h"
 #include "error.h"
 #include "files/csv.h"
-
-#include "../target.h"
 
 // The first bytes are options, up to a zero; the rest is the text.
 FUZZ(csv) {

@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "files/file.h"
-
-#include "../target.h"
 
 FUZZ(gzip) {
   gradus::fuzz::accept_or_refuse<gradus::Error>([&] {

@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "files/idx.h"
-
-#include "../target.h"
 
 FUZZ(idx) {
   const gradus::fuzz::MemoryFile file(bytes);

@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "files/npy.h"
-
-#include "../target.h"
 
 FUZZ(npy) {
   const gradus::fuzz::MemoryFile file(bytes);

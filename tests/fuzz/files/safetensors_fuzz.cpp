@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "files/safetensors.h"
-
-#include "../target.h"
 
 FUZZ(safetensors) {
   const gradus::fuzz::MemoryFile file(bytes);

@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "data/tokenizer.h"
 #include "error.h"
-
-#include "../target.h"
 
 FUZZ(sentencepiece) {
   const gradus::fuzz::MemoryFile file(bytes);

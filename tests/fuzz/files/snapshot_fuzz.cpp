@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "files/snapshot.h"
-
-#include "../target.h"
 
 FUZZ(snapshot) {
   const gradus::fuzz::MemoryFile file(bytes);

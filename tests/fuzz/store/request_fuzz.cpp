@@ -2,21 +2,22 @@
 
 #include <map>
 
+#include "../target.h"
 #include "error.h"
 #include "page/page.h"
-
-#include "../target.h"
 #include "three_runs.h"
 
-// What the page is asked: a path and, each after a zero byte, names and values of its query by turns, as they are once HTTP has
-// been taken off. Any of them is answered, refused or not found; 500 would be a mistake of ours.
+// What the page is asked: a path and, each after a zero byte, names and values of its query by turns, as they are once
+// HTTP has been taken off. Any of them is answered, refused or not found; 500 would be a mistake of ours.
 FUZZ(request) {
   static gradus::fuzz::ThreeRuns runs;
   static gradus::results::Page page(runs.store);
   std::vector<std::string> words(1);
   for (const char c : bytes) {
-    if (c == '\0') words.emplace_back();
-    else words.back() += c;
+    if (c == '\0')
+      words.emplace_back();
+    else
+      words.back() += c;
   }
   std::map<std::string, std::string> query;
   for (std::size_t i = 1; i + 1 < words.size(); i += 2) query[words[i]] = words[i + 1];

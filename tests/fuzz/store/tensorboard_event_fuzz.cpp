@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "exchange/tensorboard_events.h"
-
-#include "../target.h"
 
 namespace results = gradus::results;
 
@@ -10,7 +9,9 @@ FUZZ(tensorboard_event) {
   results::EventSink sink;
   std::size_t told = 0;
   sink.scalar = [&](const std::string& tag, std::int64_t, double, double) { told += tag.size(); };
-  sink.hyperparameter = [&](const std::string& name, const results::Json& value) { told += name.size() + value.dump().size(); };
+  sink.hyperparameter = [&](const std::string& name, const results::Json& value) {
+    told += name.size() + value.dump().size();
+  };
   results::EventReader reader(sink);
   constexpr std::string_view kBetween("\0\n", 2);
   const std::size_t middle = std::min(bytes.find(kBetween), bytes.size());

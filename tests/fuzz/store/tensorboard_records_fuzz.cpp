@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "exchange/tensorboard_records.h"
-
-#include "../target.h"
 
 using gradus::fuzz::accept_or_refuse;
 using gradus::fuzz::MemoryFile;

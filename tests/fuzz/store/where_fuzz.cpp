@@ -1,7 +1,6 @@
+#include "../target.h"
 #include "error.h"
 #include "query/query.h"
-
-#include "../target.h"
 #include "three_runs.h"
 
 namespace results = gradus::results;

@@ -118,7 +118,8 @@ TEST_F(ExportTest, CsvOfSomePointsOfACurve) {
   for (int step = 0; step < 1000; ++step) run->log(run->key("x"), step, (step + 311) * 7919 % 1009);
   run->finish("finished");
   for (const auto& [points, written] : {std::pair{1, 4}, {4, 4}, {7, 4}, {8, 6}, {12, 10}, {13, 10}, {100, 98}}) {
-    EXPECT_EQ(export_csv(*store, {1}, folder_ + "/some.csv", {.metrics = {}, .points = points}).values, written) << points;
+    EXPECT_EQ(export_csv(*store, {1}, folder_ + "/some.csv", {.metrics = {}, .points = points}).values, written)
+        << points;
   }
   EXPECT_EQ(export_csv(*store, {1}, folder_ + "/all.csv").values, 1000);
 }
@@ -195,7 +196,9 @@ TEST_F(ExportTest, TheSeedGoesAlong) {
   auto into = other();
   import_tensorboard(*into, folder_ + "/tb", {});
   import_mlflow(*into, folder_ + "/mlflow.db", {});
-  EXPECT_EQ(ask(*into, "SELECT group_concat(seed || ' ' || value) FROM runs JOIN params ON run_id = id WHERE key = 'seed'"), "7 7,7 7");
+  EXPECT_EQ(
+      ask(*into, "SELECT group_concat(seed || ' ' || value) FROM runs JOIN params ON run_id = id WHERE key = 'seed'"),
+      "7 7,7 7");
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ + "/wandb")) {
     if (entry.path().extension() == ".wandb") EXPECT_NE(file(entry.path()).find("seed"), std::string::npos);
   }

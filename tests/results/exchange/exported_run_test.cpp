@@ -51,11 +51,13 @@ TEST_F(ExportedRunTest, WhenAStepWas) {
   run->finish("finished");
   store->write([](Database& database) { database.run("UPDATE runs SET started = '1970-01-01T00:01:40Z'"); });
   const WallClock clock(*store, exported_run(*store, 1));
-  const std::pair<std::int64_t, double> times[] = {{0, 100}, {2, 101}, {10, 105}, {15, 106}, {20, 107}, {21, 108}, {22, 108}, {kLast, 108}, {-5, 100}};
+  const std::pair<std::int64_t, double> times[] = {{0, 100},  {2, 101},  {10, 105},    {15, 106}, {20, 107},
+                                                   {21, 108}, {22, 108}, {kLast, 108}, {-5, 100}};
   for (const auto& [step, time] : times) EXPECT_DOUBLE_EQ(clock.at(step), time) << step;
 
   store->begin({.name = "without progress"})->finish("finished");
-  store->write([](Database& database) { database.run("UPDATE runs SET started = '1970-01-01T00:00:07Z' WHERE id = 2"); });
+  store->write(
+      [](Database& database) { database.run("UPDATE runs SET started = '1970-01-01T00:00:07Z' WHERE id = 2"); });
   EXPECT_EQ(WallClock(*store, exported_run(*store, 2)).at(3), 7);
   store->write([](Database& database) { database.run("UPDATE runs SET started = 'once' WHERE id = 2"); });
   EXPECT_EQ(WallClock(*store, exported_run(*store, 2)).at(3), 0);
@@ -64,7 +66,8 @@ TEST_F(ExportedRunTest, WhenAStepWas) {
   early->progress(-4, 0, 0, 0, 2);
   early->progress(4, 0, 0, 0, 6);
   early->finish("finished");
-  store->write([](Database& database) { database.run("UPDATE runs SET started = '1970-01-01T00:00:00Z' WHERE id = 3"); });
+  store->write(
+      [](Database& database) { database.run("UPDATE runs SET started = '1970-01-01T00:00:00Z' WHERE id = 3"); });
   const WallClock from_below(*store, exported_run(*store, 3));
   EXPECT_EQ(from_below.at(-4), 2);
   EXPECT_EQ(from_below.at(-9), 0);
@@ -73,7 +76,10 @@ TEST_F(ExportedRunTest, WhenAStepWas) {
 
 TEST_F(ExportedRunTest, TextsThatAreTooLongForMlflowAreCutBetweenCharacters) {
   auto store = create();
-  RunStart start{.name = std::string(198, 'n') + "日本", .params = {{"long", std::string(499, 'x') + "ü"}, {"fits", std::string(498, 'x') + "ü"}, {std::string(251, 'k'), 1.5}}};
+  RunStart start{
+      .name = std::string(198, 'n') + "日本",
+      .params = {
+          {"long", std::string(499, 'x') + "ü"}, {"fits", std::string(498, 'x') + "ü"}, {std::string(251, 'k'), 1.5}}};
   start.environment.script = std::string(498, 's') + "日";
   auto run = store->begin(start);
   set_tag(*store, run->id(), "long", std::string(5001, 't'));
@@ -93,7 +99,9 @@ TEST_F(ExportedRunTest, TextsThatAreTooLongForMlflowAreCutBetweenCharacters) {
   EXPECT_EQ(text("SELECT value FROM params WHERE key = 'long'"), std::string(499, 'x'));
   EXPECT_EQ(text("SELECT value FROM params WHERE key = 'fits'"), std::string(498, 'x') + "ü");
   EXPECT_EQ(text("SELECT max(length(key)) FROM params"), "250");
-  EXPECT_EQ(text("SELECT group_concat(length(value)) FROM (SELECT value FROM tags WHERE key IN ('long', 'fits') ORDER BY key)"), "5000,5000");
+  EXPECT_EQ(text("SELECT group_concat(length(value)) FROM (SELECT value FROM tags WHERE key IN ('long', 'fits') ORDER "
+                 "BY key)"),
+            "5000,5000");
   EXPECT_EQ(text("SELECT group_concat(value) FROM metrics"), "1.79769313486232e+308,-1.79769313486232e+308");
   std::string escaped = folder_;
   EXPECT_EQ(text("SELECT artifact_uri FROM runs"), "file://" + escaped + "/" + run->uid());
@@ -101,7 +109,8 @@ TEST_F(ExportedRunTest, TextsThatAreTooLongForMlflowAreCutBetweenCharacters) {
   auto other = Store::open(folder_ + "/a b%ü/s.db", Store::Mode::create);
   other->begin({.name = "x"})->finish("finished");
   export_mlflow(*other, {1}, folder_ + "/ml flow.db");
-  EXPECT_EQ(text("SELECT artifact_location FROM experiments WHERE name = 'x'"), "file://" + escaped + "/a%20b%25%C3%BC");
+  EXPECT_EQ(text("SELECT artifact_location FROM experiments WHERE name = 'x'"),
+            "file://" + escaped + "/a%20b%25%C3%BC");
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ TEST_F(ImportTest, StepsThatGoBackVoidNothing) {
 // Whatever of a run's points is another, it is imported again; else it stays as it is.
 TEST_F(ImportTest, AnyChangeIsSeen) {
   const std::vector<std::string> usual = {event(1.7e9, 1, scalar("x", 1)), event(1.7e9 + 1, 2, scalar("x", 2)),
-      event(1.7e9 + 2, 3, scalar("y", 3))};
+                                          event(1.7e9 + 2, 3, scalar("y", 3))};
   const auto changed = [&](std::size_t at, const std::string& one) {
     std::vector<std::string> events = usual;
     events[at] = one;
@@ -110,10 +110,9 @@ TEST_F(ImportTest, AnyChangeIsSeen) {
   };
   auto more = usual;
   more.push_back(event(1.7e9 + 3, 4, scalar("x", 4)));
-  const std::vector<std::vector<std::string>> others = {changed(1, event(1.7e9 + 1, 2, scalar("z", 2))),
-      changed(1, event(1.7e9 + 1, 2, scalar("x", 2.5F))),
-                                                        changed(2, event(1.7e9 + 2, 4, scalar("y", 3))),
-                                                            changed(1, event(1.7e9 + 1.5, 2, scalar("x", 2))), more};
+  const std::vector<std::vector<std::string>> others = {
+      changed(1, event(1.7e9 + 1, 2, scalar("z", 2))), changed(1, event(1.7e9 + 1, 2, scalar("x", 2.5F))),
+      changed(2, event(1.7e9 + 2, 4, scalar("y", 3))), changed(1, event(1.7e9 + 1.5, 2, scalar("x", 2))), more};
   auto store = create();
   write("run/events.out.tfevents.1.a", usual);
   EXPECT_EQ(import(*store).added, 1);
@@ -135,8 +134,10 @@ TEST_F(ImportTest, NoStepIsLaterThanThoseAfterIt) {
                                         event(1.7e9 + 2, 2, scalar("x", 2)), event(1.7e9 + 9, 0, scalar("test", 5))});
   auto store = create();
   import(*store);
-  EXPECT_EQ(ask(*store, "SELECT group_concat(step || ':' || (seconds - (SELECT min(seconds) FROM progress)), ' ') FROM progress"),
-            "0:0.0 1:0.0 2:1.0");
+  EXPECT_EQ(
+      ask(*store,
+          "SELECT group_concat(step || ':' || (seconds - (SELECT min(seconds) FROM progress)), ' ') FROM progress"),
+      "0:0.0 1:0.0 2:1.0");
   EXPECT_TRUE(Positions(*store, 1, parse_axis("seconds")).of(2).has_value());
   EXPECT_FALSE(Positions(*store, 1, parse_axis("flops")).of(2).has_value()) << "nobody counted them";
   EXPECT_FALSE(Positions(*store, 1, parse_axis("flops")).of(0).has_value());
@@ -190,7 +191,9 @@ TEST_F(ImportTest, ScalarsOfEveryType) {
 }
 
 TEST(TensorboardTensorTest, AScalarHasNoDimensionOrEachOfSizeOne) {
-  const auto dimension = [](std::uint64_t size, const std::string& name = "") { return field(2, whole(1, size) + name); };
+  const auto dimension = [](std::uint64_t size, const std::string& name = "") {
+    return field(2, whole(1, size) + name);
+  };
   const std::pair<std::string, bool> shapes[] = {
       {"", true},
       {dimension(1), true},

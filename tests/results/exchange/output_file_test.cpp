@@ -15,7 +15,9 @@ namespace fs = std::filesystem;
 
 class OutputFileTest : public StoreTest {
  protected:
-  void put(const std::string& name, const std::string& bytes) { std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes; }
+  void put(const std::string& name, const std::string& bytes) {
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes;
+  }
   std::string bytes_of(const std::string& name) {
     std::ifstream file(folder_ + "/" + name, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -86,7 +88,8 @@ TEST_F(OutputFileTest, AFullDiskIsTold) {
 }
 
 TEST_F(OutputFileTest, WhatCannotBeWritten) {
-  expect_error(Exit::io, "/none/x: cannot write; got No such file or directory", [&] { OutputFile file(folder_ + "/none/x"); });
+  expect_error(Exit::io, "/none/x: cannot write; got No such file or directory",
+               [&] { OutputFile file(folder_ + "/none/x"); });
   expect_error(Exit::io, ": cannot write; got Is a directory", [&] { OutputFile file(folder_ + "/"); });
   put("store", std::string("SQLite format 3") + '\0' + "and so on");
   expect_error(Exit::data, "/store: is not written over", [&] { OutputFile file(folder_ + "/store"); });
@@ -101,9 +104,14 @@ TEST_F(OutputFileTest, WhatCannotBeWritten) {
 TEST_F(OutputFileTest, WhatNamesAFolder) {
   put("x", "");
   fs::create_directory(folder_ + "/folder.csv");
-  const std::pair<std::string, bool> cases[] = {{"", false}, {"-", false}, {folder_, true}, {folder_ + "/folder.csv", true},
-      {folder_ + "/x", false},
-                                                {folder_ + "/new", true}, {folder_ + "/new.csv", false}, {folder_ + "/new.csv/", true}};
+  const std::pair<std::string, bool> cases[] = {{"", false},
+                                                {"-", false},
+                                                {folder_, true},
+                                                {folder_ + "/folder.csv", true},
+                                                {folder_ + "/x", false},
+                                                {folder_ + "/new", true},
+                                                {folder_ + "/new.csv", false},
+                                                {folder_ + "/new.csv/", true}};
   for (const auto& [path, folder] : cases) EXPECT_EQ(names_folder(path), folder) << path;
   make_folder(folder_ + "/a/b");
   make_folder(folder_ + "/a/b");

@@ -32,7 +32,8 @@ class WholeExportTest : public WholeStoreTest {
     std::string out;
     for (std::size_t i = 0; i < bytes.size(); ++i) {
       char one[8];
-      std::snprintf(one, sizeof one, bytes[i] >= 0x20 && bytes[i] < 0x7f && bytes[i] != '\\' ? "%c" : "\\x%02x", static_cast<unsigned char>(bytes[i]));
+      std::snprintf(one, sizeof one, bytes[i] >= 0x20 && bytes[i] < 0x7f && bytes[i] != '\\' ? "%c" : "\\x%02x",
+                    static_cast<unsigned char>(bytes[i]));
       out += one;
       if (i % 120 == 119) out += "\n";
     }
@@ -45,7 +46,8 @@ class WholeExportTest : public WholeStoreTest {
     }
     std::sort(files.begin(), files.end());
     std::string all;
-    for (const fs::path& file : files) all += "# " + fs::relative(file, folder).string() + "\n" + (binary ? escaped(bytes_of(file)) : bytes_of(file));
+    for (const fs::path& file : files)
+      all += "# " + fs::relative(file, folder).string() + "\n" + (binary ? escaped(bytes_of(file)) : bytes_of(file));
     return told(all);
   }
   static std::string tables_of(const std::string& path) {
@@ -58,10 +60,12 @@ class WholeExportTest : public WholeStoreTest {
       static_cast<std::vector<std::string>*>(rows)->push_back(text + "\n");
       return 0;
     };
-    for (const char* table : {"alembic_version", "experiments", "runs", "params", "metrics", "latest_metrics", "tags", "experiment_tags"}) {
+    for (const char* table :
+         {"alembic_version", "experiments", "runs", "params", "metrics", "latest_metrics", "tags", "experiment_tags"}) {
       all += std::string("# ") + table + "\n";
       std::vector<std::string> rows;
-      EXPECT_EQ(sqlite3_exec(db, (std::string("SELECT * FROM ") + table).c_str(), row, &rows, nullptr), SQLITE_OK) << table;
+      EXPECT_EQ(sqlite3_exec(db, (std::string("SELECT * FROM ") + table).c_str(), row, &rows, nullptr), SQLITE_OK)
+          << table;
       std::sort(rows.begin(), rows.end());
       for (const std::string& text : rows) all += text;
     }
@@ -74,7 +78,8 @@ TEST_F(WholeExportTest, TablesAndDocuments) {
   const Exported csv = export_csv(*store_, {1, 6, 7, 9}, folder_ + "/csv/");
   EXPECT_EQ(csv.runs, 4);
   std::string all = std::to_string(csv.values) + "\n" + folder_text(folder_ + "/csv", false);
-  const Exported few = export_csv(*store_, {1, 2}, folder_ + "/few.csv", {.metrics = {"val/acc", "train/loss"}, .points = 4});
+  const Exported few =
+      export_csv(*store_, {1, 2}, folder_ + "/few.csv", {.metrics = {"val/acc", "train/loss"}, .points = 4});
   all += std::to_string(few.values) + "\n" + bytes_of(folder_ + "/few.csv");
   expect_golden("export_csv.txt", all);
   export_json(*store_, {1, 7, 9}, folder_ + "/runs.json");
@@ -100,8 +105,14 @@ TEST_F(WholeExportTest, AFileThatIsGivenUpLeavesNothing) {
   }
   EXPECT_EQ(open(), before);
   EXPECT_FALSE(fs::exists(folder_ + "/given_up"));
-  const std::pair<std::string, std::string> names[] = {{"a b/c:d", "a_b_c_d"}, {"x-1_y.z", "x-1_y.z"}, {"", "run"}, {".hidden", "run.hidden"}, {"ü", "ü"}, {std::string(120, 'a'), std::string(100, 'a')},
-                                                       {std::string(99, 'a') + "üb", std::string(99, 'a')}, {std::string(98, 'a') + "üb", std::string(98, 'a') + "ü"}};
+  const std::pair<std::string, std::string> names[] = {{"a b/c:d", "a_b_c_d"},
+                                                       {"x-1_y.z", "x-1_y.z"},
+                                                       {"", "run"},
+                                                       {".hidden", "run.hidden"},
+                                                       {"ü", "ü"},
+                                                       {std::string(120, 'a'), std::string(100, 'a')},
+                                                       {std::string(99, 'a') + "üb", std::string(99, 'a')},
+                                                       {std::string(98, 'a') + "üb", std::string(98, 'a') + "ü"}};
   for (const auto& [text, name] : names) EXPECT_EQ(file_name(text), name);
 }
 
@@ -109,7 +120,9 @@ TEST_F(WholeExportTest, AFileThatIsGivenUpLeavesNothing) {
 TEST_F(WholeExportTest, NamesOfImportedFolders) {
   export_tensorboard(*store_, {1}, folder_ + "/board");
   const std::string inner = folder_ + "/board/digits-10000000";
-  for (const auto& [path, name] : {std::pair<std::string, std::string>{folder_ + "/board", "digits-10000000"}, {inner, "digits-10000000"}, {folder_, "board/digits-10000000"}}) {
+  for (const auto& [path, name] : {std::pair<std::string, std::string>{folder_ + "/board", "digits-10000000"},
+                                   {inner, "digits-10000000"},
+                                   {folder_, "board/digits-10000000"}}) {
     const auto into = Store::open(folder_ + "/into" + std::to_string(path.size()) + ".db", Store::Mode::create);
     EXPECT_EQ(import_tensorboard(*into, path, {}).added, 1);
     EXPECT_EQ(ask(*into, "SELECT name FROM runs"), name) << path;
@@ -124,7 +137,9 @@ TEST_F(WholeExportTest, ThereAndBack) {
   const auto into = Store::open(folder_ + "/into/gradus.db", Store::Mode::create);
   const auto tell = [&](const char* what, const Imported& done) {
     all += std::string(what) + ":";
-    for (const std::int64_t n : {done.added, done.updated, done.unchanged, done.values, done.children, done.empty, done.skipped}) all += " " + std::to_string(n);
+    for (const std::int64_t n :
+         {done.added, done.updated, done.unchanged, done.values, done.children, done.empty, done.skipped})
+      all += " " + std::to_string(n);
     all += "\n";
   };
   for (int twice = 0; twice < 2; ++twice) {
@@ -145,8 +160,10 @@ TEST_F(WholeExportTest, ThereAndBack) {
 TEST_F(WholeExportTest, AMergedStoreHasEveryRow) {
   const auto into = Store::open(folder_ + "/into/gradus.db", Store::Mode::create);
   merge(*into, *store_);
-  for (const std::string rows : {"* FROM runs", "* FROM params", "* FROM sources", "* FROM run_sources", "* FROM artifacts", "* FROM tags", "* FROM progress",
-                                 "run_id, step, time, kind, name, detail FROM events", "name, better FROM keys", "* FROM metrics", "* FROM summaries"}) {
+  for (const std::string rows :
+       {"* FROM runs", "* FROM params", "* FROM sources", "* FROM run_sources", "* FROM artifacts", "* FROM tags",
+        "* FROM progress", "run_id, step, time, kind, name, detail FROM events", "name, better FROM keys",
+        "* FROM metrics", "* FROM summaries"}) {
     const auto all = [&](Store& store) {
       std::vector<std::string> lines;
       for (const Json& row : to_json(store.query("SELECT " + rows))) lines.push_back(dump(row));

@@ -12,11 +12,11 @@
 #include <limits>
 #include <random>
 
+#include "page/report.h"
+#include "plot/plot_impl.h"
 #include "query/curves.h"
 #include "query/downsample.h"
 #include "store/housekeeping.h"
-#include "plot/plot_impl.h"
-#include "page/report.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -86,7 +86,8 @@ TEST(Downsample, KeepsNeighboursAcrossTheEdgesAndBothEndsOfAFlatStretch) {
   std::vector<std::int64_t> steps;
   for (std::int64_t i = 0; i < 100; ++i) steps.push_back(i);
   EXPECT_EQ(thin(steps, std::vector<double>(100, 7.0), 0, 99, 1).steps, (std::vector<std::int64_t>{0, 99}));
-  EXPECT_EQ(thin({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {0, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 0}, 0, 11, 3).steps, (std::vector<std::int64_t>{0, 3, 5, 7, 8, 11}))
+  EXPECT_EQ(thin({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {0, 0, 0, 0, 3, 1, 1, 3, 0, 0, 0, 0}, 0, 11, 3).steps,
+            (std::vector<std::int64_t>{0, 3, 5, 7, 8, 11}))
       << "of equal values the first is the least, the last the greatest";
   EXPECT_TRUE(thin({}, {}, 0, 10, 5).steps.empty());
   // Steps as large as they go: the width of the range does not fit an integer.
@@ -409,9 +410,12 @@ TEST_F(PageTest, TheAssetsAreInTheProgram) {
   make_run("r", 1, "a", 1);
   Page page(read());
   const char* script = "text/javascript; charset=utf-8";
-  const std::pair<const char*, const char*> assets[] = {
-      {"/", "text/html; charset=utf-8"}, {"/style.css", "text/css; charset=utf-8"}, {"/icon.svg", "image/svg+xml"},
-      {"/app.js", script},               {"/chart.js", script},                     {"/d3.min.js", script}};
+  const std::pair<const char*, const char*> assets[] = {{"/", "text/html; charset=utf-8"},
+                                                        {"/style.css", "text/css; charset=utf-8"},
+                                                        {"/icon.svg", "image/svg+xml"},
+                                                        {"/app.js", script},
+                                                        {"/chart.js", script},
+                                                        {"/d3.min.js", script}};
   for (const auto& [name, type] : assets) {
     const Answer answer = page.get(name, {});
     EXPECT_EQ(answer.status, 200) << name;
@@ -419,8 +423,8 @@ TEST_F(PageTest, TheAssetsAreInTheProgram) {
     EXPECT_GT(answer.body.size(), 100u) << name;
   }
   std::size_t bytes = 0;
-  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "axis.js", "theme.js",
-                           "style.css", "d3.min.js", "icon.svg"})
+  for (const char* name : {"index.html", "app.js", "util.js", "runs.js", "run.js", "compare.js", "chart.js", "axis.js",
+                           "theme.js", "style.css", "d3.min.js", "icon.svg"})
     bytes += page_asset(name).size();
   EXPECT_LT(bytes, 500'000u);
 }

@@ -1,6 +1,4 @@
 // Everything that the page and the report tell of one store (whole_store.h), kept whole.
-#include "page/page.h"
-
 #include <unistd.h>
 
 #include <cstring>
@@ -8,6 +6,7 @@
 #include <fstream>
 
 #include "page/document.h"
+#include "page/page.h"
 #include "page/report.h"
 #include "whole_store.h"
 
@@ -20,7 +19,11 @@ using Query = std::map<std::string, std::string>;
 TEST_F(WholePageTest, Answers) {
   const std::pair<const char*, Query> questions[] = {
       {"/api/runs", {}},
-      {"/api/runs", {{"children", "1"}, {"archived", "1"}, {"facts", "1"}, {"metrics", "last:val/acc,best:val/loss,best:score,max:score,min:knob/temperature,best:hard/acc"}}},
+      {"/api/runs",
+       {{"children", "1"},
+        {"archived", "1"},
+        {"facts", "1"},
+        {"metrics", "last:val/acc,best:val/loss,best:score,max:score,min:knob/temperature,best:hard/acc"}}},
       {"/api/runs", {{"where", "strategy == 'stages'"}, {"since", "2"}, {"watch", "1"}, {"metrics", "best:nothing"}}},
       {"/api/runs", {{"where", "seed > 50"}, {"since", "9"}}},
       {"/api/runs", {{"runs", "9,1,2"}}},
@@ -38,23 +41,39 @@ TEST_F(WholePageTest, Answers) {
       {"/api/diff", {{"a", "1"}, {"b", "4"}}},
       {"/api/diff", {{"a", "1"}, {"b", "7"}}},
       {"/api/source", {{"sha256", std::string(64, 'a')}}},
-      {"/api/nothing", {}}, {"/nothing", {}}, {"", {}}, {"/api/source", {}}, {"/api/source", {{"sha256", "0"}}}, {"/api/run", {{"run", "99"}}}, {"/api/bands", {{"key", "x"}}},
-      {"/api/runs", {{"runs", "1,x"}}}, {"/api/runs", {{"since", "-1"}}}, {"/api/runs", {{"metrics", "mean:x"}}}, {"/api/axis", {{"axis", "weeks"}, {"runs", "1"}}}, {"/api/compare", {}},
+      {"/api/nothing", {}},
+      {"/nothing", {}},
+      {"", {}},
+      {"/api/source", {}},
+      {"/api/source", {{"sha256", "0"}}},
+      {"/api/run", {{"run", "99"}}},
+      {"/api/bands", {{"key", "x"}}},
+      {"/api/runs", {{"runs", "1,x"}}},
+      {"/api/runs", {{"since", "-1"}}},
+      {"/api/runs", {{"metrics", "mean:x"}}},
+      {"/api/axis", {{"axis", "weeks"}, {"runs", "1"}}},
+      {"/api/compare", {}},
   };
   std::string all;
   for (const auto& [path, query] : questions) {
     const Answer answer = Page(store_).get(path, query);
     all += std::string("# ") + path;
     for (const auto& [name, value] : query) all += " " + name + "=" + value;
-    all += "\n" + std::to_string(answer.status) + " " + answer.type + " " + told(lines(Json::parse(answer.body))) + "\n";
+    all +=
+        "\n" + std::to_string(answer.status) + " " + answer.type + " " + told(lines(Json::parse(answer.body))) + "\n";
   }
   expect_golden("page.txt", all);
 }
 
 TEST_F(WholePageTest, Curves) {
-  const Query questions[] = {{{"runs", "1,6"}, {"keys", "val/acc,knob/temperature"}}, {{"runs", "1"}, {"keys", "train/loss"}, {"columns", "1"}}, {{"runs", "1"}, {"keys", "train/loss"}, {"from", "3"}, {"to", "5"}},
-                             {{"runs", "1"}, {"keys", "train/loss"}, {"after", "8"}}, {{"runs", "1,2"}, {"keys", "train/loss,val/acc"}, {"after", "9,10"}},
-                             {{"runs", "1"}, {"keys", "train/loss"}, {"after", "10"}}, {{"runs", "1"}, {"keys", "nothing"}}, {}};
+  const Query questions[] = {{{"runs", "1,6"}, {"keys", "val/acc,knob/temperature"}},
+                             {{"runs", "1"}, {"keys", "train/loss"}, {"columns", "1"}},
+                             {{"runs", "1"}, {"keys", "train/loss"}, {"from", "3"}, {"to", "5"}},
+                             {{"runs", "1"}, {"keys", "train/loss"}, {"after", "8"}},
+                             {{"runs", "1,2"}, {"keys", "train/loss,val/acc"}, {"after", "9,10"}},
+                             {{"runs", "1"}, {"keys", "train/loss"}, {"after", "10"}},
+                             {{"runs", "1"}, {"keys", "nothing"}},
+                             {}};
   std::string all;
   for (const Query& query : questions) {
     const Answer answer = Page(store_).get("/api/curves", query);
@@ -105,8 +124,10 @@ TEST_F(WholePageTest, FilesOfARun) {
   EXPECT_EQ(last["text"], std::string((256 << 10) - 3, 'x') + "end");
   const Json first = Json::parse(page.get("/api/log", {{"run", "1"}, {"from", "0"}}).body);
   EXPECT_EQ(first["next"], 256 << 10);
-  EXPECT_EQ(page.get("/api/log", {{"run", "1"}, {"from", "307202"}}).body, R"({"from":307202,"next":307203,"text":"d"})");
-  EXPECT_EQ(page.get("/api/log", {{"run", "1"}, {"from", "400000"}}).body, R"({"from":307203,"next":307203,"text":""})");
+  EXPECT_EQ(page.get("/api/log", {{"run", "1"}, {"from", "307202"}}).body,
+            R"({"from":307202,"next":307203,"text":"d"})");
+  EXPECT_EQ(page.get("/api/log", {{"run", "1"}, {"from", "400000"}}).body,
+            R"({"from":307203,"next":307203,"text":""})");
 }
 
 TEST_F(WholePageTest, Reports) {
@@ -122,11 +143,13 @@ TEST_F(WholePageTest, Reports) {
   expect_golden("report_one.html", told(report(*store_, options)));
 }
 
-// Two values are a curve, one is none; what the store does not have of a fork's origin; a script by the beginning of its hash.
+// Two values are a curve, one is none; what the store does not have of a fork's origin; a script by the beginning of
+// its hash.
 TEST_F(WholePageTest, WhatAReportShowsAtItsEdges) {
   store_.reset();
   auto store = create();
-  RunStart start{.name = "edge", .seed = 1, .sources = {{"a/b/x.lua", "0123456789abcdef" + std::string(48, '7'), "return 1"}}};
+  RunStart start{
+      .name = "edge", .seed = 1, .sources = {{"a/b/x.lua", "0123456789abcdef" + std::string(48, '7'), "return 1"}}};
   start.environment.host = "here";
   auto run = store->begin(start);
   run->log(run->key("one"), 1, 1);
@@ -161,7 +184,8 @@ TEST_F(WholePageTest, ManyRunsAreToldInFullUpToSixty) {
     int full = 0;
     for (std::size_t at = 0; (at = text.find("### Run ", at)) != std::string::npos; ++at) ++full;
     const std::size_t rest = text.find("The other ");
-    return std::to_string(full) + (rest == std::string::npos ? "" : text.substr(rest + 9, text.find(' ', rest + 10) - rest - 9));
+    return std::to_string(full) +
+           (rest == std::string::npos ? "" : text.substr(rest + 9, text.find(' ', rest + 10) - rest - 9));
   };
   EXPECT_EQ(told(), "60 2");
   options.runs.resize(60);
@@ -176,10 +200,12 @@ TEST_F(WholePageTest, AxesOfLongRuns) {
     auto run = store->begin({.name = "long"});
     for (int step = 1; step <= rows; ++step) run->progress(step, step, step, step, step);
     run->finish("finished");
-    const Json runs = Json::parse(Page(store).get("/api/axis", {{"axis", "samples"}, {"runs", std::to_string(run->id())}}).body)["runs"];
+    const Json runs = Json::parse(
+        Page(store).get("/api/axis", {{"axis", "samples"}, {"runs", std::to_string(run->id())}}).body)["runs"];
     const Json& steps = runs[0]["steps"];
     EXPECT_EQ(steps, runs[0]["at"]);
-    return std::to_string(steps.size()) + ": " + steps[0].dump() + " " + steps[1].dump() + " … " + steps[steps.size() - 2].dump() + " " + steps[steps.size() - 1].dump();
+    return std::to_string(steps.size()) + ": " + steps[0].dump() + " " + steps[1].dump() + " … " +
+           steps[steps.size() - 2].dump() + " " + steps[steps.size() - 1].dump();
   };
   EXPECT_EQ(told(1999), "1999: 1 2 … 1998 1999");
   EXPECT_EQ(told(2000), "1001: 1 3 … 1999 2000");
@@ -191,7 +217,8 @@ TEST(DocumentTest, BothLanguages) {
     Document doc(markdown);
     doc.heading(2, "a < b # c");
     doc.paragraph("x_y*z [1] `q` | \\ ! & > \n\r end");
-    doc.table({"n", "text", "mixed", "empty", "signed"}, {{"1", "a", "1", "", "-1e+05 ± 0.5"}, {"–", "b", "x", "–", "inf"}, {"2.5 (3 of 4)", "", "2", "", "nan"}});
+    doc.table({"n", "text", "mixed", "empty", "signed"},
+              {{"1", "a", "1", "", "-1e+05 ± 0.5"}, {"–", "b", "x", "–", "inf"}, {"2.5 (3 of 4)", "", "2", "", "nan"}});
     doc.table({"", ""}, {{"a", "1"}});
     doc.table({"none"}, {});
     doc.code("x = '```'\n");

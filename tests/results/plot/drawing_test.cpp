@@ -12,7 +12,8 @@ namespace {
 
 const double kNan = std::nan("");
 
-// x from 0 to 100, y from 0 to 1: in 600 × 300, without a legend's rows, x is at 58 + 5.28 v and y at 215.1 − 122.2 v (from -0.4 to 1.4: the band).
+// x from 0 to 100, y from 0 to 1: in 600 × 300, without a legend's rows, x is at 58 + 5.28 v and y at 215.1 − 122.2 v
+// (from -0.4 to 1.4: the band).
 Figure of_one_run() {
   Figure figure;
   figure.title = "val/acc";
@@ -23,9 +24,13 @@ Figure of_one_run() {
   line.y = {0, 0.5, kNan, 0.25, kNan, 0.75, 0.8, 1};
   line.low = {0, 0.4, kNan, -0.9, kNan, 0.7, 0.8, 1}, line.high = {0, 0.6, kNan, 0.3, kNan, 2, 0.85, 1};
   figure.lines = {line};
-  figure.stages = {{"easy", 0, 30}, {"a stage of a very long name", 30, 50}, {"hard", 50, HUGE_VAL}, {"never", 101, HUGE_VAL}};
-  figure.marks = {{10, {10, "decision", "stop & go", R"({"acc":0.5})"}}, {50, {50, "resume", "attempt", ""}},
-                  {70, {70, "nan", "loss", "{}"}}, {101, {101, "decision", "outside", ""}}, {-1, {-1, "decision", "outside", ""}}};
+  figure.stages = {
+      {"easy", 0, 30}, {"a stage of a very long name", 30, 50}, {"hard", 50, HUGE_VAL}, {"never", 101, HUGE_VAL}};
+  figure.marks = {{10, {10, "decision", "stop & go", R"({"acc":0.5})"}},
+                  {50, {50, "resume", "attempt", ""}},
+                  {70, {70, "nan", "loss", "{}"}},
+                  {101, {101, "decision", "outside", ""}},
+                  {-1, {-1, "decision", "outside", ""}}};
   return figure;
 }
 
@@ -68,7 +73,9 @@ Figure of_equal_values(double value) {
 TEST(Drawing, OnPaper) {
   expect_golden("drawn.svg", svg_plot({of_one_run(), of_many()}, 600, 300));
   expect_golden("drawn_wide.svg", svg_plot({of_many(), of_nothing(), of_equal_values(0)}, 1400, 200));
-  EXPECT_NE(svg_plot({of_one_run()}, 600, 300).find("M58.0 215.1L110.8 154.0M216.4 184.6h0.01M374.8 123.4L480.4 117.3L586.0 92.9"), std::string::npos);
+  EXPECT_NE(svg_plot({of_one_run()}, 600, 300)
+                .find("M58.0 215.1L110.8 154.0M216.4 184.6h0.01M374.8 123.4L480.4 117.3L586.0 92.9"),
+            std::string::npos);
   EXPECT_NE(svg_plot({}, 600, 300).find("viewBox=\"0 0 600 300\""), std::string::npos);
 }
 
@@ -106,7 +113,8 @@ TEST(Drawing, WhatAFigureCovers) {
   for (const auto& one : cases) {
     Figure figure;
     figure.lines.resize(1);
-    figure.lines[0].x = one.x, figure.lines[0].y = one.y, figure.lines[0].low = one.low, figure.lines[0].high = one.high;
+    figure.lines[0].x = one.x, figure.lines[0].y = one.y, figure.lines[0].low = one.low,
+    figure.lines[0].high = one.high;
     const Box box = box_of(figure, true);
     const std::string what = std::to_string(&one - cases);
     EXPECT_EQ(box.x0, one.box.x0) << what;
@@ -131,15 +139,25 @@ TEST(Drawing, Ticks) {
     int count;
     V ticks;
   } const cases[] = {
-      {0, 1, 5, {0, 0.2, 0.4, 0.6, 0.8, 1}}, {0, 10, 10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}, {0, 14.9, 10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
-      {0, 15, 10, {0, 2, 4, 6, 8, 10, 12, 14, 16}}, {0, 34, 10, {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34}},
-      {0, 35, 10, {0, 5, 10, 15, 20, 25, 30, 35}}, {0, 74, 10, {0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75}},
-      {0, 75, 10, {0, 10, 20, 30, 40, 50, 60, 70, 80}}, {-3, 3, 3, {-4, -2, 0, 2, 4}}, {5, 5, 2, {5, 5.5, 6}}, {5, 4, 2, {5, 5.5, 6}},
-      {0, 1, 0, {0, 1}}, {0, 1, -4, {0, 1}}, {0.31, 0.59, 3, {0.3, 0.4, 0.5, 0.6}},
+      {0, 1, 5, {0, 0.2, 0.4, 0.6, 0.8, 1}},
+      {0, 10, 10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+      {0, 14.9, 10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+      {0, 15, 10, {0, 2, 4, 6, 8, 10, 12, 14, 16}},
+      {0, 34, 10, {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34}},
+      {0, 35, 10, {0, 5, 10, 15, 20, 25, 30, 35}},
+      {0, 74, 10, {0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75}},
+      {0, 75, 10, {0, 10, 20, 30, 40, 50, 60, 70, 80}},
+      {-3, 3, 3, {-4, -2, 0, 2, 4}},
+      {5, 5, 2, {5, 5.5, 6}},
+      {5, 4, 2, {5, 5.5, 6}},
+      {0, 1, 0, {0, 1}},
+      {0, 1, -4, {0, 1}},
+      {0.31, 0.59, 3, {0.3, 0.4, 0.5, 0.6}},
   };
   for (const auto& one : cases) {
     const V found = ticks(one.low, one.high, one.count);
-    ASSERT_EQ(found.size(), one.ticks.size()) << one.low << " to " << one.high << " by " << one.count << ": " << ::testing::PrintToString(found);
+    ASSERT_EQ(found.size(), one.ticks.size())
+        << one.low << " to " << one.high << " by " << one.count << ": " << ::testing::PrintToString(found);
     for (std::size_t i = 0; i < found.size(); ++i) EXPECT_DOUBLE_EQ(found[i], one.ticks[i]);
   }
   EXPECT_EQ(ticks(0, 1000, 1000).size(), 100u);
@@ -147,14 +165,28 @@ TEST(Drawing, Ticks) {
 }
 
 TEST(Drawing, TickLabels) {
-  const std::pair<double, const char*> cases[] = {{0, "0"}, {1e5, "1e+05"}, {99999, "99999"}, {-123456, "-1.23e+05"}, {1e-3, "0.001"},
-                                                  {0.00099, "0.00099"}, {-9.99e-4, "-0.000999"}, {1.23456e-5, "1.23e-05"}, {0.123456789, "0.123457"}};
+  const std::pair<double, const char*> cases[] = {{0, "0"},
+                                                  {1e5, "1e+05"},
+                                                  {99999, "99999"},
+                                                  {-123456, "-1.23e+05"},
+                                                  {1e-3, "0.001"},
+                                                  {0.00099, "0.00099"},
+                                                  {-9.99e-4, "-0.000999"},
+                                                  {1.23456e-5, "1.23e-05"},
+                                                  {0.123456789, "0.123457"}};
   for (const auto& [value, text] : cases) EXPECT_EQ(tick_label(value), text);
   // Neighbours have other labels, however close they are for their size.
-  const std::tuple<double, double, const char*> close[] = {
-      {1000010, 10, "1000010"}, {-1000010, 10, "-1000010"}, {252000, 2000, "2.52e+05"}, {252500, 500, "252500"}, {250000, 50000, "2.5e+05"},
-      {1764432010000, 10000, "1764432010000"}, {1e6, 1e5, "1e+06"}, {0.99990001, 1e-8, "0.99990001"}, {1.5e-4, 5e-5, "0.00015"},
-      {1.2345e-5, 1e-9, "1.2345e-05"}, {0, 10, "0"}};
+  const std::tuple<double, double, const char*> close[] = {{1000010, 10, "1000010"},
+                                                           {-1000010, 10, "-1000010"},
+                                                           {252000, 2000, "2.52e+05"},
+                                                           {252500, 500, "252500"},
+                                                           {250000, 50000, "2.5e+05"},
+                                                           {1764432010000, 10000, "1764432010000"},
+                                                           {1e6, 1e5, "1e+06"},
+                                                           {0.99990001, 1e-8, "0.99990001"},
+                                                           {1.5e-4, 5e-5, "0.00015"},
+                                                           {1.2345e-5, 1e-9, "1.2345e-05"},
+                                                           {0, 10, "0"}};
   for (const auto& [value, step, text] : close) EXPECT_EQ(tick_label(value, step), text);
 }
 
@@ -184,8 +216,9 @@ TEST(Drawing, WhatLiesOutsideOfARangeIsAGap) {
   keep_to(figure, std::pair{0.25, 0.75});
   const auto& line = figure.lines[0];
   for (const int gap : {0, 4, 5}) EXPECT_TRUE(std::isnan(line.y[gap])) << gap;
-  EXPECT_EQ((std::vector<double>{line.y[1], line.y[2], line.y[3], line.low[0], line.low[1], line.high[0], line.high[1]}),
-            (std::vector<double>{0.25, 0.5, 0.75, 0.25, 0.3, 0.5, 0.75}));
+  EXPECT_EQ(
+      (std::vector<double>{line.y[1], line.y[2], line.y[3], line.low[0], line.low[1], line.high[0], line.high[1]}),
+      (std::vector<double>{0.25, 0.5, 0.75, 0.25, 0.3, 0.5, 0.75}));
   EXPECT_TRUE(std::isnan(line.low[2]) && std::isnan(line.high[2]));
   EXPECT_EQ(figure.y->second, 0.75);
 }

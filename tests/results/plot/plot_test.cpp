@@ -150,7 +150,12 @@ TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {
   PlotOptions options;
   options.x = parse_axis("flops");
   options.metrics = {"a"};
-  for (const auto& [flops, axis, x] : std::vector<std::tuple<double, const char*, double>>{{999'998, "flops", 999'998}, {1e6, "MFLOPs", 1}, {999e6, "MFLOPs", 999}, {1e9, "GFLOPs", 1}, {2e12, "TFLOPs", 2}, {4e15, "PFLOPs", 4}}) {
+  for (const auto& [flops, axis, x] : std::vector<std::tuple<double, const char*, double>>{{999'998, "flops", 999'998},
+                                                                                           {1e6, "MFLOPs", 1},
+                                                                                           {999e6, "MFLOPs", 999},
+                                                                                           {1e9, "GFLOPs", 1},
+                                                                                           {2e12, "TFLOPs", 2},
+                                                                                           {4e15, "PFLOPs", 4}}) {
     options.runs = {train(flops)};
     const auto found = figures(*store, options);
     ASSERT_EQ(found.size(), 1u);
@@ -185,7 +190,9 @@ TEST_F(PlotTest, ForksAreMarkedWhereTheyPart) {
   };
   const auto one = store->begin({.name = "r", .seed = 1, .params = {{"T", std::int64_t{4}}}});
   train(*one, 1);
-  const auto fork = store->begin({.name = "r", .seed = 1, .params = {{"T", std::int64_t{8}}},
+  const auto fork = store->begin({.name = "r",
+                                  .seed = 1,
+                                  .params = {{"T", std::int64_t{8}}},
                                   .past = Past{1, {.step = 4, .progress = 4, .keys = R"(["val/loss"])"}}});
   fork->event(0, "resume", "fork", R"({"run":1,"at":4,"set":{"T":8},"uid":")" + one->uid() + "\"}");
   train(*fork, 5);
@@ -221,7 +228,8 @@ TEST_F(PlotTest, AnAccuracysBandStaysBetweenZeroAndOne) {
   std::vector<std::int64_t> runs;
   for (const double value : {0.4, 1.0, 0.99}) {
     const auto run = store->begin({.name = "r", .seed = 1});
-    for (const char* key : {"val/acc", "hard/teacher_acc", "val/forgotten", "val/loss"}) run->log(run->key(key), 1, value);
+    for (const char* key : {"val/acc", "hard/teacher_acc", "val/forgotten", "val/loss"})
+      run->log(run->key(key), 1, value);
     run->log(run->key("percent/acc"), 1, 100 * value);
     run->finish("finished");
     runs.push_back(run->id());

@@ -19,15 +19,21 @@ void refuses(const std::string& text, const std::string& words, const std::funct
 }
 
 TEST(CompareOptionsTest, Thresholds) {
-  for (const auto& [text, key, at_least, value] : std::vector<std::tuple<const char*, const char*, bool, double>>{
-           {"val/acc>=0.5", "val/acc", true, 0.5}, {"val/acc >= 0.5", "val/acc", true, 0.5}, {"a<=1e3", "a", false, 1000}, {"ab  <=-2", "ab", false, -2}, {"a>=0", "a", true, 0}}) {
+  for (const auto& [text, key, at_least, value] :
+       std::vector<std::tuple<const char*, const char*, bool, double>>{{"val/acc>=0.5", "val/acc", true, 0.5},
+                                                                       {"val/acc >= 0.5", "val/acc", true, 0.5},
+                                                                       {"a<=1e3", "a", false, 1000},
+                                                                       {"ab  <=-2", "ab", false, -2},
+                                                                       {"a>=0", "a", true, 0}}) {
     const Threshold t = parse_threshold(text);
     EXPECT_EQ(t.key, key) << text;
     EXPECT_EQ(t.at_least, at_least) << text;
     EXPECT_EQ(t.value, value) << text;
   }
-  for (const char* bad : {"", ">=1", "=>1", "a", "a>1", "a<", "a>", "a>=", "a>=x", "a>=1x", "a>=inf", "a>=nan", "a b>=1", "a=>1", "a=1"})
-    refuses(bad, "--threshold: expected METRIC>=NUMBER or METRIC<=NUMBER; got '" + std::string(bad) + "'", [&] { parse_threshold(bad); });
+  for (const char* bad :
+       {"", ">=1", "=>1", "a", "a>1", "a<", "a>", "a>=", "a>=x", "a>=1x", "a>=inf", "a>=nan", "a b>=1", "a=>1", "a=1"})
+    refuses(bad, "--threshold: expected METRIC>=NUMBER or METRIC<=NUMBER; got '" + std::string(bad) + "'",
+            [&] { parse_threshold(bad); });
 }
 
 TEST(CompareOptionsTest, Budgets) {
@@ -36,8 +42,10 @@ TEST(CompareOptionsTest, Budgets) {
     EXPECT_EQ(budget.axis, axis);
     EXPECT_EQ(budget.value, 1500);
   }
-  for (const char* bad : {"", "step", "step=", "steps=1", "=1", "epoch=1", "step=x", "step=1x", "step=inf", "step=nan", "step= "})
-    refuses(bad, "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + std::string(bad) + "'", [&] { parse_budget(bad); });
+  for (const char* bad :
+       {"", "step", "step=", "steps=1", "=1", "epoch=1", "step=x", "step=1x", "step=inf", "step=nan", "step= "})
+    refuses(bad, "--at: expected step=N, samples=N, flops=X or seconds=S; got '" + std::string(bad) + "'",
+            [&] { parse_budget(bad); });
 }
 
 class CompareTest : public StoreTest {
@@ -46,7 +54,8 @@ class CompareTest : public StoreTest {
     StoreTest::SetUp();
     store_ = create();
   }
-  void add(const std::string& strategy, std::int64_t seed, const std::vector<std::string>& keys, const std::string& status = "finished") {
+  void add(const std::string& strategy, std::int64_t seed, const std::vector<std::string>& keys,
+           const std::string& status = "finished") {
     auto run = store_->begin({.name = "a", .seed = seed, .params = {{"strategy", strategy}}});
     for (const std::string& key : keys) run->log(run->key(key), 1, 0.5);
     run->finish(status);
@@ -101,7 +110,8 @@ TEST_F(CompareTest, AParameterThatSomeRunsLackTellsThemApart) {
   EXPECT_EQ(compare(*store_, {})["by"], (Json{"name", "warm"}));
   store_->begin({.name = "a", .seed = 3, .params = {{"lr", 0.1}, {"warm", true}, {"old", 1.5}}})->finish("failed");
   EXPECT_EQ(compare(*store_, {})["by"], (Json{"name", "old", "warm"}));
-  store_->begin({.name = "b", .seed = 3, .params = {{"seed", std::int64_t{3}}, {"lr", 0.1}, {"warm", true}}})->finish("finished");
+  store_->begin({.name = "b", .seed = 3, .params = {{"seed", std::int64_t{3}}, {"lr", 0.1}, {"warm", true}}})
+      ->finish("finished");
   EXPECT_EQ(compare(*store_, {.filter = {.where = "id != 3"}})["by"], (Json{"name", "warm"}));
 }
 

@@ -57,7 +57,9 @@ TEST_F(CurvesTest, GlimpsesAreAllOfItWhereItIsShort) {
   const std::int64_t run = add(steps);
   const auto seen = [&](std::int64_t from, std::int64_t to, int columns, std::int64_t rows, bool all) {
     Steps found;
-    EXPECT_EQ(read_glimpses(*store_, {run, "x"}, from, to, columns, rows, [&](std::int64_t step, double) { found.push_back(step); }), all);
+    EXPECT_EQ(read_glimpses(*store_, {run, "x"}, from, to, columns, rows,
+                            [&](std::int64_t step, double) { found.push_back(step); }),
+              all);
     return found;
   };
   EXPECT_EQ(seen(10, 29, 4, 5, true), steps) << "as many as may be";
@@ -72,7 +74,8 @@ TEST_F(CurvesTest, WhereStepsLie) {
   const StepRange both = step_range(*store_, {{one, "x"}, {two, "x"}, {one, "none"}});
   EXPECT_EQ(both.from, -3);
   EXPECT_EQ(both.to, 9);
-  for (const auto& [step, found] : {std::pair<std::int64_t, std::int64_t>{9, 9}, {100, 9}, {8, 5}, {5, 5}, {4, 4}}) EXPECT_EQ(step_at_or_before(*store_, {one, "x"}, step), found);
+  for (const auto& [step, found] : {std::pair<std::int64_t, std::int64_t>{9, 9}, {100, 9}, {8, 5}, {5, 5}, {4, 4}})
+    EXPECT_EQ(step_at_or_before(*store_, {one, "x"}, step), found);
 }
 
 TEST_F(CurvesTest, ABandHasTheSharedStepsWhereTheyAreMoreThanThreeQuarters) {
@@ -80,7 +83,8 @@ TEST_F(CurvesTest, ABandHasTheSharedStepsWhereTheyAreMoreThanThreeQuarters) {
   EXPECT_EQ(band_steps({five, five}), (Steps{1, 2, 3, 4, 5}));
   EXPECT_EQ(band_steps({five, other_end}), (Steps{1, 2, 3, 4}));
   const std::int64_t four = add({1, 2, 3, 4}), three_of_it = add({1, 2, 3, 8});
-  EXPECT_EQ(band_steps({four, three_of_it}), (Steps{1, 2, 3, 4, 5, 6, 7, 8})) << "three quarters are too few: evenly, from the first to the last";
+  EXPECT_EQ(band_steps({four, three_of_it}), (Steps{1, 2, 3, 4, 5, 6, 7, 8}))
+      << "three quarters are too few: evenly, from the first to the last";
   EXPECT_EQ(band_steps({four, three_of_it}, 2), (Steps{1, 5, 8}));
   const std::int64_t single = add({4});
   EXPECT_EQ(band_steps({single, add({4})}), (Steps{4}));
@@ -97,8 +101,16 @@ TEST_F(CurvesTest, ABandsMeanBetweenAndOutsideOfACurvesSteps) {
 }
 
 TEST_F(CurvesTest, ABandOfSharesKeepsWithinThem) {
-  for (const auto& [key, kept] : {std::pair<const char*, bool>{"acc", true}, {"val/acc5", true}, {"val/top_acc", true}, {"val/agreement", true}, {"easy/forgotten", true}, {"f1", true}, {"val.f1", true},
-                                  {"val/loss", false}, {"f1x", false}, {"bacc", false}}) {
+  for (const auto& [key, kept] : {std::pair<const char*, bool>{"acc", true},
+                                  {"val/acc5", true},
+                                  {"val/top_acc", true},
+                                  {"val/agreement", true},
+                                  {"easy/forgotten", true},
+                                  {"f1", true},
+                                  {"val.f1", true},
+                                  {"val/loss", false},
+                                  {"f1x", false},
+                                  {"bacc", false}}) {
     const Band band = mean_band(*store_, {add({1}, 0.01, key), add({1}, 0.99, key)}, key, 10, parse_axis("step"));
     ASSERT_EQ(band.low.size(), 1u);
     EXPECT_EQ(band.low[0] == 0 && band.high[0] == 1, kept) << key;
@@ -113,7 +125,8 @@ TEST_F(CurvesTest, PlacesOnAnAxis) {
   run->progress(10, 0.5, 100, 1e6, 2);
   run->progress(20, 1, 300, 2e6, 5);
   run->finish("finished");
-  const Positions samples(*store_, 1, parse_axis("samples")), seconds(*store_, 1, parse_axis("seconds")), steps(*store_, 1, parse_axis("step"));
+  const Positions samples(*store_, 1, parse_axis("samples")), seconds(*store_, 1, parse_axis("seconds")),
+      steps(*store_, 1, parse_axis("step"));
   EXPECT_EQ(samples.of(0), 0);
   EXPECT_EQ(samples.of(5), 50);
   EXPECT_EQ(samples.of(10), 100);
@@ -125,7 +138,8 @@ TEST_F(CurvesTest, PlacesOnAnAxis) {
   EXPECT_EQ(steps.of(-7), -7);
   for (const char* name : {"step", "samples", "flops"}) EXPECT_EQ(parse_axis(name).unit, 1);
   for (const char* name : {"epoch", "seconds"}) EXPECT_EQ(parse_axis(name).unit, 1e-3);
-  expect_error(Exit::usage, "--x: expected step, epoch, samples, flops or seconds; got 'time'", [] { parse_axis("time"); });
+  expect_error(Exit::usage, "--x: expected step, epoch, samples, flops or seconds; got 'time'",
+               [] { parse_axis("time"); });
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 namespace gradus::results {
 namespace {
 
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min(), kMost = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min(),
+                       kMost = std::numeric_limits<std::int64_t>::max();
 
 class LargeStepsTest : public StoreTest {
  protected:
@@ -39,7 +40,8 @@ class LargeStepsTest : public StoreTest {
 TEST_F(LargeStepsTest, ABudgetIsFoundBetweenThem) {
   constexpr std::int64_t kBeyondHalf = (std::int64_t{1} << 62) + (std::int64_t{1} << 20);  // a double has it, too
   run_with({0, kBeyondHalf, kMost}, 1);
-  for (const auto& [samples, value] : std::vector<std::pair<double, double>>{{1, 0}, {2, 1}, {2.5, 1}, {3, 2}, {9, 2}}) {
+  for (const auto& [samples, value] :
+       std::vector<std::pair<double, double>>{{1, 0}, {2, 1}, {2.5, 1}, {3, 2}, {9, 2}}) {
     CompareOptions options{.metrics = {"val/acc"}};
     options.at = Budget{"samples", samples};
     EXPECT_EQ(compare(*store_, options)["groups"][0]["metrics"]["val/acc"]["at"]["mean"], value) << samples;

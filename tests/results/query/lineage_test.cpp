@@ -20,17 +20,21 @@ class LineageTest : public StoreTest {
   // As stdlib/experiment/fork.lua stores it.
   std::int64_t fork(std::int64_t of, std::int64_t at, const std::string& set = "", const std::string& script = "1") {
     RunStart start = started(script);
-    const std::string last = ask(*store_, "SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1 AND step <= ?2", {of, at});
+    const std::string last =
+        ask(*store_, "SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1 AND step <= ?2", {of, at});
     start.past = Past{of, {.step = at, .event = std::stoll(last), .progress = at, .keys = R"(["train/loss"])"}};
     auto run = store_->begin(start);
-    Json detail = {{"kind", "fork"}, {"run", of}, {"uid", ask(*store_, "SELECT uid FROM runs WHERE id = ?1", {of})}, {"at", at}};
+    Json detail = {
+        {"kind", "fork"}, {"run", of}, {"uid", ask(*store_, "SELECT uid FROM runs WHERE id = ?1", {of})}, {"at", at}};
     if (!set.empty()) detail["set"] = Json::parse(set);
     run->event(0, "resume", "fork", detail.dump());
     train(*run, at + 1, 10);
     run->finish("finished");
     return run->id();
   }
-  static RunStart started(const std::string& script) { return {.name = "x", .sources = {{"x.lua", "hash" + script, script}}}; }
+  static RunStart started(const std::string& script) {
+    return {.name = "x", .sources = {{"x.lua", "hash" + script, script}}};
+  }
   static void train(Writer& run, std::int64_t from, std::int64_t to) {
     for (std::int64_t step = from; step <= to; ++step) {
       run.log(run.key("train/loss"), step, static_cast<double>(100 * run.id() + step));
@@ -51,7 +55,8 @@ class LineageTest : public StoreTest {
 TEST_F(LineageTest, AForkAndItsOrigin) {
   root();
   fork(1, 4, R"({"T":8,"name":"a b"})");
-  EXPECT_EQ(origin_of(*store_, 2).dump(), R"({"run":2,"origin":1,"uid":")" + ask(*store_, "SELECT uid FROM runs WHERE id = 1") +
+  EXPECT_EQ(origin_of(*store_, 2).dump(), R"({"run":2,"origin":1,"uid":")" +
+                                              ask(*store_, "SELECT uid FROM runs WHERE id = 1") +
                                               R"(","step":4,"set":{"T":8,"name":"a b"},"scripts":[]})");
   EXPECT_TRUE(origin_of(*store_, 1).is_null());
   EXPECT_EQ(common(1, 2), "run 2 is a fork of run 1 at step 4, with T=8 and name=a b; until then the same");
@@ -71,7 +76,8 @@ TEST_F(LineageTest, SiblingsShareWhatTheEarlierOneHas) {
   root();
   fork(1, 4, R"({"T":8})");
   fork(1, 7);
-  EXPECT_EQ(common(2, 3), "run 2 is a fork of run 1 at step 4, with T=8; run 3 is a fork of run 1 at step 7; the same until step 4");
+  EXPECT_EQ(common(2, 3),
+            "run 2 is a fork of run 1 at step 4, with T=8; run 3 is a fork of run 1 at step 7; the same until step 4");
   const Json diff = diff_runs(*store_, "3", "2");
   EXPECT_EQ(diff["lineage"]["run"], 1);
   EXPECT_EQ(diff["lineage"]["step"], 4);
@@ -85,9 +91,11 @@ TEST_F(LineageTest, AForkOfAFork) {
   fork(2, 3);                // before its origin was a fork: what it shares is the first run's
   root();                    // a stranger
   EXPECT_EQ(ask(*store_, "SELECT count(*) FROM events WHERE run_id = 3 AND name = 'fork'"), "2");
-  EXPECT_EQ(ask(*store_, "SELECT group_concat(run_id || ' of ' || origin || ' at ' || step || ' ' || changed) FROM forks"),
-            "2 of 1 at 4 {},3 of 2 at 7 {\"T\":2},4 of 2 at 3 {}");
-  EXPECT_EQ(common(1, 3), "run 3 is a fork of run 2 at step 7, with T=2, which is a fork of run 1 at step 4; the same until step 4");
+  EXPECT_EQ(
+      ask(*store_, "SELECT group_concat(run_id || ' of ' || origin || ' at ' || step || ' ' || changed) FROM forks"),
+      "2 of 1 at 4 {},3 of 2 at 7 {\"T\":2},4 of 2 at 3 {}");
+  EXPECT_EQ(common(1, 3),
+            "run 3 is a fork of run 2 at step 7, with T=2, which is a fork of run 1 at step 4; the same until step 4");
   EXPECT_EQ(common(2, 3), "run 3 is a fork of run 2 at step 7, with T=2; until then the same");
   EXPECT_EQ(common_past(*store_, 1, 4)["step"], 3);
   EXPECT_EQ(common_past(*store_, 3, 4)["step"], 3);
@@ -117,7 +125,8 @@ TEST_F(LineageTest, OriginsThatAreGoneAndCircles) {
     run->event(0, "resume", "fork", *uid == 0 ? "{}" : R"({"uid":")" + std::string(uid) + R"(","at":3,"set":[1]})");
     run->finish("finished");
   }
-  Database(path_, SQLITE_OPEN_READWRITE).run("UPDATE events SET detail = 'no JSON' WHERE run_id = 4");  // a foreign writer
+  Database(path_, SQLITE_OPEN_READWRITE)
+      .run("UPDATE events SET detail = 'no JSON' WHERE run_id = 4");  // a foreign writer
   EXPECT_TRUE(origin_of(*store_, 2)["origin"].is_null());
   EXPECT_EQ(fork_text(origin_of(*store_, 2)), "a fork of a run that this store does not have (feedfeed) at step 3");
   EXPECT_EQ(common_past(*store_, 2, 3)["step"], 3) << "they come from the same";
@@ -147,14 +156,17 @@ TEST_F(LineageTest, AFamilyIsDrawnFromItsOldest) {
   for (const std::int64_t run : {1, 3, 5}) {
     std::string text;
     for (const Json& one : family_of(*store_, run))
-      text += std::string(one["depth"].get<std::size_t>(), ' ') + one["run"].dump() + " " + one["kind"].get<std::string>() + " " +
-              one["from"].dump() + "-" + one["to"].dump() + " " + one["text"].get<std::string>() + "\n";
+      text += std::string(one["depth"].get<std::size_t>(), ' ') + one["run"].dump() + " " +
+              one["kind"].get<std::string>() + " " + one["from"].dump() + "-" + one["to"].dump() + " " +
+              one["text"].get<std::string>() + "\n";
     EXPECT_EQ(text, "1 run 1-10 \n 2 run 4-8 T=8\n  5 attempt 9-10 \n  3 run 7-10 \n 4 run null-null \n") << run;
   }
   const std::vector<std::int64_t> drawn = {1, 2, 5, 3, 4};
   for (std::size_t place = 0; place < drawn.size(); ++place) {
     for (std::size_t most = 0; most < 8; ++most) {
-      std::vector<std::int64_t> few(drawn.begin(), drawn.begin() + static_cast<std::ptrdiff_t>(std::min(most, drawn.size()))), found;
+      std::vector<std::int64_t> few(drawn.begin(),
+                                    drawn.begin() + static_cast<std::ptrdiff_t>(std::min(most, drawn.size()))),
+          found;
       if (most > 0 && place >= most) few.back() = drawn[place];  // the run itself is always among them
       for (const Json& one : family_of(*store_, drawn[place], most)) found.push_back(one["run"]);
       EXPECT_EQ(found, few) << drawn[place] << " of " << most;

@@ -25,7 +25,8 @@ class MeasuresTest : public StoreTest {
     }
     run->finish("finished");
     ComparedRun compared{run->id(), {}, true, {}};
-    if (!rows.empty()) compared.curves["val/acc"] = {rows.size() - 1.0, 0, rows.size() - 1.0, static_cast<std::int64_t>(rows.size())};
+    if (!rows.empty())
+      compared.curves["val/acc"] = {rows.size() - 1.0, 0, rows.size() - 1.0, static_cast<std::int64_t>(rows.size())};
     return compared;
   }
   void SetUp() override {
@@ -39,7 +40,8 @@ class MeasuresTest : public StoreTest {
 double step_of(const std::vector<std::pair<std::int64_t, double>>& rows, double budget) {
   double step = 0, amount = 0;
   for (const auto& [next, more] : rows) {
-    if (more > budget) return std::floor(step + ((budget - amount) / (more - amount) + 1e-12) * (static_cast<double>(next) - step));
+    if (more > budget)
+      return std::floor(step + ((budget - amount) / (more - amount) + 1e-12) * (static_cast<double>(next) - step));
     step = static_cast<double>(next), amount = more;
   }
   return HUGE_VAL;
@@ -48,7 +50,7 @@ double step_of(const std::vector<std::pair<std::int64_t, double>>& rows, double 
 TEST_F(MeasuresTest, TheStepOfABudgetIsThatOfAWalkOverAllRows) {
   std::mt19937 random(7);
   constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::vector<Row>> all = {{},       {{0, 0}},         {{0, 4}},         {{0, 4}, {1, 6}}, {{1, 4}},
+  std::vector<std::vector<Row>> all = {{},       {{0, 0}},         {{0, 4}},         {{0, 4}, {1, 6}},    {{1, 4}},
                                        {{1, 0}}, {{0, 2}, {7, 2}}, {{5, 3}, {6, 3}}, {{3, 1}, {kLast, 2}}};
   for (int i = 0; i < 20; ++i) {
     std::vector<Row>& rows = all.emplace_back();
@@ -56,7 +58,8 @@ TEST_F(MeasuresTest, TheStepOfABudgetIsThatOfAWalkOverAllRows) {
     double seconds = static_cast<double>(random() % 2);
     for (std::size_t count = 1 + random() % 9; count > 0; --count) {
       rows.push_back({step, seconds});
-      step += 1 + static_cast<std::int64_t>(random() % 5), seconds += static_cast<double>(random() % 4);  // and where nothing was spent
+      step += 1 + static_cast<std::int64_t>(random() % 5),
+          seconds += static_cast<double>(random() % 4);  // and where nothing was spent
     }
   }
   std::vector<ComparedRun> runs;
@@ -78,7 +81,7 @@ TEST_F(MeasuresTest, ValuesAtStepsAndWhatWasSpentByThen) {
   const ComparedRun one = run_of({{2, 3}, {6, 5}, {7, 5}, {10, 8}}), none = run_of({});
   struct {
     double step, value, seconds, samples;  // NaN: none
-  } const cases[] = {{1, NAN, 1.5, 0}, {2, 0, 3, 0},   {3, 0, 3.5, 2.5}, {6, 1, 5, 10},       {6.5, 1, 5, 15},
+  } const cases[] = {{1, NAN, 1.5, 0}, {2, 0, 3, 0},       {3, 0, 3.5, 2.5}, {6, 1, 5, 10},     {6.5, 1, 5, 15},
                      {7, 2, 5, 20},    {9, 2, 7, 80. / 3}, {10, 3, 8, 30},   {11, 3, NAN, NAN}, {0, NAN, 0, 0}};
   for (const auto& [step, value, seconds, samples] : cases) {
     SCOPED_TRACE(step);
@@ -105,11 +108,12 @@ TEST_F(MeasuresTest, TheFirstStepAtAThreshold) {
     double threshold;
     bool at_least;
     std::int64_t step;  // -1: never
-  } const cases[] = {{0, true, 2}, {.5, true, 6}, {1, true, 6}, {2, true, 7}, {2.5, true, -1}, {0, false, 2}, {-1, false, -1},
-      {5, false, 2}};
+  } const cases[] = {{0, true, 2},    {.5, true, 6}, {1, true, 6},    {2, true, 7},
+                     {2.5, true, -1}, {0, false, 2}, {-1, false, -1}, {5, false, 2}};
   for (const auto& [threshold, at_least, step] : cases) {
     const RunValues found = first_steps(*store_, {one, none}, {"val/acc", at_least, threshold});
-    EXPECT_EQ(found, step < 0 ? RunValues{} : (RunValues{{one.id, static_cast<double>(step)}})) << threshold << at_least;
+    EXPECT_EQ(found, step < 0 ? RunValues{} : (RunValues{{one.id, static_cast<double>(step)}}))
+        << threshold << at_least;
   }
   EXPECT_TRUE(first_steps(*store_, {one}, {"val/loss", true, 0}).empty());
 }

@@ -50,7 +50,8 @@ class QueryTest : public StoreTest {
 };
 
 TEST_F(QueryTest, ColumnsOfOneNameAreAllThere) {
-  EXPECT_EQ(to_json(create()->query("SELECT 1 AS a, 2 AS b, 3 AS a, 4 AS a")).dump(), R"([{"a":1,"b":2,"a:1":3,"a:2":4}])");
+  EXPECT_EQ(to_json(create()->query("SELECT 1 AS a, 2 AS b, 3 AS a, 4 AS a")).dump(),
+            R"([{"a":1,"b":2,"a:1":3,"a:2":4}])");
 }
 
 TEST_F(QueryTest, SpreadIsTheSampleDeviation) {
@@ -157,7 +158,8 @@ TEST_F(QueryTest, AtABudgetTheStepItselfCounts) {
 }
 
 TEST_F(QueryTest, ABudgetIsANumberOfSomethingThatIsCounted) {
-  for (const char* bad : {"", "flops", "flops=", "flops=x", "flops=1x", "flops=-1", "step=nan", "seconds=inf", "epoch=1"})
+  for (const char* bad :
+       {"", "flops", "flops=", "flops=x", "flops=1x", "flops=-1", "step=nan", "seconds=inf", "epoch=1"})
     expect_error(Exit::usage, "expected step=N, samples=N, flops=X or seconds=S", [&] { parse_budget(bad); });
   EXPECT_EQ(parse_budget("flops=0").value, 0);
 }
@@ -170,7 +172,9 @@ TEST_F(QueryTest, ABudgetPaysForTheStepThatCostsIt) {
   run->progress(49, 1, 49 * 32, 49 * 1234567.0, 1);
   run->finish("finished");
   for (int step = 1; step <= 49; ++step) {
-    const Json at = compared(*store, [&](auto& o) { o.at = Budget{"flops", step * 1234567.0}, o.metrics = {"val/acc"}; });
+    const Json at = compared(*store, [&](auto& o) {
+      o.at = Budget{"flops", step * 1234567.0}, o.metrics = {"val/acc"};
+    });
     EXPECT_EQ(at["groups"][0]["metrics"]["val/acc"]["at"]["mean"], step / 100.0);
   }
 }
@@ -180,7 +184,9 @@ TEST_F(QueryTest, AtABudgetAndByAreaCurvesAreCompared) {
   auto store = create();
   results_ = true;
   add(*store, "own", 1, {0.5, 0.9});
-  const auto metrics = [&](const std::optional<Budget>& at) { return compared(*store, [&](auto& o) { o.at = at; })["metrics"].dump(); };
+  const auto metrics = [&](const std::optional<Budget>& at) {
+    return compared(*store, [&](auto& o) { o.at = at; })["metrics"].dump();
+  };
   EXPECT_NE(metrics({}).find("result/hard"), std::string::npos);
   EXPECT_EQ(metrics(Budget{"step", 10}).find("result/hard"), std::string::npos);
   EXPECT_NE(metrics(Budget{"step", 10}).find("val/acc"), std::string::npos);
@@ -193,7 +199,8 @@ TEST_F(QueryTest, WhatNobodyCountedIsNotZero) {
   add(*store, "own", 1, {0.5, 0.9});
   add(*store, "own", 2, {0.5, 0.9});
   add(*store, "taken", 1, {0.6, 0.9});
-  store->write([](Database& database) { database.run("UPDATE progress SET samples = NULL, flops = NULL WHERE run_id = 3"); });
+  store->write(
+      [](Database& database) { database.run("UPDATE progress SET samples = NULL, flops = NULL WHERE run_id = 3"); });
   const Json json = compared(*store, [](auto& o) {
     o.at = parse_budget("flops=1");
     o.threshold = parse_threshold("val/acc>=0.9");
@@ -237,7 +244,8 @@ TEST_F(QueryTest, ColumnsKeepTruth) {
   run->finish("finished");
   Json runs = list_runs(*store, {});
   add_columns(*store, runs, {"flag", "step", "epoch", "origin"});
-  EXPECT_EQ(runs[0]["columns"].dump(), R"({"flag":true,"step":20,"epoch":1})") << "a parameter goes before what is told";
+  EXPECT_EQ(runs[0]["columns"].dump(), R"({"flag":true,"step":20,"epoch":1})")
+      << "a parameter goes before what is told";
 }
 
 TEST_F(QueryTest, OtherCodeIsAnotherGroup) {
@@ -272,7 +280,8 @@ TEST_F(QueryTest, RefusesWhatNobodyHas) {
   expect_error(Exit::usage, "did you mean 'val/acc'?",
                [&] { compared(*store, [](auto& o) { o.metrics = {"val/ac"}; }); });
   for (const char* word : {"acc", "VAL/ACC", "Val/Acc"})
-    expect_error(Exit::usage, "did you mean 'val/acc'?", [&] { compared(*store, [&](auto& o) { o.metrics = {word}; }); });
+    expect_error(Exit::usage, "did you mean 'val/acc'?",
+                 [&] { compared(*store, [&](auto& o) { o.metrics = {word}; }); });
   expect_error(Exit::usage, "no run has the parameter 'nope'",
                [&] { compared(*store, [](auto& o) { o.by = {"nope"}; }); });
   expect_error(Exit::usage, "--by: no run has the parameter 'strat' (did you mean 'strategy'?)",

@@ -18,10 +18,28 @@ namespace gradus::results {
 namespace {
 
 TEST(TableTest, NumbersAtTheirEdges) {
-  const std::pair<double, const char*> cases[] = {
-      {0, "0"}, {HUGE_VAL, "inf"}, {-HUGE_VAL, "-inf"}, {-1, "-1"}, {999'999'999, "999999999"}, {1e9, "1e+09"}, {-1e9, "-1e+09"}, {999'999'999.5, "999999999.5"},
-      {1e-3, "0.001000"}, {-1e-3, "-0.001000"}, {9.99e-4, "0.000999"}, {0.0123456, "0.01235"}, {0.5, "0.5000"}, {-0.5, "-0.5000"}, {1.5, "1.500"}, {9.9996, "10.000"},
-      {10.5, "10.50"}, {100.25, "100.2"}, {999.5, "999.5"}, {1000.5, "1000.5"}, {-1000.25, "-1000.2"}, {12345.75, "12345.8"}};
+  const std::pair<double, const char*> cases[] = {{0, "0"},
+                                                  {HUGE_VAL, "inf"},
+                                                  {-HUGE_VAL, "-inf"},
+                                                  {-1, "-1"},
+                                                  {999'999'999, "999999999"},
+                                                  {1e9, "1e+09"},
+                                                  {-1e9, "-1e+09"},
+                                                  {999'999'999.5, "999999999.5"},
+                                                  {1e-3, "0.001000"},
+                                                  {-1e-3, "-0.001000"},
+                                                  {9.99e-4, "0.000999"},
+                                                  {0.0123456, "0.01235"},
+                                                  {0.5, "0.5000"},
+                                                  {-0.5, "-0.5000"},
+                                                  {1.5, "1.500"},
+                                                  {9.9996, "10.000"},
+                                                  {10.5, "10.50"},
+                                                  {100.25, "100.2"},
+                                                  {999.5, "999.5"},
+                                                  {1000.5, "1000.5"},
+                                                  {-1000.25, "-1000.2"},
+                                                  {12345.75, "12345.8"}};
   for (const auto& [value, text] : cases) EXPECT_EQ(number(value), text);
 }
 
@@ -29,9 +47,18 @@ TEST(TableTest, MeansAndDeviationsAtTheirEdges) {
   struct {
     double mean, sd;
     const char* text;
-  } const cases[] = {{0.5, HUGE_VAL, "0.5000"}, {HUGE_VAL, 1, "inf"}, {std::nan(""), 1, "nan"}, {0.123456789, 1e-5, "0.123457 ± 0.000010"}, {0.123456789, 9e-6, "0.1235 ± 9e-06"},
-                     {123456.7, 99999, "123457 ± 99999"}, {123456.7, 1e5, "1.235e+05 ± 1e+05"}, {1.25, 1, "1.2 ± 1.0"}, {1.25, 9.99, "1.2 ± 10.0"}, {11.25, 10, "11 ± 10"},
-                     {1.25, 0.1, "1.25 ± 0.10"}, {-2, 0.5, "-2.00 ± 0.50"}};
+  } const cases[] = {{0.5, HUGE_VAL, "0.5000"},
+                     {HUGE_VAL, 1, "inf"},
+                     {std::nan(""), 1, "nan"},
+                     {0.123456789, 1e-5, "0.123457 ± 0.000010"},
+                     {0.123456789, 9e-6, "0.1235 ± 9e-06"},
+                     {123456.7, 99999, "123457 ± 99999"},
+                     {123456.7, 1e5, "1.235e+05 ± 1e+05"},
+                     {1.25, 1, "1.2 ± 1.0"},
+                     {1.25, 9.99, "1.2 ± 10.0"},
+                     {11.25, 10, "11 ± 10"},
+                     {1.25, 0.1, "1.25 ± 0.10"},
+                     {-2, 0.5, "-2.00 ± 0.50"}};
   for (const auto& one : cases) EXPECT_EQ(mean_sd(one.mean, one.sd), one.text);
 }
 
@@ -39,14 +66,29 @@ TEST(TableTest, IntervalsAtTheirEdges) {
   struct {
     double low, high;
     const char* text;
-  } const cases[] = {{0, HUGE_VAL, "[0, inf]"}, {2, 1, "[2, 1]"}, {0, 1, "[0.00, 1.00]"}, {0, 9.99, "[0.00, 9.99]"}, {0, 10, "[0.0, 10.0]"}, {0, 100, "[0, 100]"}, {0, 99999, "[0, 99999]"},
-                     {0, 1e5, "[0, 1e+05]"}, {0, 0.1, "[0.000, 0.100]"}, {0, 2e-6, "[0.00000000, 0.00000200]"}, {0, 9e-7, "[0, 9e-07]"}, {-0.5, 0.5, "[-0.50, 0.50]"}};
+  } const cases[] = {{0, HUGE_VAL, "[0, inf]"},  {2, 1, "[2, 1]"},
+                     {0, 1, "[0.00, 1.00]"},     {0, 9.99, "[0.00, 9.99]"},
+                     {0, 10, "[0.0, 10.0]"},     {0, 100, "[0, 100]"},
+                     {0, 99999, "[0, 99999]"},   {0, 1e5, "[0, 1e+05]"},
+                     {0, 0.1, "[0.000, 0.100]"}, {0, 2e-6, "[0.00000000, 0.00000200]"},
+                     {0, 9e-7, "[0, 9e-07]"},    {-0.5, 0.5, "[-0.50, 0.50]"}};
   for (const auto& one : cases) EXPECT_EQ(interval(one.low, one.high), one.text);
 }
 
 TEST(TableTest, DurationsAtTheirEdges) {
-  const std::pair<double, const char*> cases[] = {{0, "0 ms"}, {0.0004, "0 ms"}, {0.9994, "999 ms"}, {0.9995, "1.0 s"}, {1.25, "1.2 s"}, {59.9, "59.9 s"}, {60, "1 min 00 s"}, {61.9, "1 min 01 s"},
-                                                  {3599.9, "59 min 59 s"}, {3600, "1 h 00 min"}, {3660, "1 h 01 min"}, {7199, "1 h 59 min"}, {360'000, "100 h 00 min"}};
+  const std::pair<double, const char*> cases[] = {{0, "0 ms"},
+                                                  {0.0004, "0 ms"},
+                                                  {0.9994, "999 ms"},
+                                                  {0.9995, "1.0 s"},
+                                                  {1.25, "1.2 s"},
+                                                  {59.9, "59.9 s"},
+                                                  {60, "1 min 00 s"},
+                                                  {61.9, "1 min 01 s"},
+                                                  {3599.9, "59 min 59 s"},
+                                                  {3600, "1 h 00 min"},
+                                                  {3660, "1 h 01 min"},
+                                                  {7199, "1 h 59 min"},
+                                                  {360'000, "100 h 00 min"}};
   for (const auto& [seconds, text] : cases) EXPECT_EQ(duration(seconds), text);
 }
 
@@ -62,11 +104,15 @@ TEST(TableTest, WidthsOfCharacters) {
   struct {
     std::uint32_t first, last;
     int width;
-  } const ranges[] = {{0x300, 0x36f, 0},   {0x200b, 0x200f, 0}, {0x20d0, 0x20ff, 0}, {0xfe00, 0xfe0f, 0}, {0x1100, 0x115f, 2}, {0x2e80, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},
-                      {0xf900, 0xfaff, 2}, {0xfe30, 0xfe6f, 2}, {0xff00, 0xff60, 2}, {0xffe0, 0xffe6, 2}, {0x1f300, 0x1faff, 2}, {0x20000, 0x3fffd, 2}};
+  } const ranges[] = {{0x300, 0x36f, 0},    {0x200b, 0x200f, 0}, {0x20d0, 0x20ff, 0}, {0xfe00, 0xfe0f, 0},
+                      {0x1100, 0x115f, 2},  {0x2e80, 0xa4cf, 2}, {0xac00, 0xd7a3, 2}, {0xf900, 0xfaff, 2},
+                      {0xfe30, 0xfe6f, 2},  {0xff00, 0xff60, 2}, {0xffe0, 0xffe6, 2}, {0x1f300, 0x1faff, 2},
+                      {0x20000, 0x3fffd, 2}};
   for (const auto& range : ranges) {
-    for (const std::uint32_t c : {range.first, range.first + 1, range.last}) EXPECT_EQ(display_width("a" + utf8(c) + "b"), 2 + range.width) << std::hex << c;
-    for (const std::uint32_t c : {range.first - 1, range.last + 1}) EXPECT_EQ(display_width("a" + utf8(c) + "b"), 3) << std::hex << c;
+    for (const std::uint32_t c : {range.first, range.first + 1, range.last})
+      EXPECT_EQ(display_width("a" + utf8(c) + "b"), 2 + range.width) << std::hex << c;
+    for (const std::uint32_t c : {range.first - 1, range.last + 1})
+      EXPECT_EQ(display_width("a" + utf8(c) + "b"), 3) << std::hex << c;
   }
   EXPECT_EQ(display_width(""), 0);
 }
@@ -74,15 +120,26 @@ TEST(TableTest, WidthsOfCharacters) {
 // What is no UTF-8 is one replacement character a byte, and takes nothing of what follows.
 TEST(TableTest, BytesThatAreNoText) {
   const std::string r = "\xef\xbf\xbd";
-  const std::pair<std::string, std::string> cases[] = {{"a\x80z", "a" + r + "z"}, {"\xc3", r}, {"\xc3\xa9", "é"}, {"\xc3z", r + "z"}, {"\xc3\xc3\xa9", r + "é"}, {"\xe6\x97", r + r},
-                                                       {"\xe6\x97\xa5", "日"}, {"\xe6z\xa5", r + "z" + r}, {"\xf0\x9f\x98\x80", "😀"}, {"\xf0\x9f\x98", r + r + r}, {"\xf8\x80\x80\x80\x80", r + r + r + r + r},
+  const std::pair<std::string, std::string> cases[] = {{"a\x80z", "a" + r + "z"},
+                                                       {"\xc3", r},
+                                                       {"\xc3\xa9", "é"},
+                                                       {"\xc3z", r + "z"},
+                                                       {"\xc3\xc3\xa9", r + "é"},
+                                                       {"\xe6\x97", r + r},
+                                                       {"\xe6\x97\xa5", "日"},
+                                                       {"\xe6z\xa5", r + "z" + r},
+                                                       {"\xf0\x9f\x98\x80", "😀"},
+                                                       {"\xf0\x9f\x98", r + r + r},
+                                                       {"\xf8\x80\x80\x80\x80", r + r + r + r + r},
                                                        {"\x1f \x7f\xc2\x80\xc2\x9f\xc2\xa0", "     \xc2\xa0"}};
   for (const auto& [bytes, text] : cases) EXPECT_EQ(printable(bytes), text);
-  EXPECT_EQ(printable(utf8(0x2029) + utf8(0x202a) + utf8(0x202e) + utf8(0x202f)), utf8(0x2029) + "  " + utf8(0x202f)) << "no turned text";
+  EXPECT_EQ(printable(utf8(0x2029) + utf8(0x202a) + utf8(0x202e) + utf8(0x202f)), utf8(0x2029) + "  " + utf8(0x202f))
+      << "no turned text";
 }
 
 TEST(TableTest, CutToColumns) {
-  const std::pair<int, const char*> cases[] = {{0, "ab日cd"}, {-1, "ab日cd"}, {6, "ab日cd"}, {5, "ab日…"}, {4, "ab…"}, {3, "ab…"}, {2, "a…"}, {1, "…"}};
+  const std::pair<int, const char*> cases[] = {{0, "ab日cd"}, {-1, "ab日cd"}, {6, "ab日cd"}, {5, "ab日…"},
+                                               {4, "ab…"},    {3, "ab…"},     {2, "a…"},     {1, "…"}};
   for (const auto& [columns, text] : cases) EXPECT_EQ(printable("ab日cd", columns), text) << columns;
 }
 
@@ -119,10 +176,12 @@ TEST(TextDiffTest, HunksAndTheirRanges) {
       {"a\nb\nc\na\nb\nb\na\n", "c\nb\na\nb\na\nc\n", "@@ -1,7 +1,6 @@\n-a\n-b\n c\n+b\n a\n b\n-b\n a\n+c\n", 3},
       {"x\nx\n", "x\nx\nx\n", "@@ -1,2 +1,3 @@\n x\n x\n+x\n", 3},
   };
-  for (const auto& one : cases) EXPECT_EQ(unified_diff(one.a, one.b, "x", "y", one.context), "--- x\n+++ y\n" + one.hunks);
+  for (const auto& one : cases)
+    EXPECT_EQ(unified_diff(one.a, one.b, "x", "y", one.context), "--- x\n+++ y\n" + one.hunks);
 }
 
-// What a reader of hunks makes of them: the other text, by as few lines as can be, with as much around them as was asked for.
+// What a reader of hunks makes of them: the other text, by as few lines as can be, with as much around them as was
+// asked for.
 TEST(TextDiffTest, HunksAreShortestAndLeadToTheOtherText) {
   std::mt19937 random(3);
   const auto lines = [&] {
@@ -163,14 +222,17 @@ TEST(TextDiffTest, HunksAreShortestAndLeadToTheOtherText) {
         around = 0, changed = first = false;
         continue;
       }
-      if (line[0] == '+') made.push_back(line.substr(1));
-      else ASSERT_EQ(a.at(at++), line.substr(1));
+      if (line[0] == '+')
+        made.push_back(line.substr(1));
+      else
+        ASSERT_EQ(a.at(at++), line.substr(1));
       if (line[0] == ' ') {
         made.push_back(line.substr(1));
         ASSERT_LE(++around, changed ? 2 * context : context);
         continue;
       }
-      EXPECT_TRUE(changed || around == context || at - (line[0] == '-') == around) << "less than asked for only where the text begins";
+      EXPECT_TRUE(changed || around == context || at - (line[0] == '-') == around)
+          << "less than asked for only where the text begins";
       changed = true, around = 0, ++changes;
     }
     ends();
@@ -180,7 +242,8 @@ TEST(TextDiffTest, HunksAreShortestAndLeadToTheOtherText) {
   }
 }
 
-// Past the most edits that are looked for, all of the one goes and all of the other comes: between what both begin and end with.
+// Past the most edits that are looked for, all of the one goes and all of the other comes: between what both begin and
+// end with.
 TEST(TextDiffTest, TooManyEditsAreOneReplacement) {
   std::string a = "head\n", b = "head\n";
   for (int i = 0; i < kMostEdits / 2 + 1; ++i) a += "a" + std::to_string(i) + "\n", b += "b" + std::to_string(i) + "\n";

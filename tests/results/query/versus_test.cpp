@@ -266,7 +266,8 @@ TEST_F(VersusTest, WhatATableShowsAsMissingIsNamedSo) {
     run->finish("finished");
   }
   for (const char* versus : {"–", "T=–", "T=null"})
-    EXPECT_EQ(compared([&](auto& o) { o.by = {"T"}, o.versus = versus; })["versus"]["comparisons"].size(), 1U) << versus;
+    EXPECT_EQ(compared([&](auto& o) { o.by = {"T"}, o.versus = versus; })["versus"]["comparisons"].size(), 1U)
+        << versus;
 }
 
 TEST_F(VersusTest, MarginsAreChecked) {

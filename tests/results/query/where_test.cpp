@@ -14,7 +14,8 @@ class WhereTest : public StoreTest {
   void SetUp() override {
     StoreTest::SetUp();
     store_ = create();
-    add("ramp", 1, 0.01, {0.5, 0.95, 0.9}, {{"width", std::int64_t{8}}, {"note", std::string("10")}, {"told", std::string("1")}});
+    add("ramp", 1, 0.01, {0.5, 0.95, 0.9},
+        {{"width", std::int64_t{8}}, {"note", std::string("10")}, {"told", std::string("1")}});
     add("ramp", 5, 1e-4, {0.2, 0.3}, {{"width", std::int64_t{16}}, {"augment", true}});
     add("stages", 2, 1e-3, {0.99}, {{"width", std::string("wide")}, {"optimizer.name", std::string("adamw")}});
   }
@@ -112,7 +113,8 @@ TEST_F(WhereTest, WhatRunsHaveComeTo) {
 TEST_F(WhereTest, WhatNeverFitsIsTold) {
   EXPECT_EQ(fits("augment == 'true'"), "");
   ASSERT_EQ(notes_.size(), 1U);
-  EXPECT_EQ(notes_[0], "augment: a number or true or false in every run, which never equals a text; without quotes it is one");
+  EXPECT_EQ(notes_[0],
+            "augment: a number or true or false in every run, which never equals a text; without quotes it is one");
   EXPECT_EQ(fits("optimizer.name in (3)"), "");
   ASSERT_EQ(notes_.size(), 1U);
   EXPECT_EQ(notes_[0], "optimizer.name: a text in every run, which never equals a number; in quotes it is a text");
@@ -180,10 +182,12 @@ TEST_F(WhereTest, AMetricsValueUnderOtherNames) {
   expect_error(Exit::usage, "did you mean best(METRIC)", [&] { parse_value(*store_, "best/nothing"); });
 }
 
-// Every kind of operand against every other, by each sign: numbers and texts are unequal, and without order between them.
+// Every kind of operand against every other, by each sign: numbers and texts are unequal, and without order between
+// them.
 TEST_F(WhereTest, EveryComparison) {
   using Values = std::vector<Cell>;  // of the three runs; monostate: the run has none
-  const Cell none, wide = std::string("wide"), ramp = std::string("ramp"), stages = std::string("stages"), ten = std::string("10");
+  const Cell none, wide = std::string("wide"), ramp = std::string("ramp"), stages = std::string("stages"),
+                   ten = std::string("10");
   const auto number = [](double value) { return Cell(value); };
   struct Side {
     const char* text;
@@ -217,8 +221,8 @@ TEST_F(WhereTest, EveryComparison) {
       for (const std::string op : {"==", "=", "!=", "~=", "<>", "<", "<=", ">", ">="}) {
         const std::string text = std::string(left.text) + op + right.text;
         SCOPED_TRACE(text);
-        const bool said = right.literal && std::string(left.text) == "status" && right.type == 't'
-            && std::string(right.text) != "'finished'";
+        const bool said = right.literal && std::string(left.text) == "status" && right.type == 't' &&
+                          std::string(right.text) != "'finished'";
         if (said || (left.type != right.type && left.type != 'a' && right.type != 'a')) {
           EXPECT_THROW(fits(text), Error);
           continue;
@@ -228,8 +232,11 @@ TEST_F(WhereTest, EveryComparison) {
           const Cell &a = left.values[run], &b = right.values[run];
           if (a.index() == 0 || b.index() == 0) continue;
           const bool alike = a.index() == b.index(), equal = alike && a == b, less = alike && a < b;
-          const bool fits = op[0] == '!' || op[0] == '~' || op == "<>" ? !equal : op[0] == '=' ? equal : !alike ? false : op[0] == '<'
-              ? less || (equal && op == "<=") : !less && (!equal || op == ">=");
+          const bool fits = op[0] == '!' || op[0] == '~' || op == "<>" ? !equal
+                            : op[0] == '='                             ? equal
+                            : !alike                                   ? false
+                            : op[0] == '<'                             ? less || (equal && op == "<=")
+                                                                       : !less && (!equal || op == ">=");
           if (fits) wanted += std::to_string(run + 1);
         }
         EXPECT_EQ(fits(text), wanted);
@@ -242,8 +249,11 @@ TEST_F(WhereTest, HowDeepAndHowLong) {
   struct {
     const char *open, *close, *fits;
     int most;
-  } const cases[] = {{"(", ")", "2", 15}, {"(seed == 7 or id == 3 and strategy == 'x' or ", ")", "2", 15}, {"not not ", "", "2", 7},
-                     {"not (seed == 1 or not (", "))", "2", 3}, {"(seed != 1 and ", ")", "2", 15}};
+  } const cases[] = {{"(", ")", "2", 15},
+                     {"(seed == 7 or id == 3 and strategy == 'x' or ", ")", "2", 15},
+                     {"not not ", "", "2", 7},
+                     {"not (seed == 1 or not (", "))", "2", 3},
+                     {"(seed != 1 and ", ")", "2", 15}};
   for (const auto& [open, close, which, most] : cases) {
     SCOPED_TRACE(open);
     std::string text = "seed == 5";

@@ -35,8 +35,9 @@ TEST_F(WholeAnswersTest, ManyRunsHaveAllTheirParametersAndMetrics) {
 TEST_F(WholeAnswersTest, OneThatIsTooLargeIsAnErrorAndNotCut) {
   create();
   auto store = read();
-  const std::string texts = "SELECT zeroblob(30000000), hex(zeroblob(15000000)) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
-                            "i + 1 FROM n LIMIT 10) SELECT i FROM n)";
+  const std::string texts =
+      "SELECT zeroblob(30000000), hex(zeroblob(15000000)) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+      "i + 1 FROM n LIMIT 10) SELECT i FROM n)";
   expect_error(Exit::data, "the answer is too large; expected at most", [&] { store->query(texts); });
   const Rows cut = store->query(texts, {}, {.rows = 100});
   EXPECT_TRUE(cut.truncated);

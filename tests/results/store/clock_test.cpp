@@ -24,8 +24,10 @@ TEST(ClockTest, TimesAsTexts) {
 }
 
 TEST(ClockTest, WhatNoTextCanSay) {
-  for (const double far : {253402300799.9999, 253402300800.0, 1e300, HUGE_VAL}) EXPECT_EQ(iso_time(far), "9999-12-31T23:59:59.999Z");
-  for (const double far : {-30610224000.0, -30610224000.5, -1e300, -HUGE_VAL}) EXPECT_EQ(iso_time(far), "1000-01-01T00:00:00.000Z");
+  for (const double far : {253402300799.9999, 253402300800.0, 1e300, HUGE_VAL})
+    EXPECT_EQ(iso_time(far), "9999-12-31T23:59:59.999Z");
+  for (const double far : {-30610224000.0, -30610224000.5, -1e300, -HUGE_VAL})
+    EXPECT_EQ(iso_time(far), "1000-01-01T00:00:00.000Z");
   EXPECT_EQ(unix_milliseconds(std::nan("")), 0);
   EXPECT_EQ(unix_milliseconds(-0.0005), -1);
 }
@@ -37,7 +39,8 @@ TEST(ClockTest, TextsOfOtherToolsAtTheirEdges) {
   EXPECT_EQ(unix_time("1970-01-01T05:30:00+05:30"), 0);
   EXPECT_EQ(unix_time("1970-01-01T00:00:00-00:45"), 45 * 60);
   EXPECT_EQ(unix_time("1970-01-02T00:00:00+01"), 82800);
-  for (const char* text : {"", "1970-01-01", "1970-01-01T00:00", "1970-01-01T00:00:61Z", "1970-01-01T00:00:-1Z", "1970-01-01T00:00:00X", "1970-01-01x00:00:00Z", "nan"})
+  for (const char* text : {"", "1970-01-01", "1970-01-01T00:00", "1970-01-01T00:00:61Z", "1970-01-01T00:00:-1Z",
+                           "1970-01-01T00:00:00X", "1970-01-01x00:00:00Z", "nan"})
     EXPECT_TRUE(std::isnan(unix_time(text))) << text;
 }
 

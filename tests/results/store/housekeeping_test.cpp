@@ -233,7 +233,8 @@ TEST_F(HousekeepingTest, SnapshotsAreThinnedOut) {
     for (const SnapshotFile& file : snapshot_files(run->folder())) all += file.name + " ";
     return all;
   };
-  for (const char* name : {"1-end", "2-10", "2-20", "2-100", "2-40", "2-90", "2-end"}) std::ofstream(folder + "/" + name + ".safetensors") << "x";
+  for (const char* name : {"1-end", "2-10", "2-20", "2-100", "2-40", "2-90", "2-end"})
+    std::ofstream(folder + "/" + name + ".safetensors") << "x";
   std::ofstream(folder + "/2-30.safetensors.tmp-1-1") << "x";
   EXPECT_EQ(names(), "1-end 2-10 2-20 2-40 2-90 2-100 2-end ");
   EXPECT_TRUE(plan_gc(*store, {.keep = "last=1"})["snapshots"].empty()) << "the run goes on";

@@ -65,7 +65,8 @@ TEST_F(MigrateTest, FromVersion2) {
   read();
   {
     Database database(path_, SQLITE_OPEN_READWRITE);
-    database.run("DROP VIEW forks; DROP INDEX events_fork; ALTER TABLE keys DROP COLUMN better; PRAGMA user_version = 2");
+    database.run(
+        "DROP VIEW forks; DROP INDEX events_fork; ALTER TABLE keys DROP COLUMN better; PRAGMA user_version = 2");
   }
   auto store = create();
   EXPECT_EQ(shape(path_ + ".v2-backup").find("better"), std::string::npos);

@@ -49,19 +49,28 @@ class PagesTest : public StoreTest {
 };
 
 TEST_F(PagesTest, IntegersOfEverySizeAndTheOtherKinds) {
-  std::vector<Cell> expected = {Cell{}, std::int64_t{0}, std::int64_t{1}, std::int64_t{2}, std::int64_t{-1}, 0.5, -1e300, std::string(), std::string("text"), std::string(57, 'x'), std::string(58, 'y'), std::string(200, 'z')};
+  std::vector<Cell> expected = {
+      Cell{}, std::int64_t{0}, std::int64_t{1},     std::int64_t{2},      std::int64_t{-1},     0.5,
+      -1e300, std::string(),   std::string("text"), std::string(57, 'x'), std::string(58, 'y'), std::string(200, 'z')};
   for (int bits = 7; bits < 64; bits += 8) {
-    for (const std::int64_t edge : {(std::int64_t{1} << bits) - 1, bits < 63 ? std::int64_t{1} << bits : 5, -(std::int64_t{1} << (bits - 1)) * 2, -(std::int64_t{1} << (bits - 1)) * 2 - (bits < 63 ? 1 : 0)}) expected.push_back(edge);
+    for (const std::int64_t edge :
+         {(std::int64_t{1} << bits) - 1, bits < 63 ? std::int64_t{1} << bits : 5, -(std::int64_t{1} << (bits - 1)) * 2,
+          -(std::int64_t{1} << (bits - 1)) * 2 - (bits < 63 ? 1 : 0)})
+      expected.push_back(edge);
   }
   run("CREATE TABLE t (a, b, c)");
   sqlite3_stmt* insert = nullptr;
   sqlite3_prepare_v2(db_, "INSERT INTO t (rowid, a, b, c) VALUES (?1, 'before', ?2, 7)", -1, &insert, nullptr);
   for (std::size_t i = 0; i < expected.size(); ++i) {
     sqlite3_bind_int64(insert, 1, static_cast<std::int64_t>(i) * 1'000'003 - 5);
-    if (const auto* whole = std::get_if<std::int64_t>(&expected[i])) sqlite3_bind_int64(insert, 2, *whole);
-    else if (const auto* real = std::get_if<double>(&expected[i])) sqlite3_bind_double(insert, 2, *real);
-    else if (const auto* text = std::get_if<std::string>(&expected[i])) sqlite3_bind_text(insert, 2, text->data(), static_cast<int>(text->size()), SQLITE_TRANSIENT);
-    else sqlite3_bind_null(insert, 2);
+    if (const auto* whole = std::get_if<std::int64_t>(&expected[i]))
+      sqlite3_bind_int64(insert, 2, *whole);
+    else if (const auto* real = std::get_if<double>(&expected[i]))
+      sqlite3_bind_double(insert, 2, *real);
+    else if (const auto* text = std::get_if<std::string>(&expected[i]))
+      sqlite3_bind_text(insert, 2, text->data(), static_cast<int>(text->size()), SQLITE_TRANSIENT);
+    else
+      sqlite3_bind_null(insert, 2);
     ASSERT_EQ(sqlite3_step(insert), SQLITE_DONE);
     sqlite3_reset(insert);
   }
@@ -80,7 +89,8 @@ TEST_F(PagesTest, TextsOfEveryLength) {
   run("CREATE TABLE t (a TEXT); CREATE TABLE w (a TEXT, b, PRIMARY KEY (a)) WITHOUT ROWID");
   std::multimap<std::string, int> expected;
   const auto add = [&](int length) {
-    const std::string text = std::string(static_cast<std::size_t>(length), static_cast<char>('a' + length % 26)) + std::to_string(length);
+    const std::string text =
+        std::string(static_cast<std::size_t>(length), static_cast<char>('a' + length % 26)) + std::to_string(length);
     run("INSERT INTO t VALUES ('" + text + "'); INSERT INTO w VALUES ('" + text + "', " + std::to_string(length) + ")");
     expected.emplace(text, length);
   };
@@ -113,7 +123,8 @@ TEST_F(PagesTest, APageThatIsFull) {
 TEST_F(PagesTest, PagesOfDeletedRowsAreFree) {
   run("CREATE TABLE t (a); CREATE TABLE kept (a); INSERT INTO kept VALUES (1)");
   EXPECT_TRUE(PageFile(path_).free_pages().empty());
-  run("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1300) INSERT INTO t SELECT zeroblob(3000) FROM n");
+  run("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1300) INSERT INTO t SELECT "
+      "zeroblob(3000) FROM n");
   std::vector<RawRow> none;
   rows(PageFile(path_), root("t"), none);
   EXPECT_TRUE(none.empty()) << "a blob is no value of ours";
@@ -143,12 +154,15 @@ TEST_F(PagesTest, TheWalCountsUpToItsLastCommit) {
   run("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)");
   for (int i = 1; i <= 30; ++i) run("INSERT INTO t VALUES ('" + std::string(1000, 'a') + std::to_string(i) + "')");
   EXPECT_EQ(rows("t").size(), 30u);
-  run("PRAGMA cache_size = 1; BEGIN; WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO t SELECT printf('%1000d', i) FROM n");
+  run("PRAGMA cache_size = 1; BEGIN; WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+      "INSERT INTO t SELECT printf('%1000d', i) FROM n");
   EXPECT_EQ(rows("t").size(), 30u) << "what is spilt is not committed";
   run("ROLLBACK; UPDATE t SET a = 'new' WHERE rowid = 3");
   const std::vector<RawRow> found = rows("t");
   EXPECT_EQ(found.size(), 30u);
-  EXPECT_EQ(std::count_if(found.begin(), found.end(), [](const RawRow& row) { return row.values.at(0) == Cell(std::string("new")); }), 1);
+  EXPECT_EQ(std::count_if(found.begin(), found.end(),
+                          [](const RawRow& row) { return row.values.at(0) == Cell(std::string("new")); }),
+            1);
   run("PRAGMA wal_checkpoint(TRUNCATE)");
   EXPECT_EQ(rows("t").size(), 30u);
   expect_error(Exit::missing, "cannot read", [&] { PageFile(folder_ + "/none"); });

@@ -1,4 +1,5 @@
-// A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares it.
+// A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares
+// it.
 #include "query/query.h"
 #include "store/housekeeping.h"
 #include "store_fixture.h"
@@ -39,8 +40,10 @@ TEST_F(RewindTest, RowsAfterThePointAreADeadAttempts) {
   EXPECT_EQ(ask(*store, "SELECT max(step) FROM metrics WHERE run_id = 1"), "10");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM progress WHERE run_id = 1"), "10");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE run_id = 1"), "10");
-  EXPECT_EQ(ask(*store, "SELECT last || ' ' || min || ' ' || argmin || ' ' || count FROM summaries WHERE run_id = 1"), "90.0 90.0 10 10");
-  EXPECT_EQ(ask(*store, "SELECT kind || ' ' || status || ' ' || error || ' ' || parent FROM runs WHERE id = 2"), "attempt interrupted killed 1");
+  EXPECT_EQ(ask(*store, "SELECT last || ' ' || min || ' ' || argmin || ' ' || count FROM summaries WHERE run_id = 1"),
+            "90.0 90.0 10 10");
+  EXPECT_EQ(ask(*store, "SELECT kind || ' ' || status || ' ' || error || ' ' || parent FROM runs WHERE id = 2"),
+            "attempt interrupted killed 1");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = 2"), "6");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE run_id = 2"), "5");
   EXPECT_EQ(ask(*store, "SELECT last FROM summaries WHERE run_id = 2 AND key = 'train/loss'"), "85");
@@ -97,7 +100,8 @@ TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
   auto store = create();
   Point point;
   {
-    auto run = store->begin({.name = "r", .params = {{"lr", 0.1}}, .sources = {{"r.lua", std::string(64, 'a'), "return 1"}}});
+    auto run =
+        store->begin({.name = "r", .params = {{"lr", 0.1}}, .sources = {{"r.lua", std::string(64, 'a'), "return 1"}}});
     run->log(run->key("mine"), 3, 7);
     train(*run, 1, 10, 100);
     point = at(*run, 10);
@@ -110,7 +114,9 @@ TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
   }
   set_tag(*store, 2, "seen", "");
   auto run = store->resume(1, point);
-  EXPECT_EQ(ask(*store, "SELECT group_concat(value) FROM (SELECT value FROM metrics WHERE run_id = 1 AND key = 'train/loss' ORDER BY step)"),
+  EXPECT_EQ(ask(*store,
+                "SELECT group_concat(value) FROM (SELECT value FROM metrics WHERE run_id = 1 AND key = 'train/loss' "
+                "ORDER BY step)"),
             "99.0,98.0,97.0,96.0,95.0,94.0,93.0,92.0,91.0,90.0");
   EXPECT_EQ(ask(*store, "SELECT value FROM metrics WHERE run_id = 1 AND key = 'mine'"), "7");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE run_id = 1"), "10");
@@ -119,7 +125,8 @@ TEST_F(RewindTest, ATrainingThatWasSplitOffSinceComesBack) {
   const std::string attempt = ask(*store, "SELECT id FROM runs WHERE kind = 'attempt'");
   EXPECT_EQ(ask(*store, "SELECT name FROM runs WHERE kind = 'training' AND parent = " + attempt), "distill");
   for (const std::string table : {"metrics", "summaries", "params", "run_sources", "progress", "events", "tags"})
-    EXPECT_EQ(ask(*store, "SELECT count(*) FROM " + table + " WHERE run_id NOT IN (SELECT id FROM runs)"), "0") << table;
+    EXPECT_EQ(ask(*store, "SELECT count(*) FROM " + table + " WHERE run_id NOT IN (SELECT id FROM runs)"), "0")
+        << table;
   train(*run, 11, 12, 100);
   run->split("fit", "training", R"(["train/"])");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics WHERE run_id = (SELECT max(id) FROM runs)"), "12");
@@ -138,9 +145,14 @@ TEST_F(RewindTest, AForkBeginsWithCopiesOfThePast) {
     second = at(*run, 5);
     run->finish("finished");
   }
-  auto early = store->begin({.name = "f", .past = Past{1, first}}), late = store->begin({.name = "g", .past = Past{1, second}});
-  EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'", {early->id()}), "10 90.0");
-  EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'", {late->id()}), "5 495.0");
+  auto early = store->begin({.name = "f", .past = Past{1, first}}),
+       late = store->begin({.name = "g", .past = Past{1, second}});
+  EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'",
+                {early->id()}),
+            "10 90.0");
+  EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'",
+                {late->id()}),
+            "5 495.0");
   for (const auto& one : {early, late}) {
     EXPECT_EQ(ask(*store, "SELECT value FROM metrics WHERE run_id = ?1 AND key = 'mine'", {one->id()}), "7");
     EXPECT_EQ(ask(*store, "SELECT count(*) FROM summaries WHERE run_id = ?1", {one->id()}), "2");

@@ -15,7 +15,8 @@ class SnapshotFilesTest : public StoreTest {
     StoreTest::SetUp();
     store_ = create();
     run_ = store_->begin({.name = "a"});
-    for (const char* name : {"1-10", "1-20", "1-30", "2-5", "2-10", "2-15", "2-end"}) write(std::string(name) + ".safetensors", name);
+    for (const char* name : {"1-10", "1-20", "1-30", "2-5", "2-10", "2-15", "2-end"})
+      write(std::string(name) + ".safetensors", name);
   }
   void write(const std::string& name, const std::string& bytes) const {
     const std::string folder = run_->folder() + "/snapshots";
@@ -37,9 +38,12 @@ class SnapshotFilesTest : public StoreTest {
 };
 
 TEST_F(SnapshotFilesTest, InTheOrderOfTheirSteps) {
-  for (const char* other : {"1-10.json", "x.safetensors", "1.safetensors", "-5.safetensors", "1-.safetensors", "1-5x.safetensors", "x-5.safetensors", "1-ending.safetensors"}) write(other, "");
+  for (const char* other : {"1-10.json", "x.safetensors", "1.safetensors", "-5.safetensors", "1-.safetensors",
+                            "1-5x.safetensors", "x-5.safetensors", "1-ending.safetensors"})
+    write(other, "");
   std::string all;
-  for (const SnapshotFile& file : snapshot_files(run_->folder())) all += file.name + ":" + std::to_string(file.bytes) + " ";
+  for (const SnapshotFile& file : snapshot_files(run_->folder()))
+    all += file.name + ":" + std::to_string(file.bytes) + " ";
   EXPECT_EQ(all, "1-10:4 1-20:4 1-30:4 2-5:3 2-10:4 2-15:4 2-end:5 ");
   EXPECT_TRUE(snapshot_files(folder_).empty());
 }
@@ -82,7 +86,8 @@ TEST_F(SnapshotFilesTest, KeepIsReadInFull) {
   EXPECT_EQ(kept.every, 1000);
   EXPECT_FALSE(parse_keep("last=1").best);
   EXPECT_TRUE(parse_keep("best,last=1").best);
-  for (const char* bad : {"", "last", "last=", "last=0", "last=-1", "last=2x", "every=0", "best=1", "first=2", "last=1,", ",best", "last=99999999999999999999"})
+  for (const char* bad : {"", "last", "last=", "last=0", "last=-1", "last=2x", "every=0", "best=1", "first=2",
+                          "last=1,", ",best", "last=99999999999999999999"})
     expect_error(Exit::usage, "gc: --keep: expected last=N, best or every=STEPS", [&] { parse_keep(bad); });
 }
 

@@ -56,10 +56,12 @@ TEST_F(SpoolTest, TheFirstSegmentIsTheLeastNumberThatIsThere) {
 
 // What a message is, as one text.
 std::string told(const Record* head) {
-  const std::string begin = std::to_string(head->kind) + " " + std::to_string(head->step) + " " + std::to_string(head->value) + " ";
+  const std::string begin =
+      std::to_string(head->kind) + " " + std::to_string(head->step) + " " + std::to_string(head->value) + " ";
   if (head->kind == Record::metric) return begin + std::to_string(head->key);
   if (head->kind == Record::progress)
-    return begin + std::to_string(head[1].step) + " " + std::to_string(head[1].value) + " " + std::to_string(head[2].value);
+    return begin + std::to_string(head[1].step) + " " + std::to_string(head[1].value) + " " +
+           std::to_string(head[2].value);
   return begin + std::string(reinterpret_cast<const char*>(head + 1), head->key);
 }
 

@@ -106,7 +106,8 @@ TEST_F(StoreTest, WithoutAThreadThereIsNoRun) {
   auto store = create();
   no_thread = true;
   expect_error(Exit::io, path_ + ": cannot start a thread; got ", [&] { store->begin({.name = "a"}); });
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 4) << "the store, its log and its locks; no folder of a run";
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 4)
+      << "the store, its log and its locks; no folder of a run";
   auto run = store->begin({.name = "b"});
   run->log(run->key("x"), 1, 2);
   run->finish("finished");

@@ -95,10 +95,16 @@ TEST(AugmentTest, MovesAndNoiseAreStable) {
   const at::Tensor x = at::arange(1, 65, at::kFloat).reshape({1, 1, 8, 8}).expand({6, 1, 8, 8});
   const at::Tensor y = augment(x, at::arange(6, at::kLong), at::full({6}, 2, at::kInt), 5, a, 1);
   const int64_t moves[][2] = {{3, -3}, {-2, 2}, {-1, -1}, {3, -3}, {2, -2}, {-2, -1}};
-  for (int64_t i = 0; i < 6; ++i) EXPECT_TRUE(y[i].equal(at::constant_pad_nd(x[i], {moves[i][1], -moves[i][1], moves[i][0], -moves[i][0]}, 0))) << i;
+  for (int64_t i = 0; i < 6; ++i)
+    EXPECT_TRUE(y[i].equal(at::constant_pad_nd(x[i], {moves[i][1], -moves[i][1], moves[i][0], -moves[i][0]}, 0))) << i;
   a.shift = 0, a.noise = .2;
   const at::Tensor noisy = augment(at::ones({1, 8}), at::tensor({3}, at::kLong), at::tensor({2}, at::kInt), 5, a, .5);
-  EXPECT_TRUE(at::allclose(noisy[0], at::tensor({1.20069122, .95147338, 1.15081384, 1.01689134, 1.20414006, 1.11562998, .82657094, .85795196}, at::kFloat), 0, 2e-6)) << noisy;
+  EXPECT_TRUE(at::allclose(
+      noisy[0],
+      at::tensor({1.20069122, .95147338, 1.15081384, 1.01689134, 1.20414006, 1.11562998, .82657094, .85795196},
+                 at::kFloat),
+      0, 2e-6))
+      << noisy;
 }
 
 TEST(AugmentTest, LimitsAreMetExactly) {
@@ -120,7 +126,8 @@ TEST(AugmentTest, LimitsAreMetExactly) {
   const at::Tensor x = at::ones({2, 1, 8, 6});
   EXPECT_EQ(refusal([&] { augment(x, index_of(2), visits_of(2), 1, a, 1); }), "accepted") << "less than its sides";
   a.shift = 6;
-  EXPECT_NE(refusal([&] { augment(x, index_of(2), visits_of(2), 1, a, 1); }).find("moves everything out"), std::string::npos);
+  EXPECT_NE(refusal([&] { augment(x, index_of(2), visits_of(2), 1, a, 1); }).find("moves everything out"),
+            std::string::npos);
   EXPECT_EQ(augment(at::ones({0, 1, 8, 6}), index_of(0), visits_of(0), 1, {}, 1).size(0), 0);
 }
 
@@ -228,8 +235,10 @@ TEST(MixupTest, EveryRowIsAPartnerAsOftenAsOthers) {
   const at::Tensor x = at::arange(n, at::kDouble).unsqueeze(1), y = at::zeros({n}, at::kLong);
   at::Tensor counts = at::zeros({n, n}, at::kDouble);  // [row, partner]
   for (int64_t visit = 0; visit < rounds; ++visit) {
-    const Mixed m = mixup(x, y, 2, index_of(n), at::full({n}, visit, at::kInt), 3, 4, 1);  // alpha 4: shares near one half
-    const at::Tensor own = m.lambda.to(at::kDouble), partner = ((m.x.squeeze(1) - own * x.squeeze(1)) / (1 - own)).round().to(at::kLong);
+    const Mixed m =
+        mixup(x, y, 2, index_of(n), at::full({n}, visit, at::kInt), 3, 4, 1);  // alpha 4: shares near one half
+    const at::Tensor own = m.lambda.to(at::kDouble),
+                     partner = ((m.x.squeeze(1) - own * x.squeeze(1)) / (1 - own)).round().to(at::kLong);
     counts += at::one_hot(partner, n).to(at::kDouble);
   }
   // Chi-square of each row with 7 degrees of freedom; p = 0.0001 of one.

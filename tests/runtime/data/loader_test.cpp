@@ -135,7 +135,9 @@ TEST(LoaderTest, RefusesDataThatDoNotFit) {
             std::string::npos);
   for (const int64_t depth : {-1, 0, 1024, 1025}) {
     const std::string said = refusal([&] { Loader(data(10), options(depth)); });
-    EXPECT_EQ(said, depth == 0 || depth == 1024 ? "accepted" : "loader: depth out of range; expected 0 to 1024; got " + std::to_string(depth));
+    EXPECT_EQ(said, depth == 0 || depth == 1024
+                        ? "accepted"
+                        : "loader: depth out of range; expected 0 to 1024; got " + std::to_string(depth));
   }
 }
 

@@ -68,8 +68,11 @@ TEST(SamplerTest, LimitsAreMetExactly) {
     changed.*field = value;
     return refusal([&] { Sampler s(changed); });
   };
-  for (const auto& [field, fine, bad] : std::vector<std::tuple<double SamplerOptions::*, std::vector<double>, std::vector<double>>>{
-           {&SamplerOptions::target, {0, 1}, {-1e-9, 1 + 1e-9}}, {&SamplerOptions::floor, {1e-9, 1}, {0, 1 + 1e-9}}, {&SamplerOptions::decay, {0, .999}, {-1e-9, 1}}}) {
+  for (const auto& [field, fine, bad] :
+       std::vector<std::tuple<double SamplerOptions::*, std::vector<double>, std::vector<double>>>{
+           {&SamplerOptions::target, {0, 1}, {-1e-9, 1 + 1e-9}},
+           {&SamplerOptions::floor, {1e-9, 1}, {0, 1 + 1e-9}},
+           {&SamplerOptions::decay, {0, .999}, {-1e-9, 1}}}) {
     for (const double value : fine) EXPECT_EQ(refused(field, value), "accepted") << value;
     for (const double value : bad) EXPECT_NE(refused(field, value).find("out of range"), std::string::npos) << value;
   }
@@ -97,7 +100,8 @@ TEST(SamplerTest, AStateThatCannotBeIsRefused) {
   EXPECT_NO_THROW(s.restore(good));
   EXPECT_EQ(s.state().cursor, 4);
   for (const auto& change : std::vector<std::function<void(SamplerState&)>>{
-           [](auto& state) { state.cursor = -1; }, [](auto& state) { state.cursor = 5; }, [](auto& state) { state.draws = -1; }, [](auto& state) { state.passes = -1; },
+           [](auto& state) { state.cursor = -1; }, [](auto& state) { state.cursor = 5; },
+           [](auto& state) { state.draws = -1; }, [](auto& state) { state.passes = -1; },
            [](auto& state) { state.order = -1; }, [](auto& state) { state.subset = at::empty({0}, at::kLong); }}) {
     SamplerState bad = good;
     change(bad);

@@ -90,9 +90,12 @@ TEST_F(FileTest, WhatIsNoFileIsToldApart) {
     Exit code;
     std::string says;
   } cases[] = {
-      {path("none"), Exit::missing, path("none") + ": cannot open; expected a readable file; got: No such file or directory"},
-      {path("file/none"), Exit::missing, path("file/none") + ": cannot open; expected a readable file; got: Not a directory"},
-      {path(std::string(300, 'x')), Exit::io, path(std::string(300, 'x')) + ": cannot open; expected a readable file; got: File name too long"},
+      {path("none"), Exit::missing,
+       path("none") + ": cannot open; expected a readable file; got: No such file or directory"},
+      {path("file/none"), Exit::missing,
+       path("file/none") + ": cannot open; expected a readable file; got: Not a directory"},
+      {path(std::string(300, 'x')), Exit::io,
+       path(std::string(300, 'x')) + ": cannot open; expected a readable file; got: File name too long"},
       {path(""), Exit::io, path("") + ": not a regular file; expected a file; got a directory"},
       {path("pipe"), Exit::io, path("pipe") + ": not a regular file; expected a file; got something else"},
       {"", Exit::data, "file: empty path; expected a file's name; got ''"},
@@ -111,7 +114,8 @@ TEST_F(FileTest, ReadsAnyStretch) {
   for (int64_t begin = 0; begin <= 10; ++begin) {
     for (int64_t count = 0; begin + count <= 10; ++count) EXPECT_EQ(file.read(begin, count), text.substr(begin, count));
     EXPECT_EQ(refusal([&] { file.read(begin, 11 - begin); }),
-              path("ten") + ": byte " + std::to_string(begin) + ": the file ends early; expected " + std::to_string(11 - begin) + " bytes; got " + std::to_string(10 - begin));
+              path("ten") + ": byte " + std::to_string(begin) + ": the file ends early; expected " +
+                  std::to_string(11 - begin) + " bytes; got " + std::to_string(10 - begin));
   }
 }
 
@@ -139,17 +143,21 @@ TEST_F(FileTest, GzipInAnyMembersAndSizes) {
     EXPECT_TRUE(gunzip(gzip(text) + gzip("") + gzip("end"), "w") == text + "end") << size;
     EXPECT_TRUE(gunzip(gzip(text), "w", size) == text) << size;
     if (size > 0) {
-      EXPECT_EQ(refusal([&] { gunzip(gzip(text), "w", size - 1); }), "w: gzip holds too much; expected at most " + std::to_string(size - 1) + " bytes; got more");
+      EXPECT_EQ(refusal([&] { gunzip(gzip(text), "w", size - 1); }),
+                "w: gzip holds too much; expected at most " + std::to_string(size - 1) + " bytes; got more");
     }
   }
   const std::string packed = gzip("some text");
   for (std::size_t cut = 0; cut < packed.size(); ++cut)
-    EXPECT_EQ(refusal([&] { gunzip(packed.substr(0, cut), "w"); }), "w: damaged gzip; expected a whole gzip stream; got its end") << cut;
-  for (const char* after : {"x", "not gzip at all"}) EXPECT_NE(refusal([&] { gunzip(packed + after, "w"); }).find("w: damaged gzip"),
-      std::string::npos);
+    EXPECT_EQ(refusal([&] { gunzip(packed.substr(0, cut), "w"); }),
+              "w: damaged gzip; expected a whole gzip stream; got its end")
+        << cut;
+  for (const char* after : {"x", "not gzip at all"})
+    EXPECT_NE(refusal([&] { gunzip(packed + after, "w"); }).find("w: damaged gzip"), std::string::npos);
   std::string wrong = packed;
   wrong[packed.size() - 8] ^= 1;  // the sum over all bytes
-  EXPECT_EQ(refusal([&] { gunzip(wrong, "w"); }), "w: damaged gzip; expected a whole gzip stream; got incorrect data check");
+  EXPECT_EQ(refusal([&] { gunzip(wrong, "w"); }),
+            "w: damaged gzip; expected a whole gzip stream; got incorrect data check");
   EXPECT_TRUE(is_gzip(packed));
   for (const char* other : {"", "\x1f", "\x8b\x1f", "\x1f\x8c"}) EXPECT_FALSE(is_gzip(other));
 }
@@ -160,11 +168,22 @@ TEST_F(FileTest, BytesOfAShape) {
     std::vector<int64_t> shape;
     int64_t item;
     std::optional<int64_t> bytes;
-  } cases[] = {{{}, 4, 4},           {{3}, 4, 12},           {{2, 3}, 8, 48},   {{0}, 8, 0},          {{2, 0, 3}, 8, 0},
-      {{-1}, 1, {}},    {{0, -1}, 1, {}},
-               {{kLarge}, 1, kLarge}, {{kLarge - 1}, 2, (kLarge - 1) * 2}, {{kLarge}, 2, {}}, {{kLarge, 2}, 1, {}},
-                   {{kLarge, 2, 0}, 1, {}}, {{0, kLarge, 2}, 1, {}}, {{kLarge, 0}, 1, 0}};
-  for (const auto& [shape, item, bytes] : cases) EXPECT_EQ(byte_count(shape, item), bytes) << show_shape(shape) << " " << item;
+  } cases[] = {{{}, 4, 4},
+               {{3}, 4, 12},
+               {{2, 3}, 8, 48},
+               {{0}, 8, 0},
+               {{2, 0, 3}, 8, 0},
+               {{-1}, 1, {}},
+               {{0, -1}, 1, {}},
+               {{kLarge}, 1, kLarge},
+               {{kLarge - 1}, 2, (kLarge - 1) * 2},
+               {{kLarge}, 2, {}},
+               {{kLarge, 2}, 1, {}},
+               {{kLarge, 2, 0}, 1, {}},
+               {{0, kLarge, 2}, 1, {}},
+               {{kLarge, 0}, 1, 0}};
+  for (const auto& [shape, item, bytes] : cases)
+    EXPECT_EQ(byte_count(shape, item), bytes) << show_shape(shape) << " " << item;
   EXPECT_EQ(show_shape({}), "[]");
   EXPECT_EQ(show_shape({2}), "[2]");
   EXPECT_EQ(show_shape({2, 3, 0}), "[2, 3, 0]");
@@ -173,14 +192,18 @@ TEST_F(FileTest, BytesOfAShape) {
 TEST_F(FileTest, TensorsAreReadWhereTheyBegin) {
   const File file(write("bytes", std::string("\x09\x01\x00\x01\x02\x00", 6)));
   EXPECT_TRUE(read_tensor(file, 1, {3}, at::kBool).equal(at::tensor({1, 0, 1}).to(at::kBool)));
-  EXPECT_EQ(refusal([&] { read_tensor(file, 1, {2, 2}, at::kBool); }), path("bytes") + ": byte 4: not a boolean; expected 0 or 1; got 2");
+  EXPECT_EQ(refusal([&] {
+              read_tensor(file, 1, {2, 2}, at::kBool);
+            }),
+            path("bytes") + ": byte 4: not a boolean; expected 0 or 1; got 2");
   EXPECT_TRUE(read_tensor(file, 0, {2, 3}, at::kByte).equal(at::tensor({9, 1, 0, 1, 2, 0}, at::kByte).view({2, 3})));
   EXPECT_EQ(read_tensor(file, 6, {0, 3}, at::kBool).numel(), 0);
 }
 
 TEST_F(FileTest, PicklesAndArchivesAreToldApart) {
   const auto zip = [](const std::string& name) {
-    std::string bytes = std::string("PK\x03\x04") + std::string(22, '\0') + static_cast<char>(name.size() & 255) + static_cast<char>(name.size() >> 8) + std::string(2, '\0') + name;
+    std::string bytes = std::string("PK\x03\x04") + std::string(22, '\0') + static_cast<char>(name.size() & 255) +
+                        static_cast<char>(name.size() >> 8) + std::string(2, '\0') + name;
     return bytes + "and what it holds.npy";
   };
   const auto pickle = [](int protocol, char next) { return std::string("\x80") + static_cast<char>(protocol) + next; };

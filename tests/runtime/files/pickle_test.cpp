@@ -20,14 +20,19 @@ std::string zip_of(const std::string& name) {
 
 struct PickleTest : FileCase {
   const std::string pickle = "\x80\x04\x95\x0b" + std::string(7, '\0') + "}\x94\x8c\x01" + "a\x94K\x01s.";
-  const std::string legacy = std::string("\x80\x02\x8a\x0a", 4) + "l\xfc\x9c" + "F\xf9 j\xa8P\x19." + std::string(40, 'x');
+  const std::string legacy =
+      std::string("\x80\x02\x8a\x0a", 4) + "l\xfc\x9c" + "F\xf9 j\xa8P\x19." + std::string(40, 'x');
   const std::string tar = std::string(257, 'a') + "ustar" + std::string(300, 'b');
 
   template <class Read>
   void check(const char* name, Read read) {
     SCOPED_TRACE(name);
-    expect_refused(path(name), {{pickle, "a pickle: code, never read"}, {legacy, "a pickle: code, never read"},
-                                {tar, "an old PyTorch file"}, {zip_of("archive/data.pkl"), "a PyTorch file"}}, read);
+    expect_refused(path(name),
+                   {{pickle, "a pickle: code, never read"},
+                    {legacy, "a pickle: code, never read"},
+                    {tar, "an old PyTorch file"},
+                    {zip_of("archive/data.pkl"), "a PyTorch file"}},
+                   read);
     expect_refused(path(name), {{pickle, "torch.load("}, {zip_of("archive/data.pkl"), "save_file("}}, read);
     expect_refused(path(name), {{zip_of("x.npy"), "one array in an NPY file (python3 -c"}}, read);
   }
@@ -44,8 +49,10 @@ TEST_F(PickleTest, IsRefusedByEveryReader) {
 
 TEST_F(PickleTest, OfObjectsInAnArraySaysHowToMakeNumbersOfThem) {
   const std::string header = "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }\n";
-  const std::string bytes = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header + pickle;
-  expect_refused(path("o.npy"), {{bytes, "Python objects: pickled code, never read"}, {bytes, "allow_pickle=True).astype('f4')"}},
+  const std::string bytes =
+      std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header + pickle;
+  expect_refused(path("o.npy"),
+                 {{bytes, "Python objects: pickled code, never read"}, {bytes, "allow_pickle=True).astype('f4')"}},
                  [](const std::string& path) { read_npy(path); });
 }
 

@@ -24,7 +24,10 @@ class SnapshotTest : public ::testing::Test {
     path_ = folder_ + "/1-20.safetensors";
   }
   void TearDown() override { fs::remove_all(folder_); }
-  static Snapshot some() { return {{{"w", at::arange(6).view({2, 3})}, {"empty", at::zeros({0})}, {"half", at::ones({3}, at::kHalf)}}, R"([1])"}; }
+  static Snapshot some() {
+    return {{{"w", at::arange(6).view({2, 3})}, {"empty", at::zeros({0})}, {"half", at::ones({3}, at::kHalf)}},
+            R"([1])"};
+  }
 
   std::string folder_, path_;
 };
@@ -52,7 +55,8 @@ TEST_F(SnapshotTest, EveryChangedByteIsNoticed) {
       const Snapshot read = read_snapshot(path_);
       bool same = read.plain == "[1]" && read.tensors.size() == 3;
       for (const auto& [name, one] : some().tensors)
-        same = same && read.tensors.count(name) == 1 && read.tensors.at(name).equal(one) && read.tensors.at(name).dtype() == one.dtype();
+        same = same && read.tensors.count(name) == 1 && read.tensors.at(name).equal(one) &&
+               read.tensors.at(name).dtype() == one.dtype();
       EXPECT_TRUE(same) << "byte " << at;  // a space of the header, say
     } catch (const Error& error) {
       EXPECT_EQ(error.code, Exit::data) << error.what();

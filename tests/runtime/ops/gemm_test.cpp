@@ -156,7 +156,8 @@ TEST(GemmRule, AttentionInBfloat16HasTheGradientsOfFloat) {
 }
 
 // The product (and a layer's bias) as the rule's own kernel gives it, bit for bit.
-at::Tensor direct(const gemm::Rule& rule, const at::Tensor& a, const at::Tensor& b, const std::optional<at::Tensor>& bias = {}) {
+at::Tensor direct(const gemm::Rule& rule, const at::Tensor& a, const at::Tensor& b,
+                  const std::optional<at::Tensor>& bias = {}) {
   if (rule.bfloat16_in_float) {
     const Under library(kLibrary);
     const at::Tensor x = a.to(at::kFloat), y = b.to(at::kFloat);
@@ -164,13 +165,15 @@ at::Tensor direct(const gemm::Rule& rule, const at::Tensor& a, const at::Tensor&
   }
   if (rule.float_in_own) {
     const at::Tensor x = a.contiguous(), y = b.contiguous(), out = at::empty({a.size(0), b.size(1)});
-    gemm::multiply(a.size(0), b.size(1), a.size(1), {x.const_data_ptr<float>(), x.size(1), 1}, {y.const_data_ptr<float>(), y.size(1), 1},
-                   out.mutable_data_ptr<float>(), {false, bias ? bias->const_data_ptr<float>() : nullptr});
+    gemm::multiply(a.size(0), b.size(1), a.size(1), {x.const_data_ptr<float>(), x.size(1), 1},
+                   {y.const_data_ptr<float>(), y.size(1), 1}, out.mutable_data_ptr<float>(),
+                   {false, bias ? bias->const_data_ptr<float>() : nullptr});
     return out;
   }
   using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
                                c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
-  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Signature>();
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Signature>();
   return op.call(a, b.t(), bias, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
@@ -191,7 +194,9 @@ TEST(GemmRule, DecidesWhoMultiplies) {
     // Into memory that is there, and where it has another shape or does not lie as it should.
     for (const bool with_bias : {false, true}) {
       const at::Tensor& wanted = with_bias ? layer : product;
-      const auto into = [&](at::Tensor out) { return with_bias ? at::addmm_out(out, bias, a, b) : at::mm_out(out, a, b); };
+      const auto into = [&](at::Tensor out) {
+        return with_bias ? at::addmm_out(out, bias, a, b) : at::mm_out(out, a, b);
+      };
       const at::Tensor fits = at::empty({m, n}, type);
       EXPECT_EQ(into(fits).const_data_ptr(), fits.const_data_ptr());
       EXPECT_TRUE(fits.equal(wanted));
@@ -210,15 +215,17 @@ TEST(GemmRule, EverySumIsRight) {
   at::manual_seed(7);
   const int64_t m = 120, k = 400, n = 90;
   const at::Tensor x = at::randn({m, k}), y = at::randn({k, n});
-  const at::Tensor selves[] = {at::randn({n}), at::randn({2 * n}).slice(0, 0, 2 * n, 2), at::randn({1}), at::randn({m, n}),
-      at::randn({m, 1}), at::randn({})};
+  const at::Tensor selves[] = {at::randn({n}),    at::randn({2 * n}).slice(0, 0, 2 * n, 2),
+                               at::randn({1}),    at::randn({m, n}),
+                               at::randn({m, 1}), at::randn({})};
   for (const gemm::Rule& rule : {kLibrary, kOwn, kOneDnn, kFloat, gemm::Rule{true, true, true}}) {
     const Under now(rule);
     for (const auto type : {at::kFloat, at::kBFloat16, at::kDouble}) {
       const at::Tensor a = x.to(type), b = y.to(type);
       const double bound = type == at::kBFloat16 ? 4e-3 : 1e-6;
       const auto exact = [](const at::Tensor& t) { return t.to(at::kDouble); };
-      const at::Tensor apart = at::zeros({m, 2 * k}, type).slice(1, 0, 2 * k, 2).copy_(a);  // neither rows nor columns lie side by side
+      const at::Tensor apart =
+          at::zeros({m, 2 * k}, type).slice(1, 0, 2 * k, 2).copy_(a);  // neither rows nor columns lie side by side
       EXPECT_LT(relative_error(exact(at::mm(apart, b)), at::mm(exact(a), exact(b))), bound);
       for (const at::Tensor& given : selves) {
         const at::Tensor self = given.to(type);
@@ -226,15 +233,16 @@ TEST(GemmRule, EverySumIsRight) {
           for (const double alpha : {1., 2.}) {
             const at::Tensor wanted = exact(self) * beta + at::mm(exact(a), exact(b)) * alpha;
             at::Tensor out = at::empty({m, n}, type);
-            EXPECT_LT(relative_error(exact(at::addmm(self, a, b, beta, alpha)), wanted), bound) << self.sizes() << " " << beta << " "
-                << alpha;
-            EXPECT_LT(relative_error(exact(at::addmm_out(out, self, a, b, beta, alpha)), wanted), bound) << self.sizes() << " " << beta
-                << " " << alpha;
+            EXPECT_LT(relative_error(exact(at::addmm(self, a, b, beta, alpha)), wanted), bound)
+                << self.sizes() << " " << beta << " " << alpha;
+            EXPECT_LT(relative_error(exact(at::addmm_out(out, self, a, b, beta, alpha)), wanted), bound)
+                << self.sizes() << " " << beta << " " << alpha;
           }
         }
       }
       at::Tensor batch = at::empty({0}, type);
-      const at::Tensor many = at::stack({a, a * 2}), products = at::stack({at::mm(exact(a), exact(b)), at::mm(exact(a), exact(b)) * 2});
+      const at::Tensor many = at::stack({a, a * 2}),
+                       products = at::stack({at::mm(exact(a), exact(b)), at::mm(exact(a), exact(b)) * 2});
       EXPECT_LT(relative_error(exact(at::bmm(many, at::stack({b, b}))), products), bound);
       EXPECT_LT(relative_error(exact(at::bmm_out(batch, many, at::stack({b, b}))), products), bound);
     }
@@ -245,8 +253,8 @@ TEST(GemmRule, PaysOffFromItsLimitsOn) {
   struct {
     int64_t m, k, n;
     bool pays;
-  } const cases[] = {{100, 150, 100, true}, {100, 149, 100, false}, {8, 1875, 100, true}, {7, 9999, 100, false}, {100, 8, 1875, true},
-                     {100, 7, 9999, false}, {1875, 100, 8, true},   {9999, 100, 7, false}};
+  } const cases[] = {{100, 150, 100, true}, {100, 149, 100, false}, {8, 1875, 100, true}, {7, 9999, 100, false},
+                     {100, 8, 1875, true},  {100, 7, 9999, false},  {1875, 100, 8, true}, {9999, 100, 7, false}};
   for (const auto& [m, k, n, pays] : cases) {
     EXPECT_EQ(gemm::pays_off(m, k, n), pays) << m << " " << k << " " << n;
     EXPECT_EQ((Under(kOwn), gemm::takes_own(m, k, n)), pays);
@@ -284,13 +292,19 @@ TEST(GemmRule, TheEnvironmentDecides) {
   const char* before = std::getenv("GRADUS_GEMM");
   const std::string kept = before ? before : "";
   const auto text = [](const gemm::Rule& rule) {
-    return std::string(rule.float_in_own ? "own " : "") + (rule.float_in_onednn ? "onednn " : "") + (rule.bfloat16_in_float ? "float" : "");
+    return std::string(rule.float_in_own ? "own " : "") + (rule.float_in_onednn ? "onednn " : "") +
+           (rule.bfloat16_in_float ? "float" : "");
   };
   unsetenv("GRADUS_GEMM");
   const std::string usual = text(gemm::choose());
-  const std::pair<const char*, std::string> cases[] = {{"library", ""}, {"own", "own "}, {"onednn", "onednn "}, {"float", "float"},
-      {"onednn,float", "onednn float"},
-                                                      {"own,library,float", "own float"}, {"auto", usual}, {"", usual}};
+  const std::pair<const char*, std::string> cases[] = {{"library", ""},
+                                                       {"own", "own "},
+                                                       {"onednn", "onednn "},
+                                                       {"float", "float"},
+                                                       {"onednn,float", "onednn float"},
+                                                       {"own,library,float", "own float"},
+                                                       {"auto", usual},
+                                                       {"", usual}};
   for (const auto& [given, chosen] : cases) {
     setenv("GRADUS_GEMM", given, 1);
     EXPECT_EQ(text(gemm::choose()), chosen) << given;
@@ -300,9 +314,11 @@ TEST(GemmRule, TheEnvironmentDecides) {
     EXPECT_THROW(gemm::choose(), Error) << wrong;
   }
   before ? setenv("GRADUS_GEMM", kept.c_str(), 1) : unsetenv("GRADUS_GEMM");
-  const std::pair<gemm::Rule, const char*> rules[] = {{kLibrary, "library"}, {kOwn, "own"}, {kOneDnn, "onednn"},
-      {kFloat, "library, bfloat16 in float32"},
-                                                     {{true, true, true}, "own, bfloat16 in float32"}};
+  const std::pair<gemm::Rule, const char*> rules[] = {{kLibrary, "library"},
+                                                      {kOwn, "own"},
+                                                      {kOneDnn, "onednn"},
+                                                      {kFloat, "library, bfloat16 in float32"},
+                                                      {{true, true, true}, "own, bfloat16 in float32"}};
   for (const auto& [rule, words] : rules) EXPECT_EQ((Under(rule), gemm::describe()), words);
 }
 

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "data/loader.h"
-#include "refusal.h"
 #include "data/sampler.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -57,16 +57,21 @@ TEST(MaskTest, ChoiceIsStable) {
   at::Tensor x = at::arange(4, 26, at::kLong).unsqueeze(0);
   x[0][0] = 2, x[0][21] = 0;
   const Masked m = mask_tokens(x, at::tensor({3}, at::kLong), ones(1, 1), 11, {.5, 4, 5, 25});
-  EXPECT_TRUE(m.x.equal(at::tensor({2, 5, 6, 7, 4, 9, 10, 4, 12, 13, 14, 15, 4, 4, 7, 19, 4, 21, 22, 23, 24, 0}, at::kLong).unsqueeze(0))) << m.x;
+  EXPECT_TRUE(m.x.equal(
+      at::tensor({2, 5, 6, 7, 4, 9, 10, 4, 12, 13, 14, 15, 4, 4, 7, 19, 4, 21, 22, 23, 24, 0}, at::kLong).unsqueeze(0)))
+      << m.x;
 }
 
 TEST(MaskTest, LimitsAreMetExactly) {
   EXPECT_EQ(refusal([] { check_masking({0, -5, 9, 3}); }), "accepted") << "nothing is masked";
   EXPECT_EQ(refusal([] { check_masking({1, 5, 0, 5}); }), "accepted");
   EXPECT_EQ(refusal([] { check_masking({1, 0, 1, 2}); }), "accepted");
-  for (const Masking& bad : {Masking{1.1, 4, 5, 25}, {-.1, 4, 5, 25}, {std::nan(""), 4, 5, 25}}) EXPECT_NE(refusal([&] { check_masking(bad); }).find("rate out of range"), std::string::npos);
-  for (const Masking& bad : {Masking{.5, 4, -1, 3}, {.5, 4, 5, 5}, {.5, 4, 6, 5}}) EXPECT_NE(refusal([&] { check_masking(bad); }).find("no tokens to mask"), std::string::npos);
-  for (const Masking& bad : {Masking{.5, -1, 5, 25}, {.5, 5, 5, 25}, {.5, 24, 5, 25}}) EXPECT_NE(refusal([&] { check_masking(bad); }).find("the mask is an ordinary token"), std::string::npos);
+  for (const Masking& bad : {Masking{1.1, 4, 5, 25}, {-.1, 4, 5, 25}, {std::nan(""), 4, 5, 25}})
+    EXPECT_NE(refusal([&] { check_masking(bad); }).find("rate out of range"), std::string::npos);
+  for (const Masking& bad : {Masking{.5, 4, -1, 3}, {.5, 4, 5, 5}, {.5, 4, 6, 5}})
+    EXPECT_NE(refusal([&] { check_masking(bad); }).find("no tokens to mask"), std::string::npos);
+  for (const Masking& bad : {Masking{.5, -1, 5, 25}, {.5, 5, 5, 25}, {.5, 24, 5, 25}})
+    EXPECT_NE(refusal([&] { check_masking(bad); }).find("the mask is an ordinary token"), std::string::npos);
 }
 
 TEST(MaskTest, IsIndependentAtNeighbouringPositions) {

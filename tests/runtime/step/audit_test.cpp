@@ -37,14 +37,18 @@ TEST(Audit, NamesWhatDiffersAndWhoWroteIt) {
     std::string says;
     Step step;
   } cases[] = {
-      {"output 'out1' (by aten::mul at x.lua:7)", [](World& w, const List& in) { return List{in[0] + 1, in[0] * w.hidden}; }},
-      {"the step returns other outputs than when it was recorded", [](World& w, const List& in) { return w.hidden == 1 ? List{in[0] + 1}
-          : List{}; }},
-      {"output 'out0' (by aten::sum at x.lua:7)", [](World& w, const List& in) { return w.hidden == 1 ? List{in[0].sum()}
-          : List{in[0].sum().reshape({1})}; }},
-      {"output 'out0' (by aten::sum at x.lua:7)", [](World& w, const List& in) { return w.hidden == 1 ? List{in[0].sum()}
-          : List{in[0].sum().to(at::kDouble)}; }},
-      {"a tensor of shape [3] (by aten::add_ at x.lua:7)", [](World& w, const List& in) { return w.kept.add_(in[0] * w.hidden), List{}; }},
+      {"output 'out1' (by aten::mul at x.lua:7)",
+       [](World& w, const List& in) {
+         return List{in[0] + 1, in[0] * w.hidden};
+       }},
+      {"the step returns other outputs than when it was recorded",
+       [](World& w, const List& in) { return w.hidden == 1 ? List{in[0] + 1} : List{}; }},
+      {"output 'out0' (by aten::sum at x.lua:7)",
+       [](World& w, const List& in) { return w.hidden == 1 ? List{in[0].sum()} : List{in[0].sum().reshape({1})}; }},
+      {"output 'out0' (by aten::sum at x.lua:7)",
+       [](World& w, const List& in) { return w.hidden == 1 ? List{in[0].sum()} : List{in[0].sum().to(at::kDouble)}; }},
+      {"a tensor of shape [3] (by aten::add_ at x.lua:7)",
+       [](World& w, const List& in) { return w.kept.add_(in[0] * w.hidden), List{}; }},
       {"a tensor of shape [3], a parameter (by aten::add_ at x.lua:7)",
        [](World& w, const List& in) {
          const at::NoGradGuard none;

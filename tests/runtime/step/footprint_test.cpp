@@ -1,4 +1,5 @@
-// What a step does to the memory that was there before it: which stretches, how they change, and who updates them alone.
+// What a step does to the memory that was there before it: which stretches, how they change, and who updates them
+// alone.
 #include "step/footprint.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -16,8 +17,9 @@ using Change = Footprint::Change;
 
 void sgd(const List& params, const List& grads, const List& momenta) {
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::sgd_", "");
-  torch::jit::Stack stack = {params, grads, momenta, at::scalar_tensor(.1, at::kDouble), c10::IValue(), c10::IValue(), 0., momenta.empty()
-      ? 0. : .9, false, false, false};
+  torch::jit::Stack stack = {params,        grads,         momenta, at::scalar_tensor(.1, at::kDouble),
+                             c10::IValue(), c10::IValue(), 0.,      momenta.empty() ? 0. : .9,
+                             false,         false,         false};
   op.callBoxed(&stack);
 }
 
@@ -25,7 +27,8 @@ at::Tensor numbers(int64_t count = 16) { return at::arange(count, at::kFloat).ad
 
 at::Tensor part(const at::Tensor& kept, int64_t begin, int64_t end) { return kept.slice(0, begin, end); }
 
-// How a step changes what is kept; the numbers of it that it overwrites, "0-8 8-16"; how many operators may work on copies.
+// How a step changes what is kept; the numbers of it that it overwrites, "0-8 8-16"; how many operators may work on
+// copies.
 struct Case {
   const char* name;
   Change change;
@@ -37,7 +40,8 @@ struct Case {
 std::string places(const Footprint::Range& range) {
   std::string text;
   for (const auto& [begin, end] : range.overwritten)
-    text += (text.empty() ? "" : " ") + std::to_string((begin - range.begin) / 4) + "-" + std::to_string((end - range.begin) / 4);
+    text += (text.empty() ? "" : " ") + std::to_string((begin - range.begin) / 4) + "-" +
+            std::to_string((end - range.begin) / 4);
   return text;
 }
 
@@ -137,15 +141,17 @@ TEST(Footprint, HowAStretchChanges) {
 // Storages over the same memory are one stretch.
 TEST(Footprint, StoragesThatShareMemoryAreOneStretch) {
   at::Tensor memory = numbers(32);
-  const auto over = [&](int64_t begin, int64_t end) { return at::from_blob(memory.mutable_data_ptr<float>() + begin, {end - begin},
-      at::kFloat); };
+  const auto over = [&](int64_t begin, int64_t end) {
+    return at::from_blob(memory.mutable_data_ptr<float>() + begin, {end - begin}, at::kFloat);
+  };
   struct Shared {
     std::vector<std::pair<int64_t, int64_t>> storages;
     std::vector<std::pair<int64_t, int64_t>> stretches;  // in the order in which they were last joined
   };
   const Shared cases[] = {
-      {{{0, 8}, {8, 16}}, {{0, 8}, {8, 16}}},   {{{8, 16}, {0, 8}}, {{8, 16}, {0, 8}}}, {{{0, 9}, {8, 16}}, {{0, 16}}},
-      {{{8, 16}, {0, 9}}, {{0, 16}}},           {{{0, 16}, {4, 8}}, {{0, 16}}},         {{{4, 8}, {0, 16}}, {{0, 16}}},
+      {{{0, 8}, {8, 16}}, {{0, 8}, {8, 16}}},   {{{8, 16}, {0, 8}}, {{8, 16}, {0, 8}}},
+      {{{0, 9}, {8, 16}}, {{0, 16}}},           {{{8, 16}, {0, 9}}, {{0, 16}}},
+      {{{0, 16}, {4, 8}}, {{0, 16}}},           {{{4, 8}, {0, 16}}, {{0, 16}}},
       {{{0, 8}, {16, 24}, {4, 20}}, {{0, 24}}}, {{{0, 8}, {16, 24}, {4, 12}}, {{16, 24}, {0, 12}}},
   };
   for (const auto& [storages, stretches] : cases) {
@@ -164,7 +170,7 @@ TEST(Footprint, StoragesThatShareMemoryAreOneStretch) {
     std::size_t buffers = 0;
     for (const Footprint::Range& range : footprint.ranges()) {
       found.emplace_back((range.begin - static_cast<char*>(memory.data_ptr())) / 4,
-          (range.end - static_cast<char*>(memory.data_ptr())) / 4);
+                         (range.end - static_cast<char*>(memory.data_ptr())) / 4);
       buffers += range.buffers.size();
     }
     EXPECT_EQ(found, stretches);
@@ -188,7 +194,9 @@ TEST(Footprint, AMomentumIsUpdatedWithItsParameter) {
     const Footprint footprint(*plan);
     EXPECT_EQ(footprint.updates().size(), looks ? 0u : 1u);
     for (const Footprint::Range& range : footprint.ranges()) {
-      const Change wanted = range.begin == looked.const_data_ptr() ? Change::none : looks ? Change::other : Change::updated;
+      const Change wanted = range.begin == looked.const_data_ptr() ? Change::none
+                            : looks                                ? Change::other
+                                                                   : Change::updated;
       EXPECT_EQ(range.change, wanted);
     }
   }

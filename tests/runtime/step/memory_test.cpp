@@ -61,8 +61,14 @@ TEST(Memory, ABlockServesItsSizeClassAndNoOther) {
   memory::keep_blocks(true);
   struct {
     std::size_t least, most;  // of one class
-  } const classes[] = {{1, 64},      {65, 128},     {961, 1024},         {1025, 1152},
-                       {1921, 2048}, {2049, 2304},  {2305, 2560},        {(1 << 20) - (1 << 16) + 1, 1 << 20},
+  } const classes[] = {{1, 64},
+                       {65, 128},
+                       {961, 1024},
+                       {1025, 1152},
+                       {1921, 2048},
+                       {2049, 2304},
+                       {2305, 2560},
+                       {(1 << 20) - (1 << 16) + 1, 1 << 20},
                        {(1 << 20) + 1, (1 << 20) + (1 << 17)}};
   for (const auto& [least, most] : classes) {
     EXPECT_EQ(taken(least, most), 0u) << least;
@@ -122,8 +128,9 @@ TEST(Memory, WholePagesAreGivenBackAndNoByteMore) {
   struct {
     std::size_t begin, bytes;
     const char* pages;  // 0: given back, so it reads as zeros
-  } const cases[] = {{0, size, "0000"},           {1, size - 1, "1000"}, {0, size - 1, "0001"}, {page, 2 * page, "1001"},
-                     {page + 1, page, "1111"},    {page, page - 1, "1111"}, {1, 2 * page - 1, "1011"}, {0, 0, "1111"}};
+  } const cases[] = {
+      {0, size, "0000"},        {1, size - 1, "1000"},    {0, size - 1, "0001"},     {page, 2 * page, "1001"},
+      {page + 1, page, "1111"}, {page, page - 1, "1111"}, {1, 2 * page - 1, "1011"}, {0, 0, "1111"}};
   for (const auto& [begin, bytes, pages] : cases) {
     std::memset(memory, 1, size);
     memory::give_back(memory + begin, bytes);

@@ -19,7 +19,10 @@ using List = std::vector<at::Tensor>;
 
 TEST(Plan, FitsWhatItWasRecordedWith) {
   at::Tensor weight = at::ones({3}).requires_grad_(), unused = at::ones({3}).requires_grad_();
-  const auto plan = record([&](const List& in) { return List{in[0] + in[1], (in[0].select(0, 0) * weight).detach()}; },
+  const auto plan = record(
+      [&](const List& in) {
+        return List{in[0] + in[1], (in[0].select(0, 0) * weight).detach()};
+      },
       {at::ones({2, 3}), at::ones({2, 3})});
   const at::Tensor x = at::zeros({2, 3});
   EXPECT_TRUE(plan->fits({x, x}));
@@ -27,7 +30,7 @@ TEST(Plan, FitsWhatItWasRecordedWith) {
   EXPECT_FALSE(plan->fits({x}));
   EXPECT_FALSE(plan->fits({x, x, x}));
   for (const at::Tensor& other : {at::zeros({3, 2}), at::zeros({2, 4}), at::zeros({6}), at::zeros({2, 3}, at::kDouble),
-      at::zeros({3, 2}).t(), at::zeros({2, 3}).requires_grad_()}) {
+                                  at::zeros({3, 2}).t(), at::zeros({2, 3}).requires_grad_()}) {
     EXPECT_FALSE(plan->fits({x, other})) << other.sizes();
     EXPECT_FALSE(plan->fits({other, x})) << other.sizes();
   }
@@ -92,7 +95,10 @@ TEST(Plan, GradientsAreFollowed) {
 }
 
 TEST(Plan, MemoryOfOutputsIsUsedAgainOnceNobodyHoldsIt) {
-  const auto plan = record([](const List& in) { return List{at::sin(in[0]), at::cos(in[0]).slice(0, 1), in[0].slice(0, 1)}; },
+  const auto plan = record(
+      [](const List& in) {
+        return List{at::sin(in[0]), at::cos(in[0]).slice(0, 1), in[0].slice(0, 1)};
+      },
       {at::ones({64})});
   List outputs;
   const at::Tensor x = at::arange(64, at::kFloat);
@@ -169,7 +175,8 @@ TORCH_LIBRARY_IMPL(gradus_test, CPU, m) { m.impl("shaped", &shaped); }
 
 // An operator that does not say that its result's shape is one of numbers.
 TEST(Plan, AResultOfAnotherShapeIsRefused) {
-  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gradus_test::shaped", "").typed<at::Tensor(const at::Tensor&)>();
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("gradus_test::shaped", "").typed<at::Tensor(const at::Tensor&)>();
   const auto plan = record([](const List& in) { return List{op.call(in[0]) + 1}; }, {at::scalar_tensor(0, at::kLong)});
   List outputs;
   for (const int64_t kind : {1, 2, 3, 0}) {
@@ -180,7 +187,8 @@ TEST(Plan, AResultOfAnotherShapeIsRefused) {
       EXPECT_EQ(error.code, Exit::bug);
       told = error.what();
     }
-    EXPECT_EQ(told.find("gradus_test::shaped: another shape than when it was recorded") != std::string::npos, kind != 0) << kind << told;
+    EXPECT_EQ(told.find("gradus_test::shaped: another shape than when it was recorded") != std::string::npos, kind != 0)
+        << kind << told;
   }
   EXPECT_TRUE(same(outputs[0], at::ones({4, 4})));
 }
@@ -202,7 +210,9 @@ TEST(Plan, AScanIsALoop) {
         if (nan_at >= 0) x[nan_at][nan_at == 0][0] = nan_at == 0 ? INFINITY : NAN;
         const auto plan = record(step(mine), {at::ones({2, 4})});
         mine.zero_();
-        Plan::Scan scan{{x}, plan->stacked_outputs(rows), from, steps, [&](int64_t i) { knob.fill_(static_cast<double>(i + 1)); }, {1, 4}};
+        Plan::Scan scan{
+            {x},   plan->stacked_outputs(rows), from, steps, [&](int64_t i) { knob.fill_(static_cast<double>(i + 1)); },
+            {1, 4}};
         for (at::Tensor& one : scan.outputs) one.fill_(-7);
         ASSERT_TRUE(plan->fits(scan));
         const Plan::Scanned scanned = plan->run(scan);

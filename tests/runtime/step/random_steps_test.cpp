@@ -1,5 +1,5 @@
-// Steps that nobody would write: whatever operators, views, copies and changes in place come together, a replay gives the
-// step's own bits, and so does an audit.
+// Steps that nobody would write: whatever operators, views, copies and changes in place come together, a replay gives
+// the step's own bits, and so does an audit.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -22,8 +22,9 @@ struct Program {
   explicit Program(unsigned seed) {
     std::mt19937 random(seed);
     instructions.resize(3 + random() % 12);
-    for (Instruction& one : instructions) one = {static_cast<unsigned>(random()), static_cast<unsigned>(random()),
-        static_cast<unsigned>(random()), static_cast<unsigned>(random())};
+    for (Instruction& one : instructions)
+      one = {static_cast<unsigned>(random()), static_cast<unsigned>(random()), static_cast<unsigned>(random()),
+             static_cast<unsigned>(random())};
     outputs.resize(random() % 3);
     for (unsigned& one : outputs) one = static_cast<unsigned>(random());
   }
@@ -39,24 +40,56 @@ struct Program {
       at::Tensor place = kept.slice(0, begin, begin + 16);
       const bool whole = a.sizes() == place.sizes();
       switch (one.kind % 16) {
-        case 0: values.push_back(at::sin(a)); break;
-        case 1: values.push_back(at::tanh(a)); break;
-        case 2: values.push_back(a + b); break;
-        case 3: values.push_back(a * b); break;
-        case 4: values.push_back(a * at::full({}, one.place % 2 ? 1.f : .5f)); break;
-        case 5: values.push_back(at::full({}, 1.f) * a); break;
-        case 6: values.push_back(a.dim() == 1 && a.size(0) > 4 ? a.slice(0, one.place % 3, 4 + one.place % 5, 1 + one.place % 2) : a);
-            break;
-        case 7: values.push_back(whole ? a.view({4, 4}).t() : a.reshape({-1})); break;
-        case 8: values.push_back(at::relu(a)); break;
-        case 9: values.push_back(a + .5); break;
-        case 10: values.push_back(place); break;  // what is kept, as it is now
-        case 11: if (whole) place.copy_(a); break;
-        case 12: if (whole) at::_foreach_copy_({place, kept.slice(0, 96, 112)}, {a, b}); break;
-        case 13: if (a.storage().unsafeGetStorageImpl() != in[0].storage().unsafeGetStorageImpl()) values[one.a % values.size()].add_(1);
-            break;
-        case 14: place.mul_(.5).add_(values[0]); break;
-        default: values.push_back(at::zeros_like(a).add_(a)); break;
+        case 0:
+          values.push_back(at::sin(a));
+          break;
+        case 1:
+          values.push_back(at::tanh(a));
+          break;
+        case 2:
+          values.push_back(a + b);
+          break;
+        case 3:
+          values.push_back(a * b);
+          break;
+        case 4:
+          values.push_back(a * at::full({}, one.place % 2 ? 1.f : .5f));
+          break;
+        case 5:
+          values.push_back(at::full({}, 1.f) * a);
+          break;
+        case 6:
+          values.push_back(
+              a.dim() == 1 && a.size(0) > 4 ? a.slice(0, one.place % 3, 4 + one.place % 5, 1 + one.place % 2) : a);
+          break;
+        case 7:
+          values.push_back(whole ? a.view({4, 4}).t() : a.reshape({-1}));
+          break;
+        case 8:
+          values.push_back(at::relu(a));
+          break;
+        case 9:
+          values.push_back(a + .5);
+          break;
+        case 10:
+          values.push_back(place);
+          break;  // what is kept, as it is now
+        case 11:
+          if (whole) place.copy_(a);
+          break;
+        case 12:
+          if (whole) at::_foreach_copy_({place, kept.slice(0, 96, 112)}, {a, b});
+          break;
+        case 13:
+          if (a.storage().unsafeGetStorageImpl() != in[0].storage().unsafeGetStorageImpl())
+            values[one.a % values.size()].add_(1);
+          break;
+        case 14:
+          place.mul_(.5).add_(values[0]);
+          break;
+        default:
+          values.push_back(at::zeros_like(a).add_(a));
+          break;
       }
     }
     List list;

@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include "step/audit.h"
 #include "error.h"
-#include "step/flat.h"
 #include "ops/kd_loss.h"
 #include "recorded.h"
+#include "step/audit.h"
+#include "step/flat.h"
 
 namespace gradus {
 namespace {

@@ -47,172 +47,209 @@ at::Tensor part(const at::Tensor& kept, int64_t begin, int64_t end) { return kep
 
 TEST(Sharing, ACopyIsLeftOutWhereNobodySeesThatItIs) {
   const Case cases[] = {
-      {"nobody looks", true, [](const List& in, const at::Tensor& kept) {
+      {"nobody looks", true,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(at::sin(in[0]));
          return List{};
        }},
-      {"the source is looked at before it is copied", true, [](const List& in, const at::Tensor& kept) {
+      {"the source is looked at before it is copied", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = source + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"and after it", false, [](const List& in, const at::Tensor& kept) {
+      {"and after it", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]);
          part(kept, 16, 32).copy_(source);
          part(kept, 16, 32).add_(1);
          return List{source + 1};
        }},
-      {"the source is an output", false, [](const List& in, const at::Tensor& kept) {
+      {"the source is an output", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]);
          part(kept, 16, 32).copy_(source);
          return List{source};
        }},
-      {"the source is changed before it is copied", true, [](const List& in, const at::Tensor& kept) {
+      {"the source is changed before it is copied", true,
+       [](const List& in, const at::Tensor& kept) {
          at::Tensor source = at::sin(in[0]);
          source.add_(1);
          part(kept, 16, 32).copy_(source);
          return List{};
        }},
-      {"the target is looked at before the source is made", true, [](const List& in, const at::Tensor& kept) {
+      {"the target is looked at before the source is made", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor seen = part(kept, 16, 32) + 1;
          part(kept, 16, 32).copy_(at::sin(in[0]));
          return List{seen};
        }},
-      {"by who makes the source", true, [](const List& in, const at::Tensor& kept) {
+      {"by who makes the source", true,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(in[0] * part(kept, 48, 64));
          return List{};
        }},
-      {"after the first operator made it", false, [](const List& in, const at::Tensor& kept) {
+      {"after the first operator made it", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 16, 32) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"after a later one made it", false, [](const List& in, const at::Tensor& kept) {
+      {"after a later one made it", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor before = at::cos(in[0]), source = at::sin(before), seen = part(kept, 16, 32) + before;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"after the copy", true, [](const List& in, const at::Tensor& kept) {
+      {"after the copy", true,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(at::sin(in[0]));
          return List{part(kept, 16, 32) + 1};
        }},
-      {"its neighbour on the left is looked at", true, [](const List& in, const at::Tensor& kept) {
+      {"its neighbour on the left is looked at", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 0, 16) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"with the first number of the target", false, [](const List& in, const at::Tensor& kept) {
+      {"with the first number of the target", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 0, 17) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"its neighbour on the right", true, [](const List& in, const at::Tensor& kept) {
+      {"its neighbour on the right", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 32, 48) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"with the last number of the target", false, [](const List& in, const at::Tensor& kept) {
+      {"with the last number of the target", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 31, 48) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"the last number by steps over others", false, [](const List& in, const at::Tensor& kept) {
+      {"the last number by steps over others", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = kept.slice(0, 1, 17, 5) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"steps that end before it", true, [](const List& in, const at::Tensor& kept) {
+      {"steps that end before it", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = kept.slice(0, 0, 17, 5) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"of two dimensions", false, [](const List& in, const at::Tensor& kept) {
+      {"of two dimensions", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = kept.view({4, 16}).slice(0, 0, 2).slice(1, 0, 1) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"none of its numbers", true, [](const List& in, const at::Tensor& kept) {
+      {"none of its numbers", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 20, 20) + 1;
          part(kept, 16, 32).copy_(source);
          return List{seen};
        }},
-      {"the target does not begin at a cache line", false, [](const List& in, const at::Tensor& kept) {
+      {"the target does not begin at a cache line", false,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 1, 17).copy_(at::sin(in[0]));
          return List{};
        }},
-      {"the target is all of another shape", false, [](const List& in, const at::Tensor& kept) {
+      {"the target is all of another shape", false,
+       [](const List& in, const at::Tensor& kept) {
          kept.view({4, 16}).copy_(at::sin(in[0]));
          return List{};
        }},
-      {"the target has gaps", false, [](const List& in, const at::Tensor& kept) {
+      {"the target has gaps", false,
+       [](const List& in, const at::Tensor& kept) {
          kept.slice(0, 0, 64, 4).copy_(at::sin(in[0]));
          return List{};
        }},
-      {"the target lies across, and so does the source", false, [](const List& in, const at::Tensor& kept) {
+      {"the target lies across, and so does the source", false,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 0, 16).view({4, 4}).t().copy_(at::sin(in[0].view({4, 4}).t()));
          return List{};
        }},
-      {"the source is of another type", false, [](const List& in, const at::Tensor& kept) {
+      {"the source is of another type", false,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(at::sin(in[0].to(at::kDouble)));
          return List{};
        }},
-      {"the source is seen in another shape", true, [](const List& in, const at::Tensor& kept) {
+      {"the source is seen in another shape", true,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(at::sin(in[0].view({4, 4})).view({16}));
          return List{};
        }},
-      {"the source is the first part of what was made", false, [](const List& in, const at::Tensor& kept) {
+      {"the source is the first part of what was made", false,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 24).copy_(at::sin(in[0]).slice(0, 0, 8));
          return List{};
        }},
-      {"the source is the batch", false, [](const List& in, const at::Tensor& kept) {
+      {"the source is the batch", false,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(in[0]);
          return List{};
        }},
-      {"the source was there before the step", false, [](const List&, const at::Tensor& kept) {
+      {"the source was there before the step", false,
+       [](const List&, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(part(kept, 32, 48));
          return List{};
        }},
-      {"the source is made of numbers alone", false, [](const List&, const at::Tensor& kept) {
+      {"the source is made of numbers alone", false,
+       [](const List&, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(at::full({16}, 3.f));
          return List{};
        }},
-      {"the target is made in the step", false, [](const List& in, const at::Tensor&) {
+      {"the target is made in the step", false,
+       [](const List& in, const at::Tensor&) {
          at::Tensor target = at::cos(in[0]);
          target.copy_(at::sin(in[0]));
          return List{target};
        }},
-      {"the source is copied twice", false, [](const List& in, const at::Tensor& kept) {
+      {"the source is copied twice", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]);
          part(kept, 16, 32).copy_(source);
          part(kept, 32, 48).copy_(source);
          return List{};
        }},
-      {"two sources, one after the other", true, [](const List& in, const at::Tensor& kept) {
+      {"two sources, one after the other", true,
+       [](const List& in, const at::Tensor& kept) {
          part(kept, 16, 32).copy_(at::sin(in[0]));
          part(kept, 32, 48).copy_(at::cos(in[0]));
          return List{};
        }},
-      {"two sources for one place", true, [](const List& in, const at::Tensor& kept) {
+      {"two sources for one place", true,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor one = at::sin(in[0]), two = at::cos(in[0]);
          part(kept, 16, 32).copy_(one);
          part(kept, 16, 32).copy_(two);
          return List{};
        }},
-      {"of which the first is looked at when the second is there", false, [](const List& in, const at::Tensor& kept) {
+      {"of which the first is looked at when the second is there", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor one = at::sin(in[0]), two = at::cos(in[0]), seen = one + 1;
          part(kept, 16, 32).copy_(one);
          part(kept, 16, 32).copy_(two);
          return List{seen};
        }},
-      {"a list", true, [](const List& in, const at::Tensor& kept) {
+      {"a list", true,
+       [](const List& in, const at::Tensor& kept) {
          at::_foreach_copy_({part(kept, 0, 16), part(kept, 16, 32)}, {at::sin(in[0]), at::cos(in[0])});
          return List{};
        }},
-      {"a list of which the second stays", false, [](const List& in, const at::Tensor& kept) {
-         at::_foreach_copy_({part(kept, 0, 16), part(kept, 17, 33), part(kept, 48, 64)}, {at::sin(in[0]), at::cos(in[0]), at::exp(in[0])});
+      {"a list of which the second stays", false,
+       [](const List& in, const at::Tensor& kept) {
+         at::_foreach_copy_({part(kept, 0, 16), part(kept, 17, 33), part(kept, 48, 64)},
+                            {at::sin(in[0]), at::cos(in[0]), at::exp(in[0])});
          return List{};
        }},
-      {"a list of which the first and the last stay", false, [](const List& in, const at::Tensor& kept) {
+      {"a list of which the first and the last stay", false,
+       [](const List& in, const at::Tensor& kept) {
          const at::Tensor first = at::sin(in[0]), last = at::exp(in[0]);
          at::_foreach_copy_({part(kept, 0, 16), part(kept, 16, 32), part(kept, 33, 49)}, {first, at::cos(in[0]), last});
          return List{first + last};
@@ -226,7 +263,8 @@ TEST(Sharing, WhatStaysOfAListKeepsItsPlaces) {
   const at::Tensor kept = at::zeros({64});
   const auto plan = record(
       [&](const List& in) {
-        at::_foreach_copy_({part(kept, 0, 16), part(kept, 17, 33), part(kept, 48, 64)}, {at::sin(in[0]), at::cos(in[0]), at::exp(in[0])});
+        at::_foreach_copy_({part(kept, 0, 16), part(kept, 17, 33), part(kept, 48, 64)},
+                           {at::sin(in[0]), at::cos(in[0]), at::exp(in[0])});
         return List{};
       },
       {at::ones({16})});
@@ -248,14 +286,18 @@ TEST(Sharing, AProductWithOneIsLeftOutWhereBothMayBeTheSame) {
       {"on the right", true, [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]) * one())}; }},
       {"on the left", true, [&](const List& in, const at::Tensor&) { return List{at::exp(one() * at::sin(in[0]))}; }},
       {"twice", true, [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]) * one() * one())}; }},
-      {"no one", false, [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]) * at::full({}, 2.f))}; }},
-      {"of one dimension", false, [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]) * at::ones({1}))}; }},
+      {"no one", false,
+       [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]) * at::full({}, 2.f))}; }},
+      {"of one dimension", false,
+       [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]) * at::ones({1}))}; }},
       {"of another type", false,
        [&](const List& in, const at::Tensor&) { return List{at::exp(at::round(in[0]).to(at::kInt).neg() * one())}; }},
-      {"that may change", false, [&](const List& in, const at::Tensor& kept) { return List{at::exp(at::sin(in[0]) * kept[1])}; }},
+      {"that may change", false,
+       [&](const List& in, const at::Tensor& kept) { return List{at::exp(at::sin(in[0]) * kept[1])}; }},
       {"of the batch", false, [&](const List& in, const at::Tensor&) { return List{at::exp(in[0] * one())}; }},
       {"of what is kept", false, [&](const List&, const at::Tensor& kept) { return List{at::exp(kept * one())}; }},
-      {"of a part", false, [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]).slice(0, 0, 8) * one())}; }},
+      {"of a part", false,
+       [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]).slice(0, 0, 8) * one())}; }},
       {"of a part that begins later", false,
        [&](const List& in, const at::Tensor&) { return List{at::exp(at::sin(in[0]).slice(0, 8, 16) * one())}; }},
       {"whose factor is an output", false,
