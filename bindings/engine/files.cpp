@@ -184,8 +184,8 @@ SnapshotWriter& snapshot_writer() {
   return writer;
 }
 
-// save_snapshot(path, {name = Tensor}, {key = text}, plain): begins to write, in another thread; nobody may change the
-// tensors any more, which are contiguous and on the CPU. Waits for the one before, and raises its error.
+// save_snapshot(path, {name = Tensor}, {key = text}, plain): begins to write, in another thread; nobody may change the tensors any
+// more, which are contiguous and on the CPU. Waits for the one before, and raises its error.
 int lua_save_snapshot(lua_State* L) {
   lua_settop(L, 4);
   guard(L, [&] {

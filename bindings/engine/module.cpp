@@ -193,8 +193,7 @@ int count_flops(lua_State* L) {
   return 1;
 }
 
-// large_share() -> of the operations counted since the last call, the share in operators that gain from threads, or
-// nil.
+// large_share() -> of the operations counted since the last call, the share in operators that gain from threads, or nil.
 int share_of_large(lua_State* L) {
   if (const auto share = large_share())
     lua_pushnumber(L, *share);

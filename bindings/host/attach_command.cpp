@@ -104,8 +104,8 @@ FileLock turn(const std::string& folder, const std::string& run, Clock::time_poi
   return lock;
 }
 
-// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id.
-// Whose turn it is may replace what an attach that was killed has left.
+// Another process's half of stdlib/training/attach.lua: a request that appears whole, and the answer that has its id. Whose turn it is
+// may replace what an attach that was killed has left.
 class Request {
  public:
   Request(const std::string& folder, Json wanted, double seconds)

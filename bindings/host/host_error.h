@@ -18,8 +18,7 @@ class HostError : public std::runtime_error {
   int code;  // what the process ends with when nobody handles it
 };
 
-// What the process ends with when nobody handles it. Memory, threads and files that the system does not give are no
-// fault of ours.
+// What the process ends with when nobody handles it. Memory, threads and files that the system does not give are no fault of ours.
 inline int exit_code_of(const std::exception& error) {
   if (const auto* host = dynamic_cast<const HostError*>(&error)) return host->code;
   if (const auto* store = dynamic_cast<const results::Error*>(&error)) return static_cast<int>(store->code);

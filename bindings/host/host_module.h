@@ -26,8 +26,8 @@ void push_options(lua_State* L, Session& session);
 void close_stores();
 // Whether a Lua value still holds a store open after close_stores.
 bool stores_in_use();
-// From any thread: drains the live runs of these stores; and calls them interrupted, before the process ends, when
-// `freeze` has stopped the script. What fails is left to whoever opens the store next.
+// From any thread: drains the live runs of these stores; and calls them interrupted, before the process ends, when `freeze` has
+// stopped the script. What fails is left to whoever opens the store next.
 void flush_stores();
 void interrupt_stores(const std::function<void()>& freeze);
 

@@ -26,8 +26,7 @@ int read_script(lua_State* L) {
   return 0;
 }
 
-// read_again() -> a mark for put_back: from now on load_script and require give the user's files as they are on the
-// disk.
+// read_again() -> a mark for put_back: from now on load_script and require give the user's files as they are on the disk.
 int read_again(lua_State* L) {
   Interpreter& interpreter = Interpreter::of(L);
   guard(L, [&] { interpreter.session.read_again(); });

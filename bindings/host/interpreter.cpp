@@ -58,8 +58,8 @@ int exit_by_unwinding(lua_State* L) {
   return lua_error(L);
 }
 
-// os.setlocale for what a script may want of it, names of months. Numbers and letters stay C's: conditions, tables and
-// files are read and written with them. A script that asks for these two alone is told that it cannot have them.
+// os.setlocale for what a script may want of it, names of months. Numbers and letters stay C's: conditions, tables and files
+// are read and written with them. A script that asks for these two alone is told that it cannot have them.
 int set_locale(lua_State* L) {
   static constexpr const char* kNames[] = {"all", "collate", "ctype", "monetary", "numeric", "time", nullptr};
   static constexpr int kCategories[] = {LC_ALL, LC_COLLATE, LC_CTYPE, LC_MONETARY, LC_NUMERIC, LC_TIME};
@@ -88,9 +88,9 @@ end
 io.output(err)
 )";
 
-// The LuaJIT of Debian 12 ends a loop over pairs() too early, in silence, once it has given up compiling it (LuaJIT
-// issue 827, repaired in April 2022): only where its own `next` is what iterates. These are others, and in C: a Lua
-// function that calls `next` is compiled, and the machine code of that ends in a segmentation fault now and then.
+// The LuaJIT of Debian 12 ends a loop over pairs() too early, in silence, once it has given up compiling it (LuaJIT issue 827,
+// repaired in April 2022): only where its own `next` is what iterates. These are others, and in C: a Lua function that calls `next`
+// is compiled, and the machine code of that ends in a segmentation fault now and then.
 int whole_next(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);

@@ -128,8 +128,7 @@ int complain(const std::exception& error) {
   return exit_code_of(error);
 }
 
-// An exception that nobody can handle: nlohmann's JSON allocates in its destructor, for one. What was logged is in the
-// spools.
+// An exception that nobody can handle: nlohmann's JSON allocates in its destructor, for one. What was logged is in the spools.
 [[noreturn]] void end_unhandled() {
   int code = kBug;
   try {

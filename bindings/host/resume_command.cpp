@@ -55,8 +55,8 @@ bool has_snapshot(results::Store& store, std::int64_t id, const std::string& at)
   });
 }
 
-// What has to be done again so that there is a snapshot of the step: the run; before it, where it is a fork without
-// one, its origin up to where it was forked; and so on. The oldest comes first.
+// What has to be done again so that there is a snapshot of the step: the run; before it, where it is a fork without one, its origin up to
+// where it was forked; and so on. The oldest comes first.
 std::vector<RunOptions> past_of(const RunOptions& options, const char* command) {
   std::vector<RunOptions> parts = {options};
   parts[0].set.clear();

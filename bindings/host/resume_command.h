@@ -7,8 +7,7 @@
 
 namespace gradus {
 
-// The run's script, device and so on are the store's, where the command line does not say otherwise. Returns the exit
-// code.
+// The run's script, device and so on are the store's, where the command line does not say otherwise. Returns the exit code.
 int resume_command(RunOptions options, const std::string& run);
 // The loss around the weights that a run has left.
 int landscape_command(RunOptions options, const std::string& run);

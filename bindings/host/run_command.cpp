@@ -84,8 +84,8 @@ std::vector<std::string> plan(Session& session, std::optional<int>& code) {
   return labels;
 }
 
-// The same, after the name of the run where there are several. told: the errors that were, since a grid's runs often
-// fail alike; how many did is said in the end (summary.lua).
+// The same, after the name of the run where there are several. told: the errors that were, since a grid's runs often fail alike; how
+// many did is said in the end (summary.lua).
 int run_failure(const Interpreter& interpreter, const std::string& label, std::set<std::string>& told) {
   if (interpreter.exit_code || label.empty()) return failure(interpreter);
   if (!told.insert(interpreter.error.message).second) return interpreter.error.code;

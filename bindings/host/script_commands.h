@@ -1,5 +1,4 @@
-// The command line of the commands that execute Lua (run_command.h, resume_command.h): their options, and which of them
-// is called.
+// The command line of the commands that execute Lua (run_command.h, resume_command.h): their options, and which of them is called.
 #pragma once
 
 #include <CLI/CLI.hpp>

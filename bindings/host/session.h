@@ -74,8 +74,8 @@ class Session {
   const Source* user_module(const std::string& name);
   std::vector<std::string> user_module_paths(const std::string& name) const;
   std::vector<std::string> user_module_names() const;
-  // The script and the user's modules as they are on the disk now; those from before stay in memory, and
-  // put_back_sources has them again. Throws HostError where the script cannot be read: then nothing has changed.
+  // The script and the user's modules as they are on the disk now; those from before stay in memory, and put_back_sources
+  // has them again. Throws HostError where the script cannot be read: then nothing has changed.
   void read_again();
   void put_back_sources();
   const Source& read_file(const std::string& path);  // for dofile and loadfile: read anew each time, and kept

@@ -73,8 +73,7 @@ void ignore(int) {}
   for (;;) pause();
 }
 
-// Handlers, not a mask and not SIG_IGN: both of these go to the programs that a script starts, which could then not be
-// ended.
+// Handlers, not a mask and not SIG_IGN: both of these go to the programs that a script starts, which could then not be ended.
 void handle(int signal, void (*handler)(int)) {
   struct sigaction now {};
   if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) return;  // nohup, or a shell's background job
@@ -133,8 +132,8 @@ bool start_thread(void (*body)()) {
   return true;
 }
 
-// What was logged goes into the stores and the runs become interrupted. Where that takes too long (another process
-// keeps a store locked), whoever opens it next does that.
+// What was logged goes into the stores and the runs become interrupted. Where that takes too long (another process keeps a store
+// locked), whoever opens it next does that.
 [[noreturn]] void end_now(double seconds) {
   static sem_t done;
   sem_init(&done, 0, 0);
@@ -167,8 +166,7 @@ void watch(double grace) {
       if (!take(signal)) continue;
       if (ends++ == 0) {
         received = signal;
-        // SIGTERM in either case: a process that waits in os.execute ignores SIGINT meanwhile, and would never know of
-        // it.
+        // SIGTERM in either case: a process that waits in os.execute ignores SIGINT meanwhile, and would never know of it.
         deadline = in(tell_others(SIGTERM) > 0 ? grace + kForChildren : grace);
         if (isatty(STDERR_FILENO)) say("\ngradus: stopping after this step; Ctrl-C again stops at once\n");
       } else if (signal == SIGINT) {

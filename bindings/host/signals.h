@@ -10,18 +10,17 @@ namespace gradus {
 // A reader that left, a lost terminal and a file at its limit end nothing from here on.
 void outlive_others();
 
-// That, and the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the
-// process at once: what was logged is in the store by then and its runs are interrupted, and where the store is locked
-// for longer than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the
-// run goes on.
+// That, and the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the process at
+// once: what was logged is in the store by then and its runs are interrupted, and where the store is locked for longer
+// than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the run goes on.
 void watch_signals();
 bool watches_signals();
 
 // In a process that was just forked from one that watches: nothing came yet, and no other process is told.
 void watch_signals_anew();
 
-// Instead of watch_signals, for a console: SIGINT ends what goes on (stopping() tells a training) and not the process;
-// a second one before forget_interrupts does. `also` is called in the handler.
+// Instead of watch_signals, for a console: SIGINT ends what goes on (stopping() tells a training) and not the process; a second
+// one before forget_interrupts does. `also` is called in the handler.
 void catch_interrupts(void (*also)());
 void forget_interrupts();
 

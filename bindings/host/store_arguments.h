@@ -1,5 +1,5 @@
-// What gradus.store's functions are given, read from Lua's stack: numbers and texts at an index, fields of the table at
-// `table`. Each leaves the stack as it was.
+// What gradus.store's functions are given, read from Lua's stack: numbers and texts at an index, fields of the table at `table`. Each
+// leaves the stack as it was.
 #pragma once
 
 #include <cstdint>

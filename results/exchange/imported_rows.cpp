@@ -75,8 +75,7 @@ void ImportedRows::end(const std::string& tool, const Json& detail) {
   for (const auto& [key, id] : ids_)
     store_.write([&, key_id = id](Database& database) { summarize(database, key_id); });
   store_.write([&](Database& database) {
-    // A result that was logged in the end, at step 0, did not take the whole run: a step is no later than those after
-    // it.
+    // A result that was logged in the end, at step 0, did not take the whole run: a step is no later than those after it.
     database
         .prepare(
             "UPDATE progress SET seconds = later.least FROM (SELECT step, min(seconds) OVER (ORDER BY step DESC) AS "

@@ -7,8 +7,7 @@
 
 namespace gradus::results {
 
-// A file that appears whole or not at all, a device, or standard output. Errors (io; data: it would replace a
-// database).
+// A file that appears whole or not at all, a device, or standard output. Errors (io; data: it would replace a database).
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);  // "" or "-": standard output

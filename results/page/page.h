@@ -8,8 +8,8 @@
 //   /api/curves?runs=&keys=&from=&to=&columns=&after=   page_curves.cpp; after: one step, or one for each key
 //   /api/bands?key=&runs=&by=&columns=&axis=            mean and confidence over the runs of each group
 //   /api/axis?axis=&runs=                               where steps lie: progress of each run; epoch, samples, …
-//   /api/stages?runs=                                   where each run's stages begin, what was decided, where it was
-//   forked /api/lineage?run=                                   the runs that began as one with it (lineage.h)
+//   /api/stages?runs=                                   where each run's stages begin, what was decided, where it was forked
+//   /api/lineage?run=                                   the runs that began as one with it (lineage.h)
 //   /api/compare?runs=&by=&metrics=&versus=   /api/diff?a=&b=
 #pragma once
 

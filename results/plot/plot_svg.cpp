@@ -82,8 +82,7 @@ std::string fork_svg(double x, const Frame& f, const std::string& color, const s
          color + "\"/></g>\n";
 }
 
-// Where the stages of the lines begin, in their colours, once where several begin at one place; and where they were
-// forked.
+// Where the stages of the lines begin, in their colours, once where several begin at one place; and where they were forked.
 std::string walls_svg(const Figure& figure, const Frame& f) {
   std::string out;
   std::set<long> drawn;

@@ -45,8 +45,7 @@ class Canvas {
     }
   }
 
-  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour; `forks`: where a run was
-  // forked.
+  // `walls`: columns that an empty cell marks, where a stage begins, and their ANSI colour; `forks`: where a run was forked.
   std::string row(int y, const std::map<int, int>& walls, const std::map<int, int>& forks, bool styled) const {
     std::string text;
     int now = -1;

@@ -1,5 +1,5 @@
-// Where runs come from: `gradus fork` makes a run that was another one until a step. The store's view `forks` has who
-// of whom; this tells what was changed there, and what two runs share.
+// Where runs come from: `gradus fork` makes a run that was another one until a step. The store's view `forks` has who of
+// whom; this tells what was changed there, and what two runs share.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,9 @@ Json forks_of(Store& store, std::int64_t run);
 // to it, their own first (none for the run itself); null: they share none. Up to `step` both have the same rows.
 Json common_past(Store& store, std::int64_t a, std::int64_t b);
 
-// All runs that began as one: [{run, name, status, kind, origin, depth, from, to, text}], each before its forks. From
-// the oldest that the store has; kind: "attempt" for what a resumed run did twice, whose origin is that run. from, to:
-// the steps that are its own (of a fork: after its origin's); null: none. text: change_text(). At most `most`, this run
-// among them.
+// All runs that began as one: [{run, name, status, kind, origin, depth, from, to, text}], each before its forks. From the
+// oldest that the store has; kind: "attempt" for what a resumed run did twice, whose origin is that run. from, to: the
+// steps that are its own (of a fork: after its origin's); null: none. text: change_text(). At most `most`, this run among them.
 Json family_of(Store& store, std::int64_t run, std::size_t most = 60);
 
 // "T=8 and another script, other.lua"; "" where nothing was changed.

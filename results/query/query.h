@@ -35,8 +35,7 @@ struct RunFilter {
 Json list_runs(Store& store, const RunFilter& filter);
 // {every column of runs, folder, tags: {…}, params: {…}, progress: {…} or null, summaries: [{key, last, …}], events:
 // [{step, time, kind, name, detail}],
-//  stages: stages.h, children: [{id, name, kind, status, from, to}], origin, forks: lineage.h, sources: [{path, sha256,
-//  bytes}], artifacts: [{kind, path, …}]}
+//  stages: stages.h, children: [{id, name, kind, status, from, to}], origin, forks: lineage.h, sources: [{path, sha256, bytes}], artifacts: [{kind, path, …}]}
 Json show_run(Store& store, const std::string& run);
 
 struct Threshold {
@@ -80,8 +79,7 @@ struct CompareOptions {
 //  groups: [{label: {column: value}, n, total, runs: [id], seeds: [seed], lost: [{run, seed, status, error}], repeated,
 //   mixed: [parameters that differ within],
 //   metrics: {key: {last: SPREAD, best: SPREAD + {value, run}, curve, diverged, missing[, at: SPREAD][, auc: SPREAD]}},
-//   steps_to: SPREAD + {reached[, unknown]} or null[, samples_to, flops_to, seconds_to]}], outdated, versus: VERSUS or
-//   null}
+//   steps_to: SPREAD + {reached[, unknown]} or null[, samples_to, flops_to, seconds_to]}], outdated, versus: VERSUS or null}
 // better: higher, lower or null; source of it: said, name (direction.h) or null. Where it is null, best has no values
 // and a verdict is "open: which way is better?".
 //

@@ -66,8 +66,7 @@ Chosen find_columns(const Groups& groups, const std::string& text) {
   return chosen;
 }
 
-// The label without what tells versions of the code apart: it has the parameters in it, so it differs wherever these
-// do.
+// The label without what tells versions of the code apart: it has the parameters in it, so it differs wherever these do.
 Json without_config(Json label) {
   label.erase("config");
   return label;

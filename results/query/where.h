@@ -9,14 +9,15 @@
 //   value   = number | 'text' | "text" | true | false | nil | NAME | params.NAME | tags.NAME | FUNCTION(METRIC)
 //   FUNCTION: last, best, min, max, argmin, argmax, count, nans, first, auc, at(METRIC, STEP)
 //
-// NAME is a column of runs (id, name, status, seed, seconds, note, archived, …), a parameter, or what a run has come
-// to: step, epoch, samples, flops, and origin, the run that it is a fork of; params.NAME is always the parameter
-// (params."NAME" where it has odd characters). Numbers compare as numbers: an order between a number and a text holds
-// for no run. A run that lacks the value fails every comparison but `== nil`, and so passes `not` of one. NaN is a
-// value as IEEE 754 has it: it is not nil, unequal to every number, and fails every other comparison; nans(METRIC) > 0
-// finds it. best is the least or the greatest value, as direction.h says, and an error where that is unknown; at is the
-// last value logged up to that step; auc is divided by the span of steps (functions.h). A METRIC may be quoted; val_acc
-// means val/acc where no metric has the first name and one only fits. Every literal is bound, none is ever SQL.
+// NAME is a column of runs (id, name, status, seed, seconds, note, archived, …), a parameter, or what a run has come to:
+// step, epoch, samples, flops, and origin, the run that it is a fork of; params.NAME is always
+// the parameter (params."NAME" where it has odd characters). Numbers compare as numbers: an order between a number and
+// a text holds for no run. A run that lacks the value fails every comparison but `== nil`,
+// and so passes `not` of one. NaN is a value as IEEE 754 has it: it is not nil, unequal to every number, and fails
+// every other comparison; nans(METRIC) > 0 finds it. best is the least or the greatest value, as direction.h says, and
+// an error where that is unknown; at is the last value logged up to that step; auc is divided by the span of steps
+// (functions.h). A METRIC may be quoted; val_acc means val/acc where no metric has the first name and one only fits.
+// Every literal is bound, none is ever SQL.
 #pragma once
 
 #include <string>

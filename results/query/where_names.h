@@ -14,8 +14,7 @@ enum class Type { any, number, text, nil };
 struct Column {
   const char* name;
   Type type;
-  // SQL over `runs r`; "": the table's own. One that other tables tell gives way to a parameter or a metric of its
-  // name.
+  // SQL over `runs r`; "": the table's own. One that other tables tell gives way to a parameter or a metric of its name.
   const char* told = "";
 
   bool is_told() const { return *told != '\0'; }
@@ -29,8 +28,8 @@ bool gives_value(const std::string& function);        // of the metric itself: n
 // `word` where it is one of the metrics, else the only one that it fits loosely, or "".
 std::string metric_meant(const std::string& word, const std::vector<std::string>& metrics);
 
-// What is wrong with `key`, which is no column and no parameter, and what was expected instead. wide: the word as far
-// as it could be a metric's name; rest: the text from there on; column: where a metric alone would do.
+// What is wrong with `key`, which is no column and no parameter, and what was expected instead. wide: the word as far as
+// it could be a metric's name; rest: the text from there on; column: where a metric alone would do.
 std::string unknown_name(Store& store, const std::string& key, const std::string& wide, std::string_view rest,
                          bool column);
 

@@ -34,8 +34,8 @@ int busy(void*, int tries) {
   return 1;
 }
 
-// SQLite makes its files for the owner alone to write, whatever the umask allows, and gives those beside the database
-// the database's own mode. A file that is new is nobody's yet, so that closing it drops no lock.
+// SQLite makes its files for the owner alone to write, whatever the umask allows, and gives those beside the database the
+// database's own mode. A file that is new is nobody's yet, so that closing it drops no lock.
 void make_as_umask_says(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd >= 0) ::close(fd);

@@ -12,8 +12,8 @@
 
 namespace gradus::results {
 
-// An flock on a file of its own, or on a folder. Between processes, and between two FileLocks of one process; the
-// kernel gives it back when a process ends, however it ends.
+// An flock on a file of its own, or on a folder. Between processes, and between two FileLocks of one process; the kernel
+// gives it back when a process ends, however it ends.
 class FileLock {
  public:
   FileLock() = default;
@@ -95,8 +95,8 @@ class Database {
 // Whether this user may write the store and what lies beside it.
 bool may_write_store(const std::string& path);
 
-// A connection that only reads; also where this user may not make the files that SQLite wants beside a WAL database,
-// unless rows wait in its WAL. Error (io).
+// A connection that only reads; also where this user may not make the files that SQLite wants beside a WAL database, unless
+// rows wait in its WAL. Error (io).
 std::unique_ptr<Database> open_to_read(const std::string& path);
 
 // BEGIN IMMEDIATE … COMMIT under the store's file lock; rolls back when it goes out of scope without commit().

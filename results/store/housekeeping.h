@@ -34,8 +34,8 @@ struct GcOptions {
   double orphan_hours = 1;  // a run's folder is made before its row: younger ones are left alone
   std::string keep;         // of snapshots (snapshot_files.h); empty: all of them
 };
-// {folders: [{path, bytes}], cache: [{path, bytes}], snapshots: [{path, bytes}], sources: {count, bytes}, bytes}:
-// folders of runs that no store in this folder knows, stale cache entries, and texts that no run refers to.
+// {folders: [{path, bytes}], cache: [{path, bytes}], snapshots: [{path, bytes}], sources: {count, bytes}, bytes}: folders of runs that no store in
+// this folder knows, stale cache entries, and texts that no run refers to.
 Json plan_gc(Store& store, const GcOptions& options);
 void collect(Store& store, const Json& plan);  // sources are looked at again: a run may have begun since
 

@@ -1,5 +1,5 @@
-// The reading half of a store: a connection that cannot write, whatever the statement. Used from any thread; one
-// statement runs at a time. Inside results/store only: others ask Store.
+// The reading half of a store: a connection that cannot write, whatever the statement. Used from any thread; one statement
+// runs at a time. Inside results/store only: others ask Store.
 #pragma once
 
 #include <functional>

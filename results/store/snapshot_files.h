@@ -18,8 +18,8 @@ struct SnapshotFile {
 
 std::vector<SnapshotFile> snapshot_files(const std::string& run_folder);  // oldest first
 
-// What `gc --keep` leaves of each run that is over: "last=2,best,every=10000" are the newest two, the first one at or
-// after the run's best value, and those at multiples of 10,000 steps.
+// What `gc --keep` leaves of each run that is over: "last=2,best,every=10000" are the newest two, the first one at or after the run's
+// best value, and those at multiples of 10,000 steps.
 struct SnapshotsKept {
   std::int64_t last = 0, every = 0;
   bool best = false;

@@ -16,8 +16,8 @@ std::int64_t split_off(Database& database, std::int64_t run, const SplitRow& chi
   row.bind(1, run).bind(2, child.uid).bind(3, child.name).bind(4, child.kind);
   row.bind(5, std::string_view(child.started)).bind(6, std::string_view(child.ended)).bind(7, child.seconds).run();
   const std::int64_t id = database.last_id();
-  // Rows that lie in the order of their keys are copied behind the last run's and taken out again, each in one go: 2.6
-  // times as fast as an UPDATE of the key, which finds a place for each row anew.
+  // Rows that lie in the order of their keys are copied behind the last run's and taken out again, each in one go: 2.6 times as
+  // fast as an UPDATE of the key, which finds a place for each row anew.
   for (const char* sql : {
            "INSERT INTO params SELECT ?2, key, value, type FROM params WHERE run_id = ?1",
            "INSERT INTO run_sources SELECT ?2, path, sha256 FROM run_sources WHERE run_id = ?1",

@@ -31,8 +31,8 @@ struct Rows {
   bool truncated = false;  // there was more than Limits::rows
 };
 
-// What one query may cost. Exceeding `seconds` is an Error (data). `rows`, and with it 256 MiB of text: where the
-// answer is cut; unset: it is whole, or an Error (data) where it is larger than that and than 20 million rows.
+// What one query may cost. Exceeding `seconds` is an Error (data). `rows`, and with it 256 MiB of text: where the answer is
+// cut; unset: it is whole, or an Error (data) where it is larger than that and than 20 million rows.
 struct Limits {
   double seconds = 10;
   std::optional<std::int64_t> rows = {};
@@ -170,8 +170,8 @@ class Store {
   bool writable() const;              // false in a store that was opened to read and had nothing to recover
 
   std::shared_ptr<Writer> begin(const RunStart& start);  // new; keeps the store's connection alive
-  // A run that is over goes on from a point of it: what it wrote after that becomes a child run of kind "attempt".
-  // Times add up. Error (usage): the run is running, which another process may have begun just now.
+  // A run that is over goes on from a point of it: what it wrote after that becomes a child run of kind "attempt". Times add up.
+  // Error (usage): the run is running, which another process may have begun just now.
   std::shared_ptr<Writer> resume(std::int64_t run, const Point& point);  // new
   // Any reading statement, on a connection that cannot write. `args` bind to ?1, ?2, …
   Rows query(const std::string& sql, const std::vector<Cell>& args = {}, const Limits& limits = {});
@@ -183,8 +183,8 @@ class Store {
   void write(const std::function<void(Database&)>& body);
   // Of the runs that this process writes, from any of its threads: what was logged by now goes into the store.
   void flush();
-  // The same, and they are interrupted: the process is about to end. Stops the threads that write by `freeze` before it
-  // looks, at a moment when they hold none of the store's locks. Error (io): the runs stay what they are.
+  // The same, and they are interrupted: the process is about to end. Stops the threads that write by `freeze` before it looks, at
+  // a moment when they hold none of the store's locks. Error (io): the runs stay what they are.
   void interrupt(const std::function<void()>& freeze);
   void compact();  // gives the room of deleted rows back to the file system; needs as much again while it works
   // Leaves a file that is whole without its WAL, unless others are at work. The last run of a process does it, too.

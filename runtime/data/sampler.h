@@ -1,8 +1,8 @@
 // Draws the rows of each batch from a subset of a dataset, on the calling thread, deterministically from its own seed.
 //
 //   sequential   the subset in its order, again and again
-//   shuffle      without replacement, in a new order for each pass; a batch across the end of a pass goes on in the
-//   next weighted     with replacement, in proportion to a weight per row, changed at any time in O(log rows)
+//   shuffle      without replacement, in a new order for each pass; a batch across the end of a pass goes on in the next
+//   weighted     with replacement, in proportion to a weight per row, changed at any time in O(log rows)
 //   confidence   weighted, the weights following the student's confidence in each row
 //
 // The confidence rule is Active Bias' "threshold closeness" (Chang, Learned-Miller, McCallum, NeurIPS 2017: weight in
@@ -32,8 +32,8 @@ struct SamplerOptions {
   uint64_t seed = 0;
   double target = 0.5;  // confidence: where the weight is highest, 0 … 1
   double floor = 0.05;  // confidence: the least weight, above 0, up to 1
-  double decay =
-      0.7;  // confidence: what remains of the average at an observation, 0 … below 1 (0.7: half in two visits)
+  // confidence: what remains of the average at an observation, 0 … below 1 (0.7: half in two visits)
+  double decay = 0.7;
 };
 
 // All that a sampler needs to go on exactly. Tensors are new, on the CPU.
@@ -78,8 +78,8 @@ class Sampler {
   at::Tensor confidence() const;  // float64 [rows], new: the averages, NaN = not seen
 
   SamplerState state() const;
-  void restore(const SamplerState&
-                   state);  // of a sampler over as many rows in the same mode; also takes over its seed and parameters
+  // Of a sampler over as many rows in the same mode; also takes over its seed and parameters.
+  void restore(const SamplerState& state);
 
  private:
   bool is_weighted() const { return options_.mode == Sampling::weighted || options_.mode == Sampling::confidence; }

@@ -41,8 +41,7 @@ std::string reason(const sentencepiece::util::Status& status, const char* otherw
   return blank(text) ? otherwise : in_one_line(std::move(text));
 }
 
-// "… too high (256). Please set it to a value <= 28." -> 28, the most that the text gives; 0 where it says something
-// else.
+// "… too high (256). Please set it to a value <= 28." -> 28, the most that the text gives; 0 where it says something else.
 int64_t most_of(const std::string& refusal) {
   constexpr std::string_view kWords = "Please set it to a value <= ";
   const size_t at = refusal.find(kWords);

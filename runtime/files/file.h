@@ -56,9 +56,8 @@ class FileReplacement {
   int fd_ = -1;
 };
 
-// For a reader that met something else than its format: an Error (data) when that is a pickle, alone or in a zip or tar
-// as PyTorch and NumPy keep them, with the command that makes a file of plain numbers of it. Pickles are programs and
-// are never read.
+// For a reader that met something else than its format: an Error (data) when that is a pickle, alone or in a zip or tar as PyTorch
+// and NumPy keep them, with the command that makes a file of plain numbers of it. Pickles are programs and are never read.
 void refuse_pickle(const File& file);
 
 // What a gzip stream holds (several members in a row are one text); more than `limit` bytes is refused.

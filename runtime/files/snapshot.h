@@ -1,5 +1,5 @@
-// Snapshots: one safetensors file of tensors and a text with all plain values, so that other tools read the weights. It
-// is there as a whole or not at all (FileReplacement), and says whether a bit of it has changed since.
+// Snapshots: one safetensors file of tensors and a text with all plain values, so that other tools read the weights. It is there as a
+// whole or not at all (FileReplacement), and says whether a bit of it has changed since.
 #pragma once
 
 #include <atomic>
@@ -31,8 +31,8 @@ class SnapshotWriter {
   SnapshotWriter(const SnapshotWriter&) = delete;
   SnapshotWriter& operator=(const SnapshotWriter&) = delete;
 
-  // Nobody may change the tensors any more. Waits for the one before, and throws what it threw. Error (io): the system
-  // gives no thread.
+  // Nobody may change the tensors any more. Waits for the one before, and throws what it threw. Error (io): the system gives no
+  // thread.
   void start(std::string path, Snapshot snapshot, std::map<std::string, std::string> about);
   bool busy() const { return busy_; }
   void wait();  // throws what the writing threw, once

@@ -1,9 +1,9 @@
 // gradus::sgd_ and gradus::adam_: one update of parameters by their gradients, clipped on the way, in one pass.
 // gradus::grad_norm: the global L2 norm of gradients (0-dim). The formulas are torch.optim's; rates, counts and norms
 // are tensors that are read when the update runs, so that a recorded step can be replayed. float32 on the CPU is
-// updated by our kernels (vectors/optimizer.cpp), everything else by LibTorch's fused ones. With guard, a norm that is
-// not finite leaves everything as it was: parameters, moments and counts. gradus::put_back_: of other tensors that the
-// step has changed by then, the same.
+// updated by our kernels (vectors/optimizer.cpp), everything else by LibTorch's fused ones. With guard, a norm that is not
+// finite leaves everything as it was: parameters, moments and counts.
+// gradus::put_back_: of other tensors that the step has changed by then, the same.
 #include <ATen/Parallel.h>
 
 #include <cmath>

@@ -5,8 +5,8 @@
 
 namespace gradus {
 
-// Operators of constants alone have the same outcome in every call, which is at hand: their results become constants.
-// Outputs and gradients do not.
+// Operators of constants alone have the same outcome in every call, which is at hand: their results become constants. Outputs and
+// gradients do not.
 void find_constants(Recording& recording);
 
 }  // namespace gradus

@@ -30,9 +30,8 @@ class Plan {
   // somebody holds them. Errors of operators carry the line that recorded them.
   void run(const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs);
 
-  // Several replays in one call, as jax.lax.scan does: step s takes row `from` + s of each tensor in `inputs`, which
-  // have a first dimension more than the step's own, and leaves its outputs in that row of `outputs` (such tensors too,
-  // contiguous).
+  // Several replays in one call, as jax.lax.scan does: step s takes row `from` + s of each tensor in `inputs`, which have a first
+  // dimension more than the step's own, and leaves its outputs in that row of `outputs` (such tensors too, contiguous).
   struct Scan {
     std::vector<at::Tensor> inputs, outputs;
     int64_t from, steps;

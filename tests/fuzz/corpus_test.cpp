@@ -55,8 +55,7 @@ TEST(Fuzz, EveryTargetAnswersItsCorpusAndWhatIsLeftOfIt) {
 TEST(Fuzz, EveryTargetSurvivesEachFailingAllocation) {
   long failures = 0;
   for (const Target& target : targets()) {
-    // Protocol Buffers does not survive it, nor nlohmann's JSON, whose destructor allocates, nor the Lua that tries the
-    // border.
+    // Protocol Buffers does not survive it, nor nlohmann's JSON, whose destructor allocates, nor the Lua that tries the border.
     const std::string_view name = target.name;
     if (name == "sentencepiece" || name == "safetensors" || name == "snapshot" || name == "where" ||
         name == "request" || name == "border")

@@ -1,6 +1,6 @@
-// Hostile input. FUZZ(name) { … } makes a target of `bytes`: whatever they are, it returns. With `cmake --preset fuzz`
-// each is a libFuzzer program under AddressSanitizer and UndefinedBehaviorSanitizer (fuzz_NAME CORPUS); in every build
-// fuzz_tests gives each what its corpus holds (tests/fuzz/corpus/NAME).
+// Hostile input. FUZZ(name) { … } makes a target of `bytes`: whatever they are, it returns. With `cmake --preset fuzz` each is
+// a libFuzzer program under AddressSanitizer and UndefinedBehaviorSanitizer (fuzz_NAME CORPUS); in every build fuzz_tests gives
+// each what its corpus holds (tests/fuzz/corpus/NAME).
 #pragma once
 
 #include <sys/mman.h>
@@ -23,8 +23,7 @@ inline std::vector<Target>& targets() {
   return all;
 }
 
-// Bytes as a file that has a path and lies in memory: until the next one is made, for making files takes longer than
-// reading them.
+// Bytes as a file that has a path and lies in memory: until the next one is made, for making files takes longer than reading them.
 class MemoryFile {
  public:
   explicit MemoryFile(std::string_view bytes) {

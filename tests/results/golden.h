@@ -1,5 +1,5 @@
-// Texts that are looked at once and kept, tests/results/data/golden/: drawings and pages, where a hundred small numbers
-// make one picture. GRADUS_GOLDEN=1 writes what is there now; look at the difference before you commit it.
+// Texts that are looked at once and kept, tests/results/data/golden/: drawings and pages, where a hundred small numbers make one picture.
+// GRADUS_GOLDEN=1 writes what is there now; look at the difference before you commit it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -5,8 +5,8 @@
 namespace gradus::results {
 namespace {
 
-// The first and the last character of each length, and what lies just beyond: cut short, too long a form, half of a
-// surrogate pair, beyond the last plane, a byte that only goes on.
+// The first and the last character of each length, and what lies just beyond: cut short, too long a form, half of a surrogate pair,
+// beyond the last plane, a byte that only goes on.
 TEST(Utf8Test, CharactersAtTheirEdges) {
   for (const std::string text : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
                                  "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a日b"}) {

@@ -1,6 +1,5 @@
-// A store in which each kind of thing is there once, always the same to the last byte: groups of seeds, a failed and a
-// diverged run, a fork, a child, an archived run, stages, decisions, knobs, a spread, NaN and infinities, tags,
-// sources.
+// A store in which each kind of thing is there once, always the same to the last byte: groups of seeds, a failed and a diverged run, a fork, a
+// child, an archived run, stages, decisions, knobs, a spread, NaN and infinities, tags, sources.
 #pragma once
 
 #include <cmath>
@@ -134,8 +133,7 @@ class WholeStoreTest : public StoreTest {
       text.replace(at, folder_.size(), "FOLDER");
     return text;
   }
-  // A value in one line where that is short, else its parts in one each. Twelve digits: the last ones are the
-  // machine's.
+  // A value in one line where that is short, else its parts in one each. Twelve digits: the last ones are the machine's.
   static std::string lines(const Json& value, const std::string& indent = "") {
     if (value.is_number_float()) {
       char text[32];

@@ -1,5 +1,5 @@
-// What a script can hand to an operator or to a tensor's method: bytes choose the function and its arguments. It
-// answers or raises one line; nothing else.
+// What a script can hand to an operator or to a tensor's method: bytes choose the function and its arguments. It answers or
+// raises one line; nothing else.
 #include <cstdio>
 #include <lua.hpp>
 

@@ -7,8 +7,8 @@
 #include "page/page.h"
 #include "three_runs.h"
 
-// What the page is asked: a path and, each after a zero byte, names and values of its query by turns, as they are once
-// HTTP has been taken off. Any of them is answered, refused or not found; 500 would be a mistake of ours.
+// What the page is asked: a path and, each after a zero byte, names and values of its query by turns, as they are once HTTP has
+// been taken off. Any of them is answered, refused or not found; 500 would be a mistake of ours.
 FUZZ(request) {
   static gradus::fuzz::ThreeRuns runs;
   static gradus::results::Page page(runs.store);

@@ -143,8 +143,7 @@ TEST_F(WholePageTest, Reports) {
   expect_golden("report_one.html", told(report(*store_, options)));
 }
 
-// Two values are a curve, one is none; what the store does not have of a fork's origin; a script by the beginning of
-// its hash.
+// Two values are a curve, one is none; what the store does not have of a fork's origin; a script by the beginning of its hash.
 TEST_F(WholePageTest, WhatAReportShowsAtItsEdges) {
   store_.reset();
   auto store = create();

@@ -12,8 +12,7 @@ namespace {
 
 const double kNan = std::nan("");
 
-// x from 0 to 100, y from 0 to 1: in 600 × 300, without a legend's rows, x is at 58 + 5.28 v and y at 215.1 − 122.2 v
-// (from -0.4 to 1.4: the band).
+// x from 0 to 100, y from 0 to 1: in 600 × 300, without a legend's rows, x is at 58 + 5.28 v and y at 215.1 − 122.2 v (from -0.4 to 1.4: the band).
 Figure of_one_run() {
   Figure figure;
   figure.title = "val/acc";

@@ -66,8 +66,8 @@ TEST(StatisticsTest, BootstrapIsSciPysWithinItsNoise) {
     const Interval again = bootstrap_interval(values, 0.95, 3, 100'000);
     EXPECT_EQ(again.low, ours.low) << "the same seed, the same interval";
   }
-  int wide = 0;  // of two means, both on one side of the values' own now and then: their interval lies between them all
-                 // the same
+  int wide =
+      0;  // of two means, both on one side of the values' own now and then: their interval lies between them all the same
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const Interval two = bootstrap_interval({0, 1, 2, 3, 10.1, 11.7, 13.9}, 0.95, seed, 2);
     EXPECT_TRUE(two.low >= 0 && two.high <= 13.9);

@@ -180,8 +180,7 @@ TEST(TextDiffTest, HunksAndTheirRanges) {
     EXPECT_EQ(unified_diff(one.a, one.b, "x", "y", one.context), "--- x\n+++ y\n" + one.hunks);
 }
 
-// What a reader of hunks makes of them: the other text, by as few lines as can be, with as much around them as was
-// asked for.
+// What a reader of hunks makes of them: the other text, by as few lines as can be, with as much around them as was asked for.
 TEST(TextDiffTest, HunksAreShortestAndLeadToTheOtherText) {
   std::mt19937 random(3);
   const auto lines = [&] {
@@ -242,8 +241,7 @@ TEST(TextDiffTest, HunksAreShortestAndLeadToTheOtherText) {
   }
 }
 
-// Past the most edits that are looked for, all of the one goes and all of the other comes: between what both begin and
-// end with.
+// Past the most edits that are looked for, all of the one goes and all of the other comes: between what both begin and end with.
 TEST(TextDiffTest, TooManyEditsAreOneReplacement) {
   std::string a = "head\n", b = "head\n";
   for (int i = 0; i < kMostEdits / 2 + 1; ++i) a += "a" + std::to_string(i) + "\n", b += "b" + std::to_string(i) + "\n";

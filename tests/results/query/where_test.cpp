@@ -182,8 +182,7 @@ TEST_F(WhereTest, AMetricsValueUnderOtherNames) {
   expect_error(Exit::usage, "did you mean best(METRIC)", [&] { parse_value(*store_, "best/nothing"); });
 }
 
-// Every kind of operand against every other, by each sign: numbers and texts are unequal, and without order between
-// them.
+// Every kind of operand against every other, by each sign: numbers and texts are unequal, and without order between them.
 TEST_F(WhereTest, EveryComparison) {
   using Values = std::vector<Cell>;  // of the three runs; monostate: the run has none
   const Cell none, wide = std::string("wide"), ramp = std::string("ramp"), stages = std::string("stages"),

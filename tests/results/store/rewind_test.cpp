@@ -1,5 +1,4 @@
-// A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares
-// it.
+// A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares it.
 #include "query/query.h"
 #include "store/housekeeping.h"
 #include "store_fixture.h"

@@ -1,5 +1,4 @@
-// What a step does to the memory that was there before it: which stretches, how they change, and who updates them
-// alone.
+// What a step does to the memory that was there before it: which stretches, how they change, and who updates them alone.
 #include "step/footprint.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -27,8 +26,7 @@ at::Tensor numbers(int64_t count = 16) { return at::arange(count, at::kFloat).ad
 
 at::Tensor part(const at::Tensor& kept, int64_t begin, int64_t end) { return kept.slice(0, begin, end); }
 
-// How a step changes what is kept; the numbers of it that it overwrites, "0-8 8-16"; how many operators may work on
-// copies.
+// How a step changes what is kept; the numbers of it that it overwrites, "0-8 8-16"; how many operators may work on copies.
 struct Case {
   const char* name;
   Change change;

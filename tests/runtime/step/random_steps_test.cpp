@@ -1,5 +1,5 @@
-// Steps that nobody would write: whatever operators, views, copies and changes in place come together, a replay gives
-// the step's own bits, and so does an audit.
+// Steps that nobody would write: whatever operators, views, copies and changes in place come together, a replay gives the
+// step's own bits, and so does an audit.
 #include <gtest/gtest.h>
 
 #include <random>
