@@ -112,6 +112,22 @@ int size(lua_State* L) { return lua_pushnumber(L, static_cast<double>(self(L).si
 int draws(lua_State* L) { return lua_pushnumber(L, static_cast<double>(self(L).draws())), 1; }
 int passes(lua_State* L) { return lua_pushnumber(L, self(L).passes()), 1; }
 
+int effective(lua_State* L) { return lua_pushnumber(L, self(L).effective()), 1; }
+
+// drawn_since(visits, before | nil, difficulty | nil) -> rows drawn, their mean difficulty | nil
+int lua_drawn_since(lua_State* L) {
+  const at::Tensor none;
+  const at::Tensor& visits = check_tensor(L, 1, "drawn_since: visits");
+  const at::Tensor& before = lua_isnoneornil(L, 2) ? none : check_tensor(L, 2, "drawn_since: before");
+  const at::Tensor& difficulty = lua_isnoneornil(L, 3) ? none : check_tensor(L, 3, "drawn_since: difficulty");
+  Drawn drawn;
+  guard(L, [&] { drawn = drawn_since(visits, before, difficulty); });
+  lua_pushnumber(L, drawn.rows);
+  if (std::isnan(drawn.difficulty)) return 1;
+  lua_pushnumber(L, drawn.difficulty);
+  return 2;
+}
+
 // s:state() -> a table of numbers, a text and tensors, for s:restore(state)
 int state(lua_State* L) {
   Sampler& sampler = self(L);
@@ -164,6 +180,7 @@ constexpr luaL_Reg kMethods[] = {{"draw", draw},
                                  {"size", size},
                                  {"draws", draws},
                                  {"passes", passes},
+                                 {"effective", effective},
                                  {"subset", get_tensor<&Sampler::subset>},
                                  {"visits", get_tensor<&Sampler::visits>},
                                  {"weights", get_tensor<&Sampler::weights>},
@@ -178,6 +195,8 @@ void open_sampler(lua_State* L) {
   register_type(L, kType, kMethods, collect_object<Sampler>);
   lua_pushcfunction(L, make);
   lua_setfield(L, -2, "Sampler");
+  lua_pushcfunction(L, lua_drawn_since);
+  lua_setfield(L, -2, "drawn_since");
 }
 
 }  // namespace gradus

@@ -107,6 +107,9 @@ int whole_pairs(lua_State* L) {
   return 3;
 }
 
+// A grid's runs compile what few programs have: at LuaJIT's thousand traces all of them would be thrown away, once a run.
+constexpr const char* kRoomForTraces = R"(jit.opt.start("maxtrace=8000", "maxmcode=8192"))";
+
 void replace_pairs(lua_State* L) {
   lua_pushcfunction(L, whole_next);
   lua_pushvalue(L, -1);
@@ -119,6 +122,7 @@ int set_up(lua_State* L) {
   auto* interpreter = static_cast<Interpreter*>(lua_touserdata(L, 1));
   luaL_openlibs(L);
   replace_pairs(L);
+  if (luaL_dostring(L, kRoomForTraces)) return lua_error(L);
   lua_pushlightuserdata(L, interpreter);
   set_registry(L, &kInterpreter);
   install_source_loader(L);

@@ -253,6 +253,37 @@ at::Tensor Sampler::confidence() const {
   return to_tensor(confidence_, at::kDouble);
 }
 
+double Sampler::effective() const {
+  if (!is_weighted()) return static_cast<double>(size());
+  double sum = 0, squares = 0;
+  for (const int64_t row : subset_) {
+    const double weight = tree_[leaves_ + row];
+    sum += weight;
+    squares += weight * weight;
+  }
+  return sum * sum / squares;
+}
+
+Drawn drawn_since(const at::Tensor& visits, const at::Tensor& before, const at::Tensor& difficulty) {
+  const auto now = to_vector<int32_t>(visits, "visits", at::kInt);
+  const auto then =
+      before.defined() ? to_vector<int32_t>(before, "before", at::kInt) : std::vector<int32_t>(now.size());
+  const auto known = difficulty.defined() ? to_vector<double>(difficulty, "difficulty", at::kDouble)
+                                          : std::vector<double>(now.size(), kUnseen);
+  if (then.size() != now.size() || known.size() != now.size())
+    refuse("not of the same rows", std::to_string(now.size()) + " before, and difficulties",
+           std::to_string(then.size()) + " and " + std::to_string(known.size()));
+  double rows = 0, counted = 0, sum = 0;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const double draws = now[i] - then[i];
+    rows += draws;
+    if (!std::isfinite(known[i])) continue;
+    counted += draws;
+    sum += draws * known[i];
+  }
+  return {rows, counted > 0 ? sum / counted : kUnseen};
+}
+
 SamplerState Sampler::state() const {
   SamplerState s{options_, draws_, cursor_, passes_, order_, subset(), visits(), {}, {}};
   if (options_.mode == Sampling::weighted) s.weights = to_tensor(weights_, at::kDouble);

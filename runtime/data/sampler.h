@@ -36,6 +36,16 @@ struct SamplerOptions {
   double decay = 0.7;
 };
 
+// What was drawn between two looks at how often each row was.
+struct Drawn {
+  double rows = 0;
+  double difficulty = 0;  // mean over the draws of rows that have one, NaN where there are none
+};
+
+// visits int32 [rows], before: the same at the look before, or undefined; difficulty: float64 [rows], NaN where it is not
+// known, or undefined.
+Drawn drawn_since(const at::Tensor& visits, const at::Tensor& before, const at::Tensor& difficulty);
+
 // All that a sampler needs to go on exactly. Tensors are new, on the CPU.
 struct SamplerState {
   SamplerOptions options;
@@ -76,6 +86,8 @@ class Sampler {
   at::Tensor visits() const;      // int32 [rows], new
   at::Tensor weights() const;     // float64 [rows], new: what a row weighs now, 0 outside of the subset
   at::Tensor confidence() const;  // float64 [rows], new: the averages, NaN = not seen
+  // How many rows alike would be drawn as unevenly as those of the subset are now: (Σ w)² / Σ w² (Kish 1965).
+  double effective() const;
 
   SamplerState state() const;
   // Of a sampler over as many rows in the same mode; also takes over its seed and parameters.

@@ -1,9 +1,14 @@
 --- A module of another float type than the data is asked in its own, and answers in theirs: a teacher in bfloat16 or float64.
 
--- The float type of a module's weights; nil without any.
+-- The float type of a module's first weights, its own before those below; nil without any. Asked for each batch: without their list.
 local function type_of(module)
-  for _, p in module:named_parameters() do
-    if p.dtype:find "float" then return p.dtype end
+  local values, kinds = module._values, module._kinds
+  for _, name in ipairs(module._order) do
+    if kinds[name] == "parameter" and values[name].dtype:find "float" then return values[name].dtype end
+  end
+  for _, name in ipairs(module._order) do
+    local below = kinds[name] == "module" and type_of(values[name])
+    if below then return below end
   end
 end
 

@@ -30,7 +30,7 @@ function Source.new(where, d, mode, fields)
   self.adaptive = rawget(self, "adaptive") or false  -- asked for at every step
   self.level_at = rawget(self, "level_at") or false
   self.data, self.mode, self.number, self.where = d, mode, made, where
-  self.options, self.share_now = rawget(self, "options") or {}, false
+  self.options, self.share_now, self.open, self.shown = rawget(self, "options") or {}, false, false, false
   runs[self] = current.run or false
   return self
 end
@@ -93,8 +93,9 @@ function Source:passes() return self.core and self.core:passes() or 0 end
 local OWN = { counted = true, open = true, share_now = true, shown = true }
 
 function Source:state()
-  local state, shown = core(self):state(), rawget(self, "shown")
+  local state, shown = core(self):state(), self.shown
   for name in pairs(OWN) do state[name] = rawget(self, name) end
+  state.open = state.open or nil
   state.shown = shown and { index = shown.index, difficulty = shown.difficulty } or nil
   return state
 end
@@ -103,19 +104,22 @@ function Source:restore(state)
   local of_core, shown = {}, state.shown
   for name, value in pairs(state) do of_core[name] = not OWN[name] and value or nil end
   core(self):restore(of_core)
-  self.counted, self.open, self.share_now = state.counted, state.open, state.share_now or false
-  self.shown = shown and data.view(self.data.base, shown.index, shown.difficulty) or nil
+  self.counted, self.open, self.share_now = state.counted, state.open or false, state.share_now or false
+  self.shown = shown and data.view(self.data.base, shown.index, shown.difficulty) or false
 end
 
--- The difficulty of all rows of the data set, as far as rankings of some of them say it; NaN elsewhere.
+-- The difficulty of all rows of the data set, as far as rankings of some of them say it; NaN elsewhere. Nil without any.
 local function difficulties(self)
+  local rankings = rawget(self, "rankings") or { self:view() }
+  if rawget(self, "ranked_by") == rankings[1] and rawget(self, "known") then return self.known end
   local all
-  for _, d in ipairs(rawget(self, "rankings") or { self:view() }) do
+  for _, d in ipairs(rankings) do
     if d.difficulty then
       all = all or ops.full({ d.base.x:size(0) }, 0 / 0, { dtype = "float64" })
       all = all:index_copy(0, d.index, d.difficulty)
     end
   end
+  self.ranked_by, self.known = rankings[1], all  -- a source's rankings stay, its view is another at each level
   return all
 end
 
@@ -124,21 +128,11 @@ end
 --- (Σ w)² / Σ w² of their weights (Kish 1965).
 ---@return {drawn: number, difficulty: number?, effective: number}
 function Source:stats()
-  local visits = core(self):visits():double()
-  local counts = self.counted and visits - self.counted or visits
+  local visits, counted = core(self):visits(), rawget(self, "counted")
   self.counted = visits
-  local all, difficulty = difficulties(self), nil
-  if all then
-    local known = counts * all:isfinite()
-    local total = known:sum():item()
-    if total > 0 then difficulty = (ops.where(all:isfinite(), all, 0) * known):sum():item() / total end
-  end
-  local effective = self:size()
-  if self.mode == "weighted" or self.mode == "confidence" then
-    local w = core(self):weights()
-    effective = w:sum():item() ^ 2 / w:square():sum():item()
-  end
-  return { drawn = counts:sum():item(), difficulty = difficulty, effective = effective }
+  local drawn, difficulty = engine.data.drawn_since(visits, counted, difficulties(self))
+  local uneven = self.mode == "weighted" or self.mode == "confidence"
+  return { drawn = drawn, difficulty = difficulty, effective = uneven and core(self):effective() or self:size() }
 end
 
 --- The sources of the current run that have drawn something, by number.

@@ -270,6 +270,8 @@ function Dataset:true_labels()
   return y:index_select(0, self.index)
 end
 
+local SIZE = check.int(1)
+
 local function placed(t, device)
   if not t or device == nil or device == "cpu" then return t end
   return t:to { device = device, non_blocking = true }
@@ -281,7 +283,7 @@ end
 ---@param fn fun(x: Tensor, y: Tensor?, index: Tensor)
 ---@param device? string
 function Dataset:each(size, fn, device)
-  check.value("each", "size", size, check.int(1))
+  check.value("each", "size", size, SIZE)
   check.value("each", "fn", fn, check.callable)
   if self.base.masking then size = math.max(1, math.floor(8 * size / self.base.x:size(1))) end
   tensor.no_grad(function()

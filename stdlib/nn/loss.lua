@@ -1,11 +1,13 @@
 --- Losses. Numbers among the options may be 0-dim tensors (a step's knobs), and where it is said one for each sample.
 local check = require "gradus.base.check"
 local engine = require "gradus.engine"
+local kd_terms = require "gradus.nn.kd_terms"
 local recording = require "gradus.base.recording"
 local scalar = require "gradus.base.scalar"
 local wide = require "gradus.base.wide"
 
 local ops = engine.ops
+local call_kd, counted, kd_options, widened = kd_terms.call, kd_terms.counted, kd_terms.options, kd_terms.widened
 local loss = {}
 
 local function check_pair(where, a_name, a, b_name, b)
@@ -23,7 +25,6 @@ local TEMPERATURE, SHARE = or_tensor(check.above(0)), or_tensor(check.number(0, 
 local KD = { temperature = TEMPERATURE, alpha = SHARE, teacher_temperature = TEMPERATURE, weight = check.tensor,
   label_smoothing = check.number(0, 1), ignore_index = check.int(), t2 = check.boolean, reverse = check.boolean,
   partial = check.boolean }
-local IGNORED = -100
 local LEAST = -1e4  -- e^-10000 is 0 in every float, and its logarithm is still finite: 0 · log 0 is 0, and so is its gradient
 
 -- Of options, all names are known. Of a step's knobs each loss takes what is its own: the others are another one's.
@@ -36,45 +37,6 @@ local function own(where, options, rules)
     if value ~= nil then result[name] = check.value(where, name, value, rule) end
   end
   return result
-end
-
--- The operator's named arguments, from checked options.
-local function kd_options(o, device)
-  return { teacher_temperature = o.teacher_temperature and scalar(o.teacher_temperature, device), weight = o.weight,
-    label_smoothing = o.label_smoothing, ignore_index = o.ignore_index, t2 = o.t2, reverse = o.reverse }
-end
-
--- A call's named arguments may not be an empty table, which would be an empty list.
-local function call_kd(student, teacher, target, temperature, alpha, named)
-  local device = student.device
-  local t, a = scalar(temperature, device), scalar(alpha, device)
-  if next(named) == nil then return ops.kd_loss(student, teacher, target, t, a) end
-  return ops.kd_loss(student, teacher, target, t, a, named)
-end
-
--- [N] as [N, 1], beside rows [N, L].
-local function widened(weight, dims)
-  while weight:dim() < dims do weight = weight:unsqueeze(-1) end
-  return weight
-end
-
--- Rows that count where those of a class `ignored` do not; each also [N, L].
-local function counted(target, ignored) return target:ne(ignored or IGNORED):float() end
-
-local function mean_of_parts(a, a_mass, b, b_mass) return (a * a_mass + b * b_mass) / (a_mass + b_mass):clamp_min(1e-12) end
-
--- Rows without a class have the teacher's term alone (alpha 0 for them), all others both: the mean over all.
-local function call_partial(student, teacher, target, o, temperature, alpha)
-  local known = counted(target, o.ignore_index)
-  local weights = o.weight and widened(o.weight, known:dim()) or 1
-  local named = kd_options(o, student.device)
-  local value, ce, kl, confidence, entropy, per_sample = call_kd(student, teacher, target, temperature, alpha, named)
-  named.label_smoothing, named.ignore_index, named.weight = nil, nil, (1 - known) * weights
-  local more, _, more_kl, likeliest, _, per_other = call_kd(student, teacher, nil, temperature, 0, named)
-  local mass, rest = (known * weights):sum(), named.weight:sum()
-  local labelled = known:gt(0)
-  return mean_of_parts(value, mass, more, rest), ce, mean_of_parts(kl, mass, more_kl, rest),
-    ops.where(labelled, confidence, likeliest), entropy, ops.where(labelled, per_sample, per_other)
 end
 
 --- The distillation loss, alpha · CE + (1 − alpha) · T² · KL(teacher ‖ student), mean over the batch.
@@ -90,14 +52,7 @@ end
 function loss.kd_loss(student, teacher, target, options)
   local o = own("kd_loss", options, KD)
   check.value("kd_loss", "student", student, check.tensor)
-  local temperature, alpha = o.temperature or 4, o.alpha or 0.7
-  local value, ce, kl, confidence, entropy, per_sample
-  if o.partial and teacher and target and not target.dtype:find "float" then
-    value, ce, kl, confidence, entropy, per_sample = call_partial(student, teacher, target, o, temperature, alpha)
-  else
-    value, ce, kl, confidence, entropy, per_sample = call_kd(student, teacher, target, temperature, alpha, kd_options(o, student.device))
-  end
-  return { loss = value, ce = ce, kl = kl, confidence = confidence, entropy = entropy, per_sample = per_sample }
+  return kd_terms.of(student, teacher, target, o)
 end
 
 local function check_layer(where, name, layer)

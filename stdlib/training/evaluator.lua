@@ -163,6 +163,13 @@ function Evaluator:measure_stage(numbers, goal)
   end
 end
 
+--- An evaluation: what `measure` gives, and of the stage's own rows.
+function Evaluator:look(knobs, goal)
+  local numbers, of_val = self:measure(knobs, goal)
+  self:measure_stage(numbers, goal)
+  return numbers, of_val
+end
+
 --- The accuracies that the student's are compared with: its own as it comes, and the teacher's. Returns what is logged.
 function Evaluator:baselines()
   local numbers = {}

@@ -60,9 +60,10 @@ function Feed:inputs() return self.base and self.base.x end
 ---@param numbers table<string, number>
 function Feed:describe(numbers)
   if data.is_generator(self.source) then return end
-  local uneven = self.source.mode ~= "shuffle"
-  if not uneven and not self.source.data.difficulty and not (self.source == self.uniform and self.source:view().difficulty) then return end
-  local found = self.source:stats()
+  local source = self.source
+  local ranked = rawget(source.data, "difficulty") or source == self.uniform and rawget(source:view(), "difficulty")
+  if source.mode == "shuffle" and not ranked then return end
+  local found = source:stats()
   numbers["sample/difficulty"], numbers["sample/effective"] = found.difficulty, found.effective
 end
 

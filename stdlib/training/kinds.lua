@@ -7,6 +7,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local kd_terms = require "gradus.nn.kd_terms"
 local loss = require "gradus.nn.loss"
 local wide = require "gradus.base.wide"
 
@@ -31,7 +32,7 @@ end
 -- Rows without a label learn from the teacher alone.
 local function classes_kd(out, b, k, o)
   local y = b.y
-  local found = loss.kd_loss(out, b.teacher, y, { temperature = k.temperature, alpha = k.alpha, weight = b.weight, t2 = o.t2,
+  local found = kd_terms.of(out, b.teacher, y, { temperature = k.temperature, alpha = k.alpha, weight = b.weight, t2 = o.t2,
     label_smoothing = o.label_smoothing, teacher_temperature = o.teacher_temperature, reverse = o.reverse,
     partial = o.partial and y and y.dtype == "int64" and y:dim() == 1 and b.teacher and true or nil })
   if y and y.dtype == "int64" and y:dim() == 2 then  -- of tokens: one confidence for each row, over what is hidden
@@ -42,14 +43,14 @@ local function classes_kd(out, b, k, o)
 end
 
 local function classes_labels(out, b, o)
-  return loss.kd_loss(out, nil, b.y, { temperature = 1, alpha = 1, weight = b.weight, label_smoothing = o.label_smoothing }).loss
+  return kd_terms.of(out, nil, b.y, { temperature = 1, alpha = 1, weight = b.weight, label_smoothing = o.label_smoothing }).loss
 end
 
 -- The divergence from the teacher alone, over the positions that count.
 local function classes_divergence(out, b, k, o, form)
   local y = b.y and b.y.dtype == "int64" and b.y:dim() == 2 and b.y or nil
   if form == "jsd" then return loss.jsd(out, b.teacher, { temperature = k.temperature, t2 = o.t2, weight = b.weight, target = y }) end
-  return loss.kd_loss(out, b.teacher, y, { temperature = k.temperature, alpha = y and 0 or nil, weight = b.weight, t2 = o.t2,
+  return kd_terms.of(out, b.teacher, y, { temperature = k.temperature, alpha = y and 0 or nil, weight = b.weight, t2 = o.t2,
     teacher_temperature = o.teacher_temperature, reverse = form == "reverse_kl" }).loss
 end
 
@@ -68,10 +69,12 @@ local function keep_each(sums, right, counts)
   sums.each[#sums.each + 1] = (counts and right:masked_select(counts) or right:flatten()):cpu()
 end
 
--- The loss is kd_loss's, that training has; ce: what the loss against a teacher gave of it already.
+-- Rows or positions without a label do not count. The loss is kd_loss's, that training has; ce: what the loss against a teacher gave of
+-- it already.
 local function classes_add(sums, out, y, weight, teacher, ce)
-  local counts = not sums.whole and y:ne(NONE) or nil  -- which rows or positions have a label, nil where all do
-  local n = counts and counts:sum():item() or y:numel()
+  local right, often, found = ops.tally(out, y, teacher, NONE)
+  local n, hits, same = unpack(found:totable())
+  local counts = n < y:numel() and y:ne(NONE) or nil
   local mass = n
   if weight then
     local each = weight:reshape { -1, y:dim() == 2 and 1 or nil }:expand(y.shape)
@@ -80,16 +83,9 @@ local function classes_add(sums, out, y, weight, teacher, ce)
   end
   ce = ce or classes_labels(out, { y = y, weight = weight }, {})
   sums.loss, sums.n = sums.loss + ce:item() * mass, sums.n + n
-  local guess = out:argmax(-1)
-  local right = guess:eq(y)
-  sums.right = sums.right + right:sum():item()
+  sums.right, sums.agreed = sums.right + hits, sums.agreed + same
   keep_each(sums, right, counts)
-  local often = (counts and guess:masked_select(counts) or guess:flatten()):bincount({ minlength = out:size(-1) })
   sums.often = sums.often and sums.often + often or often
-  if teacher then
-    local same = guess:eq(teacher)
-    sums.agreed = sums.agreed + (counts and same:logical_and(counts) or same):sum():item()
-  end
 end
 
 local function soft_add(sums, out, y, weight, teacher)

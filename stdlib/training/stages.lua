@@ -27,7 +27,7 @@ local BUILT_IN = { temperature = true, alpha = true, augment = true, lr = true }
 ---@return Stages
 function stages.new(options)
   local self = setmetatable({ list = options.list, base = options.knobs, s = options.state, run = options.run, early = options.early,
-    reached = 0, told = {}, names = {} }, Stages)
+    reached = 0, told = {}, names = {}, good = {} }, Stages)
   for name in pairs(self.base) do self.names[#self.names + 1] = name end
   table.sort(self.names)
   for i, stage in ipairs(self.list) do
@@ -88,8 +88,8 @@ local function ask(self, s)
     if type(one) == "function" then host.entering(one) end
     local value = one
     if type(one) == "function" or schedule.is(one) and not one.of_batch then value = schedule.value(one, s) end
-    check_knob(self, name, value)
-    values[name] = value
+    if value == nil or value ~= self.good[name] then check_knob(self, name, value) end
+    values[name], self.good[name] = value, value
   end
   return values
 end

@@ -128,7 +128,7 @@ local function gather(self, model, d, asked, knobs, each)
   local module = is_module(asked) and asked or nil
   local known = asked and not module and asked or {}
   local sums = { loss = 0, right = 0, agreed = 0, off = 0, n = 0, mass = 0, kd = 0, rest = 0, each = each,
-    asked = known.answers ~= nil or module ~= nil, whole = d.labels.kind == "classes" and not d.labels.partial }
+    asked = known.answers ~= nil or module ~= nil }
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device):double()
@@ -161,7 +161,9 @@ end
 local function check_answers(self, answers, d)
   local y = d.base.y or d.base.x
   local wanted = self.kind == "soft" and { d:size() } or { d:size(), unpack(y.shape, 2) }
-  if check.shape(answers) == "[" .. table.concat(wanted, ", ") .. "]" then return answers end
+  if check.shape(answers) == "[" .. table.concat(wanted, ", ") .. "]" then
+    return self.kind == "multilabel" and answers or answers:to { dtype = "int64" }
+  end
   host.fail(("evaluate: teacher: expected its answers to the %d rows, [%s]; got %s"):format(d:size(), table.concat(wanted, ", "),
     check.describe(answers)))
 end

@@ -131,8 +131,8 @@ end
 --- Measures the student.
 function Training:evaluate()
   local s, evaluator = self.s, self.evaluator
-  local numbers, of_val = evaluator:measure(self.objective:measured_by(self.stages:numbers()), self.teacher.target)
-  evaluator:measure_stage(numbers, self.teacher.target)
+  local numbers, of_val = modes.evaluating(self.student, evaluator.look, evaluator,
+    self.objective:measured_by(self.stages:numbers()), self.teacher.target)
   if not self.run.dry then self.run.beforehand.look(self.run, self) end
   self.feed:describe(numbers)
   local of_teacher = evaluator:teacher_on_val()

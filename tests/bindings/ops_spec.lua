@@ -128,7 +128,7 @@ describe("operators equal PyTorch's:", function()
     for _, one in ipairs(calls) do seen[one.op] = true end
     for _, name in ipairs { "empty", "empty_like",  -- values are whatever the memory held
       "kd_loss", "linear_kd_loss", "feature_mse", "clip_grad_norm_", "grad_norm", "sgd_", "adam_",
-      "put_back_",  -- our own: tests/runtime, optim_spec
+      "put_back_", "tally",  -- our own: tests/runtime, optim_spec
     } do
       seen[name] = true
     end

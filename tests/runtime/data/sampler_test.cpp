@@ -316,6 +316,36 @@ TEST_P(EachMode, RefusesMisuse) {
   EXPECT_EQ(s.draws(), 0);
 }
 
+TEST(SamplerTest, TellsHowManyRowsAlikeWouldBeDrawnAsUnevenly) {
+  Sampler weighted(options(Sampling::weighted, 5)), shuffle(options(Sampling::shuffle, 5));
+  EXPECT_DOUBLE_EQ(weighted.effective(), 5);
+  weighted.set_weights(at::tensor({1., 2., 0., 3., 4.}, at::kDouble));
+  EXPECT_DOUBLE_EQ(weighted.effective(), 100. / 30);
+  weighted.set_subset(rows({1, 2, 4}));
+  EXPECT_DOUBLE_EQ(weighted.effective(), 36. / 20);
+  weighted.set_subset(rows({3}));
+  EXPECT_DOUBLE_EQ(weighted.effective(), 1);
+  shuffle.set_subset(rows({1, 4}));
+  EXPECT_DOUBLE_EQ(shuffle.effective(), 2);
+}
+
+TEST(SamplerTest, TellsWhatWasDrawnSince) {
+  const auto counts = [](std::initializer_list<int> list) { return at::tensor(std::vector<int>(list), at::kInt); };
+  const at::Tensor difficulty = at::tensor({1., 10., NAN, -4., HUGE_VAL}, at::kDouble), none;
+  Drawn drawn = drawn_since(counts({3, 1, 7, 2, 5}), none, difficulty);
+  EXPECT_EQ(drawn.rows, 18);
+  EXPECT_DOUBLE_EQ(drawn.difficulty, (3 * 1 + 1 * 10 + 2 * -4) / 6.) << "of those that have one";
+  drawn = drawn_since(counts({3, 4, 7, 2, 6}), counts({3, 1, 7, 1, 5}), difficulty);
+  EXPECT_EQ(drawn.rows, 5);
+  EXPECT_DOUBLE_EQ(drawn.difficulty, (3 * 10 + 1 * -4) / 4.);
+  drawn = drawn_since(counts({3, 4, 8, 2, 6}), counts({3, 4, 7, 2, 5}).to(at::kDouble), difficulty);
+  EXPECT_EQ(drawn.rows, 2);
+  EXPECT_TRUE(std::isnan(drawn.difficulty)) << "nobody knows theirs";
+  EXPECT_TRUE(std::isnan(drawn_since(counts({1, 2}), none, none).difficulty));
+  EXPECT_REFUSED(drawn_since(counts({1, 2}), counts({1}), none), "not of the same rows");
+  EXPECT_REFUSED(drawn_since(counts({1, 2}), none, at::ones({3}, at::kDouble)), "2 and 3");
+}
+
 TEST(SamplerTest, RefusesWhatHasNoEffectOrNoSense) {
   Sampler shuffle(options(Sampling::shuffle, 3)), weighted(options(Sampling::weighted, 3)),
       confidence(options(Sampling::confidence, 3));
