@@ -1,11 +1,5 @@
 --- A module of another float type than the data is asked in its own, and answers in theirs: a teacher in bfloat16 or float64.
-
--- The float type of a module's weights; nil without any.
-local function type_of(module)
-  for _, p in module:named_parameters() do
-    if p.dtype:find "float" then return p.dtype end
-  end
-end
+local taken_by = require "gradus.base.taken_by"
 
 --- call(x), x as the module takes it and what is returned as x was.
 ---@param module Module
@@ -13,7 +7,7 @@ end
 ---@param x Tensor
 ---@return Tensor
 return function(module, call, x)
-  local own = x.dtype:find "float" and type_of(module)
-  if not own or own == x.dtype then return call(x) end
-  return call(x:to { dtype = own }):to { dtype = x.dtype }
+  local own = taken_by(module, x)
+  if own.dtype == x.dtype then return call(x) end
+  return call(own):to { dtype = x.dtype }
 end
