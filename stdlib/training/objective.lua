@@ -219,7 +219,8 @@ local function guarded(values, whose, expected)
 end
 
 local function outputs_of(student, paths, b)
-  local x, tapped, logits = taken_by(student, b.x), {}, nil
+  local x, tapped = taken_by(student, b.x), {}
+  local logits
   if #paths > 0 then logits, tapped = student:forward_taps(x, paths) else logits = student(x) end
   return guarded({ logits = logits, found = {}, student = guarded(tapped, "out.student", "student = { '%s' } of the term"),
     teacher = guarded({}, "out.teacher", "teacher = { '%s' } of the term") }, "out", "out.logits, out.student['%s'] or out.teacher[…]")
