@@ -12,6 +12,7 @@ namespace gradus::results {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kRounding = 1e-9;  // relative, of differences of nearly equal numbers
 
 // Answers outside of a distribution's domain are NaN or infinite, no exceptions.
 using Quiet = boost::math::policies::policy<boost::math::policies::domain_error<boost::math::policies::ignore_error>,
@@ -85,12 +86,13 @@ Interval bootstrap_interval(const std::vector<double>& values, double level, std
   if (s.sd == 0) return {s.mean, s.mean};
   std::mt19937_64 random(seed);  // the standard fixes its numbers, but not those of its distributions
   std::vector<double> means(static_cast<std::size_t>(resamples));
+  const double rounding = 1e-12 * (std::fabs(s.mean) + s.sd);  // the values' own mean, drawn in another order
   double below = 0;
   for (double& mean : means) {
     double sum = 0;
     for (std::size_t i = 0; i < values.size(); ++i) sum += values[random() % values.size()];
     mean = sum / static_cast<double>(values.size());
-    below += mean < s.mean ? 1 : mean == s.mean ? 0.5 : 0;
+    below += mean < s.mean - rounding ? 1 : mean <= s.mean + rounding ? 0.5 : 0;
   }
   std::sort(means.begin(), means.end());
   const double bias = normal_quantile(std::clamp(below / resamples, 0.5 / resamples, 1 - 0.5 / resamples));
@@ -104,7 +106,7 @@ Interval bootstrap_interval(const std::vector<double>& values, double level, std
 
 // --- tests
 
-bool is_one_number(const Spread& s) { return s.n > 1 && s.sd <= 1e-9 * std::fabs(s.mean); }
+bool is_one_number(const Spread& s) { return s.n > 1 && s.sd <= kRounding * std::fabs(s.mean); }
 
 TestResult paired_t(const std::vector<double>& differences) {
   const Spread s = spread(differences);
@@ -141,13 +143,15 @@ struct Ranked {
   bool positive;
 };
 
-// Signed ranks of the differences that are not zero, and the sum of t³ − t over their ties.
+// Signed ranks of the differences that are not zero, and the sum of t³ − t over their ties. Of one size are those that
+// differ by rounding alone: 0.93 − 0.91 and 0.95 − 0.93.
 std::vector<Ranked> signed_ranks(std::vector<double> differences, double& ties) {
   std::erase(differences, 0.0);
   std::sort(differences.begin(), differences.end(), [](double a, double b) { return std::fabs(a) < std::fabs(b); });
   std::vector<Ranked> ranked;
   for (std::size_t begin = 0, end = 0; begin < differences.size(); begin = end) {
-    while (end < differences.size() && std::fabs(differences[end]) == std::fabs(differences[begin])) ++end;
+    const double largest = std::fabs(differences[begin]) * (1 + kRounding);
+    while (end < differences.size() && std::fabs(differences[end]) <= largest) ++end;
     const double tied = static_cast<double>(end - begin);
     ties += tied * tied * tied - tied;
     for (std::size_t i = begin; i < end; ++i) ranked.push_back({static_cast<int>(begin + end + 1), differences[i] > 0});

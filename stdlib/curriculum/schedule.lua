@@ -160,7 +160,7 @@ function schedule.staircase(first, last, levels, options)
   if levels < 2 or levels % 1 ~= 0 then host.fail("schedule.staircase: expected 2 levels or more; got " .. levels) end
   local at = span("staircase", options)
   return make(("%d levels %g to %g"):format(levels, first, last), function(s)
-    return first + (last - first) * math.min(levels - 1, math.floor(at(s) * levels)) / (levels - 1)
+    return first + (last - first) * math.min(levels - 1, math.floor(at(s) * levels + 1e-9)) / (levels - 1)
   end, true)
 end
 

@@ -13,7 +13,9 @@ local in_type = require "gradus.base.in_type"
 local is_module = require("gradus.nn.module").is_module
 local loss = require "gradus.nn.loss"
 local teachers_of = require "gradus.curriculum.teachers"
+local taken_by = require "gradus.base.taken_by"
 local tensor = require "gradus.base.tensor"
+local wide = require "gradus.base.wide"
 
 local target = {}
 
@@ -83,14 +85,15 @@ function target.layer(options)
   local self = make { kind = "layer", to = options.to, teacher = options.teacher }
   self.text = ("layer %s -> %s"):format(options.from, options.to)
   self.seed = options.seed or current.stream("projection")
-  local of_teacher = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
+  local asked = frozen(options.teacher, function(x) return features(options.teacher, options.from, x) end)
+  local function of_teacher(x) return wide(asked(x)) end
   check.value("target.layer", "reach", options.reach == nil or options.reach, check.boolean)
   local scale, shift, cut
   local pad = options.teacher.pad_token
   local function kept(x) return pad and x:ne(pad) or nil end
 
   --- The student's layer for a batch: [N, …, S].
-  self.student = function(student, x) return features(student, options.to, x) end
+  self.student = function(student, x) return wide(features(student, options.to, taken_by(student, x))) end
 
   -- What rows weigh, or positions but those of padding; nil where all count alike.
   local function shares(b)
@@ -102,8 +105,9 @@ function target.layer(options)
   --- The mean squared error of a batch, whose b.teacher is what `of` gave, by the rows' weights where there are some.
   self.loss = function(student, b)
     local ours, counts = self.student(student, b.x), shares(b)
-    if not counts then return loss.feature_mse(ours, b.teacher) end
-    local squares = (ours - b.teacher):square():mean { dim = { -1 } }
+    local wanted = b.teacher:to { dtype = ours.dtype }
+    if not counts then return loss.feature_mse(ours, wanted) end
+    local squares = (ours - wanted):square():mean { dim = { -1 } }
     if squares:dim() > counts:dim() then squares = squares:flatten(1):mean { dim = { -1 } } end
     return (squares * counts):sum() / counts:sum():clamp_min(1e-12)
   end
@@ -132,7 +136,7 @@ function target.layer(options)
   local function measure(student, rows)
     local x = rows()
     local theirs, ours = of_teacher(x), self.student(student, x)
-    scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed):to(theirs.device)
+    scale = loss.projection(theirs:size(-1), ours:size(-1), self.seed):to { dtype = theirs.dtype, device = theirs.device }
     self.detail = { from = options.from, to = options.to, seed = self.seed, teacher_width = theirs:size(-1),
       student_width = ours:size(-1), normalise = options.normalise ~= false, rows = x:size(0) }
     local positive = ours:amin():item() >= 0

@@ -15,6 +15,7 @@ local results = require "gradus.experiment.results"
 local sampler = require "gradus.curriculum.sampler"
 local schedule = require "gradus.curriculum.schedule"
 local sparkline = require "gradus.base.sparkline"
+local taken_by = require "gradus.base.taken_by"
 
 local ops = engine.ops
 local dry_run = { BATCH = 8 }  -- rows of a training batch at most
@@ -118,7 +119,7 @@ local function name_unused(report, t)
   local goal, numbers = t.teacher.target, t.stages:numbers()
   if goal.kind == "layer" or not numbers or not t.objective.plain then return end
   local b = t.feed:next(0)
-  local unused = t.student:unused_parameters(t.task:kd(t.student(b.x), b, numbers, t.objective.options).loss)
+  local unused = t.student:unused_parameters(t.task:kd(t.student(taken_by(t.student, b.x)), b, numbers, t.objective.options).loss)
   if #unused == 0 then return end
   local some = table.concat(unused, ", ", 1, math.min(4, #unused))
   report.advise("parameters that the loss does not reach, so they are never trained: %s%s", some,

@@ -1,7 +1,7 @@
 --- What a sweep's trials tell of their parameters: how much each matters, where the best lie, what to try next.
 local effects = {}
 
-local BINS = 4    -- of a range, with equally many trials each
+local BINS = 4    -- of a range, with equally many trials each but for those of one value
 local TURNS = 30  -- of fitting each parameter's part to what the others leave
 
 local function mean(values)
@@ -37,8 +37,16 @@ local function groups_of(axis, trials)
     if first ~= second then return first < second end
     return a < b
   end)
-  count = math.min(BINS, #trials)
-  for rank, i in ipairs(order) do place[i] = 1 + math.floor((rank - 1) * count / #trials) end
+  local function value_at(rank) return order[rank] and trials[order[rank]].given[axis.key] end
+  local first, quarter = 1, nil
+  while first <= #order do  -- trials of one value lie in one group: they come with the best first
+    local last = first
+    while value_at(last + 1) == value_at(first) do last = last + 1 end
+    local own = math.floor(((first + last) / 2 - 1) * math.min(BINS, #trials) / #trials)
+    if own ~= quarter then count, quarter = count + 1, own end
+    for rank = first, last do place[order[rank]] = count end
+    first = last + 1
+  end
   return place, count
 end
 

@@ -17,6 +17,18 @@ local function is_spec(value) return getmetatable(value) == Spec end
 
 local function quote(value) return type(value) == "string" and ("'%s'"):format(value) or tostring(value) end
 
+local TOLD_APART = 2 ^ 53  -- from here on a whole number may be its neighbour, rounded
+
+-- Whether a whole number is, or would become, another than was written: any of that size where whole numbers are asked for, else
+-- one that the command line has in digits.
+local function is_rounded(one, value)
+  local number = math.abs(tonumber(value) or 0)
+  if not (number >= TOLD_APART and number < math.huge) then return false end
+  if one.kind == "int" then return true end
+  local digits = one.kind == "number" and type(value) == "string" and value:match "^%s*[+-]?0*(%d+)%s*$"
+  return digits and ("%.0f"):format(number) ~= digits
+end
+
 local function fits(one, value)
   if one.kind == "choice" then
     for _, choice in ipairs(one.choices) do
@@ -27,6 +39,7 @@ local function fits(one, value)
     return type(value) == one.kind
   end
   return type(value) == "number" and math.abs(value) < math.huge and (one.kind ~= "int" or value % 1 == 0)
+    and not is_rounded(one, value)
     and (not one.min or value >= one.min) and (not one.max or value <= one.max)
 end
 
@@ -35,7 +48,7 @@ local function spec(where, kind, default, limits)
   limits = check.options(where, limits, { min = check.number(), max = check.number() })
   local self = setmetatable({ kind = kind, default = default, min = limits.min, max = limits.max }, Spec)
   if kind ~= "choice" and not fits(self, default) then
-    host.fail(("%s: the default %s does not fit; expected %s"):format(where, tostring(default), self:expected()))
+    host.fail(("%s: the default %s does not fit; expected %s"):format(where, tostring(default), self:expected(default)))
   end
   return self
 end
@@ -72,7 +85,9 @@ function params.choice(list)
   return one
 end
 
-function Spec:expected()
+---@param value any   what does not fit
+function Spec:expected(value)
+  if is_rounded(self, value) then return "a whole number between -2^53 and 2^53, where each is kept as it is" end
   if self.kind == "choice" then
     local words = {}
     for i, choice in ipairs(self.choices) do words[i] = quote(choice) end
@@ -150,7 +165,7 @@ function params.check_grid(grid, specs)
     local one = key == "seed" and spec("seed", "int", 0, { min = 0 }) or specs[key] or params.unknown(tostring(key), specs, "grid")
     for _, value in ipairs(values) do
       if not fits(one, value) then
-        host.fail(("grid: '%s': expected %s; got %s"):format(key, one:expected(), quote(value)))
+        host.fail(("grid: '%s': expected %s; got %s"):format(key, one:expected(value), quote(value)))
       end
     end
   end
@@ -160,8 +175,8 @@ end
 function params.parse_set(key, text, specs)
   local one = specs[key] or params.unknown(key, specs, "--set")
   local value = parse(one, text)
-  if value == nil or not fits(one, value) then
-    host.fail(("--set %s: expected %s; got '%s'"):format(key, one:expected(), text), 64)
+  if value == nil or not fits(one, value) or is_rounded(one, text) then
+    host.fail(("--set %s: expected %s; got '%s'"):format(key, one:expected(text), text), 64)
   end
   return value
 end

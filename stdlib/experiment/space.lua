@@ -76,7 +76,8 @@ function Axis:at(u)
     local low, high = math.log(self.low), math.log(self.high)
     u = math.exp(low + u * (high - low))
   else
-    u = self.low + u * (self.high - self.low)
+    local room = self.whole and .5 or 0  -- the first and the last whole number have as much of the range as those between
+    u = self.low - room + u * (self.high - self.low + 2 * room)
   end
   if self.whole then return math.max(self.low, math.min(self.high, math.floor(u + .5))) end
   return math.max(self.low, math.min(self.high, tonumber(("%.6g"):format(u))))

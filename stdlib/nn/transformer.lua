@@ -1,6 +1,8 @@
 --- A whole transformer in one line: embeddings, an encoder, a head.
 local check = require "gradus.base.check"
+local engine = require "gradus.engine"
 
+local ops = engine.ops
 local size1 = check.int(1)
 
 local RULES = { vocabulary = size1, inputs = size1, context = size1, width = size1, layers = size1, heads = size1,
@@ -9,13 +11,28 @@ local RULES = { vocabulary = size1, inputs = size1, context = size1, width = siz
   pad_token = check.int(0) }
 local DEFAULTS = { causal = false, norm_first = true, activation = "gelu", dropout = 0, pool = "none", tie = false }
 
+-- One position of each row, by its place [N].
+local function at(h, places) return h:gather(1, places:reshape(-1, 1, 1):expand(-1, 1, h:size(-1))):squeeze(1) end
+
+-- One vector for each row of h [N, L, width]; of the positions that are no padding, where a mask says so (true: padding).
+local function pooled(h, pool, mask)
+  if not mask then
+    if pool == "mean" then return h:mean(1) end
+    return h:select(1, pool == "first" and 0 or h:size(1) - 1)
+  end
+  local kept = mask:logical_not():long()
+  if pool == "mean" then return h:masked_fill(mask:unsqueeze(-1), 0):sum(1) / kept:sum(1):clamp_min(1):unsqueeze(-1) end
+  local order = ops.arange(1, h:size(1) + 1, { device = h.device })
+  return at(h, (kept * (pool == "first" and h:size(1) + 1 - order or order)):argmax(1))
+end
+
 return function(nn)
   --- A language model: nn.Transformer { vocabulary = 96, context = 128, width = 64, layers = 2, heads = 4, causal = true }
   --- takes tokens [N, L] (int64) and gives logits [N, L, vocabulary]. A classifier of sequences: outputs = 10,
   --- pool = "mean" ("first", "last") gives [N, 10]. Of real-valued sequences [N, L, F]: inputs = F instead of vocabulary.
-  --- pad_token = a token that no position attends to. feedforward = 4 · width; tie = true shares the token embedding with the
-  --- head. Taps: "token", "encoder.layers.0", …, "encoder.layers.0.self_attn", "encoder", "head". (PyTorch's class of this name
-  --- is an encoder and a decoder.)
+  --- pad_token = a token that no position attends to, and that no pool looks at. feedforward = 4 · width; tie = true shares the
+  --- token embedding with the head. Taps: "token", "encoder.layers.0", …, "encoder.layers.0.self_attn", "encoder", "head".
+  --- (PyTorch's class of this name is an encoder and a decoder.)
   ---@param options {vocabulary: number?, inputs: number?, context: number, width: number, layers: number, heads: number,
   ---   feedforward: number?, outputs: number?, pool: string?, causal: boolean?, norm_first: boolean?, activation: string?,
   ---   dropout: number?, tie: boolean?, pad_token: number?}
@@ -74,10 +91,7 @@ return function(nn)
     masks.is_causal = self.causal
     if self.pad_token and not masks.src_key_padding_mask then masks.src_key_padding_mask = x:eq(self.pad_token) end
     local h = self.encoder(self.dropout(self.token(x) + position), masks)
-    if self.pool == "mean" then return h:mean(1) end
-    if self.pool == "first" then return h:select(1, 0) end
-    if self.pool == "last" then return h:select(1, length - 1) end
-    return h
+    return self.pool == "none" and h or pooled(h, self.pool, masks.src_key_padding_mask)
   end
 
   function Transformer:forward(x, options) return self.head(self:hidden(x, options)) end

@@ -3,6 +3,7 @@ local engine = require "gradus.engine"
 local advice = require "gradus.training.advice"
 local data = require "gradus.data.dataset"
 local modes = require "gradus.base.modes"
+local taken_by = require "gradus.base.taken_by"
 local tensor = require "gradus.base.tensor"
 local threads = require "gradus.step.threads"
 
@@ -34,7 +35,7 @@ end
 -- The floating-point operations of a step, or of one of its parts: forward, and twice that backward; the teacher's where it is asked.
 local function work_of(self)
   local x, operations = self.feed:like(), engine.count_flops()
-  modes.evaluating(self.student, tensor.no_grad, self.student, x)
+  modes.evaluating(self.student, tensor.no_grad, self.student, taken_by(self.student, x))
   return 3 * operations() + (self.teacher.answers and 0 or self.teacher:cost(x, self.updater.pieces) / self.updater.pieces)
 end
 

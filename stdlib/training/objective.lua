@@ -12,6 +12,7 @@ local is_news = require "gradus.base.news"
 local is_module = require("gradus.nn.module").is_module
 local schedule = require "gradus.curriculum.schedule"
 local sorted_keys = require "gradus.base.sorted_keys"
+local taken_by = require "gradus.base.taken_by"
 
 local objective = {}
 
@@ -218,8 +219,9 @@ local function guarded(values, whose, expected)
 end
 
 local function outputs_of(student, paths, b)
-  local logits, tapped
-  if #paths > 0 then logits, tapped = student:forward_taps(b.x, paths) else logits, tapped = student(b.x), {} end
+  local x, tapped = taken_by(student, b.x), {}
+  local logits
+  if #paths > 0 then logits, tapped = student:forward_taps(x, paths) else logits = student(x) end
   return guarded({ logits = logits, found = {}, student = guarded(tapped, "out.student", "student = { '%s' } of the term"),
     teacher = guarded({}, "out.teacher", "teacher = { '%s' } of the term") }, "out", "out.logits, out.student['%s'] or out.teacher[…]")
 end
@@ -250,7 +252,7 @@ function Objective:outputs(student, goal)
     return function(b) return { loss = goal.loss(student, b) } end
   end
   if self.plain then
-    return function(b, k) return with_mean(self.task:kd(student(b.x), b, k, self.options)) end
+    return function(b, k) return with_mean(self.task:kd(student(taken_by(student, b.x)), b, k, self.options)) end
   end
   local paths = paths_of(self.terms, "student")
   return function(b, k) return sum_of_terms(self, student, paths, b, k) end

@@ -9,8 +9,10 @@ local engine = require "gradus.engine"
 local cfg = require "gradus.data.cfg"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
+local modes = require "gradus.base.modes"
 local nn = require "gradus.nn"
 local optim = require "gradus.optim.optimizer"
+local taken_by = require "gradus.base.taken_by"
 local tensor = require "gradus.base.tensor"
 
 local ops, files = engine.ops, engine.data
@@ -25,13 +27,7 @@ local function samples_of(asked, few)
 end
 
 -- Calls fn() without gradients, with the model in evaluation mode.
-local function undisturbed(model, fn)
-  local training = model.training
-  model:eval()
-  local ok, err = pcall(tensor.no_grad, fn)
-  model:train(training)
-  if not ok then error(err, 0) end
-end
+local function undisturbed(model, fn) modes.evaluating(model, tensor.no_grad, fn) end
 
 -- Calls visit(x, of) with chunks of fresh samples; `of` is what the model makes of them.
 local function over_samples(model, o, run, visit)
@@ -39,7 +35,7 @@ local function over_samples(model, o, run, visit)
     for first = 0, o.samples - 1, CHUNK do
       local x = files.parity { d = o.d, k = o.k, seed = files.derive_seed(o.seed, "samples"), first = first,
         size = math.min(CHUNK, o.samples - first) }
-      tensor.scope(function() return visit(x, run(x:to(model:device())):cpu()) end)  -- what visit returns is kept
+      tensor.scope(function() return visit(x, run(taken_by(model, x:to(model:device()))):cpu():float()) end)  -- what visit returns is kept
     end
   end)
 end
@@ -231,7 +227,7 @@ local function states_at_boundaries(model, o, first, count)
       local x, places, ends = probe.boundaries(o.grammar, o.seed, from, math.min(at_once, first + count - from))
       hidden[#hidden + 1] = tensor.scope(function()
         local _, taps = model:forward_taps(x:to(model:device()), { o.layer }, { stop = true })
-        return taps[o.layer]:cpu():flatten(0, 1):index_select(0, places)
+        return taps[o.layer]:cpu():float():flatten(0, 1):index_select(0, places)
       end)
       labels[#labels + 1] = ends
     end

@@ -9,6 +9,8 @@ local data = require "gradus.data.dataset"
 local in_type = require "gradus.base.in_type"
 local is_module = require("gradus.nn.module").is_module
 local labels = require "gradus.data.labels"
+local shown = require "gradus.base.shown"
+local sorted_keys = require "gradus.base.sorted_keys"
 local teachers = require "gradus.curriculum.teachers"
 local kinds = require "gradus.training.kinds"
 local wide = require "gradus.base.wide"
@@ -232,6 +234,21 @@ function task.check_data(where, d)
   if nothing then host.fail(where .. ": " .. nothing) end
 end
 
+local MEASURES = { n = true, constant = true }
+for _, rules in pairs(kinds) do
+  for name in pairs(rules.better) do MEASURES[name] = true end
+end
+
+-- What an evaluation came to, as a script reads it: a plain table to all who ask, but a name that no evaluation has is an error.
+local Measured = { __metatable = false, __index = function(_, name)
+  if MEASURES[name] then return nil end
+  host.fail(("evaluate: no measure '%s'; %s"):format(tostring(name), check.suggest(name, sorted_keys(MEASURES))))
+end, __tostring = function(self)
+  local values = {}
+  for name, value in pairs(self) do values[name] = value end
+  return shown.text(values)
+end }
+
 --- run:evaluate: see Task:evaluate.
 function task.evaluate(model, d, teacher)
   if not is_module(model) then host.fail("evaluate: expected a module; got " .. type(model)) end
@@ -240,7 +257,7 @@ function task.evaluate(model, d, teacher)
   if asked ~= nil and not is_module(asked) and not engine.is_tensor(asked) then
     host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(asked))
   end
-  return task.new(d.labels):evaluate(model, d, asked)
+  return setmetatable(task.new(d.labels):evaluate(model, d, asked), Measured)
 end
 
 return task

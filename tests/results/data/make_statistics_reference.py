@@ -40,8 +40,9 @@ def describe(values):
     out["t80"] = list(stats.t.interval(0.80, len(v) - 1, mean, sem))
     out["wilcoxon"] = wilcoxon(values)
     if len(v) >= 5:
-        b = stats.bootstrap((v,), np.mean, n_resamples=400_000, method="BCa", batch=10_000, random_state=np.random.default_rng(1))
-        out["bca95"] = [b.confidence_interval.low, b.confidence_interval.high]
+        whole = np.round(v * 1e6)  # of fractions SciPy tells resamples of the values' own mean apart by their sums' rounding
+        b = stats.bootstrap((whole,), np.mean, n_resamples=400_000, method="BCa", batch=10_000, random_state=np.random.default_rng(1))
+        out["bca95"] = [b.confidence_interval.low / 1e6, b.confidence_interval.high / 1e6]
     return out
 
 

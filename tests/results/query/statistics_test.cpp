@@ -78,6 +78,17 @@ TEST(StatisticsTest, BootstrapIsSciPysWithinItsNoise) {
   EXPECT_TRUE(std::isnan(bootstrap_interval({0.5}, 0.95).low));
 }
 
+// Of three accuracies a resample has the values' own mean in one of four cases; its sum is rounded by the order drawn.
+TEST(StatisticsTest, BootstrapOfHundredthsIsThatOfWholeNumbers) {
+  for (const auto& whole : {std::vector<double>{93, 88, 88}, {86, 97, 97}, {85, 96, 85}, {91, 92, 93, 95}}) {
+    std::vector<double> hundredths = whole;
+    for (double& value : hundredths) value /= 100;
+    const Interval ours = bootstrap_interval(hundredths, 0.95), theirs = bootstrap_interval(whole, 0.95);
+    EXPECT_NEAR(ours.low, theirs.low / 100, 1e-9) << whole[0];
+    EXPECT_NEAR(ours.high, theirs.high / 100, 1e-9) << whole[0];
+  }
+}
+
 TEST(StatisticsTest, PowerIsThatOfTheNoncentralT) {
   for (const Json& one : reference()["power"]) near(paired_power(one[0], one[1], one[2]), one[3], 1e-6, one.dump());
   for (const Json& one : reference()["needed"]) EXPECT_EQ(pairs_needed(one[0]), one[1].get<int>()) << one.dump();
@@ -128,6 +139,9 @@ TEST(StatisticsTest, Degenerate) {
   EXPECT_EQ(wilcoxon({0, 0}).p, 1);
   EXPECT_TRUE(std::isnan(wilcoxon({}).p));
   EXPECT_EQ(wilcoxon({1}).p, 1);
+  EXPECT_EQ(wilcoxon({0.93 - 0.91, 0.93 - 0.95, 0.99 - 0.9}).statistic, 1.5) << "a tie but for rounding";
+  EXPECT_EQ(wilcoxon({1, -1 - 1e-6, 3}).statistic, 2) << "no tie";
+  EXPECT_EQ(wilcoxon({1, -1 + 1e-6, 3}).statistic, 1);
 }
 
 // Of differences that are all above 0; zeros count for none of them.

@@ -91,6 +91,10 @@ describe("schedules in closed form:", function()
     end
     expect(counts):equals { ["0.200"] = 200, ["0.400"] = 200, ["0.600"] = 200, ["0.800"] = 200, ["1.000"] = 200 }
   end)
+  it("staircase: a level begins at its share, whatever rounding makes of it", function()
+    local one = schedule.staircase(0, 3, 4, { from = .2, to = .8 })
+    expect(curve(one, { 6 / 20, 7 / 20, 9 / 20, 10 / 20, 12 / 20, 13 / 20 })):near { 0, 1, 1, 2, 2, 3 }
+  end)
   it("competence is Platanios' formula", function()
     -- c(t) = min(1, sqrt(t (1 - c0²) / T + c0²)), NAACL 2019, eq. 7
     local root = schedule.competence(.1)

@@ -85,6 +85,24 @@ describe("a limit", function()
   end)
 end)
 
+describe("a whole number of 2^53 or more", function()
+  local specs = params.declare { n = g.int(3), x = 1 }
+  local message = "expected a whole number between %-2^53 and 2^53, where each is kept as it is; got "
+  local function set(key, text) return params.parse_set(key, text, specs) end
+  it("is refused, as its neighbour would be taken for it", function()
+    expect(set("n", "9007199254740991")):equals(2 ^ 53 - 1)
+    expect(set("n", "-9007199254740991")):equals(1 - 2 ^ 53)
+    expect(function() set("n", "9007199254740993") end):fails_with("%-%-set n: " .. message .. "'9007199254740993'")
+    expect(function() params.check_grid({ n = { 2 ^ 53 } }, specs) end):fails_with("grid: 'n': " .. message)
+    expect(function() g.int(-2 ^ 53) end):fails_with "int: the default .* does not fit; expected a whole number between"
+  end)
+  it("may be a number that is no whole one's, with the digits that it keeps", function()
+    expect({ set("x", "1e20"), set("x", "+9007199254740992"), set("x", "0.1") }):equals { 1e20, 2 ^ 53, .1 }
+    expect(function() set("x", "9007199254740993") end):fails_with("%-%-set x: " .. message .. "'9007199254740993'")
+    expect(function() set("x", "-0009007199254740993") end):fails_with(message)
+  end)
+end)
+
 describe("a declaration refuses", function()
   local cases = {
     { "a fraction as a whole number", function() g.int(1.5) end, "int: expected a whole number as default; got 1.5" },

@@ -59,6 +59,14 @@ describe("an axis' values", function()
   } do
     it(("at %.3g of %s"):format(case[3], case[1]), function() expect(at(case[1], case[2], case[3])):equals(case[4]) end)
   end
+  it("are whole numbers alike often, the ends too", function()
+    local counts = {}
+    for i = 0, 399 do
+      local n = at("lin(1,4)", "n", i / 400)
+      counts[n] = (counts[n] or 0) + 1
+    end
+    expect(counts):equals { 100, 100, 100, 100 }
+  end)
   it("lie at their shares", function()
     expect(space.parse("T", "lin(2,6)", specs):share(3)):near(.25)
     expect(space.parse("T", "log(1,100)", specs):share(10)):near(.5)

@@ -123,7 +123,7 @@ Look further: gradus show 1   gradus compare --by T]]
       "No run came to a val/acc that is a number." }
   end)
   it("has bars as long as the shares, the most important first, by name where none is known", function()
-    local what = found({ T, tag, lr }, FOUR)
+    local what = found({ T, tag, lr }, { FOUR[1], FOUR[2], FOUR[3] })
     local shares, order = report.importance(what.sweep, what.ranked)
     expect({ shares, order[1].key, order[2].key, order[3].key }):equals { {}, "T", "lr", "tag" }
     expect(printed(what)):matches "  T                        too few trials to say\n  lr   "

@@ -267,4 +267,17 @@ describe("a transformer's pools", function()
     expect(values(net(tokens))):differs_from(values(net(tokens, { src_key_padding_mask = mask:logical_and(false) })))
     expect(function() net(tokens, { masks = mask }) end):fails_with "Transformer: no option 'masks'; did you mean 'mask'?"
   end)
+  it("pool what is no padding, wherever that stands", function()
+    for _, pool in ipairs { "mean", "first", "last" } do
+      local net = nn.Transformer { vocabulary = 5, context = 4, width = 8, layers = 1, heads = 2, pad_token = 0, outputs = 3, pool = pool }
+      local plain = net:clone()
+      plain.pad_token = nil
+      net.position.weight:detach():zero_()
+      plain.position.weight:detach():zero_()
+      local padded = g.tensor({ { 1, 4, 0, 0 }, { 0, 0, 1, 4 }, { 0, 1, 4, 0 } }, { dtype = "int64" })
+      local alone = plain(g.tensor({ { 1, 4 } }, { dtype = "int64" })):flatten():totable()
+      for row = 0, 2 do expect(net(padded)[row]:totable()):near(alone, 1e-6) end
+      expect(plain(padded, { src_key_padding_mask = padded:eq(0) })[1]:totable()):near(alone, 1e-6)
+    end
+  end)
 end)

@@ -209,6 +209,16 @@ describe("a model in mixed precision", function()
   end
 end)
 
+-- How a teacher is asked, and of what.
+local function ways()
+  local hint = { loss = function(_, out) return (out.student["layers.0"] - out.teacher["layers.0"]):square():mean() end,
+    student = { "layers.0" }, teacher = { "layers.0" } }
+  return { {}, { teacher_cache = false }, { losses = { kd = 1, hint = hint } },
+    { curriculum = { { "layer", advance = g.when.steps(1), target = function(s)
+      return g.target.layer { teacher = s.teacher, from = "layers.0", to = "layers.0", seed = 3 }
+    end }, { "logits" } } } }
+end
+
 describe("a teacher of another float type than the data", function()
   local d = D(x(), y)
   for _, dtype in ipairs { "float64", "bfloat16" } do
@@ -219,13 +229,7 @@ describe("a teacher of another float type than the data", function()
       local near = dtype == "float64" and 1e-5 or .03
       expect(d:rank(g.score.loss(other)).difficulty:totable()):near(d:rank(g.score.loss(plain)).difficulty:totable(), near)
       expect(task.evaluate(other, d).loss):near(task.evaluate(plain, d).loss, near)
-      local hint = { loss = function(_, out) return (out.student["layers.0"] - out.teacher["layers.0"]):square():mean() end,
-        student = { "layers.0" }, teacher = { "layers.0" } }
-      local ways = { {}, { teacher_cache = false }, { losses = { kd = 1, hint = hint } },
-        { curriculum = { { "layer", advance = g.when.steps(1), target = function(s)
-          return g.target.layer { teacher = s.teacher, from = "layers.0", to = "layers.0", seed = 3 }
-        end }, { "logits" } } } }
-      for _, way in ipairs(ways) do
+      for _, way in ipairs(ways()) do
         local student, trained = nn.MLP { 4, 8, 3 }, {}
         for k, teacher in ipairs { plain, other } do
           way.student, way.teacher, way.data, way.optimizer, way.lr = student:clone(), teacher, { train = d, val = d }, "SGD", .1
@@ -233,6 +237,29 @@ describe("a teacher of another float type than the data", function()
         end
         local moved = (trained[1] - student.layers[0].weight):abs():max():item()
         expect((trained[1] - trained[2]):abs():max():item() / moved):near(0, dtype == "float64" and 1e-4 or .1)
+      end
+    end)
+  end
+end)
+
+describe("a student of another float type than the data", function()
+  -- Weights that all types have.
+  local function short(net)
+    for _, p in ipairs(net:parameters()) do g.no_grad(p.copy_, p, p:to("bfloat16"):float()) end
+    return net
+  end
+  for _, types in ipairs { { "float64", "float32", 1e-4 }, { "bfloat16", "float32", .1 }, { "float32", "float64", 1e-4 } } do
+    local own, of_data, near = types[1], types[2], types[3]
+    it(("learns in %s from %s as one of the data's type does"):format(own, of_data), function()
+      local d, teacher, start = D(x():to(of_data), y), short(nn.MLP { 4, 8, 3 }), short(nn.MLP { 4, 8, 3 })
+      for _, way in ipairs(ways()) do
+        local trained = {}
+        for k, dtype in ipairs { of_data, own } do
+          way.student, way.teacher, way.data, way.optimizer, way.lr = start:clone():to(dtype), teacher, { train = d, val = d }, "SGD", 1
+          a_run(function(run) trained[k] = training(way)(run).student.layers[0].weight:double() end)  -- with the same random streams
+        end
+        local moved = (trained[1] - start.layers[0].weight):abs():max():item()
+        expect((trained[1] - trained[2]):abs():max():item() / moved):near(0, near)
       end
     end)
   end

@@ -231,6 +231,16 @@ describe("what a probe measures", function()
     expect(function() probe.correlation(net, { d = 6, k = 3, layer = "layers.9", samples = 10 }) end):fails_with "layers.9"
     expect(net.training):equals(true)
   end)
+  it("leaves each part in the mode that it was in", function()
+    local net = knowing()
+    net.layers:get(0):eval()
+    probe.monomials(net, { d = 6, k = 3, samples = 10, count = 2 })
+    expect({ net.training, net.layers:get(0).training, net.layers:get(1).training }):equals { true, false, true }
+  end)
+  it("asks a model in its own float type", function()
+    local function inside(net) return probe.correlation(net, { d = 6, k = 3, layer = "layers.1", samples = 50, seed = 1 }).inside end
+    for _, dtype in ipairs { "float64", "bfloat16" } do expect(inside(knowing():to(dtype))):near(inside(knowing()), 1e-2) end
+  end)
 end)
 
 describe("sparkline", function()

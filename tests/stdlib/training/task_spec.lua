@@ -129,6 +129,18 @@ describe("what is evaluated", function()
     expect(task.new(classes.labels):measure(model_of(3), classes).acc):equals(.5)
     expect(task.new(classes.labels):measure(model_of(3), g.data.tensors(x))):equals {}
   end)
+  it("has no measure that nobody has: nil of it would go on in silence", function()
+    local found = task.evaluate(model_of(3), classes)
+    expect({ found.acc, found.rmse or "none", found.agreement or "none" }):equals { .5, "none", "none" }
+    expect(function() return found.accuracy end)
+      :fails_with "task_spec.lua:%d+: evaluate: no measure 'accuracy'; expected one of acc, agreement"
+    expect(function() return found.los end):fails_with "evaluate: no measure 'los'; did you mean 'loss'?"
+    expect(tostring(found)):matches "^{ acc = 0.5, constant = 0.75, loss = [%d.]+, n = 4 }$"
+  end)
+  it("is plain data, which a snapshot keeps", function()
+    local plain = require "gradus.base.plain"
+    expect(plain.read(plain.write(task.evaluate(model_of(3), classes), "x"), {})):equals(task.evaluate(model_of(3), classes))
+  end)
   it("weighs rows", function()
     local weighed = g.data.tensors(x, g.tensor({ 0, 1, 1, 2 }, "int64"), { classes = 3, weight = g.tensor { 1, 0, 0, 3 } })
     local found = task.evaluate(model_of(3), weighed)
