@@ -125,8 +125,12 @@ end
 --- What moves: what `prepare` has measured.
 function Teacher:state() return { target = self.target.state and self.target.state() or nil } end
 
-function Teacher:load_state(kept)
-  if kept.target then self.target.load_state(kept.target) end
+--- Takes it back. What was nothing to be kept (a checkpoint's weights are in a storage that all share), or is of another target (of a
+--- live edit, of another continuation), is prepared here.
+---@param rows fun(): Tensor   inputs to measure on
+function Teacher:load_state(kept, rows)
+  local goal = self.target
+  if not (kept.target and goal.load_state and goal.load_state(kept.target)) then self:prepare(rows) end
 end
 
 return teacher

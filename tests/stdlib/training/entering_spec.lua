@@ -159,7 +159,7 @@ describe("a stage that goes on", function()
   it("of a snapshot charges, tells and looks at nothing", function()
     local self, log = training {}
     entering.again(self, { stages = { index = 2 }, teacher = "kept", feed = {} })
-    expect(log):equals { "enter 2 true", "stages {}", "imitate W T", "reads {} outputs", "teacher kept", "know false",
+    expect(log):equals { "enter 2 true", "stages {}", "imitate W T", "reads {} outputs", "teacher kept fn", "know false",
       "draw W: sample rows {} {}", "feed nil nil", "look at {}", "look at {}", "compile out 3", "ahead false" }
   end)
   it("knows the answers anew where its augmentations are others", function()
