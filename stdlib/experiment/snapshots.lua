@@ -91,7 +91,7 @@ local function state_of(self, part, over)
   point.step = run.step_number
   local kept = { format = files.FORMAT, training = self.number, count = self.count, over = over, point = point,
     run = { step_number = run.step_number, axis = run.axis, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
-      state = run.state, registered = registered_of(run) },
+      state = run.state, told = run.told, registered = registered_of(run) },
     streams = streams.state(run), identity = sameness.identity(run) }
   for name, value in pairs(part:state()) do kept[name] = value end
   if kept.unsaved and #kept.unsaved > 0 then tell_unsaved(self, kept.unsaved) end
@@ -200,6 +200,7 @@ local function restore(self, kept)
   local run, of_run = self.run, kept.run
   run.step_number, run.axis, run.trained, run.threads, run.latest = of_run.step_number, of_run.axis, of_run.trained, of_run.threads, {}
   refill(run.state, of_run.state)
+  refill(run.told, of_run.told)
   restore_registered(run, of_run.registered)
   self.count = kept.count
   engine.set_threads(of_run.engine_threads)

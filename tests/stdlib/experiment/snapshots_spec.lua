@@ -222,9 +222,14 @@ describe("a run that goes on", function()
       return function(run)
         local model = support.student()
         local opt, total = g.optim.AdamW(model), 0
+        local step = run:step(function(b, k)
+          local loss = g.loss.cross_entropy(model(b.x), b.y)
+          opt:minimize(loss, { lr = k.lr })
+          return loss
+        end)
         for i, b in run:batches(support.points(), { size = 12, steps = 30 }) do
           if i >= (run.params.fails or 99) then error "power cut" end  -- a local would be put back
-          opt:minimize(g.loss.cross_entropy(model(b.x), b.y), { lr = .01 })
+          step(b, { lr = .01, idle = 1 })
           total = total + i * math.random()
         end
         out.weights, out.total = support.weights(model), total
@@ -240,6 +245,7 @@ describe("a run that goes on", function()
       local again = a_run(folder, loop(got), { resumes = cut.id, goal = goal })
       assert(again.ok, again.why)
       expect(got):equals(wanted)
+      expect(#again.warnings):equals(2)  -- of both runs the knob that does nothing; not once more of the one that went on
     end)
   end)
   it("must come to where its snapshot was taken", function()
