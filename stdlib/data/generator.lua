@@ -48,8 +48,8 @@ function generator.new(fn, options)
   if not check.int(1).test(options.epoch) or options.epoch == math.huge then
     host.fail "data.generator: epoch: expected how many samples count as one"
   end
-  local self = setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, labels = declared(options), given = options.classes,
-    made = 0, samples = 0, name = "generator", seekable = false }, Generator)
+  local self = setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, labels = declared(options),
+    given = options.classes, made = 0, samples = 0, name = "generator", seekable = false }, Generator)
   all[self] = true
   return self
 end
