@@ -28,7 +28,8 @@ local LOOK_EVERY = 8     -- boundaries between two looks at the time
 ---@field count number      trainings that have begun
 ---@field goal table?       the snapshot that the run goes on from, until it is reached; `other`: with other settings
 ---@field outer any         the training that goes on, the outermost one
----@field stop? {step: number, axis: number}  where a run that is done again ends
+---@field stop? {step: number, axis: number, before: number?, after: number?}  where a run that is done again ends; where it was asked
+---   before that, and after it
 local Snapshots = {}
 Snapshots.__index = Snapshots
 
@@ -157,10 +158,19 @@ local function is_due(self, part)
   return now >= pause(self) or moved and now >= WORTH
 end
 
--- Where a run that is done again for a snapshot of a step of it has come there, it is taken, and all else ends.
+-- Where a run that is done again for a snapshot of a step of it has come there, it is taken, and all else ends. A look-ahead comes to the
+-- ends of its rounds alone.
 local function stop_if_there(self, part, over)
   local stop, run = self.stop, self.run
-  if not (stop and run.step_number == stop.step and run.axis == stop.axis) then return end
+  if not (stop and run.axis == stop.axis) then return end
+  if run.step_number < stop.step then
+    stop.before = run.step_number
+    return
+  end
+  if run.step_number > stop.step then
+    stop.after = run.step_number
+    error({ interrupted = "the step was passed" }, 0)
+  end
   take(self, part, over or false)
   engine.data.snapshot_saved(true)
   self.reached = true

@@ -355,6 +355,20 @@ describe("snapshots of a folder", function()
       end)
     end
   end)
+  it("of a look-ahead are taken where a round ends: of another step the nearest are known", function()
+    for step, wanted in pairs { [5] = { nil, 10 }, [15] = { 10, 20 }, [25] = { 20, nil }, [20] = { 10, nil, "1-20.safetensors" } } do
+      in_folder(function(folder)
+        local stop
+        local seen = a_run(folder, function(run)
+          stop = { step = step, axis = run.axis }
+          run.snapshots.stop = stop
+          run:lookahead { student = support.student(), teacher = support.student(4), batch = 12, steps = 10, try = { a = {}, b = { lr = .1 } },
+            data = support.points():split({ train = .5, val = .5 }, { seed = 3 }), budget = { steps = 30 }, by = "val/loss" }
+        end, { policy = { none = true } })
+        expect({ stop.before, stop.after, files(seen.folder)[1] }):equals(wanted)
+      end)
+    end
+  end)
   it("of another format are refused", function()
     in_folder(function(folder)
       local file = folder .. "/other.safetensors"
