@@ -102,7 +102,7 @@ end
 -- The state as it would be in stage i at a share of the budget. Sets `depends` when something else of it is read.
 local function state_at(self, share, i)
   local run, span = self.run, self.spans[i]
-  local s = { progress = share, stage = run.stages[i].name, stage_index = i }
+  local s = { progress = share, stage = run.stages[i].name, stage_index = i, step_progress = span.per_step }
   local unit, amount = self.unit, self.amount
   if unit == "seconds" then s.seconds, s.stage_seconds = share * amount, (share - span.from) * amount
   elseif unit == "flops" then s.flops, s.stage_flops = share * amount, (share - span.from) * amount end
