@@ -65,7 +65,7 @@ function plan.subject(t)
     batch = t.updater.batch,
     epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
     eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
-    plain = t.objective.plain, rates = advice.rates_of(t), asks = { alpha = t.objective:has { "kd" },
+    plain = t.objective.plain, partial = t.task.labels.partial, rates = advice.rates_of(t), asks = { alpha = t.objective:has { "kd" },
       temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
 end
 

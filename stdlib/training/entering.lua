@@ -68,7 +68,9 @@ end
 local function check_stage(self)
   local stages = self.stages
   local stage, goal = stages.stage, self.teacher.target
-  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
+  -- Rows without a label are the teacher's, whatever alpha is.
+  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure
+    and not self.task.labels.partial then
     self.reporter:warn("teacher_unused",
       stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
   end

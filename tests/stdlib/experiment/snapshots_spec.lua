@@ -362,8 +362,9 @@ describe("snapshots of a folder", function()
         local seen = a_run(folder, function(run)
           stop = { step = step, axis = run.axis }
           run.snapshots.stop = stop
-          run:lookahead { student = support.student(), teacher = support.student(4), batch = 12, steps = 10, try = { a = {}, b = { lr = .1 } },
-            data = support.points():split({ train = .5, val = .5 }, { seed = 3 }), budget = { steps = 30 }, by = "val/loss" }
+          run:lookahead { student = support.student(), teacher = support.student(4), batch = 12, steps = 10,
+            try = { a = {}, b = { lr = .1 } }, data = support.points():split({ train = .5, val = .5 }, { seed = 3 }),
+            budget = { steps = 30 }, by = "val/loss" }
         end, { policy = { none = true } })
         expect({ stop.before, stop.after, files(seen.folder)[1] }):equals(wanted)
       end)
