@@ -30,7 +30,7 @@ local target = {}
 ---@field doubt? string               what is wrong with it, known once `prepare` was called
 ---@field teachers Module[]            whose answers these are; none of labels
 ---@field whole Module?                 the module whose output they are; first: what paths in the first teacher begin with in it
----@field state? fun(): table          what `prepare` has measured, for a snapshot; load_state(t) takes it back
+---@field state? fun(): table          what `prepare` has measured, for a snapshot; load_state(t) takes it back, false where it is another's
 local Target = {}
 Target.__index = Target
 
@@ -118,8 +118,13 @@ function target.layer(options)
     return counts and counts:sum { dtype = "float64" } or b.x:size(0)
   end
 
-  self.state = function() return { scale = scale, shift = shift, cut = cut, detail = self.detail } end
-  self.load_state = function(measured) scale, shift, cut, self.detail = measured.scale, measured.shift, measured.cut, measured.detail end
+  local own = ("%s, seed %s, normalise %s, reach %s"):format(self.text, self.seed, options.normalise ~= false, options.reach ~= false)
+  self.state = function() return { of = own, scale = scale, shift = shift, cut = cut, detail = self.detail } end
+  self.load_state = function(measured)
+    if measured.of ~= own then return false end
+    scale, shift, cut, self.detail = measured.scale, measured.shift, measured.cut, measured.detail
+    return true
+  end
 
   -- Where the student's layer is never negative: what of the target it cannot be.
   local function judge_reach(wanted, x)

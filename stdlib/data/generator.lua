@@ -10,6 +10,21 @@ Generator.__index = Generator
 
 local generator = { tensors = nil }  -- tensors: data.tensors, told by dataset.lua
 
+local all = setmetatable({}, { __mode = "k" })
+
+--- Calls work(), with what follows, and puts every generator there is back to where it stood, whatever happens.
+---@param work fun(...: any): ...
+function generator.standing(work, ...)
+  local stood = {}
+  for one in pairs(all) do stood[one] = { made = one.made, samples = one.samples, held = one.held } end
+  local function back(ok, ...)
+    for one, was in pairs(stood) do one.made, one.samples, one.held = was.made, was.samples, was.held end
+    if not ok then error((...), 0) end
+    return ...
+  end
+  return back(pcall(work, ...))
+end
+
 function generator.is(value) return getmetatable(value) == Generator end
 
 -- Labels that are said beforehand are those of every batch; else the first batch tells.
@@ -33,8 +48,10 @@ function generator.new(fn, options)
   if not check.int(1).test(options.epoch) or options.epoch == math.huge then
     host.fail "data.generator: epoch: expected how many samples count as one"
   end
-  return setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, labels = declared(options), given = options.classes,
-    made = 0, samples = 0, name = "generator", seekable = false }, Generator)
+  local self = setmetatable({ fn = fn, epoch = options.epoch, classes = options.classes, labels = declared(options),
+    given = options.classes, made = 0, samples = 0, name = "generator", seekable = false }, Generator)
+  all[self] = true
+  return self
 end
 
 --- How many samples count as an epoch.

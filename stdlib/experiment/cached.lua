@@ -15,6 +15,7 @@ local host = require "gradus.host"
 local cached_results = require "gradus.experiment.cached_results"
 local current = require "gradus.base.current"
 local entries = require "gradus.experiment.entries"
+local generator = require "gradus.data.generator"
 local nn = require "gradus.nn"
 local reached = require "gradus.base.reached"
 local reading = require "gradus.base.reading"
@@ -39,12 +40,12 @@ end
 
 -- --- building and loading ------------------------------------------------------------------------------------------------
 
--- Runs the function with streams of its own and gives the caller's back, whatever happens.
+-- Runs the function with streams of its own and gives the caller's back, whatever happens; generators of data stand where they stood.
 local function in_own_streams(run, work)
   local kept, init, before, threads = streams.state(run), nn.init_generator, current.run, engine.threads()
   local lua_seed = math.random(2 ^ 31) - 1
   sampler.numbered(0)
-  local ok, result, more = xpcall(work, host.traceback)
+  local ok, result, more = xpcall(generator.standing, host.traceback, work)
   nn.init_generator, current.run = init, before
   streams.load_state(kept)
   math.randomseed(lua_seed)  -- the same on a hit and on a miss

@@ -6,6 +6,7 @@ local host = require "gradus.host"
 local tensor_comparisons = require "gradus.experiment.tensor_comparisons"
 local data = require "gradus.data.dataset"
 local advice = require "gradus.training.advice"
+local beginning = require "gradus.training.beginning"
 local forecast = require "gradus.experiment.forecast"
 local honest = require "gradus.experiment.honest"
 local identity = require "gradus.training.identity"
@@ -91,6 +92,7 @@ end
 local function walk(t, i)
   local learnt, s = false, t.s
   t:enter(i)
+  if i == 1 then beginning.weigh_step(t) end
   local seen = { target = t.teacher.target, source = t.feed.source, rows = t.feed:rows() }
   for _ = 1, 2 do
     t:step_once(t.stages:ask_knobs(s, function() return false end))

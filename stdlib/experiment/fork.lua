@@ -70,6 +70,11 @@ local function again(options, store, experiment, row, goal, axis, step)
   local ok, why = xpcall(experiment.run, host.traceback, run, given)
   run.line.clear()
   if run.snapshots.reached then return end
+  local stop = run.snapshots.stop
+  if stop.after or ok and run.step_number >= step then
+    host.fail(("fork: --at: run %d looks ahead, and is saved where its rounds end; expected %s; got %d"):format(row.id,
+      table.concat({ stop.before or stop.after or "a run of more rounds", stop.before and stop.after }, " or "), step), USAGE)
+  end
   if not ok then error(why, 0) end
   host.fail(("fork: run %d, done again, ended at its step %d, before step %d; expected a script that does what it did"):format(row.id,
     run.step_number, step), DATA)

@@ -65,7 +65,7 @@ function plan.subject(t)
     batch = t.updater.batch,
     epoch_size = t.clock.epoch_size, train = t.train, val = t.val, suites = t.evaluator.suites, state = t.s, given = t.given, o = t.options,
     eval_steps = t.evaluator.every, monitor = t.keeper.monitor, restore_best = t.keeper.restores, early = t.keeper.early,
-    plain = t.objective.plain, rates = advice.rates_of(t), asks = { alpha = t.objective:has { "kd" },
+    plain = t.objective.plain, partial = t.task.labels.partial, rates = advice.rates_of(t), asks = { alpha = t.objective:has { "kd" },
       temperature = t.task.kind ~= "numbers" and t.objective:has { "kd", "kl", "reverse_kl", "jsd" } } }
 end
 
@@ -102,7 +102,7 @@ end
 -- The state as it would be in stage i at a share of the budget. Sets `depends` when something else of it is read.
 local function state_at(self, share, i)
   local run, span = self.run, self.spans[i]
-  local s = { progress = share, stage = run.stages[i].name, stage_index = i }
+  local s = { progress = share, stage = run.stages[i].name, stage_index = i, step_progress = span.per_step }
   local unit, amount = self.unit, self.amount
   if unit == "seconds" then s.seconds, s.stage_seconds = share * amount, (share - span.from) * amount
   elseif unit == "flops" then s.flops, s.stage_flops = share * amount, (share - span.from) * amount end

@@ -3,6 +3,7 @@ local engine = require "gradus.engine"
 local host = require "gradus.host"
 local check = require "gradus.base.check"
 local console = require "gradus.base.console"
+local is_news = require "gradus.base.news"
 local beforehand = require "gradus.experiment.beforehand"
 local current = require "gradus.base.current"
 local axes = require "gradus.experiment.axes"
@@ -26,6 +27,7 @@ local run = {}
 ---@field folder string  of the run's files
 ---@field device string
 ---@field state table    a plain table of the script's own, saved with the run
+---@field told table<string, boolean>  what its steps have warned of
 ---@field failure any    what ended the run
 ---@field listener false|fun(name: string, value: number, step: number)  is told what is logged
 ---@field live any       swaps its trainings when the script is saved (live_edit.lua)
@@ -51,7 +53,7 @@ function run.begin(options)
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
-    save_students = true, registered = {}, began = host.monotonic(),
+    save_students = true, registered = {}, told = {}, began = host.monotonic(),
     parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
@@ -249,7 +251,9 @@ end
 function Run:step(fn, options)
   local o = check.options("step", options, { non_finite = check.choice("stop", "skip", "own"), own_knobs = check.boolean },
     { non_finite = "stop" })
-  local made = step.new(fn, function(name, text) self:warn(name, text) end, self.device,
+  local made = step.new(fn, function(name, text)
+    if is_news(self.told, text) then self:warn(name, text) end
+  end, self.device,
     o.non_finite ~= "own" and require("gradus.training.finite").watch(self, o.non_finite) or nil, o.own_knobs,
     function(knobs) return self.loop_knobs and self.loop_knobs:over(knobs) or knobs end)
   threads.choose_by(self, made)

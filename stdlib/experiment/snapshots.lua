@@ -28,7 +28,8 @@ local LOOK_EVERY = 8     -- boundaries between two looks at the time
 ---@field count number      trainings that have begun
 ---@field goal table?       the snapshot that the run goes on from, until it is reached; `other`: with other settings
 ---@field outer any         the training that goes on, the outermost one
----@field stop? {step: number, axis: number}  where a run that is done again ends
+---@field stop? {step: number, axis: number, before: number?, after: number?}  where a run that is done again ends; where it was asked
+---   before that, and after it
 local Snapshots = {}
 Snapshots.__index = Snapshots
 
@@ -91,7 +92,7 @@ local function state_of(self, part, over)
   point.step = run.step_number
   local kept = { format = files.FORMAT, training = self.number, count = self.count, over = over, point = point,
     run = { step_number = run.step_number, axis = run.axis, trained = run.trained, threads = run.threads, engine_threads = engine.threads(),
-      state = run.state, registered = registered_of(run) },
+      state = run.state, told = run.told, registered = registered_of(run) },
     streams = streams.state(run), identity = sameness.identity(run) }
   for name, value in pairs(part:state()) do kept[name] = value end
   if kept.unsaved and #kept.unsaved > 0 then tell_unsaved(self, kept.unsaved) end
@@ -157,10 +158,19 @@ local function is_due(self, part)
   return now >= pause(self) or moved and now >= WORTH
 end
 
--- Where a run that is done again for a snapshot of a step of it has come there, it is taken, and all else ends.
+-- Where a run that is done again for a snapshot of a step of it has come there, it is taken, and all else ends. A look-ahead comes to the
+-- ends of its rounds alone.
 local function stop_if_there(self, part, over)
   local stop, run = self.stop, self.run
-  if not (stop and run.step_number == stop.step and run.axis == stop.axis) then return end
+  if not (stop and run.axis == stop.axis) then return end
+  if run.step_number < stop.step then
+    stop.before = run.step_number
+    return
+  end
+  if run.step_number > stop.step then
+    stop.after = run.step_number
+    error({ interrupted = "the step was passed" }, 0)
+  end
   take(self, part, over or false)
   engine.data.snapshot_saved(true)
   self.reached = true
@@ -200,6 +210,7 @@ local function restore(self, kept)
   local run, of_run = self.run, kept.run
   run.step_number, run.axis, run.trained, run.threads, run.latest = of_run.step_number, of_run.axis, of_run.trained, of_run.threads, {}
   refill(run.state, of_run.state)
+  refill(run.told, of_run.told)
   restore_registered(run, of_run.registered)
   self.count = kept.count
   engine.set_threads(of_run.engine_threads)

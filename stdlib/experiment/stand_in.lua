@@ -9,8 +9,8 @@ local SILENT = run_writer.silent()
 return function(of, own)
   local fields = { writer = SILENT, event = SILENT.event, warn = SILENT.warn, id = of.id, uid = of.uid, folder = of.folder, seed = of.seed,
     name = of.name, params = of.params, device = of.device, store = of.store, options = of.options, state = {}, configuration = {},
-    threads = 0, step_number = 0, keys = {}, latest = {}, registered = {}, began = of.began, readback = of.readback, looked = of.looked,
-    line = of.line }
+    threads = 0, step_number = 0, keys = {}, latest = {}, registered = {}, told = {}, began = of.began,
+    readback = of.readback, looked = of.looked, line = of.line }
   for name, value in pairs(own) do fields[name] = value end
   return setmetatable(fields, getmetatable(of))
 end

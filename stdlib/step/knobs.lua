@@ -34,7 +34,7 @@ end
 ---@return string[]  "'name'; …"
 function knobs.unasked(given, asked, told)
   local texts = {}
-  for name in pairs(given) do
+  for _, name in ipairs(sorted_keys(given)) do
     if not asked[name] and not told[name] then
       told[name] = true
       local known = sorted_keys(asked)

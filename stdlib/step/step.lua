@@ -67,15 +67,18 @@ local function knob_tensors(self, knobs)
   return knob.tensors(self.tensors, knobs)
 end
 
-local function tell_unasked(self, given)
-  for _, text in ipairs(knob.unasked(given, self.asked, self.told)) do
+-- After the step: while it is recorded nothing may be printed.
+local function tell_unasked(self)
+  local texts = self.unasked
+  self.unasked = nil
+  for _, text in ipairs(texts) do
     self.warn("step_knob", ("the step at %s does not ask for the knob %s"):format(self.line, text))
   end
 end
 
 local function call(self, batch, given)
   local out = self.fn(batch, knob.guard(given, self.asked))
-  if self.told then tell_unasked(self, given) end
+  if self.told then self.unasked = knob.unasked(given, self.asked, self.told) end
   if is_tensor(out) then return out:detach() end
   if type(out) ~= "table" then host.fail("step: expected a table of outputs or a tensor; got " .. type(out)) end
   local detached = {}
@@ -268,6 +271,7 @@ function Step:scan(batch, knobs, options) return scan(self, batch, knobs, option
 function Step:__call(batch, knobs)
   if self.over then knobs = self.over(knobs) end
   local out = take(self, batch, knobs)
+  if self.unasked then tell_unasked(self) end
   if self.look then self.look(batch, out) end
   return out
 end

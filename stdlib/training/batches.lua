@@ -41,7 +41,7 @@ local function make_teacher(run, given, o)
     return nil
   end
   local one = teacher.new { run = run, cache = teacher_cache.check("batches: teacher_cache", o.cache), view = o.view, batch = o.size,
-    train = given, student = nil, taps = {}, samples = o.steps * o.size }
+    rows = o.size, train = given, student = nil, taps = {}, samples = o.steps * o.size }
   one:imitate("batches", o.given, "teacher")
   if one.target.kind == "layer" then
     host.fail "batches: teacher: a layer's target needs the student's layer; expected run:distill, or teacher:forward_taps(b.x, paths)"

@@ -49,6 +49,15 @@ function beginning.baselines(self)
   if not self.run.dry then advice.store(self, advice.on(self)) end
 end
 
+--- How much of a budget in floating-point operations a step takes, which schedules are told before the first one.
+---@param self Training
+---@param work? number   of a part of a batch
+function beginning.weigh_step(self, work)
+  local clock, updater = self.clock, self.updater
+  if not clock.budget.flops or clock.total_steps then return end
+  clock.counts.step_progress = updater.batch / updater.rows * (work or work_of(self)) / clock.budget.flops
+end
+
 --- Baselines and the first stage: charged and told once in a training.
 function beginning.begin(self)
   beginning.baselines(self)
@@ -58,9 +67,7 @@ function beginning.begin(self)
     work = work_of(self)
     return work
   end)
-  if self.clock.budget.flops and not self.clock.total_steps then
-    self.clock.counts.step_progress = self.updater.pieces * (work or work_of(self)) / self.clock.budget.flops
-  end
+  beginning.weigh_step(self, work)
   if not self.run.dry then self.run.beforehand.judge(self.run, self) end
 end
 

@@ -177,8 +177,8 @@ local function assemble(run, where, options)
   teacher_cache.check(where .. ": teacher_cache", o.teacher_cache)
   effects.check(t)
   t.feed = feed.new { where = where, size = t.updater.rows, augmentations = augmentations, clean = view == "clean", device = run.device }
-  t.teacher = teacher.new { run = run, cache = o.teacher_cache, view = view, batch = batch, train = train, student = o.student,
-    taps = t.objective:teacher_paths(), samples = t.clock.total_steps and t.clock.total_steps * batch }
+  t.teacher = teacher.new { run = run, cache = o.teacher_cache, view = view, batch = batch, rows = t.updater.rows, train = train,
+    student = o.student, taps = t.objective:teacher_paths(), samples = t.clock.total_steps and t.clock.total_steps * batch }
   t.reporter = reporter.new { run = run, names = t.stages.names, total_steps = t.clock.total_steps,
     classes = t.task.kind ~= "multilabel" and t.task.labels.classes or nil, val = val,
     deliver = function(row, at) t:deliver(row, at) end }

@@ -68,7 +68,9 @@ end
 local function check_stage(self)
   local stages = self.stages
   local stage, goal = stages.stage, self.teacher.target
-  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure then
+  -- Rows without a label are the teacher's, whatever alpha is.
+  if goal.kind == "logits" and self.objective.plain and stages:answer_of "alpha" == 1 and not stage.pressure
+    and not self.task.labels.partial then
     self.reporter:warn("teacher_unused",
       stages:where() .. ": alpha = 1 leaves the teacher out; expected alpha below 1, or target = 'labels'")
   end
@@ -105,15 +107,18 @@ local function some_rows(train, val, count)
   return (d:subset(engine.ops.arange(math.min(count, d:size()))):gather())
 end
 
+-- What a target is measured on.
+local function rows_of(self)
+  return function() return some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device) end
+end
+
 --- Enters a stage: charged and told once. why: the stage before it.
 function entering.enter(self, index, why)
   self.reporter:settle()  -- what waits is of the stage before
   self.stages:enter(index)
   set_up(self)
   self.reporter:stage()
-  self.clock:charge(self.teacher:prepare(function()
-    return some_rows(self.train, self.val, self.run.dry and 64 or 4096):to(self.run.device)
-  end))
+  self.clock:charge(self.teacher:prepare(rows_of(self)))
   self.clock:charge(0, self.teacher:know_answers(is_augmented(self)))
   entering.draw(self, true)
   self.keeper:keep_safe(self.s.step)
@@ -130,7 +135,7 @@ function entering.again(self, kept)
   self.stages:enter(kept.stages.index, true)
   self.stages:load_state(kept.stages)
   set_up(self)
-  self.teacher:load_state(kept.teacher)
+  self.teacher:load_state(kept.teacher, rows_of(self))
   self.teacher:know_answers(is_augmented(self))
   self.feed:load_state(kept.feed, function() entering.draw(self, true) end, self.train)
   self.evaluator:look_at(self.feed.source)  -- at the rows that were open when the epoch began

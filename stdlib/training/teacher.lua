@@ -17,8 +17,9 @@ local teacher = {}
 local Teacher = {}
 Teacher.__index = Teacher
 
----@param options {run: Run, cache: any, view: string, batch: number, train: Dataset|Generator, student: Module, taps: string[],
----   samples: number?}  cache: the option teacher_cache; samples: that the training will see
+---@param options {run: Run, cache: any, view: string, batch: number, rows: number, train: Dataset|Generator, student: Module,
+---   taps: string[], samples: number?}  cache: the option teacher_cache; rows: of a batch that are asked for at once, on which bits
+---   depend; samples: that the training will see
 ---@return Teacher
 function teacher.new(options)
   local self = setmetatable({ answers = nil }, Teacher)
@@ -82,7 +83,7 @@ end
 function Teacher:know_answers(augmented)
   if #self.taps > 0 then return 0 end
   self.answers = teacher_cache.answers(self.run, { where = self.where, given = self.cache, target = self.target,
-    base = data.is(self.train) and self.train.base or nil, batch = self.batch, view = self.view, augmented = augmented,
+    base = data.is(self.train) and self.train.base or nil, batch = self.rows, view = self.view, augmented = augmented,
     student = self.student, samples = self.samples })
   return self.answers and self.answers.spent or 0
 end
@@ -125,8 +126,12 @@ end
 --- What moves: what `prepare` has measured.
 function Teacher:state() return { target = self.target.state and self.target.state() or nil } end
 
-function Teacher:load_state(kept)
-  if kept.target then self.target.load_state(kept.target) end
+--- Takes it back. What was nothing to be kept (a checkpoint's weights are in a storage that all share), or is of another target (of a
+--- live edit, of another continuation), is prepared here.
+---@param rows fun(): Tensor   inputs to measure on
+function Teacher:load_state(kept, rows)
+  local goal = self.target
+  if not (kept.target and goal.load_state and goal.load_state(kept.target)) then self:prepare(rows) end
 end
 
 return teacher

@@ -76,8 +76,12 @@ describe("a target", function()
     it("is taken back from a snapshot as it was", function()
       local one = goal {}
       local other = target.layer { teacher = teacher, from = "layers.1", to = "layers.1", seed = 7 }
-      other.load_state(one.state())
+      expect(other.load_state(one.state())):is_true()
       expect(other.of(x):equal(one.of(x))):is_true()
+      for _, more in ipairs { { from = "layers.0" }, { to = "layers.0" }, { seed = 8 }, { normalise = false }, { reach = false } } do
+        local third, before = goal(more), goal(more)
+        expect({ third.load_state(one.state()), third.of(x):equal(before.of(x)) }):equals { false, true }
+      end
     end)
   end)
   it("of a layer after a ReLU keeps the units alive, which the plain one kills", function()

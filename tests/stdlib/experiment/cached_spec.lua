@@ -54,6 +54,28 @@ describe("a cached teacher", function()
       expect(hit.teacher.training):is_false()
     end)
   end)
+  it("leaves a stream of data where it stood, a batch that was looked at too", function()
+    local function drawn(path)
+      local asked, x = 0, nil
+      support.with_run({ folder = path }, function(run)
+        local stream = g.data.generator(function(size, _, first)
+          return g.arange(first, first + size):float():unsqueeze(1):expand { size, 6 }, g.arange(first, first + size):remainder(3)
+        end, { epoch = 60, classes = 3 })
+        local watched = g.data.generator(function(size)
+          asked = asked + 1
+          return g.randn(size, 6), g.zeros({ size }, { dtype = "int64" })
+        end, { epoch = 60, classes = 3 })
+        stream:next(12)
+        watched:look(12)
+        run:cached("teacher", build, stream)
+        x = { stream:next(2).x:select(1, 0):totable(), watched:next(12).x:size(0), asked }
+      end)
+      return x
+    end
+    with_folder(function(path)
+      for _ = 1, 2 do expect(drawn(path)):equals { { 12, 13 }, 12, 1 } end
+    end)
+  end)
   it("does not depend on the seed of the run that builds it", function()
     local a, b
     with_folder(function(path) a = session(path, 1) end)

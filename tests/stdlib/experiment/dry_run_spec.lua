@@ -285,6 +285,7 @@ describe("a dry run, of a budget that is not in steps,", function()
       temperature = schedule.linear(8, 2, { from = { steps = 3000 }, to = { steps = 9000 } }) }
     expect(text):matches "about 10000 steps"
     expect((accepts { budget = { flops = flops }, accumulate = 4 })):matches "about 10000 steps"
+    accepts { budget = { flops = flops }, lr = schedule.linear(1e-3, 1e-4, { every = { steps = 2000 } }) }
     a_run(function(run)  -- as the run itself counts
       local d = g.data.digits():split { train = .5, val = .2 }
       local r = run:distill { student = nn.MLP { 64, 8, 10 }, data = d, budget = { flops = 50 * a_step }, teacher = nn.MLP { 64, 16, 10 } }

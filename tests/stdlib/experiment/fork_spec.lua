@@ -202,6 +202,14 @@ describe("gradus fork", function()
       expect({ prepare("25", nil, { quiet = true }).said, prepare("25", nil, { json = true }).said }):equals { "", "" }
       expect(function() prepare("25", { run = function() end }) end):fails_with(
         ("fork: run %d, done again, ended at its step 17, before step 25; expected a script that does what it did"):format(run.id))
+      for _, case in ipairs { { nil, 30, "30" }, { 20, 30, "20 or 30" }, { 20, nil, "20" }, { nil, nil, "a run of more rounds" } } do
+        expect(function()
+          prepare("25", { run = function(of)
+            of.snapshots.stop.before, of.snapshots.stop.after, of.step_number = case[1], case[2], 30
+            if case[2] then error("passed", 0) end
+          end })
+        end):fails_with(("run %d looks ahead, and is saved where its rounds end; expected %s; got 25"):format(run.id, case[3]))
+      end
       local _, why = pcall(prepare, "25", { run = function() error("no luck", 0) end })
       expect(tostring(why):match "^[^\n]*"):equals "no luck"
       expect(prepare("25", { run = function(of)

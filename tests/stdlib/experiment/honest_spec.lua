@@ -214,6 +214,7 @@ describe("a plan's settings without effect", function()
     expect(loss({ "a", alpha = 1 }, {}))
       :equals { "refuse: the teacher has no effect: alpha is 1 in every stage; expected alpha below 1, or no teacher" }
     expect(loss({ "a", alpha = 1, target = {} }, {})):equals {}
+    expect(loss({ "a", alpha = 1 }, {}, { partial = true })):equals {}  -- rows without a label are the teacher's
     expect(loss({ "a", alpha = 1 }, {}, { state = {} })):equals {}
     for _, name in ipairs { "alpha", "temperature", "teacher_temperature", "t2" } do
       local none = { state = {} }

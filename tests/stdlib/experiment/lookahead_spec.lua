@@ -79,6 +79,15 @@ describe("lookahead", function()
       if one.name == "lookahead" then expect(one.detail.failed):equals(nil) end
     end
   end)
+  it("goes from a layer of the teacher to its logits, and may go back", function()
+    local _, seen = support.with_run({ seed = 7 }, function(run)
+      local o = options { steps = 20, by = "val/loss" }
+      o.try = { direct = { lr = function(s) return s.step < 20 and 30 or .02 end },
+        layer = { curriculum = { target = g.target.layer { teacher = o.teacher, from = "layers.0", to = "layers.0" } } } }
+      expect(run:lookahead(o).chosen):equals { "layer", "direct", "direct" }
+    end)
+    for _, one in ipairs(seen.decisions) do expect(one.detail.failed):equals(nil) end
+  end)
   it("leaves samplers with a number each, whichever continuations went on", function()
     support.with_run({ seed = 7 }, function(run)
       local o = options { try = { one = {}, two = {} }, steps = 20, by = "val/loss", budget = { steps = 80 } }

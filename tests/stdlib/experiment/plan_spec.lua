@@ -97,9 +97,11 @@ describe("a knob of a plan", function()
     end
     expect(of(function(s) return #s.stage end).values[1]):equals(1)
     expect(of(function(s) return s.teacher == "T" and 1 or 2 end).values[1]):equals(1)
-    for _, name in ipairs { "params", "seed", "step_progress", "step_epochs", "suites" } do
+    for _, name in ipairs { "params", "seed", "step_epochs", "suites" } do
       expect(of(function(s) return s[name] == nil and 1 or 2 end).values[1]):equals(1)
     end
+    expect({ of(function(s) return s.step_progress end).values[1], of(function(s) return s.step_progress end, { flops = 1000 }).values[1] })
+      :near { .01, .02 }
     expect(of(function(s) return s.measured end).values):equals(nil)
     expect(of(function() return nil end).values):equals(nil)
     expect(of(function() error "no" end).values):equals(nil)

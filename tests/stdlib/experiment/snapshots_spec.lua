@@ -222,9 +222,14 @@ describe("a run that goes on", function()
       return function(run)
         local model = support.student()
         local opt, total = g.optim.AdamW(model), 0
+        local step = run:step(function(b, k)
+          local loss = g.loss.cross_entropy(model(b.x), b.y)
+          opt:minimize(loss, { lr = k.lr })
+          return loss
+        end)
         for i, b in run:batches(support.points(), { size = 12, steps = 30 }) do
           if i >= (run.params.fails or 99) then error "power cut" end  -- a local would be put back
-          opt:minimize(g.loss.cross_entropy(model(b.x), b.y), { lr = .01 })
+          step(b, { lr = .01, idle = 1 })
           total = total + i * math.random()
         end
         out.weights, out.total = support.weights(model), total
@@ -240,6 +245,7 @@ describe("a run that goes on", function()
       local again = a_run(folder, loop(got), { resumes = cut.id, goal = goal })
       assert(again.ok, again.why)
       expect(got):equals(wanted)
+      expect(#again.warnings):equals(2)  -- of both runs the knob that does nothing; not once more of the one that went on
     end)
   end)
   it("must come to where its snapshot was taken", function()
@@ -346,6 +352,21 @@ describe("snapshots of a folder", function()
         expect(files(seen.folder)):equals { file }
         local kept = snapshot_files.newest(seen.folder, error)
         expect({ kept.over, kept.point.step }):equals { step == 20, step }
+      end)
+    end
+  end)
+  it("of a look-ahead are taken where a round ends: of another step the nearest are known", function()
+    for step, wanted in pairs { [5] = { nil, 10 }, [15] = { 10, 20 }, [25] = { 20, nil }, [20] = { 10, nil, "1-20.safetensors" } } do
+      in_folder(function(folder)
+        local stop
+        local seen = a_run(folder, function(run)
+          stop = { step = step, axis = run.axis }
+          run.snapshots.stop = stop
+          run:lookahead { student = support.student(), teacher = support.student(4), batch = 12, steps = 10,
+            try = { a = {}, b = { lr = .1 } }, data = support.points():split({ train = .5, val = .5 }, { seed = 3 }),
+            budget = { steps = 30 }, by = "val/loss" }
+        end, { policy = { none = true } })
+        expect({ stop.before, stop.after, files(seen.folder)[1] }):equals(wanted)
       end)
     end
   end)

@@ -26,6 +26,17 @@ describe("a knob that the step does not ask for", function()
     expect(warnings(scaled, { { alpha = 1, lr = 2, momentum = .9 } })[1]):matches "'momentum'; it asks for alpha, lr$"
     expect(warnings(function(b) return { loss = b.x:mean() } end, { { alpha = 1 } })[1]):matches "'alpha'; it asks for none$"
   end)
+  it("is told in the order of the names, by whatever prints", function()
+    local texts = {}
+    support.with_run({}, function(run)
+      run.line = setmetatable({ say = function(text)
+        io.write ""
+        texts[#texts + 1] = text:match "the knob '(%w+)'"
+      end }, { __index = run.line })
+      run:step(scaled)({ x = g.ones(2, 2) }, { alpha = 1, lr = 1, e = 1, d = 1, c = 1, b = 1, a = 1 })
+    end)
+    expect(texts):equals { "a", "b", "c", "d", "e" }
+  end)
   it("is told when it comes later, too", function()
     expect(#warnings(scaled, { { alpha = 1, lr = 2 }, { alpha = 1, lr = 2 }, { alpha = 1, lr = 2, warm = 0 } })):equals(1)
   end)

@@ -34,7 +34,7 @@ local function training(of)
     teacher = { target = goal, ask = of.ask, answers = nil, imitate = note "imitate", load_state = note "teacher",
       prepare = function(_, rows) return of.rows and of.rows(rows()) or 11 end, know_answers = note("know", 5),
       leave_if_moved = function() return of.moved or false end, is_trained = function() return of.is_trained or false end },
-    loan = { train_only = function() return of.missing end },
+    task = { labels = { partial = of.partial } }, loan = { train_only = function() return of.missing end },
     feed = { source = of.source or { mode = "shuffle" }, known = of.known, augmentations = of.augmentations or { noise = 1 },
       draw_from = note "draw", imitate = note "feed", rows = function() return 30 end, load_state = function(_, _, ask) ask() end },
     evaluator = { look_at = note "look at", measure_stage = function(_, numbers) numbers["stage/loss"] = of.stage_loss end,
@@ -130,6 +130,7 @@ describe("a stage that is entered", function()
   for name, of in pairs {
     plain = {}, ["alpha = 1 of other losses"] = { plain = false, answers = { augment = 0, alpha = 1 } },
     ["alpha = 1 of labels"] = { goal = { kind = "labels", text = "" }, answers = { augment = 0, alpha = 1 } },
+    ["alpha = 1 of rows some of which have no label"] = { partial = true, answers = { augment = 0, alpha = 1 } },
     ["alpha = 1 under pressure"] = { stage = { name = "a", pressure = print }, answers = { augment = 0, alpha = 1 } },
     confidence = { source = { mode = "confidence" }, answers = { augment = 0, temperature = { wants_confidence = true } } },
     ["a table of temperatures"] = { confident = false, answers = { augment = 0, temperature = { 1 } } },
@@ -159,7 +160,7 @@ describe("a stage that goes on", function()
   it("of a snapshot charges, tells and looks at nothing", function()
     local self, log = training {}
     entering.again(self, { stages = { index = 2 }, teacher = "kept", feed = {} })
-    expect(log):equals { "enter 2 true", "stages {}", "imitate W T", "reads {} outputs", "teacher kept", "know false",
+    expect(log):equals { "enter 2 true", "stages {}", "imitate W T", "reads {} outputs", "teacher kept fn", "know false",
       "draw W: sample rows {} {}", "feed nil nil", "look at {}", "look at {}", "compile out 3", "ahead false" }
   end)
   it("knows the answers anew where its augmentations are others", function()

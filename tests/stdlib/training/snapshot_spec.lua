@@ -1,6 +1,7 @@
 -- GRADUS_FULL=1: at each of the 60 steps instead of every 13th.
 -- A training saved at a boundary and taken back by a new one that was made of the same options goes on with the same bits.
 local g = require "gradus"
+local checkpoints = require "gradus.base.checkpoints"
 local copy = require "gradus.base.copy"
 local host = require "gradus.host"
 local support = require "support"
@@ -103,6 +104,15 @@ local CASES = {
   ["a function that makes a sampler each epoch"] = function(d)
     return { curriculum = { sample = function(s) return s.epoch < 3 and g.sampler.confidence(d.train) or g.sampler.weighted(d.train,
       g.ones { 120 }) end } }
+  end,
+  ["checkpoints of the teacher, which share one storage"] = function(_, _, o)
+    local kept = checkpoints.new()
+    for i = 1, 3 do kept:keep(10 * i, g.nn.MLP { 6, 4, 3 }) end
+    return { curriculum = g.curriculum.progressive { teacher = o.teacher, checkpoints = kept, steps = 20 } }
+  end,
+  ["a layer of the teacher"] = function(_, _, o)
+    return { teacher = o.teacher, curriculum = g.curriculum.extraction { teacher = o.teacher,
+      layers = { { from = "layers.0", to = "layers.1", steps = 30 } } } }
   end,
   ["a stream"] = function()
     return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 240, seed = 5 },

@@ -64,13 +64,15 @@ end
 
 describe("a teacher's answers", function()
   it("are computed by the first run and taken by the second: alike in every bit, and as without a cache", function()
-    with_folder(function(path)
-      local without = session(path, { distill = { teacher_cache = false } })
-      local miss, hit = session(path), session(path)
-      expect({ without.events, miss.events, hit.events }):equals { { "none" }, { "miss" }, { "hit" } }
-      same(miss, hit)
-      same(miss, without)
-    end)
+    for _, parts in ipairs { 1, 6 } do  -- of a batch, each of which is asked for by itself
+      with_folder(function(path)
+        local without = session(path, { distill = { teacher_cache = false, accumulate = parts } })
+        local miss, hit = session(path, { distill = { accumulate = parts } }), session(path, { distill = { accumulate = parts } })
+        expect({ without.events, miss.events, hit.events }):equals { { "none" }, { "miss" }, { "hit" } }
+        same(miss, hit)
+        same(miss, without)
+      end)
+    end
   end)
   it("are charged for each sample, and spent only where they are computed", function()
     with_folder(function(path)
