@@ -199,6 +199,11 @@ describe("initial weights", function()
   local inner, outer = nn.Linear(3, 8), nn.Linear(8, 2)
   local refused = {
     { "a number as a tensor", function() init.uniform_(3, 0, 1) end, "init.uniform_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a normal tensor", function() init.normal_(3) end, "init.normal_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a He tensor", function() init.kaiming_uniform_(3) end, "init.kaiming_uniform_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a Glorot tensor", function() init.xavier_uniform_(3) end, "init.xavier_uniform_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a weight", function() init.linear_(3) end, "init.linear_: 'tensor': expected a Tensor; got 3" },
+    { "no outer layer", function() init.symmetric_(inner) end, "init.symmetric_: outer: expected an nn.Linear; got nil" },
     { "no lower end", function() init.uniform_(g.zeros(2), nil, 1) end, "init.uniform_: 'low': expected a number" },
     { "no upper end", function() init.uniform_(g.zeros(2), 0) end, "init.uniform_: 'high': expected a number" },
     { "a mean of text", function() init.normal_(g.zeros(2), "0") end, "init.normal_: 'mean': expected a number" },
@@ -389,7 +394,16 @@ describe("the range of a loss's", function()
     expect(function() loss.feature_mse(student, teacher, 5) end):fails_with "feature_mse: 'projection': expected a Tensor; got 5"
     expect(function() loss.feature_mse(5, teacher) end):fails_with "feature_mse: 'student': expected a Tensor; got 5"
     expect(function() loss.feature_mse(student, 5) end):fails_with "feature_mse: 'teacher': expected a Tensor; got 5"
-    expect(function() loss.mse(5, teacher) end):fails_with "mse: 'a': expected a Tensor; got 5"
+    for text, call in pairs { ["mse: 'a'"] = function() loss.mse(5, teacher) end, ["mse: 'b'"] = function() loss.mse(teacher, 5) end,
+      ["kl: 'teacher'"] = function() loss.kl(s, 5) end, ["reverse_kl: 'student'"] = function() loss.reverse_kl(5, t) end,
+      ["jsd: 'teacher'"] = function() loss.jsd(s, 5) end, ["linear_kd: 'hidden'"] = function() loss.linear_kd(5, { weight = p }) end,
+      ["cross_entropy: 'logits'"] = function() loss.cross_entropy(5, y) end,
+      ["cross_entropy: 'target'"] = function() loss.cross_entropy(s, 5) end } do
+      expect(call):fails_with(text .. ": expected a Tensor; got 5")
+    end
+    expect(function() loss.linear_kd(s, { weight = p }, t, 5) end):fails_with "linear_kd: 'teacher_head': expected nn.Linear, or"
+    expect(function() loss.projection(3, 0) end):fails_with "projection: 'outputs': expected a whole number of at least 1; got 0"
+    expect(function() loss.projection(3, 2, -1) end):fails_with "projection: 'seed': expected a whole number of at least 0; got -1"
     for _, beta in ipairs { 0, 1 } do expect(function() loss.jsd(s, t,
       { beta = beta }) end):fails_with "jsd: 'beta': expected 0 < beta < 1" end
     local s3, t3 = g.randn(2, 2, 3), g.randn(2, 2, 3)
