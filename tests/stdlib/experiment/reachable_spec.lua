@@ -118,7 +118,8 @@ describe("what a loop can see", function()
       at()
       return longer:totable(), whole.dtype, alike:totable(), rawequal(longer, was[1]), rawequal(whole, was[2]), rawequal(alike, was[3])
     end
-    local kept = { { "longer", { "T", g.ones(3) } }, { "whole", { "T", g.ones({ 2 }, { dtype = "int64" }) } }, { "alike", { "T", g.ones(2) } } }
+    local kept = { { "longer", { "T", g.ones(3) } }, { "whole", { "T", g.ones({ 2 }, { dtype = "int64" }) } },
+      { "alike", { "T", g.ones(2) } } }
     expect({ loop(function() reachable.restore(debug.getinfo(2, "f").func, kept) end) }):equals
       { { 1, 1, 1 }, "int64", { 1, 1 }, false, false, true }
   end)

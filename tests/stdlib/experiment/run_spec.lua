@@ -201,6 +201,17 @@ describe("a run's methods", function()
     expect(#seen.metric "nan"):equals(1)
     expect(seen.values("nan")[1]):equals(nil)
   end)
+  it("tell a listener what is read late under the names that the script gave", function()
+    support.with_run(nil, function(run)
+      local heard = {}
+      run:log { ["t/a"] = 1, ["t/b"] = 2 }
+      run.listener = function(name, number, at) heard[#heard + 1] = { name, number, at } end
+      run.readback:push({ [run.keys["t/a"]] = g.tensor(4) }, 5)
+      run.readback:settle()
+      run.listener = false
+      expect(heard):equals { { "t/a", 4, 5 } }
+    end)
+  end)
   it("train one after the other without overwriting each other's curves", function()
     local r, before
     local _, seen = support.with_run(nil, function(run)
