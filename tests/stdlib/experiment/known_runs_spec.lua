@@ -96,7 +96,7 @@ end)
 describe("the finished runs of a plan", function()
   local specs = params.declare { lr = .1, n = params.int(3) }
   local plan = { { given = {}, seed = 1 }, { given = { lr = .2 }, seed = 1 }, { given = {}, seed = 2 } }
-  local sources = { [1] = "a1 b1", [2] = "a1", [3] = "a1 b2", [4] = "a1 b1 c1", [7] = "a1 b1", [8] = "a1 b1" }  -- by run
+  local sources = { [1] = "a1 b1", [7] = "a1 b1", [8] = "a1 b1", [9] = "a1", [10] = "a1 b2", [11] = "a1 b1 c1" }  -- by run
   local function stored(asked)
     return store_of {
       ["FROM run_sources"] = function(...)
