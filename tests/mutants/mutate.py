@@ -156,7 +156,7 @@ def computed():
 
 
 # What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
-PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "done_again": "landscape", "farm": "parallel", "fork": "fork",
+PROGRAM = {"attach": "attach", "cached": "cached", "compare": "compare", "dry_run": "check", "finished": "parallel", "cached_results": "cached", "done_again": "landscape", "farm": "parallel", "fork": "fork",
            "grid": "parallel", "habits": "habits", "landscape_command": "landscape", "landscape_way": "landscape", "live_edit": "live", "live_files": "live",
            "live_loop": "live", "live_swap": "live", "live_training": "live", "live_users": "live", "live_world": "live", "optuna": "sweep",
            "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel", "store_keeper": "parallel",

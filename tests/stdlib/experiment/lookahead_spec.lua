@@ -131,7 +131,12 @@ describe("lookahead", function()
     expect(seen.decisions[1].detail.chosen):equals "a"
     expect(seen.decisions[1].detail.failed.b):matches "no"
   end)
+  it("refuses what are no options", function()
+    expect(function() support.with_run(nil, function(run) run:lookahead(5) end) end):fails_with
+      "lookahead: 'options': expected a table; got 5"
+  end)
   for what, case in pairs {
+    ["a number as continuations"] = { { try = 5, steps = 5 }, "lookahead: 'try': expected a table; got 5" },
     ["no continuations"] = { { try = {}, steps = 5 }, "at least one continuation" },
     ["a list of them"] = { { try = { {} }, steps = 5 }, "expected options by name" },
     ["no steps"] = { { try = { a = {} } }, "'steps': expected" },

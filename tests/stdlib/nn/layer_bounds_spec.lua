@@ -418,3 +418,40 @@ describe("the range of a loss's", function()
     end
   end)
 end)
+
+describe("containers and networks", function()
+  local relu, x = nn.ReLU(), g.ones(2, 3)
+  local list, dict = nn.ModuleList { nn.ReLU(), nn.Tanh() }, nn.ModuleDict { a = nn.ReLU() }
+  local refused = {
+    { "a name among modules in order", function() nn.Sequential { relu, a = relu } end,
+      "Sequential: expected modules in order; got one by name, 'a' (nn.ModuleDict)" },
+    { "names alone in a list", function() nn.ModuleList { a = relu } end, "ModuleList: expected modules in order; got one by name, 'a'" },
+    { "a hole", function() nn.Sequential { [1] = relu, [3] = relu } end, "'1': expected a module; got nil" },
+    { "a number to extend by", function() list:extend(5) end, "ModuleList:extend: 'modules': expected a table; got 5" },
+    { "a module that is no list to extend by", function() list:extend(relu) end, "ModuleList:extend: expected a list of modules; got" },
+    { "a number to append", function() list:append(5) end, "ModuleList: '2': expected a module; got 5" },
+    { "the item behind the last", function() return list[2] end, "ModuleList: no item 2; expected 0 to 1" },
+    { "the item before the first", function() return list[-3] end, "ModuleList: no item -3; expected 0 to 1" },
+    { "half an item", function() return list:get(.5) end, "ModuleList: no item 0.5" },
+    { "an item of nothing", function() return nn.ModuleList {}[0] end, "ModuleList: no item 0; it is empty" },
+    { "a call of a list", function() list(x) end, "ModuleList: is a list, not a function" },
+    { "a call of a table", function() dict(x) end, "ModuleDict: is a table, not a function" },
+    { "a number as modules by name", function() nn.ModuleDict(5) end, "ModuleDict: 'modules': expected a table; got 5" },
+    { "modules by number", function() nn.ModuleDict { relu } end, "ModuleDict: expected modules by name; got 1 as a name" },
+    { "no input", function() nn.Sequential { relu }() end, "Sequential: expected one input; got nil" },
+    { "two inputs", function() nn.Sequential { relu }(x, x) end, "Sequential: expected one input; got 2" },
+    { "a number as sizes", function() nn.MLP(5) end, "MLP: 'sizes': expected a table; got 5" },
+    { "one size", function() nn.MLP { 5 } end, "MLP: 1 sizes; expected at least two" },
+  }
+  for _, case in ipairs(refused) do
+    it("refuse " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+  it("have their items in order, from either end", function()
+    expect({ rawequal(list[0], list[-2]), rawequal(list[1], list[-1]), #list, #nn.ModuleList {} }):equals { true, true, 2, 0 }
+    local more = nn.ModuleList { relu }
+    expect(rawequal(more:extend { nn.Tanh() }:extend(list), more)):is_true()
+    local seen = {}
+    for i, one in more:each() do seen[#seen + 1] = i .. tostring(one) end
+    expect(seen):equals { "0ReLU()", "1Tanh()", "2ReLU()", "3Tanh()" }
+  end)
+end)
