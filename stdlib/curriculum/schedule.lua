@@ -59,16 +59,23 @@ local function check_every(where, every)
   return unit, amount
 end
 
--- The state as it was when what holds for a while last moved: so long after `begin`, in the unit of `every`.
-local function held(where, every, begin)
+-- The step at which the budget that the schedule is of ends: a run may go on after it.
+local function last_step(s)
+  return s.progress >= 1 and s.step_progress > 0 and math.floor(1 / s.step_progress + .5) or math.huge
+end
+
+-- The state as it was when what holds for a while last moved: so long after `begin`, in the unit of `every`. by_share: it stands still
+-- where the budget ends.
+local function held(where, every, begin, by_share)
   local unit, length = check_every(where, every)
-  local field = unit == "epochs" and "epoch" or "step"
   local base = type(begin) == "table" and begin[unit] or 0
   return function(s)
-    local now = s[field]
+    local step = by_share and math.min(s.step, last_step(s)) or s.step
+    local epoch = s.epoch - (s.step - step) * s.step_epochs
+    local now = unit == "epochs" and epoch or step
     local back = now > base and now - base - math.floor((now - base) / length + 1e-9) * length or 0
     local steps = unit == "steps" and back or back / s.step_epochs
-    return { step = s.step - steps, epoch = s.epoch - steps * s.step_epochs, progress = s.progress - steps * progress_of_step(s),
+    return { step = step - steps, epoch = epoch - steps * s.step_epochs, progress = s.progress - steps * progress_of_step(s),
       step_epochs = s.step_epochs, step_progress = s.step_progress }
   end
 end
@@ -89,7 +96,7 @@ local function span(name, options)
   if not mixed and not (high > low) then
     host.fail(("schedule.%s: it runs backwards: from %g to %g; expected to > from"):format(name, low, high))
   end
-  local moved = options.every and held("schedule." .. name, options.every, options.from)
+  local moved = options.every and held("schedule." .. name, options.every, options.from, type(to) == "number")
   return function(s)
     if moved then
       if type(to) == "number" and s.step_progress == 0 then

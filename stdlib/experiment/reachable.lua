@@ -144,7 +144,7 @@ local function new_walk(known)
   for _, library in pairs(package.loaded) do
     if type(library) == "table" then visited[library] = true end
   end
-  return { visited = visited, known = known, unsaved = {} }
+  return { visited = visited, known = known, unsaved = {}, numbers = {}, count = 0 }
 end
 
 local function join(path, name) return path == "" and tostring(name) or path .. "." .. tostring(name) end
@@ -189,24 +189,29 @@ local function save_places(walk, places, path)
   return kept
 end
 
-local function save_tensor(walk, value)
-  if walk.known and not walk.known[value] or value.requires_grad or value:numel() <= LARGE then return { "T", value } end
+-- What the loop has made, which takes the place of what is there; other places may hold the same.
+local function save_new(walk, value)
+  walk.count = walk.count + 1
+  walk.numbers[value] = walk.count
+  return { "new", value, walk.count }
 end
 
--- One of: { "v", scalar }, { "T", tensor }, { "new", plain table }, { "state", … }, { "in", list of { name, … } }.
+-- One of: { "v", scalar }, { "T", a tensor that was there }, { "new", tensor or plain table, its number }, { "again", number },
+-- { "state", … }, { "in", list of { name, … } }.
 function save(walk, value, path)
   if SCALAR[type(value)] then return { "v", value } end
+  if walk.numbers[value] then return { "again", walk.numbers[value] } end
   if walk.visited[value] then return nil end
   walk.visited[value] = true
-  if engine.is_tensor(value) then return save_tensor(walk, value) end
   local made = walk.known and not walk.known[value]
+  if made and is_plain(value, 0) then return save_new(walk, value) end
+  if engine.is_tensor(value) then return (value.requires_grad or value:numel() <= LARGE) and { "T", value } or nil end
   local take = (type(value) == "table" or type(value) == "userdata") and protocol(value)
   if not made then
     if take then return { "state", take() } end
     local places = inside(value)
     return places and { "in", save_places(walk, places, path) }
   end
-  if is_plain(value, 0) then return { "new", value } end
   if take or type(value) == "function" and not is_of_library(value) or type(value) == "table" and not is_library(value) then
     table.insert(walk.unsaved, path)
   end
@@ -237,7 +242,8 @@ end
 
 local restore
 
-local function restore_places(places, kept, container)
+-- given: what places got that the loop had made, by number.
+local function restore_places(places, kept, given, container)
   local by_name = {}
   for _, place in ipairs(places) do by_name[place.name] = place end
   local there = {}
@@ -245,7 +251,7 @@ local function restore_places(places, kept, container)
     local name, one = pair[1], pair[2]
     there[name] = true
     local place = by_name[name] or container and { get = function() end, set = function(value) rawset(container, name, value) end }
-    if place then restore(place, one) end
+    if place then restore(place, one, given) end
   end
   for _, place in ipairs(container and places or {}) do
     if not there[place.name] and SCALAR[type(place.get())] then place.set(nil) end  -- the loop has removed it
@@ -262,9 +268,11 @@ local function restore_tensor(place, kept)
   end
 end
 
-function restore(place, one)
-  local kind, kept = one[1], one[2]
+function restore(place, one, given)
+  local kind, kept, number = one[1], one[2], one[3]
+  if number then given[number] = kept end
   if kind == "v" or kind == "new" then return place.set(kept) end
+  if kind == "again" then return place.set(given[kept]) end
   if kind == "T" then return restore_tensor(place, kept) end
   local value = place.get()
   if value == nil then return end
@@ -273,12 +281,12 @@ function restore(place, one)
     return give and give(kept)
   end
   local places = inside(value)
-  if places then restore_places(places, kept, type(value) == "table" and not is_library(value) and value or nil) end
+  if places then restore_places(places, kept, given, type(value) == "table" and not is_library(value) and value or nil) end
 end
 
 --- Puts back what `save` gave.
 ---@param fn function
 ---@param kept table
-function reachable.restore(fn, kept) restore_places(places_of(fn), kept) end
+function reachable.restore(fn, kept) restore_places(places_of(fn), kept, {}) end
 
 return reachable

@@ -156,8 +156,8 @@ def computed():
 
 
 # What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
-PROGRAM = {"attach": "attach", "cached": "cached", "cached_results": "cached", "done_again": "landscape", "farm": "parallel", "fork": "fork",
-           "grid": "parallel", "landscape_command": "landscape", "landscape_way": "landscape", "live_edit": "live", "live_files": "live",
+PROGRAM = {"attach": "attach", "cached": "cached", "compare": "compare", "dry_run": "check", "finished": "parallel", "cached_results": "cached", "done_again": "landscape", "farm": "parallel", "fork": "fork",
+           "grid": "parallel", "habits": "habits", "landscape_command": "landscape", "landscape_way": "landscape", "live_edit": "live", "live_files": "live",
            "live_loop": "live", "live_swap": "live", "live_training": "live", "live_users": "live", "live_world": "live", "optuna": "sweep",
            "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel", "store_keeper": "parallel",
            "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep", "training": "live", "trial_run": "sweep",
@@ -258,7 +258,7 @@ class Lua:
                 if self.good[spec]:
                     return True
                 path.write_text(text)
-            test = PROGRAM.get(path.stem) if path.parent.name in ("experiment", "training") else None
+            test = PROGRAM.get(path.stem) if path.parent.name in ("base", "experiment", "training") else None
             if not test or not self.program_fails(test):
                 return False
             path.write_text(before)

@@ -46,6 +46,37 @@ describe("the line of a tail call", function()
   end)
 end)
 
+describe("an error within", function()
+  local Raising = g.nn.class "Raising"
+  function Raising:init() self.layer = g.nn.Linear(2, 2) end
+  function Raising:forward() error("as it was", 0) end
+  local function raise() error("as it was", 0) end
+  local x = g.ones(2, 2)
+  local d = g.data.tensors(x, g.tensor({ 0, 1 }, "int64"))
+  local cases = {
+    no_grad = function() g.no_grad(raise) end, autocast = function() g.autocast("bfloat16", raise) end,
+    scope = function() g.scope(raise) end, flops = function() g.flops(raise) end,
+    ["a borrowed mode"] = function() require("gradus.base.modes").evaluating(Raising(), raise) end,
+    ["what is read"] = function() reading.unnoted(raise) end,
+    ["a tapped call"] = function() Raising():forward_taps(x, { "layer" }) end,
+    ["a step"] = function() require("gradus.step.step").new(raise) { x = x } end,
+    ["a probe"] = function() g.probe.monomials(Raising(), { d = 4, k = 2, samples = 8 }) end,
+    ["a landscape"] = function() g.probe.landscape(Raising(), d, { points = 3 }) end,
+    ["work on some threads"] = function() require("gradus.step.threads").with({ options = {} }, 0, raise) end,
+    ["what a run does silently"] = function() require "a_run" (function(run)
+      local ok, why = pcall(run.silently, run, raise)
+      assert(not ok)
+      expect(why):equals "as it was"
+    end) raise() end,
+  }
+  for name, call in pairs(cases) do
+    it(name .. " comes out as it went in", function()
+      local ok, why = pcall(call)
+      expect({ ok, why }):equals { false, "as it was" }
+    end)
+  end
+end)
+
 describe("keys in order", function()
   it("are numbers before texts, each by what they are", function()
     expect(sorted_keys { b = 1, a = 1, [10] = 1, [9] = 1, [-1] = 1, ["10"] = 1, ["9"] = 1 }):equals { -1, 9, 10, "10", "9", "a", "b" }

@@ -48,6 +48,17 @@ describe("schedules in closed form:", function()
     expect(after(schedule.linear(1, 0, { from = { steps = 4 } }), 4)):near(1, 1e-12)
     expect(after(schedule.linear(1, 0, { from = { epochs = 1 } }), 25)):near(.25, 1e-12)
   end)
+  it("that move every so often stand where the budget that they are of ends, however long the run goes on", function()
+    local function beyond(options, step)
+      return schedule.linear(0, 1, options) { progress = 1, step = step, epoch = step / 2, step_progress = .1, step_epochs = .5 }
+    end
+    for _, step in ipairs { 10, 11, 12, 14, 20 } do
+      expect(beyond({ every = { steps = 3 } }, step)):near(.9, 1e-12)
+      expect(beyond({ every = { epochs = 1.5 } }, step)):near(.9, 1e-12)
+    end
+    expect(beyond({ to = { steps = 30 }, every = { steps = 3 } }, 20)):near(.6, 1e-12)
+    expect(beyond({ to = { epochs = 15 }, every = { epochs = 1.5 } }, 20)):near(.6, 1e-12)
+  end)
   it("that move every so often hold in between", function()
     local function after(one, steps, more)
       more = more or {}

@@ -205,6 +205,8 @@ describe("a grammar's functions", function()
     { "an empty first side", function() cfg.parse "1: | 2" end, "cfg.parse: a rule of 1 is empty" },
     { "no grammar", function() cfg.length_distribution {} end,
       "cfg.length_distribution: 'grammar': expected one, such as cfg.cfg3b(); got" },
+    { "a text as a grammar", function() cfg.sentence("22: 21", 0, 0) end,
+      "cfg.sentence: 'grammar': expected one, such as cfg.cfg3b(); got '22: 21'" },
     { "a grammar without a root", function() cfg.alphabet { rules = {} } end, "cfg.alphabet: 'grammar': expected one" },
     { "a number as a grammar", function() cfg.derives(5, {}) end, "cfg.derives: 'grammar': expected one, such as cfg.cfg3b(); got 5" },
     { "a sentence that is none", function() cfg.derives(grammar, 5) end, "cfg.derives: 'sentence': expected a table; got 5" },

@@ -189,6 +189,17 @@ describe("views", function()
     local numbers = data.tensors(g.zeros(2, 2), g.rand(2))
     expect({ data.concat(numbers, numbers).labels.kind, data.concat(numbers).name }):equals { "numbers", "concat" }
   end)
+  it("concat refuses rows of other columns, where both are named", function()
+    local function named(columns)
+      local d = rows(2)
+      d.base.columns = columns
+      return d
+    end
+    expect(function() data.concat(named { "a", "b" }, named { "a", "c" }) end):fails_with
+      "data.concat: argument 2: has the columns a, c; expected a, b, as the first"
+    expect(data.concat(named { "a", "b" }, named { "a", "b" }, rows(1)).base.columns):equals { "a", "b" }
+    expect(data.concat(rows(1), named { "a", "b" }):size()):equals(3)
+  end)
   it("concat keeps what the rows were standardized by, and refuses rows that were by other numbers, or are others", function()
     local parts = rows(6):split({ train = .5, val = .5 }, { seed = 1 }):standardize()
     local both = data.concat(parts.train, parts.val)

@@ -115,6 +115,53 @@ describe("advice that nobody refuses", function()
   end)
 end)
 
+describe("a training that goes on with other settings", function()
+  -- What is told when it is judged anew: events from there on, as kind and text.
+  local function told(more, as_it_was, used)
+    local list = {}
+    a_run(function(run, events)
+      local t = require("gradus.training.distill").make(run, options(more), "distill")
+      t.reporter:blame "what was amiss before"
+      local before = #events()
+      t.clock.counts.used = used
+      run.beforehand.judge_anew(run, t, as_it_was)
+      for i, event in ipairs(events()) do
+        if i > before then list[#list + 1] = ("%s %s %s"):format(event.kind, event.name, event.detail.text) end
+      end
+      list.blamed = #t.reporter.blamed
+    end)
+    return list
+  end
+  it("is told anew what is out of the guides' ranges, and what was amiss before is no more", function()
+    local said = told({ temperature = 30 }, false, .5)
+    expect(#said > 0):is_true()
+    local text = table.concat(said, "\n")
+    expect(text):matches "advice settings stage .all.: temperature is 30"
+    expect({ text:find "budget", told({}, false, .5).blamed }):equals { nil, 0 }
+  end)
+  it("is told that its budget is used up, unless it was before", function()
+    local function over(...)
+      local text = table.concat(told({}, ...), "\n")
+      return text:find("warning budget_over distill: the budget is used up by now; expected a larger one", 1, true) ~= nil
+    end
+    expect({ over(false, 1), over(false, .5), over(true, 1), over(true, .5) }):equals { true, false, false, false }
+  end)
+  it("hears advice once", function()
+    a_run(function(run, events)
+      local t = require("gradus.training.distill").make(run, options { lr = .5 }, "distill")
+      local function count()
+        local found = 0
+        for _, event in ipairs(events()) do found = found + (event.name == "rate" and 1 or 0) end
+        return found
+      end
+      run.beforehand.judge_anew(run, t)
+      local first = count()
+      run.beforehand.judge_anew(run, t)
+      expect({ first, count() }):equals { 1, 1 }
+    end)
+  end)
+end)
+
 describe("a run in which nothing moves", function()
   it("is told what of its settings is out of the guides' ranges", function()
     local function advice_of(more)

@@ -55,6 +55,18 @@ describe("a dry run", function()
     expect(result.chosen):equals { "a" }
     expect(function() dry(ahead { temprature = 3 }) end):fails_with "distill: no option 'temprature'; did you mean 'temperature'?"
   end)
+  it("names parameters that the loss does not reach, four of them", function()
+    local Wide = nn.class "Wide"
+    function Wide:init(count)
+      self.net, self.rest = nn.MLP { 64, 10 }, nn.ModuleList {}
+      for _ = 1, count do self.rest:append(nn.Linear(2, 2, false)) end
+    end
+    function Wide:forward(x) return self.net(x) end
+    local begins = "advice: parameters that the loss does not reach, so they are never trained: "
+    expect((dry { student = Wide(4) })):matches(begins .. "rest.0.weight, rest.1.weight, rest.2.weight, rest.3.weight\n")
+    expect((dry { student = Wide(6) })):matches(begins .. "rest.0.weight, rest.1.weight, rest.2.weight, rest.3.weight and 2 more\n")
+    expect((dry { student = Wide(0) }):find(begins, 1, true)):equals(nil)
+  end)
   it("draws few rows where the batch is large, whole or in parts, in the open loop too", function()
     local drawn = 0
     local generator = g.data.generator(function(size)

@@ -69,6 +69,12 @@ describe("an experiment refuses", function()
     { "a way that is none", { metrics = { rmse = { better = "less" } } },
       "experiment: metrics: 'rmse': 'better': expected 'higher', 'lower'; got 'less'" },
     { "a metric of no name", { metrics = { ["a b"] = { better = "lower" } } }, "experiment: metrics: 'a b': expected a name of" },
+    { "columns that are no list", { columns = 5 }, "experiment: 'columns': expected a table; got 5" },
+    { "a column of a number", { columns = { { 5 } } }, "experiment: column 1: expected { \"result\", \"heading\"[, \"format\"] }; got a table" },
+    { "a grouping by several, one of them misspelt", { by = { "width", "strateg" } }, "experiment: by: no parameter 'strateg'" },
+    { "a footer that is no text", { footer = 5 }, "experiment: 'footer': expected a text; got 5" },
+    { "what is to be saved", { save = "best" }, "experiment: 'save': expected true or false; got 'best'" },
+    { "a versus' heading that is no text", { versus = { "acc", "b", 5 } }, "experiment: versus: 'heading': expected a text; got 5" },
     { "a versus without a value", { versus = { "acc" } }, "experiment: versus: expected { \"result\", \"value\"" },
     { "a versus without a result", { versus = { 5, "b" } }, "experiment: versus: expected { \"result\", \"value\"" },
     { "a versus of nothing", { versus = {} }, "experiment: versus: expected { \"result\", \"value\"" },
@@ -77,6 +83,18 @@ describe("an experiment refuses", function()
   for _, case in ipairs(cases) do
     it(case[1], function() expect(function() make(case[2]) end):fails_with(case[3]) end)
   end
+  it("not a name of 100 characters, or what is all left out", function()
+    make { name = ("x"):rep(100), columns = { { "acc" }, { "acc", "accuracy", "%.1f" } }, footer = "as told", save = false,
+      by = { "width" }, versus = { "acc", "b" }, metrics = { acc = { better = "higher" } } }
+    expect(g.experiment({ name = "t", run = function() end }).grid):equals {}
+  end)
+  it("no metric's way, which it tells the store, of the returned number too", function()
+    local told = {}
+    local writer = { better = function(_, key, way) told[key] = way end }
+    make({ metrics = { rmse = { better = "lower" }, acc = { better = "higher" } } }):declare_metrics { writer = writer }
+    expect(told):equals { rmse = "lower", ["result/rmse"] = "lower", acc = "higher", ["result/acc"] = "higher" }
+    make():declare_metrics { writer = false }
+  end)
   it("a table in its place", function()
     expect(experiment.is({})):is_false()
     expect(experiment.is(make())):is_true()

@@ -6,6 +6,7 @@ local halving = require "gradus.experiment.halving"
 local host = require "gradus.host"
 local instead = require "instead"
 local known_runs = require "gradus.experiment.known_runs"
+local params = require "gradus.experiment.params"
 local snapshot_files = require "gradus.experiment.snapshot_files"
 local store_module = require "gradus.store"
 
@@ -89,6 +90,63 @@ describe("a sweep's runs in the store", function()
     expect(#showed):equals(0)
     expect(looked { greater = true, halving = true, status = "interrupted" }[4][1]):equals(result(10, 9, true))
     expect(showed):equals { { 4, 1, 50 }, { 4, 2, 10 } }
+  end)
+end)
+
+describe("the finished runs of a plan", function()
+  local specs = params.declare { lr = .1, n = params.int(3) }
+  local plan = { { given = {}, seed = 1 }, { given = { lr = .2 }, seed = 1 }, { given = {}, seed = 2 } }
+  local sources = { [1] = "a1 b1", [7] = "a1 b1", [8] = "a1 b1", [9] = "a1", [10] = "a1 b2", [11] = "a1 b1 c1" }  -- by run
+  local function stored(asked)
+    return store_of {
+      ["FROM run_sources"] = function(...)
+        asked[1] = { ... }
+        local rows = {}
+        for id, list in pairs(sources) do
+          for path, number in list:gmatch "(%w)(%d)" do rows[#rows + 1] = { id = id, path = path, sha256 = path .. number } end
+        end
+        return rows
+      end,
+      ["SELECT seed FROM runs"] = { { seed = 1 } },
+      ["FROM params"] = function(id)
+        return { { key = "lr", value = id == 8 and .2 or .1, type = "number" }, { key = "n", value = 3, type = "number" } }
+      end,
+      ["SELECT uid"] = function(id) return { { uid = "u" .. id, name = "e", seed = 1, seconds = 2.5 } } end,
+      ["FROM summaries"] = { { key = "result/acc", last = .5 }, { key = "result/lost" } },
+      ["FROM events"] = function(id) return id == 8 and {} or { { detail = host.json_encode { verdict = "good" } } } end }
+  end
+  local function with_sources(fn)
+    instead({ { host, "sources", function() return { { path = "a", sha256 = "a1" }, { path = "b", sha256 = "b1" } } end } }, fn)
+  end
+  it("are those of the same sources, all of them, parameters and seed; the newest counts", function()
+    with_sources(function()
+      local asked = {}
+      expect(finished.ids(stored(asked), "e", specs, plan)):equals { [1] = 7, [2] = 8 }
+      expect(asked[1]):equals { "e", false, "sweep: ", '["finished"]' }
+      expect(finished.ids(stored(asked), "e", specs, plan, true)):equals { [1] = 7, [2] = 8 }
+      expect(asked[1][2]):equals(true)
+      expect(finished.unfinished(stored(asked), "e", specs, plan)):equals { [1] = 7, [2] = 8 }
+      expect(asked[1]):equals { "e", false, "sweep: ", '["interrupted","failed"]' }
+    end)
+  end)
+  it("are read back as they ended", function()
+    with_sources(function()
+      for _, name in ipairs { "e", "own" } do
+        local asked = {}
+        instead({ { store_module, "open", function(path)
+          expect(path):equals "s.db"
+          return stored(asked)
+        end } }, function()
+          local results = finished.results({ store = "s.db", name = name == "own" and name or nil }, { name = "e", specs = specs }, plan)
+          local one, two = host.json_decode(results[1]), host.json_decode(results[2])
+          expect({ one.result.acc, one.result.verdict, one.others }):equals { .5, "good", { verdict = "good" } }
+          expect(tostring(one.result.lost)):equals "nan"
+          expect({ one.id, one.uid, one.name, one.seed, one.seconds, one.status }):equals { 7, "u7", "e", 1, 2.5, "finished" }
+          expect({ one.params, two.params, two.others, results[3] }):equals { { lr = .1, n = 3 }, { lr = .2, n = 3 } }
+          expect(asked[1][1]):equals(name)
+        end)
+      end
+    end)
   end)
 end)
 

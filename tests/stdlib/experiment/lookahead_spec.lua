@@ -1,5 +1,7 @@
 -- A distillation that tries continuations and goes on with the best.
+local copy = require "gradus.base.copy"
 local g = require "gradus"
+local streams = require "gradus.experiment.streams"
 local support = require "support"
 
 local function data() return support.points():split({ train = .5, val = .5 }, { seed = 3 }) end
@@ -44,6 +46,40 @@ describe("lookahead", function()
     local detail = seen.decisions[1].detail
     expect(detail.chosen):equals "good"
     expect(detail.scores.good < detail.scores.still):is_true()
+  end)
+  it("goes on from what it kept after a round as if it had not stopped", function()
+    -- around(lookahead, work) stands for the run's snapshots, breathe(lookahead) for its pauses between rounds.
+    local function outcome(around, breathe)
+      local chosen, o
+      support.with_run({ seed = 7 }, function(run)
+        o = options { try = { good = {}, still = { lr = 1e-9, warmup = 0 } }, steps = 20, by = "val/loss" }
+        local snapshots = run.snapshots
+        run.snapshots = setmetatable({ around = function(_, ahead, work)
+          if around and rawget(ahead, "try") then around(ahead, o.student) end
+          snapshots:around(ahead, work)
+        end }, { __index = function(_, name)
+          return type(snapshots[name]) == "function" and function(_, ...) return snapshots[name](snapshots, ...) end or snapshots[name]
+        end })
+        rawset(run, "breathe", breathe and function(_, _, part) if part and rawget(part, "try") then breathe(part) end end or nil)
+        chosen = run:lookahead(o).chosen
+        rawset(run, "breathe", nil)
+      end)
+      return { chosen, support.weights(o.student) }
+    end
+    local kept, random
+    local whole = outcome(nil, function(ahead)
+      kept, random = kept or copy(ahead:state()), random or copy(streams.state(ahead.run))
+    end)
+    expect({ kept.rounds, kept.step_of, kept.chosen }):equals { 1, 20, { "good" } }
+    local rest = outcome(function(ahead, student)
+      ahead:load_state(kept)
+      streams.load_state(random)
+      local there = ahead:state()
+      expect({ there.rounds, there.step_of, there.chosen[1], there.inner == kept.inner, there.stood }):equals
+        { 1, 20, "good", true, kept.stood }
+      for name, value in pairs(student:state_dict()) do expect(value:equal(kept.inner.student[name])):is_true() end
+    end)
+    expect(rest):equals(whole)
   end)
   it("says once of a continuation that it fails, and goes on", function()
     local said = {}
@@ -104,7 +140,12 @@ describe("lookahead", function()
     expect(seen.decisions[1].detail.chosen):equals "a"
     expect(seen.decisions[1].detail.failed.b):matches "no"
   end)
+  it("refuses what are no options", function()
+    expect(function() support.with_run(nil, function(run) run:lookahead(5) end) end):fails_with
+      "lookahead: 'options': expected a table; got 5"
+  end)
   for what, case in pairs {
+    ["a number as continuations"] = { { try = 5, steps = 5 }, "lookahead: 'try': expected a table; got 5" },
     ["no continuations"] = { { try = {}, steps = 5 }, "at least one continuation" },
     ["a list of them"] = { { try = { {} }, steps = 5 }, "expected options by name" },
     ["no steps"] = { { try = { a = {} } }, "'steps': expected" },

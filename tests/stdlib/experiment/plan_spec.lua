@@ -156,6 +156,7 @@ describe("the rows that a stage draws from", function()
     expect({ rows(ranked:first(5)) }):equals { { 20, .25, .25 }, true, true }
     expect({ rows(g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })) }):equals { nil, false, false }
     expect({ rows(d, { train = {} }) }):equals { nil, nil, false }
+    expect({ rows(g.sampler.weighted(d, g.ones(20))) }):equals { nil, nil, false }
   end)
   it("are a sampler's share, as it grows over the stage", function()
     expect({ rows(g.sampler.easiest(ranked, .5)) }):equals { { 20, .5, .5 }, true, true }

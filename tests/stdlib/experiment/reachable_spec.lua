@@ -92,6 +92,50 @@ describe("what a loop can see", function()
       expect(rest):equals(whole)
     end
   end)
+  -- What a loop(at, moves) returns that is put back before its only step as it was kept of one that moves.
+  local function put_back(loop)
+    local kept = what_is_saved(function(at) loop(at, true) end).moved
+    return loop(function(i) if i == 1 then reachable.restore(debug.getinfo(2, "f").func, kept) end end)
+  end
+  it("is written into tensors that were there, and takes the place of those that the loop replaces", function()
+    local function loop(at, moves)
+      local first, moved, longer = g.zeros(2), g.zeros(2), g.zeros(2)
+      local same, was = first, moved
+      at "begin"
+      if moves then
+        moved, longer = moved + 1, g.ones(3)
+        first:add_(2)
+      end
+      at(1)
+      return first:totable(), rawequal(first, same), moved:totable(), was:totable(), longer:totable()
+    end
+    expect({ put_back(loop) }):equals { { 2, 2 }, true, { 1, 1 }, { 0, 0 }, { 1, 1, 1 } }
+  end)
+  it("is another tensor where what is there now has another shape or type", function()
+    local function loop(at)
+      local longer, whole, alike = g.zeros(2), g.zeros(2), g.zeros(2)
+      local was = { longer, whole, alike }
+      at()
+      return longer:totable(), whole.dtype, alike:totable(), rawequal(longer, was[1]), rawequal(whole, was[2]), rawequal(alike, was[3])
+    end
+    local kept = { { "longer", { "T", g.ones(3) } }, { "whole", { "T", g.ones({ 2 }, { dtype = "int64" }) } },
+      { "alike", { "T", g.ones(2) } } }
+    expect({ loop(function() reachable.restore(debug.getinfo(2, "f").func, kept) end) }):equals
+      { { 1, 1, 1 }, "int64", { 1, 1 }, false, false, true }
+  end)
+  it("is one for all names that the loop has given it", function()
+    local function loop(at, moves)
+      local now, best, rows, best_rows, late = g.zeros(2), g.zeros(2), { 1 }, { 2 }, nil
+      at "begin"
+      if moves then
+        now, rows = g.ones(2), { 5 }
+        best, best_rows, late = now, rows, now
+      end
+      at(1)
+      return now:totable(), rawequal(now, best), rows, rawequal(rows, best_rows), rawequal(now, late)
+    end
+    expect({ put_back(loop) }):equals { { 1, 1 }, true, { 5 }, true, true }
+  end)
   it("names what the loop has made and cannot be made again", function()
     local function loop(at)
       local made, plain_one, object, shape

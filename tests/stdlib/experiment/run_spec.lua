@@ -1,6 +1,7 @@
 -- A run as the program carries it out: exit codes, what the store keeps, repetition; and what a run's methods refuse.
 local g = require "gradus"
 local host = require "gradus.host"
+local instead = require "instead"
 local support = require "support"
 
 local binary = io.open("/proc/self/cmdline", "rb"):read "*a":match "^[^%z]+"
@@ -200,6 +201,17 @@ describe("a run's methods", function()
     expect(#seen.metric "nan"):equals(1)
     expect(seen.values("nan")[1]):equals(nil)
   end)
+  it("tell a listener what is read late under the names that the script gave", function()
+    support.with_run(nil, function(run)
+      local heard = {}
+      run:log { ["t/a"] = 1, ["t/b"] = 2 }
+      run.listener = function(name, number, at) heard[#heard + 1] = { name, number, at } end
+      run.readback:push({ [run.keys["t/a"]] = g.tensor(4) }, 5)
+      run.readback:settle()
+      run.listener = false
+      expect(heard):equals { { "t/a", 4, 5 } }
+    end)
+  end)
   it("train one after the other without overwriting each other's curves", function()
     local r, before
     local _, seen = support.with_run(nil, function(run)
@@ -242,6 +254,30 @@ describe("a run's methods", function()
       expect(r.loss):near(g.cross_entropy_loss(logits, d.base.y):item(), 1e-6)
       expect(run:evaluate(student, d, student).agreement):equals(1)
       expect(student.training):is_true()
+    end)
+  end)
+  it("train nothing where a run only comes back to where it stood", function()
+    support.with_run(nil, function(run)
+      rawset(run, "replaying", true)
+      local student = support.student()
+      local plain, kept = run:distill { student = student }, run:distill { student = student, checkpoints = { steps = 1 } }
+      expect({ plain.student == student, plain.checkpoints, kept.checkpoints:count() }):equals { true, nil, 0 }
+      expect(run:lookahead({ student = student }).student == student):is_true()
+      rawset(run, "replaying", nil)
+    end)
+  end)
+  it("wait for a file that another run makes, and say so", function()
+    support.with_run(nil, function(run)
+      local asked, waited, breaths = {}, {}, 0
+      run.line = setmetatable({ waiting = function(text) waited[#waited + 1] = text end }, { __index = run.line })
+      rawset(run, "breathe", function() breaths = breaths + 1 end)
+      instead({ { host, "lock", function(path, seconds)
+        asked[#asked + 1] = { path, seconds }
+        return #asked == 3 and "the lock" or nil
+      end } }, function() expect(run:lock("x.lock", "the teacher")):equals "the lock" end)
+      rawset(run, "breathe", nil)
+      expect({ asked, breaths }):equals { { { "x.lock", 0 }, { "x.lock", .1 }, { "x.lock", .1 } }, 2 }
+      expect(waited):equals { "waits for the teacher, which another run makes", "waits for the teacher, which another run makes" }
     end)
   end)
   it("derive streams from the seed by name", function()

@@ -23,6 +23,21 @@ describe("a writer that keeps nothing", function()
       :equals { "key", "finish", "flush", "point", 0, 0 }
     expect(done):equals { { "key", true, 1, 2 }, { "finish", true, "x" }, { "flush", true }, { "point", true, 4 } }
   end)
+  it("of a run that goes on has the new values of what was set, and only those", function()
+    local amended, asked
+    local store = { resume = function(_, ...)
+      asked = { ... }
+      return { amend = function(_, what) amended = what end }
+    end }
+    local flat = { lr = .5, width = 8, norm = "layer" }
+    run_writer.begin({ store = store, resumes = 7, goal = { point = { step = 3 } }, flat = flat, set = { lr = .5 } }, {})
+    expect({ asked, #amended.params, amended.params[1].key, amended.params[1].value }):equals { { 7, { step = 3 } }, 1, "lr", .5 }
+    for _, set in ipairs { false, {} } do
+      amended = nil
+      run_writer.begin({ store = store, resumes = 7, flat = flat, set = set or nil }, {})
+      expect({ asked, amended }):equals { { 7, {} } }
+    end
+  end)
   it("takes the place of one where a run is done again", function()
     local again = {}
     expect(run_writer.begin({ again = again }, {}) == again):is_true()

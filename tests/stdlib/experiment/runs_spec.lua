@@ -148,6 +148,13 @@ describe("g.compare", function()
     expect(verdict(1.85)):equals "better"
     expect(function() verdict(0) end):fails_with "margin"
   end)
+  it("takes no parameters, and what are texts", function()
+    local groups = g.compare({ store = path, where = "name == 'digits'", by = {}, metrics = { "val/acc" } }).groups
+    expect(#groups > 0):is_true()
+    for _, wrong in ipairs { { 5 }, "strategy", { a = "strategy" } } do
+      expect(function() g.compare { store = path, by = wrong } end):fails_with "compare: 'by': expected a list, each a text or an empty one"
+    end
+  end)
   it("says what is wrong", function()
     expect(function() g.compare { store = path, versos = "a" } end):fails_with "did you mean 'versus'"
     expect(function() g.compare { store = path, by = { "strategy" }, versus = "stage" } end):fails_with "did you mean 'stages'"

@@ -447,6 +447,16 @@ describe("by a clock, snapshots", function()
     expect(times(snapshots.policy(nil), 61, { memory = 2e8 })):equals { 20 }
     expect(times(snapshots.policy(nil), 61, { memory = 1e12 })):equals { 60 }
   end)
+  it("are taken when somebody asks for one, whatever --snapshots says, once for each that is asked for", function()
+    local real = host.saves_wanted
+    host.saves_wanted = function()
+      local second = host.monotonic() - 1000
+      return second < 3 and 0 or second < 6 and 1 or 3
+    end
+    local ok, found = pcall(times, snapshots.policy "none", 9, {})
+    host.saves_wanted = real
+    expect({ ok, found }):equals { true, { 3, 6 } }
+  end)
   it("are taken as --snapshots says", function()
     expect(times(snapshots.policy "30s", 70, {})):equals { 30, 60 }
     expect(times(snapshots.policy "2s", 7, {})):equals { 2, 4, 6 }

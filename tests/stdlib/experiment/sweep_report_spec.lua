@@ -70,6 +70,14 @@ What to try next:
 
 Look further: gradus show 1   gradus compare --by T]]
   end)
+  it("is the table alone where it is to be quiet", function()
+    local real, said = print, {}
+    _G.print = function(text) said[#said + 1] = text end
+    local ok, why = pcall(report.print, found({ T, tag }, FOUR), true)
+    _G.print = real
+    assert(ok, why)
+    expect({ #said, (said[1]:match "^\n  trial  T  tag  .* stopped\n$") ~= nil }):equals { 1, true }
+  end)
   it("names the store where it is another, and a result as it is", function()
     local text = printed(found({ tag, T }, FOUR, { by = "result/acc", options = { store = "x.db" } }))
     expect(text):matches "  trial  tag  T      result/acc          runs\n.-\n  11       a  2  0%.9123"

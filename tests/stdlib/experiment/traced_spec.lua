@@ -130,6 +130,25 @@ describe("what a cached function reads of the run", function()
   end)
 end)
 
+describe("a parameter that a cached function sets", function()
+  local function fn(run)
+    return run:cached("t", function()
+      run.params.lr = 7
+      return full(run.params.lr)
+    end)
+  end
+  it("is nothing that it reads", function() shares(params { lr = 1 }, params { lr = 2 }, fn) end)
+  it("stays as it was set", function()
+    with_folder(function(path)
+      local lr = support.with_run({ folder = path, params = { lr = 1 }, flat = {} }, function(run)
+        fn(run)
+        return run.params.lr
+      end)
+      expect(lr):equals(7)
+    end)
+  end)
+end)
+
 describe("what a cached function reads of globals", function()
   local function set(value) return { before = function() CACHED_SPEC = value end } end
   local function read(run)

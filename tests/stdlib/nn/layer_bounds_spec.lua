@@ -199,6 +199,11 @@ describe("initial weights", function()
   local inner, outer = nn.Linear(3, 8), nn.Linear(8, 2)
   local refused = {
     { "a number as a tensor", function() init.uniform_(3, 0, 1) end, "init.uniform_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a normal tensor", function() init.normal_(3) end, "init.normal_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a He tensor", function() init.kaiming_uniform_(3) end, "init.kaiming_uniform_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a Glorot tensor", function() init.xavier_uniform_(3) end, "init.xavier_uniform_: 'tensor': expected a Tensor; got 3" },
+    { "a number as a weight", function() init.linear_(3) end, "init.linear_: 'tensor': expected a Tensor; got 3" },
+    { "no outer layer", function() init.symmetric_(inner) end, "init.symmetric_: outer: expected an nn.Linear; got nil" },
     { "no lower end", function() init.uniform_(g.zeros(2), nil, 1) end, "init.uniform_: 'low': expected a number" },
     { "no upper end", function() init.uniform_(g.zeros(2), 0) end, "init.uniform_: 'high': expected a number" },
     { "a mean of text", function() init.normal_(g.zeros(2), "0") end, "init.normal_: 'mean': expected a number" },
@@ -389,7 +394,16 @@ describe("the range of a loss's", function()
     expect(function() loss.feature_mse(student, teacher, 5) end):fails_with "feature_mse: 'projection': expected a Tensor; got 5"
     expect(function() loss.feature_mse(5, teacher) end):fails_with "feature_mse: 'student': expected a Tensor; got 5"
     expect(function() loss.feature_mse(student, 5) end):fails_with "feature_mse: 'teacher': expected a Tensor; got 5"
-    expect(function() loss.mse(5, teacher) end):fails_with "mse: 'a': expected a Tensor; got 5"
+    for text, call in pairs { ["mse: 'a'"] = function() loss.mse(5, teacher) end, ["mse: 'b'"] = function() loss.mse(teacher, 5) end,
+      ["kl: 'teacher'"] = function() loss.kl(s, 5) end, ["reverse_kl: 'student'"] = function() loss.reverse_kl(5, t) end,
+      ["jsd: 'teacher'"] = function() loss.jsd(s, 5) end, ["linear_kd: 'hidden'"] = function() loss.linear_kd(5, { weight = p }) end,
+      ["cross_entropy: 'logits'"] = function() loss.cross_entropy(5, y) end,
+      ["cross_entropy: 'target'"] = function() loss.cross_entropy(s, 5) end } do
+      expect(call):fails_with(text .. ": expected a Tensor; got 5")
+    end
+    expect(function() loss.linear_kd(s, { weight = p }, t, 5) end):fails_with "linear_kd: 'teacher_head': expected nn.Linear, or"
+    expect(function() loss.projection(3, 0) end):fails_with "projection: 'outputs': expected a whole number of at least 1; got 0"
+    expect(function() loss.projection(3, 2, -1) end):fails_with "projection: 'seed': expected a whole number of at least 0; got -1"
     for _, beta in ipairs { 0, 1 } do expect(function() loss.jsd(s, t,
       { beta = beta }) end):fails_with "jsd: 'beta': expected 0 < beta < 1" end
     local s3, t3 = g.randn(2, 2, 3), g.randn(2, 2, 3)
@@ -402,5 +416,42 @@ describe("the range of a loss's", function()
     for _, wrong in ipairs { g.randn(2, 2), g.randn(3, 3), g.randn(6) } do
       expect(function() loss.feature_mse(student, teacher, wrong) end):fails_with "; expected [3, 2], teacher's and student's widths"
     end
+  end)
+end)
+
+describe("containers and networks", function()
+  local relu, x = nn.ReLU(), g.ones(2, 3)
+  local list, dict = nn.ModuleList { nn.ReLU(), nn.Tanh() }, nn.ModuleDict { a = nn.ReLU() }
+  local refused = {
+    { "a name among modules in order", function() nn.Sequential { relu, a = relu } end,
+      "Sequential: expected modules in order; got one by name, 'a' (nn.ModuleDict)" },
+    { "names alone in a list", function() nn.ModuleList { a = relu } end, "ModuleList: expected modules in order; got one by name, 'a'" },
+    { "a hole", function() nn.Sequential { [1] = relu, [3] = relu } end, "'1': expected a module; got nil" },
+    { "a number to extend by", function() list:extend(5) end, "ModuleList:extend: 'modules': expected a table; got 5" },
+    { "a module that is no list to extend by", function() list:extend(relu) end, "ModuleList:extend: expected a list of modules; got" },
+    { "a number to append", function() list:append(5) end, "ModuleList: '2': expected a module; got 5" },
+    { "the item behind the last", function() return list[2] end, "ModuleList: no item 2; expected 0 to 1" },
+    { "the item before the first", function() return list[-3] end, "ModuleList: no item -3; expected 0 to 1" },
+    { "half an item", function() return list:get(.5) end, "ModuleList: no item 0.5" },
+    { "an item of nothing", function() return nn.ModuleList {}[0] end, "ModuleList: no item 0; it is empty" },
+    { "a call of a list", function() list(x) end, "ModuleList: is a list, not a function" },
+    { "a call of a table", function() dict(x) end, "ModuleDict: is a table, not a function" },
+    { "a number as modules by name", function() nn.ModuleDict(5) end, "ModuleDict: 'modules': expected a table; got 5" },
+    { "modules by number", function() nn.ModuleDict { relu } end, "ModuleDict: expected modules by name; got 1 as a name" },
+    { "no input", function() nn.Sequential { relu }() end, "Sequential: expected one input; got nil" },
+    { "two inputs", function() nn.Sequential { relu }(x, x) end, "Sequential: expected one input; got 2" },
+    { "a number as sizes", function() nn.MLP(5) end, "MLP: 'sizes': expected a table; got 5" },
+    { "one size", function() nn.MLP { 5 } end, "MLP: 1 sizes; expected at least two" },
+  }
+  for _, case in ipairs(refused) do
+    it("refuse " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
+  end
+  it("have their items in order, from either end", function()
+    expect({ rawequal(list[0], list[-2]), rawequal(list[1], list[-1]), #list, #nn.ModuleList {} }):equals { true, true, 2, 0 }
+    local more = nn.ModuleList { relu }
+    expect(rawequal(more:extend { nn.Tanh() }:extend(list), more)):is_true()
+    local seen = {}
+    for i, one in more:each() do seen[#seen + 1] = i .. tostring(one) end
+    expect(seen):equals { "0ReLU()", "1Tanh()", "2ReLU()", "3Tanh()" }
   end)
 end)

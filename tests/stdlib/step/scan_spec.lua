@@ -126,6 +126,26 @@ describe("scan", function()
     expect(run(true)):equals(run(false))
   end)
 
+  it("ends before a step that fails, where it may, and takes its random numbers back", function()
+    g.step_mode "eager"
+    g.manual_seed(3)
+    local calls = 0
+    local s = step.new(function(b)
+      calls = calls + 1
+      local noise = g.rand(2)
+      if calls == 3 then error "the third fails" end
+      return { y = b.x * noise }
+    end)
+    local ok, out, done = pcall(s.scan, s, { x = g.ones(5, 2) }, nil, { later = true })
+    g.step_mode "replay"
+    assert(ok, out)
+    local following = g.rand(2)
+    g.manual_seed(3)
+    local first, second = g.rand(2), g.rand(2)
+    expect({ done, out.y.shape, out.y[0]:equal(first), out.y[1]:equal(second), following:equal(g.rand(2)) }):equals
+      { 2, { 2, 2 }, true, true, true }
+  end)
+
   it("stops for the audits on its way", function()
     local hidden = { scale = 1 }
     local s = step.new(function(b) return { y = b.x * hidden.scale } end)

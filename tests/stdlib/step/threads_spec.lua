@@ -2,6 +2,7 @@
 local engine = require "gradus.engine"
 local g = require "gradus"
 local host = require "gradus.host"
+local instead = require "instead"
 local support = require "support"
 local step = require "gradus.step.step"
 local threads = require "gradus.step.threads"
@@ -63,6 +64,23 @@ describe("the number of threads", function()
   it("is the user's where one is given", function()
     expect(threads.of(run_with { threads = 3 }, 0)):equals(3)
     expect(threads.of(run_with { threads = 1 }, 1e12)):equals(1)
+  end)
+  it("is what other runs leave of the cores, which is said and stored", function()
+    for others, left in pairs { [3] = 5, [6] = 2, [8] = 1, [20] = 1 } do
+      local shared, said, now = {}, {}, {}
+      local run = { options = {}, threads = 0, line = { say = function(text) said[#said + 1] = text end },
+        event = function(_, ...) said[#said + 1] = { ... } end, writer = { amend = function(_, one) now[#now + 1] = one.threads end } }
+      instead({ { engine, "cores", function() return 8 end }, { engine, "large_share", function() return 1 end },
+        { engine, "set_threads", function(count) now[#now + 1] = count end },
+        { host, "share_cores", function(count) shared[#shared + 1] = count return others end } }, function()
+        threads.choose(run, function() return 6e8 end)
+      end)
+      local wanted = left < 6 and { 6, others } or {}
+      expect({ shared, now, said[2] }):equals { { 6, left }, { left, left },
+        { "threads", tostring(left), { flops = 6e8, cores = 8, large = 1, wanted = wanted[1], others = wanted[2] } } }
+      expect(said[1]):equals(("threads: %d of 6, since other runs use %d of 8 cores, which changes the last bits; --threads 6 takes all")
+        :format(left, others))
+    end
   end)
   it("is stored, with the work that it was chosen for", function()
     local count, events = stored(large)

@@ -97,6 +97,10 @@ describe("what a training measures", function()
     one.teacher_moves = true
     numbers = one:measure({}, { kind = "layer" })
     expect({ #log, numbers["val/forgotten"] }):equals { 7, nil }
+    one, log = made { teacher = teacher }
+    one.teacher_moves = true  -- what it said before is not what it says
+    one:measure({}, { kind = "logits" })
+    expect(log):equals { "student 20 against with knobs" }
     one, log = made { val = false }
     numbers, of_val = one:measure({}, { kind = "logits" })
     expect({ numbers, of_val, log }):equals { {}, nil, {} }

@@ -145,6 +145,12 @@ describe("what identifies values", function()
     opt:minimize(net(g.ones(1, 2)):sum())
     expect(hash(opt)):differs_from(before)
   end)
+  it("has a run's seed and parameters, and nothing else of it", function()
+    local function run(seed, lr, more) return { uid = more, seed = seed, params = { lr = lr }, step_number = more } end
+    expect(hash(run(1, .5, "b"))):equals(hash(run(1, .5, "a")))
+    expect(hash(run(2, .5, "a"))):differs_from(hash(run(1, .5, "a")))
+    expect(hash(run(1, .6, "a"))):differs_from(hash(run(1, .5, "a")))
+  end)
   it("has names for what is not opened", function()
     local box = { 1 }
     expect(identity("spec", { box }, { names = { [box] = "the box" } })):differs_from(hash(box))

@@ -440,6 +440,18 @@ describe("a file that is not whole", function()
       expect(function() session(path, { strict = true }) end):fails_with "computed anew"
     end)
   end)
+  it("is not left behind where it could not be put in its place", function()
+    with_folder(function(path)
+      local from
+      instead({ { os, "rename", function(name)
+        from = name
+        assert(host.exists(name))
+        return nil, "no room"
+      end } }, function() expect(function() session(path) end):fails_with "teacher_cache: no room" end)
+      expect(host.exists(from)):is_false()
+      expect(found(path)):equals "miss"
+    end)
+  end)
   it("because its maker was killed is in nobody's way", function()
     with_folder(function(path)
       session(path)

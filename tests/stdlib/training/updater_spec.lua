@@ -172,6 +172,20 @@ describe("an updater", function()
   end)
 end)
 
+describe("an update that has failed", function()
+  it("leaves nothing of parts that were done, where the feed took its rows back", function()
+    for taken, wanted in pairs { [true] = 1, [false] = 0 } do
+      local forgotten, feed = 0, { take_back = function() return taken end }
+      local one = made {}
+      one.parts = { forget = function() forgotten = forgotten + 1 end }
+      one:take_back(feed)
+      expect(forgotten):equals(wanted)
+      one.parts = nil
+      one:take_back(feed)
+    end
+  end)
+end)
+
 describe("an update that is looked at", function()
   local NAN, INF = 0 / 0, 1 / 0
   -- Judges rows one after the other; returns the verdicts, and what was stored of each that was not finite.
