@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <optional>
 
 #include "error.h"
 #include "exported_run.h"
@@ -222,15 +223,13 @@ class RunWriter {
     const WallClock clock(store_, run);
     std::int64_t values = 0;
     for (const std::string& key : run.keys) {
-      std::pair<std::int64_t, double> last{0, 0};
-      bool any = false;
+      std::optional<std::pair<std::int64_t, double>> last;
       for_each_point(store_, run.id, key, [&](std::int64_t step, double value) {
         metric(metric_, key, value, clock.at(step), uid, step);
         last = {step, value};
-        any = true;
         ++values;
       });
-      if (any) metric(latest_, key, last.second, clock.at(last.first), uid, last.first);
+      if (last) metric(latest_, key, last->second, clock.at(last->first), uid, last->first);
     }
     return values;
   }

@@ -195,7 +195,7 @@ void tell_blank(Figure& figure) {
 void put_together(std::vector<Figure>& figures) {
   if (figures.size() < 2) return;
   constexpr std::size_t kTitles = 3;  // more are told by the legend
-  Figure all = figures[0];
+  Figure all = figures.front();
   all.title = figures.size() > kTitles ? std::to_string(figures.size()) + " metrics" : "";
   all.lines.clear();
   for (Figure& figure : figures) {

@@ -21,7 +21,7 @@ constexpr std::array<std::string_view, 20> kNetwork = {
 
 // Each line of the list of mounts: id, parent, major:minor, root, where, options, optional fields, "-", type, source,
 // options.
-std::string network_file_system(const std::string& path) {
+std::string file_system_of(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return "";
   const std::string device = std::to_string(major(info.st_dev)) + ":" + std::to_string(minor(info.st_dev));
@@ -34,9 +34,14 @@ std::string network_file_system(const std::string& path) {
     while (words >> word && word != "-") {
     }
     words >> type;
-    return std::find(kNetwork.begin(), kNetwork.end(), type) != kNetwork.end() ? type : "";
+    return type;
   }
   return "";
+}
+
+std::string network_file_system(const std::string& path) {
+  const std::string type = file_system_of(path);
+  return std::find(kNetwork.begin(), kNetwork.end(), type) != kNetwork.end() ? type : "";
 }
 
 }  // namespace gradus::results

@@ -25,17 +25,15 @@ std::uint64_t big_endian(const unsigned char* bytes, int count) {
 // False where the bytes end first. Nine bytes at most, the last of them whole.
 bool varint(const unsigned char* bytes, std::size_t size, std::size_t& at, std::uint64_t& value) {
   value = 0;
-  for (int i = 0; i < 9; ++i) {
+  for (int i = 0; i < 8; ++i) {
     if (at >= size) return false;
     const unsigned char byte = bytes[at++];
-    if (i == 8) {
-      value = value << 8 | byte;
-      return true;
-    }
     value = value << 7 | (byte & 0x7fU);
     if (byte < 0x80) return true;
   }
-  return false;
+  if (at >= size) return false;
+  value = value << 8 | bytes[at++];
+  return true;
 }
 
 // One column; false for a kind that no table of ours holds (a blob).

@@ -34,7 +34,7 @@ std::int64_t first_segment(const std::string& folder) {
   for (std::filesystem::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
     const std::string name = at->path().filename().string();
     if (!name.starts_with(kBegin)) continue;
-    std::int64_t number = -1;
+    std::int64_t number{};
     const char* stop = name.data() + name.size();
     const auto [read, error] = std::from_chars(name.data() + kBegin.size(), stop, number);
     if (error != std::errc() || read != stop || number < 0) continue;
@@ -150,9 +150,9 @@ void Spool::roll(std::uint64_t records) {
 void Spool::progress(std::int64_t step, double epoch, std::int64_t samples, double flops, double seconds) {
   if (capacity_ - count_ < 3) roll(3);
   Record* at = records_ + count_;
-  at[0] = {step, epoch, 0, Record::progress};
-  at[1] = {samples, flops, 0, 0};
-  at[2] = {0, seconds, 0, 0};
+  at[0] = {.step = step, .value = epoch, .kind = Record::progress};
+  at[1] = {.step = samples, .value = flops};
+  at[2] = {.value = seconds};
   publish(3);
 }
 

@@ -18,10 +18,10 @@ namespace gradus::results {
 
 struct Record {
   enum Kind : std::uint32_t { metric = 1, progress = 2, event = 3, artifact = 4 };
-  std::int64_t step;  // artifact: its bytes
-  double value;       // metric: the value; progress: the epoch; event: Unix time
-  std::uint32_t key;  // metric: number of the name; event, artifact: bytes of text that follow
-  std::uint32_t kind;
+  std::int64_t step{};  // artifact: its bytes
+  double value{};       // metric: the value; progress: the epoch; event: Unix time
+  std::uint32_t key{};  // metric: number of the name; event, artifact: bytes of text that follow
+  std::uint32_t kind{};
 };
 static_assert(sizeof(Record) == 24);
 

@@ -66,9 +66,8 @@ std::vector<int64_t> to_rows(const at::Tensor& index, int64_t rows) {
 const char* name_of(Sampling mode) { return kNames[static_cast<int>(mode)]; }
 
 Sampling sampling_named(const std::string& name) {
-  for (int i = 0; i < 4; ++i) {
-    if (name == kNames[i]) return static_cast<Sampling>(i);
-  }
+  const auto* const place = std::find(std::begin(kNames), std::end(kNames), name);
+  if (place != std::end(kNames)) return static_cast<Sampling>(place - kNames);
   refuse("unknown mode", "sequential, shuffle, weighted or confidence", "'" + name + "'");
 }
 

@@ -90,6 +90,15 @@ TEST_F(ImportTest, ARestartVoidsWhatTheCrashedSessionWrote) {
   EXPECT_EQ(curve(*store, "name = 'other'"), "0:0 1:1 2:2 3:3 4:4 5:5 6:6 7:7 8:8 9:9");
 }
 
+// As TensorBoard writes it: a step of 0 is left out.
+TEST_F(ImportTest, AnEventWithoutAStepIsOfStepZero) {
+  write("run/events.out.tfevents.1.a",
+        {event(1.7e9, 7, scalar("x", 1)), varint(9) + raw(1.7e9 + 1) + scalar("x", 2), event(1.7e9 + 2, 3, start())});
+  auto store = create();
+  import(*store);
+  EXPECT_EQ(curve(*store), "0:2");
+}
+
 // Without such an event both sessions' values stay, and the later one counts where they share a step.
 TEST_F(ImportTest, StepsThatGoBackVoidNothing) {
   write("run/events.out.tfevents.1.a", {event(1.7e9, 1, scalar("x", 1)), event(1.7e9, 3, scalar("x", 3)),

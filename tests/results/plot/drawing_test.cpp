@@ -205,6 +205,18 @@ TEST(Drawing, ValuesBeyondWhichAHeightOverflowsAreGaps) {
   EXPECT_NE(terminal_plot({figure}, 60, 8, false).find("3 ┤"), std::string::npos);
 }
 
+// Where a label that tells neighbours apart is wider than the margin, the short one stands there.
+TEST(Drawing, LabelsAreAsWideAsTheMargin) {
+  for (const auto& [value, label] : std::vector<std::pair<double, const char*>>{
+           {10'000'000, ">10000010<"}, {100'000'000, ">1e+08<"}, {1e15, ">1e+15<"}}) {
+    Figure figure;
+    figure.lines.resize(1);
+    figure.lines[0].x = {0, 1}, figure.lines[0].y = {value, value + 50};
+    const std::string svg = svg_plot({figure}, 400, 200);
+    EXPECT_NE(svg.find(label), std::string::npos) << svg;
+  }
+}
+
 TEST(Drawing, WhatLiesOutsideOfARangeIsAGap) {
   Figure figure;
   figure.lines.resize(1);

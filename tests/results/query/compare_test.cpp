@@ -1,6 +1,8 @@
 // What is asked of a comparison, read; what is compared where nobody says it; groups that differ in one thing.
+#include <map>
 #include <tuple>
 
+#include "query/compare_impl.h"
 #include "query/stages.h"
 #include "store_fixture.h"
 
@@ -102,6 +104,26 @@ TEST_F(CompareTest, LostRunsOfStagesAreCounted) {
   EXPECT_EQ(compared["groups"][3]["total"], 1);
   EXPECT_EQ(compared["by"], (Json{"strategy", "stage"}));
   EXPECT_EQ(compared["groups"][1]["stage"], "hard");
+}
+
+TEST_F(CompareTest, WhichRunsCount) {
+  const auto running = store_->begin({.name = "a", .seed = 1});
+  running->log(running->key("val/acc"), 1, 0.5);
+  add("s", 2, {"val/acc"});
+  add("s", 3, {"val/acc"}, "failed");
+  using Counted = std::map<std::int64_t, bool>;
+  struct {
+    bool unfinished, running;
+    Counted runs;
+  } const cases[] = {{false, false, {{2, true}, {3, false}}},
+                     {true, false, {{1, true}, {2, true}, {3, true}}},
+                     {false, true, {{1, true}, {2, true}, {3, false}}}};
+  for (const auto& one : cases) {
+    Counted counted;
+    for (const ComparedRun& run : compared_runs(*store_, {.unfinished = one.unfinished, .running = one.running}))
+      counted[run.id] = run.counted;
+    EXPECT_EQ(counted, one.runs) << one.unfinished << one.running;
+  }
 }
 
 TEST_F(CompareTest, AParameterThatSomeRunsLackTellsThemApart) {

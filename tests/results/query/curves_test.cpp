@@ -71,9 +71,11 @@ TEST_F(CurvesTest, GlimpsesAreAllOfItWhereItIsShort) {
 
 TEST_F(CurvesTest, WhereStepsLie) {
   const std::int64_t one = add({5, 9}), two = add({-3, 7});
-  const StepRange both = step_range(*store_, {{one, "x"}, {two, "x"}, {one, "none"}});
-  EXPECT_EQ(both.from, -3);
-  EXPECT_EQ(both.to, 9);
+  for (const auto& [first, second] : {std::pair{one, two}, {two, one}}) {
+    const StepRange both = step_range(*store_, {{first, "x"}, {second, "x"}, {one, "none"}});
+    EXPECT_EQ(both.from, -3);
+    EXPECT_EQ(both.to, 9);
+  }
   for (const auto& [step, found] : {std::pair<std::int64_t, std::int64_t>{9, 9}, {100, 9}, {8, 5}, {5, 5}, {4, 4}})
     EXPECT_EQ(step_at_or_before(*store_, {one, "x"}, step), found);
 }

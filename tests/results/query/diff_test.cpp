@@ -107,6 +107,15 @@ TEST(TextDiffTest, Small) {
   EXPECT_NE(far.find("@@ -6,4 +6,4 @@"), std::string::npos) << far;
 }
 
+// Texts that share no line, and would take more edits than are looked for.
+TEST(TextDiffTest, WhatIsWhollyReplacedBeginsWithTheFirstLine) {
+  std::string a, b;
+  for (int i = 0; i < kMostEdits; ++i) a += "a" + std::to_string(i) + "\n", b += "b" + std::to_string(i) + "\n";
+  const std::string text = unified_diff(a, b + "c\n", "x", "y"), count = std::to_string(kMostEdits);
+  EXPECT_EQ(text.substr(0, text.find("-a1\n")),
+            "--- x\n+++ y\n@@ -1," + count + " +1," + std::to_string(kMostEdits + 1) + " @@\n-a0\n");
+}
+
 // What `patch` makes of our difference is the other text, and no edit script is longer than that of `diff`.
 TEST_F(DiffTest, PatchAppliesIt) {
   std::mt19937 random(3);

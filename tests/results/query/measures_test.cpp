@@ -102,6 +102,17 @@ TEST_F(MeasuresTest, ValuesAtStepsAndWhatWasSpentByThen) {
   }
 }
 
+// The area of trapezoids over the steps between; a value that is not a number takes no part.
+TEST_F(MeasuresTest, AreasOfSeveralRuns) {
+  const ComparedRun even = run_of({{0, 0}, {1, 0}, {2, 0}}), uneven = run_of({{0, 0}, {1, 0}, {5, 0}}),
+                    one = run_of({{7, 0}}), none = run_of({});
+  EXPECT_EQ(areas(*store_, {even, none, uneven, one}, "val/acc"),
+            (RunValues{{even.id, 1}, {uneven.id, (0.5 + 4 * 1.5) / 5}, {one.id, 0}}));
+  const char* const query = "SELECT auc(column1, column2) FROM (VALUES (0, 4), (1, NULL), (2, 4), (3, NULL))";
+  EXPECT_EQ(std::get<double>(store_->query(query).rows.at(0).at(0)), 4);
+  EXPECT_EQ(store_->query("SELECT auc(1, NULL)").rows.at(0).at(0), Cell());
+}
+
 TEST_F(MeasuresTest, TheFirstStepAtAThreshold) {
   const ComparedRun one = run_of({{2, 0}, {6, 0}, {7, 0}}), none = run_of({});
   struct {

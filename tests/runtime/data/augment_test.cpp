@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "random.h"
 #include "refusal.h"
 
 namespace gradus {
@@ -117,6 +118,7 @@ TEST(AugmentTest, LimitsAreMetExactly) {
   EXPECT_EQ(refused(1e30, 1'000'000'000, 1, 1e6, 1), "accepted");
   EXPECT_EQ(refused(-.5, 0, 0, 0, 1), "augment: noise out of range; expected a number >= 0; got -0.500000");
   EXPECT_NE(refused(0, -1, 0, 0, 1).find("shift out of range; expected a number >= 0"), std::string::npos);
+  EXPECT_NE(refused(0, 0, 0, -1, 1).find("mixup out of range; expected a number >= 0"), std::string::npos);
   EXPECT_EQ(refused(0, 0, 1.5, 0, 1), "augment: erase out of range; expected a number from 0 to 1; got 1.500000");
   EXPECT_NE(refused(0, 0, 0, 2e6, 1).find("mixup out of range"), std::string::npos);
   EXPECT_NE(refused(0, 0, 0, 0, 1.01).find("strength out of range"), std::string::npos);
@@ -146,6 +148,59 @@ TEST(AugmentTest, EraseZeroesOneRectangleWithinItsShare) {
     share += h * w / 400. / n;
   }
   EXPECT_NEAR(share, .1, .005);  // uniform up to 0.4 · 0.5
+}
+
+// The rectangle that a row's own numbers say, in images that are longer one way than the other; clipped by both sides.
+TEST(AugmentTest, TheErasedRectangleIsThatOfItsNumbers) {
+  for (const auto& [height, width] : std::vector<std::pair<int64_t, int64_t>>{{20, 6}, {6, 20}, {9, 9}}) {
+    for (const double share : {.3, 1.}) {
+      Augment a;
+      a.erase = share;
+      const int64_t n = 300;
+      const at::Tensor y =
+          augment(at::ones({n, 1, height, width}), at::arange(n, at::kLong), at::full({n}, 2, at::kInt), 7, a, 1);
+      at::Tensor wanted = at::ones({n, 1, height, width});
+      for (int64_t i = 0; i < n; ++i) {
+        const auto bits = RowRandom(7, i, 2).bits(0xFFFFFFFE);
+        const auto unit = [&](int k) { return std::floor(bits[k] / 256.) / 16777216; };
+        const double area = share * unit(0) * static_cast<double>(height * width), aspect = std::pow(4, unit(1)) / 2;
+        const int64_t h = std::min<int64_t>(height, std::lround(std::sqrt(area * aspect))),
+                      w = std::min<int64_t>(width, std::lround(std::sqrt(area / aspect)));
+        const auto top = static_cast<int64_t>(unit(2) * static_cast<double>(height - h + 1)),
+                   left = static_cast<int64_t>(unit(3) * static_cast<double>(width - w + 1));
+        wanted[i].narrow(1, top, h).narrow(2, left, w).fill_(0);
+      }
+      EXPECT_TRUE(y.equal(wanted)) << height << " " << share;
+    }
+  }
+}
+
+TEST(AugmentTest, NoiseOfALongRowIsOneStretchOfItsNumbers) {
+  const int64_t width = 2500;
+  Augment a;
+  a.noise = .5;
+  std::vector<float> z(width);
+  RowRandom(5, 3, 1).normals(0, width, z.data());
+  const at::Tensor y = augment(at::zeros({1, width}), at::full({1}, 3, at::kLong), at::ones({1}, at::kInt), 5, a, 1);
+  EXPECT_TRUE(y[0].equal(at::tensor(z) * .5f));
+}
+
+TEST(AugmentTest, BatchesOfAnyShapeButOnlyOfFloatsAndWholeNumbers) {
+  const at::Tensor index = index_of(2), visit = visits_of(2);
+  EXPECT_TRUE(augment(at::ones({2}), index, visit, 1, {}, 1).equal(at::ones({2})));
+  const struct {
+    at::Tensor x, index, visit;
+    const char* says;
+  } cases[] = {{at::ones({}), index, visit, "x has no rows; expected x [N, …]; got []"},
+               {at::ones({2}, at::device(at::kMeta)), index, visit, "x is not on the CPU"},
+               {at::ones({2}), index.to(at::kBool), visit, "index does not match x [2]"},
+               {at::ones({2}), index, visit.to(at::kBool), "visit does not match x [2]"},
+               {at::ones({2}), index, visits_of(3), "visit does not match x [2]; expected whole numbers [2]"},
+               {at::ones({2}), index.unsqueeze(1), visit, "index does not match x [2]"}};
+  for (const auto& one : cases) {
+    const std::string said = refusal([&] { augment(one.x, one.index, one.visit, 1, {}, 1); });
+    EXPECT_NE(said.find(one.says), std::string::npos) << said;
+  }
 }
 
 TEST(AugmentTest, NamesBothShapesAndRanges) {
@@ -230,6 +285,28 @@ TEST(MixupTest, LambdaIsBetaDistributed) {
   }
 }
 
+// Marsaglia and Tsang's method from the row's own numbers: two gammas, whose share of their sum is Beta's.
+TEST(MixupTest, LambdaIsThatOfItsNumbers) {
+  const int64_t n = 200;
+  const auto gamma = [](const RowRandom& row, double shape, uint32_t lane) {
+    const double d = shape + (shape < 1) - 1. / 3;
+    const double boost = shape < 1 ? std::pow(1 - row.uniform(lane), 1 / shape) : 1;
+    for (;; lane += 2) {
+      const double z = row.normal(lane + 1), v = std::pow(1 + z / std::sqrt(9 * d), 3);
+      if (v > 0 && std::log(1 - row.uniform(lane + 2)) < z * z / 2 + d - d * v + d * std::log(v)) return d * v * boost;
+    }
+  };
+  const at::Tensor x = at::zeros({n, 1}), y = at::zeros({n}, at::kLong);
+  for (const double alpha : {.2, 1., 4.}) {
+    const at::Tensor lambda = mixup(x, y, 2, at::arange(n, at::kLong), at::full({n}, 2, at::kInt), 3, alpha, .7).lambda;
+    for (int64_t i = 0; i < n; ++i) {
+      const RowRandom row(3, i, 2);
+      const double one = gamma(row, alpha, 0xE0000000), other = gamma(row, alpha, 0xE8000000);
+      EXPECT_NEAR(lambda[i].item<float>(), 1 - .7 * std::min(one, other) / (one + other), 1e-6) << alpha << " " << i;
+    }
+  }
+}
+
 TEST(MixupTest, EveryRowIsAPartnerAsOftenAsOthers) {
   const int64_t n = 8, rounds = 4000;
   const at::Tensor x = at::arange(n, at::kDouble).unsqueeze(1), y = at::zeros({n}, at::kLong);
@@ -251,7 +328,16 @@ TEST(MixupTest, RefusesLabelsItCannotMix) {
   EXPECT_THROW(mixup(x, at::tensor({0, 1}, at::kLong), 0, index, visit, 1, .2, 1), Error);
   EXPECT_THROW(mixup(x, at::ones({2, 3, 1}), 2, index, visit, 1, .2, 1), Error);
   EXPECT_THROW(mixup(x, {}, 2, index, visit, 1, .2, 1), Error);
-  EXPECT_THROW(mixup(x, at::tensor({0, 1}, at::kLong), 2, index, visit, 1, 0, 1), Error);
+  for (const at::Tensor& y : {at::zeros({3}, at::kLong), at::zeros({2, 1}, at::kLong), at::zeros({2}, at::kBool),
+                              at::zeros({3}), at::full({2}, -1, at::kLong)})
+    EXPECT_THROW(mixup(x, y, 2, index, visit, 1, .2, 1), Error) << y.sizes() << y.scalar_type();
+  const at::Tensor fine = at::tensor({0, 1}, at::kLong);
+  EXPECT_EQ(refusal([&] { mixup(x, fine, 2, index, visit, 1, .2, 1); }), "accepted");
+  EXPECT_EQ(refusal([&] { mixup(x, fine, 2, index, visit, 1, 0, 1); }),
+            "mixup: mixup of zero has no effect; expected a number above 0; got 0");
+  EXPECT_NE(refusal([&] { mixup(x, fine, 2, index, visit, 1, -1, 1); }).find("mixup out of range"), std::string::npos);
+  EXPECT_NE(refusal([&] { mixup(x, fine, 2, index, visit, 1, .2, 2); }).find("strength out of range"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -141,6 +141,44 @@ TEST(LoaderTest, RefusesDataThatDoNotFit) {
   }
 }
 
+TEST(LoaderTest, WhatIsNoListOfRowsIsRefused) {
+  Loader loader(data(10), options(0));
+  const at::Tensor visit = at::zeros({2}, at::kInt);
+  for (const at::Tensor& index : {at::zeros({2}, at::kInt), at::zeros({2, 1}, at::kLong), at::zeros({0}, at::kLong)}) {
+    loader.submit(index, visit);
+    EXPECT_NE(refusal([&] { loader.next(); }).find("index is not a list of rows; expected int64 [B], B >= 1"),
+              std::string::npos);
+  }
+  loader.submit(at::full({2}, -1, at::kLong), visit);
+  EXPECT_EQ(refusal([&] { loader.next(); }), "loader: no such row; expected 0 to 9; got -1");
+  Examples bare = data(10);
+  bare.y = at::Tensor();
+  EXPECT_NE(refusal([&] { Loader(bare, options(0, true)); }).find("mixup needs labels"), std::string::npos);
+}
+
+// Of any shape but none; what are no classes is not asked to be one.
+TEST(LoaderTest, ExamplesAtTheirLimits) {
+  const at::Tensor x = at::ones({3}), y = at::tensor({0, 1, 2}, at::kLong);
+  const struct {
+    Examples data;
+    int64_t classes;
+    const char* says;
+  } cases[] = {{{x, {}, {}, {}}, 3, "accepted"},
+               {{x, y, x, x}, 3, "accepted"},
+               {{x, y, {}, {}}, 1, "label out of range in row 1; expected 0 to 0; got 1"},
+               {{x, y.to(at::kFloat), {}, {}}, 2, "accepted"},
+               {{x, y.unsqueeze(1), {}, {}}, 2, "accepted"},
+               {{x, y.gt(0), {}, {}}, 1, "accepted"},
+               {{at::ones({}), {}, {}, {}}, 3, "no x; expected a tensor [N, …]; got []"},
+               {{x, {}, at::ones({}), {}}, 3, "weight has another number of rows than x [3]"},
+               {{x, {}, {}, at::ones({4, 3})}, 3, "teacher has another number of rows than x [3]"},
+               {{x, {}, {}, at::ones({3}, at::device(at::kMeta))}, 3, "teacher is not on the CPU"}};
+  for (const auto& one : cases) {
+    const std::string said = refusal([&] { check_examples("set", one.data, one.classes); });
+    EXPECT_NE(said.find(one.says), std::string::npos) << said;
+  }
+}
+
 TEST(LoaderTest, HandsOnRowsWithoutALabelAndRefusesToMixThem) {
   Examples some = data(10);
   some.y[7] = kNoLabel;

@@ -61,6 +61,8 @@ TEST(ParityTest, RefusesWhatIsNoTask) {
   EXPECT_THROW(parity({10, 0, 0}, 0, 1), Error);
   EXPECT_THROW(parity({10, 3, 0}, -1, 1), Error);
   EXPECT_THROW(parity({10, 3, 0}, 0, 0), Error);
+  EXPECT_THROW(parity({65537, 1, 0}, 0, 1), Error);
+  EXPECT_EQ(parity({65536, 1, 0}, 0, 1).first.numel(), 65536);
 }
 
 // Reported, not judged: the machine may be busy.

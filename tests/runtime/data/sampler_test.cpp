@@ -294,6 +294,24 @@ TEST_P(EachMode, UndoTakesBackExactly) {
   for (const auto& batch : ahead) EXPECT_TRUE(at::equal(s.draw(9).index, batch));
 }
 
+TEST_P(EachMode, UndoTakesBackAllThatWasDrawnAndNothingElse) {
+  Sampler s(options(GetParam(), 5, 9));
+  const at::Tensor first = s.draw(3).index, second = s.draw(3).index;
+  const at::Tensor none = s.visits().eq(0).nonzero().squeeze(1);
+  if (none.numel()) {
+    EXPECT_REFUSED(s.undo(none.slice(0, 0, 1)), "undo of a batch that is not the latest");
+  }
+  if (GetParam() == Sampling::sequential || GetParam() == Sampling::shuffle) {
+    EXPECT_REFUSED(s.undo(second.slice(0, 0, 1)), "undo of a batch that is not the latest");
+  }
+  s.undo(second);
+  EXPECT_REFUSED(s.undo(at::cat({first, first})), "undo reaches back over set_subset; expected rows drawn since then");
+  s.undo(first);
+  EXPECT_EQ(s.draws(), 0);
+  EXPECT_EQ(s.passes(), 0);
+  EXPECT_TRUE(s.draw(3).index.equal(first));
+}
+
 TEST_P(EachMode, RefusesMisuse) {
   EXPECT_REFUSED(Sampler(options(GetParam(), 0)), "empty data set");
   Sampler s(options(GetParam(), 10));
@@ -304,6 +322,8 @@ TEST_P(EachMode, RefusesMisuse) {
   EXPECT_REFUSED(s.set_subset(rows({1, 2, 1})), "row 1 again");
   EXPECT_REFUSED(s.set_subset(at::ones({2, 2}, at::kLong)), "[2, 2]");
   EXPECT_REFUSED(s.set_subset(at::ones({2})), "whole numbers");
+  EXPECT_REFUSED(s.set_subset(at::ones({1}, at::kBool)), "whole numbers");
+  EXPECT_REFUSED(s.set_subset(at::Tensor()), "index is not a list; expected a tensor [n]; got none");
   EXPECT_REFUSED(s.undo(rows({1})), "undo");
   SamplerState other = Sampler(options(GetParam(), 11)).state();
   EXPECT_REFUSED(s.restore(other), "state of another sampler");
@@ -366,6 +386,8 @@ TEST(SamplerTest, RefusesWhatHasNoEffectOrNoSense) {
   o.floor = .1, o.decay = 1;
   EXPECT_REFUSED(Sampler{o}, "decay out of range");
   EXPECT_REFUSED(sampling_named("shufle"), "unknown mode");
+  for (const Sampling mode : {Sampling::sequential, Sampling::shuffle, Sampling::weighted, Sampling::confidence})
+    EXPECT_EQ(sampling_named(name_of(mode)), mode);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "data/tokenizer.h"
 
+#include <sentencepiece_trainer.h>
+
 #include "file_case.h"
 #include "refusal.h"
 
@@ -84,9 +86,10 @@ TEST_F(TokenizerTest, RefusesFilesThatGiveNoVocabulary) {
   EXPECT_EQ(train("x\n", 60),
             ": does not give a vocabulary of 60; expected one that fits the text; got too little text");
   const std::string small = refusal([&] { Tokenizer::train(text, 8); });
-  EXPECT_NE(small.find("Vocabulary size is smaller than required_chars. 8 vs "), std::string::npos) << small;
+  EXPECT_NE(small.find("; got Vocabulary size is smaller than required_chars. 8 vs "), std::string::npos) << small;
   EXPECT_EQ(refusal([&] { Tokenizer::train(text, 5); }),
             "tokenizer: vocabulary out of range; expected a whole number from 6 to 1000000; got 5");
+  EXPECT_NE(refusal([&] { Tokenizer::train(text, 1000001); }).find("vocabulary out of range"), std::string::npos);
   EXPECT_EQ(refusal([&] { Tokenizer::train(text, 40, "words"); }),
             "tokenizer: model; expected 'unigram' or 'bpe'; got 'words'");
 }
@@ -97,9 +100,38 @@ TEST_F(TokenizerTest, RefusesFilesThatAreNoModel) {
   refusal([&] { Tokenizer::load(path("none.model")); }, Exit::missing);
 }
 
+// SentencePiece's own default has other special tokens, and no mask.
+TEST_F(TokenizerTest, RefusesModelsWithOtherSpecialTokens) {
+  const std::string text = corpus();
+  const auto loaded = [&](const std::string& options) {
+    const auto status = sentencepiece::SentencePieceTrainer::Train("--minloglevel=3 --vocab_size=40 --input=" + text +
+                                                                   " --model_prefix=" + path("other") + " " + options);
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    return refusal([&] { Tokenizer::load(path("other.model")); });
+  };
+  const std::string ids = "--pad_id=0 --unk_id=1 --bos_id=2 --eos_id=3";
+  EXPECT_EQ(loaded(ids + " --control_symbols=[MASK]"), "accepted");
+  for (const std::string& other : {std::string(), ids, ids + " --user_defined_symbols=[MASK]",
+                                   std::string("--pad_id=0 --unk_id=1 --bos_id=3 --eos_id=2 --control_symbols=[MASK]"),
+                                   std::string("--pad_id=1 --unk_id=0 --bos_id=2 --eos_id=3 --control_symbols=[MASK]")})
+    EXPECT_NE(loaded(other).find(": has other special tokens; expected <pad> <unk> <s> </s> [MASK] as tokens 0 to 4"),
+              std::string::npos)
+        << other;
+}
+
+TEST_F(TokenizerTest, SpecialTokensHaveNoText) {
+  const Tokenizer t = Tokenizer::train(corpus(), 40);
+  const at::Tensor word = t.encode("learns");
+  EXPECT_EQ(t.decode(at::cat({at::tensor({0, 2, 4}, at::kLong), word, at::tensor({3, 0}, at::kLong)})), "learns");
+  EXPECT_NE(t.decode(at::cat({word, at::full({1}, Tokenizer::kUnknown, at::kLong)})), "learns");
+}
+
 TEST_F(TokenizerTest, RefusesTokensThatItDoesNotHave) {
   const Tokenizer t = Tokenizer::train(corpus(), 40);
   EXPECT_EQ(refusal([&] { t.decode(at::tensor({40}, at::kLong)); }), "decode: no such token; expected 0 to 39; got 40");
+  EXPECT_EQ(refusal([&] { t.decode(at::tensor({-1}, at::kLong)); }), "decode: no such token; expected 0 to 39; got -1");
+  for (const auto type : {at::kFloat, at::kBool})
+    EXPECT_NE(refusal([&] { t.decode(at::ones({2}, type)); }).find("no list of tokens"), std::string::npos);
   EXPECT_EQ(refusal([&] {
               t.decode(at::zeros({2, 2}, at::kLong));
             }),
