@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "../error_code.h"
+#include "../one_line.h"
 #include "../user_line.h"
 #include "error.h"
 #include "torch.h"
@@ -70,7 +71,7 @@ std::string user_position(lua_State* L) {
 void push_error(lua_State* L, const std::exception& error, const char* what) {
   const auto* ours = dynamic_cast<const Error*>(&error);
   std::string text = user_position(L);
-  const std::string reason = ours ? first_line(error) : mended(first_line(error));
+  const std::string reason = ours ? one_line(error.what()) : mended(first_line(error));
   if (what && !reason.starts_with(std::string(what) + ":")) text += std::string(what) + ": ";
   text += reason;
   remember_error(L, text, static_cast<int>(ours ? ours->code : Exit::data));

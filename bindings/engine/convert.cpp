@@ -179,6 +179,13 @@ std::optional<at::ScalarType> parse_dtype(const std::string& name) {
   return std::nullopt;
 }
 
+std::string dtype_names() {
+  std::string names;
+  for (const auto& [text, type] : kDtypes)
+    names += (names.empty() ? "" : type == at::kBool ? " or " : ", ") + std::string(text);
+  return names;
+}
+
 std::string dtype_name(at::ScalarType type) {
   for (const auto& [text, known] : kDtypes)
     if (type == known) return text;
@@ -259,6 +266,8 @@ std::string expected(const c10::Type& type) {
       return "a string";
     case c10::TypeKind::DeviceObjType:
       return "a device name";
+    case c10::TypeKind::ScalarTypeType:
+      return "a dtype's name (" + dtype_names() + ")";
     case c10::TypeKind::GeneratorType:
       return "a generator";
     case c10::TypeKind::ListType: {

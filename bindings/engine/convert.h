@@ -17,6 +17,7 @@ inline constexpr const char* kComparison =
 // "float32" <-> kFloat. Empty when no such dtype.
 std::optional<at::ScalarType> parse_dtype(const std::string& name);
 std::string dtype_name(at::ScalarType type);
+std::string dtype_names();  // "float32, float64, … or bool"
 
 // What a Lua value is, for messages: "number 3.5", "string 'mean'", "Tensor [2, 3] float32", "nil", …
 std::string describe(lua_State* L, int index);

@@ -102,10 +102,7 @@ TensorOptions read_tensor_options(lua_State* L, int index, const char* what) {
   auto set_dtype = [&](const std::string& name) {
     options.dtype = parse_dtype(name);
     if (!options.dtype)
-      throw Error(
-          Exit::data,
-          std::string(what) + ": dtype '" + name +
-              "' is unknown; expected float32, float64, bfloat16, float16, int64, int32, int16, int8, uint8 or bool");
+      throw Error(Exit::data, std::string(what) + ": dtype '" + name + "' is unknown; expected " + dtype_names());
   };
   if (lua_type(L, index) == LUA_TSTRING) {
     set_dtype(lua_tostring(L, index));

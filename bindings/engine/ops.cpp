@@ -163,7 +163,7 @@ class Binder {
     if (index && is_comparison(schema_.arguments()[i], index)) got += kComparison;
     return refuse(
         mismatch,
-        argument_label(schema_, i) + ": expected " + expected(*schema_.arguments()[i].type()) + "; got " + got, i);
+        argument_label(schema_, i) + ": expected " + expected(*schema_.arguments()[i].real_type()) + "; got " + got, i);
   }
 
   bool refuse(Mismatch* mismatch, const std::string& text, std::size_t matched = 0) {

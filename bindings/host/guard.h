@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../error_code.h"
+#include "../one_line.h"
 #include "../user_line.h"
 #include "host_error.h"
 
@@ -16,7 +17,7 @@ namespace gradus {
 // script.
 inline void push_failure(lua_State* L, const std::string& text, int code) {
   const std::string line = code == kUsage ? "" : user_line(L);
-  const std::string full = line.empty() ? text : line + ": " + text;
+  const std::string full = (line.empty() ? "" : line + ": ") + one_line(text);
   remember_error(L, full, code);
   lua_pushlstring(L, full.data(), full.size());
 }

@@ -44,7 +44,12 @@ void add_others(CLI::App& app, Doctor& options) {
   doctor->add_flag("--salvage", options.salvage,
                    "Save what is whole in a damaged store into a new file; the old one stays as it is");
   app.add_subcommand("version", "Print versions");
-  app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
+  CLI::App* help =
+      app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
+  help->add_option("TOPIC", "A command, a function or a word (default: what there is)")
+      ->type_name("TEXT");  // print_help reads them
+  help->add_flag("--all")->description("All there is, as one page");
+  help->add_option("--stdlib", "Read the standard library from a folder")->type_name("TEXT");
 }
 
 // What CLI11 says of a command and, where it has some, of its own commands.
@@ -58,6 +63,8 @@ int print_help(CLI::App& app, const std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == "--all")
       all = true;
+    else if (words[i] == "--help" || words[i] == "-h")
+      topic = "help";
     else if (words[i] == "--stdlib" && i + 1 < words.size())
       options.stdlib_dir = words[++i];
     else if (words[i].starts_with("--"))
@@ -95,6 +102,7 @@ int dispatch(int argc, char** argv) {
   add_others(app, doctor);
   // Not by CLI11: it would take the topic for the command itself.
   if (argc > 1 && std::strcmp(argv[1], "help") == 0) return print_help(app, {argv + 2, argv + argc});
+  check_values(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -128,7 +128,35 @@ std::string in_our_words(const std::string& text, const std::vector<std::string>
          text.substr(got, in - got);
 }
 
+const CLI::App* command_of(const CLI::App& owner, const std::string& name) {
+  const auto found = owner.get_subcommands([&](const CLI::App* command) { return command->check_name(name); });
+  return found.empty() ? nullptr : found.front();
+}
+
 }  // namespace
+
+void check_values(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* owner = &app;
+  std::string command;  // with its own subcommand, before a word of an error
+  for (int i = 1; i < argc && std::string(argv[i]) != "--"; ++i) {
+    const std::string word = argv[i], name = word.substr(0, word.find('='));
+    if (const CLI::App* inner = command_of(*owner, word)) {
+      owner = inner;
+      command += (command.empty() ? "" : " ") + word;
+      continue;
+    }
+    const CLI::Option* option = word.starts_with('-') ? owner->get_option_no_throw(name) : nullptr;
+    if (option == nullptr || option->get_items_expected_max() == 0) continue;
+    const bool apart = name.size() == word.size(), may_lack = option->get_items_expected_min() == 0;
+    if (apart && (i + 1 == argc || (may_lack && *argv[i + 1] != '\0'))) continue;
+    if (apart) ++i;
+    const std::string value = apart ? argv[i] : word.substr(name.size() + 1);
+    const bool other = apart && value.starts_with('-') && owner->get_option_no_throw(value.substr(0, value.find('=')));
+    if (!value.empty() && !other) continue;
+    throw HostError(kUsage, command + ": " + name + ": expected a value after it; got " +
+                                (other ? "the option '" + value + "'" : "an empty one"));
+  }
+}
 
 HostError usage_error(const CLI::App& app, const CLI::ParseError& error) {
   auto parsed = app.get_subcommands();

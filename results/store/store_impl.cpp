@@ -59,6 +59,7 @@ void StoreImpl::start_draining() {
 void StoreImpl::follow(const Writer& writer, Heartbeat&& heartbeat, double seconds) {
   live_.push_back(std::make_unique<Live>(*statements_, writer.id_, writer.folder_, std::move(heartbeat)));
   live_.back()->started -= seconds;
+  wake_.notify_all();
 }
 
 void StoreImpl::begin(Writer& writer, const RunStart& start) {
@@ -280,6 +281,7 @@ void StoreImpl::loop() {
     }
     // Between two full batches too: begin() and flush() of other threads want their turn.
     wake_.wait_for(guard, std::chrono::milliseconds(more ? 1 : 50), [this] { return stop_; });
+    wake_.wait(guard, [this] { return stop_ || !live_.empty(); });  // a store that nobody writes to wakes nobody
   }
 }
 

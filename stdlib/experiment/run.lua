@@ -74,7 +74,10 @@ function run.begin(options)
 end
 
 --- A run that goes on has reached where it was: from here on it writes.
-function Run:unmute() self.writer = self.unmuted end
+function Run:unmute()
+  self.unmuted = run_writer.arrived(self.unmuted, self.keys)
+  self.writer = self.unmuted
+end
 
 --- Calls fn() while nothing that it does is written or said.
 ---@param fn fun()
@@ -348,7 +351,8 @@ function Run:store_result(result) return require("gradus.experiment.results").st
 --- Closes the run. status: finished, failed or interrupted. A run whose last values cannot be read has failed.
 function Run:finish(status, message)
   self.line.clear()
-  if self.students then require("gradus.experiment.student_artifact").save_all(self) end
+  -- One that has not come back to where it was would leave others than it has.
+  if self.students and not self.snapshots.goal then require("gradus.experiment.student_artifact").save_all(self) end
   self.snapshots:finish(status == "finished")
   local settled, why = pcall(self.readback.settle, self.readback)
   if status == "finished" and not settled then status, message = "failed", tostring(why) end

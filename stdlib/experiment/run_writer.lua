@@ -71,18 +71,43 @@ local function resumed(options)
   return writer
 end
 
---- The writer of a run that begins or goes on.
----@param options table                                   see run.begin
----@param of {config_hash: string, device: string}
-function run_writer.begin(options, of)
-  return options.again or options.resumes and resumed(options) or new(options, of)
-end
-
 local function nothing() return 0 end
 
 --- Takes all that a run writes, and keeps nothing of it.
 ---@param own? table  what it has beside: id, uid, folder, key, …
 function run_writer.silent(own) return setmetatable(own or {}, { __index = function() return nothing end }) end
+
+-- The writer of a finished run that is to go on for longer. Until it stands where it ended nothing is changed in the store: what fails
+-- on the way there leaves the run, and what it came to, as they are.
+local function waiting(options)
+  local row, events = options.store:query("SELECT id, uid FROM runs WHERE id = ?", options.resumes)[1], {}
+  return run_writer.silent { id = row.id, uid = row.uid, folder = options.store.folder .. "/" .. row.uid,
+    key = function(_, name) return name end, event = function(_, ...) events[#events + 1] = { ... } end,
+    begin = function()
+      local writer = resumed(options)
+      for _, event in ipairs(events) do writer:event(unpack(event)) end
+      return writer
+    end }
+end
+
+--- The writer of a run that begins or goes on.
+---@param options table                                   see run.begin
+---@param of {config_hash: string, device: string}
+function run_writer.begin(options, of)
+  if options.again then return options.again end
+  if not options.resumes then return new(options, of) end
+  return options.goal and options.goal.schedules and waiting(options) or resumed(options)
+end
+
+--- A run that goes on has reached where it was: the writer that it has from here on, with the keys that it knows in `keys`.
+---@param writer any  what run_writer.begin gave
+---@param keys table<string, any>
+function run_writer.arrived(writer, keys)
+  if type(writer) ~= "table" or not rawget(writer, "begin") then return writer end
+  local begun = writer:begin()
+  for name in pairs(keys) do keys[name] = begun:key(name) end
+  return begun
+end
 
 --- A writer that writes nothing but its end: what a run does again has been written.
 function run_writer.muted(writer)

@@ -6,6 +6,7 @@
 ---
 --- A run that goes on executes its script from the top with its writing muted. Trainings whose end was kept are taken from there, others
 --- are done again, with the same bits; the training of the snapshot (the goal) takes it back, and from there on all is written.
+local clock = require "gradus.curriculum.clock"
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local files = require "gradus.experiment.snapshot_files"
@@ -228,6 +229,9 @@ end
 
 local function arrive(self, part)
   local goal = self.goal
+  if goal.schedules and clock.is_over(part.clock.counts) then  -- before anything of the run is changed
+    host.fail(("resume: %s: the budget is used up by now; expected a larger one; the run stays as it is"):format(part.where), 64)
+  end
   self.goal, self.step, self.time = nil, self.run.step_number, host.monotonic()
   self.run:unmute()
   if goal.on_arrival then goal.on_arrival(self.run) end

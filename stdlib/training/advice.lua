@@ -189,11 +189,14 @@ end
 
 local FAR = 100  -- times that the deviation of one column is another's, from which it is told
 
+-- Some rows' inputs and labels.
+local function sampled(d) return d:shuffled(0):subset(ops.arange(math.min(1000, d:size()))):gather() end
+
 -- Columns of a table whose scales are far apart: a network hears the largest alone for long.
 local function on_scale(t)
   local base = data.is(t.train) and t.train.base
   if not base or not base.columns or base.scaling or base.x:size(1) ~= #base.columns then return nil end
-  local some = t.train:shuffled(0):subset(ops.arange(math.min(1000, t.train:size()))):gather():double()
+  local some = sampled(t.train):double()
   local deviations = some:std({ dim = 0, correction = 0 }):totable()
   local high, low
   for i, one in ipairs(deviations) do
@@ -204,6 +207,17 @@ local function on_scale(t)
   return { name = "scale", amiss = true, numbers = { largest = deviations[high], least = deviations[low] },
     text = ("column '%s' varies by %.3g, '%s' by %.3g: the student learns from the larger alone for long; d:split { … }:standardize()")
       :format(base.columns[high], deviations[high], base.columns[low], deviations[low]) }
+end
+
+-- Numbers as labels that are far from what a network gives as it comes, which is about 0: it is on its way there for long.
+local function on_numbers(t)
+  if t.task.kind ~= "numbers" or not data.is(t.train) then return nil end
+  local _, y = sampled(t.train)
+  local mean, deviation = y:double():mean():item(), y:double():std({ correction = 0 }):item()
+  if not (math.abs(mean) + deviation >= FAR or deviation > 0 and deviation <= 1 / FAR) then return nil end
+  return { name = "labels", amiss = true, numbers = { mean = mean, deviation = deviation },
+    text = ("the labels have mean %.3g and deviation %.3g, and a student begins near 0: it learns little for long; mean 0 and deviation 1: "
+      .. "local x, y = d:gather(), g.data.tensors(x, (y - y:mean()) / y:std())"):format(mean, deviation) }
 end
 
 -- --- parts of a mixture ----------------------------------------------------------------------------------------------------
@@ -274,7 +288,7 @@ end
 function advice.on(t)
   local list = {}
   local function on_rate() return advice.on_rate(t, rate_of(t)) end
-  for _, ask in ipairs { on_temperature, on_rate, on_batch_norm, on_patience, on_scale } do list[#list + 1] = ask(t) end
+  for _, ask in ipairs { on_temperature, on_rate, on_batch_norm, on_patience, on_scale, on_numbers } do list[#list + 1] = ask(t) end
   return list
 end
 

@@ -70,7 +70,8 @@ end
 
 -- The loop as a training of the run's, whose state is kept: the parts' and what the loop's function can see.
 local function as_training(run, s, time, rows, one)
-  local loop = { s = s, run = run, where = "batches", stages = loop_knobs.new(), attach = not run.dry and attach.new(run) or nil }
+  local loop = { s = s, run = run, where = "batches", clock = time, stages = loop_knobs.new(),
+    attach = not run.dry and attach.new(run) or nil }
   function loop:state()
     local moved, unsaved = run.snapshots:reachable(self)
     return { clock = time:state(), feed = rows:state(), teacher = one and one:state() or nil, by_hand = self.stages.by_hand,

@@ -51,6 +51,7 @@ describe("data files", function()
     expect(function() data.read_csv("f", 7) end):fails_with "expected a table of options"
     expect(function() data.read_csv() end):fails_with "path: expected a text; got"
     expect(function() data.read_csv "no/such.csv" end):fails_with "no/such.csv: cannot open"
+    expect(function() data.read_csv "no\nsuch.csv" end):fails_with "no\\nsuch.csv: cannot open"
     expect(function() data.read_csv "a\0b" end):fails_with "path holds a zero byte"
   end)
   it("safetensors go round", function()

@@ -320,6 +320,9 @@ describe("a message", function()
       "softmax: argument 2 'dim': expected an integer; got nothing; usage: softmax(Tensor self, int dim" },
     { "names what it got", function() return g.softmax(t, "1") end,
       "softmax: argument 2 'dim': expected an integer; got string '1'" },
+    { "another library's word for a dtype", function() g.zeros({ 2 }, { dtype = "long" }) end,
+      "zeros: argument 2 'dtype': expected a dtype's name (float32, float64, bfloat16, float16, int64, int32, int16, int8, uint8 or bool) "
+        .. "or nil; got string 'long'" },
     { "names a table among numbers", function() return t:add {} end,
       "add: argument 2 'other': expected a Tensor; got table" },
     { "names too many arguments", function() return g.relu(t, 1, 2) end, "relu: got 3 arguments" },

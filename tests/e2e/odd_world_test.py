@@ -95,7 +95,7 @@ class Scripts(Case):
 
     def test_a_command_line_is_kept_as_it_may_be_typed_again(self):
         (self.dir / "x.lua").write_text(RUN % "")
-        words = [GRADUS, "run", "-q", "x.lua", "--store", "s.db", "--name", "it's\n\"a $name\" of ü=1,2;*", "--device", ""]
+        words = [GRADUS, "run", "-q", "x.lua", "--store", "s.db", "--name", "it's\n\"a $name\" of ü=1,2;*"]
         self.gradus(*words[1:])
         self.assertEqual(shlex.split(self.sql("SELECT command FROM runs")[0]["command"]), words)
 

@@ -82,6 +82,28 @@ class Page(PageCase):
         left, right = b.js("const r = document.querySelector('dialog').getBoundingClientRect(); return [r.left, r.right]")
         self.assertTrue(0 <= left < right <= 360, (left, right))
 
+    def test_long_words_are_broken(self):
+        b = self.browser
+        self.addCleanup(b.call, "POST", "/window/rect", b.call("GET", "/window/rect"))
+        b.call("POST", "/window/rect", {"width": 500, "height": 844})
+        self.go("#/run/7")
+        b.wait("document.querySelector('.chart')")
+        for words in ("h1", ".error", ".params b", ".chart figcaption b"):
+            with self.subTest(words=words):
+                room = b.js("const one = document.querySelector(arguments[0]); one.firstChild.data = 'x'.repeat(300);"
+                            "return document.querySelector('main').clientWidth - one.getBoundingClientRect().right", words)
+                self.assertGreaterEqual(room, 0)
+                self.assertEqual(b.js("const m = document.querySelector('main'); return m.scrollWidth - m.clientWidth"), 0)
+
+    def test_a_legend_leaves_its_chart_in_sight(self):
+        b = self.browser
+        self.go("#/run/1")
+        b.wait("document.querySelector('.legend')")
+        self.assertLess(b.js("const one = document.querySelector('.legend');"
+                             "one.replaceChildren(...Array.from({ length: 48 }, () => { const key = document.createElement('button'); "
+                             "key.textContent = 'x'.repeat(40); return key; }));"
+                             "return one.getBoundingClientRect().height"), 150)
+
     def test_keys(self):
         b = self.browser
         b.key("j")

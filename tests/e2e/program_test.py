@@ -45,8 +45,17 @@ class CommandLine(HostCase):
                            (["--seed", "1e3"], "--seed"), (["--seed", "99999999999999999999"], "--seed"),
                            (["--threads", "0"], "--threads"), (["--set", "lr"], "--set: expected key=value"),
                            (["--set", "=3"], "--set: expected key=value"), (["--set"], "--set"),
-                           (["y.lua"], "unexpected argument 'y.lua'")):
+                           (["y.lua"], "unexpected argument 'y.lua'"),
+                           (["--name", "--strict"], "run: --name: expected a value after it; got the option '--strict'"),
+                           (["-j", "-q"], "run: -j: expected a value after it; got the option '-q'"),
+                           (["--name", "--seed=3"], "run: --name: expected a value after it; got the option '--seed=3'"),
+                           (["--name", ""], "run: --name: expected a value after it; got an empty one"),
+                           (["--name="], "run: --name: expected a value after it; got an empty one")):
             self.assert_fails(self.gradus("run", "x.lua", *args), 64, told)
+        for args in (["--name=--strict"], ["--name", "-x"], ["--name", "run"]):
+            self.assert_runs(self.gradus("run", "x.lua", *args))
+        self.assert_fails(self.gradus("export", "csv", "--metric", "-o"), 64, "export csv: --metric: expected a value after it; got the option '-o'")
+        self.assert_fails(self.gradus("compare", "--ci", ""), 64, "compare: --ci: expected a value after it; got an empty one")
         self.assert_fails(self.gradus("run"), 64, "no SCRIPT")
         self.assert_fails(self.gradus("test"), 64, "no FILE")
         self.assert_fails(self.gradus("run", "x.lua", "--stdlib", "nowhere"), 66, "--stdlib: no folder 'nowhere'")
@@ -82,6 +91,8 @@ class CommandLine(HostCase):
             done = self.gradus(*args)
             self.assert_runs(done)
             self.assertTrue(done.stdout)
+        for args in (["help", "help"], ["help", "--help"], ["help", "-h"]):
+            self.assert_runs(self.gradus(*args), "[TOPIC]", "--all")
 
     def test_doctor(self):
         done = self.gradus("doctor", "--json")
@@ -114,6 +125,10 @@ class Runs(HostCase):
         said = self.assert_fails(done, 65, "wrong", "another")
         self.assertEqual(said.count("x.lua:1: wrong"), 1)
         self.assertEqual([r["error"] for r in json.loads(done.stdout)], ["x.lua:1: wrong"] * 2 + ["x.lua:1: another"])
+
+    def test_an_error_is_one_line_whatever_it_repeats(self):
+        said = self.assert_fails(self.script("require('gradus.host').fail('no \\'a\\nb\\tc\\27[1m\\'')"), 65)
+        self.assertEqual(said.splitlines()[0], "x.lua:1: no 'a\\nb\\tc\\x1b[1m'")
 
     def test_memory_that_is_not_there_fails_the_run(self):
         self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", run = function(run)\n'

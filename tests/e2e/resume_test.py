@@ -417,5 +417,48 @@ class ForkTest(ResumeCase):
         self.assertEqual(self.ask("whole.db", "SELECT count(*) FROM runs WHERE kind = 'attempt'"), 1)
 
 
+# A training, or a loop, whose budget and width are parameters.
+SHORT = """
+local g = require "gradus"
+return g.experiment { name = "short", params = { steps = 60, width = 4, loop = false }, run = function(run, p)
+  local d = g.data.digits():split { train = .2, val = .1 }
+  local teacher, student = g.nn.MLP { 64, 10 }, g.nn.MLP { 64, p.width, 10 }
+  if not p.loop then
+    run:distill { teacher = teacher, student = student, data = d, budget = { steps = p.steps } }
+    return
+  end
+  local opt, src = run:register("opt", g.optim.AdamW(student)), run:register("src", g.sampler.uniform(d.train))
+  local step = run:step(function(b, k)
+    local kd = g.kd_loss(student(b.x), b.teacher, b.y, k)
+    opt:minimize(kd.loss, { lr = k.lr })
+    return kd
+  end)
+  for _, b in run:batches(src, { size = 32, steps = p.steps, teacher = teacher }) do step(b, { temperature = 2, alpha = .5, lr = 1e-3 }) end
+  return { width = p.width }
+end }
+"""
+
+
+class FinishedTest(ResumeCase):
+    def everything(self):
+        database = sqlite3.connect(self.dir / "whole.db")
+        self.addCleanup(database.close)
+        files = [path for path in self.dir.glob("*/*") if path.is_file() and path.name != "log.txt"]  # a snapshot of its end may be new
+        return {"rows": sorted(database.iterdump()), **{str(path.relative_to(self.dir)): path.read_bytes() for path in files}}
+
+    def test_one_that_cannot_go_on_stays_as_it_is(self):
+        for loop in ("false", "true"):
+            self.run_whole(SHORT, "--set", "loop=" + loop)
+            longer = ["resume", "@last", "--schedules", "keep", "--store", "whole.db", "--set"]
+            before = self.everything()
+            for wrong, code, told in (("steps=50", 64, "the budget is used up by now; expected a larger one; the run stays as it is"),
+                                      ("steps=60", 64, "the budget is used up by now"), ("width=9", 65, "layers.0.weight")):
+                with self.subTest(wrong=wrong, loop=loop):
+                    self.assertIn(told, self.gradus(*longer, wrong, code=code).stderr)
+                    after = self.everything()
+                    self.assertEqual([name for name in {*before, *after} if before.get(name) != after.get(name)], [])
+            self.gradus(*longer, "steps=80")
+            self.assertEqual(self.ask("whole.db", "SELECT max(step) FROM progress WHERE run_id = (SELECT max(id) FROM runs WHERE kind = 'run')"), 80)
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

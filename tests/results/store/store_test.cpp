@@ -1,4 +1,8 @@
+#include <unistd.h>
+
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <map>
@@ -30,6 +34,34 @@ TEST_F(StoreTest, KeepsTheContract) {
     EXPECT_NO_THROW(store->query("SELECT " + columns + " FROM " + table)) << table;
   EXPECT_EQ(ask(*store, "PRAGMA user_version"), "4");
   EXPECT_TRUE(std::filesystem::exists(path_ + "-wal"));
+}
+
+// How often the other threads of this process have gone to sleep.
+std::int64_t sleeps_of_others() {
+  std::int64_t sleeps = 0;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (thread.path().filename() == std::to_string(::gettid())) continue;
+    std::ifstream status(thread.path() / "status");
+    for (std::string word; status >> word;)
+      if (word == "voluntary_ctxt_switches:" && status >> word) sleeps += std::stoll(word);
+  }
+  return sleeps;
+}
+
+TEST_F(StoreTest, WakesNobodyWhereNothingIsWritten) {
+  auto store = create();
+  store->begin({.name = "one"})->finish("finished");
+  bool quiet = false;
+  for (int look = 0; look < 20 && !quiet; ++look) {
+    const std::int64_t before = sleeps_of_others();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    quiet = sleeps_of_others() == before;
+  }
+  EXPECT_TRUE(quiet);
+  auto run = store->begin({.name = "two"});  // and is awake again
+  run->log(run->key("a"), 1, 2.0);
+  while (ask(*store, "SELECT count(*) FROM metrics") == "0") std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  run->finish("finished");
 }
 
 TEST_F(StoreTest, KeepsEverythingOfARun) {

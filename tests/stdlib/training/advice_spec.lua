@@ -58,6 +58,19 @@ describe("a run stores the advice", function()
     return found, warnings, forecast
   end
 
+  it("of labels that are numbers far from 0 and 1", function()
+    local function on(scale, shift)
+      local x = g.randn { 60, 6 }
+      local d = g.data.tensors(x, x:sum({ dim = { 1 } }) / math.sqrt(6) * scale + shift):split { train = .5, val = .5 }
+      return told({ data = d, student = nn.MLP { 6, 4, 1 }, teacher = nn.MLP { 6, 4, 1 } }).labels
+    end
+    expect(on(1, 0)):equals(nil)
+    expect(on(5, 50)):equals(nil)
+    expect(on(0, 5)):equals(nil)
+    expect(on(30, 365).text):matches "the labels have mean %d+ and deviation [%d.]+, and a student begins near 0"
+    expect(on(1, -400).mean < -300):equals(true)
+    expect(on(1e-4, 0).deviation < 1e-3):equals(true)
+  end)
   it("of columns of a table whose scales are far apart, unless they are standardized", function()
     local lines, d = { "age,income,one,class" }, nil
     for i = 1, 60 do lines[#lines + 1] = ("%d,%d,7,%s"):format(i % 10, 1000 * (i % 9), i % 2 > 0 and "a" or "b") end
