@@ -12,8 +12,7 @@ local generator = { tensors = nil }  -- tensors: data.tensors, told by dataset.l
 
 local all = setmetatable({}, { __mode = "k" })
 
---- Calls work(), with what follows, and puts every generator there is back to where it stood, whatever happens.
----@param work fun(...: any): ...
+-- Calls work(), with what follows, and puts every generator there is back to where it stood, whatever happens.
 function generator.standing(work, ...)
   local stood = {}
   for one in pairs(all) do stood[one] = { made = one.made, samples = one.samples, held = one.held } end

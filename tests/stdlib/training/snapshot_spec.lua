@@ -114,6 +114,15 @@ local CASES = {
     return { teacher = o.teacher, curriculum = g.curriculum.extraction { teacher = o.teacher,
       layers = { { from = "layers.0", to = "layers.1", steps = 30 } } } }
   end,
+  ["a layer that is negative by and by"] = function(_, _, o)  -- what can be reached was told where the stage began
+    local student = g.nn.MLP { 6, 8, 3 }
+    g.no_grad(function()
+      student.layers[0].weight:mul_(.01)
+      student.layers[0].bias:fill_(.1)
+    end)
+    return { student = student, teacher = o.teacher, lr = .1, curriculum = g.curriculum.extraction { teacher = o.teacher,
+      layers = { { from = "layers.0", to = "layers.0", steps = 55 } } } }
+  end,
   ["a stream"] = function()
     return { data = g.data.parity { d = 6, k = 2, held_out = 64, epoch = 240, seed = 5 },
       student = g.nn.MLP { 6, 8, 2 }, teacher = g.nn.MLP { 6, 4, 2 } }
