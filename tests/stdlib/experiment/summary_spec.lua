@@ -111,7 +111,8 @@ local function told(runs, more, options)
   local list = {}
   for i, one in ipairs(runs) do
     list[i] = host.json_encode { id = i, seed = one[2], params = { strategy = one[1], width = one.width }, result = one[3],
-      curve = one.curve, others = one.others, status = one.status or one[3] and "finished" or "interrupted", label = "run " .. i, error = one.error }
+      curve = one.curve, others = one.others, status = one.status or one[3] and "finished" or "interrupted", label = "run " .. i,
+      error = one.error }
   end
   return shown(options or {}, list, experiment(more))
 end
