@@ -108,23 +108,47 @@ local function paired(group, baseline, name)
   return differences
 end
 
+local function differ_elsewhere(a, b, column)
+  for k, word in ipairs(a.words) do
+    if k ~= column and word ~= b.words[k] then return true end
+  end
+  return false
+end
+
+-- Group -> the one with that value in the first column that has it, and the group's own in all others; where that is none, the only one
+-- with the value (as `gradus compare --versus` has it).
+local function baselines_of(groups, value)
+  local column, having, found = nil, {}, {}
+  for _, group in ipairs(groups) do
+    for k, word in ipairs(group.words) do
+      if word == value and (not column or k < column) then column = k end
+    end
+  end
+  for _, group in ipairs(groups) do
+    if column and group.words[column] == value then having[#having + 1] = group end
+  end
+  for _, group in ipairs(groups) do
+    found[group] = #having == 1 and having[1] or nil
+    for _, one in ipairs(having) do
+      if not differ_elsewhere(group, one, column) then found[group] = one end
+    end
+  end
+  return found
+end
+
 -- The column of paired differences: one cell a group, or nil when the experiment asks for none or the baseline did not run.
 local function versus_cells(experiment, groups, columns)
   local versus = experiment.versus
   if not versus then return nil end
-  local baseline, pattern
-  for _, group in ipairs(groups) do
-    for _, word in ipairs(group.words) do
-      if word == tostring(versus[2]) then baseline = group end
-    end
-  end
+  local baselines, pattern = baselines_of(groups, tostring(versus[2])), nil
   for _, column in ipairs(columns) do
     if column[1] == versus[1] then pattern = column[3] end
   end
-  if not baseline or #groups < 2 then return nil end
+  if not next(baselines) or #groups < 2 then return nil end
   local cells = {}
   for i, group in ipairs(groups) do
-    local differences = group ~= baseline and paired(group, baseline, versus[1]) or {}
+    local baseline = baselines[group]
+    local differences = baseline and group ~= baseline and paired(group, baseline, versus[1]) or {}
     local mean, sd = mean_sd(differences)
     local text = #differences > 0 and spread(pattern and format.signed(pattern, true), mean, sd) or ""
     cells[i] = not pattern and mean and mean > 0 and "+" .. text or text

@@ -110,8 +110,9 @@ end)
 local function told(runs, more, options)
   local list = {}
   for i, one in ipairs(runs) do
-    list[i] = host.json_encode { id = i, seed = one[2], params = { strategy = one[1] }, result = one[3], curve = one.curve,
-      others = one.others, status = one.status or one[3] and "finished" or "interrupted", label = "run " .. i, error = one.error }
+    list[i] = host.json_encode { id = i, seed = one[2], params = { strategy = one[1], width = one.width }, result = one[3],
+      curve = one.curve, others = one.others, status = one.status or one[3] and "finished" or "interrupted", label = "run " .. i,
+      error = one.error }
   end
   return shown(options or {}, list, experiment(more))
 end
@@ -230,6 +231,24 @@ Look further:
   ────────  ───
   b           1
 ]]
+  end)
+  it("pairs each group with the one that differs in the named value alone, or with the only one of that value", function()
+    local two = { params = { width = 1, strategy = "a" }, versus = { "acc", "a", "more" }, by = { "strategy", "width" },
+      grid = { width = { 1, 2 }, strategy = { "a", "b" }, seed = { 1 } } }
+    local runs = { { "a", 1, { acc = 1 }, width = 1 }, { "a", 1, { acc = 5 }, width = 2 }, { "b", 1, { acc = 2 }, width = 1 },
+      { "b", 1, { acc = 7 }, width = 2 } }
+    expect((told(runs, two, { quiet = true }))):equals [[
+
+  strategy  width  acc  more
+  ────────  ─────  ───  ────
+  a         1        1
+  a         2        5
+  b         1        2    +1
+  b         2        7    +2
+]]
+    expect((told({ runs[1], runs[3], runs[4] }, two, { quiet = true }))):matches "b +1 +2 +%+1\n +b +2 +7 +%+6\n"
+    two.versus = { "acc", 1, "more" }
+    expect((told(runs, two, { quiet = true }))):matches "a +1 +1\n +a +2 +5 +%+4\n +b +1 +2\n +b +2 +7 +%+5\n"
   end)
   it("counts the runs of each group where they differ", function()
     local runs = { { "a", 1, { acc = 1 } }, { "b", 1 }, { "b", 2, { acc = 3 }, status = "failed" } }
