@@ -6,11 +6,13 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local copy = require "gradus.base.copy"
 local distill = require "gradus.training.distill"
+local is_module = require("gradus.nn.module").is_module
 local is_news = require "gradus.base.news"
 local source = require "gradus.curriculum.source"
 local random_streams = require "gradus.experiment.streams"
 local sorted_keys = require "gradus.base.sorted_keys"
 local take_over = require "gradus.training.take_over"
+local tensor = require "gradus.base.tensor"
 
 ---@class Lookahead
 ---@field options table           distill's, common to all
@@ -60,10 +62,33 @@ local function options_of(self, name)
   return all
 end
 
+-- All that the continuations train besides the student: modules of their losses, and what an optimizer of the script's own holds. Tensor
+-- -> what it is now.
+local function trained_along(self)
+  local now = {}
+  local function keep(tensors)
+    for _, one in pairs(tensors) do now[one] = now[one] or one:detach():clone() end
+  end
+  for _, name in ipairs(self.names) do
+    local o = options_of(self, name)
+    if type(o.optimizer) == "table" and o.optimizer.state_dict then
+      keep(o.optimizer.params)
+      keep(o.optimizer:state_dict())
+    end
+    for _, term in pairs(type(o.losses) == "table" and o.losses or {}) do
+      if type(term) == "table" and is_module(term.module) then keep(term.module:state_dict()) end
+    end
+  end
+  return now
+end
+
 -- Where every continuation of a round begins.
 local function stand(self)
   local run = self.run
   random_streams.load_state(self.streams)
+  tensor.no_grad(function()
+    for one, was in pairs(self.along) do one:copy_(was) end
+  end)
   self.options.student:load_state_dict(self.weights)
   run.step_number = self.before + self.step
 end
@@ -118,7 +143,7 @@ end
 -- A round: who goes on is decided, and goes on. Returns the training where it is over.
 local function round(self)
   local run = self.run
-  self.streams, self.weights = random_streams.state(run), copy(self.options.student:state_dict())
+  self.streams, self.weights, self.along = random_streams.state(run), copy(self.options.student:state_dict()), trained_along(self)
   local scores, failed = {}, {}
   if #self.names > 1 then scores, failed = tried(self) end
   local name = #self.names == 1 and self.names[1] or best_of(self, scores)

@@ -44,7 +44,8 @@ local function make_update(o, sums, found, held)
 end
 
 ---@param o {run: Run, optimizer: Optimizer, clip: number?, pieces: number, rows: number, batch: number, student: Module,
----   outputs: fun(b: table, k: table): table, mass: fun(b: table): number|Tensor}
+---   outputs: fun(b: table, k: table): table, mass: fun(b: table): number|Tensor, labelled: fun(b: table): number|Tensor}
+---   mass: of a part; labelled: of its labels alone
 ---@return Parts
 function accumulate.new(o)
   local sums, found, held = {}, {}, recording.hold(o.student)
@@ -84,13 +85,21 @@ local function side_by_side(tables, name)
   return ops.cat(list, 0)
 end
 
--- The parts' outputs as the whole batch's: means by their mass, what each example has side by side.
-local function join(outs, masses, total)
+-- What means by these masses are divided by. Nothing counts: they are 0.
+local function sum_of(masses)
+  local total = 0
+  for _, mass in ipairs(masses) do total = total + mass end
+  return engine.is_tensor(total) and total + total:eq(0) or total == 0 and 1 or total
+end
+
+-- The parts' outputs as the whole batch's: means by their mass (the labels' loss by what has a label), what each example has side by side.
+local function join(outs, all, labelled)
   local joined = {}
   for name, first in pairs(outs[1]) do
     if first:dim() > 0 then joined[name] = side_by_side(outs, name)
     else
-      local mean = 0
+      local masses = name == "ce" and labelled or all
+      local mean, total = 0, sum_of(masses)
       for i, out in ipairs(outs) do mean = mean + out[name] * (masses[i] / total) end
       joined[name] = mean
     end
@@ -112,19 +121,17 @@ end
 ---@param knobs_of fun(batch: table, knobs: table): table
 ---@param step fun(batch: table, knobs: table): table   self.step, metered
 function Parts:take(feed, knobs, knobs_of, step)
-  local o, outs, masses, rows, told, total, x = self.o, {}, {}, {}, {}, 0, nil
+  local o, outs, masses, labelled, rows, told, x = self.o, {}, {}, {}, {}, {}, nil
   self.held.keep()
   for i = 1, o.pieces do
     local batch = feed:next(knobs.augment)
     told[i] = knobs_of(batch, knobs)
     for name, value in pairs(told[i]) do told[i][name] = cut(o, value, i - 1) end
-    told[i].mass = self.mass(batch)
+    told[i].mass, labelled[i] = self.mass(batch), o.labelled(batch)
     outs[i], masses[i], rows[i], x = step(batch, told[i]), told[i].mass, batch.index, batch.x
-    total = total + masses[i]
   end
-  total = engine.is_tensor(total) and total + total:eq(0) or total == 0 and 1 or total  -- nothing counts: the loss is 0
-  local whole, out = joined_knobs(knobs, told), join(outs, masses, total)
-  out.norm = self.update({}, { lr = knobs.lr, mass = total }).norm
+  local whole, out = joined_knobs(knobs, told), join(outs, masses, labelled)
+  out.norm = self.update({}, { lr = knobs.lr, mass = sum_of(masses) }).norm
   return out, { x = x, index = ops.cat(rows, 0) }, whole
 end
 

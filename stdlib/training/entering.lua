@@ -41,7 +41,7 @@ end
 local function compile(self)
   local goal = self.teacher.target
   self.updater:compile(self.objective:outputs(self.student, goal), goal.kind == "layer" and goal.mass
-    or function(b) return self.objective:mass(b) end)
+    or function(b) return self.objective:mass(b) end, function(b) return self.task:mass(b, true) end)
   self.evaluator.teacher_moves = self.teacher:is_trained()
   self.ahead:begin_stage(self.evaluator.teacher_moves)
 end

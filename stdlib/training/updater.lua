@@ -151,11 +151,12 @@ function Updater:shrink(pieces, rows) self.pieces, self.rows = pieces, rows end
 --- Makes the step from the objective's outputs.
 ---@param outputs fun(b: table, k: table): table   named outputs, among them the loss
 ---@param mass fun(b: table): number|Tensor   what a part of a batch weighs
-function Updater:compile(outputs, mass)
+---@param labelled fun(b: table): number|Tensor   what its labels weigh
+function Updater:compile(outputs, mass, labelled)
   self.flops = nil
   if self.pieces > 1 then
     self.parts = accumulate.new { run = self.run, optimizer = self.optimizer, clip = self.clip, pieces = self.pieces, rows = self.rows,
-      batch = self.batch, outputs = outputs, mass = mass, student = self.student }
+      batch = self.batch, outputs = outputs, mass = mass, labelled = labelled, student = self.student }
     self.step = self.parts.step
     return
   end

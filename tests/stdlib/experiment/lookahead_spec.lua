@@ -104,6 +104,26 @@ describe("lookahead", function()
       for _, score in pairs(one.detail.scores) do expect(score >= at[one.step + 15]):is_true() end
     end
   end)
+  it("what was chosen is what the trial was where a loss has a module, or the optimizer is the script's own", function()
+    for _, of in ipairs { "module", "optimizer" } do
+      local _, seen = support.with_run({ seed = 7 }, function(run)
+        local o = options { steps = 30, by = "val/loss", try = { a = {}, b = { temperature = 2 }, c = { temperature = 1 } } }
+        local map = g.nn.Linear(8, 4)
+        if of == "module" then
+          o.losses = { kd = 1, hint = { weight = 3, module = map, student = { "layers.1" }, teacher = { "layers.1" },
+            loss = function(_, out) return g.loss.mse(map(out.student["layers.1"]), out.teacher["layers.1"]) end } }
+        else
+          o.optimizer = g.optim.AdamW(o.student)
+        end
+        run:lookahead(o)
+      end)
+      local at = {}
+      for _, pair in ipairs(seen.metric "val/loss") do at[pair[1]] = pair[2] end
+      for _, one in ipairs(seen.decisions) do
+        expect(at[one.step + 30]):equals(one.detail.scores[one.detail.chosen])
+      end
+    end
+  end)
   it("continuations may differ in their curricula: samplers, stages, targets", function()
     local _, seen = support.with_run({ seed = 7 }, function(run)
       local o = options { steps = 10, by = "val/loss" }

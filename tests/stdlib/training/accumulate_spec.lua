@@ -49,6 +49,22 @@ describe("a batch in parts", function()
       for i, value in ipairs(theirs) do expect(ours[i]):near(value, 1e-5) end
     end
   end)
+  it("gives the labels' loss over the rows that have one, however these lie", function()
+    for _, weighted in ipairs { false, true } do
+      local function some_labels()
+        local x, y = support.points(96):gather()
+        y[{ { 0, 70 } }]:fill_(-100)
+        local train = g.data.tensors(x, y, { classes = 3, weight = weighted and g.arange(96) / 96 + .1 or nil })
+        return { data = train, student = support.student(), teacher = support.student(4) }
+      end
+      local whole, parts = both(12, some_labels)
+      expect_close(whole, parts, 1e-5)
+      for _, key in ipairs { "train/loss", "train/ce", "train/kl" } do
+        local theirs = whole.seen.values(key)
+        for i, value in ipairs(parts.seen.values(key)) do expect(value):near(theirs[i], 1e-5) end
+      end
+    end
+  end)
   it("is clipped as a whole, by any optimizer", function()
     expect_close(both(4, classifier { clip = .05, lr = .5 }))
     local whole, parts = both(4, classifier { optimizer = "AdamW", weight_decay = .1 })
