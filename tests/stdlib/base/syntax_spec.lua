@@ -130,8 +130,10 @@ describe("a call that went wrong", function()
     { "and of tensors", function() local n = (x and yes):sum() return n end, "in Lua: x:logical_and(y), x:logical_or(y) of tensors" },
     { "or of tensors", function() local n = (yes or x):sum() return n end, "in Lua: x:logical_and(y), x:logical_or(y) of tensors" },
     { "a boolean from elsewhere", function() return yes + 1 end, "in Lua: a tensor or a number; where it was made by x == y of tensors" },
-    { "the best of a run that has none", function() return stored:best "acc" < 3 end, "best and last are nil of a run that has not measured" },
-    { "the last of a run that has none", function() return 3 > stored:last "acc" end, "best and last are nil of a run that has not measured" },
+    { "the best of a run that has none", function() return stored:best "acc" < 3 end,
+      "best and last are nil of a run that has not measured" },
+    { "the last of a run that has none", function() return 3 > stored:last "acc" end,
+      "best and last are nil of a run that has not measured" },
     { "a nil that a tensor's method is given", function()
       local n = x:add(nothing)
       return n
@@ -151,11 +153,13 @@ describe("a call that went wrong", function()
   it("is explained in a file of any name", function()
     local path = os.tmpname() .. "-a+b.lua"
     local file = assert(io.open(path, "w"))
-    file:write "local net, list = ...\nreturn function() local state = net.state_dict() return state end, function() list.append(3) end"
+    file:write "local net, list, x = ...\nreturn function() local state = net.state_dict() return state end, function() list.append(3) end,"
+    file:write "\nfunction() local made = x.reshape { 2, 1 } return made end"
     file:close()
-    local dotted, appended = assert(loadfile(path))(net, list)
-    local said, more = explained(dotted), explained(appended)
+    local dotted, appended, shaped = assert(loadfile(path))(net, list, x)
+    local said, more, third = explained(dotted), explained(appended), explained(shaped)
     os.remove(path)
+    expect(third):equals(path .. ":3: x.reshape(…): expected a colon, which hands over the object itself: x:reshape(…)")
     expect({ said, more }):equals { path .. ":2: net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)",
       path .. ":2: attempt to call field 'append' (a nil value); in Lua: list[#list + 1] = x" }
   end)
