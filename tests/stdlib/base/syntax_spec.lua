@@ -151,17 +151,18 @@ describe("a call that went wrong", function()
     end)
   end
   it("is explained in a file of any name", function()
-    local path = os.tmpname() .. "-a+b.lua"
+    local stem = os.tmpname()
+    local path = stem .. "-a+b.lua"
     local file = assert(io.open(path, "w"))
-    file:write "local net, list, x = ...\nreturn function() local state = net.state_dict() return state end, function() list.append(3) end,"
-    file:write "\nfunction() local made = x.reshape { 2, 1 } return made end"
+    file:write "local net, list, x = ...\nreturn function() local state = net.state_dict() return state end,"
+    file:write " function() list.append(3) end,\nfunction() local made = x.reshape { 2, 1 } return made end"
     file:close()
     local dotted, appended, shaped = assert(loadfile(path))(net, list, x)
     local said, more, third = explained(dotted), explained(appended), explained(shaped)
-    os.remove(path)
+    for _, made in ipairs { stem, path } do os.remove(made) end
     expect(third):equals(path .. ":3: x.reshape(…): expected a colon, which hands over the object itself: x:reshape(…)")
-    expect({ said, more }):equals { path .. ":2: net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)",
-      path .. ":2: attempt to call field 'append' (a nil value); in Lua: list[#list + 1] = x" }
+    expect(said):equals(path .. ":2: net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)")
+    expect({ more }):equals { path .. ":2: attempt to call field 'append' (a nil value); in Lua: list[#list + 1] = x" }
   end)
   local silent = {
     { "an error of the user's own", function() error "mine" end },
