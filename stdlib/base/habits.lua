@@ -46,10 +46,10 @@ for word in ("and break do else elseif end false for function goto if in local n
   KEYWORDS[word] = true
 end
 
--- The names in a line of code that hold nil.
+-- The names in a line of code that hold nil; those of methods hold nothing.
 local function nil_names(line, level)
   local names, seen = {}, {}
-  for path in bare(line):gmatch "%f[%w_][%a_][%w_%.]*" do
+  for path in bare(line):gsub(":%s*[%a_][%w_]*", ":"):gmatch "%f[%w_][%a_][%w_%.]*" do
     local value, root = frame.value_of(path, level + 1)
     local known = root ~= nil or not path:find("%.")
     if not seen[path] and known and not KEYWORDS[path] and value == nil then names[#names + 1] = ("'%s'"):format(path) end

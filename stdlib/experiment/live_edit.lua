@@ -237,7 +237,7 @@ local function attempt_loop(self, loop)
     return live_swap.capture(live_users.world_of(fn, given))
   end, function(new)
     local one = live_loop.swap(self, loop, new)
-    if one.nothing then error({ later = one.words }, 0) end
+    if one.nothing then error({ later = one.words }) end
     return one, one
   end)
   loop.trial = trial

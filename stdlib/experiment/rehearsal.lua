@@ -23,7 +23,7 @@ local function stand_in_of(live, nested, index, capture)
 
   function asked.train(_, _, given, where)
     count = count + 1
-    if count == index then error({ reached = true, given = given, where = where }, 0) end
+    if count == index then error({ reached = true, given = given, where = where }) end
     local done = live.done[count]
     if not done or done.loop then
       refuse("%s: training %d is a %s now, and was a loop over run:batches", live.options.script, count, where)
@@ -40,9 +40,9 @@ local function stand_in_of(live, nested, index, capture)
   function asked.loops()
     count = count + 1
     if count == index and capture then
-      return function() error({ reached = true, where = "batches", found = capture(debug.getinfo(2, "f").func, nested) }, 0) end
+      return function() error({ reached = true, where = "batches", found = capture(debug.getinfo(2, "f").func, nested) }) end
     end
-    if count == index then error({ reached = true, where = "batches" }, 0) end
+    if count == index then error({ reached = true, where = "batches" }) end
     -- What comes after it may be made of what it came to: of what is called in a loop only the code counts.
     if capture and live.done[count] and live.done[count].loop then return nothing end
     refuse "a loop over run:batches would be done again; live edits reach what distill and fit train before it"

@@ -26,7 +26,7 @@ local function follow(training, given, steps, seen)
   look()
   function training.at_boundary(_, over)
     look()
-    if not steps[i] then error({ interrupted = "the last step was seen" }, 0) end
+    if not steps[i] then error({ interrupted = "the last step was seen" }) end
     return over
   end
 end

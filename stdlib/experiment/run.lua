@@ -192,7 +192,7 @@ function Run:breathe(s, training)
   if not signal then return end
   if s then self:progress(s) end
   self.interrupted = signal
-  error({ interrupted = signal }, 0)
+  error({ interrupted = signal })
 end
 
 --- Which way a metric is better: "higher" or "lower"; stored with it, so that nobody has to guess.

@@ -175,7 +175,7 @@ local function stop_if_there(self, part, over)
   take(self, part, over or false)
   engine.data.snapshot_saved(true)
   self.reached = true
-  error({ interrupted = "the step was reached" }, 0)
+  error({ interrupted = "the step was reached" })
 end
 
 --- At a boundary of a training: takes one where it is due, and before a signal ends the run.

@@ -25,7 +25,7 @@ end
 
 -- --- what is asked -----------------------------------------------------------------------------------------------------------
 
-local function refuse(text, ...) error({ refused = text:format(...) }, 0) end
+local function refuse(text, ...) error({ refused = text:format(...) }) end
 
 local function known(what, name, names)
   if #names == 0 then refuse("no %s '%s'; this loop gives its steps none: expected step(batch, { %s = … })", what, name, name) end

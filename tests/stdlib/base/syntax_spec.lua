@@ -105,7 +105,8 @@ describe("a call that went wrong", function()
   local net = g.nn.Linear(2, 2)
   local list, text, nothing = { 3, 1 }, "abc", nil
   local numbers = { inner = { none = nil } }
-  local x = g.ones(2)
+  local x, yes = g.ones(2), true
+  local stored = { best = function() end, last = function() end }
   local cases = {
     { "a comparison with a table", function() return list < 3 end, "in Lua: the number in it" },
     { "nil in a text", function() return "a" .. nothing end, "in Lua: tostring(x), or a value: it is nil" },
@@ -122,6 +123,21 @@ describe("a call that went wrong", function()
     { "append", function() list.append(3) end, "in Lua: list[#list + 1] = x" },
     { "items", function() return list:items() end, "in Lua: for key, value in pairs(t) do … end" },
     { "strip", function() return text:strip() end, 'in Lua: text:match "^%s*(.-)%s*$"' },
+    { "tensors that are compared", function() local n = (x == 1):sum() return n end,
+      "in Lua: x:eq(y) compares the values of tensors, x:ne(y) as well; x == y is one true or false" },
+    { "not of a tensor", function() local n = (not x):sum() return n end,
+      "in Lua: x:logical_not() of a tensor of true and false; not x is one true or false" },
+    { "and of tensors", function() local n = (x and yes):sum() return n end, "in Lua: x:logical_and(y), x:logical_or(y) of tensors" },
+    { "or of tensors", function() local n = (yes or x):sum() return n end, "in Lua: x:logical_and(y), x:logical_or(y) of tensors" },
+    { "a boolean from elsewhere", function() return yes + 1 end, "in Lua: a tensor or a number; where it was made by x == y of tensors" },
+    { "the best of a run that has none", function() return stored:best "acc" < 3 end,
+      "best and last are nil of a run that has not measured" },
+    { "the last of a run that has none", function() return 3 > stored:last "acc" end,
+      "best and last are nil of a run that has not measured" },
+    { "a nil that a tensor's method is given", function()
+      local n = x:add(nothing)
+      return n
+    end, "add: argument 2 'other': expected a Tensor; got nil; 'nothing' is nil" },
     { "a dot for a colon", function() local state = net.state_dict() return state end,
       "net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)" },
     { "a dot for a colon of a tensor", function() local made = x.reshape { 2, 1 } return made end,
@@ -134,6 +150,20 @@ describe("a call that went wrong", function()
       expect(said):matches "syntax_spec.lua:%d+: "
     end)
   end
+  it("is explained in a file of any name", function()
+    local stem = os.tmpname()
+    local path = stem .. "-a+b.lua"
+    local file = assert(io.open(path, "w"))
+    file:write "local net, list, x = ...\nreturn function() local state = net.state_dict() return state end,"
+    file:write " function() list.append(3) end,\nfunction() local made = x.reshape { 2, 1 } return made end"
+    file:close()
+    local dotted, appended, shaped = assert(loadfile(path))(net, list, x)
+    local said, more, third = explained(dotted), explained(appended), explained(shaped)
+    for _, made in ipairs { stem, path } do os.remove(made) end
+    expect(third):equals(path .. ":3: x.reshape(…): expected a colon, which hands over the object itself: x:reshape(…)")
+    expect(said):equals(path .. ":2: net.state_dict(…): expected a colon, which hands over the object itself: net:state_dict(…)")
+    expect({ more }):equals { path .. ":2: attempt to call field 'append' (a nil value); in Lua: list[#list + 1] = x" }
+  end)
   local silent = {
     { "an error of the user's own", function() error "mine" end },
     { "an error without a place", function() error("mine", 0) end },

@@ -60,6 +60,18 @@ describe("run:artifact", function()
       expect({ read(run.folder .. "/figure.svg"), rows() }):equals { "less", { "figure figure.svg 4", "file table.txt 3" } }
     end)
   end)
+  it("leaves no file open", function()
+    with(function(run, other)
+      write(other .. "/figure.svg", "far")
+      local function open_files() return #host.list_folder "/proc/self/fd" end
+      local before = open_files()
+      for _ = 1, 3 do run:artifact(other .. "/figure.svg") end
+      expect(open_files()):equals(before)
+      os.execute("rm -rf " .. run.folder)
+      for _ = 1, 3 do pcall(run.artifact, run, other .. "/figure.svg") end
+      expect(open_files()):equals(before)
+    end)
+  end)
   it("says where it could not write", function()
     with(function(run, other, rows)
       write(other .. "/figure.svg", "far")

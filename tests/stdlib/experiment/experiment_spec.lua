@@ -70,7 +70,7 @@ describe("an experiment refuses", function()
       "experiment: metrics: 'rmse': 'better': expected 'higher', 'lower'; got 'less'" },
     { "a metric of no name", { metrics = { ["a b"] = { better = "lower" } } }, "experiment: metrics: 'a b': expected a name of" },
     { "columns that are no list", { columns = 5 }, "experiment: 'columns': expected a table; got 5" },
-    { "a column of a number", { columns = { { 5 } } }, "experiment: column 1: expected { \"result\", \"heading\"[, \"format\"] }; got a table" },
+    { "a column of a number", { columns = { { 5 } } }, "experiment: column 1: expected { \"result\", \"heading\"" },
     { "a grouping by several, one of them misspelt", { by = { "width", "strateg" } }, "experiment: by: no parameter 'strateg'" },
     { "a footer that is no text", { footer = 5 }, "experiment: 'footer': expected a text; got 5" },
     { "what is to be saved", { save = "best" }, "experiment: 'save': expected true or false; got 'best'" },

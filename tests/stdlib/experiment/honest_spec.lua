@@ -1,4 +1,5 @@
 -- The judgements of a dry run, each edge of them, over plans of a few numbers.
+local g = require "gradus"
 local honest = require "gradus.experiment.honest"
 local plan = require "gradus.experiment.plan"
 local schedule = require "gradus.curriculum.schedule"
@@ -13,8 +14,10 @@ local function planned(stages, more)
   local seen = {}
   for i, stage in ipairs(stages) do
     local knobs = { lr = stage.lr, temperature = stage.temperature, alpha = stage.alpha, augment = stage.augment }
-    run.stages[i] = { name = stage[1], knobs = knobs, advance = stage.advance, pressure = stage.pressure, target = stage.target }
-    seen[i] = { flops = 1, target = { kind = stage.kind or "logits", text = "what it says", doubt = stage.doubt, detail = stage.detail } }
+    run.stages[i] = { name = stage[1], knobs = knobs, advance = stage.advance, pressure = stage.pressure, target = stage.target,
+      sample = stage.sample }
+    seen[i] = { flops = 1, source = stage.sample, target = { kind = stage.kind or "logits", text = "what it says", doubt = stage.doubt,
+      detail = stage.detail } }
   end
   return plan.new(run, seen)
 end
@@ -45,6 +48,41 @@ local USUAL_T = "; below 2 the teacher is as good as hard labels, above 20 its s
 local USUAL_ALPHA = "; outside of 0.2 to 0.95 one side has nearly no say: 0.5 to 0.8 is usual"
 local WAY = "; the guides go the other way: temperature high early and low late, alpha towards the labels"
 local BACK = "; expected it to fall after its warm-up, or a function of the state"
+
+describe("a plan's samples", function()
+  local sampler = g.sampler
+  local d = g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })
+  local ranked = d:rank(g.arange(20):double())
+  local function easiest(...) return { "a", sample = sampler.easiest(ranked, ...) } end
+  local function mixed(...) return { "a", sample = sampler.mixture { { d:first(5), 1 }, { d:last(5), schedule.linear(...) } } } end
+  local function after(stage, share) return { stage, { "b", sample = sampler.easiest(ranked, share) } } end
+  local half = { "a", sample = sampler.easiest(ranked, .5), advance = when.steps(50) }
+  local BEGINS = "; expected it to grow (ranked:reversed() begins with the hardest)"
+  local cases = {
+    { "all at last", { easiest(schedule.linear(.2, 1)) }, {} },
+    { "less and less", { easiest(schedule.linear(1, .5)) },
+      { "refuse: stage 'a': sample: the share of the ranking runs backwards, from 1 to 0.5" .. BEGINS } },
+    { "nothing at first", { easiest(schedule.linear(0, 1)) }, { "refuse: stage 'a': sample: the share falls to 0; expected above 0" } },
+    { "never all", { easiest(.75) }, { "advise: stage 'a': sample: the hardest 25 % are never shown" } },
+    { "more in the next stage", after(half, 1), {} },
+    { "less in the last stage", after(half, .25), { "advise: stage 'b': sample: the hardest 75 % are never shown",
+      "refuse: stage 'b': sample: the share of the ranking runs backwards, from 0.5 in stage 'a' to 0.25" .. BEGINS } },
+    { "all, in any order", { { "a", sample = ranked } },
+      { "refuse: the ranking has no effect: every stage draws all rows in random order; expected sampler.easiest, "
+        .. "or ranked:first(share)" } },
+    { "what nobody ranked", { { "a", sample = sampler.easiest(d, schedule.linear(.2, 1)) } },
+      { "refuse: stage 'a': sample: nothing has ranked these 20 rows, the easiest are those that come first; expected d:rank(score), "
+        .. "or d:shuffled() as the random control" } },
+    { "a random part", { { "a", sample = sampler.easiest(d:shuffled(), schedule.linear(.2, 1)) } }, {} },
+    { "parts of a mixture", { mixed(1, 0) }, {} },
+    { "a part below nothing", { mixed(-.5, 1) },
+      { "refuse: stage 'a': sample: part 2: expected a share of at least 0, and one above 0 among all; got -1 of the whole at 0 % "
+        .. "of the stage" } },
+  }
+  for _, case in ipairs(cases) do
+    it("are told: " .. case[1], function() expect(said(case[2], { train = d })):equals(case[3]) end)
+  end
+end)
 
 describe("a plan's knobs", function()
   it("are fine as they are by default, and at the ends of what is usual", function()

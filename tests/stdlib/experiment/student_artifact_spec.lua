@@ -113,8 +113,13 @@ describe("a run's student", function()
     end)
   end)
   it("that cannot be written is told of, and the run goes on", function()
-    after(function(run) tracked(run, { metadata = function() return { fn = print } end }) end, function(_, store, ok)
+    local said = {}
+    after(function(run)
+      run.line = setmetatable({ say = function(text) said[#said + 1] = text end }, { __index = run.line })
+      tracked(run, { metadata = function() return { fn = print } end })
+    end, function(_, store, ok)
       expect(ok):is_true()
+      expect(said[1]):matches "^warning: the student is not kept: .*has no JSON form"
       expect(store:query("SELECT name, detail FROM events WHERE kind = 'warning'")[1].detail):matches "has no JSON form"
       expect(store:query("SELECT status FROM runs")[1].status):equals "finished"
     end)

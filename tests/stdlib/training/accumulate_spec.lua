@@ -142,6 +142,38 @@ describe("a batch in parts", function()
     end
     expect(weights[2]):equals(weights[1])
   end)
+  it("that fails between its parts leaves nothing of those that were done", function()
+    local x, y = support.points(24):gather()
+    local function outcome(fails)
+      local student
+      support.with_run({ seed = 3 }, function(run)
+        student = g.nn.Sequential { g.nn.BatchNorm1d(6), g.nn.Linear(6, 3) }
+        student[0].bias:requires_grad_(false)
+        local parts = accumulate.new { run = run, optimizer = g.optim.SGD(student), pieces = 2, rows = 12, batch = 24, student = student,
+          outputs = function(b) return { loss = g.loss.cross_entropy(student(b.x), b.y) } end, mass = function() return 12 end }
+        local function take(last)
+          local at = 0
+          local function following()
+            at = at + 1
+            if at > last then error("no rows", 0) end
+            return { x = x:slice(0, 12 * at - 12, 12 * at), y = y:slice(0, 12 * at - 12, 12 * at), index = g.arange(12) }
+          end
+          return pcall(parts.take, parts, { next = following }, { lr = .1 }, function() return { lr = .1 } end, parts.step)
+        end
+        assert(take(2))
+        if fails then
+          local before = support.weights(student)
+          expect({ take(1) }):equals { false, "no rows" }
+          expect(support.weights(student)):differs_from(before)
+          parts:forget()
+          expect(support.weights(student)):equals(before)
+        end
+        assert(take(2))
+      end)
+      return support.weights(student)
+    end
+    expect(outcome(true)):equals(outcome(false))
+  end)
   it("needs a divisor of the batch", function()
     expect(accumulate.rows(24, 4)):equals(6)
     for _, bad in ipairs { 5, 0, 1.5, "4", 48 } do

@@ -167,6 +167,12 @@ describe("a run stores the advice", function()
     local function told_of(parts) return told({ data = { train = d }, alpha = g.schedule.by_part(parts), budget = { steps = 2 } }).parts end
     local parts = told_of { { d:first(20), .7 }, { d:last(40), 0 } }
     expect({ parts.rows_1, parts.rows_2, parts.p_2 > 0 }):equals { 20, 40, true }
+    local function in_parts(count)
+      local list = {}
+      for i = 1, count do list[i] = { d:subset(g.arange(60):slice(0, 5 * i - 5, i < count and 5 * i or 60)), i / 10 } end
+      return told_of(list)
+    end
+    expect({ in_parts(8).rows_8, in_parts(9) }):equals { 25 }
     expect(told_of { { d, .7 } }):equals(nil)
     local rows = {}
     for i = 1, 60 do rows[i] = { d:subset(g.tensor({ i - 1 }, "int64")), .7 } end

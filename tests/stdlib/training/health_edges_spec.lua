@@ -411,11 +411,16 @@ describe("what health tells of an evaluation", function()
       local fields = { train = {}, own = {}, teacher_acc = .9 }
       for i = 1, 7 do fields.own[i], fields.train[i] = level * (1 + i % 2 * .2), level end
       for key, value in pairs(more or {}) do fields[key] = value end
+      for _, value in ipairs(fields.earlier or {}) do
+        table.insert(fields.own, 1, value)
+        table.insert(fields.train, 1, value)
+      end
       local names = told(fields, { own_loss = level, acc = .85, own_acc = .85, guess = fields.guess })
       return #names > 0 and names[1][1] or nil
     end
     expect({ turning(.56), turning(.53), turning(.56, { ceiling = 1.1 }), turning(.3, { guess = .5 }) })
       :equals { "rate_too_high", "oscillating", "oscillating", "rate_too_high" }
+    for settled = 0, 1 do expect(turning(.53, { earlier = { 1, 1 }, settled = settled })):equals "oscillating" end
     expect({ turning(.53, { told = { rate_too_high = true } }), turning(.53, { told = { diverging = true } }) }):equals {}
   end)
   it("is nothing where losses are NaN, or after three steps", function()

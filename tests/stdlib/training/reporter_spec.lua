@@ -29,6 +29,22 @@ describe("what a reporter is told of a training's health", function()
   end)
 end)
 
+describe("a step that is logged", function()
+  it("is shown to health: its loss, that of the labels, of classes or numbers, and its rate", function()
+    local asked, stored
+    local run = { device = "cpu", training_line = function() return function() end end, log = function(_, ...) stored = { ... } end }
+    local one = reporter.new { run = run, names = { "lr" }, deliver = function() end }
+    one.health = { step = function(_, ...) asked = { ... } end }
+    for _, case in ipairs { { { ["train/loss"] = 1, ["train/ce"] = 2 }, { 1, 2, .5 } },
+      { { ["train/loss"] = 1, ["train/mse"] = 3 }, { 1, 3, .5 } },
+      { { ["train/loss"] = 1, ["train/ce"] = 2, ["train/mse"] = 3 }, { 1, 2, .5 } } } do
+      one:log(case[1], {}, { lr = .5 }, .25, 7, { step = 7, findings = {} })
+      expect(asked):equals(case[2])
+      expect({ stored[1]["knob/lr"], stored[1]["knob/share"], stored[2] }):equals { .5, .25, 7 }
+    end
+  end)
+end)
+
 describe("the state of a reporter", function()
   it("has rows that are at hand, those that are waited for, and steps that have none", function()
     local rows, later, waited = g.tensor { 1, 2 }, g.tensor { 3 }, 0
