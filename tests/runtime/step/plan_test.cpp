@@ -236,6 +236,23 @@ TEST(Plan, AScanIsALoop) {
   }
 }
 
+// A gradient that one step leaves for the next one to add to is another tensor each time; one that is cleared is not.
+TEST(Plan, AScanFitsWhereNoGradientIsLeft) {
+  for (const bool clears : {false, true}) {
+    at::Tensor weight = at::ones({3}).requires_grad_();
+    const auto plan = record(
+        [&](const List& in) {
+          if (clears) Recorder::current()->grad_cleared(weight);
+          (weight * in[0]).sum().backward();
+          return List{};
+        },
+        {at::ones({3})});
+    weight.mutable_grad() = at::Tensor();
+    EXPECT_TRUE(plan->fits({at::ones({3})}));
+    EXPECT_EQ(plan->fits(Plan::Scan{{at::ones({4, 3})}, {}, 0, 4, {}, {}}), clears);
+  }
+}
+
 TEST(Plan, AScanNeedsItsRows) {
   const auto plan = record([](const List& in) { return List{in[0] + in[1]}; }, {at::ones({3}), at::ones({3})});
   const auto fits = [&](const at::Tensor& a, const at::Tensor& b, int64_t from, int64_t steps) {
