@@ -206,6 +206,16 @@ TEST(Drawing, ValuesBeyondWhichAHeightOverflowsAreGaps) {
   EXPECT_NE(terminal_plot({figure}, 60, 8, false).find("3 ┤"), std::string::npos);
 }
 
+TEST(Drawing, LabelsThatHaveNoRoomAreLeftOut) {
+  Figure figure;
+  figure.lines.resize(1);
+  figure.lines[0].x = {100000, 100002}, figure.lines[0].y = {0, 1};
+  const std::string text = terminal_plot({figure}, 5, 3, false);
+  EXPECT_NE(text.find("100000"), std::string::npos) << text;
+  EXPECT_EQ(text.find("100001"), std::string::npos) << text;
+  EXPECT_EQ(text.find("100002"), std::string::npos) << text;
+}
+
 // A terminal draws no bands, and has no wider margin for them.
 TEST(Drawing, BandsTakeNoRoomInATerminal) {
   Figure figure;
