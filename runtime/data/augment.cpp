@@ -96,6 +96,7 @@ void add_noise(T* row, int64_t width, const RowRandom& random, double deviation)
 template <typename T>
 at::Tensor augment_rows(const at::Tensor& x, const Rows& rows, uint64_t seed, const Augment& o, double strength) {
   const int64_t reach = std::lround(static_cast<double>(o.shift) * strength);
+  const double erased = o.erase * strength, deviation = o.noise * strength;
   const at::Tensor source = x.contiguous();
   at::Tensor result =
       reach ? at::zeros_like(source, at::MemoryFormat::Contiguous) : source.clone(at::MemoryFormat::Contiguous);
@@ -107,8 +108,8 @@ at::Tensor augment_rows(const at::Tensor& x, const Rows& rows, uint64_t seed, co
       shift_image(source.const_data_ptr<T>() + i * rows.width, row, x.sizes(), below(bits[0], 2 * reach + 1) - reach,
                   below(bits[1], 2 * reach + 1) - reach);
     }
-    if (o.erase * strength > 0) erase_rectangle(row, x.sizes(), o.erase * strength, random.bits(kEraseLane));
-    if (o.noise * strength > 0) add_noise(row, rows.width, random, o.noise * strength);
+    if (erased > 0) erase_rectangle(row, x.sizes(), erased, random.bits(kEraseLane));
+    if (deviation > 0) add_noise(row, rows.width, random, deviation);
   }
   return result;
 }

@@ -1,6 +1,7 @@
-"""The C++ side of mutate.py: a copy of the tree in build-mutants/tree, built there without optimisation's cost; for each fault one
-object is compiled and the room's test program linked, then its tests run: those of the same file, those of the folder, the rest.
-For runtime, where these notice nothing, the engine is linked as well and the Lua specs of the same feature are asked."""
+"""The C++ side of mutate.py: a copy of the tree in build-mutants/tree, built there without optimisation's cost, and with the standard
+library's own checks: an index past the end is noticed here as `make sanitize` notices it. For each fault one object is compiled and
+the room's test program linked, then its tests run: those of the same file, those of the folder, the rest. For runtime, where these
+notice nothing, the engine is linked as well and the Lua specs of the same feature are asked."""
 
 import json
 import os
@@ -55,7 +56,7 @@ class Cpp:
 
     def watch(self):
         """Builds, and learns each test's file and how long it takes."""
-        subprocess.run(["cmake", "-G", "Ninja", "-S", self.root, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG"],
+        subprocess.run(["cmake", "-G", "Ninja", "-S", self.root, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG -D_GLIBCXX_ASSERTIONS"],
                        check=True, capture_output=True)
         targets = [f"{self.room}_tests"] + (["gradus", "gradus_engine", "gradus_simulated"] if self.room == "runtime" else [])
         out = BUILD / f"{self.room}.json"

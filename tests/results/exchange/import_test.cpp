@@ -99,6 +99,27 @@ TEST_F(ImportTest, AnEventWithoutAStepIsOfStepZero) {
   EXPECT_EQ(curve(*store), "0:2");
 }
 
+TEST_F(ImportTest, WhereThereIsNothingToImport) {
+  auto store = create();
+  const auto refused = [&](const std::string& path, Exit code, const std::string& words) {
+    expect_error(code, path + words, [&] { import_tensorboard(*store, path, {}); });
+  };
+  refused(folder_ + "/none", Exit::missing,
+          ": no such folder; expected one with TensorBoard's event files; got nothing");
+  refused("/dev/null", Exit::data, ": expected a folder or an event file; got neither");
+  std::filesystem::create_directories(folder_ + "/tb/empty");
+  refused(folder_ + "/tb", Exit::missing, ": no runs; expected files with 'tfevents' in their names; got none");
+  write("one/events.out.tfevents.1.a", {event(1.7e9, 1, scalar("x", 1))});
+  write("two/events.out.tfevents.1.a", {event(1.7e9, 1, scalar("x", 2))});
+  const std::string file = folder_ + "/tb/two/events.out.tfevents.1.a";
+  EXPECT_EQ(import_tensorboard(*store, file, {}).added, 1) << "a file alone";
+  EXPECT_EQ(curve(*store), "1:2");
+  std::ofstream(file) << "damaged from its first byte on";
+  expect_error(Exit::data, "--partial takes what is before it", [&] { import_tensorboard(*store, file, {}); });
+  EXPECT_NO_THROW(import_tensorboard(*store, folder_ + "/tb", {.partial = true}));
+  EXPECT_EQ(curve(*store, "name = 'one'"), "1:1");
+}
+
 // Without such an event both sessions' values stay, and the later one counts where they share a step.
 TEST_F(ImportTest, StepsThatGoBackVoidNothing) {
   write("run/events.out.tfevents.1.a", {event(1.7e9, 1, scalar("x", 1)), event(1.7e9, 3, scalar("x", 3)),

@@ -205,6 +205,26 @@ TEST(Drawing, ValuesBeyondWhichAHeightOverflowsAreGaps) {
   EXPECT_NE(terminal_plot({figure}, 60, 8, false).find("3 ┤"), std::string::npos);
 }
 
+TEST(Drawing, LabelsThatHaveNoRoomAreLeftOut) {
+  Figure figure;
+  figure.lines.resize(1);
+  figure.lines[0].x = {100000, 100002}, figure.lines[0].y = {0, 1};
+  const std::string text = terminal_plot({figure}, 5, 3, false);
+  EXPECT_NE(text.find("100000"), std::string::npos) << text;
+  EXPECT_EQ(text.find("100001"), std::string::npos) << text;
+  EXPECT_EQ(text.find("100002"), std::string::npos) << text;
+}
+
+// A terminal draws no bands, and has no wider margin for them.
+TEST(Drawing, BandsTakeNoRoomInATerminal) {
+  Figure figure;
+  figure.lines.resize(1);
+  figure.lines[0].x = {0, 1, 2}, figure.lines[0].y = {1, 2, 3};
+  const std::string bare = terminal_plot({figure}, 60, 8, false);
+  figure.lines[0].low = {-99, -99, -99}, figure.lines[0].high = {99, 99, 99};
+  EXPECT_EQ(terminal_plot({figure}, 60, 8, false), bare);
+}
+
 // Where a label that tells neighbours apart is wider than the margin, the short one stands there.
 TEST(Drawing, LabelsAreAsWideAsTheMargin) {
   for (const auto& [value, label] : std::vector<std::pair<double, const char*>>{

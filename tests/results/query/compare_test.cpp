@@ -106,6 +106,16 @@ TEST_F(CompareTest, LostRunsOfStagesAreCounted) {
   EXPECT_EQ(compared["groups"][1]["stage"], "hard");
 }
 
+TEST_F(CompareTest, WhatNoRunHasIsNamed) {
+  add("s", 1, {"val/acc"});
+  add("s", 2, {"val/loss", "val/ac"});
+  for (const auto& [key, meant] : {std::pair{"val/loss", ""}, {"val/ac", " (did you mean 'val/acc'?)"}})
+    refuses(key, std::string("compare: no run has the metric '") + key + "'" + meant,
+            [&, key = key] { compare(*store_, {.filter = {.where = "id = 1"}, .metrics = {key}}); });
+  refuses("stage", "--by: only `gradus compare` goes stage by stage; expected a parameter; got 'stage'",
+          [&] { compare(*store_, {.by = {"stage"}}); });
+}
+
 TEST_F(CompareTest, WhichRunsCount) {
   const auto running = store_->begin({.name = "a", .seed = 1});
   running->log(running->key("val/acc"), 1, 0.5);

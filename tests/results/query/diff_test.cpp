@@ -20,12 +20,12 @@ class DiffTest : public StoreTest {
     std::string script = "a\nb\nc\n";
     std::int64_t parts_at = 0;  // steps from which the loss is another
     double advance = 30;
-    std::string stdlib = "s1";
+    std::string stdlib = "s1", path = "x.lua";
   };
   void add(Store& store, const Given& given) {
     RunStart start{.name = "x", .seed = given.seed, .params = {{"lr", given.lr}, {"width", std::int64_t{8}}}};
-    start.sources = {{"x.lua", given.script, given.script}};
-    start.environment.script = "x.lua";
+    start.sources = {{given.path, given.script, given.script}};
+    start.environment.script = given.path;
     start.environment.versions = R"({"torch":"2","stdlib":")" + given.stdlib + "\"}";
     auto run = store.begin(start);
     run->event(0, "stage", "easy", "{}");
@@ -95,6 +95,18 @@ TEST_F(DiffTest, TellsSourcesVersionsAndScheduleApart) {
   EXPECT_EQ(diff["parts"]["step"], 10);
   EXPECT_EQ(diff["before"]["a"]["kind"], "stage") << "the decision came later";
   EXPECT_TRUE(diff_runs(*store, "1", "1")["parts"].is_null());
+}
+
+TEST_F(DiffTest, AScriptAtTwoPathsIsOne) {
+  auto store = create();
+  add(*store, {});
+  add(*store, {.path = "there/y.lua"});
+  add(*store, {.script = "a\nb\nd\n", .path = "there/y.lua"});
+  EXPECT_TRUE(diff_runs(*store, "1", "2")["sources"].empty());
+  const Json sources = diff_runs(*store, "1", "3")["sources"];
+  ASSERT_EQ(sources.size(), 1u);
+  EXPECT_EQ(sources[0]["path"], "x.lua");
+  EXPECT_NE(sources[0]["diff"].get<std::string>().find("\n-c\n+d\n"), std::string::npos);
 }
 
 TEST(TextDiffTest, Small) {

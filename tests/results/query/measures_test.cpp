@@ -111,6 +111,12 @@ TEST_F(MeasuresTest, AreasOfSeveralRuns) {
   const char* const query = "SELECT auc(column1, column2) FROM (VALUES (0, 4), (1, NULL), (2, 4), (3, NULL))";
   EXPECT_EQ(std::get<double>(store_->query(query).rows.at(0).at(0)), 4);
   EXPECT_EQ(store_->query("SELECT auc(1, NULL)").rows.at(0).at(0), Cell());
+  try {
+    store_->query("SELECT 'a' REGEXP '('");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("bad regular expression '('; got "), std::string::npos) << error.what();
+  }
 }
 
 TEST_F(MeasuresTest, TheFirstStepAtAThreshold) {

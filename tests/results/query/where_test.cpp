@@ -48,6 +48,28 @@ TEST_F(WhereTest, TheIssuesExpression) {
   EXPECT_EQ(fits("not strategy == 'ramp' or seed == 5"), "23") << "not binds tightest";
 }
 
+TEST_F(WhereTest, WhatIsMissingIsSaidAsItIsAsked) {
+  const auto said = [&](const std::string& where) {
+    try {
+      return fits(where);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, Exit::usage);
+      return std::string(error.what());
+    }
+  };
+  EXPECT_NE(said("last(val/acc > 1").find("expected `)` after last(METRIC;"), std::string::npos)
+      << said("last(val/acc > 1");
+  EXPECT_NE(said("at(val/acc, 10 > 1").find("expected `)` after at(METRIC, STEP;"), std::string::npos)
+      << said("at(val/acc, 10 > 1");
+  auto run = store_->begin({.name = "digits"});
+  run->log(run->key("knob/heat"), 1, 4);
+  run->finish("finished");
+  EXPECT_NE(
+      said("heat > 1").find("'heat' is no parameter of a run, but what its steps were given: expected last(knob/heat)"),
+      std::string::npos)
+      << said("heat > 1");
+}
+
 TEST_F(WhereTest, NumbersAreNumbers) {
   EXPECT_EQ(fits("lr < 0.002"), "23");
   EXPECT_EQ(fits("lr == 1e-2"), "1");

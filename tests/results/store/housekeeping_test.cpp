@@ -151,6 +151,40 @@ TEST_F(HousekeepingTest, GcLeavesWhatIsAlive) {
   for (const int end : {locked[0], locked[1], done[0], done[1]}) ::close(end);
 }
 
+// What runs share lies in the cache of their store: it comes along, and what is there stays as it is.
+TEST_F(HousekeepingTest, MergeBringsWhatRunsTookFromTheCache) {
+  auto store = create();
+  const std::string node = folder_ + "/node";
+  auto other = Store::open(node + "/gradus.db", Store::Mode::create);
+  const auto write = [](const std::string& path, const std::string& text) {
+    fs::create_directories(fs::path(path).parent_path());
+    std::ofstream(path) << text;
+  };
+  const auto text = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  write(node + "/cache/a/one", "theirs"), write(node + "/cache/two", "theirs"), write(node + "/outside", "theirs");
+  write(node + "/cache/unused", "theirs"), write(folder_ + "/cache/two", "ours");
+  auto run = other->begin({.name = "a"});
+  for (const char* path : {"../cache/a/one", "../cache/two", "../cache/none", "../cache/../outside", "cache/own"})
+    run->artifact("teacher", path, std::string(64, 'a'), 6);
+  run->finish("finished");
+  EXPECT_EQ(merge(*store, *other)["added"], 1);
+  EXPECT_EQ(text(folder_ + "/cache/a/one"), "theirs");
+  EXPECT_EQ(text(folder_ + "/cache/two"), "ours");
+  for (const char* none : {"/cache/none", "/outside", "/cache/unused", "/cache/a/one.part"})
+    EXPECT_FALSE(fs::exists(folder_ + none)) << none;
+}
+
+TEST_F(HousekeepingTest, ARunThatWasResumedIsNotDeleted) {
+  auto store = create();
+  const auto run = store->begin({.name = "a"});
+  const Json plan = {{{"id", 1}}};
+  expect_error(Exit::usage, "has been resumed since; nothing of it is gone", [&] { delete_runs(*store, plan); });
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "1");
+}
+
 TEST_F(HousekeepingTest, MergeDoublesNothing) {
   auto store = create();
   add(*store, 1, {}, "val/loss");  // other keys first: the numbers of keys differ between the stores

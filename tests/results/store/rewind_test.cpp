@@ -35,6 +35,9 @@ TEST_F(RewindTest, RowsAfterThePointAreADeadAttempts) {
     run->finish("interrupted", "killed");
   }
   auto run = store->resume(1, point);
+  EXPECT_EQ(run->id(), 1);
+  EXPECT_EQ(run->uid(), ask(*store, "SELECT uid FROM runs WHERE id = 1"));
+  EXPECT_EQ(run->folder(), store->folder() + "/" + run->uid());
   EXPECT_EQ(ask(*store, "SELECT status FROM runs WHERE id = 1"), "running");
   EXPECT_EQ(ask(*store, "SELECT max(step) FROM metrics WHERE run_id = 1"), "10");
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM progress WHERE run_id = 1"), "10");

@@ -217,6 +217,7 @@ TEST_F(SalvageTest, EachPageZeroedLosesThatPagesRowsAndNoOther) {
     }
     EXPECT_EQ(found["values"], pages[page].table == "metric_values" ? pages[page].rows : 0) << page;
     EXPECT_EQ(found["runs"].size(), pages[page].table == "runs" ? pages[page].rows : 0) << page;
+    for (const Json& name : found["runs"]) EXPECT_EQ(name.get<std::string>().find("salvaged-"), 0u) << name;
   }
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "../../failing_thread.h"
+#include "store/housekeeping.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -304,6 +305,7 @@ TEST_F(StoreTest, RefusesWhatIsNotAStore) {
 
 TEST_F(StoreTest, AnEmptyFileBecomesAStore) {
   { std::ofstream file(path_); }
+  expect_error(Exit::missing, "the store is empty; expected at least one run", [&] { read(); });
   EXPECT_NO_THROW(create()->begin({.name = "a"}));
 }
 
@@ -388,6 +390,11 @@ TEST_F(StoreTest, ResolvesRuns) {
   expect_error(Exit::missing, "no such run", [&] { store->resolve("00000000000000000000000000000000"); });
   for (const char* bad : {"", "@first", "xyz", "-1", "1.5"})
     expect_error(Exit::usage, "expected an id", [&] { store->resolve(bad); });
+  std::vector<std::int64_t> all;
+  for (int id = 1; id <= 39; ++id) all.push_back(id);
+  archive_runs(*store, all, true);
+  expect_error(Exit::missing, "are archived; expected an id", [&] { store->resolve("@last"); });
+  EXPECT_EQ(store->resolve("39"), 39);
 }
 
 }  // namespace

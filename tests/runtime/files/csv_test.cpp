@@ -5,6 +5,7 @@
 #include "data/digits.h"
 #include "file_case.h"
 #include "files/file.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -217,6 +218,36 @@ TEST_F(CsvTest, AClassMayBeNamedLikeNothing) {
   expect_refused(path("a"),
                  {{"a,c\n1,x\n", "label is not a number; expected a number (or labels = 'classes'); got 'x'"}},
                  [&](const std::string& file) { read_csv(file, options); });
+}
+
+TEST_F(CsvTest, OptionsThatCannotBe) {
+  const auto says = [](const CsvOptions& options, const std::string& text = "a,b\n1,2\n") {
+    return refusal([&] { parse_csv(text, "t", options); });
+  };
+  CsvOptions options = label("b");
+  options.label_index = 1;
+  EXPECT_EQ(says(options), "t: two label columns; expected a name or an index; got both");
+  options = {};
+  for (const char bad : std::string("\"\r\n0123456789.+-\0", 17)) {
+    options.delimiter = bad;
+    EXPECT_EQ(says(options).find("t: unusable delimiter; expected one like ',' ';' or a tab; got '"), 0u) << bad;
+  }
+  options = label("b");
+  options.labels = "number";
+  EXPECT_EQ(says(options), "t: unknown labels; expected 'auto', 'class' or 'value'; got 'number'");
+  options.labels = "value", options.classes = {"1", "2"};
+  EXPECT_EQ(says(options), "t: classes of values; expected labels 'class'; got 'value'");
+  EXPECT_EQ(says(label("b"), "a,b\n1,2\n1,1e400\n"),
+            "t:3, column 2 ('b'): number out of range; expected a finite number that fits float32; got '1e400'");
+}
+
+TEST_F(CsvTest, WholeLabelsAreThoseBelowTwoToThe53) {
+  for (const auto& [text, whole] : std::vector<std::pair<const char*, bool>>{
+           {"9007199254740991", true}, {"-9007199254740991", true}, {"9007199254740992", false}, {"0.5", false}}) {
+    const at::Tensor y = parse_csv(std::string("1,3\n2,") + text + "\n", "t", label_at(1)).y;
+    EXPECT_EQ(y.scalar_type(), whole ? at::kLong : at::kFloat) << text;
+    EXPECT_EQ(y[1].item<double>(), whole ? std::stod(text) : static_cast<float>(std::stod(text))) << text;
+  }
 }
 
 TEST_F(CsvTest, BoundsWhatAGzipHolds) {

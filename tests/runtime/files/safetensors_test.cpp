@@ -153,6 +153,7 @@ TEST_F(SafeTensorsTest, RefusesLies) {
           {with_header(one("[1]"), 8), "instead of an object"},
           {with_header(one("null"), 8), "instead of an object"},
           {with_header(R"({"__metadata__":{"a":1}})"), "holds a number"},
+          {with_header(R"({"a":{"dtype":true}})"), "entry 'a', field 'dtype' holds a boolean"},
           {with_header(R"({"__metadata__":{"a":"","a":""}})"), "the key 'a' twice"},
           {with_header(many + "}}"), "more than 65536 keys"},
           {with_header(one(entry("BOOL", "[2]", "[0,2]"))) + "\x01\x02", "not a boolean"},

@@ -90,8 +90,39 @@ TEST(FeatureMse, TakesWhatIsNotContiguousAndHasTheSameBitsOnAnyNumberOfThreads) 
   EXPECT_TRUE(feature_mse(student, at::matmul(teacher, projection), {}).equal(together));
 }
 
+// Whoever of the three is learned, alone or not.
+TEST(FeatureMse, HasTheGradientOfWhoeverWantsOne) {
+  at::manual_seed(4);
+  for (const bool projected : {false, true})
+    for (int wanted = 0; wanted < 8; ++wanted) {
+      const auto learned = [&](int i, at::IntArrayRef shape) {
+        return at::randn(shape, at::kDouble).requires_grad_(wanted >> i & 1);
+      };
+      std::vector<at::Tensor> all = {learned(0, {4, 3}), learned(1, {4, projected ? 5 : 3})}, asked;
+      OptionalTensor projection;
+      if (projected) all.push_back(*(projection = learned(2, {5, 3})));
+      for (const at::Tensor& one : all)
+        if (one.requires_grad()) asked.push_back(one);
+      const at::Tensor loss = feature_mse(all[0], all[1], projection);
+      ASSERT_EQ(loss.requires_grad(), !asked.empty()) << wanted;
+      if (asked.empty()) continue;
+      const auto got = torch::autograd::grad({loss}, asked),
+                 right = torch::autograd::grad({composed(all[0], all[1], projection)}, asked);
+      for (std::size_t i = 0; i < asked.size(); ++i) EXPECT_TRUE(at::allclose(got[i], right[i])) << wanted << " " << i;
+      EXPECT_THROW(torch::autograd::grad({feature_mse(all[0], all[1], projection)}, asked, {}, true, true), Error);
+    }
+}
+
 TEST(FeatureMse, SaysWhatIsWrong) {
   const at::Tensor x = at::ones({3, 2});
+  for (const at::Tensor& projection : {at::ones({5, 2}), at::ones({4, 3}), at::ones({2}), at::ones({1, 4, 2})})
+    EXPECT_THROW(feature_mse(x, at::ones({3, 4}), projection), Error) << projection.sizes();
+  EXPECT_THROW(feature_mse(x, at::ones({3, 4}), at::ones({4, 2}, at::kDouble)), Error);
+  EXPECT_THROW(feature_mse(x, at::ones({}), at::ones({4, 2})), Error);
+  EXPECT_THROW(feature_mse(at::ones({}), at::ones({}), {}), Error);
+  EXPECT_THROW(feature_mse(x, at::ones({3, 2}, at::device(at::kMeta)), {}), Error);
+  EXPECT_THROW(feature_mse(x, at::ones({3, 4}), at::ones({4, 2}, at::device(at::kMeta))), Error);
+  EXPECT_THROW(feature_mse(x, at::ones({6}), {}), Error);
   EXPECT_THROW(feature_mse(x, at::ones({3, 4}), {}), Error);
   EXPECT_THROW(feature_mse(x, at::ones({3, 4}), at::ones({4, 3})), Error);
   EXPECT_THROW(feature_mse(x, at::ones({2, 4}), at::ones({4, 2})), Error);

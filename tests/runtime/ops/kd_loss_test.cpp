@@ -316,6 +316,48 @@ TEST(KdLoss, RefusesWhatDoesNotFit) {
   }
   a.target = std::nullopt;  // alpha is not used
   EXPECT_NO_THROW(kd_loss(a));
+  for (const double smoothing : {-.1, 0., 1., std::nan("")}) {
+    a = arguments(z, z, y);
+    a.label_smoothing = smoothing;
+    if (smoothing == 0 || smoothing == 1)
+      EXPECT_NO_THROW(kd_loss(a));
+    else
+      expect_refused(a, "label_smoothing is");
+  }
+  const auto far = at::device(at::kMeta);
+  expect_refused(arguments(z, at::empty({3, 4}, far), y), "teacher is on meta; expected student's cpu");
+  expect_refused(arguments(z, z, at::empty({3}, far.dtype(at::kLong))), "target is on meta");
+  a = arguments(z, z, y);
+  a.weight = at::empty({3}, far);
+  expect_refused(a, "weight is on meta");
+}
+
+TEST(KdLoss, IsTheSameWhereNobodyDifferentiatesAndComposedElsewhere) {
+  const KdArguments a = arguments(at::randn({3, 4}), at::randn({3, 4}), at::tensor({0, 1, 2}, at::kLong));
+  const at::Tensor wanted = std::get<0>(kd_loss(a));
+  {
+    const c10::InferenceMode none;
+    EXPECT_TRUE(std::get<0>(kd_loss(a)).equal(wanted));
+  }
+  torch::jit::Stack stack{a.student, a.teacher,         a.target,       a.temperature, a.alpha,   a.teacher_temperature,
+                          a.weight,  a.label_smoothing, a.ignore_index, a.t2,          a.reverse, true};
+  c10::Dispatcher::singleton()
+      .findSchemaOrThrow("gradus::kd_loss_forward", "")
+      .callBoxedForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd, stack);
+  const auto composed = kd_loss_composed(a, true);
+  ASSERT_EQ(stack.size(), 7u);
+  EXPECT_TRUE(stack[0].toTensor().equal(std::get<0>(composed)));
+  EXPECT_TRUE(stack[6].toTensor().equal(std::get<6>(composed)));
+}
+
+TEST(KdLoss, OneNumberMayBeAListOfOne) {
+  KdArguments a = arguments(at::randn({3, 4}), at::randn({3, 4}), at::tensor({0, 1, 2}, at::kLong));
+  const at::Tensor wanted = std::get<0>(kd_loss(a));
+  a.temperature = a.temperature.reshape({1}), a.alpha = a.alpha.reshape({1});
+  EXPECT_TRUE(std::get<0>(kd_loss(a)).equal(wanted));
+  EXPECT_TRUE(std::get<0>(kd_loss_composed(a, false)).equal(std::get<0>(kd_loss_composed(a, true))));
+  a.alpha = a.alpha.reshape({1, 1});
+  expect_refused(a, "alpha has shape [1, 1]; expected a number or one value for each of the 3 samples");
 }
 
 TEST(KdLoss, RefusesSecondDerivatives) {
@@ -363,6 +405,32 @@ TEST(ClipGradNorm, StridedAndHalfGradients) {
   EXPECT_NEAR(clip({strided, half}, 1).item<double>(), 4, 1e-2);
   EXPECT_NEAR(strided[0][0].item<double>(), 0.25, 1e-3);
   EXPECT_EQ(base[0][3].item<double>(), 1);
+}
+
+TEST(ClipGradNorm, OfEachTypeAndOfTwo) {
+  for (const std::vector<at::Tensor>& grads :
+       std::vector<std::vector<at::Tensor>>{{at::tensor({3., 4.}, at::kDouble)},
+                                            {at::tensor({3.f}), at::tensor({4.}, at::kDouble)},
+                                            {at::tensor({3.f, 0.f, 4.f, 0.f}).slice(0, 0, 4, 2)},
+                                            {at::tensor({3.f, 4.f}).to(at::kBFloat16)}}) {
+    const auto first = [&] { return grads[0][0].item<double>(); };
+    EXPECT_EQ(clip(grads, 5.1).item<double>(), 5);
+    EXPECT_EQ(first(), 3) << "small enough";
+    EXPECT_EQ(clip(grads, 2.5).item<double>(), 5);
+    EXPECT_NEAR(first(), 1.5, 1e-2);
+    EXPECT_NEAR(grads.back().reshape({-1})[-1].item<double>(), 2, 1e-2);
+  }
+  for (const auto type : {at::kFloat, at::kBFloat16}) {  // of 3e-6: to 2e-6 · 3 / 4
+    const at::Tensor tiny = at::full({1}, 3e-6).to(type);
+    clip({tiny}, 2e-6);
+    EXPECT_NEAR(tiny.item<double>(), 1.5e-6, 2e-8);
+  }
+  EXPECT_THROW(clip({}, 1), Error);
+  EXPECT_THROW(c10::Dispatcher::singleton()
+                   .findSchemaOrThrow("gradus::clip_grad_norm_", "")
+                   .typed<at::Tensor(at::TensorList, const at::Tensor&)>()
+                   .call({at::ones({2})}, at::ones({2})),
+               Error);
 }
 
 TEST(ClipGradNorm, SpreadsNan) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "error.h"
+#include "ops/gemm.h"
 #include "ops/kd_loss.h"
 #include "step/memory.h"
+#include "step/recorded.h"
 
 namespace gradus {
 namespace {
@@ -148,6 +150,83 @@ TEST(LinearKd, HasTheNumericGradient) {
     }
 }
 
+TEST(LinearKd, ATeacherTemperatureMayBeARowsOwn) {
+  LinearKdArguments a = example(at::kDouble, 5, 7);
+  a.teacher_temperature = at::rand({5}, at::kDouble) + 1;
+  expect_equal_to_composed(a, 1e-9, "a teacher's temperature a row");
+}
+
+TEST(LinearKd, IsDifferentiableWhereSomethingIsLearnedAndOnlyOnce) {
+  for (int wanted = 0; wanted < 8; ++wanted) {
+    LinearKdArguments a = example(at::kDouble, 5, 7);
+    a.x.requires_grad_(wanted & 1), a.weight.requires_grad_(wanted & 2), a.bias->requires_grad_(wanted & 4);
+    torch::jit::Stack stack{a.x,      a.weight,      a.bias,  a.teacher_x,           a.teacher_weight,  a.teacher_bias,
+                            a.target, a.temperature, a.alpha, a.teacher_temperature, a.label_smoothing, a.ignore_index,
+                            a.t2,     a.reverse};
+    c10::Dispatcher::singleton().findSchemaOrThrow("gradus::linear_kd_loss", "").callBoxed(stack);
+    const at::Tensor loss = stack[0].toTensor();
+    EXPECT_EQ(loss.requires_grad(), wanted != 0);
+    EXPECT_TRUE(loss.equal(linear_kd_loss_forward(example(at::kDouble, 5, 7), false)[0]));
+    if (wanted == 1) {
+      EXPECT_THROW(torch::autograd::grad({loss}, {a.x}, {}, true, true), Error);
+    }
+  }
+}
+
+TEST(LinearKd, IsReplayed) {
+  LinearKdArguments a = example(at::kFloat, 5, 7);
+  const auto step = [&](const std::vector<at::Tensor>& in) {
+    a.x = in[0];
+    torch::jit::Stack stack{a.x,      a.weight,      a.bias,  a.teacher_x,           a.teacher_weight,  a.teacher_bias,
+                            a.target, a.temperature, a.alpha, a.teacher_temperature, a.label_smoothing, a.ignore_index,
+                            a.t2,     a.reverse,     true};
+    c10::Dispatcher::singleton().findSchemaOrThrow("gradus::linear_kd_loss_forward", "").callBoxed(stack);
+    std::vector<at::Tensor> results;
+    for (const auto& value : stack) results.push_back(value.toTensor());
+    return results;
+  };
+  const auto plan = record(step, {a.x});
+  const std::vector<at::Tensor> other = {at::randn({5, 6})}, wanted = step(other);
+  std::vector<at::Tensor> outputs;
+  plan->run(other, outputs);
+  ASSERT_EQ(outputs.size(), 9u);
+  for (std::size_t i = 0; i < outputs.size(); ++i) EXPECT_TRUE(same(outputs[i], wanted[i])) << i;
+  const c10::InferenceMode none;
+  torch::jit::Stack stack{a.x,      a.weight,      a.bias,  a.teacher_x,           a.teacher_weight,  a.teacher_bias,
+                          a.target, a.temperature, a.alpha, a.teacher_temperature, a.label_smoothing, a.ignore_index,
+                          a.t2,     a.reverse};
+  c10::Dispatcher::singleton().findSchemaOrThrow("gradus::linear_kd_loss", "").callBoxed(stack);
+  EXPECT_TRUE(stack[0].toTensor().equal(wanted[0]));
+}
+
+// sum += a · b: by our own kernels, bit for bit, where all lies as they want it; by the library's elsewhere.
+TEST(LinearKd, AddsProducts) {
+  at::manual_seed(6);
+  using Add = at::Tensor&(at::Tensor&, const at::Tensor&, const at::Tensor&);
+  const auto add = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::add_product_", "").typed<Add>();
+  const gemm::Rule before = gemm::current();
+  gemm::install({true, false, false});
+  const int64_t m = 120, k = 200, n = 90;
+  const at::Tensor at_ = at::randn({k, m}), a = at_.t(), b = at::randn({k, n}), c = at::randn({m, n});
+  const auto sum_of = [&](const at::Tensor& sum, const at::Tensor& left, const at::Tensor& right) {
+    at::Tensor result = sum.clone(at::MemoryFormat::Preserve);
+    add.call(result, left, right);
+    const at::Tensor wanted = sum.to(at::kDouble).addmm(left.to(at::kDouble), right.to(at::kDouble));
+    EXPECT_TRUE(at::allclose(result.to(at::kDouble), wanted, 1e-4, 1e-4)) << left.sizes() << right.sizes();
+    return result;
+  };
+  at::Tensor own = c.clone();
+  gemm::multiply(m, n, k, {at_.const_data_ptr<float>(), 1, m}, {b.const_data_ptr<float>(), n, 1},
+                 own.mutable_data_ptr<float>(), {true});
+  EXPECT_TRUE(sum_of(c, a, b).equal(own));
+  sum_of(c, a.contiguous(), b);
+  sum_of(c, a, b.t().contiguous().t());
+  sum_of(at::randn({n, m}).t(), a, b);
+  sum_of(c.to(at::kDouble), a.to(at::kDouble), b.to(at::kDouble));
+  sum_of(c.narrow(0, 0, 3), at_.narrow(1, 0, 3).contiguous().t(), b);
+  gemm::install(before);
+}
+
 TEST(LinearKd, NeverHoldsAllLogits) {
   memory::install();
   LinearKdArguments a = example(at::kFloat, 1024, 30522);
@@ -176,6 +255,24 @@ TEST(LinearKd, RefusesWhatDoesNotFit) {
   refuses([](auto& a) { a.x = a.x.to(at::kBFloat16); }, "expected float32 or float64");
   refuses([](auto& a) { a.target->fill_(5); }, "target class 5");
   refuses([](auto& a) { a.temperature = at::ones({3}); }, "one a row of x");
+  refuses([](auto& a) { a.alpha = at::ones({3}); }, "one a row of x");
+  refuses([](auto& a) { a.target = a.target->to(at::kInt); }, "expected int64, one class a row of x");
+  refuses([](auto& a) { a.x = at::randn({6}); }, "expected [N, E] or [N, L, E], not empty");
+  refuses([](auto& a) { a.x = at::randn({1, 2, 2, 6}); }, "expected [N, E] or [N, L, E], not empty");
+  refuses([](auto& a) { a.x = at::randn({0, 6}); }, "expected [N, E] or [N, L, E], not empty");
+  refuses([](auto& a) { a.weight = at::randn({6}); }, "weight has shape [6]; expected [classes, 6]");
+  refuses([](auto& a) { a.weight = a.weight.to(at::kDouble); }, "is Double; expected Float throughout");
+  refuses([](auto& a) { a.bias = a.bias->to(at::kDouble); }, "is Double; expected Float throughout");
+  refuses([](auto& a) { a.bias = at::randn({5, 1}); }, "bias has shape [5, 1]; expected [5]");
+  refuses([](auto& a) { a.teacher_x = a.teacher_x->to(at::kDouble); }, "teacher_ is Double; expected Float throughout");
+  refuses([](auto& a) { a.teacher_x = at::ones({}); }, "expected as many rows as x");
+  refuses(
+      [](auto& a) {
+        a.teacher_weight = at::randn({6, 4}), a.teacher_bias = std::nullopt;
+      },
+      "teacher_weight has 6 classes; expected weight's 5");
+  refuses([](auto& a) { a.teacher_x.reset(), a.teacher_weight.reset(), a.target.reset(); },
+          "neither teacher_x nor target");
 }
 
 }  // namespace

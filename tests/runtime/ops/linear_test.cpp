@@ -1,10 +1,12 @@
 #include "ops/linear.h"
 
+#include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
+#include "ops/gemm.h"
 #include "widths.h"
 
 namespace gradus {
@@ -98,6 +100,38 @@ TEST(Linear, AgreesWithLibTorch) {
       }
 }
 
+// Products that are large enough for the kernels that work block by block.
+TEST(Linear, LargeLayersAgreeWithLibTorch) {
+  at::manual_seed(6);
+  const gemm::Rule before = gemm::current();
+  const at::Tensor x = at::randn({2, 100, 200}), w = at::randn({180, 200}), bias = at::randn({180}),
+                   up = at::randn({2, 100, 180});
+  const auto expect_near = [](const at::Tensor& a, const at::Tensor& b) {
+    ASSERT_EQ(a.defined(), b.defined());
+    if (a.defined()) {
+      EXPECT_LT((a - b).abs().max().item<double>(), 1e-5 * b.abs().max().item<double>());
+    }
+  };
+  for (const bool relu : {false, true})
+    for (int wanted = 1; wanted < 8; ++wanted) {
+      const auto run = [&](bool own) {
+        gemm::install(own ? gemm::Rule{true, false, false} : gemm::Rule{});
+        const at::Tensor lx = x.clone().requires_grad_(wanted & 1), lw = w.clone().requires_grad_(wanted & 2),
+                         lb = bias.clone().requires_grad_(wanted & 4);
+        EXPECT_EQ(takes_own_linear(lx, lw, lb), own);
+        const at::Tensor y = linear(lx, lw, lb, relu);
+        y.backward(up);
+        return Gradients{y.detach(), lx.grad(), lw.grad(), lb.grad()};
+      };
+      const Gradients own = run(true), theirs = run(false);
+      expect_near(own.y, theirs.y);
+      expect_near(own.dx, theirs.dx);
+      expect_near(own.dw, theirs.dw);
+      expect_near(own.db, theirs.db);
+    }
+  gemm::install(before);
+}
+
 TEST(Linear, TakesTransposedInputsAndGradients) {
   at::manual_seed(3);
   const at::Tensor x = at::randn({12, 9}).t(), w = at::randn({7, 12}), up = at::randn({7, 9}).t();
@@ -120,6 +154,31 @@ TEST(Linear, HasASecondDerivative) {
                second([&] { return at::relu(at::linear(x, w)); }));
 }
 
+// Whoever of the three is learned, alone or not; from LibTorch's operators where a second derivative is wanted.
+TEST(Linear, HasTheGradientOfWhoeverWantsOne) {
+  at::manual_seed(5);
+  for (const bool with_bias : {false, true})
+    for (const bool twice : {false, true})
+      for (int wanted = 0; wanted < 8; ++wanted) {
+        const auto learned = [&](int i, at::IntArrayRef shape) {
+          return at::randn(shape).requires_grad_(wanted >> i & 1);
+        };
+        std::vector<at::Tensor> all = {learned(0, {2, 5, 6}), learned(1, {3, 6})}, asked;
+        std::optional<at::Tensor> bias;
+        if (with_bias) all.push_back(*(bias = learned(2, {3})));
+        for (const at::Tensor& one : all)
+          if (one.requires_grad()) asked.push_back(one);
+        const at::Tensor y = linear(all[0], all[1], bias, true);
+        ASSERT_EQ(y.requires_grad(), !asked.empty()) << wanted;
+        if (asked.empty()) continue;
+        const auto of = [&](const at::Tensor& out) {
+          return torch::autograd::grad({out.pow(2).sum()}, asked, {}, true, twice);
+        };
+        const auto got = of(y), right = of(at::relu(at::linear(all[0], all[1], bias)));
+        for (std::size_t i = 0; i < asked.size(); ++i) expect_close(got[i], right[i]);
+      }
+}
+
 TEST(Linear, NotANumberSpreads) {
   const at::Tensor w = at::ones({2, 20});
   at::Tensor x = at::ones({3, 20});
@@ -138,6 +197,27 @@ TEST(Linear, LeavesToLibTorchWhatIsNotSmallFloat32) {
   EXPECT_FALSE(takes_own_linear(at::ones({2, 3}), at::ones({3, 4}).t(), none));
   EXPECT_TRUE(at::allclose(linear(at::ones({2, 3}, at::kDouble), at::ones({4, 3}, at::kDouble), none, true),
                            at::full({2, 4}, 3, at::kDouble)));
+  const at::Tensor x = at::ones({2, 3}), w = at::ones({4, 3});
+  EXPECT_TRUE(takes_own_linear(x, w, at::ones({4})));
+  EXPECT_TRUE(takes_own_linear(at::ones({3}), w, none));
+  EXPECT_TRUE(takes_own_linear(at::ones({6'000'000 / 300, 3}), at::ones({100, 3}), none));
+  EXPECT_FALSE(takes_own_linear(at::ones({6'000'000 / 300 + 1, 3}), at::ones({100, 3}), none));
+  for (const at::Tensor& bias :
+       {at::ones({4}, at::kDouble), at::ones({8}).slice(0, 0, 8, 2), at::ones({3}), at::ones({4, 1}), at::ones({})})
+    EXPECT_FALSE(takes_own_linear(x, w, bias)) << bias.sizes();
+  for (const auto& [input, weight] :
+       std::vector<std::pair<at::Tensor, at::Tensor>>{{at::ones({2, 4}), w},
+                                                      {at::ones({0, 3}), w},
+                                                      {at::ones({}), w},
+                                                      {x, at::ones({3})},
+                                                      {x, at::ones({1, 4, 3})},
+                                                      {x, w.to(at::kDouble)},
+                                                      {x.to_sparse(), w},
+                                                      {at::ones({2, 0}), at::ones({4, 0})}})
+    EXPECT_FALSE(takes_own_linear(input, weight, none)) << input.sizes() << weight.sizes();
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  EXPECT_FALSE(takes_own_linear(x, w, none));
+  at::autocast::set_autocast_enabled(at::kCPU, false);
 }
 
 }  // namespace

@@ -2,18 +2,20 @@
 #include <gtest/gtest.h>
 
 #include "error.h"
+#include "step/recorded.h"
 #include "torch.h"
 
 namespace gradus {
 namespace {
 
-at::Tensor own_max_pool2d(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride = {}) {
-  using Sizes = at::IntArrayRef;
+using Sizes = at::IntArrayRef;
+
+at::Tensor own_max_pool2d(const at::Tensor& x, Sizes kernel, Sizes stride = {}, Sizes padding = {0, 0},
+                          Sizes dilation = {1, 1}, bool ceil_mode = false) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("gradus::max_pool2d", "")
                              .typed<at::Tensor(const at::Tensor&, Sizes, Sizes, Sizes, Sizes, bool)>();
-  const int64_t zero[] = {0, 0}, one[] = {1, 1};
-  return op.call(x, kernel, stride, zero, one, false);
+  return op.call(x, kernel, stride, padding, dilation, ceil_mode);
 }
 
 void check_same(const at::Tensor& values, at::IntArrayRef kernel, at::IntArrayRef stride = {}) {
@@ -45,7 +47,33 @@ TEST(MaxPool, LeavesOthersToTheLibrary) {
   check_same(at::randn({2, 3, 7, 7}), {2, 2}, {1, 1});
   check_same(at::randn({2, 3, 6, 6}, at::kDouble), {2, 2});
   check_same(at::randn({2, 6, 8, 3}).permute({0, 3, 1, 2}), {2, 2});
-  EXPECT_ANY_THROW(own_max_pool2d(at::randn({3, 1, 1}), {2, 2}));
+  for (Sizes small : std::vector<std::vector<int64_t>>{{3, 1, 1}, {3, 1, 5}, {3, 5, 1}})
+    EXPECT_ANY_THROW(own_max_pool2d(at::randn(small), {2, 2})) << small;
+  const at::Tensor x = at::randn({2, 3, 7, 7});
+  EXPECT_TRUE(own_max_pool2d(x, {2, 2}, {}, {1, 1}).equal(at::max_pool2d(x, {2, 2}, {2, 2}, {1, 1})));
+  EXPECT_TRUE(own_max_pool2d(x, {2, 2}, {}, {0, 0}, {2, 2}).equal(at::max_pool2d(x, {2, 2}, {2, 2}, {0, 0}, {2, 2})));
+  EXPECT_TRUE(own_max_pool2d(x, {2, 2}, {}, {0, 0}, {1, 1}, true)
+                  .equal(at::max_pool2d(x, {2, 2}, {2, 2}, {0, 0}, {1, 1}, true)));
+  EXPECT_EQ(own_max_pool2d(at::randn({0, 3, 4, 4}), {2, 2}).sizes(), Sizes({0, 3, 2, 2}));
+}
+
+// Which of the two a step takes shows in its plan.
+TEST(MaxPool, TakesItsOwnWhereItCan) {
+  const auto takes = [](const at::Tensor& x, Sizes kernel) {
+    const auto plan =
+        record([&](const std::vector<at::Tensor>& in) { return std::vector{own_max_pool2d(in[0], kernel)}; }, {x});
+    return plan->describe().find("gradus::max_pool2d_forward") != std::string::npos;
+  };
+  for (Sizes shape : std::vector<std::vector<int64_t>>{{1, 2, 2}, {2, 3, 2, 5}, {2, 3, 6, 4}})
+    EXPECT_TRUE(takes(at::randn(shape), {2, 2})) << shape;
+  EXPECT_FALSE(takes(at::randn({2, 3, 6, 4}), {3, 3}));
+  EXPECT_FALSE(takes(at::randn({2, 3, 6, 4}, at::kDouble), {2, 2}));
+}
+
+TEST(MaxPool, RefusesSecondDerivatives) {
+  const at::Tensor x = at::randn({1, 2, 4, 4}).requires_grad_();
+  EXPECT_THROW(torch::autograd::grad({own_max_pool2d(x, {2, 2}).sum()}, {x}, {}, true, true), Error);
+  EXPECT_FALSE(own_max_pool2d(x.detach(), {2, 2}).requires_grad());
 }
 
 TEST(MaxPool, HasTheSameBitsOnAnyNumberOfThreads) {

@@ -162,20 +162,118 @@ TEST(Optimizer, AGuardedUpdateLeavesEverythingAloneWhereAGradientIsNotFinite) {
 }
 
 TEST(Optimizer, WhatElseAStepChangedIsPutBackWhereItsNormIsNotFinite) {
-  using PutBack = void(at::TensorList, at::TensorList, const at::Tensor&);
-  const std::vector<at::Tensor> before = {at::ones({3}), at::zeros({}, at::kLong)};
-  for (const auto norm_type : {at::kFloat, at::kDouble})
-    for (const double norm : {1.0, double(NAN), double(INFINITY)}) {
-      const std::vector<at::Tensor> changed = {at::full({3}, NAN), at::ones({}, at::kLong)};
-      auto now = copies(changed);
-      op<PutBack>("gradus::put_back_").call(now, before, at::scalar_tensor(norm, norm_type));
-      if (std::isfinite(norm))
-        EXPECT_EQ(now[1].item<int64_t>(), 1);
-      else
-        expect_equal(now, before);
-      EXPECT_EQ(at::isnan(now[0]).all().item<bool>(), std::isfinite(norm));
+  using List = std::vector<at::Tensor>;
+  const List before = {at::ones({3}), at::zeros({}, at::kLong)};
+  const auto handle = c10::Dispatcher::singleton().findSchemaOrThrow("gradus::put_back_", "");
+  for (const bool composed : {false, true}) {  // as other devices have it
+    const auto put_back = [&](const List& now, const at::Tensor& norm) {
+      torch::jit::Stack stack{now, before, norm};
+      composed ? handle.callBoxedForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd, stack)
+               : handle.callBoxed(stack);
+    };
+    for (const auto norm_type : {at::kFloat, at::kDouble})
+      for (const double norm : {1.0, double(NAN), double(INFINITY)}) {
+        const List changed = {at::full({3}, NAN), at::ones({}, at::kLong)};
+        const auto now = copies(changed);
+        put_back(now, at::scalar_tensor(norm, norm_type));
+        if (std::isfinite(norm))
+          EXPECT_EQ(now[1].item<int64_t>(), 1);
+        else
+          expect_equal(now, before);
+        EXPECT_EQ(at::isnan(now[0]).all().item<bool>(), std::isfinite(norm));
+      }
+    EXPECT_THROW(put_back({before[0]}, at::ones({})), Error);
+  }
+}
+
+// In float32 with the numbers as they are, rounded once a step: bfloat16 and float16, which LibTorch's kernel leaves.
+TEST(Optimizer, SgdOfShortFloatsIsThatOfFloatsRounded) {
+  at::manual_seed(5);
+  for (const auto type : {at::kBFloat16, at::kHalf})
+    for (const double momentum : {0., .9})
+      for (const bool nesterov : {false, true})
+        for (const bool maximize : {false, true}) {
+          if (nesterov && momentum == 0) continue;
+          auto own = random(type), momenta = momentum == 0 ? std::vector<at::Tensor>() : zeros(own);
+          own.push_back(at::randn({9}));  // one of the usual ones among them
+          if (momentum != 0) momenta.push_back(at::zeros({9}));
+          auto theirs = copies(own), their_momenta = copies(momenta);
+          const auto wide = [](const std::vector<at::Tensor>& list) {
+            std::vector<at::Tensor> result;
+            for (const at::Tensor& one : list) result.push_back(one.to(at::kFloat, false, /*copy=*/true));
+            return result;
+          };
+          for (int step = 0; step < 3; ++step) {
+            auto grads = random(type);
+            grads.push_back(at::randn({9}));
+            op<Sgd>("gradus::sgd_")
+                .call(own, grads, momenta, rate(.1), {}, {}, .5, momentum, nesterov, maximize, false);
+            auto params = wide(theirs), kept = wide(their_momenta);
+            at::_fused_sgd_(params, wide(grads), kept, .5, momentum, rate(.1), 0, nesterov, maximize, false);
+            for (std::size_t i = 0; i < theirs.size(); ++i) theirs[i].copy_(params[i]);
+            for (std::size_t i = 0; i < kept.size(); ++i) their_momenta[i].copy_(kept[i]);
+          }
+          for (std::size_t i = 0; i < own.size(); ++i)
+            EXPECT_TRUE(at::allclose(own[i], theirs[i], 2e-2, 2e-2)) << i << momentum << nesterov << maximize;
+          for (std::size_t i = 0; i < momenta.size(); ++i)
+            EXPECT_TRUE(at::allclose(momenta[i], their_momenta[i], 2e-2, 2e-2)) << i << momentum << nesterov;
+          const auto before = copies(own), momenta_before = copies(momenta);
+          auto bad = random(type);
+          bad.push_back(at::full({9}, NAN));
+          op<Sgd>("gradus::sgd_")
+              .call(own, bad, momenta, rate(.1), at::scalar_tensor(NAN), {}, .5, momentum, nesterov, maximize, true);
+          for (std::size_t i = 0; i < own.size(); ++i) EXPECT_TRUE(own[i].equal(before[i])) << i;
+          for (std::size_t i = 0; i < momenta.size(); ++i) EXPECT_TRUE(momenta[i].equal(momenta_before[i])) << i;
+        }
+}
+
+// A gradient of 3e-6 is clipped to 2e-6 · 3 / 4: what is added to the norm counts.
+TEST(Optimizer, ClippingHasPyTorchsEpsilon) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const std::vector<at::Tensor> params = {at::zeros({2}, type)}, grads = {at::tensor({3e-6, 0.}).to(type)};
+    op<Sgd>("gradus::sgd_").call(params, grads, {}, rate(1), norm_of(grads), rate(2e-6), 0, 0, false, false, false);
+    EXPECT_NEAR(params[0][0].item<double>(), -1.5e-6, 1e-9) << type;
+  }
+}
+
+TEST(Optimizer, EachParameterMayHaveItsOwnCount) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    auto params = random(type);
+    const at::Tensor one = at::zeros({}), two = at::full({}, 7.f);
+    op<Adam>("gradus::adam_")
+        .call(params, random(type), zeros(params), zeros(params), std::vector<at::Tensor>{one, two}, rate(.1), {}, {},
+              .9, .99, 0, 1e-8, false, false, false);
+    EXPECT_EQ(one.item<float>(), 1);
+    EXPECT_EQ(two.item<float>(), 8);
+  }
+}
+
+TEST(Optimizer, RefusesRatesAndListsThatCannotBe) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const auto params = random(type), state = zeros(params);
+    const std::vector<at::Tensor> counts = {at::zeros({}), at::zeros({})}, few = {params[0]};
+    const auto sgd = [&](double lr, const std::vector<at::Tensor>& grads) {
+      op<Sgd>("gradus::sgd_").call(params, grads, {}, rate(lr), {}, {}, 0, 0, false, false, false);
+    };
+    const auto adam = [&](double lr, const std::vector<at::Tensor>& grads, const std::vector<at::Tensor>& m,
+                          const std::vector<at::Tensor>& v, const std::vector<at::Tensor>& steps) {
+      op<Adam>("gradus::adam_")
+          .call(params, grads, m, v, steps, rate(lr), {}, {}, .9, .99, 0, 1e-8, false, false, false);
+    };
+    for (const double bad : {-.1, double(NAN), double(INFINITY)}) {
+      EXPECT_THROW(sgd(bad, params), Error);
+      EXPECT_THROW(adam(bad, params, state, state, counts), Error);
     }
-  EXPECT_THROW(op<PutBack>("gradus::put_back_").call({before[0]}, before, at::ones({})), Error);
+    const auto before = copies(params);
+    sgd(0, params);
+    adam(0, params, copies(state), copies(state), counts);
+    expect_equal(params, before);
+    EXPECT_THROW(sgd(.1, few), Error);
+    EXPECT_THROW(adam(.1, few, state, state, counts), Error);
+    EXPECT_THROW(adam(.1, params, few, state, counts), Error);
+    EXPECT_THROW(adam(.1, params, state, few, counts), Error);
+    EXPECT_THROW(adam(.1, params, state, state, {counts[0]}), Error);
+  }
 }
 
 TEST(Optimizer, NormIsThatOfAllGradients) {

@@ -130,6 +130,17 @@ TEST(Plan, MemoryOfOutputsIsUsedAgainOnceNobodyHoldsIt) {
   EXPECT_EQ(outputs[0].sizes(), x.sizes());
 }
 
+TEST(Plan, AnOutputMayBeAPartOfAnInputWhereverThatStands) {
+  const auto plan = record([](const List& in) { return List{in[0].slice(0, 1)}; }, {at::ones({4})});
+  const at::Tensor x = at::arange(20, at::kFloat);
+  List outputs;
+  for (const int64_t at : {0, 9}) {
+    plan->run({x.narrow(0, at, 4)}, outputs);
+    EXPECT_EQ(outputs[0].const_data_ptr(), x.narrow(0, at + 1, 3).const_data_ptr());
+    EXPECT_EQ(outputs[0].sizes(), at::IntArrayRef({3}));
+  }
+}
+
 TEST(Plan, AStepMayHaveNoInputs) {
   at::manual_seed(3);
   const auto plan = record([](const List&) { return List{at::rand({3})}; }, {});
@@ -233,6 +244,23 @@ TEST(Plan, AScanIsALoop) {
         }
       }
     }
+  }
+}
+
+// A gradient that one step leaves for the next one to add to is another tensor each time; one that is cleared is not.
+TEST(Plan, AScanFitsWhereNoGradientIsLeft) {
+  for (const bool clears : {false, true}) {
+    at::Tensor weight = at::ones({3}).requires_grad_();
+    const auto plan = record(
+        [&](const List& in) {
+          if (clears) Recorder::current()->grad_cleared(weight);
+          (weight * in[0]).sum().backward();
+          return List{};
+        },
+        {at::ones({3})});
+    weight.mutable_grad() = at::Tensor();
+    EXPECT_TRUE(plan->fits({at::ones({3})}));
+    EXPECT_EQ(plan->fits(Plan::Scan{{at::ones({4, 3})}, {}, 0, 4, {}, {}}), clears);
   }
 }
 

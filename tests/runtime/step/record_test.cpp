@@ -1,7 +1,11 @@
 // Recording and replaying a step: the same bits as the step itself, no memory, and refusal of what cannot be replayed.
 #include "step/record.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
 
 #include "error.h"
 #include "ops/kd_loss.h"
@@ -279,22 +283,123 @@ TEST(Record, AuditCopiesNoStateThatAnOptimizerAloneChanges) {
   }
 }
 
-TEST(Flat, TensorsKeepTheirValuesAndTheirViews) {
-  const at::Tensor a = at::randn({3, 5}), b = at::randn({7}), a_was = a.clone(), b_was = b.clone();
-  const at::Tensor view = a.select(0, 1);
-  const auto flat = flatten({a, b});
-  ASSERT_TRUE(flat);
-  EXPECT_EQ(flat->numel(), 32);
-  EXPECT_TRUE(same(a, a_was));
-  EXPECT_TRUE(same(b, b_was));
-  flat->fill_(2);
-  EXPECT_EQ(view[4].item<float>(), 2);
-  EXPECT_TRUE(holds(*flat, {a, b}));
-  EXPECT_TRUE(flatten({a, b})->is_same(*flat));
-  EXPECT_FALSE(flatten({b, a}));
-  EXPECT_FALSE(flatten({a, at::randn({2})}));
-  EXPECT_FALSE(flatten({at::randn({4, 4}).t()}));
-  EXPECT_FALSE(flatten({at::randn({4}), at::randn({4}, at::kDouble)}));
+using List = std::vector<at::Tensor>;
+
+TEST(Record, ListsOfResultsAndOfIndices) {
+  const at::Tensor table = at::randn({5, 4});
+  const auto step = [&](const List& in) {
+    const auto sums = at::_foreach_add({in[0], in[0] * 2}, 1.0);
+    return List{sums[1], sums[0] * 3, table.index({at::indexing::Slice(), in[1]}), table.index({in[1], in[1]})};
+  };
+  const auto plan = record(step, {at::randn({3}), at::tensor({0, 1}, at::kLong)});
+  const List in = {at::randn({3}), at::tensor({3, 2}, at::kLong)}, wanted = step(in);
+  List outputs;
+  for (int call = 0; call < 2; ++call) {
+    plan->run(in, outputs);
+    for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(same(outputs[i], wanted[i])) << i;
+  }
+}
+
+TEST(Record, NumbersOfTheProgramAreToldFromThoseOfTensors) {
+  const auto number = [](at::Tensor t) {
+    t.unsafeGetTensorImpl()->set_wrapped_number(true);
+    return t;
+  };
+  const at::Tensor x = at::ones({3}), kept = at::ones({});
+  const auto step = [&](const List& in) { return List{in[0] * number(at::scalar_tensor(3, at::kDouble))}; };
+  const auto plan = record(step, {x});
+  List outputs;
+  plan->run({x * 2}, outputs);
+  EXPECT_TRUE(same(outputs[0], at::full({3}, 6.f)));
+  for (const auto& from_a_tensor : std::vector<std::function<at::Tensor(const List&)>>{
+           [](const List& in) { return in[0].sum(); }, [&](const List& in) { return in[0] * kept, kept.detach(); }})
+    EXPECT_NE(problem_of([&](const List& in) { return List{in[0] * number(from_a_tensor(in))}; }, {x})
+                  .find("aten::mul: a number from a tensor"),
+              std::string::npos);
+}
+
+TEST(Record, AGeneratorOfItsOwnIsDrawnFrom) {
+  at::Generator own = at::detail::createCPUGenerator(7), other = at::detail::createCPUGenerator(7);
+  const auto plan = record([&](const List&) { return List{at::rand({3}, own)}; }, {});
+  EXPECT_EQ(plan->recording().generators.size(), 1u);
+  at::rand({3}, other);
+  List outputs;
+  for (int call = 0; call < 2; ++call) {
+    plan->run({}, outputs);
+    EXPECT_TRUE(same(outputs[0], at::rand({3}, other))) << call;
+  }
+}
+
+TEST(Record, QuestionsAboutShapesAreNoOperatorsOfAStep) {
+  const at::Tensor x = at::ones({3});
+  const auto plan =
+      record([](const List& in) { return List{at::is_same_size(in[0], in[0]) ? in[0] + 1 : in[0]}; }, {x});
+  EXPECT_EQ(plan->num_operators(), 1u) << plan->describe();
+  EXPECT_NE(problem_of([](const List& in) { return List{in[0].is_set_to(in[0]) ? in[0] + 1 : in[0]}; }, {x})
+                .find("aten::is_set_to reads a tensor's values"),
+            std::string::npos);
+  EXPECT_EQ(problem_of(
+                [](const List& in) {
+                  Recorder::value_read("item");
+                  return in;
+                },
+                {x}),
+            "a tensor's values are read (item)");
+  Recorder::value_read("item");  // of nobody's step
+}
+
+TEST(Record, WhatIsFilledByHandIsTheSameInEachCall) {
+  const at::Tensor x = at::ones({3});
+  const auto filled = [] {
+    at::Tensor t = at::empty({3});
+    std::fill_n(t.mutable_data_ptr<float>(), 3, 2.f);
+    return t;
+  };
+  const auto plan = record(
+      [&](const List& in) {
+        const at::Tensor t = filled(), copied = at::empty({3});
+        copied.copy_(in[0]);
+        return List{in[0] * t, t, copied * 3};
+      },
+      {x});
+  List outputs;
+  for (int call = 0; call < 2; ++call) {
+    plan->run({x * 4}, outputs);
+    EXPECT_TRUE(same(outputs[0], at::full({3}, 8.f)));
+    EXPECT_TRUE(same(outputs[1], at::full({3}, 2.f)));
+    EXPECT_TRUE(same(outputs[2], at::full({3}, 12.f)));
+    outputs[1].fill_(7);  // the caller's
+  }
+  EXPECT_NE(problem_of(
+                [&](const List& in) {
+                  at::Tensor t = filled();
+                  const at::Tensor product = in[0] * t;
+                  t.add_(1);
+                  return List{product};
+                },
+                {x})
+                .find("aten::add_ changes a tensor that the step made from numbers"),
+            std::string::npos);
+}
+
+// What a recorded step made and nobody needs any more does not pile up while it is recorded.
+TEST(Record, LargeTensorsGoAsTheyDie) {
+  for (const int64_t count : {1 << 14, 1 << 18}) {  // from 64 KiB on
+    const at::Tensor x = at::ones({count});
+    const auto before = memory::live_bytes();
+    std::size_t held = 0;
+    const auto step = [&](const List& in) {
+      at::Tensor y = in[0];
+      for (int i = 0; i < 40; ++i) y = y + 1;
+      held = memory::live_bytes() - before;
+      return List{y};
+    };
+    const auto plan = record(step, {x});
+    EXPECT_LT(held, 5 * x.nbytes());
+    List outputs;
+    plan->run({x}, outputs);
+    EXPECT_EQ(outputs[0][0].item<float>(), 41);
+  }
 }
 
 }  // namespace
