@@ -10,6 +10,8 @@ local sorted_keys = require "gradus.base.sorted_keys"
 local check = require "gradus.base.check"
 
 local params = {}
+local LARGEST = 2^53  -- of the whole numbers, of which a number holds each
+
 local Spec = {}
 Spec.__index = Spec
 
@@ -26,7 +28,8 @@ local function fits(one, value)
   elseif one.kind == "boolean" or one.kind == "string" then
     return type(value) == one.kind
   end
-  return type(value) == "number" and math.abs(value) < math.huge and (one.kind ~= "int" or value % 1 == 0)
+  return type(value) == "number" and math.abs(value) < math.huge
+    and (one.kind ~= "int" or value % 1 == 0 and math.abs(value) <= LARGEST)
     and (not one.min or value >= one.min) and (not one.max or value <= one.max)
 end
 
