@@ -82,7 +82,7 @@ function mistakes.check_given(name, init, ...)
   if made.isvararg or given <= most or made.source:sub(1, 8) ~= "@stdlib/" then return end
   local extra = select(most + 1, ...)
   local option = type(extra) == "table" and type((...)) == "table" and next(extra)
-  check.fail(name, "expected %d argument%s at most; got %d%s", most, most == 1 and "" or "s", given,
+  check.fail(name, "expected at most %d argument%s; got %d%s", most, most == 1 and "" or "s", given,
     option and ("; options stand in the first table: %s { …, %s = … }"):format(name, tostring(option)) or "")
 end
 
