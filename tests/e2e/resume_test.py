@@ -400,7 +400,7 @@ class ForkTest(ResumeCase):
         self.assertIn("expected a step", self.gradus("fork", "1", "--store", "whole.db", code=64).stderr)
 
     def test_a_fork_that_no_longer_fits(self):
-        (self.dir / "other.lua").write_text(DISTILL.replace("{ 64, 12, 10 }", "{ 64, 13, 10 }"))
+        (self.dir / "other.lua").write_text(DISTILL.replace("{ 64, 12, 10,", "{ 64, 13, 10,"))
         done = self.gradus("fork", "1", "other.lua", "--at", "2000", "--store", "whole.db", code=65)
         self.assertIn("layers.0.weight", done.stderr)
 
