@@ -28,13 +28,17 @@ std::string path_text(const std::vector<int>& path) {
   return text;
 }
 
+std::string place_text(const std::vector<int>& path) {
+  return path.empty() ? "argument 1" : "value " + path_text(path);
+}
+
 // Reads nested lists depth first; every list of one depth must be as long as the first one there.
 void gather(lua_State* L, int index, std::vector<int>& path, Gathered& out) {
   const std::size_t depth = path.size();
   if (depth > kMaxDepth) throw Error(Exit::data, "tensor: lists nested deeper than " + std::to_string(kMaxDepth));
   if (!lua_istable(L, index)) {
     if (lua_type(L, index) != LUA_TNUMBER && !lua_isboolean(L, index))
-      throw Error(Exit::data, "tensor: value " + path_text(path) + ": expected a number; got " + describe(L, index));
+      throw Error(Exit::data, "tensor: " + place_text(path) + ": expected a number; got " + describe(L, index));
     if (depth < out.sizes.size())
       throw Error(Exit::data, "tensor: ragged: " + path_text(path) + " is a number; expected a list of " +
                                   std::to_string(out.sizes[depth]));
@@ -44,8 +48,7 @@ void gather(lua_State* L, int index, std::vector<int>& path, Gathered& out) {
   }
   const auto length = static_cast<int64_t>(lua_objlen(L, index));
   if (length == 0 && lua_next(L, (lua_pushnil(L), index)))
-    throw Error(Exit::data, "tensor: " + (depth ? "value " + path_text(path) : "argument 1") +
-                                ": expected a list; got a table with names");
+    throw Error(Exit::data, "tensor: " + place_text(path) + ": expected a list; got a table with names");
   try {
     check_list(L, index, length);
   } catch (const Error& error) {

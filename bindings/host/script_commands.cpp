@@ -18,7 +18,7 @@ std::int64_t whole_number(const char* option, const std::string& text, std::int6
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number < low || number > high)
     throw HostError(kUsage, std::string(option) + ": expected a whole number from " + std::to_string(low) + " to " +
-                                std::to_string(high) + ", got '" + text + "'");
+                                std::to_string(high) + "; got '" + text + "'");
   return number;
 }
 
@@ -226,7 +226,7 @@ void finish_run_options(ScriptCommandLine& line, bool needs_script = true) {
   for (const std::string& text : line.set) {
     const auto equals = text.find('=');
     if (equals == 0 || equals == std::string::npos)
-      throw HostError(kUsage, "--set: expected key=value, got '" + text + "'");
+      throw HostError(kUsage, "--set: expected key=value; got '" + text + "'");
     line.run.set.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   if (!line.seed.empty()) line.run.seeds = whole_numbers("--seed", line.seed, 0, std::int64_t{1} << 53);

@@ -51,7 +51,7 @@ double grace_seconds() {
   char* end = nullptr;
   const double seconds = std::strtod(text, &end);
   if (*end || !(seconds >= 0) || seconds > 1e6)
-    throw HostError(kUsage, std::string("GRADUS_GRACE: expected seconds from 0 to 1000000, got '") + text + "'");
+    throw HostError(kUsage, std::string("GRADUS_GRACE: expected seconds from 0 to 1000000; got '") + text + "'");
   return seconds;
 }
 

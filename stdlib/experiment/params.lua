@@ -10,6 +10,7 @@ local sorted_keys = require "gradus.base.sorted_keys"
 local check = require "gradus.base.check"
 
 local params = {}
+
 local Spec = {}
 Spec.__index = Spec
 

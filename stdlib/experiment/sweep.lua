@@ -49,7 +49,7 @@ local function sorted_axes(set, specs, fixed)
     local axis = getmetatable(set[key]) and set[key] or space.declare(key, set[key], specs)
     if axis.values and #axis.values == 1 then fixed[key] = axis.values[1] else axes[#axes + 1] = axis end
   end
-  if #axes == 0 then host.fail("sweep: nothing to search; expected set with a list of values or a range", 64) end
+  if #axes == 0 then host.fail("sweep: nothing to search; expected a list of values or a range, such as --set lr=1e-3,1e-2", 64) end
   return axes
 end
 

@@ -102,6 +102,7 @@ function classes.make(name, base)
     end,
     __call = function(_, ...)
       local self = new_instance(class)
+      mistakes.check_given(name, class.init, ...)
       class.init(self, ...)
       return self
     end,

@@ -72,6 +72,20 @@ function mistakes.check_method(name, key, value)
   end
 end
 
+--- Raises where a class of the library is given more than it takes, such as options beside the table: Lua would drop it without a word.
+---@param name string    of the class
+---@param init function
+---@param ... any        what it is given
+function mistakes.check_given(name, init, ...)
+  local made, given = debug.getinfo(init, "Su"), select("#", ...)
+  local most = made.nparams - 1  -- self is one of them
+  if made.isvararg or given <= most or made.source:sub(1, 8) ~= "@stdlib/" then return end
+  local extra = select(most + 1, ...)
+  local option = type(extra) == "table" and type((...)) == "table" and next(extra)
+  check.fail(name, "expected at most %d argument%s; got %d%s", most, most == 1 and "" or "s", given,
+    option and ("; options stand in the first table: %s { …, %s = … }"):format(name, tostring(option)) or "")
+end
+
 -- Whether `wanted` is the module or below it.
 local function holds(module, wanted)
   if module == wanted then return true end

@@ -158,6 +158,7 @@ return function(nn)
     local options = check.options("MLP", sizes,
       { activation = check.string, dropout = check.number(0, 1), bias = check.boolean, norm = NORM },
       { activation = "relu", dropout = 0, bias = true, norm = "none" })
+    activation("MLP", options.activation)  -- a misspelt one, though two sizes have none
     if #sizes < 2 then check.fail("MLP", "%d sizes; expected at least two: {inputs, …, outputs}", #sizes) end
     self.sizes = {}
     local layers = {}

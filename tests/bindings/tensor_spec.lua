@@ -53,6 +53,7 @@ describe("a tensor from Lua values", function()
       "tensor: ragged: [2] is a number; expected a list of 0" },
     { "a list among numbers", function() g.tensor { 1, { 2 } } end,
       "tensor: ragged: [2] holds 1 values; expected a number" },
+    { "text alone", function() g.tensor "abc" end, "tensor: argument 1: expected a number; got string 'abc'" },
     { "text", function() g.tensor { 1, "2" } end, "tensor: value [2]: expected a number; got string '2'" },
     { "nothing", function() g.tensor() end, "expected a number; got nothing" },
     { "names", function() g.tensor { a = 1 } end, "tensor: argument 1: expected a list; got a table with names" },

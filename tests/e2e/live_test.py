@@ -36,7 +36,7 @@ local calls, student = 0, nil
 local function scaled(x) calls = calls + 1 return x * rules.factor() end
 return g.experiment { name = "loop", params = { steps = 4000, alpha = .5 }, run = function(run, p)
   local d = g.data.digits()
-  student = g.nn.MLP({ 64, 16, 10 }, { dropout = .1 })
+  student = g.nn.MLP { 64, 16, 10, dropout = .1 }
   local opt, src = g.optim.AdamW(student), g.sampler.confidence(d)
   local T = 4
   local step = run:step(function(b, k)
@@ -156,7 +156,7 @@ return g.experiment { name = "long", run = function(run)
   local d = g.data.digits():split { train = .8, val = .2 }
   local src = g.sampler.custom(d.train, function(s, size) return g.randint(d.train:size(), { size }) end)
   while not io.open "go" do os.execute "sleep .02" end
-  run:distill { teacher = g.nn.MLP { 64, 16, 10 }, student = g.nn.MLP({ 64, 8, 10 }, { dropout = .1 }), data = d, budget = { steps = 600 },
+  run:distill { teacher = g.nn.MLP { 64, 16, 10 }, student = g.nn.MLP { 64, 8, 10, dropout = .1 }, data = d, budget = { steps = 600 },
     evaluate = { steps = 100 }, losses = { kd = 1, mine = { weight = .1, loss = function(b, out) return out.logits:square():mean() end } },
     metrics = { mean = { better = "higher", of = function(model, rows) return model((rows:gather())):mean():item() end } },
     curriculum = { temperature = function(s) return 4 end, sample = function(s) return src end,

@@ -43,7 +43,7 @@ class CommandLine(HostCase):
         self.write("x.lua", "")
         for args, told in ((["--seed", "abc"], "--seed: expected a whole number"), (["--seed", "-1"], "--seed"),
                            (["--seed", "1e3"], "--seed"), (["--seed", "99999999999999999999"], "--seed"),
-                           (["--threads", "0"], "--threads"), (["--set", "lr"], "--set: expected key=value"),
+                           (["--threads", "0"], "--threads"), (["--set", "lr"], "--set: expected key=value; got 'lr'"),
                            (["--set", "=3"], "--set: expected key=value"), (["--set"], "--set"),
                            (["y.lua"], "unexpected argument 'y.lua'"),
                            (["--name", "--strict"], "run: --name: expected a value after it; got the option '--strict'"),

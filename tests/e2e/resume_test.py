@@ -28,7 +28,7 @@ return g.experiment { name = "distill", params = { alpha = .5, steps = 3000, T =
     local teacher = nn.MLP { 64, 64, 10 }
     run:fit { model = teacher, data = d, epochs = 10, patience = 4 }
     local ranked = d.train:rank(g.score.loss(teacher))
-    local r = run:distill { teacher = teacher, student = nn.MLP({ 64, 12, 10 }, { dropout = .1 }), data = d, alpha = p.alpha, batch = 32,
+    local r = run:distill { teacher = teacher, student = nn.MLP { 64, 12, 10, dropout = .1 }, data = d, alpha = p.alpha, batch = 32,
       budget = { steps = p.steps }, monitor = "val/acc", evaluate = { steps = 100 },
       curriculum = { { "easy", sample = ranked:first(.3), temperature = 6, augment = .8,
           advance = when.any(when.above("val/acc", .7), when.steps(1000)) },
@@ -45,7 +45,7 @@ local nn = g.nn
 return g.experiment { name = "loop", params = { steps = 4000 },
   run = function(run, p)
     local d = g.data.digits():split { train = .7, val = .15, test = .15 }
-    local teacher, student = nn.MLP { 64, 32, 10 }, nn.MLP({ 64, 12, 10 }, { dropout = .1 })
+    local teacher, student = nn.MLP { 64, 32, 10 }, nn.MLP { 64, 12, 10, dropout = .1 }
     run:fit { model = teacher, data = d.train, steps = 300 }
     local opt = g.optim.AdamW(student)
     local src = g.sampler.confidence(d.train)
@@ -92,7 +92,7 @@ return g.experiment { name = "ahead", run = function(run)
   local d = g.data.digits():split { train = .7, val = .15, test = .15 }
   local teacher = g.nn.MLP { 64, 64, 10 }
   run:fit { model = teacher, data = d, epochs = 5 }
-  local r = run:lookahead { teacher = teacher, student = g.nn.MLP({ 64, 12, 10 }, { dropout = .1 }), data = d, batch = 32,
+  local r = run:lookahead { teacher = teacher, student = g.nn.MLP { 64, 12, 10, dropout = .1 }, data = d, batch = 32,
     budget = { steps = 2000 }, steps = 100, by = "val/kd_loss", evaluate = { steps = 50 },
     try = { hot = { temperature = 8 }, cold = { temperature = 2 }, confident = { curriculum = "confidence" } } }
   return { acc = run:evaluate(r.student, d.test).acc, cold = table.concat(r.chosen, " "):find "cold" and 1 or 0 }
@@ -400,7 +400,7 @@ class ForkTest(ResumeCase):
         self.assertIn("expected a step", self.gradus("fork", "1", "--store", "whole.db", code=64).stderr)
 
     def test_a_fork_that_no_longer_fits(self):
-        (self.dir / "other.lua").write_text(DISTILL.replace("{ 64, 12, 10 }", "{ 64, 13, 10 }"))
+        (self.dir / "other.lua").write_text(DISTILL.replace("{ 64, 12, 10,", "{ 64, 13, 10,"))
         done = self.gradus("fork", "1", "other.lua", "--at", "2000", "--store", "whole.db", code=65)
         self.assertIn("layers.0.weight", done.stderr)
 

@@ -61,7 +61,7 @@ return g.experiment { name = "trains", params = { lr = 1e-3, steps = 200, wait =
   local teacher = g.nn.MLP { 64, 16, 10 }
   run:fit { model = teacher, data = d, steps = 100, evaluate = { steps = 20 } }
   local said = io.open("steps.txt", "a")
-  local r = run:distill { teacher = teacher, student = g.nn.MLP({ 64, 16, 10 }, { dropout = .1 }), data = d, lr = p.lr,
+  local r = run:distill { teacher = teacher, student = g.nn.MLP { 64, 16, 10, dropout = .1 }, data = d, lr = p.lr,
     budget = { steps = p.steps }, evaluate = { steps = 100 },
     curriculum = { pressure = function(s)
       if p.wait > 0 then os.execute("sleep " .. p.wait) end

@@ -53,6 +53,8 @@ describe("--set", function()
     { "lr", "inf", "--set lr: expected a number; got 'inf'" },
     { "lr", "", "--set lr: expected a number; got ''" },
     { "width", "1.5", "--set width: expected a whole number of at least 1; got '1.5'" },
+    { "width", "1e99", "--set width: expected a whole number between -2^53 and 2^53, where each is kept as it is; got '1e99'" },
+    { "width", "9007199254740994", "--set width: expected a whole number between -2^53 and 2^53, where each is kept as it is; got '9007199254740994'" },
     { "width", "0", "--set width: expected a whole number of at least 1; got '0'" },
     { "alpha", "1.01", "--set alpha: expected a number from 0 to 1; got '1.01'" },
     { "verbose", "yes", "--set verbose: expected true or false; got 'yes'" },

@@ -56,7 +56,7 @@ local function two_trainings(out, fails)
     local d = support.points():split({ train = .5, val = .5 }, { seed = 3 })
     local teacher = support.student(12)
     run:fit { model = teacher, data = d, steps = 40, batch = 12, evaluate = { steps = 5 } }
-    local student = g.nn.MLP({ 6, 8, 3 }, { dropout = .2 })
+    local student = g.nn.MLP { 6, 8, 3, dropout = .2 }
     run:distill { student = student, teacher = teacher, data = d, batch = 12, budget = { steps = 40 }, evaluate = { steps = 5 },
       lr = function(s)
         if fails and s.step >= fails then error "power cut" end

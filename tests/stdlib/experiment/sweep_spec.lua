@@ -337,7 +337,7 @@ describe("what a sweep is given", function()
   it("must be something to search, by a metric", function()
     local function swept(options) return function() in_store(function(made) return made(options) end) end end
     expect(swept { set = { T = { 1 } }, by = "val/acc" })
-      :fails_with "sweep: nothing to search; expected set with a list of values or a range"
+      :fails_with "sweep: nothing to search; expected a list of values or a range, such as --set lr=1e-3,1e-2"
     expect(function() sweep { set = { T = { 1, 2 } } } end):fails_with "sweep: expected set = { … } and by = 'metric'"
     expect(function() sweep { by = "val/acc" } end):fails_with "sweep: expected set = { … } and by = 'metric'"
     expect(swept { set = { T = { lin = { 1, 2 } } }, by = "val/acc", search = "grid" }):fails_with "sweep: T is a range, which has no grid"

@@ -171,6 +171,10 @@ describe("a mistake with a module", function()
     { "another library's method", function() return net:cuda() end, "Net: has no 'cuda'; expected --device cuda" },
     { "a misspelt method", function() return net:paramters() end, "Net: has no 'paramters'; did you mean 'parameters'?" },
     { "no taps", function() net:forward_taps(g.ones(1, 2), {}) end, "forward_taps: 'paths': expected a list" },
+    { "options in a table of their own", function() nn.MLP({ 4, 5, 2 }, { droput = .1 }) end,
+      "MLP: expected at most 1 argument; got 2; options stand in the first table: MLP { …, droput = … }" },
+    { "a misspelt activation, where there is none", function() nn.MLP { 4, 2, activation = "tnah" } end, "'activation': expected 'relu'" },
+    { "more than a base's init takes", function() nn.class "Bare" (4) end, "Bare: expected at most 0 arguments; got 1" },
     { "a misspelt option", function() net:forward_taps(g.ones(1, 2), { "layer" }, { stp = true }) end, "forward_taps: no option 'stp'" },
   }
   for _, case in ipairs(cases) do

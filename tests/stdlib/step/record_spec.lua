@@ -117,7 +117,7 @@ describe("a replayed step gives the same bits:", function()
       return nn.Transformer { inputs = 6, context = 4, width = 8, layers = 2, heads = 2, outputs = 5, causal = true,
         norm_first = false, dropout = .2 }
     end },
-    MLP = { { 5, 6 }, function() return nn.MLP({ 6, 8, 8, 4 }, { dropout = .2 }) end },
+    MLP = { { 5, 6 }, function() return nn.MLP { 6, 8, 8, 4, dropout = .2 } end },
     ConvNet = { { 4, 64 }, function() return nn.ConvNet { channels = { 4, 8 }, classes = 5, input = { 1, 8, 8 }, dropout = .1 } end },
   }
   for _, name in ipairs { "ReLU", "Tanh", "Sigmoid", "SiLU", "LeakyReLU", "Softmax", "Identity" } do

@@ -16,7 +16,7 @@ local function outcome(options_of, o)
   local kept, weights, best
   local _, seen = support.with_run({ seed = 7 }, function(run)
     local d = points()
-    local options = { student = g.nn.MLP({ 6, 8, 3 }, { dropout = .1 }), data = d, batch = 12, budget = { steps = 60 }, lr = .02,
+    local options = { student = g.nn.MLP { 6, 8, 3, dropout = .1 }, data = d, batch = 12, budget = { steps = 60 }, lr = .02,
       evaluate = { steps = 7 }, teacher = support.student(4) }
     for key, value in pairs(options_of(d, run, options)) do options[key] = value end
     local training = distill.make(run, options)

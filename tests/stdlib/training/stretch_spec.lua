@@ -15,7 +15,7 @@ local function outcome(one_by_one, options_of)
   a_run(function(run, events, rows)
     nn.init_generator = g.generator(3)
     local d = digits(1):split({ train = .8, val = .2 }, { seed = 5 })
-    local teacher, student = nn.MLP { 6, 16, 2 }, nn.MLP({ 6, 8, 2 }, { dropout = .1 })
+    local teacher, student = nn.MLP { 6, 16, 2 }, nn.MLP { 6, 8, 2, dropout = .1 }
     local options = { teacher = teacher, student = student, data = d, batch = 16, lr = .05, budget = { steps = 150 },
       evaluate = { steps = 37 }, restore_best = false }
     for key, value in pairs(options_of(d, run, teacher, student)) do options[key] = value end
