@@ -86,6 +86,13 @@ local CASES = {
       loss = function(_, out) return g.loss.mse(projector(out.student["layers.0"]), out.teacher["layers.0"]) end } },
       student = o.student }
   end,
+  ["an optimizer that trains more than the student"] = function(_, _, o)
+    local scale = g.nn.Parameter(g.ones(1))
+    local params = o.student:parameters()
+    params[#params + 1] = scale
+    return { student = o.student, optimizer = g.optim.AdamW(params), losses = { kd = 1, own = { weight = .5,
+      loss = function(_, out) return (out.logits * scale - 1):square():mean() end } } }
+  end,
   ["a NaN on the way, rolled back"] = function(d)
     local x = d.train.base.x:clone()
     x[d.train.index[5]:item()] = 0 / 0
