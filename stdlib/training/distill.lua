@@ -159,6 +159,7 @@ local function assemble(run, where, options)
   t.task = task_of(where, train, val, run.dry and run.dry.rows(rows) or rows, task.check_metrics(where, o.metrics))
   t.objective = objective.new(where, o, t.task)
   t.updater = updater.new(where, o, { run = run, student = o.student, modules = t.objective:modules() })
+  t.objective.others = t.updater:others(t.objective:modules())
   check_trained(where, t.updater.optimizer)
   if run.dry then run.dry.shrink(t) end
   t.clock = clock.new { budget = budget, batch = batch, epoch_size = train:size() }

@@ -104,13 +104,14 @@ function Objective:weights()
   return weights
 end
 
---- Modules that are trained beside the student, by name.
+--- Modules that are trained beside the student, by name; and what an optimizer of the script's own trains besides.
 ---@return table<string, Module>
 function Objective:modules()
   local found = {}
   for _, term in ipairs(self.terms) do
     if term.module then found[term.name] = term.module end
   end
+  found["(optimizer)"] = self.others
   return found
 end
 

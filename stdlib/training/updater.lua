@@ -9,6 +9,7 @@ local finite = require "gradus.training.finite"
 local optim = require "gradus.optim.optimizer"
 local schedule = require "gradus.curriculum.schedule"
 local sorted_keys = require "gradus.base.sorted_keys"
+local tensor = require "gradus.base.tensor"
 
 local updater = {}
 
@@ -84,6 +85,23 @@ local function check_own(where, given, o, params)
     end
   end
   return given
+end
+
+--- What an optimizer of the script's own trains beside the student and the losses' modules, as a module is asked for its weights; nil of
+--- nothing.
+---@param modules table<string, Module>
+function Updater:others(modules)
+  local own, state = {}, {}
+  for _, p in ipairs((trained(self.student, modules))) do own[p] = true end
+  for i, p in ipairs(self.optimizer.params) do
+    if p.requires_grad and not own[p] then state[tostring(i)] = p end
+  end
+  if next(state) == nil then return nil end
+  return { state_dict = function() return state end, load_state_dict = function(_, kept)
+    tensor.no_grad(function()
+      for name, p in pairs(state) do p:copy_(kept[name]) end
+    end)
+  end }
 end
 
 -- "SGD", { "SGD", momentum = .9 }, or an optimizer over what is trained. Returns it and the learning rate of its own, if any.

@@ -86,6 +86,13 @@ local CASES = {
       loss = function(_, out) return g.loss.mse(projector(out.student["layers.0"]), out.teacher["layers.0"]) end } },
       student = o.student }
   end,
+  ["an optimizer that trains more than the student"] = function(_, _, o)
+    local scale = g.nn.Parameter(g.ones(1))
+    local params = o.student:parameters()
+    params[#params + 1] = scale
+    return { student = o.student, optimizer = g.optim.AdamW(params), losses = { kd = 1, own = { weight = .5,
+      loss = function(_, out) return (out.logits * scale - 1):square():mean() end } } }
+  end,
   ["a NaN on the way, rolled back"] = function(d)
     local x = d.train.base.x:clone()
     x[d.train.index[5]:item()] = 0 / 0
@@ -174,10 +181,11 @@ end)
 
 -- What is kept for other purposes than going on with the same options: a larger budget (gradus resume --set), a look at the file.
 -- `over` is of the last step, the knobs of the step before are for an evaluation that somebody asks for at once (gradus attach), and
--- whether the rows have moved is health's alone; what it blames is said where nothing moves (reporter_spec).
+-- whether the rows have moved is health's alone; what it blames is said where nothing moves (reporter_spec). What a layer's target has
+-- measured would be measured anew, and come to the same but where the student has moved on (target_spec).
 local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true,
   ["data.train"] = true, ["data.val"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
-  ["reporter.blamed"] = true,
+  ["reporter.blamed"] = true, ["teacher.target"] = true,
   -- No other sampler takes their numbers, so that a snapshot of a run that goes on finds all of them.
   ["feed.uniform_number"] = true, ["feed.numbered"] = true }
 
