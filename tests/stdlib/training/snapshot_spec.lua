@@ -181,11 +181,10 @@ end)
 
 -- What is kept for other purposes than going on with the same options: a larger budget (gradus resume --set), a look at the file.
 -- `over` is of the last step, the knobs of the step before are for an evaluation that somebody asks for at once (gradus attach), and
--- whether the rows have moved is health's alone; what it blames is said where nothing moves (reporter_spec). What a layer's target has
--- measured would be measured anew, and come to the same but where the student has moved on (target_spec).
+-- whether the rows have moved is health's alone; what it blames is said where nothing moves (reporter_spec).
 local FOR_OTHERS = { ["clock.limits"] = true, ["ended_by_rule"] = true,
   ["data.train"] = true, ["data.val"] = true, over = true, ["stages.last"] = true, ["evaluator.moved_on"] = true,
-  ["reporter.blamed"] = true, ["teacher.target"] = true,
+  ["reporter.blamed"] = true,
   -- No other sampler takes their numbers, so that a snapshot of a run that goes on finds all of them.
   ["feed.uniform_number"] = true, ["feed.numbered"] = true }
 
