@@ -23,6 +23,7 @@ local run_module = require "gradus.experiment.run"
 local sampler = require "gradus.curriculum.sampler"
 local sameness = require "gradus.experiment.sameness"
 local snapshot_files = require "gradus.experiment.snapshot_files"
+local sorted_keys = require "gradus.base.sorted_keys"
 local stand_in_for = require "gradus.experiment.stand_in"
 local streams = require "gradus.experiment.streams"
 local traced = require "gradus.experiment.traced"
@@ -82,8 +83,42 @@ local function keep(child, path, task, results)
   child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.hash_file(path))
 end
 
+local function content_of(module)
+  local state, texts = module:state_dict(), {}
+  for _, name in ipairs(sorted_keys(state)) do texts[#texts + 1] = name .. state[name]:hash() end
+  return table.concat(texts, "\n")
+end
+
+-- Modules among the arguments: place -> what it holds.
+local function modules_among(args)
+  local found = {}
+  for i = 1, args.n do found[i] = nn.is_module(args[i]) and content_of(args[i]) or nil end
+  return found
+end
+
+local function is_among(results, module)
+  for i = 1, results.n do
+    if nn.is_module(results[i]) then
+      for _, one in results[i]:named_modules() do
+        if one == module then return true end
+      end
+    end
+  end
+  return false
+end
+
+-- What a function leaves in a module that it was given is the module's alone in the run that builds: others train nothing.
+local function check_returned(task, before, results)
+  for i, content in pairs(before) do
+    if not is_among(results, task.args[i]) and content_of(task.args[i]) ~= content then
+      host.fail(("cached: '%s': the function changes the weights of its argument %d and does not return that module: where the result is "
+        .. "taken from the cache they would stay as they are; expected it among the results"):format(task.name, i))
+    end
+  end
+end
+
 local function build(task, path)
-  local run = task.run
+  local run, before = task.run, modules_among(task.args)
   local left, goal = left_of(task)
   local child = run_module.begin { store = run.store, name = run.name .. "/" .. task.name, kind = task.name, seed = task.seed,
     flat = { key = task.key }, params = run.params, parent = run, options = run.options, label = task.name, resumes = left, goal = goal,
@@ -94,6 +129,7 @@ local function build(task, path)
   local library = reached.by(function()
     ok, why = xpcall(function()
       made, reads = traced.watch(run, task.name, task.iterates, function() return call(task, child) end)
+      check_returned(task, before, made)
     end, host.traceback)
   end)
   for _, part in ipairs(table.remove(parts)) do reached.join(library, part) end

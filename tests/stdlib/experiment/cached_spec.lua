@@ -262,6 +262,15 @@ describe("the key of what is cached", function()
     { "a file among the arguments", function(run) run:cached("t", function() end, io.stdout) end,
       "cannot be part of what identifies the result" },
   }
+  it("may be a module that it was given, alone or within another; one that is trained and not returned is told of", function()
+    local function train(model) return g.fit { model = model, data = support.points(), steps = 5, lr = .01, batch = 12 } end
+    local ways = { function(m) return train(m) end, function(m) return g.nn.Sequential { train(m) } end, function(m) return m end }
+    for _, way in ipairs(ways) do support.with_run(nil, function(run) run:cached("t", way, support.student()) end) end
+    for _, way in ipairs { function(_, m) train(m) end, function(_, m) train(m); return g.nn.Linear(2, 2) end } do
+      expect(function() support.with_run(nil, function(run) run:cached("t", way, 5, support.student()) end) end):fails_with(
+        "cached: 't': the function changes the weights of its argument 2 and does not return that module")
+    end
+  end)
   for _, case in ipairs(cases) do
     it("refuses " .. case[1], function() expect(function() support.with_run(nil, case[2]) end):fails_with(case[3]) end)
   end
