@@ -79,8 +79,9 @@ describe("--set with commas", function()
       expect(params.parse_list(case[1], case[2], specs, case[4])):equals(case[3])
     end)
   end
-  for _, case in ipairs { { "n", "5,5", "--set n: expected each value once; got 5 twice" },
-    { "n", "5,x", "--set n: expected a whole number" }, { "n", "5,", "--set n: expected a whole number" }, { "path", "c,e", "--set path: expected one of" },
+  for _, case in ipairs {
+    { "n", "5,5", "--set n: expected each value once; got 5 twice" }, { "n", "5,x", "--set n: expected a whole number" },
+    { "n", "5,", "--set n: expected a whole number" }, { "path", "c,e", "--set path: expected one of" },
     { "n", "lin(1,4)", "got the range 'lin(1,4)'" }, { "m", "1,2", "--set: no parameter 'm'" } } do
     it(("refuses %s=%s"):format(case[1], case[2]), function()
       expect(function() params.parse_list(case[1], case[2], specs) end):fails_with(case[3])
