@@ -230,6 +230,19 @@ describe("what a loop can see", function()
   end)
 end)
 
+describe("an object's own state", function()
+  for _, pair in ipairs { { "state_dict", "load_state_dict" }, { "state", "restore" }, { "get_state", "set_state" } } do
+    it(("is taken by %s and given back by %s, where it has both"):format(pair[1], pair[2]), function()
+      local object = { [pair[1]] = function(self) return self.kept end, [pair[2]] = function(self, kept) self.kept = kept end, kept = 1 }
+      local take, give = reachable.protocol(object)
+      local kept = take()
+      give(5)
+      expect({ kept, object.kept }):equals { 1, 5 }
+      for _, name in ipairs(pair) do expect(reachable.protocol { [name] = function() end }):equals(nil) end
+    end)
+  end
+end)
+
 describe("a class of modules that the loop can see", function()
   it("has no weights of its own; what its methods see is kept", function()
     local calls = 0
