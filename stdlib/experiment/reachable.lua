@@ -193,11 +193,11 @@ end
 local function save_new(walk, value)
   walk.count = walk.count + 1
   walk.numbers[value] = walk.count
-  return { "new", value, walk.count }
+  return { "new", value, walk.count, engine.is_tensor(value) and value.requires_grad and value.is_leaf }
 end
 
--- One of: { "v", scalar }, { "T", a tensor that was there }, { "new", tensor or plain table, its number }, { "again", number },
--- { "state", … }, { "in", list of { name, … } }.
+-- One of: { "v", scalar }, { "T", a tensor that was there }, { "new", tensor or plain table, its number, whether it is trained },
+-- { "again", number }, { "state", … }, { "in", list of { name, … } }.
 function save(walk, value, path)
   if SCALAR[type(value)] then return { "v", value } end
   if walk.numbers[value] then return { "again", walk.numbers[value] } end
@@ -270,6 +270,7 @@ end
 
 function restore(place, one, given)
   local kind, kept, number = one[1], one[2], one[3]
+  if one[4] then kept:requires_grad_() end
   if number then given[number] = kept end
   if kind == "v" or kind == "new" then return place.set(kept) end
   if kind == "again" then return place.set(given[kept]) end

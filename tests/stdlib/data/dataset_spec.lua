@@ -189,6 +189,15 @@ describe("views", function()
     local numbers = data.tensors(g.zeros(2, 2), g.rand(2))
     expect({ data.concat(numbers, numbers).labels.kind, data.concat(numbers).name }):equals { "numbers", "concat" }
   end)
+  it("scores are by a function, under a name", function()
+    expect(function() rows(3):scores(5, function() end) end):fails_with "scores: 'where': expected a text; got 5"
+    expect(function() rows(3):scores("mine", 5) end):fails_with "mine: 'score': expected a function; got 5"
+    expect(function() rows(3):rank(5) end):fails_with "rank: expected one score for each of 3 rows; got number"
+    expect(function() rows(3):rank(g.ones(2)) end):fails_with "rank: expected one score for each of 3 rows; got 2"
+    for _, odd in ipairs { 0 / 0, math.huge } do
+      expect(function() rows(2):rank(g.tensor { 1, odd }) end):fails_with "rank: a score is NaN or infinite"
+    end
+  end)
   it("concat refuses rows of other columns, where both are named", function()
     local function named(columns)
       local d = rows(2)

@@ -72,6 +72,26 @@ describe("--set", function()
   end)
 end)
 
+describe("--set with commas", function()
+  local specs = params.declare { n = params.int(3), on = true, note = "x", path = g.choice { "a,b", "c", "d" } }
+  for _, case in ipairs {
+    { "n", "5", { 5 } }, { "n", "5,6", { 5, 6 } }, { "n", " 5 , 6 ", { 5, 6 } }, { "on", "true,false", { true, false } },
+    { "note", "u,v", { "u,v" } }, { "note", "u, v", { "u", "v" }, true }, { "note", " u ", { " u " } },
+    { "path", "a,b", { "a,b" } }, { "path", "c", { "c" } }, { "path", "c,d", { "c", "d" } } } do
+    it(("is %d values: %s=%s"):format(#case[3], case[1], case[2]), function()
+      expect(params.parse_list(case[1], case[2], specs, case[4])):equals(case[3])
+    end)
+  end
+  for _, case in ipairs {
+    { "n", "5,5", "--set n: expected each value once; got 5 twice" }, { "n", "5,x", "--set n: expected a whole number" },
+    { "n", "5,", "--set n: expected a whole number" }, { "path", "c,e", "--set path: expected one of" },
+    { "n", "lin(1,4)", "got the range 'lin(1,4)'" }, { "m", "1,2", "--set: no parameter 'm'" } } do
+    it(("refuses %s=%s"):format(case[1], case[2]), function()
+      expect(function() params.parse_list(case[1], case[2], specs) end):fails_with(case[3])
+    end)
+  end
+end)
+
 describe("a limit", function()
   local specs = params.declare { share = g.number(1, { min = 0, max = 1 }),
     width = g.int(4, { min = 4, max = 8 }), all = g.int(3, { max = 3 }) }

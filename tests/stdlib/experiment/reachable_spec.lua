@@ -1,4 +1,5 @@
 -- What a loop of the script's own moves is found and put back: locals, upvalues, tables, modules, optimizers, samplers.
+local copy = require "gradus.base.copy"
 local g = require "gradus"
 local plain = require "gradus.base.plain"
 local reachable = require "gradus.experiment.reachable"
@@ -94,7 +95,7 @@ describe("what a loop can see", function()
   end)
   -- What a loop(at, moves) returns that is put back before its only step as it was kept of one that moves.
   local function put_back(loop)
-    local kept = what_is_saved(function(at) loop(at, true) end).moved
+    local kept = copy(what_is_saved(function(at) loop(at, true) end).moved)
     return loop(function(i) if i == 1 then reachable.restore(debug.getinfo(2, "f").func, kept) end end)
   end
   it("is written into tensors that were there, and takes the place of those that the loop replaces", function()
@@ -110,6 +111,19 @@ describe("what a loop can see", function()
       return first:totable(), rawequal(first, same), moved:totable(), was:totable(), longer:totable()
     end
     expect({ put_back(loop) }):equals { { 2, 2 }, true, { 1, 1 }, { 0, 0 }, { 1, 1, 1 } }
+  end)
+  it("is trained as what the loop put in its place", function()
+    local function loop(at, moves)
+      local w, mean = g.zeros(2):requires_grad_(), g.zeros(2)
+      at "begin"
+      if moves then
+        w = g.ones(2):requires_grad_()
+        mean = (w * 2):detach()
+      end
+      at(1)
+      return w:totable(), w.requires_grad, w.is_leaf, mean:totable(), mean.requires_grad
+    end
+    expect({ put_back(loop) }):equals { { 1, 1 }, true, true, { 2, 2 }, false }
   end)
   it("is another tensor where what is there now has another shape or type", function()
     local function loop(at)
@@ -214,6 +228,19 @@ describe("what a loop can see", function()
     expect(kept.small):equals "T"
     expect(kept.trained):equals "T"
   end)
+end)
+
+describe("an object's own state", function()
+  for _, pair in ipairs { { "state_dict", "load_state_dict" }, { "state", "restore" }, { "get_state", "set_state" } } do
+    it(("is taken by %s and given back by %s, where it has both"):format(pair[1], pair[2]), function()
+      local object = { [pair[1]] = function(self) return self.kept end, [pair[2]] = function(self, kept) self.kept = kept end, kept = 1 }
+      local take, give = reachable.protocol(object)
+      local kept = take()
+      give(5)
+      expect({ kept, object.kept }):equals { 1, 5 }
+      for _, name in ipairs(pair) do expect(reachable.protocol { [name] = function() end }):equals(nil) end
+    end)
+  end
 end)
 
 describe("a class of modules that the loop can see", function()

@@ -487,6 +487,24 @@ describe("of trainings within others", function()
       expect({ own.outer == outer, own.count, own.number }):equals { true, 3, 3 }
     end)
   end)
+  it("the inner ones are not looked at, nor any before the run is where it goes on from", function()
+    in_a_run(function(run)
+      local own, taken = require("gradus.experiment.snapshots").new(run, { steps = 1 }), {}
+      local outer, inner = { name = "outer" }, { name = "inner" }
+      rawset(own, "take", function(_, part, over) taken[#taken + 1] = part.name .. (over and " at its end" or "") end)
+      own:begin(outer)
+      own.step = run.step_number - 1
+      for _, goal in ipairs { {}, false } do
+        own.goal = goal
+        for _, part in ipairs { inner, outer } do
+          own:look(part)
+          own:look(part, "a signal")
+          own:over(part)
+        end
+      end
+      expect(taken):equals { "outer", "outer", "outer at its end" }
+    end)
+  end)
   it("one is over when its work is, whatever became of it", function()
     in_a_run(function(run)
       local own = require("gradus.experiment.snapshots").new(run, { none = true })

@@ -4,12 +4,13 @@ local host = require "gradus.host"
 local instead = require "instead"
 local watch = require("gradus.experiment.tensor_comparisons").watch
 
--- What is told of these lines, which see `t`, a tensor, `n`, a number, and `o`, with both; and whether they ran through.
-local function told(lines)
+-- What is told of these lines of a file, which see `t`, a tensor, `n`, a number, and `o`, with both; and whether they ran through.
+local function told(lines, path)
+  path = path or "s.lua"
   local text, list, ok = "local t, n, o = ...\n" .. lines .. "\nreturn 'done'", {}, nil
-  local fn = assert(loadstring(text, "@s.lua"))
+  local fn = assert(loadstring(text, "@" .. path))
   local result
-  instead({ { host, "sources", function() return { { path = "s.lua", text = text } } end } }, function()
+  instead({ { host, "sources", function() return { { path = path, text = text } } end } }, function()
     ok, result = watch(function(what) list[#list + 1] = what end, fn, g.tensor { 1 }, 1, { t = g.tensor { 1 }, n = 1 })
   end)
   return list, ok, result
@@ -39,6 +40,9 @@ describe("a tensor that is compared", function()
       expect({ list, ok }):equals { {}, true }
     end)
   end
+  it("is the library's business in its own files", function()
+    expect({ told("local b = t == 0", "stdlib/s.lua"), #told("local b = t == 0", "stdlibs.lua") }):equals { {}, 1 }
+  end)
   it("is told once for a place, and each of a line", function()
     expect((told "for i = 1, 3 do\n  local a, b = t == 0, o.t == 1\nend\nlocal c = t == 0")):equals {
       words(3, "t == 0", "t"), words(3, "o.t == 1", "o.t"), words(5, "t == 0", "t") }

@@ -199,3 +199,17 @@ describe("augmentations without a strength", function()
     expect(times_told { curriculum = { { "a", pressure = function() return { augment = .5 } end } } }):equals(0)
   end)
 end)
+
+describe("a training's line", function()
+  it("is shown after each step, by the state and the parts of the training", function()
+    local steps, parts = {}, {}
+    support.with_run(nil, function(run)
+      rawset(run, "show", function(_, s, given) steps[#steps + 1], parts[given] = s.step, true end)
+      run:fit { model = support.student(), data = support.points(24), batch = 6, steps = 3 }
+      rawset(run, "show", nil)
+    end)
+    local kinds = {}
+    for one in pairs(parts) do kinds[#kinds + 1] = type(one) end
+    expect({ steps[1], steps[#steps], kinds }):equals { 1, 3, { "function" } }
+  end)
+end)
