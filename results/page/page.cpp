@@ -90,7 +90,7 @@ Answer api(Store& store, const std::string& path, const PageQuery& query) {
 
 Answer answered(Store& store, const std::string& path, const std::map<std::string, std::string>& values) {
   try {
-    if (path.rfind("/api/", 0) == 0) return api(store, path, PageQuery(values));
+    if (path.starts_with("/api/")) return api(store, path, PageQuery(values));
     return asset(path == "/" ? "index.html" : path.substr(path.empty() ? 0 : 1));
   } catch (const Error& error) {
     const int status = error.code == Exit::missing ? 404 : error.code == Exit::usage ? 400 : 500;

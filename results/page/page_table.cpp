@@ -33,7 +33,7 @@ MetricColumn metric_column(const std::string& id) {
 std::vector<std::string> default_columns(const std::vector<std::string>& keys) {
   std::vector<std::string> chosen;
   for (const std::string& key : keys) {
-    if (key.rfind("result/", 0) == 0 && chosen.size() < 6) chosen.push_back("last:" + key);
+    if (key.starts_with("result/") && chosen.size() < 6) chosen.push_back("last:" + key);
   }
   for (const char* key : {"val/acc", "val/loss", "train/loss"}) {
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) continue;

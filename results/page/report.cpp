@@ -37,7 +37,7 @@ std::string minute(const Json& run) {
   return text;
 }
 
-std::string without_result(const std::string& key) { return key.rfind("result/", 0) == 0 ? key.substr(7) : key; }
+std::string without_result(const std::string& key) { return key.starts_with("result/") ? key.substr(7) : key; }
 
 std::string spread_text(const Json& s) {
   if (!s["mean"].is_number()) return "–";
@@ -126,7 +126,7 @@ void one_run(Document& doc, Store& store, const Json& run, const ReportOptions& 
   std::vector<Cells> metrics, events;
   std::set<std::string> clouds;
   for (const Json& s : run["summaries"]) {
-    if (s["key"].get<std::string>().rfind("knob/", 0) == 0) continue;
+    if (s["key"].get<std::string>().starts_with("knob/")) continue;
     const auto value = [&](const char* of) { return s[of].is_null() ? "nan" : shown(s[of]); };  // NULL is NaN there
     metrics.push_back(
         {shown(s["key"]), value("last"), value("min"), shown(s["argmin"]), value("max"), shown(s["argmax"])});
@@ -187,9 +187,9 @@ std::vector<std::string> curve_keys(const std::vector<Json>& runs) {
   for (const Json& run : runs) {
     for (const Json& s : run["summaries"]) {
       const std::string key = s["key"];
-      if (s["count"] < 2 || key.rfind("knob/", 0) == 0 || key.rfind("result/", 0) == 0) continue;
+      if (s["count"] < 2 || key.starts_with("knob/") || key.starts_with("result/")) continue;
       all.insert(key);
-      if (key.rfind("val/", 0) == 0 || key == "train/loss") validation.insert(key);
+      if (key.starts_with("val/") || key == "train/loss") validation.insert(key);
     }
   }
   const std::set<std::string>& keys = validation.empty() ? all : validation;

@@ -68,8 +68,8 @@ std::vector<std::string> default_metrics(const std::vector<Run>& runs, bool of_c
   for (const Run& run : runs) {
     for (const auto& [key, curve] : run.curves) {
       all.insert(key);
-      if (key.rfind("result/", 0) == 0) results.insert(key);
-      if (key.rfind("val/", 0) == 0) validations.insert(key);
+      if (key.starts_with("result/")) results.insert(key);
+      if (key.starts_with("val/")) validations.insert(key);
     }
   }
   if (!results.empty() && !of_curves) return {results.begin(), results.end()};

@@ -188,7 +188,7 @@ namespace {
 void keep_to_shares(const std::string& key, Band& band) {
   const std::string name = key.substr(key.find_last_of("/.") + 1);
   const bool share =
-      name.rfind("acc", 0) == 0 || name.ends_with("_acc") || name == "agreement" || name == "forgotten" || name == "f1";
+      name.starts_with("acc") || name.ends_with("_acc") || name == "agreement" || name == "forgotten" || name == "f1";
   if (!share || std::any_of(band.mean.begin(), band.mean.end(), [](double v) { return v < 0 || v > 1; })) return;
   for (double& v : band.low) v = std::isnan(v) ? v : std::max(v, 0.0);
   for (double& v : band.high) v = std::isnan(v) ? v : std::min(v, 1.0);

@@ -170,7 +170,7 @@ Json diff_runs(Store& store, const std::string& first, const std::string& second
   Json different, identical, knobs = Json::array(), metrics = Json::array();
   compare_curves(store, a, b, different, identical);
   for (const Json& one : different) {
-    const bool knob = one["key"].get<std::string>().rfind("knob/", 0) == 0;
+    const bool knob = one["key"].get<std::string>().starts_with("knob/");
     (knob ? knobs : metrics).push_back(one);
   }
   Json schedule = {{"stages", {{"a", events(a.run, "stage")}, {"b", events(b.run, "stage")}}},

@@ -298,7 +298,7 @@ class Parser : private Scanner {
   }
 
   Operand name(const std::string& word) {
-    const bool tag = word.rfind("tags.", 0) == 0, forced = word.rfind("params.", 0) == 0;
+    const bool tag = word.starts_with("tags."), forced = word.starts_with("params.");
     if (const Column* column = find_column(word); column != nullptr && !(column->is_told() && is_param(store_, word))) {
       at_ += word.size();
       if (word == "archived") condition_.archived = true;

@@ -29,7 +29,7 @@ bool depends_on_shapes(const std::string& name) {
 }
 
 bool starts_unwritten(const std::string& name) {
-  return name.rfind("aten::empty", 0) == 0 || name.rfind("aten::new_empty", 0) == 0;
+  return name.starts_with("aten::empty") || name.starts_with("aten::new_empty");
 }
 
 bool is_write(const c10::Argument& argument) { return argument.alias_info() && argument.alias_info()->isWrite(); }

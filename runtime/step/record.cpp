@@ -198,7 +198,7 @@ RecordedOp Recorder::before(const c10::OperatorHandle& op, const torch::jit::Sta
 void Recorder::after(RecordedOp op, const torch::jit::Stack& stack, std::size_t first) {
   const int index = static_cast<int>(recording_.ops.size());
   const std::string name = name_of(op.handle);
-  if (name == "aten::set_" || name.rfind("aten::resize", 0) == 0) return cannot(name + " gives a tensor other memory");
+  if (name == "aten::set_" || name.starts_with("aten::resize")) return cannot(name + " gives a tensor other memory");
   const std::size_t buffers = recording_.buffers.size();
   const auto add = [&](const at::Tensor& result) {
     if (result.defined() && !plain(result)) return cannot(name + ": a result that is not dense on the CPU");

@@ -62,10 +62,10 @@ def places(path, rules, comment):
             continue  # the words of an error are no behaviour
         for pattern, into in rules:
             for match in re.finditer(pattern, code):
-                if pattern == r" \+ " and '"' in code[match.start() - 1] + code[match.end():match.end() + 1]:
+                if pattern == r" \+ " and '"' in code[max(0, match.start() - 2):match.start()] + code[match.end():match.end() + 1]:
                     continue  # texts that are joined
                 changed = line[:match.start()] + re.sub(pattern, into, line[match.start():match.end()], count=1) + line[match.end():]
-                if changed != line and not ("<" in pattern + str(into) and re.search(r"<\w[\w:, ]*>", code)):  # no templates
+                if changed != line and not ("<" in pattern + str(into) and re.search(r"<\w[\w:, *&]*>", code)):  # no templates
                     found.append((number, changed))
     return found
 

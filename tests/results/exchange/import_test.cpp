@@ -118,6 +118,9 @@ TEST_F(ImportTest, WhereThereIsNothingToImport) {
   expect_error(Exit::data, "--partial takes what is before it", [&] { import_tensorboard(*store, file, {}); });
   EXPECT_NO_THROW(import_tensorboard(*store, folder_ + "/tb", {.partial = true}));
   EXPECT_EQ(curve(*store, "name = 'one'"), "1:1");
+  write("two/events.out.tfevents.2.b", {event(1.7e9, 1, scalar("x", 3))});
+  import_tensorboard(*store, folder_ + "/tb/two", {.partial = true});
+  EXPECT_EQ(ask(*store, "SELECT max(value) FROM metrics"), "3") << "of the file after the damaged one";
 }
 
 // Without such an event both sessions' values stay, and the later one counts where they share a step.

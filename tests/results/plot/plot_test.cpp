@@ -242,6 +242,25 @@ TEST_F(PlotTest, AnAccuracysBandStaysBetweenZeroAndOne) {
   EXPECT_GT(mean_band(*store, runs, "percent/acc", 100).high.at(0), 150);
 }
 
+TEST_F(PlotTest, AReportDrawsTheValidationsCurvesWhereThereAreSome) {
+  const auto store = create();
+  const auto drawn = [&](const std::vector<const char*>& keys) {
+    const auto run = store->begin({.name = "r", .seed = 1});
+    for (const char* key : keys)
+      for (int step = 1; step <= 2; ++step) run->log(run->key(key), step, step);
+    run->finish("finished");
+    const std::string page = report(*store, {.runs = {run->id()}});
+    std::string titles;
+    for (const char* key : keys)
+      if (page.find(std::string("font-weight=\"600\" fill=\"#1d2330\">") + key + "<") != std::string::npos)
+        titles += std::string(titles.empty() ? "" : " ") + key;
+    return titles;
+  };
+  EXPECT_EQ(drawn({"val/acc", "train/loss", "noise", "a/val/acc"}), "val/acc train/loss");
+  EXPECT_EQ(drawn({"noise", "val/acc"}), "val/acc");
+  EXPECT_EQ(drawn({"noise", "other", "knob/lr", "result/x"}), "noise other");
+}
+
 TEST_F(PlotTest, SpreadsAreCloudsOfPoints) {
   const auto store = create();
   const auto run = store->begin({.name = "r", .seed = 1});

@@ -199,7 +199,8 @@ TEST_F(SalvageTest, EachPageZeroedLosesThatPagesRowsAndNoOther) {
   const std::vector<PageOf> pages = pages_of_tables();
   const std::string whole = bytes();
   ASSERT_GT(pages.size(), 60U);
-  for (std::size_t page = 1; page < pages.size(); page += kFull ? 1 : 3) {
+  for (std::size_t page = 1; page < pages.size(); ++page) {
+    if (!kFull && page % 3 != 1 && pages[page].table != "runs") continue;
     std::string damaged = whole;
     std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>((page - 1) * kPage), kPage, '\0');
     auto [tables, found] = salvaged(write(damaged));

@@ -235,6 +235,7 @@ TEST_F(StoreTest, ChecksItsArguments) {
   for (const char* bad : {"", "a b", "é", "x=1", "a\n"})
     expect_error(Exit::usage, "metric name", [&] { run->key(bad); });
   expect_error(Exit::usage, "metric name", [&] { run->key(std::string(201, 'a')); });
+  expect_error(Exit::usage, "; got 'a b? ?~?'", [&] { run->key("a b\x1f \n~\x7f"); });
   EXPECT_NO_THROW(run->key(std::string(200, 'a')));
   expect_error(Exit::usage, "number 99", [&] { run->log(99, 1, 1); });
   expect_error(Exit::usage, "JSON", [&] { run->event(1, "stage", "x", "{nope"); });

@@ -241,6 +241,13 @@ TEST_F(CsvTest, OptionsThatCannotBe) {
             "t:3, column 2 ('b'): number out of range; expected a finite number that fits float32; got '1e400'");
 }
 
+TEST_F(CsvTest, LongCellsAreShownByTheirFirstFortyBytes) {
+  for (const auto& [length, shown] : {std::pair{39, 39}, {40, 40}, {41, 40}}) {
+    const std::string said = refusal([&, n = length] { parse_csv("1\n" + std::string(n, 'x') + "\n", "t"); });
+    EXPECT_NE(said.find("; got '" + std::string(shown, 'x') + (length > 40 ? "…'" : "'")), std::string::npos) << said;
+  }
+}
+
 TEST_F(CsvTest, WholeLabelsAreThoseBelowTwoToThe53) {
   for (const auto& [text, whole] : std::vector<std::pair<const char*, bool>>{
            {"9007199254740991", true}, {"-9007199254740991", true}, {"9007199254740992", false}, {"0.5", false}}) {

@@ -63,6 +63,7 @@ TEST_F(NpyTest, RefusesLies) {
                      {magic() + std::string("\xff\x00", 2) + "{}", "header longer than the file"},
                      {npy(std::string(10'001, ' ')), "at most 10000"},
                      {npy("[1, 2]"), "header refused"},
+                     {npy("'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 8), "header refused at its byte 0"},
                      {npy("{}"), "fewer"},
                      {npy("{'descr': '<f4', 'fortran_order': False}"), "fewer"},
                      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), 'color': 1}"), "'color'"},

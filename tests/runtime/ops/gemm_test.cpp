@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <map>
+#include <string>
 
 #include "error.h"
 #include "torch.h"
@@ -287,6 +290,37 @@ TEST(GemmRule, EachCpuHasItsOwn) {
     EXPECT_EQ(rule.bfloat16_in_float, one.widened);
   }
 }
+
+#if defined(__x86_64__) && defined(__linux__)
+// What the kernel says of this machine's CPU.
+TEST(GemmRule, ThisCpusIsTheOneThatTheKernelNames) {
+  std::ifstream file("/proc/cpuinfo");
+  std::map<std::string, std::string> first;
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    first.emplace(line.substr(0, line.find_last_not_of(" \t", colon - 1) + 1), line.substr(colon + 1) + " ");
+  }
+  const auto has = [&](const char* flag) {
+    return first["flags"].find(" " + std::string(flag) + " ") != std::string::npos;
+  };
+  const bool amd = first["vendor_id"] == " AuthenticAMD ";
+  const gemm::Rule wanted = gemm::rule_of({.amd = amd,
+                                           .intel = first["vendor_id"] == " GenuineIntel ",
+                                           .family_19h = amd && first["cpu family"] == " 25 ",
+                                           .avx2 = has("avx2"),
+                                           .avx512 = has("avx512f"),
+                                           .bfloat16 = has("avx512_bf16")});
+  const char* before = std::getenv("GRADUS_GEMM");
+  const std::string kept = before ? before : "";
+  unsetenv("GRADUS_GEMM");
+  const gemm::Rule chosen = gemm::choose();
+  if (before) setenv("GRADUS_GEMM", kept.c_str(), 1);
+  EXPECT_EQ(chosen.float_in_own, wanted.float_in_own);
+  EXPECT_EQ(chosen.float_in_onednn, wanted.float_in_onednn);
+  EXPECT_EQ(chosen.bfloat16_in_float, wanted.bfloat16_in_float);
+}
+#endif
 
 TEST(GemmRule, TheEnvironmentDecides) {
   const char* before = std::getenv("GRADUS_GEMM");

@@ -10,16 +10,18 @@ namespace {
 TEST(Constants, WhatLeavesAStepIsMadeInEachCall) {
   enum Way { output, gradient, backward };
   for (const Way way : {output, gradient, backward}) {
-    at::Tensor weight = at::ones({3}).requires_grad_();
+    at::Tensor weight = at::ones({3}).requires_grad_(), recorded;
     const auto plan = record(
         [&](const std::vector<at::Tensor>&) {
-          if (way == output) return std::vector<at::Tensor>{at::ones({3})};
+          if (way == output) return std::vector<at::Tensor>{recorded = at::ones({3})};
           if (Recorder* recorder = Recorder::current()) recorder->grad_cleared(weight);
           weight.mutable_grad() = way == gradient ? at::ones({3}) : at::Tensor();
           if (way == backward) weight.sum().backward();
+          recorded = weight.grad();
           return std::vector<at::Tensor>{};
         },
         {});
+    recorded.fill_(5);
     std::vector<at::Tensor> outputs;
     for (int call = 0; call < 3; ++call) {
       plan->run({}, outputs);

@@ -180,6 +180,19 @@ TEST(Footprint, StoragesThatShareMemoryAreOneStretch) {
   }
 }
 
+TEST(Footprint, OfAStepThatIsGivenNothing) {
+  const at::Tensor kept = numbers();
+  const auto plan = record(
+      [&](const List&) {
+        kept.add_(1);
+        return List{};
+      },
+      {});
+  const Footprint footprint(*plan);
+  ASSERT_EQ(footprint.ranges().size(), 1u);
+  EXPECT_EQ(footprint.ranges()[0].change, Change::other);
+}
+
 TEST(Footprint, AMomentumIsUpdatedWithItsParameter) {
   const at::Tensor param = numbers(), momentum = at::zeros({16}), looked = numbers();
   for (const bool looks : {false, true}) {
