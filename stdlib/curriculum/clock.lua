@@ -31,7 +31,7 @@ end
 --- Raises unless `given` is a budget: { epochs = … }, { steps = … }, …
 function clock.check_budget(where, given)
   if type(given) ~= "table" or not next(given) then
-    host.fail(("%s: expected { epochs = … } or { steps = … }; got %s"):format(where, tostring(given)))
+    host.fail(("%s: expected { epochs = … } or { steps = … }; got %s"):format(where, check.describe(given)))
   end
   check.options(where, given, UNITS)
   for unit, amount in pairs(given) do clock.positive(where .. "." .. unit, amount) end
@@ -40,7 +40,7 @@ end
 
 function clock.positive(where, value)
   if type(value) ~= "number" or not (value > 0) or value == math.huge then
-    host.fail(("%s: expected a number above 0; got %s"):format(where, tostring(value)))
+    host.fail(("%s: expected a number above 0; got %s"):format(where, check.describe(value)))
   end
   return value
 end

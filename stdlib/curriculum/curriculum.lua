@@ -38,7 +38,7 @@ local function stage_of(given, i, count)
   local where = count > 1 and ("curriculum: stage %d"):format(i) or "curriculum"
   check.options(where, given, STAGE)
   local name = given[1] or given.name or (count > 1 and "stage " .. i or "all")
-  if type(name) ~= "string" or name == "" then host.fail(where .. ": name: expected a text; got " .. tostring(name)) end
+  if type(name) ~= "string" or name == "" then host.fail(where .. ": name: expected a text; got " .. check.describe(name)) end
   local stage = { name = name, sample = given.sample, target = given.target, advance = given.advance, train = given.train, knobs = {},
     said_by = {} }
   if given.train ~= nil and not check.list(check.string).test(given.train) then

@@ -145,7 +145,9 @@ function sampler.mixture(parts)
   check.items("sampler.mixture", parts)
   local base = type(parts[1]) == "table" and data.is(parts[1][1]) and parts[1][1].base
   for i, part in ipairs(parts) do
-    if type(part) ~= "table" then host.fail(("sampler.mixture: part %d: expected { data, share }; got %s"):format(i, tostring(part))) end
+    if type(part) ~= "table" then
+      host.fail(("sampler.mixture: part %d: expected { data, share }; got %s"):format(i, check.describe(part)))
+    end
     if not data.is(part[1]) then host.fail(("sampler.mixture: part %d: expected a data set"):format(i)) end
     if part[1]:size() < 1 then host.fail(("sampler.mixture: part %d has no rows"):format(i)) end
     if part[1].base ~= base then host.fail("sampler.mixture: the parts are of different data sets; data.concat makes one of them") end
@@ -180,7 +182,7 @@ end
 ---@param share number   of the draws that go to the earlier ones
 function sampler.rehearsal(now, earlier, share)
   if type(share) ~= "number" or not (share > 0 and share < 1) then
-    host.fail("sampler.rehearsal: share: expected above 0, below 1; got " .. tostring(share))
+    host.fail("sampler.rehearsal: share: expected above 0, below 1; got " .. check.describe(share))
   end
   return sampler.mixture { { now, 1 - share }, { earlier, share } }
 end

@@ -120,7 +120,7 @@ local function finite(where, ...)
   for i = 1, select("#", ...) do
     local v = select(i, ...)
     if type(v) ~= "number" or v ~= v or v == math.huge or v == -math.huge then
-      host.fail(("%s: expected a number; got %s"):format(where, tostring(v)))
+      host.fail(("%s: expected a number; got %s"):format(where, check.describe(v)))
     end
   end
 end
@@ -180,7 +180,9 @@ function schedule.competence(start, options)
   numbers("competence", "start", start)
   if start <= 0 or start > 1 then host.fail("schedule.competence: expected a share above 0, up to 1; got " .. start) end
   local p = options.power or 2
-  if type(p) ~= "number" or not (p > 0) then host.fail("schedule.competence: power: expected a number above 0; got " .. tostring(p)) end
+  if type(p) ~= "number" or not (p > 0) then
+    host.fail("schedule.competence: power: expected a number above 0; got " .. check.describe(p))
+  end
   local at = span("competence", { from = options.from, to = options.to, every = options.every })
   return make(("competence from %g"):format(start), function(s)
     return math.min(1, (at(s) * (1 - start ^ p) + start ^ p) ^ (1 / p))
@@ -195,7 +197,9 @@ function schedule.pieces(list)
   end
   check.items("schedule.pieces", list)
   for i, piece in ipairs(list) do
-    if type(piece) ~= "table" then host.fail("schedule.pieces: expected { { 0, value }, { share, value }, … }; got " .. tostring(piece)) end
+    if type(piece) ~= "table" then
+      host.fail("schedule.pieces: expected { { 0, value }, { share, value }, … }; got " .. check.describe(piece))
+    end
     finite("schedule.pieces", piece[1], piece[2])
     if piece[1] > 1 then
       host.fail(("schedule.pieces: share %g is never reached; expected shares of the budget, up to 1"):format(piece[1]))

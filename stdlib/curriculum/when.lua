@@ -16,16 +16,16 @@ when.is = Rule.is
 
 local function positive(name, value)
   if type(value) ~= "number" or not (value > 0) then
-    host.fail(("when.%s: expected a number above 0; got %s"):format(name, tostring(value)))
+    host.fail(("when.%s: expected a number above 0; got %s"):format(name, check.describe(value)))
   end
 end
 
 local function metric(name, key, value)
   if type(key) ~= "string" then
-    host.fail(("when.%s: expected a metric's name such as 'val/acc'; got %s"):format(name, tostring(key)))
+    host.fail(("when.%s: expected a metric's name such as 'val/acc'; got %s"):format(name, check.describe(key)))
   end
   if type(value) ~= "number" or value ~= value then
-    host.fail(("when.%s: expected a number; got %s"):format(name, tostring(value)))
+    host.fail(("when.%s: expected a number; got %s"):format(name, check.describe(value)))
   end
 end
 
@@ -75,7 +75,7 @@ function when.plateau(key, patience, min_delta)
   positive("plateau", patience)
   if patience % 1 ~= 0 then host.fail(("when.plateau: expected a whole number of evaluations; got %g"):format(patience)) end
   min_delta = min_delta or 0
-  if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. tostring(min_delta)) end
+  if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. check.describe(min_delta)) end
   return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
     local values = s:stage_history(key)
     if #values == 0 then return false end
@@ -193,7 +193,7 @@ end
 
 local function check_rule(where, one)
   if when.is(one) or type(one) == "function" then return end
-  host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, tostring(one)))
+  host.fail(("%s: expected a rule such as when.epochs(3), or a function of the state; got %s"):format(where, check.describe(one)))
 end
 
 when.benchmarked = require "gradus.curriculum.benchmarked"

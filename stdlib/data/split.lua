@@ -14,7 +14,7 @@ local function check_shares(shares)
   local total = 0
   for name, share in pairs(shares) do
     if type(share) ~= "number" or not (share > 0 and share <= 1) then
-      host.fail(("split: '%s': expected a share above 0, up to 1; got %s"):format(tostring(name), tostring(share)))
+      host.fail(("split: '%s': expected a share above 0, up to 1; got %s"):format(tostring(name), check.describe(share)))
     end
     total = total + share
   end

@@ -130,7 +130,7 @@ end
 --- Rows of a step; 64 where nothing is said.
 function updater.check_batch(where, given)
   local batch = clock.positive(where .. ": batch", given or 64)
-  if batch % 1 ~= 0 then host.fail(("%s: batch: expected a whole number; got %s"):format(where, tostring(batch))) end
+  if batch % 1 ~= 0 then host.fail(("%s: batch: expected a whole number; got %s"):format(where, check.describe(batch))) end
   return batch
 end
 

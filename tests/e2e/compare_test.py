@@ -285,8 +285,8 @@ class Housekeeping(CompareCase):
     def test_delete_asks(self):
         err = self.gradus("delete", 1, 2, code=64).stderr
         self.assertIn("--yes", err)
-        for blank in ("", " \n"):  # a shell's variable was empty
-            self.assertIn("expected a RUN or --where EXPR", self.gradus("delete", "--where", blank, "--yes", code=64).stderr)
+        for blank, told in (("", "--where: expected a value after it"), (" \n", "expected a RUN or --where EXPR")):  # a shell's variable was empty
+            self.assertIn(told, self.gradus("delete", "--where", blank, "--yes", code=64).stderr)
         self.assertEqual(len(self.json("runs")), 15)
         uid = self.json("show", 1)["uid"]
         self.assertTrue((self.dir / "runs" / uid).exists())

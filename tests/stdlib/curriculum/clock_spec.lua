@@ -168,12 +168,12 @@ describe("a budget in", function()
   end)
   local refused = {
     { "a number", check(5), "distill: budget: expected { epochs = … } or { steps = … }; got 5" },
-    { "nothing", check {}, "distill: budget: expected { epochs = … } or { steps = … }; got table" },
     { "nil", check(nil), "distill: budget: expected { epochs = … } or { steps = … }; got nil" },
     { "a misspelt unit", check { epoch = 3 }, "distill: budget: no option 'epoch'; did you mean 'epochs'?" },
     { "no step", check { steps = 0 }, "distill: budget.steps: expected a number above 0; got 0" },
     { "fewer", check { steps = -1 }, "distill: budget.steps: expected a number above 0; got -1" },
-    { "text", check { epochs = "3" }, "distill: budget.epochs: expected a number above 0; got 3" },
+    { "text", check { epochs = "3" }, "distill: budget.epochs: expected a number above 0; got '3'" },
+    { "nothing", check {}, "distill: budget: expected { epochs = … } or { steps = … }; got a table" },
     { "NaN", check { epochs = 0 / 0 }, "distill: budget.epochs: expected a number above 0; got nan" },
     { "infinity", check { seconds = math.huge }, "distill: budget.seconds: expected a number above 0; got inf" },
   }

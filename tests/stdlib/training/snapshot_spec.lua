@@ -76,6 +76,7 @@ local CASES = {
         advance = when.any(when.plateau("val/loss", 2), when.steps(23)) },
       { "b", temperature = 3, train = { "layers.0" }, advance = when.steps(19) }, { "c", alpha = .5 } } }
   end,
+  ["a best that is long past"] = function() return { lr = 1 } end,
   ["an adaptive sampler"] = function() return { curriculum = "confidence" } end,
   ["patience"] = function() return { patience = 2, lr = 2, clip = false } end,
   ["SGD with momentum, in parts"] = function() return { optimizer = { "SGD", momentum = .9, dampening = .1 }, accumulate = 3 } end,
