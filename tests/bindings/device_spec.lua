@@ -216,6 +216,18 @@ CASES.grad_norm = function()
   expect(norm:item()):near(engine.ops.grad_norm(grads):item(), 1e-5)
 end
 
+CASES.tally = function()
+  local logits, answers = drawn(1, 6, 5), engine.tensor({ 0, 1, 2, 3, 4, 0 }, { dtype = "int64" })
+  for _, said in ipairs { false, answers } do
+    local here = { engine.ops.tally(logits, LABELS, said or nil, 2) }
+    local there = { engine.ops.tally(logits:to(D), LABELS:to(D), said and said:to(D) or nil, 2) }
+    for i, one in ipairs(there) do
+      expect(one.device):equals(D)
+      expect(one:cpu():totable()):equals(here[i]:totable())
+    end
+  end
+end
+
 -- An update on a device against the CPU's, with clipping, and with a gradient that it must leave alone.
 local function update(apply)
   for _, norm in ipairs { 4, 0 / 0 } do

@@ -150,7 +150,8 @@ describe("a batch in parts", function()
         student = g.nn.Sequential { g.nn.BatchNorm1d(6), g.nn.Linear(6, 3) }
         student[0].bias:requires_grad_(false)
         local parts = accumulate.new { run = run, optimizer = g.optim.SGD(student), pieces = 2, rows = 12, batch = 24, student = student,
-          outputs = function(b) return { loss = g.loss.cross_entropy(student(b.x), b.y) } end, mass = function() return 12 end }
+          outputs = function(b) return { loss = g.loss.cross_entropy(student(b.x), b.y) } end, mass = function() return 12 end,
+          labelled = function() return 12 end }
         local function take(last)
           local at = 0
           local function following()
