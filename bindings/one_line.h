@@ -11,12 +11,15 @@ inline std::string one_line(const std::string& text) {
   std::string line;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-    if (c == '\n' || c == '\t' || c == '\r')
+    if (byte >= 0x20 && byte != 0x7f) {
+      line += c;
+    } else if (c == '\n' || c == '\t' || c == '\r') {
       line += c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r";
-    else
-      line += byte < 0x20 || byte == 0x7f ? std::string(escaped) : std::string(1, c);
+    } else {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+      line += escaped;
+    }
   }
   return line;
 }

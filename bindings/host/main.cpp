@@ -46,8 +46,8 @@ void add_others(CLI::App& app, Doctor& options) {
   app.add_subcommand("version", "Print versions");
   CLI::App* help =
       app.add_subcommand("help", "Explain a command, a function, a word: help TOPIC; help --all: one page");
-  help->add_option("TOPIC", "A command, a function or a word (default: what there is)")
-      ->type_name("TEXT");  // print_help reads them
+  // For their texts alone: print_help reads them.
+  help->add_option("TOPIC", "A command, a function or a word (default: what there is)")->type_name("TEXT");
   help->add_flag("--all")->description("All there is, as one page");
   help->add_option("--stdlib", "Read the standard library from a folder")->type_name("TEXT");
 }

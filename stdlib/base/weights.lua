@@ -1,5 +1,6 @@
 --- Copying named tensors into others, all or nothing: what state_dict and load_state_dict of modules and optimizers share.
 local check = require "gradus.base.check"
+local sorted_keys = require "gradus.base.sorted_keys"
 local tensor = require "gradus.base.tensor"
 
 local weights = {}
@@ -43,6 +44,15 @@ function weights.load(where, own, given, strict)
       if given[name] then mine:copy_(given[name]) end
     end
   end)
+end
+
+--- What tells named tensors from others: their contents' hashes, in the order of the names.
+---@param state table<string, Tensor>
+---@return string
+function weights.hash(state)
+  local hashes = {}
+  for i, name in ipairs(sorted_keys(state)) do hashes[i] = state[name]:hash() end
+  return table.concat(hashes)
 end
 
 return weights

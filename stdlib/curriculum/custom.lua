@@ -34,6 +34,7 @@ function Own:undo(index)
 end
 
 function Own:visits() return self.seen:clone() end
+function Own:effective() return self.view:size() end
 function Own:passes() return self.drawn / self.view:size() end
 function Own:state() return { seen = self.seen:clone(), drawn = self.drawn } end
 function Own:restore(state) self.seen, self.drawn = state.seen:clone(), state.drawn end

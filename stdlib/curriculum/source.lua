@@ -95,7 +95,6 @@ local OWN = { counted = true, open = true, share_now = true, shown = true }
 function Source:state()
   local state, shown = core(self):state(), self.shown
   for name in pairs(OWN) do state[name] = rawget(self, name) end
-  state.open = state.open or nil
   state.shown = shown and { index = shown.index, difficulty = shown.difficulty } or nil
   return state
 end
@@ -131,8 +130,7 @@ function Source:stats()
   local visits, counted = core(self):visits(), rawget(self, "counted")
   self.counted = visits
   local drawn, difficulty = engine.data.drawn_since(visits, counted, difficulties(self))
-  local uneven = self.mode == "weighted" or self.mode == "confidence"
-  return { drawn = drawn, difficulty = difficulty, effective = uneven and core(self):effective() or self:size() }
+  return { drawn = drawn, difficulty = difficulty, effective = core(self):effective() }
 end
 
 --- The sources of the current run that have drawn something, by number.

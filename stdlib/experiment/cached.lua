@@ -23,10 +23,10 @@ local run_module = require "gradus.experiment.run"
 local sampler = require "gradus.curriculum.sampler"
 local sameness = require "gradus.experiment.sameness"
 local snapshot_files = require "gradus.experiment.snapshot_files"
-local sorted_keys = require "gradus.base.sorted_keys"
 local stand_in_for = require "gradus.experiment.stand_in"
 local streams = require "gradus.experiment.streams"
 local traced = require "gradus.experiment.traced"
+local weights = require "gradus.base.weights"
 
 local function pack(...) return { n = select("#", ...), ... } end
 
@@ -77,17 +77,7 @@ local function left_of(task)
   end
 end
 
--- Writes the results for later runs; the child run that made them lists the file.
-local function keep(child, path, task, results)
-  cached_results.write(path, task, results)
-  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.hash_file(path))
-end
-
-local function content_of(module)
-  local state, texts = module:state_dict(), {}
-  for _, name in ipairs(sorted_keys(state)) do texts[#texts + 1] = name .. state[name]:hash() end
-  return table.concat(texts, "\n")
-end
+local function content_of(module) return weights.hash(module:state_dict()) end
 
 -- Modules among the arguments: place -> what it holds.
 local function modules_among(args)
@@ -117,6 +107,13 @@ local function check_returned(task, before, results)
   end
 end
 
+-- Writes the results for later runs; the child run that made them lists the file.
+local function keep(child, path, task, before, results)
+  check_returned(task, before, results)
+  cached_results.write(path, task, results)
+  child.writer:artifact("weights", "../cache/" .. path:match "[^/]*$", host.hash_file(path))
+end
+
 local function build(task, path)
   local run, before = task.run, modules_among(task.args)
   local left, goal = left_of(task)
@@ -129,12 +126,11 @@ local function build(task, path)
   local library = reached.by(function()
     ok, why = xpcall(function()
       made, reads = traced.watch(run, task.name, task.iterates, function() return call(task, child) end)
-      check_returned(task, before, made)
     end, host.traceback)
   end)
   for _, part in ipairs(table.remove(parts)) do reached.join(library, part) end
   child.parent = run
-  if ok then ok, why = xpcall(keep, host.traceback, child, path, task, made) end
+  if ok then ok, why = xpcall(keep, host.traceback, child, path, task, before, made) end
   if ok then
     child:event("reads", task.name, traced.shown(reads))
     child:finish "finished"

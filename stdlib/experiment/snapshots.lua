@@ -170,7 +170,7 @@ local function stop_if_there(self, part, over)
   end
   if run.step_number > stop.step then
     stop.after = run.step_number
-    error({ interrupted = "the step was passed" }, 0)
+    error({ interrupted = "the step was passed" })
   end
   take(self, part, over or false)
   engine.data.snapshot_saved(true)

@@ -92,15 +92,21 @@ local function sum_of(masses)
   return engine.is_tensor(total) and total + total:eq(0) or total == 0 and 1 or total
 end
 
--- The parts' outputs as the whole batch's: means by their mass (the labels' loss by what has a label), what each example has side by side.
+local function shares_of(masses, total)
+  local shares = {}
+  for i, mass in ipairs(masses) do shares[i] = mass / total end
+  return shares
+end
+
+-- The parts' outputs as the whole batch's: means by the parts' shares of it (the labels' loss by those of what has a label), what each
+-- example has side by side.
 local function join(outs, all, labelled)
   local joined = {}
   for name, first in pairs(outs[1]) do
     if first:dim() > 0 then joined[name] = side_by_side(outs, name)
     else
-      local masses = name == "ce" and labelled or all
-      local mean, total = 0, sum_of(masses)
-      for i, out in ipairs(outs) do mean = mean + out[name] * (masses[i] / total) end
+      local shares, mean = name == "ce" and labelled or all, 0
+      for i, out in ipairs(outs) do mean = mean + out[name] * shares[i] end
       joined[name] = mean
     end
   end
@@ -130,8 +136,9 @@ function Parts:take(feed, knobs, knobs_of, step)
     told[i].mass, labelled[i] = self.mass(batch), o.labelled(batch)
     outs[i], masses[i], rows[i], x = step(batch, told[i]), told[i].mass, batch.index, batch.x
   end
-  local whole, out = joined_knobs(knobs, told), join(outs, masses, labelled)
-  out.norm = self.update({}, { lr = knobs.lr, mass = sum_of(masses) }).norm
+  local total = sum_of(masses)
+  local whole, out = joined_knobs(knobs, told), join(outs, shares_of(masses, total), shares_of(labelled, sum_of(labelled)))
+  out.norm = self.update({}, { lr = knobs.lr, mass = total }).norm
   return out, { x = x, index = ops.cat(rows, 0) }, whole
 end
 

@@ -15,7 +15,7 @@ local reached = require "gradus.base.reached"
 local reading = require "gradus.base.reading"
 local tensor = require "gradus.base.tensor"
 local threads = require "gradus.step.threads"
-local sorted_keys = require "gradus.base.sorted_keys"
+local weights = require "gradus.base.weights"
 
 local ops, files = engine.ops, engine.data
 local cache = {}
@@ -237,10 +237,7 @@ end
 -- The weights that the answers come from, asked once per epoch.
 local function weights_of(o)
   local hashes = {}
-  for _, module in ipairs(modules_of(o.target.identity())) do
-    local state = module:state_dict()
-    for _, name in ipairs(sorted_keys(state)) do hashes[#hashes + 1] = state[name]:hash() end
-  end
+  for i, module in ipairs(modules_of(o.target.identity())) do hashes[i] = weights.hash(module:state_dict()) end
   return table.concat(hashes)
 end
 
@@ -262,7 +259,7 @@ local function answers(run, o)
   end
   local is_known, teacher = pcall(identity, "the teacher", o.target.identity())
   if not is_known then return skip(run, o, (host.error_text(teacher):gsub("^[^\n]-:%d+: ", ""))) end
-  local weights = weights_of(o)
+  local before = weights_of(o)
   o.key = key_of(run, o, teacher)
   local folder = run.folder:gsub("[^/]*$", "") .. "cache"
   host.mkdirs(folder)
@@ -275,7 +272,7 @@ local function answers(run, o)
   end
   run:event("teacher_cache", found, detail)
   return { base = o.base, rows = stored.rows, unpack = o.unpack, flops = o.flops, spent = spent,
-    moved = function() return weights_of(o) ~= weights end }
+    moved = function() return weights_of(o) ~= before end }
 end
 
 --- The answers for a training, or nil where they are computed in each step; which and why is an event. The teacher's modules

@@ -9,7 +9,7 @@ local finite = require "gradus.training.finite"
 local optim = require "gradus.optim.optimizer"
 local schedule = require "gradus.curriculum.schedule"
 local sorted_keys = require "gradus.base.sorted_keys"
-local tensor = require "gradus.base.tensor"
+local weights = require "gradus.base.weights"
 
 local updater = {}
 
@@ -97,11 +97,8 @@ function Updater:others(modules)
     if p.requires_grad and not own[p] then state[tostring(i)] = p end
   end
   if next(state) == nil then return nil end
-  return { state_dict = function() return state end, load_state_dict = function(_, kept)
-    tensor.no_grad(function()
-      for name, p in pairs(state) do p:copy_(kept[name]) end
-    end)
-  end }
+  return { state_dict = function() return state end,
+    load_state_dict = function(_, kept) weights.load("optimizer", state, kept, true) end }
 end
 
 -- "SGD", { "SGD", momentum = .9 }, or an optimizer over what is trained. Returns it and the learning rate of its own, if any.

@@ -44,4 +44,12 @@ describe("weights that are loaded", function()
     expect(function() weights.load("here", { b = g.ones(1), a = g.ones(1), c = g.ones(1) }, {},
       true) end):fails_with "here: missing: a, b, c$"
   end)
+  it("are told apart by what each name holds, in the order of the names", function()
+    local hash = weights.hash { a = g.ones(2), b = g.zeros(1) }
+    expect(weights.hash { b = g.zeros(1), a = g.ones(2) }):equals(hash)
+    for _, other in ipairs { { a = g.zeros(2), b = g.zeros(1) }, { a = g.ones(2), b = g.ones(1) }, { a = g.ones(2) },
+      { a = g.zeros(1), b = g.ones(2) } } do
+      expect(weights.hash(other)):differs_from(hash)
+    end
+  end)
 end)
