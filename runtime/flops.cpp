@@ -13,6 +13,10 @@ namespace {
 std::atomic<double> counted = 0;
 std::atomic<double> all_work = 0, large_work = 0;  // since large_share
 
+// Counters may run within each other: one callback counts for all of them, who know where they began.
+thread_local int running = 0;
+thread_local at::CallbackHandle callback = 0;
+
 void count(double flops) {
   counted += flops;
   all_work += flops;
@@ -79,11 +83,15 @@ void on_exit(const at::RecordFunction& function, at::ObserverContext* context) {
 }  // namespace
 
 FlopCounter::FlopCounter() {
-  counted = 0;
-  handle_ = at::addThreadLocalCallback(at::RecordFunctionCallback(&on_enter, &on_exit)
-                                           .needsInputs(true)
-                                           .needsOutputs(true)
-                                           .scopes({at::RecordScope::FUNCTION}));
+  if (running == 0) {
+    counted = 0;
+    callback = at::addThreadLocalCallback(at::RecordFunctionCallback(&on_enter, &on_exit)
+                                              .needsInputs(true)
+                                              .needsOutputs(true)
+                                              .scopes({at::RecordScope::FUNCTION}));
+  }
+  ++running;
+  count_ = counted;
 }
 
 std::optional<double> large_share() {
@@ -93,9 +101,9 @@ std::optional<double> large_share() {
 
 double FlopCounter::stop() {
   if (running_) {
-    at::removeCallback(handle_);
-    count_ = counted;
+    count_ = counted - count_;
     running_ = false;
+    if (--running == 0) at::removeCallback(callback);
   }
   return count_;
 }

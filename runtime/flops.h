@@ -13,6 +13,7 @@ std::optional<double> large_share();
 
 // Counts the operators that this thread calls from construction to `stop`, forward and backward alike: matrix products
 // and convolutions as 2 · multiply-adds, which is what published FLOP counts are made of; elementwise work is left out.
+// Counters may run at once, and end in any order.
 class FlopCounter {
  public:
   FlopCounter();
@@ -21,8 +22,7 @@ class FlopCounter {
   double stop();  // the count; further calls return the same
 
  private:
-  double count_ = 0;
-  unsigned long handle_ = 0;
+  double count_ = 0;  // before it began, while it runs
   bool running_ = true;
 };
 

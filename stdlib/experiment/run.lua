@@ -33,6 +33,7 @@ local run = {}
 ---@field live any       swaps its trainings when the script is saved (live_edit.lua)
 ---@field ending false|string  why the run is to end at the next safe point
 ---@field loop_knobs false|LoopKnobs  of the loop over batches that goes on
+---@field measuring false|number  while a round of that loop is counted: the operations of its evaluations, which are no part of it
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
 ---@field dry any        set in a dry run (gradus check)
@@ -54,7 +55,7 @@ function run.begin(options)
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, told = {}, began = host.monotonic(),
-    parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false,
+    parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false, measuring = false,
     looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshot_files.forget_after(self.folder, goal) end
@@ -272,7 +273,10 @@ function Run:stream(name, sub) return engine.data.derive_seed(self.seed, name, s
 ---@param teacher? Module|table
 function Run:evaluate(model, d, teacher)
   if self.dry then d = self.dry.few(d) else require "gradus.training.seen"(self, model, d) end
-  return require("gradus.training.task").evaluate(model, d, teacher)
+  local count = self.measuring and engine.count_flops()
+  local found = require("gradus.training.task").evaluate(model, d, teacher)
+  if count then self.measuring = self.measuring + count() end
+  return found
 end
 
 local function train(self, given, where)

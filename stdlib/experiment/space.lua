@@ -72,12 +72,13 @@ end
 --- The value at u, from 0 to below 1. Ranges are rounded to six digits, so that a value can be typed again.
 function Axis:at(u)
   if self.values then return self.values[1 + math.floor(u * #self.values)] end
+  local room = self.whole and .5 or 0  -- the first and the last whole number have all of their range, as those between
+  local low, high = self.low - room, self.high + room
   if self.scale == "log" then
-    local low, high = math.log(self.low), math.log(self.high)
+    low, high = math.log(low), math.log(high)
     u = math.exp(low + u * (high - low))
   else
-    local room = self.whole and .5 or 0  -- the first and the last whole number have as much of the range as those between
-    u = self.low - room + u * (self.high - self.low + 2 * room)
+    u = low + u * (high - low)
   end
   if self.whole then return math.max(self.low, math.min(self.high, math.floor(u + .5))) end
   return math.max(self.low, math.min(self.high, tonumber(("%.6g"):format(u))))

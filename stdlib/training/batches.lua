@@ -101,6 +101,7 @@ return function(run, given, options)
   local loop, live = as_training(run, s, time, rows, one), run.live and run.live.enter and run.live
   loop.index = live and live.begun
 
+  local answers
   return function(_, i)
     if i == 0 then
       loop.fn = debug.getinfo(2, "f").func
@@ -109,8 +110,10 @@ return function(run, given, options)
       if live and not loop.step then live:begin_loop(loop) end
     end
     -- What the first round took tells the size of the work; the others run on the threads that it deserves.
-    if i == 1 then
-      local flops = operations()
+    if operations then
+      local flops = operations() - run.measuring
+      operations, run.measuring = nil, false
+      time:costs(flops, answers, rows.known and 0 or answers)
       threads.choose(run, function() return flops end)
     end
     local epoch, stopped = clock.epoch_of(time.counts), false
@@ -141,7 +144,10 @@ return function(run, given, options)
     end
     run.step_number, run.loop_knobs = first + i + 1, loop.stages  -- a training within the loop has knobs of its own
     local batch = rows:next(schedule.value(strength, s))
-    if i == 0 then operations = engine.count_flops() end
+    if i == 0 then
+      answers = one and one:cost(batch.x, 1) or 0
+      operations, run.measuring = engine.count_flops(), 0
+    end
     return i + 1, batch
   end, nil, 0
 end

@@ -213,20 +213,21 @@ local function rows_mass(b) return b.weight and b.weight:sum { dtype = "float64"
 local function numbers_add(sums, out, y, weight)
   y = y:to { dtype = out.dtype }
   out = fitted(out, y, "student")
-  local off = out - y
+  local off, columns = (out - y):abs(), y:numel() / y:size(0)
   if not weight then
-    sums.loss = sums.loss + ops.mse_loss(out, y, { reduction = "sum" }):item() / (y:numel() / y:size(0))
+    sums.loss = sums.loss + ops.mse_loss(out, y, { reduction = "sum" }):item() / columns
+    sums.off = sums.off + off:sum():item() / columns
   else
-    local squares = off:square()
-    sums.loss = sums.loss + ((squares:dim() > 1 and squares:flatten(1):mean { dim = { -1 } } or squares) * weight):sum():item()
+    off = off:dim() > 1 and off:flatten(1) or off:unsqueeze(1)
+    sums.loss = sums.loss + (off:square():mean { dim = { -1 } } * weight):sum():item()
+    sums.off = sums.off + (off:mean { dim = { -1 } } * weight):sum():item()
     sums.mass = sums.mass + weight:sum():item()
   end
-  sums.off = sums.off + off:abs():sum():item() / (y:numel() / y:size(0))
   sums.n = sums.n + y:size(0)
 end
 
 local function numbers_measures(sums, n, mass)
-  return { loss = sums.loss / mass, rmse = math.sqrt(sums.loss / mass), mae = sums.off / n }
+  return { loss = sums.loss / mass, rmse = math.sqrt(sums.loss / mass), mae = sums.off / mass }
 end
 
 -- Of what a model in mixed precision gives, too.

@@ -173,7 +173,8 @@ end
 --- What a model is worth on a data set, in evaluation mode and without gradients: { loss, acc | rmse, mae, …, n } and the metrics of
 --- the user's own; with a teacher, or its answers, also `agreement`, and with knobs (temperature, alpha) kd_loss, the loss of
 --- distillation. `constant` is the share of the class that the model gives most often. Of tokens, all are means over the positions
---- that are hidden, and n is their number. loss is what is trained on labels, by the rows' weights too.
+--- that are hidden, and n is their number. loss is what is trained on labels, by the rows' weights too, as rmse and mae are; acc and
+--- agreement count each row once.
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave

@@ -94,6 +94,27 @@ TEST(Flops, OfOurLayer) {
   }
 }
 
+TEST(Flops, CountersWithinEachOtherEndInAnyOrder) {
+  const auto product = [](int64_t k) { at::mm(at::ones({2, k}), at::ones({k, 3})); };  // 12 k
+  FlopCounter outer;
+  product(1);
+  FlopCounter inner;
+  product(10);
+  EXPECT_EQ(inner.stop(), 120);
+  product(100);
+  EXPECT_EQ(outer.stop(), 12 * 111);
+  FlopCounter first;
+  product(1);
+  FlopCounter second;
+  product(10);
+  EXPECT_EQ(first.stop(), 12 * 11);
+  product(100);
+  EXPECT_EQ(second.stop(), 12 * 110);
+  product(1000);
+  EXPECT_EQ(second.stop(), 12 * 110);
+  EXPECT_EQ(counted([&] { product(1); }), 12) << "nothing of before";
+}
+
 TEST(Flops, TheShareOfLargeOperators) {
   large_share();
   EXPECT_FALSE(large_share()) << "nothing was counted since";

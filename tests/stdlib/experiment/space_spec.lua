@@ -54,7 +54,7 @@ describe("an axis' values", function()
   for _, case in ipairs {
     { "1,2,3", "T", 0, 1 }, { "1,2,3", "T", .34, 2 }, { "1,2,3", "T", .999, 3 }, { "lin(2,6)", "T", 0, 2 }, { "lin(2,6)", "T", .25, 3 },
     { "lin(0,1)", "T", 1 / 3, .333333 }, { "log(1,100)", "T", .5, 10 }, { "log(0.01,1)", "lr", .25, .0316228 }, { "lin(1,4)", "n", .49, 2 },
-    { "lin(1,4)", "n", .51, 3 }, { "lin(1,4)", "n", .999, 4 }, { "log(1,16)", "n", .5, 4 },
+    { "lin(1,4)", "n", .51, 3 }, { "lin(1,4)", "n", .999, 4 }, { "log(1,16)", "n", .5, 3 },
     { "lin(0.1234574,2)", "T", 0, .1234574 }, { "lin(0,0.1234566)", "T", .9999999, .1234566 },  -- of six digits, and within
   } do
     it(("at %.3g of %s"):format(case[3], case[1]), function() expect(at(case[1], case[2], case[3])):equals(case[4]) end)
@@ -66,6 +66,14 @@ describe("an axis' values", function()
       counts[n] = (counts[n] or 0) + 1
     end
     expect(counts):equals { 100, 100, 100, 100 }
+  end)
+  it("are whole numbers as often as their logarithms have room, half a number beyond the ends", function()
+    local counts = { 0, 0, 0 }
+    for i = 0, 3999 do
+      local n = at("log(1,3)", "n", i / 4000)
+      counts[n] = counts[n] + 1
+    end
+    for n, count in ipairs(counts) do expect(count / 4000):near(math.log((n + .5) / (n - .5)) / math.log(3.5 / .5), 1e-3) end
   end)
   it("lie at their shares", function()
     expect(space.parse("T", "lin(2,6)", specs):share(3)):near(.25)

@@ -30,10 +30,12 @@ describe("numbers as labels", function()
     expect({ found.loss, found.rmse, found.mae }):near { 17 / 4, math.sqrt(17 / 4), 5 / 4 }
     s = sums()
     for _ = 1, 2 do kind.add(s, out, y, t { 3, 1 }) end
-    expect({ s.loss, s.off, s.n, s.mass }):near { 2 * (1.5 + 8), 5, 4, 8 }
+    expect({ s.loss, s.off, s.n, s.mass }):near { 2 * (1.5 + 8), 2 * (1.5 + 2), 4, 8 }
+    found = kind.measures(s, 4, 8)
+    expect({ found.rmse, found.mae }):near { math.sqrt(19 / 8), 7 / 8 }
     s = sums()
     kind.add(s, t { { 1 }, { 3 } }, t { 0, 1 }, t { 2, 1 })
-    expect({ s.loss, s.off, s.n, s.mass }):near { 2 + 4, 3, 2, 3 }
+    expect({ s.loss, s.off, s.n, s.mass }):near { 2 + 4, 2 + 2, 2, 3 }
   end)
   it("have the mass of their rows, or weights", function()
     expect(kind.mass { x = out }):equals(2)
@@ -290,7 +292,7 @@ describe("several numbers for each row", function()
     expect(kind.labels(out, { y = y, weight = weight }):item()):near((.5 + 2 * 2 + 3 * 8) / 6)
     local s = sums()
     kind.add(s, out, y, weight)
-    expect({ s.loss, s.off, s.n, s.mass }):near { .5 + 2 * 2 + 3 * 8, 3.5, 3, 6 }
+    expect({ s.loss, s.off, s.n, s.mass }):near { .5 + 2 * 2 + 3 * 8, .5 + 2 * 1 + 3 * 2, 3, 6 }
     s = sums()
     kind.add(s, out, y)
     expect({ s.loss, s.off, s.n, s.mass }):near { 10.5, 3.5, 3, 0 }
@@ -307,7 +309,7 @@ describe("a number for each row", function()
     expect(kind.divergence(out, { teacher = t { { 0 }, { 1 } }, weight = t { 3, 1 } }, nil, nil, "kl"):item()):near(7 / 4)
     local s = sums()
     kind.add(s, out, y, t { 3, 1 })
-    expect({ s.loss, s.off, s.n, s.mass }):near { 7, 3, 2, 4 }
+    expect({ s.loss, s.off, s.n, s.mass }):near { 7, 5, 2, 4 }
   end)
   it("is told by a teacher as a teacher's error, no gradient of its own", function()
     local found = kind.kd(out, { teacher = t { 0, 0 } }, { alpha = .25 })

@@ -1,0 +1,65 @@
+-- The open loop's counts: an own loop is charged as run:distill is for the same steps.
+local g = require "gradus"
+local store_module = require "gradus.store"
+local support = require "support"
+
+local STEPS, SIZE = 7, 12
+
+-- The floating-point operations that a run of fn ends with, as the store has them.
+local function charged(fn)
+  local folder = os.tmpname()
+  os.remove(folder)
+  support.with_run({ folder = folder }, fn)
+  local rows = store_module.open(folder .. "/s.db"):query "SELECT flops FROM progress WHERE run_id = 1 ORDER BY step DESC LIMIT 1"
+  os.execute("rm -rf " .. folder)
+  return rows[1].flops
+end
+
+-- The same steps in a loop of one's own; body(i, student): what else is done in a round.
+local function own_loop(options, body)
+  return charged(function(run)
+    local student, d = support.student(), support.points()
+    local optimizer = g.optim.SGD(student:parameters(), { lr = .1 })
+    local teacher = options.teacher and support.student(16)
+    local step = run:step(function(b, k)
+      local z = student(b.x)
+      local loss = teacher and g.loss.kd_loss(z, b.teacher, b.y, { temperature = 2, alpha = .5 }).loss or g.loss.cross_entropy(z, b.y)
+      optimizer:minimize(loss, k)
+      return { loss = loss }
+    end)
+    for i, b in run:batches(d, { size = SIZE, steps = STEPS, teacher = teacher, teacher_cache = options.teacher_cache }) do
+      step(b, { lr = .1 })
+      if body then body(i, student, run, d) end
+    end
+  end)
+end
+
+local function distilled(teacher)
+  return charged(function(run)
+    run:distill { student = support.student(), teacher = teacher and support.student(16), data = support.points(), batch = SIZE, lr = .1,
+      teacher_cache = teacher and false, budget = { steps = STEPS } }
+  end)
+end
+
+-- Products of a forward and a backward pass of 6 → width → 3; nobody asks for the gradient of the inputs.
+local function by_hand(width) return 2 * SIZE * (2 * 6 * width + 3 * width * 3) end
+
+describe("the operations of a loop over run:batches", function()
+  it("are those of its body's first round, for each step", function()
+    expect(own_loop {}):equals(STEPS * by_hand(8))
+    expect(own_loop {}):equals(distilled())
+  end)
+  it("include the teacher's, whose answers are asked or known", function()
+    local wanted = STEPS * (by_hand(8) + 2 * SIZE * (6 * 16 + 16 * 3))
+    expect(own_loop { teacher = true, teacher_cache = false }):equals(wanted)
+    expect(own_loop { teacher = true, teacher_cache = true }):equals(wanted)
+    expect(distilled(true)):equals(wanted)
+  end)
+  it("have no evaluation among them, nor what later rounds do", function()
+    local wanted = own_loop {}
+    expect(own_loop({}, function(_, student, run, d) run:evaluate(student, d) end)):equals(wanted)
+    expect(own_loop({}, function(i, student, _, d)
+      if i > 1 then student((d:gather())) end
+    end)):equals(wanted)
+  end)
+end)
