@@ -17,9 +17,9 @@ local SIZES = {
     heads = 4, lr = 1e-4, steps = 250000, stage = .1 },
 }
 
--- One-shot learns it early or late, so its GFLOPs to 95 % spread widely: differences by 47 in the pilot (seeds 1 to 16). A third of what
--- one-shot needs is of interest: 22 seeds.
-local SEEDS = g.seeds { sd = 47, effect = 30 }
+-- One-shot learns it early or late, so its GFLOPs to 95 % spread widely: differences by 47 in the pilot (seeds 1 to 16). A quarter of
+-- what one-shot needs is of interest. (22 seeds, 1 to 22, were too few for two machines to agree; none of these is among them.)
+local SEEDS = g.seeds { sd = 47, effect = 20, power = .9, first = 201 }
 
 local function transformer(task, heads)
   return nn.Transformer { vocabulary = 2, context = task.d, width = 8 * heads, layers = 2, heads = heads, outputs = 2, causal = true,

@@ -55,8 +55,8 @@ function run.begin(options)
     name = options.name, params = options.params, device = device, store = options.store, options = opts, state = {},
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, told = {}, began = host.monotonic(),
-    parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false, measuring = false,
-    looked = readback(device, function(numbers, look) look(numbers) end),
+    parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false,
+    measuring = false, looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshot_files.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)

@@ -148,7 +148,7 @@ local function assemble(run, where, options)
   local list, defaults = curriculum.normalise(options.curriculum, { train = train,
     teacher = teachers.module_of(where .. ": teacher", options.teacher) })
   local o = with_defaults(where, options, defaults)
-  if val ~= nil then task.check_data(where .. ": data: val", val) end
+  if val ~= nil then task.check_data(where .. ": data: val", val, o.teacher) end
   local budget = clock.check_budget(where .. ": budget", o.budget)
   if train:size() < 1 then host.fail(where .. ": data: the training set is empty") end
   local batch = updater.check_batch(where, o.batch)

@@ -28,8 +28,8 @@ local EARLY = 20    -- steps into a stage after which they are, too
 
 local OF_A_TEACHER = { agreement = true, kd_loss = true }
 
-local function check_parts(where, val, suites, known)
-  if val ~= nil then task.check_data(where .. ": data: val", val) end
+local function check_parts(where, val, teacher, suites, known)
+  if val ~= nil then task.check_data(where .. ": data: val", val, teacher) end
   for name, suite in pairs(check.value(where, "suites", suites, check.table)) do
     local at = ("%s: suites: '%s'"):format(where, tostring(name))
     if type(name) ~= "string" or not name:find "^[%w_.-]+$" then
@@ -46,21 +46,22 @@ end
 ---@return Evaluator
 function evaluator.new(options)
   local suites = options.suites or {}
-  check_parts(options.where, options.val, suites, options.task.labels)
+  check_parts(options.where, options.val, options.teacher, suites, options.task.labels)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
     streams = data.is_generator(options.train), teacher = options.teacher, directions = {},
     teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new(), moved_on = false }, Evaluator)
+  local labelled = self.val and self.val.labels.kind ~= "none"
   local function add(name, measure, way) self.directions[name .. "/" .. measure] = way end
   for measure, way in pairs(self.task.better) do
     if not OF_A_TEACHER[measure] and not self.task.metrics[measure] then add("stage", measure, way) end
-    if self.val and (self.teacher or not OF_A_TEACHER[measure]) then add("val", measure, way) end
+    if self.val and (self.teacher or not OF_A_TEACHER[measure]) and (labelled or measure ~= "acc") then add("val", measure, way) end
     for name in pairs(suites) do
       if not OF_A_TEACHER[measure] then add(name, measure, way) end
     end
   end
   self.directions["train/mean_loss"] = "lower"
   if self.task.better.acc then  -- elsewhere nothing is right or wrong
-    if self.val then add("val", "forgotten", "lower") end
+    if labelled then add("val", "forgotten", "lower") end
     for name in pairs(suites) do add(name, "forgotten", "lower") end
   end
   return self

@@ -226,7 +226,7 @@ local function numbers_add(sums, out, y, weight)
   sums.n = sums.n + y:size(0)
 end
 
-local function numbers_measures(sums, n, mass)
+local function numbers_measures(sums, _, mass)
   return { loss = sums.loss / mass, rmse = math.sqrt(sums.loss / mass), mae = sums.off / mass }
 end
 
@@ -256,7 +256,25 @@ local function several(fn)
   end
 end
 
+-- Rows without labels are measured by the teacher's answers: loss is the KL from its, at T = 1. A suite of such a training may have labels.
+local function none_add(sums, out, y, weight, teacher, kl)
+  if y then return classes_add(sums, out, y, weight, teacher, kl) end
+  local guess, mass = out:argmax(-1), weight and weight:sum():item() or out:size(0)
+  local often = guess:flatten():bincount({ minlength = out:size(-1) })
+  sums.unlabelled, sums.n, sums.mass = true, sums.n + guess:numel(), sums.mass + (weight and mass or 0)
+  sums.loss = kl and sums.loss + kl:item() * mass or 0 / 0
+  sums.agreed = teacher and sums.agreed + guess:eq(teacher):sum():item() or sums.agreed
+  sums.often = sums.often and sums.often + often or often
+end
+
+local function none_measures(sums, n, mass)
+  local found = classes_measures(sums, n, mass)
+  if sums.unlabelled then found.acc, found.loss = nil, sums.loss == sums.loss and found.loss or nil end
+  return found
+end
+
 --- Rows without labels: a teacher's logits alone.
-kinds.none = setmetatable({ kd = several(classes_kd), divergence = several(classes_divergence) }, { __index = OF_CLASSES })
+kinds.none = setmetatable({ kd = several(classes_kd), divergence = several(classes_divergence), add = none_add, measures = none_measures },
+  { __index = OF_CLASSES })
 
 return kinds

@@ -99,7 +99,7 @@ local function answer_of(self, out)
 end
 
 --- What a teacher says of all rows, so that it need not be asked at each evaluation: { answers = classes [n] (of several labels, which
---- hold; nil of numbers), said = what it gives, where that is not too much to keep }.
+--- hold; nil of numbers), said = what it gives, where that is not too much to keep, teacher }.
 ---@param teacher Module
 ---@param d Dataset
 function Task:teacher_answers(teacher, d)
@@ -112,7 +112,8 @@ function Task:teacher_answers(teacher, d)
       if bytes <= MOST then said[#said + 1] = out:cpu() end
     end, teacher:device())
   end)
-  return { answers = #answers > 0 and ops.cat(answers, 0) or nil, said = bytes <= MOST and ops.cat(said, 0) or nil }
+  return { answers = #answers > 0 and ops.cat(answers, 0) or nil, said = bytes <= MOST and ops.cat(said, 0) or nil,
+    teacher = teacher }
 end
 
 local function mean_of(metric, name, model, d)
@@ -124,7 +125,8 @@ local function mean_of(metric, name, model, d)
   return value
 end
 
--- Adds up what a model gives. asked: { answers =, said = } of a teacher, or a module to ask; knobs: and options, of the loss against it.
+-- Adds up what a model gives. asked: { answers =, said =, teacher = }, or a module to ask; knobs: and options, of the loss against it.
+-- Rows without labels have no other loss, so that what was too much to keep is asked again.
 local function gather(self, model, d, asked, knobs, each)
   local device, weight, done = model:device(), d.base.weight, 0
   local module = is_module(asked) and asked or nil
@@ -134,18 +136,21 @@ local function gather(self, model, d, asked, knobs, each)
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device):double()
-    local answers = rows(known.answers) or module and self.rules.answers and answer_of(self, in_type(module, module, x)) or nil
+    local one = module or not y and not known.said and known.teacher or nil
+    local said = rows(known.said) or one and in_type(one, one, x) or nil
+    local answers = rows(known.answers) or said and self.rules.answers and answer_of(self, said) or nil
     local out = wide(in_type(model, model, x))
     labels.check_logits("evaluate", d.labels, out)
     local ce  -- of the labels, where the loss against the teacher has it anyway
-    if known.said and knobs then
-      local b = { x = x, y = y, teacher = rows(known.said), weight = w }
+    if said and knobs then
+      local b = { x = x, y = y, teacher = said, weight = w }
       local mass = self:mass(b)
       mass = engine.is_tensor(mass) and mass:item() or mass
       local found = self:kd(out, b, knobs, knobs)
       sums.kd, sums.rest = sums.kd + found.loss:item() * mass, sums.rest + mass
       if (knobs.label_smoothing or 0) == 0 then ce = found.ce end  -- a smoothed one is not what is evaluated
     end
+    if not y then ce = said and self:divergence(out, { teacher = said, weight = w }, { temperature = 1 }, {}, "kl") or nil end
     self.rules.add(sums, out, y, w, answers, ce)
     done = done + x:size(0)
   end, device)
@@ -161,8 +166,8 @@ end
 
 -- A teacher's classes of all rows, or positions; of several labels, which hold.
 local function check_answers(self, answers, d)
-  local y = d.base.y or d.base.x
-  local wanted = self.kind == "soft" and { d:size() } or { d:size(), unpack(y.shape, 2) }
+  local y = self.kind ~= "soft" and d.base.y
+  local wanted = { d:size(), unpack(y and y.shape or {}, 2) }
   if check.shape(answers) == "[" .. table.concat(wanted, ", ") .. "]" then
     return self.kind == "multilabel" and answers or answers:to { dtype = "int64" }
   end
@@ -174,7 +179,7 @@ end
 --- the user's own; with a teacher, or its answers, also `agreement`, and with knobs (temperature, alpha) kd_loss, the loss of
 --- distillation. `constant` is the share of the class that the model gives most often. Of tokens, all are means over the positions
 --- that are hidden, and n is their number. loss is what is trained on labels, by the rows' weights too, as rmse and mae are; acc and
---- agreement count each row once.
+--- agreement count each row once. Of data without labels loss is how far the model is from the teacher (KL at T = 1), and nothing is right.
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave
@@ -210,11 +215,12 @@ end
 -- The mean entropy of probabilities, over all but the last dimension, in nats.
 local function entropy(p) return -(p * p:clamp_min(1e-12):log()):sum { dim = -1 }:mean():item() end
 
---- The loss of one who answers with the labels' frequencies, or their mean, whatever the row.
+--- The loss of one who answers with the labels' frequencies, or their mean, whatever the row; nil without labels.
 ---@param d Dataset
----@return number
+---@return number?
 function Task:guess(d)
   local _, y = d:gather()
+  if not y then return nil end
   if self.kind == "numbers" then return y:double():reshape({ y:size(0), -1 }):var({ dim = 0, correction = 0 }):mean():item() end
   if self.kind == "soft" then return entropy(y:double():mean(0)) end
   if self.kind == "multilabel" then
@@ -227,10 +233,11 @@ end
 --- Checks what a data set is measured with: of the same kind of labels, classes within the model's.
 ---@param where string
 ---@param d any
-function task.check_data(where, d)
+---@param teacher? any  whose answers serve where there are no labels
+function task.check_data(where, d, teacher)
   if not data.is(d) then host.fail(("%s: expected a data set; got %s"):format(where, check.describe(d))) end
   if d:size() == 0 then host.fail(where .. ": the data set is empty") end
-  if d.labels.kind == "none" then host.fail(where .. ": the data set has no labels") end
+  if d.labels.kind == "none" and not teacher then host.fail(where .. ": the data set has no labels; expected some, or a teacher") end
   local nothing = labels.nothing(d)
   if nothing then host.fail(where .. ": " .. nothing) end
 end
@@ -253,7 +260,7 @@ end }
 --- run:evaluate: see Task:evaluate.
 function task.evaluate(model, d, teacher)
   if not is_module(model) then host.fail("evaluate: expected a module; got " .. type(model)) end
-  task.check_data("evaluate", d)
+  task.check_data("evaluate", d, teacher)
   local asked = teachers.module_of("evaluate: teacher", teacher) or teacher
   if asked ~= nil and not is_module(asked) and not engine.is_tensor(asked) then
     host.fail("evaluate: teacher: expected a module, several, or its answers; got " .. check.describe(asked))

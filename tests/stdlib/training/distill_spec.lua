@@ -175,6 +175,35 @@ describe("a distillation", function()
   end)
 end)
 
+describe("validation data without labels", function()
+  local bare = g.data.tensors((support.points():gather())):split { train = .75, val = .25 }
+  local wise = support.student(16)
+  it("are measured beside the teacher, who decides which weights are best", function()
+    local result, seen, student = distill { data = bare, teacher = wise, suites = { labelled = support.points(30) },
+      temperature = function(s) return s.step < 20 and 8 or 1 end, lr = .02, budget = { steps = 40 } }
+    local losses = seen.values "val/loss"
+    expect(#losses > 2 and losses[#losses] < losses[1]):is_true()
+    expect({ #seen.values "val/agreement", #seen.values "val/kd_loss" }):equals { #losses, #losses }
+    expect({ #seen.values "val/acc", #seen.values "val/forgotten", #seen.values "val/teacher_acc" }):equals { 0, 0, 0 }
+    expect(#seen.values "labelled/acc"):equals(#losses)
+    expect(result.best.value):equals((result:best "val/loss"))
+    expect(require("gradus.training.task").evaluate(student, bare.val, wise).loss):near(result.best.value, 1e-6)
+  end)
+  it("end stages by the same rules as others", function()
+    local _, seen = distill { data = bare, teacher = wise, lr = .02, budget = { steps = 60 }, evaluate = { steps = 5 },
+      curriculum = { { "hot", temperature = 8, advance = g.when.below("val/loss", 10) }, { "cold", temperature = 1 } } }
+    expect(seen.stages[2].step):equals(5)
+  end)
+  it("need a teacher, and have no accuracy", function()
+    expect(function() distill { data = bare } end)
+      :fails_with "distill: data: val: the data set has no labels; expected some, or a teacher"
+    expect(function() distill { data = bare, teacher = wise, monitor = "val/acc" } end)
+      :fails_with "distill: monitor: no metric 'val/acc' is evaluated in this run"
+    expect(function() distill { data = { train = support.points(), val = bare.val }, teacher = wise } end)
+      :fails_with "distill: data.val: labels: expected 3 classes; got no labels"
+  end)
+end)
+
 describe("early stopping", function()
   it("after patience evaluations without improvement, with the numbers of it", function()
     -- a rate of 0 improves nothing: the first evaluation is the best, two more are waited for

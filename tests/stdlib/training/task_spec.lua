@@ -102,7 +102,8 @@ describe("a teacher's answers", function()
     expect(one:evaluate(model_of(3), classes, known, { temperature = 1, alpha = 0 }).kd_loss):near(0, 1e-6)
     expect(one:evaluate(model_of(3), classes, g.tensor({ 1, 1, 0, 0 }, "int64")).agreement):equals(.75)
     local knobs = { temperature = 1, alpha = .5 }
-    for _, case in ipairs { { known, nil, 1 }, { nil, knobs }, { model_of(3), knobs, 1 } } do
+    expect(one:evaluate(model_of(3), classes, model_of(3), knobs).kd_loss):near(found.loss / 2, 1e-6)
+    for _, case in ipairs { { known, nil, 1 }, { nil, knobs } } do
       local told = one:evaluate(model_of(3), classes, case[1] or nil, case[2])
       expect({ told.kd_loss, told.agreement }):equals { nil, case[3] }
     end
@@ -113,6 +114,46 @@ describe("a teacher's answers", function()
       expect(function() task.evaluate(model_of(3), classes, teacher) end):fails_with(text)
     end)
   end
+end)
+
+describe("data without labels", function()
+  local bare, none = g.data.tensors(x), { kind = "none" }
+  -- KL of one's classes from the other's, by logits, mean of the rows.
+  local function apart(teacher, student)
+    local p, q = teacher:log_softmax(-1), student:log_softmax(-1)
+    return (p:exp() * (p - q)):sum { dim = -1 }:mean():item()
+  end
+  it("are measured by how far the model is from a teacher", function()
+    local student, teacher = model_of(3), g.nn.Linear(2, 3)
+    local wanted = apart(teacher(x), student(x))
+    local agreement = student(x):argmax(-1):eq(teacher(x):argmax(-1)):double():mean():item()
+    local one = task.new(none)
+    local known = one:teacher_answers(teacher, bare)
+    local forgotten = { answers = known.answers, teacher = teacher }  -- too much to keep
+    for _, asked in ipairs { teacher, known, forgotten } do
+      local right = {}
+      local found = one:evaluate(student, bare, asked, { temperature = 2, alpha = .7 }, right)
+      expect(found.loss):near(wanted, 1e-5)
+      expect({ found.agreement, found.acc or "none", found.n, #right }):equals { agreement, "none", 4, 0 }
+      expect(found.kd_loss):near(4 * apart(teacher(x) / 2, student(x) / 2), 1e-5)
+    end
+    expect(task.evaluate(student, bare, teacher).loss):near(wanted, 1e-5)
+    local of_classes = task.evaluate(student, bare, known.answers)
+    expect({ of_classes.agreement, of_classes.loss or "none" }):equals { agreement, "none" }
+    expect(one:guess(bare) or "none"):equals "none"
+    expect(one:majority(bare) or "none"):equals "none"
+  end)
+  it("count by their weights", function()
+    local student, teacher, heavy = model_of(3), g.nn.Linear(2, 3), g.data.tensors(x, nil, { weight = g.tensor { 0, 0, 3, 0 } })
+    local found = task.new(none):evaluate(student, heavy, teacher)
+    local row = x:slice(0, 2, 3)
+    expect(found.loss):near(apart(teacher(row), student(row)), 1e-5)
+    expect(found.n):equals(4)
+  end)
+  it("stand beside suites with labels", function()
+    local found = task.new(none):evaluate(model_of(3), classes, model_of(3))
+    expect({ found.acc, found.agreement }):equals { .5, 1 }
+  end)
 end)
 
 describe("what is evaluated", function()
