@@ -181,7 +181,8 @@ return {
     .. "[N]; -100 "
     .. "in rows without one), soft (float32 [N, C], rows that sum to 1), tokens (int64 [N, L]), multilabel ([N, C] of 0 and 1), numbers "
     .. "(float32 [N] or [N, D]), none (learnt from and measured by a teacher alone). "
-    .. "Whole numbers [N] are taken for classes, [N, L] for tokens (of 0 and 1 without sequences in x: soft, else multilabel), floats [N] for numbers, [N, C] for soft where each row is a distribution, else for numbers.\nIn losses, "
+    .. "Whole numbers [N] are taken for classes, [N, L] for tokens (of 0 and 1 without sequences in x: soft"
+    .. ", else multilabel), floats [N] for numbers, [N, C] for soft where each row is a distribution, else for numbers.\nIn losses, "
     .. "labels is the term of the labels alone: losses = { labels = 1 }. See also: unlabelled, losses.",
   rank = "d:rank(score): the rows by difficulty, easiest first. ranked:first(.3) is the easiest share, ranked:reversed() hard first, "
     .. "ranked:shuffled() the random control.",
