@@ -177,6 +177,17 @@ class Parser : private Scanner {
       condition_.notes.push_back(key + ": a text in every run, which never equals a number; in quotes it is a text");
   }
 
+  // A tag that no run has is no error: the first run that has it may come later.
+  void tell_tag(const std::string& key) {
+    std::vector<std::string> known;
+    for (const auto& row : store_.query("SELECT DISTINCT name FROM tags").rows)
+      known.push_back(std::get<std::string>(row[0]));
+    if (std::find(known.begin(), known.end(), key) != known.end()) return;
+    const std::string near = nearest(key, known);
+    condition_.notes.push_back("tags." + key + ": no run has this tag" +
+                               (near.empty() ? "" : "; did you mean 'tags." + near + "'?"));
+  }
+
   std::string list(const Operand& left) {
     const bool round = take("("), square = !round && take("[");
     if (!round && !square && !take("{")) fail("expected (literal, …)");
@@ -314,7 +325,10 @@ class Parser : private Scanner {
         at_ += key.size();
       }
     }
-    if (tag) return {"(SELECT value FROM tags WHERE run_id = r.id AND name = " + bind(key) + ")", Type::text};
+    if (tag) {
+      tell_tag(key);
+      return {"(SELECT value FROM tags WHERE run_id = r.id AND name = " + bind(key) + ")", Type::text};
+    }
     key = param(key);
     if (!forced) at_ += word.size();
     const std::string from = " FROM params WHERE run_id = r.id AND key = " + bind(key) + ")";

@@ -142,6 +142,13 @@ TEST_F(WhereTest, WhatNeverFitsIsTold) {
   EXPECT_EQ(notes_[0], "optimizer.name: a text in every run, which never equals a number; in quotes it is a text");
   EXPECT_EQ(fits("width == 'wide'"), "3") << "both are there";
   EXPECT_TRUE(notes_.empty());
+  set_tag(*store_, 2, "paper", "");
+  EXPECT_EQ(fits("tags.paper != nil"), "2");
+  EXPECT_TRUE(notes_.empty());
+  EXPECT_EQ(fits("tags.papr != nil"), "");
+  EXPECT_EQ(notes_, std::vector<std::string>{"tags.papr: no run has this tag; did you mean 'tags.paper'?"});
+  EXPECT_EQ(fits("tags.'keep it' == nil"), "123");
+  EXPECT_EQ(notes_, std::vector<std::string>{"tags.keep it: no run has this tag"});
   expect_error(Exit::usage, "--where: status: expected running, finished, failed or interrupted; got 'Failed'",
                [&] { fits("status = 'Failed'"); });
   expect_error(Exit::usage, "got 'done'", [&] { fits("status in ('finished', 'done')"); });
