@@ -24,6 +24,7 @@ local tensor = require "gradus.base.tensor"
 ---@field stood string[]          the names of its stages
 ---@field rounds number           that are done
 ---@field step number             of the training
+---@field clock Clock             of the training, as far as it was done before
 ---@field told table<string, boolean>  continuations of which it was said that they fail
 local Lookahead = {}
 Lookahead.__index = Lookahead
@@ -93,7 +94,7 @@ local function stand(self)
   run.step_number = self.before + self.step
 end
 
--- One continuation for a round. Returns the training, which stopped there, and its state.
+-- One continuation for a round. Returns the training, which stopped there, its state, and whether its budget, or a rule, ended it.
 local function go(self, name)
   stand(self)
   source.forget(self.known)
@@ -104,18 +105,18 @@ local function go(self, name)
     if name == self.chosen[self.rounds] then one:load_state(copy(self.kept))  -- the same options: all of it
     else take_over(one, self.stood, copy(self.kept)) end
   end
-  local target, kept = self.step + self.steps, nil
+  local target, kept, ended = self.step + self.steps, nil, one.over
   one.ahead.wants = target
   one.at_boundary = function(training, over)
-    if training.s.step < target or over then return over end
+    if training.s.step < target and not over then return false end
     local list = training.s:entries(self.by)
     if #list == 0 or list[#list].step ~= training.s.step then training:evaluate() end
     training.reporter:settle()
-    kept = copy(training:state())
+    kept, ended = copy(training:state()), over
     return true
   end
   one:run_all()
-  return one, kept
+  return one, kept, ended
 end
 
 -- What each continuation comes to: its name -> the metric, or what went wrong.
@@ -159,10 +160,10 @@ local function round(self)
     end
   end
   run:decide("lookahead", { chosen = name, by = self.by, scores = scores, failed = next(failed) and failed or nil })
-  local one, kept = go(self, name)
-  self.kept, self.rounds, self.step, self.stood = kept, self.rounds + 1, one.s.step, one.stages:stage_names()
+  local one, kept, ended = go(self, name)
+  self.kept, self.rounds, self.step, self.stood = kept or self.kept, self.rounds + 1, one.s.step, one.stages:stage_names()
   self.chosen[self.rounds] = name
-  if not kept then return one end
+  if ended then return one end
   self.options.student:load_state_dict(kept.student)  -- not the best so far, which the end gave it
 end
 
@@ -172,6 +173,8 @@ end
 
 function Lookahead:load_state(kept)
   self.rounds, self.step, self.kept, self.chosen, self.stood = kept.rounds, kept.step_of, kept.inner, kept.chosen, kept.stood
+  self.kept.schedules = kept.schedules  -- of a run that goes on for longer
+  self.clock:load_state(self.kept.clock, kept.schedules == "keep")
   self.options.student:load_state_dict(copy(self.kept.student))
 end
 
@@ -192,7 +195,7 @@ return function(run, options)
   if run.dry then return dry(self) end
   self.known, self.numbered = source.known(), source.numbered()
   self.first = distill.make(run, options_of(self, self.names[1]), "distill")
-  self.before = self.first.before
+  self.before, self.clock = self.first.before, self.first.clock
   local last
   run.snapshots:around(self, function()
     repeat
@@ -202,6 +205,7 @@ return function(run, options)
         if run.live then run.live:look_past "a look-ahead" end
       end
     until last
+    run.snapshots:over(self)
   end)
   local result = distill.result(last)
   rawset(result, "chosen", self.chosen)

@@ -417,14 +417,18 @@ class ForkTest(ResumeCase):
         self.assertEqual(self.ask("whole.db", "SELECT count(*) FROM runs WHERE kind = 'attempt'"), 1)
 
 
-# A training, or a loop, whose budget and width are parameters.
+# A training, a look-ahead or a loop, whose budget and width are parameters.
 SHORT = """
 local g = require "gradus"
-return g.experiment { name = "short", params = { steps = 60, width = 4, loop = false }, run = function(run, p)
+return g.experiment { name = "short", params = { steps = 60, width = 4, way = g.choice { "distill", "lookahead", "loop" } },
+  run = function(run, p)
   local d = g.data.digits():split { train = .2, val = .1 }
   local teacher, student = g.nn.MLP { 64, 10 }, g.nn.MLP { 64, p.width, 10 }
-  if not p.loop then
-    run:distill { teacher = teacher, student = student, data = d, budget = { steps = p.steps } }
+  if p.way ~= "loop" then
+    local o = { teacher = teacher, student = student, data = d, budget = { steps = p.steps }, evaluate = { steps = 20 },
+      lr = function() return .01 end, batch = 32 }
+    if p.way == "lookahead" then o.steps, o.try = 20, { hot = { temperature = 8, lr = function() return .02 end }, cold = { temperature = 2 } } end
+    run[p.way](run, o)
     return
   end
   local opt, src = run:register("opt", g.optim.AdamW(student)), run:register("src", g.sampler.uniform(d.train))
@@ -433,7 +437,10 @@ return g.experiment { name = "short", params = { steps = 60, width = 4, loop = f
     opt:minimize(kd.loss, { lr = k.lr })
     return kd
   end)
-  for _, b in run:batches(src, { size = 32, steps = p.steps, teacher = teacher }) do step(b, { temperature = 2, alpha = .5, lr = 1e-3 }) end
+  for _, b in run:batches(src, { size = 32, steps = p.steps, teacher = teacher }) do
+    local kd = step(b, { temperature = 2, alpha = .5, lr = 1e-3 })
+    run:log { loss = kd.loss, ce = kd.ce, kl = kd.kl }
+  end
   return { width = p.width }
 end }
 """
@@ -447,18 +454,29 @@ class FinishedTest(ResumeCase):
         return {"rows": sorted(database.iterdump()), **{str(path.relative_to(self.dir)): path.read_bytes() for path in files}}
 
     def test_one_that_cannot_go_on_stays_as_it_is(self):
-        for loop in ("false", "true"):
-            self.run_whole(SHORT, "--set", "loop=" + loop)
+        for way in ("distill", "lookahead", "loop"):
+            self.run_whole(SHORT, "--set", "way=" + way)
             longer = ["resume", "@last", "--schedules", "keep", "--store", "whole.db", "--set"]
             before = self.everything()
             for wrong, code, told in (("steps=50", 64, "the budget is used up by now; expected a larger one; the run stays as it is"),
                                       ("steps=60", 64, "the budget is used up by now"), ("width=9", 65, "layers.0.weight")):
-                with self.subTest(wrong=wrong, loop=loop):
+                with self.subTest(wrong=wrong, way=way):
                     self.assertIn(told, self.gradus(*longer, wrong, code=code).stderr)
                     after = self.everything()
                     self.assertEqual([name for name in {*before, *after} if before.get(name) != after.get(name)], [])
             self.gradus(*longer, "steps=80")
             self.assertEqual(self.ask("whole.db", "SELECT max(step) FROM progress WHERE run_id = (SELECT max(id) FROM runs WHERE kind = 'run')"), 80)
+
+    def test_what_does_not_look_at_the_budget_is_what_it_would_have_been(self):
+        for way in ("distill", "lookahead", "loop"):
+            with self.subTest(way=way):
+                self.run_whole(SHORT, "--set", "way=" + way)
+                self.gradus("resume", "@last", "--schedules", "stretch", "--set", "steps=120", "--store", "whole.db")
+                self.gradus("run", "s.lua", "-q", "--set", "way=" + way, "--set", "steps=120", "--store", "straight.db")
+                def of(store):
+                    return [row for row in self.rows(store)["metrics"] if not row[1].startswith("result/")]
+                self.assertEqual(of("whole.db"), of("straight.db"))
+                self.assertGreater(len(of("whole.db")), 240)
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

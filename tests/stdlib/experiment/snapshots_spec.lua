@@ -356,7 +356,8 @@ describe("snapshots of a folder", function()
     end
   end)
   it("of a look-ahead are taken where a round ends: of another step the nearest are known", function()
-    for step, wanted in pairs { [5] = { nil, 10 }, [15] = { 10, 20 }, [25] = { 20, nil }, [20] = { 10, nil, "1-20.safetensors" } } do
+    for step, wanted in pairs { [5] = { nil, 10 }, [15] = { 10, 20 }, [25] = { 20, 30 }, [20] = { 10, nil, "1-20.safetensors" },
+      [30] = { 20, nil, "1-end.safetensors" } } do
       in_folder(function(folder)
         local stop
         local seen = a_run(folder, function(run)
