@@ -85,9 +85,11 @@ function console.progress(label, quiet, log)
     end
   end
 
-  --- Prints a line that stays.
-  function line.say(text)
-    if quiet then return end
+  --- Prints a line that stays; one of what has gone wrong even where all else is quiet.
+  ---@param text string
+  ---@param is_error? boolean
+  function line.say(text, is_error)
+    if quiet and not is_error then return end
     if console.tell then return console.tell("say", text) end
     clear()
     host.write(2, text .. "\n")

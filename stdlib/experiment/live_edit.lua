@@ -48,9 +48,12 @@ end
 
 -- --- a version ---------------------------------------------------------------------------------------------------------------------
 
-local function tell(self, text)
-  self.run.line.say(("live: step %d: %s"):format(self.run.step_number, text))
+local function tell(self, text, is_error)
+  self.run.line.say(("live: step %d: %s"):format(self.run.step_number, text), is_error)
 end
+
+-- A version has failed, or cannot be taken.
+local function tell_failure(self, text) tell(self, text, true) end
 
 -- What went wrong, in a line.
 local function in_a_line(why) return (host.error_text(why):gsub("%s*\n%s*", " ")) end
@@ -137,7 +140,7 @@ local function attempted(self, fn, ...)
   local later = type(result) == "table" and result.later
   local text = later or in_a_line(result)
   self.run:event("warning", "live", { text = text })
-  tell(self, later and text or text .. "; the version before goes on")
+  tell_failure(self, later and text or text .. "; the version before goes on")
 end
 
 -- What begins, begins as the version at the start has it.
@@ -209,7 +212,7 @@ function LiveEdit:taken_back(training, why)
   local before = trial:take_back(training)
   self.trial = trial.previous
   local text = take_back(self, trial, why)
-  tell(self, text .. "; the version before goes on from " .. (trial.works and "here" or "there"))
+  tell_failure(self, text .. "; the version before goes on from " .. (trial.works and "here" or "there"))
   return before
 end
 
@@ -272,7 +275,7 @@ end
 ---@param trial LoopTrial
 ---@param why any
 function LiveEdit:loop_taken_back(trial, why)
-  tell(self, take_back(self, trial, why) .. "; the version before goes on")
+  tell_failure(self, take_back(self, trial, why) .. "; the version before goes on")
 end
 
 -- --- what cannot be swapped ----------------------------------------------------------------------------------------------------------
@@ -286,7 +289,7 @@ function LiveEdit:look_past(what)
   if not self.files:look(self.version.texts) then return end
   local text = ("%s goes on as it was; what was saved takes effect at the next run"):format(what)
   self.run:event("warning", "live", { text = text })
-  tell(self, text)
+  tell_failure(self, text)
 end
 
 return live_edit

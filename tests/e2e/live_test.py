@@ -256,7 +256,7 @@ end }
         self.assertEqual([event["step"] for event in told if "temperature is 30" in event["detail"]["text"]], [edit["step"]], "once")
         self.save(SCRIPT)
         self.save(RULES.replace("1e9", "5e7"), "rules.lua")  # so that the second stage begins
-        self.begin("--strict")
+        self.begin("--strict", "-q")
         self.save(hot)
         self.hears("temperature is 30")
         self.hears("the version before goes on")

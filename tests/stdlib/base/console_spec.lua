@@ -136,6 +136,8 @@ describe("a run's line", function()
         line.done "c"
         line.waiting "d"
         expect(out):equals {}
+        line.say("it failed", true)
+        expect(out):equals { "it failed\n" }
         local told = {}
         one.tell = function(kind, text) told[#told + 1] = kind .. ": " .. text end
         line = one.progress "a"
@@ -144,7 +146,7 @@ describe("a run's line", function()
         line.done "c"
         line.waiting "d"
         expect(told):equals { "status: step 16  0s  optional", "say: b", "done: c", "waiting: d" }
-        expect(out):equals {}
+        expect(#out):equals(1)
       end)
     end
   end)
