@@ -148,16 +148,18 @@ HeaderReader read_header(const File& file, uint64_t* header_bytes) {
                      std::to_string(size) + " bytes");
   uint64_t length = 0;
   file.read(0, &length, 8);
-  if (length > size - 8 || (size > 8 && file.read(8, 1) != "{")) refuse_pickle(file);
+  const std::string first = file.read(8, size > 8 ? 1 : 0);
+  if (length > size - 8 || first != "{") refuse_pickle(file);
+  if (!first.empty() && first != "{")
+    throw data_error(file.at(8), "no safetensors file", "'{', where the header begins",
+                     "byte " + std::to_string(static_cast<unsigned char>(first[0])));
   if (length > kMaxHeader)
     throw data_error(file.at(0), "header too long", "at most 100000000 bytes", std::to_string(length));
   if (length > size - 8)
     throw data_error(file.at(0), "header longer than the file", "at most " + std::to_string(size - 8) + " bytes",
                      std::to_string(length));
   const std::string text = file.read(8, static_cast<int64_t>(length));
-  if (!text.starts_with('{'))
-    throw data_error(file.at(8), "not a safetensors header", "'{'",
-                     text.empty() ? "nothing" : "byte " + std::to_string(static_cast<unsigned char>(text[0])));
+  if (text.empty()) throw data_error(file.at(8), "not a safetensors header", "'{'", "nothing");
   HeaderReader reader;
   if (!Json::sax_parse(text, &reader))
     throw data_error(file.at(8), "header refused", "a safetensors header", reader.error);
