@@ -333,7 +333,7 @@ function Run:cached(name, fn, ...)
 end
 
 --- Iterates batches of a source: `for i, batch in run:batches(source, { size = 64, steps = 5000 }) do`. i is from 1 and is
---- the step that run:log writes to.
+--- the step that run:log writes to. A step's floating-point operations are those of the first round, without run:evaluate's.
 ---@param source Source|Dataset
 ---@param options {size: number?, steps: number?, epochs: number?, teacher: any, augment: any, augmentations: table?,
 ---   teacher_view: string?, teacher_cache: any}  the last two as in distill

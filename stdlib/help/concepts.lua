@@ -114,7 +114,7 @@ return {
   student = "The module that is trained. r.student of what distill returns has the best checkpoint's weights. "
     .. "The run keeps them as files: net:load(g.runs()[1]:weights()) in another script; gradus show RUN lists them.",
   flops = "Floating-point operations. flops charges the teacher for each sample seen; flops_spent counts what ran (a cached answer is "
-    .. "free).",
+    .. "free). A loop over run:batches is charged for each step what its first round came to, evaluations left out.",
   augment = "Strength of the augmentations, 0 to 1: a knob, 0 when left out. What they are at strength 1 is augmentations = { … }; the "
     .. "strength scales each. See also: augmentations.",
   augmentations = "What is done to each row of a batch at strength 1 (augment = 1), anew at each visit, in this order: augmentations = { "
