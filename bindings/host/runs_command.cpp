@@ -52,15 +52,21 @@ Table chosen_columns(const Json& runs, std::vector<std::string> columns) {
   return table;
 }
 
+// The metrics that tell most of a run, the first ones before the others.
+constexpr const char* kTelling[] = {"val/acc", "val/loss", "train/loss"};
+
+std::string telling_metric(const Json& runs) {
+  for (const char* key : kTelling) {
+    if (std::any_of(runs.begin(), runs.end(), [&](const Json& run) { return run["last"].contains(key); })) return key;
+  }
+  return *std::rbegin(kTelling);
+}
+
 // What a list shows when nothing is said; `more` are columns of the user's.
 Table usual_columns(const Json& runs, std::vector<std::string> more) {
-  bool strategies = false, metric = false;
-  std::string key = "val/acc";
-  for (const Json& run : runs) {
-    strategies = strategies || run["params"].contains("strategy");
-    metric = metric || run["last"].contains(key);
-  }
-  if (!metric) key = "train/loss";
+  const bool strategies =
+      std::any_of(runs.begin(), runs.end(), [](const Json& run) { return run["params"].contains("strategy"); });
+  const std::string key = telling_metric(runs);
   std::erase_if(more, [&](const std::string& column) {  // what the list has anyway
     const bool named = column == "id" || column == "uid" || column == "name" || column == "seed" ||
                        column == "status" || column == "step" || (strategies && column == "strategy");
@@ -106,7 +112,7 @@ void runs_command(const std::string& path, const Options& options) {
   if (!sort.empty()) filter.limit = 0;  // the first N of the order, not the newest
   if (!options.json) {                  // what the table shows
     filter.params = {"strategy"};
-    filter.metrics = {"train/loss", "val/acc"};
+    filter.metrics = {std::begin(kTelling), std::end(kTelling)};
   }
   Json runs = list_runs(*store, filter);
   if (!added.empty()) add_columns(*store, runs, added);

@@ -204,6 +204,26 @@ end)
         self.err("export", "csv", "--points", "0")
 
 
+class Telling(HistoryCase):
+    spec = """
+it("makes runs of numbers, and one that measured nothing", function()
+  local store = require("gradus.store").open "%(path)s"
+  for seed, metrics in ipairs { { ["train/loss"] = .5 }, { ["train/loss"] = .25, ["val/loss"] = .75 } } do
+    local w = store:begin { name = "prices", seed = seed }
+    for key, value in pairs(metrics) do w:log(w:key(key), 1, value) end
+    w:finish "finished"
+  end
+end)
+"""
+
+    def test_the_list_shows_what_tells_most_of_what_there_is(self):
+        out = self.out("runs").splitlines()
+        self.assertRegex(out[0], "step +val/loss +time")
+        self.assertRegex(out[2], r"^ 1 .* – ")
+        self.assertRegex(out[3], r"^ 2 .* 0\.7500 ")
+        self.assertRegex(self.out("runs", "--where", "seed == 1"), r"train/loss[^\0]* 0\.5000 ")
+
+
 class Outcomes(HistoryCase):
     def test_runs_that_came_to_nothing_are_shown(self):
         out = self.out("compare", "--by", "way", "--versus", "base", "--metric", "result/acc")
