@@ -131,12 +131,15 @@ function handlers.sources(_, _, event)
   for _, path in ipairs(host.json_decode(event.text)) do pcall(children.watch, { path }) end  -- in folders that there are
 end
 
+-- Whether nobody has said yet what became of it: a script may end, or never return, while it is read.
+local function goes_on(one) return one.state == "starts" or one.state == "runs" end
+
 -- The new script is read: now the runs before it may end.
 function handlers.loaded(self, one)
-  one.state = "runs"
+  if one.state == "starts" then one.state = "runs" end
   for pid, other in pairs(self.running) do
     if other.number < one.number then
-      if other.state == "runs" then other.state = "replaced" end
+      if goes_on(other) then other.state = "replaced" end
       children.stop(pid)
     end
   end
@@ -173,7 +176,7 @@ end
 handlers["end"] = function(self, one, event)
   self.running[event.child] = nil
   one.seconds = host.monotonic() - one.saved
-  if one.state == "runs" then one.state = event.code == 0 and "finished" or host.stopping() and "interrupted" or "failed" end
+  if goes_on(one) then one.state = event.code == 0 and "finished" or host.stopping() and "interrupted" or "failed" end
   self.screen:clear()
   children.show_output(event.child)
   if not self.screen.live then self.screen:say(line_of(one, scale_of(self))) end

@@ -57,8 +57,8 @@ describe("gradus watch", function()
     local done, code = watched { { 100 }, { 101, { "saved", "saved" } }, { 102 }, { 103, { "saved" }, stopping = true },
       { 104, { { 10, "end", code = 1 }, { 20, "end", code = 1 } } } }
     expect(done):equals { "warm", "watch x.lua", "start 1", "start 2", "clear", "output of 10",
-      "say " .. line(1, {}, {}, "no train/loss  starts  4.0s"), "clear", "output of 20",
-      "say " .. line(2, {}, {}, "no train/loss  starts  3.0s") }
+      "say " .. line(1, {}, {}, "no train/loss  interrupted  4.0s"), "clear", "output of 20",
+      "say " .. line(2, {}, {}, "no train/loss  interrupted  3.0s") }
     expect(code):equals(130)
   end)
   it("ends the runs before one whose script is read, and says what became of each", function()
@@ -70,11 +70,18 @@ describe("gradus watch", function()
       "clear", "output of 10", "say " .. line(1, { 2 }, { 2, 2 }, "train/loss 2  replaced  3.0s  first step after 250 ms"), "clear",
       "output of 20", "say " .. line(2, {}, {}, "no train/loss  finished  4.0s  first step after 1500 ms"), "no keeper: it" }
   end)
-  it("says how a run ended", function()
+  it("says how a run ended, one that ended while its script was read too", function()
     for _, case in ipairs { { "finished", 0 }, { "failed", 1 }, { "interrupted", 1, true } } do
-      local done = watched { { 100, { { 10, "loaded" } } }, { 101, { { 10, "end", code = case[2] } }, stopping = case[3] }, { 102 } }
-      expect(done[#done]):equals("say " .. line(1, {}, {}, "no train/loss  " .. case[1] .. "  1.0s"))
+      for _, begun in ipairs { { { 10, "loaded" } }, {} } do
+        local done = watched { { 100, begun }, { 101, { { 10, "end", code = case[2] } }, stopping = case[3] }, { 102 } }
+        expect(done[#done]):equals("say " .. line(1, {}, {}, "no train/loss  " .. case[1] .. "  1.0s"))
+      end
     end
+  end)
+  it("says of a script that never came to its end that a later one is in its place", function()
+    local done = watched { { 100, { "saved" } }, { 101, { { 20, "loaded" } } },
+      { 102, { { 20, "end", code = 0 }, { 10, "loaded" }, { 10, "end", code = 1 } } }, { 103 } }
+    expect(done[#done]):equals("say " .. line(1, {}, {}, "no train/loss  replaced  2.0s"))
   end)
   it("tells an error, and that the run before goes on where there is one", function()
     local text = '{"text":"x.lua:1: oh\\n"}'
@@ -112,7 +119,7 @@ describe("gradus watch", function()
       "show " .. line(1, { .5, nan, .25 }, limits, "val/acc 0.25  runs  step 5") .. "|" .. line(2, { .75 }, limits, "val/acc 0.75  starts"),
       "clear", "output of 10", "clear", "output of 20",  -- nobody runs: once more, and then what is shown stays
       "show " .. line(1, { .5, nan, .25 }, limits, "val/acc 0.25  finished  3.0s") .. "|"
-        .. line(2, { .75 }, limits, "val/acc 0.75  starts  2.0s") }
+        .. line(2, { .75 }, limits, "val/acc 0.75  finished  2.0s") }
     local done = watched({ { 100, events }, { 101, { { 10, "end", code = 0 } } } }, { script = "x.lua", by = "val/loss" })
     expect(done[#done]):equals("say " .. line(1, { 4 }, { 4, 4 }, "val/loss 4  finished  1.0s"))
     local many, ends = { { 100, { value("val/acc", 7) } } }, {}
@@ -125,8 +132,8 @@ describe("gradus watch", function()
     for i = 2, 7 do last[i - 1] = line(i, {}, {}, "no train/loss  starts") end
     expect(shown[#shown - 15]):equals("show " .. table.concat(last, "|"))  -- #1's curve is none of them
     done = watched(many)
-    expect({ done[#done - 18], done[#done - 15] }):equals { "say " .. line(1, {}, {}, "no train/loss  starts  9.0s"),
-      "say " .. line(2, {}, {}, "no train/loss  starts  8.0s") }
+    expect({ done[#done - 18], done[#done - 15] }):equals { "say " .. line(1, {}, {}, "no train/loss  finished  9.0s"),
+      "say " .. line(2, {}, {}, "no train/loss  finished  8.0s") }
   end)
 end)
 
