@@ -134,6 +134,46 @@ void drop_repetitions(Group& group) {
   }
 }
 
+using Code = std::set<std::pair<std::string, std::string>>;  // path and hash of each source
+
+Code code_of(Store& store, const Run& run) {
+  Code code;
+  for (const auto& row : store.query("SELECT path, sha256 FROM run_sources WHERE run_id = ?1", {run.id}).rows)
+    code.emplace(std::get<std::string>(row[0]), std::get<std::string>(row[1]));
+  return code;
+}
+
+// A run that came to nothing may have read less data than those that ended, so that its configuration has another hash: it is
+// one of theirs where all the code that it had read is. One whose seed is there already is a repetition.
+void join_lost(Store& store, std::vector<Group>& groups) {
+  std::map<std::string, std::vector<std::pair<Group*, Code>>> ended;  // by label, the newest first
+  for (auto group = groups.rbegin(); group != groups.rend(); ++group) {
+    if (!group->runs.empty()) ended[dump(group->label)].emplace_back(&*group, Code());
+  }
+  for (Group& group : groups) {
+    const auto others = ended.find(dump(group.label));
+    if (!group.runs.empty() || others == ended.end()) continue;
+    std::erase_if(group.lost, [&](const Run* run) {
+      const Code code = code_of(store, *run);
+      for (auto& [other, whole] : others->second) {
+        if (whole.empty()) whole = code_of(store, *other->runs.front());
+        if (code.empty() || !std::includes(whole.begin(), whole.end(), code.begin(), code.end())) continue;
+        const std::vector<const Run*> all = other->all();
+        const bool again =
+            std::any_of(all.begin(), all.end(), [&](const Run* one) { return one->row["seed"] == run->row["seed"]; });
+        if (again) {
+          ++other->repeated;
+        } else {
+          other->lost.push_back(run);
+        }
+        return true;
+      }
+      return false;
+    });
+  }
+  std::erase_if(groups, [](const Group& group) { return group.all().empty(); });
+}
+
 // Runs that came to nothing under code that is not the code of the runs with these parameters: what was mended since.
 int drop_outdated(std::vector<Group>& groups) {
   std::set<std::string> alive;
@@ -197,6 +237,7 @@ Groups group_runs(Store& store, const std::vector<ComparedRun>& runs, const std:
     Group& group = made.groups[found->second];
     (run.counted ? group.runs : group.lost).push_back(&run);
   }
+  join_lost(store, made.groups);
   made.outdated = drop_outdated(made.groups);
   // The same parameters under different code or data: the configuration's hash tells them apart.
   std::set<std::string> labels;

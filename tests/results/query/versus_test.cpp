@@ -22,11 +22,13 @@ class VersusTest : public StoreTest {
     std::int64_t temperature = 2;
     std::string key = "result/acc";
     bool logged = true;
+    std::vector<Source> sources = {};
   };
   void add(const std::string& way, std::int64_t seed, double value) { add(way, seed, value, Made()); }
   void add(const std::string& way, std::int64_t seed, double value, const Made& made) {
     RunStart start{.name = "v", .seed = seed, .config_hash = way + std::to_string(made.temperature) + made.code};
     start.params = {{"way", way}, {"T", made.temperature}};
+    start.sources = made.sources;
     auto run = store_->begin(start);
     if (made.logged) run->log(run->key(made.key), 1, value);
     run->finish(made.status, made.status == "failed" ? "it broke" : "");
@@ -163,6 +165,26 @@ TEST_F(VersusTest, FailuresOfOlderCodeAreNoOutcomesOfThisOne) {
   EXPECT_EQ(all["groups"][0]["total"], 1);
   EXPECT_EQ(all["groups"][1]["total"], 1) << "but what never worked is shown";
   EXPECT_EQ(all["outdated"], 1);
+}
+
+// It failed before the test set was read, or a module required: its configuration's hash is another.
+TEST_F(VersusTest, AFailureThatHadReadLessIsOfTheCodeItHadRead) {
+  const std::vector<Source> begun = {{"x.lua", "code"}}, whole = {{"late.lua", "more"}, {"x.lua", "code"}};
+  for (int seed = 1; seed <= 3; ++seed) {
+    add("base", seed, 0.5 + seed / 100.0, {.sources = whole});
+    if (seed < 3) add("new", seed, 0.6, {.sources = whole});
+  }
+  add("new", 3, 0, {.status = "failed", .code = "before the data", .logged = false, .sources = begun});
+  add("new", 2, 0, {.status = "failed", .code = "before the data", .logged = false, .sources = begun});
+  add("new", 4, 0, {.status = "failed", .code = "another", .logged = false, .sources = {{"x.lua", "older"}}});
+  const Json all = compared([](auto& o) { o.by.clear(); });
+  ASSERT_EQ(all["groups"].size(), 2U) << all["groups"].dump();
+  const Json& group = all["groups"][1];
+  EXPECT_EQ(group["total"], 3);
+  EXPECT_EQ(group["lost"][0]["seed"], 3);
+  EXPECT_EQ(group["repeated"], 1) << "seed 2 has ended";
+  EXPECT_EQ(all["outdated"], 1);
+  EXPECT_EQ(all["versus"]["comparisons"][0]["lost"]["group"], 1);
 }
 
 TEST_F(VersusTest, AMetricThatAGroupNeverLogsIsNoLoss) {
