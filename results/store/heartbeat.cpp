@@ -14,6 +14,13 @@
 
 namespace gradus::results {
 
+namespace {
+
+// Of the call that has just failed: there is no such file. Of one that this user may not look at nobody knows.
+bool is_missing() { return errno == ENOENT || errno == ENOTDIR; }
+
+}  // namespace
+
 void Heartbeat::map() {
   int code = EINTR;
   while (code == EINTR) code = ::posix_fallocate(lock_.fd(), 0, sizeof(Page));
@@ -34,7 +41,8 @@ Heartbeat Heartbeat::begin(const std::string& folder) {
 std::optional<Heartbeat> Heartbeat::take_over(const std::string& folder) {
   Heartbeat heartbeat(folder + "/alive");
   struct stat info {};
-  if (::stat(heartbeat.path_.c_str(), &info) != 0) return heartbeat;
+  if (::stat(heartbeat.path_.c_str(), &info) != 0)
+    return is_missing() ? std::optional(std::move(heartbeat)) : std::nullopt;
   heartbeat.lock_ = FileLock(heartbeat.path_);
   if (!heartbeat.lock_.try_lock()) return std::nullopt;
   heartbeat.map();
@@ -43,7 +51,7 @@ std::optional<Heartbeat> Heartbeat::take_over(const std::string& folder) {
 
 bool Heartbeat::is_held(const std::string& folder) {
   const int fd = ::open((folder + "/alive").c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  if (fd < 0) return !is_missing();
   const bool held = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   ::close(fd);
   return held;

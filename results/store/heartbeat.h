@@ -14,9 +14,10 @@ class Heartbeat {
  public:
   // A new run's file, locked. Error (io).
   static Heartbeat begin(const std::string& folder);
-  // A run's file whose process is dead, now locked by us; nothing when it lives. A missing file is a dead run's.
+  // A run's file whose process is dead, now locked by us; nothing when it lives, or may live: the file is in
+  // another user's folder. A missing file is a dead run's.
   static std::optional<Heartbeat> take_over(const std::string& folder);
-  // Whether the run's process lives; asks for no right to write.
+  // Whether the run's process lives, or may live; asks for no right to write.
   static bool is_held(const std::string& folder);
   ~Heartbeat();
   Heartbeat(Heartbeat&& other) noexcept;

@@ -42,6 +42,17 @@ TEST_F(HeartbeatTest, WhatWasToldOutlivesWhoeverTold) {
   EXPECT_FALSE(std::filesystem::exists(alive()));
 }
 
+TEST_F(HeartbeatTest, WhereThisUserMayNotLookItMayLive) {
+  std::filesystem::permissions(folder_, std::filesystem::perms::none);
+  EXPECT_EQ(wait_for(spawn([&] {
+              if (::geteuid() == 0 && ::seteuid(65534) != 0) throw std::runtime_error("seteuid");
+              if (Heartbeat::take_over(folder_)) throw std::runtime_error("taken over");
+              if (!Heartbeat::is_held(folder_)) throw std::runtime_error("not held");
+            })),
+            0);
+  std::filesystem::permissions(folder_, std::filesystem::perms::owner_all);
+}
+
 // A process that died before it told anything, or whose file somebody removed.
 TEST_F(HeartbeatTest, OfADeadRunThatToldNothingOnlyItsBeginningIsKnown) {
   for (const bool left : {true, false}) {
