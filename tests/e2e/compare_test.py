@@ -280,6 +280,7 @@ class Housekeeping(CompareCase):
             with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
                 for run in ids:
                     db.execute("UPDATE runs SET status = 'failed', config_hash = ? WHERE id = ?", ("0" * 64, run))
+                    db.execute("UPDATE run_sources SET sha256 = ? WHERE run_id = ?", ("0" * 64, run))
             self.assertIn(told + "\n", self.gradus("compare").stdout)
 
     def test_delete_asks(self):
