@@ -160,7 +160,7 @@ Page PageFile::page(std::uint32_t number) const {
 std::unordered_set<std::uint32_t> PageFile::free_pages() const {
   std::unordered_set<std::uint32_t> free;
   const Page first = page(1);
-  if (first.size() < 100) return free;
+  if (first.size() < kPageBytes) return free;
   for (auto trunk = static_cast<std::uint32_t>(big_endian(&first[32], 4));
        trunk > 1 && trunk <= count_ && free.insert(trunk).second;) {
     const Page list = page(trunk);
