@@ -11,7 +11,7 @@
 namespace gradus::results {
 
 void Summary::add(std::int64_t step, double value) {
-  if (count == 0 || step > last_step) {
+  if (count == 0 || step >= last_step) {
     last = value;
     last_step = step;
   }
@@ -37,7 +37,6 @@ bool Summary::replace(std::int64_t step, double old, double value) {
   nans -= std::isnan(old);
   --count;
   add(step, value);
-  if (step == last_step) last = value;
   return true;
 }
 

@@ -97,7 +97,6 @@ std::string put_better(Database& database, std::string_view key, std::string_vie
                 "better: " + std::string(key) + ": expected higher or lower; got '" + std::string(better) + "'");
   Statement get = database.prepare("SELECT better FROM keys WHERE name = ?1");
   const std::string before = get.bind(1, key).step() && !get.null(0) ? get.text(0) : "";
-  get.reset();
   Statement put = database.prepare(
       "INSERT INTO keys (name, better) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET better = excluded.better");
   put.bind(1, key).bind(2, better).run();
@@ -113,7 +112,6 @@ std::string set_better(Store& store, const std::string& key, const std::string& 
     }
     Statement get = database.prepare("SELECT better FROM keys WHERE name = ?1");
     if (get.bind(1, std::string_view(key)).step() && !get.null(0)) before = get.text(0);
-    get.reset();
     Statement forget = database.prepare("UPDATE keys SET better = NULL WHERE name = ?1");
     forget.bind(1, std::string_view(key)).run();
   });
@@ -147,7 +145,6 @@ void delete_runs(Store& store, const Json& plan) {
     store.write([&](Database& database) {
       Statement status = database.prepare("SELECT status = 'running' FROM runs WHERE id = ?1");
       const bool running = status.bind(1, id).step() && status.integer(0) != 0;
-      status.reset();
       if (running)
         throw Error(Exit::usage, "delete: " + id_text(id) + " has been resumed since; nothing of it is gone");
       for (const char* table : kTables) {
@@ -242,7 +239,6 @@ std::string check_file(Database& database, bool full) {
   try {
     Statement check = database.prepare(full ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)");
     std::string verdict = check.step() ? check.text(0) : "no answer";
-    check.reset();
     if (verdict != "ok") {
       std::replace(verdict.begin(), verdict.end(), '\n', ' ');
       return verdict + "; `gradus doctor --salvage` saves what is whole into a new file";

@@ -98,7 +98,6 @@ bool Segment::open(const std::string& path) {
 void Segment::close() {
   if (header_ != nullptr) ::munmap(header_, bytes_);
   header_ = nullptr;
-  bytes_ = 0;
 }
 
 Spool::Spool(const std::string& folder, std::size_t segment_bytes) : folder_(folder), segment_bytes_(segment_bytes) {
