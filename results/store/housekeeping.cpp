@@ -30,13 +30,15 @@ std::int64_t bytes_of(const fs::path& path) {
   return bytes;
 }
 
-// Seconds since the newest of an entry's times, and for a folder those of what lies in it.
+// Seconds since the newest of an entry's times, and for a folder those of what lies in it. Whoever lists a folder reads it: that is
+// no use of it.
 double idle_seconds(const fs::path& path) {
   double newest = 0;
   const auto look = [&](const fs::path& file) {
     struct stat info {};
     if (::lstat(file.c_str(), &info) != 0) return;
-    newest = std::max({newest, static_cast<double>(info.st_mtime), static_cast<double>(info.st_atime)});
+    newest = std::max(
+        newest, static_cast<double>(S_ISDIR(info.st_mode) ? info.st_mtime : std::max(info.st_mtime, info.st_atime)));
   };
   look(path);
   std::error_code code;
@@ -205,8 +207,7 @@ Json plan_gc(Store& store, const GcOptions& options) {
     if (!is_uid(name) || !fs::is_directory(at->symlink_status(code)) || (known.count(name) != 0 && !half_copied))
       continue;
     if (idle_seconds(at->path()) < options.orphan_hours * 3600) continue;
-    const bool alive = fs::exists(at->path() / "alive", code) && !Heartbeat::take_over(at->path().string());
-    if (!alive) add("folders", at->path());
+    if (!Heartbeat::is_held(at->path().string())) add("folders", at->path());
   }
   for (fs::directory_iterator at(store.folder() + "/cache", code), end; !code && at != end; at.increment(code)) {
     if (idle_seconds(at->path()) > options.cache_days * 86400) add("cache", at->path());

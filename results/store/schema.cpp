@@ -161,6 +161,10 @@ State state_of(Database& database) {
         Exit::data,
         database.path() + ": not a store; expected a SQLite file made by gradus; got another program's SQLite file");
   }
+  if (version < 1) {
+    throw Error(Exit::data, database.path() + ": damaged; expected store version 1 to " +
+                                std::to_string(kSchemaVersion) + "; got " + std::to_string(version));
+  }
   if (version > kSchemaVersion) {
     throw Error(Exit::data, database.path() + ": made by a newer gradus; expected store version " +
                                 std::to_string(kSchemaVersion) + " or older; got " + std::to_string(version));

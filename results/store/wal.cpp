@@ -34,7 +34,7 @@ void Wal::checkpoint() {
 }
 
 void Wal::checkpoint_if_idle() {
-  if (bytes() == 0 || !lock_.try_lock()) return;
+  if (!lock_.try_lock()) return;
   lock_.unlock();
   checkpoint();
 }

@@ -1,10 +1,13 @@
 #include "store/housekeeping.h"
 
 #include <chrono>
+#include <csignal>
 #include <fstream>
+#include <set>
 
 #include "exchange/merge.h"
 #include "store/database.h"
+#include "store/schema.h"
 #include "store/snapshot_files.h"
 #include "store_fixture.h"
 
@@ -146,7 +149,6 @@ TEST_F(HousekeepingTest, GcLeavesWhatIsAlive) {
   EXPECT_EQ(folders[0]["path"], dead);
   ASSERT_EQ(::write(done[1], "x", 1), 1);
   EXPECT_EQ(wait_for(holder), 0);
-  grow_old();  // whoever looks whether it is alive touches it
   EXPECT_EQ(plan_gc(*store, {})["folders"].size(), 2U);
   for (const int end : {locked[0], locked[1], done[0], done[1]}) ::close(end);
 }
@@ -280,6 +282,151 @@ TEST_F(HousekeepingTest, SnapshotsAreThinnedOut) {
   EXPECT_EQ(names(), "2-end ");
   for (const char* bad : {"last", "last=", "last=0", "last=-1", "last=x", "most=1", "last=1,,best", "every=1.5"})
     expect_error(Exit::usage, "expected last=N, best or every=STEPS", [&] { plan_gc(*store, {.keep = bad}); });
+}
+
+// How long ago something was last used: its own times, and of a folder those of what lies in it.
+TEST_F(HousekeepingTest, WhatWasUsedLatelyIsKept) {
+  auto store = create();
+  const auto touch = [](const std::string& how, const std::string& path) {
+    ASSERT_EQ(std::system(("touch " + how + " " + path).c_str()), 0);
+  };
+  int made = 0;
+  const auto folder = [&](const char* inside, const char* outside) {
+    const std::string path = folder_ + "/" + std::string(31, 'e') + static_cast<char>('0' + made++);
+    fs::create_directories(path + "/deep");
+    std::ofstream(path + "/deep/x") << "123";
+    std::ofstream(path + "/y") << "45";
+    touch(inside, path + "/deep " + path + "/y"), touch(outside, path);
+    return path;
+  };
+  const std::string old = folder("-d '62 minutes ago'", "-d '62 minutes ago'");
+  folder("-d '58 minutes ago'", "-d '2 days ago'"), folder("-d '2 days ago'", "-d '58 minutes ago'");
+  touch("-a", folder("-d '2 days ago'", "-d '2 days ago'") + "/y");
+  touch("-a", old), touch("-a", old + "/deep");  // whoever lists a folder reads it
+  fs::create_directory(folder_ + "/cache");
+  for (const auto& [name, how] :
+       {std::pair{"old", "-d '721 hours ago'"}, {"young", "-d '719 hours ago'"}, {"read", "-md '900 hours ago'"}}) {
+    std::ofstream(folder_ + "/cache/" + name) << "1";
+    touch(how, folder_ + "/cache/" + name);
+  }
+  std::ofstream(old + "/deep/more") << std::string(1000, 'x');
+  touch("-d '62 minutes ago'", old + "/deep");
+  fs::create_symlink(folder_ + "/gradus.db", old + "/link");
+  touch("-hd '62 minutes ago'", old + "/link"), touch("-md '62 minutes ago'", old);
+  const Json plan = plan_gc(*store, {});
+  ASSERT_EQ(plan["folders"].size(), 1U) << plan.dump();
+  EXPECT_EQ(plan["folders"][0], (Json{{"path", old}, {"bytes", 1005}})) << "what a link leads to is not its own";
+  ASSERT_EQ(plan["cache"].size(), 1U) << plan.dump();
+  EXPECT_EQ(plan["cache"][0], (Json{{"path", folder_ + "/cache/old"}, {"bytes", 1}}));
+  EXPECT_EQ(plan["bytes"], 1006);
+  EXPECT_EQ(plan_gc(*store, {}), plan) << "to look is no use";
+  EXPECT_EQ(plan_gc(*store, {.orphan_hours = 0.9, .keep = {}})["folders"].size(), 3U);
+  EXPECT_EQ(plan_gc(*store, {.cache_days = 29, .keep = {}})["cache"].size(), 2U);
+}
+
+// What is a run's folder by its name, and whose.
+TEST_F(HousekeepingTest, GcKnowsFoldersByTheirNames) {
+  auto store = create();
+  const std::int64_t run = add(*store, 1);
+  const std::string known = folder_ + "/" + ask(*store, "SELECT uid FROM runs"),
+                    orphan = folder_ + "/" + std::string(32, 'a');
+  {
+    auto kept = Store::open(folder_ + "/kept.db", Store::Mode::create);  // of an older version, or for safety
+    kept->begin({.name = "x"})->finish("finished");
+  }
+  fs::rename(folder_ + "/kept.db", folder_ + "/gradus.db.v1-backup");
+  std::ofstream(folder_ + "/notes.txt") << "no store";
+  std::ofstream(folder_ + "/" + std::string(32, 'b')) << "no folder";
+  for (const std::string& name :
+       {known + ".part", orphan + ".part", orphan + ".parts", orphan + "a", folder_ + "/x.part", orphan})
+    fs::create_directories(name);
+  ASSERT_EQ(std::system(("touch -d '2 days ago' " + folder_ + "/*/* " + folder_ + "/*").c_str()), 0);
+  std::set<std::string> found, expected = {known + ".part", orphan + ".part", orphan};
+  const Json folders = plan_gc(*store, {})["folders"];
+  for (const Json& folder : folders) found.insert(folder["path"]);
+  EXPECT_EQ(found.size(), 4U) << "and that of the run which only a copy of a store knows";
+  for (const std::string& path : expected) EXPECT_EQ(found.count(path), 1U) << path;
+  EXPECT_EQ(found.count(known), 0U);
+  EXPECT_EQ(run, 1);
+}
+
+TEST_F(HousekeepingTest, SourcesThatAreADifferenceAreInUse) {
+  auto store = create();
+  RunStart start{.name = "a", .sources = {{"x.lua", std::string(64, 'a'), "é"}}};
+  start.environment = {.git_commit = "c", .git_diff = Source{"", std::string(64, 'b'), "+x"}};
+  store->begin(start)->finish("finished");
+  EXPECT_EQ(plan_gc(*store, {})["sources"], (Json{{"count", 0}, {"bytes", 0}}));
+  delete_runs(*store, plan_delete(*store, {1}));
+  const Json plan = plan_gc(*store, {});
+  EXPECT_EQ(plan["sources"], (Json{{"count", 2}, {"bytes", 4}}));
+  EXPECT_EQ(plan["bytes"], 4);
+  collect(*store, plan);
+  EXPECT_EQ(count(*store, "sources"), "0");
+}
+
+TEST_F(HousekeepingTest, DirectionsOfMetrics) {
+  auto store = create();
+  store->write([](Database& database) {
+    EXPECT_EQ(put_better(database, "a", "higher"), "");
+    EXPECT_EQ(put_better(database, "a", "lower"), "higher");
+    EXPECT_EQ(put_better(database, "b", "lower"), "");
+    EXPECT_EQ(put_better(database, "a", "lower"), "lower");
+  });
+  EXPECT_EQ(ask(*store, "SELECT group_concat(name || better) FROM keys"), "alower,blower");
+  EXPECT_EQ(set_better(*store, "b", ""), "lower");
+  EXPECT_EQ(set_better(*store, "b", ""), "");
+  EXPECT_EQ(set_better(*store, "none", ""), "");
+  EXPECT_EQ(set_better(*store, "b", "higher"), "");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(name || better) FROM keys"), "alower,bhigher");
+  expect_error(Exit::usage, "; got '" + std::string(200, '!') + "'",
+               [&] { set_better(*store, std::string(300, '!'), "higher"); });
+  expect_error(Exit::usage, "better: a: expected higher or lower; got 'up'", [&] { set_better(*store, "a", "up"); });
+}
+
+TEST_F(HousekeepingTest, InspectTellsWhatIsThere) {
+  auto store = create();
+  add(*store, 1), add(*store, 2);
+  archive_runs(*store, {2}, true);
+  for (const char* name :
+       {"gradus.db.v1-backup", "gradus.db.v1", "gradus.dbv1-backup", "other.db.v1-backup", "gradus.db.v2-backup"})
+    std::ofstream(folder_ + "/" + name) << "x";
+  const auto wal = fs::file_size(path_ + "-wal");
+  ASSERT_GT(wal, 0U);
+  Json found = inspect(path_, true);
+  EXPECT_EQ(found["path"], path_);
+  EXPECT_EQ(found["version"], kSchemaVersion);
+  EXPECT_EQ(found["bytes"], fs::file_size(path_));
+  EXPECT_EQ(found["wal_bytes"], wal);
+  EXPECT_EQ(found["free_bytes"], 0);
+  EXPECT_EQ(found["archived"], 1);
+  EXPECT_EQ(found["checked"], "full");
+  std::set<std::string> backups;
+  for (const Json& path : found["backups"]) backups.insert(path);
+  EXPECT_EQ(backups, (std::set<std::string>{path_ + ".v1-backup", path_ + ".v2-backup"}));
+  store->write([](Database& database) {
+    database.run("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000)); DROP TABLE t");
+  });
+  EXPECT_EQ(inspect(path_, false)["free_bytes"], 25 * 4096);
+  const auto bytes = static_cast<std::int64_t>(fs::file_size(path_));
+  for (const auto& [limit, checked] :
+       {std::pair{bytes - 1, Json()}, {bytes, Json("quick")}, {bytes + 1, Json("quick")}})
+    EXPECT_EQ(inspect(path_, false, limit)["checked"], checked) << limit - bytes;
+  EXPECT_EQ(inspect(path_, true, 1)["check"], "ok") << "in full, whatever its size";
+  store->write([](Database& database) { database.run("DELETE FROM metric_values WHERE step = 9"); });
+  EXPECT_EQ(inspect(path_, false)["check"], "ok") << "a quick look compares no summaries";
+  EXPECT_EQ(inspect(path_, true)["check"], "the summary of val/acc in run 1 does not count its values");
+}
+
+TEST_F(HousekeepingTest, InspectCountsTheDead) {
+  for (int i = 0; i < 2; ++i)
+    EXPECT_TRUE(WIFSIGNALED(wait_for(spawn([&] {
+      auto store = create();
+      auto one = store->begin({.name = "a"}), other = store->begin({.name = "b"});
+      ::raise(SIGKILL);
+    }))));
+  Json found = inspect(path_, false);
+  EXPECT_EQ(found["dead"], 2) << "the first ones are recovered";
+  EXPECT_EQ(found["live"], 0);
 }
 
 }  // namespace

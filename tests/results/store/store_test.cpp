@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -7,10 +8,13 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "../../failing_thread.h"
+#include "store/database.h"
 #include "store/housekeeping.h"
+#include "store/uid.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -396,6 +400,262 @@ TEST_F(StoreTest, ResolvesRuns) {
   archive_runs(*store, all, true);
   expect_error(Exit::missing, "are archived; expected an id", [&] { store->resolve("@last"); });
   EXPECT_EQ(store->resolve("39"), 39);
+}
+
+TEST_F(StoreTest, EachThingThatIsKnownOfARunHasItsColumn) {
+  auto store = create();
+  const auto all = [&](std::int64_t id) {
+    const Rows rows = store->query(
+        "SELECT name, kind, status, seed, config_hash, parent, threads, device, host, script, command, git_commit, "
+        "git_dirty, git_diff, "
+        "versions, started = ended OR ended IS NULL, error, (SELECT group_concat(path || sha256) FROM run_sources "
+        "WHERE run_id = r.id) FROM runs r "
+        "WHERE id = ?1",
+        {id});
+    std::string text;
+    for (const Cell& cell : rows.rows.at(0)) {
+      const auto* whole = std::get_if<std::int64_t>(&cell);
+      text += (text.empty() ? "" : " ") + (cell.index() == 0 ? "-"
+                                           : whole           ? std::to_string(*whole)
+                                                             : std::get<std::string>(cell));
+    }
+    return text;
+  };
+  RunStart start{.name = "n", .kind = "k", .seed = 5, .config_hash = "c", .parent = 1, .sources = {{"p", "s", "text"}}};
+  start.environment = {.threads = 3,
+                       .device = "d",
+                       .host = "h",
+                       .command = "co",
+                       .script = "sc",
+                       .git_commit = "gc",
+                       .git_dirty = false,
+                       .git_diff = Source{"", "gd", "+"},
+                       .versions = "v"};
+  const auto one = store->begin({}), other = store->begin(start);
+  EXPECT_EQ(all(1), "run run running - - - - - - - - - - - - 1 - -");
+  EXPECT_EQ(all(2), "n k running 5 c 1 3 d h sc co gc 0 gd v 1 - ps");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(sha256 || text) FROM (SELECT * FROM sources ORDER BY sha256)"),
+            "gd+,stext");
+  start.environment.git_dirty = {}, start.environment.git_diff = {};
+  const auto silent = store->begin(start);
+  EXPECT_EQ(all(3), "n k running 5 c 1 3 d h sc co gc - - v 1 - ps");
+  start.environment.git_commit = "", start.environment.git_dirty = true;
+  const auto outside = store->begin(start);
+  EXPECT_EQ(all(4), "n k running 5 c 1 3 d h sc co - - - v 1 - ps");
+  outside->amend("new", 4, {{"lr", 0.5}, {"on", false}}, {{"q", "t", "more"}});
+  outside->amend("", {}, {{"lr", std::int64_t{2}}});
+  EXPECT_EQ(all(4), "n k running 5 new 1 4 d h sc co - - - v 1 - ps,qt");
+  EXPECT_EQ(ask(*store, "SELECT group_concat(key || '=' || value || ' ' || type) FROM params"),
+            "lr=2 integer,on=0 boolean");
+}
+
+TEST_F(StoreTest, NothingIsLoggedAfterTheEnd) {
+  auto store = create();
+  auto run = store->begin({.name = "a"});
+  const int key = run->key("x");
+  expect_error(Exit::usage, "log: no metric with number -1", [&] { run->log(-1, 1, 1); });
+  expect_error(Exit::usage, "log: no metric with number 1; expected one that key() gave", [&] { run->log(1, 1, 1); });
+  expect_error(Exit::usage, "event: expected a kind; got an empty text", [&] { run->event(1, "", "x", ""); });
+  expect_error(Exit::usage, "got '{" + std::string(59, 'x') + "'",
+               [&] { run->event(1, "k", "x", "{" + std::string(90, 'x')); });
+  expect_error(Exit::usage, "folder; got ''", [&] { run->artifact("w", "", "", 0); });
+  expect_error(Exit::usage, "; got '" + std::string(200, '?') + "'", [&] { run->key(std::string(300, '\n')); });
+  for (const auto& [name, kind] : {std::pair{"", "k"}, {"n", ""}})
+    expect_error(Exit::usage, "split: expected a name and a kind", [&] { run->split(name, kind); });
+  for (const char* word : {"", "running", "Finished"})
+    expect_error(Exit::usage, "finish: expected finished, failed or interrupted", [&] { run->finish(word); });
+  run->event(1, std::string_view("k\0more", 6), std::string_view("n\0more", 6), "");
+  EXPECT_FALSE(run->finished());
+  run->finish("interrupted", "so");
+  EXPECT_EQ(ask(*store, "SELECT kind || name FROM events"), "kn") << "a text ends where it has a NUL";
+  const std::function<void()> calls[] = {[&] { run->key("x"); },
+                                         [&] { run->log(key, 1, 1); },
+                                         [&] { run->progress(1, 1, 1, 1, 1); },
+                                         [&] { run->event(1, "k", "n", ""); },
+                                         [&] { run->artifact("w", "p", "", 1); },
+                                         [&] { run->amend("x", 1); },
+                                         [&] { run->better("x", "higher"); },
+                                         [&] { run->split("a"); },
+                                         [&] { run->flush(); },
+                                         [&] { run->point(); },
+                                         [&] { run->finish("finished"); }};
+  for (const auto& call : calls) expect_error(Exit::usage, ": run 1 is over; expected a running run", call);
+  EXPECT_EQ(ask(*store, "SELECT status || error FROM runs"), "interruptedso");
+}
+
+TEST_F(StoreTest, WhereARunStands) {
+  auto store = create();
+  auto run = store->begin({.name = "a"}), other = store->begin({.name = "b"});
+  const auto told = [&] {
+    const Point p = run->point();
+    return std::to_string(p.step) + " " + std::to_string(p.event) + " " + std::to_string(p.child) + " " +
+           std::to_string(p.progress) + " " + p.keys;
+  };
+  EXPECT_EQ(told(), "-1 0 0 -1 []");
+  other->event(1, "k", "", ""), other->flush();
+  run->event(1, "k", "", ""), run->progress(7, 1, 1, 1, 1), run->log(run->key("x"), 9, 1);
+  EXPECT_EQ(told(), "-1 2 0 7 [\"x\"]");
+  run->split("t");
+  EXPECT_EQ(told(), "-1 0 3 -1 []");
+}
+
+// Sizes at which what is given is taken for an id, for the beginning of a uid, or for neither.
+TEST_F(StoreTest, IdsAndUidsAtTheirEdges) {
+  auto store = create();
+  store->begin({.name = "a"})->finish("finished"), store->begin({.name = "b"})->finish("finished");
+  store->write([](Database& database) {
+    database.run(
+        "UPDATE runs SET uid = '12345678' || substr('0000000000000000000000000f', id) WHERE id = 1;"
+        "UPDATE runs SET uid = '12345678' || '900000000000000000000000' WHERE id = 2");
+  });
+  EXPECT_EQ(store->resolve("1"), 1);
+  EXPECT_EQ(store->resolve("123456789"), 2);
+  EXPECT_EQ(store->resolve("12345678900000000"), 2) << "eighteen digits may be an id, more are none";
+  EXPECT_EQ(store->resolve("123456789000000000"), 2);
+  EXPECT_EQ(store->resolve("1234567890000000000"), 2);
+  EXPECT_EQ(store->resolve("12345678900000000000000000000000"), 2);
+  expect_error(Exit::missing, "an id, the beginning of a uid (its first eight digits), or @last",
+               [&] { store->resolve("1234567"); });
+  expect_error(Exit::usage, "ambiguous; expected more digits; got 123456780000 (1, a) 123456789000 (2, b)",
+               [&] { store->resolve("12345678"); });
+  expect_error(Exit::usage, "expected an id, the beginning of a uid",
+               [&] { store->resolve("123456789000000000000000000000000"); });
+  expect_error(Exit::missing, "no such run", [&] { store->resolve("999999999999999999"); });
+  archive_runs(*store, {2}, true);
+  EXPECT_EQ(store->resolve("@last"), 1) << "of those that lists show";
+}
+
+TEST_F(StoreTest, WhatIsNoFileIsNoStore) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  for (const auto mode : {Store::Mode::create, Store::Mode::read, Store::Mode::write})
+    expect_error(Exit::data, "not a store; expected a regular file", [&] { Store::open(path_, mode); });
+  expect_error(Exit::io, "cannot look at the store; got File name too long",
+               [&] { Store::open(folder_ + "/" + std::string(300, 'x'), Store::Mode::create); });
+  expect_error(Exit::missing, "no such store", [&] { Store::open(folder_ + "/none", Store::Mode::write); });
+  const auto made = Store::open(folder_ + "/a/../b/s.db", Store::Mode::create);
+  EXPECT_EQ(made->path(), folder_ + "/b/s.db");
+  EXPECT_EQ(made->folder(), folder_ + "/b");
+  EXPECT_TRUE(made->writable());
+  const auto read = Store::open(made->path(), Store::Mode::read);
+  EXPECT_FALSE(read->writable()) << "nothing to recover";
+  const std::function<void()> writes[] = {[&] { read->begin({.name = "a"}); }, [&] { read->resume(1, {}); },
+                                          [&] { read->compact(); }, [&] { read->write([](Database&) {}); }};
+  for (const auto& write : writes)
+    expect_error(Exit::io, "cannot write; expected a store that this user may write", write);
+  read->settle();
+  const auto live = made->begin({.name = "a"});
+  EXPECT_TRUE(Store::open(made->path(), Store::Mode::read)->writable()) << "a run may be dead";
+}
+
+// Of versions that there never was, of which a damaged head may tell, too.
+TEST_F(StoreTest, VersionsThatNoGradusWrote) {
+  { create(); }
+  const auto set = [&](const std::string& pragma) {
+    Database database(path_, SQLITE_OPEN_READWRITE);
+    database.run(("PRAGMA " + pragma).c_str());
+  };
+  for (const char* version : {"0", "-1", "5"}) {
+    set(std::string("user_version = ") + version);
+    for (const auto mode : {Store::Mode::create, Store::Mode::read, Store::Mode::write})
+      expect_error(Exit::data, std::string("; got ") + version, [&] { Store::open(path_, mode); });
+  }
+  set("user_version = 4"), set("application_id = 0");
+  expect_error(Exit::data, "another program's SQLite file", [&] { read(); });
+  std::filesystem::remove(path_);
+  {
+    Database database(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    database.run("PRAGMA user_version = 4");
+  }
+  expect_error(Exit::data, "another program's SQLite file", [&] { create(); });
+}
+
+TEST_F(StoreTest, TheWayToAskForTables) {
+  auto store = create();
+  for (const char* fine :
+       {"PRAGMA table_info(runs)", "PRAGMA table_xinfo(runs)", "PRAGMA table_list(runs)", "PRAGMA index_list(runs)",
+        "PRAGMA index_info(runs_parent)", "PRAGMA foreign_key_list(runs)", "PRAGMA integrity_check(1)",
+        "PRAGMA quick_check(1)", "PRAGMA user_version", "PRAGMA application_id", "PRAGMA page_count",
+        "PRAGMA page_size", "PRAGMA database_list", "PRAGMA compile_options", "PRAGMA table_list",
+        "PRAGMA integrity_check", "PRAGMA quick_check", "SELECT value FROM json_each('[1]')",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3) SELECT i FROM n"})
+    EXPECT_FALSE(store->query(fine).rows.empty()) << fine;
+  for (const char* bad : {"PRAGMA page_size = 512", "PRAGMA application_id = 1", "PRAGMA cache_size",
+                          "PRAGMA page_count(1)", "PRAGMA journal_mode"})
+    expect_error(Exit::usage, "expected a statement that only reads; got one that would write",
+                 [&] { store->query(bad); });
+  expect_error(Exit::usage, "expected 2 values for its parameters; got 1",
+               [&] { store->query("SELECT ?1, ?2", {1.5}); });
+  const Rows rows = store->query("SELECT ?1 AS a, ?2, ?3, ?4", {std::int64_t{7}, 0.5, std::string("x"), Cell()});
+  EXPECT_EQ(rows.columns, (std::vector<std::string>{"a", "?2", "?3", "?4"}));
+  EXPECT_EQ(rows.rows.at(0), (std::vector<Cell>{std::int64_t{7}, 0.5, std::string("x"), Cell()}));
+  const std::string three = "SELECT * FROM (VALUES (1), (2), (3))";
+  for (const auto& [most, found] : {std::pair{0, 0}, {2, 2}, {3, 3}, {4, 3}}) {
+    const Rows cut = store->query(three, {}, {.rows = most});
+    EXPECT_EQ(cut.rows.size(), static_cast<std::size_t>(found));
+    EXPECT_EQ(cut.truncated, most < 3) << most;
+  }
+  const std::string long_one =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT count(*) FROM n";
+  EXPECT_EQ(ask(*store, long_one), "20000");
+  expect_error(Exit::data, "expected an answer within 0 s", [&] { store->query(long_one, {}, {.seconds = 0}); });
+  EXPECT_EQ(ask(*store, long_one), "20000") << "its time was its own";
+}
+
+TEST_F(StoreTest, TheRoomOfDeletedRowsIsGivenBack) {
+  auto store = create();
+  auto run = store->begin({.name = "a"});
+  for (int step = 0; step < 20'000; ++step) run->log(run->key("x"), step, step);
+  run->finish("finished");
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0U) << "the last run settles";
+  const auto before = std::filesystem::file_size(path_);
+  delete_runs(*store, plan_delete(*store, {1}));
+  EXPECT_GT(std::filesystem::file_size(path_ + "-wal"), 0U);
+  store->settle();
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0U);
+  EXPECT_EQ(std::filesystem::file_size(path_), before);
+  store->compact();
+  EXPECT_LT(std::filesystem::file_size(path_), before);
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0U);
+  expect_error(Exit::data, "no such table",
+               [&] { store->write([](Database& database) { database.run("DELETE FROM none"); }); });
+  FileLock lock(path_ + ".lock");
+  EXPECT_TRUE(lock.try_lock()) << "whatever failed";
+}
+
+// In a process of its own: it is said once and for all.
+TEST_F(StoreTest, WhoLeavesSettlingToOthersLeavesTheLog) {
+  const auto work = [&](bool leave) {
+    return wait_for(spawn([&] {
+      if (leave) leave_settling_to_others();
+      auto store = create();
+      auto one = store->begin({.name = "a"}), other = store->begin({.name = "b"});
+      one->finish("finished");
+      const auto first = std::filesystem::file_size(path_ + "-wal");
+      other->finish("finished");
+      const auto last = std::filesystem::file_size(path_ + "-wal");
+      if (first == 0 || (last == 0) == leave)
+        throw std::runtime_error(std::to_string(first) + " " + std::to_string(last));
+      store->settle();
+      if (std::filesystem::file_size(path_ + "-wal") != 0) throw std::runtime_error("not settled");
+    }));
+  };
+  EXPECT_EQ(work(false), 0);
+  EXPECT_EQ(work(true), 0);
+}
+
+TEST(UidTest, ThirtyTwoHexDigits) {
+  std::set<std::string> all, digits[32];
+  for (int i = 0; i < 400; ++i) {
+    const std::string uid = random_uid();
+    EXPECT_TRUE(is_uid(uid)) << uid;
+    EXPECT_TRUE(all.insert(uid).second);
+    for (std::size_t at = 0; at < uid.size(); ++at) digits[at].insert(uid.substr(at, 1));
+  }
+  for (const auto& one : digits) EXPECT_EQ(one.size(), 16U);
+  const std::string some(31, 'a');
+  EXPECT_TRUE(is_uid(some + "0") && is_uid(some + "9") && is_uid(some + "f"));
+  for (const std::string& bad : {some, some + "g", some + "A", some + "aa", "." + some, std::string()})
+    EXPECT_FALSE(is_uid(bad)) << bad;
 }
 
 }  // namespace
