@@ -155,6 +155,12 @@ TEST_F(RewindTest, AForkBeginsWithCopiesOfThePast) {
   EXPECT_EQ(ask(*store, "SELECT count(*) || ' ' || min(value) FROM metrics WHERE run_id = ?1 AND key = 'train/loss'",
                 {late->id()}),
             "5 495.0");
+  const char* const told =
+      "SELECT (SELECT count(*) || ' ' || max(step) || ' ' || max(flops) FROM progress WHERE run_id = ?1) || ', ' || "
+      "(SELECT count(*) || ' ' || "
+      "max(step) FROM events WHERE run_id = ?1)";
+  EXPECT_EQ(ask(*store, told, {early->id()}), "10 10 10000000.0, 10 10");
+  EXPECT_EQ(ask(*store, told, {late->id()}), "6 6 6000000.0, 6 6");
   for (const auto& one : {early, late}) {
     EXPECT_EQ(ask(*store, "SELECT value FROM metrics WHERE run_id = ?1 AND key = 'mine'", {one->id()}), "7");
     EXPECT_EQ(ask(*store, "SELECT count(*) FROM summaries WHERE run_id = ?1", {one->id()}), "2");

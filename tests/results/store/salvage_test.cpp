@@ -378,5 +378,87 @@ TEST_F(SalvageTest, AnOlderStore) {
   }
 }
 
+// Rows that are gone, each with what refers to it still there.
+TEST_F(SalvageTest, WhatIsLostHasSomethingInItsStead) {
+  fill(2, 60);
+  const auto with = [&](const char* damage) {
+    fs::create_directories(folder_ + "/damaged");
+    const std::string path = folder_ + "/damaged/s.db", into = path + ".new";
+    for (const char* end : {"", "-wal", "-shm", ".new"}) fs::remove(path + end);
+    fs::copy_file(path_, path);
+    Database(path, SQLITE_OPEN_READWRITE).run(damage);
+    return salvage(path, into);
+  };
+  const std::string into = folder_ + "/damaged/s.db.new";
+  const auto one = [&](const std::string& sql) {
+    Database database(into, SQLITE_OPEN_READONLY);
+    Statement row = database.prepare(sql);
+    return row.step() ? row.text(0) : "-";
+  };
+  Json found = with("");
+  EXPECT_EQ(found["rows"]["runs"], 2);
+  EXPECT_EQ(found["curves"], 0);
+  EXPECT_EQ(found["strays"], 0);
+  EXPECT_EQ(found["sources"], 0);
+  const std::string summaries =
+      one("SELECT group_concat(hex(run_id || ' ' || key_id || ' ' || last || ' ' || min || max || argmin || argmax || "
+          "count || last_step || nans)) FROM summary_values");
+
+  found = with(
+      "DELETE FROM runs WHERE id = 1; UPDATE events SET time = '2001-02-03T04:05:06.000Z' WHERE run_id = 1 AND step = "
+      "7");
+  EXPECT_EQ(found["runs"], Json({"salvaged-1"}));
+  EXPECT_EQ(one("SELECT kind || status || started FROM runs WHERE id = 1"), "runinterrupted2001-02-03T04:05:06.000Z");
+  found = with("DELETE FROM runs WHERE id = 1; DELETE FROM events");
+  EXPECT_EQ(one("SELECT started FROM runs WHERE id = 1"), "1970-01-01T00:00:00.000Z");
+  found = with("DELETE FROM keys WHERE id = 2");
+  EXPECT_EQ(found["keys"], Json({"salvaged/2"}));
+  found = with("DELETE FROM summary_values");
+  EXPECT_EQ(found["curves"], 0);
+  EXPECT_EQ(one("SELECT group_concat(hex(run_id || ' ' || key_id || ' ' || last || ' ' || min || max || argmin || "
+                "argmax || count || last_step || nans)) FROM summary_values"),
+            summaries);
+  found = with(
+      "DELETE FROM metric_values WHERE run_id = 1 AND key_id = 1 AND step > 56 OR run_id = 2 AND key_id = 2 AND step = "
+      "0");
+  EXPECT_EQ(found["curves"], 2);
+  EXPECT_EQ(found["values"], 4);
+  found = with("UPDATE sources SET text = 'other' WHERE length(text) < 300");
+  EXPECT_EQ(found["sources"], 1);
+  EXPECT_EQ(one("SELECT count(*) FROM sources"), "1");
+  found = with(
+      "INSERT INTO progress VALUES (0, 1, 1, 1, 1, 1), (-1, 1, 1, 1, 1, 1), (3, 1, 1, 1, 1, 1), (2, 999, 1, 1, 1, 1); "
+      "INSERT INTO tags VALUES (9, 'a', 'b')");
+  EXPECT_EQ(found["strays"], 4);
+  EXPECT_EQ(one("SELECT max(step) FROM progress"), "999");
+  EXPECT_EQ(one("SELECT seq FROM sqlite_sequence"), "2");
+  EXPECT_EQ(found["rows"]["tags"], 2);
+}
+
+// Where its position is lost and a first segment is gone, the others are read; without any there is none to read.
+TEST_F(SalvageTest, WhatIsLeftOfASpool) {
+  EXPECT_TRUE(WIFSIGNALED(wait_for(spawn([&] {
+    auto store = create();
+    auto run = store->begin({.name = "long"}), other = store->begin({.name = "none"});
+    for (int i = 0; i < 60'000; ++i) run->log(run->key("x"), i, i);
+    run->event(1, "k", "early", ""), other->event(1, "k", "other", "");
+    run->flush(), other->flush();
+    run->event(2, "k", "late", "");
+    for (const auto& entry : fs::directory_iterator(other->folder())) fs::remove(entry);
+    ::raise(SIGKILL);
+  }))));
+  Database(path_, SQLITE_OPEN_READWRITE).run("DELETE FROM drained");
+  salvage(path_, folder_ + "/new.db");
+  {
+    Database database(folder_ + "/new.db", SQLITE_OPEN_READONLY);
+    EXPECT_EQ(database.integer("SELECT segment FROM drained WHERE run_id = 1 AND records = 0"), 1);
+    EXPECT_EQ(database.integer("SELECT count(*) FROM drained"), 1);
+  }
+  auto store = Store::open(folder_ + "/new.db", Store::Mode::read);
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "60000");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE name = 'late'"), "1");
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM events WHERE name = 'other'"), "1");
+}
+
 }  // namespace
 }  // namespace gradus::results
