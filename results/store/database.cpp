@@ -6,7 +6,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -45,10 +44,7 @@ void make_as_umask_says(const std::string& path) {
 std::string immutable_uri(const std::string& path) {
   static constexpr char kDigits[] = "0123456789ABCDEF";
   std::string uri = "file:";
-  for (const unsigned char c : path) {
-    const bool plain = std::isalnum(c) || std::strchr("/._-~", c) != nullptr;
-    uri += plain ? std::string(1, static_cast<char>(c)) : std::string{'%', kDigits[c >> 4], kDigits[c & 15]};
-  }
+  for (const unsigned char c : path) uri += {'%', kDigits[c >> 4], kDigits[c & 15]};
   return uri + "?immutable=1";
 }
 

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "store/database.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -66,6 +67,24 @@ TEST_F(HeartbeatTest, OfADeadRunThatToldNothingOnlyItsBeginningIsKnown) {
         ask(*read(),
             "SELECT status || (unixepoch(ended) = unixepoch(started)) || ' ' || seconds FROM runs ORDER BY id DESC"),
         "interrupted1 0.0");
+  }
+}
+
+// To the last moment, and of a run that went on with what it took before.
+TEST_F(HeartbeatTest, ADeadRunEndedWhereItWasLastSeen) {
+  for (const bool resumed : {false, true}) {
+    EXPECT_TRUE(WIFSIGNALED(wait_for(spawn([&] {
+      auto store = create();
+      auto run = resumed ? store->resume(1, {}) : store->begin({.name = "victim"});
+      ::usleep(300'000);
+      ::raise(SIGKILL);
+    }))));
+    auto store = read();
+    const double seconds = std::stod(ask(*store, "SELECT seconds FROM runs WHERE id = 1"));
+    EXPECT_GT(seconds, resumed ? 1000.1 : 0.1);
+    EXPECT_LT(seconds, resumed ? 1060 : 60);
+    EXPECT_EQ(ask(*store, "SELECT unixepoch(ended) - unixepoch('now') BETWEEN -60 AND 1 FROM runs WHERE id = 1"), "1");
+    create()->write([](Database& database) { database.run("UPDATE runs SET seconds = 1000"); });
   }
 }
 

@@ -80,7 +80,9 @@ TEST_F(MigrateTest, FromVersion2) {
 }
 
 TEST_F(MigrateTest, OnceIsEnough) {
+  std::ofstream(backup() + ".part") << "of one that was cut short";
   read();
+  EXPECT_FALSE(std::filesystem::exists(backup() + ".part"));
   std::filesystem::remove(backup());
   auto store = create();
   EXPECT_FALSE(std::filesystem::exists(backup()));

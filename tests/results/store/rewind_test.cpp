@@ -1,5 +1,6 @@
 // A run goes on from a point: what it wrote after it is a dead attempt's, what it was before stays, and a fork shares it.
 #include "query/query.h"
+#include "store/clock.h"
 #include "store/housekeeping.h"
 #include "store_fixture.h"
 
@@ -181,18 +182,23 @@ TEST_F(RewindTest, ARunningRunIsRefusedAndSoIsOneThatIsNotThere) {
 
 TEST_F(RewindTest, SecondsAddUp) {
   auto store = create();
+  const auto seconds = [&] { return std::stod(ask(*store, "SELECT seconds FROM runs WHERE id = 1")); };
+  const double since = monotonic_seconds();
   {
     auto run = store->begin({.name = "r"});
     ::usleep(60000);
     run->finish("interrupted");
   }
-  const double before = std::stod(ask(*store, "SELECT seconds FROM runs WHERE id = 1"));
+  const double before = seconds();
+  EXPECT_GT(before, 0.05);
+  EXPECT_LT(before, monotonic_seconds() - since) << "from its beginning";
   {
     auto run = store->resume(1, {});
     ::usleep(60000);
     run->finish("finished");
   }
-  EXPECT_GT(std::stod(ask(*store, "SELECT seconds FROM runs WHERE id = 1")), before + 0.05);
+  EXPECT_GT(seconds(), before + 0.05);
+  EXPECT_LT(seconds(), monotonic_seconds() - since);
 }
 
 }  // namespace
