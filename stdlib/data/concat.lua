@@ -33,7 +33,14 @@ end
 local function joined(parts)
   local first
   for _, part in ipairs(parts) do first = first or (part.labels.kind ~= "none" and part.labels) or nil end
-  if not first then return nil, {} end
+  if not first then
+    for i, part in ipairs(parts) do
+      if part.labels.answers ~= parts[1].labels.answers then
+        check.fail("data.concat", "argument %d has %s; expected %s, as others have", i, labels.text(part.labels), labels.text(parts[1].labels))
+      end
+    end
+    return nil, { answers = parts[1].labels.answers }
+  end
   local of, ys, classes = {}, {}, 0
   for i, part in ipairs(parts) do of[i] = part.labels end
   local names, place = all_names(of)

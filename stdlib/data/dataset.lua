@@ -117,21 +117,22 @@ function data.make(where, x, y, o)
   check_rows(where, x, y)
   local weight = o.weight
   if weight ~= nil then weight = labels.weight(where, weight, x:size(0)) end
-  local judged, of = labels.of(where, y, { labels = o.labels, classes = o.classes, x = x })
+  local judged, of = labels.of(where, y, { labels = o.labels, answers = o.answers, classes = o.classes, x = x })
   return data.of_base { x = x:contiguous(), y = judged, weight = weight, labels = of, classes = of.classes, name = o.name or "tensors" }
 end
 
 --- A data set of tensors. What y is, `labels` says or is guessed by one rule (`gradus help labels`): d.labels = { kind =, classes =, … }.
 ---@param x Tensor             [N, …]
 ---@param y? Tensor            [N], [N, L] or [N, C]; -100 in a row without a class
----@param options? {labels: string, classes: number|string[], name: string, weight: Tensor}
----   labels: "classes", "tokens", "soft", "multilabel" or "numbers"; classes: how many, or their names; weight: [N], from 0
+---@param options? {labels: string, answers: string, classes: number|string[], name: string, weight: Tensor}
+---   labels: "classes", "tokens", "soft", "multilabel" or "numbers"; answers: without y, what a teacher gives: "classes", "multilabel" or
+---   "numbers"; classes: how many, or their names; weight: [N], from 0
 ---@return Dataset
 function data.tensors(x, y, options)
   if options ~= nil and (type(options) ~= "table" or engine.is_tensor(options)) then
     check.fail("data.tensors", "expected data.tensors(x, y, { classes = 10, weight = … }); got %s as options", check.describe(options))
   end
-  return data.make("data.tensors", x, y, check.options("data.tensors", options, { "labels", "classes", "name", "weight" }))
+  return data.make("data.tensors", x, y, check.options("data.tensors", options, { "labels", "answers", "classes", "name", "weight" }))
 end
 
 --- A hash of all rows of a data set, whichever of them a view has: what its views have in `base`.

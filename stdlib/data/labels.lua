@@ -1,7 +1,7 @@
 --- What labels are. It is decided once, where a data set is made, and said by `d.labels`; whoever trains, measures or ranks goes by it.
 ---   classes     y int64 [N], 0 … C - 1; -100 in rows without a label         soft        float32 [N, C], rows sum to 1
 ---   tokens      int64 [N, L]; -100 where no token is asked for               multilabel  float32 [N, C], each 0 or 1
----   numbers     float32 [N] or [N, D]                                        none        no y
+---   numbers     float32 [N] or [N, D]                                        none        no y; `answers` says what a teacher gives
 --- Where `labels = "…"` does not say it: whole numbers and booleans [N] are classes; whole [N, L] are tokens, unless x has no
 --- such sequences and all are 0 or 1; those, and all booleans and bytes of 0 and 1, are soft where each row sums to 1, else
 --- multilabel; floats [N] are numbers (with `classes` given: classes); floats [N, C] are soft where each row is a distribution
@@ -18,9 +18,11 @@ local labels = { none = -100 }
 ---@field width? number       columns of y; nil of [N]
 ---@field names? string[]     of the classes, in order
 ---@field partial? boolean    some rows have no label
+---@field answers? string      of "none": "numbers" or "multilabel", which a teacher's answers are; nil: logits of classes
 ---@field declared? boolean   of a generator that has made no batch: width is not known yet
 
 local KIND = check.choice("classes", "soft", "multilabel", "numbers", "tokens")
+local ANSWERS = check.choice("classes", "multilabel", "numbers")
 local WAYS = "say labels = 'numbers' where they are that"
 
 --- Told once where something is guessed: a warning of the run, else a line of the log.
@@ -199,15 +201,21 @@ end
 --- y as it is trained on, and what it is.
 ---@param where string     whom an error blames: "data.npy: y.npy"
 ---@param y Tensor?        [N], [N, L] or [N, C]
----@param given? {labels: string?, classes: number|string[]?, x: Tensor?}  x: tells tokens from columns
+---@param given? {labels: string?, answers: string?, classes: number|string[]?, x: Tensor?}  x: tells tokens from columns
 ---@return Tensor?, Labels
 function labels.of(where, y, given)
   local o = given or {}
   local count, names = read_classes(where, o.classes)
   if o.labels ~= nil then check.value(where, "labels", o.labels, KIND) end
+  if o.answers ~= nil then
+    check.value(where, "answers", o.answers, ANSWERS)
+    if y then check.fail(where, "answers has no effect beside labels, which say what a teacher gives; expected no y, or no answers") end
+  end
   if not y then
-    if o.labels then check.fail(where, "labels = '%s', but there are no labels; expected y", o.labels) end
-    return nil, { kind = "none", classes = count, names = names }
+    if o.labels then
+      check.fail(where, "labels = '%s', but there are no labels; expected y, or answers = '…', which says what a teacher gives", o.labels)
+    end
+    return nil, { kind = "none", answers = o.answers ~= "classes" and o.answers or nil, classes = count, names = names }
   end
   if not (is_float(y) or is_whole(y)) then check.fail(where, "y: expected numbers; got %s", check.describe(y)) end
   if y:dim() < 1 or y:dim() > 2 or y:numel() == 0 then
@@ -263,7 +271,7 @@ function labels.text(of)
   if of.kind == "soft" then return (of.classes and "distributions over %d" or "distributions"):format(of.classes) end
   if of.kind == "multilabel" then return (of.classes and "%d labels of yes or no" or "labels of yes or no"):format(of.classes) end
   if of.kind == "numbers" then return of.width and ("numbers, %d each"):format(of.width) or "numbers" end
-  return "no labels"
+  return "no labels" .. (of.answers and (", answers of the kind '%s'"):format(of.answers) or "")
 end
 
 --- Refuses labels of another kind, width or other class names than `like` has: what is validated on beside what is trained on.
@@ -273,7 +281,7 @@ end
 function labels.agree(where, got, like)
   local function fail(text) check.fail(where, "%s; got %s", text, labels.text(got)) end
   local known = like.kind ~= "tokens" and not got.declared and not like.declared  -- sequences may be longer
-  if got.kind ~= like.kind or known and got.width ~= like.width then fail("labels: expected " .. labels.text(like)) end
+  if got.kind ~= like.kind or got.answers ~= like.answers or known and got.width ~= like.width then fail("labels: expected " .. labels.text(like)) end
   for i, name in ipairs(like.names and got.names or {}) do
     if like.names[i] ~= name then
       fail(("class %d is '%s' here and '%s' there: expected one order of classes, as data.csv(…, { like = train }) reads them")

@@ -175,12 +175,13 @@ return {
     .. "label "
     .. "cell is empty or NA; g.data.concat(labelled, unlabelled) puts a data set without y behind one of classes; g.data.tensors takes y "
     .. "with -100. A teacher is trained, and accuracy measured, on the rows that have one. Only classes may be missing.\n"
-    .. "Where the validation data have no labels at all (g.data.tensors(x)) they are measured beside the teacher: val/loss is the KL from "
-    .. "its answers at T = 1, whatever T a stage has, val/agreement how often both give one class; rules and the best weights go by them.",
+    .. "Where the validation data have no labels at all (g.data.tensors(x)) they are measured beside the teacher: val/loss is how "
+    .. "far they are from its answers (KL at T = 1, whatever T a stage has; of numbers the squared error), val/agreement how often both give one class; rules and the best weights go by them.",
   labels = "What y is, decided once where a data set is made (d.labels tells it), said by labels = \"…\" or guessed: classes (int64 "
     .. "[N]; -100 "
     .. "in rows without one), soft (float32 [N, C], rows that sum to 1), tokens (int64 [N, L]), multilabel ([N, C] of 0 and 1), numbers "
-    .. "(float32 [N] or [N, D]), none (learnt from and measured by a teacher alone). "
+    .. "(float32 [N] or [N, D]), none (learnt from and measured by a teacher alone, who gives logits "
+    .. "of classes; data.tensors(x, nil, { answers = \"numbers\" }), or \"multilabel\", says other). "
     .. "Whole numbers [N] are taken for classes, [N, L] for tokens (of 0 and 1 without sequences in x: soft"
     .. ", else multilabel), floats [N] for numbers, [N, C] for soft where each row is a distribution, else for numbers.\nIn losses, "
     .. "labels is the term of the labels alone: losses = { labels = 1 }. See also: unlabelled, losses.",

@@ -211,7 +211,7 @@ end
 
 -- Numbers as labels that are far from what a network gives as it comes, which is about 0: it is on its way there for long.
 local function on_numbers(t)
-  if t.task.kind ~= "numbers" or not data.is(t.train) then return nil end
+  if not data.is(t.train) or t.train.labels.kind ~= "numbers" then return nil end
   local _, y = sampled(t.train)
   local mean, deviation = y:double():mean():item(), y:double():std({ correction = 0 }):item()
   if not (math.abs(mean) + deviation >= FAR or deviation > 0 and deviation <= 1 / FAR) then return nil end

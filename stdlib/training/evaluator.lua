@@ -50,18 +50,18 @@ function evaluator.new(options)
   local self = setmetatable({ task = options.task, val = options.val, suites = suites, every = options.every, student = options.student,
     streams = data.is_generator(options.train), teacher = options.teacher, directions = {},
     teacher_acc = {}, untrained_acc = {}, forgetting = forgetting.new(), moved_on = false }, Evaluator)
-  local labelled = self.val and self.val.labels.kind ~= "none"
   local function add(name, measure, way) self.directions[name .. "/" .. measure] = way end
+  local function is_told(measure) return self.task.metrics[measure] or task.tells(self.val, measure) end
   for measure, way in pairs(self.task.better) do
     if not OF_A_TEACHER[measure] and not self.task.metrics[measure] then add("stage", measure, way) end
-    if self.val and (self.teacher or not OF_A_TEACHER[measure]) and (labelled or measure ~= "acc") then add("val", measure, way) end
+    if self.val and (self.teacher or not OF_A_TEACHER[measure]) and is_told(measure) then add("val", measure, way) end
     for name in pairs(suites) do
       if not OF_A_TEACHER[measure] then add(name, measure, way) end
     end
   end
   self.directions["train/mean_loss"] = "lower"
   if self.task.better.acc then  -- elsewhere nothing is right or wrong
-    if labelled then add("val", "forgotten", "lower") end
+    if self.val and task.tells(self.val, "acc") then add("val", "forgotten", "lower") end
     for name in pairs(suites) do add(name, "forgotten", "lower") end
   end
   return self

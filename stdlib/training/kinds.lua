@@ -256,25 +256,43 @@ local function several(fn)
   end
 end
 
--- Rows without labels are measured by the teacher's answers: loss is the KL from its, at T = 1. A suite of such a training may have labels.
-local function none_add(sums, out, y, weight, teacher, kl)
-  if y then return classes_add(sums, out, y, weight, teacher, kl) end
-  local guess, mass = out:argmax(-1), weight and weight:sum():item() or out:size(0)
-  local often = guess:flatten():bincount({ minlength = out:size(-1) })
-  sums.unlabelled, sums.n, sums.mass = true, sums.n + guess:numel(), sums.mass + (weight and mass or 0)
-  sums.loss = kl and sums.loss + kl:item() * mass or 0 / 0
-  sums.agreed = teacher and sums.agreed + guess:eq(teacher):sum():item() or sums.agreed
-  sums.often = sums.often and sums.often + often or often
+-- Rows without labels are measured by a teacher's answers: loss is how far the model is from them. count(out, teacher): over how much, and
+-- how much agrees. Beside them a training may have a suite with labels.
+local function or_unlabelled(add, count)
+  return function(sums, out, y, weight, teacher, apart)
+    if y then return add(sums, out, y, weight, teacher, apart) end
+    local n, agreed = count(out, teacher)
+    local mass = weight and weight:sum():item() or n
+    sums.unlabelled, sums.n, sums.agreed = true, sums.n + n, sums.agreed + (agreed or 0)
+    sums.mass = weight and sums.mass + mass or sums.mass
+    sums.loss = apart and sums.loss + apart:item() * mass or 0 / 0
+  end
 end
 
-local function none_measures(sums, n, mass)
-  local found = classes_measures(sums, n, mass)
-  if sums.unlabelled then found.acc, found.loss = nil, sums.loss == sums.loss and found.loss or nil end
-  return found
+local function measures_of(measures, agrees)
+  return function(sums, n, mass)
+    if not sums.unlabelled then return measures(sums, n, mass) end
+    return { loss = sums.loss == sums.loss and sums.loss / mass or nil, agreement = agrees and sums.asked and sums.agreed / n or nil }
+  end
 end
+
+local function count_classes(out, teacher)
+  local guess = out:argmax(-1)
+  return guess:numel(), teacher and guess:eq(teacher):sum():item()
+end
+
+local function count_several(out, teacher)
+  return out:size(0), teacher and out:gt(0):eq(teacher):double():mean { dim = { -1 } }:sum():item()
+end
+
+local function count_rows(out) return out:size(0) end
 
 --- Rows without labels: a teacher's logits alone.
-kinds.none = setmetatable({ kd = several(classes_kd), divergence = several(classes_divergence), add = none_add, measures = none_measures },
-  { __index = OF_CLASSES })
+kinds.none = setmetatable({ kd = several(classes_kd), divergence = several(classes_divergence),
+  add = or_unlabelled(classes_add, count_classes), measures = measures_of(classes_measures, true) }, { __index = OF_CLASSES })
+for kind, count in pairs { numbers = count_rows, multilabel = count_several } do
+  local rules = kinds[kind]
+  rules.add, rules.measures = or_unlabelled(rules.add, count), measures_of(rules.measures, rules.answers)
+end
 
 return kinds

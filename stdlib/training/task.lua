@@ -19,15 +19,21 @@ local ops = engine.ops
 local task = {}
 
 ---@class Task
----@field kind string                  of labels: see labels.lua
+---@field kind string                  of labels: see labels.lua; where there are none, of the teacher's answers
 ---@field metrics table<string, table>  of the user's own: name -> { better =, of = function(model, data) -> number }
 ---@field better table<string, string>  measure -> "higher" or "lower"
 local Task = {}
 Task.__index = Task
 
 local CHUNK = 1024      -- rows at a time; has its own shapes, so evaluation never disturbs the training step
+local OF_LABELS = { acc = true, rmse = true, mae = true }  -- measures that nothing but labels tells
 local TAKEN = { n = true, constant = true, teacher_acc = true, teacher_loss = true, forgotten = true }  -- told beside the measures
 local METRIC = { better = check.choice("higher", "lower"), of = check.callable }
+
+--- Whether the measure is one of the data set: not where it takes labels and there are none.
+---@param d Dataset
+---@param measure string
+function task.tells(d, measure) return d.labels.kind ~= "none" or not OF_LABELS[measure] end
 
 --- Checks measures of one's own: { f1 = { better = "higher", of = function(model, d) … end } }.
 function task.check_metrics(where, given)
@@ -55,7 +61,7 @@ end
 ---@param metrics? table        see task.check_metrics
 ---@return Task
 function task.new(known, metrics)
-  local self = setmetatable({ labels = known, kind = known.kind, metrics = metrics or {}, better = {} }, Task)
+  local self = setmetatable({ labels = known, kind = known.answers or known.kind, metrics = metrics or {}, better = {} }, Task)
   self.rules = kinds[self.kind] or host.fail(("labels: no kind '%s'"):format(tostring(self.kind)))
   for name, way in pairs(self.rules.better) do self.better[name] = way end
   for name, one in pairs(self.metrics) do
@@ -179,7 +185,8 @@ end
 --- the user's own; with a teacher, or its answers, also `agreement`, and with knobs (temperature, alpha) kd_loss, the loss of
 --- distillation. `constant` is the share of the class that the model gives most often. Of tokens, all are means over the positions
 --- that are hidden, and n is their number. loss is what is trained on labels, by the rows' weights too, as rmse and mae are; acc and
---- agreement count each row once. Of data without labels loss is how far the model is from the teacher (KL at T = 1), and nothing is right.
+--- agreement count each row once. Of data without labels loss is how far the model is from the teacher (KL at T = 1; of numbers
+--- the squared error), and nothing is right.
 ---@param model Module
 ---@param d Dataset
 ---@param teacher? Module|Tensor|table   its classes, or what teacher_answers gave

@@ -224,7 +224,7 @@ local function probe(o)
   o.top = type(o.given) == "table" and o.given.top or nil
   if not o.top then return end
   if o.target.kind ~= "logits" then host.fail(o.where .. ": teacher_cache: top: expected logits; got a layer's features") end
-  local kind = o.base.labels and o.base.labels.kind
+  local kind = o.base.labels and (o.base.labels.answers or o.base.labels.kind)
   if kind == "numbers" or kind == "multilabel" then
     host.fail(("%s: teacher_cache: top: expected logits of classes that exclude each other; the labels are %s"):format(o.where, kind))
   end

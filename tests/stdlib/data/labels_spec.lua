@@ -204,6 +204,8 @@ describe("labels beside each other", function()
     { "of another kind", { kind = "numbers" }, classes(3), "here: labels: expected 3 classes; got numbers" },
     { "of another width", { kind = "numbers", width = 2 }, { kind = "numbers", width = 3 },
       "labels: expected numbers, 3 each; got numbers, 2 each" },
+    { "of other answers", { kind = "none" }, { kind = "none", answers = "numbers" },
+      "here: labels: expected no labels, answers of the kind 'numbers'; got no labels" },
     { "of another order", classes(2, { "b", "a" }), classes(2, { "a", "b" }),
       "class 0 is 'b' here and 'a' there: expected one order of classes" },
     { "of another name behind", classes(2, { "a", "c" }), classes(2, { "a", "b" }), "class 1 is 'c' here and 'b' there" },
@@ -243,7 +245,9 @@ describe("labels = …", function()
     { "classes in columns", TOKENS, { labels = "classes" }, "labels = 'classes': expected y [N]" },
     { "another number of columns", g.tensor { { 0, 1 }, { 1, 0 }, { 0, 1 }, { 0, 1 }, { 0, 1 }, { 0, 1 } }, { classes = 3 },
       "y has 2 columns; expected 3, one for each class" },
-    { "no labels", nil, { labels = "classes" }, "labels = 'classes', but there are no labels; expected y" },
+    { "no labels", nil, { labels = "classes" }, "labels = 'classes', but there are no labels; expected y, or answers = '…'" },
+    { "answers beside labels", whole { 0, 1, 0, 1, 0, 1 }, { answers = "numbers" }, "answers has no effect beside labels" },
+    { "answers of no kind", nil, { answers = "number" }, "'answers': expected 'classes', 'multilabel', 'numbers'" },
     { "a misspelt kind", whole { 0, 1, 0, 1, 0, 1 }, { labels = "class" }, "'labels': expected 'classes', 'soft'" },
     { "a name twice", whole { 0, 1, 0, 1, 0, 1 }, { classes = { "a", "a" } }, "classes: 'a' is named twice" },
     { "NaN", g.tensor { 0, 1, 0, 0 / 0, 0, 1 }, nil, "data.tensors: a label is not finite; expected numbers; got nan in row 3" },
@@ -282,7 +286,13 @@ describe("rows without a label", function()
     expect({ d:size(), d.classes, d.labels.partial }):equals { 8, 3, true }
     expect(d.base.y:totable()):equals { 0, 1, 2, 0, 1, 2, -100, -100 }
     expect(data.concat(data.tensors(g.ones(2, 2)), d).base.y:slice(0, 0, 2):totable()):equals { -100, -100 }
-    expect(data.concat(data.tensors(X), data.tensors(X)).labels.kind):equals "none"
+    expect(data.concat(data.tensors(X), data.tensors(X)).labels):equals { kind = "none" }
+    local numbers = data.tensors(X, nil, { answers = "numbers" })
+    expect(numbers.labels):equals { kind = "none", answers = "numbers" }
+    expect(data.tensors(X, nil, { answers = "classes" }).labels):equals { kind = "none" }
+    expect(data.concat(numbers, numbers).labels.answers):equals "numbers"
+    expect(function() data.concat(numbers, data.tensors(X)) end)
+      :fails_with "data.concat: argument 2 has no labels; expected no labels, answers of the kind 'numbers', as others have"
     expect(tostring(d)):equals "concat: 8 of 8 rows, x 2, 3 classes, some rows without a label"
     local parts = d:split({ train = .5, val = .5 }, { seed = 1 })
     expect({ parts.train:size(), parts.val.labels.partial }):equals { 4, true }

@@ -54,6 +54,9 @@ describe("what a training measures", function()
       { { val = false }, {} }, { {}, { "val/acc", "val/forgotten", "val/loss" } },
       { { suites = { easy = other } }, { "easy/acc", "easy/forgotten", "easy/loss", "easy/mine", "val/acc", "val/forgotten", "val/loss",
         "val/mine" }, { acc = "higher", loss = "lower", mine = "lower" } },
+      { { val = g.data.tensors(points:gather()), teacher = teacher }, { "val/acc", "val/agreement", "val/forgotten", "val/kd_loss",
+        "val/loss" } },
+      { { val = g.data.tensors((points:gather())), teacher = teacher }, { "val/agreement", "val/kd_loss", "val/loss" } },
       { { teacher = teacher }, { "val/acc", "val/agreement", "val/forgotten", "val/kd_loss", "val/loss" } },
       { { val = false, teacher = teacher, suites = { easy = other } }, { "easy/acc", "easy/forgotten", "easy/loss" } } } do
       local wanted = { unpack(base) }

@@ -83,6 +83,10 @@ local cases = {
   { "rows without a label, weights", { data = data(hidden, { classes = 3, weight = weight }) },
     function(m) return mean(ce(m(x), onehot), known * weight) end },
   { "no labels", { data = data(nil), teacher = teacher, temperature = 2 }, function(m) return mean(kl(m(x), said, 2)) end },
+  { "no labels, answers are several labels", { data = data(nil, { answers = "multilabel" }), teacher = teacher, temperature = 2 },
+    function(m) return mean(plain.binary_kl(m(x), said, 2):mean(-1)) end },
+  { "no labels, answers are numbers, weights", { data = data(nil, { answers = "numbers", weight = weight }), teacher = of_two },
+    function(m) return mean(square(m(x), said_two):mean(-1), weight) end, 2 },
   { "no labels, weights", { data = data(nil, { weight = weight }), teacher = teacher, temperature = 2 },
     function(m) return mean(kl(m(x), said, 2), weight) end },
 }

@@ -150,6 +150,29 @@ describe("data without labels", function()
     expect(found.loss):near(apart(teacher(row), student(row)), 1e-5)
     expect(found.n):equals(4)
   end)
+  it("have answers that are numbers, or several labels, where they say so", function()
+    local student, teacher = g.nn.Linear(2, 3), g.nn.Linear(2, 3)
+    local z, t = student(x), teacher(x)
+    local found = task.evaluate(student, g.data.tensors(x, nil, { answers = "numbers" }), teacher)
+    expect(found.loss):near((z - t):square():mean():item(), 1e-5)
+    expect({ found.rmse or "none", found.mae or "none", found.agreement or "none", found.n }):equals { "none", "none", "none", 4 }
+    local several_of = g.data.tensors(x, nil, { answers = "multilabel" })
+    found = task.new(several_of.labels):evaluate(student, several_of, teacher, { temperature = 2, alpha = .5 })
+    local function bce(logits, p) return logits:softplus() - logits * p end
+    local function apart_at(T)
+      local p = (t / T):sigmoid()
+      return (bce(z / T, p) - bce(t / T, p)):mean():item()
+    end
+    expect(found.loss):near(apart_at(1), 1e-5)
+    expect(found.kd_loss):near(4 * apart_at(2), 1e-5)
+    expect(found.agreement):near(z:gt(0):eq(t:gt(0)):double():mean():item(), 1e-9)
+    expect({ found.acc or "none", found.constant or "none" }):equals { "none", "none" }
+  end)
+  it("tell no measure that takes labels, but one's own", function()
+    for measure, told in pairs { loss = true, agreement = true, kd_loss = true, mine = true, acc = false, rmse = false, mae = false } do
+      expect({ measure, task.tells(bare, measure), task.tells(classes, measure) }):equals { measure, told, true }
+    end
+  end)
   it("stand beside suites with labels", function()
     local found = task.new(none):evaluate(model_of(3), classes, model_of(3))
     expect({ found.acc, found.agreement }):equals { .5, 1 }
