@@ -36,7 +36,8 @@ local function joined(parts)
   if not first then
     for i, part in ipairs(parts) do
       if part.labels.answers ~= parts[1].labels.answers then
-        check.fail("data.concat", "argument %d has %s; expected %s, as others have", i, labels.text(part.labels), labels.text(parts[1].labels))
+        check.fail("data.concat", "argument %d has %s; expected %s, as others have", i, labels.text(part.labels),
+          labels.text(parts[1].labels))
       end
     end
     return nil, { answers = parts[1].labels.answers }

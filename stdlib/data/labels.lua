@@ -281,7 +281,8 @@ end
 function labels.agree(where, got, like)
   local function fail(text) check.fail(where, "%s; got %s", text, labels.text(got)) end
   local known = like.kind ~= "tokens" and not got.declared and not like.declared  -- sequences may be longer
-  if got.kind ~= like.kind or got.answers ~= like.answers or known and got.width ~= like.width then fail("labels: expected " .. labels.text(like)) end
+  local same = got.kind == like.kind and got.answers == like.answers
+  if not same or known and got.width ~= like.width then fail("labels: expected " .. labels.text(like)) end
   for i, name in ipairs(like.names and got.names or {}) do
     if like.names[i] ~= name then
       fail(("class %d is '%s' here and '%s' there: expected one order of classes, as data.csv(…, { like = train }) reads them")

@@ -176,7 +176,8 @@ return {
     .. "cell is empty or NA; g.data.concat(labelled, unlabelled) puts a data set without y behind one of classes; g.data.tensors takes y "
     .. "with -100. A teacher is trained, and accuracy measured, on the rows that have one. Only classes may be missing.\n"
     .. "Where the validation data have no labels at all (g.data.tensors(x)) they are measured beside the teacher: val/loss is how "
-    .. "far they are from its answers (KL at T = 1, whatever T a stage has; of numbers the squared error), val/agreement how often both give one class; rules and the best weights go by them.",
+    .. "far they are from its answers (KL at T = 1, whatever T a stage has; of numbers the squared error), "
+    .. "val/agreement how often both give one class; rules and the best weights go by them.",
   labels = "What y is, decided once where a data set is made (d.labels tells it), said by labels = \"…\" or guessed: classes (int64 "
     .. "[N]; -100 "
     .. "in rows without one), soft (float32 [N, C], rows that sum to 1), tokens (int64 [N, L]), multilabel ([N, C] of 0 and 1), numbers "

@@ -172,8 +172,8 @@ end
 
 -- A teacher's classes of all rows, or positions; of several labels, which hold.
 local function check_answers(self, answers, d)
-  local y = self.kind ~= "soft" and d.base.y
-  local wanted = { d:size(), unpack(y and y.shape or {}, 2) }
+  local y = d.base.y or self.kind == "tokens" and d.base.x or self.kind == "multilabel" and answers or nil
+  local wanted = { d:size(), unpack(self.kind ~= "soft" and y and y.shape or {}, 2) }
   if check.shape(answers) == "[" .. table.concat(wanted, ", ") .. "]" then
     return self.kind == "multilabel" and answers or answers:to { dtype = "int64" }
   end
