@@ -250,7 +250,8 @@ kinds.numbers = { kd = widened(numbers_kd), labels = widened(numbers_labels), di
 local function several(fn)
   return function(out, ...)
     if out:size(-1) < 2 then
-      host.fail "the data have no labels and the student has one output, whose softmax is always 1; expected several, or losses of your own"
+      host.fail("the data have no labels and the student has one output, whose softmax is always 1; expected several, or "
+        .. "data.tensors(x, nil, { answers = 'numbers' }), or 'multilabel'")
     end
     return fn(out, ...)
   end
