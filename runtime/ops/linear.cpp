@@ -17,7 +17,7 @@ using OptionalTensor = std::optional<at::Tensor>;
 // Multiply-adds beyond which the library's products are as fast as the small ones, or our blocked ones faster.
 constexpr int64_t kLargestProduct = 6'000'000;
 
-int64_t rows_of(const at::Tensor& x) { return x.size(-1) == 0 ? 0 : x.numel() / x.size(-1); }
+int64_t rows_of(const at::Tensor& x) { return x.numel() / x.size(-1); }
 
 // Whether our kernels are there for this tensor: on the CPU, and on a device that has registered them.
 bool has_kernels(const at::Tensor& t) {
@@ -264,7 +264,7 @@ const bool registered = [] {
 bool takes_own_linear(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias) {
   return is_float(x) && is_float(weight) && (!bias || (is_float(*bias) && bias->is_contiguous())) &&
          weight.dim() == 2 && weight.is_contiguous() && x.dim() >= 1 && x.size(-1) == weight.size(1) && x.numel() > 0 &&
-         (!bias || (bias->dim() == 1 && bias->size(0) == weight.size(0))) &&
+         weight.numel() > 0 && (!bias || (bias->dim() == 1 && bias->size(0) == weight.size(0))) &&
          (rows_of(x) * weight.numel() <= kLargestProduct ||
           gemm::takes_own(rows_of(x), weight.size(1), weight.size(0))) &&
          !at::autocast::is_autocast_enabled(at::kCPU);

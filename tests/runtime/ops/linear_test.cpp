@@ -100,6 +100,20 @@ TEST(Linear, AgreesWithLibTorch) {
       }
 }
 
+TEST(Linear, LayersOfOneOrNoNumberAgreeWithLibTorch) {
+  at::manual_seed(7);
+  for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{1, 7}, {12, 1}, {1, 1}, {12, 0}}) {
+    SCOPED_TRACE(c10::str(in, " ", out));
+    const at::Tensor x = at::randn({5, in}), w = at::randn({out, in}), b = at::randn({out}), up = at::randn({5, out});
+    const auto own = gradients([](auto& x, auto& w, auto& b) { return linear(x, w, b, true); }, x, w, b, up);
+    const auto theirs = gradients([](auto& x, auto& w, auto& b) { return at::relu(at::linear(x, w, b)); }, x, w, b, up);
+    expect_close(own.y, theirs.y);
+    expect_close(own.dx, theirs.dx);
+    expect_close(own.dw, theirs.dw);
+    expect_close(own.db, theirs.db);
+  }
+}
+
 // Products that are large enough for the kernels that work block by block.
 TEST(Linear, LargeLayersAgreeWithLibTorch) {
   at::manual_seed(6);
