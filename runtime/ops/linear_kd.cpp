@@ -245,11 +245,11 @@ class LinearKdLoss : public torch::autograd::Function<LinearKdLoss> {
                                                 const at::Tensor& weight, const OptionalTensor& bias,
                                                 const LinearKdArguments& a) {
     at::AutoDispatchBelowADInplaceOrView below;
-    auto results = call_forward(a, true);
-    context->save_for_backward(torch::autograd::variable_list(results.begin() + 6, results.end()));
-    results.resize(6);
-    context->mark_non_differentiable({results[1], results[2], results[3], results[4], results[5]});
-    return results;
+    const auto all = call_forward(a, true);
+    const torch::autograd::variable_list told(all.begin(), all.begin() + 6);
+    context->save_for_backward({all.begin() + 6, all.end()});
+    context->mark_non_differentiable({told.begin() + 1, told.end()});
+    return told;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& grads) {

@@ -17,8 +17,8 @@ bool is_all(at::IntArrayRef values, int64_t wanted) {
 bool takes_own(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride, at::IntArrayRef padding,
                at::IntArrayRef dilation) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.layout() == at::kStrided && x.dim() >= 3 &&
-         x.is_contiguous() && x.size(-1) >= 2 && x.size(-2) >= 2 && x.numel() > 0 && is_all(kernel, 2) &&
-         is_all(stride, 2) && is_all(padding, 0) && is_all(dilation, 1);
+         x.is_contiguous() && x.size(-1) >= 2 && x.size(-2) >= 2 && is_all(kernel, 2) && is_all(stride, 2) &&
+         is_all(padding, 0) && is_all(dilation, 1);
 }
 
 using Two = std::tuple<at::Tensor, at::Tensor>;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -13,6 +14,8 @@
 #include "error.h"
 
 namespace gradus {
+
+inline std::atomic<bool> sync_waits{false};  // fsync comes back when this is false again (files/file_test.cpp)
 
 class FileCase : public testing::Test {
  protected:
@@ -32,6 +35,9 @@ class FileCase : public testing::Test {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
   }
+
+  // Files that this process holds open.
+  static int64_t open_files() { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}); }
 
   std::filesystem::path folder_;
 };

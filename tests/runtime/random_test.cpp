@@ -42,6 +42,10 @@ TEST(RandomTest, SeedsAreStableAndApart) {
   EXPECT_EQ(seeds.size(), 50u * 7 * 20);
   EXPECT_LT(*seeds.rbegin(), uint64_t{1} << 53);  // exact as a Lua number
   EXPECT_NE(derive_seed(0, std::string_view("a\0", 2)), derive_seed(0, "a"));
+  // The definition, of one whole word and of a word and a byte.
+  const uint64_t one = splitmix64(splitmix64(3) ^ 8), two = splitmix64(splitmix64(3) ^ 9), word = 0x3837363534333231;
+  EXPECT_EQ(derive_seed(3, "12345678", 5), splitmix64(splitmix64(one ^ word) ^ 5) >> 11);
+  EXPECT_EQ(derive_seed(3, "123456789", 5), splitmix64(splitmix64(splitmix64(two ^ word) ^ 0x39) ^ 5) >> 11);
 }
 
 // Those of a second implementation (reference/make_streams.py), so that runs of old versions stay reproducible.
@@ -148,6 +152,8 @@ TEST(RandomTest, BelowIsUniform) {
   for (const int c : counts) chi2 += (c - 10'000.0) * (c - 10'000.0) / 10'000;
   EXPECT_LT(chi2, 22.5);  // 6 degrees of freedom, p = 0.001
   EXPECT_EQ(random.below(1), 0u);
+  Random halves(9), whole(9);  // of a power of two no draw is one too many
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(halves.below(uint64_t{1} << 63), whole.next() >> 1);
 }
 
 }  // namespace

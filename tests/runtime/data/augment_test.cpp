@@ -118,6 +118,8 @@ TEST(AugmentTest, LimitsAreMetExactly) {
   EXPECT_EQ(refused(1e30, 1'000'000'000, 1, 1e6, 1), "accepted");
   EXPECT_EQ(refused(-.5, 0, 0, 0, 1), "augment: noise out of range; expected a number >= 0; got -0.500000");
   EXPECT_NE(refused(0, -1, 0, 0, 1).find("shift out of range; expected a number >= 0"), std::string::npos);
+  EXPECT_NE(refused(2e30, 0, 0, 0, 1).find("noise out of range"), std::string::npos);
+  EXPECT_NE(refused(0, 2'000'000'000, 0, 0, 1).find("shift out of range"), std::string::npos);
   EXPECT_NE(refused(0, 0, 0, -1, 1).find("mixup out of range; expected a number >= 0"), std::string::npos);
   EXPECT_EQ(refused(0, 0, 1.5, 0, 1), "augment: erase out of range; expected a number from 0 to 1; got 1.500000");
   EXPECT_NE(refused(0, 0, 0, 2e6, 1).find("mixup out of range"), std::string::npos);

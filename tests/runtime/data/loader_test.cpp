@@ -156,6 +156,26 @@ TEST(LoaderTest, WhatIsNoListOfRowsIsRefused) {
   EXPECT_NE(refusal([&] { Loader(bare, options(0, true)); }).find("mixup needs labels"), std::string::npos);
 }
 
+TEST(LoaderTest, RefusesOptionsWhenItIsMadeAndAStrengthWhenItIsGiven) {
+  LoaderOptions noisy = options(0), masked;
+  noisy.augment.noise = -1;
+  masked.masking = {.5, 4, 5, 5};
+  EXPECT_NE(refusal([&] { Loader(data(10), noisy); }).find("noise out of range"), std::string::npos);
+  EXPECT_NE(refusal([&] {
+              Loader({at::ones({2, 3}, at::kLong), {}, {}, {}}, masked);
+            }).find("no tokens to mask"),
+            std::string::npos);
+  Loader loader(data(10), options(0));
+  const at::Tensor index = at::tensor({1, 2}, at::kLong), visit = at::zeros({2}, at::kInt);
+  EXPECT_NE(refusal([&] { loader.submit(index, visit, 1.5); }).find("strength out of range"), std::string::npos);
+  EXPECT_TRUE(loader.pending().empty());
+  no_thread = true;
+  loader.submit(index, visit);  // a loader that reads nothing ahead needs no thread
+  EXPECT_TRUE(no_thread.exchange(false));
+  EXPECT_EQ(refusal([&] { loader.submit(index, visit); }),
+            "loader: too many batches ahead; expected at most 1 pending; got one more");
+}
+
 // Of any shape but none; what are no classes is not asked to be one.
 TEST(LoaderTest, ExamplesAtTheirLimits) {
   const at::Tensor x = at::ones({3}), y = at::tensor({0, 1, 2}, at::kLong);

@@ -180,6 +180,8 @@ TEST(SamplerTest, RoundingNeverDrawsZeroWeight) {
   Sampler s(options(Sampling::weighted, 2));
   s.set_weights(at::tensor({5e-324, 0.}, at::kDouble));  // half of all products with it round up to the whole sum
   for (const int64_t row : draw(s, 50)) EXPECT_EQ(row, 0);
+  s.set_weights(at::tensor({0., 5e-324}, at::kDouble));  // and the other half round down to nothing
+  for (const int64_t row : draw(s, 50)) EXPECT_EQ(row, 1);
 }
 
 TEST(SamplerTest, ConfidenceFollowsItsRule) {
@@ -312,6 +314,14 @@ TEST_P(EachMode, UndoTakesBackAllThatWasDrawnAndNothingElse) {
   EXPECT_TRUE(s.draw(3).index.equal(first));
 }
 
+TEST_P(EachMode, ARowThatNobodyWeighedWeighsOne) {
+  Sampler s(options(GetParam(), 4)), single(options(GetParam(), 1));
+  EXPECT_EQ(list(s.weights()), (std::vector<int64_t>{1, 1, 1, 1}));
+  s.set_subset(rows({3, 1}));
+  EXPECT_EQ(list(s.weights()), (std::vector<int64_t>{0, 1, 0, 1}));
+  EXPECT_EQ(draw(single, 3), (std::vector<int64_t>{0, 0, 0}));
+}
+
 TEST_P(EachMode, RefusesMisuse) {
   EXPECT_REFUSED(Sampler(options(GetParam(), 0)), "empty data set");
   Sampler s(options(GetParam(), 10));
@@ -327,6 +337,8 @@ TEST_P(EachMode, RefusesMisuse) {
   EXPECT_REFUSED(s.undo(rows({1})), "undo");
   SamplerState other = Sampler(options(GetParam(), 11)).state();
   EXPECT_REFUSED(s.restore(other), "state of another sampler");
+  const auto mode = GetParam() == Sampling::shuffle ? Sampling::sequential : Sampling::shuffle;
+  EXPECT_REFUSED(s.restore(Sampler(options(mode, 10)).state()), "state of another sampler");
   SamplerState damaged = s.state();
   damaged.cursor = 11;
   EXPECT_REFUSED(s.restore(damaged), "damaged state");
@@ -372,6 +384,7 @@ TEST(SamplerTest, RefusesWhatHasNoEffectOrNoSense) {
   EXPECT_REFUSED(shuffle.observe(rows({0}), at::tensor({.5f})), "observe has no effect in this mode");
   EXPECT_REFUSED(shuffle.set_weights(at::ones({3})), "set_weights has no effect");
   EXPECT_REFUSED(weighted.set_target(.5), "set_target has no effect");
+  EXPECT_REFUSED(weighted.confidence(), "confidence has no effect");
   EXPECT_REFUSED(weighted.set_weights(at::ones({2})), "another number of weights");
   EXPECT_REFUSED(weighted.set_weights(at::tensor({1., -1., 1.}, at::kDouble)), "weight of row 1 out of range");
   EXPECT_REFUSED(weighted.set_weights(at::full({3}, NAN)), "out of range");

@@ -70,6 +70,8 @@ TEST_F(TokenizerTest, TakesAsManyAsASmallTextGives) {
     EXPECT_LT(most.size(), 5000) << model;
     EXPECT_EQ(most.decode(most.encode("a few words")), "a few words");
     EXPECT_EQ(Tokenizer::train(file, most.size(), model).bytes(), most.bytes());
+    EXPECT_EQ(Tokenizer::train(file, 1000000, model).bytes(), most.bytes());
+    EXPECT_EQ(Tokenizer::train(write("line.txt", "a few words"), 5000, model).size(), most.size()) << "of one line";
   }
 }
 
@@ -123,7 +125,8 @@ TEST_F(TokenizerTest, SpecialTokensHaveNoText) {
   const Tokenizer t = Tokenizer::train(corpus(), 40);
   const at::Tensor word = t.encode("learns");
   EXPECT_EQ(t.decode(at::cat({at::tensor({0, 2, 4}, at::kLong), word, at::tensor({3, 0}, at::kLong)})), "learns");
-  EXPECT_NE(t.decode(at::cat({word, at::full({1}, Tokenizer::kUnknown, at::kLong)})), "learns");
+  for (const int64_t token : {int64_t{Tokenizer::kUnknown}, int64_t{Tokenizer::kFirst}, t.size() - 1})
+    EXPECT_NE(t.decode(at::cat({word, at::full({1}, token, at::kLong)})), "learns") << token;
 }
 
 TEST_F(TokenizerTest, RefusesTokensThatItDoesNotHave) {

@@ -46,10 +46,11 @@ TEST_F(CsvTest, LabelsAreClassesWholeNumbersOrValues) {
 
 TEST_F(CsvTest, AcceptsTheUsualSpellings) {
   const at::Tensor expected = at::tensor({1.f, 2.f, 3.f, 4.f}).reshape({2, 2});
-  for (const std::string text : {"1,2\n3,4\n", "1,2\n3,4", "1,2\r\n3,4\r\n", "1,2\r3,4\r",
-                                 "\xef\xbb\xbf"
-                                 "1,2\n3,4\n",
-                                 " 1 ,\t2\n3, 4 \n", "\"1\",\"2\"\n3,\"4\"\n", "\n1,2\n\n\n3,4\n\n"}) {
+  for (const std::string text :
+       {"1,2\n3,4\n", "1,2\n3,4", "1,2\r\n3,4\r\n", "1,2\r3,4\r",
+        "\xef\xbb\xbf"
+        "1,2\n3,4\n",
+        " 1 ,\t2\n3, 4 \n", "\"1\",\"2\"\n3,\"4\"\n", "\n1,2\n\n\n3,4\n\n", " \"1\" ,\"2\"\t\r3,\"4\"\r\n"}) {
     EXPECT_TRUE(at::equal(parse_csv(text, "t").x, expected)) << text;
   }
   EXPECT_EQ(parse_csv("\"a \"\"b\"\", c\",\"x\ny\"\n1,2\n", "t").columns,
@@ -57,10 +58,27 @@ TEST_F(CsvTest, AcceptsTheUsualSpellings) {
   CsvOptions options;
   options.delimiter = '\t';
   EXPECT_TRUE(at::equal(parse_csv("1\t2\n3\t4\n", "t", options).x, expected));
+  EXPECT_TRUE(at::equal(parse_csv("\"1\"\t \"2\"\n3\t\"4\" \n", "t", options).x, expected));
+  EXPECT_EQ(parse_csv("1\n" + std::string(1 << 20, '0'), "t").x[1].item<float>(), 0) << "as long as a cell may be";
   options = {};
   options.header = true;
   EXPECT_EQ(parse_csv("0,1\n1,2\n", "t", options).columns, (std::vector<std::string>{"0", "1"}));
   EXPECT_TRUE(at::equal(read_csv(write("csv.gz", gzip("1,2\n") + gzip("3,4\n"))).x, expected));
+}
+
+// Names may be numbers, and a name that is asked for says that they are names.
+TEST_F(CsvTest, ARowWithANameThatIsKnownIsAHeader) {
+  const std::string text = "1,x,2\n3,4,5\n";
+  EXPECT_NE(refusal([&] { parse_csv(text, "t"); }).find(":1, column 2: first row is neither names nor numbers"),
+            std::string::npos);
+  CsvOptions skip, categories;
+  skip.skip = {"2"}, categories.categories = {"1"};
+  for (const CsvOptions& options : {label("x"), label("2"), skip, categories})
+    EXPECT_EQ(parse_csv(text, "t", options).x.size(0), 1);
+  const std::string a(100, 'a'), b(98, 'b');
+  EXPECT_EQ(refusal([&] { parse_csv(a + "," + b + ",c\n1,2,3\n", "t", label("y")); }),
+            "t:1: no such label column; expected one of: " + a + ", " + b + "; got 'y'")
+      << "of many names the first are told";
 }
 
 TEST_F(CsvTest, IgnoresTheLocale) {
@@ -80,7 +98,16 @@ TEST_F(CsvTest, RefusesLies) {
           {"\n\r\n\n", "empty file"},
           {"\xef\xbb\xbf", "empty file"},
           {"a,b\n", "no data under the header"},
-          {"1,2\n3\n", ":2: ragged row; expected 2 columns"},
+          {"1,2\n3\n", ":2: ragged row; expected 2 columns (is the delimiter right?); got 1"},
+          {"1\n2,3\n", ":2: ragged row; expected 1 columns (is the delimiter right?); got 2"},
+          {"1,2\r\n3,4\r\n5\r\n", ":3: ragged row"},
+          {"1,2\r3\r", ":2: ragged row"},
+          {"\"x\r\ny\",b\r\n1\r\n", ":3: ragged row"},
+          {"\"x\ry\",b\r1\r", ":3: ragged row"},
+          {"\"x\r\ny\",b\n1,\"2\n",
+           ":3, column 2: quote is not closed; expected a closing \"; got the end of the file (opened on line 3)"},
+          {"1\nx\n", "(or a header and skip = { this column }); got 'x'"},
+          {"a,b\n  ,1\n", ":2, column 1 ('a'): empty cell"},
           {"1,2\n3,4,5\n", ":2: ragged row; expected 2 columns; got 3"},
           {"a,b\n\"x\ny\",1\n1\n",
            "2, column 1 ('a'): not a number; expected a finite number that fits float32 (or skip = { 'a' } or "
@@ -88,8 +115,13 @@ TEST_F(CsvTest, RefusesLies) {
           {"1;2\n3;4\n", "(is the delimiter right?)"},
           {"1,2\n\"3,4\n", ":2, column 1: quote is not closed"},
           {"1,2\n\"3\"x,4\n", ":2, column 1: text after a closing quote"},
+          {"1,2\n\"3\"x23456789yz,4\n", "expected ',' or the line's end; got 'x23456789y'"},
           {std::string("1,2\n3,\0\n", 8), ":2, column 2: a zero byte"},
-          {std::string("\xff\xfe") + std::string("1\0,\0", 4), "UTF-16"},
+          {std::string("\xff\xfe") + std::string("1\0,\0", 4), "UTF-16 text; expected UTF-8"},
+          {std::string("\xfe\xff") + std::string("\0"
+                                                 "1\0,",
+                                                 4),
+           "UTF-16 text; expected UTF-8"},
           {std::string("1\0,\0", 4), "a zero byte"},
           {"w,h\n1,nan\n", ":2, column 2 ('h'): missing value"},
           {"w,h\n1,2\n-inf,4\n", ":3, column 1 ('w'): not finite"},
@@ -103,11 +135,21 @@ TEST_F(CsvTest, RefusesLies) {
           {"a,b\n3,2024-01-31 12:00\n", ":2, column 2 ('b'): a date;"},
           {"a,b\n3,1/31/24\n", ":2, column 2 ('b'): a date;"},
           {"a,b\n3,1.31\n3,1.3.24\n", ":3, column 2 ('b'): a date;"},
+          {"a,b\n3,9/9/99\n", "a date;"},
+          {"a,b\n3,12345-1-1\n", "not a number;"},
+          {"a,b\n3,/1/2\n", "not a number;"},
+          {"a,b\n3,1-2-x\n", "not a number;"},
+          {"a,b\n3,1-2/3\n", "not a number;"},
+          {"a,b\n3,0X10\n", "a hexadecimal number"},
           {"a,b\n3,NA\n", "missing value; expected a finite number that fits float32 (or missing = 'drop'); got 'NA'"},
           {"a,b\n3,\n", "empty cell; expected a finite number that fits float32 (or missing = 'drop'); got ''"},
-          {"1,2\n3,\"1,5\"\n", "got '1,5'"},
+          {"1,2\n3,\"1,5\"\n",
+           "not a number; expected a finite number that fits float32 (or a header and skip = { this column }); got "
+           "'1,5'"},
           {"1,2\n3,\n", ":2, column 2: empty cell"},
-          {"1,2\n3,4-5\n", "got '4-5'"},
+          {"1,2\n3,4-5\n",
+           "not a number; expected a finite number that fits float32 (or a header and skip = { this column }); got "
+           "'4-5'"},
           {"1,2\n3,+-4\n", "got '+-4'"},
           {"1,2,cat\n3,4,dog\n", ":1, column 3: first row is neither names nor numbers"},
           {"1\n" + std::string((1 << 20) + 1, '1'), "field too long"},

@@ -11,11 +11,26 @@
 // What of these calls the code under test makes, in order: "sync file", "sync folder", "rename".
 static std::vector<std::string> calls;  // NOLINT(cert-err58-cpp)
 
+// What a call on a file, or fsync of a folder, fails with: that often.
+static int wrong = 0, times = 0;
+static bool fails() { return times > 0 && (--times, errno = wrong); }
+
 extern "C" int fsync(int fd) {
+  while (gradus::sync_waits) usleep(1000);
   struct stat info {};
   fstat(fd, &info);
   calls.emplace_back(S_ISDIR(info.st_mode) ? "sync folder" : "sync file");
-  return static_cast<int>(syscall(SYS_fsync, fd));
+  return S_ISDIR(info.st_mode) && fails() ? -1 : static_cast<int>(syscall(SYS_fsync, fd));
+}
+// No more than three bytes at a time, where one fails.
+static bool short_calls = false;
+extern "C" ssize_t pread(int fd, void* to, size_t count, off_t offset) {
+  if (short_calls && fails()) return -1;
+  return syscall(SYS_pread64, fd, to, short_calls ? std::min<size_t>(count, 3) : count, offset);
+}
+extern "C" ssize_t write(int fd, const void* from, size_t count) {
+  if (short_calls && fails()) return -1;
+  return syscall(SYS_write, fd, from, short_calls ? std::min<size_t>(count, 3) : count);
 }
 extern "C" int rename(const char* from, const char* to) noexcept {
   calls.emplace_back("rename");
@@ -132,6 +147,68 @@ TEST_F(FileTest, ReplacesInTheFolderThatOneStandsIn) {
   EXPECT_EQ(bytes_of(path("target")), "the second");
   EXPECT_EQ(count(), 1);
   std::filesystem::current_path(before);
+}
+
+struct ShortCalls {
+  ShortCalls(int error, int often) { short_calls = true, wrong = error, times = often; }
+  ~ShortCalls() { short_calls = false, times = 0; }
+};
+
+TEST_F(FileTest, CallsThatDoLessOrAreInterruptedAreMadeAgain) {
+  const File file(write("ten", "0123456789"));
+  FileReplacement copy(path("copy"));
+  {
+    const ShortCalls calls(EINTR, 2);
+    EXPECT_EQ(file.read(1, 8), "12345678");
+    times = 2;
+    copy.write("0123456789", 10);
+  }
+  copy.commit();
+  EXPECT_EQ(bytes_of(path("copy")), "0123456789");
+}
+
+TEST_F(FileTest, CallsThatFailSayWhy) {
+  const File file(write("ten", "0123456789"));
+  FileReplacement copy(path("copy"));
+  std::string read, written;
+  {
+    const ShortCalls calls(EIO, 1);
+    read = refusal([&] { file.read(2, 5); }, Exit::io);
+    times = 1;
+    written = refusal([&] { copy.write("x", 1); }, Exit::io);
+  }
+  EXPECT_EQ(read, path("ten") + ": byte 2: cannot read; expected 5 bytes; got: Input/output error");
+  EXPECT_EQ(written, path("copy") + ": cannot write; expected a writable place; got: Input/output error");
+}
+
+TEST_F(FileTest, AFolderThatIsNotSyncedIsToldUnlessItsFileSystemSyncsNone) {
+  for (const int error : {EIO, EINVAL}) {
+    FileReplacement file(path("target"));
+    wrong = error, times = 1;
+    EXPECT_EQ(refusal([&] { file.commit(); }, Exit::io),
+              error == EINVAL
+                  ? "accepted"
+                  : path("target") + ": cannot sync the folder; expected a writable place; got: Input/output error");
+    times = 0;
+  }
+}
+
+TEST_F(FileTest, EachFileIsClosedOnce) {
+  const int64_t before = open_files();
+  EXPECT_THROW(File{folder_}, Error);
+  { const FileReplacement abandoned(path("target")); }
+  {
+    FileReplacement file(path("target"));
+    file.commit();
+    EXPECT_EQ(open_files(), before);
+    const File next(path("target"));  // takes the number that was the other's
+    file.~FileReplacement();
+    new (&file) FileReplacement(path("target"));
+    EXPECT_EQ(next.read(0, 0), "");
+    EXPECT_EQ(refusal([&] { next.read(0, 1); }),
+              path("target") + ": byte 0: the file ends early; expected 1 bytes; got 0");
+  }
+  EXPECT_EQ(open_files(), before);
 }
 
 TEST_F(FileTest, GzipInAnyMembersAndSizes) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "file_case.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -47,6 +48,49 @@ TEST_F(NpyTest, ReadsPython2AndOtherSpacing) {
   EXPECT_EQ(read_npy(write("tight", npy("{\"shape\":(2,),\"descr\":\"=f4\",\"fortran_order\":True}", 8))).numel(), 2);
 }
 
+TEST_F(NpyTest, LimitsAreMetExactly) {
+  const auto padded = [](std::size_t length) {  // by what no reader looks at
+    const std::string text = header("'<f4'", "(2,)");
+    return text + std::string(length - text.size(), ' ');
+  };
+  for (const std::size_t length : {300, 10'000})
+    EXPECT_EQ(read_npy(write("padded", npy(padded(length), 8))).numel(), 2) << length;
+  std::string dims = "(0";
+  for (int i = 0; i < 63; ++i) dims += ",1";
+  EXPECT_EQ(read_npy(write("rank", npy(header("'<f4'", dims + ")")))).dim(), 64);
+  EXPECT_EQ(read_npy(write("none", npy(header("'<u8'", "(0,)")))).numel(), 0);
+  EXPECT_EQ(read_npy(write("zero", npy(header("'<u8'", "(1,)"), 8))).item<int64_t>(), 0);
+  EXPECT_EQ(
+      read_npy(write("spaces", npy(" { 'descr' : '<f4' , 'fortran_order' : True , 'shape' : ( 2 , ) } ", 8))).numel(),
+      2);
+}
+
+TEST_F(NpyTest, SaysWhereAHeaderEndsOrIsWrong) {
+  const std::string begin = "{'descr': '<f4', 'fortran_order': ", long_word(50, 'x');
+  const std::string refused = ": byte 10: header refused at its byte ";
+  const std::pair<std::string, std::string> cases[] = {
+      {"", refused + "0; expected '{'; got its end"},
+      {"{", refused + "1; expected a quoted text; got its end"},
+      {"{5", refused + "1; expected a quoted text; got '5'"},
+      {"{'descr'", refused + "8; expected ':'; got its end"},
+      {"{'descr':", refused + "9; expected a quoted text; got its end"},
+      {"{'descr': '", refused + "10; expected a closing quote; got its end"},
+      {begin, refused + "34; expected True or False; got ''"},
+      {begin + long_word, refused + "34; expected True or False; got '" + long_word.substr(0, 10) + "'"},
+      {begin + "True, 'shape': ", refused + "49; expected '('; got its end"},
+      {begin + "True, 'shape': (", refused + "50; expected a size from 0 to 2^63 - 1; got ''"},
+      {begin + "True, 'shape': (" + long_word,
+       refused + "50; expected a size from 0 to 2^63 - 1; got '" + long_word.substr(0, 24) + "'"},
+      {begin + "True, 'shape': ()} " + long_word,
+       refused + "53; expected the end of the header; got '" + long_word.substr(0, 20) + "'"},
+      {header("'<" + long_word + "'", "()"),
+       ": dtype cannot be read; expected b1, i1 i2 i4 i8, u1 u2 u4 u8, f2 f4 f8; got '<" + long_word.substr(0, 39) +
+           "'"},
+  };
+  for (const auto& [text, says] : cases)
+    EXPECT_EQ(refusal([&, bytes = npy(text)] { read_npy(write("bad", bytes)); }), path("bad") + says) << text;
+}
+
 TEST_F(NpyTest, RefusesLies) {
   std::string dims = "(0";
   for (int i = 0; i < 64; ++i) dims += ",0";
@@ -57,8 +101,14 @@ TEST_F(NpyTest, RefusesLies) {
                      {"PK\x03\x04rest of a zip", "another archive: code, never read"},
                      {"\x1f\x8b\x08 rest of a gzip", "gzip-compressed"},
                      {magic(9, 9) + std::string(10, ' '), "unknown version; expected 1.0, 2.0 or 3.0; got 9.9"},
-                     {magic(1, 1) + std::string(10, ' '), "unknown version"},
-                     {magic(2) + std::string("\xf0\xff\xff\xff"), "header too long"},
+                     {magic(1, 1) + std::string(10, ' '), "byte 6: unknown version"},
+                     {magic(0) + std::string(10, ' '), "got 0.0"},
+                     {magic(4) + std::string(10, ' '), "got 4.0"},
+                     {magic() + std::string(2, '\0'), "expected '{'; got its end"},
+                     {magic(2) + std::string(4, '\0'), "expected '{'; got its end"},
+                     {magic(2) + std::string("\xf0\xff\xff\xff"), "byte 8: header too long"},
+                     {magic(2) + std::string("\0\0\1\0", 4), "at most 10000 bytes; got 65536"},
+                     {magic(2) + std::string("\0\0\0\1", 4), "at most 10000 bytes; got 16777216"},
                      {magic(2) + std::string("\x10\x00", 2), "ends in its header's length"},
                      {magic() + std::string("\xff\x00", 2) + "{}", "header longer than the file"},
                      {npy(std::string(10'001, ' ')), "at most 10000"},

@@ -72,6 +72,9 @@ TEST_F(SafeTensorsTest, ReadsNarrowAndUnsignedTypes) {
   EXPECT_TRUE(at::equal(read("U16", "\xff\xff"), at::tensor({65535}, at::kInt)));
   EXPECT_TRUE(at::equal(read("U32", "\xff\xff\xff\xff"), at::tensor({4294967295}, at::kLong)));
   EXPECT_TRUE(at::equal(read("U64", std::string("\1\0\0\0\0\0\0\0", 8)), at::tensor({1}, at::kLong)));
+  EXPECT_TRUE(at::equal(read("U64", std::string(8, '\0')), at::tensor({0}, at::kLong)));
+  const std::string none = write("none", with_header(one(entry("U64", "[0]", "[0,0]"))));
+  EXPECT_EQ(read_safetensors(none).tensors.at("a").numel(), 0);
   EXPECT_TRUE(at::equal(read("F8_E4M3", "\x38"), at::tensor({1.f})));
   EXPECT_TRUE(at::equal(read("F8_E5M2", "\xbc"), at::tensor({-1.f})));
 }
@@ -87,6 +90,13 @@ TEST_F(SafeTensorsTest, ReadsWhatIsAskedForBesideTypesThatItDoesNotKnow) {
   EXPECT_NE(refused({"odd"}).find("tensor 'odd': unknown dtype; expected one of F64"), std::string::npos);
   EXPECT_NE(refused({"x", "y"}).find("no such tensor; expected one of: odd, x; got 'y'"), std::string::npos);
   EXPECT_NE(refused({}).find("unknown dtype"), std::string::npos);
+}
+
+TEST_F(SafeTensorsTest, OfManyNamesTheFirstAreTold) {
+  const std::string a(199, 'a'), b(199, 'b');
+  write_safetensors(path("long"), {{a, at::ones({1})}, {b, at::ones({1})}, {"c", at::ones({1})}});
+  EXPECT_EQ(refusal([&] { read_safetensors(path("long"), false, {"y"}); }),
+            path("long") + ": no such tensor; expected one of: " + a + ", " + b + "; got 'y'");
 }
 
 TEST_F(SafeTensorsTest, AcceptsPaddingEmptyFilesAndScalars) {
@@ -112,6 +122,7 @@ TEST_F(SafeTensorsTest, RefusesLies) {
           {little(uint64_t{1} << 63) + "{}", "header too long"},
           {little(~uint64_t{0}) + "{}", "header too long"},
           {little(100'000'001) + "{}", "at most 100000000"},
+          {little(100'000'000) + "{}", "header longer than the file; expected at most 2 bytes; got 100000000"},
           {with_header(""), "not a safetensors header"},
           {with_header(" {}"), "no safetensors file"},
           {with_header("[]"), "no safetensors file"},
@@ -131,14 +142,17 @@ TEST_F(SafeTensorsTest, RefusesLies) {
           {with_header(one(entry("F32", "[2]", "[0,8.0]")), 8), "the number 8.0"},
           {with_header(one(entry("F32", "[2]", "[0]")), 8), "data_offsets lie"},
           {with_header(one(entry("F32", "[2]", "[0,8,9]")), 8), "too many numbers"},
-          {with_header(one(fine), 9), "bytes after the last tensor"},
-          {with_header("{}", 1), "bytes after the last tensor"},
+          {with_header(one(fine), 9), "bytes after the last tensor; expected the end of the file; got 1 more"},
+          {with_header(one(fine) + std::string(92 - one(fine).size(), ' '), 10), "byte 108: bytes after"},
+          {with_header("{}", 3), "byte 10: bytes after the last tensor; expected the end of the file; got 3 more"},
           {with_header(one(fine), 7), "data_offsets lie"},
           {with_header(one(entry("F32", "[2]", "[0,18446744073709551615]")), 8), "data_offsets lie"},
           {with_header(one(entry("F32", "[4294967296,4294967296]", "[0,0]"))), "shape overflows"},
           {with_header(one(entry("F32", "[4611686018427387904,4,0]", "[0,0]"))), "shape overflows"},
           {with_header(one(entry("F32", "[0,4611686018427387904,4]", "[0,0]"))), "shape overflows"},
           {with_header(one(entry("F32", "[18446744073709551615]", "[0,8]")), 8), "shape overflows"},
+          {with_header(one(entry("U8", "[9223372036854775807]", "[0,8]")), 8),
+           "does not fill its data_offsets; expected 9223372036854775807 bytes; got 8"},
           {with_header(one(entry("F32", "[99999999999999999999]", "[0,8]")), 8), "the number 99999999999999999999"},
           {with_header(one(entry("F32", "[3]", "[0,8]")), 8), "shape [3] of F32 does not fill"},
           {with_header(one(entry("F32", "[0,2]", "[0,8]")), 8), "shape [0, 2] of F32 does not fill"},
@@ -222,6 +236,32 @@ TEST_F(SafeTensorsTest, IsFilledInPlaceAndMapped) {
   const at::Tensor kept = mapped.tensors.at("a");
   mapped = {};
   EXPECT_EQ(kept[2][1].item<float>(), 7);  // a tensor keeps the mapping
+}
+
+TEST_F(SafeTensorsTest, MapsNumbersThatLieAtMultiplesOfTheirSize) {
+  const auto bytes = [](std::size_t base) {  // of the data, in which the second tensor begins at byte 1
+    std::string text = R"({"a":)" + entry("I8", "[1]", "[0,1]") + R"(,"b":)" + entry("F32", "[1]", "[1,5]") + "}";
+    text.resize(base - 8, ' ');
+    return with_header(text) + std::string("\x07\0\0\x80\x3f", 5);
+  };
+  const auto tensors = map_safetensors(write("fine", bytes(203))).tensors;
+  EXPECT_EQ(tensors.at("a").item<int>(), 7);
+  EXPECT_EQ(tensors.at("b").item<float>(), 1);
+  for (const std::size_t base : {201, 202, 204})
+    EXPECT_EQ(refusal([&] { map_safetensors(write("off", bytes(base))); }),
+              path("off") +
+                  ": tensor 'b': cannot be used where it lies; expected numbers at a multiple of their size; " +
+                  "got byte " + std::to_string(base + 1));
+}
+
+TEST_F(SafeTensorsTest, AFileThatHasNoRoomIsNotLeftBehind) {
+  const std::string said = refusal(
+      [&] {
+        create_safetensors(path("large"), {{"a", {at::kByte, {int64_t{1} << 60}}}});
+      },
+      Exit::io);
+  EXPECT_NE(said.find("expected a writable place"), std::string::npos) << said;
+  EXPECT_FALSE(std::filesystem::exists(path("large")));
 }
 
 TEST_F(SafeTensorsTest, MapsOnlyWhatItsHeaderDescribes) {

@@ -9,6 +9,9 @@
 
 #include "../../failing_thread.h"
 #include "error.h"
+#include "file_case.h"
+#include "files/safetensors.h"
+#include "refusal.h"
 
 namespace gradus {
 namespace {
@@ -76,6 +79,17 @@ TEST_F(SnapshotTest, AThreadWritesThemOneAfterTheOther) {
   for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(read_snapshot(folder_ + "/" + std::to_string(i) + ".safetensors"));
 }
 
+TEST_F(SnapshotTest, IsBusyUntilItIsWritten) {
+  SnapshotWriter writer;
+  EXPECT_FALSE(writer.busy());
+  sync_waits = true;
+  writer.start(path_, some(), {});
+  EXPECT_TRUE(writer.busy());
+  sync_waits = false;
+  writer.wait();
+  EXPECT_FALSE(writer.busy());
+}
+
 TEST_F(SnapshotTest, AnErrorOfTheThreadIsToldOnceAndTheNextOneIsWritten) {
   SnapshotWriter writer;
   writer.start(folder_ + "/none/x.safetensors", some(), {});
@@ -98,6 +112,13 @@ TEST_F(SnapshotTest, AWriterThatGetsNoThreadIsNotBusy) {
 TEST_F(SnapshotTest, AnotherSafetensorsFileIsNone) {
   std::ofstream(path_, std::ios::binary) << "x";
   EXPECT_THROW(read_snapshot(path_), Error);
+  for (const std::map<std::string, std::string>& half :
+       {std::map<std::string, std::string>{}, {{"gradus.state", "[1]"}}, {{"gradus.crc32", "00000000"}}}) {
+    write_safetensors(path_, some().tensors, half);
+    EXPECT_EQ(
+        refusal([&] { read_snapshot(path_); }),
+        path_ + ": not a snapshot; expected a file that a run saved; got a safetensors file without a run's state");
+  }
 }
 
 }  // namespace

@@ -103,6 +103,30 @@ TEST(GemmRule, OwnProductsAddAndHide) {
   EXPECT_LT(relative_error(sums, kept.sum(0)), 1e-6);
 }
 
+// By rows and by columns: each thread's part has its own part of the bias and of what hides.
+TEST(GemmRule, WhatIsAddedAndHiddenIsThatOfEachThreadsPart) {
+  at::manual_seed(8);
+  const auto data = [](const at::Tensor& t) { return t.const_data_ptr<float>(); };
+  for (const auto& [m, n] : {std::pair<int64_t, int64_t>{700, 300}, {300, 700}}) {
+    const int64_t k = 90;
+    const at::Tensor a = at::randn({m, k}), b = at::randn({k, n}), where = at::randn({m, k}), bias = at::randn({n}),
+                     left = at::randn({m, n}), hides = at::randn({m, n});
+    const auto run = [&, m = m, n = n](int threads) {
+      at::set_num_threads(threads);
+      const at::Tensor product = at::empty({m, n}), sums = at::empty({n});
+      gemm::multiply(m, n, k, {data(a), k, 1, data(where)}, {data(b), n, 1}, product.mutable_data_ptr<float>(),
+                     {false, data(bias), true});
+      gemm::sum_rows(m, n, {data(left), n, 1, data(hides)}, sums.mutable_data_ptr<float>());
+      at::set_num_threads(1);
+      return std::pair(product, sums);
+    };
+    const auto [product, sums] = run(3);
+    EXPECT_LT(relative_error(product, (at::mm(a * where.gt(0), b) + bias).relu()), 1e-5) << m;
+    EXPECT_LT(relative_error(sums, (left * hides.gt(0)).sum(0)), 1e-5) << m;
+    EXPECT_TRUE(product.equal(run(1).first) && sums.equal(run(1).second)) << m;
+  }
+}
+
 TEST(GemmRule, LeavesOtherProductsToTheLibrary) {
   const Under rule({true, true, true});
   const at::Tensor a = at::randn({200, 300}, at::kDouble), b = at::randn({300, 200}, at::kDouble);

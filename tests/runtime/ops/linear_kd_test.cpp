@@ -116,6 +116,8 @@ TEST(LinearKd, IgnoredRowsCountInNoChunk) {
   expect_equal_to_composed(a, 1e-9, "some ignored");
   a.target->fill_(-100);
   expect_equal_to_composed(a, 1e-9, "all ignored");
+  (*a.target)[35] = 7;
+  expect_equal_to_composed(a, 1e-9, "all but one");
 }
 
 TEST(LinearKd, SequencesKeepTheirShape) {
@@ -166,6 +168,8 @@ TEST(LinearKd, IsDifferentiableWhereSomethingIsLearnedAndOnlyOnce) {
     c10::Dispatcher::singleton().findSchemaOrThrow("gradus::linear_kd_loss", "").callBoxed(stack);
     const at::Tensor loss = stack[0].toTensor();
     EXPECT_EQ(loss.requires_grad(), wanted != 0);
+    for (std::size_t i = 1; i < stack.size(); ++i)
+      EXPECT_FALSE(stack[i].toTensor().requires_grad()) << "told, not learned";
     EXPECT_TRUE(loss.equal(linear_kd_loss_forward(example(at::kDouble, 5, 7), false)[0]));
     if (wanted == 1) {
       EXPECT_THROW(torch::autograd::grad({loss}, {a.x}, {}, true, true), Error);

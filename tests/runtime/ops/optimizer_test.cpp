@@ -276,6 +276,24 @@ TEST(Optimizer, RefusesRatesAndListsThatCannotBe) {
   }
 }
 
+TEST(Optimizer, EachThreadUpdatesItsPart) {
+  const auto trained = [](int threads) {
+    at::manual_seed(6);
+    at::set_num_threads(threads);
+    const std::vector<at::Tensor> params = {at::randn({100'003})}, grads = {at::randn({100'003})},
+                                  more = copies(params), momenta = zeros(params), m = zeros(params), v = zeros(params);
+    for (int step = 0; step < 2; ++step) {
+      op<Sgd>("gradus::sgd_").call(params, grads, momenta, rate(.1), {}, {}, .1, .9, true, false, false);
+      op<Adam>("gradus::adam_")
+          .call(more, grads, m, v, std::vector<at::Tensor>{at::zeros({})}, rate(.1), {}, {}, .9, .99, .1, 1e-8, true,
+                false, false);
+    }
+    at::set_num_threads(1);
+    return std::vector<at::Tensor>{params[0], momenta[0], more[0], m[0], v[0]};
+  };
+  expect_equal(trained(3), trained(1));
+}
+
 TEST(Optimizer, NormIsThatOfAllGradients) {
   at::manual_seed(3);
   const auto grads = random(at::kFloat);

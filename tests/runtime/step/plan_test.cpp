@@ -144,6 +144,7 @@ TEST(Plan, AnOutputMayBeAPartOfAnInputWhereverThatStands) {
 TEST(Plan, AStepMayHaveNoInputs) {
   at::manual_seed(3);
   const auto plan = record([](const List&) { return List{at::rand({3})}; }, {});
+  EXPECT_EQ(plan->describe(), "aten::rand [3]\n");
   List first, second;
   plan->run({}, first);
   plan->run({}, second);
