@@ -144,6 +144,8 @@ TEST(MaskTest, RefusesWhatCannotBe) {
             "mask: x holds no rows of tokens; expected int64 [N, L] on the CPU; got Float [2, 5]");
   EXPECT_EQ(refusal([] { mask_tokens(tokens(2, 5), at::arange(3), ones(2, 0), 1, kMasking); }),
             "mask: index does not match x [2, 5]; expected whole numbers [2]; got Long [3]");
+  EXPECT_EQ(refusal([] { mask_tokens(tokens(2, 5), at::arange(2), at::zeros({2}, at::kBool), 1, kMasking); }),
+            "mask: visit does not match x [2, 5]; expected whole numbers [2]; got Bool [2]");
   LoaderOptions options;
   options.masking = kMasking;
   EXPECT_EQ(refusal([&] {
