@@ -162,7 +162,7 @@ void RunDrain::apply_metrics() {
     Key* key = this->key(record.key);
     if (key == nullptr) continue;
     key->dirty = true;
-    if (key->summary.count == 0 || record.step > key->summary.last_step) {
+    if (record.step > key->summary.last_step) {  // a first one at step 0 or before it takes the other way as well
       key->summary.add(record.step, record.value);
       fresh_.push_back(record);
     } else {
@@ -240,7 +240,6 @@ void RunDrain::committed() {
 }
 
 void RunDrain::remove() {
-  committed();
   ::unlink(segment_path(folder_, reader_.position().segment).c_str());
   // A segment that was half made when its process died.
   ::unlink(segment_path(folder_, reader_.position().segment + 1).c_str());

@@ -45,7 +45,7 @@ class RunDrain {
   std::uint64_t apply(std::uint64_t limit, bool dead);
   void committed();    // deletes the segments that are wholly in the tables
   void rolled_back();  // goes on from what the tables say
-  void remove();       // the run is over: deletes the spool
+  void remove();       // the run is over, and committed() was called: deletes the spool
 
  private:
   struct Key {

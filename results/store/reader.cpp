@@ -87,7 +87,6 @@ Reader::Reader(const std::string& path) : database_(open_to_read(path)), current
   database_->run("PRAGMA query_only = 1; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768");
   sqlite3* handle = database_->handle();
   sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kLongestValue);
-  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
   add_functions(handle);
   sqlite3_set_authorizer(handle, authorize, nullptr);
 }

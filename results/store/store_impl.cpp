@@ -228,7 +228,7 @@ void StoreImpl::settle() {
 
 SplitRun StoreImpl::split(Writer& writer, std::string_view name, std::string_view kind, std::string_view prefixes) {
   flush(writer);  // most of it, in short transactions
-  SplitRun child{0, random_uid()};
+  SplitRun child{.uid = random_uid()};
   const std::string child_folder = folder + "/" + child.uid;
   std::error_code code;
   if (!fs::create_directory(child_folder, code))

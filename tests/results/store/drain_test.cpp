@@ -165,6 +165,21 @@ TEST_F(DrainTest, ValuesOfABatchInAnyOrder) {
   EXPECT_EQ(summary("b"), "2.0 0.0 5.0 at 5 4, 5 of 6, nan 0");
 }
 
+TEST_F(DrainTest, AValueAloneIsOverwritten) {
+  Spool spool = this->spool();
+  RunDrain drain = this->drain();
+  for (const int step : {0, -3, 4}) {
+    const std::string name = "k" + std::to_string(step + 3), at = std::to_string(step);
+    for (const char* value : {"5", "6", "4"}) {
+      spool.metric(static_cast<std::uint32_t>(spool.key(name)), step, std::stod(value));
+      EXPECT_EQ(drain.apply(99, false), 1U);
+      EXPECT_EQ(curve(name), at + ":" + value + ".0");
+      const std::string real = value + std::string(".0 ");
+      EXPECT_EQ(summary(name), real + real + real + "at " + at + " " + at + ", 1 of " + at + ", nan 0");
+    }
+  }
+}
+
 // Another process takes over: from the position, with the summaries as they are.
 TEST_F(DrainTest, GoesOnFromWhatTheTablesSay) {
   Spool spool = this->spool();

@@ -88,5 +88,42 @@ TEST_F(HeartbeatTest, ADeadRunEndedWhereItWasLastSeen) {
   }
 }
 
+TEST_F(HeartbeatTest, ARunThatDiedAtOnceTookNoTime) {
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_TRUE(WIFSIGNALED(wait_for(spawn([&] {
+      auto run = create()->begin({.name = "victim"});
+      ::raise(SIGKILL);
+    }))));
+  }
+  EXPECT_EQ(ask(*read(), "SELECT max(seconds) < 0.9 FROM runs"), "1");
+}
+
+// Two are dead, and while the first is recovered here, another process has done the second.
+TEST_F(HeartbeatTest, WhatAnotherRecoveredIsLeftAlone) {
+  EXPECT_TRUE(WIFSIGNALED(wait_for(spawn([&] {
+    auto store = create();
+    auto one = store->begin({.name = "a"}), other = store->begin({.name = "b"});
+    ::raise(SIGKILL);
+  }))));
+  Database(path_, SQLITE_OPEN_READWRITE)
+      .run(
+          "CREATE TRIGGER x AFTER UPDATE OF status ON runs WHEN new.id = 1 BEGIN UPDATE runs SET status = 'finished' "
+          "WHERE id = 2; END");
+  EXPECT_EQ(ask(*read(), "SELECT group_concat(status) FROM runs"), "interrupted,finished");
+}
+
+TEST_F(HeartbeatTest, ARunThatCannotBeFinishedIsLeftToWhoeverComesNext) {
+  auto store = create();
+  const auto refuse = [](Database& database) {
+    database.run("CREATE TRIGGER x BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'no'); END");
+  };
+  store->write(refuse);
+  { auto run = store->begin({.name = "a"}); }
+  EXPECT_EQ(ask(*store, "SELECT status FROM runs"), "running");
+  store->write([](Database& database) { database.run("DROP TRIGGER x"); });
+  EXPECT_EQ(ask(*read(), "SELECT status || ': ' || error FROM runs"),
+            "interrupted: the process ended without finishing the run");
+}
+
 }  // namespace
 }  // namespace gradus::results

@@ -429,5 +429,12 @@ TEST_F(HousekeepingTest, InspectCountsTheDead) {
   EXPECT_EQ(found["live"], 0);
 }
 
+TEST_F(HousekeepingTest, InspectSaysWhatIsNoStore) {
+  std::ofstream(path_).flush();
+  expect_error(Exit::missing, "the store is empty", [&] { inspect(path_, false); });
+  Database(path_, SQLITE_OPEN_READWRITE).run("CREATE TABLE runs (uid, status, archived)");
+  expect_error(Exit::data, "another program's SQLite file", [&] { inspect(path_, false); });
+}
+
 }  // namespace
 }  // namespace gradus::results

@@ -40,6 +40,8 @@ std::string shape(const std::string& path) {
 }
 
 TEST_F(MigrateTest, AnOlderStoreIsBroughtUpToDateAndKept) {
+  EXPECT_EQ(inspect(path_, false)["archived"], 0);
+  EXPECT_EQ(inspect(path_, false)["version"], 1);
   const Json runs = list_runs(*read(), {});  // a reading command meets it first
   ASSERT_EQ(runs.size(), 2U);
   EXPECT_EQ(runs[1]["last"]["val/acc"], 0.23);

@@ -64,6 +64,7 @@ TEST_F(RewindTest, InAnotherProcessItIsDrainedWithoutBeingAsked) {
     store->begin({.name = "r"})->finish("interrupted");
   }
   auto store = create();
+  std::filesystem::remove_all(folder_ + "/" + ask(*store, "SELECT uid FROM runs"));  // as a user may
   auto run = store->resume(1, {});
   run->log(run->key("x"), 1, 42);
   for (int i = 0; i < 500 && ask(*store, "SELECT count(*) FROM metrics") == "0"; ++i) ::usleep(10'000);

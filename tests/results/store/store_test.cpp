@@ -347,12 +347,13 @@ TEST_F(StoreTest, SqlOnlyReads) {
        {"DELETE FROM runs", "UPDATE runs SET name = 'x'", "INSERT INTO keys (name) VALUES ('x')", "DROP TABLE runs",
         "CREATE TABLE t (a)", "CREATE TEMP TABLE t (a)", "PRAGMA user_version = 3", "PRAGMA query_only = 0",
         "PRAGMA journal_mode = DELETE", "PRAGMA wal_checkpoint", "BEGIN", "VACUUM",
-        "VACUUM INTO '/tmp/gradus-should-not-be'", "ATTACH '/tmp/gradus-should-not-be' AS x",
-        "SELECT load_extension('x')", "REINDEX", "ANALYZE", "WITH x AS (SELECT 1) DELETE FROM runs",
-        "INSERT INTO runs SELECT * FROM runs RETURNING id"}) {
+        "VACUUM INTO '/tmp/gradus-should-not-be'", "ATTACH '/tmp/gradus-should-not-be' AS x", "REINDEX", "ANALYZE",
+        "WITH x AS (SELECT 1) DELETE FROM runs", "INSERT INTO runs SELECT * FROM runs RETURNING id"}) {
     EXPECT_THROW(store->query(sql), Error) << sql;
   }
   EXPECT_FALSE(std::filesystem::exists("/tmp/gradus-should-not-be"));
+  expect_error(Exit::usage, "not authorized to use function: load_extension",
+               [&] { store->query("SELECT load_extension('x')"); });
   expect_error(Exit::usage, "one statement", [&] { store->query("SELECT 1; DELETE FROM runs"); });
   expect_error(Exit::usage, "empty text", [&] { store->query(" -- nothing"); });
   expect_error(Exit::usage, "no such column", [&] { store->query("SELECT nope FROM runs"); });
@@ -583,6 +584,7 @@ TEST_F(StoreTest, TheWayToAskForTables) {
                           "PRAGMA page_count(1)", "PRAGMA journal_mode"})
     expect_error(Exit::usage, "expected a statement that only reads; got one that would write",
                  [&] { store->query(bad); });
+  expect_error(Exit::data, "too big", [&] { store->query("SELECT length(zeroblob(70000000))"); });
   expect_error(Exit::usage, "expected 2 values for its parameters; got 1",
                [&] { store->query("SELECT ?1, ?2", {1.5}); });
   const Rows rows = store->query("SELECT ?1 AS a, ?2, ?3, ?4", {std::int64_t{7}, 0.5, std::string("x"), Cell()});
@@ -618,6 +620,10 @@ TEST_F(StoreTest, TheRoomOfDeletedRowsIsGivenBack) {
   EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0U);
   store->write([](Database& database) { database.run("CREATE TABLE t AS SELECT zeroblob(5000000) AS a"); });
   EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0U) << "what a large change leaves is copied at once";
+  store->write([](Database& database) {
+    EXPECT_EQ(database.integer("PRAGMA synchronous"), 1) << "a commit waits for no disk";
+    EXPECT_EQ(database.integer("PRAGMA temp_store"), 2) << "in memory";
+  });
   expect_error(Exit::data, "no such table",
                [&] { store->write([](Database& database) { database.run("DELETE FROM none"); }); });
   FileLock lock(path_ + ".lock");
@@ -658,6 +664,27 @@ TEST(UidTest, ThirtyTwoHexDigits) {
   EXPECT_TRUE(is_uid(some + "0") && is_uid(some + "9") && is_uid(some + "f"));
   for (const std::string& bad : {some, some + "g", some + "A", some + "aa", "." + some, std::string()})
     EXPECT_FALSE(is_uid(bad)) << bad;
+}
+
+// What this process holds of a run's folder, open or mapped.
+std::size_t held_of(const std::string& folder) {
+  std::size_t held = 0;
+  std::error_code gone;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    held += std::filesystem::read_symlink(entry.path(), gone).string().starts_with(folder);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) held += line.find(folder) != std::string::npos;
+  return held;
+}
+
+TEST_F(StoreTest, ARunThatIsOverHoldsNothing) {
+  auto store = create();
+  auto run = store->begin({.name = "a"});
+  for (int step = 0; step < 100'000; ++step) run->log(run->key("x"), step, step);
+  EXPECT_GT(held_of(run->folder()), 2U);
+  run->split("t");
+  run->finish("finished");
+  EXPECT_EQ(held_of(run->folder()), 0U);
 }
 
 }  // namespace
