@@ -150,14 +150,14 @@ TEST_F(RowShapesTest, ByTheTreeOfTheirPage) {
                            schema("mine", 6), schema("keys", 8), schema("events", 8), schema("events", 0),
                            schema("events", 1), schema("events", 99), five, texts, four}),
          tree(kTableLeaf, {}), tree(kTableInterior, {pointers}, 4), tree(kTableLeaf, {}), tree(kTableLeaf, {}),
-         tree(kTableLeaf, {}), tree(kTableLeaf, {}), tree(kTableLeaf, {}), tree(kTableLeaf, {})});
+         tree(kTableLeaf, {}), tree(kTableLeaf, {}), tree(kTableLeaf, {}), tree(kTableLeaf, {schema("drained", 9)})});
   const PageFile file(path_);
   ASSERT_EQ(file.count(), 10U);
   const Trees trees(file);
   std::string reached;
   for (std::uint32_t page = 1; page <= file.count(); ++page)
     reached += trees.reached(page) ? std::to_string(page) + " " : "";
-  EXPECT_EQ(reached, "3 4 5 6 7 ") << "neither what two trees lead to nor what none does";
+  EXPECT_EQ(reached, "3 4 5 6 7 9 ") << "neither what two trees lead to nor what none does";
   const RawRow source = row(true, "its"), value = row(true, "iiir");
   EXPECT_EQ(table(trees, source, 2), "");
   EXPECT_EQ(table(trees, source, 4), "tags");

@@ -52,6 +52,8 @@ TEST_F(SpoolTest, TheFirstSegmentIsTheLeastNumberThatIsThere) {
   std::ofstream(folder_ + "/spool.12") << "x";
   std::ofstream(folder_ + "/spool.9") << "x";
   EXPECT_EQ(first_segment(folder_), 9);
+  std::ofstream(folder_ + "/spool.0") << "x";
+  EXPECT_EQ(first_segment(folder_), 0);
 }
 
 // What a message is, as one text.

@@ -88,6 +88,20 @@ TEST_F(WalTest, IsFullWhereACheckpointCouldNotHelp) {
   EXPECT_EQ(wal.bytes(), 0U);
 }
 
+TEST_F(WalTest, AfterwardsAForeignWriterIsWaitedForAsBefore) {
+  Wal wal = this->wal();
+  write(1000);
+  wal.checkpoint();
+  Database foreign(path_, SQLITE_OPEN_READWRITE);
+  foreign.run("BEGIN IMMEDIATE");
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    foreign.run("COMMIT");
+  });
+  EXPECT_NO_THROW(write(1000));
+  other.join();
+}
+
 TEST_F(WalTest, IsLeftToWhoeverWrites) {
   Wal wal = this->wal();
   write(1000);
