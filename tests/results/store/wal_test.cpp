@@ -88,6 +88,18 @@ TEST_F(WalTest, IsFullWhereACheckpointCouldNotHelp) {
   EXPECT_EQ(wal.bytes(), 0U);
 }
 
+TEST_F(WalTest, IsCopiedUnderTheLockAlone) {
+  Wal wal = this->wal();
+  write(1000);
+  ASSERT_TRUE(other_.try_lock());
+  std::thread copying([&] { wal.checkpoint(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_GT(wal.bytes(), 0U) << "while another writes";
+  other_.unlock();
+  copying.join();
+  EXPECT_EQ(wal.bytes(), 0U);
+}
+
 TEST_F(WalTest, AfterwardsAForeignWriterIsWaitedForAsBefore) {
   Wal wal = this->wal();
   write(1000);
