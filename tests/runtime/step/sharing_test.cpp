@@ -89,6 +89,14 @@ TEST(Sharing, ACopyIsLeftOutWhereNobodySeesThatItIs) {
          part(kept, 16, 32).copy_(in[0] * part(kept, 48, 64));
          return List{};
        }},
+      {"the source begins as memory alone, and the target is looked at when it is filled", false,
+       [](const List& in, const at::Tensor& kept) {
+         at::Tensor source = at::empty({16});
+         at::sin_out(source, in[0]);
+         const at::Tensor seen = part(kept, 16, 32) + 1;
+         part(kept, 16, 32).copy_(source);
+         return List{seen};
+       }},
       {"after the first operator made it", false,
        [](const List& in, const at::Tensor& kept) {
          const at::Tensor source = at::sin(in[0]), seen = part(kept, 16, 32) + 1;
