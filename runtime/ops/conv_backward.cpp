@@ -41,8 +41,9 @@ Tensors3 convolution_backward(const at::Tensor& grad, const at::Tensor& input, c
     return at::compositeexplicitautograd::convolution_backward(g, x, weight, bias_sizes, stride, padding, dilation,
                                                                transposed, output_padding, groups, mask);
   };
-  const int64_t parts = at::get_num_threads(), rows = input.dim() > 0 ? input.size(0) : 0;
+  const int64_t parts = at::get_num_threads();
   if (!wanted[1] || !by_parts(input, weight, parts)) return of(grad, input, wanted);
+  const int64_t rows = input.size(0);
   std::vector<Tensors3> found(parts);
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     begin_part();

@@ -13,12 +13,12 @@ namespace gradus {
 namespace {
 
 // From the last to the first: what changes something that outlives the step, and what that needs.
-std::vector<bool> find_live(const Program& p, const std::vector<bool>& identity) {
+std::vector<bool> find_live(const Program& p) {
   std::vector<bool> live(p.recording.ops.size()), wanted(p.slots.size());
   for (std::size_t b = 0; b < p.slots.size(); ++b) wanted[b] = p.slots[b].escapes;
   for (std::size_t i = p.recording.ops.size(); i-- > 0;) {
     const RecordedOp& op = p.recording.ops[i];
-    if (identity[i] || p.recording.only_looks(op, static_cast<int>(i))) continue;
+    if (p.recording.only_looks(op, static_cast<int>(i))) continue;
     const auto needed = [&](int value) {
       if (value < 0) return false;
       const auto kind = p.buffer(value).kind;
@@ -59,8 +59,8 @@ bool choose_out_variant(Program& p, const RecordedOp& recorded, PlannedOp& op) {
   return true;
 }
 
-void choose_operators(Program& p, const std::vector<bool>& identity) {
-  const std::vector<bool> live = find_live(p, identity);
+void choose_operators(Program& p) {
+  const std::vector<bool> live = find_live(p);
   for (std::size_t i = 0; i < p.recording.ops.size(); ++i) {
     const RecordedOp& recorded = p.recording.ops[i];
     if (!live[i]) continue;
@@ -119,8 +119,8 @@ Program make_program(Recording recording) {
   for (int value : p.recording.outputs) p.slots[p.recording.values[value].buffer].escapes = true;
   for (const GradSlot& grad : p.recording.grads)
     if (grad.value >= 0) p.slots[p.recording.values[grad.value].buffer].escapes = true;
-  const std::vector<bool> identity = drop_identities(p);
-  choose_operators(p, identity);
+  drop_identities(p);
+  choose_operators(p);
   drop_copies(p);
   measure_lives(p);
   lay_out_arena(p);

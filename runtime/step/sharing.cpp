@@ -66,8 +66,7 @@ bool drop_copy(Program& p, const Operand& target, const Operand& source, int cop
 
 }  // namespace
 
-std::vector<bool> drop_identities(Program& p) {
-  std::vector<bool> identity(p.recording.ops.size());
+void drop_identities(Program& p) {
   for (std::size_t i = 0; i < p.recording.ops.size(); ++i) {
     const RecordedOp& op = p.recording.ops[i];
     const auto& name = op.handle.operator_name();
@@ -78,11 +77,9 @@ std::vector<bool> drop_identities(Program& p) {
       const int gone = p.recording.values[product].buffer;
       for (Value& value : p.recording.values)
         if (value.buffer == gone) value.buffer = p.recording.values[factor].buffer;
-      identity[i] = true;
       break;
     }
   }
-  return identity;
 }
 
 void drop_copies(Program& p) {

@@ -16,6 +16,7 @@ BUILD = ROOT / "build-mutants"
 MEMORY = 12 << 30  # bytes of addresses: a fault that allocates without end must not take the machine along
 # Folders whose specs use a room of runtime.
 SPECS = {"data": "data", "ops": "step", "step": "step", "files": "data", "runtime": "step"}
+DEVICE = {"transfer", "loader"}  # what they do on an accelerator alone, specs of the simulated device ask
 SPEC_SECONDS, SPECS_IN_ALL = 120, 8
 
 
@@ -88,7 +89,8 @@ class Cpp:
     def specs_of(self, path):
         folder = SPECS[path.parent.name]
         specs = [f for part in (f"stdlib/{folder}", "bindings") for f in sorted((self.root / "tests" / part).glob("*_spec.lua"))]
-        own = [s for s in sorted((self.root / "tests").rglob("*_spec.lua")) if path.stem in s.stem]
+        names = (path.stem, "device") if path.stem in DEVICE else (path.stem,)
+        own = [s for s in sorted((self.root / "tests").rglob("*_spec.lua")) if any(name in s.stem for name in names)]
         words = set(path.stem.split("_"))
         near = [s for s in specs if s not in own and words & set(s.stem.split("_"))]
         return (own + near + [s for s in specs if s not in own + near])[:SPECS_IN_ALL]
