@@ -130,9 +130,10 @@ local function task_of(where, train, val, rows, metrics)
   return task.new(known, metrics)
 end
 
-local function knobs_of(where, o, lr, weights)
+-- Without labels there is nothing that alpha weighs.
+local function knobs_of(where, o, lr, weights, unlabelled)
   local knobs = { lr = lr, temperature = schedule.check(where .. ": temperature", o.temperature or 4),
-    alpha = schedule.check(where .. ": alpha", o.alpha == nil and (o.teacher and .7 or 1) or o.alpha),
+    alpha = schedule.check(where .. ": alpha", o.alpha == nil and (unlabelled and 0 or o.teacher and .7 or 1) or o.alpha),
     augment = schedule.check(where .. ": augment", o.augment or 0) }
   for name, weight in pairs(weights) do knobs[name] = weight end
   return knobs
@@ -170,8 +171,8 @@ local function assemble(run, where, options)
     evaluator = t.evaluator, clock = t.clock, policy = t.updater.policy })
   t.s = State.new { run = run, student = o.student, teacher = o.teacher, params = run.params, seed = run.seed, clock = t.clock,
     suites = t.evaluator.suites, directions = t.evaluator.directions }
-  t.stages = stages.new { list = list, knobs = knobs_of(where, o, t.updater.lr, t.objective:weights()), state = t.s, run = run,
-    early = t.keeper.early }
+  local knobs = knobs_of(where, o, t.updater.lr, t.objective:weights(), train.labels and train.labels.kind == "none")
+  t.stages = stages.new { list = list, knobs = knobs, state = t.s, run = run, early = t.keeper.early }
 
   local augmentations = augment.check(where .. ": augmentations", o.augmentations or augment.default(train), train)
   local view = teacher_cache.check_view(where, o.teacher_view, augmentations)

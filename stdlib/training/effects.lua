@@ -210,6 +210,9 @@ function effects.check(t)
   for _, name in ipairs(OF_CLASSES[kind] or {}) do
     if given[name] ~= nil then refuse(t, name, ("where labels are %s"):format(kind == "numbers" and "numbers" or "several at once")) end
   end
+  for _, name in ipairs(t.train.labels and t.train.labels.kind == "none" and { "alpha", "label_smoothing" } or {}) do
+    if given[name] ~= nil and given[name] ~= 0 then refuse(t, name, "where the data have no labels, but a teacher's answers alone") end
+  end
   if given.teacher_cache and #t.objective:teacher_paths() > 0 then
     refuse(t, "teacher_cache", "where a term of losses asks the teacher for a module's output, at each step")
   end

@@ -35,6 +35,7 @@ local function classes_kd(out, b, k, o)
   local found = kd_terms.of(out, b.teacher, y, { temperature = k.temperature, alpha = k.alpha, weight = b.weight, t2 = o.t2,
     label_smoothing = o.label_smoothing, teacher_temperature = o.teacher_temperature, reverse = o.reverse,
     partial = o.partial and y and y.dtype == "int64" and y:dim() == 1 and b.teacher and true or nil })
+  if not y then found.ce = nil end
   if y and y.dtype == "int64" and y:dim() == 2 then  -- of tokens: one confidence for each row, over what is hidden
     local hidden = y:ge(0)
     found.confidence = (found.confidence * hidden):sum(1) / hidden:sum(1):clamp_min(1)

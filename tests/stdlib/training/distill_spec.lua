@@ -194,6 +194,17 @@ describe("validation data without labels", function()
       curriculum = { { "hot", temperature = 8, advance = g.when.below("val/loss", 10) }, { "cold", temperature = 1 } } }
     expect(seen.stages[2].step):equals(5)
   end)
+  it("leave nothing for alpha to weigh", function()
+    local by_row = g.schedule.by_confidence(6, 2)
+    local _, seen = distill { data = bare, teacher = wise, temperature = by_row }
+    expect({ seen.values "knob/alpha"[1], #seen.values "train/ce" }):equals { 0, 0 }
+    expect(seen.values "train/kl"):near(seen.values "train/loss", 1e-6)  -- times T², row by row
+    for _, given in ipairs { { alpha = .3 }, { label_smoothing = .1 } } do
+      given.data, given.teacher = bare, wise
+      expect(function() distill(given) end):fails_with "has no effect where the data have no labels, but a teacher's answers alone"
+    end
+    distill { data = bare, teacher = wise, alpha = 0, label_smoothing = 0 }
+  end)
   it("need a teacher, and have no accuracy", function()
     expect(function() distill { data = bare } end)
       :fails_with "distill: data: val: the data set has no labels; expected some, or a teacher"
