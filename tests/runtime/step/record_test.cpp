@@ -186,6 +186,7 @@ TEST(Record, RefusesWhatDependsOnValues) {
       problem_of([&](const List& in) { return List{Recorder({x}, {}).problem().empty() ? in[0] : in[0]}; }, {x}),
       Error);
   EXPECT_EQ(Recorder::current(), nullptr);
+  EXPECT_FALSE(c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::Fake)) << "what follows goes its usual way";
 }
 
 TEST(Record, ParametersThatMoveOrFreezeAreSeen) {
