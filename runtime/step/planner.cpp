@@ -127,10 +127,8 @@ Program make_program(Recording recording) {
   prepare_arguments(p);
   // What the recording made is no longer needed, nor the batch that it was made with.
   for (RecordedOp& op : p.recording.ops) op.arguments.clear();
-  for (Buffer& buffer : p.recording.buffers) {
+  for (Buffer& buffer : p.recording.buffers)
     if (buffer.kind == Buffer::Kind::produced || buffer.kind == Buffer::Kind::input) buffer.storage = {};
-    if (buffer.kind == Buffer::Kind::input) buffer.tensor.reset();
-  }
   return p;
 }
 

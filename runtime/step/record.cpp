@@ -53,7 +53,7 @@ Recorder::Recorder(const std::vector<at::Tensor>& inputs, std::function<std::str
     if (!plain(input)) cannot("an input is no dense tensor on the CPU");
     if (input.requires_grad()) cannot("an input requires a gradient");
     if (!problem_.empty()) break;
-    if (!buffers_.count(input.storage().unsafeGetStorageImpl())) add_buffer(Buffer::Kind::input, input, true);
+    if (!buffers_.count(input.storage().unsafeGetStorageImpl())) add_buffer(Buffer::Kind::input, input);
     recording_.inputs.push_back(value_of(input));
   }
   recording_.modes = thread_modes();
@@ -90,8 +90,9 @@ void Recorder::grad_cleared(const at::Tensor& leaf) {
   }
 }
 
-int Recorder::add_buffer(Buffer::Kind kind, const at::Tensor& tensor, bool keep) {
+int Recorder::add_buffer(Buffer::Kind kind, const at::Tensor& tensor) {
   const int index = static_cast<int>(recording_.buffers.size());
+  const bool keep = kind == Buffer::Kind::persistent;
   recording_.buffers.push_back({kind, tensor.storage(), keep ? tensor : at::Tensor(), tensor.storage().nbytes()});
   varies_.push_back(kind == Buffer::Kind::input || kind == Buffer::Kind::persistent);
   buffers_[tensor.storage().unsafeGetStorageImpl()] = index;
@@ -105,7 +106,7 @@ int Recorder::value_of(const at::Tensor& tensor, int maker) {
   if (known != buffers_.end()) {
     buffer = known->second;
   } else {
-    buffer = add_buffer(maker < 0 ? Buffer::Kind::persistent : Buffer::Kind::produced, tensor, maker < 0);
+    buffer = add_buffer(maker < 0 ? Buffer::Kind::persistent : Buffer::Kind::produced, tensor);
     recording_.buffers[buffer].maker = maker;
   }
   if (recording_.buffers[buffer].kind == Buffer::Kind::persistent) note_leaf(tensor);

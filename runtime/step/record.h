@@ -27,7 +27,7 @@ struct Buffer {
   };
   Kind kind;
   c10::Storage storage;  // as recorded; of a produced buffer dropped once the recording is done
-  at::Tensor tensor;     // persistent, constant, input: a tensor of it, as first seen
+  at::Tensor tensor;     // persistent: a tensor of it, as first seen
   std::size_t nbytes = 0;
   bool written = false;    // by an operator that did not produce it
   bool unwritten = false;  // from empty(): no operator has written to it yet
@@ -111,7 +111,7 @@ class Recorder {
  private:
   int value_of(const at::Tensor& tensor, int maker = -1);
   void add_operand(RecordedOp& op, int argument, int item, const at::Tensor& tensor);
-  int add_buffer(Buffer::Kind kind, const at::Tensor& tensor, bool keep);
+  int add_buffer(Buffer::Kind kind, const at::Tensor& tensor);
   void note_leaf(const at::Tensor& tensor);
   RecordedOp before(const c10::OperatorHandle& op, const torch::jit::Stack& stack);
   void after(RecordedOp op, const torch::jit::Stack& stack, std::size_t first);
