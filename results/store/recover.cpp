@@ -18,10 +18,12 @@ void recover_run(Database& database, FileLock& lock, DrainStatements& statements
   std::optional<Heartbeat> heartbeat = Heartbeat::take_over(run_folder);
   if (!heartbeat) return;
   // Its process may have finished it, or another have recovered it, between our look and our lock.
-  Statement status = database.prepare("SELECT status, unixepoch(started) FROM runs WHERE id = ?1");
-  if (!status.bind(1, id).step() || status.text(0) != "running") return;
-  const double started = status.real(1);
-  status.reset();
+  double started = 0;
+  {
+    Statement status = database.prepare("SELECT status, unixepoch(started) FROM runs WHERE id = ?1");
+    if (!status.bind(1, id).step() || status.text(0) != "running") return;
+    started = status.real(1);
+  }
 
   RunDrain drain(statements, id, run_folder);
   for (bool more = true; more;) {

@@ -94,11 +94,13 @@ void StoreImpl::resume(Writer& writer, std::int64_t run, const Point& point) {
   check_writable();
   recover();  // it may have died since the store was opened
   const std::lock_guard guard(mutex_);
-  Statement find = database_->prepare("SELECT uid, coalesce(seconds, 0) FROM runs WHERE id = ?1");
-  if (!find.bind(1, run).step()) throw Error(Exit::missing, path + ": no run " + std::to_string(run));
-  writer.uid_ = find.text(0);
-  const double seconds = find.real(1);
-  find.reset();
+  double seconds = 0;
+  {
+    Statement find = database_->prepare("SELECT uid, coalesce(seconds, 0) FROM runs WHERE id = ?1");
+    if (!find.bind(1, run).step()) throw Error(Exit::missing, path + ": no run " + std::to_string(run));
+    writer.uid_ = find.text(0);
+    seconds = find.real(1);
+  }
   writer.id_ = run;
   writer.folder_ = folder + "/" + writer.uid_;
   std::error_code code;
