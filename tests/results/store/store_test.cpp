@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "../../failing_thread.h"
+#include "store/clock.h"
 #include "store/database.h"
 #include "store/housekeeping.h"
 #include "store/uid.h"
@@ -267,7 +268,9 @@ TEST_F(StoreTest, AnotherThreadFlushesAndInterruptsWhatIsBeingWritten) {
   const int x = one->key("x");
   for (int i = 0; i < 100'000; ++i) one->log(x, i, i);
   other->log(other->key("y"), 1, 2);
+  const double since = monotonic_seconds();
   std::thread([&] { store->flush(); }).join();
+  EXPECT_LT(monotonic_seconds() - since, 9) << "no longer than there is something to do";
   EXPECT_EQ(ask(*store, "SELECT count(*) FROM metrics"), "100001");
   EXPECT_EQ(ask(*store, "SELECT group_concat(status) FROM runs"), "running,running");
   for (int i = 0; i < 100'000; ++i) one->log(x, i, 7);
