@@ -54,14 +54,16 @@ bool find_column(const Groups& groups, const std::string& text, Chosen& chosen) 
                                (near.empty() ? "" : " (did you mean '" + near + "'?)"));
 }
 
+// Each part is the longest that names a value, which may have commas of its own.
 Chosen find_columns(const Groups& groups, const std::string& text) {
   Chosen chosen;
-  if (find_column(groups, text, chosen)) return chosen;  // its own commas included
-  std::size_t begin = 0;
-  for (std::size_t end = 0; end != std::string::npos; begin = end + 1) {
-    end = text.find(',', begin);
-    const std::string part = text.substr(begin, end == std::string::npos ? end : end - begin);
-    if (!find_column(groups, part, chosen)) refuse(groups, part);
+  for (std::size_t begin = 0, end = 0; begin <= text.size(); begin = end + 1) {
+    end = text.size();
+    while (!find_column(groups, text.substr(begin, end - begin), chosen)) {
+      const std::size_t comma = end > begin ? text.rfind(',', end - 1) : std::string::npos;
+      if (comma == std::string::npos || comma < begin) refuse(groups, text.substr(begin, end - begin));
+      end = comma;
+    }
   }
   return chosen;
 }

@@ -280,6 +280,16 @@ TEST_F(VersusTest, ABaselineOfSeveralColumns) {
   expect_error(Exit::usage, "expected a value", [&] { of("way=base,"); });
 }
 
+TEST_F(VersusTest, AValueMayHaveCommas) {
+  for (const char* way : {"a,b,", "new"}) {
+    for (const std::int64_t temperature : {2, 4}) add(way, 1, 0.5, {.temperature = temperature});
+  }
+  for (const char* versus : {"a,b,,T=4", "T=4,a,b,", "T=4,way=a,b,"}) {
+    const Json made = compared([&](auto& o) { o.by = {"way", "T"}, o.versus = versus; })["versus"];
+    EXPECT_EQ(made["comparisons"].size(), 3U) << versus;
+  }
+}
+
 TEST_F(VersusTest, WhatATableShowsAsMissingIsNamedSo) {
   for (int seed = 1; seed <= 2; ++seed) {
     add("base", seed, seed);
