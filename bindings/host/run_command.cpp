@@ -196,10 +196,10 @@ int run_command(RunOptions options) {
   return code.value_or(0);
 }
 
-int drive_script(RunOptions options, const char* module, const char* function) {
+int drive_script(RunOptions options, const char* module, const char* function, OnHangup hangup) {
   Session session(std::move(options));
   session.read_script(session.options.script);
-  watch_signals();
+  watch_signals(hangup);
   return drive(session, module, function);
 }
 
@@ -209,7 +209,7 @@ int sweep_command(RunOptions options) {
 
 int watch_command(RunOptions options) {
   if (options.script == "-") throw HostError(kUsage, "watch: expected a file; got standard input");
-  return drive_script(std::move(options), "gradus.experiment.watch", "run");
+  return drive_script(std::move(options), "gradus.experiment.watch", "run", OnHangup::end);
 }
 
 int check_command(RunOptions options) {

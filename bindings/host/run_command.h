@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "session.h"
+#include "signals.h"
 
 namespace gradus {
 
@@ -13,7 +14,7 @@ namespace gradus {
 int run_command(RunOptions options);
 
 // A command that Lua drives from its first to its last run: require(module)[function](options) gives the exit code.
-int drive_script(RunOptions options, const char* module, const char* function);
+int drive_script(RunOptions options, const char* module, const char* function, OnHangup hangup = OnHangup::go_on);
 
 // Many runs of one script, their parameters chosen by a search.
 int sweep_command(RunOptions options);

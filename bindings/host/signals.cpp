@@ -21,8 +21,9 @@ namespace {
 
 using Clock = std::chrono::system_clock;  // sem_timedwait's
 
-constexpr int kEnding[] = {SIGINT, SIGTERM, SIGXCPU};  // XCPU: the soft limit of CPU time; the hard one kills
-constexpr int kSaving[] = {SIGUSR1, SIGUSR2};          // what schedulers send before they take the machine away
+// XCPU: the soft limit of CPU time; the hard one kills. HUP: of those who show what goes on, to nobody now.
+constexpr int kEnding[] = {SIGINT, SIGTERM, SIGXCPU, SIGHUP};
+constexpr int kSaving[] = {SIGUSR1, SIGUSR2};  // what schedulers send before they take the machine away
 
 std::atomic<int> received{0};        // the first of kEnding
 std::atomic<int> counts[NSIG] = {};  // that came and were not looked at yet
@@ -184,12 +185,14 @@ void outlive_others() {
   for (const int signal : {SIGPIPE, SIGHUP, SIGXFSZ}) handle(signal, ignore);
 }
 
-void watch_signals() {
+void watch_signals(OnHangup hangup) {
   const double grace = grace_seconds();
   sem_init(&came, 0, 0);
   script_thread = pthread_self();
   outlive_others();
-  for (const int signal : kEnding) handle(signal, note);
+  for (const int signal : kEnding) {
+    if (signal != SIGHUP || hangup == OnHangup::end) handle(signal, note);
+  }
   for (const int signal : kSaving) handle(signal, note);
   watching = true;
   std::thread(watch, grace).detach();
@@ -252,6 +255,8 @@ const char* stopping() {
       return "SIGTERM";
     case SIGXCPU:
       return "SIGXCPU";
+    case SIGHUP:
+      return "SIGHUP";
     default:
       return nullptr;
   }

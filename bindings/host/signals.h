@@ -7,13 +7,16 @@
 
 namespace gradus {
 
+enum class OnHangup { go_on, end };
+
 // A reader that left, a lost terminal and a file at its limit end nothing from here on.
 void outlive_others();
 
 // That, and the watchdog. A second SIGINT, or `grace` seconds after the first signal (GRADUS_GRACE, 20), ends the process at
 // once: what was logged is in the store by then and its runs are interrupted, and where the store is locked for longer
 // than that, the next gradus command does it. SIGUSR1 and SIGUSR2 bring what was logged into the store; the run goes on.
-void watch_signals();
+// hangup: whether a lost terminal ends the process as SIGTERM does; under nohup it never does.
+void watch_signals(OnHangup hangup = OnHangup::go_on);
 bool watches_signals();
 
 // In a process that was just forked from one that watches: nothing came yet, and no other process is told.

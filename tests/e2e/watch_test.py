@@ -140,6 +140,12 @@ class Watch(unittest.TestCase):
         self.assertEqual(self.process.wait(10), 130)
         self.assertEqual(self.statuses(), ["interrupted"])
 
+    def test_a_lost_terminal_ends_it(self):
+        self.start()
+        self.wait_for("finished")
+        self.process.send_signal(signal.SIGHUP)
+        self.assertEqual(self.process.wait(20), 128 + signal.SIGHUP)
+
     def test_a_list_of_values_is_no_run(self):
         self.save("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", params = { n = 1 }, run = function() end }')
         self.start("--set", "n=1,2")
