@@ -18,12 +18,18 @@ FileWatch::FileWatch() : fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
 FileWatch::~FileWatch() { close(fd_); }
 
 void FileWatch::add(const std::string& path) {
-  const std::filesystem::path file(path);
+  add(path, path);
+  std::error_code code;
+  const std::filesystem::path real = std::filesystem::canonical(path, code);
+  if (!code && std::filesystem::is_symlink(path, code)) add(real.string(), path);  // an editor saves where it leads
+}
+
+void FileWatch::add(const std::string& saved, const std::string& path) {
+  const std::filesystem::path file(saved);
   const std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";
   const int watch = inotify_add_watch(fd_, folder.c_str(), IN_CLOSE_WRITE | IN_MOVED_TO);
   if (watch < 0) throw HostError(kIo, folder + ": cannot be watched: " + std::strerror(errno));
-  folders_[watch] = folder;
-  files_[folder + "/" + file.filename().string()] = path;
+  files_[{watch, file.filename().string()}] = path;
 }
 
 std::vector<std::string> FileWatch::saved() {
@@ -34,8 +40,8 @@ std::vector<std::string> FileWatch::saved() {
     for (ssize_t at = 0; at < size;) {
       const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-      if (event->len == 0 || !folders_.contains(event->wd)) continue;
-      const auto file = files_.find(folders_[event->wd] + "/" + event->name);
+      if (event->len == 0) continue;
+      const auto file = files_.find({event->wd, event->name});
       if (file != files_.end()) found.insert(file->second);
     }
   }

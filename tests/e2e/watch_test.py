@@ -140,6 +140,15 @@ class Watch(unittest.TestCase):
         self.assertEqual(self.process.wait(10), 130)
         self.assertEqual(self.statuses(), ["interrupted"])
 
+    def test_what_a_link_leads_to_is_watched(self):
+        (self.dir / "kept").mkdir()
+        (self.dir / "x.lua").rename(self.dir / "kept" / "real.lua")
+        (self.dir / "x.lua").symlink_to("kept/real.lua")
+        self.start()
+        self.wait_for("finished")
+        self.save("kept/real.lua", SCRIPT % (20, 2))
+        self.wait_for(r"^#2  .*val/acc 22  finished")
+
     def test_a_lost_terminal_ends_it(self):
         self.start()
         self.wait_for("finished")
