@@ -362,6 +362,39 @@ TEST_F(ExportTest, WandbEndsAsTheRunDid) {
   EXPECT_EQ(last("running").substr(0, 6), "1:4 3:") << "a summary, and no end";
 }
 
+TEST_F(ExportTest, TensorBoardTellsHowASessionEnded) {
+  auto store = create();
+  for (const auto& [status, code] : {std::pair{"finished", 1}, {"failed", 2}, {"interrupted", 2}, {"running", 3}}) {
+    auto run = store->begin(RunStart{.name = "x"});
+    run->log(run->key("loss"), 1, 1);
+    run->flush();
+    if (std::string(status) != "running") run->finish(status);
+    std::filesystem::remove_all(folder_ + "/tb");
+    export_tensorboard(*store, {run->id()}, folder_ + "/tb");
+    EXPECT_NE(file(event_file(folder_ + "/tb")).find({'\x08', static_cast<char>(code), '\x11'}), std::string::npos)
+        << status;
+  }
+}
+
+// What a foreign writer made of its times is no time: the beginning of all.
+TEST_F(ExportTest, TimesThatAreNone) {
+  auto store = create();
+  const std::string uid = add(*store);
+  store->write([](Database& database) { database.run("UPDATE runs SET started = 'once', ended = 'then'"); });
+  export_tensorboard(*store, {1}, folder_ + "/tb");
+  EXPECT_TRUE(event_file(folder_ + "/tb").ends_with("/events.out.tfevents.0.gradus." + uid.substr(0, 8)));
+  export_wandb(*store, {1}, folder_ + "/wandb");
+  EXPECT_TRUE(std::filesystem::is_directory(folder_ + "/wandb/offline-run-19700101_000000-" + uid));
+  store->write([](Database& database) {
+    database.run("UPDATE runs SET started = '2026-01-02T03:04:05Z'; UPDATE events SET time = 'never'");
+  });
+  export_wandb(*store, {1}, folder_ + "/wandb");
+  const std::string log = file(folder_ + "/wandb/offline-run-20260102_030405-" + uid + "/run-" + uid + ".wandb");
+  const std::vector<std::string> records = records_of(log);
+  EXPECT_EQ(told(records[records.size() - 2], "", {".13", ".13.2"}),
+            "1:10 13:{1:1 2:{1:1767323045 2:0} 3:step 2  decision  advance  {\"acc\":0.5}\n}");
+}
+
 TEST_F(ExportTest, TrackioTypesAndNames) {
   {
     Database file(folder_ + "/proj.db", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
@@ -443,6 +476,7 @@ TEST_F(ExportTest, ForeignAndHostileDatabasesAreRefused) {
   expect_error(Exit::data, "no regular file", [&] { import_trackio(*into, folder_, {}); });
   expect_error(Exit::data, "not an MLflow store", [&] { export_mlflow(*into, {1}, path_); });
   expect_error(Exit::data, "", [&] { export_mlflow(*into, {1}, folder_ + "/text.db"); });
+  expect_error(Exit::data, "expected a file; got something else", [&] { export_mlflow(*into, {1}, folder_); });
 
   export_mlflow(*into, {1}, folder_ + "/m.db");
   const auto spoil = [&](const char* sql) {

@@ -6,6 +6,7 @@
 
 #include "exchange/csv.h"
 #include "exchange/mlflow.h"
+#include "exchange/wandb.h"
 #include "store/clock.h"
 #include "store/database.h"
 #include "store/housekeeping.h"
@@ -40,6 +41,22 @@ TEST_F(ExportedRunTest, APieceThatIsFullIsNotTheEnd) {
   EXPECT_EQ(found, 100'000);
   EXPECT_EQ(last, kLast);
   EXPECT_EQ(export_csv(*store, {1}, folder_ + "/all.csv", {}).values, 400'000);
+}
+
+// Of so many curves 64 points of each are in memory.
+TEST_F(ExportedRunTest, WandbsCurvesGoOnWhereTheLastPieceEnded) {
+  auto store = create();
+  auto run = store->begin({.name = "wide"});
+  for (int i = 0; i < 8000; ++i) run->log(run->key("k" + std::to_string(i)), 1, 1);
+  for (const std::int64_t points : {63, 64, 65, 130}) {
+    const int key = run->key("of_" + std::to_string(points));
+    for (std::int64_t step = 1; step <= points; ++step) run->log(key, step, 1);
+  }
+  const int end = run->key("to_the_end");
+  for (std::int64_t step = 1; step < 64; ++step) run->log(end, step, 1);
+  run->log(end, kLast, 2);
+  run->finish("finished");
+  EXPECT_EQ(export_wandb(*store, {1}, folder_ + "/wandb").values, 8000 + 63 + 64 + 65 + 130 + 64);
 }
 
 TEST_F(ExportedRunTest, WhenAStepWas) {
@@ -105,6 +122,15 @@ TEST_F(ExportedRunTest, TextsThatAreTooLongForMlflowAreCutBetweenCharacters) {
   EXPECT_EQ(text("SELECT group_concat(value) FROM metrics"), "1.79769313486232e+308,-1.79769313486232e+308");
   std::string escaped = folder_;
   EXPECT_EQ(text("SELECT artifact_uri FROM runs"), "file://" + escaped + "/" + run->uid());
+  RunStart longest{.name = std::string(251, 'e')};
+  longest.environment.git_commit = std::string(51, 'c');
+  store->begin(longest)->finish("finished");
+  export_mlflow(*store, {2}, folder_ + "/ml flow.db");
+  EXPECT_EQ(text("SELECT group_concat(length(name)) FROM (SELECT name FROM experiments WHERE name != 'Default' ORDER "
+                 "BY name)"),
+            "250,200");
+  EXPECT_EQ(text("SELECT max(length(name)) FROM runs"), "202") << "and its number";
+  EXPECT_EQ(text("SELECT max(length(source_version)) FROM runs"), "50");
   std::filesystem::create_directory(folder_ + "/a b%ü");
   auto other = Store::open(folder_ + "/a b%ü/s.db", Store::Mode::create);
   other->begin({.name = "x"})->finish("finished");

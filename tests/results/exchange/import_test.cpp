@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "exchange/key_names.h"
 #include "exchange/tensorboard_records.h"
 #include "exchange/tensorboard_tensor.h"
 #include "query/curves.h"
@@ -251,6 +252,36 @@ TEST(TensorboardTensorTest, AScalarHasNoDimensionOrEachOfSizeOne) {
   }
 }
 
+// Values stand packed or one by one, whatever of them are there; a field that holds none is none.
+TEST(TensorboardTensorTest, TheFirstOfItsValues) {
+  const auto type = [](std::uint64_t number) { return whole(1, number); };
+  const auto alone = [](int number, int wire) { return varint(static_cast<std::uint64_t>(number) << 3 | wire); };
+  std::vector<std::pair<std::string, double>> cases = {
+      {type(1) + alone(5, 5) + raw(0.5F) + alone(5, 5) + raw(8.0F), 0.5},
+      {type(1) + field(5, raw(0.5F) + raw(8.0F)), 0.5},
+      {type(1) + field(4, raw(0.5F)) + field(5, raw(8.0F)), 8},
+      {type(2) + alone(6, 1) + raw(0.25), 0.25},
+      {type(2) + field(6, raw(0.25)), 0.25},
+      {type(2) + field(6, raw(0.25) + raw(8.0)), 0.25},
+      {type(3) + whole(7, 3) + whole(7, 4), 3},
+      {type(9) + field(10, varint(static_cast<std::uint64_t>(std::int64_t{-5})) + varint(7)), -5},
+      {type(22) + field(16, varint(300) + varint(1)), 300},
+      {type(23) + field(17, std::string(9, '\xff') + "\x01"), 18446744073709551615.0},
+      {type(23) + field(17, std::string(9, '\xff') + "\x03"), 9223372036854775807.0},
+      {type(23) + field(17, std::string(10, '\x80') + "\x01"), 0},
+      {type(19) + whole(13, 0x4248), 3.140625},
+      {type(19) + whole(13, 0xfc00), -HUGE_VAL},
+      {type(19) + whole(13, 0x8001), -std::ldexp(1, -24)},
+      {type(14) + whole(13, 0x4049), 3.140625},
+  };
+  for (const int none : {3, 8, 9, 12, 14, 15, 18}) cases.emplace_back(type(3) + whole(none, 7), 0);
+  for (const auto& [message, value] : cases) {
+    const TensorboardTensor tensor = tensor_of(message);
+    EXPECT_EQ(tensor.value, value) << ::testing::PrintToString(message);
+    EXPECT_TRUE(tensor.has && tensor.scalar);
+  }
+}
+
 TEST_F(ImportTest, AFineNameIsKept) {
   write("a/events.out.tfevents.1.h", {event(1.7e9, 1, scalar("val acc", 1)), event(1.7e9, 1, scalar("val_acc", 9)),
                                       event(1.7e9, 1, scalar("val:acc", 2))});
@@ -302,17 +333,42 @@ TEST_F(ImportTest, NamesOfOtherAlphabets) {
             "größe");
 }
 
+TEST_F(ImportTest, MoreNamesThanAnybodyHas) {
+  std::vector<std::string> events;
+  for (int i = 0; i <= 20'000; ++i) events.push_back(event(1.7e9, 1, scalar("m" + std::to_string(i), 1)));
+  write("run/events.out.tfevents.1.h", events);
+  auto store = create();
+  expect_error(Exit::data, "import: expected at most 20000 metrics in a run; got more", [&] { import(*store); });
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "0");
+  KeyNames names(*store);
+  for (int i = 0; i < 500'000; ++i) names.know(std::to_string(i));
+  names.know("7");
+  expect_error(Exit::data, "import: expected at most 500000 metric names; got more", [&] { names.know("one more"); });
+}
+
+TEST_F(ImportTest, AFileThatCannotBeRead) {
+  std::ofstream(folder_ + "/file") << "x";
+  expect_error(Exit::missing, "/none: cannot read; got No such file or directory",
+               [&] { RecordReader(folder_ + "/none"); });
+  expect_error(Exit::io, "/file/none: cannot read; got Not a directory", [&] { RecordReader(folder_ + "/file/none"); });
+}
+
 TEST_F(ImportTest, WhatHoldsNothingIsNoRun) {
   write("empty/events.out.tfevents.1.h", {});
   write("nothing/events.out.tfevents.1.h", {});
   std::ofstream(folder_ + "/tb/nothing/events.out.tfevents.1.h", std::ios::trunc);
   write("graph/events.out.tfevents.1.h", {event(1.7e9, 0, field(4, "a graph"))});
   write("run/events.out.tfevents.1.h", {event(0, 1, scalar("x", 1))}, 1.6e9);  // without a time of its own
+  write("times/events.out.tfevents.1.h", {event(1.7e9, 1, scalar("x", 1)), event(253402300799, 2, scalar("x", 1)),
+                                          event(253402300800, 3, scalar("x", 1)), event(-1, 4, scalar("x", 1))});
   auto store = create();
   const Imported done = import(*store);
-  EXPECT_EQ(done.added, 1);
+  EXPECT_EQ(done.added, 2);
   EXPECT_EQ(done.empty, 3);
   EXPECT_EQ(ask(*store, "SELECT name || ' ' || started FROM runs"), "run 2020-09-13T12:26:40.000Z");
+  EXPECT_EQ(ask(*store, "SELECT started || ' ' || ended FROM runs WHERE name = 'times'"),
+            "2023-11-14T22:13:20.000Z 9999-12-31T23:59:59.000Z")
+      << "what a time can say";
 }
 
 // --- MLflow

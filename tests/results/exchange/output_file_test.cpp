@@ -1,8 +1,10 @@
 // Files that are whole or not there, whatever becomes of the disk.
 #include "exchange/output_file.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 
+#include <cstdio>
 #include <fstream>
 #include <set>
 
@@ -48,6 +50,17 @@ TEST_F(OutputFileTest, TheOldFileStaysUntilTheNewOneIsWhole) {
   EXPECT_EQ(files(), "x ");
 }
 
+// What has another name by now is no more its own.
+TEST_F(OutputFileTest, AFinishedFileLeavesItsFormerNameAlone) {
+  const std::string part = "x." + std::to_string(::getpid()) + ".part";
+  {
+    OutputFile file(folder_ + "/x");
+    file.finish();
+    put(part, "another's");
+  }
+  EXPECT_EQ(bytes_of(part), "another's");
+}
+
 TEST_F(OutputFileTest, ALinkStaysOne) {
   put("x", "old");
   fs::create_symlink(folder_ + "/x", folder_ + "/link");
@@ -85,6 +98,31 @@ TEST_F(OutputFileTest, AFullDiskIsTold) {
   ::signal(SIGXFSZ, SIG_DFL);
   EXPECT_EQ(bytes_of("x"), "old");
   EXPECT_EQ(files(), "x ");
+}
+
+TEST_F(OutputFileTest, StandardOutput) {
+  ::testing::internal::CaptureStdout();
+  for (const char* text : {"one ", "two"}) {
+    OutputFile file("-");
+    file.write(text);
+    file.finish();
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "one two") << "it stays open";
+  std::fflush(stdout);
+  const int usual = ::dup(STDOUT_FILENO), full = ::open("/dev/full", O_WRONLY);
+  ASSERT_GE(::dup2(full, STDOUT_FILENO), 0);
+  std::string told;
+  try {
+    OutputFile file("-");
+    file.write("x");
+    file.finish();
+  } catch (const Error& error) {
+    told = error.what();
+  }
+  ::dup2(usual, STDOUT_FILENO);
+  ::close(usual), ::close(full);
+  std::clearerr(stdout);
+  EXPECT_EQ(told, "standard output: cannot write; got No space left on device");
 }
 
 TEST_F(OutputFileTest, WhatCannotBeWritten) {

@@ -388,6 +388,44 @@ TEST_F(PageTest, WrongQuestionsAreRefusedByName) {
   for (const auto& [path, query, status] : cases) EXPECT_TRUE(ask_page(path, query, status).contains("error")) << path;
 }
 
+// The most that one question may ask for is answered, and one more is refused.
+TEST_F(PageTest, QuestionsThatAskForTooMuch) {
+  make_run("r", 1, "a", 1);
+  const auto times = [](int count, const std::string& item) {
+    std::string list = item;
+    for (int i = 1; i < count; ++i) list += "," + item;
+    return list;
+  };
+  using Query = std::map<std::string, std::string>;
+  Page page(read());
+  const auto status = [&](const std::string& path, Query query, const std::string& name, const std::string& value) {
+    query[name] = value;
+    return page.get(path, query).status;
+  };
+  struct {
+    std::string path, name, item;
+    int most;
+    Query others;
+  } const lists[] = {{"/api/curves", "runs", "1", 1000, {{"keys", "x"}}},
+                     {"/api/curves", "keys", "x", 200, {{"runs", "1"}}},
+                     {"/api/curves", "keys", "x", 2, {{"runs", times(1000, "1")}}},
+                     {"/api/bands", "by", "strategy", 20, {{"key", "val/acc"}, {"runs", "1"}}},
+                     {"/api/compare", "metrics", "val/acc", 100, {{"runs", "1"}}},
+                     {"/api/runs", "metrics", "last:val/acc", 60, {}},
+                     {"/api/runs", "runs", "1", 1000, {}},
+                     {"/api/runs", "watch", "1", 1000, {{"since", "1"}}},
+                     {"/api/axis", "runs", "1", 1000, {{"axis", "step"}}}};
+  for (const auto& one : lists) {
+    EXPECT_EQ(status(one.path, one.others, one.name, times(one.most, one.item)), 200) << one.path << one.name;
+    EXPECT_EQ(status(one.path, one.others, one.name, times(one.most + 1, one.item)), 400) << one.path << one.name;
+  }
+  for (const auto& [path, others] : {std::pair<std::string, Query>{"/api/curves", {{"runs", "1"}, {"keys", "x"}}},
+                                     {"/api/bands", {{"key", "val/acc"}, {"runs", "1"}}}}) {
+    for (const auto& [columns, code] : {std::pair{"0", 400}, {"1", 200}, {"4000", 200}, {"4001", 400}, {"x", 400}})
+      EXPECT_EQ(status(path, others, "columns", columns), code) << path << columns;
+  }
+}
+
 TEST_F(PageTest, FilesStayInTheirFolder) {
   ::mkdir((folder_ + "/run").c_str(), 0700);
   ::mkdir((folder_ + "/run/sub").c_str(), 0700);

@@ -215,6 +215,15 @@ TEST(Drawing, LabelsThatHaveNoRoomAreLeftOut) {
   EXPECT_EQ(text.find("100002"), std::string::npos) << text;
 }
 
+// From a dot to the next one, diagonally: no third beside them.
+TEST(Drawing, NeighbouringDotsAreJoinedByNone) {
+  Figure figure;
+  figure.lines.resize(1);
+  figure.lines[0].x = {0, 1, 10, 19}, figure.lines[0].y = {0, 1 / 11.0, kNan, 1};
+  const std::string text = terminal_plot({figure}, 5, 3, false);
+  EXPECT_NE(text.find("⡠"), std::string::npos) << text;
+}
+
 // A terminal draws no bands, and has no wider margin for them.
 TEST(Drawing, BandsTakeNoRoomInATerminal) {
   Figure figure;

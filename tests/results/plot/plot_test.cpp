@@ -8,6 +8,7 @@
 #include "page/report.h"
 #include "plot/plot_impl.h"
 #include "query/curves.h"
+#include "store/housekeeping.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -136,12 +137,32 @@ TEST_F(PlotTest, AParameterThatAGroupLacksIsNoNull) {
   EXPECT_EQ(figure.lines.at(1).label, "– (1)");
 }
 
+// A run that is named is drawn, whatever became of it.
+TEST_F(PlotTest, ChildrenArchivedAndFailedRunsAreDrawn) {
+  const auto store = create();
+  const auto train = [&](std::optional<std::int64_t> parent, const char* status) {
+    const auto run = store->begin({.name = "r", .parent = parent});
+    run->log(run->key("x"), 1, static_cast<double>(run->id()));
+    run->finish(status);
+    return run->id();
+  };
+  PlotOptions options;
+  options.metrics = {"x"};
+  options.runs = {train({}, "finished"), train(1, "finished"), train({}, "failed")};
+  archive_runs(*store, {1}, true);
+  EXPECT_EQ(figures(*store, options).at(0).lines.size(), 3u);
+  options.grouped = true;
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).label, "r (3)");
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).y, std::vector<double>{2});
+}
+
 TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {
   const auto store = create();
   const auto train = [&](double flops) {
     const auto run = store->begin({.name = "r", .seed = 1});
     for (const char* key : {"a", "b", "c", "d"}) run->log(run->key(key), 10, 1);
     run->event(0, "stage", "easy", "");
+    run->event(5, "stage", "hard", "");
     run->event(5, "warning", "w", "");
     run->progress(10, 0, 0, flops, 0);
     run->finish("finished");
@@ -163,7 +184,9 @@ TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {
     EXPECT_DOUBLE_EQ(found[0].lines[0].x[0], x);
     EXPECT_DOUBLE_EQ(found[0].x1, x);
     EXPECT_DOUBLE_EQ(found[0].marks.at(0).x, x / 2);
-    EXPECT_DOUBLE_EQ(found[0].stages.at(0).to, x);
+    EXPECT_DOUBLE_EQ(found[0].x0, x);
+    EXPECT_DOUBLE_EQ(found[0].stages.at(0).to, x / 2);
+    EXPECT_DOUBLE_EQ(found[0].stages.at(1).from, x / 2);
   }
   options.x = parse_axis("step");
   options.together = true;
@@ -268,6 +291,7 @@ TEST_F(PlotTest, SpreadsAreCloudsOfPoints) {
   run->event(300, "spread", "probe/teacher", R"({"inside": [0.98765, "no", -0.9], "outside": [0.2, null]})");
   run->event(5, "spread", "probe/student", R"({"inside": [1]})");
   run->event(5, "spread", "broken", "[1]");
+  run->event(5, "spread", "six", R"({"a": [1], "b": [2], "c": [0], "d": [0], "e": [0], "f": [0]})");
   run->finish("finished");
   PlotOptions options;
   options.metrics = {"probe/teacher"};
@@ -281,7 +305,11 @@ TEST_F(PlotTest, SpreadsAreCloudsOfPoints) {
   EXPECT_EQ(inside.x, (std::vector<double>{100, 100, 300, 300}));
   EXPECT_EQ(inside.y, (std::vector<double>{0.5, -0.5, 0.98765, -0.9}));
   EXPECT_EQ(drawn[0].lines[1].y, (std::vector<double>{0.1, 0.2}));
-  EXPECT_NE(inside.color, drawn[0].lines[1].color);
+  EXPECT_EQ(inside.shift, -3) << "beside each other";
+  EXPECT_EQ(drawn[0].lines[1].shift, 3);
+  EXPECT_EQ(drawn[0].axis, "step");
+  EXPECT_EQ(drawn[0].x0, 95) << "room beside the clouds";
+  EXPECT_EQ(drawn[0].x1, 305);
   const std::string svg = svg_plot(drawn, 600, 300);
   std::size_t circles = 0;
   for (std::size_t at = svg.find("<circle"); at != std::string::npos; at = svg.find("<circle", at + 1)) ++circles;
@@ -295,6 +323,14 @@ TEST_F(PlotTest, SpreadsAreCloudsOfPoints) {
   EXPECT_EQ(html.find("0.98765"), std::string::npos);
   options.metrics = {"probe/teacer"};
   expect_error(Exit::usage, "did you mean 'probe/teacher'?", [&] { spreads(*store, options); });
+  options.metrics = {"six"};
+  options.y = {0, 1};
+  const auto six = spreads(*store, options);
+  std::vector<int> colors;
+  for (const Line& line : six.at(0).lines) colors.push_back(line.color);
+  EXPECT_EQ(colors, (std::vector<int>{3, 0, 2, 1, 4, 3})) << "red inside, blue outside";
+  EXPECT_EQ(six[0].lines[0].y[0], 1);
+  EXPECT_TRUE(std::isnan(six[0].lines[1].y[0]));
   options.metrics = {"broken"};
   EXPECT_TRUE(spreads(*store, options).empty());
   expect_error(Exit::usage, "none of these runs has the spread 'x'", [&] {

@@ -118,6 +118,17 @@ TEST_F(CurvesTest, ABandOfSharesKeepsWithinThem) {
     EXPECT_EQ(band.low[0] == 0 && band.high[0] == 1, kept) << key;
     EXPECT_EQ(band.low[0] < 0 && band.high[0] > 1, !kept) << key;
   }
+  const auto two = [&](double first, double second) {
+    auto run = store_->begin({.name = "a"});
+    run->log(run->key("acc"), 1, first), run->log(run->key("acc"), 2, second);
+    run->finish("finished");
+    return run->id();
+  };
+  for (const double edge : {0.0, 1.0}) {
+    const Band band = mean_band(*store_, {two(edge, 0.01), two(edge, 0.99)}, "acc", 10, parse_axis("step"));
+    EXPECT_EQ(band.low.at(1), 0) << "a mean of " << edge << " is a share's";
+    EXPECT_EQ(band.high[1], 1);
+  }
   const Band percent = mean_band(*store_, {add({1}, 3, "acc"), add({1}, 99, "acc")}, "acc", 10, parse_axis("step"));
   EXPECT_LT(percent.low[0], 0) << "counted in percent";
 }

@@ -118,6 +118,29 @@ TEST_F(LineageTest, AnotherScriptIsTold) {
   EXPECT_EQ(origin_of(*store_, 5)["scripts"].dump(), "[]") << "the edit was its origin's own by then";
 }
 
+// PATH@STEP is an edit, the latest of several by then; other names with an @ are files'.
+TEST_F(LineageTest, EditsOfASourceAreToldByTheirSteps) {
+  auto run = store_->begin({.name = "live",
+                            .sources = {{"x.lua", "hash1", "1"},
+                                        {"x.lua@5", "hash2", "2"},
+                                        {"x.lua@10", "hash3", "3"},
+                                        {"y@1234567890123456", "hash4", "4"},
+                                        {"y@12345678901234567", "hash5", "5"},
+                                        {"z@", "hash6", "6"},
+                                        {"z@5a", "hash7", "7"}}});
+  train(*run, 1, 20);
+  run->finish("finished");
+  for (const auto& [at, script] : {std::pair{4, "1"}, {5, "2"}, {9, "2"}, {10, "3"}, {12, "3"}})
+    EXPECT_EQ(origin_of(*store_, fork(1, at, "", script))["scripts"].dump(), "[]") << at;
+  root("1");
+  RunStart start = started("1");
+  start.sources = {{"y@1234567890123456", "hash4", "4"}, {"y@12345678901234567", "hash5", "5"}, {"z@", "hash6", "6"}};
+  auto other = store_->begin(start);
+  other->event(0, "resume", "fork", R"({"uid":")" + ask(*store_, "SELECT uid FROM runs WHERE id = 7") + R"(","at":3})");
+  other->finish("finished");
+  EXPECT_EQ(origin_of(*store_, other->id())["scripts"].dump(), R"(["y@12345678901234567","z@"])");
+}
+
 TEST_F(LineageTest, OriginsThatAreGoneAndCircles) {
   root();
   for (const char* uid : {"feedfeedfeedfeedfeedfeedfeedfeed", "feedfeedfeedfeedfeedfeedfeedfeed", ""}) {

@@ -354,6 +354,12 @@ TEST(Words, TellWhatAnEventTells) {
   EXPECT_EQ(in_words(Json()), "");
   EXPECT_EQ(in_words(Json::object()), "");
   EXPECT_EQ(in_words("text"), "text");
+  EXPECT_EQ(in_words(0.123456), "0.1235");
+  EXPECT_EQ(in_words({{"none", Json::object()}, {"a", 1}, {"b", nullptr}, {"c", {true, "x"}}}),
+            "a 1, b null, c [true,\"x\"]");
+  EXPECT_EQ(in_words(std::string(39, 'f')), std::string(39, 'f')) << "no hash";
+  EXPECT_EQ(in_words("0123456789abcdef" + std::string(24, '0')), "0123456789ab…");
+  EXPECT_EQ(in_words(std::string(40, 'g')), std::string(40, 'g'));
   EXPECT_EQ(in_words(Json::parse("{", nullptr, false)), "");
 }
 

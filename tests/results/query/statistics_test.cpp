@@ -153,6 +153,10 @@ TEST(StatisticsTest, SignedRanksAreCountedUpToFifty) {
   }
   differences.push_back(51);
   EXPECT_NEAR(wilcoxon(differences).p, 2 * normal_cdf(-663 / std::sqrt(51 * 52 * 103 / 24.)), 1e-15);
+  std::vector<double> tied(26, 1);
+  tied.insert(tied.end(), 26, 2);
+  const double ties = 2 * (26. * 26 * 26 - 26);
+  EXPECT_NEAR(wilcoxon(tied).p, 2 * normal_cdf(-689 / std::sqrt((52 * 53 * 105 - ties / 2) / 24)), 1e-15);
 }
 
 TEST(StatisticsTest, AreaIsTheTrapezoidsOverTheSpan) {

@@ -1,5 +1,7 @@
 #include "store/housekeeping.h"
 
+#include <sys/stat.h>
+
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -177,6 +179,30 @@ TEST_F(HousekeepingTest, MergeBringsWhatRunsTookFromTheCache) {
   EXPECT_EQ(text(folder_ + "/cache/two"), "ours");
   for (const char* none : {"/cache/none", "/outside", "/cache/unused", "/cache/a/one.part"})
     EXPECT_FALSE(fs::exists(folder_ + none)) << none;
+}
+
+// A pipe in a run's folder, a folder where a file was in the cache: the run is not taken, and nothing is left of it.
+TEST_F(HousekeepingTest, WhatCannotBeCopiedIsToldAndLeavesNothing) {
+  auto store = create();
+  const std::string node = folder_ + "/node";
+  auto other = Store::open(node + "/gradus.db", Store::Mode::create);
+  auto run = other->begin({.name = "a"});
+  run->artifact("teacher", "../cache/one", std::string(64, 'a'), 6);
+  run->finish("finished");
+  fs::create_directories(node + "/cache/one");
+  expect_error(Exit::io, folder_ + "/cache/one: cannot copy what the run took from the cache; got ",
+               [&] { merge(*store, *other); });
+  EXPECT_TRUE(fs::is_empty(folder_ + "/cache"));
+  fs::remove(node + "/cache/one");
+  const std::string pipe = node + "/" + run->uid() + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::remove_all(folder_ + "/" + run->uid());
+  expect_error(Exit::io, folder_ + "/" + run->uid() + ": cannot copy the run's folder; got ",
+               [&] { merge(*store, *other); });
+  for (const char* none : {"", ".part"}) EXPECT_FALSE(fs::exists(folder_ + "/" + run->uid() + none)) << none;
+  EXPECT_EQ(ask(*store, "SELECT count(*) FROM runs"), "0");
+  fs::remove(pipe);
+  EXPECT_EQ(merge(*store, *other)["added"], 1);
 }
 
 TEST_F(HousekeepingTest, ARunThatWasResumedIsNotDeleted) {
