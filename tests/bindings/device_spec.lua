@@ -65,6 +65,7 @@ describe("the device", function()
   it("keeps the messages of devices that are not there", function()
     expect(function() engine.device "floaty" end):fails_with "device 'floaty' is unknown; expected cpu, cuda, cuda:N, mps or xpu"
     expect(function() engine.device "xpu" end):fails_with "device 'xpu' is not available here"
+    expect(function() engine.device "simulated:1" end):fails_with "device 'simulated:1' is not available here"
   end)
 end)
 
