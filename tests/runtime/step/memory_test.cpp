@@ -2,6 +2,7 @@
 #include "step/memory.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -107,6 +108,13 @@ TEST(Memory, BlocksAreKeptWhileSomebodyWantsThem) {
   memory::keep_blocks(true);
   EXPECT_EQ(asked(), 1u) << "dropped with the last who wanted them";
   memory::keep_blocks(false);
+}
+
+TEST(Memory, BlocksThatNobodyKeepsAreFreed) {
+  const memory::BlockScope scope;
+  const auto before = mallinfo2().uordblks;
+  for (int i = 0; i < 1000; ++i) bytes(3000);
+  EXPECT_LT(mallinfo2().uordblks, before + 1'000'000);
 }
 
 TEST(Memory, TwoBlocksOfASizeAreTwo) {
