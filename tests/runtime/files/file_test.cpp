@@ -13,7 +13,7 @@ static std::vector<std::string> calls;  // NOLINT(cert-err58-cpp)
 
 // What a call on a file, or fsync of a folder, fails with: that often.
 static int wrong = 0, times = 0;
-static bool fails() { return times > 0 && (--times, errno = wrong); }
+static bool fails() { return times > 0 && (--times, (errno = wrong) != 0); }
 
 extern "C" int fsync(int fd) {
   while (gradus::sync_waits) usleep(1000);
