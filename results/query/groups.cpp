@@ -143,8 +143,8 @@ Code code_of(Store& store, const Run& run) {
   return code;
 }
 
-// A run that came to nothing may have read less data than those that ended, so that its configuration has another hash: it is
-// one of theirs where all the code that it had read is. One whose seed is there already is a repetition.
+// A run that came to nothing may have read less data than those that ended, so that its configuration has another hash:
+// it is one of theirs where all the code that it had read is. One whose seed is there already is a repetition.
 void join_lost(Store& store, std::vector<Group>& groups) {
   std::map<std::string, std::vector<std::pair<Group*, Code>>> ended;  // by label, the newest first
   for (auto group = groups.rbegin(); group != groups.rend(); ++group) {

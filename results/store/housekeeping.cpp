@@ -30,8 +30,8 @@ std::int64_t bytes_of(const fs::path& path) {
   return bytes;
 }
 
-// Seconds since the newest of an entry's times, and for a folder those of what lies in it. Whoever lists a folder reads it: that is
-// no use of it.
+// Seconds since the newest of an entry's times, and for a folder those of what lies in it. Whoever lists a folder reads
+// it: that is no use of it.
 double idle_seconds(const fs::path& path) {
   double newest = 0;
   const auto look = [&](const fs::path& file) {

@@ -38,7 +38,8 @@ TEST_F(WholeAnswersTest, OneThatIsTooLargeIsAnErrorAndNotCut) {
   const std::string texts =
       "SELECT zeroblob(30000000), hex(zeroblob(15000000)) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
       "i + 1 FROM n LIMIT 10) SELECT i FROM n)";
-  expect_error(Exit::data, "the answer is too large; expected at most 20000000 rows and 256 MiB of text", [&] { store->query(texts); });
+  expect_error(Exit::data, "the answer is too large; expected at most 20000000 rows and 256 MiB of text",
+               [&] { store->query(texts); });
   const Rows cut = store->query(texts, {}, {.rows = 100});
   EXPECT_TRUE(cut.truncated);
   EXPECT_LT(cut.rows.size(), 10U);
