@@ -108,7 +108,7 @@ describe("scores by the kind of labels", function()
     return d:scores("test", score[name](teacher())):totable()
   end
   it("of distributions", function()
-    local soft = { { .5, .5, 0 }, { 0, 1, 0 }, { .2, .3, .5 } }
+    local soft = { { .45, .35, .2 }, { 0, 1, 0 }, { .5, .3, .2 } }
     local wanted, margins = {}, {}
     for i, row in ipairs(LOGITS) do
       local log_p = log_softmax(row)
@@ -118,6 +118,8 @@ describe("scores by the kind of labels", function()
     local p = softmax(LOGITS[2])
     margins[2] = p[1] - p[2]
     expect(scored("margin", g.tensor(soft))[2]):near(margins[2], 1e-5)
+    p = softmax(LOGITS[1])  -- its label is the row's largest, not the column's
+    expect(scored("margin", g.tensor(soft))[1]):near(p[2] - p[1], 1e-5)
     expect(scored("entropy", g.tensor(soft))):near(scored("entropy", nil), 1e-6)
   end)
   it("of several labels at once", function()
