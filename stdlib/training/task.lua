@@ -105,7 +105,7 @@ local function answer_of(self, out)
 end
 
 --- What a teacher says of all rows, so that it need not be asked at each evaluation: { answers = classes [n] (of several labels, which
---- hold; nil of numbers), said = what it gives, where that is not too much to keep, teacher }.
+--- hold; nil of numbers), said = what it gives, or where that is too much to keep teacher, who can be asked again }.
 ---@param teacher Module
 ---@param d Dataset
 function Task:teacher_answers(teacher, d)
@@ -119,7 +119,7 @@ function Task:teacher_answers(teacher, d)
     end, teacher:device())
   end)
   return { answers = #answers > 0 and ops.cat(answers, 0) or nil, said = bytes <= MOST and ops.cat(said, 0) or nil,
-    teacher = teacher }
+    teacher = bytes > MOST and teacher or nil }
 end
 
 local function mean_of(metric, name, model, d)
@@ -142,7 +142,7 @@ local function gather(self, model, d, asked, knobs, each)
   d:each(CHUNK, function(x, y, index)
     local function rows(t) return t and t:slice(0, done, done + x:size(0)):to(device) end
     local w = weight and weight:index_select(0, index):to(device):double()
-    local one = module or not y and not known.said and known.teacher or nil
+    local one = module or not y and known.teacher or nil
     local said = rows(known.said) or one and in_type(one, one, x) or nil
     local answers = rows(known.answers) or said and self.rules.answers and answer_of(self, said) or nil
     local out = wide(in_type(model, model, x))
@@ -204,7 +204,7 @@ function Task:evaluate(model, d, teacher, knobs, each)
     for name, metric in pairs(self.metrics) do measured[name] = mean_of(metric, name, model, d) end
     return measured
   end
-  return modes.all_evaluating(is_module(teacher) and { model, teacher } or { model }, all)
+  return modes.all_evaluating({ model, is_module(teacher) and teacher or teacher and teacher.teacher }, all)
 end
 
 -- How often each class is a label that counts, as a share.
