@@ -11,6 +11,8 @@ local sorted_keys = require "gradus.base.sorted_keys"
 
 local test = {}
 
+local LONGEST = 400 -- characters of two tables that are told as they are; of longer ones the first difference is
+
 local function show(value, depth)
   depth = depth or 0
   if type(value) == "string" then return string.format("%q", value) end
@@ -23,17 +25,21 @@ local function show(value, depth)
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
--- Equal by value: tables by their contents, NaN equals NaN.
-local function same(a, b)
-  if a == b or (a ~= a and b ~= b) then return true end
-  if type(a) ~= "table" or type(b) ~= "table" then return false end
-  for key, value in pairs(a) do
-    if not same(value, b[key]) then return false end
+local function at(path, key)
+  if type(key) ~= "string" then return ("%s[%s]"):format(path, tostring(key)) end
+  return key:find "^[%a_][%w_]*$" and path .. "." .. key or ("%s[%q]"):format(path, key)
+end
+
+-- Where two values first differ, and what is there; nil where they are equal: tables by their contents, NaN equals NaN.
+local function difference(a, b, path)
+  if a == b or (a ~= a and b ~= b) then return nil end
+  if type(a) ~= "table" or type(b) ~= "table" then return path, a, b end
+  for _, one in ipairs { a, b } do
+    for _, key in ipairs(sorted_keys(one)) do
+      local where, x, y = difference(a[key], b[key], at(path, key))
+      if where then return where, x, y end
+    end
   end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
 end
 
 local function fail(text, ...) host.fail(string.format(text, ...)) end
@@ -42,11 +48,15 @@ local checks = {}
 checks.__index = checks
 
 function checks:equals(wanted)
-  if not same(self.value, wanted) then fail("expected %s, got %s", show(wanted), show(self.value)) end
+  local where, one, got = difference(wanted, self.value, "")
+  if not where then return end
+  local whole = ("expected %s, got %s"):format(show(wanted), show(self.value))
+  if #whole <= LONGEST or where == "" then fail("%s", whole) end
+  fail("at %s: expected %s, got %s", (where:gsub("^%.", "")), show(one), show(got))
 end
 
 function checks:differs_from(other)
-  if same(self.value, other) then fail("expected something else than %s", show(other)) end
+  if not difference(self.value, other, "") then fail("expected something else than %s", show(other)) end
 end
 
 -- Numbers, and lists of numbers, within an absolute tolerance (default 1e-9).

@@ -218,7 +218,7 @@ end)
 
     def test_the_list_shows_what_tells_most_of_what_there_is(self):
         out = self.out("runs").splitlines()
-        self.assertRegex(out[0], "step +val/loss +time")
+        self.assertEqual(out[0].split(), ["id", "uid", "name", "seed", "status", "step", "val/loss", "time", "started", "(UTC)"])
         self.assertRegex(out[2], r"^ 1 .* – ")
         self.assertRegex(out[3], r"^ 2 .* 0\.7500 ")
         self.assertRegex(self.out("runs", "--where", "seed == 1"), r"train/loss[^\0]* 0\.5000 ")

@@ -256,7 +256,7 @@ class Lists(ParallelCase):
         for args, told in ((["--set", "T=1,x"], "--set T: expected a number; got 'x'"),
                            (["--set", "T=1,"], "--set T: expected a number; got ''"),
                            (["--set", "T=1,2,1"], "expected each value once; got 1 twice"),
-                           (["--seed", "1,,2"], "--seed: expected a whole number"),
+                           (["--seed", "1,,2"], "--seed: expected a whole number"), (["--seed", "1,"], "--seed: expected a whole number"),
                            (["--seed", "1,1"], "--seed: expected each number once; got 1 twice")):
             _, err = self.run_script(SMALL % "", *args, code=64)
             self.assertIn(told, err)

@@ -1,7 +1,8 @@
 """The C++ side of mutate.py: a copy of the tree in build-mutants/tree, built there without optimisation's cost, and with the standard
 library's own checks: an index past the end is noticed here as `make sanitize` notices it. For each fault one object is compiled and
 the room's test program linked, then its tests run: those of the same file, those of the folder, the rest. For runtime, where these
-notice nothing, the engine is linked as well and the Lua specs of the same feature are asked."""
+notice nothing, the engine is linked as well and the Lua specs of the same feature are asked. Bindings have no test program: of the
+engine's side the Lua specs are asked, of the program's side those and the tests of the program."""
 
 import json
 import os
@@ -11,8 +12,11 @@ import shutil
 import subprocess
 import sys
 
+import program
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build-mutants"
+WHEEL = ROOT / "build/wheel/torch"  # LibTorch, where `make build` fetched it
 MEMORY = 12 << 30  # bytes of addresses: a fault that allocates without end must not take the machine along
 # Folders whose specs use a room of runtime.
 SPECS = {"data": "data", "ops": "step", "step": "step", "files": "data", "runtime": "step"}
@@ -55,14 +59,17 @@ class Cpp:
     def built(self, *targets):
         return subprocess.run(["cmake", "--build", BUILD, "-j", "1", "--target", *targets], capture_output=True).returncode == 0
 
-    def watch(self):
-        """Builds, and learns each test's file and how long it takes."""
-        subprocess.run(["cmake", "-G", "Ninja", "-S", self.root, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG -D_GLIBCXX_ASSERTIONS"],
-                       check=True, capture_output=True)
-        targets = [f"{self.room}_tests"] + (["gradus", "gradus_engine", "gradus_simulated"] if self.room == "runtime" else [])
-        out = BUILD / f"{self.room}.json"
+    def build_all(self, *targets):
+        torch = [f"-DTORCH_DIR={WHEEL}"] if WHEEL.exists() else []
+        subprocess.run(["cmake", "-G", "Ninja", "-S", self.root, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release", *torch,
+                        "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG -D_GLIBCXX_ASSERTIONS"], check=True, capture_output=True)
         if not self.built(*targets):
             sys.exit(f"{BUILD}: does not build: cmake --build {BUILD} --target {' '.join(targets)}")
+
+    def watch(self):
+        """Builds, and learns each test's file and how long it takes."""
+        self.build_all(f"{self.room}_tests", *(["gradus", "gradus_engine", "gradus_simulated"] if self.room == "runtime" else []))
+        out = BUILD / f"{self.room}.json"
         if not self.run([BUILD / f"{self.room}_tests", f"--gtest_output=json:{out}"], seconds=900):
             sys.exit(f"{BUILD}/{self.room}_tests: fails without any fault")
         for suite in json.loads(out.read_text())["testsuites"]:
@@ -108,19 +115,57 @@ class Cpp:
                 return None  # the compiler does not take it: no fault
             if self.noticed_by_tests(path):
                 return True
-            return self.room == "runtime" and self.built("gradus_engine") and self.noticed_by_specs(path, before, text)
+            return self.room == "runtime" and self.built("gradus_engine") and self.noticed_by_others(path, before, self.specs_of(path), self.spec_passes)
         finally:
             path.write_text(before)
 
-    def noticed_by_specs(self, path, before, text):
-        failing = [spec for spec in self.specs_of(path) if self.good.get(spec, True) and not self.spec_passes(spec)]
-        if not failing:
-            return False
-        path.write_text(before)  # do they pass without it?
-        self.built("gradus_engine")
-        for spec in failing:
-            self.good[spec] = self.spec_passes(spec)
-        return any(self.good[spec] for spec in failing)
+    def noticed_by_others(self, path, before, tests, passes):
+        """Whether one of them fails that passes without the fault."""
+        text = path.read_text()
+        for test in tests:
+            if not self.good.get(test, True) or passes(test):
+                continue
+            if test not in self.good:
+                path.write_text(before)
+                self.built("gradus", "gradus_engine")
+                self.good[test] = passes(test)
+                path.write_text(text)
+                self.built("gradus", "gradus_engine")
+            if self.good[test]:
+                return True
+        return False
 
     def close(self):
         pass
+
+
+class Bindings(Cpp):
+    def watch(self):
+        self.build_all("gradus", "gradus_engine", "gradus_simulated")
+
+    def specs_of(self, path):
+        """Those of the same name and of what uses it; then, of the engine's side, all of what computes."""
+        all_specs, of = sorted((self.root / "tests").rglob("*_spec.lua")), program.SPECS.get(path.stem, "").split()
+        own = [spec for spec in all_specs if spec.stem.removesuffix("_spec") in of or path.stem.split("_")[0] in spec.stem.split("_")]
+        if path.parent.name == "host":
+            return own + [spec for spec in all_specs if spec.stem in ("host_spec", "store_spec") and spec not in own]
+        return own + [spec for folder in ("bindings", "data", "step", "nn", "optim") for spec in all_specs if spec.parent.name == folder and spec not in own]
+
+    def program_passes(self, test):
+        return not program.fails(test, BUILD / "gradus", GRADUS_DEVICE_LIBRARY=str(BUILD / "libgradus_simulated.so"))
+
+    def noticed(self, path, _, text):
+        before = path.read_text()
+        path.write_text(text)
+        try:
+            if not self.built("gradus", "gradus_engine"):
+                return None  # the compiler does not take it: no fault
+            if self.noticed_by_others(path, before, self.specs_of(path), self.spec_passes):
+                return True
+            tests = program.HOST.get(path.stem, program.EVERY).split() if path.parent.name == "host" else []
+            return self.noticed_by_others(path, before, tests, self.program_passes)
+        finally:
+            path.write_text(before)
+
+
+TREES = {"results": Cpp, "runtime": Cpp, "bindings": Bindings}

@@ -1,7 +1,8 @@
 """Deliberate faults, to see whether the tests notice: chosen by a seed, put into our sources one at a time, and the area's tests run.
 
   python3 tests/mutants/mutate.py --seed 1 --count 60                  the standard library; no build
-  python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++ (also: runtime), in build-mutants/; cpp.py says how
+  python3 tests/mutants/mutate.py --seed 1 --count 20 --tree results   C++ (also: runtime, bindings), in build-mutants/; cpp.py says how
+  python3 tests/mutants/mutate.py --seed 1 --count 150 --tree all      of every line in all four alike
 
 Prints each fault that no test noticed as a difference; ends with 1 when fewer than 95 in 100 were noticed. --only ROOM,ROOM, --skip N (of the
 chosen), --show (the faults, without running anything), --known FILE (survivors that change nothing that can be seen, one
@@ -22,13 +23,13 @@ import subprocess
 import sys
 import tempfile
 
-from cpp import Cpp
+import program
+from cpp import TREES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GRADUS = pathlib.Path(os.environ.get("GRADUS", ROOT / "build/gradus")).resolve()
 DEVICE = GRADUS.with_name("libgradus_simulated.so")
-SECONDS = 300  # a fault that makes a test go on for ever is noticed
-LONG = 60  # of specs for one fault, where none of them notices it
+LONG = 120  # of specs for one fault, where none of them notices it
 
 # What a careless change would make of a piece of code: (pattern, what it becomes).
 COMMON = [(r"(?<![<>=~!-])<(?![<=])", "<="), (r"(?<![<>=~!-])>(?![>=])", ">="), (r"<=(?!>)", "<"), (r">=", ">"), (r" \+ ", " - "), (r" - ", " + "), (r" \* ", " / "),
@@ -70,12 +71,17 @@ def places(path, rules, comment):
     return found
 
 
-def choose(args, root):
-    lua = args.tree == "stdlib"
-    files = sorted((root / args.tree).rglob("*.lua" if lua else "*.cpp"))
-    files = [f for f in files if (not args.only or set(args.only.split(",")) & set(f.parts)) and "help" not in f.parts and "vectors" not in f.parts]
-    all_places = [(path, *place) for path in files for place in places(path, LUA if lua else CPP, "--" if lua else "//")]
-    return random.Random(args.seed).sample(all_places, min(args.count, len(all_places)))
+def choose(args, trees):
+    """Tree -> its share of the chosen faults: (path within ROOT, line number, the line with it)."""
+    all_places = []
+    for tree in trees:
+        lua = tree == "stdlib"
+        for path in sorted((ROOT / tree).rglob("*.lua" if lua else "*.cpp")):
+            name = path.relative_to(ROOT)
+            if (not args.only or set(args.only.split(",")) & set(name.parts)) and not {"help", "vectors"} & set(name.parts):
+                all_places += [(name, *place) for place in places(path, LUA if lua else CPP, "--" if lua else "//")]
+    chosen = random.Random(args.seed).sample(all_places, min(args.count, len(all_places)))[args.skip:]
+    return {tree: [place for place in chosen if place[0].parts[0] == tree] for tree in trees}
 
 
 # Put before experiment/test.lua: writes each line of the library that runs into a file, when it first runs. A process has one hook: what the
@@ -157,13 +163,6 @@ def computed():
     return times.children_user + times.children_system
 
 
-# What a process of its own, a terminal or a second process does is asked of the program: file of the library -> tests/e2e/NAME_test.py.
-PROGRAM = {"attach": "attach", "cached": "cached", "compare": "compare", "dry_run": "check", "finished": "parallel", "cached_results": "cached", "done_again": "landscape", "farm": "parallel", "fork": "fork",
-           "grid": "parallel", "habits": "habits", "landscape_command": "landscape", "landscape_way": "landscape", "live_edit": "live", "live_files": "live",
-           "live_loop": "live", "live_swap": "live", "live_training": "live", "live_users": "live", "live_world": "live", "optuna": "sweep",
-           "rehearsal": "live", "resume": "resume", "retrace": "landscape", "runner": "parallel", "screen": "parallel", "store_keeper": "parallel",
-           "sweep": "sweep", "sweep_command": "sweep", "tensor_comparisons": "check", "trial": "sweep", "training": "live", "trial_run": "sweep",
-           "watch": "watch"}
 COMMANDS = "run|sweep|watch|check|resume|fork|landscape"  # that take --stdlib
 
 
@@ -181,27 +180,16 @@ class Lua:
         device = {"GRADUS_DEVICE_LIBRARY": str(DEVICE)} if DEVICE.exists() else {}
         try:
             return subprocess.run([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], cwd=self.root, env=os.environ | device,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=program.SECONDS).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
     def program_fails(self, test):
-        """Whether a test of the program fails with the library as it is here: twice, since a busy machine may fail one."""
-        program = self.root / "gradus"
-        program.write_text(f'#!/bin/sh\ncase " $* " in *" --stdlib "*) exec {GRADUS} "$@";; esac\n'  # the test's own
+        own = self.root / "gradus"
+        own.write_text(f'#!/bin/sh\ncase " $* " in *" --stdlib "*) exec {GRADUS} "$@";; esac\n'  # the test's own
                            f'case "$1" in {COMMANDS}) exec {GRADUS} "$@" --stdlib {self.root}/stdlib;; esac\nexec {GRADUS} "$@"\n')
-        program.chmod(0o755)
-        for _ in range(2):
-            try:
-                # A shell's background has SIGINT ignored, which tests of signals send.
-                run = [sys.executable, "-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
-                       sys.executable, ROOT / f"tests/e2e/{test}_test.py", "-f"]
-                if subprocess.run(run, cwd=ROOT, env=os.environ | {"GRADUS": str(program)}, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, timeout=SECONDS).returncode == 0:
-                    return False
-            except subprocess.TimeoutExpired:
-                pass
-        return True
+        own.chmod(0o755)
+        return program.fails(test, own)
 
     def watch(self):
         """Which lines each spec runs; kept while the spec is the same, moved with the library's lines. From here on a spec ends at its
@@ -260,13 +248,17 @@ class Lua:
                 if self.good[spec]:
                     return True
                 path.write_text(text)
-            test = PROGRAM.get(path.stem) if path.parent.name in ("base", "experiment", "training") else None
-            if not test or not self.program_fails(test):
-                return False
-            path.write_text(before)
-            if test not in self.good:
-                self.good[test] = not self.program_fails(test)
-            return self.good[test]
+            tests = program.LIBRARY.get(path.stem, "") if path.parent.name in ("base", "experiment", "training") else ""
+            for test in tests.split():
+                if not self.program_fails(test):
+                    continue
+                path.write_text(before)
+                if test not in self.good:
+                    self.good[test] = not self.program_fails(test)
+                if self.good[test]:
+                    return True
+                path.write_text(text)
+            return False
         finally:
             path.write_text(before)
 
@@ -274,42 +266,57 @@ class Lua:
         shutil.rmtree(self.root)
 
 
+def told(line, changed):
+    return f"without {line.strip()}" if changed.strip() in (";", "do end") else changed.strip()
+
+
+def try_all(runner, chosen, known):
+    """(how many were tried, those that no test noticed and nobody knows)."""
+    tried, survivors = 0, []
+    try:
+        runner.watch()
+        for name, number, changed in chosen:
+            path = runner.root / name
+            lines = path.read_text().split("\n")
+            line, lines[number] = lines[number], changed
+            noticed = runner.noticed(path, number, "\n".join(lines))
+            tried += noticed is not None
+            if noticed is False and f"{name}: {told(line, changed)}" not in known:
+                survivors.append(name)
+                print(f"\n{difference(name, number, line, changed)}", flush=True)
+            print(f"\r{tried} tried, {len(survivors)} not noticed", end="", file=sys.stderr, flush=True)
+    finally:
+        runner.close()
+    return tried, len(survivors)
+
+
+def difference(name, number, line, changed):
+    return f"{name}:{number + 1}\n  - {line.strip()}\n  + {changed.strip()}"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--tree", default="stdlib", choices=["stdlib", "results", "runtime"])
+    parser.add_argument("--tree", default="stdlib", choices=["stdlib", *TREES, "all"])
     parser.add_argument("--only")
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--known", type=pathlib.Path, default=pathlib.Path(__file__).with_name("known.txt"))
     args = parser.parse_args()
     known = args.known.read_text().split("\n") if args.known.exists() else []
-    runner = Lua() if args.tree == "stdlib" else Cpp(args.tree)
-    tried, survivors = 0, []
-    try:
-        chosen = choose(args, runner.root)[args.skip:]
-        if not args.show:
-            runner.watch()
-        for path, number, line in chosen:
-            lines = path.read_text().split("\n")
-            difference = f"{path.relative_to(runner.root)}:{number + 1}\n  - {lines[number].strip()}\n  + {line.strip()}"
-            if args.show:
-                print(difference)
-                continue
-            before, lines[number] = lines[number].strip(), line
-            noticed = runner.noticed(path, number, "\n".join(lines))
-            tried += noticed is not None
-            print(f"\r{tried} tried, {len(survivors)} not noticed", end="", file=sys.stderr, flush=True)
-            told = f"without {before}" if line.strip() in (";", "do end") else line.strip()
-            if noticed is False and f"{path.relative_to(runner.root)}: {told}" not in known:
-                survivors.append(difference)
-                print("\n" + difference, flush=True)
-    finally:
-        runner.close()
-    if not args.show:
-        print(f"{tried - len(survivors)} of {tried} noticed (seed {args.seed})")
-    return len(survivors) * 20 > tried
+    tried = survived = 0
+    for tree, chosen in choose(args, ["stdlib", *TREES] if args.tree == "all" else [args.tree]).items():
+        if args.show:
+            for name, number, changed in chosen:
+                print(difference(name, number, (ROOT / name).read_text().split("\n")[number], changed))
+        elif chosen:
+            of_tree, left = try_all(TREES[tree](tree) if tree in TREES else Lua(), chosen, known)
+            print(f"\n{tree}: {of_tree - left} of {of_tree} noticed (seed {args.seed})", flush=True)
+            tried, survived = tried + of_tree, survived + left
+    if args.tree == "all" and not args.show:
+        print(f"{tried - survived} of {tried} noticed (seed {args.seed})")
+    return survived * 20 > tried
 
 
 if __name__ == "__main__":

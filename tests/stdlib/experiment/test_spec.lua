@@ -29,6 +29,19 @@ describe("expect", function()
     local object = setmetatable({}, { __tostring = function() return "an object" end })
     assert(said(function() expect(object):equals(5) end) == "expected 5, got an object")
   end)
+  it("tells of long tables where they first differ", function()
+    local function long(value)
+      local t = { rows = { ["train/loss"] = {}, n = 1 } }
+      for i = 1, 200 do t.rows["train/loss"][i] = { i, i == 3 and value or 0 } end
+      return t
+    end
+    expect(said(function() expect(long(.5)):equals(long(.25)) end)):equals 'at rows["train/loss"][3][2]: expected 0.25, got 0.5'
+    local more = long(1)
+    more.rows.n, more.other = nil, true
+    expect(said(function() expect(long(1)):equals(more) end)):equals "at other: expected true, got nil"
+    expect(said(function() expect(more):equals(long(1)) end)):equals "at rows.n: expected 1, got nil"
+    expect(#said(function() expect(("x"):rep(900)):equals "" end) > 900):is_true()
+  end)
   it("is near within a distance, item by item", function()
     for _, case in ipairs { { 1, 1 + 5e-10 }, { 1, 1.5, .5 }, { { 1, 2 }, { 1, 2.5 }, .5 }, { {}, {} } } do
       assert(not said(function() expect(case[1]):near(case[2], case[3]) end))

@@ -1,0 +1,47 @@
+"""What a process of its own, a terminal, a signal or a second process does, specs cannot ask: tests of the program do (tests/e2e)."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECONDS = 300  # a fault that makes a test go on for ever is noticed
+
+# File of the library -> the tests that use it (tests/e2e/NAME_test.py).
+LIBRARY = {"attach": "attach", "cached": "cached resume", "compare": "compare", "dry_run": "check", "finished": "parallel", "cached_results": "cached",
+           "done_again": "landscape", "farm": "parallel", "fork": "fork", "grid": "parallel", "habits": "habits", "landscape_command": "landscape",
+           "landscape_way": "landscape", "live_edit": "live", "live_files": "live", "live_loop": "live", "live_swap": "live", "live_training": "live",
+           "live_users": "live", "live_world": "live", "optuna": "sweep", "rehearsal": "live", "resume": "resume", "retrace": "landscape",
+           "runner": "parallel", "screen": "parallel", "store_keeper": "parallel", "sweep": "sweep", "sweep_command": "sweep",
+           "tensor_comparisons": "check", "trial": "sweep", "training": "live", "trial_run": "sweep", "watch": "watch"}
+
+# The same of bindings/host, those that tell most first; of a file that is not here, EVERY one of these.
+HOST = {"attach_command": "attach", "calls": "live", "children": "parallel sweep", "children_module": "parallel sweep watch", "commands": "program help",
+        "compare_command": "compare history", "compare_text": "compare history", "diff_command": "compare history", "doctor_command": "compare program hostile_input",
+        "editor_module": "repl", "execute": "program host", "file_lock": "cached teacher_cache parallel", "file_watch": "watch live", "git_state": "surroundings program",
+        "help_command": "help", "host_machine": "program surroundings", "host_sources": "cached watch host", "housekeeping_commands": "compare program history",
+        "length_operator": "host surroundings", "line_editor": "repl", "neighbours": "neighbours", "new_command": "new", "plot_command": "history compare",
+        "require": "host surroundings watch", "resume_command": "resume fork", "runs_command": "history contract", "sandbox": "sandbox", "serve_command": "serve page",
+        "show_command": "history contract compare", "signals": "program contract resume", "transfer_command": "transfer", "usage_error": "program help",
+        "versus_text": "compare table"}
+EVERY = "program host contract odd_world compare surroundings"
+
+# File of bindings -> specs (tests/stdlib/*/NAME_spec.lua) of what uses it, where their names do not tell it.
+SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs", "host_sources": "traced cached reachable", "children_module": "farm grid",
+         "file_watch": "live_files watch", "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
+
+
+def fails(test, gradus, **env):
+    """Whether it fails with this program: twice, since a busy machine may fail one."""
+    # A shell's background has SIGINT ignored, which tests of signals send.
+    run = [sys.executable, "-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+           sys.executable, ROOT / f"tests/e2e/{test}_test.py", "-f"]
+    for _ in range(2):
+        try:
+            if subprocess.run(run, cwd=ROOT, env=os.environ | {"GRADUS": str(gradus)} | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              timeout=SECONDS).returncode == 0:
+                return False
+        except subprocess.TimeoutExpired:
+            pass
+    return True
