@@ -248,8 +248,20 @@ class Housekeeping(CompareCase):
         last = max(run["id"] for run in self.json("runs"))
         self.gradus("archive", last)
         self.assertLess(self.json("show", "@last")["id"], last, "the last of those that lists show")
+        self.gradus("archive", "--where", "strategy == 'ramp'", "--undo")
+        self.assertEqual(len(self.json("runs")), 14)
         self.gradus("archive", "--where", "archived != nil", "--undo")
         self.assertEqual(len(self.json("runs")), 15)
+
+    def test_of_many_that_are_lost_eight_are_named(self):
+        for lost, named, told in ((8, 8, None), (10, 8, "… and 2 more; --json names all")):
+            db = sqlite3.connect(self.dir / "runs" / "gradus.db")
+            db.execute("UPDATE runs SET status = 'failed', error = 'no room' WHERE id <= ?", (lost,))
+            db.commit()
+            db.close()
+            lines = self.gradus("compare").stdout.splitlines()
+            self.assertEqual(len([line for line in lines if line.endswith("failed: no room")]), named)
+            self.assertEqual([line for line in lines if line.startswith("… and")], [told] if told else [])
 
     def test_which_way_is_better(self):
         self.assertEqual(self.json("better", "val_acc"), {"metric": "val/acc", "better": "higher", "source": "name"})

@@ -102,6 +102,8 @@ class Searches(SweepCase):
         self.assertGreater(found["importance"]["T"], .95)
         self.assertLess(found["importance"]["tag"], .01)
         self.assertAlmostEqual(found["best"]["value"], -.25 - 1 / 9 + .0015, places=6)
+        self.assertEqual(len(self.found("--set", "T=2,8", "--by", "val/score", "--direction", "max", "--name", "own")["trials"]), 2)
+        self.assertEqual(self.query("SELECT name, count(*) FROM runs GROUP BY name ORDER BY name"), [("own", 2), ("quad", 12)])
 
     def test_the_same_again_does_only_what_is_missing(self):
         args = ["--set", "lr=log(1e-4,1e-1)", "--set", "T=4,8", "--by", "val/score", "--seeds", "2"]
