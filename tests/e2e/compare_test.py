@@ -93,6 +93,10 @@ class Compare(CompareCase):
         out = self.gradus("compare", "--versus", "one_shot").stdout
         self.assertRegex(out, r"stages .*better")
         self.assertRegex(out, r"ramp .*open; \d+ more seeds?")
+        self.assertIn("\np: paired t test; Holm", out)
+        self.assertIn("\nmore seeds: until", out)
+        self.assertNotIn("\nlost: ", out, "the legend is of the columns that are there")
+        self.assertNotIn("\np equal: ", out)
 
     def test_versus_names_what_it_knows(self):
         err = self.gradus("compare", "--versus", "one_shoot", code=64).stderr
