@@ -222,6 +222,11 @@ class Diff(CompareCase):
         self.assertIn("the curves part at step 10: val/acc is 0.09", out)
         self.assertIn("stage easy at step 0", out)
         self.assertIn("every shared value is the same", self.gradus("diff", 1, 1).stdout)
+        db = sqlite3.connect(self.dir / "runs" / "gradus.db")
+        db.execute("UPDATE params SET value = value || substr(hex(zeroblob(100)), 1, CASE run_id WHEN 1 THEN 52 ELSE 100 END) WHERE key = 'strategy'")
+        db.commit()
+        db.close()
+        self.assertIn("one_shot" + "0" * 52 + "  stages" + "0" * 53 + "…\n", self.gradus("diff", 1, 6).stdout)
         self.gradus("diff", 1, 4294967296, code=66)
 
 
