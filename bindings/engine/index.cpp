@@ -25,6 +25,7 @@ int64_t whole_number(lua_State* L, int at) {
 TensorIndex range(lua_State* L, int table) {
   std::optional<c10::SymInt> parts[3];
   const auto length = static_cast<int>(lua_objlen(L, table));
+  check_list(L, table, length);
   if (length > 3)
     throw Error(Exit::data, "expected a range {from, to, step}; got a list of " + std::to_string(length) +
                                 " (a tensor takes several rows)");
@@ -62,7 +63,9 @@ TensorIndex one_index(lua_State* L, int at) {
 std::vector<TensorIndex> read_index(lua_State* L, int key) {
   std::vector<TensorIndex> list;
   if (!lua_istable(L, key)) return {one_index(L, key)};
-  for (int i = 1; i <= static_cast<int>(lua_objlen(L, key)); ++i) {
+  const auto length = static_cast<int>(lua_objlen(L, key));
+  check_list(L, key, length);
+  for (int i = 1; i <= length; ++i) {
     lua_rawgeti(L, key, i);
     list.push_back(one_index(L, lua_gettop(L)));
     lua_pop(L, 1);

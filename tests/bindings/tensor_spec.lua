@@ -161,6 +161,9 @@ describe("indexing", function()
     { "a function", function() return grid()[print] end,
       "index: expected an integer, {from, to}, ':', 'new' or a tensor; got function" },
     { "another text", function() return grid()[{ "all" }] end, "index: expected an integer" },
+    { "a nil between indices", function() return grid()[{ 0, nil, 1 }] end, "with a hole; expected a value in each place" },
+    { "names of a range", function() return grid()[{ { from = 1, to = 3 } }] end, "index: a list of 0 with the name" },
+    { "names beside indices", function() return grid()[{ 0, step = 2 }] end, "index: a list of 1 with the name 'step'" },
     { "a released tensor", function() local i = g.tensor({ 0 }, "int64") i:release() return grid()[i] end,
       "a tensor was used after release()" },
   }
@@ -194,6 +197,7 @@ describe("assignment", function()
     { "text", function(t) t[0] = "1" end, "index: assignment: expected a number or a Tensor; got string '1'" },
     { "nil", function(t) t[0] = nil end, "index: assignment: expected a number or a Tensor; got nil" },
     { "a row too far", function(t) t[9] = 1 end, "no row 9 of " },
+    { "a nil between indices", function(t) t[{ 0, nil, 1 }] = 1 end, "with a hole; expected a value in each place" },
     { "a property that is none", function(t) t.dtype = "int64" end,
       "Tensor has no property 'dtype' to set; expected grad or requires_grad, or an index" },
     { "a leaf that wants a gradient", function() local p = g.zeros(2):requires_grad_() p[0] = 1 end,
