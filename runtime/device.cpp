@@ -33,19 +33,23 @@ void load_named_library() {
   }
 }
 
-c10::Device parse(const std::string& name) {
+std::optional<c10::Device> parse(const std::string& name) {
+  if (name != "cpu") load_named_library();
   try {
     return c10::Device(name);
   } catch (const c10::Error&) {
-    throw Error(Exit::usage, "device '" + name + "' is unknown; expected cpu, cuda, cuda:N, mps or xpu");
+    return std::nullopt;
   }
 }
 
 }  // namespace
 
+bool is_device_name(const std::string& name) { return parse(name).has_value(); }
+
 c10::Device resolve_device(const std::string& name) {
-  if (name != "cpu") load_named_library();
-  const c10::Device device = parse(name);
+  const auto known = parse(name);
+  if (!known) throw Error(Exit::usage, "device '" + name + "' is unknown; expected cpu, cuda, cuda:N, mps or xpu");
+  const c10::Device device = *known;
   if (device.is_cpu()) return device;
   const c10::DeviceType type = device.type();
   const std::string type_name = c10::DeviceTypeName(type, /*lower_case=*/true);

@@ -12,6 +12,8 @@ namespace gradus {
 // "cpu", "cuda", "cuda:1", … Throws Error(usage) for a name that is no device, one LibTorch has no library for, or
 // one that has no hardware here.
 c10::Device resolve_device(const std::string& name);
+// Whether LibTorch knows such a device, here or elsewhere.
+bool is_device_name(const std::string& name);
 
 // Intra-op threads of this process; resolved once per run and stored with it.
 void set_threads(int count);

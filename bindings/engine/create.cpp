@@ -99,35 +99,38 @@ void push_nested(lua_State* L, const double* data, at::IntArrayRef sizes, int64_
 
 }  // namespace
 
-TensorOptions read_tensor_options(lua_State* L, int index, const char* what) {
+TensorOptions read_tensor_options(lua_State* L, int index, const char* what, bool moves) {
   TensorOptions options;
   if (lua_isnoneornil(L, index)) return options;
+  const std::string where = std::string(what) + ": ", last = moves ? "non_blocking" : "requires_grad";
   auto set_dtype = [&](const std::string& name) {
     options.dtype = parse_dtype(name);
     if (!options.dtype)
-      throw Error(Exit::data, std::string(what) + ": dtype '" + name + "' is unknown; expected " + dtype_names());
+      throw Error(Exit::data, where + "dtype '" + name + "' is unknown; expected " + dtype_names());
   };
   if (lua_type(L, index) == LUA_TSTRING) {
     set_dtype(lua_tostring(L, index));
     return options;
   }
   if (!lua_istable(L, index))
-    throw Error(Exit::data, std::string(what) + ": expected a dtype name or {dtype=, device=, requires_grad=}; got " +
-                                describe(L, index));
+    throw Error(Exit::data,
+                where + "expected a dtype name or {dtype=, device=, " + last + "=}; got " + describe(L, index));
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     const std::string key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-    if (key == "dtype" && lua_isstring(L, -1))
+    bool* const flag = key == "requires_grad" && !moves ? &options.requires_grad
+                       : key == "pin_memory" && !moves  ? &options.pin_memory
+                       : key == "non_blocking" && moves ? &options.non_blocking
+                                                        : nullptr;
+    if (flag && !lua_isboolean(L, -1))
+      throw Error(Exit::data, where + key + ": expected true or false; got " + describe(L, lua_gettop(L)));
+    if (flag)
+      *flag = lua_toboolean(L, -1);
+    else if (key == "dtype" && lua_isstring(L, -1))
       set_dtype(lua_tostring(L, -1));
     else if (key == "device" && lua_isstring(L, -1))
       options.device = resolve_device(lua_tostring(L, -1));
-    else if (key == "requires_grad")
-      options.requires_grad = lua_toboolean(L, -1);
-    else if (key == "pin_memory")
-      options.pin_memory = lua_toboolean(L, -1);
-    else if (key == "non_blocking")
-      options.non_blocking = lua_toboolean(L, -1);
     else
-      throw Error(Exit::data, std::string(what) + ": no option '" + key + "'; expected dtype, device or requires_grad");
+      throw Error(Exit::data, where + "no option '" + key + "'; expected dtype, device or " + last);
   }
   return options;
 }
@@ -135,7 +138,7 @@ TensorOptions read_tensor_options(lua_State* L, int index, const char* what) {
 int make_tensor(lua_State* L) {
   at::Tensor result;
   guard(L, [&] {
-    const TensorOptions options = read_tensor_options(L, 2, "tensor");
+    const TensorOptions options = read_tensor_options(L, 2, "tensor", false);
     Gathered gathered;
     std::vector<int> path;
     if (at::Tensor* given = test_tensor(L, 1)) {

@@ -15,9 +15,8 @@ struct TensorOptions {
   bool non_blocking = false;  // to() only
 };
 
-// A dtype name or {dtype=, device=, requires_grad=, pin_memory=, non_blocking=} at `index`; throws Error naming what is
-// wrong.
-TensorOptions read_tensor_options(lua_State* L, int index, const char* what);
+// A dtype name or {dtype=, device=, …} at `index`; moves: of to(), else of tensor(). Throws Error naming what is wrong.
+TensorOptions read_tensor_options(lua_State* L, int index, const char* what, bool moves);
 
 int make_tensor(lua_State* L);      // tensor(nested lists | number | Tensor, options) -> new Tensor, float32 by default
 int tensor_to_table(lua_State* L);  // nested Lua lists of the values

@@ -5,6 +5,7 @@
 #include "boundary.h"
 #include "convert.h"
 #include "create.h"
+#include "device.h"
 #include "error.h"
 #include "step/record.h"
 #include "tensor.h"
@@ -41,14 +42,19 @@ int tensor_to(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
   at::Tensor result = tensor;
   guard(L, "to", [&] {
-    const bool is_name = lua_type(L, 2) == LUA_TSTRING;
-    if (is_name && !parse_dtype(lua_tostring(L, 2))) {
+    if (!lua_isnoneornil(L, 3))
+      throw Error(Exit::data, "expected one argument; got " + describe(L, 3) +
+                                  " as another; x:to { dtype = \"float64\", device = \"cpu\" } takes both");
+    const std::string name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (!name.empty() && !parse_dtype(name)) {
+      if (!is_device_name(name))
+        throw Error(Exit::data, "'" + name + "' is no dtype (" + dtype_names() + ") and no device (cpu, cuda, cuda:N, mps or xpu)");
       lua_createtable(L, 0, 1);
       lua_pushvalue(L, 2);
       lua_setfield(L, -2, "device");
       lua_replace(L, 2);
     }
-    const TensorOptions options = read_tensor_options(L, 2, "to");
+    const TensorOptions options = read_tensor_options(L, 2, "to", true);
     if (options.dtype) result = result.to(*options.dtype);
     // Only from pinned memory does a copy to an accelerator not block.
     const bool stage = options.device && !options.device->is_cpu() && options.non_blocking && result.is_cpu() &&

@@ -266,7 +266,13 @@ describe("properties and methods", function()
     expect(g.zeros(2):to("float64").dtype):equals "float64"
     expect(g.zeros(2):to({ dtype = "int64", device = "cpu" }).dtype):equals "int64"
     expect(g.tensor({ 1.7 }):long():item()):equals(1)
-    expect(function() g.zeros(2):to("floaty") end):fails_with "floaty"
+    expect(g.zeros(2):to({ device = "cpu", non_blocking = true }).device):equals "cpu"
+    expect(function() g.zeros(2):to("double") end):fails_with "to: 'double' is no dtype (float32, "
+    expect(function() g.zeros(2):to("cpu", "float64") end):fails_with 'to: expected one argument; got string \'float64\' as another; x:to {'
+    expect(function() g.zeros(2):to { dtype = "float64", requires_grad = true } end)
+      :fails_with "to: no option 'requires_grad'; expected dtype, device or non_blocking"
+    expect(function() g.zeros(2):to { device = "cpu", non_blocking = 1 } end):fails_with "to: non_blocking: expected true or false; got number 1"
+    expect(function() g.tensor({ 1 }, { requires_grad = "false" }) end):fails_with "requires_grad: expected true or false; got string 'false'"
   end)
   it("a gradient is given to backward as a tensor", function()
     local x = g.tensor({ 1, 2 }, { requires_grad = true })
