@@ -58,6 +58,15 @@ int tensor_get(lua_State* L) {
   return 1;
 }
 
+// One of another shape would be broadcast by an optimizer.
+void check_gradient(lua_State* L, const at::Tensor& tensor, const at::Tensor& gradient) {
+  if (gradient.defined() && gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type() &&
+      gradient.device() == tensor.device())
+    return;
+  throw Error(Exit::data, "expected " + describe(L, 1) + " on " + tensor.device().str() + "; got " + describe(L, 3) +
+                              (gradient.defined() ? " on " + gradient.device().str() : ""));
+}
+
 int tensor_set(lua_State* L) {
   if (lua_type(L, 2) != LUA_TSTRING) return assign_tensor(L);
   const std::string name = lua_tostring(L, 2);
@@ -65,6 +74,7 @@ int tensor_set(lua_State* L) {
   if (name == ":") return assign_tensor(L);
   if (name == "grad" && (lua_isnil(L, 3) || test_tensor(L, 3))) {
     guard(L, "grad", [&] {
+      if (const at::Tensor* given = test_tensor(L, 3)) check_gradient(L, tensor, *given);
       if (Recorder* recorder = Recorder::current(); recorder && lua_isnil(L, 3)) recorder->grad_cleared(tensor);
       tensor.mutable_grad() = lua_isnil(L, 3) ? at::Tensor() : *test_tensor(L, 3);
     });

@@ -85,6 +85,8 @@ int tensor_cpu(lua_State* L) {
 
 int tensor_requires_grad(lua_State* L) {
   at::Tensor& tensor = check_tensor(L, 1);
+  if (!lua_isnoneornil(L, 2) && !lua_isboolean(L, 2))
+    raise(L, "requires_grad_: expected true or false; got " + describe(L, 2));
   const bool wanted = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
   guard(L, "requires_grad_", [&] { tensor.requires_grad_(wanted); });
   lua_settop(L, 1);

@@ -274,6 +274,21 @@ describe("properties and methods", function()
     expect(function() g.zeros(2):to { device = "cpu", non_blocking = 1 } end):fails_with "to: non_blocking: expected true or false; got number 1"
     expect(function() g.tensor({ 1 }, { requires_grad = "false" }) end):fails_with "requires_grad: expected true or false; got string 'false'"
   end)
+  it("a gradient that is set has the tensor's shape, dtype and device", function()
+    local p = g.zeros(3):requires_grad_()
+    p.grad = g.ones(3)
+    expect(list(p.grad)):equals { 1, 1, 1 }
+    expect(function() p.grad = g.ones(1) end):fails_with "grad: expected Tensor [3] float32 on cpu; got Tensor [1] float32"
+    expect(function() p.grad = g.ones(3):double() end):fails_with "grad: expected Tensor [3] float32 on cpu; got Tensor [3] float64"
+    expect(list(p.grad)):equals { 1, 1, 1 }
+    p.grad = nil
+    expect(p.grad):equals(nil)
+  end)
+  it("whether a gradient is wanted is true or false", function()
+    expect(g.zeros(1):requires_grad_().requires_grad):is_true()
+    expect(g.zeros(1):requires_grad_(true):requires_grad_(false).requires_grad):equals(false)
+    expect(function() g.zeros(1):requires_grad_(0) end):fails_with "requires_grad_: expected true or false; got number 0"
+  end)
   it("a gradient is given to backward as a tensor", function()
     local x = g.tensor({ 1, 2 }, { requires_grad = true })
     local y = x * 3
