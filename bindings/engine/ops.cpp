@@ -240,6 +240,8 @@ const Overload& select(lua_State* L, Op& op, torch::jit::Stack& stack) {
 
 int call_op(lua_State* L) {
   Op& op = *static_cast<Op*>(lua_touserdata(L, lua_upvalueindex(1)));
+  // 2 * x is x * 2, as in PyTorch: behind a tensor of 16 bits kernels take a number as it is, before it one of as few bits.
+  if (lua_type(L, 1) == LUA_TNUMBER && lua_gettop(L) == 2 && (op.name == "mul" || op.name == "add")) lua_insert(L, 1);
   torch::jit::Stack stack;
   bool returns_self = false;
   guard(L, op.name.c_str(), [&] {

@@ -242,6 +242,16 @@ describe("properties and methods", function()
     expect((g.tensor({ 1 }, "int64") * 2.5).dtype):equals "float32"
     expect((g.tensor({ 1 }, "float64") + 1).dtype):equals "float64"
   end)
+  it("a number before a tensor of 16 bits is as exact as behind it", function()
+    for _, dtype in ipairs { "float16", "bfloat16" } do
+      local x = g.tensor({ .5, -.37, 3 }, dtype)
+      for _, number in ipairs { 65536, .1, 1 / 3, -1e-4 } do
+        expect(list(number * x)):equals(list(x * number))
+        expect(list(number + x)):equals(list(x + number))
+      end
+    end
+    expect(list(65536 * g.tensor({ .5 }, "float16"))):equals { 32768 }
+  end)
   it("in-place operators hand back the tensor itself", function()
     local t = g.zeros(2)
     expect(t:add_(1) == t):is_true()
