@@ -40,7 +40,9 @@ struct Mend {
   const char* ours;
 };
 constexpr Mend kMends[] = {
-    {"with two bool tensors", "a:float() - b:float(), or a:logical_xor(b)"},
+    {"with two bool tensors", "a:float() - b:float(), or a:ne(b)"},
+    {"backward through the graph a second time",
+     "one backward pass, of a sum such as (a + b):backward(), or the forward pass again"},
     {"on a bool tensor is not supported", "x:logical_not()"},
     {"floating point", "numbers of a float type: x:float()"},
     {"must be either float or double", "numbers of a float type: x:float()"},

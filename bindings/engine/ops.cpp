@@ -249,7 +249,7 @@ int call_op(lua_State* L) {
     returns_self = overload.returns_self;
     overload.handle.callBoxed(stack);
   });
-  if (returns_self) {
+  if (returns_self && test_tensor(L, 1)) {  // not of add_ { self = x, … }
     lua_pushvalue(L, 1);
     return 1;
   }

@@ -41,6 +41,9 @@ void push_property(lua_State* L, const at::Tensor& tensor, const std::string& na
       {"tolist", "x:totable()"},
       {"numpy", "x:totable(), or x:data() for its numbers"},
       {"cuda", "x:to(\"cuda\"), or --device cuda on the command line, which moves all"},
+      {"half", "x:to \"float16\""},
+      {"bfloat16", "x:to \"bfloat16\""},
+      {"int", "x:to \"int32\""},
       {"astype", "x:to { dtype = \"float32\" }"},
       {"type", "x:to { dtype = \"float32\" }, or x.dtype"}};
   if (const auto found = kElsewhere.find(name); found != kElsewhere.end())

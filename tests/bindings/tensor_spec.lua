@@ -256,6 +256,8 @@ describe("properties and methods", function()
     local t = g.zeros(2)
     expect(t:add_(1) == t):is_true()
     expect(t:requires_grad_() == t):is_true()
+    local whole = g.zeros(2)
+    expect(list(g.add_ { self = whole, other = 1 })):equals { 1, 1 }
   end)
   it("hash tells content, dtype and shape", function()
     local t = grid()
@@ -378,6 +380,17 @@ describe("a message", function()
       "a tensor was used after release()" },
     { "says that a receiver was released", function() local r = g.zeros(1) r:release() return r.shape end,
       "the tensor was used after release()" },
+    { "says what two backward passes are in a script", function()
+      local w = g.ones(2):requires_grad_()
+      local loss = (w * w):sum()
+      loss:backward()
+      loss:backward()
+    end, "; expected one backward pass, of a sum such as (a + b):backward(), or the forward pass again" },
+    { "says how two bool tensors differ", function() return g.tensor { true } - g.tensor { true } end,
+      "; expected a:float() - b:float(), or a:ne(b)" },
+    { "names the methods that other libraries have for dtypes", function() return t:half() end,
+      'Tensor has no method or property \'half\'; expected x:to "float16"' },
+    { "names that of whole numbers", function() return t:int() end, 'no method or property \'int\'; expected x:to "int32"' },
     { "is one line without a backtrace", function() return g.conv2d(t, u) end, "^[^\n]*$" },
   }
   for _, case in ipairs(cases) do
