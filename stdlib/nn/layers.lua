@@ -53,7 +53,8 @@ return function(nn)
       check.fail(self.__name, "input has shape %s; expected %d features in the last dimension (weight %s)", check.shape(x),
         self.in_features, check.shape(self.weight))
     end
-    if relu then return ops.linear(x, self.weight, self.bias, { relu = true }) end
+    if relu == true then return ops.linear(x, self.weight, self.bias, { relu = true }) end
+    if relu ~= nil then check.fail(self.__name, "expected one input; got %s as another", check.describe(relu)) end
     return ops.linear(x, self.weight, self.bias)
   end
 

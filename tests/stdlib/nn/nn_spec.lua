@@ -279,6 +279,11 @@ describe("networks in one line", function()
       end
     end
   end)
+  it("a linear layer takes one input, whatever others take beside it", function()
+    local layer, x = nn.Linear(2, 2), g.ones(1, 2)
+    expect(function() layer(x, x) end):fails_with "Linear: expected one input; got Tensor [1, 2] float32 as another"
+    expect(function() layer(x, { mask = x }) end):fails_with "Linear: expected one input; got a table as another"
+  end)
   it("ConvNet takes images of one channel without it, and tells of channels that come last", function()
     local net = nn.ConvNet { channels = { 4 }, classes = 3, input = { 1, 6, 4 } }:eval()
     local x = g.randn(5, 6, 4)
