@@ -19,7 +19,9 @@ local function shape(t) return "[" .. table.concat(t.shape, ", ") .. "]" end
 ---@param given table<string, Tensor>
 ---@param strict boolean
 function weights.load(where, own, given, strict)
-  if type(given) ~= "table" then check.fail(where, "expected a table of tensors; got %s", check.describe(given)) end
+  if type(given) ~= "table" or getmetatable(given) then
+    check.fail(where, "expected a table of tensors, such as net:state_dict(); got %s", check.describe(given))
+  end
   local missing, unexpected, differ = {}, {}, {}
   for name, mine in pairs(own) do
     local theirs = given[name]

@@ -187,6 +187,11 @@ describe("state", function()
     expect(load):fails_with "unexpected: extra"
     expect(load):fails_with "l1.bias is [4], expected [3]"
   end)
+  it("is not a module's own, whose fields would be missed one by one", function()
+    local function load(options) Net(3):load_state_dict(Net(3), options) end
+    expect(load):fails_with "load_state_dict: expected a table of tensors, such as net:state_dict(); got a Net"
+    expect(function() load { strict = false } end):fails_with "expected a table of tensors"
+  end)
   it("loads nothing when something does not fit", function()
     local net = Net(3)
     local before = values(net.l1.weight)
