@@ -186,6 +186,7 @@ end
 --- Training mode for all below (dropout, batch normalisation), or with false evaluation mode. Returns the module.
 ---@param mode? boolean
 function Module:train(mode)
+  if mode ~= nil then check.value("train", "mode", mode, check.boolean) end
   for _, module in self:named_modules() do module.training = mode ~= false end
   return self
 end
@@ -196,6 +197,7 @@ function Module:eval() return self:train(false) end
 --- Whether the parameters below are trained. Returns the module.
 ---@param wanted? boolean  true when left out
 function Module:requires_grad_(wanted)
+  if wanted ~= nil then check.value("requires_grad_", "wanted", wanted, check.boolean) end
   for _, p in self:named_parameters() do p:requires_grad_(wanted ~= false) end
   return self
 end

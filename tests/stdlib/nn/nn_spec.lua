@@ -130,6 +130,11 @@ describe("modes", function()
     expect(values(net(g.ones(3, 2)))):equals(values(net:get(0)(g.ones(3, 2))))
     expect(net:train():get(1).training):is_true()
   end)
+  it("are true or false", function()
+    local net = nn.Linear(2, 2)
+    expect(function() net:train(0) end):fails_with "train: 'mode': expected true or false; got 0"
+    expect(function() net:requires_grad_(0) end):fails_with "requires_grad_: 'wanted': expected true or false; got 0"
+  end)
   it("dropout zeroes its share and scales the rest", function()
     local out = nn.Dropout(.25)(g.ones(10000))
     expect(out:mean():item()):near(1, .03)
