@@ -57,17 +57,17 @@ function Module:add_module(name, module)
   register(self, name, module, "module")
 end
 
--- Calls visit(path, module) for self and all below, parents first, each module once.
+-- Calls visit(path, module) for self and all below, parents first: each module once, or without `seen` at each of its paths.
 local function walk(self, path, visit, seen)
-  if seen[self] then return end
-  seen[self] = true
+  if seen and seen[self] then return end
+  if seen then seen[self] = true end
   visit(path, self)
   for _, name in ipairs(self._order) do
     if self._kinds[name] == "module" then walk(self._values[name], path == "" and name or path .. "." .. name, visit, seen) end
   end
 end
 
--- Lists { name =, value =, owner =, key = } of one kind of tensor; `all` names a shared tensor each time it occurs.
+-- Lists { name =, value =, owner =, key = } of one kind of tensor; `all` names a shared tensor, or module, each time it occurs.
 local function named_tensors(self, kind, all)
   local list, seen = {}, {}
   walk(self, "", function(path, module)
@@ -78,7 +78,7 @@ local function named_tensors(self, kind, all)
         list[#list + 1] = { name = path == "" and key or path .. "." .. key, value = value, owner = module, key = key }
       end
     end
-  end, {})
+  end, not all and {} or nil)
   return list
 end
 
@@ -173,11 +173,12 @@ function Module:has(name) return self[check.value("has", "name", name, check.str
 ---@param path string
 ---@return Module
 function Module:get_submodule(path)
-  local known = {}
-  for name, module in self:named_modules() do
-    if name == path then return module end
+  local known, found = {}, nil
+  walk(self, "", function(name, module)
+    if name == path then found = module end
     if name ~= "" then known[#known + 1] = name end
-  end
+  end)
+  if found then return found end
   check.unknown(self.__name, "module", path, known)
 end
 

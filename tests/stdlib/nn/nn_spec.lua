@@ -205,6 +205,20 @@ describe("state", function()
     net:load_state_dict({ ["l1.weight"] = g.zeros(3, 4) }, { strict = false })
     expect(net.l1.weight:sum():item()):equals(0)
   end)
+  it("of a module that stands at two paths has both, as PyTorch's has", function()
+    local layer = nn.Linear(2, 2)
+    local net = nn.Sequential { layer, nn.ReLU(), layer }
+    local names = {}
+    for name in pairs(net:state_dict()) do names[#names + 1] = name end
+    table.sort(names)
+    expect(names):equals { "0.bias", "0.weight", "2.bias", "2.weight" }
+    expect(#net:parameters()):equals(2)
+    expect(net:get_submodule "2" == layer):is_true()
+    local _, taps = net:forward_taps(g.ones(1, 2), { "2" })
+    expect(taps["2"].shape):equals { 1, 2 }
+    net:load_state_dict { ["0.weight"] = g.ones(2, 2), ["0.bias"] = g.zeros(2), ["2.weight"] = g.ones(2, 2), ["2.bias"] = g.zeros(2) }
+    expect(values(layer.weight)):equals { 1, 1, 1, 1 }
+  end)
   it("clones deeply, keeping what is shared shared", function()
     local net = Net(3)
     net.again = net.l1
