@@ -80,7 +80,7 @@ function classes.make(name, base)
     __newindex = assign,
     __len = function(self)
       if not class.__item then check.fail(name, "#: a %s has no length; expected #list of nn.ModuleList, or net:num_parameters()", name) end
-      return #self._order
+      return self:len()
     end,
     __ipairs = function(self)
       if not class.__item then check.fail(name, "ipairs: a %s is no list; expected ipairs(net:children())", name) end

@@ -30,18 +30,28 @@ return function(nn)
   local ModuleList = nn.class("ModuleList")
   nn.ModuleList = ModuleList
   ModuleList.init = add_items
+  -- The names of the items, in order: a class made of a list may have parameters and buffers beside them.
+  local function item_names(self)
+    local names = {}
+    for _, name in ipairs(self._order) do
+      if self._kinds[name] == "module" then names[#names + 1] = name end
+    end
+    return names
+  end
+
   --- How many items there are: #list.
-  function ModuleList:len() return #self._order end
+  function ModuleList:len() return #item_names(self) end
 
   -- The name of item i, counted from the end when below 0.
   local function item_name(self, i)
-    local count = #self._order
+    local names = item_names(self)
+    local count = #names
     local at = type(i) == "number" and i < 0 and count + i or i
     if type(at) ~= "number" or at % 1 ~= 0 or at < 0 or at >= count then
       check.fail(self.__name, "no item %s; %s", tostring(i), count == 0 and "it is empty"
         or ("expected 0 to %d: items are counted from 0 (for i, layer in ipairs(list) do … end)"):format(count - 1))
     end
-    return self._order[at + 1]
+    return names[at + 1]
   end
 
   --- Item i of a list, from 0; from the end when below 0.
@@ -57,10 +67,10 @@ return function(nn)
 
   --- for i, layer in list:each() do … end, i from 0: what ipairs(list) does.
   function ModuleList:each()
-    local i = -1
+    local i, names = -1, item_names(self)
     return function()
       i = i + 1
-      local name = self._order[i + 1]
+      local name = names[i + 1]
       if name then return i, self._values[name] end
     end
   end
@@ -68,7 +78,7 @@ return function(nn)
   --- Adds a module at the end; returns the list.
   ---@param module Module
   function ModuleList:append(module)
-    self:add_module(tostring(#self._order), module)
+    self:add_module(tostring(self:len()), module)
     return self
   end
 
@@ -124,7 +134,7 @@ return function(nn)
       check.fail(self.__name, "expected one input; got %s (its items are for i, layer in ipairs(net) do … end)",
         x == nil and "nil" or select("#", ...) + 1)
     end
-    local order, i = self._order, 1
+    local order, i = item_names(self), 1
     while order[i] do
       local layer, following = self[order[i]], self[order[i + 1]]
       if is_fused(layer, following) then

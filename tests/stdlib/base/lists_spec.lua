@@ -49,6 +49,7 @@ describe("nn.ModuleList", function()
     list:append(nn.Linear(2, 2)):extend { nn.ReLU(), nn.Linear(2, 1) }:extend(three())
     expect(#list):equals(6)
     expect(list:state_dict()["2.weight"].shape):equals { 1, 2 }
+    expect(#list:extend(list)):equals(12)  -- its own items, once
     expect(function() list:append "relu" end):fails_with "expected a module; got 'relu'"
     expect(function() list:extend(nn.ReLU()) end):fails_with "expected a list of modules"
   end)

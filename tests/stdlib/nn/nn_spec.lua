@@ -112,6 +112,19 @@ describe("a class of one's own", function()
     expect(tostring(Wide())):matches "^Wide%("
     expect(function() nn.class("X", {}) end):fails_with "expected a class of modules"
   end)
+  it("made of a list may have parameters and buffers beside its items", function()
+    local Scaled = nn.class("Scaled", nn.Sequential)
+    function Scaled:init()
+      self.scale = nn.Parameter(g.full({ 1 }, 3))
+      nn.Sequential.init(self, nn.Linear(2, 2), nn.ReLU())
+      self:register_buffer("shift", g.ones(1))
+    end
+    function Scaled:forward(x) return nn.Sequential.forward(self, x) * self.scale + self.shift end
+    local net, x = Scaled(), g.ones(1, 2)
+    expect({ #net, net:len(), tostring(net[0]):match "^%a+", tostring(net[-1]) }):equals { 2, 2, "Linear", "ReLU()" }
+    expect(values(net(x))):equals(values(net[0](x):relu() * 3 + 1))
+    expect(tostring(net:append(nn.Tanh())[2])):equals "Tanh()"
+  end)
   it("says when forward is missing", function()
     expect(function() nn.class("Empty")()(1) end):fails_with "Empty: has no forward"
   end)
