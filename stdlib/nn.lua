@@ -1,6 +1,7 @@
 --- Modules with PyTorch's names and defaults, over LibTorch's operators: the base class, layers, transformers, containers and whole
 --- networks, initial weights (nn.init).
 local check = require "gradus.base.check"
+local classes = require "gradus.nn.class"
 local host = require "gradus.host"
 local module = require "gradus.nn.module"
 
@@ -47,7 +48,7 @@ end
 ---   local scale = nn.Parameter(g.ones(1))
 ---@param t Tensor
 function nn.Parameter(t)
-  return check.value("nn.Parameter", "tensor", t, check.tensor):detach():requires_grad_(true)
+  return classes.as_parameter(check.value("nn.Parameter", "tensor", t, check.tensor):detach():requires_grad_(true))
 end
 
 for _, part in ipairs { "init", "layers", "models", "attention", "transformer" } do require("gradus.nn." .. part)(nn) end

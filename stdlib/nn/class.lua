@@ -18,9 +18,20 @@ end
 
 function classes.is_module(value) return type(value) == "table" and rawget(value, "_kinds") ~= nil end
 
+local parameters = setmetatable({}, { __mode = "k" })  -- those there are: one that is frozen is one still
+
+--- The tensor, which is a parameter from here on.
+function classes.as_parameter(t)
+  parameters[t] = true
+  return t
+end
+
+--- Whether a tensor is one, frozen or not.
+function classes.is_parameter(t) return parameters[t] ~= nil end
+
 local function kind_of(value)
   if classes.is_module(value) then return "module" end
-  if is_tensor(value) and value.requires_grad and value.is_leaf then return "parameter" end
+  if is_tensor(value) and (parameters[value] or value.requires_grad and value.is_leaf) then return "parameter" end
 end
 
 --- Registers a value under a name, in order: kind is "module", "parameter" or "buffer".
@@ -29,6 +40,7 @@ function classes.register(self, name, value, kind)
     check.fail(self.__name, "'%s' cannot be the name of a %s; expected a text without dots", tostring(name), kind)
   end
   if kind == "module" then mistakes.check_cycle(self, name, value) end
+  if kind == "parameter" then classes.as_parameter(value) end
   if not self._kinds[name] then self._order[#self._order + 1] = name end
   self._kinds[name], self._values[name] = kind, value
 end

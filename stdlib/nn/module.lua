@@ -276,7 +276,10 @@ end
 
 local function copy(value, made)
   if is_tensor(value) then
-    if not made[value] then made[value] = value:detach():clone():requires_grad_(value.requires_grad) end
+    if not made[value] then
+      local new = value:detach():clone():requires_grad_(value.requires_grad)
+      made[value] = classes.is_parameter(value) and classes.as_parameter(new) or new
+    end
     return made[value]
   end
   if type(value) ~= "table" or (getmetatable(value) and not is_module(value)) then return value end

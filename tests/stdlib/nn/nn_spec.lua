@@ -112,6 +112,25 @@ describe("a class of one's own", function()
     expect(tostring(Wide())):matches "^Wide%("
     expect(function() nn.class("X", {}) end):fails_with "expected a class of modules"
   end)
+  it("registers a parameter that is frozen, its own or another's", function()
+    local teacher = nn.Embedding(3, 2):freeze()
+    local Student = nn.class("Student")
+    function Student:init()
+      self.token = teacher.weight
+      self.head = nn.Linear(2, 3)
+      self.head.weight = teacher.weight
+    end
+    local student = Student()
+    local copy = student:clone()
+    copy.head.weight = copy.token
+    for _, net in ipairs { student, copy } do
+      expect(names(net:named_parameters())):equals { "token", "head.bias" }
+      expect({ net.token.requires_grad, net.head.weight == net.token }):equals { false, true }
+    end
+    student:to "float64"
+    expect({ teacher.weight.dtype, copy.token.dtype }):equals { "float64", "float32" }
+    expect(function() student.head.weight = g.ones(3, 2) end):fails_with "'weight' is a parameter; expected another one or nil"
+  end)
   it("made of a list may have parameters and buffers beside its items", function()
     local Scaled = nn.class("Scaled", nn.Sequential)
     function Scaled:init()
