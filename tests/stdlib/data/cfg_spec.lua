@@ -99,6 +99,7 @@ describe("cfg", function()
     expect(function() cfg.parse "1 2" end):fails_with "expected 'symbol: symbols"
     expect(function() cfg.parse "1: 2 |" end):fails_with "a rule of 1 is empty"
     expect(function() cfg.parse "" end):fails_with "no rules"
+    expect(function() cfg.parse "1: 2 3  1: 3 2" end):fails_with "cfg.parse: 1 has rules already; expected all of them behind it, with '|'"
     expect(function() cfg.length_distribution(cfg.parse "1: 1 2 | 2") end):fails_with "derives itself"
   end)
   it("prints its rules level by level, as figure 5 has them", function()
