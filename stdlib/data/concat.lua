@@ -83,14 +83,25 @@ local function check_inputs(i, base, first)
   end
 end
 
+-- The classes before mislabel; nil where none of the parts was mislabelled.
+local function true_labels(parts)
+  local known, any = {}, false
+  for i, part in ipairs(parts) do
+    known[i] = { y = part.truth or part.y, labels = part.labels, rows = part.rows }
+    any = any or part.truth ~= nil
+  end
+  return any and joined(known) or nil
+end
+
 --- Two or more data sets, one after the other. Classes are joined by their names where they have some; the rows of a part
 --- without labels beside classes have none (-100).
 ---@param ... Dataset
 ---@return Dataset
 return function(...)
   local given, xs, parts, weights = { ... }, {}, {}, {}
-  if #given == 0 then host.fail "data.concat: expected data sets: data.concat(a, b)" end
-  for i, d in ipairs(given) do
+  if select("#", ...) == 0 then host.fail "data.concat: expected data sets: data.concat(a, b)" end
+  for i = 1, select("#", ...) do
+    local d = given[i]
     if not data.is(d) then host.fail(("data.concat: argument %d: expected a data set; got %s"):format(i, check.describe(d))) end
     if (d.base.weight == nil) ~= (given[1].base.weight == nil) then
       host.fail(("data.concat: argument %d has %s weights, unlike the first"):format(i, d.base.weight and "its" or "no"))
@@ -99,12 +110,13 @@ return function(...)
     check_inputs(i, d.base, given[1].base)
     local y
     xs[i], y = d:gather()
-    parts[i] = { y = y, labels = d.labels, rows = d:size() }
+    parts[i] = { y = y, truth = d.base.truth and d:true_labels(), labels = d.labels, rows = d:size() }
     weights[i] = d.base.weight and d.base.weight:index_select(0, d.index)
   end
   local y, options = joined(parts)
   options.name, options.weight = "concat", weights[1] and ops.cat(weights, 0)
   local whole, first = data.make("data.concat", ops.cat(xs, 0), y, options), given[1].base
   whole.base.scaling, whole.base.columns, whole.base.categories = first.scaling, first.columns, first.categories
+  whole.base.truth = true_labels(parts)
   return whole
 end
