@@ -254,9 +254,10 @@ at::Tensor Sampler::confidence() const {
 
 double Sampler::effective() const {
   if (!is_weighted()) return static_cast<double>(size());
-  double sum = 0, squares = 0;
+  double most = 0, sum = 0, squares = 0;
+  for (const int64_t row : subset_) most = std::max(most, tree_[leaves_ + row]);
   for (const int64_t row : subset_) {
-    const double weight = tree_[leaves_ + row];
+    const double weight = tree_[leaves_ + row] / most;  // the square of a weight itself may be too large, or too small
     sum += weight;
     squares += weight * weight;
   }

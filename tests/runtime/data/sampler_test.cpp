@@ -357,6 +357,11 @@ TEST(SamplerTest, TellsHowManyRowsAlikeWouldBeDrawnAsUnevenly) {
   EXPECT_DOUBLE_EQ(weighted.effective(), 36. / 20);
   weighted.set_subset(rows({3}));
   EXPECT_DOUBLE_EQ(weighted.effective(), 1);
+  weighted.set_subset(rows({0, 1, 2, 3, 4}));
+  for (const double scale : {1e300, 1e-300}) {
+    weighted.set_weights(at::tensor({.25, .5, 0., .75, 1.}, at::kDouble) * scale);
+    EXPECT_DOUBLE_EQ(weighted.effective(), 100. / 30) << scale;
+  }
   shuffle.set_subset(rows({1, 4}));
   EXPECT_DOUBLE_EQ(shuffle.effective(), 2);
 }

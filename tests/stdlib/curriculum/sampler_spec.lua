@@ -339,6 +339,7 @@ describe("what was drawn", function()
     expect(sampler.weighted(d, weights):stats().effective):near(4)
     weights[0]:fill_(3)
     expect(sampler.weighted(d, weights):stats().effective):near(36 / 12)
+    for _, scale in ipairs { 1e290, 1e-290 } do expect(sampler.weighted(d, weights * scale):stats().effective):near(36 / 12) end
     local source = sampler.mixture { { ranked:first(10), .5 }, { ranked:last(40), .5 } }
     source:refresh(state())
     expect(source:stats().effective):near(1 / (10 * .05 ^ 2 + 40 * .0125 ^ 2), 1e-9)
