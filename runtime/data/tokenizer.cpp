@@ -4,6 +4,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 
 #include "error.h"
@@ -50,12 +51,36 @@ int64_t most_of(const std::string& refusal) {
 
 }  // namespace
 
+// Where the first byte stands that is not UTF-8; the text's length where all are.
+size_t end_of_utf8(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned first = byte(at), second = byte(at + 1);
+    const size_t length = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3 : 4;
+    if ((first >= 0x80 && first < 0xC2) || first > 0xF4) return at;
+    for (size_t i = 1; i < length; ++i)
+      if ((byte(at + i) & 0xC0) != 0x80) return at;
+    // Longer than need be, a surrogate, or beyond U+10FFFF.
+    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
+        (first == 0xF4 && second > 0x8F))
+      return at;
+    at += length;
+  }
+  return at;
+}
+
 std::string read_text(const std::string& path) {
   const File file(path);
   std::string text = file.read(0, file.size());
   if (blank(text)) throw data_error(path, "holds no text", "a text file", text.empty() ? "an empty file" : "blanks");
   if (const size_t zero = text.find('\0'); zero != std::string::npos)
     throw data_error(path, "is no text", "a text file in UTF-8", "a zero at byte " + std::to_string(zero));
+  if (const size_t end = end_of_utf8(text); end < text.size()) {
+    char byte[8];
+    std::snprintf(byte, sizeof byte, "0x%02X", static_cast<unsigned char>(text[end]));
+    throw data_error(path, "is no text", "a text file in UTF-8", std::string(byte) + " at byte " + std::to_string(end));
+  }
   return text;
 }
 
