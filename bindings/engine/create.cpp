@@ -105,8 +105,7 @@ TensorOptions read_tensor_options(lua_State* L, int index, const char* what, boo
   const std::string where = std::string(what) + ": ", last = moves ? "non_blocking" : "requires_grad";
   auto set_dtype = [&](const std::string& name) {
     options.dtype = parse_dtype(name);
-    if (!options.dtype)
-      throw Error(Exit::data, where + "dtype '" + name + "' is unknown; expected " + dtype_names());
+    if (!options.dtype) throw Error(Exit::data, where + "dtype '" + name + "' is unknown; expected " + dtype_names());
   };
   if (lua_type(L, index) == LUA_TSTRING) {
     set_dtype(lua_tostring(L, index));

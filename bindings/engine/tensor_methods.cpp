@@ -48,7 +48,8 @@ int tensor_to(lua_State* L) {
     const std::string name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (!name.empty() && !parse_dtype(name)) {
       if (!is_device_name(name))
-        throw Error(Exit::data, "'" + name + "' is no dtype (" + dtype_names() + ") and no device (cpu, cuda, cuda:N, mps or xpu)");
+        throw Error(Exit::data,
+                    "'" + name + "' is no dtype (" + dtype_names() + ") and no device (cpu, cuda, cuda:N, mps or xpu)");
       lua_createtable(L, 0, 1);
       lua_pushvalue(L, 2);
       lua_setfield(L, -2, "device");

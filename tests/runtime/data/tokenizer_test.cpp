@@ -86,11 +86,11 @@ TEST_F(TokenizerTest, RefusesFilesThatGiveNoVocabulary) {
   EXPECT_EQ(train(" \n\n", 40), ": holds no text; expected a text file; got blanks");
   EXPECT_EQ(train(std::string("ab\0c", 4), 40), ": is no text; expected a text file in UTF-8; got a zero at byte 2");
   EXPECT_EQ(train("caf\xe9 noir", 40), ": is no text; expected a text file in UTF-8; got 0xE9 at byte 3");
-  for (const char* bytes : {"ab\xff", "ab\x80", "ab\xc1\x80", "ab\xe2\x82", "ab\xed\xa0\x80", "ab\xf0\x80\x80\x80",
-                            "ab\xf4\x90\x80\x80"})
+  for (const char* bytes :
+       {"ab\xff", "ab\x80", "ab\xc1\x80", "ab\xe2\x82", "ab\xed\xa0\x80", "ab\xf0\x80\x80\x80", "ab\xf4\x90\x80\x80"})
     EXPECT_NE(train(bytes, 40).find("expected a text file in UTF-8; got 0x"), std::string::npos) << bytes;
-  for (const char* bytes : {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
-                            "\xf4\x8f\xbf\xbf"})
+  for (const char* bytes :
+       {"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"})
     EXPECT_EQ(read_text(write("fine.txt", bytes)), bytes);
   EXPECT_EQ(train("x\n", 60),
             ": does not give a vocabulary of 60; expected one that fits the text; got too little text");
