@@ -30,14 +30,15 @@ void copy_folder(const std::string& from, const std::string& to) {
   throw Error(Exit::io, to + ": cannot copy the run's folder; got " + reason);
 }
 
-// INSERT OR REPLACE INTO table (columns) VALUES (?1, …)
+// INSERT INTO table (columns) VALUES (?1, …). A tag that is there stays.
 Statement insertion(Database& database, const std::string& table, const std::vector<std::string>& columns) {
   std::string names, places;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     names += (i ? ", " : "") + columns[i];
     places += (i ? ", ?" : "?") + std::to_string(i + 1);
   }
-  return database.prepare("INSERT OR REPLACE INTO " + table + " (" + names + ") VALUES (" + places + ")");
+  const std::string known = table == "tags" ? "IGNORE" : "REPLACE";
+  return database.prepare("INSERT OR " + known + " INTO " + table + " (" + names + ") VALUES (" + places + ")");
 }
 
 std::vector<std::string> names_of(const Statement& row) {
@@ -112,7 +113,7 @@ class Merger {
     }
   }
 
-  // All but its tags, and its row, which is replaced under the same id.
+  // All but its tags, and its row, which is replaced under the same id but for its marks.
   static void forget(Database& database, std::int64_t own) {
     for (const char* table :
          {"metric_values", "summary_values", "progress", "events", "run_sources", "artifacts", "params"}) {
@@ -123,12 +124,17 @@ class Merger {
 
   std::int64_t copy_run(Database& database, std::int64_t id, std::int64_t own) {
     const Rows rows = from_.query("SELECT * FROM runs WHERE id = ?1", {id});
+    const Rows ours = into_.query("SELECT note, archived FROM runs WHERE id = ?1", {own});
+    const auto value = [&](std::size_t i) {
+      const std::string& name = rows.columns[i];
+      if (name == "id") return own == 0 ? Cell() : Cell(own);
+      if (name == "parent") return Cell();  // ids differ: parents() sets it
+      const bool mark = !ours.rows.empty() && (name == "note" || name == "archived");
+      const Cell mine = mark ? ours.rows[0][name == "note" ? 0 : 1] : Cell();
+      return mine.index() != 0 ? mine : rows.rows[0][i];
+    };
     Statement put = insertion(database, "runs", rows.columns);
-    for (std::size_t i = 0; i < rows.columns.size(); ++i) {
-      const bool parent = rows.columns[i] == "parent";  // ids differ: parents() sets it
-      const Cell value = rows.columns[i] == "id" ? own == 0 ? Cell() : Cell(own) : parent ? Cell() : rows.rows[0][i];
-      put.bind(static_cast<int>(i) + 1, value);
-    }
+    for (std::size_t i = 0; i < rows.columns.size(); ++i) put.bind(static_cast<int>(i) + 1, value(i));
     put.run();
     return own == 0 ? database.last_id() : own;
   }

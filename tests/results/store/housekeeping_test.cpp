@@ -264,6 +264,27 @@ TEST_F(HousekeepingTest, MergeDoublesNothing) {
   expect_error(Exit::usage, "the same file", [&] { merge(*store, *store); });
 }
 
+// A run that went on in the other store replaces the copy, but not what the reader of this one wrote to it.
+TEST_F(HousekeepingTest, MergeLeavesTheMarksOfTheStoreItFills) {
+  auto store = create();
+  auto other = Store::open(folder_ + "/node/gradus.db", Store::Mode::create);
+  for (const std::int64_t seed : {1, 2}) add(*other, seed);
+  ASSERT_EQ(merge(*store, *other)["added"], 2);
+  set_note(*store, 1, "ours"), set_tag(*store, 1, "paper", "ours"), archive_runs(*store, {1}, true);
+  for (const std::int64_t run : {1, 2}) {
+    set_note(*other, run, "theirs"), set_tag(*other, run, "paper", "theirs"), set_tag(*other, run, "gpu", "a");
+  }
+  other->write([](Database& database) { database.run("UPDATE runs SET ended = '2999-01-01T00:00:00.000Z'"); });
+  ASSERT_EQ(merge(*store, *other)["updated"], 2);
+  const Json one = show_run(*store, "1"), two = show_run(*store, "2");
+  EXPECT_EQ(one["note"], "ours");
+  EXPECT_EQ(one["tags"], Json({{"gpu", "a"}, {"paper", "ours"}}));
+  EXPECT_TRUE(one["archived"].is_string());
+  EXPECT_EQ(two["note"], "theirs");
+  EXPECT_EQ(two["tags"]["paper"], "theirs");
+  EXPECT_TRUE(two["archived"].is_null());
+}
+
 TEST_F(HousekeepingTest, InspectSeesLiveAndDead) {
   auto store = create();
   add(*store, 1);
