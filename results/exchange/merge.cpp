@@ -151,7 +151,8 @@ class Merger {
   }
 
   void copy_rows(Database& database, const std::string& table, std::int64_t id, std::int64_t own) {
-    from_.read("SELECT * FROM " + table + " WHERE run_id = ?1", {id}, kSeconds, [&](Statement& row) {
+    const std::string order = table == "events" ? " ORDER BY id" : "";  // they are told in the order in which they came
+    from_.read("SELECT * FROM " + table + " WHERE run_id = ?1" + order, {id}, kSeconds, [&](Statement& row) {
       const std::vector<std::string> names = names_of(row);
       Statement put = insertion(database, table, names);
       while (row.step()) {

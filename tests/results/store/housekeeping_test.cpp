@@ -285,6 +285,20 @@ TEST_F(HousekeepingTest, MergeLeavesTheMarksOfTheStoreItFills) {
   EXPECT_TRUE(two["archived"].is_null());
 }
 
+TEST_F(HousekeepingTest, MergeKeepsEventsInTheirOrder) {
+  auto store = create();
+  auto other = Store::open(folder_ + "/node/gradus.db", Store::Mode::create);
+  auto run = other->begin({.name = "a"});
+  for (const auto& [step, name] : {std::pair(0, "easy"), {40, "hard"}, {20, "easy"}, {40, "hard"}, {5, "late"}})
+    run->event(step, "stage", name, "");
+  run->finish("finished");
+  merge(*store, *other);
+  for (Store* one : {store.get(), other.get()}) {
+    EXPECT_EQ(ask(*one, "SELECT group_concat(step || name) FROM (SELECT * FROM events ORDER BY id)"),
+              "0easy,40hard,20easy,40hard,5late");
+  }
+}
+
 TEST_F(HousekeepingTest, InspectSeesLiveAndDead) {
   auto store = create();
   add(*store, 1);
