@@ -103,7 +103,7 @@ void plot_command(const std::string& path, const Options& options) {
   if (plot.metrics.empty()) throw Error(Exit::usage, "plot: no METRIC; expected a metric, such as val/acc");
   plot.runs = choose(*store, runs, options);
   plot.by = split_commas(options.by);
-  plot.x = parse_axis(options.x);
+  plot.x = axis_of(*store, plot.runs, options.x);
   plot.together = options.together;
   if (!options.y.empty()) plot.y = parse_range(options.y);
   plot.grouped = plot.runs.size() > 12;  // more lines than a legend can name

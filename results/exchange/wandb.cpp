@@ -200,7 +200,7 @@ std::vector<Spent> axes(Store& store, const ExportedRun& run) {
     // Nothing of it was spent, or counted: an imported run.
     if (store.query("SELECT 1 FROM progress WHERE run_id = ?1 AND " + name + " > 0 LIMIT 1", {run.id}).rows.empty())
       continue;
-    const Axis axis = parse_axis(name);
+    const Axis axis = axis_of(store, {run.id}, name);
     all.push_back({axis, Positions(store, run.id, axis)});
   }
   return all;

@@ -119,7 +119,7 @@ std::string page_curves(Store& store, const PageQuery& query) {
 Json page_bands(Store& store, const PageQuery& query) {
   const std::string key = query.required("key");
   const int columns = static_cast<int>(query.integer("columns", 400, 1, kMostColumns));
-  const Axis axis = parse_axis(query.has("axis") ? query.text("axis") : "step");
+  const Axis axis = axis_of(store, query.ids("runs", kMostRuns), query.has("axis") ? query.text("axis") : "step");
   CompareOptions options = compare_options(store, query);
   if (options.filter.where.empty()) throw Error(Exit::usage, "runs: missing");
   const Json compared = compare(store, options);

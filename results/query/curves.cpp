@@ -160,6 +160,20 @@ Axis parse_axis(const std::string& name) {
   throw Error(Exit::usage, "--x: expected step, epoch, samples, flops or seconds; got '" + name + "'");
 }
 
+Axis axis_of(Store& store, const std::vector<std::int64_t>& runs, const std::string& name) {
+  Axis axis = parse_axis(name);
+  if (name != "flops") return axis;
+  double most = 0;
+  for (const std::int64_t run : runs) {
+    store.read("SELECT max(flops) FROM progress WHERE run_id = ?1", {run}, kSeconds, [&](Statement& row) {
+      if (row.step() && !row.null(0)) most = std::max(most, row.real(0));
+    });
+  }
+  constexpr double kWhole = 9007199254740992;  // up to which doubles tell whole numbers apart
+  while (std::isfinite(most) && most / axis.unit > kWhole) axis.unit *= 10;
+  return axis;
+}
+
 Positions::Positions(Store& store, std::int64_t run, const Axis& axis) : by_step_(axis.name == "step") {
   if (by_step_) return;
   rows_.push_back({0, 0});

@@ -40,6 +40,8 @@ struct Axis {
   double unit = 1;
 };
 Axis parse_axis(const std::string& name);  // Error (usage) for another name
+// The axis of these runs: FLOPs count in larger units where there are more of them than whole numbers tell apart.
+Axis axis_of(Store& store, const std::vector<std::int64_t>& runs, const std::string& name);
 
 // Where the steps of a run lie on an axis: in proportion between the rows of its progress, nowhere past the last one.
 class Positions {

@@ -55,7 +55,7 @@ class Spent {
  public:
   Spent(Store& store, std::int64_t run) {
     for (const char* name : {"samples", "flops", "seconds"}) {
-      const Axis axis = parse_axis(name);
+      const Axis axis = axis_of(store, {run}, name);
       axes_.emplace_back(axis, Positions(store, run, axis));
     }
     store.read("SELECT max(step) FROM progress WHERE run_id = ?1", {run}, kSeconds, [&](Statement& row) {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "query/stages.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -153,6 +154,49 @@ TEST_F(CurvesTest, PlacesOnAnAxis) {
   for (const char* name : {"epoch", "seconds"}) EXPECT_EQ(parse_axis(name).unit, 1e-3);
   expect_error(Exit::usage, "--x: expected step, epoch, samples, flops or seconds; got 'time'",
                [] { parse_axis("time"); });
+}
+
+// 5e19 of them are a day of one accelerator, and more than an integer holds.
+TEST_F(CurvesTest, MoreFlopsThanAnIntegerHolds) {
+  std::vector<std::int64_t> runs;
+  for (const double acc : {0.5, 0.7}) {
+    auto run = store_->begin({.name = "a"});
+    for (const int step : {0, 100, 200, 300}) {
+      run->log(run->key("acc"), step, acc + step / 1000.0);
+      run->progress(step, 1, step, step * 1e18, 1);
+    }
+    run->event(0, "stage", "easy", ""), run->event(100, "stage", "hard", "");
+    run->finish("finished");
+    runs.push_back(run->id());
+  }
+  const Axis axis = axis_of(*store_, runs, "flops");
+  const auto at = [&](std::int64_t position) { return static_cast<double>(position) * axis.unit; };
+  EXPECT_DOUBLE_EQ(at(Positions(*store_, runs[0], axis).of(150).value()), 1.5e20);
+  const Band band = mean_band(*store_, runs, "acc", 100, axis);
+  ASSERT_EQ(band.steps.size(), 4U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_DOUBLE_EQ(at(band.steps[i]), static_cast<double>(i) * 1e20);
+    EXPECT_DOUBLE_EQ(band.mean[i], 0.6 + static_cast<double>(i) / 10);
+  }
+  const Json table = stage_table(*store_, runs[0]);
+  EXPECT_DOUBLE_EQ(table.at(0)["flops"].get<double>(), 1e20);
+  EXPECT_DOUBLE_EQ(table.at(1)["flops"].get<double>(), 2e20);
+}
+
+TEST_F(CurvesTest, AnAxisCountsInOnesWhereTheseAreToldApart) {
+  const auto unit = [&](double flops, const char* name) {
+    auto run = store_->begin({.name = "a"});
+    run->progress(1, 0, 1, 10, 1), run->progress(2, 1, 1, flops, 1);
+    run->finish("finished");
+    return axis_of(*store_, {run->id()}, name).unit;
+  };
+  EXPECT_EQ(unit(9007199254740992.0, "flops"), 1);
+  EXPECT_EQ(unit(9007199254740994.0, "flops"), 10);
+  EXPECT_EQ(unit(1e30, "flops"), 1e15);
+  EXPECT_EQ(unit(HUGE_VAL, "flops"), 1);
+  EXPECT_EQ(unit(1e30, "samples"), 1);
+  EXPECT_EQ(unit(1e30, "seconds"), 1e-3);
+  EXPECT_EQ(axis_of(*store_, {}, "flops").unit, 1);
 }
 
 }  // namespace
