@@ -24,6 +24,9 @@ std::int64_t write_run(Store& store, const ExportedRun& run, OutputFile& out) {
     Json versions = Json::parse(head["versions"].get<std::string>(), nullptr, false);
     if (!versions.is_discarded()) head["versions"] = std::move(versions);
   }
+  head["tags"] = Json::object();
+  for (const auto& row : store.query("SELECT name, value FROM tags WHERE run_id = ?1 ORDER BY name", {run.id}).rows)
+    head["tags"][utf8(text_of(row[0]))] = utf8(text_of(row[1]));
   head["params"] = Json::object();
   for (const ExportedParam& param : run.params) head["params"][utf8(param.key)] = json_of(param);
   std::string text = dump(head);

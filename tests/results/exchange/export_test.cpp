@@ -15,6 +15,7 @@
 #include "exchange/wandb.h"
 #include "store/clock.h"
 #include "store/database.h"
+#include "store/housekeeping.h"
 #include "store_fixture.h"
 
 namespace gradus::results {
@@ -128,6 +129,7 @@ TEST_F(ExportTest, JsonIsOneDocument) {
   auto store = create();
   add(*store);
   add(*store, 2);
+  set_tag(*store, 1, "paper", "table 2"), set_tag(*store, 1, "kept", "");
   export_json(*store, select_runs(*store, {}, {}), folder_ + "/x.json");
   const Json all = Json::parse(file(folder_ + "/x.json"));
   ASSERT_EQ(all["runs"].size(), 2U);
@@ -137,6 +139,8 @@ TEST_F(ExportTest, JsonIsOneDocument) {
   EXPECT_EQ(run["metrics"]["train/loss"].dump(), R"([[1,0.1],[2,0.3333333333333333],[3,null],[4,"inf"],[10,5e-324]])");
   EXPECT_EQ(run["progress"][1]["seconds"], 8);
   EXPECT_EQ(run["events"][0]["detail"]["acc"], 0.5);
+  EXPECT_EQ(run["tags"].dump(), R"({"kept":"","paper":"table 2"})");
+  EXPECT_EQ(all["runs"][1]["tags"], Json::object());
   EXPECT_EQ(all["runs"][1]["seed"], 2);
 }
 
