@@ -308,8 +308,9 @@ class Parser : private Scanner {
     return {"(" + sql + ")", Type::number, false, present};
   }
 
-  Operand name(const std::string& word) {
-    const bool tag = word.starts_with("tags."), forced = word.starts_with("params.");
+  Operand name(const std::string& short_word) {
+    const bool tag = short_word.starts_with("tags."), forced = short_word.starts_with("params.");
+    const std::string word = tag ? peek_word(metric_char) : short_word;  // the names of tags are those of metrics
     if (const Column* column = find_column(word); column != nullptr && !(column->is_told() && is_param(store_, word))) {
       at_ += word.size();
       if (word == "archived") condition_.archived = true;

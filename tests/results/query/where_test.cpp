@@ -70,6 +70,19 @@ TEST_F(WhereTest, WhatIsMissingIsSaidAsItIsAsked) {
       << said("heat > 1");
 }
 
+// Whatever name a tag may have, without quotes.
+TEST_F(WhereTest, TagsOfEveryName) {
+  for (const char* name : {"paper", "paper-2", "fig/3.b", "-x", "7_a"}) {
+    set_tag(*store_, 2, name, "yes");
+    for (const std::string& form : {std::string("tags.") + name, "tags.'" + std::string(name) + "'"}) {
+      EXPECT_EQ(fits(form + "=='yes'"), "2") << form;
+      EXPECT_EQ(fits("(" + form + " == nil)"), "13") << form;
+      EXPECT_TRUE(notes_.empty()) << form;
+      EXPECT_EQ(parse_value(*store_, form).args.at(0), Cell(std::string(name)));
+    }
+  }
+}
+
 TEST_F(WhereTest, NumbersAreNumbers) {
   EXPECT_EQ(fits("lr < 0.002"), "23");
   EXPECT_EQ(fits("lr == 1e-2"), "1");
