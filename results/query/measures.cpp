@@ -79,7 +79,7 @@ RunValues areas(Store& store, const std::vector<ComparedRun>& runs, const std::s
                for (const ComparedRun& run : runs) {
                  if (run.curves.count(key) == 0) continue;
                  area.bind(1, run.id);
-                 if (area.step() && !area.null(0)) values[run.id] = area.real(0);
+                 if (area.step()) values[run.id] = area.null(0) ? std::nan("") : area.real(0);
                  area.reset();
                }
              });

@@ -119,6 +119,18 @@ TEST_F(MeasuresTest, AreasOfSeveralRuns) {
   }
 }
 
+// As its last and its best value are none either: it is an outcome, not a run that never logged the metric.
+TEST_F(MeasuresTest, ACurveWithoutANumberHasAnAreaThatIsNone) {
+  auto run = store_->begin({.name = "x"});
+  for (const int step : {1, 2}) run->log(run->key("val/acc"), step, std::nan(""));
+  run->finish("finished");
+  ComparedRun diverged{run->id(), {}, true, {}};
+  diverged.curves["val/acc"] = {std::nan(""), std::nan(""), std::nan(""), 2};
+  const RunValues found = areas(*store_, {diverged, run_of({})}, "val/acc");
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(std::isnan(found.at(diverged.id)));
+}
+
 TEST_F(MeasuresTest, TheFirstStepAtAThreshold) {
   const ComparedRun one = run_of({{2, 0}, {6, 0}, {7, 0}}), none = run_of({});
   struct {
