@@ -1,6 +1,7 @@
 #include "columns.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <utility>
 
@@ -34,11 +35,23 @@ void add_columns(Store& store, Json& runs, const std::vector<std::string>& colum
   }
 }
 
+namespace {
+
+// Infinities are texts in JSON.
+Json order_of(const Json& value) {
+  if (value == "inf") return HUGE_VAL;
+  return value == "-inf" ? Json(-HUGE_VAL) : value;
+}
+
+}  // namespace
+
 void sort_runs(Store& store, Json& runs, const std::string& column, bool reverse) {
   const Value value = parse_value(store, column);
   const bool best_is_high = !value.metric.empty() && direction(store, value.metric).better == Better::higher;
   const bool descending = best_is_high != reverse;
-  const auto of = [&](const Json& run) { return run["columns"].contains(column) ? run["columns"][column] : Json(); };
+  const auto of = [&](const Json& run) {
+    return run["columns"].contains(column) ? order_of(run["columns"][column]) : Json();
+  };
   std::stable_sort(runs.begin(), runs.end(), [&](const Json& a, const Json& b) {
     const Json x = of(a), y = of(b);
     if (x.is_null() || y.is_null()) return !x.is_null() && y.is_null();  // last, either way

@@ -74,6 +74,30 @@ class HistoryCase(unittest.TestCase):
         return [run["id"] for run in json.loads(self.out("runs", "--json", *args))]
 
 
+NOT_FINITE = """
+it("makes runs", function()
+  local store = require("gradus.store").open "%(path)s"
+  for _, loss in ipairs { 2, 1 / 0, 1, 0 / 0, -1 / 0 } do
+    local w = store:begin { name = "digits", params = { { key = "cap", value = loss } } }
+    w:log(w:key "val/loss", 1, 3)
+    w:log(w:key "val/loss", 2, loss)
+    w:log(w:key "knob/lr", 2, loss)
+    w:finish "finished"
+  end
+end)
+"""
+
+
+class NotFinite(HistoryCase):
+    spec = NOT_FINITE
+
+    def test_infinities_have_their_place_in_the_order(self):
+        for column in ("val/loss", "cap"):
+            self.assertEqual(self.ids("--sort", column), [5, 3, 1, 2, 4], column)
+            self.assertEqual(self.ids("--sort", column, "--reverse"), [2, 1, 3, 5, 4], column)
+        self.assertEqual(self.ids("--sort", "val/loss", "--reverse", "--limit", "1"), [2])
+
+
 class Lists(HistoryCase):
     def test_sorted(self):
         self.assertEqual(self.ids("--sort", "val/acc"), [5, 4, 3, 2, 1, 6, 7])  # best first
