@@ -63,6 +63,11 @@ std::string steps(const Json& events) {
   return text.empty() ? "none" : text;
 }
 
+// A metric's value at a step that both have: null is NaN there.
+std::string value_text(const Json& value, std::string (*show)(const Json&, int)) {
+  return value.is_null() ? "nan" : show(value, 0);
+}
+
 std::string schedule_text(const Json& diff) {
   const Json& schedule = diff["schedule"];
   std::string text;
@@ -72,8 +77,8 @@ std::string schedule_text(const Json& diff) {
       text += std::string(kind) + " of run " + exact(diff[side]["id"]) + ": " + steps(schedule[kind][side]) + "\n";
   }
   for (const Json& knob : schedule["knobs"])
-    text += exact(knob["key"]) + " from step " + exact(knob["step"]) + ": " + exact(knob["a"]) + " and " +
-            exact(knob["b"]) + "\n";
+    text += exact(knob["key"]) + " from step " + exact(knob["step"]) + ": " + value_text(knob["a"], exact) + " and " +
+            value_text(knob["b"], exact) + "\n";
   return text;
 }
 
@@ -82,8 +87,8 @@ std::string metrics_text(const Json& diff) {
   table.column("metric");
   for (const char* title : {"parts at step", "a", "b", "last a", "last b"}) table.column(title, Align::right);
   for (const Json& one : diff["metrics"])
-    table.row({exact(one["key"]), exact(one["step"]), shown(one["a"]), shown(one["b"]), shown(one["last_a"]),
-               shown(one["last_b"])});
+    table.row({exact(one["key"]), exact(one["step"]), value_text(one["a"], shown), value_text(one["b"], shown),
+               value_text(one["last_a"], shown), value_text(one["last_b"], shown)});
   return table.empty() ? "" : table.text(styled());
 }
 
@@ -110,7 +115,7 @@ std::string diff_text(const Json& diff) {
   }
   const Json& parts = diff["parts"];
   text += "\nthe curves part at step " + exact(parts["step"]) + ": " + exact(parts["key"]) + " is " +
-          exact(parts["a"]) + " and " + exact(parts["b"]) + "\n";
+          value_text(parts["a"], exact) + " and " + value_text(parts["b"], exact) + "\n";
   for (const char* side : {"a", "b"})
     text += std::string("  ") + side + ", last before it: " + event_text(diff["before"][side]) + "\n";
   return text;

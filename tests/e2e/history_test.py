@@ -97,6 +97,12 @@ class NotFinite(HistoryCase):
             self.assertEqual(self.ids("--sort", column, "--reverse"), [2, 1, 3, 5, 4], column)
         self.assertEqual(self.ids("--sort", "val/loss", "--reverse", "--limit", "1"), [2])
 
+    def test_nan_is_no_missing_value_of_a_difference(self):
+        out = self.out("diff", "4", "1")
+        self.assertIn("knob/lr from step 2: nan and 2.0\n", out)
+        self.assertIn("the curves part at step 2: knob/lr is nan and 2.0\n", out)
+        self.assertRegex(out, r"val/loss +2 +nan +2 +nan +2\n")
+
 
 class Lists(HistoryCase):
     def test_sorted(self):
