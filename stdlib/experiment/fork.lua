@@ -62,10 +62,11 @@ local function point_at(store, id, step)
   return { event = found.event, child = found.child, progress = found.progress, keys = found.keys, step = step }
 end
 
--- Does the run again until the step, where a snapshot is taken.
+-- Does the run again until the step, where a snapshot is taken; others may be on the way there.
 local function again(options, store, experiment, row, goal, axis, step)
-  local run, given = done_again(options, store, experiment, row,
-    { goal = goal, point = function() return point_at(store, row.id, step) end })
+  local run, given
+  run, given = done_again(options, store, experiment, row,
+    { goal = goal, point = function() return point_at(store, row.id, run.step_number) end })
   run.snapshots.stop = { step = step, axis = axis }
   local ok, why = xpcall(experiment.run, host.traceback, run, given)
   run.line.clear()

@@ -135,6 +135,33 @@ class Fork(unittest.TestCase):
         self.assertEqual(json.loads(self.gradus("show", str(killed["id"]), "--json"))["origin"]["step"], 100)
         self.assertEqual(self.rows(killed["id"]), self.rows(whole), "the same as one that was not killed")
 
+    def waits_in_redo(self):
+        """A fork whose origin has no snapshot, and waits while it is done again; a fork's own run would wait at the same place."""
+        shutil.rmtree(self.dir / "runs" / json.loads(self.gradus("show", "1", "--json"))["uid"] / "snapshots", ignore_errors=True)
+        (self.dir / "wait").write_text("")
+        process = subprocess.Popen([GRADUS, "fork", "1", "--at", "290", *STDLIB], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        self.assertIn("done again", process.stderr.readline())
+        time.sleep(1)
+        return process
+
+    def test_a_snapshot_on_the_way_tells_of_its_own_step(self):
+        process = self.waits_in_redo()
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(.3)
+        (self.dir / "wait").unlink()
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        folder = self.dir / "runs" / json.loads(self.gradus("show", "1", "--json"))["uid"] / "snapshots"
+        step = min(int(path.stem.split("-")[1]) for path in folder.glob("2-*.safetensors") if "end" not in path.name)
+        self.assertLess(step, 200)
+        self.gradus("fork", "1", "--at", str(step), "--set", f"steps={step + 10}", "-q")
+        fork = json.loads(self.gradus("runs", "--json"))[-1]["id"]
+        for table in ("progress", "events"):
+            last = json.loads(self.gradus("sql", "--json", f"SELECT max(step) AS step FROM {table} WHERE run_id = {fork}"))
+            self.assertLessEqual(last[0]["step"], step + 10, table)
+
 
 if __name__ == "__main__":
     unittest.main()

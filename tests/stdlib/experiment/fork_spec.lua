@@ -194,6 +194,8 @@ describe("gradus fork", function()
       expect(called):equals { true, { lr = .5 } }
       expect({ done.row.id, done.how.goal.point.step, done.run.snapshots.stop, done.cleared }):equals { run.id, 20, { step = 25, axis = 1 },
         true }
+      expect(done.how.point()):equals { event = 1, child = 0, progress = 10, keys = '["val/acc"]', step = 17 }  -- on the way
+      done.run.step_number = 25
       expect(done.how.point()):equals { event = 2, child = 0, progress = 20, keys = '["val/acc"]', step = 25 }
       seen = prepare "10"
       expect({ seen.said, seen.checked }):equals { ("2run %d is done again from its beginning to step 10\n"):format(run.id),
