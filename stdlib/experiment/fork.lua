@@ -3,6 +3,7 @@
 --- one before it, without writing, to have one (`prepare`, in a Lua state of its own). `gradus resume RUN --set …` of a finished run
 --- does the same at its end.
 local axes = require "gradus.experiment.axes"
+local children = require "gradus.children"
 local done_again = require "gradus.experiment.done_again"
 local host = require "gradus.host"
 local resume = require "gradus.experiment.resume"
@@ -62,7 +63,7 @@ local function point_at(store, id, step)
   return { event = found.event, child = found.child, progress = found.progress, keys = found.keys, step = step }
 end
 
--- Does the run again until the step, where a snapshot is taken; others may be on the way there.
+-- Does the run again until the step, where a snapshot is taken; others may be on the way there. Returns the process's exit code.
 local function again(options, store, experiment, row, goal, axis, step)
   local run, given
   run, given = done_again(options, store, experiment, row,
@@ -70,7 +71,8 @@ local function again(options, store, experiment, row, goal, axis, step)
   run.snapshots.stop = { step = step, axis = axis }
   local ok, why = xpcall(experiment.run, host.traceback, run, given)
   run.line.clear()
-  if run.snapshots.reached then return end
+  if run.snapshots.reached then return 0 end
+  if run.interrupted then return children.stop_code() end
   local stop = run.snapshots.stop
   if stop.after or ok and run.step_number >= step then
     host.fail(("fork: --at: run %d looks ahead, and is saved where its rounds end; expected %s; got %d"):format(row.id,
@@ -88,7 +90,7 @@ function fork.check_set(options)
   return 0
 end
 
---- Sees to it that a snapshot of the step is there.
+--- Sees to it that a snapshot of the step is there. Returns the process's exit code.
 ---@param options table  the command line; run, at
 function fork.prepare(options)
   local store = runner.prepare(options)
@@ -109,8 +111,7 @@ function fork.prepare(options)
   if not options.quiet and not options.json then
     host.write(2, ("run %d is done again from %s to step %d\n"):format(id, goal and "step " .. goal.point.step or "its beginning", step))
   end
-  again(options, store, experiment, row, goal, axis, step)
-  return 0
+  return again(options, store, experiment, row, goal, axis, step)
 end
 
 --- The snapshot that `prepare` has seen to.

@@ -2,6 +2,7 @@
 --- at the steps that are asked for. Its snapshots do not hold them: of a finished run only the end stays. A fork is done again from where
 --- it was forked.
 local axes = require "gradus.experiment.axes"
+local children = require "gradus.children"
 local copy = require "gradus.base.copy"
 local distill = require "gradus.training.distill"
 local done_again = require "gradus.experiment.done_again"
@@ -61,6 +62,7 @@ return function(options, store, experiment, row, steps)
   run.live = follower(axis, steps, seen)
   local ok, why = xpcall(experiment.run, host.traceback, run, given)
   run.line.clear()
+  if run.interrupted then host.fail("landscape: interrupted", children.stop_code()) end
   for _, step in ipairs(steps) do
     if not seen[step] and not ok then error(why, 0) end
     if not seen[step] then

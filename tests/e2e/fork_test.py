@@ -146,6 +146,15 @@ class Fork(unittest.TestCase):
         time.sleep(1)
         return process
 
+    def test_an_interruption_while_the_past_is_done_again_is_no_error_of_the_script(self):
+        process = self.waits_in_redo()
+        process.send_signal(signal.SIGINT)
+        (self.dir / "wait").unlink()
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertNotIn("s.lua", err)
+        self.assertEqual(len(json.loads(self.gradus("runs", "--json"))), 1)
+
     def test_a_snapshot_on_the_way_tells_of_its_own_step(self):
         process = self.waits_in_redo()
         process.send_signal(signal.SIGUSR1)
