@@ -100,6 +100,14 @@ local function described(axis)
   return { key = axis.key, values = axis.values, low = axis.low, high = axis.high, log = axis.scale == "log", whole = axis.whole or false }
 end
 
+-- What a trial's value follows from is part of the name of its study, which has one space and one direction: what the same parameters
+-- came to under other code, or beside other fixed parameters, says nothing of these.
+local function study_name(sweep, axes)
+  local words = { host.json_encode(axes), host.json_encode(sweep.fixed), sweep.greater and "maximize" or "minimize" }
+  for _, source in ipairs(host.sources()) do words[#words + 1] = source.path .. " " .. source.sha256 end
+  return ("%s %s %s"):format(sweep.options.name or sweep.experiment.name, sweep.by, host.sha256(table.concat(words, "\n")):sub(1, 8))
+end
+
 --- Starts the process for a sweep.
 function optuna.start(sweep, seed)
   local pipe = io.popen("mktemp -d", "r")
@@ -109,10 +117,8 @@ function optuna.start(sweep, seed)
   local axes = {}
   for i, axis in ipairs(sweep.axes) do axes[i] = described(axis) end
   local store = require("gradus.store").open(sweep.options.store)
-  -- What may change between two sweeps of one study is part of its name: a study has one space.
-  local name = ("%s %s %s"):format(sweep.options.name or sweep.experiment.name, sweep.by, host.sha256(host.json_encode(axes)):sub(1, 8))
   assert(files.write(folder .. "/ask.py", SCRIPT))
-  assert(files.write(folder .. "/given.json", host.json_encode { axes = axes, name = name, seed = seed,
+  assert(files.write(folder .. "/given.json", host.json_encode { axes = axes, name = study_name(sweep, axes), seed = seed,
     direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" }))
   os.execute("mkfifo " .. quoted(folder .. "/answers"))
   local self = setmetatable({ folder = folder, numbers = {}, told = {}, old = {} }, Optuna)

@@ -28,14 +28,14 @@ done
 -- Calls fn(study) with a sweep's study; returns what the process was told, line by line, and what it was given.
 local function study(fn, more, first)
   local sweep = { axes = { { key = "T", values = { 2, 4 } }, { key = "lr", low = 1e-4, high = .1, scale = "log" },
-    { key = "n", low = 1, high = 9, scale = "lin", whole = true } }, by = "val/acc", greater = true, experiment = { name = "digits" },
+    { key = "n", low = 1, high = 9, scale = "lin", whole = true } }, by = "val/acc", greater = true, fixed = { steps = 9 }, experiment = { name = "digits" },
     options = { store = folder .. "/s.db" } }
   for key, value in pairs(more or {}) do sweep[key] = value end
   os.remove(folder .. "/said")
   assert(files.write(folder .. "/answers.sh", ANSWERS:format(folder, folder, first or BEFORE, folder)))
   local popen = io.popen
   instead({ { io, "popen", function(command, mode)
-    return popen((command:gsub("^exec python3 %-u", "exec sh '" .. folder .. "/answers.sh'")), mode)
+    return popen((command:gsub("exec python3 %-u", "exec sh '" .. folder .. "/answers.sh'")), mode)
   end } }, function()
     local one = optuna.start(sweep, 11)
     fn(one)
@@ -57,7 +57,7 @@ describe("Optuna's process", function()
     expect(given.axes[3]):equals { key = "n", low = 1, high = 9, log = false, whole = true }
     expect(given.name):matches "^digits val/acc %x%x%x%x%x%x%x%x$"
   end)
-  it("has one study for each space, name and metric", function()
+  it("has one study for each space, name, metric, direction, code and what is fixed", function()
     local function name(more) return select(2, study(function() end, more)).name end
     local one = name()
     expect(name()):equals(one)
@@ -65,6 +65,14 @@ describe("Optuna's process", function()
     expect(name { by = "val/loss" }):matches "^digits val/loss "
     expect(name { options = { store = folder .. "/s.db", name = "own" } }):matches "^own val/acc "
     expect(select(2, study(function() end, { greater = false })).direction):equals "minimize"
+    expect(name { greater = false }):differs_from(one)
+    expect(name { fixed = { steps = 10 } }):differs_from(one)
+    local sources = host.sources
+    instead({ { host, "sources", function()
+      local list = sources()
+      list[1].sha256 = "0" .. list[1].sha256:sub(2, -2) .. "x"
+      return list
+    end } }, function() expect(name()):differs_from(one) end)
   end)
   it("leaves nothing behind", function()
     study(function() end)
