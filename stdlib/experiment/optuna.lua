@@ -6,8 +6,10 @@ local files = require "gradus.base.files"
 local optuna = {}
 
 local SCRIPT = [=[
-import json, sys
-def say(**what): print(json.dumps(what), flush=True)
+import json, os, sys
+def say(**what):
+    try: print(json.dumps(what), flush=True)
+    except BrokenPipeError: os._exit(0)  # the sweep was killed
 try:
     import optuna
 except ImportError:
@@ -122,7 +124,8 @@ function optuna.start(sweep, seed)
     direction = sweep.greater and "maximize" or "minimize", storage = "sqlite:///" .. store.folder .. "/optuna.db" }))
   os.execute("mkfifo " .. quoted(folder .. "/answers"))
   local self = setmetatable({ folder = folder, numbers = {}, told = {}, old = {} }, Optuna)
-  self.output = io.popen(("exec python3 -u %s %s > %s"):format(quoted(folder .. "/ask.py"), quoted(folder .. "/given.json"),
+  -- A terminal's Ctrl-C is for the sweep, which tells this process when to end.
+  self.output = io.popen(("trap '' INT; exec python3 -u %s %s > %s"):format(quoted(folder .. "/ask.py"), quoted(folder .. "/given.json"),
     quoted(folder .. "/answers")), "w")
   self.input = io.open(folder .. "/answers", "rb")
   for i, one in ipairs(self:answer().before) do

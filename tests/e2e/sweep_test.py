@@ -319,6 +319,22 @@ end }
         self.assertEqual(len([trial for trial in trials if "goes_on" in trial.user_attrs]), went_on)
         self.assertEqual(self.found(*args, "--trials", "9")["trials"], found["trials"])
 
+    def test_optuna_and_a_terminals_ctrl_c(self):
+        if subprocess.run([sys.executable, "-c", "import optuna"], capture_output=True).returncode != 0:
+            self.skipTest("python3 has no optuna")
+        args = ["sweep", "x.lua", "--set", "T=lin(1,9)", "--set", "wait=0.05", "--by", "val/score", "--search", "optuna", "-j", "1"]
+        process = subprocess.Popen([GRADUS, *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(self.dir.glob("runs/*/alive")):
+            time.sleep(.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err + out)
+        self.assertNotIn("Traceback", err)
+        self.assertIn("the same command goes on where it was", err)
+
 
 if __name__ == "__main__":
     unittest.main()
