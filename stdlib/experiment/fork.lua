@@ -52,10 +52,12 @@ local function nearest(folder, axis, step)
   end
 end
 
--- What the store has of the run until the step, as Writer:point() would have told it there.
+-- What the store has of the run until the step, as Writer:point() would have told it there: a look-ahead's round begins after it, with
+-- its decision.
 local function point_at(store, id, step)
   local found = store:query([[SELECT (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1 AND coalesce(step, 0) <= ?2
-      AND kind NOT IN ('flops', 'returned', 'result')) AS event,
+      AND kind NOT IN ('flops', 'returned', 'result') AND id < coalesce((SELECT min(id) FROM events WHERE run_id = ?1 AND step = ?2
+        AND kind = 'decision' AND name = 'lookahead'), 9223372036854775807)) AS event,
     (SELECT coalesce(max(id), 0) FROM runs WHERE parent = ?1) AS child,
     (SELECT coalesce(max(step), -1) FROM progress WHERE run_id = ?1 AND step <= ?2) AS progress,
     (SELECT json_group_array(key) FROM (SELECT DISTINCT key FROM metrics WHERE run_id = ?1 AND step <= ?2 AND key NOT LIKE 'result/%'))

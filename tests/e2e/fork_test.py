@@ -171,6 +171,18 @@ class Fork(unittest.TestCase):
             last = json.loads(self.gradus("sql", "--json", f"SELECT max(step) AS step FROM {table} WHERE run_id = {fork}"))
             self.assertLessEqual(last[0]["step"], step + 10, table)
 
+    def test_a_round_of_a_look_ahead_is_decided_once(self):
+        (self.dir / "s.lua").write_text(SCRIPT.replace("run:distill {", "run:lookahead { steps = 50, try = { hot = { temperature = 8 }, cold = {} },")
+                                        .replace("temperature = p.T,", ""))
+        self.gradus("run", "s.lua", "-q", "--snapshots", "none")
+        events = lambda: json.loads(self.gradus("sql", "--json", "SELECT step, kind, name, detail FROM events WHERE run_id = (SELECT max(id) FROM runs "
+                                                "WHERE kind = 'run') AND kind NOT IN ('resume', 'flops', 'cache', 'teacher_cache') ORDER BY id"))
+        whole = events()
+        self.assertEqual(len([one for one in whole if one["name"] == "lookahead"]), 6)
+        for step in (50, 200):
+            self.gradus("fork", "3", "--at", str(step), "-q")
+            self.assertEqual(events(), whole)
+
 
 if __name__ == "__main__":
     unittest.main()
