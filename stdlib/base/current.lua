@@ -20,9 +20,9 @@ function current.tell(kind, text)
   host.log("warning", text)
 end
 
---- Notes data that was read from a file, by a hash of its content: it is part of what configures this run and those that
---- started it. Data that a script makes is not: its source, parameters and seed tell all of it, and repetitions of one
---- configuration may differ by the seed alone.
+--- Notes data that was read from a file, by a hash of its content, or code that was loaded while the run goes on: it is part of
+--- what configures this run and those that started it. Data that a script makes is not: its source, parameters and seed tell all
+--- of it, and repetitions of one configuration may differ by the seed alone.
 ---@param hash string
 function current.reads(hash)
   for _, known in ipairs(current.contents) do

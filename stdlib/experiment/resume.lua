@@ -4,6 +4,7 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local edits = require "gradus.experiment.edits"
+local files = require "gradus.base.files"
 local params = require "gradus.experiment.params"
 local runner = require "gradus.experiment.runner"
 local sameness = require "gradus.experiment.sameness"
@@ -59,6 +60,8 @@ local function changed_sources(had)
   local now, found = {}, {}
   for _, source in ipairs(host.sources()) do now[source.path] = source.sha256 end
   for _, path in ipairs(sorted_keys(had.texts)) do
+    local text = not now[path] and files.read(path)  -- that is required only in the run's function
+    if text then now[path] = host.sha256(text) end
     if now[path] and now[path] ~= had.texts[path] then
       found[#found + 1] = { name = "script", what = path, was = had.texts[path]:sub(1, 12), now = now[path]:sub(1, 12) }
     end

@@ -36,6 +36,7 @@ local run = {}
 ---@field measuring false|number  while a round of that loop is counted: the operations of its evaluations, which are no part of it
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
+---@field sources table<string, boolean>  of its code, by path: those that the store has
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a function of run:cached is called for what it makes without training
 ---@field snapshots Snapshots
@@ -56,7 +57,7 @@ function run.begin(options)
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, told = {}, began = host.monotonic(),
     parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false,
-    measuring = false, looked = readback(device, function(numbers, look) look(numbers) end),
+    measuring = false, sources = false, looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshot_files.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
@@ -68,6 +69,8 @@ function run.begin(options)
     end
   end)
   if self.parent then self.save_students = rawget(self.parent, "save_students") end
+  self.sources = {}
+  for _, one in ipairs(host.sources()) do self.sources[one.path] = true end
   self.beforehand = beforehand
   current.run = self
   streams.begin(self.seed)
@@ -78,6 +81,7 @@ end
 function Run:unmute()
   self.unmuted = run_writer.arrived(self.unmuted, self.keys)
   self.writer = self.unmuted
+  self:note_sources()
 end
 
 --- Calls fn() while nothing that it does is written or said.
@@ -93,6 +97,19 @@ end
 
 --- Stores the configuration's hash anew: data was read.
 function Run:configure() self.writer:amend { config_hash = run_writer.config_hash(self.configuration) } end
+
+--- Stores the code that was loaded since the run began, such as modules that its function requires: it is part of what the run is.
+function Run:note_sources()
+  if self.live or self.unmuted and self.writer ~= self.unmuted then return end  -- live edits tell of their own
+  local fresh = {}
+  for _, one in ipairs(host.sources()) do
+    if not self.sources[one.path] then fresh[#fresh + 1] = one end
+    self.sources[one.path] = true
+  end
+  if #fresh == 0 then return end
+  self.writer:amend { sources = fresh }
+  for _, one in ipairs(fresh) do current.reads(one.path .. " " .. one.sha256) end
+end
 
 -- --- logging ---------------------------------------------------------------------------------------------------------
 
@@ -212,6 +229,7 @@ end
 ---@param prefixes string[]  of the metrics that it logs: "train/", "val/", …
 function Run:begin_training(name, prefixes)
   self.loop_knobs = false
+  self:note_sources()
   return axes.begin(self, name, prefixes)
 end
 
@@ -355,6 +373,7 @@ function Run:store_result(result) return require("gradus.experiment.results").st
 --- Closes the run. status: finished, failed or interrupted. A run whose last values cannot be read has failed.
 function Run:finish(status, message)
   self.line.clear()
+  self:note_sources()
   -- One that has not come back to where it was would leave others than it has.
   if self.students and not self.snapshots.goal then require("gradus.experiment.student_artifact").save_all(self) end
   self.snapshots:finish(status == "finished")

@@ -89,6 +89,7 @@ local function state_of(self, part, over)
   local run = self.run
   run.readback:settle()
   run.looked:settle()
+  run:note_sources()
   local point = run.writer:point()
   point.step = run.step_number
   local kept = { format = files.FORMAT, training = self.number, count = self.count, over = over, point = point,

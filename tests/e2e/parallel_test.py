@@ -224,6 +224,30 @@ class Stopping(ParallelCase):
             _, err = self.run_script(text, "--resume", *args)
             self.assertIn(f"{skipped} of ", err)
 
+    def test_what_is_required_in_a_run_is_code_of_it(self):
+        text = SMALL % "local late, again = require 'late', dofile 'again.lua'  run:log({ x = late + again }, 1)"
+        def save(late, again):
+            (self.dir / "late.lua").write_text(f"return {late}\n")
+            (self.dir / "again.lua").write_text(f"return {again}\n")
+        save(1, 1)
+        self.run_script(text, "--set", "T=1", "-q")
+        for late, again, skipped in ((1, 1, 1), (2, 1, 0), (2, 1, 1), (2, 2, 0)):
+            save(late, again)
+            for more in (["-j", "1"], []):
+                _, err = self.run_script(text, "--set", "T=1", "--resume", *more)
+                self.assertIn(f"{skipped} of 1 finished runs are skipped", err)
+                skipped = 1
+        self.assertEqual(self.query("SELECT run_id, path FROM run_sources ORDER BY 1, 2"),
+                         [(run, path) for run in (1, 2, 3) for path in ("again.lua", "late.lua", "x.lua")])
+        self.assertEqual(self.query("SELECT count(DISTINCT config_hash) FROM runs"), [(3,)])
+        # A run that goes on needs it as it was, too.
+        save(1, 1)
+        self.run_script(text.replace("run:log(", "error 'no' run:log("), "--set", "T=1", "-q", code=65)
+        save(2, 1)
+        done = subprocess.run([GRADUS, "resume", "@last"], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("script late.lua was", done.stderr)
+
     def test_no_orphans(self):
         process = self.start(SMALL % WAITS, "-j", "2", start_new_session=True)
         self.wait_for("SELECT count(DISTINCT run_id) FROM metrics", 2)
