@@ -48,7 +48,7 @@ for name in ([[
   sampler:restrict sampler:state
   sampler:restore sampler:size sampler:passes data.content data.from_outside data.of_base data.parts data.make run:configure run:progress
   run:show run:breathe run:store_result run:finish sampler:new sampler:drawer sampler:view sampler:stats sampler:numbered
-  run:training_line run:leave_student run:begin_training run:lock run:edited run:unmute run:note_sources run:silently
+  run:training_line run:leave_student run:begin_training run:lock run:edited run:unmute run:note_sources run:other_data run:silently
   s:new s:begin_stage s:count s:record s:ahead s:sign
   schedule.value schedule.check
   schedule.is]]):gmatch "%S+" do

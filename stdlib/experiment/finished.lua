@@ -3,6 +3,7 @@
 local host = require "gradus.host"
 local files = require "gradus.base.files"
 local params = require "gradus.experiment.params"
+local run_writer = require "gradus.experiment.run_writer"
 local sorted_keys = require "gradus.base.sorted_keys"
 
 local function text_of(value) return type(value) == "number" and ("%.17g"):format(value) or tostring(value) end
@@ -32,7 +33,8 @@ local function sources()
 end
 
 -- The runs of that name with one of these statuses, or that a sweep stopped, whose sources are those that they would have now, oldest
--- first; none that somebody edited. What this state has not loaded they have from a require in their function.
+-- first; none that somebody edited, and none that was something else on its way (run_writer.APART). What this state has not loaded they
+-- have from a require in their function.
 local function candidates(store, name, statuses, stopped)
   local loaded = {}
   local wanted, count = sources()
@@ -42,7 +44,8 @@ local function candidates(store, name, statuses, stopped)
       JOIN runs r ON r.id = s.run_id
       WHERE r.name = ?1 AND (r.status IN (SELECT value FROM json_each(?4)) OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
         AND r.parent IS NULL AND r.archived IS NULL
-        AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_id = r.id AND t.name = 'edited')]], name, stopped,
+        AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.run_id = r.id AND t.name = 'edited')
+        AND NOT EXISTS (SELECT 1 FROM events e WHERE e.run_id = r.id AND ]] .. run_writer.APART .. ")", name, stopped,
         finished.STOPPED, host.json_encode(statuses))) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one

@@ -36,6 +36,7 @@ local run = {}
 ---@field measuring false|number  while a round of that loop is counted: the operations of its evaluations, which are no part of it
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
+---@field apart boolean  whether it has been something else (run_writer.lua)
 ---@field sources table<string, boolean>  of its code, by path: those that the store has
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a function of run:cached is called for what it makes without training
@@ -47,9 +48,10 @@ Run.__index = Run
 --- Starts a run in the store and makes it the current one.
 ---@param options table  { store, name, kind?, seed, flat, params, parent: Run?, options = the command line, label,
 ---   policy?: of snapshots }; of one that goes on: goal?, a snapshot; resumes?, its id, and set?, parameters that have new values; forks?,
----   the id of a run whose past it shares; again?, a writer that writes nothing
+---   the id of a run whose past it shares; detail?, what is stored of that; again?, a writer that writes nothing
 function run.begin(options)
-  local opts, goal, parts = options.options, options.goal, run_writer.configuration(options)
+  local opts, goal = options.options, options.goal
+  local parts, apart = run_writer.configuration(options)
   local device = engine.device(opts.device or "cpu")
   local writer = run_writer.begin(options, { config_hash = run_writer.config_hash(parts), device = device })
   local self = setmetatable({ writer = writer, id = writer.id, uid = writer.uid, folder = writer.folder, seed = options.seed,
@@ -57,7 +59,7 @@ function run.begin(options)
     configuration = parts, threads = 0, step_number = 0, axis = 1, keys = {}, latest = {}, students = false, kept_files = false,
     save_students = true, registered = {}, told = {}, began = host.monotonic(),
     parent = options.parent, dry = false, listener = false, ending = false, live = false, unmuted = false, loop_knobs = false,
-    measuring = false, sources = false, looked = readback(device, function(numbers, look) look(numbers) end),
+    measuring = false, sources = false, apart = apart, looked = readback(device, function(numbers, look) look(numbers) end),
     line = console.progress(options.label, opts.quiet or opts.json, opts.log) }, Run)
   if options.resumes then snapshot_files.forget_after(self.folder, goal) end
   self.snapshots = snapshots.new(self, options.policy or snapshots.policy(), goal)
@@ -81,6 +83,7 @@ end
 function Run:unmute()
   self.unmuted = run_writer.arrived(self.unmuted, self.keys)
   self.writer = self.unmuted
+  if self.apart then self:configure() end
   self:note_sources()
 end
 
@@ -97,6 +100,14 @@ end
 
 --- Stores the configuration's hash anew: data was read.
 function Run:configure() self.writer:amend { config_hash = run_writer.config_hash(self.configuration) } end
+
+--- From here on the run has other data than before: stored as an event, and it is no repetition of others.
+---@param accepted string[]  in words
+function Run:other_data(accepted)
+  self:event("resume", "data", { accepted = accepted })
+  table.insert(self.configuration, "apart " .. host.json_encode { accepted = accepted })
+  self:configure()
+end
 
 --- Stores the code that was loaded since the run began, such as modules that its function requires: it is part of what the run is.
 function Run:note_sources()

@@ -28,14 +28,42 @@ local function command_line()
   return words[1] and table.concat(words, " ")
 end
 
---- What makes a run's configuration, as texts: its name, sources and parameters.
+--- Events (e) of a run that its name, code, parameters and data do not tell of: it was another run until a step, or had other parameters,
+--- code or data.
+run_writer.APART = [[(e.kind = 'resume' AND (e.name IN ('fork', 'data') OR json_extract(e.detail, '$.set') IS NOT NULL
+  OR json_extract(e.detail, '$.accepted') LIKE '%"script %'))]]
+
+local EARLIER = [[SELECT e.kind, e.detail FROM events e WHERE e.id <= ?2
+  AND (e.run_id = ?1 OR e.run_id IN (SELECT id FROM runs WHERE parent = ?1 AND kind = 'training')) AND (e.kind = 'edit' OR ]]
+  .. run_writer.APART .. ") ORDER BY e.id"
+
+-- In words that are the same for another seed.
+local function departure(detail)
+  return "apart " .. host.json_encode { at = detail.at, axis = detail.axis, from = detail.from, set = detail.set,
+    schedules = detail.schedules, accepted = detail.accepted, config = detail.config }
+end
+
+-- Where a run that goes on, or begins as another, has been something else, and is no repetition of one that has not; see APART.
+local function apart(options)
+  local of, list = options.resumes or options.forks, {}
+  for _, row in ipairs(of and options.goal and options.store:query(EARLIER, of, options.goal.point.event or -1) or {}) do
+    list[#list + 1] = row.kind == "edit" and "edited " .. row.detail or departure(host.json_decode(row.detail))
+  end
+  if of and options.detail and options.detail.config then list[#list + 1] = departure(options.detail) end
+  return list
+end
+
+--- What makes a run's configuration, as texts: its name, sources and parameters, and where it has been something else.
 ---@param options table  see run.begin
 ---@return string[]
+---@return boolean apart  whether it has
 function run_writer.configuration(options)
   local parts = { options.name, options.kind or "run" }
   for _, source in ipairs(host.sources()) do parts[#parts + 1] = source.path .. " " .. source.sha256 end
   for _, one in ipairs(param_list(options.flat)) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
-  return parts
+  local others = apart(options)
+  for _, text in ipairs(others) do parts[#parts + 1] = text end
+  return parts, #others > 0
 end
 
 --- What is equal for repetitions: the configuration, which is without the seed, and the data read so far.

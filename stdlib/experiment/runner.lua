@@ -138,11 +138,19 @@ local function policy_of(options, experiment)
   return policy
 end
 
+-- Whether a run that goes on, or a fork, will not be what its parameters and code alone would make of it. What it was is told then.
+local function tell_past(store, one)
+  local detail, of = one.detail, one.resumes or one.forks
+  local other = detail and (one.forks or one.goal and (detail.set or detail.accepted and host.json_encode(detail.accepted):find '"script '))
+  if other then detail.config = store:query("SELECT config_hash AS hash FROM runs WHERE id = ?", of)[1].hash end
+end
+
 -- A run of the store that begins, or goes on as `one` says.
 local function begin(options, store, experiment, one, label, flat, nested)
+  tell_past(store, one)
   local run = require("gradus.experiment.run").begin { store = store, name = one.name or options.name or experiment.name, seed = one.seed,
     flat = flat, params = nested, options = options, label = label, policy = policy_of(options, experiment), resumes = one.resumes,
-    goal = one.goal, forks = one.forks, set = one.set }
+    goal = one.goal, forks = one.forks, set = one.set, detail = one.detail }
   if one.detail then
     local step = one.goal and one.goal.point.step or run.step_number
     local writer = one.goal and run.unmuted or run.writer

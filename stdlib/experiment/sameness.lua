@@ -76,6 +76,7 @@ end
 ---@param part {fingerprints: (fun(self: any): table<string, string>)?}
 ---@param kept table
 ---@param accept string?
+---@return string[] taken  what was accepted, in words
 function sameness.check_data(part, kept, accept)
   local now, found = part.fingerprints and part:fingerprints() or {}, {}
   for _, name in ipairs(sorted_keys(kept.data or {})) do
@@ -83,7 +84,7 @@ function sameness.check_data(part, kept, accept)
       found[#found + 1] = { name = "data", what = name, was = kept.data[name]:sub(1, 12), now = tostring(now[name]):sub(1, 12) }
     end
   end
-  sameness.agree("resume", found, accept)
+  return sameness.agree("resume", found, accept)
 end
 
 return sameness

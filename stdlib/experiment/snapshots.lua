@@ -53,7 +53,7 @@ end
 ---@return Snapshots
 function snapshots.new(run, policy, goal)
   return setmetatable({ run = run, policy = policy, goal = goal, count = 0, outer = false, looks = 0, files = {}, cost = 0, taken = false,
-    step = 0, time = host.monotonic(), wanted = host.saves_wanted(), folder = run.folder .. "/snapshots" }, Snapshots)
+    other_data = {}, step = 0, time = host.monotonic(), wanted = host.saves_wanted(), folder = run.folder .. "/snapshots" }, Snapshots)
 end
 
 -- --- taking ----------------------------------------------------------------------------------------------------------
@@ -235,6 +235,7 @@ local function arrive(self, part)
   end
   self.goal, self.step, self.time = nil, self.run.step_number, host.monotonic()
   self.run:unmute()
+  if #self.other_data > 0 then self.run:other_data(self.other_data) end
   if goal.on_arrival then goal.on_arrival(self.run) end
   if goal.other and part.evaluator then self.run.beforehand.judge_anew(self.run, part, goal.as_it_was) end  -- by distill or fit
   stop_if_there(self, part, goal.over)
@@ -251,7 +252,7 @@ function Snapshots:begin(part)
   if part.fn then self.seen = reachable.seen(part.fn) end
   local kept = kept_of(self)
   if not kept then return end
-  sameness.check_data(part, kept, self.run.options.accept)
+  for _, text in ipairs(sameness.check_data(part, kept, self.run.options.accept)) do table.insert(self.other_data, text) end
   part:load_state(kept)
   restore(self, kept)
   if kept == self.goal then arrive(self, part) end

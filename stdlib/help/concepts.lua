@@ -40,7 +40,9 @@ return {
     .. "what it does after its trainings is the newest version's. See also: resume.",
   fork = "`gradus fork RUN --at STEP [--set key=value] [other.lua]` is a new run that was RUN until the step and is its own from "
     .. "there. Without a change it is the same run, bit for bit. Where no snapshot was taken at the step, the run is done again "
-    .. "from the one before it. The event 'fork' names the run, the step and what was set. See also: resume, snapshot.",
+    .. "from the one before it. The event 'fork' names the run, the step and what was set. It is no repetition of a run that had "
+    .. "these parameters from its beginning, nor is a run that went on with --set or with another script or data: compare has them apart, "
+    .. "--resume and sweep skip nothing for them. See also: resume, snapshot.",
   budget = "How long a run goes on: { epochs = }, { steps = }, { samples = }, { seconds = } or { flops = }, or several of them; the "
     .. "first "
     .. "that is reached ends it. Schedules are shares of it, from 0 to 1 (s.progress).",

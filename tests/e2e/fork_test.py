@@ -135,6 +135,26 @@ class Fork(unittest.TestCase):
         self.assertEqual(json.loads(self.gradus("show", str(killed["id"]), "--json"))["origin"]["step"], 100)
         self.assertEqual(self.rows(killed["id"]), self.rows(whole), "the same as one that was not killed")
 
+    def test_what_was_something_else_on_its_way_is_no_repetition(self):
+        def hash_of(run="@last"):
+            return json.loads(self.gradus("show", run, "--json"))["config_hash"]
+        def skipped(*args):
+            done = subprocess.run([GRADUS, "run", "s.lua", "--resume", *args, *STDLIB], cwd=self.dir, capture_output=True, text=True, timeout=120)
+            return done.stderr.splitlines()[0]
+        hashes = []
+        for at in (100, 200, 200):
+            self.gradus("fork", "1", "--at", str(at), "--set", "T=8", "-q")
+            hashes.append(hash_of())
+        self.assertEqual((len(set(hashes)), hashes[1]), (2, hashes[2]), "forks at one step with one change are repetitions, others are not")
+        self.assertEqual(skipped("--set", "T=8"), "0 of 1 finished runs are skipped")
+        self.assertNotIn(hash_of(), hashes)
+        self.assertEqual(skipped("--set", "T=8"), "1 of 1 finished runs are skipped")
+        before = hash_of("1")
+        self.gradus("resume", "1", "--set", "steps=350", "--schedules", "keep", "-q")
+        longer = hash_of("1")
+        self.assertEqual(skipped("--set", "steps=350"), "0 of 1 finished runs are skipped")
+        self.assertEqual(len({before, longer, hash_of()}), 3)
+
     def waits_in_redo(self):
         """A fork whose origin has no snapshot, and waits while it is done again; a fork's own run would wait at the same place."""
         shutil.rmtree(self.dir / "runs" / json.loads(self.gradus("show", "1", "--json"))["uid"] / "snapshots", ignore_errors=True)
