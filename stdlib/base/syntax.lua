@@ -159,10 +159,10 @@ function syntax.mended(text, message)
   local number, rest = message:match ":(%d+): (.*)$"
   if not number then return nil end
   local mend = whole(text, rest) or mend_of(syntax.line_of(text, tonumber(number)))
-  -- The parser notices some things only at the next line's first word.
+  -- The parser notices some things only at the next line's first word; an argument by name, which looks like `x = f(3)`, where it stands.
   if not mend and tonumber(number) > 1 then
     local before = mend_of(syntax.line_of(text, tonumber(number) - 1))
-    if before then mend = ("line %d: %s"):format(tonumber(number) - 1, before) end
+    if before and before ~= NAMED then mend = ("line %d: %s"):format(tonumber(number) - 1, before) end
   end
   return mend and ("%s; in Lua: %s"):format(message, mend) or nil
 end

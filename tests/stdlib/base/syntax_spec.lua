@@ -78,6 +78,11 @@ describe("the line that is to blame", function()
     expect((mended "pass\nlocal y = 3")):matches "in Lua: line 1: nothing: an empty block is allowed$"
     expect((mended "local z\npass\nlocal y = 3")):matches "in Lua: line 2: nothing: an empty block is allowed$"
   end)
+  it("is no assignment before it, which looks like an argument by name", function()
+    expect((mended "student = build(4)\ny = = 2")):equals(nil)
+    expect((mended "f = function()\n  return 1")):equals(nil)
+    expect((mended "f(x,\n  lr = 3)")):matches "arguments by name go in a table"
+  end)
   it("is any line where a block does not end", function()
     expect((mended "if x then\n  y()\nelse if z then\n  y()\nend\n")):matches "in Lua: line 3 has else if, which needs an end of its own"
     expect((mended "local t = {}\nwhile true do\n")):equals(nil)
