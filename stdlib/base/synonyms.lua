@@ -90,7 +90,7 @@ local SAID = {
   { "checkpoints", "checkpoints = { epochs = … }", "save_top_k every_n_epochs" },
   { "grid", "grid = { seed = { 1, 2, 3 } }", "seeds" },
   { "grid", "grid = { lr = { 1e-3, 1e-2 } }", "n_trials sweep sweeper" },
-  { "grid", "nothing: losses and errors get better downwards, all else upwards", "direction" },
+  { "grid", "metrics = { rmse = { better = \"lower\" } }, where the name does not tell it", "direction directions" },
   { "lr", "optim.AdamW without it", "amsgrad" },
   { "lr", "nothing: updates are fused", "fused foreach" },
   { "dtype", "nn.Parameter(t), or t:requires_grad_()", "requires_grad" },

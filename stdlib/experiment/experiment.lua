@@ -57,7 +57,8 @@ end
 ---@field by? string|string[] parameters that make the final table's rows; default: the grid's keys but seed
 ---@field versus? table       { "result name", "value", "heading" }: a column with the difference to the group of that value,
 ---                           paired over the seeds that both have
----@field metrics? table      which way metrics are better, those logged and those returned: { rmse = { better = "lower" } }
+---@field metrics? table      which way metrics are better, those logged and those returned, where their names do not tell it:
+---                           { score = { better = "lower" } }
 ---@field save? boolean        true: the best and the last weights of each student are kept among the run's files (student_artifact.lua)
 ---@field snapshots? string|number  how often a run is saved: 100 (steps), "30s", "5m" (default: "1m") or "none"; see `gradus help resume`
 ---@field footer? string      printed under the final table
@@ -81,6 +82,13 @@ function experiment.experiment(options)
   check_metrics(self.metrics or {})
   if self.save ~= nil then check.value("experiment", "save", self.save, check.boolean) end
   return self
+end
+
+--- Which way a metric is better, where the experiment says it: "higher", "lower" or nil.
+---@param key string  "val/f1", "result/f1"
+function Experiment:direction(key)
+  local one = (self.metrics or {})[key] or (self.metrics or {})[key:match "^result/(.+)$"]
+  return one and one.better
 end
 
 --- Tells the store which way the experiment's metrics are better.

@@ -25,22 +25,12 @@ Sweep.__index = Sweep
 
 -- --- what is asked for ------------------------------------------------------------------------------------------------
 
-local LOWER = { "loss", "error", "err", "nll", "ce", "kl", "mse", "mae", "rmse", "perplexity", "ppl", "seconds", "forgetting", "steps" }
-
--- Whether a greater value is better: as said, as the store knows, or by a word of the name.
-local function greater_is_better(store, by, direction)
-  if direction then return direction == "max" or direction == "higher" end
-  local ok, way = pcall(function() return store:direction(by) end)
-  if ok and way then return way == "higher" end
-  for word in by:lower():gmatch "[a-z]+" do
-    for _, known in ipairs(LOWER) do
-      if word == known then return false end
-    end
-  end
-  for _, known in ipairs { "acc", "score", "f1", "auc", "agreement", "reward", "bleu", "precision", "recall" } do
-    if by:lower():find(known, 1, true) then return true end
-  end
-  host.fail(("sweep: which way '%s' is better is not known; expected direction max or min"):format(by), 64)
+-- Whether a greater value is better: as asked for, as the experiment says, or as the store knows.
+local function greater_is_better(store, experiment, by, direction)
+  local way = direction or experiment:direction(by) or store:direction(by)
+  if way then return way == "max" or way == "higher" end
+  host.fail(("sweep: which way '%s' is better is not known; expected direction max or min, or metrics = { [\"%s\"] = "
+    .. "{ better = \"higher\" } } of the experiment"):format(by, by:match "^result/(.+)$" or by), 64)
 end
 
 local function sorted_axes(set, specs, fixed)
@@ -82,7 +72,7 @@ local function new(options)
   local self = setmetatable({ experiment = experiment, options = options.command, axes = axes, fixed = fixed, by = options.by,
     search = name, count = trials, seeds = options.seeds or 1, trials = {}, ready = {}, skipped = 0, failed = 0, told = {} }, Sweep)
   local store = require("gradus.store").open(self.options.store)
-  self.greater = greater_is_better(store, self.by, options.direction)
+  self.greater = greater_is_better(store, experiment, self.by, options.direction)
   if options.halving then self.halving = halving.new(function(a, b) return self:better(a, b) end) end
   if name == "optuna" then
     self.asked = require "gradus.experiment.optuna".start(self, options.search_seed or 0)

@@ -80,7 +80,9 @@ return {
     .. "hard/acc, which rules and `compare` can use.",
   metric = "A number by name that is logged: train/loss, val/acc, val/loss, knob/temperature, result/NAME, or your own by run:log { "
     .. "name = "
-    .. "value }. Names are letters, digits and _ . / - (up to 200). Losses and errors get better downwards, all else upwards.",
+    .. "value }. Names are letters, digits and _ . / - (up to 200). Which way "
+    .. "is better is told by the name (acc, f1, loss, rmse, seconds, …), by metrics of g.experiment or `gradus better NAME lower`; where "
+    .. "nothing tells it, sweep asks for --direction and compare leaves it open. See also: metrics.",
   monitor = "The metric that the best checkpoint and patience go by: \"val/loss\" where there is validation data.",
   seed = "What all random streams of a run come from: split, init, order, augment, dropout, probe. Runs of one seed share data, split "
     .. "and "

@@ -19,6 +19,7 @@ GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
 QUADRATIC = """
 local g = require "gradus"
 return g.experiment { name = "quad", params = { T = 2, lr = 1e-2, tag = g.choice { "a", "b" }, wait = 0 },
+  metrics = { score = { better = "higher" }, ["val/score"] = { better = "higher" } },
   run = function(run, p)
     local best = -(math.log10(p.lr) + 2.5) ^ 2 - .01 * (p.T - 8) ^ 2 + .001 * run.seed
     for i = 1, 9 do
@@ -35,7 +36,7 @@ return g.experiment { name = "quad", params = { T = 2, lr = 1e-2, tag = g.choice
 # An open loop whose first evaluation is its best.
 LOOP = """
 local g = require "gradus"
-return g.experiment { name = "loop", params = { q = 0 }, run = function(run, p)
+return g.experiment { name = "loop", params = { q = 0 }, metrics = { ["val/score"] = { better = "higher" } }, run = function(run, p)
   for i in run:batches(g.data.digits(), { size = 32, steps = 90 }) do
     if i % 10 == 0 then run:log { ["val/score"] = p.q + (i == 10 and 1 or 0) } end
   end
@@ -45,7 +46,7 @@ end }
 FROM_LUA = """
 local g = require "gradus"
 local found = g.sweep { name = "inner", params = { lr = 1e-2 }, set = { lr = { log = { 1e-4, 1e-1 } } },
-  by = "val/score", trials = 6, jobs = 2,
+  by = "val/score", direction = "max", trials = 6, jobs = 2,
   run = function(run, p) run:log { ["val/score"] = -(math.log10(p.lr) + 2.5) ^ 2 } end }
 assert(#found.trials == 6 and found.best.value <= 0 and found.ranked[6].value <= found.ranked[1].value)
 print(("best %.6g of %d"):format(found.best.given.lr, #found.trials))
@@ -250,7 +251,7 @@ class Searches(SweepCase):
     def test_strict_trials_fail_where_others_are_warned(self):
         (self.dir / "x.lua").write_text("""
 local g = require "gradus"
-return g.experiment { name = "odd", params = { T = 2 }, run = function(run, p)
+return g.experiment { name = "odd", params = { T = 2 }, metrics = { ["val/score"] = { better = "higher" } }, run = function(run, p)
   if p.T == 3 then run:warn("odd", "T is odd") end
   run:log { ["val/score"] = p.T }
 end }

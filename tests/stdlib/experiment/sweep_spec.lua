@@ -255,8 +255,22 @@ describe("which way is better", function()
       expect(ranked(key, { direction = "lower" })):equals { 1, 2, 3 }
     end
   end)
+  it("is what the experiment says, before a run has told the store", function()
+    for metric, key in pairs { ["val/own"] = "val/own", own = "result/own", score = "result/score", ["val/acc"] = "val/acc" } do
+      for better, order in pairs { higher = { 3, 2, 1 }, lower = { 1, 2, 3 } } do
+        local declared = require("gradus.experiment.experiment").experiment { name = "spec", params = { T = 1 },
+          metrics = { [metric] = { better = better } }, run = function(run, p) run:log { [key] = p.T } end }
+        expect(ranked(key, { experiment = declared })):equals(order)
+      end
+    end
+  end)
   it("must be said where the name says nothing", function()
-    expect(function() ranked "own" end):fails_with "sweep: which way 'own' is better is not known; expected direction max or min"
+    expect(function() ranked "own" end):fails_with("sweep: which way 'own' is better is not known; expected direction max or min, "
+      .. 'or metrics = { ["own"] = { better = "higher" } } of the experiment')
+    -- A word inside of another, and what `gradus compare` calls open.
+    for _, key in ipairs { "val/account", "val/score", "acc_loss" } do
+      expect(function() ranked(key) end):fails_with("which way '" .. key .. "' is better is not known")
+    end
     expect(function() ranked("own", { direction = "up" }) end):fails_with "direction"
   end)
 end)
