@@ -201,6 +201,10 @@ end
 ---@param name string
 function comments.is_own_business(name) return OWN_BUSINESS[name] == true end
 
+--- Whether a file is one function of a module whose others are elsewhere.
+---@param file string
+function comments.adds_one(file) return RETURNED[file] ~= nil end
+
 --- All entries with a name.
 ---@return Entry[]
 function comments.all()

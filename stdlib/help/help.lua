@@ -43,10 +43,18 @@ end
 
 local function head_of(file) local head = comments.of(file)[1] return head and not head.name and head or nil end
 
+-- The file that a module's members are of, not one that adds a function to them.
+local function file_of(list)
+  for _, entry in ipairs(list) do
+    if not comments.adds_one(entry.file) then return entry.file end
+  end
+  return list[1].file
+end
+
 local function show_module(name)
   local list = members(name)
   if #list == 0 then return nil end
-  local head = head_of(list[1].file)
+  local head = head_of(file_of(list))
   local out = { (show.title(list[1].name):match "^(.*)[.:]"), "" }
   if head then
     append(out, show.paragraphs(head.text, "  "))

@@ -196,6 +196,12 @@ describe("help", function()
     end
   end)
 
+  it("begins a module with what its own file says of it, whoever else adds to it", function()
+    for module, words in pairs { when = "Advance rules", probe = "a network", data = "Data sets: tensors" } do
+      local text = help.topic("g." .. module)
+      assert(text:match("g%." .. module .. "\n\n  ([^\n]*)"):find(words, 1, true), text:sub(1, 200))
+    end
+  end)
   it("shows lists whose lines are whole", function()
     for _, topic in ipairs { "curriculum", "schedule", "sampler", "when", "data", "nn", "loss", "score", "optim", "Dataset" } do
       for name, about in g.help(topic):gmatch "\n  ([%w_]+[%.:][%w_%.:]+)  +(%S[^\n]*)" do
