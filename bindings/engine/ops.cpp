@@ -7,6 +7,7 @@
 #include "boundary.h"
 #include "convert.h"
 #include "error.h"
+#include "step/operators.h"
 
 namespace gradus {
 namespace {
@@ -45,8 +46,7 @@ void resolve(Op& op) {
     auto handle = c10::Dispatcher::singleton().findSchemaOrThrow(text.substr(0, dot).c_str(), overload.c_str());
     const auto& schema = handle.schema();
     const bool in_place = op.name.back() == '_' && schema.returns().size() == 1 && !schema.arguments().empty() &&
-                          schema.arguments()[0].alias_info() && schema.arguments()[0].alias_info()->isWrite() &&
-                          schema.returns()[0].alias_info();
+                          is_write(schema.arguments()[0]) && schema.returns()[0].alias_info();
     op.overloads.push_back({handle, in_place});
   }
 }

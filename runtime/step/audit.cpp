@@ -9,6 +9,8 @@
 #include <cstring>
 #include <memory>
 
+#include "operators.h"
+
 namespace gradus {
 namespace {
 
@@ -92,10 +94,7 @@ void Audit::update_copies(int op) {
   constexpr int64_t kPiece = 1 << 18;
   const c10::OperatorHandle& handle = plan_.recording().ops[op].handle;
   const torch::jit::Stack& arguments = *plan_.arguments_of(op);
-  const auto is_changed = [&](std::size_t a) {
-    const c10::AliasInfo* alias = handle.schema().arguments()[a].alias_info();
-    return alias && alias->isWrite();
-  };
+  const auto is_changed = [&](std::size_t a) { return is_write(handle.schema().arguments()[a]); };
   const auto params = arguments[0].toTensorVector();
   for (std::size_t i = 0; i < params.size(); ++i) {
     std::map<std::size_t, Fingerprint> outcome;  // by argument

@@ -4,6 +4,8 @@
 #include <memory>
 #include <mutex>
 
+#include "operators.h"
+
 namespace gradus {
 namespace {
 
@@ -20,8 +22,7 @@ const std::map<std::string, std::vector<std::string>>& overloads() {
 }
 
 bool is_out(const c10::Argument& argument) {
-  return argument.kwarg_only() && argument.alias_info() && argument.alias_info()->isWrite() &&
-         argument.type()->kind() == c10::TypeKind::TensorType;
+  return argument.kwarg_only() && is_write(argument) && argument.type()->kind() == c10::TypeKind::TensorType;
 }
 
 bool is_variant(const c10::FunctionSchema& op, const c10::FunctionSchema& candidate) {
