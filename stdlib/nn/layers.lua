@@ -93,7 +93,9 @@ return function(nn)
   function Conv2d:forward(x)
     if not check.tensor.test(x) then check.value(self.__name, "input", x, check.tensor) end
     if x:dim() < 3 or x:size(-3) ~= self.in_channels then
-      check.fail(self.__name, "input has shape %s; expected [N, %d, height, width]", check.shape(x), self.in_channels)
+      local gray = x:dim() == 3 and self.in_channels == 1
+      check.fail(self.__name, "input has shape %s; expected [N, %d, height, width]%s", check.shape(x), self.in_channels,
+        gray and ", as images = true of data.npy, or x:unsqueeze(1), makes it" or "")
     end
     return ops.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
   end

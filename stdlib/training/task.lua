@@ -2,7 +2,9 @@
 --- which way each measure is better. One place, asked by distill, fit, evaluate, health and the dry run.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
+local calling = require "gradus.base.calling"
 local check = require "gradus.base.check"
+local elsewhere = require "gradus.base.elsewhere"
 local modes = require "gradus.base.modes"
 local tensor = require "gradus.base.tensor"
 local data = require "gradus.data.dataset"
@@ -123,7 +125,7 @@ function Task:teacher_answers(teacher, d)
 end
 
 local function mean_of(metric, name, model, d)
-  local value = tensor.no_grad(metric.of, model, d)
+  local value = tensor.no_grad(calling, metric.of, model, d)
   if engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
   if type(value) ~= "number" then
     host.fail(("metrics: '%s': expected a number; got %s"):format(name, check.describe(value)))
@@ -254,10 +256,16 @@ for _, rules in pairs(kinds) do
   for name in pairs(rules.better) do MEASURES[name] = true end
 end
 
+local INSTEAD = elsewhere.table_of {
+  acc = "accuracy top1 correct", loss = "mse val_loss ce nll", ["loss, rmse or mae"] = "r2",
+  ["metrics = { f1 = { better = \"higher\", of = function(model, d) … end } } of distill"] = "f1 precision recall auc auroc top5 confusion",
+}
+
 -- What an evaluation came to, as a script reads it: a plain table to all who ask, but a name that no evaluation has is an error.
 local Measured = { __metatable = false, __index = function(_, name)
   if MEASURES[name] then return nil end
-  host.fail(("evaluate: no measure '%s'; %s"):format(tostring(name), check.suggest(name, sorted_keys(MEASURES))))
+  local mend = INSTEAD[name] and "expected " .. INSTEAD[name]
+  host.fail(("evaluate: no measure '%s'; %s"):format(tostring(name), mend or check.suggest(name, sorted_keys(MEASURES))))
 end, __tostring = function(self)
   local values = {}
   for name, value in pairs(self) do values[name] = value end

@@ -359,6 +359,8 @@ describe("networks in one line", function()
     expect(function() nn.MLP { 64, 10 }(g.ones(3, 5)) end):fails_with "MLP{64, 10}: input has shape [3, 5], 5 values a sample; expected 64"
     expect(function() nn.Linear(4, 2)(g.ones(3, 5)) end):fails_with "input has shape [3, 5]; expected 4 features"
     expect(function() nn.Conv2d(3, 2, 3)(g.ones(3, 1, 8, 8)) end):fails_with "input has shape [3, 1, 8, 8]; expected [N, 3, height, width]"
+    expect(function() nn.Conv2d(1, 2, 3)(g.ones(5, 8, 8)) end)
+      :fails_with "input has shape [5, 8, 8]; expected [N, 1, height, width], as images = true of data.npy, or x:unsqueeze(1), makes it"
     local net = nn.ConvNet { channels = { 2 }, classes = 2, input = { 1, 8, 8 } }
     expect(function() net(g.ones(1, 9)) end):fails_with "input has shape [1, 9]; expected [N, 1, 8, 8] or [N, 64]"
     expect(function() nn.BatchNorm1d(3)(g.ones(1, 3)) end):fails_with "has no variance"

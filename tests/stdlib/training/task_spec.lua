@@ -197,7 +197,10 @@ describe("what is evaluated", function()
     local found = task.evaluate(model_of(3), classes)
     expect({ found.acc, found.rmse or "none", found.agreement or "none" }):equals { .5, "none", "none" }
     expect(function() return found.accuracy end)
-      :fails_with "task_spec.lua:%d+: evaluate: no measure 'accuracy'; expected one of acc, agreement"
+      :fails_with "task_spec.lua:%d+: evaluate: no measure 'accuracy'; expected acc"
+    expect(function() return found.mse end):fails_with "evaluate: no measure 'mse'; expected loss"
+    expect(function() return found.f1 end):fails_with "evaluate: no measure 'f1'; expected metrics = { f1 ="
+    expect(function() return found.zzzzzz end):fails_with "evaluate: no measure 'zzzzzz'; expected one of acc, agreement"
     expect(function() return found.los end):fails_with "evaluate: no measure 'los'; did you mean 'loss'?"
     expect(tostring(found)):matches "^{ acc = 0.5, constant = 0.75, loss = [%d.]+, n = 4 }$"
   end)
