@@ -111,11 +111,11 @@ setmetatable(g, {
   __index = function(_, name)
     if MODULES[name] then
       local module = require("gradus." .. MODULES[name])
-      g[name] = (type(module) ~= "table" or getmetatable(module)) and module or require "gradus.base.check".names("g." .. name, module)
+      g[name] = (type(module) ~= "table" or getmetatable(module)) and module or check.names("g." .. name, module)
     elseif FROM[name] then
       g[name] = require("gradus." .. FROM[name])[name]
     else
-      host.fail(("gradus has no '%s'%s"):format(tostring(name), require("gradus.base.check").instead(name, names())))
+      host.fail(("gradus has no '%s'%s"):format(tostring(name), check.instead(name, names(), "g")))
     end
     return rawget(g, name)
   end,

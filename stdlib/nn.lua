@@ -57,6 +57,6 @@ return setmetatable(nn, {
   __index = function(_, name)
     local known = {}
     for key in pairs(nn) do known[#known + 1] = key end
-    host.fail(("nn has no '%s'%s"):format(tostring(name), check.instead(name, known)))
+    host.fail(("nn has no '%s'%s"):format(tostring(name), check.instead(name, known, "nn")))
   end,
 })

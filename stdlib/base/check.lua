@@ -5,6 +5,7 @@
 local engine = require "gradus.engine"
 local elsewhere = require "gradus.base.elsewhere"
 local host = require "gradus.host"
+local sorted_keys = require "gradus.base.sorted_keys"
 local synonyms = require "gradus.base.synonyms"
 
 ---@class Rule
@@ -137,8 +138,9 @@ end
 --- The end of a message about a missing name: what takes the place of PyTorch's, else the nearest of the known ones; "" for none.
 ---@param name any
 ---@param known string[]
-function check.instead(name, known)
-  local mend = elsewhere.mend(name)
+---@param where? string  who lacks it: "g.score"
+function check.instead(name, known, where)
+  local mend = elsewhere.mend(name, where)
   if mend then return "; expected " .. mend end
   local near = host.nearest(tostring(name), known)
   return near and ("; did you mean '%s'?"):format(near) or ""
@@ -147,7 +149,7 @@ end
 --- Makes a module's missing names an error that tells the nearest one.
 function check.names(where, module)
   return setmetatable(module, { __index = function(_, name)
-    host.fail(("%s has no '%s'%s"):format(where, tostring(name), check.instead(name, keys(module))))
+    host.fail(("%s has no '%s'%s"):format(where, tostring(name), check.instead(name, keys(module), where)))
   end })
 end
 
@@ -164,18 +166,19 @@ check.by_user = by_user
 
 -- The methods of a class that are explained, in order; all where none is. The others are the library's business.
 local function documented(file, class)
-  local known = {}
+  local found = {}
   for _, entry in ipairs(require("gradus.base.comments").of(file)) do
     local name = entry.name and entry.name:match ":([%w_]+)$"
-    if name and class[name] ~= nil then known[#known + 1] = name end
+    if name and rawget(class, name) ~= nil then found[name] = true end
   end
-  if #known == 0 then known = keys(class) end
+  local known = keys(next(found) and found or class)
   table.sort(known)
   return known
 end
 
 -- Fields that a class's comments name are there or nil.
-local function is_documented(file, name) return require("gradus.base.comments").fields(file)[name] ~= nil end
+local function fields_of(file) return require("gradus.base.comments").fields(file) end
+local function is_documented(file, name) return fields_of(file)[name] ~= nil end
 
 --- Makes what a class lacks an error that tells the nearest name: a misspelt method for everybody, any field that is not
 --- documented (---@field in the file of the class) for the user's code. With sealed = true setting a new field is an error
@@ -202,14 +205,13 @@ function check.methods(where, class, options)
       return nil
     end
     if name:find "^_" then return nil end
-    local mend = by_user(2) and not is_documented(file, name) and (options and options.instead and options.instead(name)
-      or elsewhere.mend(name))
+    local outside = by_user(2) and not is_documented(file, name)
+    local mend = outside and (options and options.instead and options.instead(name) or elsewhere.mend(name))
     if mend then host.fail(("%s has no '%s'; expected %s"):format(where, name, mend)) end
-    local near = host.nearest(name, keys(class))
+    local known = outside and documented(file, class) or keys(class)
+    local near = host.nearest(name, known) or outside and host.nearest(name, sorted_keys(fields_of(file)))
     if near then host.fail(("%s has no '%s'; did you mean '%s'?"):format(where, name, near)) end
-    if by_user(2) and not is_documented(file, name) then
-      host.fail(("%s has no '%s'; expected one of its methods: %s"):format(where, name, table.concat(documented(file, class), ", ")))
-    end
+    if outside then host.fail(("%s has no '%s'; expected one of its methods: %s"):format(where, name, table.concat(known, ", "))) end
   end })
 end
 

@@ -5,12 +5,13 @@ local elsewhere = {}
 -- What takes its place: the names of it.
 local NAMES = {
   ["losses of g.loss, such as g.loss.cross_entropy(logits, y), and methods of tensors: x:relu(), x:softmax(-1)"] = "functional F",
-  ["g.loss.cross_entropy(logits, y)"] = "CrossEntropyLoss NLLLoss cross_entropy nll_loss criterion",
+  ["g.loss.cross_entropy(logits, y)"] = "CrossEntropyLoss NLLLoss cross_entropy nll_loss criterion loss.nll",
   ["g.loss.mse(a, b)"] = "MSELoss mse",
-  ["g.loss.kl(student, teacher, { temperature = 4 }) of logits, or g.kd_loss"] = "KLDivLoss KLDiv kd distillation_loss DistillationLoss",
-  ["g.binary_cross_entropy_with_logits(x, y)"] = "BCEWithLogitsLoss BCELoss bce",
-  ["1 - g.cosine_similarity(a, b, 1), whose mean is a loss"] = "CosineEmbeddingLoss",
-  ["g.l1_loss(a, b)"] = "L1Loss",
+  ["g.loss.kl(student, teacher, { temperature = 4 }) of logits, or g.kd_loss"] = "KLDivLoss KLDiv kd distillation_loss "
+    .. "DistillationLoss loss.kl_div",
+  ["g.binary_cross_entropy_with_logits(x, y)"] = "BCEWithLogitsLoss BCELoss bce loss.binary_cross_entropy",
+  ["1 - g.cosine_similarity(a, b, 1), whose mean is a loss"] = "CosineEmbeddingLoss loss.cosine loss.cosine_similarity",
+  ["g.l1_loss(a, b)"] = "L1Loss loss.l1 loss.mae",
   ["opt:minimize(loss, { lr = … }) for a rate, opt.groups for the parameters"] = "param_groups",
   ["nn.Conv2d of one row, or the operator g.conv1d"] = "Conv1d",
   ["nn.Conv2d, or a class of your own"] = "Conv3d ConvTranspose2d Upsample PixelShuffle",
@@ -24,7 +25,8 @@ local NAMES = {
   ["clip = 1 of distill, opt:minimize(loss, { clip = 1 }) or opt:step { clip = 1 }"] = "clip_grad_norm_ clip_grad_norm clip_grad_value_",
   ["lr = g.schedule.cosine(1e-3, 0) in distill, g.schedule.warmup(…), or opt:minimize(loss, { lr = … }) at each step"] =
     "lr_scheduler LRScheduler StepLR MultiStepLR CosineAnnealingLR cosine_annealing CosineAnnealing OneCycleLR OneCycle ExponentialLR "
-    .. "LambdaLR LinearLR ReduceLROnPlateau scheduler get_scheduler cosine_with_warmup",
+    .. "LambdaLR LinearLR ReduceLROnPlateau scheduler get_scheduler cosine_with_warmup onecycle one_cycle cosine_warmup linear_warmup "
+    .. "reduce_on_plateau",
   ["optim.AdamW, optim.Adam or optim.SGD"] = "RMSprop RMSProp Adagrad Adadelta LBFGS NAdam RAdam Adamax Lion Adafactor",
   ["g.tensor(list), or g.data.npy { x = \"x.npy\", y = \"y.npy\" } of files"] = "from_numpy as_tensor numpy array asarray",
   ["net:save \"file.safetensors\" (what a run has trained is kept by itself: gradus show RUN)"] =
@@ -66,19 +68,73 @@ local NAMES = {
   ["run:distill { … }, run:fit { … }, or a loop over run:batches"] = "Trainer trainer train_model LightningModule",
   ["init.kaiming_uniform_ or init.normal_"] = "kaiming_normal_ xavier_normal_ trunc_normal_ orthogonal_",
   ["init.constant_(t, 0)"] = "zeros_ ones_",
+  ["params = { lr = 1e-3 }, which takes any number; --set 'lr=log(1e-4,1e-1)' of gradus sweep is the range that is searched"] =
+    "g.float g.uniform loguniform log_uniform qloguniform suggest_float suggest_int suggest_uniform suggest_loguniform",
+  ["g.choice { \"a\", \"b\" }"] = "categorical suggest_categorical Categorical choices",
+  ["params = { flag = false }"] = "suggest_bool g.flag g.boolean g.bool",
+  ["--seed 1 on the command line, or grid = { seed = { 1, 2 } } of the experiment"] = "seed_everything set_seed random_seed",
+  ["run:distill { … } of the experiment's run"] = "distill Distiller Distillation KD KnowledgeDistillation knowledge_distillation",
+  ["run:evaluate(model, d.test)"] = "evaluate validate test_model",
+  ["advance = function(s) … end of a curriculum, which is asked after each evaluation"] = "callback callbacks Callback on_epoch_end",
+  ["teacher = { a, b }, or { { a, .7 }, { b, .3 } }, of distill"] = "ensemble Ensemble",
+  ["grid = { lr = { 1e-3, 1e-2 } } of the experiment, or `gradus sweep`"] = "grid_search GridSearch random_search bayes "
+    .. "g.search g.grid hydra",
+  ["--halving of `gradus sweep`"] = "pruner Pruner prune hyperband",
+  ["`gradus plot METRIC`, `gradus report` or `gradus serve`"] = "plot plots figure",
+  ["losses = { mine = { loss = function(b, out, k) … end } } of distill"] =
+    "loss.focal loss.hinge loss.huber loss.smooth_l1 loss.contrastive loss.triplet loss.hint loss.attention loss.rkd loss.crd loss.dkd "
+    .. "loss.fitnets loss.custom",
+  ["d.train:shuffled()"] = "score.random sampler.random",
+  ["g.score.margin or g.score.entropy of a teacher"] = "score.confidence score.uncertainty score.difficulty",
+  ["g.score.by(function(x, y) … end)"] = "score.length score.forgetting score.el2n score.grad_norm score.variance score.custom score.fn",
+  ["sampler.easiest of ranked:reversed()"] = "sampler.hardest sampler.anti",
+  ["sampler.self_paced"] = "sampler.spl",
+  ["sampler.weighted(d, weights), with the classes' weights"] = "sampler.balanced sampler.class_balanced sampler.stratified",
+  ["when.above(\"val/acc\", .9) or when.below(\"val/loss\", .2)"] = "when.threshold when.at_least when.reached when.metric "
+    .. "when.accuracy when.acc when.loss",
+  ["when.plateau(\"val/loss\", 3)"] = "when.converged when.no_improvement when.improved when.stagnates",
+  ["when.steps(n) or when.epochs(n)"] = "when.after when.every",
+  ["patience = 3 of distill, or when.patience(\"val/loss\", 3)"] = "when.early_stopping when.EarlyStopping",
+  ["schedule.staircase, or schedule.pieces { { 0, 6 }, { .5, 4 } }"] = "schedule.step schedule.steps schedule.multistep",
+  ["schedule.linear, cosine or exponential, or a function of the state"] = "schedule.polynomial schedule.poly schedule.sigmoid "
+    .. "schedule.log schedule.anneal schedule.decay schedule.cyclic schedule.adaptive",
+  ["g.data.digits():split { … }, of the data set itself"] = "data.split data.subset data.standardize data.augment data.batch",
+  ["run:fit { … }, g.fit { … } or run:distill { … }"] = "g.train g.trainer",
+  ["nn.Linear"] = "Dense",
+  ["nn.AdaptiveAvgPool2d(1) and nn.Flatten()"] = "GlobalAvgPool2d GlobalAveragePooling GlobalAveragePooling2D GlobalAvgPool",
+  ["nn.ConvNet, or a class of your own"] = "CNN ResNet ResNet18 resnet18 resnet50 ResNet50 VGG vgg16 MobileNet EfficientNet",
+  ["nn.Transformer, or a class of your own over nn.TransformerEncoder"] = "BERT Bert GPT GPT2 ViT DistilBert",
+  ["local Net = nn.class(\"Net\", nn.Module) with Net:init and Net:forward"] = "Lambda Residual Permute Mean Add PositionalEncoding "
+    .. "Reshape View",
+  ["g.data.tensors(x, y) of tensors, such as g.randn({ 100, 4 })"] = "blobs moons make_blobs make_moons make_classification synthetic "
+    .. "xor data.random",
+  ["g.data.generator(fn, { epoch = 10000 })"] = "IterableDataset stream streaming from_generator",
+  ["g.tokenizer"] = "Tokenizer AutoTokenizer",
+  ["g.data.csv of a table, or g.data.npy { x = \"x.npy\", y = \"y.npy\" } of its arrays"] = "data.json jsonl npz h5 hdf5 excel folder "
+    .. "image_folder iris imdb hf huggingface",
 }
 
-local PLACES = {}
-for place, names in pairs(NAMES) do
-  for name in names:gmatch "%S+" do PLACES[name] = place end
+--- name -> what takes its place, from that -> its names.
+---@param names_of table<string, string>
+---@return table<string, string>
+function elsewhere.table_of(names_of)
+  local places = {}
+  for place, names in pairs(names_of) do
+    for name in names:gmatch "%S+" do places[name] = place end
+  end
+  return places
 end
+
+local PLACES = elsewhere.table_of(NAMES)
 
 --- What takes the place of such a name; nil where nobody has it, so that the nearest of ours is told.
 ---@param name any
+---@param where? string  who lacks it, "g.score": there "score.random" is known, too
 ---@return string?
-function elsewhere.mend(name)
+function elsewhere.mend(name, where)
   local is_loss = type(name) == "string" and name:find "%u.*Loss$"
-  return PLACES[name] or is_loss and "a function of tensors that returns their loss: g.loss.mse(a, b), or one of yours" or nil
+  local here = where and PLACES[where:gsub("^g%.", "", 1) .. "." .. tostring(name)]
+  return here or PLACES[name] or is_loss and "a function of tensors that returns their loss: g.loss.mse(a, b), or one of yours" or nil
 end
 
 return elsewhere

@@ -10,8 +10,14 @@
 ---@field progress number      share of the budget that is used, 0 to 1; of a run that goes on longer, of the budget of its schedules
 ---@field used number          share of the whole budget
 ---@field stage string         name of the stage, stage_index from 1
----@field stage_steps number   since the stage began; stage_epochs, stage_samples, stage_flops, stage_seconds, stage_passes too
----@field teacher Module?      student too
+---@field stage_steps number   since the stage began, as are these:
+---@field stage_epochs number
+---@field stage_samples number
+---@field stage_flops number
+---@field stage_seconds number
+---@field stage_passes number  traversals of the stage's own rows
+---@field student Module
+---@field teacher Module?
 ---@field params table         the run's parameters
 ---@field confidence number?   exponential mean of the student's probability for the right class
 ---@field furthest table       the last stage of all that were reached: { index =, evaluations = before it began }
@@ -23,11 +29,24 @@
 ---@field findings table[]     what health.lua recognised, oldest first: { name =, step =, stage = }
 local check = require "gradus.base.check"
 local copy = require "gradus.base.copy"
+local elsewhere = require "gradus.base.elsewhere"
 local host = require "gradus.host"
 local clock = require "gradus.curriculum.clock"
 local sorted_keys = require "gradus.base.sorted_keys"
 
+local INSTEAD = elsewhere.table_of {
+  ['s:last "val/acc", s:best "val/acc" or s:history "val/acc"'] = "metrics logs results acc accuracy val_accuracy callback_metrics",
+  ['s:last "val/loss", or s:last "train/mean_loss" of the rows trained on'] = "loss losses",
+  ["s.step"] = "steps global_step iteration iterations iter i",
+  ["s.epoch"] = "epochs current_epoch",
+  ["s.seconds"] = "time elapsed",
+  ["s.student"] = "model net network",
+  ["a local of the script, such as d.train: functions see what is above them"] = "data dataset d train val test optimizer",
+  ["a value from s.progress or s.step: knobs are what these functions give, and are logged as knob/temperature"] =
+    "temperature T alpha lr augment knobs",
+}
 local State = check.methods("the state", {}, { instead = function(name)
+  if INSTEAD[name] then return INSTEAD[name] end
   if name:find "/" then return ('s:last "%s", s:best "%s" or s:history "%s"'):format(name, name, name) end
   if name:find "^val_" or name:find "^train_" then return ('s:last "%s"'):format((name:gsub("_", "/", 1))) end
 end })

@@ -11,6 +11,8 @@ local standardize = require "gradus.data.standardize"
 
 local files = engine.data
 local CSV_FORM = 'data.csv("points.csv", { label = "class" })'
+local SEVERAL = "labels in several columns: expected x = g.data.csv(path):gather(), then g.data.tensors(x:narrow(1, 0, 6), "
+  .. "x:narrow(1, 6, 3), { labels = \"multilabel\" }), or \"numbers\""
 local CLASSES = check.either(check.int(1), check.list(check.string))
 local MISSING = check.choice("drop", "unlabelled", "unlabeled")
 local CSV = { label = check.either(check.string, check.int()), header = check.boolean, separator = check.string, like = check.any,
@@ -126,6 +128,7 @@ return function(path, options)
   if options ~= nil and (type(options) ~= "table" or options[1] ~= nil) then
     check.fail("data.csv", "expected %s; got %s as options", CSV_FORM, check.describe(type(options) == "table" and options[1] or options))
   end
+  if options and (type(options.label) == "table" or type(options.labels) == "table") then check.fail("data.csv", SEVERAL) end
   local where = "data.csv: " .. path
   local o = check.options("data.csv", options, CSV)
   take_after("data.csv", o)

@@ -40,14 +40,23 @@ data.is_generator = generator.is
 ---@field vocabulary number?  of tokens: how many there are; with `length`, of a row, and `pad_token`, where there is one, what
 ---@field length number?      nn.Transformer wants to know
 ---@field pad_token number?
-local ROWS_OF = {}
-for name in ("x y X Y inputs targets input target images data tensors values"):gmatch "%a[%w_]*" do ROWS_OF[name] = true end
+local INSTEAD = elsewhere.table_of {
+  ["x, y = d:gather()"] = "x y X Y inputs targets input target images data tensors values get numpy to_numpy get_item",
+  ["d.base.columns, of a CSV file with a header"] = "columns column_names feature_names features_names",
+  ["#d rows, d:features() numbers each; or x, y = d:gather() and x.shape"] = "shape",
+  ["#d"] = "n len count rows n_samples num_samples num_rows nrows",
+  ["d.classes"] = "num_classes n_classes nclasses",
+  ["d.labels.names"] = "class_names classnames label_names target_names",
+  ["d:split { train = .7, val = .15, test = .15 }, whose parts are d.train, d.val and d.test"] = "train val valid validation test",
+  ["d:first(10)"] = "head sample take",
+  ["g.data.concat(a, b)"] = "concat append extend merge join",
+  ["g.data.tensors(x, y, { weight = … })"] = "weight weights sample_weight",
+  ["d:rank(score), such as d:rank(g.score.loss(teacher))"] = "sort sort_by order",
+  ["print(d)"] = "describe info summary",
+  ["d:mislabel(.2)"] = "noise corrupt label_noise",
+}
 
-local Dataset = check.methods("a data set", {}, { sealed = true, instead = function(name)
-  if ROWS_OF[name] then return "x, y = d:gather()" end
-  if name == "columns" or name == "column_names" or name == "feature_names" then return "d.base.columns, of a CSV file with a header" end
-  if name == "shape" then return "#d rows, d:features() numbers each; or x, y = d:gather() and x.shape" end
-end })
+local Dataset = check.methods("a data set", {}, { sealed = true, instead = function(name) return INSTEAD[name] end })
 Dataset.__index = Dataset
 
 local ROWS = "for i, batch in run:batches(d, { size = 64, epochs = 1 }) do … end, or x, y = d:gather()"

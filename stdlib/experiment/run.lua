@@ -6,6 +6,7 @@ local console = require "gradus.base.console"
 local is_news = require "gradus.base.news"
 local beforehand = require "gradus.experiment.beforehand"
 local current = require "gradus.base.current"
+local elsewhere = require "gradus.base.elsewhere"
 local axes = require "gradus.experiment.axes"
 local logging = require "gradus.experiment.logging"
 local readback = require "gradus.step.readback"
@@ -42,7 +43,16 @@ local run = {}
 ---@field replaying any  set while a function of run:cached is called for what it makes without training
 ---@field snapshots Snapshots
 ---@field unmuted any     false, or the writer of a run that goes on and has not reached where it was
-local Run = check.methods("a run", {}, { sealed = true })
+local INSTEAD = elsewhere.table_of {
+  ["run.folder, for files of the run's own; run:artifact(path) lists one"] = "dir path output_dir save_dir log_dir",
+  ["what the function returns, { acc = .9 }, or run:log { name = value }"] = "summary result results",
+  ["run:fit { … } or run:distill { … }"] = "train training",
+  ["run:evaluate(model, d.test)"] = "test validate",
+  ["print(…)"] = "print",
+  ['run:decide("stop") and break, in a loop of your own'] = "stop",
+  ["nothing: a run ends where its function returns"] = "finish close",
+}
+local Run = check.methods("a run", {}, { sealed = true, instead = function(name) return INSTEAD[name] end })
 Run.__index = Run
 
 --- Starts a run in the store and makes it the current one.
@@ -383,6 +393,7 @@ function Run:store_result(result) return require("gradus.experiment.results").st
 
 --- Closes the run. status: finished, failed or interrupted. A run whose last values cannot be read has failed.
 function Run:finish(status, message)
+  if not status then host.fail("finish: expected " .. INSTEAD.finish) end
   self.line.clear()
   self:note_sources()
   -- One that has not come back to where it was would leave others than it has.

@@ -80,6 +80,7 @@ function Evaluator:has_data() return self.val ~= nil or next(self.suites) ~= nil
 
 --- Raises unless the metric is among those that are measured.
 function Evaluator:check_key(where, key)
+  if type(key) ~= "string" then check.fail(where, "expected a metric's name, such as 'val/loss'; got %s", check.describe(key)) end
   if not self:has_data() then host.fail(("%s: nothing is evaluated; expected validation data or suites, for %s"):format(where, key)) end
   if self.streams and key:find "^stage/" then host.fail(("%s: %s is not measured of a stream's rows"):format(where, key)) end
   if self.directions[key] or key:find "^sample/" then return key end

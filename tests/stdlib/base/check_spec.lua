@@ -147,6 +147,15 @@ describe("what a class lacks", function()
     expect(function() return one.zzzzzz end):fails_with "a thing has no 'zzzzzz'; expected one of its methods: length"
     expect(check.describe(one)):equals "a thing"
   end)
+  it("is near to what is explained, and to nothing of the library's own", function()
+    local support = require "support"
+    support.with_run({}, function(run)
+      expect(function() return run.training_lin end):fails_with "a run has no 'training_lin'; expected one of its methods: advise, artifact"
+      expect(function() return run.sead end):fails_with "a run has no 'sead'; did you mean 'seed'?"
+    end)
+    local d = require("gradus").data.digits()
+    expect(function() return d.zzzzzz end):fails_with "size, split, standardize, subset, true_labels, whole"
+  end)
   it("may be told by the class itself", function()
     local class = methods { instead = function(name) return name == "size" and "thing.length()" or nil end }
     class.__at = function(i) return "at " .. i end

@@ -136,6 +136,11 @@ describe("the state's history", function()
       [[the state has no 'val/acc'; expected s:last "val/acc", s:best "val/acc" or s:history "val/acc"]]
     expect(function() return state().val_acc end):fails_with [[the state has no 'val_acc'; expected s:last "val/acc"]]
     expect(function() return state().train_loss_b end):fails_with [[the state has no 'train_loss_b'; expected s:last "train/loss_b"]]
+    for name, said in pairs { metrics = 's:last "val/acc"', acc = 's:last "val/acc"', loss = 's:last "val/loss"', global_step = "s.step",
+      model = "s.student", temperature = "a value from s.progress", train = "a local of the script" } do
+      expect(function() return state()[name] end):fails_with(("the state has no '%s'; expected %s"):format(name, said))
+    end
+    expect(function() return state().stage_epoch end):fails_with "did you mean 'stage_epochs'?"
     expect(function() return state().stpe end):fails_with "the state has no 'stpe'"
   end)
   it("of the furthest stage stays when one goes back", function()

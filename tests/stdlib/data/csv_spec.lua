@@ -182,6 +182,8 @@ describe("a CSV file's options", function()
     { "no path", function() data.csv() end, [[data.csv: expected data.csv("points.csv", { label = "class" }); got nil]] },
     { "a list of options", function() data.csv("x.csv", { "y" }) end, "got 'y' as options" },
     { "a text as options", function() data.csv("x.csv", "y") end, "got 'y' as options" },
+    { "several label columns", function() data.csv("x.csv", { label = { "a", "b" } }) end, "data.csv: labels in several columns: expected x" },
+    { "several columns as labels", function() data.csv("x.csv", { labels = { "a", "b" } }) end, "data.csv: labels in several columns" },
     { "half a column", function() data.csv("x.csv", { label = .5 }) end, "data.csv: 'label': expected a text or a whole number; got 0.5" },
     { "no class", function() data.csv("x.csv", { classes = 0 }) end, "data.csv: 'classes': expected a whole number of at least 1" },
     { "a header of text", function() data.csv("x.csv", { header = "yes" }) end, "data.csv: 'header': expected true or false; got 'yes'" },
