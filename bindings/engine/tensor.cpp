@@ -37,8 +37,22 @@ void push_property(lua_State* L, const at::Tensor& tensor, const std::string& na
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) names.push_back(lua_tostring(L, -2));
   // What other libraries call it.
   static const std::map<std::string_view, const char*> kElsewhere = {
+      {"cat", "g.cat({ x, y }, 0)"},
+      {"clip", "x:clamp(min, max)"},
+      {"copy", "x:clone()"},
+      {"deepcopy", "x:clone()"},
       {"diag", "x:diagonal()"},
+      {"half", "x:to { dtype = \"float16\" }"},
+      {"int", "x:to { dtype = \"int32\" }"},
+      {"is_cuda", "x.device"},
+      {"len", "#x, or x:size(0)"},
+      {"nelement", "x:numel()"},
+      {"ravel", "x:flatten()"},
+      {"repeat", "x:tile({ 2, 1 })"},
+      {"stack", "g.stack({ x, y }, 0)"},
+      {"to_list", "x:totable()"},
       {"tolist", "x:totable()"},
+      {"where", "g.where(condition, x, y)"},
       {"numpy", "x:totable(), or x:data() for its numbers"},
       {"cuda", "x:to(\"cuda\"), or --device cuda on the command line, which moves all"},
       {"half", "x:to \"float16\""},

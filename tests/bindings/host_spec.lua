@@ -58,6 +58,14 @@ describe("nearest", function()
     expect(host.nearest("banana", { "epochs", "lr" })):equals(nil)
     expect(host.nearest("x", {})):equals(nil)
   end)
+  it("looks at capitals between words that are as near alone", function()
+    expect(host.nearest("adamw", { "Adam", "AdamW", "SGD" })):equals "AdamW"
+    expect(host.nearest("SGDM", { "sgd" })):equals "sgd"
+    expect(host.nearest("CSV", { "idx", "csv" })):equals "csv"
+    expect(host.nearest("Temp", { "alpha", "temperature" })):equals "temperature"
+    expect(host.nearest("adem", { "ADAM", "adam" })):equals "adam"
+    expect(host.nearest("ADEM", { "adam", "ADAM" })):equals "ADAM"
+  end)
 end)
 
 describe("where", function()
