@@ -152,7 +152,7 @@ local SAID = {
   { "betas", "the parameters as first argument: optim.AdamW(net, { lr = 1e-3 })", "params parameters model" },
   { "betas", "betas = { .9, .999 }, or optim.SGD", "beta1 beta2 momentum" },
   { "ignore_index", "nothing: it is the mean over the batch", "reduction" },
-  { "categories", "g.tokenizer for words, or categories = { \"column\" } for a few of them", "text text_column tokenizer" },
+  { "categories", "`gradus help texts`, or categories = { \"column\" } of a few words", "text text_column tokenizer" },
   { "categories", "skip = { \"column\" }: all other columns are the features", "features columns x usecols feature_columns" },
   { "categories", "d:split { … } of what it gives", "split test_size" },
   { "tokens", "x and y, the files", "data inputs input target targets" },

@@ -190,6 +190,11 @@ return {
     .. "Whole numbers [N] are taken for classes, [N, L] for tokens (of 0 and 1 without sequences in x: soft"
     .. ", else multilabel), floats [N] for numbers, [N, C] for soft where each row is a distribution, else for numbers.\nIn losses, "
     .. "labels is the term of the labels alone: losses = { labels = 1 }. See also: unlabelled, losses.",
+  texts = "Texts as data: each is a row of token numbers. tok = g.tokenizer.train(\"corpus.txt\", { vocabulary = 1000 }) of a file with "
+    .. "a text a line; for each of them row = g.zeros({ 64 }, { dtype = \"int64\" }), ids = tok:encode(text), n = math.min(64, #ids), "
+    .. "row:narrow(0, 0, n):copy_(ids:narrow(0, 0, n)); then d = g.data.tensors(g.stack(rows, 0), g.tensor(labels, \"int64\")). A model "
+    .. "of them begins with nn.Embedding(tok:size(), 32); the mean over its rows, x:mean { dim = 1 }, goes to nn.Linear(32, classes).\n"
+    .. "Texts without labels, whose hidden words are learnt: g.data.text. A column of a few words is no text: categories of g.data.csv.",
   rank = "d:rank(score): the rows by difficulty, easiest first. ranked:first(.3) is the easiest share, ranked:reversed() hard first, "
     .. "ranked:shuffled() the random control.",
 }

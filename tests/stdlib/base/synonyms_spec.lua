@@ -24,6 +24,7 @@ describe("an option that is known from elsewhere", function()
     expect(synonyms.of("advance", options)):equals "expected curriculum = { advance = … }"
     expect(synonyms.of("epochs", stage)):equals "expected advance = g.when.epochs(…)"
     expect(synonyms.of("callbacks", stage)):matches "asked after each evaluation"
+    expect(synonyms.of("text", { categories = true })):equals 'expected `gradus help texts`, or categories = { "column" } of a few words'
     expect(synonyms.of("shuffle", batches)):matches "^expected nothing"
   end)
   it("is not, where ours is no option here, or the name is a part of another", function()
