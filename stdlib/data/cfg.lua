@@ -42,7 +42,9 @@ function cfg.parse(text)
     local head = word:match "^(%d+):$"
     if head then
       symbol = tonumber(head)
-      if grammar.rules[symbol] then check.fail("cfg.parse", "%d has rules already; expected all of them behind it, with '|' between", symbol) end
+      if grammar.rules[symbol] then
+        check.fail("cfg.parse", "%d has rules already; expected all of them behind it, with '|' between", symbol)
+      end
       grammar.root = grammar.root or symbol
       grammar.rules[symbol] = { {} }
     elseif not symbol or not (word == "|" or word:find "^%d+$") then

@@ -283,8 +283,10 @@ describe("properties and methods", function()
     expect(function() g.zeros(2):to("cpu", "float64") end):fails_with 'to: expected one argument; got string \'float64\' as another; x:to {'
     expect(function() g.zeros(2):to { dtype = "float64", requires_grad = true } end)
       :fails_with "to: no option 'requires_grad'; expected dtype, device or non_blocking"
-    expect(function() g.zeros(2):to { device = "cpu", non_blocking = 1 } end):fails_with "to: non_blocking: expected true or false; got number 1"
-    expect(function() g.tensor({ 1 }, { requires_grad = "false" }) end):fails_with "requires_grad: expected true or false; got string 'false'"
+    expect(function() g.zeros(2):to { device = "cpu", non_blocking = 1 } end)
+      :fails_with "to: non_blocking: expected true or false; got number 1"
+    expect(function() g.tensor({ 1 }, { requires_grad = "false" }) end)
+      :fails_with "requires_grad: expected true or false; got string 'false'"
   end)
   it("a gradient that is set has the tensor's shape, dtype and device", function()
     local p = g.zeros(3):requires_grad_()

@@ -77,7 +77,8 @@ describe("data.text", function()
   it("refuses what gives no blocks", function()
     expect(function() g.data.text("/none.txt", { vocabulary = 36 }) end):fails_with "/none.txt"
     with_text(function(path)
-      expect(function() g.data.text(path, { vocabulary = 36 }) end):fails_with "is no text; expected a text file in UTF-8; got 0xE9 at byte 3"
+      expect(function() g.data.text(path, { vocabulary = 36 }) end)
+        :fails_with "is no text; expected a text file in UTF-8; got 0xE9 at byte 3"
     end, "caf\233 noir\n")
     expect(function() g.data.text("/none.txt", {}) end):fails_with "either a tokenizer or vocabulary"
     expect(function() g.data.text("/none.txt", { vocabulary = 36, lenght = 3 }) end):fails_with "did you mean 'length'?"

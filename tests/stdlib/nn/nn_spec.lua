@@ -240,10 +240,10 @@ describe("state", function()
   it("of a module that stands at two paths has both, as PyTorch's has", function()
     local layer = nn.Linear(2, 2)
     local net = nn.Sequential { layer, nn.ReLU(), layer }
-    local names = {}
-    for name in pairs(net:state_dict()) do names[#names + 1] = name end
-    table.sort(names)
-    expect(names):equals { "0.bias", "0.weight", "2.bias", "2.weight" }
+    local state = {}
+    for name in pairs(net:state_dict()) do state[#state + 1] = name end
+    table.sort(state)
+    expect(state):equals { "0.bias", "0.weight", "2.bias", "2.weight" }
     expect(#net:parameters()):equals(2)
     expect(net:get_submodule "2" == layer):is_true()
     local _, taps = net:forward_taps(g.ones(1, 2), { "2" })
