@@ -48,11 +48,8 @@ class Cpp:
         temporary = BUILD / "tmp"
         temporary.mkdir(exist_ok=True)
         try:
-            done = subprocess.run([str(c) for c in command], cwd=self.root, timeout=seconds, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-                                  env=os.environ | {"TMPDIR": str(temporary)} | env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)))
-            return done.returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
+            return program.ends_well(command, seconds, cwd=self.root, env=os.environ | {"TMPDIR": str(temporary)} | env,
+                                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -178,11 +178,7 @@ class Lua:
     def passes(self, spec):
         ffi = ["--allow-ffi"] if spec.stem == "device_run_spec" else []  # as CMakeLists.txt has it
         device = {"GRADUS_DEVICE_LIBRARY": str(DEVICE)} if DEVICE.exists() else {}
-        try:
-            return subprocess.run([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], cwd=self.root, env=os.environ | device,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=program.SECONDS).returncode == 0
-        except subprocess.TimeoutExpired:
-            return False
+        return program.ends_well([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], program.SECONDS, cwd=self.root, env=os.environ | device)
 
     def program_fails(self, test):
         own = self.root / "gradus"
