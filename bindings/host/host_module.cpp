@@ -80,49 +80,11 @@ int fail(lua_State* L) {
   return lua_error(L);
 }
 
-void push_entered_list(lua_State* L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, kEntered);
-  if (lua_istable(L, -1)) return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, LUA_REGISTRYINDEX, kEntered);
-}
-
-// Forgets whoever told it at this depth or deeper: they have ended. Returns the list's length.
-int forget_ended(lua_State* L, int list, int depth) {
-  auto count = static_cast<int>(lua_objlen(L, list));
-  while (count >= 3) {
-    lua_rawgeti(L, list, count);
-    const bool is_around = lua_tointeger(L, -1) < depth;
-    lua_pop(L, 1);
-    if (is_around) break;
-    for (const int end = count - 3; count > end; --count) {
-      lua_pushnil(L);
-      lua_rawseti(L, list, count);
-    }
-  }
-  return count;
-}
-
-// entering(fn): the standard library is about to call this function of the user's, from the function that calls this
-// one; see user_line.h.
+// entering(fn): the standard library is about to call this function of the user's; see user_line.h.
 int entering(lua_State* L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  lua_Debug entered, caller;
-  lua_pushvalue(L, 1);
-  lua_getinfo(L, ">S", &entered);
-  if (is_stdlib(entered) || !lua_getstack(L, 1, &caller)) return 0;
-  const int depth = stack_depth(L) - 1;  // of the caller
-  push_entered_list(L);
-  const int count = forget_ended(L, 2, depth);
-  lua_pushvalue(L, 1);
-  lua_rawseti(L, 2, count + 1);
-  lua_getinfo(L, "f", &caller);
-  lua_rawseti(L, 2, count + 2);
-  lua_pushinteger(L, depth);
-  lua_rawseti(L, 2, count + 3);
+  lua_setfield(L, LUA_REGISTRYINDEX, "gradus.entered");
   return 0;
 }
 

@@ -1,8 +1,6 @@
 --- What hands that know Python (or C, or JavaScript) type, and how Lua says it: the ends of messages about calls that went wrong.
 --- Syntax errors are syntax.lua's, names globals.lua's, options check.lua's.
-local host = require "gradus.host"
 local frame = require "gradus.base.frame"
-local sorted_keys = require "gradus.base.sorted_keys"
 local syntax = require "gradus.base.syntax"
 
 local bare, line_of = syntax.bare, syntax.line_of
@@ -94,19 +92,6 @@ local function of_nil(line, level)
   return "a value on both sides"
 end
 
--- A method of a tensor, called of the table that it is in: g.kd_loss and a step give their numbers by name.
-local function of_outputs(method, line, level)
-  for path in bare(line):gmatch("([%a_][%w_%.]*):" .. method .. "%f[^%w_]") do
-    local outputs = frame.value_of(path, level + 1)
-    for _, name in ipairs(type(outputs) == "table" and sorted_keys(outputs) or {}) do
-      local fits = type(name) == "string" and is_method(outputs[name], method)
-      if fits and (name == "loss" or outputs.loss == nil) then
-        return ("%s.%s:%s(…); %s is a table of several"):format(path, name, method, path)
-      end
-    end
-  end
-end
-
 local PACKAGES = " torch torchvision torchaudio numpy np tensorflow keras jax sklearn pandas lightning pytorch_lightning "
 
 local function lua_says(message, line, level)
@@ -124,9 +109,6 @@ local function lua_says(message, line, level)
     if code:find "^%s*for%s.-%sin%s+[%w_.]+%s+do" then return "for i, value in ipairs(list) do … end, for key, value in pairs(t) do … "
       .. "end" end
   end
-  local method = message:match "attempt to call method '([%w_]+)' %(a nil value%)"
-  local mend = method and of_outputs(method, line, level + 1)
-  if mend then return mend end
   local field = message:match "attempt to call field '([%w_]+)'" or message:match "attempt to call method '([%w_]+)'"
   if field and METHODS[field] and message:find "nil value" then return METHODS[field] end
   if message:find "arithmetic on .*string value" then return "tonumber(text)" end
@@ -148,9 +130,8 @@ function habits.explain(message)
   end
   if ours then
     local where, text = message:match "^(stdlib/[%w_/]+%.lua:%d+): (.*)$"
-    if where:find "base/calling" then return ("%s: %s"):format(host.where(), text) end  -- of a function that the user's ended in
     local name = called and called.name or "a function of the library"
-    return ("%s: %s: %s (in %s)"):format(host.where(), name, text, where)
+    return ("%s%s: %s (in %s)"):format(here, name, text, where)
   end
   if message:find(here, 1, true) ~= 1 then return nil end
   if message:find "argument %d '%w+': expected .-; got nil; usage" then

@@ -1,7 +1,5 @@
 --- Modes belong to their owner: a pass that is not the student's own (an evaluation, a score, a teacher's answer) borrows evaluation
 --- mode and gives back every submodule's as it was.
-local host = require "gradus.host"
-
 local modes = {}
 
 local function is_training(module)
@@ -35,7 +33,7 @@ function modes.evaluating(module, fn, ...)
   if not is_training(module) then return fn(...) end
   local found = {}
   borrow(module, found)
-  return give_back(found, xpcall(fn, host.traceback, ...))
+  return give_back(found, pcall(fn, ...))
 end
 
 --- The same for several modules.
@@ -49,7 +47,7 @@ function modes.all_evaluating(list, fn, ...)
     end
   end
   if not found then return fn(...) end
-  return give_back(found, xpcall(fn, host.traceback, ...))
+  return give_back(found, pcall(fn, ...))
 end
 
 --- What a training borrows of its student: modes and which parameters are trained. A student that is in evaluation mode as a whole

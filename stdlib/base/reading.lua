@@ -1,6 +1,4 @@
 --- What a function that is built once reads of the world around it is told to whoever watches (experiment/traced.lua).
-local host = require "gradus.host"
-
 local reading = {
   watcher = nil,  ---@type { note: fun(kind: string, name: string), refuse: fun(what: string) }?
 }
@@ -29,7 +27,7 @@ end
 function reading.told_to(watcher, fn, ...)
   local before = reading.watcher
   reading.watcher = watcher
-  return back_to(before, xpcall(fn, host.traceback, ...))
+  return back_to(before, pcall(fn, ...))
 end
 
 --- fn(…), whose own reading is nobody's: what it reads follows from what is known already.

@@ -26,7 +26,7 @@ end
 ---@return T
 function tensor.no_grad(fn, ...)
   check_callable("no_grad", fn)
-  return restore_grad(engine.set_grad_enabled(false), xpcall(fn, host.traceback, ...))
+  return restore_grad(engine.set_grad_enabled(false), pcall(fn, ...))
 end
 
 local function restore_autocast(before, ok, ...)
@@ -43,7 +43,7 @@ end
 ---@return T
 function tensor.autocast(dtype, fn, ...)
   check_callable("autocast", fn)
-  return restore_autocast(engine.set_autocast(dtype), xpcall(fn, host.traceback, ...))
+  return restore_autocast(engine.set_autocast(dtype), pcall(fn, ...))
 end
 
 -- Marks the tensors of a returned value (in tables too) as kept.
@@ -75,7 +75,7 @@ end
 function tensor.scope(fn, ...)
   check_callable("scope", fn)
   local made = {}
-  return close_scope(engine.set_scope(made), made, xpcall(fn, host.traceback, ...))
+  return close_scope(engine.set_scope(made), made, pcall(fn, ...))
 end
 
 -- --- as a list -------------------------------------------------------------------------------------------------------

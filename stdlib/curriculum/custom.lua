@@ -1,6 +1,6 @@
 --- A sampler of one's own: a function that is asked at each step which rows come next.
 local engine = require "gradus.engine"
-local calling = require "gradus.base.calling"
+local host = require "gradus.host"
 local check = require "gradus.base.check"
 local places_of = require "gradus.data.places"
 local Source = require "gradus.curriculum.source"
@@ -67,7 +67,8 @@ return function(d, fn)
   self.on_refresh = function(me, s) me.state_now = s end
   self.fn = fn  -- where a live edit finds it
   self.core = setmetatable({ view = d, seen = ops.zeros({ d.base.x:size(0) }, { dtype = "int32" }), drawn = 0, rule = function(size)
-    return check_places(calling(self.fn, rawget(self, "state_now") or {}, size), size, d:size())
+    host.entering(self.fn)
+    return check_places(self.fn(rawget(self, "state_now") or {}, size), size, d:size())
   end }, Own)
   return self
 end

@@ -10,7 +10,6 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
-local calling = require "gradus.base.calling"
 local numbers = require "gradus.curriculum.values"
 local wide = require "gradus.base.wide"
 
@@ -304,8 +303,7 @@ end
 
 --- The value of an answer (number, schedule or function) at the state.
 function schedule.value(answer, s)
-  if type(answer) == "number" then return answer end
-  return calling(answer, s)
+  return type(answer) == "number" and answer or answer(s)
 end
 
 --- Raises unless `answer` can be a knob.

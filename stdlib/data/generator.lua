@@ -1,7 +1,6 @@
 --- Batches made by a Lua function, fresh samples without end: data.generator(fn, { epoch = 10000, labels = "classes", classes = 2 }).
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local check = require "gradus.base.check"
 local labels = require "gradus.data.labels"
 
@@ -22,7 +21,7 @@ function generator.standing(work, ...)
     if not ok then error((...), 0) end
     return ...
   end
-  return back(xpcall(work, host.traceback, ...))
+  return back(pcall(work, ...))
 end
 
 function generator.is(value) return getmetatable(value) == Generator end
@@ -95,7 +94,7 @@ end
 
 -- The coming batch; the generator stands where it stood.
 function Generator:make(size)
-  local x, y, weight = calling(self.fn, size, self.made, self.samples)
+  local x, y, weight = self.fn(size, self.made, self.samples)
   local where = ("data.generator: batch %d"):format(self.made)
   check_rows(where, "x", x, size)
   if y then check_rows(where, "y", y, size) end

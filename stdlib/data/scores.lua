@@ -1,7 +1,6 @@
 --- What a score says of each row of a data set.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local check = require "gradus.base.check"
 local labels = require "gradus.data.labels"
 
@@ -23,7 +22,7 @@ end
 return function(d, where, score)
   local parts, unasked = {}, {}
   d:each(1024, function(x, y)
-    local one = calling(score, x, y, d.labels)
+    local one = score(x, y, d.labels)
     if not engine.is_tensor(one) then check.fail(where, "expected the score to return a Tensor; got %s", check.describe(one)) end
     if one:numel() ~= x:size(0) then
       check.fail(where, "expected one score for each of %d rows; got %s", x:size(0), check.describe(one))

@@ -12,7 +12,6 @@
 --- modules of the right shape; then the stored weights and the modules' own plain values are put into them.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local cached_results = require "gradus.experiment.cached_results"
 local current = require "gradus.base.current"
 local entries = require "gradus.experiment.entries"
@@ -61,7 +60,7 @@ end
 local function call(task, stand_in)
   return traced.standing_for(task.run, stand_in, function(parent)
     stand_in.parent = parent
-    return pack(calling(task.fn, unpack(task.args, 1, task.args.n)))
+    return pack(task.fn(unpack(task.args, 1, task.args.n)))
   end)
 end
 

@@ -8,7 +8,6 @@
 --- and when it is checked, not in every step: so it must not log, print, count or keep tensors.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local knob = require "gradus.step.knobs"
 local recording = require "gradus.base.recording"
 local scan = require "gradus.step.scan"
@@ -78,7 +77,7 @@ local function tell_unasked(self)
 end
 
 local function call(self, batch, given)
-  local out = calling(self.fn, batch, knob.guard(given, self.asked))
+  local out = self.fn(batch, knob.guard(given, self.asked))
   if self.told then self.unasked = knob.unasked(given, self.asked, self.told) end
   if is_tensor(out) then return out:detach() end
   if type(out) ~= "table" then host.fail("step: expected a table of outputs or a tensor; got " .. type(out)) end
@@ -101,7 +100,7 @@ local function eager(self, batch, given)
   local before, guarded = recording.active, recording.guarded
   recording.active, recording.guarded = step.mode ~= "eager" and self.line or before, true
   recording.changes = recording.no_changes()
-  return restore(before, guarded, xpcall(call, host.traceback, self, batch, given))
+  return restore(before, guarded, pcall(call, self, batch, given))
 end
 
 -- --- recording ---------------------------------------------------------------------------------------------------------
@@ -178,7 +177,7 @@ local function record_step(self, batch, knobs)
   entry.count = #entry.names
   local recorder = record.start(batch, knobs, self.tensors)
   recording.modules, recording.notes, recording.again = entry.modules, entry.notes, false
-  local out = end_recording(recorder, forbid(self.line), xpcall(eager, host.traceback, self, batch, given))
+  local out = end_recording(recorder, forbid(self.line), pcall(eager, self, batch, given))
   local problem = why_not(entry, self.fn)
   local why
   collect()

@@ -6,7 +6,6 @@
 --- Built in: kd (α · labels + (1 − α) · T² · KL), labels, kl, reverse_kl, jsd. What is not listed is not trained on.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local check = require "gradus.base.check"
 local current = require "gradus.base.current"
 local is_news = require "gradus.base.news"
@@ -180,7 +179,7 @@ end
 -- A term of the user's own, whose value must be one number. One without a gradient moves nothing: of a stage that trains other layers it
 -- may be, elsewhere something was detached; told once.
 local function own_term(self, term, b, out, k)
-  local value = calling(term.loss, b, out, k)
+  local value = term.loss(b, out, k)
   if not engine.is_tensor(value) or value:dim() ~= 0 then
     host.fail(("losses: '%s': expected a 0-dim tensor, a mean over the batch; got %s"):format(term.name, check.describe(value)))
   end

@@ -2,7 +2,6 @@
 --- follows. What the rules have seen is the state's (state.lua); a stage is entered by the training, which tells the other parts.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local check = require "gradus.base.check"
 local data = require "gradus.data.dataset"
 local schedule = require "gradus.curriculum.schedule"
@@ -68,7 +67,8 @@ end
 
 local function said_by(asked, s, names)
   if not asked then return {} end
-  local said = calling(asked, s) or {}
+  host.entering(asked)
+  local said = asked(s) or {}
   if type(said) ~= "table" then host.fail("curriculum: pressure: expected a table of knobs; got " .. type(said)) end
   for name in pairs(said) do
     local known = false
@@ -85,6 +85,7 @@ local function ask(self, s)
     if one == nil then one = said[name] end
     if one == nil then one = self.stage.knobs[name] end
     if one == nil then one = base end
+    if type(one) == "function" then host.entering(one) end
     local value = one
     if type(one) == "function" or schedule.is(one) and not one.of_batch then value = schedule.value(one, s) end
     if value == nil or value ~= self.good[name] then check_knob(self, name, value) end
@@ -177,7 +178,8 @@ function Stages:where() return ("stage '%s'"):format(self.stage.name) end
 
 local function answer(value, s)
   if type(value) ~= "function" then return value end
-  return calling(value, s)
+  host.entering(value)
+  return value(s)
 end
 
 --- What the stage's target and sample axes answer; the defaults where it says nothing.
@@ -240,7 +242,8 @@ function Stages:decide()
   local s = self.s
   for _, rule in ipairs { self.stage.advance or false, self.early or false } do
     if rule and (s.evaluating or when.is(rule) and rule.every == "step") then
-      local verdict, numbers = calling(rule, s)
+      if type(rule) == "function" then host.entering(rule) end
+      local verdict, numbers = rule(s)
       verdict = checked(self, verdict, s)
       if verdict then
         local to, said = follow(self, verdict)
