@@ -37,6 +37,7 @@ void push_property(lua_State* L, const at::Tensor& tensor, const std::string& na
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) names.push_back(lua_tostring(L, -2));
   // What other libraries call it.
   static const std::map<std::string_view, const char*> kElsewhere = {
+      {"bfloat16", "x:to { dtype = \"bfloat16\" }"},
       {"cat", "g.cat({ x, y }, 0)"},
       {"clip", "x:clamp(min, max)"},
       {"copy", "x:clone()"},
@@ -55,9 +56,6 @@ void push_property(lua_State* L, const at::Tensor& tensor, const std::string& na
       {"where", "g.where(condition, x, y)"},
       {"numpy", "x:totable(), or x:data() for its numbers"},
       {"cuda", "x:to(\"cuda\"), or --device cuda on the command line, which moves all"},
-      {"half", "x:to \"float16\""},
-      {"bfloat16", "x:to \"bfloat16\""},
-      {"int", "x:to \"int32\""},
       {"astype", "x:to { dtype = \"float32\" }"},
       {"type", "x:to { dtype = \"float32\" }, or x.dtype"}};
   if (const auto found = kElsewhere.find(name); found != kElsewhere.end())

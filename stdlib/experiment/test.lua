@@ -25,20 +25,21 @@ local function show(value, depth)
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
-local function at(path, key)
-  if type(key) ~= "string" then return ("%s[%s]"):format(path, tostring(key)) end
-  return key:find "^[%a_][%w_]*$" and path .. "." .. key or ("%s[%q]"):format(path, key)
+local function step_to(key)
+  if type(key) ~= "string" then return ("[%s]"):format(tostring(key)) end
+  return key:find "^[%a_][%w_]*$" and "." .. key or ("[%q]"):format(key)
 end
 
--- Where two values first differ, and what is there; nil where they are equal: tables by their contents, NaN equals NaN.
-local function difference(a, b, path)
+-- Where two values first differ, ".rows[3]", and what is there; nil where they are equal: tables by their contents, NaN equals NaN.
+local function difference(a, b)
   if a == b or (a ~= a and b ~= b) then return nil end
-  if type(a) ~= "table" or type(b) ~= "table" then return path, a, b end
-  for _, one in ipairs { a, b } do
-    for _, key in ipairs(sorted_keys(one)) do
-      local where, x, y = difference(a[key], b[key], at(path, key))
-      if where then return where, x, y end
-    end
+  if type(a) ~= "table" or type(b) ~= "table" then return "", a, b end
+  for _, key in ipairs(sorted_keys(a)) do
+    local where, x, y = difference(a[key], b[key])
+    if where then return step_to(key) .. where, x, y end
+  end
+  for _, key in ipairs(sorted_keys(b)) do
+    if a[key] == nil then return step_to(key), nil, b[key] end
   end
 end
 
@@ -48,7 +49,7 @@ local checks = {}
 checks.__index = checks
 
 function checks:equals(wanted)
-  local where, one, got = difference(wanted, self.value, "")
+  local where, one, got = difference(wanted, self.value)
   if not where then return end
   local whole = ("expected %s, got %s"):format(show(wanted), show(self.value))
   if #whole <= LONGEST or where == "" then fail("%s", whole) end
@@ -56,7 +57,7 @@ function checks:equals(wanted)
 end
 
 function checks:differs_from(other)
-  if not difference(self.value, other, "") then fail("expected something else than %s", show(other)) end
+  if not difference(self.value, other) then fail("expected something else than %s", show(other)) end
 end
 
 -- Numbers, and lists of numbers, within an absolute tolerance (default 1e-9).

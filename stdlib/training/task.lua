@@ -2,7 +2,6 @@
 --- which way each measure is better. One place, asked by distill, fit, evaluate, health and the dry run.
 local engine = require "gradus.engine"
 local host = require "gradus.host"
-local calling = require "gradus.base.calling"
 local check = require "gradus.base.check"
 local elsewhere = require "gradus.base.elsewhere"
 local modes = require "gradus.base.modes"
@@ -125,7 +124,7 @@ function Task:teacher_answers(teacher, d)
 end
 
 local function mean_of(metric, name, model, d)
-  local value = tensor.no_grad(calling, metric.of, model, d)
+  local value = tensor.no_grad(metric.of, model, d)
   if engine.is_tensor(value) and value:numel() == 1 then value = value:item() end
   if type(value) ~= "number" then
     host.fail(("metrics: '%s': expected a number; got %s"):format(name, check.describe(value)))

@@ -391,8 +391,8 @@ describe("a message", function()
     { "says how two bool tensors differ", function() return g.tensor { true } - g.tensor { true } end,
       "; expected a:float() - b:float(), or a:ne(b)" },
     { "names the methods that other libraries have for dtypes", function() return t:half() end,
-      'Tensor has no method or property \'half\'; expected x:to "float16"' },
-    { "names that of whole numbers", function() return t:int() end, 'no method or property \'int\'; expected x:to "int32"' },
+      'Tensor has no method or property \'half\'; expected x:to { dtype = "float16" }' },
+    { "names that of whole numbers", function() return t:int() end, 'no method or property \'int\'; expected x:to { dtype = "int32" }' },
     { "is one line without a backtrace", function() return g.conv2d(t, u) end, "^[^\n]*$" },
   }
   for _, case in ipairs(cases) do

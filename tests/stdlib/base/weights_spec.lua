@@ -24,7 +24,7 @@ describe("weights that are loaded", function()
     expect({ mine.a:detach():totable(), mine.a.requires_grad }):equals { { 1, 1 }, true }
   end)
   local cases = {
-    { "no table", 5, true, "here: expected a table of tensors; got 5" },
+    { "no table", 5, true, "here: expected a table of tensors, such as net:state_dict(); got 5" },
     { "a missing one", { a = g.ones(2) }, true, "here: missing: b" },
     { "one too many", { a = g.ones(2), b = g.ones(1, 3), z = g.ones(1) }, true, "here: unexpected: z" },
     { "another shape", { a = g.ones(3), b = g.ones(1, 3) }, true, "here: different: a is [3], expected [2]" },

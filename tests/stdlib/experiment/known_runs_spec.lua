@@ -113,7 +113,7 @@ describe("the finished runs of a plan", function()
       end,
       ["SELECT uid"] = function(id) return { { uid = "u" .. id, name = "e", seed = 1, seconds = 2.5 } } end,
       ["FROM summaries"] = { { key = "result/acc", last = .5 }, { key = "result/lost" } },
-      ["FROM events"] = function(id) return id == 8 and {} or { { detail = host.json_encode { verdict = "good" } } } end }
+      ["SELECT detail FROM events"] = function(id) return id == 8 and {} or { { detail = host.json_encode { verdict = "good" } } } end }
   end
   local function with_sources(fn)
     instead({ { host, "sources", function() return { { path = "a", sha256 = "a1" }, { path = "b", sha256 = "b1" } } end } }, fn)

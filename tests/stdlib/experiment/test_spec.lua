@@ -41,6 +41,9 @@ describe("expect", function()
     expect(said(function() expect(long(1)):equals(more) end)):equals "at other: expected true, got nil"
     expect(said(function() expect(more):equals(long(1)) end)):equals "at rows.n: expected 1, got nil"
     expect(#said(function() expect(("x"):rep(900)):equals "" end) > 900):is_true()
+    local one, other = {}, {}
+    for _ = 1, 60 do one, other = { one }, { other } end
+    expect(one):equals(other)
   end)
   it("is near within a distance, item by item", function()
     for _, case in ipairs { { 1, 1 + 5e-10 }, { 1, 1.5, .5 }, { { 1, 2 }, { 1, 2.5 }, .5 }, { {}, {} } } do
