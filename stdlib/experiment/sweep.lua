@@ -25,10 +25,15 @@ Sweep.__index = Sweep
 
 -- --- what is asked for ------------------------------------------------------------------------------------------------
 
--- Whether a greater value is better: as asked for, as the experiment says, or as the store knows.
-local function greater_is_better(store, experiment, by, direction)
-  local way = direction or experiment:direction(by) or store:direction(by)
+-- Whether a greater value is better: as asked for, as the experiment says, or as the store knows. Of a score, which says nothing to the
+-- store, the highest is searched for.
+local function greater_is_better(store, experiment, by, options)
+  local way = options.direction or experiment:direction(by) or store:direction(by)
   if way then return way == "max" or way == "higher" end
+  if by:lower():find "score$" then
+    if not options.command.quiet then host.write(2, ("sweep: %s: higher is taken for better; --direction min says else\n"):format(by)) end
+    return true
+  end
   host.fail(("sweep: which way '%s' is better is not known; expected direction max or min, or metrics = { [\"%s\"] = "
     .. "{ better = \"higher\" } } of the experiment"):format(by, by:match "^result/(.+)$" or by), 64)
 end
@@ -72,7 +77,7 @@ local function new(options)
   local self = setmetatable({ experiment = experiment, options = options.command, axes = axes, fixed = fixed, by = options.by,
     search = name, count = trials, seeds = options.seeds or 1, trials = {}, ready = {}, skipped = 0, failed = 0, told = {} }, Sweep)
   local store = require("gradus.store").open(self.options.store)
-  self.greater = greater_is_better(store, experiment, self.by, options.direction)
+  self.greater = greater_is_better(store, experiment, self.by, options)
   if options.halving then self.halving = halving.new(function(a, b) return self:better(a, b) end) end
   if name == "optuna" then
     self.asked = require "gradus.experiment.optuna".start(self, options.search_seed or 0)

@@ -90,7 +90,7 @@ end
 ---@param text string
 ---@param last boolean  no more lines can come
 function repl.enter(text, last)
-  local fn, message, early = editor.compile(keep_locals(text), "repl")
+  local fn, message, early = editor.compile(keep_locals(text:gsub("^%s*=", "", 1)), "repl")  -- "= x", as in Lua's own console
   if fn then
     jit.off(fn, true)  -- a compiled loop does not look whether Ctrl-C was pressed
     return finish(editor.call(fn))

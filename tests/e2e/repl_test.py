@@ -40,10 +40,10 @@ class Pipe(Case):
 
     def test_results_are_printed_and_names_stay(self):
         done = self.enter("x = g.ones { 2, 3 }\nx\nlocal y = 5\nlocal function f(n)\n  return n * y\nend\n"
-                          "f(2), 'a'\n{ a = 1, b = { 1, 2 } }\nnil\n_\ng.nn.Linear(2, 3)\nprint 'said'\n\n-- nothing\nx:sum():item()\n")
+                          "f(2), 'a'\n{ a = 1, b = { 1, 2 } }\nnil\n_\ng.nn.Linear(2, 3)\nprint 'said'\n\n-- nothing\nx:sum():item()\n= y, 2\n=x:size(0)\n")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout, "tensor([[1., 1., 1.],\n        [1., 1., 1.]])\n10\ta\n{ a = 1, b = { 1, 2 } }\n"
-                         "{ a = 1, b = { 1, 2 } }\nLinear(in_features=2, out_features=3, bias=true)\nsaid\n6\n")
+                         "{ a = 1, b = { 1, 2 } }\nLinear(in_features=2, out_features=3, bias=true)\nsaid\n6\n5\t2\n2\n")
 
     def test_the_first_error_ends_it_with_its_code(self):
         for text, code, part in [("y = = 3", 65, "repl:1: unexpected symbol near '='"), ("error 'x'", 65, "repl:1: x"),

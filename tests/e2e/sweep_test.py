@@ -271,6 +271,11 @@ end }
         self.assertEqual(self.found(*by, "--by", "val/loss", "--direction", "max")["best"]["params"]["T"], 2)
         _, err = self.sweep(*by, "--by", "unknown", code=64)
         self.assertIn("which way 'unknown' is better is not known", err)
+        script = self.dir / "x.lua"
+        script.write_text(script.read_text().replace('metrics = { score = { better = "higher" }, ["val/score"] = { better = "higher" } },', ""))
+        told = "sweep: val/score: higher is taken for better; --direction min says else"
+        self.assertIn(told, self.sweep(*by, "--by", "val/score")[1])
+        self.assertNotIn(told, self.sweep(*by, "--by", "val/score", "--direction", "max")[1])
 
     def test_wrong_words(self):
         for args, told in ((["--set", "T=1,2"], "no --by"), (["--by", "val/score"], "nothing to search"),

@@ -264,11 +264,16 @@ describe("which way is better", function()
       end
     end
   end)
+  it("is up for a score", function()
+    expect(ranked "val/score"):equals { 3, 2, 1 }
+    expect(ranked("val/score", { direction = "min" })):equals { 1, 2, 3 }
+    expect(ranked "val/brier_score"):equals { 1, 2, 3 }
+  end)
   it("must be said where the name says nothing", function()
     expect(function() ranked "own" end):fails_with("sweep: which way 'own' is better is not known; expected direction max or min, "
       .. 'or metrics = { ["own"] = { better = "higher" } } of the experiment')
-    -- A word inside of another, and what `gradus compare` calls open.
-    for _, key in ipairs { "val/account", "val/score", "acc_loss" } do
+    -- A word inside of another, and what goes both ways.
+    for _, key in ipairs { "val/account", "val/scores_of", "acc_loss" } do
       expect(function() ranked(key) end):fails_with("which way '" .. key .. "' is better is not known")
     end
     expect(function() ranked("own", { direction = "up" }) end):fails_with "direction"
