@@ -271,6 +271,7 @@ end }
         self.assertEqual(self.found(*by, "--by", "val/loss", "--direction", "max")["best"]["params"]["T"], 2)
         _, err = self.sweep(*by, "--by", "unknown", code=64)
         self.assertIn("which way 'unknown' is better is not known", err)
+        shutil.rmtree(self.dir / "runs")  # which knows what the experiment said
         script = self.dir / "x.lua"
         script.write_text(script.read_text().replace('metrics = { score = { better = "higher" }, ["val/score"] = { better = "higher" } },', ""))
         told = "sweep: val/score: higher is taken for better; --direction min says else"

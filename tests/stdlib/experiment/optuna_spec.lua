@@ -28,8 +28,8 @@ done
 -- Calls fn(study) with a sweep's study; returns what the process was told, line by line, and what it was given.
 local function study(fn, more, first)
   local sweep = { axes = { { key = "T", values = { 2, 4 } }, { key = "lr", low = 1e-4, high = .1, scale = "log" },
-    { key = "n", low = 1, high = 9, scale = "lin", whole = true } }, by = "val/acc", greater = true, fixed = { steps = 9 }, experiment = { name = "digits" },
-    options = { store = folder .. "/s.db" } }
+    { key = "n", low = 1, high = 9, scale = "lin", whole = true } }, by = "val/acc", greater = true, fixed = { steps = 9 },
+    experiment = { name = "digits" }, options = { store = folder .. "/s.db" } }
   for key, value in pairs(more or {}) do sweep[key] = value end
   os.remove(folder .. "/said")
   assert(files.write(folder .. "/answers.sh", ANSWERS:format(folder, folder, first or BEFORE, folder)))
