@@ -49,8 +49,6 @@ int64_t most_of(const std::string& refusal) {
   return at == std::string::npos ? 0 : std::strtoll(refusal.c_str() + at + kWords.size(), nullptr, 10);
 }
 
-}  // namespace
-
 // Where the first byte stands that is not UTF-8; the text's length where all are.
 size_t end_of_utf8(std::string_view text) {
   size_t at = 0;
@@ -69,6 +67,8 @@ size_t end_of_utf8(std::string_view text) {
   }
   return at;
 }
+
+}  // namespace
 
 std::string read_text(const std::string& path) {
   const File file(path);

@@ -43,7 +43,7 @@ class Tokenizer {
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
 };
 
-// The bytes of a text file. Errors: missing, io; data when it is empty, blank or binary.
+// The bytes of a text file. Errors: missing, io; data when it is empty, blank, binary or not UTF-8.
 std::string read_text(const std::string& path);
 
 }  // namespace gradus

@@ -1,10 +1,10 @@
 --- Which runs of a plan are finished in the store: the same script and modules, parameters and seed. Where several are, the
 --- newest counts. What data a run reads is not known before it runs.
 local host = require "gradus.host"
-local files = require "gradus.base.files"
 local params = require "gradus.experiment.params"
 local run_writer = require "gradus.experiment.run_writer"
 local sorted_keys = require "gradus.base.sorted_keys"
+local sources = require "gradus.experiment.sources"
 
 local function text_of(value) return type(value) == "number" and ("%.17g"):format(value) or tostring(value) end
 
@@ -20,26 +20,12 @@ local finished = {}
 --- A run that a sweep stopped has this at the beginning of what ended it.
 finished.STOPPED = "sweep: "
 
--- path -> the hash of what a run would load from there: what this state has loaded, else what is on the disk.
-local function sources()
-  local wanted = {}
-  for _, source in ipairs(host.sources()) do wanted[source.path] = source.sha256 end
-  local count = #sorted_keys(wanted)
-  return setmetatable(wanted, { __index = function(_, path)
-    local text = files.read(path)
-    wanted[path] = text and host.sha256(text) or false
-    return wanted[path]
-  end }), count
-end
-
 -- The runs of that name with one of these statuses, or that a sweep stopped, whose sources are those that they would have now, oldest
 -- first; none that somebody edited, and none that was something else on its way (run_writer.APART). What this state has not loaded they
 -- have from a require in their function.
 local function candidates(store, name, statuses, stopped)
-  local loaded = {}
-  local wanted, count = sources()
-  for path in pairs(wanted) do loaded[path] = true end
-  local same, found = {}, {}
+  local loaded, count = sources.loaded()
+  local now, same, found = sources.now(), {}, {}
   for _, row in ipairs(store:query([[SELECT s.run_id AS id, s.path AS path, s.sha256 AS sha256 FROM run_sources s
       JOIN runs r ON r.id = s.run_id
       WHERE r.name = ?1 AND (r.status IN (SELECT value FROM json_each(?4)) OR ?2 AND r.status = 'interrupted' AND r.error LIKE ?3 || '%')
@@ -49,7 +35,7 @@ local function candidates(store, name, statuses, stopped)
         finished.STOPPED, host.json_encode(statuses))) do
     local one = same[row.id] or { right = 0, wrong = 0 }
     same[row.id] = one
-    if wanted[row.path] ~= row.sha256 then one.wrong = one.wrong + 1
+    if now[row.path] ~= row.sha256 then one.wrong = one.wrong + 1
     elseif loaded[row.path] then one.right = one.right + 1 end
   end
   for id, one in pairs(same) do

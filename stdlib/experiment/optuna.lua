@@ -2,6 +2,7 @@
 --- came to. The study lies in optuna.db beside the store, where Optuna's own tools read it, and the next sweep goes on with it.
 local host = require "gradus.host"
 local files = require "gradus.base.files"
+local sources = require "gradus.experiment.sources"
 
 local optuna = {}
 
@@ -106,7 +107,7 @@ end
 -- came to under other code, or beside other fixed parameters, says nothing of these.
 local function study_name(sweep, axes)
   local words = { host.json_encode(axes), host.json_encode(sweep.fixed), sweep.greater and "maximize" or "minimize" }
-  for _, source in ipairs(host.sources()) do words[#words + 1] = source.path .. " " .. source.sha256 end
+  for _, one in ipairs(host.sources()) do words[#words + 1] = sources.text(one) end
   return ("%s %s %s"):format(sweep.options.name or sweep.experiment.name, sweep.by, host.sha256(table.concat(words, "\n")):sub(1, 8))
 end
 

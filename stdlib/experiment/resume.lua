@@ -4,10 +4,10 @@
 local engine = require "gradus.engine"
 local host = require "gradus.host"
 local edits = require "gradus.experiment.edits"
-local files = require "gradus.base.files"
 local params = require "gradus.experiment.params"
 local runner = require "gradus.experiment.runner"
 local sameness = require "gradus.experiment.sameness"
+local sources = require "gradus.experiment.sources"
 local snapshot_files = require "gradus.experiment.snapshot_files"
 local sorted_keys = require "gradus.base.sorted_keys"
 
@@ -57,11 +57,8 @@ end
 -- Sources that are no longer what the run had: { name, was, now } each.
 ---@param had Edited
 local function changed_sources(had)
-  local now, found = {}, {}
-  for _, source in ipairs(host.sources()) do now[source.path] = source.sha256 end
+  local now, found = sources.now(), {}
   for _, path in ipairs(sorted_keys(had.texts)) do
-    local text = not now[path] and files.read(path)  -- that is required only in the run's function
-    if text then now[path] = host.sha256(text) end
     if now[path] and now[path] ~= had.texts[path] then
       found[#found + 1] = { name = "script", what = path, was = had.texts[path]:sub(1, 12), now = now[path]:sub(1, 12) }
     end

@@ -12,6 +12,7 @@ local logging = require "gradus.experiment.logging"
 local readback = require "gradus.step.readback"
 local run_writer = require "gradus.experiment.run_writer"
 local snapshot_files = require "gradus.experiment.snapshot_files"
+local sources = require "gradus.experiment.sources"
 local snapshots = require "gradus.experiment.snapshots"
 local step = require "gradus.step.step"
 local streams = require "gradus.experiment.streams"
@@ -38,7 +39,7 @@ local run = {}
 ---@field students false|table[]  whose weights it leaves (student_artifact.lua)
 ---@field save_students boolean whether it does
 ---@field apart boolean  whether it has been something else (run_writer.lua)
----@field sources table<string, boolean>  of its code, by path: those that the store has
+---@field sources table<string, string>  of its code, path -> hash: those that the store has
 ---@field dry any        set in a dry run (gradus check)
 ---@field replaying any  set while a function of run:cached is called for what it makes without training
 ---@field snapshots Snapshots
@@ -81,8 +82,7 @@ function run.begin(options)
     end
   end)
   if self.parent then self.save_students = rawget(self.parent, "save_students") end
-  self.sources = {}
-  for _, one in ipairs(host.sources()) do self.sources[one.path] = true end
+  self.sources = sources.loaded()
   self.beforehand = beforehand
   current.run = self
   streams.begin(self.seed)
@@ -125,11 +125,11 @@ function Run:note_sources()
   local fresh = {}
   for _, one in ipairs(host.sources()) do
     if not self.sources[one.path] then fresh[#fresh + 1] = one end
-    self.sources[one.path] = true
+    self.sources[one.path] = one.sha256
   end
   if #fresh == 0 then return end
   self.writer:amend { sources = fresh }
-  for _, one in ipairs(fresh) do current.reads(one.path .. " " .. one.sha256) end
+  for _, one in ipairs(fresh) do current.reads(sources.text(one)) end
 end
 
 -- --- logging ---------------------------------------------------------------------------------------------------------

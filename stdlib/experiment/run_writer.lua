@@ -5,6 +5,7 @@ local current = require "gradus.base.current"
 local files = require "gradus.base.files"
 local host = require "gradus.host"
 local sorted_keys = require "gradus.base.sorted_keys"
+local sources = require "gradus.experiment.sources"
 
 local run_writer = {}
 
@@ -33,6 +34,12 @@ end
 run_writer.APART = [[(e.kind = 'resume' AND (e.name IN ('fork', 'data') OR json_extract(e.detail, '$.set') IS NOT NULL
   OR json_extract(e.detail, '$.accepted') LIKE '%"script %'))]]
 
+--- Whether an event 'resume' with this detail is one of them by what was set or accepted, not by its name.
+---@param detail table
+function run_writer.is_apart(detail)
+  return detail.set ~= nil or detail.accepted ~= nil and host.json_encode(detail.accepted):find('"script ', 1, true) ~= nil
+end
+
 local EARLIER = [[SELECT e.kind, e.detail FROM events e WHERE e.id <= ?2
   AND (e.run_id = ?1 OR e.run_id IN (SELECT id FROM runs WHERE parent = ?1 AND kind = 'training')) AND (e.kind = 'edit' OR ]]
   .. run_writer.APART .. ") ORDER BY e.id"
@@ -59,7 +66,7 @@ end
 ---@return boolean apart  whether it has
 function run_writer.configuration(options)
   local parts = { options.name, options.kind or "run" }
-  for _, source in ipairs(host.sources()) do parts[#parts + 1] = source.path .. " " .. source.sha256 end
+  for _, one in ipairs(host.sources()) do parts[#parts + 1] = sources.text(one) end
   for _, one in ipairs(param_list(options.flat)) do parts[#parts + 1] = one.key .. "=" .. tostring(one.value) end
   local others = apart(options)
   for _, text in ipairs(others) do parts[#parts + 1] = text end

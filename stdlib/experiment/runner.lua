@@ -141,7 +141,7 @@ end
 -- Whether a run that goes on, or a fork, will not be what its parameters and code alone would make of it. What it was is told then.
 local function tell_past(store, one)
   local detail, of = one.detail, one.resumes or one.forks
-  local other = detail and (one.forks or one.goal and (detail.set or detail.accepted and host.json_encode(detail.accepted):find '"script '))
+  local other = detail and (one.forks or one.goal and require("gradus.experiment.run_writer").is_apart(detail))
   if other then detail.config = store:query("SELECT config_hash AS hash FROM runs WHERE id = ?", of)[1].hash end
 end
 

@@ -37,7 +37,7 @@ def copy_tree(into):
             shutil.copy(ours, copy)
 
 
-class Cpp:
+class Cpp(program.Runner):
     def __init__(self, room):
         os.nice(10)
         self.room, self.root, self.tests, self.good = room, BUILD / "tree", [], {}
@@ -112,25 +112,13 @@ class Cpp:
                 return None  # the compiler does not take it: no fault
             if self.noticed_by_tests(path):
                 return True
-            return self.room == "runtime" and self.built("gradus_engine") and self.noticed_by_others(path, before, self.specs_of(path), self.spec_passes)
+            return self.room == "runtime" and self.built("gradus_engine") and self.noticed_by(path, before, self.specs_of(path), self.spec_passes)
         finally:
             path.write_text(before)
 
-    def noticed_by_others(self, path, before, tests, passes):
-        """Whether one of them fails that passes without the fault."""
-        text = path.read_text()
-        for test in tests:
-            if not self.good.get(test, True) or passes(test):
-                continue
-            if test not in self.good:
-                path.write_text(before)
-                self.built("gradus", "gradus_engine")
-                self.good[test] = passes(test)
-                path.write_text(text)
-                self.built("gradus", "gradus_engine")
-            if self.good[test]:
-                return True
-        return False
+    def put(self, path, text):
+        path.write_text(text)
+        self.built("gradus", "gradus_engine")
 
     def close(self):
         pass
@@ -157,10 +145,10 @@ class Bindings(Cpp):
         try:
             if not self.built("gradus", "gradus_engine"):
                 return None  # the compiler does not take it: no fault
-            if self.noticed_by_others(path, before, self.specs_of(path), self.spec_passes):
+            if self.noticed_by(path, before, self.specs_of(path), self.spec_passes):
                 return True
             tests = program.HOST.get(path.stem, program.EVERY).split() if path.parent.name == "host" else []
-            return self.noticed_by_others(path, before, tests, self.program_passes)
+            return self.noticed_by(path, before, tests, self.program_passes)
         finally:
             path.write_text(before)
 

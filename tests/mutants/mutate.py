@@ -166,7 +166,7 @@ def computed():
 COMMANDS = "run|sweep|watch|check|resume|fork|landscape"  # that take --stdlib
 
 
-class Lua:
+class Lua(program.Runner):
     """Works on a copy of the sources and the specs: the tree may be edited meanwhile. Only specs that run the line are asked."""
 
     def __init__(self):
@@ -180,12 +180,12 @@ class Lua:
         device = {"GRADUS_DEVICE_LIBRARY": str(DEVICE)} if DEVICE.exists() else {}
         return program.ends_well([GRADUS, "test", *ffi, "--stdlib", self.root / "stdlib", spec], program.SECONDS, cwd=self.root, env=os.environ | device)
 
-    def program_fails(self, test):
+    def program_passes(self, test):
         own = self.root / "gradus"
         own.write_text(f'#!/bin/sh\ncase " $* " in *" --stdlib "*) exec {GRADUS} "$@";; esac\n'  # the test's own
                            f'case "$1" in {COMMANDS}) exec {GRADUS} "$@" --stdlib {self.root}/stdlib;; esac\nexec {GRADUS} "$@"\n')
         own.chmod(0o755)
-        return program.fails(test, own)
+        return not program.fails(test, own)
 
     def watch(self):
         """Which lines each spec runs; kept while the spec is the same, moved with the library's lines. From here on a spec ends at its
@@ -235,26 +235,9 @@ class Lua:
         try:
             if subprocess.run([GRADUS, "run", "-"], input=compiles.encode(), capture_output=True).returncode:
                 return None  # no Lua: no fault
-            for spec in self.specs_of(path, number + 1):
-                if self.passes(spec):
-                    continue
-                path.write_text(before)  # does it pass without the fault?
-                if spec not in self.good:
-                    self.good[spec] = self.passes(spec) or self.passes(spec)  # a busy machine may kill one
-                if self.good[spec]:
-                    return True
-                path.write_text(text)
-            tests = program.LIBRARY.get(path.stem, "") if path.parent.name in ("base", "experiment", "training") else ""
-            for test in tests.split():
-                if not self.program_fails(test):
-                    continue
-                path.write_text(before)
-                if test not in self.good:
-                    self.good[test] = not self.program_fails(test)
-                if self.good[test]:
-                    return True
-                path.write_text(text)
-            return False
+            tests = program.LIBRARY.get(path.stem, "").split() if path.parent.name in ("base", "experiment", "training") else []
+            return (self.noticed_by(path, before, self.specs_of(path, number + 1), self.passes)
+                    or self.noticed_by(path, before, tests, self.program_passes))
         finally:
             path.write_text(before)
 

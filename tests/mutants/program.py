@@ -33,6 +33,27 @@ SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs", "host_
          "file_watch": "live_files watch", "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
 
 
+class Runner:
+    """Puts a fault into a copy of the tree and asks tests. self.good: test -> whether it passes without any fault."""
+
+    def put(self, path, text):
+        path.write_text(text)
+
+    def noticed_by(self, path, before, tests, passes):
+        """Whether one of them fails that passes with the text from before."""
+        text = path.read_text()
+        for test in tests:
+            if not self.good.get(test, True) or passes(test):
+                continue
+            if test not in self.good:
+                self.put(path, before)
+                self.good[test] = passes(test) or passes(test)  # a busy machine may fail one
+                self.put(path, text)
+            if self.good[test]:
+                return True
+        return False
+
+
 def ends_well(command, seconds, **options):
     """Whether a command ends with 0 within the time. Where it does not, what it has started ends with it."""
     process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **options)
