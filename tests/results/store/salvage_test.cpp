@@ -446,6 +446,8 @@ TEST_F(SalvageTest, WhatIsLeftOfASpool) {
     for (int i = 0; i < 60'000; ++i) run->log(run->key("x"), i, i);
     run->event(1, "k", "early", ""), other->event(1, "k", "other", "");
     run->flush(), other->flush();
+    Database busy(path_, SQLITE_OPEN_READWRITE);  // who keeps what follows in the spool, however slow this process is
+    busy.run("BEGIN IMMEDIATE");
     run->event(2, "k", "late", "");
     for (const auto& entry : fs::directory_iterator(other->folder())) fs::remove(entry);
     ::raise(SIGKILL);
