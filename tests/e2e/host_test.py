@@ -205,10 +205,11 @@ WHOLE = {
     "error('x.lua:99: past the end', 0)\n": "x.lua:99: past the end\n  in main chunk (x.lua:1)\n",
     "error('x.lua:1', 0)\n": "x.lua:1\n  1 | error('x.lua:1', 0)\n",
     "error('x.lua:1 x', 0)\n": "x.lua:1: x.lua:1 x\n  1 | error('x.lua:1 x', 0)\n",
-    "error('what: x.lua:1: y', 0)\n": "x.lua:1: what: x.lua:1: y\n  1 | error('what: x.lua:1: y', 0)\n",
+    "error('what: x.lua:1: y', 0)\n": "what: x.lua:1: y\n  1 | error('what: x.lua:1: y', 0)\n",
     "error('one\\nx.lua:1: y', 0)\n": "x.lua:1: one\n  1 | error('one\\nx.lua:1: y', 0)\nx.lua:1: y\n",
     f"local s = '{'x' * 200}' error 'wide'\n": f"x.lua:1: wide\n  1 | local s = '{'x' * 149} …\n",
-    f"local s = '{'x' * 139}' error 'w'   \n": f"x.lua:1: w\n  1 | local s = '{'x' * 139}' error 'w'\n",
+    f"local s = '{'x' * 138}' error 'w'   \n": f"x.lua:1: w\n  1 | local s = '{'x' * 138}' error 'w'\n",  # 160 letters
+    f"local s = '{'x' * 139}' error 'w'\n": f"x.lua:1: w\n  1 | local s = '{'x' * 139}' error 'w …\n",
     b"\xef\xbb\xbferror 'bom'\n": "x.lua:1: bom\n  1 | error 'bom'\n",
     "\n\nerror 'third'": "x.lua:3: third\n  3 | error 'third'\n",
     "local f = coroutine.wrap(function()\n  error 'inner'\nend)\nlocal function g()\n  f()\n  return 1\nend\ng()\n":

@@ -4,7 +4,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import resource
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -14,6 +16,166 @@ import time
 import unittest
 
 from host_case import GRADUS_PATH, HostCase
+
+
+# A command line that is wrong -> the whole of what is said about it.
+WRONG = {
+    "rnu": "unknown command 'rnu'; did you mean 'run'?",
+    "--sedd": "unknown option '--sedd'",
+    "-x": "unknown option '-x'",
+    "run x.lua --sedd 3": "run: unknown option '--sedd'; did you mean '--seed'?",
+    "run x.lua --xyzzy": "run: unknown option '--xyzzy'; expected --set xyzzy=…",
+    "run x.lua -z": "run: unknown option '-z'; expected gradus run [SCRIPT] [OPTIONS] (`gradus help run` lists them)",
+    "run x.lua y.lua": "run: unexpected argument 'y.lua'; expected gradus run [SCRIPT] [OPTIONS] (`gradus help run` lists them)",
+    "run x.lua --seed": "run: --seed: expected a value after it; got none",
+    "run x.lua --seed 1 --seed 2": "run: --seed: expected it once; got it 2 times",
+    "run x.lua --seed abc": "--seed: expected a whole number from 0 to 9007199254740992; got 'abc'",
+    "run x.lua --seed 1,2,2": "--seed: expected each number once; got 2 twice",
+    "run x.lua --seed 9007199254740993": "--seed: expected a whole number from 0 to 9007199254740992; got '9007199254740993'",
+    "run x.lua --seed -1": "--seed: expected a whole number from 0 to 9007199254740992; got '-1'",
+    "run x.lua --threads 0": "--threads: expected a whole number from 1 to 1024; got '0'",
+    "run x.lua --threads 1025": "--threads: expected a whole number from 1 to 1024; got '1025'",
+    "run x.lua --threads 2x": "--threads: expected a whole number from 1 to 1024; got '2x'",
+    "run x.lua -j 0": "--jobs: expected a whole number from 1 to 1024; got '0'",
+    "run x.lua -j 100000": "--jobs: expected a whole number from 1 to 1024; got '100000'",
+    "run x.lua --set lr": "--set: expected key=value; got 'lr'",
+    "run x.lua --set =3": "--set: expected key=value; got '=3'",
+    "run x.lua --log x": "run: --log: expected one of epoch, evaluation; got 'x'",
+    "run x.lua --sandbox-memory 3": "run: --sandbox-memory: has no effect alone; expected --sandbox beside it",
+    "run x.lua --sandbox-read a": "run: --sandbox-read: has no effect alone; expected --sandbox beside it",
+    "run x.lua --sandbox --sandbox-memory 0": "run: --sandbox-memory: expected 1 to 1048576; got 0",
+    "run x.lua --sandbox --sandbox-memory 1048577": "run: --sandbox-memory: expected 1 to 1048576; got 1048577",
+    "run x.lua --sandbox --sandbox-time 0": "run: --sandbox-time: expected 1 to 1073741824; got 0",
+    "run x.lua =3": "run: unexpected argument '=3'; expected gradus run [SCRIPT] [OPTIONS] (`gradus help run` lists them)",
+    "run x.lua =": "run: unexpected argument '='; expected gradus run [SCRIPT] [OPTIONS] (`gradus help run` lists them)",
+    "run x.lua lr=3": "run: unexpected argument 'lr=3'; expected --set lr=3",
+    "run x.lua --lr=3": "run: unknown option '--lr'; expected --set lr=3",
+    "run x.lua --lr 3": "run: unknown option '--lr'; expected --set lr=…",
+    "run": "no SCRIPT; expected a Lua file, or - for standard input",
+    "sweep": "no SCRIPT; expected a Lua file, or - for standard input",
+    "watch": "no SCRIPT; expected a Lua file, or - for standard input",
+    "check": "no SCRIPT; expected a Lua file, or - for standard input",
+    "test": "test: no FILE; expected Lua specs",
+    "resume": "resume: no RUN; expected one (`gradus help resume` tells)",
+    "fork": "fork: no RUN; expected one (`gradus help fork` tells)",
+    "resume 1 2": "resume: unexpected argument '2'; expected gradus resume RUN [OPTIONS] (`gradus help resume` lists them)",
+    "landscape": "landscape: no RUN; expected one (`gradus help landscape` tells)",
+    "show": "show: no run; expected one (`gradus help show` tells)",
+    "show 1 --curve a --code": "show: --curve: expected no --code beside it",
+    "runs --limit x": "runs: --limit: expected a whole number of at least 0; got x",
+    "runs --limit -1": "runs: --limit: expected a whole number of at least 0; got -1",
+    "runs --best a --sort b": "runs: --sort: expected no --best beside it",
+    "runs --sort": "runs: --sort: expected a value after it; got none",
+    "runs --sort a --sort b": "runs: --sort: expected it once; got it 2 times",
+    "sql": "sql: no query; expected one (`gradus help sql` tells)",
+    "sql 'select 1' --rows 0": "sql: --rows: expected a whole number of at least 1; got 0",
+    "compare --level 95": "compare: --level: expected 0.5 to 0.9999; got 95",
+    "compare --level x": "compare: --level: expected 0.5 to 0.9999; got x",
+    "compare --margin 1": "compare: --margin: has no effect alone; expected --versus beside it",
+    "compare --ci ''": "compare: --ci: expected a value after it; got an empty one",
+    "diff 1": "diff: no B; expected one (`gradus help diff` tells)",
+    "diff": "diff: no A; expected one (`gradus help diff` tells)",
+    "diff 1 2 3": "diff: unexpected argument '3'; expected gradus diff A B [OPTIONS] (`gradus help diff` lists them)",
+    "tag 1": "tag: no NAME; expected one (`gradus help tag` tells)",
+    "tag": "tag: no RUN; expected one (`gradus help tag` tells)",
+    "note 1": "note: no TEXT; expected one (`gradus help note` tells)",
+    "better": "better: no METRIC; expected one (`gradus help better` tells)",
+    "better a sideways": "better: WAY: expected one of higher, lower; got 'sideways'",
+    "gc --cache-days -1": "gc: --cache-days: expected 0 to 1000000000; got -1",
+    "gc --cache-days x": "gc: --cache-days: expected 0 to 1000000000; got x",
+    "delete --yess": "delete: unknown option '--yess'; did you mean '--yes'?",
+    "merge": "merge: no STORE; expected one (`gradus help merge` tells)",
+    "attach": "attach: no run; expected one (`gradus help attach` tells)",
+    "attach 1 --timeout 0": "attach: --timeout: expected 0.1 to 1000000; got 0",
+    "attach 1 --timeout 1000001": "attach: --timeout: expected 0.1 to 1000000; got 1000001",
+    "serve --port 0": "serve: --port: expected 1 to 65535; got 0",
+    "serve --port 65536": "serve: --port: expected 1 to 65535; got 65536",
+    "serve --prot 3": "serve: unknown option '--prot'; did you mean '--port'?",
+    "plot": "plot: no METRIC; expected one (`gradus help plot` tells)",
+    "plot a --kind cloud": "plot: --kind: expected one of curves, spread; got 'cloud'",
+    "plot a --width 19": "plot: --width: expected 20 to 10000; got 19",
+    "plot a --width 10001": "plot: --width: expected 20 to 10000; got 10001",
+    "plot a --height 3": "plot: --height: expected 4 to 10000; got 3",
+    "report --markdwon": "report: unknown option '--markdwon'; did you mean '--markdown'?",
+    "export": "export: no format; expected one of tensorboard, mlflow, wandb, csv, json",
+    "export xml": "export: unknown format 'xml'; expected one of tensorboard, mlflow, wandb, csv, json",
+    "export tensorbord x": "export: unknown format 'tensorbord'; did you mean 'tensorboard'?",
+    "export tensorboard": "export tensorboard: no --output; expected one (`gradus help export` tells)",
+    "export csv --points 0": "export csv: --points: expected a whole number of at least 1; got 0",
+    "export --store x.db": "export: no format before '--store'; expected one of tensorboard, mlflow, wandb, csv, json",
+    "import": "import: no format; expected one of tensorboard, mlflow, trackio",
+    "import xml x": "import: unknown format 'xml'; expected one of tensorboard, mlflow, trackio",
+    "import mlflow": "import mlflow: no FILE; expected one (`gradus help import` tells)",
+    "new": "new: no NAME; expected one (`gradus help new` tells)",
+    "doctor x": "doctor: unexpected argument 'x'; expected gradus doctor [OPTIONS] (`gradus help doctor` lists them)",
+    "version x": "version: unexpected argument 'x'; expected gradus version [OPTIONS] (`gradus help version` lists them)",
+    "help --al": "help: unknown option '--al'; expected --all",
+    "help nothingofthekind":
+        "help: nothing is called 'nothingofthekind'; expected a function such as distill, a word such as alpha, or a command; `gradus help --all` prints everything",
+    "help compar": "help: nothing is called 'compar'; did you mean 'compare'?",
+    "--store x.db runs": "--store: an option of 'runs' before it; expected 'gradus runs --store …'; got 'gradus --store …'",
+    "--json runs": "--json: an option of 'runs' before it; expected 'gradus runs --json …'; got 'gradus --json …'",
+    "runs --store": "runs: --store: expected a value after it; got none",
+    "runs --store=": "runs: --store: expected a value after it; got an empty one",
+    "runs --where=": "runs: --where: expected a value after it; got an empty one",
+    "export csv --metric -o": "export csv: --metric: expected a value after it; got the option '-o'",
+    "runs --jsno": "runs: unknown option '--jsno'; did you mean '--json'?",
+    "compare --threshold": "compare: --threshold: expected a value after it; got none",
+    "repl x": "repl: unexpected argument 'x'; expected gradus repl [OPTIONS] (`gradus help repl` lists them)",
+}
+
+# A command -> the options that it takes.
+LIBRARY = "--allow-ffi --stdlib"
+OPTIONS = {
+    "run": "--set --seed --name --device --threads --jobs --resume --snapshots --store --live --quiet --json --log --strict --sandbox --sandbox-read "
+           f"--sandbox-memory --sandbox-time {LIBRARY}",
+    "sweep": "--set --by --direction --search --trials --seeds --search-seed --halving --resume --jobs --name --device --threads --store --quiet --json "
+             f"--strict {LIBRARY}",
+    "resume": f"--set --device --threads --store --quiet --json --strict --snapshots --accept --schedules {LIBRARY}",
+    "fork": f"--set --device --threads --store --quiet --json --strict --snapshots --accept --at --name {LIBRARY}",
+    "landscape": f"--points --reach --directions --on --weights --at --accept --output --stages --path --store --threads --json {LIBRARY}",
+    "watch": f"--set --seed --by --name --device --threads --store {LIBRARY}",
+    "check": f"--set --seed --device --threads {LIBRARY}",
+    "repl": f"--threads --store {LIBRARY}",
+    "test": LIBRARY,
+    "runs": "--store --json --full --where --children --archived --limit --columns --sort --best --reverse",
+    "show": "--store --json --full --curve --code",
+    "sql": "--store --json --full --rows",
+    "compare": "--store --json --full --where --children --archived --by --metric --versus --margin --ci --level --at --auc --threshold --unfinished",
+    "diff": "--store --json --full",
+    "tag": "--store --json --remove",
+    "note": "--store --json",
+    "better": "--store --json --forget",
+    "archive": "--store --json --where --undo",
+    "delete": "--store --json --where --yes",
+    "gc": "--store --json --yes --cache-days --keep --compact",
+    "merge": "--store --json",
+    "attach": "--store --json --set --release --stage --stop --follow --timeout",
+    "serve": "--store --port --json",
+    "export": "--output --store --where --children --metric --points",
+    "import": "--store --name --json --partial",
+    "plot": "--store --where --by --output --kind --together --x --y --width --height",
+    "report": "--store --where --by --output --markdown --metric --title",
+    "new": "--template",
+    "doctor": "--store --json --full --salvage",
+    "version": "",
+    "help": "--all --stdlib",
+}
+
+# In place of what a command calls in the library: says what it was called with, and gives a code.
+TELLS = """
+return setmetatable({}, { __index = function(_, name) return function(options)
+  local words = {}
+  for key, value in pairs(options) do
+    if type(value) ~= "table" and value then words[#words + 1] = key .. "=" .. tostring(value):gsub("/gradus%-check%-%w+/", "/FOLDER/") end
+  end
+  table.sort(words)
+  for _, pair in ipairs(options.set) do words[#words + 1] = ("set(%s=%s)"):format(pair[1], pair[2]) end
+  if type(options.seeds) == "table" then words[#words + 1] = ("seeds(%s)"):format(table.concat(options.seeds, ",")) end
+  print(name .. ": " .. table.concat(words, " "))
+  return name == "run" and 7 or 0
+end end })
+"""
 
 
 class CommandLine(HostCase):
@@ -32,6 +194,84 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("run", "x.lua", "--log", "x"), 64, "run: --log: expected one of epoch, evaluation; got 'x'")
         self.assert_fails(self.gradus("import", "xml", "x"), 64, "import: unknown format 'xml'; expected one of tensorboard, mlflow, trackio")
         self.assert_fails(self.gradus("export", "--store", "x.db"), 64, "export: no format before '--store'; expected one of tensorboard")
+
+    def test_what_is_wrong_is_told_whole(self):
+        self.write("x.lua", "")
+        for line, told in WRONG.items():
+            done = self.gradus(*shlex.split(line), stdin=b"")
+            self.assertEqual((done.returncode, done.stderr.decode(), done.stdout), (64, f"gradus: {told}\n", b""), line)
+
+    def test_each_command_has_its_options(self):
+        for command, options in OPTIONS.items():
+            text = self.gradus("help", command).stdout.decode()
+            self.assertEqual(set(re.findall(r"(?m)^ +(?:-\w,)?(--[a-z-]+)", text)) - {"--help"}, set(options.split()), command)
+        whole = self.gradus("help").stdout.decode()
+        self.assertEqual(set(re.findall(r"(?m)^  ([a-z]+)  ", whole.split("Subcommands:")[1].split("More:")[0])), set(OPTIONS))
+
+    def test_each_command_calls_the_library_with_its_options(self):
+        names = ("experiment/grid", "experiment/sweep_command", "experiment/watch", "experiment/resume", "experiment/fork", "experiment/landscape_command",
+                 "experiment/dry_run", "help/repl")
+        for name in names:
+            self.write(f"std/{name}.lua", TELLS)
+        self.assert_runs(self.script("""
+            for i = 1, 2 do require("gradus.store").open("s.db"):begin {
+              name = "n", environment = { script = i == 1 and "x.lua" or "-", device = "cpu" } }:finish "finished" end"""))
+        self.write("y.lua", "")
+        same = "--stdlib std --store s.db"
+        for line, code, told in (
+                (f"run x.lua {same} -j 3 --seed 5,6 --set a=1=2 --set b= --name n --device cpu --threads 4 -q --strict --snapshots 30s --log epoch", 7,
+                 "run: device=cpu jobs=3 log=epoch name=n quiet=true script=x.lua script_dir=. seed=5 snapshots=30s store=s.db strict=true threads=4 "
+                 "set(a=1=2) set(b=) seeds(5,6)"),
+                (f"run x.lua {same} --resume --json --threads 1024", 7, "run: json=true resume=true script=x.lua script_dir=. store=s.db threads=1024"),
+                (f"run x.lua {same} --jobs auto --seed 9007199254740992", 7,
+                 "run: jobs=auto script=x.lua script_dir=. seed=9.007199254741e+15 store=s.db seeds(9.007199254741e+15)"),
+                (f"run x.lua {same} --jobs 1024 --seed 0", 7, "run: jobs=1024 script=x.lua script_dir=. seed=0 store=s.db seeds(0)"),
+                (f"sweep x.lua {same} --by val/acc --direction max --search halton --trials 5 --seeds 3 --search-seed 4 --halving --resume -j 2 --set lr=1,2 "
+                 "--name s --device cpu --threads 1 -q --json --strict", 7,
+                 "run: by=val/acc device=cpu direction=max halving=true jobs=2 json=true name=s quiet=true script=x.lua script_dir=. search=halton search_seed=4 "
+                 "seeds=3 store=s.db strict=true threads=1 trials=5 set(lr=1,2)"),
+                (f"watch x.lua {same} --by acc --seed 3 --set a=1 --name w --device cpu --threads 2", 7,
+                 "run: by=acc device=cpu name=w script=x.lua script_dir=. seed=3 store=s.db threads=2 set(a=1) seeds(3)"),
+                (f"resume 1 {same} --snapshots none --accept data --schedules keep --threads 3 -q --json --strict", 7,
+                 "run: accept=data device=cpu json=true quiet=true run=1 schedules=keep script=x.lua script_dir=. snapshots=none store=s.db strict=true threads=3"),
+                (f"resume 1 {same} --set a=1 --strict", 7,
+                 "prepare: at=end device=cpu run=1 script=x.lua script_dir=. store=s.db\n"
+                 "run: at=end device=cpu run=1 script=x.lua script_dir=. store=s.db strict=true set(a=1)"),
+                (f"fork 1 {same} --at 5 --set a=1 --name f --accept script --snapshots 7 --device cuda", 7,
+                 "check_set: accept=script at=5 device=cuda name=f run=1 script=x.lua script_dir=. snapshots=7 store=s.db set(a=1)\n"
+                 "prepare: accept=script at=5 device=cuda name=f run=1 script=x.lua script_dir=. snapshots=7 store=s.db\n"
+                 "run: accept=script at=5 device=cuda name=f run=1 script=x.lua script_dir=. snapshots=7 store=s.db set(a=1)"),
+                (f"fork 1 y.lua {same} --at x", 7, "prepare: at=x device=cpu run=1 script=x.lua script_dir=. store=s.db\n"
+                                                   "run: at=x device=cpu run=1 script=y.lua script_dir=. store=s.db"),
+                (f"landscape 1 {same} --points 5 --reach 2 --directions 1 --on val --weights last --accept script -o o.svg --threads 2 --json", 7,
+                 "run: accept=script device=cpu directions=1 json=true on=val output=o.svg points=5 reach=2 run=1 script=x.lua script_dir=. store=s.db "
+                 "threads=2 weights=last"),
+                (f"landscape 1 {same} --stages --path --at 3", 7, "run: at=3 device=cpu path=yes run=1 script=x.lua script_dir=. stages=yes store=s.db"),
+                ("check x.lua --stdlib std --set a=2 --seed 4 --device cpu --threads 2", 0,
+                 f"check: device=cpu script=x.lua script_dir=. seed=4 store={self.dir}/FOLDER/runs.db threads=2 set(a=2) seeds(4)"),
+                (f"repl {same} --threads 5", 7, "run: script= script_dir=. store=s.db threads=5")):
+            done = self.gradus(*line.split(), stdin=b"", env={"TMPDIR": str(self.dir)})
+            self.assertEqual((done.stdout + done.stderr).decode(), told + "\n", line)  # with --json what is printed goes to standard error
+            self.assertEqual((done.returncode, "json=true" in told), (code, not done.stdout), line)
+        self.assertEqual(list(self.dir.glob("gradus-check-*")), [])
+        for line, code, told in ((f"resume 2 {same}", 64, "resume: run 2: its script was read from standard input; expected a file"),
+                                 (f"fork 2 {same}", 64, "fork: run 2: its script was read from standard input; expected a file"),
+                                 (f"fork 1 none.lua {same} --at 1", 66, "fork: no file 'none.lua'"),
+                                 (f"landscape 3 {same}", 66, "no such run"),
+                                 ("run - --stdlib std --live", 64, "--live: expected a file; got standard input"),
+                                 ("run x.lua --stdlib std --live -j 2", 64, "--live: expected no --jobs\n"),
+                                 ("run x.lua --stdlib std --live --resume", 64, "--live: expected no --resume\n"),
+                                 ("run x.lua --stdlib std --live --set grid=3", 64,
+                                  "--live: expected one run; the script and the command line make 3 (--set and --seed choose one)\n"),
+                                 ("watch - --stdlib std", 64, "watch: expected a file; got standard input\n"),
+                                 ("sweep x.lua --stdlib none", 66, "--stdlib: no folder 'none'\n")):
+            self.assert_fails(self.gradus(*line.split(), stdin=b""), code, told)
+        (self.dir / "x.lua").unlink()
+        self.assert_fails(self.gradus(*f"resume 1 {same}".split()), 66, "gradus: resume: run 1: no file 'x.lua', its script; expected the folder that it was "
+                          "started in (`gradus show --code` prints it)\n")
+
+    def test_live_runs_one_run(self):
+        self.assert_runs(self.script("print(require('gradus.host').options.live)", "--live"), "true\n")
 
     def test_the_script_is_not_blamed_for_the_command_line(self):
         self.write("x.lua", 'local g = require "gradus"\nreturn g.experiment { name = "x", params = { width = 3 }, run = function() end }')
