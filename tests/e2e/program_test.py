@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import termios
 import time
@@ -327,6 +328,13 @@ class CommandLine(HostCase):
                          "7\tn\tcpu\t2\there.db\ttrue\tfalse\tx.lua\t.", "a\t1=2", "b.c\t")
 
     def test_help_and_version(self):
+        version = self.gradus("version").stdout.decode()
+        self.assertRegex(version, r"^gradus \d+\.\d+\S* \(LuaJIT \S+, SQLite 3\.\d+\.\d+, LibTorch \d+\.\d+\S*\)\n$")
+        self.assertEqual(self.gradus("--version").stdout.decode(), version)
+        self.assertEqual(self.gradus().stderr, self.gradus("--help").stdout)
+        self.assertEqual(self.gradus().stdout, b"")
+        self.assertEqual(self.gradus("run", "-h").stdout, self.gradus("run", "--help").stdout)
+        self.assertIn(b"--seed", self.gradus("run", "-h").stdout)
         for args in (["help"], ["--help"], ["help", "run"], ["run", "-h"], ["version"], ["--version"]):
             done = self.gradus(*args)
             self.assert_runs(done)
@@ -358,7 +366,58 @@ class Runs(HostCase):
         self.assert_fails(done, 3, "x.lua:1: second", "done\t1", "done\t3")
         results = json.loads(done.stdout)
         self.assertEqual([r["run"] for r in results], [1, 2, 3])
-        self.assertEqual(results[1]["error"], "x.lua:1: second")
+        self.assertEqual(results[1], {"run": 2, "error": "x.lua:1: second", "code": 3})
+        self.assertEqual(done.stderr.decode().split("summary")[0], "done\t1\n2/3: failed\nx.lua:1: second\n"
+                         f"  1 | {text.splitlines()[0]}\ndone\t3\n")
+        alone = self.script(text.replace("INDEX == 2", "true"), "--json")
+        self.assertEqual(alone.stderr.decode(), f"x.lua:1: second\n  1 | {text.splitlines()[0].replace('INDEX == 2', 'true')}\nsummary\n")
+
+    def test_no_runs_are_no_failure(self):
+        done = self.script("error 'never'", "--set", "grid=0")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+
+    def test_a_grid_that_is_stopped_says_how_far_it_came(self):
+        text = ("local host = require 'gradus.host'\nif INDEX == 2 then os.execute 'kill -TERM $PPID' while not host.stopping() do end end\n"
+                "print('was', INDEX)")
+        for more, said in (([], b"run 2 of 3 was the last; the same command with --resume does the rest\n"), (["-q"], b"")):
+            done = self.script(text, "--set", "grid=3", *more)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (143, b"was\t1\nwas\t2\n", said))
+        done = self.script(text.replace("INDEX == 2", "true"))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (143, b"was\t1\n", b""))
+
+    def test_each_run_has_a_log_of_its_own(self):
+        self.assert_runs(self.script("local host = require 'gradus.host'\nhost.log('info', 'of nobody')\nhost.open_log('log' .. INDEX)\n"
+                                     "host.log('info', 'of ' .. INDEX)", "--set", "grid=2"))
+        self.assertEqual([(self.dir / f"log{i}").read_text()[24:] for i in (1, 2)], ["info of 1\n", "info of 2\n"])
+
+    def test_what_a_script_finds_of_its_surroundings(self):
+        text = "print(os.getenv 'GOMP_SPINCOUNT', require('gradus.host').columns())"
+        for env, told in (({"COLUMNS": "123"}, "1000\t123\t24\n"), ({"COLUMNS": "0", "GOMP_SPINCOUNT": "7"}, "7\t80\t24\n"),
+                          ({"COLUMNS": "wide"}, "1000\t80\t24\n")):
+            self.assertEqual(self.script(text, env=env).stdout.decode(), told)
+        leader, terminal = os.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 33, 77, 0, 0))
+        for streams in ({"stdout": terminal}, {"stderr": terminal, "stdout": subprocess.DEVNULL}):
+            self.write("x.lua", "local host = require 'gradus.host'\nio.stderr:write(('%d %d %s %s'):format(({ host.columns() })[1], ({ host.columns() })[2], "
+                                "tostring(host.isatty()), tostring(host.isatty(2))))")
+            done = subprocess.run([GRADUS_PATH, "run", "x.lua", "--stdlib", "std"], cwd=self.dir, timeout=60, stdin=subprocess.DEVNULL,
+                                  env=os.environ | {"COLUMNS": "50"}, **{"stderr": subprocess.PIPE, **streams})
+            said = done.stderr or os.read(leader, 1000)
+            self.assertEqual(said.decode(), "77 33 false true" if done.stderr is None else "77 33 true false")
+        os.close(terminal)
+        os.close(leader)
+
+    def test_what_cannot_be_written_is_told_to_the_script(self):
+        self.write("x.lua", "local host = require 'gradus.host'\nio.write 'a' host.write(1, 'b') io.write 'c'\n"
+                            "io.stderr:write(tostring((host.write(2, 'd'))), '\\n')")
+        done = self.gradus("run", "x.lua", "--stdlib", "std")
+        self.assertEqual((done.stdout, done.stderr), (b"abc", b"dtrue\n"))
+        with open("/dev/full", "w") as full:
+            self.write("x.lua", "local ok, why = require('gradus.host').write(1, 'x') io.stderr:write(tostring(ok), ' ', why)")
+            done = subprocess.run([GRADUS_PATH, "run", "x.lua", "--stdlib", "std"], cwd=self.dir, stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual((done.stderr, done.returncode), (b"nil No space left on device", 0))
+            done = subprocess.run([GRADUS_PATH, "version"], cwd=self.dir, stdout=full, stderr=subprocess.PIPE)
+            self.assertEqual((done.stderr, done.returncode), (b"gradus: standard output could not be written\n", 74))
 
     def test_runs_that_fail_alike_say_it_once(self):
         done = self.script("require('gradus.host').fail(INDEX == 3 and 'another' or 'wrong', 65)", "--set", "grid=3", "--json")
@@ -629,7 +688,8 @@ class Specs(HostCase):
         self.assert_runs(done, "x_spec.lua: 1 passed, 0 failed")
 
     def test_broken_and_empty_specs_fail(self):
-        for text in ("", "x x", "error('top')", "describe('a', function() error('in') end)", "describe('a', function() end)"):
+        for text in ("", "x x", "error('top')", "describe('a', function() error('in') end)", "describe('a', function() end)",
+                     "os.exit(0)", "os.exit(3)"):
             self.assertEqual(self.spec(text).returncode, 1, text)
 
     def test_several_files(self):
