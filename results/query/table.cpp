@@ -8,6 +8,8 @@
 namespace gradus::results {
 namespace {
 
+constexpr int kGap = 2;  // between columns
+
 // Decodes one code point and moves on; a byte that is not UTF-8 counts as one replacement character.
 std::uint32_t decode(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -145,28 +147,65 @@ void Table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string Table::text(bool styled) const {
+std::vector<int> Table::widths() const {
   std::vector<int> widths;
   for (const Column& column : columns_) widths.push_back(display_width(column.title));
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], cell_width(row[i]));
   }
-  const auto line = [&](const auto& cell) {
-    std::string text;
-    for (std::size_t i = 0; i < columns_.size(); ++i)
-      text += (i == 0 ? "" : "  ") + padded(cell(i), widths[i], columns_[i].align);
-    text.erase(text.find_last_not_of(' ') + 1);
-    return text + "\n";
+  return widths;
+}
+
+int Table::width() const {
+  int sum = -kGap;
+  for (const int width : widths()) sum += width + kGap;
+  return sum;
+}
+
+// The columns of each part of a table, by their number.
+std::vector<std::vector<int>> Table::parts(const std::vector<int>& widths, int wide) const {
+  const int count = static_cast<int>(columns_.size()), labels = std::min(labels_, count);
+  std::vector<std::vector<int>> parts = {{}};
+  int used = 0;
+  const auto add = [&](int i) {
+    used += widths[static_cast<std::size_t>(i)] + (parts.back().empty() ? 0 : kGap);
+    parts.back().push_back(i);
   };
-  std::string out = styled ? "\033[2m" : "";
-  out += line([&](std::size_t i) { return columns_[i].title; });
-  out += line([&](std::size_t i) {
-    std::string rule;
-    for (int c = 0; c < widths[i]; ++c) rule += "─";
-    return rule;
-  });
-  if (styled) out += "\033[0m";
-  for (const auto& row : rows_) out += line([&](std::size_t i) { return row[i]; });
+  for (int i = 0; i < count; ++i) {
+    const bool alone = static_cast<int>(parts.back().size()) <= labels;  // what fits no line has one of its own
+    if (wide > 0 && i > labels && !alone && used + kGap + widths[static_cast<std::size_t>(i)] > wide) {
+      parts.emplace_back();
+      used = 0;
+      for (int label = 0; label < labels; ++label) add(label);
+    }
+    add(i);
+  }
+  return parts;
+}
+
+std::string Table::text(bool styled, int wide) const {
+  const std::vector<int> widths = this->widths();
+  std::string out;
+  for (const std::vector<int>& part : parts(widths, wide)) {
+    const auto line = [&](const auto& cell) {
+      std::string text;
+      for (const int number : part) {
+        const auto i = static_cast<std::size_t>(number);
+        text += std::string(text.empty() ? 0 : kGap, ' ') + padded(cell(i), widths[i], columns_[i].align);
+      }
+      text.erase(text.find_last_not_of(' ') + 1);
+      return text + "\n";
+    };
+    out += (out.empty() ? "" : "\n") + std::string(styled ? "\033[2m" : "");
+    out += line([&](std::size_t i) { return columns_[i].title; });
+    out += line([&](std::size_t i) {
+      std::string rule;
+      for (int c = 0; c < widths[i]; ++c) rule += "─";
+      return rule;
+    });
+    if (styled) out += "\033[0m";
+    for (const auto& row : rows_) out += line([&](std::size_t i) { return row[i]; });
+  }
   return out;
 }
 

@@ -43,6 +43,31 @@ TEST(TableTest, NumbersAtTheirEdges) {
   for (const auto& [value, text] : cases) EXPECT_EQ(number(value), text);
 }
 
+// Each part begins with the labels; at the width itself nothing is parted; a column that no line has room for has a part of its own.
+TEST(TableTest, WhatIsWiderThanATerminalGoesOnBelow) {
+  Table table;
+  table.column("name");
+  table.column("seed", Align::right);
+  table.label();
+  for (const char* title : {"loss", "acc", "a note"}) table.column(title, Align::right);
+  table.row({"é", "1", "0.5", "0.9", "longer than all"});
+  const std::string labels = "name  seed", rule = "────  ────", row = "é        1";
+  const std::string whole = labels + "  loss  acc           a note\n" + rule + "  ────  ───  ───────────────\n" + row +
+                            "   0.5  0.9  longer than all\n";
+  EXPECT_EQ(table.text(false), whole);
+  EXPECT_EQ(table.width(), 38);
+  EXPECT_EQ(table.text(false, 38), whole);
+  EXPECT_EQ(table.text(false, 37), labels + "  loss  acc\n" + rule + "  ────  ───\n" + row + "   0.5  0.9\n\n" +
+                                       labels + "           a note\n" + rule + "  ───────────────\n" + row +
+                                       "  longer than all\n");
+  const std::string parts = labels + "  loss\n" + rule + "  ────\n" + row + "   0.5\n\n" + labels + "  acc\n" + rule +
+                            "  ───\n" + row + "  0.9\n\n" + labels + "           a note\n" + rule +
+                            "  ───────────────\n" + row + "  longer than all\n";
+  EXPECT_EQ(table.text(false, 16), parts);
+  EXPECT_EQ(table.text(false, 5), parts);
+  EXPECT_EQ(table.text(true, 37).find("\n\n\033[2mname"), table.text(true, 37).rfind("\n\n"));
+}
+
 TEST(TableTest, MeansAndDeviationsAtTheirEdges) {
   struct {
     double mean, sd;
