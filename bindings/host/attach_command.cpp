@@ -84,7 +84,7 @@ std::string text_of(const Json& state, const Json& run) {
   for (const char* column : {"last", "step"}) table.column(column, Align::right);
   for (const auto& [key, one] : state["metrics"].items())
     table.row({key, one["value"].is_null() ? "nan" : shown(one["value"]), shown(one["step"])});
-  if (!state["metrics"].empty()) text += table.text(styled());
+  if (!state["metrics"].empty()) text += fitted(table);
   return text;
 }
 

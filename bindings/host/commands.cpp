@@ -45,7 +45,7 @@ void sql_command(const std::string& path, const SqlOptions& options) {
       for (const Cell& cell : row) cells.push_back(shown(to_json(cell), 80));
       table.row(std::move(cells));
     }
-    print(table.text(styled()));
+    print(fitted(table));
     print_cuts();
   }
   if (rows.truncated)

@@ -24,8 +24,10 @@ struct Options {
 Table stages_table(const Json& compared) {
   const StageText text = stage_groups_text(compared);
   Table table;
-  for (std::size_t i = 0; i < text.titles.size(); ++i)
+  for (std::size_t i = 0; i < text.titles.size(); ++i) {
+    if (i == compared["by"].size()) table.label();
     table.column(text.titles[i], i < compared["by"].size() ? Align::left : Align::right);
+  }
   for (const auto& row : text.rows) table.row(row);
   return table;
 }
@@ -37,7 +39,7 @@ void print_stages(Store& store, const Options& options, std::vector<std::string>
   if (compared["groups"].empty()) return print("no ended runs with stages\n");
   const int lost = compared["lost"];
   print(
-      stages_table(compared).text(styled()) +
+      fitted(stages_table(compared)) +
       (lost > 0 ? std::to_string(lost) + (lost == 1 ? " run" : " runs") + " failed or interrupted: left out\n" : "") +
       "mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was right "
       "at some evaluation and is wrong at the stage's end\n");
@@ -63,7 +65,7 @@ void compare_command(const std::string& path, Options& options) {
     return print("no " + std::string(given.unfinished ? "" : "ended ") + "runs" +
                  (given.filter.where.empty() ? "" : " fit --where") + "\n");
   }
-  print(groups_table(compared).text(styled()) + groups_footer(compared, given) +
+  print(fitted(groups_table(compared)) + groups_footer(compared, given) +
         (compared["versus"].is_object() ? versus_text(compared) : ""));
   print_cuts();
 }

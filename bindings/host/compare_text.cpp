@@ -126,6 +126,7 @@ std::string ways(const Json& compared) {
 Table groups_table(const Json& compared) {
   Table table;
   for (const Json& column : compared["by"]) table.column(column.get<std::string>());
+  table.label();
   table.column("runs", Align::right);
   for (const Json& metric : compared["metrics"]) {
     for (const auto& [measure, title] : columns_of(compared, metric["key"])) table.column(title, Align::right);

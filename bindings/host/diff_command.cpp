@@ -89,7 +89,7 @@ std::string metrics_text(const Json& diff) {
   for (const Json& one : diff["metrics"])
     table.row({exact(one["key"]), exact(one["step"]), value_text(one["a"], shown), value_text(one["b"], shown),
                value_text(one["last_a"], shown), value_text(one["last_b"], shown)});
-  return table.empty() ? "" : table.text(styled());
+  return table.empty() ? "" : fitted(table);
 }
 
 std::string diff_text(const Json& diff) {
@@ -99,7 +99,7 @@ std::string diff_text(const Json& diff) {
   const std::pair<const char*, const char*> sections[] = {
       {"params", "parameters"}, {"data", "data"}, {"environment", "environment"}};
   for (const auto& [key, title] : sections) {
-    if (!diff[key].empty()) text += heading(title) + pairs_table(diff, diff[key]).text(styled());
+    if (!diff[key].empty()) text += heading(title) + fitted(pairs_table(diff, diff[key]));
   }
   for (const Json& source : diff["sources"])
     text += heading("source " + exact(source["path"])) + coloured(source["diff"]);

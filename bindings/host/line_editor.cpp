@@ -26,6 +26,12 @@ struct LineEditor::State {
   Completion (*complete)(void*, const std::string&) = nullptr;
   void* context = nullptr;
   bool interrupted = false;
+
+  // What libedit calls.
+  static State& of(EditLine* editor);  // borrowed
+  static char* prompt_of(EditLine* editor) { return of(editor).prompt.data(); }
+  static int letter(EditLine* editor, wchar_t* out);
+  static unsigned char complete_word(EditLine* editor, int);
 };
 
 namespace {
@@ -111,8 +117,46 @@ void list(const std::vector<std::string>& words) {
 
 }  // namespace
 
+LineEditor::State& LineEditor::State::of(EditLine* editor) {
+  State* self = nullptr;
+  edit().get(editor, EL_CLIENTDATA, &self);
+  return *self;
+}
+
+// A character at a time, so that Ctrl-C ends the line and nothing else.
+int LineEditor::State::letter(EditLine* editor, wchar_t* out) {
+  std::mbstate_t partial{};
+  for (;;) {
+    char byte = 0;
+    if (!wait_for_key()) return of(editor).interrupted = true, 0;
+    const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return 0;
+    if (byte == 0) continue;  // a Ctrl-D that was typed before the prompt: the line would never be empty again
+    const std::size_t letters = std::mbrtowc(out, &byte, 1, &partial);
+    if (letters == static_cast<std::size_t>(-1)) return *out = static_cast<unsigned char>(byte), 1;
+    if (letters != static_cast<std::size_t>(-2)) return 1;
+  }
+}
+
+unsigned char LineEditor::State::complete_word(EditLine* editor, int) {
+  const State& self = of(editor);
+  const LineInfo* line = edit().line(editor);
+  const std::string before(line->buffer, line->cursor);
+  const Completion found = self.complete(self.context, before);
+  if (found.words.empty() || found.replaced > before.size()) return CC_REFRESH_BEEP;
+  const std::string same = common_beginning(found.words), typed = before.substr(before.size() - found.replaced);
+  if (same != typed && same.size() >= typed.size()) {
+    edit().erase(editor, static_cast<int>(found.replaced));
+    edit().insert(editor, same.c_str());
+    return CC_REFRESH;
+  }
+  if (found.words.size() == 1) return CC_REFRESH;
+  list(found.words);
+  return CC_REDISPLAY;
+}
+
 LineEditor::LineEditor(const std::string& file) : state_(std::make_unique<State>()) {
-  using Shared = State;
   state_->file = file;
   state_->editor = edit().init("gradus", stdin, stdout, stderr);
   state_->history = edit().history_init();
@@ -125,48 +169,9 @@ LineEditor::LineEditor(const std::string& file) : state_(std::make_unique<State>
   edit().set(editor, EL_CLIENTDATA, state_.get());
   edit().set(editor, EL_EDITOR, "emacs");
   edit().set(editor, EL_HIST, edit().history, state_->history);
-  edit().set(
-      editor, EL_PROMPT, +[](EditLine* e) -> char* {
-        Shared* self = nullptr;
-        edit().get(e, EL_CLIENTDATA, &self);
-        return self->prompt.data();
-      });
-  // A character at a time, so that Ctrl-C ends the line and nothing else.
-  edit().set(
-      editor, EL_GETCFN, +[](EditLine* e, wchar_t* out) -> int {
-        Shared* self = nullptr;
-        edit().get(e, EL_CLIENTDATA, &self);
-        std::mbstate_t partial{};
-        for (;;) {
-          char byte = 0;
-          if (!wait_for_key()) return self->interrupted = true, 0;
-          const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
-          if (count < 0 && errno == EINTR) continue;
-          if (count <= 0) return 0;
-          if (byte == 0) continue;  // a Ctrl-D that was typed before the prompt: the line would never be empty again
-          const std::size_t letters = std::mbrtowc(out, &byte, 1, &partial);
-          if (letters == static_cast<std::size_t>(-1)) return *out = static_cast<unsigned char>(byte), 1;
-          if (letters != static_cast<std::size_t>(-2)) return 1;
-        }
-      });
-  edit().set(
-      editor, EL_ADDFN, "gradus-complete", "names that fit", +[](EditLine* e, int) -> unsigned char {
-        Shared* self = nullptr;
-        edit().get(e, EL_CLIENTDATA, &self);
-        const LineInfo* line = edit().line(e);
-        const std::string before(line->buffer, line->cursor);
-        const Completion found = self->complete(self->context, before);
-        if (found.words.empty() || found.replaced > before.size()) return CC_REFRESH_BEEP;
-        const std::string same = common_beginning(found.words), typed = before.substr(before.size() - found.replaced);
-        if (same != typed && same.size() >= typed.size()) {
-          edit().erase(e, static_cast<int>(found.replaced));
-          edit().insert(e, same.c_str());
-          return CC_REFRESH;
-        }
-        if (found.words.size() == 1) return CC_REFRESH;
-        list(found.words);
-        return CC_REDISPLAY;
-      });
+  edit().set(editor, EL_PROMPT, State::prompt_of);
+  edit().set(editor, EL_GETCFN, State::letter);
+  edit().set(editor, EL_ADDFN, "gradus-complete", "names that fit", State::complete_word);
   edit().set(editor, EL_BIND, "\t", "gradus-complete", nullptr);
   edit().set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   // Letters from U+00A0 to U+00FF, which emacs' keys would take for Alt and an ASCII letter.

@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <cstring>
 
 #include "error.h"
-#include "query/table.h"
 
 namespace gradus {
 
@@ -20,6 +20,13 @@ bool styled() {
   if ((none != nullptr && *none != '\0') || (terminal != nullptr && std::strcmp(terminal, "dumb") == 0)) return false;
   return ::isatty(STDOUT_FILENO) == 1;
 }
+
+int terminal_columns(int otherwise) {
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : otherwise;
+}
+
+std::string fitted(const results::Table& table) { return table.text(styled(), terminal_columns(0)); }
 
 void print(const std::string& text) {
   // A full disk or a closed pipe is seen here or never.

@@ -5,10 +5,14 @@
 #include <vector>
 
 #include "query/query.h"
+#include "query/table.h"
 
 namespace gradus {
 
 bool styled();  // standard output is a terminal that takes colours (no NO_COLOR, TERM is not dumb)
+int terminal_columns(int otherwise);  // of standard output; otherwise: it is none
+// For standard output: where that is a terminal, no wider than it.
+std::string fitted(const results::Table& table);
 // Writes to standard output. Error (io): a full disk or a closed pipe.
 void print(const std::string& text);
 void print_json(const results::Json& json);

@@ -1,6 +1,5 @@
 #include "plot_command.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -71,12 +70,6 @@ bool is_uid(Store& store, const std::string& word) {
   }
 }
 
-int terminal_width() {
-  winsize size;
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20) return std::min<int>(size.ws_col, 200);
-  return 100;
-}
-
 void plot_command(const std::string& path, const Options& options) {
   if (!options.output.empty() && !ends_with(options.output, ".svg"))
     throw Error(Exit::usage, "plot: --output: expected a file name that ends in .svg; got '" + options.output +
@@ -114,7 +107,7 @@ void plot_command(const std::string& path, const Options& options) {
   if (!options.output.empty())
     return write_out(options.output, svg_plot(drawn, options.width > 0 ? options.width : 800,
                                               options.height > 0 ? options.height : 320));
-  write_out("", terminal_plot(drawn, options.width > 0 ? options.width : terminal_width(),
+  write_out("", terminal_plot(drawn, options.width > 0 ? options.width : std::min(terminal_columns(100), 200),
                               options.height > 0 ? options.height : 16, styled()));
 }
 

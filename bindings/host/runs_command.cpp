@@ -62,8 +62,8 @@ std::string telling_metric(const Json& runs) {
   return *std::rbegin(kTelling);
 }
 
-// What a list shows when nothing is said; `more` are columns of the user's.
-Table usual_columns(const Json& runs, std::vector<std::string> more) {
+// What a list shows when nothing is said; `more` are columns of the user's. start: with when each began.
+Table usual_columns(const Json& runs, std::vector<std::string> more, bool start) {
   const bool strategies =
       std::any_of(runs.begin(), runs.end(), [](const Json& run) { return run["params"].contains("strategy"); });
   const std::string key = telling_metric(runs);
@@ -83,7 +83,7 @@ Table usual_columns(const Json& runs, std::vector<std::string> more) {
   table.column(key, Align::right);
   for (const std::string& column : more) table.column(column, Align::right);
   table.column("time", Align::right);
-  table.column("started (UTC)");
+  if (start) table.column("started (UTC)");
   for (const Json& run : runs) {
     std::vector<std::string> cells = {shown(run["id"]), run["uid"].get<std::string>().substr(0, 8), shown(run["name"])};
     if (strategies) cells.push_back(run["params"].contains("strategy") ? shown(run["params"]["strategy"]) : "–");
@@ -92,7 +92,7 @@ Table usual_columns(const Json& runs, std::vector<std::string> more) {
       cells.push_back(cell);
     for (const std::string& column : more) cells.push_back(value_cell(run["columns"], column));
     cells.push_back(run_seconds(run["seconds"]));
-    cells.push_back(started(run));
+    if (start) cells.push_back(started(run));
     table.row(std::move(cells));
   }
   return table;
@@ -124,7 +124,9 @@ void runs_command(const std::string& path, const Options& options) {
   print_notes(notes);
   if (options.json) return print_json(runs);
   if (runs.empty()) return print("no runs" + std::string(options.filter.where.empty() ? "" : " fit --where") + "\n");
-  print((columns.empty() ? usual_columns(runs, added) : chosen_columns(runs, added)).text(styled()));
+  Table table = columns.empty() ? usual_columns(runs, added, true) : chosen_columns(runs, added);
+  if (columns.empty() && table.width() > terminal_columns(INT_MAX)) table = usual_columns(runs, added, false);
+  print(fitted(table));
   print_cuts();
 }
 

@@ -107,7 +107,7 @@ void show_curves(Store& store, std::int64_t run, const Options& options) {
     for (const std::string& key : keys) cells.push_back(values.count(key) == 0 ? "–" : number(values.at(key)));
     table.row(std::move(cells));
   }
-  print(table.text(styled()));
+  print(fitted(table));
 }
 
 void show_command(const std::string& path, const Options& options) {
@@ -138,11 +138,11 @@ void show_command(const std::string& path, const Options& options) {
     }
   }
   if (!run["summaries"].empty()) {
-    text += heading("metrics") + table_of(run["summaries"], {"key", "last", "min", "argmin", "max", "argmax", "count"},
-                                          " last min argmin max argmax count ")
-                                     .text(styled());
+    text += heading("metrics") +
+            fitted(table_of(run["summaries"], {"key", "last", "min", "argmin", "max", "argmax", "count"},
+                            " last min argmin max argmax count "));
   }
-  if (run["stages"].size() > 1) text += heading("stages") + table_of(stage_text(run["stages"])).text(styled());
+  if (run["stages"].size() > 1) text += heading("stages") + fitted(table_of(stage_text(run["stages"])));
   // Each best value is an event too: so many that they would hide the decisions. And spreads are for a figure.
   Json events = Json::array();
   for (Json& event : run["events"]) {
@@ -150,17 +150,17 @@ void show_command(const std::string& path, const Options& options) {
     if (event["kind"] != "best" && event["kind"] != "spread") events.push_back(event);
   }
   if (!events.empty())
-    text += heading("events") + table_of(events, {"step", "kind", "name", "detail"}, " step ").text(styled());
-  if (!run["children"].empty()) text += heading("started") + children_table(run["children"]).text(styled());
-  if (!run["forks"].empty()) text += heading("forks") + forks_table(run["forks"]).text(styled());
+    text += heading("events") + fitted(table_of(events, {"step", "kind", "name", "detail"}, " step "));
+  if (!run["children"].empty()) text += heading("started") + fitted(children_table(run["children"]));
+  if (!run["forks"].empty()) text += heading("forks") + fitted(forks_table(run["forks"]));
   if (!run["sources"].empty()) {
     for (Json& source : run["sources"]) source["sha256"] = source["sha256"].get<std::string>().substr(0, 12);
-    text += heading("sources") + table_of(run["sources"], {"path", "sha256", "bytes"}, " bytes ").text(styled());
+    text += heading("sources") + fitted(table_of(run["sources"], {"path", "sha256", "bytes"}, " bytes "));
   }
   if (!run["artifacts"].empty())
-    text += heading("artifacts") + table_of(run["artifacts"], {"kind", "path", "bytes"}, " bytes ").text(styled());
+    text += heading("artifacts") + fitted(table_of(run["artifacts"], {"kind", "path", "bytes"}, " bytes "));
   if (!run["snapshots"].empty())
-    text += heading("snapshots") + table_of(run["snapshots"], {"snapshot", "bytes"}, " bytes ").text(styled());
+    text += heading("snapshots") + fitted(table_of(run["snapshots"], {"snapshot", "bytes"}, " bytes "));
   print(text);
   print_cuts();
 }

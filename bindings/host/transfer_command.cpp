@@ -59,7 +59,10 @@ void export_runs(const std::string& path, const ExportLine& line, ExportFunction
   const Exported done = function(*store, runs, line);
   // What goes to standard output is the document and nothing else.
   if (line.target.empty() || line.target == "-") return;
-  print(count(done.runs, "run") + " with " + count(done.values, "value") + " in " + line.target + "\n");
+  const std::string cut =
+      count(done.cut, "text") + (done.cut == 1 ? " is" : " are") + " longer than fits there, and cut";
+  print(count(done.runs, "run") + " with " + count(done.values, "value") + " in " + line.target +
+        (done.cut > 0 ? "; " + cut : "") + "\n");
 }
 
 using ImportFunction = Imported (*)(Store&, const std::string&, const ImportOptions&);

@@ -79,6 +79,7 @@ std::string versus_text(const Json& compared) {
   Table table;
   for (const Json& column : compared["by"]) table.column(column.get<std::string>());
   table.column("metric");
+  table.label();
   for (const std::string& title : {std::string("pairs"), std::string("difference"), level, std::string("p"),
                                    std::string("p Holm"), std::string("p Wilcoxon")})
     table.column(title, Align::right);
@@ -112,7 +113,7 @@ std::string versus_text(const Json& compared) {
   }
   return heading("difference to " + versus["column"].get<std::string>() + " = " + versus["value"].get<std::string>() +
                  ", paired by seed") +
-         (table.empty() ? "no group has what it could be compared by\n" : table.text(styled())) +
+         (table.empty() ? "no group has what it could be compared by\n" : fitted(table)) +
          (left_out ? "groups that never logged a metric are left out there\n" : "") + legend(versus);
 }
 

@@ -15,6 +15,7 @@ std::vector<std::int64_t> select_runs(Store& store, const std::vector<std::strin
 
 struct Exported {
   std::int64_t runs = 0, values = 0;
+  std::int64_t cut = 0;  // names and texts that are longer than the target has room for
 };
 
 }  // namespace gradus::results

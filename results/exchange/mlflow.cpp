@@ -88,13 +88,6 @@ INSERT INTO experiments VALUES (0, 'Default', './mlruns/0', 'active', 0, 0);
 constexpr std::size_t kLongestParam = 500;  // characters that every version of MLflow reads
 constexpr std::size_t kLongestTag = 5000;
 
-std::string cut(const std::string& text, std::size_t longest) {
-  if (text.size() <= longest) return text;
-  std::size_t end = longest;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
-  return text.substr(0, end);
-}
-
 std::string file_uri(const std::string& path) {
   std::string uri = "file://";
   for (const char c : path) {
@@ -133,6 +126,7 @@ class RunWriter {
     insert_tags(run, uid);
     return insert_metrics(run, uid);
   }
+  std::int64_t cuts() const { return cuts_; }
 
  private:
   void prepare() {
@@ -204,8 +198,16 @@ class RunWriter {
       text(tag_, std::get<std::string>(row[0]), std::get<std::string>(row[1]), uid, kLongestTag);
   }
 
-  static void text(Statement& statement, const std::string& key, const std::string& value, const std::string& uid,
-                   std::size_t longest) {
+  std::string cut(const std::string& text, std::size_t longest) {
+    if (text.size() <= longest) return text;
+    ++cuts_;
+    std::size_t end = longest;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // not inside a character
+    return text.substr(0, end);
+  }
+
+  void text(Statement& statement, const std::string& key, const std::string& value, const std::string& uid,
+            std::size_t longest) {
     statement.bind(1, std::string_view(cut(key, 250))).bind(2, std::string_view(cut(value, longest)));
     statement.bind(3, std::string_view(uid)).run();
   }
@@ -237,6 +239,7 @@ class RunWriter {
   Database& file_;  // borrowed
   Store& store_;    // borrowed
   Statement experiment_find_, experiment_, run_, param_, tag_, metric_, latest_;
+  std::int64_t cuts_ = 0;
 };
 
 }  // namespace
@@ -264,6 +267,7 @@ Exported export_mlflow(Store& store, const std::vector<std::int64_t>& runs, cons
       done.values += writer.run(exported_run(store, id));
       ++done.runs;
     }
+    done.cut = writer.cuts();
     file.run("COMMIT");
   } catch (...) {
     if (fresh) fs::remove(name, code);

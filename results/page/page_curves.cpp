@@ -36,22 +36,11 @@ std::string where_ids(const std::vector<std::int64_t>& ids) {
   return where.empty() ? where : where + ")";
 }
 
-// Of runs that all came to nothing the reader wants to see what they came to.
-bool all_lost(Store& store, const CompareOptions& options) {
-  if (options.filter.where.empty()) return false;
-  RunFilter filter = options.filter;
-  filter.where += " and status in ('finished', 'running')";
-  filter.params.emplace();
-  filter.metrics.emplace();
-  return list_runs(store, filter).empty();
-}
-
 CompareOptions compare_options(Store& store, const PageQuery& query) {
   CompareOptions options;
   options.filter.where = where_ids(query.ids("runs", kMostRuns));
   options.filter.children = options.filter.archived = true;
   options.running = true;
-  options.unfinished = all_lost(store, options);
   options.by = query.list("by", 20);
   return options;
 }

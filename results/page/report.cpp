@@ -222,10 +222,6 @@ std::string report(Store& store, const ReportOptions& wanted) {
   CompareOptions compared;
   compared.filter.where = where + ")";
   compared.filter.children = compared.filter.archived = compared.running = true;
-  // Of runs that all came to nothing the reader wants to see what they came to.
-  compared.unfinished = std::all_of(runs.begin(), runs.end(), [](const Json& run) {
-    return run["status"] == "failed" || run["status"] == "interrupted";
-  });
   compared.by = options.by;
 
   Document doc(options.markdown);

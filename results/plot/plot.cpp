@@ -112,16 +112,23 @@ std::map<std::int64_t, std::string> run_labels(Store& store, const std::vector<s
 void add_groups(Store& store, const PlotOptions& options, const std::string& key, Figure& figure) {
   CompareOptions compared;
   compared.filter = only(options.runs);
-  compared.unfinished = true;
+  compared.running = true;
   compared.by = options.by;
   const Json groups = compare(store, compared)["groups"];
   int color = 0;
   for (const Json& group : groups) {
-    const auto runs = group["runs"].get<std::vector<std::int64_t>>();
+    // In no mean is what was lost, as in compare's table; of a group that has nothing else, what it came to.
+    auto runs = group["runs"].get<std::vector<std::int64_t>>();
+    const std::size_t lost = group["lost"].size(), all = runs.size() + lost;
+    const bool none = runs.empty();
+    for (const Json& run : group["lost"]) {
+      if (none) runs.push_back(run["run"]);
+    }
     const Band band = mean_band(store, runs, key, options.columns, options.x);
     if (!band.steps.empty()) {
       Line line;
-      line.label = group_label(group) + " (" + std::to_string(band.runs) + ")";
+      line.label = group_label(group) + " (" + std::to_string(none ? 0 : band.runs) +
+                   (lost > 0 ? " of " + std::to_string(all) : "") + ")";
       line.x = scaled(band.steps, options.x.unit);
       line.y = band.mean;
       line.color = color;

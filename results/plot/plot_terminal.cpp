@@ -114,69 +114,88 @@ std::string legend(const Figure& figure, int width, bool styled) {
 
 std::vector<double> marks_of(const Box& box, int height) { return ticks(box.y0, box.y1, std::max(2, height / 4)); }
 
+// Where the numbers of a figure lie on its canvas.
+struct Frame {
+  Box box;
+  std::vector<double> marks;  // on the left, ascending
+  int columns, rows;
+
+  int x(double value) const {
+    return static_cast<int>(std::lround((value - box.x0) / (box.x1 - box.x0) * (columns * 2 - 1)));
+  }
+  int y(double value) const {
+    return static_cast<int>(std::lround((marks.back() - value) / (marks.back() - marks.front()) * (rows * 4 - 1)));
+  }
+  int column(double value) const { return std::clamp(x(std::clamp(value, box.x0, box.x1)) / 2, 0, columns - 1); }
+};
+
+void draw(const Line& line, const Frame& frame, Canvas& canvas) {
+  bool pen = false;
+  int px = 0, py = 0;
+  for (std::size_t i = 0; i < line.x.size(); ++i) {
+    if (!drawable(line.y[i])) {
+      pen = false;
+      continue;
+    }
+    const int x = frame.x(line.x[i]), y = frame.y(line.y[i]);
+    pen && !line.points ? canvas.line(px, py, x, y, line.color) : canvas.dot(x, y, line.color);
+    px = x, py = y, pen = true;
+  }
+}
+
+// The names of the stages, each where it begins, if it has room; where a stage begins after the first, there is a wall.
+std::string stage_names(const Figure& figure, const Frame& frame, std::map<int, int>& walls) {
+  std::string names(static_cast<std::size_t>(frame.columns), ' ');
+  for (std::size_t i = 0; i < figure.stages.size() && figure.stages[i].from <= frame.box.x1; ++i) {
+    const int x = frame.column(figure.stages[i].from);
+    if (i > 0) walls.emplace(x, 2);
+    const std::string name = printable(figure.stages[i].name, 20);
+    const int room = frame.column(figure.stages[i].to) - x, columns_taken = display_width(name);
+    if (columns_taken == static_cast<int>(name.size()) && columns_taken < room) place(names, x + (i > 0), name);
+  }
+  return names;
+}
+
+std::string numbers_below(const Frame& frame) {
+  std::string numbers(static_cast<std::size_t>(frame.columns), ' ');
+  const std::vector<double> along = ticks(frame.box.x0, frame.box.x1, std::max(2, frame.columns / 16));
+  for (const double mark : along) {
+    if (mark < frame.box.x0 || mark > frame.box.x1) continue;
+    const std::string label = tick_label(mark, step_of(along));
+    place(numbers, frame.x(mark) / 2 - static_cast<int>(label.size()) / 2, label);
+  }
+  return numbers;
+}
+
 // gutter: columns of the numbers beside the figure.
 std::string drawn(const Figure& figure, int width, int height, bool styled, std::size_t gutter) {
   const Box box = box_of(figure, false);
-  const std::vector<double> marks = marks_of(box, height);
-  const double low = marks.front(), high = marks.back();
-  const int columns = std::max(10, width - static_cast<int>(gutter) - 2), rows = std::max(3, height);
-  const auto to_x = [&](double x) {
-    return static_cast<int>(std::lround((x - box.x0) / (box.x1 - box.x0) * (columns * 2 - 1)));
-  };
-  const auto to_y = [&](double y) { return static_cast<int>(std::lround((high - y) / (high - low) * (rows * 4 - 1))); };
-
-  Canvas canvas(columns, rows);
-  for (const Line& line : figure.lines) {
-    bool pen = false;
-    int px = 0, py = 0;
-    for (std::size_t i = 0; i < line.x.size(); ++i) {
-      if (!drawable(line.y[i])) {
-        pen = false;
-        continue;
-      }
-      const int x = to_x(line.x[i]), y = to_y(line.y[i]);
-      pen && !line.points ? canvas.line(px, py, x, y, line.color) : canvas.dot(x, y, line.color);
-      px = x, py = y, pen = true;
-    }
-  }
-
-  std::string names(static_cast<std::size_t>(columns), ' ');
+  const Frame frame{box, marks_of(box, height), std::max(10, width - static_cast<int>(gutter) - 2),
+                    std::max(3, height)};
+  Canvas canvas(frame.columns, frame.rows);
   std::map<int, int> walls, forks;
-  const auto column_of = [&](double x) { return std::clamp(to_x(std::clamp(x, box.x0, box.x1)) / 2, 0, columns - 1); };
   for (const Line& line : figure.lines) {
-    for (const double x : line.walls) walls.emplace(column_of(x), kAnsi[line.color % 10]);
-    for (const double x : line.forks) forks.emplace(column_of(x), kAnsi[line.color % 10]);
-  }
-  const bool staged = has_stages(figure, box);
-  for (std::size_t i = 0; staged && i < figure.stages.size() && figure.stages[i].from <= box.x1; ++i) {
-    const int x = column_of(figure.stages[i].from);
-    if (i > 0) walls.emplace(x, 2);
-    const std::string name = printable(figure.stages[i].name, 20);
-    const int room = column_of(figure.stages[i].to) - x, columns_taken = display_width(name);
-    if (columns_taken == static_cast<int>(name.size()) && columns_taken < room) place(names, x + (i > 0), name);
+    draw(line, frame, canvas);
+    for (const double x : line.walls) walls.emplace(frame.column(x), kAnsi[line.color % 10]);
+    for (const double x : line.forks) forks.emplace(frame.column(x), kAnsi[line.color % 10]);
   }
   const std::string bold = styled ? "\033[1m" : "", dim = styled ? "\033[2m" : "", plain = styled ? "\033[0m" : "";
   const std::string title = figure.title + (figure.axis == "step" ? "" : " over " + figure.axis);
   std::string text = bold + printable(title, width) + plain + "\n";
-  if (staged) text += std::string(gutter + 2, ' ') + dim + names + plain + "\n";
-  for (int row = 0; row < rows; ++row) {
+  if (has_stages(figure, box))
+    text += std::string(gutter + 2, ' ') + dim + stage_names(figure, frame, walls) + plain + "\n";
+  for (int row = 0; row < frame.rows; ++row) {
     std::string label;
-    for (const double mark : marks) {
-      if (to_y(mark) / 4 == row) label = tick_label(mark, step_of(marks));
+    for (const double mark : frame.marks) {
+      if (frame.y(mark) / 4 == row) label = tick_label(mark, step_of(frame.marks));
     }
     text += dim + std::string(gutter - label.size(), ' ') + label + (label.empty() ? " │" : " ┤") + plain +
             canvas.row(row, walls, forks, styled) + "\n";
   }
-  std::string steps(static_cast<std::size_t>(columns), ' ');
-  const std::vector<double> along = ticks(box.x0, box.x1, std::max(2, columns / 16));
-  for (const double mark : along) {
-    if (mark < box.x0 || mark > box.x1) continue;
-    const std::string label = tick_label(mark, step_of(along));
-    place(steps, to_x(mark) / 2 - static_cast<int>(label.size()) / 2, label);
-  }
   std::string rule;
-  for (int i = 0; i < columns; ++i) rule += "─";
-  text += dim + std::string(gutter + 1, ' ') + "└" + rule + "\n" + std::string(gutter + 2, ' ') + steps + plain + "\n";
+  for (int i = 0; i < frame.columns; ++i) rule += "─";
+  text += dim + std::string(gutter + 1, ' ') + "└" + rule + "\n" + std::string(gutter + 2, ' ') + numbers_below(frame) +
+          plain + "\n";
   return text + legend(figure, width, styled);
 }
 

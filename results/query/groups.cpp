@@ -198,11 +198,14 @@ std::vector<ComparedRun> compared_runs(Store& store, const CompareOptions& optio
   RunFilter filter = options.filter;
   filter.metrics.emplace();
   Json rows_of_runs = list_runs(store, filter);
+  const bool all_lost = std::none_of(rows_of_runs.begin(), rows_of_runs.end(), [](const Json& row) {
+    return row["status"] == "finished" || row["status"] == "running";
+  });
   for (Json& row : rows_of_runs) {
     const bool running = row["status"] == "running";
     if (running && !options.unfinished && !options.running) continue;
     const std::int64_t id = row["id"];
-    const bool counted = options.unfinished || running || row["status"] == "finished";
+    const bool counted = options.unfinished || running || row["status"] == "finished" || (options.running && all_lost);
     place[id] = runs.size();
     ids.push_back(id);
     runs.push_back({id, std::move(row), counted, {}});

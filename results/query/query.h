@@ -73,7 +73,7 @@ struct CompareOptions {
   std::string versus = {};  // the baseline group: a value of one of its columns, or COLUMN=VALUE[,COLUMN=VALUE…]
   std::vector<Margin> margins = {};  // the last that fits counts
   bool unfinished = false;           // also the values of runs that are not finished
-  bool running = false;              // also those of runs that still run
+  bool running = false;              // also those of runs that still run; where all were lost, what these came to
 };
 // {by: [columns], metrics: [{key, better, source}], threshold: {key, op, value} or null, at: {axis, value} or null,
 //  groups: [{label: {column: value}, n, total, runs: [id], seeds: [seed], lost: [{run, seed, status, error}], repeated,

@@ -8,6 +8,9 @@
 namespace gradus::results {
 namespace {
 
+constexpr int kGap = 2;      // between columns
+constexpr int kFolded = 30;  // columns that a text may be folded into, at least
+
 // Decodes one code point and moves on; a byte that is not UTF-8 counts as one replacement character.
 std::uint32_t decode(std::string_view text, std::size_t& at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -52,6 +55,24 @@ int cell_width(std::string_view cell) {
 std::string padded(const std::string& text, int columns, Align align) {
   const std::string space(static_cast<std::size_t>(std::max(0, columns - cell_width(text))), ' ');
   return align == Align::left ? text + space : space + text;
+}
+
+// The words of a text in lines of so many columns; a longer word has one of its own.
+std::vector<std::string> folded(const std::string& text, int columns) {
+  std::vector<std::string> lines = {""};
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    std::string& last = lines.back();
+    if (last.empty())
+      last = word;
+    else if (cell_width(last) + 1 + cell_width(word) <= columns)
+      last += " " + word;
+    else
+      lines.push_back(word);
+    begin = end + 1;
+  }
+  return lines;
 }
 
 std::string format(const char* how, int digits, double value) {
@@ -145,28 +166,73 @@ void Table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string Table::text(bool styled) const {
+std::vector<int> Table::widths() const {
   std::vector<int> widths;
   for (const Column& column : columns_) widths.push_back(display_width(column.title));
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], cell_width(row[i]));
   }
-  const auto line = [&](const auto& cell) {
-    std::string text;
-    for (std::size_t i = 0; i < columns_.size(); ++i)
-      text += (i == 0 ? "" : "  ") + padded(cell(i), widths[i], columns_[i].align);
-    text.erase(text.find_last_not_of(' ') + 1);
-    return text + "\n";
+  return widths;
+}
+
+int Table::width() const {
+  int sum = -kGap;
+  for (const int width : widths()) sum += width + kGap;
+  return sum;
+}
+
+// The columns of each part of a table, by their number.
+std::vector<std::vector<int>> Table::parts(const std::vector<int>& widths, int wide) const {
+  const int count = static_cast<int>(columns_.size()), labels = std::min(labels_, count);
+  std::vector<std::vector<int>> parts = {{}};
+  int used = 0;
+  const auto add = [&](int i) {
+    used += widths[static_cast<std::size_t>(i)] + (parts.back().empty() ? 0 : kGap);
+    parts.back().push_back(i);
   };
-  std::string out = styled ? "\033[2m" : "";
-  out += line([&](std::size_t i) { return columns_[i].title; });
-  out += line([&](std::size_t i) {
-    std::string rule;
-    for (int c = 0; c < widths[i]; ++c) rule += "─";
-    return rule;
-  });
-  if (styled) out += "\033[0m";
-  for (const auto& row : rows_) out += line([&](std::size_t i) { return row[i]; });
+  for (int i = 0; i < count; ++i) {
+    const bool alone = static_cast<int>(parts.back().size()) <= labels;  // what fits no line has one of its own
+    if (wide > 0 && i > labels && !alone && used + kGap + widths[static_cast<std::size_t>(i)] > wide) {
+      parts.emplace_back();
+      used = 0;
+      for (int label = 0; label < labels; ++label) add(label);
+    }
+    add(i);
+  }
+  return parts;
+}
+
+std::string Table::text(bool styled, int wide) const {
+  std::vector<int> widths = this->widths();
+  const int before = columns_.empty() ? 0 : width() - widths.back(), room = wide - before;
+  const bool fold = room >= kFolded && widths.back() > room && columns_.back().align == Align::left;
+  if (fold) widths.back() = room;
+  std::string out;
+  for (const std::vector<int>& part : parts(widths, wide)) {
+    const auto line = [&](const auto& cell) {
+      std::string text;
+      for (const int number : part) {
+        const auto i = static_cast<std::size_t>(number);
+        text += std::string(text.empty() ? 0 : kGap, ' ') + padded(cell(i), widths[i], columns_[i].align);
+      }
+      text.erase(text.find_last_not_of(' ') + 1);
+      return text + "\n";
+    };
+    out += (out.empty() ? "" : "\n") + std::string(styled ? "\033[2m" : "");
+    out += line([&](std::size_t i) { return columns_[i].title; });
+    out += line([&](std::size_t i) {
+      std::string rule;
+      for (int c = 0; c < widths[i]; ++c) rule += "─";
+      return rule;
+    });
+    if (styled) out += "\033[0m";
+    for (const auto& row : rows_) {
+      const std::vector<std::string> last = fold ? folded(row.back(), room) : std::vector<std::string>();
+      out += line([&](std::size_t i) { return fold && i + 1 == row.size() ? last[0] : row[i]; });
+      for (std::size_t i = 1; i < last.size(); ++i)
+        out += std::string(static_cast<std::size_t>(before), ' ') + last[i] + "\n";
+    }
+  }
   return out;
 }
 

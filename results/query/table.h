@@ -12,16 +12,24 @@ enum class Align { left, right };
 class Table {
  public:
   void column(const std::string& title, Align align = Align::left);
-  void row(std::vector<std::string> cells);  // as many as columns
+  void label() { labels_ = static_cast<int>(columns_.size()); }  // the columns so far say which row it is
+  void row(std::vector<std::string> cells);                      // as many as columns
   bool empty() const { return rows_.empty(); }
-  // Lines that end in a newline. styled: titles and rule dim, for a terminal.
-  std::string text(bool styled) const;
+  int width() const;  // columns of a terminal
+  // Lines that end in a newline. styled: titles and rule dim, for a terminal. wide: a text in the last
+  // column is folded to so many columns; what is wider yet goes
+  // on below, in parts that each begin with the labels (without any, the first column); 0: as wide as it is.
+  std::string text(bool styled, int wide = 0) const;
 
  private:
   struct Column {
     std::string title;
     Align align;
   };
+  std::vector<int> widths() const;
+  std::vector<std::vector<int>> parts(const std::vector<int>& widths, int wide) const;
+
+  int labels_ = 1;
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };

@@ -45,13 +45,31 @@ local function due_of(log)
   end
 end
 
+-- A function of the state that tells when a line is due that is written over: the seconds since it began, or nil. The clock is asked
+-- every few steps only.
+local function pace_of(began)
+  local last, looked = 0, 0
+  return function(s, force)
+    if not force and s.step - looked < LOOK_EVERY and s.step >= looked then return nil end
+    looked = s.step
+    local now = host.monotonic()
+    if not force and now - last < (live and LIVE_EVERY or PLAIN_EVERY) then return nil end
+    if not live and last == 0 and not force then
+      last = began
+      if now - last < PLAIN_EVERY then return nil end
+    end
+    last = now
+    return now - began
+  end
+end
+
 --- A progress line for one run. `label` is at its beginning: "3/12 linear_ramp seed 1".
 ---@param label string
 ---@param quiet? boolean
 ---@param log? string  "epoch" or "evaluation": a line for each stays
 function console.progress(label, quiet, log)
-  local began, last, looked, shown = host.monotonic(), 0, 0, false
-  local line, due = {}, due_of(log)
+  local began, shown = host.monotonic(), false
+  local line, due, pace = {}, due_of(log), pace_of(began)
 
   local function clear()
     if shown then host.write(2, "\r\27[K") end
@@ -65,16 +83,9 @@ function console.progress(label, quiet, log)
       if due(s) then line.say(("%s  epoch %.4g  %s"):format(label, s.epoch, table.concat(parts(s, host.monotonic() - began), "  "))) end
       if not live or console.tell then return end
     end
-    if not force and s.step - looked < LOOK_EVERY and s.step >= looked then return end
-    looked = s.step
-    local now = host.monotonic()
-    if not force and now - last < (live and LIVE_EVERY or PLAIN_EVERY) then return end
-    if not live and last == 0 and not force then
-      last = began
-      if now - last < PLAIN_EVERY then return end
-    end
-    last = now
-    local words, optional = parts(s, now - began)
+    local seconds = pace(s, force)
+    if not seconds then return end
+    local words, optional = parts(s, seconds)
     if console.tell then
       console.tell("status", table.concat(words, "  "))
     elseif live then

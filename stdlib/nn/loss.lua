@@ -174,7 +174,7 @@ function loss.jsd(student, teacher, options)
   else
     mean = each:sum() / (student:numel() / student:size(-1))
   end
-  return t2 and mean * t * t or mean
+  return t2 and (mean * t * t):to(mean.dtype) or mean  -- one lone number times another has the wider type
 end
 
 --- Mean squared error over all values; the shapes must be equal.

@@ -1,13 +1,16 @@
 """Looking back at runs: lists sorted and cut to taste, code and curves of a run, groups in which runs came to nothing."""
 
 import csv
+import fcntl
 import io
 import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
+import termios
 import unittest
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
@@ -165,6 +168,28 @@ class Lists(HistoryCase):
             os.close(theirs)
             self.assertEqual(b"\033[" in os.read(ours, 65536), wanted, more)
             os.close(ours)
+
+    def test_a_table_is_no_wider_than_the_terminal(self):
+        def lines(width, *command):
+            ours, theirs = os.openpty()
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, width, 0, 0))
+            subprocess.run([GRADUS, *command], cwd=self.dir, stdout=theirs, timeout=60, check=True,
+                           env=os.environ | {"NO_COLOR": "1", "GRADUS_STORE": "runs/gradus.db"})
+            os.close(theirs)
+            text = os.read(ours, 65536).decode().replace("\r", "")
+            os.close(ours)
+            return text.splitlines()
+        whole = self.out("runs").splitlines()
+        self.assertIn("started (UTC)", whole[0])
+        width = max(map(len, whole))
+        self.assertEqual(lines(width, "runs"), whole)
+        less = lines(width - 1, "runs")  # the start goes first
+        self.assertEqual([line.split() for line in less[2:]], [line.split()[:-2] for line in whole[2:]])
+        parts = lines(40, "runs")
+        self.assertTrue(all(len(line) <= 40 for line in parts), parts)
+        self.assertEqual([line.split()[0] for line in parts if line and "started" not in line],
+                         ([line.split()[0] for line in whole]) * (parts.count("") + 1))
+        self.assertEqual(lines(40, "runs", "--columns", "name,val/acc")[0].split(), ["id", "name", "val/acc"])
 
     def test_options_that_look_alike(self):
         self.assertNotIn("did you mean", self.err("compare", "--sort", "x"))

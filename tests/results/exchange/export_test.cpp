@@ -208,6 +208,24 @@ TEST_F(ExportTest, TheSeedGoesAlong) {
   }
 }
 
+// MLflow's columns have an end: what is longer is cut between characters, and counted.
+TEST_F(ExportTest, MlflowHasNoRoomForLongTexts) {
+  auto store = create();
+  std::string longest, longer;
+  for (int i = 0; i < 250; ++i) longest += "é", longer += "é";
+  longer += "x";
+  store->begin({.name = "a", .params = {{"fits", longest}}})->finish("finished");
+  store->begin({.name = "a", .params = {{"cut", longer}, {std::string(251, 'k'), 1}}})->finish("finished");
+  EXPECT_EQ(export_mlflow(*store, {1}, folder_ + "/fits.db").cut, 0);
+  EXPECT_EQ(export_mlflow(*store, {1, 2}, folder_ + "/mlflow.db").cut, 2);
+  Database file(folder_ + "/mlflow.db", SQLITE_OPEN_READONLY);
+  auto param = file.prepare("SELECT value FROM params WHERE \"key\" = ?1");
+  ASSERT_TRUE(param.bind(1, std::string_view("cut")).step());
+  EXPECT_EQ(param.text(0), longest);
+  param.reset();
+  ASSERT_TRUE(param.bind(1, std::string_view(std::string(250, 'k'))).step());
+}
+
 TEST_F(ExportTest, MlflowThereAndBack) {
   auto store = create();
   const std::string uid = add(*store);

@@ -152,8 +152,18 @@ TEST_F(PlotTest, ChildrenArchivedAndFailedRunsAreDrawn) {
   archive_runs(*store, {1}, true);
   EXPECT_EQ(figures(*store, options).at(0).lines.size(), 3u);
   options.grouped = true;
-  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).label, "r (3)");
-  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).y, std::vector<double>{2});
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).label, "r (2 of 3)") << "no mean has what failed";
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).y, std::vector<double>{1.5});
+  const auto other = store->begin({.name = "other"});
+  other->log(other->key("x"), 1, 7);
+  other->finish("failed");
+  options.runs.push_back(other->id());
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(1).label, "other (0 of 1)")
+      << "of a group that failed, what it came to";
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(1).y, std::vector<double>{7});
+  options.runs = {train({}, "failed"), train({}, "interrupted")};
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).label, "r (2)") << "of runs that all came to nothing";
+  EXPECT_EQ(figures(*store, options).at(0).lines.at(0).y, std::vector<double>{5.5});
 }
 
 TEST_F(PlotTest, UnitsAndTitlesAtTheirEdges) {

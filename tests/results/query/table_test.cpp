@@ -43,6 +43,58 @@ TEST(TableTest, NumbersAtTheirEdges) {
   for (const auto& [value, text] : cases) EXPECT_EQ(number(value), text);
 }
 
+// Each part begins with the labels; at the width itself nothing is parted; a column that no line has room for has a part of its own.
+TEST(TableTest, WhatIsWiderThanATerminalGoesOnBelow) {
+  Table table;
+  table.column("name");
+  table.column("seed", Align::right);
+  table.label();
+  for (const char* title : {"loss", "acc", "a note"}) table.column(title, Align::right);
+  table.row({"é", "1", "0.5", "0.9", "longer than all"});
+  const std::string labels = "name  seed", rule = "────  ────", row = "é        1";
+  const std::string whole = labels + "  loss  acc           a note\n" + rule + "  ────  ───  ───────────────\n" + row +
+                            "   0.5  0.9  longer than all\n";
+  EXPECT_EQ(table.text(false), whole);
+  EXPECT_EQ(table.width(), 38);
+  EXPECT_EQ(table.text(false, 38), whole);
+  EXPECT_EQ(table.text(false, 37), labels + "  loss  acc\n" + rule + "  ────  ───\n" + row + "   0.5  0.9\n\n" +
+                                       labels + "           a note\n" + rule + "  ───────────────\n" + row +
+                                       "  longer than all\n");
+  const std::string parts = labels + "  loss\n" + rule + "  ────\n" + row + "   0.5\n\n" + labels + "  acc\n" + rule +
+                            "  ───\n" + row + "  0.9\n\n" + labels + "           a note\n" + rule +
+                            "  ───────────────\n" + row + "  longer than all\n";
+  EXPECT_EQ(table.text(false, 16), parts);
+  EXPECT_EQ(table.text(false, 5), parts);
+  EXPECT_EQ(table.text(true, 37).find("\n\n\033[2mname"), table.text(true, 37).rfind("\n\n"));
+}
+
+// A text at the end is folded between words where it has room enough, and goes on under itself.
+TEST(TableTest, AnEndOfTextIsFolded) {
+  Table table;
+  table.column("step", Align::right);
+  table.column("detail");
+  table.row({"12", "one two three four five six seven"});
+  table.row({"3", "short"});
+  const std::string whole = table.text(false);
+  EXPECT_EQ(table.width(), 39);
+  EXPECT_EQ(table.text(false, 39), whole);
+  std::string rule;
+  for (int i = 0; i < 32; ++i) rule += "─";
+  EXPECT_EQ(table.text(false, 38),
+            "step  detail\n────  " + rule + "\n  12  one two three four five six\n      seven\n   3  short\n");
+  EXPECT_NE(table.text(false, 36).find("\n  12  one two three four five six\n      seven\n"), std::string::npos);
+  EXPECT_EQ(table.text(false, 35), whole) << "no room to fold it";
+  Table words;
+  words.column("a");
+  words.row({std::string(40, 'x') + " y  z"});
+  EXPECT_NE(words.text(false, 30).find("\n" + std::string(40, 'x') + "\ny  z\n"), std::string::npos);
+  Table numbers;
+  numbers.column("a");
+  numbers.column("b", Align::right);
+  numbers.row({"1", "one two three four five six seven"});
+  EXPECT_EQ(numbers.text(false, 34), numbers.text(false)) << "numbers are not folded";
+}
+
 TEST(TableTest, MeansAndDeviationsAtTheirEdges) {
   struct {
     double mean, sd;

@@ -209,6 +209,16 @@ describe("the others", function()
       :fails_with "projection has shape [4, 3]; expected [4, 2]"
     expect(function() loss.jsd(g.ones(3, 2), g.ones(3, 2), { beta = 1 }) end):fails_with "expected 0 < beta < 1"
   end)
+  it("are of the logits' type", function()
+    for _, dtype in ipairs { "float32", "float64" } do
+      local a, b = g.randn({ 2, 3 }):to(dtype), g.randn({ 2, 3 }):to(dtype)
+      for _, name in ipairs { "kl", "reverse_kl", "jsd" } do
+        expect(loss[name](a, b).dtype):equals(dtype)
+        expect(loss[name](a, b, { temperature = 2 }).dtype):equals(dtype)
+      end
+    end
+  end)
+
   it("give the teacher no gradient", function()
     local t = g.ones(2, 3):requires_grad_()
     local s = g.zeros(2, 3):requires_grad_()
