@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -65,6 +66,329 @@ class CompareCase(unittest.TestCase):
 
     def json(self, *args):
         return json.loads(self.gradus(*args, "--json").stdout)
+
+
+# What a command says, whole; # stands for what is this store's own, UID for the beginning of one. A line that begins with "! " is of standard error.
+SAID = {
+    ("tag", 1, "a"): "run 1: a\n",
+    ("tag", 1, "b=x=y"): "run 1: b = x=y\n",
+    ("tag", 1, "b", "--remove"): "run 1: tag b removed\n",
+    ("tag", 1, "a", "--remove"): "run 1: tag a removed\n",
+    ("tag", 1, "paper=table 2"): "run 1: paper = table 2\n",
+    ("note", 1, "hello"): "run 1: noted\n",
+    ("note", 1, ""): "run 1: note removed\n",
+    ("better", "val/acc"): "val/acc: higher is better, by its name\n",
+    ("better", "val/acc", "lower"): "val/acc: lower is better, as said\n",
+    ("better", "val/acc", "higher"): "val/acc: higher is better, as said (lower before)\n",
+    ("better", "val/acc", "--forget"): "val/acc: higher is better, by its name\n",
+    ("archive", 1, 2, 1): "2 runs archived; `gradus runs --archived` lists them\n",
+    ("archive", 1, 2, 15, "--undo"): "3 runs back from the archive\n",
+    ("archive", 4): "1 run archived; `gradus runs --archived` lists them\n",
+    ("archive", 4, "--undo"): "1 run back from the archive\n",
+    ("archive", "--where", "seed == 99"): "no runs fit --where\n",
+    ("delete", "--where", "seed == 99", "--yes"): "no runs fit --where\n",
+    ("gc",): "nothing to remove\n",
+    ("gc", "--yes", "--compact"): "nothing to remove; the store's file is compact\n",
+    ("runs", "--where", "seed == 99"): "no runs fit --where\n",
+    ("compare", "--where", "seed == 99"): "no ended runs fit --where\n",
+    ("compare", "--unfinished", "--where", "seed == 99"): "no runs fit --where\n",
+    ("compare", "--by", "stage", "--where", "seed == 99"): "no ended runs with stages\n",
+    ("runs", "--where", "seed == 4"): """\
+id  uid       name    strategy  seed  status    step  val/acc    time  started (UTC)
+──  ────────  ──────  ────────  ────  ────────  ────  ───────  ──────  ────────────────
+ 4  UID  digits  one_shot     4  finished   100   0.9200  50.0 s  DATE
+ 9  UID  digits  stages       4  finished   100   0.9500  50.0 s  DATE
+14  UID  digits  ramp         4  finished   100   0.9300  50.0 s  DATE
+""",
+    ("show", 1): """\
+run 1  digits  finished  50.0 s
+  uid          #
+  kind         run
+  seed         1
+  started      #
+  ended        #
+  script       digits.lua
+  config_hash  one_shot
+  folder       #
+
+tags
+  paper = table 2
+
+progress
+  step = 100
+  epoch = 10
+  samples = 6400
+  flops = 100000000
+  seconds = 50
+
+params
+  lr = 0.01
+  strategy = one_shot
+
+metrics
+key        last      min  argmin     max  argmax  count
+───────  ──────  ───────  ──────  ──────  ──────  ─────
+val/acc  0.9000  0.09000      10  0.9000     100     10
+
+stages
+stage  rows  steps     FLOPs  stage/loss  val/acc   change
+─────  ────  ─────  ────────  ──────────  ───────  ───────
+easy      –     50  50000000           –   0.4500        –
+hard     40     50  50000000           –   0.9000  +0.4500
+
+events
+step  kind      name     detail
+────  ────────  ───────  ───────────────────
+   0  stage     easy
+  50  decision  advance  acc 0.5000, to hard
+  50  stage     hard     rows 40
+
+sources
+path        sha256        bytes
+──────────  ────────────  ─────
+digits.lua  oooooooooooo     25
+""",
+    ("compare",): """\
+strategy  runs   val/acc last           best
+────────  ────  ─────────────  ─────────────
+one_shot     5  0.904 ± 0.011  0.904 ± 0.011
+stages       5  0.941 ± 0.012  0.941 ± 0.012
+ramp         5  0.905 ± 0.015  0.905 ± 0.015
+mean ± sample standard deviation over runs
+higher is better: val/acc
+""",
+    ("compare", "--ci", "--at", "step=55", "--auc", "--level", ".9", "--where", "strategy == 'stages'"): """\
+strategy  runs                    val/acc last                            best                        at step 55                               auc
+────────  ────  ──────────────────────────────  ──────────────────────────────  ────────────────────────────────  ────────────────────────────────
+stages       5  0.941 ± 0.012 [0.9291, 0.9529]  0.941 ± 0.012 [0.9291, 0.9529]  0.4705 ± 0.0062 [0.4646, 0.4764]  0.5175 ± 0.0068 [0.5110, 0.5241]
+mean ± sample standard deviation over runs; [90 % confidence interval of the mean, Student's t]
+at step 55: the last value by then; a run that ended earlier keeps its last
+auc: area under the curve over steps, divided by their span
+higher is better: val/acc
+""",
+    ("compare", "--threshold", "val/acc>=0.9"): """\
+strategy  runs   val/acc last           best  steps to val/acc>=0.9            samples                   flops          seconds
+────────  ────  ─────────────  ─────────────  ─────────────────────  ─────────────────  ──────────────────────  ───────────────
+one_shot     5  0.904 ± 0.011  0.904 ± 0.011       100 ± 0 (4 of 5)  6400 ± 0 (4 of 5)  100000000 ± 0 (4 of 5)  50 ± 0 (4 of 5)
+stages       5  0.941 ± 0.012  0.941 ± 0.012                100 ± 0           6400 ± 0           100000000 ± 0           50 ± 0
+ramp         5  0.905 ± 0.015  0.905 ± 0.015       100 ± 0 (4 of 5)  6400 ± 0 (4 of 5)  100000000 ± 0 (4 of 5)  50 ± 0 (4 of 5)
+mean ± sample standard deviation over runs
+higher is better: val/acc
+""",
+    ("compare", "--threshold", "val/acc>=2", "--where", "strategy == 'ramp' and seed < 3"): """\
+strategy  runs     val/acc last             best  steps to val/acc>=2.0  samples  flops  seconds
+────────  ────  ───────────────  ───────────────  ─────────────────────  ───────  ─────  ───────
+ramp         2  0.9025 ± 0.0035  0.9025 ± 0.0035                  never    never  never    never
+mean ± sample standard deviation over runs
+higher is better: val/acc
+""",
+    ("compare", "--versus", "one_shot", "--margin", "0.01"): """\
+strategy  runs   val/acc last           best
+────────  ────  ─────────────  ─────────────
+one_shot     5  0.904 ± 0.011  0.904 ± 0.011
+stages       5  0.941 ± 0.012  0.941 ± 0.012
+ramp         5  0.905 ± 0.015  0.905 ± 0.015
+mean ± sample standard deviation over runs
+higher is better: val/acc
+
+difference to strategy = one_shot, paired by seed
+strategy  metric        pairs        difference      95 % interval       p  p Holm  p Wilcoxon  p equal  verdict
+────────  ────────────  ─────  ────────────────  ─────────────────  ──────  ──────  ──────────  ───────  ──────────────────
+stages    val/acc last      5  +0.0370 ± 0.0067   [0.0287, 0.0453]  0.0002  0.0005      0.0625   0.9996  better
+ramp      val/acc last      5    +0.001 ± 0.010  [-0.0117, 0.0137]  0.8379  0.8379      1.0000   0.1210  open; 6 more seeds
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+p equal: two one-sided t tests for a difference within the margin, corrected like p
+more seeds: until such differences end the question in 80 % of studies
+""",
+    ("compare", "--by", "stage"): """\
+strategy  stage  runs  rows  steps     FLOPs  stage/loss          val/acc            change
+────────  ─────  ────  ────  ─────  ────────  ──────────  ───────────────  ────────────────
+one_shot  easy      5     –     50  50000000           –  0.4520 ± 0.0057                 –
+one_shot  hard      5    40     50  50000000           –    0.904 ± 0.011  +0.4520 ± 0.0057
+stages    easy      5     –     50  50000000           –  0.4705 ± 0.0062                 –
+stages    hard      5    40     50  50000000           –    0.941 ± 0.012  +0.4705 ± 0.0062
+ramp      easy      5     –     50  50000000           –  0.4525 ± 0.0075                 –
+ramp      hard      5    40     50  50000000           –    0.905 ± 0.015  +0.4525 ± 0.0075
+mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was right at some evaluation and is wrong at the \
+stage's end
+""",
+    ("diff", 1, 6): """\
+a: run 1  digits
+b: run 6  digits
+
+parameters
+          run 1     run 6
+────────  ────────  ──────
+strategy  one_shot  stages
+
+source digits.lua
+--- run 1/digits.lua
++++ run 6/digits.lua
+@@ -1,2 +1,2 @@
+ -- one
+-return 'one_shot'
++return 'stages'
+
+metrics
+metric   parts at step        a        b  last a  last b
+───────  ─────────────  ───────  ───────  ──────  ──────
+val/acc             10  0.09000  0.09400  0.9000  0.9400
+
+the curves part at step 10: val/acc is 0.09 and 0.09399999999999999
+  a, last before it: stage easy at step 0
+  b, last before it: stage easy at step 0
+""",
+    ("diff", 1, 2): """\
+a: run 1  digits
+b: run 2  digits
+
+parameters
+      run 1  run 2
+────  ─────  ─────
+seed  1      2
+
+metrics
+metric   parts at step        a        b  last a  last b
+───────  ─────────────  ───────  ───────  ──────  ──────
+val/acc             10  0.09000  0.09100  0.9000  0.9100
+
+the same code
+the curves part at step 10: val/acc is 0.09 and 0.091
+  a, last before it: stage easy at step 0
+  b, last before it: stage easy at step 0
+""",
+    ("diff", 1, 1): "a: run 1  digits\nb: run 1  digits\n\nthe same code; every shared value is the same\n",
+    ("sql", "select 1 as a, 2.5 as b, null as c, 'x' as d union select 2, 1e300, 3, 'yy'"): """\
+a       b  c  d
+─  ──────  ─  ──
+1   2.500  –  x
+2  1e+300  3  yy
+""",
+    ("sql", "select 1 as a, 'x' as b union all select 'y', 2 union all select null, null"): "a  b\n─  ─\n1  x\ny  2\n–  –\n",
+    ("sql", "select 5 as n union select 40", "--rows", 1): "n\n─\n5\n! gradus: there are more rows than 1; --rows N shows more\n",
+    ("delete", 1, 2): """\
+! id  uid       name    status    values    files
+! ──  ────────  ──────  ────────  ──────  ───────
+!  1  UID  digits  finished      10  0 bytes
+!  2  UID  digits  finished      10  0 bytes
+! gradus: delete 2 runs with 20 values and 0 bytes of files? expected --yes where nobody can be asked; nothing was removed
+""",
+    ("delete", 1, "--json"): "! gradus: delete 1 run with 10 values and 0 bytes of files? expected --yes where nobody can be asked; nothing was removed\n",
+    ("delete", 3, "--yes"): "deleted 1 run with 10 values and 0 bytes of files\n",
+    ("delete", 1, "--where", "seed == 5", "--yes"): "deleted 4 runs with 40 values and 0 bytes of files\n",
+    ("doctor",): """\
+ok   gradus    #
+ok   luajit    LuaJIT #
+ok   sqlite    3#
+ok   libtorch  # in #
+ok   store     runs/gradus.db: # MiB, WAL # MiB, 10 runs (0 live, 0 dead, 0 archived), 100 values; quick check: ok
+""",
+    ("doctor", "--full"): """\
+ok   gradus    #
+ok   luajit    LuaJIT #
+ok   sqlite    3#
+ok   libtorch  # in #
+ok   store     runs/gradus.db: # MiB, WAL # MiB, 10 runs (0 live, 0 dead, 0 archived), 100 values; full check: ok
+""",
+}
+
+# The same of --json.
+SAID_AS_JSON = {
+    ("tag", 1, "b"): {"run": 1, "tag": "b", "value": ""},
+    ("tag", 1, "b=c"): {"run": 1, "tag": "b", "value": "c"},
+    ("tag", 1, "b", "--remove"): {"run": 1, "removed": "b"},
+    ("note", 2, "x"): {"run": 2, "note": "x"},
+    ("better", "val/acc", "lower"): {"metric": "val/acc", "better": "lower", "source": "said"},
+    ("better", "val/acc", "--forget"): {"metric": "val/acc", "better": "higher", "source": "name"},
+    ("archive", 3): {"archived": True, "runs": [3]},
+    ("archive", 3, 2, "--undo"): {"archived": False, "runs": [2, 3]},
+    ("archive", "--where", "seed == 99"): {"archived": True, "runs": []},
+    ("delete", "--where", "seed == 99"): {"deleted": []},
+    ("gc",): {"folders": [], "cache": [], "snapshots": [], "sources": {"count": 0, "bytes": 0}, "bytes": 0, "removed": False},
+    ("runs", "--where", "seed == 99"): [],
+    ("show", 1, "--curve", "val/acc"): {"val/acc": [[step, .9 * step / 100] for step in range(10, 101, 10)]},
+    ("sql", "select 1 as a, null as b, 'x' as c, 1.5 as d"): [{"a": 1, "b": None, "c": "x", "d": 1.5}],
+}
+
+
+class Whole(CompareCase):
+    """In the order of the list: what one removes another lacks."""
+
+    def test_what_is_said(self):
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET seconds = 50")
+        for command, said in SAID.items():
+            done = subprocess.run([GRADUS, *map(str, command)], cwd=self.dir, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "GRADUS_STORE": "runs/gradus.db"})
+            got = done.stdout + "".join(f"! {line}\n" for line in done.stderr.splitlines())
+            pattern = re.escape(said).replace(r"\#", r"[^\n]+?").replace("UID", r"[0-9a-f]{8}").replace("DATE", r"\d{4}-\d\d-\d\d \d\d:\d\d")
+            if not re.fullmatch(pattern, got):
+                self.assertEqual(got, said, command)
+            self.assertEqual(done.returncode, 64 if "expected --yes" in said else 0)
+
+    def test_what_is_said_as_json(self):
+        for command, said in SAID_AS_JSON.items():
+            self.assertEqual(self.json(*command), said, command)
+
+    def test_what_is_not_there(self):
+        for command, code, told in ((("tag", 1, "b", "--remove"), 66, "tag: run 1 has no tag 'b'"), (("archive",), 64, "archive: expected a RUN or --where EXPR"),
+                                    (("delete", "--yes"), 64, "delete: expected a RUN or --where EXPR"), (("note", 77, "x"), 66, "no such run"),
+                                    (("merge", "runs/gradus.db"), 64, "the same file"), (("better", "none", "lower"), 64, "no run has the metric 'none'")):
+            done = self.gradus(*command, code=code)
+            self.assertIn(told, done.stderr)
+            self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1))
+
+    def test_who_is_asked_answers(self):
+        cache = self.dir / "runs" / "cache"
+        cache.mkdir()
+        stray = self.dir / "runs" / ("e" * 32)
+        stray.mkdir()
+        (stray / "left").write_bytes(b"x" * 3000)
+        for path in (stray / "left", stray):
+            os.utime(path, (1e9, 1e9))
+        (cache / "old").write_bytes(b"x" * 2500000)
+        os.utime(cache / "old", (1e9, 1e9))
+        uid = self.json("show", 1)["uid"]
+        (self.dir / "runs" / uid / "w.bin").write_bytes(b"x" * 1024)
+
+        def asked(answer, *command):
+            leader, terminal = os.openpty()
+            os.write(leader, answer.encode() + b"\n")
+            done = subprocess.run([GRADUS, *command], cwd=self.dir, capture_output=True, text=True, timeout=60, stdin=terminal,
+                                  env={**os.environ, "GRADUS_STORE": "runs/gradus.db"})
+            os.close(terminal)
+            os.close(leader)
+            self.assertEqual(done.returncode, 0)
+            return done.stdout, done.stderr
+        what = "1 folder of no run, 0 unused sources, 0 snapshots and 1 stale cache entry (2.387 MiB)"
+        for answer in ("n", "", "Yes", "yy"):
+            out, err = asked(answer, "gc")
+            self.assertEqual(out, "nothing removed\n")
+            self.assertRegex(err, rf"^  \S*/{'e' * 32}  2\.930 KiB\n  \S*/cache/old  2\.384 MiB\nremove {re.escape(what)}\? \[y/N\] $")
+        self.assertIs(json.loads(asked("n", "gc", "--json")[0])["removed"], False)
+        out, err = asked("n", "delete", "1")
+        self.assertEqual(out, "nothing deleted\n")
+        self.assertRegex(err, r"\n 1  \w{8}  digits  finished      10  1 KiB\ndelete 1 run with 10 values and 1 KiB of files\? \[y/N\] $")
+        self.assertEqual(json.loads(asked("n", "delete", "1", "--json")[0]), {"deleted": []})
+        self.assertEqual(len(self.json("runs")), 15)
+        self.assertEqual(asked("y", "gc", "--cache-days", "1e9")[0], "removed 1 folder of no run, 0 unused sources, 0 snapshots and 0 stale cache entries "
+                         "(2.930 KiB)\n")
+        self.assertTrue((cache / "old").exists())
+        self.assertEqual(asked("yes", "gc", "--compact")[0], "removed 0 folders of no run, 0 unused sources, 0 snapshots and 1 stale cache entry (2.384 MiB); "
+                         "the store's file is compact\n")
+        self.assertFalse((cache / "old").exists())
+        self.assertEqual(asked("Y", "delete", "1")[0], "deleted 1 run with 10 values and 1 KiB of files\n")
+        self.assertEqual(len(self.json("runs")), 14)
+
+    def test_merges_say_what_became_of_each_store(self):
+        for name in ("one", "two"):
+            shutil.copytree(self.made, self.dir / name)
+        with contextlib.closing(sqlite3.connect(self.dir / "two" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET uid = '0123456789abcdef0123456789abcdef' WHERE id = 1")
+        self.gradus("delete", 1, 2, "--yes")
+        self.assertEqual(self.gradus("merge", "one/gradus.db", "two/gradus.db").stdout,
+                         "one/gradus.db: 2 runs added, 13 already here\ntwo/gradus.db: 1 run added, 14 already here\n")
+        self.assertEqual(self.gradus("merge", "one/gradus.db").stdout, "one/gradus.db: 0 runs added, 15 already here\n")
 
 
 class Compare(CompareCase):
