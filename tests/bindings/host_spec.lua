@@ -69,7 +69,8 @@ describe("json", function()
   it("writes whole numbers without a point as far as a double holds each", function()
     expect(host.json_encode { 2 ^ 53 - 1, -2 ^ 53 + 1, 2 ^ 53, -2 ^ 53, -0.0, 1e300, 2.5 })
       :equals "[9007199254740991,-9007199254740991,9.007199254740992e+15,-9.007199254740992e+15,0,1e+300,2.5]"
-    expect(host.json_encode { yes = true, no = false, none = {}, zero = "a\0b", [""] = 1 }):equals [[{"":1,"no":false,"none":{},"yes":true,"zero":"a\u0000b"}]]
+    expect(host.json_encode { yes = true, no = false, none = {}, zero = "a\0b", [""] = 1 })
+      :equals [[{"":1,"no":false,"none":{},"yes":true,"zero":"a\u0000b"}]]
     expect(host.json_encode "x" .. host.json_encode(true) .. host.json_encode(7)):equals '"x"true7'
     expect(host.json_encode { 1, 2, [2.5] = 3 }):equals "[1,2]"
     expect(function() host.json_encode { [0] = 1 } end):fails_with "a table key is a number; expected text keys, or the list 1..n"
@@ -139,13 +140,19 @@ end)
 describe("error_text", function()
   it("says what an error object says, whatever it is", function()
     local function meta(fn) return setmetatable({ message = "own" }, { __tostring = fn }) end
-    local says = { { 12, "error object is the number 12" }, { 1.5, "error object is the number 1.5" }, { "text", "text" }, { "a\0b", "a\0b" },
-      { "", "error object is an empty string" }, { {}, "error object is a table without a message" }, { { message = "m" }, "m" }, { { msg = "ms" }, "ms" },
-      { { error = "e" }, "e" }, { { message = "m", msg = "ms", error = "e" }, "m" }, { { message = 3, error = "e" }, "e" }, { { message = "", msg = "ms" }, "ms" },
-      { meta(function() return "told" end), "told" }, { meta(function() error "again" end), "own" }, { meta(function() return {} end), "own" },
-      { meta(function() return "" end), "own" }, { setmetatable({}, { __index = function() return "never" end }), "error object is a table without a message" },
+    local says = { { 12, "error object is the number 12" }, { 1.5, "error object is the number 1.5" }, { "text", "text" }, { "a\0b",
+      "a\0b" },
+      { "", "error object is an empty string" }, { {}, "error object is a table without a message" }, { { message = "m" }, "m" },
+        { { msg = "ms" }, "ms" },
+      { { error = "e" }, "e" }, { { message = "m", msg = "ms", error = "e" }, "m" }, { { message = 3, error = "e" }, "e" },
+        { { message = "", msg = "ms" }, "ms" },
+      { meta(function() return "told" end), "told" }, { meta(function() error "again" end), "own" }, { meta(function() return {} end),
+        "own" },
+      { meta(function() return "" end), "own" }, { setmetatable({}, { __index = function() return "never" end }),
+        "error object is a table without a message" },
       { print, "error object is a function without a message" }, { true, "error object is a boolean without a message" },
-      { coroutine.create(print), "error object is a thread without a message" }, { newproxy(), "error object is a userdata without a message" } }
+      { coroutine.create(print), "error object is a thread without a message" }, { newproxy(),
+        "error object is a userdata without a message" } }
     for _, case in ipairs(says) do expect(host.error_text(case[1])):equals(case[2]) end
     expect(host.error_text(nil)):equals "error object is nil"
     expect(host.error_text(io.stdout)):matches "^file %("
@@ -179,13 +186,15 @@ describe("load", function()
   end)
   it("takes no bytecode", function()
     for _, f in ipairs { load, loadstring, loadfile } do
-      expect({ f("x = 1", "n", "b") == nil, message(f, "x = 1", f == loadfile and "b" or "n", "b") }):equals { true, "bytecode is refused; expected Lua source text" }
+      expect({ f("x = 1", "n", "b") == nil, message(f, "x = 1", f == loadfile and "b" or "n", "b") }):equals { true,
+        "bytecode is refused; expected Lua source text" }
     end
   end)
   it("of a name of a file says what would read it", function()
     for name, instead in pairs { ["teacher.pt"] = 'net:load "weights.safetensors"', ["a/b.pth"] = 'net:load "weights.safetensors"',
       ["x.ckpt"] = 'net:load "weights.safetensors"', ["x.safetensors"] = 'net:load "weights.safetensors"',
-      ["x.npy"] = "g.data.csv(path) or g.data.npy { x = path }", ["x.csv"] = "g.data.csv(path) or g.data.npy { x = path }", ["x.lua"] = "require or dofile" } do
+      ["x.npy"] = "g.data.csv(path) or g.data.npy { x = path }", ["x.csv"] = "g.data.csv(path) or g.data.npy { x = path }",
+        ["x.lua"] = "require or dofile" } do
       local wanted = "load: '" .. name .. "' is the name of a file; load compiles Lua source; expected " .. instead
       expect(function() load(name) end):fails_with(wanted)
       expect(function() loadstring(name) end):fails_with(wanted)
@@ -226,9 +235,11 @@ end)
 
 describe("require", function()
   it("knows of no paths and no libraries in C", function()
-    expect({ package.path, package.cpath, package.loadlib, package.searchpath, package.searchers, package.loaded.ffi, package.preload.ffi, #package.loaders })
+    expect({ package.path, package.cpath, package.loadlib, package.searchpath, rawget(package, "searchers"), package.loaded.ffi, package.preload.ffi,
+      #package.loaders })
       :equals { "", "", nil, nil, nil, nil, nil, 2 }
-    expect(function() require "ffi" end):fails_with "module 'ffi' reads and writes memory unchecked; a script may use it only with --allow-ffi"
+    expect(function() require "ffi" end)
+      :fails_with "module 'ffi' reads and writes memory unchecked; a script may use it only with --allow-ffi"
     expect(function() require() end):fails_with "string expected"
   end)
   it("calls what is preloaded once, with its name", function()
@@ -269,11 +280,14 @@ describe("require", function()
       .. "[%w/_.-]*no/such%.lua, [%w/_.-]*no/such/init%.lua$")
     expect(function() require "host_spce" end):fails_with "; did you mean 'host_spec'?"
     expect(function() require "gradu" end):fails_with "; did you mean 'gradus'?"
-    expect(function() require "gradus.host_" end):fails_with "module 'gradus.host_' is not in the standard library; did you mean 'gradus.host'?"
-    for meant, name in pairs { ["gradus.nn.layers"] = "gradus.nn.layer", ["gradus.statistics"] = "gradus.statistic", ["gradus.children"] = "gradus.childrn" } do
+    expect(function() require "gradus.host_" end)
+      :fails_with "module 'gradus.host_' is not in the standard library; did you mean 'gradus.host'?"
+    for meant, name in pairs { ["gradus.nn.layers"] = "gradus.nn.layer", ["gradus.statistics"] = "gradus.statistic",
+      ["gradus.children"] = "gradus.childrn" } do
       expect(function() require(name) end):fails_with("did you mean '" .. meant .. "'?")
     end
-    expect(function() require "gradus.qqqqqqqqqqqqqqqqqqq" end):fails_with "module 'gradus.qqqqqqqqqqqqqqqqqqq' is not in the standard library$"
+    expect(function() require "gradus.qqqqqqqqqqqqqqqqqqq" end)
+      :fails_with "module 'gradus.qqqqqqqqqqqqqqqqqqq' is not in the standard library$"
     for _, name in ipairs { "", ".", "..x", "a..b", "../host_spec", "/etc/passwd", "a\\b", "a\0b" } do
       expect(function() require(name) end):fails_with "not found"
     end
@@ -312,7 +326,8 @@ describe("Lua's own functions", function()
     expect({ os.execute "exit 3", os.execute "true", os.execute() ~= 0 }):equals { 768, 0, true }
   end)
   it("keep C's numbers and letters", function()
-    expect({ os.setlocale(), os.setlocale "C", os.setlocale("POSIX", "numeric"), os.setlocale("no_NO.such", "numeric"), os.setlocale("no_NO.such", "ctype") })
+    expect({ os.setlocale(), os.setlocale "C", os.setlocale("POSIX", "numeric"), os.setlocale("no_NO.such", "numeric"),
+      os.setlocale("no_NO.such", "ctype") })
       :equals { "C", "C", "C", nil, nil }
     for _, category in ipairs { "all", "collate", "ctype", "monetary", "numeric", "time" } do
       expect(os.setlocale(nil, category)):equals "C"
@@ -329,7 +344,8 @@ describe("machine", function()
     local year, month, day, hour, minute, second, ms = host.now():match "^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.(%d+)Z$"
     local utc = os.date("!*t")
     local told = os.time { year = year, month = month, day = day, hour = hour, min = minute, sec = second } + ms / 1000
-    expect(math.abs(told - os.time { year = utc.year, month = utc.month, day = utc.day, hour = utc.hour, min = utc.min, sec = utc.sec }) <= 2):is_true()
+    expect(math.abs(told - os.time { year = utc.year, month = utc.month, day = utc.day, hour = utc.hour, min = utc.min,
+      sec = utc.sec }) <= 2):is_true()
     begun = host.monotonic()
     os.execute "sleep .05"
     expect(host.monotonic() - begun >= .05 and host.monotonic() - begun < 30):is_true()
@@ -355,7 +371,8 @@ describe("machine", function()
       expect({ host.hash_file(folder .. "/" .. name) }):equals { host.sha256(text), #text }
     end
     expect(host.list_folder(folder)):equals { "a", "b", "m", "z" }
-    expect({ host.list_folder(folder .. "/b/c"), host.list_folder(folder .. "/none"), host.list_folder(folder .. "/a") }):equals { {}, {}, {} }
+    expect({ host.list_folder(folder .. "/b/c"), host.list_folder(folder .. "/none"), host.list_folder(folder .. "/a") }):equals { {}, {},
+      {} }
     expect({ host.hash_file(folder .. "/none") }):equals { nil, folder .. "/none: No such file or directory" }
     expect({ host.hash_file(folder .. "/b") }):equals { nil, folder .. "/b: Is a directory" }
     local path = folder .. "/lock"
@@ -378,7 +395,8 @@ describe("machine", function()
   end)
   it("tells its name, and that a spec shares no cores and nobody asked it to stop", function()
     expect(host.hostname()):equals(io.popen("uname -n"):read())
-    expect({ host.share_cores(1000), host.share_cores(), host.exiting(), host.stopping(), host.saves_wanted() }):equals { 0, 0, nil, nil, 0 }
+    expect({ host.share_cores(1000), host.share_cores(), host.exiting(), host.stopping(), host.saves_wanted() }):equals { 0, 0, nil, nil,
+      0 }
     expect(function() host.share_cores "x" end):fails_with "number expected"
     expect(host.isatty(99)):is_false()
     local columns, rows = host.columns()

@@ -45,7 +45,8 @@ end)
 
 describe("what a query is given and gives", function()
   it("is numbers, texts, booleans as 0 and 1, and nil", function()
-    local rows, columns = store:query("SELECT ?1 AS a, ?2 AS b, ?3 AS c, ?4 AS d, ?5 AS e, ?6 AS f, typeof(?1) AS ta, typeof(?2) AS tb, typeof(?7) AS tg",
+    local rows, columns = store:query([[SELECT ?1 AS a, ?2 AS b, ?3 AS c, ?4 AS d, ?5 AS e, ?6 AS f,
+      typeof(?1) AS ta, typeof(?2) AS tb, typeof(?7) AS tg]],
       1.5, 3, "x\0y", true, false, nil, 2 ^ 53)
     expect(rows):equals { { a = 1.5, b = 3, c = "x\0y", d = 1, e = 0, ta = "real", tb = "integer", tg = "real" } }
     expect(columns):equals { "a", "b", "c", "d", "e", "f", "ta", "tb", "tg" }
@@ -61,15 +62,18 @@ end)
 
 describe("a run's parameters", function()
   it("have the type that they are given as", function()
-    local writer = store:begin { name = "typed", params = { { key = "whole", value = 3 }, { key = "number", value = 3, type = "number" }, { key = "half", value = .5 },
+    local writer = store:begin { name = "typed", params = { { key = "whole", value = 3 }, { key = "number", value = 3, type = "number" },
+      { key = "half", value = .5 },
       { key = "yes", value = true }, { key = "no", value = false }, { key = "word", value = "a\0b" }, { key = "none" },
       { key = "large", value = 2 ^ 53 }, { key = "below", value = -2 ^ 53 + 1 } } }
     local got = {}
     for _, row in ipairs(store:query("SELECT key, value, type, typeof(value) AS kept FROM params WHERE run_id = ?1", writer.id)) do
       got[row.key] = { row.value, row.type, row.kept }
     end
-    expect(got):equals { whole = { 3, "integer", "integer" }, number = { 3, "number", "real" }, half = { .5, "number", "real" }, yes = { 1, "boolean", "integer" },
-      no = { 0, "boolean", "integer" }, word = { "a\0b", "string", "text" }, none = { nil, "null", "null" }, large = { 2 ^ 53, "number", "real" },
+    expect(got):equals { whole = { 3, "integer", "integer" }, number = { 3, "number", "real" }, half = { .5, "number", "real" }, yes = { 1,
+      "boolean", "integer" },
+      no = { 0, "boolean", "integer" }, word = { "a\0b", "string", "text" }, none = { nil, "null", "null" }, large = { 2 ^ 53, "number",
+        "real" },
       below = { -2 ^ 53 + 1, "integer", "integer" } }
     writer:finish "finished"
     expect(function() store:begin { name = "x", params = { { key = "t", value = {} } } } end)
@@ -84,17 +88,21 @@ describe("what is told of a run", function()
       sources = { { path = "x.lua", sha256 = ("a"):rep(64), text = "return 1\0" }, { path = "y.lua", sha256 = ("b"):rep(64), text = "2" } },
       environment = { threads = 3, device = "cpu", host = "here", command = "gradus run x.lua", script = "x.lua",
         git = { commit = ("d"):rep(40), dirty = true, diff = "+new\n" }, versions = { gradus = "1", torch = "2" } } }
-    local row = store:query([[SELECT name, kind, seed, config_hash, parent, threads, device, host, command, script, git_commit, git_dirty, versions, status,
+    local row = store:query([[SELECT name, kind, seed, config_hash, parent, threads, device, host, command, script, git_commit, git_dirty,
+      versions, status,
       (SELECT text FROM sources WHERE sha256 = git_diff) AS diff FROM runs WHERE id = ?1]], writer.id)[1]
-    expect(row):equals { name = "second", kind = "teacher", seed = 7, config_hash = ("c"):rep(64), parent = parent.id, threads = 3, device = "cpu", host = "here",
-      command = "gradus run x.lua", script = "x.lua", git_commit = ("d"):rep(40), git_dirty = 1, versions = '{"gradus":"1","torch":"2"}', status = "running",
+    expect(row):equals { name = "second", kind = "teacher", seed = 7, config_hash = ("c"):rep(64), parent = parent.id, threads = 3,
+      device = "cpu", host = "here",
+      command = "gradus run x.lua", script = "x.lua", git_commit = ("d"):rep(40), git_dirty = 1, versions = '{"gradus":"1","torch":"2"}',
+        status = "running",
       diff = "+new\n" }
     expect(store:query("SELECT path, text FROM run_sources JOIN sources USING (sha256) WHERE run_id = ?1 ORDER BY path", writer.id))
       :equals { { path = "x.lua", text = "return 1\0" }, { path = "y.lua", text = "2" } }
     expect(store:query("SELECT git_dirty, git_diff, versions, kind FROM runs WHERE id = ?1", parent.id)[1].kind):equals "run"
     for _, git in ipairs { { commit = "e", dirty = false }, { commit = "e" } } do
       local one = store:begin { name = "clean", environment = { git = git } }
-      expect(store:query("SELECT git_commit, git_dirty FROM runs WHERE id = ?1", one.id)[1]):equals { git_commit = "e", git_dirty = git.dirty == false and 0 or nil }
+      expect(store:query("SELECT git_commit, git_dirty FROM runs WHERE id = ?1", one.id)[1]):equals { git_commit = "e",
+        git_dirty = git.dirty == false and 0 or nil }
       one:finish "finished"
     end
     parent:finish "finished"
@@ -102,8 +110,10 @@ describe("what is told of a run", function()
     expect(store:query("SELECT status, error FROM runs WHERE id = ?1", writer.id)[1]):equals { status = "failed", error = "for a reason" }
   end)
   it("is changed later by amend, and only what is given", function()
-    local writer = store:begin { name = "amended", config_hash = "before", environment = { threads = 1 }, params = { { key = "lr", value = 1 } } }
-    writer:amend { threads = 4, params = { { key = "lr", value = .5 }, { key = "more", value = "x" } }, sources = { { path = "late.lua", sha256 = ("f"):rep(64), text = "late" } } }
+    local writer = store:begin { name = "amended", config_hash = "before", environment = { threads = 1 }, params = { { key = "lr",
+      value = 1 } } }
+    writer:amend { threads = 4, params = { { key = "lr", value = .5 }, { key = "more", value = "x" } }, sources = { { path = "late.lua",
+      sha256 = ("f"):rep(64), text = "late" } } }
     expect(store:query("SELECT config_hash, threads FROM runs WHERE id = ?1", writer.id)[1]):equals { config_hash = "before", threads = 4 }
     writer:amend { config_hash = "after" }
     expect(store:query("SELECT config_hash, threads FROM runs WHERE id = ?1", writer.id)[1]):equals { config_hash = "after", threads = 4 }
@@ -139,10 +149,12 @@ describe("what a run writes", function()
     expect(host.exists(writer.folder)):is_true()
     writer:finish "finished"
     expect(writer.finished):is_true()
-    for _, wrong in ipairs { function(w) w:log(a, 1.5, 1) end, function(w) w:log(a, 2 ^ 63, 1) end, function(w) w:log(a, -2 ^ 63 - 2048, 1) end } do
+    for _, wrong in ipairs { function(w) w:log(a, 1.5, 1) end, function(w) w:log(a, 2 ^ 63, 1) end, function(w) w:log(a, -2 ^ 63 - 2048,
+      1) end } do
       expect(function() wrong(writer) end):fails_with "expected a whole number that 64 bits hold"
     end
-    for _, wrong in ipairs { function(w) w:progress(1.5, 1, 1, 1, 1) end, function(w) w:progress(1, 1, .5, 1, 1) end, function(w) w:event(.5, "a", "b") end,
+    for _, wrong in ipairs { function(w) w:progress(1.5, 1, 1, 1, 1) end, function(w) w:progress(1, 1, .5, 1, 1) end,
+      function(w) w:event(.5, "a", "b") end,
       function(w) w:artifact("a", "b", "c", .5) end, function() store:tag(.5, "a", "b") end } do
       expect(function() wrong(writer) end):fails_with "expected a whole number"
     end
@@ -224,7 +236,8 @@ describe("runs of the store", function()
     expect(notes):equals { "a_b: read as the metric a/b" }
     store:tag(base.id, "mark", "a = b")
     expect(store:runs({ where = "tags.mark == 'a = b'" })[1].id):equals(base.id)
-    expect({ store:resolve(base.uid), store:resolve(base.uid:sub(1, 12)), store:resolve(tostring(base.id)) }):equals { base.id, base.id, base.id }
+    expect({ store:resolve(base.uid), store:resolve(base.uid:sub(1, 12)), store:resolve(tostring(base.id)) }):equals { base.id, base.id,
+      base.id }
     expect(function() store:resolve "999999" end):fails_with "no such run"
   end)
   it("are compared as on the command line", function()
