@@ -1,12 +1,15 @@
 """Looking back at runs: lists sorted and cut to taste, code and curves of a run, groups in which runs came to nothing."""
 
+import contextlib
 import csv
 import fcntl
 import io
 import json
 import os
 import pathlib
+import re
 import shutil
+import sqlite3
 import struct
 import subprocess
 import tempfile
@@ -257,6 +260,258 @@ end)
         self.assertEqual((rows[0]["step"], rows[-1]["step"]), ("1", "20000"))
         self.assertEqual(len(self.out("export", "csv").splitlines()), 20001)
         self.err("export", "csv", "--points", "0")
+
+
+# Command -> all that is said of the runs of Rich; # stands for what is this store's own.
+RICH = {
+    ("show", "1"): """\
+run 1  rich  finished  1 min 05 s
+  uid          #
+  note         look here
+  archived     #
+  kind         run
+  seed         3
+  started      #
+  ended        #
+  device       cpu
+  threads      2
+  host         here
+  script       a.lua
+  command      gradus run a.lua
+  git_commit   dddddddddddddddddddddddddddddddddddddddd (with uncommitted changes, kept among the sources)
+  config_hash  c
+  folder       #
+
+tags
+  mark = @
+  paper = table 2
+
+params
+  long = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+  lr = 0.001
+
+metrics
+key        last     min  argmin     max  argmax  count
+───────  ──────  ──────  ──────  ──────  ──────  ─────
+all_nan     nan     nan       –     nan       –      1
+inf         inf     inf       1     inf       1      1
+val/acc  0.4000  0.1000       1  0.4000       4      4
+
+events
+step  kind      name     detail
+────  ────────  ───────  ───────────────────
+   2  decision  advance  acc 0.2500, to hard
+
+started
+id  name     kind     status    from  to
+──  ───────  ───────  ────────  ────  ──
+ 2  teacher  teacher  failed       –   –
+ 3  part     attempt  finished     –   –
+
+forks
+id  name  status       at step  with
+──  ────  ───────────  ───────  ──────
+ 4  fork  interrupted        2  lr=0.5
+
+sources
+path   sha256        bytes
+─────  ────────────  ─────
+a.lua  aaaaaaaaaaaa      8
+b.lua  bbbbbbbbbbbb      9
+
+artifacts
+kind     path            bytes
+───────  ─────────────  ──────
+weights  w.safetensors  123456
+
+snapshots
+snapshot  bytes
+────────  ─────
+1-10        100
+1-200       100
+2-end       100
+! gradus: texts that end in … are cut; --full shows them whole
+""",
+    ("show", "2"): """\
+run 2  teacher  failed  –
+  uid          #
+  kind         teacher
+  parent       1
+  started      #
+  ended        #
+  error        out of memory
+  folder       #
+""",
+    ("show", "4"): """\
+run 4  fork  interrupted  –
+  uid          #
+  kind         run
+  started      #
+  ended        #
+  error        stopped
+  folder       #
+  origin       a fork of run 1 at step 2, with lr=0.5
+
+params
+  lr = 0.5
+
+events
+step  kind    name  detail
+────  ──────  ────  ─────────────────────────────────────────────────────
+   2  resume  fork  at 2, lr 0.5000, uid #
+""",
+    ("show", "1", "--code"): "-- a.lua\nreturn 1\n-- b.lua\nreturn 2\n",
+    ("show", "1", "--curve", "val/acc", "--curve", "all_nan"): """\
+step  val/acc  all_nan
+────  ───────  ───────
+   1   0.1000      nan
+   2   0.2000        –
+   3   0.3000        –
+   4   0.4000        –
+""",
+    ("diff", "1", "4"): """\
+a: run 1  rich
+b: run 4  fork
+run 4 is a fork of run 1 at step 2, with lr=0.5; until then the same
+
+parameters
+      run 1                                                         run 4
+────  ────────────────────────────────────────────────────────────  ─────
+long  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…  –
+lr    0.001                                                         0.5
+seed  3                                                             –
+
+environment
+            run 1                                     run 4
+──────────  ────────────────────────────────────────  ─────
+command     gradus run a.lua                          –
+device      cpu                                       –
+git_commit  dddddddddddddddddddddddddddddddddddddddd  –
+git_dirty   true                                      –
+host        here                                      –
+script      a.lua                                     –
+threads     2                                         –
+
+source a.lua
+--- run 1/a.lua
++++ run 4/a.lua
+@@ -1 +0,0 @@
+-return 1
+\\ No newline at end of file
+
+source b.lua
+--- run 1/b.lua
++++ run 4/b.lua
+@@ -1 +0,0 @@
+-return 2
+
+source uncommitted changes (git diff)
+--- run 1/uncommitted changes (git diff)
++++ run 4/uncommitted changes (git diff)
+@@ -1 +0,0 @@
+-+x
+
+schedule
+decisions of run 1: advance at 2
+decisions of run 4: none
+
+no step that both logged
+! gradus: texts that end in … are cut; --full shows them whole
+""",
+    ("runs", "--children", "--archived"): """\
+id  uid       name     seed  status       step  val/acc        time  started (UTC)
+──  ────────  ───────  ────  ───────────  ────  ───────  ──────────  ────────────────
+ 1  #  rich        3  finished        –   0.4000  1 min 05 s  #
+ 2  #  teacher     –  failed          –        –           –  #
+ 3  #  part        3  finished        –        –           –  #
+ 4  #  fork        –  interrupted     –        –           –  #
+""",
+    ("runs",): """\
+id  uid       name  seed  status       step  train/loss  time  started (UTC)
+──  ────────  ────  ────  ───────────  ────  ──────────  ────  ────────────────
+ 4  #  fork     –  interrupted     –           –     –  #
+""",
+    ("runs", "--archived", "--columns", "name,lr,id,tags.paper,all_nan,seed"): """\
+id  name        lr  tags.paper  all_nan  seed
+──  ────  ────────  ──────────  ───────  ────
+ 1  rich  0.001000  table 2         nan     3
+ 4  fork    0.5000  –                 –     –
+""",
+}
+
+
+class Rich(HistoryCase):
+    """A run of which there is everything to tell."""
+    spec = """
+it("makes runs", function()
+  local store = require("gradus.store").open "%(path)s"
+  local host = require "gradus.host"
+  local w = store:begin { name = "rich", seed = 3, config_hash = "c",
+    params = { { key = "lr", value = 0.001 }, { key = "long", value = ("x"):rep(130) } },
+    sources = { { path = "a.lua", sha256 = ("a"):rep(64), text = "return 1" }, { path = "b.lua", sha256 = ("b"):rep(64), text = "return 2\\n" } },
+    environment = { threads = 2, device = "cpu", host = "here", command = "gradus run a.lua", script = "a.lua",
+      git = { commit = ("d"):rep(40), dirty = true, diff = "+x\\n" } } }
+  w:log(w:key "train/loss", 1, 1)
+  for step = 1, 3 do w:log(w:key "val/acc", step, step / 10) end
+  w:log(w:key "all_nan", 1, 0 / 0)
+  w:log(w:key "inf", 1, 1 / 0)
+  w:artifact("weights", "w.safetensors", ("9"):rep(64), 123456)
+  host.mkdirs(w.folder .. "/snapshots")
+  for _, name in ipairs { "1-10", "1-200", "2-end" } do
+    local file = io.open(w.folder .. "/snapshots/" .. name .. ".safetensors", "w")
+    file:write(("x"):rep(100))
+    file:close()
+  end
+  w:flush()
+  store:tag(w.id, "paper", "table 2")
+  store:tag(w.id, "mark", "")
+  store:begin({ name = "teacher", kind = "teacher", parent = w.id }):finish("failed", "out of memory")
+  w:split { name = "part", kind = "attempt", prefixes = '["train/"]' }
+  w:event(1, "best", "val/acc", '{"value":0.1}')
+  w:event(1, "spread", "logits", '{}')
+  w:event(2, "decision", "advance", '{"numbers":{"acc":0.25},"to":"hard"}')
+  w:log(w:key "val/acc", 4, .4)
+  w:finish "finished"
+  local fork = store:begin { name = "fork", params = { { key = "lr", value = .5 } } }
+  fork:event(2, "resume", "fork", host.json_encode { uid = w.uid, at = 2, set = { lr = .5 } })
+  fork:finish("interrupted", "stopped")
+end)
+"""
+
+    def test_all_that_is_said(self):
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET seconds = CASE id WHEN 1 THEN 65 END")
+            db.execute("UPDATE runs SET note = 'look here', archived = '2026-01-02T03:04:05.000Z' WHERE id = 1")
+        for command, said in RICH.items():
+            out, err = self.run_it(*command)
+            got = out + "".join(f"! {line}\n" for line in err.splitlines())
+            pattern = re.escape(said.replace("@", "")).replace(r"\#", r"[^\n]+?")
+            if not re.fullmatch(pattern, got):
+                self.maxDiff = None
+                self.assertEqual(got, said, command)
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET git_dirty = NULL WHERE id = 1")
+        self.assertIn("dddd (git took too long to say whether there were uncommitted changes)\n", self.out("show", "1"))
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET git_dirty = 0, archived = NULL WHERE id = 1")
+        self.assertIn("dddd\n", self.out("show", "1"))
+
+    def test_in_colours(self):
+        ours, theirs = os.openpty()
+        env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        subprocess.run([GRADUS, "diff", "1", "4"], cwd=self.dir, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True,
+                       env=env | {"TERM": "xterm", "GRADUS_STORE": "runs/gradus.db"})
+        text = os.read(ours, 65536).decode().replace("\r", "")
+        for part in ("\n\x1b[1msource b.lua\x1b[0m\n\x1b[31m--- run 1/b.lua\x1b[0m\n\x1b[32m+++ run 4/b.lua\x1b[0m\n\x1b[36m@@ -1 +0,0 @@\x1b[0m\n"
+                     "\x1b[31m-return 2\x1b[0m\n", "\n\\ No newline at end of file\n"):
+            self.assertIn(part, text)
+        subprocess.run([GRADUS, "runs", "--children", "--archived"], cwd=self.dir, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True,
+                       env=env | {"TERM": "xterm", "GRADUS_STORE": "runs/gradus.db"})
+        text = os.read(ours, 65536).decode()
+        for part in ("\x1b[32mfinished\x1b[0m", "\x1b[31mfailed\x1b[0m", "\x1b[33minterrupted\x1b[0m"):
+            self.assertIn(part, text)
+        os.close(theirs)
+        os.close(ours)
 
 
 class Telling(HistoryCase):
