@@ -1,14 +1,17 @@
 """Comparisons, diff, queries and housekeeping as a user meets them, on runs whose numbers are known."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tempfile
+import termios
 import unittest
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
@@ -482,6 +485,73 @@ class Pictures(CompareCase):
                       ("--kind", "spread", "--together")):
             self.gradus("plot", "val/acc", "15", *wrong, code=64)
         self.assertIn("none of these runs has the spread 'val/acc'", self.gradus("plot", "val/acc", "15", "--kind", "spread", code=64).stderr)
+
+    def test_sizes_of_figures(self):
+        def drawn(text):
+            """Rows between the axes, and the width of the widest line."""
+            return sum("┤" in line or "│" in line for line in text.splitlines()), max(map(len, text.splitlines()))
+        self.assertEqual(drawn(self.gradus("plot", "val/acc", "1").stdout), (16, 100))
+        self.assertEqual(drawn(self.gradus("plot", "val/acc", "1", "--width", 40, "--height", 5).stdout), (5, 40))
+        self.assertEqual(drawn(self.gradus("plot", "val/acc", "1", "--width", 20, "--height", 4).stdout), (4, 20))
+        self.assertEqual(self.gradus("plot", "val/acc").stdout, self.gradus("plot", "val/acc", "@last").stdout)
+        for args, size in (((), ("800", "320")), (("--width", 400, "--height", 100), ("400", "100")), (("--width", 10000, "--height", 10000), ("10000", "10000"))):
+            self.gradus("plot", "val/acc", "1", "-o", "a.svg", *args)
+            self.assertEqual(re.search(r'viewBox="0 0 (\d+) (\d+)"', (self.dir / "a.svg").read_text()).groups(), size)
+        self.assertEqual(self.gradus("plot", "val/acc", "1", "-o", "a.svg").stdout, "")
+        for columns, width in ((60, 60), (21, 21), (20, 100), (0, 100), (200, 200), (300, 200)):
+            leader, terminal = os.openpty()
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 40, columns, 0, 0))
+            subprocess.run([GRADUS, "plot", "val/acc", "1"], cwd=self.dir, stdout=terminal, timeout=60, check=True,
+                           env=os.environ | {"NO_COLOR": "1", "GRADUS_STORE": "runs/gradus.db"})
+            os.close(terminal)
+            text = b""
+            with contextlib.suppress(OSError):
+                while part := os.read(leader, 65536):
+                    text += part
+            os.close(leader)
+            self.assertEqual(drawn(text.decode().replace("\r", "")), (16, width))
+
+    def test_more_lines_than_a_legend_can_name_are_groups(self):
+        self.assertIn("  ━ 1 one_shot seed 1  ━ 2 one_shot seed 2", self.gradus("plot", "val/acc", *range(1, 13)).stdout)
+        self.assertIn("\n  ━ one_shot (5)  ━ stages (5)  ━ ramp (3)\n", self.gradus("plot", "val/acc", *range(1, 14)).stdout)
+        self.assertIn("━ ramp (5)\n", self.gradus("plot", "val/acc", "--where", "strategy == 'ramp'", "--by", "strategy").stdout)
+        self.assertIn("━ 11 digits seed 1  ━ 12 digits seed 2", self.gradus("plot", "val/acc", "--where", "strategy == 'ramp' and seed < 3").stdout)
+
+    def test_what_cannot_be_drawn_is_told(self):
+        for command, code, told in (
+                (("plot", "val/acc", "--where", "seed == 99"), 66, "no runs fit --where"),
+                (("plot", "val/acc", "1", "--where", "seed == 1"), 64, "expected either RUN or --where; got both"),
+                (("report", "1", "--where", "seed == 1"), 64, "expected either RUN or --where; got both"),
+                (("plot", "val/acc", "1", "-o", "x.png"), 64,
+                 "plot: --output: expected a file name that ends in .svg; got 'x.png' (rsvg-convert or a browser make PNG of it)"),
+                (("plot", "val/acc", "1", "-o", "svg"), 64,
+                 "plot: --output: expected a file name that ends in .svg; got 'svg' (rsvg-convert or a browser make PNG of it)"),
+                (("report", "-o", "r.txt"), 64, "report: --output: expected a file name that ends in .html or .md, or --markdown; got 'r.txt'"),
+                (("plot", "val/acc,nothing", "1"), 64, "plot: no run has the metric 'nothing'"),
+                (("plot", "val/acc", "1", "--x", "nonsense"), 64, "--x: expected step, epoch, samples, flops or seconds; got 'nonsense'"),
+                (("plot", "1", "2"), 64, "plot: no METRIC; expected a metric, such as val/acc"),
+                (("plot", "val/acc", "77"), 66, "no such run"),
+                (("report", "--metric", "none"), 64, "report: no run has the metric 'none'")):
+            self.assertIn(f"{told}", self.gradus(*command, code=code).stderr, command)
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("DELETE FROM progress WHERE run_id = 1")
+            db.execute("INSERT INTO keys (name) VALUES ('other')")
+            db.execute("INSERT INTO metric_values SELECT 2, id, 1, 1 FROM keys WHERE name = 'other'")
+        self.assertEqual(self.gradus("plot", "val/acc", "1", "--x", "flops", code=66).stderr, "gradus: plot: none of these runs has val/acc and its flops\n")
+        self.assertEqual(self.gradus("plot", "other", "1", code=66).stderr, "gradus: plot: none of these runs has other\n")
+
+    def test_reports_say_where_they_are(self):
+        self.assertEqual(self.gradus("report", "2", "1", "-o", "r.html").stdout, "r.html: 2 runs\n")
+        self.assertEqual(self.gradus("report", "1", "-o", "r.md").stdout, "r.md: 1 run\n")
+        self.assertEqual(self.gradus("report", "1", "-o", "r", "--markdown").stdout, "r: 1 run\n")
+        self.assertEqual((self.dir / "r").read_text(), (self.dir / "r.md").read_text())
+        self.assertEqual(self.gradus("report", "1", "-o", "-", "--markdown").stdout, (self.dir / "r.md").read_text())
+        self.assertTrue((self.dir / "r.html").read_text().startswith("<!doctype html>"))
+        self.assertTrue(self.gradus("report", "1", "--title", "Mine", "--markdown").stdout.startswith("# Mine\n\n1 run, started "))
+        order = [self.gradus("report", *runs, "--markdown").stdout.index for runs in ((1, 2), (2, 1))]
+        self.assertEqual([index("| 1 | digits") < index("| 2 | digits") for index in order], [True, True])
+        self.assertIn("val/acc", self.gradus("report", "1", "--metric", "val_acc", "--markdown").stdout)
+        self.assertIn("15 runs", self.gradus("report", "--by", "strategy", "--markdown").stdout)
 
     def test_a_misspelt_metric_is_no_run(self):
         self.assertIn("no run has the metric 'acc'", self.gradus("plot", "acc", code=64).stderr)  # though a uid may begin so
