@@ -48,7 +48,7 @@ describe("a child", function()
   end)
   it("tells of an error, with its code and as it would be printed", function()
     local events, ending = all_of(children.spawn(function()
-      local none
+      local none = nil  -- luacheck: ignore
       return none.field
     end))
     expect(ending.code):equals(65)
@@ -135,6 +135,26 @@ describe("a child", function()
     expect(spent >= .09 and spent < 10):is_true()
     children.stop(child, true)
     all_of(child)
+  end)
+  it("takes no store along: one that is let go is closed before, one that is kept is an error", function()
+    local folder, stores = os.tmpname(), require "gradus.store"
+    os.remove(folder)
+    host.mkdirs(folder)
+    local path = folder .. "/s.db"
+    local store = stores.open(path)
+    local run = store:begin { name = "x" }
+    expect(function() children.spawn(function() end) end):fails_with(
+      "runs of the store (g.runs) are kept outside of run, where processes cannot share them; expected them asked for inside of run, "
+      .. "or numbers taken from them")
+    run:finish "finished"
+    run, store = nil, nil  -- luacheck: ignore
+    local events = all_of(children.spawn(function()
+      local mine = stores.open(path)
+      return tostring(mine:query("SELECT count(*) AS n FROM runs")[1].n)
+    end))
+    expect(said(events)):equals { "result: 1" }
+    expect(#stores.open(path):query "SELECT * FROM runs"):equals(1)
+    os.execute("rm -rf " .. folder)
   end)
   it("needs a function", function()
     expect(function() children.spawn "x" end):fails_with "function expected"

@@ -235,7 +235,8 @@ end)
 
 describe("require", function()
   it("knows of no paths and no libraries in C", function()
-    expect({ package.path, package.cpath, package.loadlib, package.searchpath, rawget(package, "searchers"), package.loaded.ffi, package.preload.ffi,
+    expect({ package.path, package.cpath, package.loadlib, package.searchpath, rawget(package, "searchers"), package.loaded.ffi,
+      package.preload.ffi,
       #package.loaders })
       :equals { "", "", nil, nil, nil, nil, nil, 2 }
     expect(function() require "ffi" end)

@@ -29,8 +29,9 @@ HOST = {"attach_command": "attach", "calls": "live", "children": "parallel sweep
 EVERY = "program host contract odd_world compare surroundings"
 
 # File of bindings -> specs (tests/stdlib/*/NAME_spec.lua) of what uses it, where their names do not tell it.
-SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs", "host_sources": "traced cached reachable", "children_module": "farm grid",
-         "file_watch": "live_files watch", "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
+SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs children", "host_sources": "traced cached reachable", "children_module": "farm grid",
+         "file_watch": "children live_files watch", "source_loader": "editor", "length_operator": "editor",
+         "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
 
 
 class Runner:
