@@ -25,7 +25,7 @@ HOST = {"attach_command": "attach", "calls": "live", "children": "parallel sweep
         "length_operator": "host surroundings", "line_editor": "repl", "neighbours": "neighbours", "new_command": "new", "plot_command": "history compare",
         "require": "host surroundings watch", "resume_command": "resume fork", "runs_command": "history contract", "sandbox": "sandbox", "serve_command": "serve page",
         "show_command": "history contract compare", "signals": "program contract resume", "transfer_command": "transfer", "usage_error": "program help",
-        "versus_text": "compare table"}
+        "versus_text": "compare history table"}
 EVERY = "program host contract odd_world compare surroundings"
 
 # File of bindings -> specs (tests/stdlib/*/NAME_spec.lua) of what uses it, where their names do not tell it.
