@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import sqlite3
 import struct
@@ -534,7 +535,168 @@ end)
         self.assertRegex(self.out("runs", "--where", "seed == 1"), r"train/loss[^\0]* 0\.5000 ")
 
 
+# A comparison -> all that is said of it.
+COMPARED = {
+    '--by way --versus base --metric result/acc': """\
+way     runs       result/acc
+────  ──────  ───────────────
+base       3    0.837 ± 0.032
+new   2 of 3  0.9300 (1 of 3)
+dead  0 of 1       – (0 of 1)
+mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
+run 14 (new, seed 3) failed: out of memory
+new: result/acc of 1 of 3 runs is not finite: diverged, in no mean
+run 15 (dead, seed 1) failed: out of memory
+higher is better: result/acc
+
+difference to way = base, paired by seed
+way   metric      pairs  difference  95 % interval       p  p Holm  p Wilcoxon  verdict
+────  ──────────  ─────  ──────────  ─────────────  ──────  ──────  ──────────  ─────────────────
+new   result/acc      1     +0.1300              –  1.0000  1.0000      1.0000  open; 2 of 3 lost
+dead  result/acc      0           –              –       –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+    '--by way --versus base --metric val/acc,score --at step=2 --threshold val/acc>=0.9': """\
+way     runs              val/acc last                 best            at step 2              score last           at step 2  steps to val/acc>=0.9  samples  flops  seconds
+────  ──────  ────────────────────────  ───────────────────  ───────────────────  ──────────────────────  ──────────────────  ─────────────────────  ───────  ─────  ───────
+base       3             0.837 ± 0.032        0.870 ± 0.026          0.77 ± 0.12             8.37 ± 0.32           7.7 ± 1.2             2 (1 of 3)        –      –        –
+new   2 of 3  0.9350 ± 0.0071 (2 of 3)  0.9500 ± 0 (2 of 3)  0.9500 ± 0 (2 of 3)  9.350 ± 0.071 (2 of 3)  9.500 ± 0 (2 of 3)         2 ± 0 (2 of 3)        –      –        –
+dead  0 of 1                – (0 of 1)           – (0 of 1)           – (0 of 1)              – (0 of 1)          – (0 of 1)                  never    never  never    never
+mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
+at step 2: the last value by then; a run that ended earlier keeps its last
+run 14 (new, seed 3) failed: out of memory
+run 15 (dead, seed 1) failed: out of memory
+higher is better: val/acc
+which way is better of score? `gradus better score higher` (or lower) says it
+
+difference to way = base, paired by seed
+way   metric                   pairs      difference    95 % interval       p  p Holm  p Wilcoxon  verdict
+────  ───────────────────────  ─────  ──────────────  ───────────────  ──────  ──────  ──────────  ──────────────────────────────────────────────────────
+new   val/acc last                 2  +0.110 ± 0.028  [-0.144, 0.364]  1.0000  1.0000      0.5000  open; 1 of 3 lost
+dead  val/acc                      0               –                –       –       –           –  no run finished
+new   val/acc best                 2  +0.075 ± 0.035  [-0.243, 0.393]  1.0000  1.0000      0.5000  open; 1 of 3 lost
+dead  val/acc                      0               –                –       –       –           –  no run finished
+new   val/acc at step 2            2    +0.15 ± 0.14    [-1.12, 1.42]  1.0000  1.0000      0.5000  open; 1 of 3 lost
+dead  val/acc                      0               –                –       –       –           –  no run finished
+new   score last                   2    +1.10 ± 0.28    [-1.44, 3.64]       –       –      0.5000  open: which way is better?; 1 of 3 lost
+dead  score                        0               –                –       –       –           –  no run finished
+new   score at step 2              2      +1.5 ± 1.4    [-11.2, 14.2]       –       –      0.5000  open: which way is better?; 1 of 3 lost
+dead  score                        0               –                –       –       –           –  no run finished
+new   steps to val/acc>=0.9        1               0                –  1.0000  1.0000      1.0000  open; 1 of 3 of the baseline lost, 1 of 3 lost by both
+dead  steps to val/acc>=0.9        0               –                –  1.0000  1.0000           –  no run finished
+new   flops to val/acc>=0.9        0               –                –       –       –           –  open; 1 of 1 lost by both
+dead  flops to val/acc>=0.9        0               –                –       –       –           –  no run finished
+new   samples to val/acc>=0.9      0               –                –       –       –           –  open; 1 of 1 lost by both
+dead  samples to val/acc>=0.9      0               –                –       –       –           –  no run finished
+new   seconds to val/acc>=0.9      0               –                –       –       –           –  open; 1 of 1 lost by both
+dead  seconds to val/acc>=0.9      0               –                –       –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+    '--by way --versus new --metric even': """\
+way     runs            even
+────  ──────  ──────────────
+base       3           2 ± 0
+new   2 of 3  2 ± 0 (2 of 3)
+dead  0 of 1      – (0 of 1)
+mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
+run 14 (new, seed 3) failed: out of memory
+run 15 (dead, seed 1) failed: out of memory
+which way is better of even? `gradus better even higher` (or lower) says it
+
+difference to way = new, paired by seed
+way   metric  pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ──────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────────────────────────────────────────────
+base  even        2       0 ± 0              –  –       –      1.0000  open: which way is better?; 1 of 3 of the baseline lost
+dead  even        0           –              –  –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+    '--by way --versus dead --metric val/acc': """\
+way     runs              val/acc last                 best
+────  ──────  ────────────────────────  ───────────────────
+base       3             0.837 ± 0.032        0.870 ± 0.026
+new   2 of 3  0.9350 ± 0.0071 (2 of 3)  0.9500 ± 0 (2 of 3)
+dead  0 of 1                – (0 of 1)           – (0 of 1)
+mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
+run 14 (new, seed 3) failed: out of memory
+run 15 (dead, seed 1) failed: out of memory
+higher is better: val/acc
+
+difference to way = dead, paired by seed
+way   metric        pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ────────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────
+base  val/acc last      0           –              –  –       –           –  no shared seeds
+new   val/acc last      0           –              –  –       –           –  no shared seeds
+base  val/acc best      0           –              –  –       –           –  no shared seeds
+new   val/acc best      0           –              –  –       –           –  no shared seeds
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""",
+    '--by way --versus base --metric val/acc --where \'seed == 1 and way != "dead"\'': """\
+way   runs  val/acc last    best
+────  ────  ────────────  ──────
+base     1        0.8000  0.9000
+new      1        0.9300  0.9500
+mean ± sample standard deviation over runs; 2 repetitions of a seed not counted
+higher is better: val/acc
+
+difference to way = base, paired by seed
+way  metric        pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+───  ────────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ─────────────────────
+new  val/acc last      1     +0.1300              –  –       –      1.0000  one pair says nothing
+new  val/acc best      1    +0.05000              –  –       –      1.0000  one pair says nothing
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""",
+    '--by name --versus digits --metric val/acc': """\
+name      runs            val/acc last                    best
+──────  ──────  ──────────────────────  ──────────────────────
+digits  5 of 7  0.876 ± 0.059 (5 of 7)  0.902 ± 0.048 (5 of 7)
+mean ± sample standard deviation over runs; 7 repetitions of a seed not counted; groups mix different lr, way
+run 14 (digits, seed 3) failed: out of memory
+run 15 (digits, seed 1) failed: out of memory
+higher is better: val/acc
+
+difference to name = digits, paired by seed
+no group has what it could be compared by
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""",
+    '--by way,lr --unfinished --ci bootstrap --metric val/acc': """\
+way   lr   runs                    val/acc last                            best
+────  ───  ────  ──────────────────────────────  ──────────────────────────────
+base  0.1     3  0.837 ± 0.032 [0.8000, 0.8567]  0.870 ± 0.026 [0.8533, 0.9000]
+new   0.2     3      0.72 ± 0.37 [0.300, 0.937]      0.73 ± 0.38 [0.300, 0.950]
+dead  0.3     1                          0.1000                          0.1000
+mean ± sample standard deviation over runs; [95 % confidence interval of the mean, bootstrap]; 7 repetitions of a seed not counted
+higher is better: val/acc
+""",
+    '--by way --versus base --metric score --level 0.8': """\
+way     runs              score last
+────  ──────  ──────────────────────
+base       3             8.37 ± 0.32
+new   2 of 3  9.350 ± 0.071 (2 of 3)
+dead  0 of 1              – (0 of 1)
+mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
+run 14 (new, seed 3) failed: out of memory
+run 15 (dead, seed 1) failed: out of memory
+which way is better of score? `gradus better score higher` (or lower) says it
+
+difference to way = base, paired by seed
+way   metric      pairs    difference  80 % interval  p  p Holm  p Wilcoxon  verdict
+────  ──────────  ─────  ────────────  ─────────────  ─  ──────  ──────────  ───────────────────────────────────────
+new   score last      2  +1.10 ± 0.28   [0.48, 1.72]  –       –      0.5000  open: which way is better?; 1 of 3 lost
+dead  score           0             –              –  –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+}
+
+
 class Outcomes(HistoryCase):
+    def test_all_that_is_said_of_comparisons(self):
+        for command, said in COMPARED.items():
+            self.assertEqual(self.run_it("compare", *shlex.split(command)), (said, ""), command)
+
     def test_runs_that_came_to_nothing_are_shown(self):
         out = self.out("compare", "--by", "way", "--versus", "base", "--metric", "result/acc")
         self.assertRegex(out, r"new +2 of 3 +0\.9300 \(1 of 3\)")
