@@ -151,13 +151,15 @@ val/acc        nan     8
 
     def test_what_is_refused_before_it_is_asked(self):
         self.begin()
-        for args, code, told in ((["--set", "lr"], 64, "attach: --set: expected knob=number; got 'lr'"), (["--set", "=1"], 64, "attach: --set: expected knob=number; got '=1'"),
+        for args, code, told in ((["--set", "lr"], 64, "attach: --set: expected knob=number; got 'lr'"),
+                                 (["--set", "=1"], 64, "attach: --set: expected knob=number; got '=1'"),
                                  (["--follow", "--json"], 64, "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it"),
                                  (["--follow", "--release", "a"], 64, "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it"),
                                  (["-f", "--stage", "next"], 64, "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it")):
             self.assertEqual(self.gradus("attach", "1", *args, code=code), ("", f"gradus: {told}\n"))
         self.assertEqual(self.gradus("attach", "1", "--stop", "--timeout", "0.2", code=66)[1],
-                         "gradus: attach: no training of run 1 answered within 0.2 s; expected one by distill, fit or run:batches that goes on (--timeout waits longer)\n")
+                         "gradus: attach: no training of run 1 answered within 0.2 s; expected one by distill, fit or run:batches that goes on "
+                         "(--timeout waits longer)\n")
 
     def test_a_run_that_ends_meanwhile(self):
         self.begin()

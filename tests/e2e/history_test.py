@@ -543,10 +543,10 @@ way     runs       result/acc
 base       3    0.837 ± 0.032
 new   2 of 3  0.9300 (1 of 3)
 dead  0 of 1       – (0 of 1)
-mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
-run 14 (new, seed 3) failed: out of memory
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
 new: result/acc of 1 of 3 runs is not finite: diverged, in no mean
-run 15 (dead, seed 1) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
 higher is better: result/acc
 
 difference to way = base, paired by seed
@@ -563,10 +563,10 @@ way     runs              val/acc last                 best            at step 2
 base       3             0.837 ± 0.032        0.870 ± 0.026          0.77 ± 0.12             8.37 ± 0.32           7.7 ± 1.2             2 (1 of 3)        –      –        –
 new   2 of 3  0.9350 ± 0.0071 (2 of 3)  0.9500 ± 0 (2 of 3)  0.9500 ± 0 (2 of 3)  9.350 ± 0.071 (2 of 3)  9.500 ± 0 (2 of 3)         2 ± 0 (2 of 3)        –      –        –
 dead  0 of 1                – (0 of 1)           – (0 of 1)           – (0 of 1)              – (0 of 1)          – (0 of 1)                  never    never  never    never
-mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
+mean ± sample standard deviation over runs
 at step 2: the last value by then; a run that ended earlier keeps its last
-run 14 (new, seed 3) failed: out of memory
-run 15 (dead, seed 1) failed: out of memory
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
 higher is better: val/acc
 which way is better of score? `gradus better score higher` (or lower) says it
 
@@ -600,9 +600,9 @@ way     runs            even
 base       3           2 ± 0
 new   2 of 3  2 ± 0 (2 of 3)
 dead  0 of 1      – (0 of 1)
-mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
-run 14 (new, seed 3) failed: out of memory
-run 15 (dead, seed 1) failed: out of memory
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
 which way is better of even? `gradus better even higher` (or lower) says it
 
 difference to way = new, paired by seed
@@ -619,9 +619,9 @@ way     runs              val/acc last                 best
 base       3             0.837 ± 0.032        0.870 ± 0.026
 new   2 of 3  0.9350 ± 0.0071 (2 of 3)  0.9500 ± 0 (2 of 3)
 dead  0 of 1                – (0 of 1)           – (0 of 1)
-mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
-run 14 (new, seed 3) failed: out of memory
-run 15 (dead, seed 1) failed: out of memory
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
 higher is better: val/acc
 
 difference to way = dead, paired by seed
@@ -638,7 +638,7 @@ way   runs  val/acc last    best
 ────  ────  ────────────  ──────
 base     1        0.8000  0.9000
 new      1        0.9300  0.9500
-mean ± sample standard deviation over runs; 2 repetitions of a seed not counted
+mean ± sample standard deviation over runs
 higher is better: val/acc
 
 difference to way = base, paired by seed
@@ -652,9 +652,9 @@ p: paired t test; Holm: corrected over the groups of a measure, what the verdict
 name      runs            val/acc last                    best
 ──────  ──────  ──────────────────────  ──────────────────────
 digits  5 of 7  0.876 ± 0.059 (5 of 7)  0.902 ± 0.048 (5 of 7)
-mean ± sample standard deviation over runs; 7 repetitions of a seed not counted; groups mix different lr, way
-run 14 (digits, seed 3) failed: out of memory
-run 15 (digits, seed 1) failed: out of memory
+mean ± sample standard deviation over runs; groups mix different lr, way
+run 6 (digits, seed 3) failed: out of memory
+run 7 (digits, seed 1) failed: out of memory
 higher is better: val/acc
 
 difference to name = digits, paired by seed
@@ -667,7 +667,7 @@ way   lr   runs                    val/acc last                            best
 base  0.1     3  0.837 ± 0.032 [0.8000, 0.8567]  0.870 ± 0.026 [0.8533, 0.9000]
 new   0.2     3      0.72 ± 0.37 [0.300, 0.937]      0.73 ± 0.38 [0.300, 0.950]
 dead  0.3     1                          0.1000                          0.1000
-mean ± sample standard deviation over runs; [95 % confidence interval of the mean, bootstrap]; 7 repetitions of a seed not counted
+mean ± sample standard deviation over runs; [95 % confidence interval of the mean, bootstrap]
 higher is better: val/acc
 """,
     '--by way --versus base --metric score --level 0.8': """\
@@ -676,9 +676,9 @@ way     runs              score last
 base       3             8.37 ± 0.32
 new   2 of 3  9.350 ± 0.071 (2 of 3)
 dead  0 of 1              – (0 of 1)
-mean ± sample standard deviation over runs; 7 repetitions of a seed not counted
-run 14 (new, seed 3) failed: out of memory
-run 15 (dead, seed 1) failed: out of memory
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
 which way is better of score? `gradus better score higher` (or lower) says it
 
 difference to way = base, paired by seed
