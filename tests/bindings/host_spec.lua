@@ -233,6 +233,42 @@ describe("load", function()
   end)
 end)
 
+describe("what a run was made of", function()
+  it("has versions, lines, and the library's calls", function()
+    local versions = host.versions()
+    expect(versions.gradus .. " " .. versions.luajit .. " " .. versions.sqlite):matches "^%d+%.%d+[%w.-]* LuaJIT 2%.[%w.-]+ 3%.%d+%.%d+$"
+    local own = debug.getinfo(1, "S").source
+    expect(host.source_line(own, 1)):equals [[local host = require "gradus.host"]]
+    expect(host.source_line(own, 2)):equals ""
+    expect(host.source_line(own, 1e6)):equals ""
+    expect({ host.source_line(own:sub(2), 1), host.source_line("@none.lua", 1) }):equals {}
+    expect(host.source_line("@stdlib/curriculum/when.lua", 1)):matches "^%-%-%- "
+    local when = require "gradus.curriculum.when"
+    local function calls()
+      local list = {}
+      for _, call in ipairs(host.watched_calls()) do
+        if call:find "^curriculum/when.lua:%d+$" then list[#list + 1] = call end
+      end
+      return list
+    end
+    expect(function() host.watched_calls() end):fails_with "watched_calls: nothing is watched; expected watch_calls first"
+    host.watch_calls()
+    when.steps(3)
+    host.watch_calls()
+    when.epochs(2)
+    local inner, outer = calls(), calls()
+    expect({ #inner > 0, #outer >= #inner }):equals { true, true }
+    local all = table.concat(outer, " ")
+    for _, call in ipairs(inner) do expect(all:find(call, 1, true) ~= nil):is_true() end
+    for i = 2, #outer do expect(outer[i - 1] < outer[i]):is_true() end
+    when.steps(4)
+    expect(debug.gethook()):equals(nil)
+    host.watch_calls()
+    expect(#calls()):equals(0)
+    expect(function() host.watched_calls() end):fails_with "nothing is watched"
+  end)
+end)
+
 describe("require", function()
   it("knows of no paths and no libraries in C", function()
     expect({ package.path, package.cpath, package.loadlib, package.searchpath, rawget(package, "searchers"), package.loaded.ffi,

@@ -345,7 +345,12 @@ class Scripts(HostCase):
 
     def test_missing(self):
         self.write("quickstart.lua", "")
-        self.assert_fails(self.gradus("run", "quickstrat.lua"), 66, "no such file; did you mean 'quickstart.lua'?")
+        self.write("sub/deeper.lua", "")
+        self.write("sub/deepest.txt", "")
+        for wrong, told in (("quickstrat.lua", "; did you mean 'quickstart.lua'?"), ("quickstart", "; did you mean 'quickstart.lua'?"),
+                            ("sub/deper.lua", "; did you mean 'sub/deeper.lua'?"), ("sub/deepest.lua", "; did you mean 'sub/deeper.lua'?"),
+                            ("sub/qqqqqqqqqq.lua", ""), ("none/x.lua", "")):
+            self.assertEqual(self.assert_fails(self.gradus("run", wrong), 66), f"gradus: {wrong}: no such file{told}\n")
 
     def test_folder(self):
         self.assert_fails(self.gradus("run", "std"), 66, "std: is a folder; expected a Lua script")

@@ -342,6 +342,69 @@ class CommandLine(HostCase):
         for args in (["help", "help"], ["help", "--help"], ["help", "-h"]):
             self.assert_runs(self.gradus(*args), "[TOPIC]", "--all")
 
+    SALVAGED = """\
+s-salvaged.db: what is whole of s.db
+  runs            2
+  params          2
+  tags            2
+  keys            1
+  metric_values   10
+  summary_values  2
+  progress        2
+  events          2
+  sources         %d
+  run_sources     2
+  artifacts       2
+%sThe old file is as it was. Give the new one its name (and take the old one's -wal away) to go on with it: folders of runs are found beside either.
+"""
+
+    def test_doctor_says_what_it_saved_and_what_is_free(self):
+        self.assert_runs(self.script("""
+            local store, host = require("gradus.store").open "s.db", require "gradus.host"
+            for i = 1, 2 do
+              local run = store:begin { name = "n", seed = i, sources = host.sources(), params = { { key = "a", value = 1 } } }
+              for step = 1, 5 do run:log(run:key "loss", step, step) end
+              run:event(1, "note", "x") run:progress(5, 1, 2, 3, 4) run:artifact("a", "b", ("9"):rep(64), 1)
+              store:tag(run.id, "mark", "1")
+              run:finish "finished"
+            end"""))
+
+        def change(*statements):
+            with contextlib.closing(sqlite3.connect(self.dir / "s.db", isolation_level=None)) as db:
+                for statement in statements:
+                    db.execute(statement)
+
+        def salvaged(code=0):
+            done = self.gradus("doctor", "--salvage", "--store", "s.db")
+            self.assertEqual(done.returncode, code, done.stderr)
+            return done.stdout.decode()
+        self.assertEqual(salvaged(), self.SALVAGED % (1, ""))
+        self.assert_fails(self.gradus("doctor", "--salvage", "--store", "s.db"), 64, "gradus: s-salvaged.db: is there already; expected a name for a new file\n")
+        lost = ""
+        for statements, more in ((("UPDATE sources SET text = 'other'", "DELETE FROM keys"), "lost: 1 names of metrics, whose values are kept: salvaged/1\n"
+                                  "lost: 1 texts that are not what their hash says\n"),
+                                 (("INSERT INTO metric_values SELECT 9, key_id, step, value FROM metric_values WHERE run_id = 1", "DELETE FROM runs WHERE id = 2"),
+                                  "lost: 5 rows of runs that there never were\n")):
+            change(*statements)
+            for path in self.dir.glob("s-salvaged*"):
+                path.unlink()
+            lost = ("lost: 1 rows of runs, whose data is kept: salvaged-2\n" if lost else "") + lost + more
+            self.assertEqual(salvaged(), self.SALVAGED % (0, lost))
+        for path in self.dir.glob("s-salvaged*"):
+            path.unlink()
+        found = json.loads(self.gradus("doctor", "--salvage", "--json", "--store", "s.db").stdout)
+        self.assertEqual((found["into"], found["rows"]["metric_values"], found["runs"], found["keys"], found["sources"], found["strays"]),
+                         ("s-salvaged.db", 10, ["salvaged-2"], ["salvaged/1"], 1, 5))
+        change("CREATE TABLE big AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) SELECT hex(zeroblob(2000)) FROM n",
+               "DROP TABLE big", "UPDATE runs SET archived = started", "PRAGMA wal_checkpoint(TRUNCATE)")
+        self.assertRegex(self.gradus("doctor", "--store", "s.db").stdout.decode().splitlines()[-1],
+                         r"^ok   store     s\.db: 4\.\d+ MiB, WAL 0 MiB, 3\.9\d+ MiB free \(`gradus gc --compact` gives them back\), 1 runs \(0 live, 0 dead, 1 archived\), "
+                         r"10 values; quick check: ok$")
+        self.assertEqual(self.gradus("doctor", "--store", "none.db").stdout.decode().splitlines()[-1], "ok   store     none.db: not there yet; the first run makes it")
+        self.write("bad.db", "not a database, but long enough to be read as one" * 100)
+        done = self.gradus("doctor", "--store", "bad.db")
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1][:14], done.stderr), (65, b"BAD  store    ", b""))
+
     def test_doctor(self):
         done = self.gradus("doctor", "--json")
         self.assert_runs(done)
@@ -441,12 +504,13 @@ class Runs(HostCase):
         self.assertEqual(self.assert_fails(done, 64).count("wrong"), 1)  # once, not for each run of the grid
 
     def test_json_keeps_standard_output_clean(self):
-        done = self.script("print('noise') io.write('more noise') return 1", "--json")
+        done = self.script("print('noise', nil, 3) io.write('more noise\\n') print() return 1", "--json")
+        self.assertEqual(done.stderr, b"noise\tnil\t3\nmore noise\n\nsummary\n")
         self.assertEqual(json.loads(done.stdout), [{"result": 1, "run": 1}])
         self.assertIn(b"noise", done.stderr)
 
     def test_os_exit_unwinds(self):
-        for call, code in (("os.exit(7)", 7), ("os.exit()", 0), ("os.exit(true)", 0), ("os.exit(false)", 1)):
+        for call, code in (("os.exit(7)", 7), ("os.exit()", 0), ("os.exit(true)", 0), ("os.exit(false)", 1), ("os.exit(263)", 7), ("os.exit(-1)", 255)):
             done = self.script("print('before')\nlocal f = coroutine.wrap(function() %s end)\nf()\nprint('after')" % call,
                                "--set", "grid=2")
             self.assertEqual((done.returncode, done.stdout, done.stderr), (code, b"before\n", b""))
@@ -494,7 +558,8 @@ class Runs(HostCase):
             subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *args], cwd=self.dir, check=True,
                            capture_output=True)
         text = "local g = require('gradus.host').git()\nprint(g and #g.commit, g and g.dirty, g and g.diff:find('+changed', 1, true) ~= nil)"
-        self.assert_runs(self.script(text), "nil\tnil\tnil")
+        done = self.script(text)
+        self.assertEqual((done.stdout, done.stderr), (b"nil\tnil\tnil\n", b""))
         git("init", "-q")
         self.write("f.txt", "one\n")
         git("add", "-A")
