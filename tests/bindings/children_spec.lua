@@ -156,6 +156,20 @@ describe("a child", function()
     expect(#stores.open(path):query "SELECT * FROM runs"):equals(1)
     os.execute("rm -rf " .. folder)
   end)
+  it("has functions that give as many values as they say", function()
+    local function count(...) return select("#", ...) end
+    local child = children.spawn(function()
+      return table.concat({ count(children.tell("a", "b")), count(children.ask("q", "")), count(children.inside()),
+        count(children.on_terminal()) }, " ")
+    end)
+    local events = all_of(child, { q = "answer" })
+    expect(said(events)):equals { "a: b", "q: ", "result: 0 1 1 1" }
+    expect({ count(children.answer(child, "x")), count(children.stop(child)), count(children.show_output(child)), count(children.wait(0)),
+      count(children.watch {}), count(children.signal_name(9)), count(children.stop_code()) }):equals { 0, 0, 0, 1, 0, 1, 1 }
+    child = children.spawn(function() end)
+    expect(count(child)):equals(1)
+    all_of(child)
+  end)
   it("needs a function", function()
     expect(function() children.spawn "x" end):fails_with "function expected"
     expect(function() children.watch "x" end):fails_with "table expected"

@@ -21,6 +21,9 @@ describe("compile", function()
       local fn, message, early = editor.compile(text, "here")
       expect({ fn, message:gsub("^here:1: ", ""):gsub("^here: ", ""), early }):equals { nil, what[1], what[2] }
     end
+    expect({ select("#", editor.compile("x x", "here")), select("#", editor.compile("1", "here")), select("#", editor.compile("x = 1",
+      "here")) })
+      :equals { 3, 1, 1 }
     expect(select(2, editor.compile("x != 1", "here"))):equals "here:1: '=' expected near '!'; in Lua: x ~= y"
     expect(select(2, editor.compile("a = 1\nb = = 2", "here"))):matches "^here:2: "
   end)
@@ -40,6 +43,7 @@ describe("call", function()
     local host = require "gradus.host"
     ok, said, code = editor.call(function() host.fail("gone", 66) end)
     expect({ ok, code }):equals { false, 66 }
+    expect(select("#", editor.call(function() error "x" end))):equals(3)
     expect(said):matches "^[%w/_.-]*editor_spec%.lua:%d+: gone\n  %d+ |     ok, said, code = editor%.call%(function%(%) host%.fail%("
   end)
 end)

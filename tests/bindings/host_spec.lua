@@ -336,6 +336,9 @@ describe("require", function()
   end)
   it("gives the whole library, which sets no globals", function()
     expect(require "gradus" == require "gradus"):is_true()
+    for _, name in ipairs { "host", "store", "children", "editor", "statistics", "engine" } do
+      expect(type(require("gradus." .. name))):equals "table"
+    end
     local files = host.stdlib_files()
     expect(#files > 100):is_true()
     local before
@@ -460,5 +463,38 @@ describe("machine", function()
       :equals "TIME info %s {} as it stands\nTIME warning second\nTIME debug third\nTIME error fourth\0\n"
     expect(function() host.log("loud", "x") end):fails_with "unknown level 'loud'"
     expect(function() host.open_log "/proc/nothing/log" end):fails_with "the log cannot be opened"
+  end)
+end)
+
+describe("each function", function()
+  local function count(...) return select("#", ...) end
+  it("gives as many values as it says", function()
+    local path = os.tmpname()
+    local got = { sha256 = count(host.sha256 "x"), json_encode = count(host.json_encode {}), json_decode = count(host.json_decode "null"),
+      nearest = count(host.nearest("x", { "xy" })), none_nearest = count(host.nearest("q", { "xyzab" })), no_word = count(host.nearest(1,
+        {})),
+      where = count(host.where()), exiting = count(host.exiting()), error_text = count(host.error_text(1)),
+        stopping = count(host.stopping()),
+      saves_wanted = count(host.saves_wanted()), log = count(host.log("info", "x")), open_log = count(host.open_log()),
+      monotonic = count(host.monotonic()), now = count(host.now()), isatty = count(host.isatty()), columns = count(host.columns()),
+      write = count(host.write(2, "")), hostname = count(host.hostname()), mkdirs = count(host.mkdirs "."), exists = count(host.exists "."),
+      lock = count(host.lock(path)), random_hex = count(host.random_hex(1)), list_folder = count(host.list_folder "."),
+      hash_file = count(host.hash_file(path)), no_file = count(host.hash_file "/none"), share_cores = count(host.share_cores()),
+      sources = count(host.sources()), stdlib_hash = count(host.stdlib_hash()), library_text = count(host.library_text "init.lua"),
+      no_text = count(host.library_text "none"), source_line = count(host.source_line("@x", 1)), stdlib_files = count(host.stdlib_files()),
+      versions = count(host.versions()), git = count(host.git()), watch_calls = count(host.watch_calls()),
+      watched_calls = count(host.watched_calls()), entering = count(host.entering(print)) }
+    local wanted = { columns = 2, hash_file = 2, no_file = 2, log = 0, open_log = 0, mkdirs = 0, watch_calls = 0, entering = 0 }
+    for name, n in pairs(got) do expect({ name, n }):equals { name, wanted[name] or 1 } end
+    os.remove(path)
+  end)
+  it("of Lua's that is another here too", function()
+    local path = os.tmpname()
+    package.preload.own_count = function() return 1, 2 end
+    expect({ count(load "x = 1"), count(load "x x"), count(loadstring "x = 1"), count(load("x", "n", "b")), count(loadfile(path)),
+      count(loadfile "/none"), count(loadfile(path, "b")), count(require "own_count"), count(require "own_count"), count(dofile(path)),
+      count(next {}), count(next { 1 }), count(pairs {}), count(os.execute "true"), count(os.execute()), count(os.setlocale()),
+      count(host.traceback "x") }):equals { 1, 2, 1, 2, 1, 2, 2, 1, 1, 0, 1, 2, 3, 1, 1, 1, 1 }
+    os.remove(path)
   end)
 end)

@@ -255,3 +255,20 @@ describe("runs of the store", function()
     expect(function() base.key(store, "x") end):fails_with "gradus.Run expected"
   end)
 end)
+
+describe("each method", function()
+  local function count(...) return select("#", ...) end
+  it("gives as many values as it says", function()
+    local writer = store:begin { name = "counts" }
+    local key = writer:key "x"
+    expect({ count(stores.open(store.path)), count(store:settle()), count(store:tag(writer.id, "a", "b")), count(store:query "SELECT 1"),
+      count(store:resolve "@last"), count(store:runs {}), count(store:compare {}), count(store:direction "x"), count(store.path) })
+      :equals { 1, 0, 0, 2, 1, 2, 1, 2, 1 }
+    expect({ count(writer:key "y"), count(writer:log(key, 1, 1)), count(writer:progress(1, 1, 1, 1, 1)), count(writer:event(1, "a", "b")),
+      count(writer:artifact("a", "b", ("1"):rep(64), 1)), count(writer:better("xyz", "lower")), count(writer:amend {}),
+        count(writer:split { name = "part" }),
+      count(writer:point()), count(writer:flush()), count(writer.id), count(writer.nothing), count(writer:finish "finished") })
+      :equals { 1, 0, 0, 0, 0, 0, 0, 2, 1, 0, 1, 1, 0 }
+    expect(count(store:resume(writer.id, {}))):equals(1)
+  end)
+end)
