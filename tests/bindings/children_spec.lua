@@ -115,6 +115,20 @@ describe("a child", function()
     local events = all_of(child)
     expect({ mine, events[1].text:match "^2 nil " }):equals { 1, "2 nil " }
   end)
+  it("is told of with the time that it computed, and leaves no file open", function()
+    local function open_files() return #host.list_folder "/proc/self/fd" end
+    local before = open_files()
+    for _ = 1, 3 do
+      local child = children.spawn(function()
+        local began = os.clock()
+        while os.clock() - began < .3 do end  -- luacheck: ignore
+      end)
+      local _, ending = all_of(child)
+      expect(ending.seconds >= .29 and ending.seconds < 5):is_true()
+      children.show_output(child)
+    end
+    expect(open_files()):equals(before)
+  end)
   it("is one of several, each of which is heard", function()
     local ids, results = {}, {}
     for i = 1, 3 do ids[i] = children.spawn(function() return i * 10 end) end

@@ -268,6 +268,9 @@ a       b  c  d
 2  1e+300  3  yy
 """,
     ("sql", "select 1 as a, 'x' as b union all select 'y', 2 union all select null, null"): "a  b\n─  ─\n1  x\ny  2\n–  –\n",
+    ("sql", f"select '{'x' * 80}' as n"): f"n\n{'─' * 80}\n{'x' * 80}\n",
+    ("sql", f"select '{'x' * 81}' as n"): f"n\n{'─' * 80}\n{'x' * 79}…\n! gradus: texts that end in … are cut; --full shows them whole\n",
+    ("sql", f"select '{'x' * 81}' as n", "--full"): f"n\n{'─' * 81}\n{'x' * 81}\n",
     ("sql", "select 5 as n union select 40", "--rows", 1): "n\n─\n5\n! gradus: there are more rows than 1; --rows N shows more\n",
     ("delete", 1, 2): """\
 ! id  uid       name    status    values    files
@@ -455,7 +458,7 @@ class Compare(CompareCase):
     def test_lists_of_columns_and_metrics(self):
         self.assertEqual(self.json("compare", "--metric", "val_acc, val/acc")["metrics"],
                          self.json("compare", "--metric", "val_acc", "--metric", "val/acc")["metrics"])
-        self.assertEqual(self.json("compare", "--by", "strategy, seed")["by"], ["strategy", "seed"])
+        self.assertEqual(self.json("compare", "--by", " strategy , seed ,,")["by"], ["strategy", "seed"])
         self.assertEqual(self.json("compare", "--by", "strategy,seed,strategy")["by"], ["strategy", "seed"])
         with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:  # another tool's, imported
             db.execute("INSERT INTO params SELECT id, 'size, px', id % 2, 'integer' FROM runs")

@@ -301,6 +301,11 @@ class CommandLine(HostCase):
         self.assert_fails(self.gradus("test"), 64, "no FILE")
         self.assert_fails(self.gradus("run", "x.lua", "--stdlib", "nowhere"), 66, "--stdlib: no folder 'nowhere'")
         self.assert_fails(self.gradus("run", "x.lua", env={"GRADUS_GRACE": "soon"}), 64, "GRADUS_GRACE")
+        for grace in ("soon", "-1", "1000001", "nan", "3 s", "1e7"):
+            self.assertEqual(self.assert_fails(self.gradus("run", "x.lua", env={"GRADUS_GRACE": grace}), 64),
+                             f"gradus: GRADUS_GRACE: expected seconds from 0 to 1000000; got '{grace}'\n")
+        for grace in ("", "0", ".5", "1000000"):
+            self.assert_runs(self.gradus("run", "x.lua", env={"GRADUS_GRACE": grace}))
         self.assertEqual(self.gradus().returncode, 64)
 
     def test_parameters_as_hydra_and_argparse_take_them(self):
