@@ -386,6 +386,45 @@ class Whole(CompareCase):
         self.assertEqual(asked("Y", "delete", "1")[0], "deleted 1 run with 10 values and 1 KiB of files\n")
         self.assertEqual(len(self.json("runs")), 14)
 
+    def test_how_a_name_was_read_is_told(self):
+        for command in (["archive"], ["archive", "--undo"], ["runs"], ["compare"], ["plot", "val/acc"], ["report", "--markdown"], ["export", "csv"],
+                        ["delete", "--yes"]):
+            done = self.gradus(*command, "--where", "best(val_acc) > 0.949")
+            self.assertEqual(done.stderr, "gradus: val_acc: read as the metric val/acc\n", command)
+        self.assertEqual(len(self.json("runs")), 13)
+
+    def test_what_gc_would_remove_is_counted_and_weighed(self):
+        folder = self.dir / "runs" / self.json("show", 1)["uid"] / "snapshots"
+        folder.mkdir()
+        for name in ("1-10", "1-20", "2-5"):
+            (folder / f"{name}.safetensors").write_bytes(b"x" * 100)
+        for keep, count, size in (("last=1", "2 snapshots", "200 bytes"), ("last=2", "1 snapshot", "100 bytes")):
+            err = self.gradus("gc", "--keep", keep, code=64).stderr
+            self.assertEqual(err.splitlines()[-1], f"gradus: remove 0 folders of no run, 0 unused sources, {count} and 0 stale cache entries ({size})? "
+                             "expected --yes where nobody can be asked; nothing was removed")
+            self.assertEqual([line.split("/")[-1] for line in err.splitlines()[:-1]], ["1-10.safetensors  100 bytes", "1-20.safetensors  100 bytes"][:int(count[0])])
+        plan = self.json("gc", "--keep", "last=1", "--yes")
+        self.assertEqual((len(plan["snapshots"]), plan["bytes"], plan["removed"]), (2, 200, True))
+        self.assertEqual([path.name for path in folder.iterdir()], ["2-5.safetensors"])
+        cache = self.dir / "runs" / "cache"
+        cache.mkdir()
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("INSERT INTO sources VALUES ('unused', 'four')")
+        for size, told in ((1024, "1 KiB"), (1023, "1023 bytes"), (3 << 20, "3 MiB"), (5 << 30, "5 GiB"), (2 << 40, "2 TiB")):
+            with open(cache / "large", "wb") as file:
+                file.truncate(size - 4)  # without blocks; the source has the other four
+            os.utime(cache / "large", (1e9, 1e9))
+            self.assertIn(f"remove 0 folders of no run, 1 unused source, 0 snapshots and 1 stale cache entry ({told})?", self.gradus("gc", code=64).stderr)
+        (cache / "large").unlink()
+        self.assertEqual(self.gradus("gc", "--yes").stdout, "removed 0 folders of no run, 1 unused source, 0 snapshots and 0 stale cache entries (4 bytes)\n")
+        self.assertEqual(self.gradus("gc", "--yes").stdout, "nothing to remove\n")
+
+    def test_merges_bring_up_to_date_what_has_changed(self):
+        shutil.copytree(self.made, self.dir / "node")
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET status = 'interrupted', ended = '2026-01-01T00:00:00.000Z' WHERE id = 1")
+        self.assertEqual(self.gradus("merge", "node/gradus.db").stdout, "node/gradus.db: 0 runs added, 1 brought up to date, 14 already here\n")
+
     def test_merges_say_what_became_of_each_store(self):
         for name in ("one", "two"):
             shutil.copytree(self.made, self.dir / name)
