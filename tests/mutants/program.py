@@ -24,9 +24,10 @@ HOST = {"attach_command": "attach", "calls": "live", "children": "parallel sweep
         "file_lock": "cached teacher_cache parallel", "file_watch": "watch live", "git_state": "surroundings program", "help_command": "help",
         "host_machine": "program surroundings", "host_sources": "cached watch host live", "housekeeping_commands": "compare program history",
         "length_operator": "host surroundings", "line_editor": "repl", "neighbours": "neighbours", "new_command": "new", "plot_command": "history compare",
-        "require": "host surroundings watch", "resume_command": "program resume fork", "runs_command": "history contract", "sandbox": "sandbox",
-        "serve_command": "serve page", "session": "host program surroundings live", "show_command": "history contract compare",
-        "signals": "program contract resume", "transfer_command": "transfer", "usage_error": "program help", "versus_text": "compare history table"}
+        "require": "host surroundings watch", "resume_command": "program resume fork", "run_command": "program host sandbox contract live odd_world",
+        "runs_command": "history contract", "sandbox": "sandbox", "script_commands": "program host sandbox contract", "serve_command": "serve page",
+        "session": "host program surroundings live", "show_command": "history contract compare", "signals": "program contract resume",
+        "transfer_command": "transfer", "usage_error": "program help", "versus_text": "compare history table"}
 EVERY = "program host contract odd_world compare surroundings"
 
 # File of bindings -> specs (tests/stdlib/*/NAME_spec.lua) of what uses it, where their names do not tell it.
