@@ -107,6 +107,17 @@ class Files(HostCase):
         self.assertEqual(out, "3 3\n3 3\n")
         self.assertEqual(self.left(), ["1", "lock"])
 
+    def test_a_child_that_ends_leaves_its_parents_file(self):
+        out = self.shared("""
+            local children = require "gradus.children"
+            print(host.share_cores(4))
+            children.spawn(function() end)
+            local ended = false
+            while not ended do for _, event in ipairs(children.wait(5)) do ended = ended or event.kind == "end" end end
+            print(#host.list_folder(os.getenv "XDG_RUNTIME_DIR" .. "/gradus"))""")
+        self.assertEqual(out, "0\n2\n")
+        self.assertEqual(self.left(), ["lock"])
+
     def test_a_folder_that_is_not_ones_own(self):
         real = self.dir / "real"
         real.mkdir()
