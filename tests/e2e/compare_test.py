@@ -553,6 +553,23 @@ class Pictures(CompareCase):
             os.close(leader)
             self.assertEqual(drawn(text.decode().replace("\r", "")), (16, width))
 
+    def test_a_comparison_at_a_narrow_terminal_names_its_groups_in_each_part(self):
+        for command, names in ((["compare", "--metric", "val/acc"], ["strategy", "one_shot", "stages", "ramp"]),
+                               (["compare", "--by", "stage", "--where", "strategy == 'ramp'"], ["strategy", "ramp", "ramp"])):
+            leader, terminal = os.openpty()
+            fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 40, 40, 0, 0))
+            subprocess.run([GRADUS, *command], cwd=self.dir, stdout=terminal, timeout=60, check=True,
+                           env=os.environ | {"NO_COLOR": "1", "GRADUS_STORE": "runs/gradus.db"})
+            os.close(terminal)
+            lines = os.read(leader, 65536).decode().replace("\r", "").split("mean ±")[0].splitlines()
+            os.close(leader)
+            self.assertTrue(all(len(line) <= 40 for line in lines), lines)
+            starts = [line.split()[0] for line in lines if line and "─" not in line]
+            self.assertGreater(len(starts), len(names), "parts")
+            self.assertEqual(starts, names * (len(starts) // len(names)))
+            if "stage" in command:
+                self.assertEqual([line.split()[1] for line in lines if line.startswith("ramp")], ["easy", "hard"] * (len(starts) // 3))
+
     def test_more_lines_than_a_legend_can_name_are_groups(self):
         self.assertIn("  ━ 1 one_shot seed 1  ━ 2 one_shot seed 2", self.gradus("plot", "val/acc", *range(1, 13)).stdout)
         self.assertIn("\n  ━ one_shot (5)  ━ stages (5)  ━ ramp (3)\n", self.gradus("plot", "val/acc", *range(1, 14)).stdout)

@@ -123,6 +123,8 @@ class Lists(HistoryCase):
         self.assertEqual(self.ids("--sort", "even"), [1, 2, 3, 4, 5, 6, 7])  # without a value: last
         self.assertEqual(self.ids("--sort", "result/acc", "--limit", "2"), [4, 3])  # the first of the order, NaN last
         self.assertEqual(self.ids("--limit", "2"), [6, 7])
+        self.assertEqual(self.ids("--limit", "0"), self.ids())
+        self.assertEqual(self.ids("--limit", "0", "--reverse"), self.ids()[::-1])
         self.assertEqual(self.ids("--where", "way == 'base'", "--best", "val/acc", "--limit", "1"), [1])
 
     def test_what_a_list_is_sorted_by_stands_in_it_once(self):

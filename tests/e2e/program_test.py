@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import select
 import shlex
 import shutil
 import signal
@@ -71,6 +72,9 @@ WRONG = {
     "sql": "sql: no query; expected one (`gradus help sql` tells)",
     "sql 'select 1' --rows 0": "sql: --rows: expected a whole number of at least 1; got 0",
     "compare --level 95": "compare: --level: expected 0.5 to 0.9999; got 95",
+    "compare --level 0.4999": "compare: --level: expected 0.5 to 0.9999; got 0.4999",
+    "compare --level 0.99991": "compare: --level: expected 0.5 to 0.9999; got 0.99991",
+    "compare --level 0.6x": "compare: --level: expected 0.5 to 0.9999; got 0.6x",
     "compare --level x": "compare: --level: expected 0.5 to 0.9999; got x",
     "compare --margin 1": "compare: --margin: has no effect alone; expected --versus beside it",
     "compare --ci ''": "compare: --ci: expected a value after it; got an empty one",
@@ -452,6 +456,15 @@ class Runs(HostCase):
             self.assertEqual((done.returncode, done.stdout, done.stderr), (143, b"was\t1\nwas\t2\n", said))
         done = self.script(text.replace("INDEX == 2", "true"))
         self.assertEqual((done.returncode, done.stdout, done.stderr), (143, b"was\t1\n", b""))
+
+    def test_what_a_run_printed_is_out_when_the_next_begins(self):
+        self.write("x.lua", "print('run', INDEX)\nlocal host = require 'gradus.host'\nwhile INDEX == 2 and not host.exists 'go' do os.execute 'sleep .01' end")
+        process = subprocess.Popen([GRADUS_PATH, "run", "x.lua", "--stdlib", "std", "--set", "grid=2"], cwd=self.dir, stdout=subprocess.PIPE)
+        self.addCleanup(lambda: (process.poll() is None and process.kill(), process.communicate()))
+        self.assertTrue(select.select([process.stdout], [], [], 20)[0])
+        self.assertEqual(os.read(process.stdout.fileno(), 100), b"run\t1\n")
+        self.write("go", "")
+        self.assertEqual(process.wait(20), 0)
 
     def test_each_run_has_a_log_of_its_own(self):
         self.assert_runs(self.script("local host = require 'gradus.host'\nhost.log('info', 'of nobody')\nhost.open_log('log' .. INDEX)\n"
