@@ -128,7 +128,7 @@ class Lists(HistoryCase):
         self.assertEqual(self.ids("--where", "way == 'base'", "--best", "val/acc", "--limit", "1"), [1])
 
     def test_what_a_list_is_sorted_by_stands_in_it_once(self):
-        for column in ("val/acc", "last(val/acc)", "seed", "name", "status"):
+        for column in ("val/acc", "last(val/acc)", "seed", "name", "status", "id", "uid", "step"):
             heading = self.out("runs", "--sort", column).split("\n")[0].split()
             self.assertEqual(sorted(set(heading)), sorted(heading), column)
         self.assertIn("best(val/acc)", self.out("runs", "--sort", "best(val/acc)").split("\n")[0])
@@ -535,6 +535,39 @@ end)
         self.assertRegex(out[2], r"^ 1 .* – ")
         self.assertRegex(out[3], r"^ 2 .* 0\.7500 ")
         self.assertRegex(self.out("runs", "--where", "seed == 1"), r"train/loss[^\0]* 0\.5000 ")
+
+    def test_runs_that_never_logged_a_metric_are_told(self):
+        self.assertEqual(self.run_it("compare", "--by", "name", "--metric", "val/loss,train/loss"), ("""\
+name    runs         val/loss   train/loss
+──────  ────  ───────────────  ───────────
+prices     2  0.7500 (1 of 2)  0.38 ± 0.18
+mean ± sample standard deviation over runs
+prices: 1 of 2 runs never logged val/loss
+lower is better: val/loss, train/loss
+""", ""))
+        self.assertEqual(self.run_it("compare", "--by", "seed", "--metric", "val/loss", "--versus", "1", "--auc"), ("""\
+seed  runs    val/loss
+────  ────  ──────────
+1        1  – (0 of 1)
+2        1      0.7500
+mean ± sample standard deviation over runs
+auc: area under the curve over steps, divided by their span
+lower is better: val/loss
+
+difference to seed = 1, paired by seed
+seed  metric    pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────
+2     val/loss      0           –              –  –       –           –  no shared seeds
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""", ""))
+        out = self.run_it("compare", "--by", "seed", "--metric", "val/loss,train/loss", "--versus", "2")[0]
+        self.assertEqual(out.split("paired by seed\n")[1], """\
+seed  metric      pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ──────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────
+1     train/loss      0           –              –  –       –           –  no shared seeds
+groups that never logged a metric are left out there
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""")
 
 
 # A comparison -> all that is said of it.
