@@ -89,15 +89,19 @@ class Known(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout, done.stderr
 
-    def answered(self, answer, *args):
-        """What attach does with an answer, and what it had asked."""
-        asking = subprocess.Popen([GRADUS, "attach", "1", *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        request = self.folder / "attach.request"
-        deadline = time.monotonic() + 20
+    def request(self):
+        """The request of an attach, once it is there."""
+        request, deadline = self.folder / "attach.request", time.monotonic() + 20
         while not request.exists():
             self.assertLess(time.monotonic(), deadline)
             time.sleep(.01)
-        asked = json.loads(request.read_text())
+        return request
+
+    def answered(self, answer, *args):
+        """What attach does with an answer, and what it had asked."""
+        asking = subprocess.Popen([GRADUS, "attach", "1", *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (asking.kill(), asking.communicate()) if asking.poll() is None else None)
+        asked = json.loads(self.request().read_text())
         (self.folder / "part").write_text(json.dumps({"id": "another", "done": ["nothing"], "training": "x", "step": 1}))
         (self.folder / "part").rename(self.folder / "attach.answer")  # not ours
         time.sleep(.1)
@@ -166,9 +170,9 @@ val/acc        nan     8
         (self.dir / "finish").write_text("")
         asking = subprocess.Popen([GRADUS, "attach", "1", "--stop"], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         follower = subprocess.Popen([GRADUS, "attach", "1", "--follow"], cwd=self.dir, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: [(one.kill(), one.communicate()) for one in (asking, follower) if one.poll() is None])
         self.assertEqual(follower.stdout.readline(), "run 1  known  running  step 10\n")
-        while not (self.folder / "attach.request").exists():
-            time.sleep(.01)
+        self.request()
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         self.assertEqual(asking.communicate(timeout=20), ("", "gradus: attach: run 1 ended before it could answer\n"))
