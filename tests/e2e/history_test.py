@@ -609,15 +609,15 @@ difference to way = base, paired by seed
 way   metric                   pairs      difference    95 % interval       p  p Holm  p Wilcoxon  verdict
 ────  ───────────────────────  ─────  ──────────────  ───────────────  ──────  ──────  ──────────  ──────────────────────────────────────────────────────
 new   val/acc last                 2  +0.110 ± 0.028  [-0.144, 0.364]  1.0000  1.0000      0.5000  open; 1 of 3 lost
-dead  val/acc                      0               –                –       –       –           –  no run finished
+dead  val/acc last                 0               –                –       –       –           –  no run finished
 new   val/acc best                 2  +0.075 ± 0.035  [-0.243, 0.393]  1.0000  1.0000      0.5000  open; 1 of 3 lost
-dead  val/acc                      0               –                –       –       –           –  no run finished
+dead  val/acc best                 0               –                –       –       –           –  no run finished
 new   val/acc at step 2            2    +0.15 ± 0.14    [-1.12, 1.42]  1.0000  1.0000      0.5000  open; 1 of 3 lost
-dead  val/acc                      0               –                –       –       –           –  no run finished
+dead  val/acc at step 2            0               –                –       –       –           –  no run finished
 new   score last                   2    +1.10 ± 0.28    [-1.44, 3.64]       –       –      0.5000  open: which way is better?; 1 of 3 lost
-dead  score                        0               –                –       –       –           –  no run finished
+dead  score last                   0               –                –       –       –           –  no run finished
 new   score at step 2              2      +1.5 ± 1.4    [-11.2, 14.2]       –       –      0.5000  open: which way is better?; 1 of 3 lost
-dead  score                        0               –                –       –       –           –  no run finished
+dead  score at step 2              0               –                –       –       –           –  no run finished
 new   steps to val/acc>=0.9        1               0                –  1.0000  1.0000      1.0000  open; 1 of 3 of the baseline lost, 1 of 3 lost by both
 dead  steps to val/acc>=0.9        0               –                –  1.0000  1.0000           –  no run finished
 new   flops to val/acc>=0.9        0               –                –       –       –           –  open; 1 of 1 lost by both
@@ -720,7 +720,7 @@ difference to way = base, paired by seed
 way   metric      pairs    difference  80 % interval  p  p Holm  p Wilcoxon  verdict
 ────  ──────────  ─────  ────────────  ─────────────  ─  ──────  ──────────  ───────────────────────────────────────
 new   score last      2  +1.10 ± 0.28   [0.48, 1.72]  –       –      0.5000  open: which way is better?; 1 of 3 lost
-dead  score           0             –              –  –       –           –  no run finished
+dead  score last      0             –              –  –       –           –  no run finished
 p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
 lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
 """,
