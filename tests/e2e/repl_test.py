@@ -162,6 +162,15 @@ class Terminal(Case):
         self.type("\x15nosuchname.\tx\r")
         self.until("'nosuchname' is not defined")
 
+    def test_a_second_ctrl_c_ends_what_does_not_look(self):
+        self.type("print('begun') return (('a'):rep(3000):find '.-.-.-.-.-.-b')\r")
+        self.until("begun\r\n")
+        time.sleep(.5)
+        self.type("\x03")
+        time.sleep(.3)
+        self.type("\x03")
+        self.assertEqual(self.exit_code(), 130)
+
     def test_what_a_tab_lists(self):
         self.type("t = { alpha = 1, albatross = 2, alps = 3 }\r")
         self.until("> ")
