@@ -414,6 +414,15 @@ s-salvaged.db: what is whole of s.db
         done = self.gradus("doctor", "--store", "bad.db")
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1][:14], done.stderr), (65, b"BAD  store    ", b""))
 
+    def test_doctor_knows_which_sqlite_can_lose_commits(self):
+        self.write("other.c", "#include <stdlib.h>\nint sqlite3_libversion_number(void) { return atoi(getenv(\"OTHER_SQLITE\")); }")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", "other.so", "other.c"], cwd=self.dir, check=True)
+        for version, repaired in ((3007000, False), (3044005, False), (3044006, True), (3044999, True), (3045000, False), (3050006, False), (3050007, True),
+                                  (3050999, True), (3051000, False), (3051002, False), (3051003, True), (3052000, True)):
+            done = self.gradus("doctor", "--json", "--store", "none.db", env={"LD_PRELOAD": str(self.dir / "other.so"), "OTHER_SQLITE": str(version)})
+            told = json.loads(done.stdout)["sqlite"]["text"].split(": ", 1)[1].split(" (")[0]
+            self.assertEqual(told, "has the repair of the WAL-reset bug" if repaired else "has the WAL-reset bug", version)
+
     def test_doctor(self):
         done = self.gradus("doctor", "--json")
         self.assert_runs(done)
