@@ -423,6 +423,24 @@ s-salvaged.db: what is whole of s.db
             told = json.loads(done.stdout)["sqlite"]["text"].split(": ", 1)[1].split(" (")[0]
             self.assertEqual(told, "has the repair of the WAL-reset bug" if repaired else "has the WAL-reset bug", version)
 
+    def test_a_program_without_its_engine_says_so(self):
+        shutil.copy(GRADUS_PATH, self.dir / "alone")
+        done = subprocess.run([self.dir / "alone", "doctor", "--store", "none.db"], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (70, ""))
+        lines = done.stdout.splitlines()
+        self.assertEqual([line[:14].rstrip() for line in lines], ["ok   gradus", "ok   luajit", "ok   sqlite", "BAD  libtorch", "ok   store"])
+        self.assertEqual(lines[3], f"BAD  libtorch  no {self.dir}/libgradus_engine.so: scripts cannot run")
+        done = subprocess.run([self.dir / "alone", "doctor", "--json", "--store", "none.db"], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual(({name: one["ok"] for name, one in json.loads(done.stdout).items()}, done.returncode),
+                         ({"gradus": True, "luajit": True, "sqlite": True, "libtorch": False, "store": True}, 70))
+        self.write("x.lua", "require 'gradus'")
+        done = subprocess.run([self.dir / "alone", "run", "x.lua"], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 70)
+        self.assertIn(f"gradus.engine cannot be loaded: {self.dir}/libgradus_engine.so: cannot open shared object file", done.stderr.splitlines()[0])
+        self.write("x.lua", "print 'without tensors'")
+        done = subprocess.run([self.dir / "alone", "run", "x.lua", "--stdlib", "std"], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (0, "without tensors\n"))
+
     def test_doctor(self):
         done = self.gradus("doctor", "--json")
         self.assert_runs(done)
