@@ -415,6 +415,9 @@ describe("machine", function()
       {} }
     expect({ host.hash_file(folder .. "/none") }):equals { nil, folder .. "/none: No such file or directory" }
     expect({ host.hash_file(folder .. "/b") }):equals { nil, folder .. "/b: Is a directory" }
+    local open = #host.list_folder "/proc/self/fd"
+    for _ = 1, 3 do host.hash_file(folder .. "/m") end
+    expect(#host.list_folder "/proc/self/fd"):equals(open)
     local path = folder .. "/lock"
     local lock = host.lock(path)
     expect(host.exists(path)):is_true()
