@@ -463,6 +463,7 @@ class Compare(CompareCase):
         self.assertRegex(out, r"stages .*better")
         self.assertRegex(out, r"ramp .*open; \d+ more seeds?")
         self.assertIn("\np: paired t test; Holm", out)
+        self.assertRegex(self.gradus("compare", "--versus", "one_shot", "--margin", "0.0133").stdout, r"ramp .*  open; 2 more seeds\n")
         self.assertIn("\nmore seeds: until", out)
         self.assertNotIn("\nlost: ", out, "the legend is of the columns that are there")
         self.assertNotIn("\np equal: ", out)
