@@ -52,8 +52,10 @@ void add_others(CLI::App& app, Doctor& options) {
   help->add_option("--stdlib", "Read the standard library from a folder")->type_name("TEXT");
 }
 
-// What CLI11 says of a command and, where it has some, of its own commands.
-std::string command_help(CLI::App& app, const std::string& name) { return app.get_subcommand(name)->help(); }
+// What CLI11 says of a command and, where it has some, of each of its own commands.
+std::string command_help(CLI::App& app, const std::string& name) {
+  return app.get_subcommand(name)->help("", CLI::AppFormatMode::All);
+}
 
 // `gradus help`, `gradus help TOPIC` (a command, or anything that scripts use), `gradus help --all`.
 int print_help(CLI::App& app, const std::vector<std::string>& words) {

@@ -220,7 +220,7 @@ void add_test(CLI::App& app, ScriptCommandLine& line) {
   add_library(test, line);
 }
 
-void finish_run_options(ScriptCommandLine& line, bool needs_script = true) {
+void finish_run_options(ScriptCommandLine& line, bool needs_script) {
   if (needs_script && line.run.script.empty())
     throw HostError(kUsage, "no SCRIPT; expected a Lua file, or - for standard input");
   for (const std::string& text : line.set) {

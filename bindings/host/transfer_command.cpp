@@ -91,7 +91,9 @@ void import_runs(const std::string& path, const ImportLine& line, ImportFunction
   if (done.skipped > 0) text += "; " + std::to_string(done.skipped) + " left out (no scalars, or deleted)";
   if (done.empty > 0) text += "; " + count(done.empty, "source") + " with nothing to take";
   if (done.children > 0)
-    text += "; " + std::to_string(done.children) + " belong to other runs (`gradus runs --children` lists them)";
+    text += "; " + std::to_string(done.children) +
+            (done.children == 1 ? " belongs to another run" : " belong to other runs") +
+            " (`gradus runs --children` lists them)";
   print(text + "\n");
 }
 

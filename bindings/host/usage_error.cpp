@@ -118,7 +118,8 @@ std::string in_our_words(const std::string& text, const std::vector<std::string>
   const std::string required = " is required", value = ": Value ", range = " not in range ";
   if (text.ends_with(required)) {
     const std::string what = text.substr(0, text.size() - required.size());
-    if (formats.empty()) return "no " + what + "; expected one (`gradus help " + command + "` tells)";
+    if (formats.empty())
+      return "no " + what + "; expected one (`gradus help " + command.substr(0, command.find(' ')) + "` tells)";
     return "no format; expected one of " + listed(formats);
   }
   const std::size_t at = text.find(value), in = text.find(range);

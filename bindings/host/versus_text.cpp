@@ -69,6 +69,13 @@ bool nobody_logged(const Json& group, const std::string& metric) {
   return group["n"] != 0 && metrics.contains(metric) && metrics[metric]["missing"] == group["n"];
 }
 
+// Whether some group has a curve of it: all are told apart by the measure then, one that has none too.
+bool is_curve(const Json& compared, const std::string& metric) {
+  return std::any_of(compared["groups"].begin(), compared["groups"].end(), [&](const Json& group) {
+    return group["metrics"].contains(metric) && group["metrics"][metric]["curve"] == true;
+  });
+}
+
 }  // namespace
 
 std::string versus_text(const Json& compared) {
@@ -94,8 +101,7 @@ std::string versus_text(const Json& compared) {
     }
     std::vector<std::string> cells;
     for (const Json& column : compared["by"]) cells.push_back(exact(group["label"][column.get<std::string>()], 40));
-    const bool curve =
-        group["metrics"].contains(one["metric"]) && group["metrics"][one["metric"].get<std::string>()]["curve"] == true;
+    const bool curve = is_curve(compared, one["metric"]);
     std::string measure = one["measure"];
     if (measure == "at") measure = budget_name(compared["at"]);
     if (measure.ends_with("_to"))

@@ -44,6 +44,144 @@ end }
 """
 
 
+STORED = """
+local store = require("gradus.store").open "runs/gradus.db"
+local run = store:begin { name = "known" }
+local function log(key, step, value) run:log(run:key(key), step, value) end
+if arg_more then
+  log("train/loss", 10, .5)
+  log("val/acc", 8, 0 / 0)
+  log("knob/lr", 9, .001)
+  log("knob/alpha", 9, .5)
+  log("result/acc", 99, 1)
+  run:event(0, "stage", "easy", '{"index":1,"of":3}')
+  run:event(5, "stage", "middle", '{"index":2,"of":3}')
+  run:event(6, "edit", "attach", '{"set":{"alpha":0.5,"lr":1}}')
+  run:event(7, "edit", "attach", '{"release":["lr"]}')
+  run:event(8, "edit", "script")
+end
+run:flush()
+print(run.folder)
+io.stdout:flush()
+io.read()
+if io.open "finish" then run:finish "finished" end
+print "over"
+io.stdout:flush()
+io.read()
+"""
+
+
+class Known(unittest.TestCase):
+    """A run whose numbers are known, and a test that answers in its place."""
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def begin(self, more="true"):
+        (self.dir / "s.lua").write_text(f"local arg_more = {more}" + STORED)
+        self.process = subprocess.Popen([GRADUS, "run", "s.lua"], cwd=self.dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (self.process.kill(), self.process.communicate()))
+        self.folder = pathlib.Path(self.process.stdout.readline().strip())
+
+    def gradus(self, *args, code=0):
+        done = subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout, done.stderr
+
+    def request(self):
+        """The request of an attach, once it is there."""
+        request, deadline = self.folder / "attach.request", time.monotonic() + 20
+        while not request.exists():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(.01)
+        return request
+
+    def answered(self, answer, *args):
+        """What attach does with an answer, and what it had asked."""
+        asking = subprocess.Popen([GRADUS, "attach", "1", *args], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (asking.kill(), asking.communicate()) if asking.poll() is None else None)
+        asked = json.loads(self.request().read_text())
+        (self.folder / "part").write_text(json.dumps({"id": "another", "done": ["nothing"], "training": "x", "step": 1}))
+        (self.folder / "part").rename(self.folder / "attach.answer")  # not ours
+        time.sleep(.1)
+        self.assertIsNone(asking.poll())
+        (self.folder / "part").write_text(json.dumps({"id": asked["id"], **answer}))
+        (self.folder / "part").rename(self.folder / "attach.answer")
+        out, err = asking.communicate(timeout=20)
+        self.assertEqual(sorted(path.name for path in self.folder.glob("attach.*")), [])
+        return asked, asking.returncode, out, err
+
+    def test_what_the_run_is_doing(self):
+        self.begin()
+        self.assertEqual(self.gradus("attach", "1"), ("""\
+run 1  known  running  step 10
+  stage  middle (2 of 3), since step 5
+  knobs  alpha 0.5000 (by hand)  lr 0.001000
+metric        last  step
+──────────  ──────  ────
+train/loss  0.5000    10
+val/acc        nan     8
+""", ""))
+        self.assertEqual(json.loads(self.gradus("attach", "1", "--json")[0]), {
+            "run": 1, "name": "known", "status": "running", "step": 10, "stage": {"name": "middle", "index": 2, "of": 3, "since": 5},
+            "knobs": {"alpha": .5, "lr": .001}, "by_hand": {"alpha": .5},
+            "metrics": {"train/loss": {"value": .5, "step": 10}, "val/acc": {"value": None, "step": 8}},
+            "edits": [{"step": 6, "name": "attach", "detail": {"set": {"alpha": .5, "lr": 1}}}, {"step": 7, "name": "attach", "detail": {"release": ["lr"]}},
+                      {"step": 8, "name": "script", "detail": None}]})
+
+    def test_of_a_run_that_logged_nothing(self):
+        self.begin("false")
+        self.assertEqual(self.gradus("attach", "1"), ("run 1  known  running\n", ""))
+        self.assertEqual(json.loads(self.gradus("attach", "1", "--json")[0]), {
+            "run": 1, "name": "known", "status": "running", "step": None, "stage": None, "knobs": {}, "by_hand": {}, "metrics": {}, "edits": []})
+
+    def test_what_is_asked_and_what_is_made_of_the_answer(self):
+        self.begin()
+        began = time.time()
+        asked, code, out, err = self.answered({"training": "distill", "step": 12, "done": ["lr = 0.5", "stage 'b'"], "warnings": ["too\nhigh", "odd"]},
+                                              "--set", "lr=0.5", "--set", "x=a=b", "--release", "alpha", "--release", "beta", "--stage", "next", "--stop",
+                                              "--timeout", "50")
+        self.assertEqual((code, out, err), (0, "run 1, distill, after step 12: lr = 0.5, stage 'b'\n",
+                                            "gradus: warning: too high\ngradus: warning: odd\n"))
+        self.assertTrue(began + 45 < asked.pop("expires") < time.time() + 51)
+        asked.pop("id")
+        self.assertEqual(asked, {"set": {"lr": "0.5", "x": "a=b"}, "release": ["alpha", "beta"], "stage": "next", "stop": True})
+        asked, code, out, err = self.answered({"training": "fit", "step": 3, "done": ["a"]}, "--stop", "--json")
+        self.assertEqual((code, json.loads(out), err), (0, {"run": 1, "training": "fit", "step": 3, "done": ["a"]}, ""))
+        self.assertEqual({key for key in asked}, {"id", "expires", "stop"})
+        self.assertEqual(self.answered({"error": "no knob 'x'; expected lr"}, "--set", "x=1")[1:], (64, "", "gradus: attach: no knob 'x'; expected lr\n"))
+        self.assertEqual(self.answered({"training": "fit", "step": 3, "done": []}, "--release", "a")[2], "run 1, fit, after step 3:\n")
+
+    def test_what_is_refused_before_it_is_asked(self):
+        self.begin()
+        for args, code, told in ((["--set", "lr"], 64, "attach: --set: expected knob=number; got 'lr'"),
+                                 (["--set", "=1"], 64, "attach: --set: expected knob=number; got '=1'"),
+                                 (["--follow", "--json"], 64, "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it"),
+                                 (["--follow", "--release", "a"], 64, "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it"),
+                                 (["-f", "--stage", "next"], 64, "attach: --follow shows; expected no --set, --release, --stage, --stop or --json beside it")):
+            self.assertEqual(self.gradus("attach", "1", *args, code=code), ("", f"gradus: {told}\n"))
+        self.assertEqual(self.gradus("attach", "1", "--stop", "--timeout", "0.2", code=66)[1],
+                         "gradus: attach: no training of run 1 answered within 0.2 s; expected one by distill, fit or run:batches that goes on "
+                         "(--timeout waits longer)\n")
+
+    def test_a_run_that_ends_meanwhile(self):
+        self.begin()
+        (self.dir / "finish").write_text("")
+        asking = subprocess.Popen([GRADUS, "attach", "1", "--stop"], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        follower = subprocess.Popen([GRADUS, "attach", "1", "--follow"], cwd=self.dir, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: [(one.kill(), one.communicate()) for one in (asking, follower) if one.poll() is None])
+        self.assertEqual(follower.stdout.readline(), "run 1  known  running  step 10\n")
+        self.request()
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.assertEqual(asking.communicate(timeout=20), ("", "gradus: attach: run 1 ended before it could answer\n"))
+        self.assertEqual(asking.returncode, 66)
+        rest = follower.communicate(timeout=20)[0]
+        self.assertEqual((rest.count("run 1  known"), rest.count("run 1  known  finished  step 99\n") + rest.count("run 1  known  finished  step 10\n")), (1, 1))
+        self.assertEqual(self.gradus("attach", "1", code=64)[1], "gradus: attach: run 1 is finished; expected one that is running\n")
+
+
 class Attach(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp())

@@ -57,6 +57,10 @@ class Fork(unittest.TestCase):
         self.assertEqual(json.loads(self.gradus("show", str(third), "--json"))["origin"]["origin"], second)
         shown = self.gradus("show", str(first))
         self.assertRegex(shown, rf"{second}  two   finished +100  T=8\n +{fourth}  two   finished +150  another script, other.lua")
+        self.assertEqual(json.loads(self.gradus("show", str(fourth), "--json"))["script"], "other.lua")
+        self.gradus("fork", str(fourth), "--at", "180", "-q")  # goes on with the script that it has, not with its origin's
+        self.assertIn(f"  origin       a fork of run {fourth} at step 180\n", self.gradus("show", "@last"))
+        self.gradus("delete", "@last", "--yes")
         diff = self.gradus("diff", str(first), str(third))
         self.assertIn(f"run {third} is a fork of run {second} at step 200, with T=2, which is a fork of run {first} at step 100, with T=8; "
                       "the same until step 100\n", diff)

@@ -16,6 +16,9 @@ class Help(HostCase):
         self.assertIn("compare", self.help())
         self.assertIn("gradus help distill", self.help())
         self.assertIn("In scripts: gradus help g.compare", self.help("compare"))
+        for part in ("--points", "--metric", "--children", "wandb sync"):  # of the formats, each with its options
+            self.assertIn(part, self.help("export"))
+        self.assertIn("--partial", self.help("import"))
 
     def test_an_index_of_the_library(self):
         text = self.help()

@@ -1,12 +1,16 @@
 """Looking back at runs: lists sorted and cut to taste, code and curves of a run, groups in which runs came to nothing."""
 
+import contextlib
 import csv
 import fcntl
 import io
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
+import sqlite3
 import struct
 import subprocess
 import tempfile
@@ -119,10 +123,12 @@ class Lists(HistoryCase):
         self.assertEqual(self.ids("--sort", "even"), [1, 2, 3, 4, 5, 6, 7])  # without a value: last
         self.assertEqual(self.ids("--sort", "result/acc", "--limit", "2"), [4, 3])  # the first of the order, NaN last
         self.assertEqual(self.ids("--limit", "2"), [6, 7])
+        self.assertEqual(self.ids("--limit", "0"), self.ids())
+        self.assertEqual(self.ids("--limit", "0", "--reverse"), self.ids()[::-1])
         self.assertEqual(self.ids("--where", "way == 'base'", "--best", "val/acc", "--limit", "1"), [1])
 
     def test_what_a_list_is_sorted_by_stands_in_it_once(self):
-        for column in ("val/acc", "last(val/acc)", "seed", "name", "status"):
+        for column in ("val/acc", "last(val/acc)", "seed", "name", "status", "id", "uid", "step"):
             heading = self.out("runs", "--sort", column).split("\n")[0].split()
             self.assertEqual(sorted(set(heading)), sorted(heading), column)
         self.assertIn("best(val/acc)", self.out("runs", "--sort", "best(val/acc)").split("\n")[0])
@@ -259,6 +265,258 @@ end)
         self.err("export", "csv", "--points", "0")
 
 
+# Command -> all that is said of the runs of Rich; # stands for what is this store's own.
+RICH = {
+    ("show", "1"): """\
+run 1  rich  finished  1 min 05 s
+  uid          #
+  note         look here
+  archived     #
+  kind         run
+  seed         3
+  started      #
+  ended        #
+  device       cpu
+  threads      2
+  host         here
+  script       a.lua
+  command      gradus run a.lua
+  git_commit   dddddddddddddddddddddddddddddddddddddddd (with uncommitted changes, kept among the sources)
+  config_hash  c
+  folder       #
+
+tags
+  mark = @
+  paper = table 2
+
+params
+  long = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+  lr = 0.001
+
+metrics
+key        last     min  argmin     max  argmax  count
+───────  ──────  ──────  ──────  ──────  ──────  ─────
+all_nan     nan     nan       –     nan       –      1
+inf         inf     inf       1     inf       1      1
+val/acc  0.4000  0.1000       1  0.4000       4      4
+
+events
+step  kind      name     detail
+────  ────────  ───────  ───────────────────
+   2  decision  advance  acc 0.2500, to hard
+
+started
+id  name     kind     status    from  to
+──  ───────  ───────  ────────  ────  ──
+ 2  teacher  teacher  failed       –   –
+ 3  part     attempt  finished     –   –
+
+forks
+id  name  status       at step  with
+──  ────  ───────────  ───────  ──────
+ 4  fork  interrupted        2  lr=0.5
+
+sources
+path   sha256        bytes
+─────  ────────────  ─────
+a.lua  aaaaaaaaaaaa      8
+b.lua  bbbbbbbbbbbb      9
+
+artifacts
+kind     path            bytes
+───────  ─────────────  ──────
+weights  w.safetensors  123456
+
+snapshots
+snapshot  bytes
+────────  ─────
+1-10        100
+1-200       100
+2-end       100
+! gradus: texts that end in … are cut; --full shows them whole
+""",
+    ("show", "2"): """\
+run 2  teacher  failed  –
+  uid          #
+  kind         teacher
+  parent       1
+  started      #
+  ended        #
+  error        out of memory
+  folder       #
+""",
+    ("show", "4"): """\
+run 4  fork  interrupted  –
+  uid          #
+  kind         run
+  started      #
+  ended        #
+  error        stopped
+  folder       #
+  origin       a fork of run 1 at step 2, with lr=0.5
+
+params
+  lr = 0.5
+
+events
+step  kind    name  detail
+────  ──────  ────  ─────────────────────────────────────────────────────
+   2  resume  fork  at 2, lr 0.5000, uid #
+""",
+    ("show", "1", "--code"): "-- a.lua\nreturn 1\n-- b.lua\nreturn 2\n",
+    ("show", "1", "--curve", "val/acc", "--curve", "all_nan"): """\
+step  val/acc  all_nan
+────  ───────  ───────
+   1   0.1000      nan
+   2   0.2000        –
+   3   0.3000        –
+   4   0.4000        –
+""",
+    ("diff", "1", "4"): """\
+a: run 1  rich
+b: run 4  fork
+run 4 is a fork of run 1 at step 2, with lr=0.5; until then the same
+
+parameters
+      run 1                                                         run 4
+────  ────────────────────────────────────────────────────────────  ─────
+long  xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…  –
+lr    0.001                                                         0.5
+seed  3                                                             –
+
+environment
+            run 1                                     run 4
+──────────  ────────────────────────────────────────  ─────
+command     gradus run a.lua                          –
+device      cpu                                       –
+git_commit  dddddddddddddddddddddddddddddddddddddddd  –
+git_dirty   true                                      –
+host        here                                      –
+script      a.lua                                     –
+threads     2                                         –
+
+source a.lua
+--- run 1/a.lua
++++ run 4/a.lua
+@@ -1 +0,0 @@
+-return 1
+\\ No newline at end of file
+
+source b.lua
+--- run 1/b.lua
++++ run 4/b.lua
+@@ -1 +0,0 @@
+-return 2
+
+source uncommitted changes (git diff)
+--- run 1/uncommitted changes (git diff)
++++ run 4/uncommitted changes (git diff)
+@@ -1 +0,0 @@
+-+x
+
+schedule
+decisions of run 1: advance at 2
+decisions of run 4: none
+
+no step that both logged
+! gradus: texts that end in … are cut; --full shows them whole
+""",
+    ("runs", "--children", "--archived"): """\
+id  uid       name     seed  status       step  val/acc        time  started (UTC)
+──  ────────  ───────  ────  ───────────  ────  ───────  ──────────  ────────────────
+ 1  #  rich        3  finished        –   0.4000  1 min 05 s  #
+ 2  #  teacher     –  failed          –        –           –  #
+ 3  #  part        3  finished        –        –           –  #
+ 4  #  fork        –  interrupted     –        –           –  #
+""",
+    ("runs",): """\
+id  uid       name  seed  status       step  train/loss  time  started (UTC)
+──  ────────  ────  ────  ───────────  ────  ──────────  ────  ────────────────
+ 4  #  fork     –  interrupted     –           –     –  #
+""",
+    ("runs", "--archived", "--columns", "name,lr,id,tags.paper,all_nan,seed"): """\
+id  name        lr  tags.paper  all_nan  seed
+──  ────  ────────  ──────────  ───────  ────
+ 1  rich  0.001000  table 2         nan     3
+ 4  fork    0.5000  –                 –     –
+""",
+}
+
+
+class Rich(HistoryCase):
+    """A run of which there is everything to tell."""
+    spec = """
+it("makes runs", function()
+  local store = require("gradus.store").open "%(path)s"
+  local host = require "gradus.host"
+  local w = store:begin { name = "rich", seed = 3, config_hash = "c",
+    params = { { key = "lr", value = 0.001 }, { key = "long", value = ("x"):rep(130) } },
+    sources = { { path = "a.lua", sha256 = ("a"):rep(64), text = "return 1" }, { path = "b.lua", sha256 = ("b"):rep(64), text = "return 2\\n" } },
+    environment = { threads = 2, device = "cpu", host = "here", command = "gradus run a.lua", script = "a.lua",
+      git = { commit = ("d"):rep(40), dirty = true, diff = "+x\\n" } } }
+  w:log(w:key "train/loss", 1, 1)
+  for step = 1, 3 do w:log(w:key "val/acc", step, step / 10) end
+  w:log(w:key "all_nan", 1, 0 / 0)
+  w:log(w:key "inf", 1, 1 / 0)
+  w:artifact("weights", "w.safetensors", ("9"):rep(64), 123456)
+  host.mkdirs(w.folder .. "/snapshots")
+  for _, name in ipairs { "1-10", "1-200", "2-end" } do
+    local file = io.open(w.folder .. "/snapshots/" .. name .. ".safetensors", "w")
+    file:write(("x"):rep(100))
+    file:close()
+  end
+  w:flush()
+  store:tag(w.id, "paper", "table 2")
+  store:tag(w.id, "mark", "")
+  store:begin({ name = "teacher", kind = "teacher", parent = w.id }):finish("failed", "out of memory")
+  w:split { name = "part", kind = "attempt", prefixes = '["train/"]' }
+  w:event(1, "best", "val/acc", '{"value":0.1}')
+  w:event(1, "spread", "logits", '{}')
+  w:event(2, "decision", "advance", '{"numbers":{"acc":0.25},"to":"hard"}')
+  w:log(w:key "val/acc", 4, .4)
+  w:finish "finished"
+  local fork = store:begin { name = "fork", params = { { key = "lr", value = .5 } } }
+  fork:event(2, "resume", "fork", host.json_encode { uid = w.uid, at = 2, set = { lr = .5 } })
+  fork:finish("interrupted", "stopped")
+end)
+"""
+
+    def test_all_that_is_said(self):
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET seconds = CASE id WHEN 1 THEN 65 END")
+            db.execute("UPDATE runs SET note = 'look here', archived = '2026-01-02T03:04:05.000Z' WHERE id = 1")
+        for command, said in RICH.items():
+            out, err = self.run_it(*command)
+            got = out + "".join(f"! {line}\n" for line in err.splitlines())
+            pattern = re.escape(said.replace("@", "")).replace(r"\#", r"[^\n]+?")
+            if not re.fullmatch(pattern, got):
+                self.maxDiff = None
+                self.assertEqual(got, said, command)
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET git_dirty = NULL WHERE id = 1")
+        self.assertIn("dddd (git took too long to say whether there were uncommitted changes)\n", self.out("show", "1"))
+        with contextlib.closing(sqlite3.connect(self.dir / "runs" / "gradus.db")) as db, db:
+            db.execute("UPDATE runs SET git_dirty = 0, archived = NULL WHERE id = 1")
+        self.assertIn("dddd\n", self.out("show", "1"))
+
+    def test_in_colours(self):
+        ours, theirs = os.openpty()
+        env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        subprocess.run([GRADUS, "diff", "1", "4"], cwd=self.dir, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True,
+                       env=env | {"TERM": "xterm", "GRADUS_STORE": "runs/gradus.db"})
+        text = os.read(ours, 65536).decode().replace("\r", "")
+        for part in ("\n\x1b[1msource b.lua\x1b[0m\n\x1b[31m--- run 1/b.lua\x1b[0m\n\x1b[32m+++ run 4/b.lua\x1b[0m\n\x1b[36m@@ -1 +0,0 @@\x1b[0m\n"
+                     "\x1b[31m-return 2\x1b[0m\n", "\n\\ No newline at end of file\n"):
+            self.assertIn(part, text)
+        subprocess.run([GRADUS, "runs", "--children", "--archived"], cwd=self.dir, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True,
+                       env=env | {"TERM": "xterm", "GRADUS_STORE": "runs/gradus.db"})
+        text = os.read(ours, 65536).decode()
+        for part in ("\x1b[32mfinished\x1b[0m", "\x1b[31mfailed\x1b[0m", "\x1b[33minterrupted\x1b[0m"):
+            self.assertIn(part, text)
+        os.close(theirs)
+        os.close(ours)
+
+
 class Telling(HistoryCase):
     spec = """
 it("makes runs of numbers, and one that measured nothing", function()
@@ -278,8 +536,202 @@ end)
         self.assertRegex(out[3], r"^ 2 .* 0\.7500 ")
         self.assertRegex(self.out("runs", "--where", "seed == 1"), r"train/loss[^\0]* 0\.5000 ")
 
+    def test_runs_that_never_logged_a_metric_are_told(self):
+        self.assertEqual(self.run_it("compare", "--by", "name", "--metric", "val/loss,train/loss"), ("""\
+name    runs         val/loss   train/loss
+──────  ────  ───────────────  ───────────
+prices     2  0.7500 (1 of 2)  0.38 ± 0.18
+mean ± sample standard deviation over runs
+prices: 1 of 2 runs never logged val/loss
+lower is better: val/loss, train/loss
+""", ""))
+        self.assertEqual(self.run_it("compare", "--by", "seed", "--metric", "val/loss", "--versus", "1", "--auc"), ("""\
+seed  runs    val/loss
+────  ────  ──────────
+1        1  – (0 of 1)
+2        1      0.7500
+mean ± sample standard deviation over runs
+auc: area under the curve over steps, divided by their span
+lower is better: val/loss
+
+difference to seed = 1, paired by seed
+seed  metric    pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────
+2     val/loss      0           –              –  –       –           –  no shared seeds
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""", ""))
+        out = self.run_it("compare", "--by", "seed", "--metric", "val/loss,train/loss", "--versus", "2")[0]
+        self.assertEqual(out.split("paired by seed\n")[1], """\
+seed  metric      pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ──────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────
+1     train/loss      0           –              –  –       –           –  no shared seeds
+groups that never logged a metric are left out there
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""")
+
+
+# A comparison -> all that is said of it.
+COMPARED = {
+    '--by way --versus base --metric result/acc': """\
+way     runs       result/acc
+────  ──────  ───────────────
+base       3    0.837 ± 0.032
+new   2 of 3  0.9300 (1 of 3)
+dead  0 of 1       – (0 of 1)
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+new: result/acc of 1 of 3 runs is not finite: diverged, in no mean
+run 7 (dead, seed 1) failed: out of memory
+higher is better: result/acc
+
+difference to way = base, paired by seed
+way   metric      pairs  difference  95 % interval       p  p Holm  p Wilcoxon  verdict
+────  ──────────  ─────  ──────────  ─────────────  ──────  ──────  ──────────  ─────────────────
+new   result/acc      1     +0.1300              –  1.0000  1.0000      1.0000  open; 2 of 3 lost
+dead  result/acc      0           –              –       –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+    '--by way --versus base --metric val/acc,score --at step=2 --threshold val/acc>=0.9': """\
+way     runs              val/acc last                 best            at step 2              score last           at step 2  steps to val/acc>=0.9  samples  flops  seconds
+────  ──────  ────────────────────────  ───────────────────  ───────────────────  ──────────────────────  ──────────────────  ─────────────────────  ───────  ─────  ───────
+base       3             0.837 ± 0.032        0.870 ± 0.026          0.77 ± 0.12             8.37 ± 0.32           7.7 ± 1.2             2 (1 of 3)        –      –        –
+new   2 of 3  0.9350 ± 0.0071 (2 of 3)  0.9500 ± 0 (2 of 3)  0.9500 ± 0 (2 of 3)  9.350 ± 0.071 (2 of 3)  9.500 ± 0 (2 of 3)         2 ± 0 (2 of 3)        –      –        –
+dead  0 of 1                – (0 of 1)           – (0 of 1)           – (0 of 1)              – (0 of 1)          – (0 of 1)                  never    never  never    never
+mean ± sample standard deviation over runs
+at step 2: the last value by then; a run that ended earlier keeps its last
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
+higher is better: val/acc
+which way is better of score? `gradus better score higher` (or lower) says it
+
+difference to way = base, paired by seed
+way   metric                   pairs      difference    95 % interval       p  p Holm  p Wilcoxon  verdict
+────  ───────────────────────  ─────  ──────────────  ───────────────  ──────  ──────  ──────────  ──────────────────────────────────────────────────────
+new   val/acc last                 2  +0.110 ± 0.028  [-0.144, 0.364]  1.0000  1.0000      0.5000  open; 1 of 3 lost
+dead  val/acc last                 0               –                –       –       –           –  no run finished
+new   val/acc best                 2  +0.075 ± 0.035  [-0.243, 0.393]  1.0000  1.0000      0.5000  open; 1 of 3 lost
+dead  val/acc best                 0               –                –       –       –           –  no run finished
+new   val/acc at step 2            2    +0.15 ± 0.14    [-1.12, 1.42]  1.0000  1.0000      0.5000  open; 1 of 3 lost
+dead  val/acc at step 2            0               –                –       –       –           –  no run finished
+new   score last                   2    +1.10 ± 0.28    [-1.44, 3.64]       –       –      0.5000  open: which way is better?; 1 of 3 lost
+dead  score last                   0               –                –       –       –           –  no run finished
+new   score at step 2              2      +1.5 ± 1.4    [-11.2, 14.2]       –       –      0.5000  open: which way is better?; 1 of 3 lost
+dead  score at step 2              0               –                –       –       –           –  no run finished
+new   steps to val/acc>=0.9        1               0                –  1.0000  1.0000      1.0000  open; 1 of 3 of the baseline lost, 1 of 3 lost by both
+dead  steps to val/acc>=0.9        0               –                –  1.0000  1.0000           –  no run finished
+new   flops to val/acc>=0.9        0               –                –       –       –           –  open; 1 of 1 lost by both
+dead  flops to val/acc>=0.9        0               –                –       –       –           –  no run finished
+new   samples to val/acc>=0.9      0               –                –       –       –           –  open; 1 of 1 lost by both
+dead  samples to val/acc>=0.9      0               –                –       –       –           –  no run finished
+new   seconds to val/acc>=0.9      0               –                –       –       –           –  open; 1 of 1 lost by both
+dead  seconds to val/acc>=0.9      0               –                –       –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+    '--by way --versus new --metric even': """\
+way     runs            even
+────  ──────  ──────────────
+base       3           2 ± 0
+new   2 of 3  2 ± 0 (2 of 3)
+dead  0 of 1      – (0 of 1)
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
+which way is better of even? `gradus better even higher` (or lower) says it
+
+difference to way = new, paired by seed
+way   metric  pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ──────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────────────────────────────────────────────
+base  even        2       0 ± 0              –  –       –      1.0000  open: which way is better?; 1 of 3 of the baseline lost
+dead  even        0           –              –  –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+    '--by way --versus dead --metric val/acc': """\
+way     runs              val/acc last                 best
+────  ──────  ────────────────────────  ───────────────────
+base       3             0.837 ± 0.032        0.870 ± 0.026
+new   2 of 3  0.9350 ± 0.0071 (2 of 3)  0.9500 ± 0 (2 of 3)
+dead  0 of 1                – (0 of 1)           – (0 of 1)
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
+higher is better: val/acc
+
+difference to way = dead, paired by seed
+way   metric        pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+────  ────────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ───────────────
+base  val/acc last      0           –              –  –       –           –  no shared seeds
+new   val/acc last      0           –              –  –       –           –  no shared seeds
+base  val/acc best      0           –              –  –       –           –  no shared seeds
+new   val/acc best      0           –              –  –       –           –  no shared seeds
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""",
+    '--by way --versus base --metric val/acc --where \'seed == 1 and way != "dead"\'': """\
+way   runs  val/acc last    best
+────  ────  ────────────  ──────
+base     1        0.8000  0.9000
+new      1        0.9300  0.9500
+mean ± sample standard deviation over runs
+higher is better: val/acc
+
+difference to way = base, paired by seed
+way  metric        pairs  difference  95 % interval  p  p Holm  p Wilcoxon  verdict
+───  ────────────  ─────  ──────────  ─────────────  ─  ──────  ──────────  ─────────────────────
+new  val/acc last      1     +0.1300              –  –       –      1.0000  one pair says nothing
+new  val/acc best      1    +0.05000              –  –       –      1.0000  one pair says nothing
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""",
+    '--by name --versus digits --metric val/acc': """\
+name      runs            val/acc last                    best
+──────  ──────  ──────────────────────  ──────────────────────
+digits  5 of 7  0.876 ± 0.059 (5 of 7)  0.902 ± 0.048 (5 of 7)
+mean ± sample standard deviation over runs; groups mix different lr, way
+run 6 (digits, seed 3) failed: out of memory
+run 7 (digits, seed 1) failed: out of memory
+higher is better: val/acc
+
+difference to name = digits, paired by seed
+no group has what it could be compared by
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+""",
+    '--by way,lr --unfinished --ci bootstrap --metric val/acc': """\
+way   lr   runs                    val/acc last                            best
+────  ───  ────  ──────────────────────────────  ──────────────────────────────
+base  0.1     3  0.837 ± 0.032 [0.8000, 0.8567]  0.870 ± 0.026 [0.8533, 0.9000]
+new   0.2     3      0.72 ± 0.37 [0.300, 0.937]      0.73 ± 0.38 [0.300, 0.950]
+dead  0.3     1                          0.1000                          0.1000
+mean ± sample standard deviation over runs; [95 % confidence interval of the mean, bootstrap]
+higher is better: val/acc
+""",
+    '--by way --versus base --metric score --level 0.8': """\
+way     runs              score last
+────  ──────  ──────────────────────
+base       3             8.37 ± 0.32
+new   2 of 3  9.350 ± 0.071 (2 of 3)
+dead  0 of 1              – (0 of 1)
+mean ± sample standard deviation over runs
+run 6 (new, seed 3) failed: out of memory
+run 7 (dead, seed 1) failed: out of memory
+which way is better of score? `gradus better score higher` (or lower) says it
+
+difference to way = base, paired by seed
+way   metric      pairs    difference  80 % interval  p  p Holm  p Wilcoxon  verdict
+────  ──────────  ─────  ────────────  ─────────────  ─  ──────  ──────────  ───────────────────────────────────────
+new   score last      2  +1.10 ± 0.28   [0.48, 1.72]  –       –      0.5000  open: which way is better?; 1 of 3 lost
+dead  score last      0             –              –  –       –           –  no run finished
+p: paired t test; Holm: corrected over the groups of a measure, what the verdict goes by; Wilcoxon: signed ranks
+lost: failed, interrupted, not finite or never reached: the worst outcome; then p is that of the signs
+""",
+}
+
 
 class Outcomes(HistoryCase):
+    def test_all_that_is_said_of_comparisons(self):
+        for command, said in COMPARED.items():
+            self.assertEqual(self.run_it("compare", *shlex.split(command)), (said, ""), command)
+
     def test_runs_that_came_to_nothing_are_shown(self):
         out = self.out("compare", "--by", "way", "--versus", "base", "--metric", "result/acc")
         self.assertRegex(out, r"new +2 of 3 +0\.9300 \(1 of 3\)")

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from host_case import HostCase
+from host_case import GRADUS_PATH, HostCase
 
 # string.dump of `print 'ran'`, and a proof that these bytes run where bytecode is not refused.
 DUMP = r"""
@@ -184,6 +184,99 @@ class Errors(HostCase):
         self.assertLess(len(err.splitlines()), 14)
 
 
+# What a script does -> the whole of what is said on standard error.
+WHOLE = {
+    "error 'here'\n": "x.lua:1: here\n  1 | error 'here'\n",
+    "local t = {}\nfunction t:m() error 'deep' end\nfunction t.f() t:m() return 1 end\nlocal function run(fn) fn() return 2 end\n"
+    "run(function() t.f() return 1 end)\n":
+        "x.lua:2: deep\n  2 | function t:m() error 'deep' end\n  in method 'm' (x.lua:2)\n  in function 'f' (x.lua:3)\n"
+        "  in function 'fn' (x.lua:5)\n  in function 'run' (x.lua:4)\n  in main chunk (x.lua:5)\n",
+    "local t = {\n}\nlocal s = ('x'):gsub('.', function()\n  error 'y' end)\n":
+        "x.lua:4: y\n  4 |   error 'y' end)\n  in function at line 3 (x.lua:4)\n  in main chunk (x.lua:3)\n",
+    "error('first\\nsecond\\n third')\n": "x.lua:1: first\n  1 | error('first\\nsecond\\n third')\nsecond\n third\n",
+    "local function f()\n  error('no place', 0)\nend\nf()\n":
+        "x.lua:2: no place\n  2 |   error('no place', 0)\n  in function 'f' (x.lua:2)\n  in main chunk (x.lua:4)\n",
+    "error('data.csv:12: bad row', 0)\n": "data.csv:12: bad row\n  1 | error('data.csv:12: bad row', 0)\n",
+    "error('a b:12: bad', 0)\n": "a b:12: bad\n  1 | error('a b:12: bad', 0)\n",
+    "error(' a:12: bad', 0)\n": "x.lua:1:  a:12: bad\n  1 | error(' a:12: bad', 0)\n",
+    "error(':5: x', 0)\n": "x.lua:1: :5: x\n  1 | error(':5: x', 0)\n",
+    "error('x.lua:1234567: x', 0)\n": "x.lua:1234567: x\n  in main chunk (x.lua:1)\n",
+    "error('x.lua:12345678: x', 0)\n": "x.lua:1: x.lua:12345678: x\n  1 | error('x.lua:12345678: x', 0)\n",
+    "error('x.lua:99: past the end', 0)\n": "x.lua:99: past the end\n  in main chunk (x.lua:1)\n",
+    "error('x.lua:1', 0)\n": "x.lua:1\n  1 | error('x.lua:1', 0)\n",
+    "error('x.lua:1 x', 0)\n": "x.lua:1: x.lua:1 x\n  1 | error('x.lua:1 x', 0)\n",
+    "error('what: x.lua:1: y', 0)\n": "what: x.lua:1: y\n  1 | error('what: x.lua:1: y', 0)\n",
+    "error('one\\nx.lua:1: y', 0)\n": "x.lua:1: one\n  1 | error('one\\nx.lua:1: y', 0)\nx.lua:1: y\n",
+    f"local s = '{'x' * 200}' error 'wide'\n": f"x.lua:1: wide\n  1 | local s = '{'x' * 149} …\n",
+    f"local s = '{'x' * 138}' error 'w'   \n": f"x.lua:1: w\n  1 | local s = '{'x' * 138}' error 'w'\n",  # 160 letters
+    f"local s = '{'x' * 139}' error 'w'\n": f"x.lua:1: w\n  1 | local s = '{'x' * 139}' error 'w …\n",
+    b"\xef\xbb\xbferror 'bom'\n": "x.lua:1: bom\n  1 | error 'bom'\n",
+    "\n\nerror 'third'": "x.lua:3: third\n  3 | error 'third'\n",
+    "local f = coroutine.wrap(function()\n  error 'inner'\nend)\nlocal function g()\n  f()\n  return 1\nend\ng()\n":
+        "x.lua:2: inner\n  2 |   error 'inner'\n  in function 'g' (x.lua:5)\n  in main chunk (x.lua:8)\n",
+    "local ok, e = pcall(function()\n  error('first')\nend)\nlocal function again()\n  error(e)\nend\nagain()\n":
+        "x.lua:2: first\n  2 |   error('first')\n  in function 'again' (x.lua:5)\n  in main chunk (x.lua:7)\n",
+    "local function f(x)\n  return error('tail ' .. x)\nend\nreturn f(1)\n":
+        "x.lua:4: tail 1\n  4 | return f(1)\n  in function that was called last (x.lua:4)\n",
+    "local function f()\n  error { message = 'own' }\nend\nf()\n":
+        "x.lua:2: own\n  2 |   error { message = 'own' }\n  in function 'f' (x.lua:2)\n  in main chunk (x.lua:4)\n",
+    "error(nil)\n": "x.lua:1: error object is nil\n  1 | error(nil)\n",
+    "error ''\n": "x.lua:1: \n  1 | error ''\n",
+    "error('', 0)\n": "x.lua:1: error object is an empty string\n  1 | error('', 0)\n",
+    "local s = 'x' .. {}\n": "x.lua:1: attempt to concatenate a table value; in Lua: a text; tostring(x) makes one of an object\n"
+                             "  1 | local s = 'x' .. {}\n",
+    "local ok = pcall(error, 'one')\nlocal function f()\n  error 'two'\nend\nf()\n":
+        "x.lua:3: two\n  3 |   error 'two'\n  in function 'f' (x.lua:3)\n  in main chunk (x.lua:5)\n",
+    "local x = 1\nif x then\n": "x.lua:3: 'end' expected (to close 'if' at line 2) near '<eof>'\n",
+    "require('gradus.host').fail('wrong', 64)\n": "wrong\n",
+    "require('gradus.host').fail('gone', 66)\n": "x.lua:1: gone\n  1 | require('gradus.host').fail('gone', 66)\n",
+}
+RECURSION = "local function f(n)\n  if n == 0 then error('end') end\n  f(n - 1)\n  return 1\nend\nf(%d)\n"
+
+
+class WholeMessages(HostCase):
+    def test_what_is_said_of_an_error(self):
+        for script, said in WHOLE.items():
+            done = self.script(script)
+            self.assertEqual((done.stderr.decode(), done.stdout), (said, b""), script)
+            self.assertEqual(done.returncode, 66 if "66" in said else 64 if said == "wrong\n" else 65)
+
+    def test_of_a_stack_the_inner_eight_are_shown(self):
+        head = "x.lua:2: end\n  2 |   if n == 0 then error('end') end\n  in function 'f' (x.lua:2)\n" + "  in function 'f' (x.lua:3)\n" * 6
+        for depth, rest in ((6, "  in main chunk (x.lua:6)\n"), (7, "  in function 'f' (x.lua:3)\n  … and 1 more\n"),
+                            (20, "  in function 'f' (x.lua:3)\n  … and 14 more\n"), (900, "  in function 'f' (x.lua:3)\n  … and 190 more\n")):
+            self.assertEqual(self.script(RECURSION % depth).stderr.decode(), head + rest)
+
+    def test_colours_at_a_terminal(self):
+        self.write("x.lua", "local function f()\n  error 'red\\nmore'\nend\nf()\n")
+        plain = "x.lua:2: red\r\n  2 |   error 'red\\nmore'\r\nmore\r\n  in function 'f' (x.lua:2)\r\n  in main chunk (x.lua:4)\r\n"
+        styled = ("\x1b[1;31mx.lua:2: red\x1b[0m\r\n  2 |   error 'red\\nmore'\r\nmore\r\n\x1b[2m  in function 'f' (x.lua:2)\x1b[0m\r\n"
+                  "\x1b[2m  in main chunk (x.lua:4)\x1b[0m\r\n")
+        for more, said in (({}, styled), ({"NO_COLOR": "1"}, plain)):
+            leader, terminal = os.openpty()
+            env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+            done = subprocess.run([GRADUS_PATH, "run", "x.lua", "--stdlib", "std"], cwd=self.dir, stderr=terminal, timeout=60, env=env | more)
+            os.close(terminal)
+            self.assertEqual((os.read(leader, 65536).decode(), done.returncode), (said, 65))
+            os.close(leader)
+
+    def test_modules_say_theirs(self):
+        self.write("sub/m.lua", "local m = {}\nfunction m.f() error 'in m' end\nreturn m\n")
+        said = self.script("local m = require 'm'\nlocal function g() m.f() return 1 end\ng()\n", name="sub/x.lua").stderr.decode()
+        self.assertEqual(said, "sub/m.lua:2: in m\n  2 | function m.f() error 'in m' end\n  in function 'f' (sub/m.lua:2)\n"
+                               "  in function 'g' (sub/x.lua:2)\n  in main chunk (sub/x.lua:3)\n")
+        self.write("sub/m.lua", "error 'at load'\n")
+        said = self.script("local function g() require 'm' return 1 end\ng()\n", name="sub/x.lua").stderr.decode()
+        self.assertEqual(said, "sub/m.lua:1: at load\n  1 | error 'at load'\n  in main chunk (sub/m.lua:1)\n  in function 'g' (sub/x.lua:1)\n"
+                               "  in main chunk (sub/x.lua:2)\n")
+
+    def test_a_wrapped_error_says_what_passed_it_on(self):
+        text = ("local function inner()\n  coroutine.wrap(function()\n    error 'deepest'\n  end)()\n  return 1\nend\n"
+                "local ok, e = pcall(inner)\nlocal function again()\n  error(e)\nend\nagain()\n")
+        self.assertEqual(self.script(text).stderr.decode(), "x.lua:3: deepest\n  3 |     error 'deepest'\n  passed on at x.lua:4\n"
+                         "  in function 'again' (x.lua:9)\n  in main chunk (x.lua:11)\n")
+
+
 class Modules(HostCase):
     def test_unknown_module(self):
         self.write("helper.lua", "return 1")
@@ -252,7 +345,12 @@ class Scripts(HostCase):
 
     def test_missing(self):
         self.write("quickstart.lua", "")
-        self.assert_fails(self.gradus("run", "quickstrat.lua"), 66, "no such file; did you mean 'quickstart.lua'?")
+        self.write("sub/deeper.lua", "")
+        self.write("sub/deepest.txt", "")
+        for wrong, told in (("quickstrat.lua", "; did you mean 'quickstart.lua'?"), ("quickstart", "; did you mean 'quickstart.lua'?"),
+                            ("sub/deper.lua", "; did you mean 'sub/deeper.lua'?"), ("sub/deepest.lua", "; did you mean 'sub/deeper.lua'?"),
+                            ("sub/qqqqqqqqqq.lua", ""), ("none/x.lua", "")):
+            self.assertEqual(self.assert_fails(self.gradus("run", wrong), 66), f"gradus: {wrong}: no such file{told}\n")
 
     def test_folder(self):
         self.assert_fails(self.gradus("run", "std"), 66, "std: is a folder; expected a Lua script")
@@ -263,6 +361,23 @@ class Scripts(HostCase):
         self.write("x.lua", "")
         (self.dir / "x.lua").chmod(0)
         self.assert_fails(self.gradus("run", "x.lua"), 66, "cannot be opened")
+
+    def test_what_is_no_module_of_the_library(self):
+        self.write("std/own.lua", "thing = 1\nreturn 1")
+        self.assert_fails(self.script("require 'gradus.own'"), 65, "the standard library sets no globals; got 'thing'")
+        self.write("std/own.lua", "return { pairs == _G.pairs, ipairs == _G.ipairs, require == _G.require, print == _G.print }")
+        self.assert_runs(self.script("local own = require 'gradus.own'\nprint(own[1], own[2], own[3], own[4])"), "false\tfalse\tfalse\ttrue\n")
+        err = self.assert_fails(self.script("require 'gradus.onw'"), 66)
+        self.assertEqual(err.splitlines()[0], "x.lua:1: module 'gradus.onw' is not in the standard library; did you mean 'gradus.own'?")
+
+    def test_a_missing_module_names_each_place(self):
+        self.write("helper.lua", "return 1")
+        err = self.assert_fails(self.script("require 'a.helpr'"), 66)
+        self.assertEqual(err.splitlines()[0], "x.lua:1: module 'a.helpr' not found; looked for a/helpr.lua, a/helpr/init.lua")
+        err = self.assert_fails(self.script("require 'helpr'"), 66)
+        self.assertEqual(err.splitlines()[0], "x.lua:1: module 'helpr' not found; looked for helpr.lua, helpr/init.lua; did you mean 'helper'?")
+        err = self.assert_fails(self.script("require 'zzzzzzzzzzz'"), 66)
+        self.assertEqual(err.splitlines()[0], "x.lua:1: module 'zzzzzzzzzzz' not found; looked for zzzzzzzzzzz.lua, zzzzzzzzzzz/init.lua")
 
     def test_endless_input(self):
         self.assert_fails(self.gradus("run", "/dev/zero"), 65, "too long")

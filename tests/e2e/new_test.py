@@ -57,7 +57,19 @@ class New(HostCase):
         self.assert_fails(self.gradus("new", "x", "--template", "swep"), 64, "did you mean 'sweep'?")
         self.assert_fails(self.gradus("new", "x", "--template", "zzz"), 64, "expected one of distill, images, own-loop, sweep, text")
         self.assert_fails(self.gradus("new", "nowhere/x"), 74, "nowhere/x.lua cannot be written")
+        for name in ("", "-x", ".x", "a/-x", "a b", "x" * 101, "ü", "a:b", "x*"):
+            done = self.gradus("new", "--", name)
+            self.assertEqual(done.returncode, 64, name)
+            if name:
+                shown = pathlib.PurePath(name).name.removesuffix(".lua")
+                self.assertIn(f"new: NAME: expected 1 to 100 letters, digits, '_', '-' or '.'; got '{shown}'", done.stderr.decode(), name)
         self.assertEqual(list(self.dir.glob("*.lua")), [])
+        (self.dir / "sub").mkdir()
+        for name, path in (("x" * 100, "x" * 100 + ".lua"), ("sub/a_B-9", "sub/a_B-9.lua"), ("sub/v1.2.lua", "sub/v1.2.lua")):
+            done = self.gradus("new", name, "--template", "sweep")
+            self.assertEqual(done.stdout.decode(), f"{path} is written, from the template sweep.\n  gradus check {path}    two steps of each stage\n"
+                                                   f"  gradus run {path}      all its runs\n")
+            self.assertIn(f'name = "{pathlib.PurePath(path).stem}"', (self.dir / path).read_text())
 
 
 if __name__ == "__main__":

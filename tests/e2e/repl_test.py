@@ -162,6 +162,54 @@ class Terminal(Case):
         self.type("\x15nosuchname.\tx\r")
         self.until("'nosuchname' is not defined")
 
+    def test_a_second_ctrl_c_ends_what_does_not_look(self):
+        self.type("print('begun') return (('a'):rep(3000):find '.-.-.-.-.-.-b')\r")
+        self.until("begun\r\n")
+        time.sleep(.5)
+        self.type("\x03")
+        time.sleep(.3)
+        self.type("\x03")
+        self.assertEqual(self.exit_code(), 130)
+
+    def test_what_a_tab_lists(self):
+        self.type("t = { alpha = 1, albatross = 2, alps = 3 }\r")
+        self.until("> ")
+        self.type("t.al\t")
+        self.until("\r\nt.albatross  t.alpha      t.alps       \r\n")
+        self.until("> t.al")
+        self.type("b\t\r")
+        self.until("atross")
+        self.until("\r\n2\r\n> ")
+        self.type("big = {} for i = 1, 130 do big[('n%03d'):format(i)] = i end\r")
+        self.until("> ")
+        self.type("big.\t")  # what all have in common, and then the list
+        self.until("n")
+        self.type("\t")
+        listed = self.until("… and 10 more\r\n").split("\r\n")
+        self.assertIn("big.n001  big.n002  big.n003  big.n004  big.n005  big.n006  big.n007  big.n008  ", listed)
+        self.assertEqual(sum(line.count("big.n") for line in listed if line.startswith("big.n0") or line.startswith("big.n1")), 120)
+        self.type("\x15zzz\t")
+        self.until("\x07")
+        self.type("\x15print 'é'\r")
+        self.until("\r\né\r\n> ")
+
+    def test_what_was_entered_comes_back_once(self):
+        for entry, shown in (("1 + 1", "2"), ("2 + 2", "4"), ("2 + 2", "4")):
+            self.type(entry + "\r")
+            self.until(f"\r\n{shown}\r\n> ")
+        self.type("\x1b[A\x1b[A")
+        self.until("1 +")
+        self.type("\r")
+        self.until("\r\n2\r\n> ")
+        self.type("\x12+ 2")  # searched backwards
+        self.until("bck:")
+        self.type("\r")
+        self.until("\r\n4\r\n> ")
+        self.type("\x04")
+        self.assertEqual(self.exit_code(), 0)
+        kept = (self.state / "gradus" / "repl_history").read_text().splitlines()
+        self.assertEqual([line.replace("\\040", " ") for line in kept[1:]], ["1 + 1", "2 + 2", "1 + 1", "2 + 2"])
+
     def test_history_across_sessions(self):
         self.type("21 * 2\r")
         self.until("42")

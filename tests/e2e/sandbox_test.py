@@ -236,6 +236,18 @@ class Sandbox(unittest.TestCase):
         done = self.script("print 'on' io.flush() while true do end", "--sandbox-time", 1, code=152)
         self.assertIn("on", done.stdout)
 
+    def test_its_limits_are_those_that_were_asked_for(self):
+        for args, data, space, cpu in (((), 8 << 30, 24 << 30, ("unlimited", "unlimited")),
+                                       (("--sandbox-memory", 1, "--sandbox-time", 50), 1 << 30, 10 << 30, ("50", "80")),
+                                       (("--sandbox-memory", 3), 3 << 30, 14 << 30, ("unlimited", "unlimited"))):
+            lines = self.script('print(io.open "/proc/self/limits":read "*a")', *args).stdout.splitlines()
+            limits = {line[:26].strip(): tuple(line[26:].split()[:2]) for line in lines if line.startswith("Max")}
+            self.assertEqual(limits["Max data size"], (str(data),) * 2)
+            self.assertEqual(limits["Max address space"], (str(space),) * 2)
+            self.assertEqual(limits["Max core file size"], ("0", "0"))
+            self.assertEqual(limits["Max cpu time"], cpu)
+        self.assertNotIn("Max data size             8589934592", self.gradus("run", "-", input='print(io.open "/proc/self/limits":read "*a")').stdout)
+
     def test_usage(self):
         (self.dir / "work/x.lua").write_text("print 'x'")
         self.assertIn("--device cpu", self.gradus("run", "x.lua", "--sandbox", "--device", "cuda", code=64).stderr)

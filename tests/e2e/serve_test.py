@@ -56,6 +56,12 @@ function runner.execute(options)
     run:event(0, "stage", name, host.json_encode { text = name })
     for step = 0, 99 do run:log(key, step, step * seed / 1000) end
     run:event(50, "decision", "advance", "{}")
+    if seed == 1 then
+      local file = io.open(run.folder .. "/left.bin", "w")
+      file:write(("left\\0"):rep(1000))
+      file:close()
+      run:artifact("file", "left.bin", host.sha256(("left\\0"):rep(1000)), 5000)
+    end
     run:finish "finished"
   end
   return "{}"
@@ -135,6 +141,89 @@ return runner
             self.assertEqual(self.ask(path, token=False).status, 401, path)
         for cookie in ("", "gradus=1", f"gradus-{self.port}=", f"gradus-{self.port}={'0' * 32}", f"x={self.token}"):
             self.assertEqual(self.ask("/api/runs", token=False, headers={"Cookie": cookie}).status, 401, cookie)
+
+    def test_what_is_refused_is_told_in_words(self):
+        cookie = {"Cookie": f"gradus-{self.port}={self.token}"}
+        for answer, status, said in ((self.ask("/", host="evil.com"), 403, "unknown host"), (self.ask("/", headers={"Origin": "null"}), 403, "unknown origin"),
+                                     (self.ask("/", method="POST"), 405, "GET and HEAD only"),
+                                     (self.ask("/api/runs", token=False), 401, "open the address that `gradus serve` printed")):
+            self.assertEqual((answer.status, answer.body.decode(), answer.headers["Content-Type"]), (status, said + "\n", "text/plain; charset=utf-8"))
+            self.assertEqual(int(answer.headers["Content-Length"]), len(answer.body))
+            self.assertEqual(answer.headers["Allow"], "GET, HEAD" if status == 405 else None)
+        for twice in (f"Origin: http://127.0.0.1:{self.port}\r\nOrigin: http://127.0.0.1:{self.port}\r\n", f"host: 127.0.0.1:{self.port}\r\n"):
+            request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{twice}Cookie: {cookie['Cookie']}\r\nConnection: close\r\n\r\n"
+            self.assertIn(b" 403 ", self.raw(request.encode()).split(b"\r\n")[0])
+        star = self.raw(f"GET * HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nCookie: {cookie['Cookie']}\r\nConnection: close\r\n\r\n".encode())
+        self.assertIn(b" 400 ", star.split(b"\r\n")[0])
+
+    def test_whole_headers(self):
+        headers = dict(self.ask("/").headers)
+        for name in ("Date", "Content-Length"):
+            headers.pop(name)
+        self.assertEqual(headers, {
+            "Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+            "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
+                                       "form-action 'none'",
+            "Cross-Origin-Resource-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store"})
+        self.assertEqual(self.ask(f"/?token={self.token}", token=False).headers["Set-Cookie"],
+                         f"gradus-{self.port}={self.token}; Path=/; HttpOnly; SameSite=Strict")
+        self.assertEqual(self.ask(f"/?a=1&token={self.token}&b=", token=False).status, 200)
+        self.assertIsNone(self.ask("/").headers["Set-Cookie"])
+
+    def test_a_cookie_among_others(self):
+        ours = f"gradus-{self.port}={self.token}"
+        for cookie, status in ((ours, 200), (f"a=1; {ours}", 200), (f"a=1;{ours};b=2", 200), (f"{ours}; b=2", 200), (f";;  ;   {ours}", 200), (f"{ours} ; b=2", 401), (f"; {ours}", 200),
+                               (f"{ours}x", 401), (f"x{ours}", 401), (f"a={ours}", 401), (f"gradus-{self.port}=; {ours}", 200), (ours[:-1], 401),
+                               (f"gradus-{self.port}={'0' * 32}; {ours}", 200), (f"gradus-{self.port + 1}={self.token}", 401), ("", 401), (";", 401)):
+            self.assertEqual(self.ask("/api/runs", token=False, headers={"Cookie": cookie}).status, status, cookie)
+        for name, status in ((f"Bearer {self.token}", 200), (f"bearer {self.token}", 401), (f"Bearer  {self.token}", 401), (self.token, 401)):
+            self.assertEqual(self.ask("/api/runs", token=False, headers={"Authorization": name}).status, status, name)
+
+    def test_files_are_handed_out_to_be_kept(self):
+        whole = b"left\0" * 1000
+        answer = self.ask("/api/artifact?run=1&path=left.bin")
+        self.assertEqual((answer.status, answer.body, answer.headers["Content-Disposition"]), (200, whole, "attachment"))
+        self.assertEqual(answer.headers["Content-Length"], "5000")
+        head = self.ask("/api/artifact?run=1&path=left.bin", method="HEAD")
+        self.assertEqual((head.status, head.body, head.headers["Content-Length"]), (200, b"", "5000"))
+        self.assertIsNone(self.ask("/").headers["Content-Disposition"])
+        files = f"/proc/{self.server.pid}/fd"
+        before = len(os.listdir(files))
+        for _ in range(20):
+            self.ask("/api/artifact?run=1&path=left.bin", method="HEAD")
+            self.ask("/api/artifact?run=1&path=left.bin")
+        self.assertLess(len(os.listdir(files)), before + 10, "files stay open")
+        page = self.ask("/", method="HEAD")
+        self.assertEqual(int(page.headers["Content-Length"]), len(self.ask("/").body))
+
+    def test_long_headers(self):
+        self.assertEqual(self.ask("/api/runs", headers={"X": "y" * 30000}).status, 200)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+            self.assertIn(self.ask("/api/runs", headers={"X": "y" * 34000}).status, (400, 413, 431))
+
+    def test_what_is_printed_and_how_the_server_stands_back(self):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        server = subprocess.Popen([GRADUS, "serve", "--port", str(port), "--store", str(self.store)], stdout=subprocess.PIPE, text=True)
+        try:
+            self.assertRegex(server.stdout.readline(), rf"^http://127\.0\.0\.1:{port}/\?token=[0-9a-f]{{32}}\n$")
+            self.assertEqual(server.stdout.readline(), f"{self.store}  (Ctrl-C ends it)\n")
+            deadline = time.monotonic() + 10
+            wanted = min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+            while os.getpriority(os.PRIO_PROCESS, server.pid) != wanted and time.monotonic() < deadline:
+                time.sleep(.01)
+            self.assertEqual(os.getpriority(os.PRIO_PROCESS, server.pid), wanted, "the runs come first")
+            soft, hard = next(line.split()[3:5] for line in pathlib.Path(f"/proc/{server.pid}/limits").read_text().splitlines() if "open files" in line)
+            self.assertEqual(int(soft), min(65536, int(hard) if hard.isdigit() else 65536))
+        finally:
+            server.terminate()
+            server.wait()
+            server.stdout.close()
+        self.assertTrue(4747 <= self.port < 4797)
+        told = subprocess.run([GRADUS, "serve", "--port", str(self.port), "--store", str(self.store)], capture_output=True, text=True, timeout=20)
+        self.assertEqual((told.returncode, told.stderr, told.stdout), (74, f"gradus: serve: cannot listen on 127.0.0.1:{self.port}; expected a free port; got "
+                                                                           "Address already in use\n", ""))
 
     def test_foreign_hosts(self):
         p = self.port

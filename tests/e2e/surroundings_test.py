@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 import unittest
 
 GRADUS = str(pathlib.Path(os.environ.get("GRADUS", "build/gradus")).resolve())
@@ -107,10 +108,12 @@ class Git(Case):
         real = shutil.which("git")
         tool = self.dir / "bin" / "git"
         tool.parent.mkdir()
-        tool.write_text(f'#!/bin/sh\ncase "$*" in *status*) sleep 3;; esac\nexec {real} "$@"\n')
+        tool.write_text(f'#!/bin/sh\ncase "$*" in *status*) exec sleep 30;; esac\nexec {real} "$@"\n')
         tool.chmod(0o755)
         slow = {"PATH": f"{tool.parent}:{self.env['PATH']}"}
+        began = time.monotonic()
         self.assertEqual(self.run_one(env=slow), (self.git("rev-parse", "HEAD"), None, None))
+        self.assertLess(time.monotonic() - began, 25)
         self.assertIn("git took too long", self.gradus("show", "1", cwd=self.repo))
         self.assertEqual(json.loads(self.gradus("show", "1", "--json", cwd=self.repo))["git_dirty"], None)
 

@@ -165,6 +165,69 @@ class TransferCase(unittest.TestCase):
         return done.stdout
 
 
+class Said(TransferCase):
+    """What each command says of what it did, whole."""
+
+    def test_exports(self):
+        for command, said in (("csv -o all", "2 runs with 88 values in all"), ("csv 1 -o one.csv", "1 run with 44 values in one.csv"),
+                              ("csv 1 --metric val_acc -o one.csv", "1 run with 4 values in one.csv"),
+                              ("csv --metric train/loss,val_acc --output two.csv", "2 runs with 88 values in two.csv"),
+                              ("csv 1 --points 5 -o one.csv", "1 run with 5 values in one.csv"), ("json -o j.json", "2 runs with 88 values in j.json"),
+                              ("tensorboard tb", "2 runs with 88 values in tb"), ("tensorboard -o tb2 1", "1 run with 44 values in tb2"),
+                              ("mlflow m.db", "2 runs with 88 values in m.db"), ("mlflow m.db 1", "1 run with 44 values in m.db"),
+                              ("wandb w @last", "1 run with 44 values in w")):
+            self.assertEqual(self.ok("export", *command.split()), said + "\n", command)
+        self.assertEqual(self.ok("export", "csv", "-o", "c.csv", "--where", "seed == 1"), "1 run with 44 values in c.csv\n")
+        for target in ([], ["-o", "-"]):  # the document and nothing else
+            self.assertEqual(json.loads(self.ok("export", "json", "1", *target))["runs"][0]["id"], 1)
+            self.assertTrue(self.ok("export", "csv", "1", *target).startswith("id,uid,name,key,step,value\n1,"))
+
+    def test_texts_that_are_cut_and_children_are_counted(self):
+        for n in (1, 2):
+            (self.dir / "make.lua").write_text(
+                'it("x", function() local w = require("gradus.store").open("runs/gradus.db"):begin { name = "child", kind = "teacher", parent = 1, '
+                'params = { { key = "long", value = ("x"):rep(600) } } } w:log(w:key "a", 1, 1) w:finish "finished" end)')
+            self.ok("test", "make.lua")
+            cut = f"{n} text{'s are' if n > 1 else ' is'} longer than fits there, and cut"
+            self.assertEqual(self.ok("export", "mlflow", f"m{n}.db", "--children"), f"{2 + n} runs with {88 + n} values in m{n}.db; {cut}\n")
+            self.assertEqual(self.ok("export", "csv", "--children", "-o", "c.csv"), f"{2 + n} runs with {88 + n} values in c.csv\n")
+            self.assertEqual(self.ok("export", "csv", "-o", "c.csv"), "2 runs with 88 values in c.csv\n")
+            belong = f"{n} belong{'' if n > 1 else 's'} to {'other runs' if n > 1 else 'another run'}"
+            self.assertEqual(self.ok("import", "mlflow", f"m{n}.db", store=f"back{n}.db"),
+                             f"{2 + n} runs added; {88 + n} values; {belong} (`gradus runs --children` lists them)\n")
+        self.assertEqual(json.loads(self.ok("import", "mlflow", "m2.db", "--json", store="other.db")),
+                         {"added": 4, "updated": 0, "unchanged": 0, "values": 90, "skipped": 0, "children": 2, "empty": 0})
+
+    def test_imports(self):
+        self.assertEqual(self.ok("import", "trackio", "proj.db", "--name", "mine", store="a.db"), "2 runs added; 88 values\n")
+        self.assertEqual({run["name"] for run in json.loads(self.ok("runs", "--json", store="a.db"))}, {"mine"})
+        self.assertEqual(self.ok("import", "trackio", "proj.db"), "0 runs added, 2 already there; 0 values\n")
+        self.ok("export", "tensorboard", "tb", "1")
+        for more, said in (([], "1 run added; 44 values; 2 left out (no scalars, or deleted)\n"), ([], "0 runs added, 1 already there; 0 values; 2 left out "
+                           "(no scalars, or deleted)\n")):
+            self.assertEqual(self.ok("import", "tensorboard", "tb", *more, store="tb.db"), said)
+        nothing = {"added": 2, "updated": 0, "unchanged": 0, "values": 88, "skipped": 0, "children": 0, "empty": 0}
+        for name, change, said, found in (
+                ("twice", "INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) SELECT run_id, timestamp, run_name, step, metrics FROM metrics "
+                 "WHERE step < 3", "2 runs added; 96 values; 8 of them replaced by a later one of the same metric and step", {"values": 96, "replaced": 8}),
+                ("stepless", "UPDATE metrics SET step = 0", "2 runs added; 88 values; 4 metrics without steps, numbered as they came", {"numbered": 4}),
+                ("one", "UPDATE metrics SET step = 0 WHERE run_id = 'id1' AND step > 0 AND step < 10", "2 runs added; 88 values; 9 of them replaced by a later "
+                 "one of the same metric and step", {"replaced": 9}),
+                ("texts", "UPDATE metrics SET metrics = '{\"a\":\"text\"}' WHERE run_id = 'id1'",
+                 "2 runs added; 44 values; 40 left out (no scalars, or deleted)", {"values": 44, "skipped": 40})):
+            shutil.copy(self.dir / "proj.db", self.dir / f"{name}.db")
+            with contextlib.closing(sqlite3.connect(self.dir / f"{name}.db")) as db, db:
+                db.execute(change)
+            self.assertEqual(self.ok("import", "trackio", f"{name}.db", store=f"{name}-a.db"), said + "\n")
+            self.assertEqual(json.loads(self.ok("import", "trackio", f"{name}.db", "--json", store=f"{name}-b.db")), nothing | found)
+        with sqlite3.connect(self.dir / "proj.db") as db:
+            db.execute("INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES ('id1', '2026-01-01T00:01:00', 'run-1', 40, '{\"b\": 0.5}')")
+        db.close()
+        self.assertEqual(self.ok("import", "trackio", "proj.db"), f"0 runs added, 1 updated, 1 already there; {STEPS + 5} values\n")
+        self.refused(66, "gradus: none.db: no such file or folder; expected something to import; got nothing\n", "import", "trackio", "none.db", store="new.db")
+        self.assertFalse((self.dir / "new.db").exists())
+
+
 class Import(TransferCase):
     def test_trackio_as_a_run_like_any_other(self):
         runs = json.loads(self.ok("runs", "--json"))

@@ -18,19 +18,22 @@ LIBRARY = {"attach": "attach", "cached": "cached resume", "compare": "compare", 
            "tensor_comparisons": "check", "trial": "sweep", "training": "live", "trial_run": "sweep", "watch": "watch"}
 
 # The same of bindings/host, those that tell most first; of a file that is not here, EVERY one of these.
-HOST = {"attach_command": "attach", "calls": "live", "children": "parallel sweep", "children_module": "parallel sweep watch", "commands": "program help",
-        "compare_command": "compare history", "compare_text": "compare history", "diff_command": "compare history", "doctor_command": "compare program hostile_input",
-        "editor_module": "repl", "execute": "program host", "file_lock": "cached teacher_cache parallel", "file_watch": "watch live", "git_state": "surroundings program",
-        "help_command": "help", "host_machine": "program surroundings", "host_sources": "cached watch host", "housekeeping_commands": "compare program history",
+HOST = {"attach_command": "attach", "calls": "live", "children": "parallel sweep", "children_module": "parallel sweep watch",
+        "commands": "program help history compare", "compare_command": "compare history", "compare_text": "compare history",
+        "diff_command": "compare history", "doctor_command": "compare program hostile_input", "editor_module": "repl", "execute": "program host",
+        "file_lock": "cached teacher_cache parallel", "file_watch": "watch live", "git_state": "surroundings program", "help_command": "help",
+        "host_machine": "program surroundings", "host_sources": "cached watch host live", "housekeeping_commands": "compare program history",
         "length_operator": "host surroundings", "line_editor": "repl", "neighbours": "neighbours", "new_command": "new", "plot_command": "history compare",
-        "require": "host surroundings watch", "resume_command": "resume fork", "runs_command": "history contract", "sandbox": "sandbox", "serve_command": "serve page",
-        "show_command": "history contract compare", "signals": "program contract resume", "transfer_command": "transfer", "usage_error": "program help",
-        "versus_text": "compare table"}
+        "require": "host surroundings watch", "resume_command": "program resume fork", "run_command": "program host sandbox contract live odd_world",
+        "runs_command": "history contract", "sandbox": "sandbox", "script_commands": "program host sandbox contract", "serve_command": "serve page",
+        "session": "host program surroundings live", "show_command": "history contract compare", "signals": "program contract resume",
+        "transfer_command": "transfer", "usage_error": "program help", "versus_text": "compare history table"}
 EVERY = "program host contract odd_world compare surroundings"
 
 # File of bindings -> specs (tests/stdlib/*/NAME_spec.lua) of what uses it, where their names do not tell it.
-SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs", "host_sources": "traced cached reachable", "children_module": "farm grid",
-         "file_watch": "live_files watch", "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
+SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs children", "host_sources": "traced cached reachable", "children_module": "farm grid",
+         "file_watch": "children live_files watch", "calls": "traced cached reachable", "source_loader": "editor", "length_operator": "editor",
+         "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
 
 
 class Runner:
