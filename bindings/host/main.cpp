@@ -5,10 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <sstream>
 
 #include "attach_command.h"
 #include "commands.h"
@@ -19,6 +21,7 @@
 #include "host_module.h"
 #include "neighbours.h"
 #include "new_command.h"
+#include "output.h"
 #include "plot_command.h"
 #include "query/table.h"
 #include "script_commands.h"
@@ -52,8 +55,25 @@ void add_others(CLI::App& app, Doctor& options) {
   help->add_option("--stdlib", "Read the standard library from a folder")->type_name("TEXT");
 }
 
-// What CLI11 says of a command and, where it has some, of its own commands.
-std::string command_help(CLI::App& app, const std::string& name) { return app.get_subcommand(name)->help(); }
+// What CLI11 says of a command and, where it has some, of its own commands; at a terminal no wider than that.
+std::string help_of(const CLI::App& app) {
+  constexpr std::size_t kTexts = 30;  // the column that CLI11 begins them at
+  const auto wide = static_cast<std::size_t>(terminal_columns(INT_MAX));
+  std::istringstream lines(app.help(app.get_parent() != nullptr ? "gradus" : ""));
+  std::string out;
+  for (std::string line; std::getline(lines, line); out += line + "\n") {
+    const std::size_t indent = !line.starts_with(' ') ? 0 : wide < 2 * kTexts ? kTexts / 4 : kTexts;
+    while (line.size() > wide) {
+      const std::size_t space = line.rfind(' ', wide);
+      if (space == std::string::npos || space <= indent) break;
+      out += line.substr(0, space) + "\n";
+      line = std::string(indent, ' ') + line.substr(space + 1);
+    }
+  }
+  return out;
+}
+
+std::string command_help(const CLI::App& app, const std::string& name) { return help_of(*app.get_subcommand(name)); }
 
 // `gradus help`, `gradus help TOPIC` (a command, or anything that scripts use), `gradus help --all`.
 int print_help(CLI::App& app, const std::vector<std::string>& words) {
@@ -76,9 +96,9 @@ int print_help(CLI::App& app, const std::vector<std::string>& words) {
   std::vector<CommandHelp> commands;
   if (topic.empty() && !all) {
     std::printf(
-        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), "
-        "gradus help --all (one page)\n\n",
-        app.help().c_str());
+        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use),\n"
+        "gradus help alpha (words), gradus help --all (one page)\n\n",
+        help_of(app).c_str());
     std::fflush(stdout);
     return help_command(std::move(options), topic, all, commands);  // what scripts may use
   }
@@ -107,7 +127,7 @@ int dispatch(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto parsed = app.get_subcommands();
-    std::printf("%s", parsed.empty() ? app.help().c_str() : parsed.front()->help().c_str());
+    std::printf("%s", help_of(parsed.empty() ? app : *parsed.front()).c_str());
     return 0;
   } catch (const CLI::CallForVersion&) {
     std::printf("%s\n", version_line().c_str());
@@ -123,7 +143,7 @@ int dispatch(int argc, char** argv) {
   }
   if (app.got_subcommand("version")) return std::printf("%s\n", version_line().c_str()), 0;
   if (app.get_subcommands().empty()) {
-    std::fprintf(stderr, "%s", app.help().c_str());
+    std::fprintf(stderr, "%s", help_of(app).c_str());
     return kUsage;
   }
   return 0;  // a reading command: its callback has done the work
