@@ -102,11 +102,13 @@ bool ends_too_early(lua_State* L, const std::string& text, const std::string& ch
 // lines could make it whole
 int compile(lua_State* L) {
   const std::string text = text_argument(L, 1), name = text_argument(L, 2), chunk_name = "=" + name;
-  // As arguments, so that the entry is not gone from the stack by a tail call, and errors know its line.
-  if (const std::string expression = with_length_calls("return select(1, " + text + "\n)");
-      luaL_loadbufferx(L, expression.data(), expression.size(), chunk_name.c_str(), "t") == 0)
-    return 1;
-  lua_pop(L, 1);
+  // As arguments, so that the entry is not gone from the stack by a tail call, and errors know its line: the one that the
+  // bracket is in, which has one of its own only after a comment.
+  for (const char* end : {")", "\n)"}) {
+    const std::string expression = with_length_calls("return select(1, " + text + end);
+    if (luaL_loadbufferx(L, expression.data(), expression.size(), chunk_name.c_str(), "t") == 0) return 1;
+    lua_pop(L, 1);
+  }
   const bool early = ends_too_early(L, text, chunk_name);
   if (load_user_text(L, text, chunk_name, name)) return 1;
   lua_pushnil(L);

@@ -24,7 +24,7 @@ end
 
 local function one_run(options, which)
   local runs = stored(options)
-  local id = require("gradus.store").open(options.store):resolve(tostring(which))
+  local id = require("gradus.store").open(options.store, true):resolve(tostring(which))
   return runs({ where = ("id == %d"):format(id), children = true, archived = true })[1]
 end
 
