@@ -8,7 +8,8 @@
 namespace gradus::results {
 namespace {
 
-constexpr int kGap = 2;  // between columns
+constexpr int kGap = 2;      // between columns
+constexpr int kFolded = 30;  // columns that a text may be folded into, at least
 
 // Decodes one code point and moves on; a byte that is not UTF-8 counts as one replacement character.
 std::uint32_t decode(std::string_view text, std::size_t& at) {
@@ -54,6 +55,24 @@ int cell_width(std::string_view cell) {
 std::string padded(const std::string& text, int columns, Align align) {
   const std::string space(static_cast<std::size_t>(std::max(0, columns - cell_width(text))), ' ');
   return align == Align::left ? text + space : space + text;
+}
+
+// The words of a text in lines of so many columns; a longer word has one of its own.
+std::vector<std::string> folded(const std::string& text, int columns) {
+  std::vector<std::string> lines = {""};
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    std::string& last = lines.back();
+    if (last.empty())
+      last = word;
+    else if (cell_width(last) + 1 + cell_width(word) <= columns)
+      last += " " + word;
+    else
+      lines.push_back(word);
+    begin = end + 1;
+  }
+  return lines;
 }
 
 std::string format(const char* how, int digits, double value) {
@@ -184,7 +203,10 @@ std::vector<std::vector<int>> Table::parts(const std::vector<int>& widths, int w
 }
 
 std::string Table::text(bool styled, int wide) const {
-  const std::vector<int> widths = this->widths();
+  std::vector<int> widths = this->widths();
+  const int before = columns_.empty() ? 0 : width() - widths.back(), room = wide - before;
+  const bool fold = room >= kFolded && widths.back() > room && columns_.back().align == Align::left;
+  if (fold) widths.back() = room;
   std::string out;
   for (const std::vector<int>& part : parts(widths, wide)) {
     const auto line = [&](const auto& cell) {
@@ -204,7 +226,12 @@ std::string Table::text(bool styled, int wide) const {
       return rule;
     });
     if (styled) out += "\033[0m";
-    for (const auto& row : rows_) out += line([&](std::size_t i) { return row[i]; });
+    for (const auto& row : rows_) {
+      const std::vector<std::string> last = fold ? folded(row.back(), room) : std::vector<std::string>();
+      out += line([&](std::size_t i) { return fold && i + 1 == row.size() ? last[0] : row[i]; });
+      for (std::size_t i = 1; i < last.size(); ++i)
+        out += std::string(static_cast<std::size_t>(before), ' ') + last[i] + "\n";
+    }
   }
   return out;
 }

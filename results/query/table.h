@@ -16,7 +16,8 @@ class Table {
   void row(std::vector<std::string> cells);                      // as many as columns
   bool empty() const { return rows_.empty(); }
   int width() const;  // columns of a terminal
-  // Lines that end in a newline. styled: titles and rule dim, for a terminal. wide: what is wider than so many columns goes
+  // Lines that end in a newline. styled: titles and rule dim, for a terminal. wide: a text in the last
+  // column is folded to so many columns; what is wider yet goes
   // on below, in parts that each begin with the labels (without any, the first column); 0: as wide as it is.
   std::string text(bool styled, int wide = 0) const;
 

@@ -1,11 +1,12 @@
 --- What live edits (live_edit.lua) have made of a run by the time of a snapshot, as the store tells it: each is an event with the files and
---- parameters that it changed, and so is each that takes one back. What was edited while an earlier training went on is with that.
+--- parameters that it changed, and so is each that takes one back, or goes on with other files (resume.lua). What was edited while an
+--- earlier training went on is with that.
 local host = require "gradus.host"
 
 local edits = {}
 
 local ALL = [[SELECT detail, (run_id = ?1 AND id <= ?2 OR run_id IN (SELECT id FROM runs WHERE parent = ?1 AND id <= ?3)) AS before
-  FROM events WHERE kind = 'edit' AND name = 'live'
+  FROM events WHERE (kind = 'edit' AND name = 'live' OR kind = 'resume' AND name = 'resume' AND json_extract(detail, '$.files') IS NOT NULL)
     AND (run_id = ?1 OR run_id IN (SELECT id FROM runs WHERE parent = ?1 AND kind = 'training'))
     AND id > (SELECT coalesce(max(id), 0) FROM events WHERE run_id = ?1 AND kind = 'resume' AND name = 'fork')
   ORDER BY id]]

@@ -98,4 +98,27 @@ function finished.results(options, experiment, plan)
   return results
 end
 
+--- Of runs that were finished before, those that read other data than a new one with the same parameters: the hash of a configuration is
+--- of its name, code, parameters and data, of which the first three are the same here.
+---@param store table
+---@param before number[]  ids
+---@param new number[]
+---@return number[]
+function finished.of_other_data(store, before, new)
+  local function configuration(id)
+    local row = store:query("SELECT config_hash AS hash, status FROM runs WHERE id = ?", id)[1]
+    return key_of(params.stored(store, id), "any"), row.hash, row.status
+  end
+  local hashes, found = {}, {}
+  for _, id in ipairs(new) do
+    local key, hash, status = configuration(id)
+    if status == "finished" then hashes[key] = hash end  -- one that failed may have read nothing yet
+  end
+  for _, id in ipairs(before) do
+    local key, hash = configuration(id)
+    if hashes[key] and hashes[key] ~= hash then found[#found + 1] = id end
+  end
+  return found
+end
+
 return finished

@@ -116,6 +116,20 @@ local function tell_interrupted(plan, results)
   host.write(2, ("%d of %d runs are finished; the same command with --resume does the rest\n"):format(finished, #plan))
 end
 
+-- What data a run reads is known when it has run: those that were skipped may have read others.
+local function tell_other_data(options, plan, results, todo)
+  local new, before, is_new = {}, {}, {}
+  for _, i in ipairs(todo) do is_new[i] = true end
+  for i = 1, #plan do
+    local id = results[i] and host.json_decode(results[i]).id
+    if id then table.insert(is_new[i] and new or before, id) end
+  end
+  local others = require("gradus.experiment.finished").of_other_data(require("gradus.store").open(options.store), before, new)
+  if #others == 0 then return end
+  host.write(2, ("%d of the runs that were skipped read other data than the new ones (run %d): the table mixes both; without --resume all "
+    .. "run anew\n"):format(#others, others[1]))
+end
+
 --- Does the runs of the script. Returns the process's exit code.
 ---@param options table  the command line
 function grid.run(options)
@@ -137,6 +151,7 @@ function grid.run(options)
   local list = {}
   for i = 1, #plan do list[#list + 1] = results[i] end
   runner.summarize(options, list, experiment)
+  if options.resume then tell_other_data(options, plan, results, todo) end
   for i = 1, #plan do
     if codes[i] then return codes[i] end
   end

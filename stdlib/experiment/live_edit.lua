@@ -15,6 +15,7 @@ local live_swap = require "gradus.experiment.live_swap"
 local live_training = require "gradus.experiment.live_training"
 local live_users = require "gradus.experiment.live_users"
 local rehearsal = require "gradus.experiment.rehearsal"
+local run_writer = require "gradus.experiment.run_writer"
 local sorted_keys = require "gradus.base.sorted_keys"
 
 local live_edit = {}
@@ -83,11 +84,7 @@ local function keep_params(self, flat, changes)
 end
 
 local function keep_sources(self, files, texts)
-  local list = {}
-  for i, one in ipairs(files) do
-    list[i] = { path = ("%s@%d"):format(one.path, self.run.step_number), sha256 = one.now, text = texts[one.path].text }
-  end
-  if #list > 0 then self.run.writer:amend { sources = list } end
+  run_writer.keep_sources(self.run.writer, self.run.step_number, files, function(path) return texts[path].text end)
 end
 
 -- Another version goes on from here: told to the store.

@@ -54,19 +54,20 @@ function resume.set_of(experiment, options)
   return set
 end
 
--- Sources that are no longer what the run had: { name, was, now } each.
+-- Sources that are no longer what the run had: { name, was, now } each, as sameness.lua says it, and as the store keeps it.
 ---@param had Edited
 local function changed_sources(had)
-  local now, found = sources.now(), {}
+  local now, found, changed = sources.now(), {}, {}
   for _, path in ipairs(sorted_keys(had.texts)) do
     if now[path] and now[path] ~= had.texts[path] then
       found[#found + 1] = { name = "script", what = path, was = had.texts[path]:sub(1, 12), now = now[path]:sub(1, 12) }
+      changed[#changed + 1] = { path = path, was = had.texts[path], now = now[path] }
     end
   end
   if had.kept then
     found[#found + 1] = { name = "script", what = had.kept, was = "of the version before an edit", now = "of the file" }
   end
-  return found
+  return found, changed
 end
 
 -- --- what differs --------------------------------------------------------------------------------------------------------
@@ -78,8 +79,9 @@ end
 ---@param goal table?     the snapshot
 ---@param options table   the command line, whose threads become those of the snapshot
 ---@return string[]
+---@return { path: string, was: string, now: string }[]? files  the sources that are others, if any are
 function resume.check_same(where, store, id, goal, options)
-  local found = changed_sources(edits.until_then(store, id, goal))
+  local found, files = changed_sources(edits.until_then(store, id, goal))
   if goal then
     if not options.threads and goal.identity.threads ~= "auto" then options.threads = goal.identity.threads end
     engine.set_threads(options.threads or 1)
@@ -87,7 +89,7 @@ function resume.check_same(where, store, id, goal, options)
       found[#found + 1] = one
     end
   end
-  return sameness.agree(where, found, options.accept)
+  return sameness.agree(where, found, options.accept), #files > 0 and files or nil
 end
 
 -- --- going on ------------------------------------------------------------------------------------------------------------
@@ -131,11 +133,11 @@ function resume.planned(store, id, experiment, options, set)
     goal = snapshot_files.newest(store.folder .. "/" .. row.uid, function(text) host.write(2, "resume: " .. text .. "\n") end)
       or require("gradus.experiment.fork").beginning(store, id, true)
   end
-  local taken = resume.check_same("resume", store, id, goal, options)
+  local taken, others = resume.check_same("resume", store, id, goal, options)
   local given, changed = resume.given_of(store, id, experiment.specs, goal)
   for key, value in pairs(set) do given[key], changed[key] = value, value end
   return { seed = row.seed, given = given, resumes = id, name = row.name, goal = goal, set = changed,
-    detail = { from = goal and goal.point.step or 0, accepted = #taken > 0 and taken or nil, set = next(set) and set or nil,
+    detail = { from = goal and goal.point.step or 0, accepted = #taken > 0 and taken or nil, files = others, set = next(set) and set or nil,
       schedules = goal and goal.schedules } }
 end
 

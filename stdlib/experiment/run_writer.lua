@@ -96,9 +96,20 @@ local function new(options, of)
   }
 end
 
--- The run of that id goes on after the snapshot, or from its beginning; some of its parameters may have new values.
+--- Keeps sources that are others from a step on beside those that the run began with, as PATH@STEP.
+---@param changed { path: string, now: string }[]  now: the hash
+---@param text_of fun(path: string): string?
+function run_writer.keep_sources(writer, step, changed, text_of)
+  local list = {}
+  for i, one in ipairs(changed) do list[i] = { path = ("%s@%d"):format(one.path, step), sha256 = one.now, text = text_of(one.path) } end
+  if #list > 0 then writer:amend { sources = list } end
+end
+
+-- The run of that id goes on after the snapshot, or from its beginning; some of its parameters and sources may be others from there on.
 local function resumed(options)
-  local writer, changed = options.store:resume(options.resumes, options.goal and options.goal.point or {}), {}
+  local point, changed = options.goal and options.goal.point or {}, {}
+  local writer = options.store:resume(options.resumes, point)
+  run_writer.keep_sources(writer, point.step or 0, options.detail and options.detail.files or {}, sources.content)
   for _, one in ipairs(options.set and param_list(options.flat) or {}) do
     if options.set[one.key] ~= nil then changed[#changed + 1] = one end
   end

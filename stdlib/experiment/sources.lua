@@ -26,6 +26,16 @@ function sources.now()
   end })
 end
 
+--- The text of one: what is loaded, else what is on the disk.
+---@param path string
+---@return string?
+function sources.content(path)
+  for _, one in ipairs(host.sources()) do
+    if one.path == path then return one.text end
+  end
+  return files.read(path)
+end
+
 --- One in the words of a run's configuration.
 ---@param one { path: string, sha256: string }  as host.sources() gives it
 ---@return string

@@ -224,6 +224,23 @@ class Stopping(ParallelCase):
             _, err = self.run_script(text, "--resume", *args)
             self.assertIn(f"{skipped} of ", err)
 
+    def test_other_data_are_told(self):
+        text = """
+local g = require "gradus"
+return g.experiment { name = "d", params = { n = 1 }, run = function(run, p)
+  run:fit { model = g.nn.MLP { 1, 2, 2 }, data = g.data.csv("d.csv", { label = "y" }), steps = 2 }
+  return { n = p.n }
+end }"""
+        rows = "".join(f"{i % 7},{i % 2}\n" for i in range(30))
+        data = self.dir / "d.csv"
+        data.write_text("x,y\n" + rows)
+        self.run_script(text, "--seed", "1,2", "--set", "n=1,2")
+        mixed = "2 of the runs that were skipped read other data than the new ones (run 1)"
+        self.assertNotIn("read other data", self.run_script(text, "--seed", "1,2,3", "--resume")[1])
+        data.write_text("x,y\n9,1\n" + rows)
+        self.assertNotIn("read other data", self.run_script(text, "--seed", "1", "--set", "n=1,3", "--resume")[1], "of n = 3 nothing is known")
+        self.assertIn(mixed, self.run_script(text, "--seed", "1,2,4", "--resume")[1])
+
     def test_what_is_required_in_a_run_is_code_of_it(self):
         text = SMALL % "local late, again = require 'late', dofile 'again.lua'  run:log({ x = late + again }, 1)"
         def save(late, again):

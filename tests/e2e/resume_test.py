@@ -316,6 +316,18 @@ end }""")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(timeout=60), 130)
         self.assertNotEqual(self.ask("cut.db", hash_of), pure)
+        # The store has both texts; from a later snapshot the second one is the run's own.
+        step = self.ask("cut.db", "SELECT max(json_extract(detail, '$.from')) FROM events WHERE kind = 'resume' AND name = 'resume'")
+        texts = "SELECT text FROM run_sources JOIN sources USING (sha256) WHERE run_id = 1 AND path = "
+        self.assertEqual(self.ask("cut.db", f"{texts}'s.lua@{step}'"), text + "-- other\n")
+        self.assertEqual(self.ask("cut.db", f"{texts}'s.lua'"), text)
+        before = self.resumes()
+        process = self.start("resume", "1", "-q", "--store", "cut.db", "--accept", "data")
+        self.wait_until(lambda: self.resumes() > before)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=60), 130)
+        (self.dir / "s.lua").write_text(text)
+        self.assertIn("script s.lua was", self.gradus("resume", "1", "--store", "cut.db", "--accept", "data", code=65).stderr)
 
     def test_a_running_run_is_refused(self):
         (self.dir / "s.lua").write_text(LOOP)

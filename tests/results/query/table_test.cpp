@@ -68,6 +68,33 @@ TEST(TableTest, WhatIsWiderThanATerminalGoesOnBelow) {
   EXPECT_EQ(table.text(true, 37).find("\n\n\033[2mname"), table.text(true, 37).rfind("\n\n"));
 }
 
+// A text at the end is folded between words where it has room enough, and goes on under itself.
+TEST(TableTest, AnEndOfTextIsFolded) {
+  Table table;
+  table.column("step", Align::right);
+  table.column("detail");
+  table.row({"12", "one two three four five six seven"});
+  table.row({"3", "short"});
+  const std::string whole = table.text(false);
+  EXPECT_EQ(table.width(), 39);
+  EXPECT_EQ(table.text(false, 39), whole);
+  std::string rule;
+  for (int i = 0; i < 32; ++i) rule += "─";
+  EXPECT_EQ(table.text(false, 38),
+            "step  detail\n────  " + rule + "\n  12  one two three four five six\n      seven\n   3  short\n");
+  EXPECT_NE(table.text(false, 36).find("\n  12  one two three four five six\n      seven\n"), std::string::npos);
+  EXPECT_EQ(table.text(false, 35), whole) << "no room to fold it";
+  Table words;
+  words.column("a");
+  words.row({std::string(40, 'x') + " y  z"});
+  EXPECT_NE(words.text(false, 30).find("\n" + std::string(40, 'x') + "\ny  z\n"), std::string::npos);
+  Table numbers;
+  numbers.column("a");
+  numbers.column("b", Align::right);
+  numbers.row({"1", "one two three four five six seven"});
+  EXPECT_EQ(numbers.text(false, 34), numbers.text(false)) << "numbers are not folded";
+}
+
 TEST(TableTest, MeansAndDeviationsAtTheirEdges) {
   struct {
     double mean, sd;
