@@ -38,7 +38,7 @@ std::string look_up(RunOptions& options, const std::string& run, const char* com
   const std::int64_t id = store->resolve(run);
   const auto rows = store->query("SELECT script, device, status FROM runs WHERE id = ?1", {id}).rows;
   options.more["run"] = std::to_string(id);
-  options.more["script"] = text_of(rows[0][0]);
+  options.more["own_script"] = text_of(rows[0][0]);
   const bool own = options.script.empty();
   if (own) options.script = text_of(rows[0][0]);
   if (options.device.empty()) options.device = text_of(rows[0][1]);
@@ -61,7 +61,7 @@ std::vector<RunOptions> past_of(const RunOptions& options, const char* command) 
   std::vector<RunOptions> parts = {options};
   parts[0].set.clear();
   parts[0].strict = false;  // it is over, whatever was told of it
-  parts[0].script = parts[0].more["script"];
+  parts[0].script = parts[0].more["own_script"];
   const auto store = results::Store::open(options.store, results::Store::Mode::read);
   for (;;) {
     RunOptions origin = parts.back();
@@ -75,7 +75,7 @@ std::vector<RunOptions> past_of(const RunOptions& options, const char* command) 
     if (rows.rows.empty() || parts.size() > kMostForks) break;
     origin.more["run"] = std::to_string(std::get<std::int64_t>(rows.rows[0][0]));
     origin.more["at"] = std::to_string(std::get<std::int64_t>(rows.rows[0][1]));
-    origin.more["script"] = origin.script = text_of(rows.rows[0][2]);
+    origin.more["own_script"] = origin.script = text_of(rows.rows[0][2]);
     check_script(command, std::stoll(origin.more["run"]), origin.script);
     parts.push_back(std::move(origin));
   }
