@@ -69,6 +69,14 @@ class Fork(unittest.TestCase):
         self.gradus("delete", str(first), "--yes")
         self.assertIn("a fork of a run that this store does not have (", self.gradus("show", str(second)))
 
+    def test_what_another_script_says_otherwise_is_told(self):
+        (self.dir / "other.lua").write_text(SCRIPT.replace("T = 4, steps = 300", "T = 8, steps = 100"))
+        done = subprocess.run([GRADUS, "fork", "1", "other.lua", "--at", "150", "--set", "steps=200", *STDLIB], cwd=self.dir,
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([line for line in done.stderr.splitlines() if line.startswith("fork: ")],
+                         ["fork: T = 4, as run 1 has it; 8, the default of other.lua, takes --set T=8"])
+
     def test_a_fork_of_a_fork_shares_its_past(self):
         """And so where no snapshot of the fork is left: it is done again from where it was forked, which is what its origin was."""
         self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
