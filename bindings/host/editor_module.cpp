@@ -11,6 +11,7 @@
 #include "interpreter.h"
 #include "length_operator.h"
 #include "line_editor.h"
+#include "output.h"
 #include "plot/plot.h"
 #include "script_error.h"
 #include "signals.h"
@@ -180,14 +181,13 @@ std::vector<double> numbers_field(lua_State* L, const char* field) {
   return numbers;
 }
 
-// plot({ { label =, x = {…}, y = {…} }, … }, title, columns, rows, styled) -> curves of braille dots
+// plot({ { label =, x = {…}, y = {…} }, … }, title, columns, rows) -> curves of braille dots
 int plot(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   results::Figure figure;
   figure.title = text_argument(L, 2);
   figure.axis = "step";
   const int columns = luaL_checkint(L, 3), rows = luaL_checkint(L, 4);
-  const bool styled = lua_toboolean(L, 5);
   for (int i = 1; lua_rawgeti(L, 1, i), lua_istable(L, -1); ++i) {
     results::Line line;
     lua_getfield(L, -1, "label");
@@ -200,7 +200,7 @@ int plot(lua_State* L) {
     lua_pop(L, 1);
   }
   std::string text;
-  guard(L, [&] { text = results::terminal_plot({figure}, columns, rows, styled); });
+  guard(L, [&] { text = results::terminal_plot({figure}, columns, rows, styled()); });
   lua_pushlstring(L, text.data(), text.size());
   return 1;
 }

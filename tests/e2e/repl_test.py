@@ -121,12 +121,13 @@ class Terminal(Case):
         self.addCleanup(self.end)
         self.open()
 
-    def open(self):
+    def open(self, **more):
         pid, self.fd = pty.fork()
         if pid == 0:
             try:
                 os.chdir(self.dir)
-                os.execve(GRADUS, ["gradus", "repl"], {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(self.state)})
+                env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+                os.execve(GRADUS, ["gradus", "repl"], {**env, "TERM": "xterm", "XDG_STATE_HOME": str(self.state), **more})
             finally:
                 os._exit(127)
         self.pid, self.rest = pid, ""
@@ -210,6 +211,13 @@ class Terminal(Case):
         self.until("21 * 2")
         self.type(" + 1\r")
         self.until("43")
+
+    def test_colours_where_they_are_wanted(self):
+        for more, wanted in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+            self.end()
+            self.open(**more)
+            self.type("plot { 1, 2 }\r")
+            self.assertEqual("\x1b[34m" in self.until("└"), wanted, more)
 
     def test_ctrl_c(self):
         self.type("21 * \x03")
