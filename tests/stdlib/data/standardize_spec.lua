@@ -172,6 +172,11 @@ describe("what cannot be standardized", function()
       "standardize: column 1 has an infinite value; expected finite numbers" },
     { "a split without training rows", function() d:split({ a = .5, b = .5 }, { seed = 1 }):standardize() end,
       "standardize: there is no part 'train'; expected a:standardize(), and { like = a } for the others" },
+    { "a split with a part that is standardized", function()
+      local parts = rows(9):split({ train = .5, val = .5 }, { seed = 1 })
+      parts.val = parts.val:standardize()
+      parts:standardize()
+    end, "standardize: 'tensors' is standardized already" },
     { "a stream", function() data.parity { d = 5, k = 2, seed = 1 }:standardize() end,
       "standardize: part 'train' is a stream without rows" },
     { "by rows that are not", function() d:standardize { like = d } end, "like: 'tensors' is not standardized itself" },

@@ -54,6 +54,27 @@ describe("a cached teacher", function()
       expect(hit.teacher.training):is_false()
     end)
   end)
+  it("has its checkpoints, by step and weight", function()
+    with_folder(function(path)
+      local function made()
+        local told = {}
+        local _, seen = support.with_run({ folder = path }, function(run)
+          local d = support.points():split({ train = .5, val = .5 }, { seed = 9 })
+          local model, kept = run:cached("teacher", function(train)
+            return g.fit { model = support.student(4), data = train, steps = 15, lr = .01, batch = 12, checkpoints = { steps = 5 } }
+          end, d.train)
+          for i = 1, kept:count() do told[i] = { kept:step(i), support.weights(kept:load(model, i)) } end
+        end)
+        return told, seen.cache[1].name
+      end
+      local built, first = made()
+      local taken, second = made()
+      expect({ first, second, #built }):equals { "miss", "hit", 3 }
+      expect({ built[1][1], built[3][1] }):equals { 5, 15 }
+      expect(built[1][2]):differs_from(built[2][2])
+      expect(taken):equals(built)
+    end)
+  end)
   it("leaves a stream of data where it stood, a batch that was looked at too", function()
     local function drawn(path)
       local asked, x = 0, nil

@@ -16,6 +16,8 @@ describe("what a reporter is told of a training's health", function()
       line = { say = function(text) said[#said + 1] = text end },
       event = function(_, kind, name, detail) stored[#stored + 1] = { kind, name, detail } end }
     local one, s = reporter.new { run = run, names = {}, deliver = function() end }, { step = 7, stage = "easy", findings = {} }
+    one:tell({ { name = "stagnant", advice = "nothing moves", numbers = {} } }, { step = 3, stage = "easy", findings = {} })
+    expect({ table.remove(said), table.remove(stored)[3].advice }):equals { "health: step 3: stagnant: nothing moves", "nothing moves" }
     one:blame "the rate is 1e-9"
     one:blame "alpha is 2"
     one:tell({ { name = "stagnant", advice = "nothing moves", numbers = { loss = 1 } },

@@ -213,6 +213,7 @@ describe("no answers are kept", function()
   end)
   it("where fewer samples are seen than there are rows", function()
     expect(why { distill = { budget = { steps = 19 } } }):matches "fewer samples"
+    with_folder(function(path) expect(found(path, { distill = { budget = { steps = 20 } } })):equals "miss" end)  -- as many as rows
   end)
   it("of a teacher that is the student", function()
     local student = support.student()
