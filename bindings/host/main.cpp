@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <sstream>
 
 #include "attach_command.h"
 #include "commands.h"
@@ -55,22 +54,11 @@ void add_others(CLI::App& app, Doctor& options) {
   help->add_option("--stdlib", "Read the standard library from a folder")->type_name("TEXT");
 }
 
-// What CLI11 says of a command and, where it has some, of its own commands; at a terminal no wider than that.
+// What CLI11 says of a command and, where it has some, of its own commands.
 std::string help_of(const CLI::App& app) {
-  constexpr std::size_t kTexts = 30;  // the column that CLI11 begins them at
-  const auto wide = static_cast<std::size_t>(terminal_columns(INT_MAX));
-  std::istringstream lines(app.help(app.get_parent() != nullptr ? "gradus" : ""));
-  std::string out;
-  for (std::string line; std::getline(lines, line); out += line + "\n") {
-    const std::size_t indent = !line.starts_with(' ') ? 0 : wide < 2 * kTexts ? kTexts / 4 : kTexts;
-    while (line.size() > wide) {
-      const std::size_t space = line.rfind(' ', wide);
-      if (space == std::string::npos || space <= indent) break;
-      out += line.substr(0, space) + "\n";
-      line = std::string(indent, ' ') + line.substr(space + 1);
-    }
-  }
-  return out;
+  constexpr int kTexts = 30;  // the column that CLI11 begins them at
+  return folded(app.help(app.get_parent() != nullptr ? "gradus" : ""),
+                terminal_columns(INT_MAX) < 2 * kTexts ? kTexts / 4 : kTexts);
 }
 
 std::string command_help(const CLI::App& app, const std::string& name) { return help_of(*app.get_subcommand(name)); }
