@@ -38,11 +38,12 @@ void print_stages(Store& store, const Options& options, std::vector<std::string>
   if (options.json) return print_json(compared);
   if (compared["groups"].empty()) return print("no ended runs with stages\n");
   const int lost = compared["lost"];
-  print(
-      fitted(stages_table(compared)) +
-      (lost > 0 ? std::to_string(lost) + (lost == 1 ? " run" : " runs") + " failed or interrupted: left out\n" : "") +
-      "mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was right "
-      "at some evaluation and is wrong at the stage's end\n");
+  print(fitted(stages_table(compared)) +
+        (lost > 0 ? std::to_string(lost) + (lost == 1 ? " run" : " runs") + " failed or interrupted: left out\n" : "") +
+        folded(
+            "mean ± sample standard deviation over runs; change: since the stage before; forgotten: the share that was "
+            "right at some evaluation and is wrong at the stage's end\n",
+            0));
 }
 
 void compare_command(const std::string& path, Options& options) {
@@ -65,7 +66,7 @@ void compare_command(const std::string& path, Options& options) {
     return print("no " + std::string(given.unfinished ? "" : "ended ") + "runs" +
                  (given.filter.where.empty() ? "" : " fit --where") + "\n");
   }
-  print(fitted(groups_table(compared)) + groups_footer(compared, given) +
+  print(fitted(groups_table(compared)) + folded(groups_footer(compared, given), 0) +
         (compared["versus"].is_object() ? versus_text(compared) : ""));
   print_cuts();
 }

@@ -114,11 +114,11 @@ std::string diff_text(const Json& diff) {
     return text + (diff["identical"].empty() ? "no step that both logged" : "every shared value is the same") + "\n";
   }
   const Json& parts = diff["parts"];
-  text += "\nthe curves part at step " + exact(parts["step"]) + ": " + exact(parts["key"]) + " is " +
-          value_text(parts["a"], exact) + " and " + value_text(parts["b"], exact) + "\n";
+  std::string where = "\nthe curves part at step " + exact(parts["step"]) + ": " + exact(parts["key"]) + " is " +
+                      value_text(parts["a"], exact) + " and " + value_text(parts["b"], exact) + "\n";
   for (const char* side : {"a", "b"})
-    text += std::string("  ") + side + ", last before it: " + event_text(diff["before"][side]) + "\n";
-  return text;
+    where += std::string("  ") + side + ", last before it: " + event_text(diff["before"][side]) + "\n";
+  return text + folded(where, 4);
 }
 
 }  // namespace

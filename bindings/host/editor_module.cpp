@@ -11,6 +11,7 @@
 #include "interpreter.h"
 #include "length_operator.h"
 #include "line_editor.h"
+#include "output.h"
 #include "plot/plot.h"
 #include "script_error.h"
 #include "signals.h"
@@ -102,11 +103,13 @@ bool ends_too_early(lua_State* L, const std::string& text, const std::string& ch
 // lines could make it whole
 int compile(lua_State* L) {
   const std::string text = text_argument(L, 1), name = text_argument(L, 2), chunk_name = "=" + name;
-  // As arguments, so that the entry is not gone from the stack by a tail call, and errors know its line.
-  if (const std::string expression = with_length_calls("return select(1, " + text + "\n)");
-      luaL_loadbufferx(L, expression.data(), expression.size(), chunk_name.c_str(), "t") == 0)
-    return 1;
-  lua_pop(L, 1);
+  // As arguments, so that the entry is not gone from the stack by a tail call, and errors know its line: the one that the
+  // bracket is in, which has one of its own only after a comment.
+  for (const char* end : {")", "\n)"}) {
+    const std::string expression = with_length_calls("return select(1, " + text + end);
+    if (luaL_loadbufferx(L, expression.data(), expression.size(), chunk_name.c_str(), "t") == 0) return 1;
+    lua_pop(L, 1);
+  }
   const bool early = ends_too_early(L, text, chunk_name);
   if (load_user_text(L, text, chunk_name, name)) return 1;
   lua_pushnil(L);
@@ -178,14 +181,13 @@ std::vector<double> numbers_field(lua_State* L, const char* field) {
   return numbers;
 }
 
-// plot({ { label =, x = {…}, y = {…} }, … }, title, columns, rows, styled) -> curves of braille dots
+// plot({ { label =, x = {…}, y = {…} }, … }, title, columns, rows) -> curves of braille dots
 int plot(lua_State* L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   results::Figure figure;
   figure.title = text_argument(L, 2);
   figure.axis = "step";
   const int columns = luaL_checkint(L, 3), rows = luaL_checkint(L, 4);
-  const bool styled = lua_toboolean(L, 5);
   for (int i = 1; lua_rawgeti(L, 1, i), lua_istable(L, -1); ++i) {
     results::Line line;
     lua_getfield(L, -1, "label");
@@ -198,7 +200,7 @@ int plot(lua_State* L) {
     lua_pop(L, 1);
   }
   std::string text;
-  guard(L, [&] { text = results::terminal_plot({figure}, columns, rows, styled); });
+  guard(L, [&] { text = results::terminal_plot({figure}, columns, rows, styled()); });
   lua_pushlstring(L, text.data(), text.size());
   return 1;
 }

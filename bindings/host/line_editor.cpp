@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "host_error.h"
+#include "output.h"
 #include "signals.h"
 
 namespace gradus {
@@ -103,10 +104,11 @@ std::string common_beginning(const std::vector<std::string>& words) {
 
 // In columns, below the line that is being edited.
 void list(const std::vector<std::string>& words) {
-  constexpr std::size_t kMost = 120, kColumns = 80;
+  constexpr std::size_t kMost = 120;
+  const auto columns = static_cast<std::size_t>(terminal_columns(80));
   std::size_t width = 0;
   for (const std::string& word : words) width = std::max(width, word.size() + 2);
-  const std::size_t across = std::max<std::size_t>(1, kColumns / width), shown = std::min(words.size(), kMost);
+  const std::size_t across = std::max<std::size_t>(1, columns / width), shown = std::min(words.size(), kMost);
   std::fputc('\n', stdout);
   for (std::size_t i = 0; i < shown; ++i)
     std::printf("%-*s%s", static_cast<int>(width), words[i].c_str(),
@@ -145,6 +147,7 @@ unsigned char LineEditor::State::complete_word(EditLine* editor, int) {
   const std::string before(line->buffer, line->cursor);
   const Completion found = self.complete(self.context, before);
   if (found.words.empty() || found.replaced > before.size()) return CC_REFRESH_BEEP;
+  if (found.replaced == 0) return edit().insert(editor, "\t"), CC_REFRESH;  // no word's: of lines that are pasted
   const std::string same = common_beginning(found.words), typed = before.substr(before.size() - found.replaced);
   if (same != typed && same.size() >= typed.size()) {
     edit().erase(editor, static_cast<int>(found.replaced));

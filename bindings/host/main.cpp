@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -19,6 +20,7 @@
 #include "host_module.h"
 #include "neighbours.h"
 #include "new_command.h"
+#include "output.h"
 #include "plot_command.h"
 #include "query/table.h"
 #include "script_commands.h"
@@ -52,9 +54,15 @@ void add_others(CLI::App& app, Doctor& options) {
   help->add_option("--stdlib", "Read the standard library from a folder")->type_name("TEXT");
 }
 
-// What CLI11 says of a command and, where it has some, of each of its own commands.
-std::string command_help(CLI::App& app, const std::string& name) {
-  return app.get_subcommand(name)->help("", CLI::AppFormatMode::All);
+// What CLI11 says of a command and, where it has some, of its own commands: each in full where all is asked.
+std::string help_of(const CLI::App& app, CLI::AppFormatMode mode = CLI::AppFormatMode::Normal) {
+  constexpr int kTexts = 30;  // the column that CLI11 begins them at
+  return folded(app.help(app.get_parent() != nullptr ? "gradus" : "", mode),
+                terminal_columns(INT_MAX) < 2 * kTexts ? kTexts / 4 : kTexts);
+}
+
+std::string command_help(const CLI::App& app, const std::string& name) {
+  return help_of(*app.get_subcommand(name), CLI::AppFormatMode::All);
 }
 
 // `gradus help`, `gradus help TOPIC` (a command, or anything that scripts use), `gradus help --all`.
@@ -78,9 +86,9 @@ int print_help(CLI::App& app, const std::vector<std::string>& words) {
   std::vector<CommandHelp> commands;
   if (topic.empty() && !all) {
     std::printf(
-        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use), gradus help alpha (words), "
-        "gradus help --all (one page)\n\n",
-        app.help().c_str());
+        "%s\nMore: gradus help COMMAND, gradus help distill (what scripts use),\n"
+        "gradus help alpha (words), gradus help --all (one page)\n\n",
+        help_of(app).c_str());
     std::fflush(stdout);
     return help_command(std::move(options), topic, all, commands);  // what scripts may use
   }
@@ -109,7 +117,7 @@ int dispatch(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto parsed = app.get_subcommands();
-    std::printf("%s", parsed.empty() ? app.help().c_str() : parsed.front()->help().c_str());
+    std::printf("%s", help_of(parsed.empty() ? app : *parsed.front()).c_str());
     return 0;
   } catch (const CLI::CallForVersion&) {
     std::printf("%s\n", version_line().c_str());
@@ -125,7 +133,7 @@ int dispatch(int argc, char** argv) {
   }
   if (app.got_subcommand("version")) return std::printf("%s\n", version_line().c_str()), 0;
   if (app.get_subcommands().empty()) {
-    std::fprintf(stderr, "%s", app.help().c_str());
+    std::fprintf(stderr, "%s", help_of(app).c_str());
     return kUsage;
   }
   return 0;  // a reading command: its callback has done the work

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 
 #include "error.h"
 
@@ -27,6 +29,22 @@ int terminal_columns(int otherwise) {
 }
 
 std::string fitted(const results::Table& table) { return table.text(styled(), terminal_columns(0)); }
+
+std::string folded(const std::string& text, int indent) {
+  const int wide = terminal_columns(INT_MAX);
+  std::istringstream lines(text);
+  std::string out;
+  for (std::string line; std::getline(lines, line); out += line + "\n") {
+    const auto begin = static_cast<std::size_t>(line.starts_with(' ') ? indent : 0);
+    while (results::display_width(line) > wide) {
+      const std::size_t space = line.rfind(' ', static_cast<std::size_t>(wide));
+      if (space == std::string::npos || space <= begin) break;
+      out += line.substr(0, space) + "\n";
+      line = std::string(begin, ' ') + line.substr(space + 1);
+    }
+  }
+  return out;
+}
 
 void print(const std::string& text) {
   // A full disk or a closed pipe is seen here or never.

@@ -13,6 +13,8 @@ bool styled();  // standard output is a terminal that takes colours (no NO_COLOR
 int terminal_columns(int otherwise);  // of standard output; otherwise: it is none
 // For standard output: where that is a terminal, no wider than it.
 std::string fitted(const results::Table& table);
+// And lines, which end in a newline: what has no room goes on below, of a line that begins with a space from this column on.
+std::string folded(const std::string& text, int indent);
 // Writes to standard output. Error (io): a full disk or a closed pipe.
 void print(const std::string& text);
 void print_json(const results::Json& json);

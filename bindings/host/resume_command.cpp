@@ -32,22 +32,18 @@ void check_script(const char* command, std::int64_t id, const std::string& scrip
                         "', its script; expected the folder that it was started in (`gradus show --code` prints it)");
 }
 
-struct Known {
-  std::string script, status;  // of the run; what goes on may be given another script
-};
-
-// What the store knows of the run goes into the options.
-Known look_up(RunOptions& options, const std::string& run, const char* command) {
+// What the store knows of the run goes into the options. Returns its status.
+std::string look_up(RunOptions& options, const std::string& run, const char* command) {
   const auto store = results::Store::open(options.store, results::Store::Mode::read);
   const std::int64_t id = store->resolve(run);
   const auto rows = store->query("SELECT script, device, status FROM runs WHERE id = ?1", {id}).rows;
   options.more["run"] = std::to_string(id);
-  const Known known{text_of(rows[0][0]), text_of(rows[0][2])};
+  options.more["own_script"] = text_of(rows[0][0]);
   const bool own = options.script.empty();
-  if (own) options.script = known.script;
+  if (own) options.script = text_of(rows[0][0]);
   if (options.device.empty()) options.device = text_of(rows[0][1]);
   check_script(command, id, options.script, own);
-  return known;
+  return text_of(rows[0][2]);
 }
 
 // Whether the run has a snapshot that it can be done again from, up to the step of --at.
@@ -61,11 +57,11 @@ bool has_snapshot(results::Store& store, std::int64_t id, const std::string& at)
 
 // What has to be done again so that there is a snapshot of the step: the run; before it, where it is a fork without one, its origin up to
 // where it was forked; and so on. The oldest comes first.
-std::vector<RunOptions> past_of(const RunOptions& options, const Known& run, const char* command) {
+std::vector<RunOptions> past_of(const RunOptions& options, const char* command) {
   std::vector<RunOptions> parts = {options};
   parts[0].set.clear();
   parts[0].strict = false;  // it is over, whatever was told of it
-  parts[0].script = run.script;
+  parts[0].script = parts[0].more["own_script"];
   const auto store = results::Store::open(options.store, results::Store::Mode::read);
   for (;;) {
     RunOptions origin = parts.back();
@@ -79,7 +75,7 @@ std::vector<RunOptions> past_of(const RunOptions& options, const Known& run, con
     if (rows.rows.empty() || parts.size() > kMostForks) break;
     origin.more["run"] = std::to_string(std::get<std::int64_t>(rows.rows[0][0]));
     origin.more["at"] = std::to_string(std::get<std::int64_t>(rows.rows[0][1]));
-    origin.script = text_of(rows.rows[0][2]);
+    origin.more["own_script"] = origin.script = text_of(rows.rows[0][2]);
     check_script(command, std::stoll(origin.more["run"]), origin.script);
     parts.push_back(std::move(origin));
   }
@@ -98,28 +94,28 @@ int prepare(const std::vector<RunOptions>& parts) {
 }  // namespace
 
 int resume_command(RunOptions options, const std::string& run) {
-  const Known known = look_up(options, run, "resume");
-  if (known.status == "finished" && !options.set.empty()) {
+  const std::string status = look_up(options, run, "resume");
+  if (status == "finished" && !options.set.empty()) {
     options.more["at"] = "end";
-    if (const int code = prepare(past_of(options, known, "resume"))) return code;
+    if (const int code = prepare(past_of(options, "resume"))) return code;
   }
   return drive_script(std::move(options), "gradus.experiment.resume", "run");
 }
 
 int fork_command(RunOptions options, const std::string& run) {
-  const Known known = look_up(options, run, "fork");
+  look_up(options, run, "fork");
   if (!options.set.empty())  // a misspelt name is told before the past is done again
     if (const int code = drive_script(options, "gradus.experiment.fork", "check_set")) return code;
-  if (const int code = prepare(past_of(options, known, "fork"))) return code;
+  if (const int code = prepare(past_of(options, "fork"))) return code;
   return drive_script(std::move(options), "gradus.experiment.fork", "run");
 }
 
 int landscape_command(RunOptions options, const std::string& run) {
-  const Known known = look_up(options, run, "landscape");
+  look_up(options, run, "landscape");
   if (options.more.count("at") + options.more.count("stages") + options.more.count("path") > 0) {
     RunOptions fork = options;
     fork.more["at"] = "0";  // where a fork begins, its origin must stand; the run itself is done again by the command
-    std::vector<RunOptions> parts = past_of(fork, known, "landscape");
+    std::vector<RunOptions> parts = past_of(fork, "landscape");
     parts.pop_back();
     if (const int code = prepare(parts)) return code;
   }

@@ -3,6 +3,7 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdio>
 #include <memory>
 
 #include "host_error.h"
@@ -26,6 +27,11 @@ void open_run_log(const std::string& path) {
   current->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
   current->set_level(spdlog::level::debug);
   current->flush_on(spdlog::level::info);
+  // A full disk, for one: said once, of lines that the terminal and the store have too.
+  current->set_error_handler([told = false](const std::string& why) mutable {
+    if (!told) std::fprintf(stderr, "warning: the run's log is not whole: %s\n", why.c_str());
+    told = true;
+  });
 }
 
 void write_run_log(const std::string& level, const std::string& text) {

@@ -14,6 +14,7 @@
 #include "query/direction.h"
 #include "query/query.h"
 #include "run_writer.h"
+#include "store/database.h"
 #include "store/housekeeping.h"
 #include "store_arguments.h"
 #include "store_object.h"
@@ -44,13 +45,19 @@ results::Store& check_store(lua_State* L) {
   return *store;
 }
 
+// open(path, reads) -> the store, made where there is none; reads: nothing is made, and one that may only be read will do
 int open(lua_State* L) {
   const std::string path = check_text(L, 1);
+  const bool reads = lua_toboolean(L, 2);
   StorePtr store;
   guard(L, [&] {
+    using Mode = results::Store::Mode;
     const std::lock_guard one_at_a_time(stores_mutex);
     StorePtr& shared = open_stores()[path];
-    if (!shared) known_stores().push_back(shared = results::Store::open(path, results::Store::Mode::create));
+    if (!shared || (!reads && !shared->writable())) {
+      const Mode mode = reads && !results::may_write_store(path) ? Mode::read : Mode::create;
+      known_stores().push_back(shared = results::Store::open(path, mode));
+    }
     store = shared;
   });
   push_object(L, kStore, std::move(store));

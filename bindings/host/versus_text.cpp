@@ -120,7 +120,7 @@ std::string versus_text(const Json& compared) {
   return heading("difference to " + versus["column"].get<std::string>() + " = " + versus["value"].get<std::string>() +
                  ", paired by seed") +
          (table.empty() ? "no group has what it could be compared by\n" : fitted(table)) +
-         (left_out ? "groups that never logged a metric are left out there\n" : "") + legend(versus);
+         (left_out ? "groups that never logged a metric are left out there\n" : "") + folded(legend(versus), 0);
 }
 
 }  // namespace gradus

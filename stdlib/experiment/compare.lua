@@ -21,7 +21,8 @@ return function(options)
   reading.refuse "g.compare"
   options = check.options("compare", options or {}, { where = check.string, by = NAMES,
     metrics = NAMES, versus = check.string, margin = check.above(0), store = check.string })
-  return store_module.open(options.store or host.options.store):compare { where = options.where,
+  local path = options.store or host.options.store
+  return store_module.open(path, options.store ~= nil or host.exists(path)):compare { where = options.where,
     by = table.concat(options.by or {}, ","), metrics = table.concat(options.metrics or {}, ","), versus = options.versus,
     margin = options.margin and ("%.17g"):format(options.margin) }
 end

@@ -8,7 +8,9 @@ local done_again = require "gradus.experiment.done_again"
 local host = require "gradus.host"
 local resume = require "gradus.experiment.resume"
 local runner = require "gradus.experiment.runner"
+local shown = require "gradus.base.shown"
 local snapshot_files = require "gradus.experiment.snapshot_files"
+local sorted_keys = require "gradus.base.sorted_keys"
 
 local fork = {}
 
@@ -145,6 +147,18 @@ function fork.beginning(store, id, keep)
   return goal
 end
 
+-- A fork has its origin's parameters: what another script gives as their defaults has no effect.
+local function tell_defaults(options, id, specs, given, set)
+  if options.quiet or options.json or options.script == options.own_script then return end
+  for _, key in ipairs(sorted_keys(given)) do
+    local default = specs[key].default
+    if set[key] == nil and given[key] ~= default then
+      host.write(2, ("fork: %s = %s, as run %d has it; %s, the default of %s, takes --set %s=%s\n"):format(key, shown.text(given[key]), id,
+        shown.text(default), options.script, key, tostring(default)))
+    end
+  end
+end
+
 --- `gradus fork`, once `prepare` has run. Returns the process's exit code.
 ---@param options table  the command line; run, at, set
 function fork.run(options)
@@ -155,6 +169,7 @@ function fork.run(options)
   goal.on_arrival, goal.other = keep_beginning, true
   local given, set = resume.given_of(store, id, experiment.specs, goal), resume.set_of(experiment, options)
   goal.as_it_was = next(set) == nil
+  tell_defaults(options, id, experiment.specs, given, set)
   for key, value in pairs(set) do given[key] = value end
   local one = { seed = row.seed, given = given, forks = id, goal = goal, name = options.name or row.name,
     detail = { kind = "fork", run = id, uid = row.uid, at = goal.point.step, axis = goal.run.axis, set = next(set) and set or nil } }

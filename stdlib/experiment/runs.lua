@@ -108,7 +108,8 @@ return function(options)
   options = check.options("runs", options, { where = check.string, sort = check.string, reverse = check.boolean, limit = check.int(1),
     children = check.boolean, archived = check.boolean, store = check.string })
   if options.reverse and not options.sort then host.fail "runs: reverse without sort; expected sort = \"best(val/acc)\", or no reverse" end
-  local store = store_module.open(options.store or host.options.store)
+  local path = options.store or host.options.store
+  local store = store_module.open(path, options.store ~= nil or host.exists(path))
   local found, notes = store:runs(options)
   for _, note in ipairs(notes) do host.log("info", "runs: " .. note) end
   for _, one in ipairs(found) do

@@ -46,7 +46,7 @@ function space.parse(key, text, specs)
   local scale, inner = text:match "^(%a+)%((.*)%)$"
   local one = specs[key]
   if scale ~= "lin" and scale ~= "log" or one and one.kind == "string" then
-    if scale and one and (one.kind == "number" or one.kind == "int") then
+    if text:find "^%a+%(" and one and (one.kind == "number" or one.kind == "int") then
       host.fail(("--set %s: expected a list, lin(low, high) or log(low, high); got '%s'"):format(key, text), 64)
     end
     return setmetatable({ key = key, values = params.parse_list(key, text, specs, true), spec = one }, Axis)

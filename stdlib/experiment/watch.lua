@@ -15,6 +15,7 @@ local watch = {}
 
 local SHOWN = 6          -- runs whose curves stand side by side
 local WIDTH = 40         -- columns of a curve
+local BESIDE = 62        -- what is said beside one takes about so many
 local LOOK_EVERY = .1    -- seconds
 local TELL_EVERY = .05   -- seconds between two values of one metric that is logged at each step
 
@@ -95,14 +96,15 @@ end
 
 local function line_of(one, metric, limits)
   local values = one.curves[metric] or {}
-  local curve = sparkline(values, { low = limits.low, high = limits.high, width = WIDTH })
+  local wide = math.max(10, math.min(WIDTH, host.columns() - BESIDE))
+  local curve = sparkline(values, { low = limits.low, high = limits.high, width = wide })
   local _, columns = curve:gsub("[^\128-\191]", "")
-  local words = { ("#%d"):format(one.number), curve .. (" "):rep(WIDTH - columns) }
+  local words = { ("#%d"):format(one.number), curve .. (" "):rep(wide - columns) }
   words[#words + 1] = #values > 0 and ("%s %.4g"):format(metric, values[#values]) or "no " .. metric
   words[#words + 1] = one.state
   if one.seconds then words[#words + 1] = console.duration(one.seconds) end
+  if one.state == "runs" and one.status ~= "" then words[#words + 1] = one.status end
   if one.first then words[#words + 1] = ("first step after %.0f ms"):format(1000 * one.first) end
-  if one.state == "runs" then words[#words + 1] = one.status end
   return table.concat(words, "  ")
 end
 

@@ -24,7 +24,7 @@ end
 
 local function one_run(options, which)
   local runs = stored(options)
-  local id = require("gradus.store").open(options.store):resolve(tostring(which))
+  local id = require("gradus.store").open(options.store, true):resolve(tostring(which))
   return runs({ where = ("id == %d"):format(id), children = true, archived = true })[1]
 end
 
@@ -50,7 +50,7 @@ local function at_hand(options)
   function hand.plot(first, second)
     local columns, rows = host.columns()
     local lines = display.lines(first, second)
-    say(display.without_names(editor.plot(lines, "", columns, math.max(6, math.min(16, rows - 8)), host.isatty(1)), lines))
+    say(display.without_names(editor.plot(lines, "", columns, math.max(6, math.min(16, rows - 8))), lines))
   end
   --- help(x): what is known about a name, a function or an object; help(): what there is.
   function hand.help(topic) say(require("gradus.help.help").of(topic)) end

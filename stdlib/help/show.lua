@@ -1,18 +1,20 @@
 --- How an entry of comments.lua looks: as text for a terminal, as Markdown, as a line of a list.
+local host = require "gradus.host"
 local comments = require "gradus.base.comments"
 local examples = require "gradus.help.examples"
 local fields = require "gradus.help.fields"
 
 local show = {}
 
-local WIDTH = 100
+local WIDTH = 100  -- where there is no narrower terminal
 
--- Lines of at most WIDTH characters; UTF-8's later bytes count nothing.
+-- Lines that are not too wide; UTF-8's later bytes count nothing.
 local function wrap(text, indent)
   local lines, line = {}, ""
+  local widest = host.isatty(1) and math.min(WIDTH, (host.columns())) or WIDTH
   local function length(s) return #s:gsub("[\128-\191]", "") end
   for word in text:gmatch "%S+" do
-    if line ~= "" and length(indent) + length(line) + 1 + length(word) > WIDTH then
+    if line ~= "" and length(indent) + length(line) + 1 + length(word) > widest then
       lines[#lines + 1], line = indent .. line, word
     else
       line = line == "" and word or line .. " " .. word

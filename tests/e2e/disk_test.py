@@ -104,6 +104,22 @@ class Inside(unittest.TestCase):
         found = json.loads(self.gradus("doctor", "--json", "--full", "--store", "small/s.db").stdout)["store"]
         self.assertEqual((found["check"], found["dead"]), ("ok", 0))
 
+    def test_a_log_without_room(self):
+        (self.dir / "y.lua").write_text("""return require "gradus".experiment { name = "y", run = function(run)
+  local filler = assert(io.open("small/filler", "w"))
+  filler:setvbuf "no"
+  while filler:write(("x"):rep(4096)) do end
+  for i = 1, 200 do run:warn("mine", "no room " .. i) end
+  filler:close()
+  os.remove "small/filler"
+end }
+""")
+        self.mount(4000)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.dir / "small"], capture_output=True)
+        done = self.gradus("run", "-q", "y.lua", "--store", "small/s.db")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"\Awarning: the run's log is not whole: .*small/\w+/log.txt: No space left on device\n\Z")
+
     def test_what_else_writes_files(self):
         self.gradus("run", "-q", "x.lua", "--store", "big/s.db")
         commands = [("export", "csv", "-o", "small/out"), ("export", "csv", "-o", "small/m.csv"), ("export", "json", "-o", "small/x.json"),

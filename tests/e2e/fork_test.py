@@ -73,6 +73,14 @@ class Fork(unittest.TestCase):
         self.gradus("delete", str(first), "--yes")
         self.assertIn("a fork of a run that this store does not have (", self.gradus("show", str(second)))
 
+    def test_what_another_script_says_otherwise_is_told(self):
+        (self.dir / "other.lua").write_text(SCRIPT.replace("T = 4, steps = 300", "T = 8, steps = 100"))
+        done = subprocess.run([GRADUS, "fork", "1", "other.lua", "--at", "150", "--set", "steps=200", *STDLIB], cwd=self.dir,
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([line for line in done.stderr.splitlines() if line.startswith("fork: ")],
+                         ["fork: T = 4, as run 1 has it; 8, the default of other.lua, takes --set T=8"])
+
     def test_a_fork_of_a_fork_shares_its_past(self):
         """And so where no snapshot of the fork is left: it is done again from where it was forked, which is what its origin was."""
         self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
@@ -120,11 +128,13 @@ class Fork(unittest.TestCase):
         self.gradus("fork", "1", "--at", "400", "-q")  # its end is a snapshot
 
     def test_one_that_is_killed_before_its_first_snapshot_is_still_a_fork(self):
-        self.gradus("fork", "1", "--at", "100", "--set", "T=8", "-q")
+        """And of the script that it began with, which may be another than its origin's."""
+        (self.dir / "other.lua").write_text(SCRIPT.replace("temperature = p.T", "temperature = p.T, alpha = .2"))
+        command = ["fork", "1", "other.lua", "--at", "100", "--set", "T=8", "-q"]
+        self.gradus(*command)
         whole = json.loads(self.gradus("runs", "--json"))[-1]["id"]
         (self.dir / "wait").write_text("")
-        running = subprocess.Popen([GRADUS, "fork", "1", "--at", "100", "--set", "T=8", "-q", *STDLIB], cwd=self.dir, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        running = subprocess.Popen([GRADUS, *command, *STDLIB], cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         last = lambda: json.loads(self.gradus("runs", "--json"))[-1]
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and (last()["id"] == whole or last()["status"] != "running"):
@@ -134,7 +144,7 @@ class Fork(unittest.TestCase):
         running.wait()
         (self.dir / "wait").unlink()
         killed = json.loads(self.gradus("runs", "--json"))[-1]
-        self.assertEqual(killed["status"], "interrupted")
+        self.assertEqual((killed["status"], json.loads(self.gradus("show", "@last", "--json"))["script"]), ("interrupted", "other.lua"))
         self.gradus("resume", str(killed["id"]), "-q")
         self.assertEqual(json.loads(self.gradus("show", str(killed["id"]), "--json"))["origin"]["step"], 100)
         self.assertEqual(self.rows(killed["id"]), self.rows(whole), "the same as one that was not killed")

@@ -1,8 +1,13 @@
 """`gradus help TOPIC`: commands, functions, words, everything on one page."""
 
+import fcntl
+import os
+import struct
+import subprocess
+import termios
 import unittest
 
-from host_case import HostCase
+from host_case import GRADUS_PATH, HostCase
 
 
 class Help(HostCase):
@@ -34,6 +39,26 @@ class Help(HostCase):
         self.assertIn("sampler.rehearsal", self.help("sampler"))
         self.assertIn("softmax(Tensor self, int dim", self.help("softmax"))
         self.assertEqual(self.help("g.nn.Linear"), self.help("nn.Linear"))
+
+    def test_a_text_is_no_wider_than_the_terminal(self):
+        for topic in (["--help"], ["help"], ["run", "--help"], ["help", "compare"], ["help", "distill"], ["help", "where"]):
+            ours, theirs = os.openpty()
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 70, 0, 0))
+            process = subprocess.Popen([GRADUS_PATH, *topic], stdout=theirs)
+            os.close(theirs)
+            text = b""
+            try:
+                while part := os.read(ours, 65536):
+                    text += part
+            except OSError:
+                pass  # it has closed its side
+            os.close(ours)
+            self.assertEqual(process.wait(60), 0)
+            text, whole = text.decode().replace("\r", ""), self.gradus(*topic).stdout.decode()
+            self.assertEqual(text.split(), whole.split())
+            widths = [len(line) for line in text.split("\nExample\n")[0].splitlines()]  # code stays as it is
+            self.assertGreater(max(widths), 60)
+            self.assertLessEqual(max(widths), 70, topic)
 
     def test_words(self):
         self.assertIn("α CE + (1 − α) T² KL", self.help("alpha"))

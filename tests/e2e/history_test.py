@@ -196,6 +196,11 @@ class Lists(HistoryCase):
         self.assertEqual([line.split()[0] for line in parts if line and "started" not in line],
                          ([line.split()[0] for line in whole]) * (parts.count("") + 1))
         self.assertEqual(lines(40, "runs", "--columns", "name,val/acc")[0].split(), ["id", "name", "val/acc"])
+        for command in (("compare", "--by", "lr"), ("diff", "1", "2")):  # and what is said below one
+            below, whole = lines(38, *command), self.out(*command)
+            self.assertTrue(all(len(line) <= 38 for line in below), below)
+            self.assertGreater(max(map(len, whole.splitlines())), 38)
+            self.assertEqual(" ".join(below).split()[-5:], whole.split()[-5:])
 
     def test_options_that_look_alike(self):
         self.assertNotIn("did you mean", self.err("compare", "--sort", "x"))

@@ -36,6 +36,8 @@ class Page(PageCase):
         b.js("document.getElementById('where').value = 'stratgy == 1'; document.getElementById('where').dispatchEvent(new Event('input'))")
         b.wait("!document.querySelector('.tools .error').hidden")
         self.assertIn("strategy", b.js("return document.querySelector('.tools .error').textContent"))
+        b.js("document.getElementById('where').value = 'seed == 99'; document.getElementById('where').dispatchEvent(new Event('input'))")
+        b.wait("document.querySelector('.tools').textContent.includes('no run fits the filter')")
         # A link to what is shown shows it again.
         self.go("#/runs?where=seed == 3")
         self.assertEqual(self.names(), ["6", "3"])
@@ -103,6 +105,7 @@ class Page(PageCase):
                              "one.replaceChildren(...Array.from({ length: 48 }, () => { const key = document.createElement('button'); "
                              "key.textContent = 'x'.repeat(40); return key; }));"
                              "return one.getBoundingClientRect().height"), 150)
+        self.assertLess(b.js("return document.querySelector('figcaption b').getBoundingClientRect().height"), 30, "its title is in one line")
 
     def test_keys(self):
         b = self.browser

@@ -1,5 +1,6 @@
 """`gradus repl`: from a pipe, where exit codes count, and at a terminal (a pty), where a person types."""
 
+import fcntl
 import os
 import pathlib
 import pty
@@ -7,8 +8,10 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -35,8 +38,8 @@ class Pipe(Case):
     def gradus(self, *args, **more):
         return subprocess.run([GRADUS, *args], cwd=self.dir, capture_output=True, text=True, timeout=60, **more)
 
-    def enter(self, text):
-        return self.gradus("repl", input=text)
+    def enter(self, text, **more):
+        return self.gradus("repl", input=text, **more)
 
     def test_results_are_printed_and_names_stay(self):
         done = self.enter("x = g.ones { 2, 3 }\nx\nlocal y = 5\nlocal function f(n)\n  return n * y\nend\n"
@@ -53,12 +56,35 @@ class Pipe(Case):
                                  ("plot { 1, true }", 65, "plot: expected numbers; got true at 2"), ("plot {}", 65, "got none"),
                                  ("plot({ 1 }, { 1, 2 })", 65, "as many x as y; got 1 and 2"),
                                  ("plot(g.ones { 2, 2 })", 65, "a tensor of one dimension; got Tensor [2, 2] float32"),
-                                 ("\x1bLua", 65, ""), ("help 'alhpa'", 65, "did you mean 'alpha'?")]:
+                                 ("\x1bLua", 65, ""), ("g.nosuch", 65, "repl:1: gradus has no"), ("g.nosuch -- why", 65, "gradus has no"),
+                                 ("g.runs { store = 'none.db' }", 66, "none.db: no such store"),
+                                 ("g.compare { store = 'none.db' }", 66, "none.db: no such store"),
+                                 ("help 'alhpa'", 65, "did you mean 'alpha'?")]:
             with self.subTest(text):
                 done = self.enter(f"1\n{text}\nprint 'not reached'\n")
                 self.assertEqual((done.returncode, done.stdout), (code, "1\n"), done.stderr)
                 self.assertIn(part, done.stderr)
-        self.assertFalse((self.dir / "runs").exists(), "looking makes no store")
+        self.assertEqual(list(self.dir.iterdir()), [], "looking makes no store")
+
+    def test_a_store_that_may_only_be_read(self):
+        (self.dir / "s.lua").write_text(SCRIPT)
+        self.assertEqual(self.gradus("run", "s.lua", "-q").returncode, 0)
+        folders = [self.dir, *(path for path in self.dir.rglob("*") if path.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
+        self.addCleanup(lambda: [folder.chmod(0o755) for folder in folders])
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}  # root may write everything
+        try:
+            self.gradus("version", **nobody)
+        except PermissionError:
+            self.skipTest("nobody but root may run this gradus")
+        before = sorted(self.dir.rglob("*"))
+        done = self.enter("#runs(), show(1).id, #g.compare({ by = { 'width' } }).groups\nweights(1)\ng.runs({ store = g.runs()[1].store.path })[1].name\n",
+                          **nobody)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^1\t1\t1\n/.*safetensors\ncurve\n$")
+        self.assertEqual(sorted(self.dir.rglob("*")), before)
+        self.assertIn("cannot write", self.gradus("run", "s.lua", "-q", **nobody).stderr)
 
     def test_runs_of_the_store(self):
         (self.dir / "s.lua").write_text(SCRIPT)
@@ -95,12 +121,13 @@ class Terminal(Case):
         self.addCleanup(self.end)
         self.open()
 
-    def open(self):
+    def open(self, **more):
         pid, self.fd = pty.fork()
         if pid == 0:
             try:
                 os.chdir(self.dir)
-                os.execve(GRADUS, ["gradus", "repl"], {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": str(self.state)})
+                env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+                os.execve(GRADUS, ["gradus", "repl"], {**env, "TERM": "xterm", "XDG_STATE_HOME": str(self.state), **more})
             finally:
                 os._exit(127)
         self.pid, self.rest = pid, ""
@@ -161,6 +188,15 @@ class Terminal(Case):
         self.until("argmin")
         self.type("\x15nosuchname.\tx\r")
         self.until("'nosuchname' is not defined")
+        self.until("> ")
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        self.type("g.nn.\t\t")
+        self.until("AdaptiveAvgPool2d")
+        self.assertLessEqual(max(map(len, self.until("g.nn.Trans").splitlines()[1:-1])), 40)
+
+    def test_lines_that_are_pasted(self):
+        self.type("for i = 1, 2 do\r\tprint(\ti * 21\t)\rend\r")
+        self.assertNotIn("tostring", self.until("42\r\n"))
 
     def test_a_second_ctrl_c_ends_what_does_not_look(self):
         self.type("print('begun') return (('a'):rep(3000):find '.-.-.-.-.-.-b')\r")
@@ -223,6 +259,13 @@ class Terminal(Case):
         self.until("21 * 2")
         self.type(" + 1\r")
         self.until("43")
+
+    def test_colours_where_they_are_wanted(self):
+        for more, wanted in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+            self.end()
+            self.open(**more)
+            self.type("plot { 1, 2 }\r")
+            self.assertEqual("\x1b[34m" in self.until("└"), wanted, more)
 
     def test_ctrl_c(self):
         self.type("21 * \x03")

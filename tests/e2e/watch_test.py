@@ -148,6 +148,13 @@ class Watch(unittest.TestCase):
         self.wait_for("finished")
         self.save("kept/real.lua", SCRIPT % (20, 2))
         self.wait_for(r"^#2  .*val/acc 22  finished")
+        (self.dir / "kept" / "other.lua").write_text(SCRIPT % (20, 3))
+        (self.dir / "x.lua").unlink()
+        (self.dir / "x.lua").symlink_to("kept/other.lua")
+        self.wait_for(r"^#3  .*val/acc 23  finished")
+        self.save("kept/real.lua", SCRIPT % (20, 4))  # is none of the script's any more
+        self.save("kept/other.lua", SCRIPT % (20, 5))
+        self.wait_for(r"^#4  .*val/acc 25  finished")
 
     def test_a_lost_terminal_ends_it(self):
         self.start()

@@ -107,7 +107,8 @@ class Runs {
     }));
     this.spacer.style.height = `${this.rows.length * ROW}px`;
     const n = this.data.rows.length;
-    this.count.textContent = `${number(n)} run${n === 1 ? "" : "s"}${this.watch.length ? `, ${this.watch.length} running` : ""}`;
+    this.count.textContent = n === 0 ? (this.query.where ? "no run fits the filter" : "no runs yet: gradus run SCRIPT makes them")
+      : `${number(n)} run${n === 1 ? "" : "s"}${this.watch.length ? `, ${this.watch.length} running` : ""}`;
     this.painted = null;
     this.paint();
     this.paintCompare();

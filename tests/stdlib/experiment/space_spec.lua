@@ -23,6 +23,7 @@ describe("an axis of the command line", function()
     ["lin(1,b)"] = lin .. "lin(1, b)",
     ["log(0,1)"] = log .. "log(0, 1)", ["log(-1,1)"] = log .. "log(-1, 1)", ["lin(1,2,3)"] = lin .. "lin(1, 2, 3)",
     ["lin(1)"] = lin .. "lin(1)",
+    ["log(1,2"] = "expected a list, lin(low, high) or log(low, high); got 'log(1,2'",
     ["lon(1,2)"] = "expected a list, lin(low, high) or log(low, high); got 'lon(1,2)'",
     ["uniform(1,2)"] = "expected a list, lin(low, high) or log(low, high); got 'uniform(1,2)'",
   } do

@@ -12,7 +12,7 @@ local watch = require "gradus.experiment.watch"
 
 -- Watches for as many turns as there are: { now, events } each, an event { child, kind, text } or "saved". Run n is child 10 * n.
 -- Returns what was done, in order; of a live screen the lines that it shows.
-local function watched(turns, options, live)
+local function watched(turns, options, live, columns)
   local done, now, at, stopping, started = {}, 100, 0, false, 0
   local function note(what)
     return function(...)
@@ -31,6 +31,7 @@ local function watched(turns, options, live)
     { children, "show_output", note "output of" }, { children, "stop_code", function() return 130 end },
     { children, "spawn", function() started = started + 1 note "start" (started) return 10 * started end },
     { host, "monotonic", function() return now end }, { host, "stopping", function() return stopping end },
+    { host, "columns", function() return columns or 120 end },
     { children, "wait", function(seconds)
       expect(seconds):equals(.1)
       at = at + 1
@@ -44,10 +45,10 @@ local function watched(turns, options, live)
   return done, code
 end
 
-local function line(number, values, limits, words)
-  local curve = sparkline(values, { low = limits[1], high = limits[2], width = 40 })
+local function line(number, values, limits, words, width)
+  local curve = sparkline(values, { low = limits[1], high = limits[2], width = width or 40 })
   local _, columns = curve:gsub("[^\128-\191]", "")
-  return ("#%d  %s%s  %s"):format(number, curve, (" "):rep(40 - columns), words)
+  return ("#%d  %s%s  %s"):format(number, curve, (" "):rep((width or 40) - columns), words)
 end
 
 local function value(name, number) return { 10, "value", name .. " " .. number } end
@@ -134,6 +135,13 @@ describe("gradus watch", function()
     done = watched(many)
     expect({ done[#done - 18], done[#done - 15] }):equals { "say " .. line(1, {}, {}, "no train/loss  finished  9.0s"),
       "say " .. line(2, {}, {}, "no train/loss  finished  8.0s") }
+  end)
+  it("draws shorter curves in a narrower terminal, so that what is said beside them is seen; how it goes is said first", function()
+    for _, case in ipairs { { 80, 18 }, { 40, 10 }, { 300, 40 } } do
+      local shown = watched({ { 100, { { 10, "loaded" }, { 10, "first", "100.5" }, { 10, "status", "step 5" }, value("val/acc", 1) } },
+        { 101, { { 10, "end", code = 0 } } } }, nil, true, case[1])
+      expect(shown[5]):equals("show " .. line(1, { 1 }, { 1, 1 }, "val/acc 1  runs  step 5  first step after 500 ms", case[2]))
+    end
   end)
 end)
 
