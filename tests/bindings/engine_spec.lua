@@ -135,7 +135,8 @@ describe("counts", function()
     local live, peak, asked = engine.memory()
     local t = g.empty(1000)
     local more, peak_now, asked_now = engine.memory()
-    expect({ more - live >= 4000, more - live < 5000, peak_now >= more, peak_now >= peak, asked_now - asked }):equals { true, true, true, true, 1 }
+    expect({ more - live >= 4000, more - live < 5000, peak_now >= more, peak_now >= peak, asked_now - asked })
+      :equals { true, true, true, true, 1 }
     t:release()
     expect(engine.memory() < more):is_true()
   end)
@@ -190,7 +191,8 @@ describe("a flat buffer", function()
     expect({ #views, list(views[1]), list(views[2]) }):equals { 2, { 1, 2 }, { 3, 4, 5 } }
     flat.gather(views, { g.tensor { 6, 7 }, g.tensor { 8, 9, 10 } })
     expect({ list(a), list(b) }):equals { { 6, 7 }, { 8, 9, 10 } }
-    expect({ select("#", flat.gather(views, views)), select("#", flat.changed { a }), select("#", flat.holds(whole, { a })) }):equals { 0, 0, 1 }
+    expect({ select("#", flat.gather(views, views)), select("#", flat.changed { a }), select("#", flat.holds(whole, { a })) })
+      :equals { 0, 0, 1 }
     expect(flat.join { g.ones(2), g.ones({ 2 }, { dtype = "float64" }) }):equals(nil)
   end)
   it("takes tensors alone", function()
@@ -226,6 +228,7 @@ describe("an error of the engine", function()
     expect(code [[require("gradus.engine").data.read_npy "no/such.npy"]]):equals(66)
   end)
   it("that asks for too much memory says how much", function()
-    expect(function() g.empty { 2 ^ 50 } end):fails_with "^[^ ]*engine_spec.lua:%d+: empty: out of memory: 4503599627370496 bytes were asked for$"
+    expect(function() g.empty { 2 ^ 50 } end)
+      :fails_with "^[^ ]*engine_spec.lua:%d+: empty: out of memory: 4503599627370496 bytes were asked for$"
   end)
 end)
