@@ -109,7 +109,8 @@ describe("a plan's knobs", function()
   it("that the run would stop at say where: at which share of the budget", function()
     local function stops(temperature)
       local the, found = planned({ { "a" } }, with { temperature = temperature }), {}
-      local report = setmetatable({ stops = function(share) found[#found + 1] = share end }, { __index = function() return function() end end })
+      local function ignored() return function() end end
+      local report = setmetatable({ stops = function(share) found[#found + 1] = share end }, { __index = ignored })
       honest.stage(report, the, 1)
       return found
     end
