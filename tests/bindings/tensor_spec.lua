@@ -472,6 +472,11 @@ describe("properties and methods", function()
     expect(g.cross_entropy_loss(logits, y, { reduction = "none" }).shape):equals { 3 }
     local sum = g.cross_entropy_loss(logits, y, { reduction = "sum" }):item()
     expect(sum / 3):near(g.cross_entropy_loss(logits, y, { reduction = "mean" }):item(), 1e-6)
+    local a, b = g.tensor { 1, 2 }, g.tensor { 3, 6 }
+    for name, wanted in pairs { none = { 2, 4 }, mean = 3, sum = 6 } do
+      expect(g.l1_loss(a, b, { reduction = name }):totable()):equals(wanted)
+    end
+    expect(function() g.l1_loss(a, b, { reduction = "avg" }) end):fails_with "argument 3 'reduction': expected an integer; got string 'avg'"
     expect(g.arange(3, { dtype = "int32" }).dtype):equals "int32"
   end)
 end)
@@ -500,6 +505,8 @@ describe("a message", function()
     { "another library's word for a dtype", function() g.zeros({ 2 }, { dtype = "long" }) end,
       "zeros: argument 2 'dtype': expected a dtype's name (float32, float64, bfloat16, float16, int64, int32, int16, int8, uint8 or bool) "
         .. "or nil; got string 'long'" },
+    { "names what is no list of tensors", function() return g.cat(1, 0) end,
+      "cat: argument 1 'tensors': expected a list of Tensors; got number 1; usage: cat(Tensor[] tensors, int dim=0) -> Tensor" },
     { "names the type of a list's items", function() return g.cat { t, "a" } end,
       "cat: argument 1 'tensors': expected a list of Tensors; got table" },
     { "names what is no list, given by name", function() return t:sum { dim = { a = 1 } } end,
