@@ -118,9 +118,12 @@ describe("counts", function()
     engine.count_flops()
     collectgarbage()
     collectgarbage()
+    engine.large_share()
+    product()
+    expect(engine.large_share()):equals(nil)  -- nothing was counted
     local count = engine.count_flops()
     product()
-    expect(count()):equals(48)
+    expect({ count(), engine.large_share() }):equals { 48, 0 }
   end)
   it("tell the share of large operators since they were last asked", function()
     local stop = engine.count_flops()
