@@ -27,6 +27,7 @@ describe("a tensor from Lua values", function()
       expect(g.tensor({ 1, 0 }, { dtype = dtype }).dtype):equals(dtype)
     end
     expect(g.tensor({ 1 }, { requires_grad = true }).requires_grad):is_true()
+    expect(g.tensor({ 1 }, { requires_grad = false, pin_memory = false, device = "cpu" }).requires_grad):is_false()
   end)
   it("of whole numbers holds what its type can, without a fraction", function()
     expect(list(g.tensor({ -2 ^ 31, 2 ^ 31 - 1 }, "int32"))):equals { -2 ^ 31, 2 ^ 31 - 1 }
@@ -351,12 +352,19 @@ describe("properties and methods", function()
   end)
   it("in-place operators hand back the tensor itself", function()
     local t = g.zeros(2)
-    expect(t:add_(1) == t):is_true()
+    expect({ rawequal(t:add_(1), t), rawequal(t:add_(t), t), rawequal(t:fill_(1), t) }):equals { true, true, true }
     expect(t:requires_grad_() == t):is_true()
     local whole = g.zeros(2)
     expect(list(g.add_ { self = whole, other = 1 })):equals { 1, 1 }
     t = g.zeros(2)
     expect({ t:add(1) == t, t:copy_(g.ones(2)) == t, t:zero_() == t, list(t) }):equals { false, true, true, { 0, 0 } }
+  end)
+  it("set_data puts another's memory under it", function()
+    local t, u = g.zeros(3), g.tensor { 1, 2 }
+    expect({ rawequal(t:set_data(u), t), list(t), list(u) }):equals { true, { 1, 2 }, { 1, 2 } }
+    u[0] = 9
+    expect(list(t)):equals { 9, 2 }
+    expect(function() t:set_data(3) end):fails_with "set_data: expected a Tensor; got number 3"
   end)
   it("hash tells content, dtype and shape", function()
     local t = grid()
