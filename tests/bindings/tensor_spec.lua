@@ -12,7 +12,7 @@ describe("a tensor from Lua values", function()
     expect(t.dtype):equals "float32"
     expect(list(t)):equals { { 1, 2, 3 }, { 4, 5, 6 } }
     expect(g.tensor(7):dim()):equals(0)
-    expect(g.tensor({}).shape):equals { 0 }
+    expect({ g.tensor({}).shape, g.tensor({}).dtype, g.tensor({ {}, {} }).dtype }):equals { { 0 }, "float32", "float32" }
     expect(g.tensor({ {}, {} }).shape):equals { 2, 0 }
   end)
   it("of booleans alone is boolean, among numbers they are numbers", function()
@@ -70,6 +70,8 @@ describe("a tensor from Lua values", function()
       "tensor: ragged: [2] is a number; expected a list of 1" },
     { "a number after an empty list", function() g.tensor { {}, 2 } end,
       "tensor: ragged: [2] is a number; expected a list of 0" },
+    { "a value after an empty list", function() g.tensor { {}, { 1 } } end,
+      "tensor: ragged: [2] holds 1 values; expected 0 values" },
     { "a list among numbers", function() g.tensor { 1, { 2 } } end,
       "tensor: ragged: [2] holds 1 values; expected a number" },
     { "text alone", function() g.tensor "abc" end, "tensor: argument 1: expected a number; got string 'abc'" },
@@ -250,6 +252,9 @@ describe("assignment", function()
     { "a nil between indices", function(t) t[{ 0, nil, 1 }] = 1 end, "with a hole; expected a value in each place" },
     { "a property that is none", function(t) t.dtype = "int64" end,
       "Tensor has no property 'dtype' to set; expected grad or requires_grad, or an index" },
+    { "a property that is none, for a truth", function(t) t.dtype = true end, "Tensor has no property 'dtype' to set" },
+    { "a property that is none, for nothing", function(t) t.dtype = nil end, "Tensor has no property 'dtype' to set" },
+    { "a property that is none, for a tensor", function(t) t.data = t end, "Tensor has no property 'data' to set" },
     { "a leaf that wants a gradient", function() local p = g.zeros(2):requires_grad_() p[0] = 1 end,
       "leaf Variable that requires grad" },
   }
@@ -590,6 +595,7 @@ describe("a message", function()
       "; expected a:float() - b:float(), or a:ne(b)" },
     { "names the methods that other libraries have for dtypes", function() return t:half() end,
       'Tensor has no method or property \'half\'; expected x:to { dtype = "float16" }' },
+    { "names what only begins like an index", function() return t[":x"] end, "Tensor has no method or property ':x'" },
     { "names what is like no method", function() return t.foobarbaz end, "Tensor has no method or property 'foobarbaz'$" },
     { "names the nearest property", function() return t.sahpe end, "Tensor has no method or property 'sahpe'; did you mean 'shape'?" },
     { "names that of whole numbers", function() return t:int() end, 'no method or property \'int\'; expected x:to { dtype = "int32" }' },

@@ -412,6 +412,7 @@ describe("a recording fits arguments of its own form:", function()
       { { scale = 2, weight = 4, label = "a", on = true, twice = twice }, 2 * 5 + 28 },
       { { scale = 2, weight = 1, label = "b", on = true, twice = twice }, 2 * 5 + 7 },
       { { scale = 2, weight = 1, label = "a", on = false, twice = twice }, 2 * 5 + 7 },
+      { { scale = 2, weight = 1, label = "a", on = "yes", twice = twice }, 2 * 5 + 7 },
       { { scale = 2, weight = 1, label = "a", on = true, twice = thrice }, 2 * 5 + 7 },
       { { scale = 2, weight = 1, label = "a", on = true }, 2 * 5 + 7 },
     }
@@ -454,6 +455,11 @@ describe("a recording fits arguments of its own form:", function()
       expect({ number(s({ x = one(1) }).y), number(s({ x = 1 }).y), number(s({ x = { one(1) } }).y) }):equals { 2, 4, 3 }
     end
     expect(#s.plans):equals(3)
+    s = step.new(function(b) return { y = b.x, kind = type(b.how) } end)
+    for _ = 1, 4 do
+      expect({ s({ x = one(1), how = {} }).kind, s({ x = one(1), how = 1 }).kind, s({ x = one(1), how = "one" }).kind, s({ x = one(1) }).kind })
+        :equals { "table", "number", "string", "nil" }
+    end
   end)
 
   it("any of the variables that its function uses", function()
