@@ -457,8 +457,8 @@ describe("a recording fits arguments of its own form:", function()
     expect(#s.plans):equals(3)
     s = step.new(function(b) return { y = b.x, kind = type(b.how) } end)
     for _ = 1, 4 do
-      expect({ s({ x = one(1), how = {} }).kind, s({ x = one(1), how = 1 }).kind, s({ x = one(1), how = "one" }).kind, s({ x = one(1) }).kind })
-        :equals { "table", "number", "string", "nil" }
+      for _, how in ipairs { {}, 1, "one", true } do expect(s({ x = one(1), how = how }).kind):equals(type(how)) end
+      expect(s({ x = one(1) }).kind):equals "nil"
     end
   end)
 
