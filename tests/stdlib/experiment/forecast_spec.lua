@@ -23,6 +23,7 @@ describe("the work of a plan", function()
   it("is at most that of the dearest stage where the run decides", function()
     expect(work({ { 0, 1, 10, false }, { 0, 1, 30 }, { 0, 1, 20 } }, 100)):equals { 100, 3000, false }
     expect(work({ { 0, 1, 10 }, { 0, 1, 30, false } }, 100)):equals { 100, 3000, false }
+    expect(work({ { 0, 1, 0, false } }, 100)):equals { 100, 0, false }
   end)
   it("is at most what the budget has, and that alone where no steps are known", function()
     expect(work({ { 0, 1, 10 } }, 100, { flops = 900 })):equals { 100, 900, true }
