@@ -122,7 +122,8 @@ describe("what holds tensors lets go of them when nobody has it any more:", func
     local function resident() return tonumber(io.open("/proc/self/statm"):read "*a":match "^%d+ (%d+)") * 4096 end
     local before = resident()
     for _ = 1, 20000 do g.generator(1) end  -- of 5 KB each
-    expect(resident() - before < 50e6):is_true()
+    local sanitized = io.open("/proc/self/maps"):read "*a":find("libasan", 1, true)  -- keeps what was freed for a while
+    expect(sanitized or resident() - before < 50e6):is_true()
   end)
 end)
 
