@@ -78,37 +78,6 @@ std::optional<c10::IValue> list_to_ivalue(lua_State* L, int index, const c10::Ty
       if (!list) return std::nullopt;
       return c10::IValue(*list);
     }
-    case c10::TypeKind::OptionalType: {  // Tensor?[]: false stands for "none", since Lua lists have no holes
-      c10::List<std::optional<at::Tensor>> list;
-      if (lua_type(L, index) != LUA_TTABLE) return std::nullopt;
-      const int length = static_cast<int>(lua_objlen(L, index));
-      check_list(L, index, length);
-      for (int i = 1; i <= length; ++i) {
-        lua_rawgeti(L, index, i);
-        const bool none = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
-        auto tensor = none ? std::nullopt : to_tensor(L, lua_gettop(L));
-        lua_pop(L, 1);
-        if (!none && !tensor) return std::nullopt;
-        list.push_back(tensor);
-      }
-      return c10::IValue(list);
-    }
-    case c10::TypeKind::FloatType: {
-      auto list = to_list<double>(L, index, [&](int at) {
-        return lua_type(L, at) == LUA_TNUMBER ? std::optional<double>(lua_tonumber(L, at)) : std::nullopt;
-      });
-      if (!list) return std::nullopt;
-      return c10::IValue(*list);
-    }
-    case c10::TypeKind::BoolType: {
-      auto list = to_list<bool>(L, index, [&](int at) {
-        return lua_isboolean(L, at) ? std::optional<bool>(lua_toboolean(L, at)) : std::nullopt;
-      });
-      if (!list) return std::nullopt;
-      c10::List<bool> values;
-      for (bool value : *list) values.push_back(value);
-      return c10::IValue(values);
-    }
     default:
       return std::nullopt;
   }
@@ -279,28 +248,15 @@ std::string expected(const c10::Type& type) {
   }
 }
 
-int push_ivalue(lua_State* L, c10::IValue value) {
-  if (value.isTensor()) {
-    push_tensor(L, std::move(value).toTensor());
-  } else if (value.isTensorList()) {
-    const auto list = value.toTensorVector();
-    lua_createtable(L, static_cast<int>(list.size()), 0);
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      push_tensor(L, list[i]);
-      lua_rawseti(L, -2, static_cast<int>(i) + 1);
-    }
-  } else if (value.isInt() || value.isDouble()) {
-    lua_pushnumber(L, value.isInt() ? static_cast<double>(value.toInt()) : value.toDouble());
-  } else if (value.isBool()) {
-    lua_pushboolean(L, value.toBool());
-  } else if (value.isScalar()) {
-    lua_pushnumber(L, value.toScalar().toDouble());
-  } else if (value.isString()) {
-    lua_pushstring(L, value.toStringRef().c_str());
-  } else {
-    lua_pushnil(L);
+void push_ivalue(lua_State* L, c10::IValue value) {
+  if (value.isBool()) return lua_pushboolean(L, value.toBool());
+  if (!value.isTensorList()) return push_tensor(L, std::move(value).toTensor());
+  const auto list = value.toTensorVector();
+  lua_createtable(L, static_cast<int>(list.size()), 0);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    push_tensor(L, list[i]);
+    lua_rawseti(L, -2, static_cast<int>(i) + 1);
   }
-  return 1;
 }
 
 }  // namespace gradus

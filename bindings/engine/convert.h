@@ -33,7 +33,7 @@ std::optional<c10::IValue> to_ivalue(lua_State* L, int index, const c10::Type& t
 // What `to_ivalue` takes for that type, in words: "a Tensor", "a list of integers", …
 std::string expected(const c10::Type& type);
 
-// Pushes an operator's result: Tensor, list of them, number, boolean, string. Returns how many values were pushed (1).
-int push_ivalue(lua_State* L, c10::IValue value);
+// Pushes an operator's result: a Tensor, a list of them, true or false.
+void push_ivalue(lua_State* L, c10::IValue value);
 
 }  // namespace gradus

@@ -19,9 +19,9 @@ int set_autocast(lua_State* L) {
   const char* before = nullptr;
   guard(L, "autocast", [&] {
     const bool on = !lua_isnoneornil(L, 1);
-    const std::string name = on ? lua_tostring(L, 1) : "";
+    const std::string name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
     if (on && name != "bfloat16" && name != "float16")
-      throw Error(Exit::data, "expected 'bfloat16' or 'float16'; got '" + name + "'");
+      throw Error(Exit::data, "expected 'bfloat16' or 'float16'; got " + describe(L, 1));
     if (at::autocast::is_autocast_enabled(at::kCPU))
       before = at::autocast::get_autocast_dtype(at::kCPU) == at::kHalf ? "float16" : "bfloat16";
     for (const auto type : {std::optional(c10::DeviceType::CPU), at::getAccelerator()}) {

@@ -76,7 +76,9 @@ int gradients(lua_State* L) {
       if (const at::Tensor* place = test_tensor(L, -1)) placing.add(parameters.back(), *place);
       lua_pop(L, 1);
     }
-    auto found = torch::autograd::grad({loss}, parameters, {}, std::nullopt, false, /*allow_unused=*/true);
+    torch::autograd::variable_list found;  // LibTorch calls it a bug of its own where none is asked for
+    if (!parameters.empty())
+      found = torch::autograd::grad({loss}, parameters, {}, std::nullopt, false, /*allow_unused=*/true);
     auto next = found.begin();
     for (const bool one : trained) result.push_back(one ? std::move(*next++) : at::Tensor());
   });

@@ -121,7 +121,8 @@ std::string print_tensor(const at::Tensor& given) {
     text += "[]";
     if (tensor.dim() != 1) notes.push_back("size=" + c10::str(tensor.sizes()));
   }
-  if (type != at::kFloat && type != at::kBool && type != at::kLong) notes.push_back("dtype=" + dtype_name(type));
+  const bool told = tensor.numel() > 0 && (type == at::kBool || type == at::kLong);  // by the values
+  if (type != at::kFloat && !told) notes.push_back("dtype=" + dtype_name(type));
   if (!tensor.device().is_cpu()) notes.push_back("device='" + tensor.device().str() + "'");
   if (given.grad_fn())
     notes.push_back("grad_fn=<" + given.grad_fn()->name() + ">");

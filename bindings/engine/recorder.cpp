@@ -8,6 +8,7 @@
 #include "../user_line.h"
 #include "boundary.h"
 #include "convert.h"
+#include "error.h"
 #include "replay.h"
 #include "signature.h"
 #include "step/record.h"
@@ -34,8 +35,11 @@ int start(lua_State* L) {
   self.call.knobs = read_signature(L, 2, anchors, inputs);
   if (lua_istable(L, 3)) bind_knobs(L, self.call.knobs, 3);
   self.call.anchors = luaL_ref(L, LUA_REGISTRYINDEX);
-  guard(L, "step",
-        [&] { self.recorder = std::make_unique<Recorder>(std::move(inputs), [L] { return user_line(L); }); });
+  guard(L, "step", [&] {
+    for (const at::Tensor& input : inputs)
+      if (!input.defined()) throw Error(Exit::data, "a tensor was used after release()");
+    self.recorder = std::make_unique<Recorder>(std::move(inputs), [L] { return user_line(L); });
+  });
   return 1;
 }
 

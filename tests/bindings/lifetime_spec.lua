@@ -89,7 +89,67 @@ describe("no_grad", function()
   end)
 end)
 
+describe("what holds tensors lets go of them when nobody has it any more:", function()
+  -- Bytes that fn's result holds beyond those before, and those when it is gone.
+  local function held(make)
+    collectgarbage()
+    collectgarbage()
+    local before = engine.memory()
+    local result = make()
+    collectgarbage()
+    local while_there = engine.memory() - before
+    expect(result ~= nil):is_true()
+    result = nil
+    collectgarbage()
+    collectgarbage()
+    return { while_there >= 4e6, engine.memory() - before < 4e6, result }
+  end
+  local cases = {
+    ["a loader"] = function() return engine.data.Loader { x = g.zeros(1e6, 1) } end,
+    ["a transfer"] = function() return engine.transfer(g.zeros(1e6)) end,
+    ["a step that was recorded"] = function()
+      local constant = g.zeros(1e6)
+      local step = require("gradus.step.step").new(function(b) return { sum = (b.x * constant):sum() } end)
+      for _ = 1, 3 do step { x = g.ones(1) } end
+      expect(#step.plans):equals(1)
+      return step
+    end,
+  }
+  for name, make in pairs(cases) do
+    it(name, function() expect(held(make)):equals { true, true } end)
+  end
+  it("generators", function()
+    local function resident() return tonumber(io.open("/proc/self/statm"):read "*a":match "^%d+ (%d+)") * 4096 end
+    local before = resident()
+    for _ = 1, 20000 do g.generator(1) end  -- of 5 KB each
+    local sanitized = io.open("/proc/self/maps"):read "*a":find("libasan", 1, true)  -- keeps what was freed for a while
+    expect(sanitized or resident() - before < 50e6):is_true()
+  end)
+end)
+
 describe("memory", function()
+  -- Everything is collected when what may be garbage has grown by half of what lives: neither for each tensor nor never.
+  it("that nobody holds is looked for now and then, with much of it in use too", function()
+    local collections, counting = 0, true
+    local function watch()
+      local mark = newproxy(true)
+      getmetatable(mark).__gc = function()
+        collections = collections + 1
+        if counting then watch() end
+      end
+    end
+    local hold = g.empty(1e8)  -- 400 MB that nobody touches
+    watch()
+    local function make(megabytes)
+      for _ = 1, megabytes do g.empty(250000) end
+    end
+    make(600)  -- whatever was in use before
+    collections = 0
+    make(1000)
+    counting = false
+    if collections < 4 or collections > 6 then error(("expected one each 200 MB, got %d of 1000 MB"):format(collections), 0) end
+    expect(hold:numel()):equals(1e8)
+  end)
   -- The peak is the process's own, so the loop runs in one of its own.
   it("of 100,000 tensors of 400 KB, made and dropped, stays under 300 MB", function()
     local path = os.tmpname()

@@ -308,7 +308,17 @@ def write_printed():
         torch.tensor([0.0, 1e-10]), torch.tensor([1.0, 2.5], dtype=torch.float64), torch.tensor([1, 2], dtype=torch.int32), rand(25) * 1000,
         torch.arange(2000.0).reshape(2, 10, 100), torch.tensor([0.5], requires_grad=True), -torch.zeros(2), torch.tensor([99999999.0, 1.0]),
         torch.arange(1.0, 41), rand(6, 9, 20), torch.full((3,), nan), torch.tensor([-inf]),
-    ]
+        # each limit met exactly, and just missed
+        torch.tensor([1000.0, 1.0, 0.5]), torch.tensor([1.0, 1000.5]), torch.tensor([1000.0, 1.0]), torch.tensor([1e8]), torch.tensor([100000008.0]),
+        torch.tensor([1e-4, 1e-4], dtype=f8), torch.tensor([0.99e-4], dtype=f8), torch.tensor([0.0]), torch.tensor([inf, -inf, 0.0]), torch.tensor([nan, 0.0, -2.0]),
+        torch.arange(1000), torch.arange(1000.0) / 7, torch.arange(1002).reshape(167, 6), torch.arange(1001).reshape(143, 7), torch.arange(1050).reshape(7, 6, 25),
+        torch.arange(1029).reshape(3, 7, 7, 7), torch.tensor([[True, False], [False, False]]), torch.ones(1001, dtype=torch.bool), torch.zeros(3, 1, 2),
+        # what is told behind the values, where it fits the line and where it does not
+        torch.arange(20, dtype=torch.int32), torch.arange(17, dtype=torch.int32), torch.arange(18.0, dtype=f8), torch.arange(1.0, 13, dtype=f8, requires_grad=True),
+        torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, dtype=f8), torch.zeros(2, 0, 3, dtype=f8, requires_grad=True), torch.zeros(0, dtype=torch.bool), torch.zeros(0, dtype=torch.int64),
+        torch.tensor(2.5, dtype=f8, requires_grad=True), torch.eye(3, dtype=f8), torch.eye(2, requires_grad=True),
+    ] + [torch.arange(1.0, n + 1, dtype=f8) for n in (9, 10, 12, 13)]  # of 11 the line takes 'float64', not 'torch.float64'
+    tensors += [(torch.arange(float(n)) + 100).requires_grad_() for n in range(7, 13)]
     rows = []
     for tensor in tensors:
         flat = [f"{one:.9g}" for one in tensor.detach().double().flatten().tolist()]

@@ -106,6 +106,19 @@ describe("a plan's knobs", function()
   } do
     it("get: " .. case[2]:sub(1, 50), function() expect(said({ { "a" } }, with(case[1]))):equals { case[2] } end)
   end
+  it("that the run would stop at say where: at which share of the budget", function()
+    local function stops(temperature)
+      local the, found = planned({ { "a" } }, with { temperature = temperature }), {}
+      local function ignored() return function() end end
+      local report = setmetatable({ stops = function(share) found[#found + 1] = share end }, { __index = ignored })
+      honest.stage(report, the, 1)
+      return found
+    end
+    expect(stops(schedule.by_confidence(4, 0))):equals { 1 }
+    expect(stops(schedule.pieces { { 0, 4 }, { .5, 0 } })):near({ .5 }, .01)
+    expect(stops(schedule.pieces { { 0, 0 }, { .5, 4 } })):equals { 0 }
+    expect(stops(4)):equals {}
+  end)
   it("may fall, and alpha rise", function()
     local knobs = with { temperature = schedule.linear(6, 4), alpha = schedule.linear(.5, .7), lr = schedule.linear(.5, .1) }
     expect(said({ { "a" } }, knobs)):equals {}

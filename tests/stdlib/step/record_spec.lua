@@ -372,6 +372,156 @@ describe("a replayed step, where recorders go wrong:", function()
   end)
 end)
 
+-- Each is called as often as it takes to be recorded, audited and replayed.
+describe("a recording fits arguments of its own form:", function()
+  local function one(value) return g.tensor { value } end
+  local function number(t) return t:item() end
+
+  it("tensors by their names, in whatever order a table has them", function()
+    local names = { "a", "b", "c", "d", "e", "f", "g", "h" }
+    local s = step.new(function(batch)
+      local out = {}
+      for i, name in ipairs(names) do out[name] = batch[name] * i + batch.deep[name] * 100 end
+      return out
+    end)
+    local function given(order, room)
+      local batch, deep = {}, {}
+      for i = 1, room do batch["gone" .. i], deep["gone" .. i] = 1, 1 end  -- a larger table has another order
+      for i = 1, room do batch["gone" .. i], deep["gone" .. i] = nil, nil end
+      for _, i in ipairs(order) do batch[names[i]], deep[names[i]] = one(2 ^ i), one(i) end
+      batch.deep = deep
+      return batch
+    end
+    local forwards, backwards = { 1, 2, 3, 4, 5, 6, 7, 8 }, { 8, 7, 6, 5, 4, 3, 2, 1 }
+    for call = 1, 6 do
+      local out = s(given(call % 2 == 0 and forwards or backwards, call % 3 * 20))
+      for i, name in ipairs(names) do expect(number(out[name])):equals(2 ^ i * i + 100 * i) end
+    end
+    expect(#s.plans):equals(1)
+  end)
+
+  it("what else is in the batch, by its value, wherever it stands", function()
+    local s = step.new(function(b)
+      return { y = b.x * b.scale + b.list[2] * b.list[1].weight, label = b.label, on = b.on, sum = b.twice and b.twice(b.x) }
+    end)
+    local function twice(x) return x * 2 end
+    local function thrice(x) return x * 3 end
+    local cases = {
+      { { scale = 2, weight = 1, label = "a", on = true, twice = twice }, 2 * 5 + 7 },
+      { { scale = 3, weight = 1, label = "a", on = true, twice = twice }, 3 * 5 + 7 },
+      { { scale = 2, weight = 4, label = "a", on = true, twice = twice }, 2 * 5 + 28 },
+      { { scale = 2, weight = 1, label = "b", on = true, twice = twice }, 2 * 5 + 7 },
+      { { scale = 2, weight = 1, label = "a", on = false, twice = twice }, 2 * 5 + 7 },
+      { { scale = 2, weight = 1, label = "a", on = "yes", twice = twice }, 2 * 5 + 7 },
+      { { scale = 2, weight = 1, label = "a", on = true, twice = thrice }, 2 * 5 + 7 },
+      { { scale = 2, weight = 1, label = "a", on = true }, 2 * 5 + 7 },
+    }
+    for round = 1, 4 do
+      for i, case in ipairs(cases) do
+        local b = case[1]
+        local out = s { x = one(5), scale = b.scale, label = b.label, on = b.on, twice = b.twice, list = { { weight = b.weight }, one(7) } }
+        expect({ number(out.y), out.label, out.on, out.sum and number(out.sum) })
+          :equals { case[2], b.label, b.on, b.twice == twice and 10 or b.twice == thrice and 15 or nil }
+        if round == 1 then expect(#s.plans):equals(i) end
+      end
+    end
+    expect(#s.plans):equals(#cases)
+  end)
+
+  it("as many names, at each depth", function()
+    local s = step.new(function(b)
+      local sum, count = b.x, 0
+      for _, t in ipairs(b.list) do sum, count = sum + t, count + 1 end
+      return { y = sum, count = count, more = b.inner.more ~= nil }
+    end)
+    local function go(list, inner, wanted)
+      for _ = 1, 3 do
+        local out = s { x = one(1), list = list, inner = inner }
+        expect({ number(out.y), out.count, out.more }):equals(wanted)
+      end
+      return #s.plans
+    end
+    expect(go({ one(2) }, {}, { 3, 1, false })):equals(1)
+    expect(go({ one(2), one(3) }, {}, { 6, 2, false })):equals(2)
+    expect(go({}, {}, { 1, 0, false })):equals(3)
+    expect(go({ one(2) }, { more = one(1) }, { 3, 1, true })):equals(4)
+    expect(go({ one(2) }, { more = 1 }, { 3, 1, true })):equals(5)
+    expect(go({ one(2), one(3) }, {}, { 6, 2, false })):equals(5)
+  end)
+
+  it("a tensor, a number and a table of one name", function()
+    local s = step.new(function(b) return { y = g.is_tensor(b.x) and b.x + 1 or type(b.x) == "table" and b.x[1] + 2 or one(b.x + 3) } end)
+    for _ = 1, 4 do
+      expect({ number(s({ x = one(1) }).y), number(s({ x = 1 }).y), number(s({ x = { one(1) } }).y) }):equals { 2, 4, 3 }
+    end
+    expect(#s.plans):equals(3)
+    s = step.new(function(b) return { y = b.x, kind = type(b.how) } end)
+    for _ = 1, 4 do
+      for _, how in ipairs { {}, 1, "one", true } do expect(s({ x = one(1), how = how }).kind):equals(type(how)) end
+      expect(s({ x = one(1) }).kind):equals "nil"
+    end
+  end)
+
+  it("any of the variables that its function uses", function()
+    local a, b, c = 1, 10, 100
+    local s = step.new(function(batch) return { y = batch.x * a + b + c } end)
+    local function go() for _ = 1, 2 do s { x = one(1) } end return number(s({ x = one(1) }).y) end
+    expect(go()):equals(111)
+    c = 200
+    expect(go()):equals(211)
+    a = 2
+    expect(go()):equals(212)
+    b = 20
+    expect({ go(), #s.plans }):equals { 222, 4 }
+  end)
+
+  it("no tensor that was released", function()
+    local s = step.new(function(b) return { y = b.x + 1 } end)
+    local gone = one(1)
+    for _ = 1, 3 do s { x = gone } end
+    gone:release()
+    expect(function() s { x = gone } end):fails_with "record_spec.lua:%d+: step: a tensor was used after release()"
+    expect(number(s({ x = one(4) }).y)):equals(5)
+  end)
+end)
+
+describe("what a replayed step gives", function()
+  it("has each output under its name, and plain values as they were", function()
+    local s = step.new(function(b) return { a = b.x, n = 7, b = b.x * 2, text = "as it is", c = b.x * 3, yes = true, no = false } end)
+    for i = 1, 6 do
+      local out = s { x = g.tensor { i } }
+      expect({ out.a:item(), out.b:item(), out.c:item() }):equals { i, 2 * i, 3 * i }
+      expect({ out.n, out.text, out.yes, out.no }):equals { 7, "as it is", true, false }
+    end
+    expect(#s.plans):equals(1)
+  end)
+
+  it("is one tensor where the function gives one", function()
+    local s = step.new(function(b) return b.x * 2 end)
+    for i = 1, 5 do expect(s({ x = g.tensor { i } }):item()):equals(2 * i) end
+    expect({ #s.plans, s.plans[1].calls }):equals { 1, 5 }
+  end)
+
+  it("is named where it differs from what the function does", function()
+    for _, wrong in ipairs { "first", "second", "third" } do
+      local hidden = { scale = 1 }
+      local s = step.new(function(b)
+        local out = { plain = 1, first = b.x, text = "t", second = b.x + 1, third = b.x + 2 }
+        out[wrong] = out[wrong] * hidden.scale
+        return out
+      end)
+      s { x = g.ones(2) }
+      hidden.scale = 3
+      expect(function() s { x = g.ones(2) } end):fails_with("output '" .. wrong .. "' (by aten::mul at ")
+    end
+    local hidden = { scale = 1 }
+    local s = step.new(function(b) return b.x * hidden.scale end)
+    s { x = g.ones(2) }
+    hidden.scale = 3
+    expect(function() s { x = g.ones(2) } end):fails_with "at step 2: output '1' (by aten::mul at "
+  end)
+end)
+
 describe("a step that cannot be replayed", function()
   local function why_of(fn, calls)
     local texts = {}
@@ -391,6 +541,12 @@ describe("a step that cannot be replayed", function()
     expect((why_of(function(b) return { y = g.masked_select(b.x, b.x:gt(1)) } end))):matches "masked_select"
     expect((why_of(function(b) return { y = b.x * b.x:totable()[1] } end))):matches "totable"
     expect((why_of(function(b) return { y = b.x, inner = { b.x } } end))):matches "output 'inner' is a table"
+    expect((why_of(function(b) return { y = b.x, call = print } end))):matches "output 'call' is a function"
+    expect((why_of(function(b) return { b.x } end))):matches "an output has no name"
+    expect((why_of(function(b) return { y = b.x * b.x:data()[0] } end))):matches "data"
+    expect((why_of(function(b) return { y = b.x, h = b.x:hash() } end))):matches "hash"
+    expect((why_of(function(b) return { y = b.x, text = tostring(b.x) } end))):matches "tostring"
+    expect((why_of(function(b) return { y = b.x, text = "x " .. b.x[0] } end))):matches "depends on a tensor's values"
   end)
 
   it("changes a variable of its own", function()

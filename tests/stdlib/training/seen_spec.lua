@@ -72,6 +72,17 @@ describe("a stored student", function()
       expect(trained_rows.count(kept, some)):equals(some:size())
       if n > 1 then expect(trained_rows.count(kept, d:subset { 1 })):equals(0) end
     end
+    local function rows(n, value)
+      return g.data.tensors(g.full({ n, 1 }, value), g.zeros({ n }, { dtype = "int64" }), { classes = 2 })
+    end
+    local kept = trained_rows.of(rows(8, 1), 1)
+    expect({ trained_rows.count(kept, rows(8, 1)), trained_rows.count(kept, rows(8, 2)),
+      trained_rows.count(kept, rows(12, 1)) }):equals { 8 }
+    expect(trained_rows.count(kept, { base = rows(8, 1).base })):equals(nil)  -- no data set
+    expect({ kept.seed, kept.rows }):equals { 1, "ff" }
+    local many = trained_rows.of(rows(2 ^ 18, 1), 1)
+    expect(many and #many.rows):equals(2 ^ 16)
+    expect(trained_rows.of(rows(2 ^ 18 + 1, 1), 1)):equals(nil)
     expect(trained_rows.of(g.data.generator(function() end, { epoch = 1 }), 1)):equals(nil)
   end)
 end)
