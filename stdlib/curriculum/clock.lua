@@ -18,7 +18,7 @@ Clock.__index = Clock
 local UNITS = { "epochs", "steps", "samples", "seconds", "flops" }
 local COUNT_OF = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 local SINCE = { steps = "step", epochs = "epoch", samples = "samples", flops = "flops", seconds = "seconds" }
-local ENOUGH = 1 - 1e-12  -- of the budget: sums of floating-point shares
+local ENOUGH = 1 - 1e-12  -- of a limit: sums and quotients of floating-point shares
 
 --- Counts before the first step.
 function clock.zero()
@@ -139,7 +139,8 @@ function Clock:count(counts)
   c.epoch = c.samples / self.epoch_size
   c.used = used(self.limits, c)
   c.progress = self.horizon and used(self.horizon, c) or c.used
-  c.stage_steps, c.stage_epochs, c.stage_samples = c.step - start.steps, c.epoch - start.epochs, c.samples - start.samples
+  c.stage_steps, c.stage_samples = c.step - start.steps, c.samples - start.samples
+  c.stage_epochs = c.stage_samples / self.epoch_size  -- a difference of epochs is rounded: 1.9 - .9 is less than 1
   c.stage_flops, c.stage_seconds = c.flops - start.flops, c.seconds - start.seconds
   return c
 end
@@ -153,8 +154,11 @@ end
 --- A copy of the counts, for those who look ahead.
 function Clock:ahead() return copy(self.counts) end
 
+--- Whether a count has come to a limit: 3 of 30 steps, .3 / 3 of an epoch's share, is .1 of the budget, and .1 + .2 is .3.
+function clock.reached(count, limit) return count >= limit * ENOUGH end
+
 --- Whether the budget is used up.
-function clock.is_over(counts) return counts.used >= ENOUGH end
+function clock.is_over(counts) return clock.reached(counts.used, 1) end
 
 --- Which epoch the counts are in, from 0.
 function clock.epoch_of(counts) return math.floor(counts.epoch + 1e-9) end

@@ -4,6 +4,7 @@
 --- function(s) does the same; true means "next".
 --- Rules over metrics are asked once per evaluation, so patience counts evaluations; those over counts, at every step.
 local check = require "gradus.base.check"
+local clock = require "gradus.curriculum.clock"
 local host = require "gradus.host"
 local Rule = require "gradus.curriculum.rule"
 
@@ -36,7 +37,7 @@ local function count(name, field)
     if name == "progress" and limit > 1 then host.fail(("when.progress: expected a share of the budget up to 1; got %g"):format(limit)) end
     return rule(("%g %s"):format(limit, name), "step", function(s)
       local now = s[field]
-      return now >= limit and "next", { [name] = now, limit = limit }
+      return clock.reached(now, limit) and "next", { [name] = now, limit = limit }
     end, name, limit)
   end
 end

@@ -233,7 +233,7 @@ end
 -- The end: best weights in, modes given back, what was lent and drawn ahead returned.
 local function finish(self)
   local s, missed = self.s, self.stages:unreached()
-  if missed and s.used >= 1 then
+  if missed and clock.is_over(s) then
     self.reporter:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, missed))
   end
   self.keeper:keep(s.step)

@@ -1,4 +1,5 @@
 local g = require "gradus"
+local clock = require "gradus.curriculum.clock"
 local when = g.when
 local support = require "support"
 
@@ -49,6 +50,24 @@ describe("counts:", function()
       expect(when[name](limit)(s)):equals "next"
       expect(when[name](limit * 1.01)(s)):is_false()
     end
+  end)
+  -- Steps, each a tenth of an epoch, until the rule speaks, in a stage that begins after some.
+  local function steps_of(rule, before, budget)
+    local time = clock.new { budget = budget, batch = 100, epoch_size = 1000 }
+    for _ = 1, before do time:count() end
+    local s = support.state { clock = time }
+    s:begin_stage("a", 1)
+    for i = 1, 110 do
+      time:count()
+      if rule(s) then return i end
+    end
+  end
+  it("end at their step, however a share or an epoch is rounded", function()
+    for before = 1, 30 do expect(steps_of(when.epochs(1), before, { steps = 200 })):equals(10) end
+    for epochs = 1, 12 do
+      for tenths = 1, 9 do expect(steps_of(when.progress(tenths / 10), 0, { epochs = epochs })):equals(tenths * epochs) end
+    end
+    expect(steps_of(when.progress(.1 + .2), 0, { steps = 10 })):equals(3)
   end)
 end)
 
