@@ -9,6 +9,7 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local kd_terms = require "gradus.nn.kd_terms"
 local loss = require "gradus.nn.loss"
+local weighted = require "gradus.base.weighted"
 local wide = require "gradus.base.wide"
 
 local ops = engine.ops
@@ -17,15 +18,6 @@ local kinds = {}
 local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
 
 local LEAST = -1e4  -- of a logarithm: 0 · log 0 is 0
-
---- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything. Shares of a sum in float64: huge
---- weights do not overflow, tiny ones are none.
-local function weighted(values, weight)
-  if not weight then return values:mean() end
-  local each = weight:to { dtype = "float64" }
-  local total = each:sum()
-  return (values * (each / (total + total:eq(0))):to { dtype = values.dtype }):sum()
-end
 
 -- --- logits of classes -------------------------------------------------------------------------------------------------
 
