@@ -17,8 +17,6 @@ local kinds = {}
 
 local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
 
-local LEAST = -1e4  -- of a logarithm: 0 · log 0 is 0
-
 -- --- logits of classes -------------------------------------------------------------------------------------------------
 
 -- Rows without a label learn from the teacher alone.
@@ -81,10 +79,12 @@ local function classes_add(sums, out, y, weight, teacher, ce)
   sums.often = sums.often and sums.often + often or often
 end
 
-local function soft_add(sums, out, y, weight, teacher)
-  local guess, rows = out:argmax(-1), -(y * ops.log_softmax(out, -1):clamp_min(LEAST)):sum { dim = -1 }
-  if weight then sums.mass = sums.mass + weight:sum():item() end
-  sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
+local function soft_add(sums, out, y, weight, teacher, ce)
+  local mass = weight and weight:sum():item() or y:size(0)
+  if weight then sums.mass = sums.mass + mass end
+  ce = ce or classes_labels(out, { y = y, weight = weight }, {})
+  sums.loss = sums.loss + ce:item() * mass
+  local guess = out:argmax(-1)
   local right = guess:eq(y:argmax(-1))
   sums.right = sums.right + right:sum():item()
   keep_each(sums, right)
