@@ -102,8 +102,15 @@ end
 function Clock:begin_stage()
   local c, start = self.counts, {}
   for unit, field in pairs(SINCE) do start[unit], c["stage_" .. unit] = c[field], 0 end
-  c.stage_passes = 0
+  start.rows, start.passes, start.drawn, c.stage_passes = self.epoch_size, 0, c.samples, 0
   self.start = start
+end
+
+--- So many rows are drawn from, from here on; it is the full training set's where nobody says so.
+---@param rows number
+function Clock:draws_from(rows)
+  local c, start = self.counts, self.start
+  if rows ~= start.rows then start.rows, start.passes, start.drawn = rows, c.stage_passes, c.samples end
 end
 
 --- The floating-point operations of a step from here on: the student's, the teacher's that are charged, and those that are spent.
@@ -141,6 +148,7 @@ function Clock:count(counts)
   c.progress = self.horizon and used(self.horizon, c) or c.used
   c.stage_steps, c.stage_samples = c.step - start.steps, c.samples - start.samples
   c.stage_epochs = c.stage_samples / self.epoch_size  -- a difference of epochs is rounded: 1.9 - .9 is less than 1
+  c.stage_passes = start.passes + (c.samples - start.drawn) / start.rows
   c.stage_flops, c.stage_seconds = c.flops - start.flops, c.seconds - start.seconds
   return c
 end
