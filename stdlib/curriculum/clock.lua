@@ -183,11 +183,12 @@ end
 function Clock:load_state(state, keeps_schedules)
   local counts, own = self.counts, copy(self.counts)
   for key, value in pairs(state.counts) do counts[key] = value end
+  for key, value in pairs(state.start) do self.start[key] = value end  -- an older library's has no rows
   self.horizon = state.horizon or keeps_schedules and state.limits or nil
   if not self.horizon and self.total_steps then counts.step_progress = own.step_progress end
   counts.used = used(self.limits, counts)
   counts.progress = self.horizon and used(self.horizon, counts) or counts.used
-  self.start, self.cost, self.elapsed = copy(state.start), copy(state.cost), counts.seconds
+  self.cost, self.elapsed = copy(state.cost), counts.seconds
   self.began = self.began and host.monotonic()
 end
 
