@@ -76,7 +76,9 @@ function when.plateau(key, patience, min_delta)
   positive("plateau", patience)
   if patience % 1 ~= 0 then host.fail(("when.plateau: expected a whole number of evaluations; got %g"):format(patience)) end
   min_delta = min_delta or 0
-  if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. check.describe(min_delta)) end
+  if type(min_delta) ~= "number" or not (min_delta >= 0) then
+    host.fail("when.plateau: min_delta: expected a number of at least 0, whichever way is better; got " .. check.describe(min_delta))
+  end
   return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
     local values = s:stage_history(key)
     if #values == 0 then return false end
