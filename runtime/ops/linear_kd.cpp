@@ -44,9 +44,10 @@ void check(const LinearKdArguments& a) {
   if (a.target && (a.target->scalar_type() != at::kLong || a.target->numel() != a.x.numel() / a.x.size(-1)))
     misuse("target is " + std::string(at::toString(a.target->scalar_type())) + " of shape " + shape(*a.target) +
            "; expected int64, one class a row of x " + shape(a.x));
-  for (const at::Tensor* t : {&a.temperature, &a.alpha})
+  for (const at::Tensor* t : {&a.temperature, &a.alpha, a.teacher_temperature ? &*a.teacher_temperature : &a.alpha})
     if (t->numel() != 1 && t->numel() != a.x.numel() / a.x.size(-1))
-      misuse("temperature or alpha has shape " + shape(*t) + "; expected one number, or one a row of x");
+      misuse("temperature, teacher_temperature or alpha has shape " + shape(*t) +
+             "; expected one number, or one a row of x");
 }
 
 at::Tensor rows_of(const at::Tensor& t) { return t.reshape({-1, t.size(-1)}); }

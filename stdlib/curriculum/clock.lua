@@ -18,7 +18,7 @@ Clock.__index = Clock
 local UNITS = { "epochs", "steps", "samples", "seconds", "flops" }
 local COUNT_OF = { epochs = "epoch", steps = "step", samples = "samples", seconds = "seconds", flops = "flops" }
 local SINCE = { steps = "step", epochs = "epoch", samples = "samples", flops = "flops", seconds = "seconds" }
-local ENOUGH = 1 - 1e-12  -- of the budget: sums of floating-point shares
+local ENOUGH = 1 - 1e-12  -- of a limit: sums and quotients of floating-point shares
 
 --- Counts before the first step.
 function clock.zero()
@@ -102,8 +102,15 @@ end
 function Clock:begin_stage()
   local c, start = self.counts, {}
   for unit, field in pairs(SINCE) do start[unit], c["stage_" .. unit] = c[field], 0 end
-  c.stage_passes = 0
+  start.rows, start.passes, start.drawn, c.stage_passes = self.epoch_size, 0, c.samples, 0
   self.start = start
+end
+
+--- So many rows are drawn from, from here on; it is the full training set's where nobody says so.
+---@param rows number
+function Clock:draws_from(rows)
+  local c, start = self.counts, self.start
+  if rows ~= start.rows then start.rows, start.passes, start.drawn = rows, c.stage_passes, c.samples end
 end
 
 --- The floating-point operations of a step from here on: the student's, the teacher's that are charged, and those that are spent.
@@ -139,7 +146,9 @@ function Clock:count(counts)
   c.epoch = c.samples / self.epoch_size
   c.used = used(self.limits, c)
   c.progress = self.horizon and used(self.horizon, c) or c.used
-  c.stage_steps, c.stage_epochs, c.stage_samples = c.step - start.steps, c.epoch - start.epochs, c.samples - start.samples
+  c.stage_steps, c.stage_samples = c.step - start.steps, c.samples - start.samples
+  c.stage_epochs = c.stage_samples / self.epoch_size  -- a difference of epochs is rounded: 1.9 - .9 is less than 1
+  c.stage_passes = start.passes + (c.samples - start.drawn) / start.rows
   c.stage_flops, c.stage_seconds = c.flops - start.flops, c.seconds - start.seconds
   return c
 end
@@ -153,8 +162,11 @@ end
 --- A copy of the counts, for those who look ahead.
 function Clock:ahead() return copy(self.counts) end
 
+--- Whether a count has come to a limit: 3 of 30 steps, .3 / 3 of an epoch's share, is .1 of the budget, and .1 + .2 is .3.
+function clock.reached(count, limit) return count >= limit * ENOUGH end
+
 --- Whether the budget is used up.
-function clock.is_over(counts) return counts.used >= ENOUGH end
+function clock.is_over(counts) return clock.reached(counts.used, 1) end
 
 --- Which epoch the counts are in, from 0.
 function clock.epoch_of(counts) return math.floor(counts.epoch + 1e-9) end
@@ -171,11 +183,12 @@ end
 function Clock:load_state(state, keeps_schedules)
   local counts, own = self.counts, copy(self.counts)
   for key, value in pairs(state.counts) do counts[key] = value end
+  for key, value in pairs(state.start) do self.start[key] = value end  -- an older library's has no rows
   self.horizon = state.horizon or keeps_schedules and state.limits or nil
   if not self.horizon and self.total_steps then counts.step_progress = own.step_progress end
   counts.used = used(self.limits, counts)
   counts.progress = self.horizon and used(self.horizon, counts) or counts.used
-  self.start, self.cost, self.elapsed = copy(state.start), copy(state.cost), counts.seconds
+  self.cost, self.elapsed = copy(state.cost), counts.seconds
   self.began = self.began and host.monotonic()
 end
 

@@ -8,6 +8,7 @@ local loss = require "gradus.nn.loss"
 local modes = require "gradus.base.modes"
 local taken_by = require "gradus.base.taken_by"
 local tensor = require "gradus.base.tensor"
+local weighted = require "gradus.base.weighted"
 local wide = require "gradus.base.wide"
 
 -- What a layer returns as the projection takes it: [N, …, width]. The channels of an image are not apart from its places.
@@ -90,7 +91,7 @@ function asked:loss(student, b)
   if not counts then return loss.feature_mse(ours, wanted) end
   local squares = (ours - wanted):square():mean { dim = { -1 } }
   if squares:dim() > counts:dim() then squares = squares:flatten(1):mean { dim = { -1 } } end
-  return (squares * counts):sum() / counts:sum():clamp_min(1e-12)
+  return weighted(squares, counts)
 end
 
 --- What a batch weighs in a mean with others: rows, or positions, by the rows' weights.

@@ -8,6 +8,7 @@
 --- A span's ends are shares of the budget (numbers), or { steps = } or { epochs = }.
 local host = require "gradus.host"
 local check = require "gradus.base.check"
+local clock = require "gradus.curriculum.clock"
 local data = require "gradus.data.dataset"
 local engine = require "gradus.engine"
 local numbers = require "gradus.curriculum.values"
@@ -211,7 +212,7 @@ function schedule.pieces(list)
   return make("pieces", function(s)
     local value = list[1][2]
     for _, piece in ipairs(list) do
-      if s.progress < piece[1] then break end
+      if not clock.reached(s.progress, piece[1]) then break end
       value = piece[2]
     end
     return value

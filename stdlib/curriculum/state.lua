@@ -101,8 +101,8 @@ function State:begin_stage(name, index)
 end
 
 -- What steps leave in the state that counts cannot tell beforehand.
-local UNKNOWN = { student = true, teacher = true, run = true, confidence = true, seconds = true, stage_seconds = true,
-  stage_passes = true, findings = true, updates = true }
+local UNKNOWN = { student = true, teacher = true, run = true, confidence = true, seconds = true, stage_seconds = true, findings = true,
+  updates = true }
 
 --- The state as it will be at these counts, for those who plan ahead, and whether somebody has asked it for what nobody knows yet.
 ---@param counts table  what clock:ahead gave, which the caller moves on

@@ -4,6 +4,7 @@
 --- function(s) does the same; true means "next".
 --- Rules over metrics are asked once per evaluation, so patience counts evaluations; those over counts, at every step.
 local check = require "gradus.base.check"
+local clock = require "gradus.curriculum.clock"
 local host = require "gradus.host"
 local Rule = require "gradus.curriculum.rule"
 
@@ -36,7 +37,7 @@ local function count(name, field)
     if name == "progress" and limit > 1 then host.fail(("when.progress: expected a share of the budget up to 1; got %g"):format(limit)) end
     return rule(("%g %s"):format(limit, name), "step", function(s)
       local now = s[field]
-      return now >= limit and "next", { [name] = now, limit = limit }
+      return clock.reached(now, limit) and "next", { [name] = now, limit = limit }
     end, name, limit)
   end
 end
@@ -75,7 +76,9 @@ function when.plateau(key, patience, min_delta)
   positive("plateau", patience)
   if patience % 1 ~= 0 then host.fail(("when.plateau: expected a whole number of evaluations; got %g"):format(patience)) end
   min_delta = min_delta or 0
-  if type(min_delta) ~= "number" then host.fail("when.plateau: min_delta: expected a number; got " .. check.describe(min_delta)) end
+  if type(min_delta) ~= "number" or not (min_delta >= 0) then
+    host.fail("when.plateau: min_delta: expected a number of at least 0, whichever way is better; got " .. check.describe(min_delta))
+  end
   return rule(("%s flat for %d evaluations"):format(key, patience), "evaluation", function(s)
     local values = s:stage_history(key)
     if #values == 0 then return false end

@@ -156,7 +156,8 @@ function params.declare(declared)
   return flatten(declared or {}, "", {})
 end
 
---- Checks a grid { key = { values… } }: every key a parameter or "seed", every value of its type.
+--- Checks a grid { key = { values… } }: every key a parameter or "seed", every value of its type, and once: the same run again would
+--- count as one more in a mean's spread.
 function params.check_grid(grid, specs)
   if type(grid) ~= "table" then host.fail("grid: expected a table of lists; got " .. tostring(grid)) end
   for key, values in pairs(grid) do
@@ -164,10 +165,13 @@ function params.check_grid(grid, specs)
       host.fail(("grid: '%s': expected a list of values; got %s"):format(tostring(key), quote(values)))
     end
     local one = key == "seed" and spec("seed", "int", 0, { min = 0 }) or specs[key] or params.unknown(tostring(key), specs, "grid")
+    local seen = {}
     for _, value in ipairs(values) do
       if not fits(one, value) then
         host.fail(("grid: '%s': expected %s; got %s"):format(key, one:expected(value), quote(value)))
       end
+      if seen[value] then host.fail(("grid: '%s': expected each value once; got %s twice"):format(key, quote(value))) end
+      seen[value] = true
     end
   end
 end

@@ -46,8 +46,8 @@ return {
   budget = "How long a run goes on: { epochs = }, { steps = }, { samples = }, { seconds = } or { flops = }, or several of them; the "
     .. "first "
     .. "that is reached ends it. Schedules are shares of it, from 0 to 1 (s.progress).",
-  epoch = "As many samples as the full training set has rows, whatever share of them is drawn at the moment; s.passes counts traversals "
-    .. "of the share. Epochs are comparable between curricula, passes are not.",
+  epoch = "As many samples as the full training set has rows, whatever share of them is drawn at the moment; s.stage_passes counts "
+    .. "traversals of the share. Epochs are comparable between curricula, passes are not.",
   step = "One update by the optimizer. run:step(fn) makes a step of your own: its function is recorded once and replayed without Lua, so "
     .. "that what it prints, counts or keeps happens once; read its outputs after it.",
   sample = "One row of the data as it is drawn; s.samples counts them. Also the axis of a curriculum that says which rows are drawn: "

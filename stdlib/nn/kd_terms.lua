@@ -1,6 +1,7 @@
 --- The distillation loss of options that are known to be good, for loss.lua, which checks them, and for trainings, which have done so.
 local engine = require "gradus.engine"
 local scalar = require "gradus.base.scalar"
+local weighted = require "gradus.base.weighted"
 
 local ops = engine.ops
 local kd_terms = {}
@@ -30,7 +31,6 @@ end
 -- Rows that count where those of a class `ignored` do not; each also [N, L].
 function kd_terms.counted(target, ignored) return target:ne(ignored or IGNORED):float() end
 
-local function mean_of_parts(a, a_mass, b, b_mass) return (a * a_mass + b * b_mass) / (a_mass + b_mass):clamp_min(1e-12) end
 
 -- Rows without a class have the teacher's term alone (alpha 0 for them), all others both: the mean over all.
 local function call_partial(student, teacher, target, o, temperature, alpha)
@@ -40,9 +40,9 @@ local function call_partial(student, teacher, target, o, temperature, alpha)
   local value, ce, kl, confidence, entropy, per_sample = kd_terms.call(student, teacher, target, temperature, alpha, named)
   named.label_smoothing, named.ignore_index, named.weight = nil, nil, (1 - known) * weights
   local more, _, more_kl, likeliest, _, per_other = kd_terms.call(student, teacher, nil, temperature, 0, named)
-  local mass, rest = (known * weights):sum(), named.weight:sum()
+  local masses = ops.stack({ (known * weights):sum { dtype = "float64" }, named.weight:sum { dtype = "float64" } }, 0)
   local labelled = known:gt(0)
-  return mean_of_parts(value, mass, more, rest), ce, mean_of_parts(kl, mass, more_kl, rest),
+  return weighted(ops.stack({ value, more }, 0), masses), ce, weighted(ops.stack({ kl, more_kl }, 0), masses),
     ops.where(labelled, confidence, likeliest), entropy, ops.where(labelled, per_sample, per_other)
 end
 

@@ -4,6 +4,7 @@ local engine = require "gradus.engine"
 local kd_terms = require "gradus.nn.kd_terms"
 local recording = require "gradus.base.recording"
 local scalar = require "gradus.base.scalar"
+local weighted = require "gradus.base.weighted"
 local wide = require "gradus.base.wide"
 
 local ops = engine.ops
@@ -169,8 +170,7 @@ function loss.jsd(student, teacher, options)
   local mean
   if weight then
     local rows = each:sum { dim = -1 }
-    weight = widened(weight, rows:dim()):expand_as(rows)
-    mean = (rows * weight):sum() / weight:sum():clamp_min(1e-12)
+    mean = weighted(rows, widened(weight, rows:dim()):expand_as(rows))
   else
     mean = each:sum() / (student:numel() / student:size(-1))
   end

@@ -48,9 +48,8 @@ function Feed:draw_from(where, given, train, s)
   self.numbered = numbered
 end
 
---- How many rows can be drawn now, and traversals of them so far (nil of generators).
+--- How many rows can be drawn now.
 function Feed:rows() return self.source:size() end
-function Feed:passes() return self.source.passes and self.source:passes() or nil end
 
 --- All inputs that a batch's index names rows of; nil of generators.
 function Feed:inputs() return self.base and self.base.x end

@@ -9,23 +9,13 @@ local host = require "gradus.host"
 local check = require "gradus.base.check"
 local kd_terms = require "gradus.nn.kd_terms"
 local loss = require "gradus.nn.loss"
+local weighted = require "gradus.base.weighted"
 local wide = require "gradus.base.wide"
 
 local ops = engine.ops
 local kinds = {}
 
 local NONE = require("gradus.data.labels").none  -- a class that does not count (runtime/ops/mask.h), or is not known
-
-local LEAST = -1e4  -- of a logarithm: 0 · log 0 is 0
-
---- A mean of one number per row, by weights where there are some; 0 where nothing weighs anything. Shares of a sum in float64: huge
---- weights do not overflow, tiny ones are none.
-local function weighted(values, weight)
-  if not weight then return values:mean() end
-  local each = weight:to { dtype = "float64" }
-  local total = each:sum()
-  return (values * (each / (total + total:eq(0))):to { dtype = values.dtype }):sum()
-end
 
 -- --- logits of classes -------------------------------------------------------------------------------------------------
 
@@ -89,10 +79,12 @@ local function classes_add(sums, out, y, weight, teacher, ce)
   sums.often = sums.often and sums.often + often or often
 end
 
-local function soft_add(sums, out, y, weight, teacher)
-  local guess, rows = out:argmax(-1), -(y * ops.log_softmax(out, -1):clamp_min(LEAST)):sum { dim = -1 }
-  if weight then sums.mass = sums.mass + weight:sum():item() end
-  sums.loss = sums.loss + (weight and rows * weight or rows):sum():item()
+local function soft_add(sums, out, y, weight, teacher, ce)
+  local mass = weight and weight:sum():item() or y:size(0)
+  if weight then sums.mass = sums.mass + mass end
+  ce = ce or classes_labels(out, { y = y, weight = weight }, {})
+  sums.loss = sums.loss + ce:item() * mass
+  local guess = out:argmax(-1)
   local right = guess:eq(y:argmax(-1))
   sums.right = sums.right + right:sum():item()
   keep_each(sums, right)

@@ -59,11 +59,6 @@ local function count(self)
   self.run.step_number = self.before + counts.step
 end
 
-local function count_passes(self)
-  local c = self.clock.counts
-  c.stage_passes = self.feed:passes() or c.stage_epochs
-end
-
 -- A step's numbers are at hand: at = { step, knobs, share, index = of its rows, or a function that tells it, x, seen }. Judged first: of a
 -- refused batch nothing else counts.
 function Training:deliver(row, at)
@@ -102,7 +97,6 @@ function Training:step_once(knobs)
   meter(self, batch)
   self.clock:tick()
   count(self)
-  count_passes(self)
   local source = self.feed.source
   local seen = source.adaptive and out.confidence and engine.transfer(out.confidence) or nil
   self.stages.last = told
@@ -123,7 +117,6 @@ local function step_often(self, plan)
     self:deliver(row, at)
   end)
   self.stages.last = plan[done]
-  count_passes(self)
 end
 
 -- --- between steps -----------------------------------------------------------------------------------------------------------
@@ -233,7 +226,7 @@ end
 -- The end: best weights in, modes given back, what was lent and drawn ahead returned.
 local function finish(self)
   local s, missed = self.s, self.stages:unreached()
-  if missed and s.used >= 1 then
+  if missed and clock.is_over(s) then
     self.reporter:warn("stage_unreached", ("the budget ended in stage '%s'; '%s' never began"):format(s.stage, missed))
   end
   self.keeper:keep(s.step)

@@ -260,6 +260,8 @@ TEST(LinearKd, RefusesWhatDoesNotFit) {
   refuses([](auto& a) { a.target->fill_(5); }, "target class 5");
   refuses([](auto& a) { a.temperature = at::ones({3}); }, "one a row of x");
   refuses([](auto& a) { a.alpha = at::ones({3}); }, "one a row of x");
+  for (const int64_t count : {3, 8})
+    refuses([&](auto& a) { a.teacher_temperature = at::ones({count}, at::kDouble); }, "one a row of x");
   refuses([](auto& a) { a.target = a.target->to(at::kInt); }, "expected int64, one class a row of x");
   refuses([](auto& a) { a.x = at::randn({6}); }, "expected [N, E] or [N, L, E], not empty");
   refuses([](auto& a) { a.x = at::randn({1, 2, 2, 6}); }, "expected [N, E] or [N, L, E], not empty");

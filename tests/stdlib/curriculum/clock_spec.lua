@@ -92,6 +92,35 @@ describe("the counts", function()
     expect(counts(one)):equals { 2, 1, 8, 200, 200, .2, .2, 1, .5, 4, 100 }
     expect(one.counts.stage_seconds):equals(2)
   end)
+  it("tell traversals of the rows that are drawn from, since the stage began", function()
+    local one = of(100)  -- 4 rows of 8 each
+    local function passes_after(steps)
+      for _ = 1, steps do one:count() end
+      return one.counts.stage_passes
+    end
+    expect(passes_after(3)):equals(1.5)
+    one:begin_stage()
+    expect({ one.counts.stage_passes, passes_after(2) }):equals { 0, 1 }
+    one:draws_from(4)
+    expect(passes_after(3)):equals(4)
+    one:draws_from(4)
+    expect(passes_after(1)):equals(5)
+    one:draws_from(12)
+    expect(passes_after(3)):equals(6)
+    local ahead = one:ahead()
+    expect(one:count(ahead).stage_passes):near(6 + 1 / 3)
+    local resumed = of(100)
+    resumed:load_state(one:state())
+    resumed:count()
+    expect(resumed.counts.stage_passes):equals(ahead.stage_passes)
+    local old, state = of(100), one:state()
+    state.start.rows, state.start.passes, state.start.drawn = nil, nil, nil  -- of a library that did not count them
+    old:load_state(state)
+    old:count()
+    expect(old.counts.stage_passes):equals(old.counts.samples / 8)
+    one:begin_stage()
+    expect(passes_after(2)):equals(1)
+  end)
   it("of a look ahead are others", function()
     local one = of(10)
     one:count()

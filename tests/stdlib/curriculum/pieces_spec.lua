@@ -185,6 +185,7 @@ describe("a target", function()
     local off = each(net, "layers.0", input, wanted):mean(-1):totable()
     expect(plain.loss(net, { x = input, teacher = wanted }):item()):near((off[1] + off[2] + off[3]) / 3, 1e-6)
     expect(plain.loss(net, { x = input, teacher = wanted, weight = weight }):item()):near(mean(off), 1e-6)
+    expect(plain.loss(net, { x = input, teacher = wanted, weight = weight * 1e-30 }):item()):near(mean(off), 1e-6)
     expect(plain.loss(net, { x = input, teacher = wanted, weight = none }):item()):equals(0)
     for _, pad in ipairs { false, 0 } do
       local bert = nn.Transformer { vocabulary = 5, context = 4, width = 4, layers = 1, heads = 1, pad_token = pad or nil }

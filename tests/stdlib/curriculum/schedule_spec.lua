@@ -116,6 +116,7 @@ describe("schedules in closed form:", function()
   it("pieces hold from their share on", function()
     local one = schedule.pieces { { 0, 6 }, { .5, 4 }, { .8, 2 } }
     expect(curve(one, { 0, .49, .5, .79, .8, 1 })):equals { 6, 6, 4, 4, 2, 2 }
+    expect(schedule.pieces { { 0, 6 }, { .1, 4 } }(at(.3 / 3))):equals(4)  -- 3 of 30 steps, rounded to just below
   end)
   it("by confidence", function()
     local one = schedule.by_confidence(6, 2)

@@ -185,7 +185,7 @@ describe("the state of a run that is planned", function()
     expect(s.mine):equals(3)
     expect(asked.unknown):is_false()
   end)
-  for _, name in ipairs { "student", "teacher", "run", "confidence", "seconds", "stage_seconds", "stage_passes", "findings", "updates" } do
+  for _, name in ipairs { "student", "teacher", "run", "confidence", "seconds", "stage_seconds", "findings", "updates" } do
     it("is asked for what nobody knows yet: " .. name, function()
       local s = state()
       s.student, s.teacher, s.run, s.confidence = 1, 1, 1, 1

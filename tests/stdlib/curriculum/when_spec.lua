@@ -1,4 +1,5 @@
 local g = require "gradus"
+local clock = require "gradus.curriculum.clock"
 local when = g.when
 local support = require "support"
 
@@ -49,6 +50,24 @@ describe("counts:", function()
       expect(when[name](limit)(s)):equals "next"
       expect(when[name](limit * 1.01)(s)):is_false()
     end
+  end)
+  -- Steps, each a tenth of an epoch, until the rule speaks, in a stage that begins after some.
+  local function steps_of(rule, before, budget)
+    local time = clock.new { budget = budget, batch = 100, epoch_size = 1000 }
+    for _ = 1, before do time:count() end
+    local s = support.state { clock = time }
+    s:begin_stage("a", 1)
+    for i = 1, 110 do
+      time:count()
+      if rule(s) then return i end
+    end
+  end
+  it("end at their step, however a share or an epoch is rounded", function()
+    for before = 1, 30 do expect(steps_of(when.epochs(1), before, { steps = 200 })):equals(10) end
+    for epochs = 1, 12 do
+      for tenths = 1, 9 do expect(steps_of(when.progress(tenths / 10), 0, { epochs = epochs })):equals(tenths * epochs) end
+    end
+    expect(steps_of(when.progress(.1 + .2), 0, { steps = 10 })):equals(3)
   end)
 end)
 
@@ -230,6 +249,9 @@ describe("a rule refuses", function()
     { "half a patience", function() when.patience("val/loss", 1.5) end, "when.patience: expected a whole number of evaluations; got 1.5" },
     { "a patience of 0", function() when.plateau("val/loss", 0) end, "when.plateau: expected a number above 0; got 0" },
     { "half an evaluation", function() when.plateau("val/loss", 1.5) end, "when.plateau: expected a whole number" },
+    { "a min_delta with a sign", function() when.plateau("val/loss", 2, -.01) end,
+      "when.plateau: min_delta: expected a number of at least 0, whichever way is better; got %-0.01" },
+    { "a min_delta of NaN", function() when.plateau("val/loss", 2, 0 / 0) end, "min_delta: expected a number of at least 0" },
     { "text as min_delta", function() when.plateau("val/loss", 2, "x") end,
       "when.plateau: min_delta: expected a number" },
     { "forgetting without a bound", function() when.forgetting() end,

@@ -596,7 +596,7 @@ describe("gradus check", function()
     expect({ said, code }):equals { "check: 2 settings refused\n", 65 }
   end)
   it("looks at each setting once, whatever the seeds", function()
-    local printed = check("return { acc = p.n }", "1, 2, 2")
+    local printed = check("return { acc = p.n }", "1, 2 }, seed = { 1, 2")
     expect(printed):equals "n=1\nn=2\nNothing to refuse."
   end)
 end)

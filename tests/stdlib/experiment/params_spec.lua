@@ -170,6 +170,8 @@ describe("a grid refuses", function()
     { "one value instead of a list", grid { width = 12 }, "grid: 'width': expected a list of values; got 12" },
     { "an empty list", grid { width = {} }, "grid: 'width': expected a list of values" },
     { "a negative seed", grid { seed = { -1 } }, "grid: 'seed': expected a whole number of at least 0" },
+    { "a seed twice", grid { seed = { 1, 2, 1 } }, "grid: 'seed': expected each value once; got 1 twice" },
+    { "a value twice", grid { strategy = { "one_shot", "one_shot" } }, "grid: 'strategy': expected each value once; got 'one_shot' twice" },
     { "a number for the table", grid(7), "grid: expected a table of lists; got 7" },
   }
   for _, case in ipairs(cases) do

@@ -133,6 +133,8 @@ describe("rows without a label", function()
     local weighed = loss.kd_loss(student, teacher, some, { temperature = 2, alpha = .4, partial = true, weight = weight })
     local each = out.per_sample
     expect(weighed.loss:item()):near(((each * weight):sum() / 7):item(), 1e-12)
+    local tiny = loss.kd_loss(student, teacher, some, { temperature = 2, alpha = .4, partial = true, weight = weight * 1e-30 })
+    expect({ tiny.loss:item(), tiny.kl:item() }):near({ weighed.loss:item(), weighed.kl:item() }, 1e-12)
   end)
   it("are what all, or none, of the rows may be", function()
     local full, none = g.tensor({ 0, 1, 1, 3, 2 }, "int64"), g.full({ 5 }, -100, { dtype = "int64" })
@@ -162,6 +164,9 @@ describe("divergences", function()
     it(name .. " takes a weight for each row", function()
       local weight = g.tensor({ 1, 0, 1, 0, 1 }, "float64")
       expect(of(s, t, { temperature = 3, weight = weight }):item()):near(wanted, 1e-12)
+      for _, unit in ipairs { 1e-30, 3e38 } do  -- their ratio counts
+        expect(of(s:float(), t:float(), { temperature = 3, weight = (weight * unit):float() }):item()):near(wanted, 1e-5)
+      end
       local two = function(x) return g.stack({ x, x }, 1) end  -- [N, 2, C], a weight for each N
       expect(of(two(s), two(t), { temperature = 3, weight = weight }):item()):near(wanted, 1e-12)
     end)

@@ -49,6 +49,20 @@ describe("a distillation", function()
     local result = distill { budget = { steps = 7 } }
     expect(result.epochs):near(7 * 12 / 120)
   end)
+  it("counts a stage's traversals from its beginning, whatever was drawn from the same rows before", function()
+    local train
+    local function half() return train:first(.5) end
+    local passes = g.when.passes
+    local _, seen = distill { budget = { steps = 100 }, with_data = function(d)
+      train = d.train
+      return d
+    end, curriculum = { { "a", advance = passes(2) }, { "b", advance = passes(1) }, { "c", sample = half, advance = passes(3) },
+      { "d", sample = half, advance = passes(1) }, { "e", advance = g.when.stop(passes(2)) } } }
+    local began = {}
+    for i, one in ipairs(seen.stages) do began[i] = one.step end
+    same(began, { 0, 20, 30, 45, 50 })
+    same(seen.decisions[5].step, 70)
+  end)
   it("evaluates once an epoch and at the end, or as asked", function()
     local _, seen = distill { budget = { epochs = 3.5 } }
     same(steps_of(seen.metric "val/loss"), { 10, 20, 30, 35 })

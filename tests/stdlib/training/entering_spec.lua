@@ -39,7 +39,8 @@ local function training(of)
       draw_from = note "draw", imitate = note "feed", rows = function() return 30 end, load_state = function(_, _, ask) ask() end },
     evaluator = { look_at = note "look at", measure_stage = function(_, numbers) numbers["stage/loss"] = of.stage_loss end,
       untrained_loss = of.untrained },
-    clock = { cost = { step = 2, teacher = 3 }, charge = note "charge", costs = note "costs" }, keeper = { keep_safe = note "safe" },
+    clock = { cost = { step = 2, teacher = 3 }, charge = note "charge", costs = note "costs", draws_from = note "draws from" },
+    keeper = { keep_safe = note "safe" },
     objective = { plain = of.plain ~= false, outputs_read = function() return "outputs" end, outputs = function() return "out" end,
       mass = function(_, b) return b end, gives_confidence = function() return of.confident ~= false end },
     updater = { compile = function(_, out, mass) log[#log + 1] = ("compile %s %s"):format(out, tostring(mass(3))) end },
@@ -64,7 +65,8 @@ end
 describe("a stage that is entered", function()
   it("has its parts set, is charged, told and looked at, in this order", function()
     expect((entered({ stage_loss = .5 }))):equals { "settle", "enter 1", "imitate W T", "reads {} outputs", "begin", "charge 11",
-      "know false", "charge 0 5", "draw W: sample rows {} {}", "feed nil nil", "look at {}", "safe 7", "compile out 3", "ahead false",
+      "know false", "charge 0 5", "draw W: sample rows {} {}", "feed nil nil", "look at {}", "draws from 30", "safe 7", "compile out 3",
+      "ahead false",
       "stage easy 1/2 the teacher rows 30 advance nil after nil trained all", "level {}", "begins with {}" }
   end)
   it("is told with its rule, what came before and what is trained", function()

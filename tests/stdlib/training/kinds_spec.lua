@@ -102,6 +102,16 @@ describe("classes by their shares", function()
     kind.add(weighed, out, y, t { 1, 3 })
     expect({ weighed.loss, weighed.mass }):near { 4 * math.log(2), 4 }
   end)
+  it("lose what training loses, of logits far apart and of rows that weigh nothing too", function()
+    local far, shared = t { { 0, 4e4 } }, t { { .5, .5 } }
+    local s = sums()
+    kinds.soft.add(s, far, shared)
+    expect(s.loss):near(2e4)
+    expect(s.loss):near(kinds.soft.labels(far, { y = shared }, {}):item())
+    s = sums()
+    kinds.soft.add(s, t { { 0, 0 }, { 0 / 0, 0 } }, t { { .5, .5 }, { .5, .5 } }, t { 3, 0 })
+    expect({ s.loss, s.mass }):near { 3 * math.log(2), 3 }
+  end)
 end)
 
 describe("classes", function()
