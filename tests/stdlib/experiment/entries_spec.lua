@@ -134,4 +134,23 @@ describe("a book's files", function()
       end
     end)
   end)
+  it("are forgotten side by side, under a lock that is given back", function()
+    in_folder(function(open)
+      local book, locked, unlocked = open(), 0, 0
+      book.task.run.lock = function()
+        locked = locked + 1
+        return { unlock = function() unlocked = unlocked + 1 end }
+      end
+      for n = 1, 4 do
+        local path = add(book, n)
+        if n > 1 then os.remove(path) end
+      end
+      expect({ locked, unlocked }):equals { 4, 4 }
+      local paths = { add(book, 5), add(book, 6), add(book, 7) }
+      os.remove(paths[1])
+      os.remove(paths[2])
+      add(book, 8)
+      expect(numbers(book)):equals { 1, 7, 8 }
+    end)
+  end)
 end)
