@@ -91,3 +91,66 @@ describe("a book of entries", function()
     end)
   end)
 end)
+
+describe("a book's files", function()
+  it("have names of eight random digits; locks those of the book, or of what is locked", function()
+    in_folder(function(open, folder)
+      local book, paths = open(), {}
+      local stem = folder .. "/teacher-" .. ("a1b2"):rep(8)
+      expect(#book:new_path()):equals(#(stem .. "-01234567.safetensors"))
+      book.task.run.lock = function(_, path, name)
+        paths[#paths + 1] = { path, name }
+        return "the lock"
+      end
+      expect({ book:lock(), book:lock "what" }):equals { "the lock", "the lock" }
+      expect(paths):equals { { stem .. ".lock", "teacher" }, { ("%s-%s.lock"):format(stem, host.sha256 "what":sub(1, 16)), "teacher" } }
+    end)
+  end)
+  it("say which functions of the library were run: some, or none as a list of none", function()
+    in_folder(function(open)
+      local book = open()
+      local path = book:new_path()
+      write(path)
+      local one = { whole = "", outside = "", functions = { { name = "f", sha256 = "x" } } }
+      book:add({ reads = {}, library = { a = one, b = { whole = "", outside = "", functions = {} } } }, path)
+      local other = open()
+      other:read()
+      expect(other.entries[1].library):equals { a = one, b = { whole = "", outside = "", functions = {} } }
+      expect(host.json_encode(other.entries[1].library.b.functions)):equals(host.json_encode {})
+    end)
+  end)
+  it("are forgotten whichever of them are gone", function()
+    in_folder(function(open)
+      for gone = 1, 4 do
+        local book, left = open(), {}
+        for n = 1, 4 do
+          local path = add(book, n)
+          if n == gone then os.remove(path) else left[#left + 1] = n end
+        end
+        add(book, 5)
+        left[4] = 5
+        expect({ gone, numbers(book) }):equals { gone, left }
+        for _, one in ipairs(book.entries) do os.remove(book:path(one)) end
+      end
+    end)
+  end)
+  it("are forgotten side by side, under a lock that is given back", function()
+    in_folder(function(open)
+      local book, locked, unlocked = open(), 0, 0
+      book.task.run.lock = function()
+        locked = locked + 1
+        return { unlock = function() unlocked = unlocked + 1 end }
+      end
+      for n = 1, 4 do
+        local path = add(book, n)
+        if n > 1 then os.remove(path) end
+      end
+      expect({ locked, unlocked }):equals { 4, 4 }
+      local paths = { add(book, 5), add(book, 6), add(book, 7) }
+      os.remove(paths[1])
+      os.remove(paths[2])
+      add(book, 8)
+      expect(numbers(book)):equals { 1, 7, 8 }
+    end)
+  end)
+end)

@@ -41,3 +41,14 @@ describe("mean and spread without a format", function()
     end
   end)
 end)
+
+describe("mean and spread of many digits", function()
+  local cases = {
+    { 99999, .0012, "99999.0000 ± 0.0012" }, { 100000, .0012, "1e+05 ± 0.0012" }, { -123456, .0012, "-1.235e+05 ± 0.0012" },
+    { 999999999, 50, "999999999 ± 50" }, { 2e9, 50, "2e+09 ± 50" }, { 0, 2e9, "0 ± 2e+09" }, { 0, 2e8, "0 ± 200000000" },
+    { 0, 9e-6, "0 ± 9e-06" }, { 12345, 1.5e-3, "12345.0000 ± 0.0015" }, { .5, 9.6, "0.5 ± 9.6" }, { 5, 10, "5 ± 10" },
+  }
+  it("has nine of them and six decimals at most", function()
+    for _, case in ipairs(cases) do expect(format.mean(case[1], case[2])):equals(case[3]) end
+  end)
+end)

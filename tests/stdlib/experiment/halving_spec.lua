@@ -21,6 +21,11 @@ describe("halving", function()
     expect({ rung(2, 1) > rung(1, 1e9), rung(1, 3) > rung(1, 1), rung(1, 1) ~= rung(2, 1) }):equals { true, true, true }
     expect(halving.new(lower).rungs):equals {}
   end)
+  it("has a run come farther with each evaluation, and with each training farther still", function()
+    local rung = halving.rung
+    local rungs = { rung(1, 1), rung(1, 3), rung(1, 2 ^ 31), rung(2, 1), rung(2, 3), rung(3, 1) }
+    for i = 2, #rungs do assert(rungs[i] > rungs[i - 1]) end
+  end)
   it("lets the best third go on, as far as is known, and those that are as good", function()
     local one, rung = halving.new(lower), halving.rung(1, 1)
     local function goes_on(who) return { one:goes_on(who, rung) } end

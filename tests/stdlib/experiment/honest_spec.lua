@@ -277,3 +277,18 @@ describe("a plan's settings without effect", function()
     expect(#loss({ "a" }, { temperature = 1 }, { state = {} })):equals(1)
   end)
 end)
+
+describe("a highest learning rate", function()
+  it("is usual from a factor below the range to a factor above it; 0, or an unknown optimizer, is another matter", function()
+    local outside = require "gradus.experiment.honest_knobs".rate_outside
+    local rates = { low = .25, high = .5, factor = 4, whose = "those of sgd", parameters = 12 }
+    local function words(highest) return ("is %s at its highest; 0.25 to 0.5 (those of sgd) suit 12 parameters"):format(highest) end
+    for highest, text in pairs { [0] = false, [.0624] = words "0.0624", [.0625] = false, [.3] = false, [2] = false,
+      [2.5] = words "2.5", [.001] = words "0.001" } do
+      expect({ highest, outside(rates, highest) }):equals { highest, text or nil }
+    end
+    expect(outside(nil, 9)):equals(nil)
+    rates.high = .25
+    expect(outside(rates, 2)):equals "is 2 at its highest; 0.25 (those of sgd) suit 12 parameters"
+  end)
+end)
