@@ -14,6 +14,7 @@
 #include "interpreter.h"
 #include "json_value.h"
 #include "neighbours.h"
+#include "output.h"
 #include "signals.h"
 #include "store/store.h"
 
@@ -32,7 +33,7 @@ std::string printed(const ScriptError& error) {
   std::size_t size = 0;
   std::FILE* memory = open_memstream(&bytes, &size);
   if (!memory) return error.message;
-  print_error(memory, error, errors_on_terminal() && !std::getenv("NO_COLOR"));
+  print_error(memory, error, errors_on_terminal() && colours_wanted());
   std::fclose(memory);
   std::string text(bytes, size);
   std::free(bytes);

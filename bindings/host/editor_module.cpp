@@ -159,7 +159,7 @@ int call(lua_State* L) {
   std::size_t size = 0;
   std::FILE* memory = open_memstream(&bytes, &size);
   if (memory) {
-    print_error(memory, error, isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"));
+    print_error(memory, error, isatty(STDERR_FILENO) && colours_wanted());
     std::fclose(memory);
   }
   lua_settop(L, 0);

@@ -16,12 +16,13 @@ namespace gradus {
 
 using results::Json;
 
-bool styled() {
+bool colours_wanted() {
   const char* none = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
-  if ((none != nullptr && *none != '\0') || (terminal != nullptr && std::strcmp(terminal, "dumb") == 0)) return false;
-  return ::isatty(STDOUT_FILENO) == 1;
+  return (none == nullptr || *none == '\0') && (terminal == nullptr || std::strcmp(terminal, "dumb") != 0);
 }
+
+bool styled() { return colours_wanted() && ::isatty(STDOUT_FILENO) == 1; }
 
 int terminal_columns(int otherwise) {
   winsize size{};

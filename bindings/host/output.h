@@ -9,7 +9,8 @@
 
 namespace gradus {
 
-bool styled();  // standard output is a terminal that takes colours (no NO_COLOR, TERM is not dumb)
+bool colours_wanted();                // of a terminal: no NO_COLOR, TERM is not dumb
+bool styled();                        // and standard output is one
 int terminal_columns(int otherwise);  // of standard output; otherwise: it is none
 // For standard output: where that is a terminal, no wider than it.
 std::string fitted(const results::Table& table);

@@ -13,6 +13,7 @@
 #include "host_module.h"
 #include "interpreter.h"
 #include "json_value.h"
+#include "output.h"
 #include "run_log.h"
 #include "sandbox.h"
 #include "signals.h"
@@ -62,7 +63,7 @@ std::string take_text(lua_State* L) {
 int failure(const Interpreter& interpreter) {
   if (interpreter.exit_code) return *interpreter.exit_code;
   std::fflush(stdout);
-  print_error(stderr, interpreter.error, isatty(STDERR_FILENO) && !std::getenv("NO_COLOR"));
+  print_error(stderr, interpreter.error, isatty(STDERR_FILENO) && colours_wanted());
   return interpreter.error.code;
 }
 

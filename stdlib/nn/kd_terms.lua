@@ -31,7 +31,6 @@ end
 -- Rows that count where those of a class `ignored` do not; each also [N, L].
 function kd_terms.counted(target, ignored) return target:ne(ignored or IGNORED):float() end
 
-
 -- Rows without a class have the teacher's term alone (alpha 0 for them), all others both: the mean over all.
 local function call_partial(student, teacher, target, o, temperature, alpha)
   local known = kd_terms.counted(target, o.ignore_index)

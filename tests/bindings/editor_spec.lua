@@ -51,7 +51,7 @@ end)
 describe("plot", function()
   it("draws lines of dots, named below", function()
     local lines = { { label = "a", x = { 1, 2, 3 }, y = { 1, 2, 3 } }, { label = "b", x = { 1, 2, 3 }, y = { 3, 2, 1 } } }
-    expect((editor.plot(lines, "title", 40, 6, false):gsub(" +\n", "\n"))):equals [[
+    expect((editor.plot(lines, "title", 40, 6):gsub(" +\n", "\n"))):equals [[
 title
 3 ┤⠉⠒⠢⠤⣀⡀                         ⢀⣀⠤⠔⠒⠉
   │     ⠈⠉⠒⠢⠤⢄⣀             ⢀⣀⠤⠔⠒⠉⠁
@@ -63,13 +63,9 @@ title
    1                 2                 3
   ━ a  ━ b
 ]]
-    local two = editor.plot(lines, "", 60, 10, false)
+    local two = editor.plot(lines, "", 60, 10)
     expect(select(2, two:gsub("\n", "\n"))):equals(14)
-    local styled = editor.plot(lines, "title", 40, 6, true)
-    expect(styled:gsub("\27%[[%d;]*m", "")):equals(editor.plot(lines, "title", 40, 6, false))
-    expect({ styled:find "\27%[1mtitle\27%[0m" ~= nil, styled:find "\27%[34m━\27%[0m a" ~= nil, styled:find "\27%[34m━\27%[0m b" })
-      :equals { true, true, nil }
-    expect(editor.plot({ { x = { 1 }, y = { 1 } } }, "t", 30, 5, false)):matches "━ \n"
+    expect(editor.plot({ { x = { 1 }, y = { 1 } } }, "t", 30, 5)):matches "━ \n"
     expect(function() editor.plot("x", "t", 30, 5) end):fails_with "table expected"
     expect(function() editor.plot({}, "t", "wide", 5) end):fails_with "number expected"
   end)

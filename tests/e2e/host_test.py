@@ -252,9 +252,9 @@ class WholeMessages(HostCase):
         plain = "x.lua:2: red\r\n  2 |   error 'red\\nmore'\r\nmore\r\n  in function 'f' (x.lua:2)\r\n  in main chunk (x.lua:4)\r\n"
         styled = ("\x1b[1;31mx.lua:2: red\x1b[0m\r\n  2 |   error 'red\\nmore'\r\nmore\r\n\x1b[2m  in function 'f' (x.lua:2)\x1b[0m\r\n"
                   "\x1b[2m  in main chunk (x.lua:4)\x1b[0m\r\n")
-        for more, said in (({}, styled), ({"NO_COLOR": "1"}, plain)):
+        for more, said in (({}, styled), ({"NO_COLOR": "1"}, plain), ({"NO_COLOR": ""}, styled), ({"TERM": "dumb"}, plain)):
             leader, terminal = os.openpty()
-            env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+            env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"}
             done = subprocess.run([GRADUS_PATH, "run", "x.lua", "--stdlib", "std"], cwd=self.dir, stderr=terminal, timeout=60, env=env | more)
             os.close(terminal)
             self.assertEqual((os.read(leader, 65536).decode(), done.returncode), (said, 65))

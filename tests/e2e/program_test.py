@@ -238,20 +238,20 @@ class CommandLine(HostCase):
                 (f"watch x.lua {same} --by acc --seed 3 --set a=1 --name w --device cpu --threads 2", 7,
                  "run: by=acc device=cpu name=w script=x.lua script_dir=. seed=3 store=s.db threads=2 set(a=1) seeds(3)"),
                 (f"resume 1 {same} --snapshots none --accept data --schedules keep --threads 3 -q --json --strict", 7,
-                 "run: accept=data device=cpu json=true quiet=true run=1 schedules=keep script=x.lua script_dir=. snapshots=none store=s.db strict=true threads=3"),
+                 "run: accept=data device=cpu json=true own_script=x.lua quiet=true run=1 schedules=keep script=x.lua script_dir=. snapshots=none store=s.db strict=true threads=3"),
                 (f"resume 1 {same} --set a=1 --strict", 7,
-                 "prepare: at=end device=cpu run=1 script=x.lua script_dir=. store=s.db\n"
-                 "run: at=end device=cpu run=1 script=x.lua script_dir=. store=s.db strict=true set(a=1)"),
+                 "prepare: at=end device=cpu own_script=x.lua run=1 script=x.lua script_dir=. store=s.db\n"
+                 "run: at=end device=cpu own_script=x.lua run=1 script=x.lua script_dir=. store=s.db strict=true set(a=1)"),
                 (f"fork 1 {same} --at 5 --set a=1 --name f --accept script --snapshots 7 --device cuda", 7,
-                 "check_set: accept=script at=5 device=cuda name=f run=1 script=x.lua script_dir=. snapshots=7 store=s.db set(a=1)\n"
-                 "prepare: accept=script at=5 device=cuda name=f run=1 script=x.lua script_dir=. snapshots=7 store=s.db\n"
-                 "run: accept=script at=5 device=cuda name=f run=1 script=x.lua script_dir=. snapshots=7 store=s.db set(a=1)"),
-                (f"fork 1 y.lua {same} --at x", 7, "prepare: at=x device=cpu run=1 script=x.lua script_dir=. store=s.db\n"
-                                                   "run: at=x device=cpu run=1 script=y.lua script_dir=. store=s.db"),
+                 "check_set: accept=script at=5 device=cuda name=f own_script=x.lua run=1 script=x.lua script_dir=. snapshots=7 store=s.db set(a=1)\n"
+                 "prepare: accept=script at=5 device=cuda name=f own_script=x.lua run=1 script=x.lua script_dir=. snapshots=7 store=s.db\n"
+                 "run: accept=script at=5 device=cuda name=f own_script=x.lua run=1 script=x.lua script_dir=. snapshots=7 store=s.db set(a=1)"),
+                (f"fork 1 y.lua {same} --at x", 7, "prepare: at=x device=cpu own_script=x.lua run=1 script=x.lua script_dir=. store=s.db\n"
+                                                   "run: at=x device=cpu own_script=x.lua run=1 script=y.lua script_dir=. store=s.db"),
                 (f"landscape 1 {same} --points 5 --reach 2 --directions 1 --on val --weights last --accept script -o o.svg --threads 2 --json", 7,
-                 "run: accept=script device=cpu directions=1 json=true on=val output=o.svg points=5 reach=2 run=1 script=x.lua script_dir=. store=s.db "
+                 "run: accept=script device=cpu directions=1 json=true on=val output=o.svg own_script=x.lua points=5 reach=2 run=1 script=x.lua script_dir=. store=s.db "
                  "threads=2 weights=last"),
-                (f"landscape 1 {same} --stages --path --at 3", 7, "run: at=3 device=cpu path=yes run=1 script=x.lua script_dir=. stages=yes store=s.db"),
+                (f"landscape 1 {same} --stages --path --at 3", 7, "run: at=3 device=cpu own_script=x.lua path=yes run=1 script=x.lua script_dir=. stages=yes store=s.db"),
                 ("check x.lua --stdlib std --set a=2 --seed 4 --device cpu --threads 2", 0,
                  f"check: device=cpu script=x.lua script_dir=. seed=4 store={self.dir}/FOLDER/runs.db threads=2 set(a=2) seeds(4)"),
                 (f"repl {same} --threads 5", 7, "run: script= script_dir=. store=s.db threads=5")):

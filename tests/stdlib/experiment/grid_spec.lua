@@ -45,6 +45,10 @@ local function ran(outcomes, options, more)
     { store, "open", function() return {} end },
     { children, "stop_code", function() return more.stop or 0 end },
     { finished, "results", function() return more.results or {} end },
+    { finished, "of_other_data", function(_, before, new)
+      expect({ before, new }):equals(more.compared or { before, new })
+      return more.others or {}
+    end },
     { finished, "unfinished", function(_, name) table.insert(more.names or {}, name) return {} end },
     { runner, "summarize", function(_, texts) given = texts end },
     { farm, "work", function(how)
@@ -109,17 +113,26 @@ describe("a grid", function()
     expect({ code, said }):equals { 143, "" }
   end)
   it("does what is missing where it is resumed", function()
-    local code, said, given, _, begun = ran({ nil, good(), nil, good() }, { resume = true }, { results = { "one", nil, "three" } })
-    expect({ code, said, given }):equals { 0, "2 of 4 finished runs are skipped\n", { "one", GOOD, "three", GOOD } }
+    local one, three = '{"id":7,"status":"finished"}', '{"id":9,"status":"finished"}'
+    local two_of_four = { results = { one, nil, three }, compared = { { 7, 9 }, { 1, 1 } } }
+    local code, said, given, _, begun = ran({ nil, good(), nil, good() }, { resume = true }, two_of_four)
+    expect({ code, said, given }):equals { 0, "2 of 4 finished runs are skipped\n", { one, GOOD, three, GOOD } }
     expect(begun):equals { "2/4 2 seed 0", "4/4 4 seed 0" }
-    code, said, given = ran(all_good(), { resume = true, json = true }, { results = { "one" } })
-    expect({ code, said, given[1] }):equals { 0, "", "one" }
+    code, said, given = ran(all_good(), { resume = true, json = true }, { results = { one } })
+    expect({ code, said, given[1] }):equals { 0, "", one }
     local names = {}
     ran(all_good(), { resume = true, name = "own" }, { names = names })
     ran(all_good(), { resume = true }, { names = names })
     expect(names):equals { "own", "x" }
-    code, said, given = ran(all_good(), {}, { results = { "one" } })
+    code, said, given = ran(all_good(), {}, { results = { one }, others = { 7 } })
     expect({ code, said, given[1] }):equals { 0, "", GOOD }
+  end)
+  it("says where the runs that are skipped read other data; a run that failed read none", function()
+    local two_of_four = { results = { '{"id":7,"status":"finished"}', nil, '{"id":9,"status":"finished"}' }, others = { 9 },
+      compared = { { 7, 9 }, { 1 } } }
+    local _, said = ran({ nil, good(), nil, failed "boom" }, { resume = true }, two_of_four)
+    expect(said):equals("2 of 4 finished runs are skipped\n4/4 4 seed 0: failed\nboom, in full\n1 of the runs that were skipped read other "
+      .. "data than the new ones (run 9): the table mixes both; without --resume all run anew\n")
   end)
   it("is none where the script returns no experiment", function()
     local nothing = { script = "return nil" }
