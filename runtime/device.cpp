@@ -71,7 +71,9 @@ c10::Device resolve_device(const std::string& name) {
 }
 
 void set_threads(int count) {
-  if (count < 1) throw Error(Exit::usage, "threads: expected a count of 1 or more; got " + std::to_string(count));
+  if (count < 1 || count > kMostThreads)
+    throw Error(Exit::usage, "threads: expected a count from 1 to " + std::to_string(kMostThreads) + "; got " +
+                                 std::to_string(count));
   at::set_num_threads(count);
 }
 

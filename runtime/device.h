@@ -16,7 +16,8 @@ c10::Device resolve_device(const std::string& name);
 bool is_device_name(const std::string& name);
 
 // Intra-op threads of this process; resolved once per run and stored with it.
-void set_threads(int count);
+constexpr int kMostThreads = 1024;
+void set_threads(int count);  // Error (usage): not from 1 to kMostThreads
 int threads();
 // Cores that this process may run on, by its affinity.
 int cores();

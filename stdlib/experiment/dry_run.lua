@@ -2,6 +2,7 @@
 --- with teachers of two steps; then every schedule drawn over the planned steps (plan.lua), and what honest.lua refuses or
 --- advises. Nothing is stored.
 local engine = require "gradus.engine"
+local children = require "gradus.children"
 local host = require "gradus.host"
 local tensor_comparisons = require "gradus.experiment.tensor_comparisons"
 local data = require "gradus.data.dataset"
@@ -243,6 +244,8 @@ function dry_run.check(options)
       seen[label] = true
       print(label)
       refused = refused + check_one(options, store, experiment, one, label, shared)
+      local stopped = children.stop_code()
+      if stopped ~= 0 then os.exit(stopped) end
     end
   end
   if refused > 0 then  -- an error would name a line, and not one that is to blame

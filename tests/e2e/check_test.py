@@ -5,6 +5,7 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -123,6 +124,24 @@ class CheckTest(unittest.TestCase):
                 self.assertEqual(done.stdout.count("refused: lr never leaves its warm-up"), refused)
                 self.assertNotIn("Nothing to refuse.", done.stdout)
                 self.assertEqual(done.stderr, f"check: {refused} setting{'s' if refused > 1 else ''} refused\n")
+
+    def test_a_signal_ends_it_after_the_setting_at_hand(self):
+        (self.dir / "many.lua").write_text("""
+            local g = require "gradus"
+            local list = {}
+            for i = 1, 2000 do list[i] = i end
+            return g.experiment { name = "many", params = { n = 1 }, grid = { n = list }, run = function()
+              io.stderr:write "begun\\n"
+              local till = os.clock() + .05
+              while os.clock() < till do end
+            end }""")
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            process = subprocess.Popen([GRADUS, "check", "many.lua"], cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(process.stderr.readline(), "begun\n")
+            process.send_signal(number)
+            said, told = process.communicate(timeout=10)
+            self.assertEqual((process.returncode, told), (code, ""))
+            self.assertEqual(said.splitlines(), ["n=1"])
 
     def test_usage(self):
         self.assertEqual(self.check().returncode, 64)

@@ -27,7 +27,8 @@ TEST(Device, ThreadsAreAsManyAsWereAskedFor) {
     EXPECT_EQ(at::get_num_threads(), count);
   }
   set_threads(before);
-  EXPECT_EQ(refusal([] { set_threads(0); }, Exit::usage), "threads: expected a count of 1 or more; got 0");
+  EXPECT_EQ(refusal([] { set_threads(0); }, Exit::usage), "threads: expected a count from 1 to 1024; got 0");
+  EXPECT_EQ(refusal([] { set_threads(1025); }, Exit::usage), "threads: expected a count from 1 to 1024; got 1025");
 }
 
 TEST(Device, CoresAreThoseThatThisProcessMayUse) {
