@@ -1,4 +1,9 @@
 -- Writers that keep nothing, or nothing but a run's end.
+local current = require "gradus.base.current"
+local engine = require "gradus.engine"
+local files = require "gradus.base.files"
+local host = require "gradus.host"
+local instead = require "instead"
 local run_writer = require "gradus.experiment.run_writer"
 
 describe("a writer that keeps nothing", function()
@@ -41,5 +46,124 @@ describe("a writer that keeps nothing", function()
   it("takes the place of one where a run is done again", function()
     local again = {}
     expect(run_writer.begin({ again = again }, {}) == again):is_true()
+  end)
+end)
+
+describe("a run's configuration", function()
+  local function configured(options, rows, hand)
+    local asked
+    options.store = { query = function(_, _, ...)
+      asked = { ... }
+      return rows or {}
+    end }
+    options.name, options.flat = options.name or "e", options.flat or { lr = .5, T = 4 }
+    local parts, apart
+    instead({ { host, "sources", function() return { { path = "a.lua", sha256 = "aa" } } end } }, function()
+      parts, apart = run_writer.configuration(options)
+    end)
+    if hand then hand(asked) end
+    return parts, apart
+  end
+  local PLAIN = { "e", "run", "a.lua aa", "T=4", "lr=0.5" }
+  it("is its name, kind, code and parameters", function()
+    local asked = 0
+    expect({ configured({}, nil, function(of) asked = of end) }):equals { PLAIN, false }
+    expect(asked):equals(nil)  -- of no other run
+    expect((configured { kind = "training", name = "o", flat = {} })):equals { "o", "training", "a.lua aa" }
+  end)
+  it("and where it was something else: edited, given other parameters, another run", function()
+    local rows = { { kind = "edit", detail = "D" } }
+    local asked
+    local function hand(of) asked = of end
+    local goal = { point = { event = 17 } }
+    expect({ configured({ resumes = 7, goal = goal }, rows, hand) }):equals { { "e", "run", "a.lua aa", "T=4", "lr=0.5", "edited D" }, true }
+    expect(asked):equals { 7, 17 }
+    rows[2] = { kind = "resume", detail = '{"set":{"T":4},"from":3,"seed":9,"seconds":5}' }
+    local parts, apart = configured({ forks = 8, goal = { point = {} } }, rows, hand)
+    expect({ asked, #parts, parts[6], apart }):equals { { 8, -1 }, 7, "edited D", true }
+    expect(host.json_decode(parts[7]:match "^apart (.*)")):equals { set = { T = 4 }, from = 3 }
+    -- A fork that begins now; without `config` it is the same run again.
+    local detail = { at = 3, config = "other", seed = 9 }
+    parts, apart = configured({ forks = 8, goal = goal, detail = detail }, {})
+    expect({ #parts, host.json_decode(parts[6]:match "^apart (.*)"), apart }):equals { 6, { at = 3, config = "other" }, true }
+    detail.config = nil
+    expect({ configured({ forks = 8, goal = goal, detail = detail }, {}) }):equals { PLAIN, false }
+    expect({ configured({ resumes = 7 }, rows) }):equals { PLAIN, false }  -- begins anew
+    expect({ configured({ detail = { config = "c" } }, rows) }):equals { PLAIN, false }
+  end)
+  it("has a hash, with the data that are read", function()
+    local function hash() return run_writer.config_hash { "a", "b" } end
+    local before, contents = hash(), current.contents
+    current.contents = { "data" }
+    local read = hash()
+    current.contents = contents
+    expect({ hash() == before, read ~= before, #read }):equals { true, true, 64 }
+    expect(run_writer.config_hash { "a" } ~= before):is_true()
+  end)
+  it("is left by what was set, by other code and by another run, not by a new thread count or going on", function()
+    expect({ run_writer.is_apart { set = { T = 1 } }, run_writer.is_apart { accepted = { "script a.lua was x, now y" } },
+      run_writer.is_apart { accepted = { "threads was 1, now 2" } }, run_writer.is_apart {} }):equals { true, true, false, false }
+  end)
+end)
+
+describe("a run that begins", function()
+  local function begun(options, line)
+    local asked
+    options.store = { begin = function(_, what)
+      asked = what
+      return "writer"
+    end }
+    options.options, options.flat = { script = "x.lua" }, options.flat or {}
+    instead({ { files, "read", function(path) return path == "/proc/self/cmdline" and (line or "gradus\0run\0") or nil end } }, function()
+      expect(run_writer.begin(options, { config_hash = "h", device = "cpu" })):equals "writer"
+    end)
+    return asked
+  end
+  it("is stored with what it was begun with, and where", function()
+    local asked = begun { name = "e", kind = "run", seed = 3, flat = { b = 1, a = "x", types = { b = "int" } }, parent = { id = 5 } }
+    expect({ asked.name, asked.kind, asked.seed, asked.parent, asked.config_hash, asked.past }):equals { "e", "run", 3, 5, "h", nil }
+    expect({ asked.params[1].key, asked.params[1].value, asked.params[1].type, asked.params[2].key, asked.params[2].value, asked.params[2].type })
+      :equals { "a", "x", nil, "b", 1, "int" }
+    local where = asked.environment
+    expect({ where.threads, where.gemm, where.device, where.host, where.script, where.versions.torch, where.versions.stdlib }):equals {
+      engine.threads(), engine.gemm(), "cpu", host.hostname(), "x.lua", engine.torch_version, host.stdlib_hash() }
+    expect(begun({}).parent):equals(nil)
+  end)
+  it("has its command line as it may be typed again", function()
+    local line = begun({}, "gradus\0run\0x y.lua\0--set\0a=1,2\0it's\0\0é\0").environment.command
+    expect(line):equals [[gradus run 'x y.lua' --set a=1,2 'it'\''s' '' é]]
+    expect(begun({}, "").environment.command):equals(nil)
+  end)
+  it("as another has that one's past", function()
+    expect(begun({ forks = 7, goal = { point = { step = 3, event = 9 } } }).past):equals { run = 7, step = 3, event = 9 }
+  end)
+end)
+
+describe("a run that goes on", function()
+  it("keeps the code that is other from there on under the step", function()
+    local amended
+    local writer = { amend = function(_, what) amended = what end }
+    run_writer.keep_sources(writer, 4, {}, error)
+    expect(amended):equals(nil)
+    run_writer.keep_sources(writer, 4, { { path = "a.lua", now = "h" }, { path = "b.lua", now = "i" } }, function(path) return "of " .. path end)
+    expect(amended):equals { sources = { { path = "a.lua@4", sha256 = "h", text = "of a.lua" },
+      { path = "b.lua@4", sha256 = "i", text = "of b.lua" } } }
+  end)
+  it("for longer leaves the store alone until it stands where it ended, and has its events then", function()
+    local done = {}
+    local inner = { event = function(_, ...) done[#done + 1] = { ... } end, key = function(_, name) return "new " .. name end }
+    local store = { folder = "F", query = function(_, _, id) return { { id = id, uid = "u" } } end, resume = function(_, ...)
+      done[#done + 1] = { "resume", ... }
+      return inner
+    end }
+    local goal = { schedules = "keep", point = { step = 3 } }
+    local writer = run_writer.begin({ store = store, resumes = 7, goal = goal, flat = {} }, {})
+    expect({ writer.id, writer.uid, writer.folder, writer:key "a", writer:event(1, "x"), writer:log(), done }):equals { 7, "u", "F/u", "a",
+      nil, 0, {} }
+    local keys = { loss = "old" }
+    assert(run_writer.arrived(writer, keys) == inner)
+    expect({ done, keys }):equals { { { "resume", 7, { step = 3 } }, { 1, "x" } }, { loss = "new loss" } }
+    keys = { loss = "old" }
+    expect({ run_writer.arrived(inner, keys) == inner, run_writer.arrived("w", keys), keys }):equals { true, "w", { loss = "old" } }
   end)
 end)
