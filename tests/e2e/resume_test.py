@@ -492,6 +492,21 @@ class FinishedTest(ResumeCase):
             self.gradus(*longer, "steps=80")
             self.assertEqual(self.ask("whole.db", "SELECT max(step) FROM progress WHERE run_id = (SELECT max(id) FROM runs WHERE kind = 'run')"), 80)
 
+    def test_what_a_rule_has_ended_stays_ended(self):
+        self.run_whole("""
+            local g = require "gradus"
+            return g.experiment { name = "ruled", params = { steps = 60, rule = true }, run = function(run, p)
+              local d, model = g.data.digits():split { train = .2, val = .1 }, g.nn.MLP { 64, 4, 10 }
+              run:distill { teacher = g.nn.MLP { 64, 10 }, student = model, data = d, budget = { steps = p.steps }, evaluate = { steps = 20 },
+                batch = 32, curriculum = { { "all", advance = p.rule and function(s) return s.step == 40 and "stop" end or nil } } }
+            end }""")
+        for rule, ends in (("true", [40, 40]), ("false", [60, 120])):
+            self.gradus("run", "s.lua", "-q", "--set", f"rule={rule}", "--store", "whole.db")
+            ask = "SELECT max(step) FROM progress WHERE run_id = (SELECT max(id) FROM runs WHERE kind = 'run')"
+            before = self.ask("whole.db", ask)
+            self.gradus("resume", "@last", "--schedules", "keep", "--set", "steps=120", "--store", "whole.db", code=None)
+            self.assertEqual([before, self.ask("whole.db", ask)], ends)
+
     def test_what_does_not_look_at_the_budget_is_what_it_would_have_been(self):
         for way in ("distill", "lookahead", "loop"):
             with self.subTest(way=way):

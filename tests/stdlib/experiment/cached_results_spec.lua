@@ -45,14 +45,16 @@ describe("what was returned", function()
   it("does not fit where a tensor is missing, has another shape, or is no longer made", function()
     written(g.zeros(2), g.zeros(2, 3))
     expect({ select(2, filled(g.zeros(2), g.zeros(2, 3), g.zeros(1))), select(2, filled(g.zeros(2), g.zeros(3, 2))),
-      select(2, filled(g.zeros(2), 5)) }):equals { "has no tensor '3'", "tensor '2' is 2×3, now 3×2", "has tensors that are no longer made" }
+      select(2, filled(g.zeros(2), 5)) }):equals { "has no tensor '3'", "tensor '2' is 2×3, now 3×2",
+        "has tensors that are no longer made" }
     expect((filled(g.zeros(2), 5))):equals(nil)
     local there = g.zeros(2)
     filled(there, g.zeros(3, 2))
     expect(there:totable()):equals { 0, 0 }
   end)
   it("is refused where it can be no part of a file", function()
-    expect(function() written(1, { 2 }) end):fails_with "cached: result 2: expected a module, a tensor, a number, a text or a boolean; got a table"
+    expect(function() written(1,
+      { 2 }) end):fails_with "cached: result 2: expected a module, a tensor, a number, a text or a boolean; got a table"
     expect(function() written(print) end):fails_with "cached: result 1: expected a module"
   end)
   it("is nothing of a file whose values are not told", function()

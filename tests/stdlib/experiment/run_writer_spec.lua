@@ -76,7 +76,8 @@ describe("a run's configuration", function()
     local asked
     local function hand(of) asked = of end
     local goal = { point = { event = 17 } }
-    expect({ configured({ resumes = 7, goal = goal }, rows, hand) }):equals { { "e", "run", "a.lua aa", "T=4", "lr=0.5", "edited D" }, true }
+    expect({ configured({ resumes = 7, goal = goal }, rows, hand) }):equals { { "e", "run", "a.lua aa", "T=4", "lr=0.5", "edited D" },
+      true }
     expect(asked):equals { 7, 17 }
     rows[2] = { kind = "resume", detail = '{"set":{"T":4},"from":3,"seed":9,"seconds":5}' }
     local parts, apart = configured({ forks = 8, goal = { point = {} } }, rows, hand)
@@ -122,7 +123,8 @@ describe("a run that begins", function()
   it("is stored with what it was begun with, and where", function()
     local asked = begun { name = "e", kind = "run", seed = 3, flat = { b = 1, a = "x", types = { b = "int" } }, parent = { id = 5 } }
     expect({ asked.name, asked.kind, asked.seed, asked.parent, asked.config_hash, asked.past }):equals { "e", "run", 3, 5, "h", nil }
-    expect({ asked.params[1].key, asked.params[1].value, asked.params[1].type, asked.params[2].key, asked.params[2].value, asked.params[2].type })
+    expect({ asked.params[1].key, asked.params[1].value, asked.params[1].type, asked.params[2].key, asked.params[2].value,
+      asked.params[2].type })
       :equals { "a", "x", nil, "b", 1, "int" }
     local where = asked.environment
     expect({ where.threads, where.gemm, where.device, where.host, where.script, where.versions.torch, where.versions.stdlib }):equals {
@@ -145,7 +147,8 @@ describe("a run that goes on", function()
     local writer = { amend = function(_, what) amended = what end }
     run_writer.keep_sources(writer, 4, {}, error)
     expect(amended):equals(nil)
-    run_writer.keep_sources(writer, 4, { { path = "a.lua", now = "h" }, { path = "b.lua", now = "i" } }, function(path) return "of " .. path end)
+    run_writer.keep_sources(writer, 4, { { path = "a.lua", now = "h" }, { path = "b.lua", now = "i" } },
+      function(path) return "of " .. path end)
     expect(amended):equals { sources = { { path = "a.lua@4", sha256 = "h", text = "of a.lua" },
       { path = "b.lua@4", sha256 = "i", text = "of b.lua" } } }
   end)

@@ -24,7 +24,8 @@ describe("the identity of a program and a machine", function()
     end
     expect(sameness.differences(kept, run)):equals(wanted)
     kept = { identity = sameness.identity(run) }
-    expect(sameness.differences(kept, { device = "cpu", options = { threads = 2 } })):equals { { name = "threads", was = "auto", now = "2" } }
+    expect(sameness.differences(kept, { device = "cpu", options = { threads = 2 } })):equals { { name = "threads", was = "auto",
+      now = "2" } }
   end)
 end)
 

@@ -100,7 +100,8 @@ describe("an evaluation", function()
     local one, told, asked = heard()
     local numbers = { ["stage/loss"] = 1.5, ["stage/acc"] = .25, ["val/loss"] = 2 }
     one:evaluation(numbers, { loss = 2, acc = .5, constant = .75 }, s, context())
-    expect(asked[1]):equals { progress = .5, share = .25, new_rows = true, own_loss = 1.5, own_acc = .25, loss = 2, acc = .5, constant = .75,
+    expect(asked[1]):equals { progress = .5, share = .25, new_rows = true, own_loss = 1.5, own_acc = .25, loss = 2, acc = .5,
+      constant = .75,
       majority = .4, target_acc = .8, guess = .1 }
     expect(one.health.teacher_acc):equals(.9)
     expect(told):equals { { "log", numbers }, { "progress", 7 } }
@@ -136,7 +137,8 @@ describe("an evaluation", function()
     step(1)
     step(2)
     one.queue.state = function()
-      return { { numbers = { loss = 6, norm = 1 } }, { numbers = { loss = 0 / 0, norm = 1 } }, { numbers = { loss = 5, norm = math.huge } } }
+      return { { numbers = { loss = 6, norm = 1 } }, { numbers = { loss = 0 / 0, norm = 1 } }, { numbers = { loss = 5,
+        norm = math.huge } } }
     end
     one:evaluation({}, { loss = 1 }, s, context())
     expect(told[3]):equals { "log", { ["train/mean_loss"] = 3 } }
@@ -174,7 +176,8 @@ describe("a forecast", function()
 end)
 
 describe("what is read of a step", function()
-  it("is what was asked for, knobs that are numbers as they are, others by their mean, and a teacher's only where one is imitated", function()
+  it("is what was asked for, knobs that are numbers as they are, others by their mean, and a teacher's only where one is imitated",
+    function()
     local one, _, asked = heard()
     local at = { step = 3 }
     local function push(kind)
@@ -182,7 +185,8 @@ describe("what is read of a step", function()
       one:push({ loss = "l", other = "o" }, { lr = .5, temperature = g.tensor { 1, 3 }, alpha = .7, share = g.tensor { 2, 4 } }, at)
       local found = asked[#asked][1]
       assert(asked[#asked][2] == at)
-      return { found.loss, found.other, found["knob/temperature"] and found["knob/temperature"]:item(), found["knob/share"]:item(), at.knobs }
+      return { found.loss, found.other, found["knob/temperature"] and found["knob/temperature"]:item(), found["knob/share"]:item(),
+        at.knobs }
     end
     expect(push "logits"):equals { "l", nil, 2, 3, { lr = .5, alpha = .7 } }
     expect(push "layer"):equals { "l", nil, nil, 3, { lr = .5, alpha = .7 } }
@@ -213,6 +217,7 @@ describe("what is read of a step", function()
     one:warn("a", "first")
     one:warn("a", "again")
     one:warn("b", "other")
-    expect({ said, one:is_news "a", one:is_news "c", one:is_news "c" }):equals { { { "a", "first" }, { "b", "other" } }, false, true, false }
+    expect({ said, one:is_news "a", one:is_news "c", one:is_news "c" }):equals { { { "a", "first" }, { "b", "other" } }, false, true,
+      false }
   end)
 end)
