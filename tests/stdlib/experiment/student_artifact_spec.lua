@@ -73,6 +73,29 @@ describe("a run's student", function()
       expect(artifacts(store)):equals { "weights student.last.safetensors" }
     end)
   end)
+  it("that was distilled has the weights of its best evaluation and of its last step, and tells which these were", function()
+    local best
+    after(function(run)
+      local d = support.points():split { train = .6, val = .4 }
+      local r = run:distill { student = support.student(), teacher = support.student(16), data = d, batch = 12, lr = .5, alpha = .5,
+        budget = { steps = 30 }, evaluate = { steps = 5 }, monitor = "val/agreement" }
+      best = support.weights(r.student)
+    end, function(folder, store, ok, why)
+      assert(ok, why)
+      expect(artifacts(store)):equals { "weights student.best.safetensors", "weights student.last.safetensors" }
+      local row = store:query "SELECT argmax FROM summaries WHERE key = 'val/agreement'"[1]
+      local other = 0
+      for _, name in ipairs { "best", "last" } do
+        local stored, told = engine.data.read_safetensors(("%s/student.%s.safetensors"):format(folder, name))
+        local student = support.student()
+        student:load_state_dict(stored)
+        if name == "best" then expect(support.weights(student)):equals(best) end
+        if not pcall(function() expect(support.weights(student)):equals(best) end) then other = other + 1 end
+        expect({ told.best_step, told.step, told.monitor }):equals { tostring(row.argmax), "30", "val/agreement" }
+      end
+      expect(other):equals(row.argmax == 30 and 0 or 1)
+    end)
+  end)
   it("is left by a run that fails or is interrupted", function()
     for _, how in ipairs { function() error "too bad" end, function(run)
       run.interrupted = "SIGINT"

@@ -223,6 +223,15 @@ describe("health's judgement of", function()
       { creeping(1.031, .59), nil, true }, { creeping(1.029, .59), nil, false }, { creeping(1.031, .61), nil, false },
       { creeping(1.101, .74), nil, true }, { creeping(1.099, .74), nil, false }, { creeping(1.101, .76), nil, false },
     })
+    local function of_ten(rise, train)  -- shares of what it was, not differences
+      local one = creeping(10 * rise, 10 * train)
+      for i = 1, 4 do one.val[i], one.train[i] = 10, 10 end
+      return one
+    end
+    judged("is_overfitting", {
+      { of_ten(1.031, .59), nil, true }, { of_ten(1.029, .59), nil, false }, { of_ten(1.031, .61), nil, false },
+      { of_ten(1.101, .74), nil, true }, { of_ten(1.099, .74), nil, false }, { of_ten(1.101, .76), nil, false },
+    })
     local short = creeping(1.05, .5)
     short.val[12], short.train[12] = nil, nil
     judged("is_overfitting", { { short, nil, false } })
