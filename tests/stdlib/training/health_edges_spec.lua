@@ -374,6 +374,9 @@ describe("what one who knows nothing loses", function()
     expect(h.reference):near(LN10, 1e-12)  -- guessing costs so much
     for _, loss in ipairs { 2.5, 9 } do h:step(loss, loss) end
     expect(h.reference):equals(2.5)  -- nothing is learnt before the first step, and in the second it may be lost
+    h = health.new {}
+    h:begins_with(.25)
+    expect(h.reference):equals(.25)  -- of numbers nobody knows better
     h = health.new { classes = 10 }
     h:begins_with(0 / 0)
     h:step(2.9, 2.9)

@@ -214,6 +214,7 @@ describe("what a probe measures", function()
     end
     expect(function() probe.correlation(knowing(), { d = 6, k = 3, layer = "layers.1", projections = 1 }) end):fails_with "'projections'"
     expect(function() probe.boundary(Parser(2), { grammar = GRAMMAR, layer = "window", sentences = 3 }) end):fails_with "'sentences'"
+    probe.boundary(Parser(2), { grammar = GRAMMAR, layer = "window", sentences = 4, steps = 1 })
     expect(function() probe.boundaries(GRAMMAR, 1, -1, 2) end):fails_with "'first'"
     expect(function() probe.boundaries(GRAMMAR, 1, 0, 0) end):fails_with "'count'"
     expect(function() probe.correlation(5, { d = 6, k = 3, layer = "x" }) end):fails_with "probe.correlation: expected a module; got 5"

@@ -47,4 +47,24 @@ describe("a training", function()
     expect({ warned(g.when.steps(6)), warned(g.when.steps(7)), warned(g.when.steps(3)),
       warned(function(s) return s.step == 4 and "stop" end) }):equals { 1, 1, 0, 0 }
   end)
+  it("leaves its source where the last batch did, though more was drawn ahead", function()
+    local x, y = g.zeros(64, 2048), g.arange(64):remainder(3):long()  -- a batch is worth a thread of its own
+    a_run(function(run)
+      local d = g.data.tensors(x, y, { classes = 3 })
+      local source = g.sampler.uniform(d)
+      run:distill { student = g.nn.MLP { 2048, 3 }, data = d, batch = 16, budget = { steps = 5 }, lr = .05,
+        curriculum = { sample = source } }
+      expect(source.core:visits():sum():item()):equals(5 * 16)
+    end)
+  end)
+  it("measures the loss of the labels as they are, however they are smoothed for the student", function()
+    a_run(function(run, _, rows)
+      local d, student = support.points():split { train = .6, val = .4 }, support.student()
+      run:distill { student = student, teacher = support.student(16), data = d, batch = 16, budget = { steps = 8 }, lr = .05, alpha = .5,
+        label_smoothing = .5, restore_best = false }
+      local x, y = d.val:gather()
+      local last = rows "select last from summaries where run_id = ? and key = 'val/loss'"[1].last
+      expect(last):near(g.loss.cross_entropy(student(x), y):item(), 1e-5)
+    end)
+  end)
 end)
