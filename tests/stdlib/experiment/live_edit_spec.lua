@@ -19,7 +19,8 @@ local function with_live(fn)
   local function note(what)
     return function(...) log[#log + 1] = what .. (select("#", ...) > 0 and " " .. host.json_encode { ... } or "") end
   end
-  local run = { line = { say = function(text) note "say" (text) end }, step_number = 7, params = { alpha = .5 },
+  local run = { line = { say = function(text, is_error) note(is_error and "say wrong" or "say") (text) end }, step_number = 7,
+    params = { alpha = .5 },
     writer = { amend = function(_, what) note "amend" (what) end }, edited = function(_, name, detail) note "edited" (name, detail) end,
     event = function(_, kind, name, detail) note "event" (kind, name, detail.text) end }
   world.run = run
@@ -108,7 +109,7 @@ describe("a live run", function()
         local log = taken(world)
         expect({ unpack(log, 1, 2 + #case[2]) }):equals { unpack(wanted, 1, 2 + #case[2]) }
         expect({ log[#log - 1], log[#log], live.version == live.first }):equals { 'event ["warning","live","oh more"]',
-          'say ["live: step 7: oh more; the version before goes on"]', true }
+          'say wrong ["live: step 7: oh more; the version before goes on"]', true }
         world[case[1]] = function() error({ interrupted = "now" }, 0) end
         local ok, why = pcall(live.look, live, { where = "distill", live_index = 1, name = "t" })
         expect({ ok, why.interrupted }):equals { false, "now" }
@@ -128,7 +129,7 @@ describe("a live run", function()
         assert(live:taken_back(one, "oh\n no") == training and live.trial == nil and live.version == live.first)
         expect(taken(world)):equals { ("trial taken back [%s]"):format(tostring(case[1])), "sources back [1]", 'put back ["held"]',
           'edited ["live",{"error":"oh no","files":[{"now":"sha of one","path":"s.lua","was":"sha of two"}],"taken_back":true}]',
-          ('say ["live: step 7: oh no; the version before goes on from %s"]'):format(case[3]) }
+          ('say wrong ["live: step 7: oh no; the version before goes on from %s"]'):format(case[3]) }
       end)
     end
     with_live(function(live, world)  -- nobody's function: a loss that is not finite
@@ -176,12 +177,12 @@ describe("a live run", function()
       live:loop_taken_back(world.swap, "oh")
       local log = taken(world)
       expect({ log[1], log[#log], live.version == live.first }):equals { "sources back [1]",
-        'say ["live: step 7: oh; the version before goes on"]', true }
+        'say wrong ["live: step 7: oh; the version before goes on"]', true }
       world.swap = { nothing = true, words = "the change takes effect later" }
       live:look_at_loop(loop)
       log = taken(world)
       expect({ log[#log - 1], log[#log] }):equals { 'event ["warning","live","the change takes effect later"]',
-        'say ["live: step 7: the change takes effect later"]' }
+        'say wrong ["live: step 7: the change takes effect later"]' }
       local after = { index = 3, fn = print }
       live:enter(after)
       expect(after.takes_values):is_false()
@@ -199,7 +200,7 @@ describe("a live run", function()
       live:look_past "a look-ahead"
       expect(taken(world)):equals {
         'event ["warning","live","a look-ahead goes on as it was; what was saved takes effect at the next run"]',
-        'say ["live: step 7: a look-ahead goes on as it was; what was saved takes effect at the next run"]' }
+        'say wrong ["live: step 7: a look-ahead goes on as it was; what was saved takes effect at the next run"]' }
       live.looks_ahead()
     end)
   end)
@@ -213,6 +214,41 @@ describe("a live run whose files nobody has saved", function()
       live:loops()
       live:loops()
       expect(live.begun):equals(2)
+    end)
+  end)
+  it("counts its trainings, knows what each came to, and has none on trial afterwards", function()
+    local distill = require "gradus.training.distill"
+    with_live(function(live, world)
+      local asked = {}
+      live:loops()
+      instead({ { distill, "make", function(...)
+        asked[#asked + 1] = { ... }
+        return { n = #asked }
+      end }, { distill, "train", function(training)
+        live.trial = "on trial"
+        return { live = training.live, index = training.live_index, n = training.n }
+      end } }, function()
+        for n = 1, 2 do
+          local done = live:train(world.run, { "given" }, "fit")
+          expect({ done.index, done.n, done.live == live, live.done[n + 1] == done, live.trial, live.begun }):equals { n + 1, n, true, true,
+            nil, n + 1 }
+        end
+      end)
+      expect(asked[2]):equals { world.run, { "given" }, "fit" }
+      local loop = { index = 2, fn = print }
+      live:enter(loop)
+      expect(loop.takes_values):is_true()  -- a training is before it
+      live:enter { index = 1, fn = print }
+      loop = { index = 3, fn = print }
+      live:enter(loop)
+      expect(loop.takes_values):is_false()
+    end)
+  end)
+  it("keeps a single parameter that was moved", function()
+    with_live(function(live, world)
+      world.text, world.flat = "two", { alpha = .25 }
+      live:look { where = "distill", live_index = 1, name = "t" }
+      expect(world.log[4]):equals 'amend [{"params":[{"key":"alpha","value":0.25}]}]'
     end)
   end)
 end)
