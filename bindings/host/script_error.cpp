@@ -41,13 +41,6 @@ std::string function_name(const lua_Debug& frame) {
   return "function at line " + std::to_string(frame.linedefined);
 }
 
-int call_tostring(lua_State* L) {
-  lua_getglobal(L, "tostring");
-  lua_insert(L, 1);
-  lua_call(L, 1, 1);
-  return 1;
-}
-
 // coroutine.wrap, and error(err), put their own position before that of the error: "x.lua:9: x.lua:3: what". Leaves the
 // innermost, where it happened, and returns the others, inner first.
 std::vector<std::string> strip_rethrows(std::string& message, Interpreter& interpreter) {
@@ -96,7 +89,6 @@ std::string error_text(lua_State* L, int index) {
     text = "error object is nil";
   } else {
     if (luaL_getmetafield(L, index, "__tostring")) {
-      lua_pushcfunction(L, call_tostring);
       lua_pushvalue(L, index);
       if (lua_pcall(L, 1, 1, 0) == 0 && lua_isstring(L, -1)) text = lua_tostring(L, -1);
     }

@@ -170,6 +170,8 @@ describe("load", function()
     expect(load("return x", nil, "t", { x = 3 })()):equals(3)
     expect(load("return x", "=n", nil, { x = 4 })()):equals(4)
     expect(load("local t = ... return #t, #'abc'")({ 1, 2 })):equals(2)
+    local names = "local _t, a_b, _ = ...\nreturn #_t, #a_b._x, #_, #_t .. 'x', -#_t, #_ + #a_b._x"
+    expect({ load(names)(require("gradus").zeros(2, 1), { _x = { 1, 2, 3 } }, { 1 }) }):equals { 2, 3, 1, "2x", -2, 4 }
     expect(load(coroutine.wrap(function()
       coroutine.yield "return "
       coroutine.yield "5"
