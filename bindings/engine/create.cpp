@@ -115,21 +115,25 @@ TensorOptions read_tensor_options(lua_State* L, int index, const char* what, boo
     throw Error(Exit::data,
                 where + "expected a dtype name or {dtype=, device=, " + last + "=}; got " + describe(L, index));
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-    const std::string key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    const bool named = lua_type(L, -2) == LUA_TSTRING;
+    const std::string key = named ? lua_tostring(L, -2) : "";
     bool* const flag = key == "requires_grad" && !moves ? &options.requires_grad
                        : key == "pin_memory" && !moves  ? &options.pin_memory
                        : key == "non_blocking" && moves ? &options.non_blocking
                                                         : nullptr;
-    if (flag && !lua_isboolean(L, -1))
-      throw Error(Exit::data, where + key + ": expected true or false; got " + describe(L, lua_gettop(L)));
+    const bool of_text = key == "dtype" || key == "device";
+    if (!flag && !of_text)
+      throw Error(Exit::data, where + "no option " + (named ? "'" + key + "'" : describe(L, lua_gettop(L) - 1)) +
+                                  "; expected dtype, device or " + last);
+    if (flag ? !lua_isboolean(L, -1) : !lua_isstring(L, -1))
+      throw Error(Exit::data, where + key + ": expected " + (flag ? "true or false" : "a name") + "; got " +
+                                  describe(L, lua_gettop(L)));
     if (flag)
       *flag = lua_toboolean(L, -1);
-    else if (key == "dtype" && lua_isstring(L, -1))
+    else if (key == "dtype")
       set_dtype(lua_tostring(L, -1));
-    else if (key == "device" && lua_isstring(L, -1))
-      options.device = resolve_device(lua_tostring(L, -1));
     else
-      throw Error(Exit::data, where + "no option '" + key + "'; expected dtype, device or " + last);
+      options.device = resolve_device(lua_tostring(L, -1));
   }
   return options;
 }

@@ -87,16 +87,18 @@ int tensor_set(lua_State* L) {
   const std::string name = lua_tostring(L, 2);
   at::Tensor& tensor = check_tensor(L, 1);
   if (name == ":") return assign_tensor(L);
-  if (name == "grad" && (lua_isnil(L, 3) || test_tensor(L, 3))) {
+  if (name != "grad" && name != "requires_grad")
+    raise(L, "Tensor has no property '" + name + "' to set; expected grad or requires_grad, or an index");
+  if (name == "requires_grad") {
+    if (!lua_isboolean(L, 3)) raise(L, "requires_grad: expected true or false; got " + describe(L, 3));
+    guard(L, "requires_grad", [&] { tensor.requires_grad_(lua_toboolean(L, 3)); });
+  } else {
+    if (!lua_isnil(L, 3) && !test_tensor(L, 3)) raise(L, "grad: expected a Tensor or nil; got " + describe(L, 3));
     guard(L, "grad", [&] {
       if (const at::Tensor* given = test_tensor(L, 3)) check_gradient(L, tensor, *given);
       if (Recorder* recorder = Recorder::current(); recorder && lua_isnil(L, 3)) recorder->grad_cleared(tensor);
       tensor.mutable_grad() = lua_isnil(L, 3) ? at::Tensor() : *test_tensor(L, 3);
     });
-  } else if (name == "requires_grad" && lua_isboolean(L, 3)) {
-    guard(L, "requires_grad", [&] { tensor.requires_grad_(lua_toboolean(L, 3)); });
-  } else {
-    raise(L, "Tensor has no property '" + name + "' to set; expected grad or requires_grad, or an index");
   }
   return 0;
 }
