@@ -45,7 +45,7 @@ Figure of_many() {
     line.y = {2e-4 * (i + 1), 1e-4 * (i + 1), 0.5e-4 * i};
     line.faint = i == 11;
     if (i == 1) line.walls = {0, 25, 25.01, 101}, line.forks = {50, -1};
-    if (i == 2) line.walls = {25, 75}, line.forks = {50, 99.5};
+    if (i == 2) line.walls = {25, 75}, line.forks = {50, 99.5, 0, 100, 100.5};
     if (i == 3) line.points = true, line.shift = 6;
     figure.lines.push_back(line);
   }
