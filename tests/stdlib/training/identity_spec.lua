@@ -15,6 +15,8 @@ local same_line = {
   ["the last of three numbers"] = { function(x) return x + 1.5 + 2.5 + 3.5 end, function(x) return x + 1.5 + 2.5 + 4.5 end },
   ["a small number"] = { function() return 1 end, function() return 2 end },
   ["an operator"] = { function(x) return x * x end, function(x) return x + x end },
+  ["what is put where"] = { function(t, x, y) t.a = x t.b = y end, function(t, x, y) t.a = y t.b = x end },
+  ["how much is taken of a call"] = { function(f) local _ = f() end, function(f) f() end },
   ["a branch"] = { function(x) if x then return 1 end end, function(x) if not x then return 1 end end },
   ["a function within"] = { function() return function() return 1 end end, function() return function() return 2 end end },
   ["a number of a function within"] = { function() return function() return 1.5 end end, function() return function() return 2.5 end end },

@@ -54,6 +54,16 @@ describe("the way of weights", function()
     expect(found.at_y[1] < math.min(unpack(found.y)) and found.at_y[5] > math.max(unpack(found.y))):equals(true)
   end)
 
+  it("begins on the left and bends upwards, whatever its form", function()
+    local model, d = line()
+    for seed = 1, 12 do
+      local moves = g.randn({ 5, 2 }, { generator = g.generator(seed) }):totable()
+      moves[5] = { 0, 0 }
+      local found = trajectory(model, d, (states_of(model, moves)), { points = 3 })
+      expect({ found.x[1] < 0, math.max(unpack(found.y)) >= -math.min(unpack(found.y)) }):equals { true, true }
+    end
+  end)
+
   it("measures each filter by its own norm", function()
     local model, d = line()
     local norms = {}
