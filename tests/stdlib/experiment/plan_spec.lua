@@ -170,3 +170,22 @@ describe("the rows that a stage draws from", function()
     expect((rows(function(s) return s.measured and ranked end))):equals(nil)
   end)
 end)
+
+describe("numbers over a span", function()
+  it("are one throughout, or move, but for rounding", function()
+    expect({ plan.range { 2, -1, 5 } }):equals { -1, 5 }
+    expect({ plan.moves { 1, 1 }, plan.moves { 1, 1 + 1e-13 }, plan.moves { 1, 1 + 1e-11 }, plan.moves { 100, 100 + 5e-11 },
+      plan.moves { 100, 100 + 5e-10 }, plan.moves { 0, 5e-13 }, plan.moves { 0, 2e-12 }, plan.moves { -100, -100 + 5e-11 } })
+      :equals { false, false, true, false, true, false, true, false }
+    expect({ plan.throughout({ 2, 2 }, 2), plan.throughout({ 2, 2 }, 3), plan.throughout({ 2, 3 }, 2), plan.throughout(nil, 2) })
+      :equals { true, false, false, false }
+  end)
+end)
+
+describe("a step's share of the budget", function()
+  it("is nothing that depends on the run, though only a clock would tell it", function()
+    local one = planned({ { "a" } }, { total_steps = 0, budget = { seconds = 8 },
+      knobs = { temperature = function(s) return s.step_progress == nil and 3 or 2 end, lr = 1 } }).seen[1].knobs.temperature
+    expect({ one.values[1], one.values[200] }):equals { 3, 3 }
+  end)
+end)

@@ -439,16 +439,16 @@ describe("a sweep over what is known of runs before", function()
 
   it("skips those that finished, says how many, and goes on with those that were interrupted", function()
     local function known(number, seed) return number == 1 and ran(seed, seed) or number == 2 and seed == 1 and { left = 7 } or nil end
-    local given = command()
-    local labels, jobs, said, how, found = swept_over(known, { seeds = 2, command = given }, function() return logs(5) end)
+    local plain = command()
+    local labels, jobs, said, how, found = swept_over(known, { seeds = 2, command = plain }, function() return logs(5) end)
     expect(labels):equals { "2/3 T=3 seed 1", "2/3 T=3 seed 2", "3/3 T=2 seed 1", "3/3 T=2 seed 2" }
     expect({ jobs[1].left, jobs[2].left, jobs[3].left }):equals { 7, nil, nil }
     expect(said):equals "2 2 of 6 finished runs are skipped\n"
     expect({ how.store, how.quiet or false, found.sweep.skipped, found.trials[1].value, found.trials[1].ids })
-      :equals { given.store, false, 2, 1.5, { 1, 2 } }
+      :equals { plain.store, false, 2, 1.5, { 1, 2 } }
     for _, silent in ipairs { "quiet", "json" } do
-      local _, _, text, its = swept_over(known, { seeds = 2, command = command { [silent] = true, device = "simulated", jobs = 5 }, jobs = false },
-        function() return logs(5) end)
+      local given = command { [silent] = true, device = "simulated", jobs = 5 }
+      local _, _, text, its = swept_over(known, { seeds = 2, command = given, jobs = false }, function() return logs(5) end)
       expect({ text, its.quiet, its.device, its.jobs }):equals { "", true, "simulated", 5 }
     end
     local _, _, text, its = swept_over(function() end, { command = command(), jobs = false }, function() return logs(5) end)
@@ -496,25 +496,26 @@ describe("a sweep over what is known of runs before", function()
     expect(order):equals { 1, 3, 2 }
   end)
   it("takes a score's highest, and says so unless it is to be quiet", function()
-    local _, _, said = swept_over(function(number) return ran(number, number) end, { by = "my/Score", command = command { json = true } }, error)
+    local function known(number) return ran(number, number) end
+    local _, _, said = swept_over(known, { by = "my/Score", command = command { json = true } }, error)
     expect(said):equals "2 sweep: my/Score: higher is taken for better; --direction min says else\n"
-    _, _, said = swept_over(function(number) return ran(number, number) end, { by = "my/Score", command = command { quiet = true } }, error)
+    _, _, said = swept_over(known, { by = "my/Score", command = command { quiet = true } }, error)
     expect(said):equals ""
   end)
   it("draws from the seed 0 unless another is said, and tries Halton's points on as many axes as there are primes", function()
-    local function tried(seed, search)
-      local _, _, _, _, found = swept_over(function(number) return ran(number, 1) end, { search = search, search_seed = seed, trials = 3,
+    local function tried(seed, way)
+      local _, _, _, _, found = swept_over(function(number) return ran(number, 1) end, { search = way, search_seed = seed, trials = 3,
         set = { T = { lin = { 1, 2 } } } }, error)
       return { found.trials[1].given.T, found.trials[3].given.T, #found.trials }
     end
-    for _, search in ipairs { "halton", "random" } do
-      expect(tried(nil, search)):equals(tried(0, search))
-      expect(tried(nil, search)):differs_from(tried(1, search))
+    for _, way in ipairs { "halton", "random" } do
+      expect(tried(nil, way)):equals(tried(0, way))
+      expect(tried(nil, way)):differs_from(tried(1, way))
     end
     for _, count in ipairs { 16, 17 } do
-      local params, set = {}, {}
-      for i = 1, count do params["p" .. i], set["p" .. i] = 1, { lin = { 1, 2 } } end
-      local ok, why = pcall(swept_over, function(number) return ran(number, 1) end, { params = params, set = set, trials = 1 }, error)
+      local all, set = {}, {}
+      for i = 1, count do all["p" .. i], set["p" .. i] = 1, { lin = { 1, 2 } } end
+      local ok, why = pcall(swept_over, function(number) return ran(number, 1) end, { params = all, set = set, trials = 1 }, error)
       expect({ ok, not ok and host.error_text(why):match "sweep: halton.*" or "" })
         :equals { count == 16, count == 16 and "" or "sweep: halton: expected at most 16 parameters; got 17" }
     end
@@ -529,6 +530,34 @@ describe("a sweep over what is known of runs before", function()
       end)
       expect({ found.trials[1].value or false, found.trials[1].stopped, found.trials[1]:done() })
         :equals(signal and { false, false, 0 } or { 3, true, 1 })
+    end
+  end)
+  it("tells Optuna of a set when no run of it is to come, and asks for as many as are wanted", function()
+    for _, halved in ipairs { false, true } do
+      local told, asked, closed = {}, 0, 0
+      local labels
+      instead({ { require "gradus.experiment.optuna", "start", function()
+        return { before = function() return { { T = 5 } } end, close = function() closed = closed + 1 end,
+          ask = function()
+            asked = asked + 1
+            return { T = asked }
+          end,
+          tell = function(_, one, went_on) told[#told + 1] = { one.number, one.value, went_on, one:done() } end }
+      end } }, function()
+        labels = swept_over(function(number, seed)
+          return number == 1 and ran(seed, seed) or number == 2 and seed == 1 and { left = 7 } or nil
+        end, { seeds = 2, trials = 3, search = "optuna", set = { T = { 1, 2 } }, halving = halved or nil }, function(job)
+            return job.one.trial.number == 3 and { error = { message = "no luck" }, code = 70, signal = 0, exited = false } or logs(4)
+          end)
+      end)
+      if halved then
+        expect(labels):equals { "2/3 T=1 seed 1", "2/3 T=1 seed 2", "3/3 T=2 seed 1" }
+        expect(told):equals { { 1, 1.5, nil, 2 }, { 2, 4, false, 2 }, { 3, nil, false, 1 } }
+      else
+        expect(labels):equals { "2/3 T=1 seed 1", "2/3 T=1 seed 2", "3/3 T=2 seed 1", "3/3 T=2 seed 2" }
+        expect(told):equals { { 1, 1.5, nil, 2 }, { 2, 4, false, 2 }, { 3, nil, false, 2 } }
+      end
+      expect({ asked, closed }):equals { 2, 1 }
     end
   end)
 end)
