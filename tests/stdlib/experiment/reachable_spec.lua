@@ -277,3 +277,24 @@ describe("a class of modules that the loop can see", function()
     expect(calls):equals(1)
   end)
 end)
+
+describe("what Lua keeps for itself in a frame", function()
+  it("is no variable of the loop", function()
+    local function loop(at)
+      local sum = 0
+      at "begin"
+      for i = 1, 2 do
+        sum = sum + i
+        for _, value in ipairs { 5 } do
+          sum = sum + value
+          if i == 2 then at "end" end
+        end
+      end
+      return sum
+    end
+    local names = {}
+    for _, pair in ipairs(what_is_saved(loop).moved) do names[#names + 1] = pair[1] end
+    table.sort(names)
+    expect(names):equals { "_", "at", "i", "sum", "value" }
+  end)
+end)

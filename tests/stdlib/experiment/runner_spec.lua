@@ -328,3 +328,35 @@ describe("what a run of the store begins with", function()
     expect({ given.detail, asked }):equals { nil, {} }
   end)
 end)
+
+describe("a run that goes on, and one that is forked", function()
+  local run_module = require "gradus.experiment.run"
+  -- The events "resume" of a run of the plan: who writes each, its step and more.
+  local function events(one)
+    local list, begin = {}, run_module.begin
+    local function note(who) return function(_, step, kind, name, detail)
+      if kind == "resume" then list[#list + 1] = { who, step, name, detail } end
+    end end
+    instead({ { run_module, "begin", function(o)
+      local bare = {}
+      for key, value in pairs(o) do bare[key] = value end
+      bare.goal, bare.resumes, bare.forks = nil, nil, nil
+      local run = begin(bare)
+      run.step_number = 4
+      local real = run.writer
+      run.unmuted = { event = note "unmuted" }
+      run.writer = setmetatable({ event = note "plain" }, { __index = function(_, key)
+        return type(real[key]) == "function" and function(_, ...) return real[key](real, ...) end or real[key]
+      end })
+      return run
+    end } }, function() executed({ run = function() end }, nil, one) end)
+    return list
+  end
+  it("say so at the step where they stood, as soon as they begin", function()
+    expect(events {}):equals {}
+    expect(events { resumes = 1, detail = { from = 0 } }):equals { { "plain", 4, "resume", '{"from":0}' } }
+    expect(events { resumes = 1, goal = { point = { step = 40 } }, detail = { from = 40 } })
+      :equals { { "unmuted", 40, "resume", '{"from":40}' } }
+    expect(events { detail = { kind = "fork" } }):equals { { "plain", 4, "fork", '{"kind":"fork"}' } }
+  end)
+end)
