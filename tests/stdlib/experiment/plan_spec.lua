@@ -189,3 +189,15 @@ describe("a step's share of the budget", function()
     expect({ one.values[1], one.values[200] }):equals { 3, 3 }
   end)
 end)
+
+describe("an answer of the whole run", function()
+  it("is asked in the stages as they come, in the first one as long as nobody knows where that ends", function()
+    local function whole(rule)
+      return planned({ { "a", advance = rule }, { "b" } }, { knobs = { temperature = function(s) return s.stage_index end, lr = 1 } })
+        .seen[1].knobs.temperature.whole
+    end
+    local known, unknown = whole(when.steps(50)), whole(when.above("val/acc", .5))
+    expect({ known[1], known[100], known[101], known[200] }):equals { 1, 1, 2, 2 }
+    expect({ unknown[1], unknown[200] }):equals { 1, 1 }
+  end)
+end)

@@ -359,4 +359,19 @@ describe("a run that goes on, and one that is forked", function()
       :equals { { "unmuted", 40, "resume", '{"from":40}' } }
     expect(events { detail = { kind = "fork" } }):equals { { "plain", 4, "fork", '{"kind":"fork"}' } }
   end)
+  it("have what their seeds were calculated from already", function()
+    for _, case in ipairs { { {}, 1 }, { { resumes = 1 }, 0 }, { { forks = 1 }, 0 } } do
+      local begin, count = run_module.begin, nil
+      instead({ { run_module, "begin", function(o)
+        local bare = {}
+        for key, value in pairs(o) do bare[key] = value end
+        bare.resumes, bare.forks = nil, nil
+        return begin(bare)
+      end } }, function()
+        local _, _, rows = executed({ grid = { seed = g.seeds { sd = 1, effect = 2 } }, run = function() end }, nil, case[1])
+        count = #rows "SELECT * FROM events WHERE kind = 'plan' AND name = 'seeds'"
+      end)
+      expect(count):equals(case[2])
+    end
+  end)
 end)

@@ -135,3 +135,13 @@ describe("a file of examples", function()
     expect(ended > 0):is_true()
   end)
 end)
+
+describe("a text of what was expected", function()
+  it("is whole up to 400 characters", function()
+    for _, case in ipairs { { 0, "expected { a = " }, { 1, "at a: expected " } } do
+      local length = 400 - #"expected { a = '' }, got { a = 1 }" + case[1]
+      local text = said(function() expect { a = 1 }:equals { a = ("x"):rep(length) } end)
+      expect(text:sub(1, #case[2])):equals(case[2])
+    end
+  end)
+end)
