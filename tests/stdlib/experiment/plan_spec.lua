@@ -201,3 +201,32 @@ describe("an answer of the whole run", function()
     expect({ unknown[1], unknown[200] }):equals { 1, 1 }
   end)
 end)
+
+describe("a blind plan", function()
+  it("asks no function of the user's, of a knob, of rows or of a mixture", function()
+    local asked = 0
+    local function users()
+      asked = asked + 1
+      return 1
+    end
+    local d = g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })
+    local stage = { name = "a", knobs = { temperature = users, alpha = schedule.linear(0, 1) }, sample = users }
+    local run = { stages = { stage }, total_steps = 100, budget = { steps = 100 }, batch = 10, epoch_size = 20, state = {}, knobs = { lr = .5 }, asks = {}, train = d }
+    local the = plan.new(run, { { flops = 20, target = { kind = "logits" } } }, true)
+    expect({ the.seen[1].knobs.temperature.values, #the.seen[1].knobs.alpha.values, the:rows(1) }):equals { nil, 50, nil }
+    expect(the:mixture({ { nil, 1 }, { nil, users } }, 1)):equals {}
+    expect(the:mixture({ { nil, users }, { nil, 1 } }, 1)):equals {}
+    expect(#the:mixture({ { nil, 3 }, { nil, 1 } }, 1)[1]):equals(50)
+    expect(asked):equals(0)
+  end)
+end)
+
+describe("the rows of a sampler of all rows", function()
+  it("are those of its view", function()
+    local d = g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })
+    for size, share in pairs { [20] = 1, [5] = .25 } do
+      local values, by_rank, view = planned({ { "a", sample = g.sampler.uniform(d:first(size)) } }, { train = d }):rows(1)
+      expect({ values[1], values[20], by_rank, view }):equals { share, share, false, nil }
+    end
+  end)
+end)

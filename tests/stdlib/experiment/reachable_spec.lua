@@ -298,3 +298,47 @@ describe("what Lua keeps for itself in a frame", function()
     expect(names):equals { "_", "at", "i", "sum", "value" }
   end)
 end)
+
+describe("a table that the loop has filled and emptied", function()
+  it("has what was added, and no longer what was removed", function()
+    local function loop(at)
+      local counts, nested = { removed = 1, kept = 2, text = "a" }, { inner = { 1, 2, 3 } }
+      at "begin"
+      counts.removed, counts.kept, counts.added, counts.text = nil, 5, 7, nil
+      nested.inner[3], nested.inner[2], nested.more = nil, 9, true
+      at "end"
+      return counts, nested
+    end
+    local box = what_is_saved(loop)
+    local restored = {}
+    local function again(at)
+      local counts, nested = { removed = 1, kept = 2, text = "a" }, { inner = { 1, 2, 3 } }
+      at()
+      restored.counts, restored.nested = counts, nested
+      return counts, nested
+    end
+    again(function() reachable.restore(debug.getinfo(2, "f").func, box.moved) end)
+    expect(restored):equals { counts = { kept = 5, added = 7 }, nested = { inner = { 1, 9 }, more = true } }
+  end)
+end)
+
+describe("a variable that the loop no longer has", function()
+  it("is left out, and the others are put back", function()
+    local function loop(at)
+      local gone, stays = 1, 2
+      at "begin"
+      gone, stays = 5, 6
+      at "end"
+      return gone, stays
+    end
+    local box, found = what_is_saved(loop), nil
+    local function again(at)
+      local stays = 2
+      at()
+      found = stays
+      return stays
+    end
+    again(function() reachable.restore(debug.getinfo(2, "f").func, box.moved) end)
+    expect(found):equals(6)
+  end)
+end)

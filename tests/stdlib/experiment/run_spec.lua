@@ -414,3 +414,32 @@ describe("a key that is logged twice", function()
     end)):equals {}
   end)
 end)
+
+describe("a run that was changed on its way", function()
+  local in_a_run = require "a_run"
+  it("is a repetition of none that was not, or was otherwise", function()
+    local function hashed(change)
+      local hash, list, tags
+      in_a_run(function(run, events, rows)
+        if change then change(run) end
+        hash, list = rows("select config_hash from runs where id = ?")[1].config_hash, events()
+        tags = rows "select name from tags where run_id = ?"
+      end)
+      return hash, list, tags
+    end
+    local function edit(lr) return function(run) run:edited("attach", { lr = lr }) end end
+    local function data(text) return function(run) run:other_data { text } end end
+    local plain = hashed()
+    expect((hashed())):equals(plain)
+    local hash, list, tags = hashed(edit(1))
+    expect({ list[1].kind, list[1].name, list[1].detail, tags[1].name }):equals { "edit", "attach", { lr = 1 }, "edited" }
+    expect((hashed(edit(1)))):equals(hash)
+    expect(hash):differs_from(plain)
+    expect((hashed(edit(2)))):differs_from(hash)
+    local other
+    other, list = hashed(data "data x was 1, now 2")
+    expect({ list[1].kind, list[1].name, list[1].detail }):equals { "resume", "data", { accepted = { "data x was 1, now 2" } } }
+    expect(other):differs_from(plain)
+    expect((hashed(data "data x was 1, now 3"))):differs_from(other)
+  end)
+end)

@@ -389,3 +389,13 @@ describe("what a cached function reads by the engine's own readers", function()
       ["file /nowhere/load_tokenizer"] = "no file", ["file /nowhere/train_tokenizer"] = "no file" }
   end)
 end)
+
+describe("what is a run's own", function()
+  it("is refused to a cached function, by name", function()
+    for _, name in ipairs { "id", "uid", "folder", "writer", "store", "began", "state", "registered" } do
+      expect(function()
+        support.with_run(nil, function(run) run:cached("t", function() return run[name] and full(1) end) end)
+      end):fails_with("the function that builds 't' uses run." .. name)
+    end
+  end)
+end)
