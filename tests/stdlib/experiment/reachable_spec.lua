@@ -327,7 +327,7 @@ describe("a variable that the loop no longer has", function()
     local function loop(at)
       local gone, stays = 1, 2
       at "begin"
-      gone, stays = 5, 6
+      gone, stays = gone + 4, stays + 4
       at "end"
       return gone, stays
     end
@@ -340,5 +340,18 @@ describe("a variable that the loop no longer has", function()
     end
     again(function() reachable.restore(debug.getinfo(2, "f").func, box.moved) end)
     expect(found):equals(6)
+  end)
+end)
+
+describe("a function that asks by itself what it can see", function()
+  it("sees its own variables", function()
+    local seen, mine
+    local function fn()
+      local own = {}
+      seen, mine = reachable.seen(fn), own
+      return own
+    end
+    fn()
+    expect(seen[mine]):is_true()
   end)
 end)
