@@ -443,3 +443,42 @@ describe("a run that was changed on its way", function()
     expect((hashed(data "data x was 1, now 3"))):differs_from(other)
   end)
 end)
+
+describe("code that is loaded while a run goes on", function()
+  local in_a_run = require "a_run"
+  it("is stored once, as what the run is, and not by a run that has not come back to where it was", function()
+    local current = require "gradus.base.current"
+    in_a_run(function(run)
+      local amended, read, real = {}, {}, host.sources()
+      local writer = setmetatable({ amend = function(_, what) amended[#amended + 1] = what end }, { __index = run.writer })
+      local function with(...)
+        local all = { unpack(real) }
+        for _, one in ipairs { ... } do all[#all + 1] = one end
+        local before = run.writer
+        run.writer = writer
+        instead({ { host, "sources", function() return all end }, { current, "reads", function(text) read[#read + 1] = text end } },
+          function() run:note_sources() end)
+        run.writer = before
+      end
+      local a, b, c = { path = "a.lua", sha256 = "aa" }, { path = "b.lua", sha256 = "bb" }, { path = "c.lua", sha256 = "cc" }
+      with()
+      expect({ amended, read }):equals { {}, {} }
+      with(a)
+      with(a, b, c)
+      with(a, b, c)
+      expect({ amended, read }):equals { { { sources = { a } }, { sources = { b, c } } }, { "a.lua aa", "b.lua bb", "c.lua cc" } }
+      local d = { path = "d.lua", sha256 = "dd" }
+      for _, state in ipairs { { "live", true }, { "unmuted", {} } } do
+        local kept = rawget(run, state[1])
+        rawset(run, state[1], state[2])
+        with(a, b, c, d)
+        rawset(run, state[1], kept)
+      end
+      expect(#amended):equals(2)
+      rawset(run, "unmuted", writer)
+      with(a, b, c, d)
+      rawset(run, "unmuted", false)
+      expect({ #amended, amended[3] }):equals { 3, { sources = { d } } }
+    end)
+  end)
+end)
