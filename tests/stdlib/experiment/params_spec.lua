@@ -178,3 +178,14 @@ describe("a grid refuses", function()
     it(case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
 end)
+
+describe("a parameter's errors", function()
+  it("name all there are, one too, and tell no infinite number from the largest whole ones", function()
+    local one = params.declare { lr = params.int(3) }
+    expect(function() params.parse_set("zzzzzzzz", "1", one) end):fails_with "--set: no parameter 'zzzzzzzz'; expected one of lr"
+    expect(function() params.parse_set("zzzzzzzz", "1", {}) end):fails_with "--set: no parameter 'zzzzzzzz'; the script declares none"
+    expect(function() params.parse_set("lr", "1e999", one) end):fails_with "--set lr: expected a whole number; got '1e999'"
+    expect(function() params.parse_set("lr", "9007199254740992", one) end)
+      :fails_with "--set lr: expected a whole number between -2^53 and 2^53, where each is kept as it is; got '9007199254740992'"
+  end)
+end)

@@ -170,3 +170,63 @@ describe("the rows that a stage draws from", function()
     expect((rows(function(s) return s.measured and ranked end))):equals(nil)
   end)
 end)
+
+describe("numbers over a span", function()
+  it("are one throughout, or move, but for rounding", function()
+    expect({ plan.range { 2, -1, 5 } }):equals { -1, 5 }
+    expect({ plan.moves { 1, 1 }, plan.moves { 1, 1 + 1e-13 }, plan.moves { 1, 1 + 1e-11 }, plan.moves { 100, 100 + 5e-11 },
+      plan.moves { 100, 100 + 5e-10 }, plan.moves { 0, 5e-13 }, plan.moves { 0, 2e-12 }, plan.moves { -100, -100 + 5e-11 } })
+      :equals { false, false, true, false, true, false, true, false }
+    expect({ plan.throughout({ 2, 2 }, 2), plan.throughout({ 2, 2 }, 3), plan.throughout({ 2, 3 }, 2), plan.throughout(nil, 2) })
+      :equals { true, false, false, false }
+  end)
+end)
+
+describe("a step's share of the budget", function()
+  it("is nothing that depends on the run, though only a clock would tell it", function()
+    local one = planned({ { "a" } }, { total_steps = 0, budget = { seconds = 8 },
+      knobs = { temperature = function(s) return s.step_progress == nil and 3 or 2 end, lr = 1 } }).seen[1].knobs.temperature
+    expect({ one.values[1], one.values[200] }):equals { 3, 3 }
+  end)
+end)
+
+describe("an answer of the whole run", function()
+  it("is asked in the stages as they come, in the first one as long as nobody knows where that ends", function()
+    local function whole(rule)
+      return planned({ { "a", advance = rule }, { "b" } }, { knobs = { temperature = function(s) return s.stage_index end, lr = 1 } })
+        .seen[1].knobs.temperature.whole
+    end
+    local known, unknown = whole(when.steps(50)), whole(when.above("val/acc", .5))
+    expect({ known[1], known[100], known[101], known[200] }):equals { 1, 1, 2, 2 }
+    expect({ unknown[1], unknown[200] }):equals { 1, 1 }
+  end)
+end)
+
+describe("a blind plan", function()
+  it("asks no function of the user's, of a knob, of rows or of a mixture", function()
+    local asked = 0
+    local function users()
+      asked = asked + 1
+      return 1
+    end
+    local d = g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })
+    local stage = { name = "a", knobs = { temperature = users, alpha = schedule.linear(0, 1) }, sample = users }
+    local run = { stages = { stage }, total_steps = 100, budget = { steps = 100 }, batch = 10, epoch_size = 20, state = {},
+      knobs = { lr = .5 }, asks = {}, train = d }
+    local the = plan.new(run, { { flops = 20, target = { kind = "logits" } } }, true)
+    expect({ the.seen[1].knobs.temperature.values, #the.seen[1].knobs.alpha.values, the:rows(1) }):equals { nil, 50, nil }
+    expect(the:mixture({ { nil, 1 }, { nil, users } }, 1)):equals {}
+    expect(the:mixture({ { nil, users }, { nil, 1 } }, 1)):equals {}
+    expect(asked):equals(0)
+  end)
+end)
+
+describe("the rows of a sampler of all rows", function()
+  it("are those of its view", function()
+    local d = g.data.tensors(g.randn(20, 3), g.zeros({ 20 }, { dtype = "int64" }), { classes = 2 })
+    for size, share in pairs { [20] = 1, [5] = .25 } do
+      local values, by_rank, view = planned({ { "a", sample = g.sampler.uniform(d:first(size)) } }, { train = d }):rows(1)
+      expect({ values[1], values[20], by_rank, view }):equals { share, share, false, nil }
+    end
+  end)
+end)

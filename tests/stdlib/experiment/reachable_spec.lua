@@ -277,3 +277,81 @@ describe("a class of modules that the loop can see", function()
     expect(calls):equals(1)
   end)
 end)
+
+describe("what Lua keeps for itself in a frame", function()
+  it("is no variable of the loop", function()
+    local function loop(at)
+      local sum = 0
+      at "begin"
+      for i = 1, 2 do
+        sum = sum + i
+        for _, value in ipairs { 5 } do
+          sum = sum + value
+          if i == 2 then at "end" end
+        end
+      end
+      return sum
+    end
+    local names = {}
+    for _, pair in ipairs(what_is_saved(loop).moved) do names[#names + 1] = pair[1] end
+    table.sort(names)
+    expect(names):equals { "_", "at", "i", "sum", "value" }
+  end)
+end)
+
+describe("a table that the loop has filled and emptied", function()
+  it("has what was added, and no longer what was removed", function()
+    local function loop(at)
+      local counts, nested = { removed = 1, kept = 2, text = "a" }, { inner = { 1, 2, 3 } }
+      at "begin"
+      counts.removed, counts.kept, counts.added, counts.text = nil, 5, 7, nil
+      nested.inner[3], nested.inner[2], nested.more = nil, 9, true
+      at "end"
+      return counts, nested
+    end
+    local box = what_is_saved(loop)
+    local restored = {}
+    local function again(at)
+      local counts, nested = { removed = 1, kept = 2, text = "a" }, { inner = { 1, 2, 3 } }
+      at()
+      restored.counts, restored.nested = counts, nested
+      return counts, nested
+    end
+    again(function() reachable.restore(debug.getinfo(2, "f").func, box.moved) end)
+    expect(restored):equals { counts = { kept = 5, added = 7 }, nested = { inner = { 1, 9 }, more = true } }
+  end)
+end)
+
+describe("a variable that the loop no longer has", function()
+  it("is left out, and the others are put back", function()
+    local function loop(at)
+      local gone, stays = 1, 2
+      at "begin"
+      gone, stays = gone + 4, stays + 4
+      at "end"
+      return gone, stays
+    end
+    local box, found = what_is_saved(loop), nil
+    local function again(at)
+      local stays = 2
+      at()
+      found = stays
+      return stays
+    end
+    again(function() reachable.restore(debug.getinfo(2, "f").func, box.moved) end)
+    expect(found):equals(6)
+  end)
+end)
+
+describe("a function that asks by itself what it can see", function()
+  it("sees its own variables", function()
+    local seen, mine
+    local function fn()
+      local own = {}
+      seen, mine = reachable.seen(fn), own
+      return own
+    end
+    fn()
+    expect(seen[mine]):is_true()
+  end)
+end)

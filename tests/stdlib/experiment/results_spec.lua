@@ -83,3 +83,25 @@ describe("a key that is logged twice at one step", function()
     end)):equals {}
   end)
 end)
+
+describe("what is wrong with a run's results", function()
+  it("is told once of a value alone, and of each of a list", function()
+    expect(sorted(.5)[3]):equals { "expected a table of results by name, or nothing; got 0.5" }
+    local unnamed = ": expected a name, as in { acc = .9 }"
+    expect(sorted { .5, .7 }[3]):equals { "result '1'" .. unnamed, "result '2'" .. unnamed }
+    expect(sorted { [("x"):rep(193)] = 1 }[3]):equals {}
+  end)
+end)
+
+describe("the event of what a run returned", function()
+  it("is there where it was more than numbers", function()
+    local in_a_run = require "a_run"
+    in_a_run(function(run, events)
+      expect({ results.store(run, { acc = .5 }) }):equals { { acc = .5 }, {} }
+      expect({ results.store(run, nil) }):equals { {}, {} }
+      expect(events()):equals {}
+      results.store(run, { note = "good" })
+      expect({ #events(), events()[1].kind, events()[1].name, events()[1].detail }):equals { 1, "result", "returned", { note = "good" } }
+    end)
+  end)
+end)

@@ -77,3 +77,83 @@ describe("a run to go on with", function()
     end)
   end)
 end)
+
+describe("what a run that goes on is checked for", function()
+  local edits, engine = require "gradus.experiment.edits", require "gradus.engine"
+  local fork, instead = require "gradus.experiment.fork", require "instead"
+  local sameness, sources = require "gradus.experiment.sameness", require "gradus.experiment.sources"
+  -- What check_same says of code that was `texts` (and edited, where kept) and is `now`, and of a snapshot that differs by these.
+  local function checked(had, now, goal, differences, options)
+    local found, threads, asked, taken, files
+    instead({ { edits, "until_then", function() return had end }, { sources, "now", function() return now end },
+      { engine, "set_threads", function(n) threads = n end },
+      { sameness, "differences", function(_, run)
+        asked = run.device
+        return differences
+      end },
+      { sameness, "agree", function(where, list, accept)
+        found = { where = where, list = list, accept = accept }
+        return { "accepted" }
+      end } }, function() taken, files = resume.check_same("resume", nil, 1, goal, options) end)
+    found.taken, found.files, found.threads, found.device = taken, files, threads, asked
+    return found
+  end
+  it("is each file of its code that there still is, an edit of it, and what its snapshot was calculated by", function()
+    local a, b, c = ("a"):rep(64), ("b"):rep(64), ("c"):rep(64)
+    local had = { texts = { ["z.lua"] = a, ["x.lua"] = a, ["y.lua"] = b, ["gone.lua"] = c }, kept = "z.lua" }
+    local found = checked(had, { ["z.lua"] = c, ["x.lua"] = b, ["y.lua"] = b, ["new.lua"] = a }, { identity = { threads = 3 } },
+      { "torch" }, { accept = "script" })
+    expect(found):equals { where = "resume", accept = "script", taken = { "accepted" }, threads = 3, device = "cpu",
+      list = { { name = "script", what = "x.lua", was = ("a"):rep(12), now = ("b"):rep(12) },
+        { name = "script", what = "z.lua", was = ("a"):rep(12), now = ("c"):rep(12) },
+        { name = "script", what = "z.lua", was = "of the version before an edit", now = "of the file" }, "torch" },
+      files = { { path = "x.lua", was = a, now = b }, { path = "z.lua", was = a, now = c } } }
+  end)
+  it("is no snapshot where there is none, and threads as they were unless others are said", function()
+    local none = checked({ texts = { ["x.lua"] = "a" } }, { ["x.lua"] = "a" }, nil, nil, {})
+    expect({ none.list, none.files, none.threads, none.taken }):equals { {}, nil, nil, { "accepted" } }
+    for _, case in ipairs { { "auto", nil, 1 }, { 3, nil, 3 }, { 3, 2, 2 } } do
+      local options = { threads = case[2] }
+      expect(checked({ texts = {} }, {}, { identity = { threads = case[1] } }, {}, options).threads):equals(case[3])
+      expect(options.threads):equals(case[1] ~= "auto" and case[3] or nil)
+    end
+  end)
+  it("is told to whoever carries it out: from where, with what others, its schedules", function()
+    in_store(function(store, begin)
+      local finished = begin "finished"
+      local goal = { point = { step = 40 } }
+      instead({ { fork, "goal", function(_, id, at) return id == finished.id and at == "end" and goal end },
+        { resume, "check_same", function() return { "torch was 1, now 2" }, { { path = "x.lua" } } end },
+        { resume, "given_of", function() return { lr = .5, steps = 20 }, { tag = "a" } end } }, function()
+        local planned = resume.planned(store, finished.id, experiment, { schedules = "keep" }, { steps = 30 })
+        expect(planned):equals { seed = 7, name = "spec", resumes = finished.id, given = { lr = .5, steps = 30 },
+          set = { tag = "a", steps = 30 }, goal = { point = { step = 40 }, schedules = "keep", other = true },
+          detail = { from = 40, accepted = { "torch was 1, now 2" }, files = { { path = "x.lua" } }, set = { steps = 30 },
+            schedules = "keep" } }
+      end)
+    end)
+  end)
+end)
+
+describe("gradus resume", function()
+  local instead, runner = require "instead", require "gradus.experiment.runner"
+  it("says where the run goes on, unless it is to be quiet, and carries it out", function()
+    local function resumed(goal, options)
+      local said, done, code = "", nil, nil
+      options.run = "12"
+      instead({ { host, "write", function(to, text) said = said .. to .. " " .. text end },
+        { runner, "prepare", function() return "store" end }, { runner, "expect", function(name) return name .. "'s experiment" end },
+        { resume, "planned", function(_, id) return { resumes = id, goal = goal } end },
+        { runner, "execute_alone", function(_, store, of, one, label)
+          done = { store, of, one.resumes, label }
+          return 7
+        end } }, function() code = resume.run(options) end)
+      expect({ done, code }):equals { { "store", "resume's experiment", 12, "run 12" }, 7 }
+      return said
+    end
+    expect(resumed({ point = { step = 40 } }, {})):equals "2 run 12 goes on after step 40\n"
+    expect(resumed(nil, {})):equals("2 run 12 has no snapshot: it begins anew (the first is taken after 5 s; --snapshots 1s, or 100 steps, "
+      .. "asks for more)\n")
+    expect(resumed(nil, { quiet = true }) .. resumed(nil, { json = true })):equals ""
+  end)
+end)

@@ -21,7 +21,8 @@ end
 -- Retraces steps of a run whose trainings end at these steps, each on an axis of its own, the first on 1; weights are the step.
 local function retraced(steps, ends, of)
   of = of or {}
-  local run = { step_number = of.goal and of.goal.point.step or 0, axis = 1, line = { clear = function() end }, boundaries = {} }
+  local line = { clear = function() of.cleared = (of.cleared or 0) + 1 end }
+  local run = { step_number = of.goal and of.goal.point.step or 0, axis = 1, line = line, boundaries = {} }
   local weight = g.zeros { 1 }
   local wants = {}
   instead({ { axes, "last", function() return of.last or #ends end }, { fork, "beginning", function() return of.goal end },
@@ -80,5 +81,14 @@ describe("a run that is done again", function()
     expect(function() retraced({ 2, 12 }, { 9 }) end):fails_with "landscape: run 7, done again, has no step 12"
     expect(function() retraced({ 12 }, { 9 }, { fails = true }) end):fails_with "oh"
     expect(function() retraced({ 2 }, { 9 }, { last = 5 }) end):fails_with "has no step 2"
+  end)
+end)
+
+describe("the line of a run that is done again", function()
+  it("is gone when it is over, however it ended", function()
+    local done, failed = {}, { fails = true }
+    retraced({ 2 }, { 9 }, done)
+    expect(function() retraced({ 12 }, { 9 }, failed) end):fails_with "oh"
+    expect({ done.cleared, failed.cleared }):equals { 1, 1 }
   end)
 end)

@@ -414,3 +414,71 @@ describe("a key that is logged twice", function()
     end)):equals {}
   end)
 end)
+
+describe("a run that was changed on its way", function()
+  local in_a_run = require "a_run"
+  it("is a repetition of none that was not, or was otherwise", function()
+    local function hashed(change)
+      local hash, list, tags
+      in_a_run(function(run, events, rows)
+        if change then change(run) end
+        hash, list = rows("select config_hash from runs where id = ?")[1].config_hash, events()
+        tags = rows "select name from tags where run_id = ?"
+      end)
+      return hash, list, tags
+    end
+    local function edit(lr) return function(run) run:edited("attach", { lr = lr }) end end
+    local function data(text) return function(run) run:other_data { text } end end
+    local plain = hashed()
+    expect((hashed())):equals(plain)
+    local hash, list, tags = hashed(edit(1))
+    expect({ list[1].kind, list[1].name, list[1].detail, tags[1].name }):equals { "edit", "attach", { lr = 1 }, "edited" }
+    expect((hashed(edit(1)))):equals(hash)
+    expect(hash):differs_from(plain)
+    expect((hashed(edit(2)))):differs_from(hash)
+    local other
+    other, list = hashed(data "data x was 1, now 2")
+    expect({ list[1].kind, list[1].name, list[1].detail }):equals { "resume", "data", { accepted = { "data x was 1, now 2" } } }
+    expect(other):differs_from(plain)
+    expect((hashed(data "data x was 1, now 3"))):differs_from(other)
+  end)
+end)
+
+describe("code that is loaded while a run goes on", function()
+  local in_a_run = require "a_run"
+  it("is stored once, as what the run is, and not by a run that has not come back to where it was", function()
+    local current = require "gradus.base.current"
+    in_a_run(function(run)
+      local amended, read, real = {}, {}, host.sources()
+      local writer = setmetatable({ amend = function(_, what) amended[#amended + 1] = what end }, { __index = run.writer })
+      local function with(...)
+        local all = { unpack(real) }
+        for _, one in ipairs { ... } do all[#all + 1] = one end
+        local before = run.writer
+        run.writer = writer
+        instead({ { host, "sources", function() return all end }, { current, "reads", function(text) read[#read + 1] = text end } },
+          function() run:note_sources() end)
+        run.writer = before
+      end
+      local a, b, c = { path = "a.lua", sha256 = "aa" }, { path = "b.lua", sha256 = "bb" }, { path = "c.lua", sha256 = "cc" }
+      with()
+      expect({ amended, read }):equals { {}, {} }
+      with(a)
+      with(a, b, c)
+      with(a, b, c)
+      expect({ amended, read }):equals { { { sources = { a } }, { sources = { b, c } } }, { "a.lua aa", "b.lua bb", "c.lua cc" } }
+      local d = { path = "d.lua", sha256 = "dd" }
+      for _, state in ipairs { { "live", true }, { "unmuted", {} } } do
+        local kept = rawget(run, state[1])
+        rawset(run, state[1], state[2])
+        with(a, b, c, d)
+        rawset(run, state[1], kept)
+      end
+      expect(#amended):equals(2)
+      rawset(run, "unmuted", writer)
+      with(a, b, c, d)
+      rawset(run, "unmuted", false)
+      expect({ #amended, amended[3] }):equals { 3, { sources = { d } } }
+    end)
+  end)
+end)

@@ -170,3 +170,18 @@ describe("a run that goes on", function()
     expect({ run_writer.arrived(inner, keys) == inner, run_writer.arrived("w", keys), keys }):equals { true, "w", { loss = "old" } }
   end)
 end)
+
+describe("the code of a run that goes on", function()
+  it("is kept as it is from the snapshot's step on, or from the beginning", function()
+    local sources, amended = require "gradus.experiment.sources", {}
+    local store = { resume = function() return { amend = function(_, what) amended[#amended + 1] = what end } end }
+    local detail = { files = { { path = "a.lua", was = "g", now = "h" } } }
+    instead({ { sources, "content", function(path) return "text of " .. path end } }, function()
+      run_writer.begin({ store = store, resumes = 7, goal = { point = { step = 3 } }, flat = {}, detail = detail }, {})
+      run_writer.begin({ store = store, resumes = 7, flat = {}, detail = detail }, {})
+      run_writer.begin({ store = store, resumes = 7, flat = {}, detail = {} }, {})
+    end)
+    expect(amended):equals { { sources = { { path = "a.lua@3", sha256 = "h", text = "text of a.lua" } } },
+      { sources = { { path = "a.lua@0", sha256 = "h", text = "text of a.lua" } } } }
+  end)
+end)

@@ -255,3 +255,123 @@ describe("a run alone", function()
     expect({ alone(), summed }):equals { 130 }
   end)
 end)
+
+describe("an error of a call that is the last of its function", function()
+  local words = {}
+  for word in io.open("/proc/self/cmdline", "rb"):read "*a":gmatch "[^%z]+" do words[#words + 1] = word end
+  local library = table.concat(words, " "):match " %-%-stdlib %S+" or ""
+  -- What `gradus run` says of a script.
+  local function said(text)
+    local folder = os.tmpname()
+    os.remove(folder)
+    host.mkdirs(folder)
+    after_all(function() os.execute("rm -rf " .. folder) end)
+    local file = assert(io.open(folder .. "/script.lua", "w"))
+    file:write(text)
+    file:close()
+    local pipe = assert(io.popen(("%s run%s %s/script.lua --store %s/s.db --quiet 2>&1"):format(words[1], library, folder, folder)))
+    local out = pipe:read "*a"
+    pipe:close()
+    return out
+  end
+  it("has the line of the script", function()
+    expect(said "local g = require 'gradus'\n\nreturn g.experiment { name = 'x', runs = 5 }")
+      :matches "script.lua:3: experiment: no option 'runs'"
+  end)
+  it("has the line of the experiment's function", function()
+    expect(said "return require('gradus').experiment { name = 'x', run = function(run)\n  return run:fit { modle = 5 }\nend }")
+      :matches "script.lua:2: fit: no option 'modle'"
+  end)
+end)
+
+describe("what a run of the store begins with", function()
+  local run_module, live_edit = require "gradus.experiment.run", require "gradus.experiment.live_edit"
+  it("is its live edits with --live, and none without", function()
+    local made, lives = {}, {}
+    instead({ { live_edit, "new", function(_, options, given, flat)
+      made[#made + 1] = { options.live, given, flat }
+      return false
+    end } }, function()
+      for _, live in ipairs { false, true } do
+        local what = { params = { T = 2 }, run = function(run) lives[#lives + 1] = run.live end }
+        executed(what, { live = live or nil }, { given = { T = 4 } })
+      end
+    end)
+    expect({ made, lives }):equals { { { true, { T = 4 }, { T = 4 } } }, { false, false } }
+  end)
+  -- What run.begin is given, and what was asked of the store, of a run of the plan.
+  local function begun(one)
+    local given, asked = nil, {}
+    local store = { query = function(_, _, id)
+      asked[#asked + 1] = id
+      return { { hash = "hash of " .. id } }
+    end }
+    instead({ { run_module, "begin", function(o)
+      given = o
+      error "begun"
+    end } }, function()
+      one.seed, one.given = 1, {}
+      expect(function()
+        runner.execute_one({ quiet = true }, store, g.experiment { name = "spec", run = function() end }, one, "spec")
+      end):fails_with "begun"
+    end)
+    return given, asked
+  end
+  it("is the hash of the run that it was, where its parameters and code alone do not tell what it is", function()
+    local given, asked = begun { forks = 5, detail = {} }
+    expect({ given.forks, given.detail, asked }):equals { 5, { config = "hash of 5" }, { 5 } }
+    given, asked = begun { resumes = 6, goal = { point = { step = 3 } }, detail = { set = { lr = 1 }, accepted = { "data" } } }
+    expect({ given.resumes, given.detail.config, asked }):equals { 6, "hash of 6", { 6 } }
+    given, asked = begun { resumes = 7, detail = { accepted = { "data" } } }
+    expect({ given.resumes, given.detail.config, asked }):equals { 7, nil, {} }
+    given, asked = begun { seed = 1 }
+    expect({ given.detail, asked }):equals { nil, {} }
+  end)
+end)
+
+describe("a run that goes on, and one that is forked", function()
+  local run_module = require "gradus.experiment.run"
+  -- The events "resume" of a run of the plan: who writes each, its step and more.
+  local function events(one)
+    local list, begin = {}, run_module.begin
+    local function note(who) return function(_, step, kind, name, detail)
+      if kind == "resume" then list[#list + 1] = { who, step, name, detail } end
+    end end
+    instead({ { run_module, "begin", function(o)
+      local bare = {}
+      for key, value in pairs(o) do bare[key] = value end
+      bare.goal, bare.resumes, bare.forks = nil, nil, nil
+      local run = begin(bare)
+      run.step_number = 4
+      local real = run.writer
+      run.unmuted = { event = note "unmuted" }
+      run.writer = setmetatable({ event = note "plain" }, { __index = function(_, key)
+        return type(real[key]) == "function" and function(_, ...) return real[key](real, ...) end or real[key]
+      end })
+      return run
+    end } }, function() executed({ run = function() end }, nil, one) end)
+    return list
+  end
+  it("say so at the step where they stood, as soon as they begin", function()
+    expect(events {}):equals {}
+    expect(events { resumes = 1, detail = { from = 0 } }):equals { { "plain", 4, "resume", '{"from":0}' } }
+    expect(events { resumes = 1, goal = { point = { step = 40 } }, detail = { from = 40 } })
+      :equals { { "unmuted", 40, "resume", '{"from":40}' } }
+    expect(events { detail = { kind = "fork" } }):equals { { "plain", 4, "fork", '{"kind":"fork"}' } }
+  end)
+  it("have what their seeds were calculated from already", function()
+    for _, case in ipairs { { {}, 1 }, { { resumes = 1 }, 0 }, { { forks = 1 }, 0 } } do
+      local begin, count = run_module.begin, nil
+      instead({ { run_module, "begin", function(o)
+        local bare = {}
+        for key, value in pairs(o) do bare[key] = value end
+        bare.resumes, bare.forks = nil, nil
+        return begin(bare)
+      end } }, function()
+        local _, _, rows = executed({ grid = { seed = g.seeds { sd = 1, effect = 2 } }, run = function() end }, nil, case[1])
+        count = #rows "SELECT * FROM events WHERE kind = 'plan' AND name = 'seeds'"
+      end)
+      expect(count):equals(case[2])
+    end
+  end)
+end)

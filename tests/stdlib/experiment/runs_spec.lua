@@ -195,3 +195,19 @@ describe("a stored run's weights", function()
     expect(one.note):equals(nil)
   end)
 end)
+
+describe("a store that is not there", function()
+  it("is an error where it was named, and without runs where it is this run's own", function()
+    local none = os.tmpname()
+    os.remove(none)
+    host.mkdirs(none)
+    after_all(function() os.execute("rm -rf " .. none) end)
+    local file, kept = none .. "/none.db", host.options.store
+    expect(function() g.runs { store = file } end):fails_with "none.db: no such store; expected a file that `gradus run SCRIPT` made"
+    expect(host.exists(file)):equals(false)
+    host.options.store = file
+    local ok, found = pcall(g.runs, {})
+    host.options.store = kept
+    expect({ ok, found }):equals { true, {} }
+  end)
+end)

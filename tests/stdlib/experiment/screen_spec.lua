@@ -83,3 +83,17 @@ describe("lines at the bottom of a terminal", function()
     end
   end)
 end)
+
+describe("a single line at the bottom", function()
+  it("is written at most ten times a second too", function()
+    on_screen(80, 24, function(screen, written, clock)
+      screen:show { "one" }
+      clock.now = 100.05
+      screen:show { "two" }
+      expect(written()):equals "one\27[K\n"
+      clock.now = 100.125
+      screen:show { "three" }
+      expect(written()):equals "\r\27[1Athree\27[K\n"
+    end)
+  end)
+end)

@@ -520,3 +520,56 @@ describe("of trainings within others", function()
     end)
   end)
 end)
+
+describe("the newest snapshot of a folder", function()
+  it("knows the folder, where those of earlier trainings are", function()
+    in_folder(function(folder)
+      local cut = a_run(folder, two_trainings({}, 27), { policy = { steps = 10 } })
+      expect(snapshot_files.newest(cut.folder, error).folder):equals(cut.folder)
+    end)
+  end)
+end)
+
+describe("what a snapshot lacks", function()
+  local in_a_run = require "a_run"
+  it("is told of once, by name, whether it is taken or gone back to", function()
+    local own, warned
+    in_a_run(function(run)
+      own, warned = snapshots.new(run, { none = true }), {}
+      rawset(run, "warn", function(_, name, text) warned[#warned + 1] = name .. ": " .. text end)
+      local function fn() return own end
+      own:put_back({ fn = fn }, { moved = {}, unsaved = {} })
+      expect(warned):equals {}
+      own:put_back({ fn = fn }, { moved = {}, unsaved = { "net", "history" } })
+      own:put_back({ fn = fn }, { moved = {}, unsaved = { "net" } })
+    end)
+    expect(warned):equals { "snapshot: a snapshot of this loop lacks what it has made: net, history; expected it before the loop, in a "
+      .. "module, an optimizer or a table of numbers" }
+  end)
+end)
+
+describe("the end of a training", function()
+  local in_a_run = require "a_run"
+  it("is kept where it was worth five seconds, was to be saved by steps, or may be edited", function()
+    local function kept(seconds, policy, live)
+      local taken, now, real = 0, 1000, host.monotonic
+      in_a_run(function(run)
+        rawset(run, "options", { live = live })
+        host.monotonic = function() return now end
+        local ok, why = pcall(function()
+          local own, part = snapshots.new(run, policy), { s = {} }
+          rawset(own, "take", function(_, of, over) taken = taken + (of == part and over and 1 or 100) end)
+          own:begin(part)
+          now = now + seconds
+          own:over(part)
+        end)
+        host.monotonic = real
+        if not ok then error(why, 0) end
+      end)
+      return taken
+    end
+    local often = { seconds = 60 }
+    expect({ kept(4.5, often), kept(5, often), kept(60, often), kept(0, { steps = 1000 }), kept(0, often, true) }):equals { 0, 1, 1, 1, 1 }
+    expect({ kept(60, { none = true }), kept(60, { none = true }, true) }):equals { 0, 0 }
+  end)
+end)

@@ -82,3 +82,11 @@ describe("an axis' values", function()
     expect(space.parse("T", "log(2,32)", specs):share(4)):near(.25)
   end)
 end)
+
+describe("a list of a sweep", function()
+  it("has values that the parameter takes", function()
+    for key, list in pairs { T = { 1, "x" }, n = { 1, 2.5 }, tag = { "a", "c" }, lt = { 1, 2 } } do
+      expect(function() space.declare(key, list, specs) end):fails_with(key)
+    end
+  end)
+end)

@@ -162,3 +162,12 @@ describe("a run's student", function()
     end)
   end)
 end)
+
+describe("the students of a run that goes on", function()
+  it("are left as they were where it has not come back to where it was", function()
+    after(function(run)
+      tracked(run)
+      run.snapshots.goal = { point = { step = 5 } }
+    end, function(_, store) expect(artifacts(store)):equals {} end)
+  end)
+end)

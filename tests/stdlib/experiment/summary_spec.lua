@@ -333,3 +333,27 @@ describe("a run's line", function()
     expect(summary.line(experiment(), { b = 2, a = 1, c = 3, d = 0 }, { z = 1, y = 2 })):equals "a 1  b 2  c 3  d 0  y 2  z 1"
   end)
 end)
+
+describe("what is said of a column, and of a run that failed", function()
+  it("suggests no other name for one that runs returned as a text", function()
+    local _, err = told({ { "a", 1, { acc = 1 }, others = { acd = "x" } } }, { columns = { { "acd" } } })
+    expect(err):equals "column 1: no run returned a number named 'acd'\n"
+  end)
+  it("keeps what the run itself has told, and fills the rest in from the plan", function()
+    local one = experiment()
+    local plan = one:plan { seeds = nil, set = {} }
+    local function lost(more)
+      more.run, more.error, more.code = 2, "boom", 65
+      return host.json_encode(more)
+    end
+    local done = host.json_encode { run = 1, id = 1, seed = 1, params = { strategy = "a" }, result = { acc = 1 }, status = "finished" }
+    for _, case in ipairs { { {}, "2/6 a seed 2", "a +1 of 2 +1\n" },
+      { { params = { strategy = "own" }, label = "mine" }, "mine", "own +0 of 1 +–\n" } } do
+      local text, err = shown({}, { done, lost(case[1]) }, one, plan)
+      expect(err):equals("1 of 2 runs failed: " .. case[2] .. "\n")
+      expect(text):matches(case[3])
+    end
+    local bare = host.json_encode { run = 2, id = 2, seed = 9, label = "its own", result = { acc = 1 }, status = "finished" }
+    expect((shown({}, { done, bare }, one, plan))):matches "nil +1\n"
+  end)
+end)

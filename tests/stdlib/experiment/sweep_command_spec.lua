@@ -26,7 +26,7 @@ local function swept(options, more)
   local printed, said, code = "nothing", {}, nil
   instead({
     { host, "load_script", function() return assert(loadstring(more.script or SCRIPT, "@x.lua")) end },
-    { host, "write", function(_, text) said[#said + 1] = text end },
+    { host, "write", function(to, text) said[#said + 1] = to == 2 and text or "elsewhere: " .. text end },
     { grid, "warm", function() end },
     { children, "stop_code", function() return more.stop or 0 end },
     { report, "print", function(what, quiet) printed = what == found and (quiet and "the trials" or "the report") end },

@@ -391,3 +391,173 @@ describe("what a sweep is given", function()
     expect(seeds):equals { 0, 7 }
   end)
 end)
+
+describe("a sweep over what is known of runs before", function()
+  local farm, instead, known_runs = require "gradus.experiment.farm", require "instead", require "gradus.experiment.known_runs"
+  -- Does a sweep whose runs known(number, seed) gives, the others as outcome(job, how) says. Returns the labels of the jobs that began, the
+  -- jobs, what was written, the farm's options and what was found.
+  local function swept_over(known, options, outcome)
+    local labels, jobs, said, how, found = {}, {}, {}, nil, nil
+    instead({ { host, "write", function(to, text) said[#said + 1] = to .. " " .. text end },
+      { known_runs, "look_up", function(self, trials)
+        for _, one in ipairs(trials) do
+          self.known[one.number] = {}
+          for seed = 1, self.seeds do self.known[one.number][seed] = known(one.number, seed) end
+        end
+      end },
+      { farm, "work", function(given)
+        how = given
+        for job in given.next do
+          labels[#labels + 1], jobs[#jobs + 1] = job.label, job.one
+          given.ended(job, outcome(job, given))
+        end
+      end } }, function()
+      in_store(function(swept)
+        options.by = options.by or "val/acc"
+        found = swept(options)
+      end)
+    end)
+    return labels, jobs, table.concat(said), how, found
+  end
+  local function logs(value, status)
+    return { text = host.json_encode { id = 90, uid = "u", status = status or "finished", value = value }, code = 0, signal = 0 }
+  end
+  local function ran(id, value, more)
+    local run = { result = { id = id, value = value, stopped = false } }
+    for name, each in pairs(more or {}) do (name == "stopped" and run.result or run)[name] = each end
+    return run
+  end
+  local folder = os.tmpname()
+  os.remove(folder)
+  host.mkdirs(folder)
+  after_all(function() os.execute("rm -rf " .. folder) end)
+  local function command(more)
+    local given = { store = folder .. "/s.db", script = "spec" }
+    for name, value in pairs(more or {}) do given[name] = value end
+    return given
+  end
+
+  it("skips those that finished, says how many, and goes on with those that were interrupted", function()
+    local function known(number, seed) return number == 1 and ran(seed, seed) or number == 2 and seed == 1 and { left = 7 } or nil end
+    local plain = command()
+    local labels, jobs, said, how, found = swept_over(known, { seeds = 2, command = plain }, function() return logs(5) end)
+    expect(labels):equals { "2/3 T=3 seed 1", "2/3 T=3 seed 2", "3/3 T=2 seed 1", "3/3 T=2 seed 2" }
+    expect({ jobs[1].left, jobs[2].left, jobs[3].left }):equals { 7, nil, nil }
+    expect(said):equals "2 2 of 6 finished runs are skipped\n"
+    expect({ how.store, how.quiet or false, found.sweep.skipped, found.trials[1].value, found.trials[1].ids })
+      :equals { plain.store, false, 2, 1.5, { 1, 2 } }
+    for _, silent in ipairs { "quiet", "json" } do
+      local given = command { [silent] = true, device = "simulated", jobs = 5 }
+      local _, _, text, its = swept_over(known, { seeds = 2, command = given, jobs = false }, function() return logs(5) end)
+      expect({ text, its.quiet, its.device, its.jobs }):equals { "", true, "simulated", 5 }
+    end
+    local _, _, text, its = swept_over(function() end, { command = command(), jobs = false }, function() return logs(5) end)
+    expect({ text, its.jobs }):equals { "", "auto" }
+  end)
+  it("leaves the other seeds of a set that halving stopped before, and takes up those of one that it did not", function()
+    local function known(number, seed)
+      if seed == 2 then return number == 3 and ran(32, 9) or number == 1 and { left = 12 } or nil end
+      return ran(number, number, { stopped = number == 2, stopped_at = false })
+    end
+    local labels, jobs, _, _, found = swept_over(known, { seeds = 2, halving = true }, function() return logs(4) end)
+    expect({ labels, jobs[1].left, jobs[1].seed, found.sweep.skipped }):equals { { "1/3 T=1 seed 2" }, 12, 2, 4 }
+    expect({ found.trials[1].value, found.trials[2].value, found.trials[3].value }):equals { 2.5, 2, 6 }
+    expect({ found.trials[1].stopped, found.trials[2].stopped }):equals { false, true }
+  end)
+  it("has the stopped run that came farthest go on first where it is among the best by now", function()
+    local far, near = halving.rung(1, 3), halving.rung(1, 1)
+    local rungs = { near, far, near }
+    local function known(number) return ran(10 + number, number, { stopped = true, stopped_at = rungs[number] }) end
+    local good, asked = { true, true, false }, {}
+    local labels, jobs, found
+    instead({ { halving, "new", function()
+      return { goes_on = function(_, who, rung)
+        asked[#asked + 1] = { who, rung }
+        return good[who]
+      end }
+    end } }, function()
+      local _
+      labels, jobs, _, _, found = swept_over(known, { halving = true }, function(job)
+        return job.one.trial.number == 2 and logs(8) or { error = { message = "gone" }, code = 70, signal = 0, exited = false }
+      end)
+    end)
+    expect(labels):equals { "2/3 T=3 goes on", "1/3 T=1 goes on" }
+    expect({ jobs[1].left, jobs[1].seed, jobs[1].promoted, jobs[2].left }):equals { 12, 1, true, 11 }
+    expect({ asked[1], asked[2] }):equals { { 1, near }, { 2, far } }
+    local values = {}
+    for i, one in ipairs(found.trials) do values[i] = one.value end
+    expect({ values, found.sweep.failed, found.best.number }):equals { { 1, 8, 3 }, 1, 2 }  -- what has failed keeps what it had come to
+    expect({ found.trials[1].stopped, found.trials[2].stopped, found.trials[3].stopped_at }):equals { true, false, near }
+  end)
+  it("ranks sets of the same value by their number", function()
+    local _, _, _, _, found = swept_over(function(number) return ran(number, number == 2 and 1 or 2) end, {}, error)
+    local order = {}
+    for i, one in ipairs(found.ranked) do order[i] = one.number end
+    expect(order):equals { 1, 3, 2 }
+  end)
+  it("takes a score's highest, and says so unless it is to be quiet", function()
+    local function known(number) return ran(number, number) end
+    local _, _, said = swept_over(known, { by = "my/Score", command = command { json = true } }, error)
+    expect(said):equals "2 sweep: my/Score: higher is taken for better; --direction min says else\n"
+    _, _, said = swept_over(known, { by = "my/Score", command = command { quiet = true } }, error)
+    expect(said):equals ""
+  end)
+  it("draws from the seed 0 unless another is said, and tries Halton's points on as many axes as there are primes", function()
+    local function tried(seed, way)
+      local _, _, _, _, found = swept_over(function(number) return ran(number, 1) end, { search = way, search_seed = seed, trials = 3,
+        set = { T = { lin = { 1, 2 } } } }, error)
+      return { found.trials[1].given.T, found.trials[3].given.T, #found.trials }
+    end
+    for _, way in ipairs { "halton", "random" } do
+      expect(tried(nil, way)):equals(tried(0, way))
+      expect(tried(nil, way)):differs_from(tried(1, way))
+    end
+    for _, count in ipairs { 16, 17 } do
+      local all, set = {}, {}
+      for i = 1, count do all["p" .. i], set["p" .. i] = 1, { lin = { 1, 2 } } end
+      local ok, why = pcall(swept_over, function(number) return ran(number, 1) end, { params = all, set = set, trials = 1 }, error)
+      expect({ ok, not ok and host.error_text(why):match "sweep: halton.*" or "" })
+        :equals { count == 16, count == 16 and "" or "sweep: halton: expected at most 16 parameters; got 17" }
+    end
+  end)
+  it("leaves what a signal has stopped as it was, and a halved one for later", function()
+    for _, signal in ipairs { false, true } do
+      local found
+      instead({ { host, "stopping", function() return signal end }, { known_runs, "stopped_at", function() return false end } }, function()
+        local _
+        _, _, _, _, found = swept_over(function() end, { halving = true, seeds = 2, set = { T = { 1, 2 } } },
+          function() return logs(3, "interrupted") end)
+      end)
+      expect({ found.trials[1].value or false, found.trials[1].stopped, found.trials[1]:done() })
+        :equals(signal and { false, false, 0 } or { 3, true, 1 })
+    end
+  end)
+  it("tells Optuna of a set when no run of it is to come, and asks for as many as are wanted", function()
+    for _, halved in ipairs { false, true } do
+      local told, asked, closed = {}, 0, 0
+      local labels
+      instead({ { require "gradus.experiment.optuna", "start", function()
+        return { before = function() return { { T = 5 } } end, close = function() closed = closed + 1 end,
+          ask = function()
+            asked = asked + 1
+            return { T = asked }
+          end,
+          tell = function(_, one, went_on) told[#told + 1] = { one.number, one.value, went_on, one:done() } end }
+      end } }, function()
+        labels = swept_over(function(number, seed)
+          return number == 1 and ran(seed, seed) or number == 2 and seed == 1 and { left = 7 } or nil
+        end, { seeds = 2, trials = 3, search = "optuna", set = { T = { 1, 2 } }, halving = halved or nil }, function(job)
+            return job.one.trial.number == 3 and { error = { message = "no luck" }, code = 70, signal = 0, exited = false } or logs(4)
+          end)
+      end)
+      if halved then
+        expect(labels):equals { "2/3 T=1 seed 1", "2/3 T=1 seed 2", "3/3 T=2 seed 1" }
+        expect(told):equals { { 1, 1.5, nil, 2 }, { 2, 4, false, 2 }, { 3, nil, false, 1 } }
+      else
+        expect(labels):equals { "2/3 T=1 seed 1", "2/3 T=1 seed 2", "3/3 T=2 seed 1", "3/3 T=2 seed 2" }
+        expect(told):equals { { 1, 1.5, nil, 2 }, { 2, 4, false, 2 }, { 3, nil, false, 2 } }
+      end
+      expect({ asked, closed }):equals { 2, 1 }
+    end
+  end)
+end)

@@ -135,3 +135,43 @@ describe("a file of examples", function()
     expect(ended > 0):is_true()
   end)
 end)
+
+describe("a text of what was expected", function()
+  it("is whole up to 400 characters", function()
+    for _, case in ipairs { { 0, "expected { a = " }, { 1, "at a: expected " } } do
+      local length = 400 - #"expected { a = '' }, got { a = 1 }" + case[1]
+      local text = said(function() expect { a = 1 }:equals { a = ("x"):rep(length) } end)
+      expect(text:sub(1, #case[2])):equals(case[2])
+    end
+  end)
+end)
+
+describe("after_all", function()
+  it("has all that it was given called when the spec has ended, also where an example has failed", function()
+    local words = {}
+    for word in io.open("/proc/self/cmdline", "rb"):read "*a":gmatch "[^%z]+" do words[#words + 1] = word end
+    local library = table.concat(words, " "):match " %-%-stdlib %S+" or ""
+    local spec = os.tmpname()
+    after_all(function() os.remove(spec) end)
+    for _, case in ipairs { { "true", 0 }, { "false", 1 } } do
+      local file = assert(io.open(spec, "w"))
+      file:write(([[
+for _, text in ipairs { "one", "two", "three" } do after_all(function() print("after " .. text) end) end
+it("is", function()
+  print "example"
+  expect(%s):is_true()
+end)
+]]):format(case[1]))
+      file:close()
+      local pipe = assert(io.popen(("%s test%s %s 2>/dev/null; echo $?"):format(words[1], library, spec)))
+      local out = {}
+      for line in pipe:lines() do
+        if line:find "^after" or line:find "^%d$" or line == "example" then out[#out + 1] = line end
+      end
+      pipe:close()
+      table.sort(out)
+      expect({ #out, out[2], out[3], out[4], out[5] }):equals { 5, "after one", "after three", "after two", "example" }
+      expect(out[1] == "0"):equals(case[2] == 0)
+    end
+  end)
+end)

@@ -372,3 +372,30 @@ describe("a cached function that fails", function()
     CACHED_SPEC = nil
   end)
 end)
+
+describe("what a cached function reads by the engine's own readers", function()
+  it("is their files", function()
+    local engine = require "gradus.engine"
+    local _, reads = found { { {}, function(run)
+      return run:cached("t", function()
+        for _, name in ipairs { "read_npy", "read_idx", "read_csv", "read_text", "map_safetensors", "load_tokenizer", "train_tokenizer" } do
+          pcall(engine.data[name], "/nowhere/" .. name)
+        end
+        return full(1)
+      end)
+    end } }
+    expect(reads[1]):equals { ["file /nowhere/read_npy"] = "no file", ["file /nowhere/read_idx"] = "no file",
+      ["file /nowhere/read_csv"] = "no file", ["file /nowhere/read_text"] = "no file", ["file /nowhere/map_safetensors"] = "no file",
+      ["file /nowhere/load_tokenizer"] = "no file", ["file /nowhere/train_tokenizer"] = "no file" }
+  end)
+end)
+
+describe("what is a run's own", function()
+  it("is refused to a cached function, by name", function()
+    for _, name in ipairs { "id", "uid", "folder", "writer", "store", "began", "state", "registered" } do
+      expect(function()
+        support.with_run(nil, function(run) run:cached("t", function() return run[name] and full(1) end) end)
+      end):fails_with("the function that builds 't' uses run." .. name)
+    end
+  end)
+end)
