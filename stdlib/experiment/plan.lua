@@ -212,7 +212,7 @@ function Plan:mixture(parts, i)
   for _, part in ipairs(parts) do users = users or is_users(part[2]) end
   if users and self.blind then return all end
   for k in ipairs(parts) do
-    all[k] = self:values(function(s)
+    all[k] = over(self, self.blind and FEW or POINTS, math.min(span.from, 1), span.to, i, function(s)
       local sum, mine = 0, nil
       for j, part in ipairs(parts) do
         local share = schedule.value(part[2], s)
@@ -220,7 +220,7 @@ function Plan:mixture(parts, i)
         if j == k then mine = share end
       end
       return mine / sum
-    end, math.min(span.from, 1), span.to, i)
+    end)
   end
   return all
 end

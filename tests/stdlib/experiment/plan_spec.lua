@@ -217,6 +217,8 @@ describe("a blind plan", function()
     expect({ the.seen[1].knobs.temperature.values, #the.seen[1].knobs.alpha.values, the:rows(1) }):equals { nil, 50, nil }
     expect(the:mixture({ { nil, 1 }, { nil, users } }, 1)):equals {}
     expect(the:mixture({ { nil, users }, { nil, 1 } }, 1)):equals {}
+    local shares = the:mixture({ { nil, 3 }, { nil, schedule.linear(1, 3) } }, 1)
+    expect({ #shares[1], shares[1][1], shares[2][1], shares[1][50] }):equals { 50, .75, .25, .5 }
     expect(asked):equals(0)
   end)
 end)
