@@ -74,7 +74,8 @@ def ends_well(command, seconds, **options):
 
 def fails(test, gradus, **env):
     """Whether it fails with this program: twice, since a busy machine may fail one."""
-    # A shell's background has SIGINT ignored, which tests of signals send.
-    run = [sys.executable, "-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+    # A shell's background has SIGINT ignored, nohup SIGHUP, which tests of signals send.
+    run = [sys.executable, "-c", "import os, signal, sys; [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGHUP)]; "
+                                 "os.execv(sys.argv[1], sys.argv[1:])",
            sys.executable, ROOT / f"tests/e2e/{test}_test.py", "-f"]
     return not any(ends_well(run, SECONDS, cwd=ROOT, env=os.environ | {"GRADUS": str(gradus)} | env) for _ in range(2))
