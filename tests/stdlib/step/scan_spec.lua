@@ -233,3 +233,12 @@ describe("scan", function()
     refused("scan: finite: expected an output of the step; got 'los'", { x = g.ones(3, 1) }, { lr = 1 }, { finite = { "los" } })
   end)
 end)
+
+describe("a scan whose first step fails", function()
+  it("fails with that, later or not, and has none to leave to the next call", function()
+    for _, options in ipairs { {}, { later = true } } do
+      local s = step.new(function() error("the first fails", 0) end)
+      expect(function() s:scan({ x = g.ones(3, 2) }, nil, options) end):fails_with "^the first fails$"
+    end
+  end)
+end)
