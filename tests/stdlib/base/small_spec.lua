@@ -281,3 +281,36 @@ describe("what ran of the library", function()
     expect(reached.changed {}):equals(nil)
   end)
 end)
+
+describe("an input as a module takes it", function()
+  local nn = g.nn
+  local taken_by, in_type = require "gradus.base.taken_by", require "gradus.base.in_type"
+  local function linear(dtype) return nn.Linear(2, 2):to(dtype) end
+  local x = g.ones(1, 2)
+  it("is of the type of the first weights, its own before those below, wherever they are", function()
+    local Own = nn.class "Own"
+    function Own:init(dtype)
+      self.inner = linear "float32"
+      self.weight = nn.Parameter(g.ones({ 2 }, { dtype = dtype }))
+    end
+    for _, case in ipairs { { linear "float64", "float64" }, { nn.Sequential { nn.ReLU(), linear "float64" }, "float64" },
+      { nn.Sequential { nn.Sequential { nn.ReLU() }, nn.Sequential { linear "bfloat16" } }, "bfloat16" },
+      { nn.Sequential { linear "float64", linear "float32" }, "float64" }, { Own "float64", "float64" }, { linear "float32", "float32" },
+      { nn.ReLU(), "float32" }, { nn.Sequential { nn.ReLU() }, "float32" } } do
+      local taken = taken_by(case[1], x)
+      expect({ taken.dtype, rawequal(taken, x) }):equals { case[2], case[2] == "float32" }
+    end
+    local whole = g.ones({ 1, 2 }, { dtype = "int64" })
+    expect(rawequal(taken_by(linear "float64", whole), whole)):is_true()
+  end)
+  it("is asked in that type, and answered in its own", function()
+    local seen
+    local out = in_type(linear "float64", function(own)
+      seen = own.dtype
+      return own * 2
+    end, x)
+    expect({ seen, out.dtype, out:totable() }):equals { "float64", "float32", { { 2, 2 } } }
+    local same = g.ones(1)
+    expect(rawequal(in_type(linear "float32", function() return same end, x), same)):is_true()
+  end)
+end)
