@@ -139,3 +139,24 @@ describe("a target", function()
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
 end)
+
+describe("a target on a device", function()
+  it("has its teachers there; on the CPU they stay what they are", function()
+    local asked = {}
+    local Moved = g.nn.class "Moved"
+    function Moved:init(name) self.name = name end
+    function Moved:forward(x) return x end
+    function Moved:to(device)
+      asked[#asked + 1] = self.name .. " to " .. device
+      return self
+    end
+    for _, case in ipairs { { Moved "a", { "a to cuda" } }, { { Moved "a", Moved "b" }, { "a to cuda", "b to cuda" } }, { "labels", {} } } do
+      local one = g.target.resolve("target", case[1])
+      expect(rawequal(one:on "cpu", one)):is_true()
+      expect(asked):equals {}
+      expect(rawequal(one:on "cuda", one)):is_true()
+      expect(asked):equals(case[2])
+      asked = {}
+    end
+  end)
+end)

@@ -294,3 +294,28 @@ describe("a guard", function()
     if not ok then error(err, 0) end
   end)
 end)
+
+describe("an update that is refused", function()
+  it("puts back each buffer that the step has changed, be it but one, and takes note only of such a step", function()
+    local recording = require "gradus.base.recording"
+    local p = parameter { 1 }
+    local opt = optim.SGD({ p }, { lr = 1 })
+    for count = 0, 2 do
+      recording.changes = recording.no_changes()
+      local module, names = {}, {}
+      for i = 1, count do
+        names[i] = "buffer" .. i
+        module[names[i]] = g.full({ 2 }, i)
+      end
+      local ok, err = pcall(function()
+        recording.about_to_change(module, names)
+        for _, name in ipairs(names) do module[name]:fill_(9) end
+        opt:minimize((p * (0 / 0)):sum(), { guard = true })
+        for i, name in ipairs(names) do expect(list(module[name])):equals { i, i } end
+        expect({ recording.changes.taken, list(p) }):equals { count > 0, { 1 } }
+      end)
+      recording.changes = nil
+      if not ok then error(err, 0) end
+    end
+  end)
+end)

@@ -213,3 +213,31 @@ describe("the threads of loader and store", function()
     expect(seen):equals(wanted)
   end)
 end)
+
+describe("the cores of a machine that others use", function()
+  -- What a run of so many threads by its work, or by --threads, shares, sets, stores and says, beside others that use so many of 8 cores.
+  local function beside(others, given, before)
+    local seen = { shared = {}, now = {}, amended = {}, said = 0, told = {} }
+    local run = { options = { threads = given }, threads = before or 0, line = { say = function() seen.said = seen.said + 1 end },
+      event = function(_, kind, name) seen.told[#seen.told + 1] = kind .. " " .. name end,
+      writer = { amend = function(_, one) seen.amended[#seen.amended + 1] = one.threads end } }
+    instead({ { engine, "cores", function() return 8 end }, { engine, "large_share", function() return 1 end },
+      { engine, "set_threads", function(count) seen.now[#seen.now + 1] = count end },
+      { host, "share_cores", function(count) seen.shared[#seen.shared + 1] = count return others end } }, function()
+      threads.choose(run, function() return 6e8 end)
+    end)
+    return seen
+  end
+  it("are enough where exactly as many are left: nothing is said", function()
+    for _, others in ipairs { 0, 1, 2 } do
+      expect(beside(others)):equals { shared = { 6 }, now = { 6 }, amended = { 6 }, said = 0, told = { "threads 6" } }
+    end
+    expect(beside(3).said):equals(1)
+  end)
+  it("are taken as --threads says, whoever uses them, and shared", function()
+    expect(beside(8, 7)):equals { shared = { 7 }, now = { 7 }, amended = { 7 }, said = 0, told = {} }
+  end)
+  it("are stored of the training that takes the most", function()
+    expect({ beside(0, nil, 5).amended, beside(0, nil, 6).amended, beside(0, nil, 7).amended }):equals { { 6 }, {}, {} }
+  end)
+end)
