@@ -211,3 +211,18 @@ describe("a scan's edges", function()
     expect(function() doubled():scan({ x = g.ones(3) }, { scale = 1 }, { finite = "y" }) end):fails_with "scan: 'finite': expected a table"
   end)
 end)
+
+describe("recordings in vain", function()
+  it("are counted from none after a call that fits, by itself or in a scan", function()
+    for _, fitting in ipairs { function(one) one { x = g.ones(1) } end, function(one) one:scan { x = g.ones(3, 1) } end } do
+      local texts = {}
+      local one = step.new(function(b) return { y = b.x * 2 } end, function(name) texts[#texts + 1] = name end)
+      one { x = g.ones(1) }
+      fitting(one)
+      for i = 2, 17 do one { x = g.ones(i) } end
+      expect(texts):equals {}
+      one { x = g.ones(18) }
+      expect(texts):equals { "step_eager" }
+    end
+  end)
+end)
