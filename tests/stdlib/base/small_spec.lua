@@ -314,3 +314,21 @@ describe("an input as a module takes it", function()
     expect(rawequal(in_type(linear "float32", function() return same end, x), same)):is_true()
   end)
 end)
+
+describe("numbers of mixed precision", function()
+  local wide, weighted = require "gradus.base.wide", require "gradus.base.weighted"
+  it("are taken as float32 where they are short, else as they are", function()
+    for dtype, taken in pairs { float16 = "float32", bfloat16 = "float32", float32 = "float32", float64 = "float64", int64 = "int64" } do
+      local t = g.ones({ 2 }, { dtype = dtype })
+      expect({ wide(t).dtype, rawequal(wide(t), t) }):equals { taken, taken == dtype }
+    end
+  end)
+  it("have a mean by their weights, in their own type", function()
+    local values = g.tensor { 1, 2, 6 }
+    local function mean(...) return weighted(values, ...):item() end
+    expect({ mean(), mean(g.tensor { 1, 1, 2 }), mean(g.zeros(3)) }):equals { 3, 3.75, 0 }
+    expect(weighted(values, g.tensor { 1e38, 1e38, 2e38 }):item()):near(3.75, 1e-6)
+    expect({ weighted(values, g.ones({ 3 }, { dtype = "float64" })).dtype, weighted(values:double(), g.ones(3)).dtype }):equals
+      { "float32", "float64" }
+  end)
+end)

@@ -233,7 +233,8 @@ describe("a layer's target in numbers", function()
     local drawn = g.randn(200, 3)
     local above = drawn:index_select(0, drawn:matmul(g.loss.projection(3, 2, 7)):amin({ dim = { 1 } }):gt(0):nonzero():flatten())
     for sign, doubt in pairs { [1] = false, [-1] = true } do
-      local one = target.layer { teacher = nn.Sequential { scaled(sign) }, from = "0", to = "1", seed = 7, normalise = false, reach = false }
+      local theirs = nn.Sequential { scaled(sign) }
+      local one = target.layer { teacher = theirs, from = "0", to = "1", seed = 7, normalise = false, reach = false }
       one.prepare(positive, function() return above end)
       expect({ one.doubt ~= nil, one.detail.out_of_reach, one.detail.cut }):equals { doubt, doubt and 1 or 0 }
     end
