@@ -226,3 +226,19 @@ describe("recordings in vain", function()
     end
   end)
 end)
+
+describe("the plan that fitted last", function()
+  it("is the first, wherever it stood, and the others keep their order", function()
+    local one, plan = step.new(function(b) return { y = b.x * 2 } end), {}
+    for i = 1, 4 do
+      one { x = g.ones(i) }
+      plan[one.plans[1]] = i
+    end
+    for _, case in ipairs { { 4, "4321" }, { 3, "3421" }, { 2, "2341" }, { 1, "1234" } } do
+      one { x = g.ones(case[1]) }
+      local order = ""
+      for _, entry in ipairs(one.plans) do order = order .. plan[entry] end
+      expect(order):equals(case[2])
+    end
+  end)
+end)

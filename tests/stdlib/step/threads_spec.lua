@@ -241,3 +241,24 @@ describe("the cores of a machine that others use", function()
     expect({ beside(0, nil, 5).amended, beside(0, nil, 6).amended, beside(0, nil, 7).amended }):equals { { 6 }, {}, {} }
   end)
 end)
+
+describe("a machine of one core", function()
+  it("leaves nothing to choose, so that the work is not asked for, nor told", function()
+    local function asked_on(cores)
+      local seen = { asked = 0, told = 0, now = {} }
+      local run = { options = {}, threads = 0, line = { say = print }, event = function() seen.told = seen.told + 1 end,
+        writer = { amend = function() end } }
+      instead({ { engine, "cores", function() return cores end }, { engine, "large_share", function() return 1 end },
+        { engine, "set_threads", function(count) seen.now[#seen.now + 1] = count end },
+        { host, "share_cores", function() return 0 end } }, function()
+        threads.choose(run, function()
+          seen.asked = seen.asked + 1
+          return 9e8
+        end)
+      end)
+      return seen
+    end
+    expect(asked_on(1)):equals { asked = 0, told = 0, now = { 1 } }
+    expect(asked_on(2)):equals { asked = 1, told = 1, now = { 2 } }
+  end)
+end)
