@@ -244,12 +244,12 @@ end)
 
 describe("a machine of one core", function()
   it("leaves nothing to choose, so that the work is not asked for, nor told", function()
-    local function asked_on(cores)
+    local function asked_on(count)
       local seen = { asked = 0, told = 0, now = {} }
       local run = { options = {}, threads = 0, line = { say = print }, event = function() seen.told = seen.told + 1 end,
         writer = { amend = function() end } }
-      instead({ { engine, "cores", function() return cores end }, { engine, "large_share", function() return 1 end },
-        { engine, "set_threads", function(count) seen.now[#seen.now + 1] = count end },
+      instead({ { engine, "cores", function() return count end }, { engine, "large_share", function() return 1 end },
+        { engine, "set_threads", function(now) seen.now[#seen.now + 1] = now end },
         { host, "share_cores", function() return 0 end } }, function()
         threads.choose(run, function()
           seen.asked = seen.asked + 1
