@@ -242,3 +242,28 @@ describe("the plan that fitted last", function()
     end
   end)
 end)
+
+describe("a step that depends on more than its arguments", function()
+  it("is found at the next audit, after twice as many steps each, whose number is told", function()
+    for audited, found in pairs { [1] = 2, [2] = 4, [3] = 4, [4] = 8, [7] = 8, [8] = 16 } do
+      local hidden = { scale = 1 }
+      local one = step.new(function(b) return { y = b.x * hidden.scale } end)
+      for _ = 1, audited do one { x = g.ones(2) } end
+      hidden.scale = 3
+      for _ = audited + 1, found - 1 do expect(one({ x = g.ones(2) }).y:totable()):equals { 1, 1 } end
+      expect(function() one { x = g.ones(2) } end):fails_with(
+        ("step at .*parts_spec.lua:%%d+: replayed and eager results differ at step %d: output 'y' "):format(found))
+    end
+  end)
+  it("may ask another step where neither is recorded, and only there", function()
+    local inner = step.new(function(b) return { y = b.x + 1 } end)
+    local outer = step.new(function(b) return { y = inner({ x = b.x * 2 }).y } end)
+    expect(function() outer { x = g.ones(1) } end):fails_with "called inside of the step at .*parts_spec.lua:%d+"
+    g.step_mode "eager"
+    local ok, out = pcall(outer, { x = g.ones(1) })
+    g.step_mode "replay"
+    assert(ok, out)
+    expect(out.y:item()):equals(3)
+    expect(recording.active):is_false()
+  end)
+end)
