@@ -240,3 +240,28 @@ describe("a layer's target in numbers", function()
     end
   end)
 end)
+
+describe("what a layer's target depends on", function()
+  it("is the teacher, the layer, and all that was measured", function()
+    local teacher, x = nn.MLP { 4, 8, 3 }, g.randn(64, 4)
+    local function identity(more)
+      local options = { teacher = teacher, from = "layers.1", to = "layers.1", seed = 7 }
+      for key, value in pairs(more) do options[key] = value end
+      local made = target.layer(options)
+      made.prepare(nn.MLP { 4, 5, 3 }, function() return x end)
+      return made.identity(), made
+    end
+    local function words(list)
+      local said = { rawequal(list[1], teacher), list[2] }
+      for i = 3, 5 do said[i] = g.is_tensor(list[i]) and tostring(list[i].shape) or list[i] end
+      return said
+    end
+    expect(words((identity {}))):equals { true, "layers.1", "{8, 5}", "{5}", true }
+    expect(words((identity { reach = false }))):equals { true, "layers.1", "{8, 5}", "{5}", false }
+    expect(words((identity { normalise = false }))):equals { true, "layers.1", "{8, 5}", false, true }
+    local list, made = identity {}
+    local wide = x * 2
+    local _, taps = teacher:forward_taps(wide, { "layers.1" })
+    expect(made.of(wide):allclose((taps["layers.1"]:detach():matmul(list[3]) + list[4]):relu())):is_true()
+  end)
+end)
