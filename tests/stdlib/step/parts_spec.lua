@@ -267,3 +267,48 @@ describe("a step that depends on more than its arguments", function()
     expect(recording.active):is_false()
   end)
 end)
+
+describe("after a step", function()
+  it("nothing more is recorded, whatever became of it", function()
+    local net = g.nn.Linear(1, 1)
+    for _, fails in ipairs { false, true } do
+      local one = step.new(function(b)
+        local y = net(b.x)
+        if fails then error("inside", 0) end
+        return y
+      end)
+      for _ = 1, 3 do
+        pcall(one, { x = g.ones(1, 1) })
+        expect({ recording.modules, recording.notes, recording.active, recording.guarded, recording.changes }):equals
+          { nil, nil, false, false }
+      end
+    end
+  end)
+  it("that was forgotten recordings in vain are counted anew, and asked knobs too, until that is undone", function()
+    local said = {}
+    local one = step.new(function(b, k) return { y = b.x * k.lr } end, function(name) said[#said + 1] = name end)
+    for i = 1, 10 do one({ x = g.ones(i) }, { lr = 1 }) end
+    expect({ #one.plans, one.asked.lr }):equals { 8, true }
+    local undo = one:forget()
+    expect({ #one.plans, one.asked.lr }):equals { 0 }
+    for i = 1, 16 do one({ x = g.ones(i) }, { lr = 1 }) end
+    expect(said):equals {}
+    undo()
+    expect({ #one.plans, one.asked.lr, one.vain }):equals { 0, true, 10 }
+    one({ x = g.ones(1) }, { lr = 1 })
+    expect({ #one.plans, said }):equals { 1, {} }
+  end)
+  it("that cannot be replayed forgetting lets it be recorded again", function()
+    local count = 0
+    local one = step.new(function(b)
+      count = count + 1
+      return b.x
+    end, function() end)
+    one { x = g.ones(1) }
+    expect(one.unrecordable):matches "it changes 'count', which a replay would not do"
+    local undo = one:forget()
+    expect({ one.unrecordable, one:can_replay() }):equals { nil, true }
+    undo()
+    expect({ one.unrecordable ~= nil, one:can_replay() }):equals { true, false }
+  end)
+end)
