@@ -332,3 +332,37 @@ describe("numbers of mixed precision", function()
       { "float32", "float64" }
   end)
 end)
+
+describe("what is caught", function()
+  local is_ending = require "gradus.base.is_ending"
+  it("is no failure where somebody interrupted the run, or the script ended", function()
+    for _, case in ipairs { { { interrupted = 2 }, true }, { { interrupted = false }, true }, { { exit = 0 }, true }, { { exit = 1,
+      interrupted = 2 }, true }, { {}, false }, { { message = "x" }, false }, { "interrupted", false }, { 5, false } } do
+      expect(is_ending(case[1]) or false):equals(case[2])
+    end
+    expect(is_ending(nil) or false):is_false()
+  end)
+end)
+
+describe("tables that are kept", function()
+  it("hold what another one holds, and nothing else, as the same tables", function()
+    local refill = require "gradus.base.refill"
+    local target, from = { a = 1, b = 2, 3, 4 }, { b = 5, c = 6, 7 }
+    refill(target, from)
+    expect({ target, from }):equals { { b = 5, c = 6, 7 }, { b = 5, c = 6, 7 } }
+    refill(target, {})
+    expect({ next(target) }):equals {}
+  end)
+  it("tell of each thing once that it is new", function()
+    local news, told = require "gradus.base.news", { old = true }
+    expect({ news(told, "old"), news(told, "a"), news(told, "a"), news(told, "b"), told }):equals
+      { false, true, false, true, { old = true, a = true, b = true } }
+  end)
+  it("know Lua's own globals and fields, and not those of a script", function()
+    local pristine = require "gradus.base.pristine"
+    expect({ pristine.own.table == table, pristine.fields.table.insert == table.insert, pristine.fields.math.random == math.random,
+      pristine.fields.string.rep == string.rep, pristine.fields._G, pristine.fields.print, pristine.own.describe_nothing }):equals
+      { true, true, true, true }
+    expect({ pristine.own._G == _G, pristine.own.print ~= nil }):equals { true, true }
+  end)
+end)

@@ -330,3 +330,16 @@ describe("strategies by their names", function()
     for _, name in ipairs { "one_shot", "transfer_loop" } do expect(augments(name, words, reads)):equals {} end
   end)
 end)
+
+describe("a stage without an end", function()
+  it("is refused wherever another one follows, the first one too", function()
+    for i, name in ipairs { "a", "b" } do
+      local given = { { "a", advance = print }, { "b", advance = print }, { "c" } }
+      given[i].advance = nil
+      expect(function() curriculum.normalise(given, {}) end):fails_with(
+        ("curriculum: stage %d '%s' has no advance rule, so '%s' would never begin; expected advance = when.…"):format(i, name,
+          given[i + 1][1]))
+    end
+    expect(#curriculum.normalise({ { "a", advance = print }, { "b" } }, {})):equals(2)
+  end)
+end)
