@@ -416,3 +416,13 @@ describe("a value by part, for those who plan", function()
     expect({ t.dtype, t:totable() }):equals { "float64", { 5, 5, 5 } }
   end)
 end)
+
+describe("pieces that do not come one after the other", function()
+  it("are refused from the second on, and told", function()
+    for text, list in pairs { ["share 0 does not come after 0"] = { { 0, 6 }, { 0, 4 } }, ["share -0.5 does not come after 0"] = { { 0, 6 },
+      { -.5, 4 } }, ["share 1.5 is never reached"] = { { 0, 6 }, { 1.5, 4 } } } do
+      expect(function() schedule.pieces(list) end):fails_with("schedule.pieces: " .. text)
+    end
+    expect(curve(schedule.pieces { { 0, 6 }, { 1, 4 } }, { 0, .99, 1 })):equals { 6, 6, 4 }
+  end)
+end)
