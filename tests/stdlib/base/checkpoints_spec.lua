@@ -86,3 +86,17 @@ describe("checkpoints", function()
     for _, one in ipairs { false, 1, "kept", {} } do expect(checkpoints.is(one)):is_false() end
   end)
 end)
+
+describe("checkpoints of another model", function()
+  it("are not loaded, nothing of them", function()
+    local kept, model = kept_at { 1, 2 }
+    for _, case in ipairs { { g.nn.Linear(1, 1), "checkpoints:load: missing: bias" }, { g.nn.Sequential { model }, "unexpected: weight" },
+      { g.nn.Linear(2, 1, { bias = false }), "different: weight is [1, 1], expected [1, 2]" } } do
+      local before = case[1]:state_dict()
+      for name, one in pairs(before) do before[name] = one:clone() end
+      expect(function() kept:load(case[1], 1) end):fails_with(case[2])
+      for name, one in pairs(case[1]:state_dict()) do expect(one:equal(before[name])):is_true() end
+    end
+    expect(function() kept:choose(g.nn.Linear(1, 1), function() return true end) end):fails_with "checkpoints:load: missing: bias"
+  end)
+end)

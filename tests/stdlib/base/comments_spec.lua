@@ -75,7 +75,7 @@ describe("the names that comments tell of", function()
   it("are those that scripts use, of files that have more", function()
     local seen = {}
     for _, entry in ipairs(comments.all()) do seen[entry.name] = entry end
-    for name in ([[g.no_grad g.autocast g.scope g.full x:data g.int g.number g.choice g.experiment run:fit
+    for name in ([[g.no_grad g.autocast g.scope g.full x:data g.int g.number g.choice g.experiment run:fit g.fit
         g.seeds g.step_mode g.sparkline g.runs
       g.compare data.parity data.csv data.concat data.tensors data.generator data.npy data.text probe.landscape probe.two_sample nn.Linear
       nn.MLP nn.init.normal_ optim.AdamW opt:minimize net:to d:split parts:standardize s:best sampler:draw grammar:tree list:append

@@ -287,3 +287,27 @@ describe("a line on a terminal that is looked at anew", function()
     end)
   end)
 end)
+
+describe("a line for each epoch or evaluation", function()
+  it("is due where a training is first seen after its first one, and begins anew with another training", function()
+    for log, steps in pairs { epoch = { 10, 11, 20 }, evaluation = { 5, 6, 10 } } do
+      on_terminal(false, 80, function(one, out)
+        local line, seen = one.progress("a", false, log), {}
+        for _ = 1, 2 do
+          local s = at(0)
+          for i, step in ipairs(steps) do
+            for key, value in pairs(at(step)) do s[key] = value end
+            local before = #out
+            line.step(s, parts)
+            seen[#seen + 1] = ("%d:%d"):format(i, #out - before)
+          end
+        end
+        expect(seen):equals { "1:1", "2:0", "3:1", "1:1", "2:0", "3:1" }
+      end)
+    end
+    on_terminal(false, 80, function(one, out)
+      one.progress("a", false, "epoch").step(at(9), parts)
+      expect(out):equals {}
+    end)
+  end)
+end)

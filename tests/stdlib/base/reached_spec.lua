@@ -97,3 +97,23 @@ describe("a file's bytes", function()
     expect((host.hash_file "/tmp")):equals(nil)
   end)
 end)
+
+describe("a function that did not run", function()
+  it("may change within; its first and its last line are of the one around it, which ran", function()
+    local summary, text = reached.by(forward(linear, x)), host.library_text "nn/layers.lua"
+    local function changed(from, to)
+      local other, count = text:gsub(from, to)
+      expect(count):equals(1)
+      local library_text = host.library_text
+      host.library_text = function(file) return file == "nn/layers.lua" and other or library_text(file) end
+      package.loaded["gradus.base.reached"] = nil
+      local ok, found = pcall(function() return require("gradus.base.reached").changed(summary) end)
+      host.library_text, package.loaded["gradus.base.reached"] = library_text, reached
+      if not ok then error(found, 0) end
+      return found
+    end
+    expect(changed('%("in_features=%%d', '("inputs=%%%%d')):equals(nil)
+    expect(changed("function Linear:extra_repr%(%)", "function Linear:extra_repr(more)")):equals "nn/layers.lua"
+    expect(changed("(self%.has_bias%)%)\n  end)\n", "%1 local more\n")):equals "nn/layers.lua"
+  end)
+end)

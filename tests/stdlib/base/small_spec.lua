@@ -281,3 +281,88 @@ describe("what ran of the library", function()
     expect(reached.changed {}):equals(nil)
   end)
 end)
+
+describe("an input as a module takes it", function()
+  local nn = g.nn
+  local taken_by, in_type = require "gradus.base.taken_by", require "gradus.base.in_type"
+  local function linear(dtype) return nn.Linear(2, 2):to(dtype) end
+  local x = g.ones(1, 2)
+  it("is of the type of the first weights, its own before those below, wherever they are", function()
+    local Own = nn.class "Own"
+    function Own:init(dtype)
+      self.inner = linear "float32"
+      self.weight = nn.Parameter(g.ones({ 2 }, { dtype = dtype }))
+    end
+    for _, case in ipairs { { linear "float64", "float64" }, { nn.Sequential { nn.ReLU(), linear "float64" }, "float64" },
+      { nn.Sequential { nn.Sequential { nn.ReLU() }, nn.Sequential { linear "bfloat16" } }, "bfloat16" },
+      { nn.Sequential { linear "float64", linear "float32" }, "float64" }, { Own "float64", "float64" }, { linear "float32", "float32" },
+      { nn.ReLU(), "float32" }, { nn.Sequential { nn.ReLU() }, "float32" } } do
+      local taken = taken_by(case[1], x)
+      expect({ taken.dtype, rawequal(taken, x) }):equals { case[2], case[2] == "float32" }
+    end
+    local whole = g.ones({ 1, 2 }, { dtype = "int64" })
+    expect(rawequal(taken_by(linear "float64", whole), whole)):is_true()
+  end)
+  it("is asked in that type, and answered in its own", function()
+    local seen
+    local out = in_type(linear "float64", function(own)
+      seen = own.dtype
+      return own * 2
+    end, x)
+    expect({ seen, out.dtype, out:totable() }):equals { "float64", "float32", { { 2, 2 } } }
+    local same = g.ones(1)
+    expect(rawequal(in_type(linear "float32", function() return same end, x), same)):is_true()
+  end)
+end)
+
+describe("numbers of mixed precision", function()
+  local wide, weighted = require "gradus.base.wide", require "gradus.base.weighted"
+  it("are taken as float32 where they are short, else as they are", function()
+    for dtype, taken in pairs { float16 = "float32", bfloat16 = "float32", float32 = "float32", float64 = "float64", int64 = "int64" } do
+      local t = g.ones({ 2 }, { dtype = dtype })
+      expect({ wide(t).dtype, rawequal(wide(t), t) }):equals { taken, taken == dtype }
+    end
+  end)
+  it("have a mean by their weights, in their own type", function()
+    local values = g.tensor { 1, 2, 6 }
+    local function mean(...) return weighted(values, ...):item() end
+    expect({ mean(), mean(g.tensor { 1, 1, 2 }), mean(g.zeros(3)) }):equals { 3, 3.75, 0 }
+    expect(weighted(values, g.tensor { 1e38, 1e38, 2e38 }):item()):near(3.75, 1e-6)
+    expect({ weighted(values, g.ones({ 3 }, { dtype = "float64" })).dtype, weighted(values:double(), g.ones(3)).dtype }):equals
+      { "float32", "float64" }
+  end)
+end)
+
+describe("what is caught", function()
+  local is_ending = require "gradus.base.is_ending"
+  it("is no failure where somebody interrupted the run, or the script ended", function()
+    for _, case in ipairs { { { interrupted = 2 }, true }, { { interrupted = false }, true }, { { exit = 0 }, true }, { { exit = 1,
+      interrupted = 2 }, true }, { {}, false }, { { message = "x" }, false }, { "interrupted", false }, { 5, false } } do
+      expect(is_ending(case[1]) or false):equals(case[2])
+    end
+    expect(is_ending(nil) or false):is_false()
+  end)
+end)
+
+describe("tables that are kept", function()
+  it("hold what another one holds, and nothing else, as the same tables", function()
+    local refill = require "gradus.base.refill"
+    local target, from = { a = 1, b = 2, 3, 4 }, { b = 5, c = 6, 7 }
+    refill(target, from)
+    expect({ target, from }):equals { { b = 5, c = 6, 7 }, { b = 5, c = 6, 7 } }
+    refill(target, {})
+    expect({ next(target) }):equals {}
+  end)
+  it("tell of each thing once that it is new", function()
+    local news, told = require "gradus.base.news", { old = true }
+    expect({ news(told, "old"), news(told, "a"), news(told, "a"), news(told, "b"), told }):equals
+      { false, true, false, true, { old = true, a = true, b = true } }
+  end)
+  it("know Lua's own globals and fields, and not those of a script", function()
+    local pristine = require "gradus.base.pristine"
+    expect({ pristine.own.table == table, pristine.fields.table.insert == table.insert, pristine.fields.math.random == math.random,
+      pristine.fields.string.rep == string.rep, pristine.fields._G, pristine.fields.print, pristine.own.describe_nothing }):equals
+      { true, true, true, true }
+    expect({ pristine.own._G == _G, pristine.own.print ~= nil }):equals { true, true }
+  end)
+end)

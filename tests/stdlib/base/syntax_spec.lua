@@ -180,3 +180,18 @@ describe("a call that went wrong", function()
     it("is left as it is: " .. case[1], function() expect((explained(case[2]))):equals "" end)
   end
 end)
+
+describe("a long text of another language", function()
+  local wanted = "a long text or comment is [[ … ]] or --[[ … ]]"
+  for _, quotes in ipairs { '"""', "'''" } do
+    local doc = quotes .. "what it does" .. quotes
+    it("is said in Lua, where the parser stumbles over it: " .. quotes, function()
+      local said, message = mended("local x = " .. doc)
+      expect(said):equals(message .. "; in Lua: " .. wanted)
+    end)
+    it("is said with its line, where the parser takes it for arguments: " .. quotes, function()
+      local said, message = mended("function f()\n  return g\n  " .. doc .. "\n")
+      expect(said):equals(message .. "; in Lua: line 3: " .. wanted)
+    end)
+  end
+end)

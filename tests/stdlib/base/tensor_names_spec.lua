@@ -53,3 +53,30 @@ describe("what calls a function", function()
     expect((g.ones(2) + 1):sum():item()):equals(4)  -- outside of all scopes nothing is released
   end)
 end)
+
+describe("what a scope returns", function()
+  local function within(t, depth)
+    for _ = 1, depth do t = { t } end
+    return t
+  end
+  local function innermost(value, depth)
+    for _ = 1, depth do value = value[1] end
+    return value
+  end
+  it("is kept in tables up to eight deep", function()
+    for _, depth in ipairs { 0, 1, 7, 8 } do
+      expect(innermost(g.scope(function() return within(g.ones(2), depth) end), depth):totable()):equals { 1, 1 }
+    end
+    local lost = innermost(g.scope(function() return within(g.ones(2), 9) end), 9)
+    expect(function() return lost:totable() end):fails_with "after release()"
+  end)
+  it("is kept among several values, keys aside, and what is not returned is released", function()
+    local inside
+    local none, a, list, text = g.scope(function()
+      inside = g.zeros(1)
+      return nil, g.ones(1), { x = g.ones(2), y = { g.ones(3) } }, "text"
+    end)
+    expect({ none, a:totable(), list.x:totable(), list.y[1]:totable(), text }):equals { nil, { 1 }, { 1, 1 }, { 1, 1, 1 }, "text" }
+    expect(function() return inside:totable() end):fails_with "after release()"
+  end)
+end)

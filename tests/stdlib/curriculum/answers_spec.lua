@@ -309,3 +309,37 @@ describe("stages as they are read", function()
     it("refuse " .. case[1], function() expect(function() read(case[2]) end):fails_with(case[3]) end)
   end
 end)
+
+describe("strategies by their names", function()
+  it("augment no rows of whole numbers, at no stage, and those of others at each", function()
+    local words = g.data.tensors(g.arange(24):remainder(5):reshape(8, 3), g.arange(8):remainder(2))
+    local reads = nn.Sequential { nn.Embedding(5, 2), nn.Flatten(), nn.Linear(6, 2) }
+    local function augments(name, train, teacher)
+      local stages, list = curriculum.normalise(name, { train = train, teacher = teacher }), {}
+      for i, stage in ipairs(stages) do
+        local augment = stage.knobs.augment
+        list[i] = schedule.is(augment) and values(augment, { 0, .3, 1 }) or augment
+      end
+      return list
+    end
+    local ramp = { { 0, .25, .5 } }
+    for name, wanted in pairs { linear_ramp = ramp, anti = ramp, random_order = ramp, confidence = { .3 }, multi_stage = { .8, .5, .2 } } do
+      expect(augments(name, d, support.student())):equals(wanted)
+      expect(augments(name, words, reads)):equals(name == "multi_stage" and { 0, 0, 0 } or { 0 })
+    end
+    for _, name in ipairs { "one_shot", "transfer_loop" } do expect(augments(name, words, reads)):equals {} end
+  end)
+end)
+
+describe("a stage without an end", function()
+  it("is refused wherever another one follows, the first one too", function()
+    for i, name in ipairs { "a", "b" } do
+      local given = { { "a", advance = print }, { "b", advance = print }, { "c" } }
+      given[i].advance = nil
+      expect(function() curriculum.normalise(given, {}) end):fails_with(
+        ("curriculum: stage %d '%s' has no advance rule, so '%s' would never begin; expected advance = when.…"):format(i, name,
+          given[i + 1][1]))
+    end
+    expect(#curriculum.normalise({ { "a", advance = print }, { "b" } }, {})):equals(2)
+  end)
+end)

@@ -101,3 +101,76 @@ describe("a distillation that is benchmarked", function()
     expect(last.detail.stage):equals "two"
   end)
 end)
+
+describe("when.benchmarked at its limits", function()
+  -- What it says in the second stage, begun at step 10 after a benchmark of .5 on both suites, of a teacher of 1.
+  local function second(options, easy, hard, more)
+    local s = state()
+    s.teacher_acc = { easy = 1, hard = 1 }
+    for key, value in pairs(more or {}) do s[key] = value end
+    table.insert(s.benchmarks, 1, { index = 1, step = 10, acc = { easy = .5, hard = .5 }, verdict = "next", forgotten = 0 })
+    support.count(s, { step = 10 })
+    s:begin_stage("2", 2)
+    support.count(s, { step = more and more.at or 20 })
+    s:record { ["easy/acc"] = easy, ["hard/acc"] = hard }
+    local o = { steps = 10 }
+    for key, value in pairs(options) do o[key] = value end
+    return when.benchmarked(o)(s)
+  end
+  local function said(...) return (second(...)) end
+  it("goes back of more than the bound, .05 unless it is told", function()
+    expect({ said({ forget = .25 }, .25, .5), said({ forget = .25 }, .24, .5), said({}, .46, .5), said({}, .44, .5),
+      said({}, .41, .5) }):equals { "stay", "back", "stay", "back", "back" }
+  end)
+  it("goes on with the gain, .01 unless it is told", function()
+    expect({ said({ gain = .125 }, .5, .625), said({ gain = .125 }, .5, .62), said({}, .5, .515), said({}, .5, .505),
+      said({ gain = 0 }, .5, .5) }):equals { "next", "stay", "next", "stay", "next" }
+  end)
+  it("goes on near the teacher, .03 unless it is told", function()
+    local function near(options, hard)
+      options.gain = 1
+      return said(options, .5, hard)
+    end
+    expect({ near({ near = .25 }, .75), near({ near = .25 }, .74), near({}, .971), near({}, .969), near({}, .95),
+      near({ near = 0 }, 1) }):equals { "next", "stay", "next", "stay", "stay", "next" }
+    local nobody = { teacher_acc = {} }
+    expect({ said({}, .5, .505, nobody), said({}, .5, .515, nobody) }):equals { "stay", "next" }
+  end)
+  it("stays for its turns, three unless it is told, and goes back as often", function()
+    local function before(verdict, index, steps)
+      local list = {}
+      for i, step in ipairs(steps) do
+        list[i] = { index = index, step = step, acc = { easy = .5, hard = .5 }, verdict = verdict, forgotten = 0 }
+      end
+      return list
+    end
+    local function stayed(options, steps)
+      return said(options, .5, .5, { benchmarks = before("stay", 2, steps), at = 20 + 10 * #steps })
+    end
+    expect({ stayed({}, { 20 }), stayed({}, { 20, 30 }), stayed({ patience = 2 }, {}), stayed({ patience = 2 }, { 20 }) }):equals
+      { "stay", "next", "stay", "next" }
+    local function gone(options, steps, index) return said(options, .3, .5, { benchmarks = before("back", index or 2, steps) }) end
+    expect({ gone({}, { 4, 5 }), gone({}, { 3, 4, 5 }), gone({}, { 3, 4, 5 }, 3), gone({ patience = 1 }, {}),
+      gone({ patience = 1 }, { 5 }) }):equals { "back", "stay", "back", "back", "next" }
+  end)
+  it("has its time first, and no less at each turn", function()
+    expect({ said({}, .5, .9, { at = 19 }), said({ steps = 9 }, .5, .9, { at = 19 }) }):equals { false, "next" }
+    local list = { { index = 2, step = 20, acc = { easy = .5, hard = .5 }, verdict = "stay", forgotten = 0 } }
+    expect(said({}, .5, .9, { at = 29, benchmarks = list })):is_false()
+  end)
+  it("tells its numbers, and keeps what it found", function()
+    local s = state()
+    support.count(s, { step = 10 })
+    s:begin_stage("1", 1)
+    support.count(s, { step = 20 })
+    s:record { ["easy/acc"] = .6, ["hard/acc"] = .05 }
+    local verdict, numbers = when.benchmarked { steps = 10 } (s)
+    expect(numbers.forgotten):near(.05, 1e-12)
+    numbers.forgotten = nil
+    expect({ verdict, numbers }):equals { "stay", { turn = 1, easy = .6, easy_teacher = .95, easy_previous = .1, easy_best = .1, hard = .05,
+      hard_teacher = .9, hard_previous = .1, hard_best = .1 } }
+    expect({ #s.benchmarks, s.benchmarks[1].index, s.benchmarks[1].step, s.benchmarks[1].verdict, s.benchmarks[1].acc }):equals
+      { 1, 1, 20, "stay", { easy = .6, hard = .05 } }
+    expect(function() said({ hard = "heavy" }, .5, .5) end):fails_with "when.benchmarked: no suite 'heavy'"
+  end)
+end)

@@ -281,3 +281,15 @@ describe("a clock's state", function()
     expect(fresh.counts.seconds < 1):is_true()
   end)
 end)
+
+describe("a budget's end", function()
+  it("is foreseen of all that the steps use, FLOPs where they cost some", function()
+    local function ends(budget, step, teacher)
+      local one = clock.new { budget = budget, batch = 4, epoch_size = 8 }
+      one:costs(step, teacher, 5)
+      return one:ends()
+    end
+    expect({ ends({ flops = 9 }, 0, 0), ends({ flops = 9 }, 1, 0), ends({ flops = 9 }, 0, 1), ends({ seconds = 9 }, 0, 0),
+      ends({ steps = 9 }, 0, 0), ends({ flops = 9, seconds = 9 }, 0, 0) }):equals { false, true, true, true, true, true }
+  end)
+end)

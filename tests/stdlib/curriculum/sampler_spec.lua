@@ -511,3 +511,14 @@ describe("the samplers of a run", function()
     end)
   end)
 end)
+
+describe("confidence before the student has seen a row", function()
+  it("is the target for the easiest row, falling to 0 for the hardest", function()
+    local d = rows(5)
+    local ranked = d:rank(g.tensor({ 3, 1, 2, 5, 4 }, "float64"))
+    for target, wanted in pairs { [.5] = { .5, .375, .25, .125, 0 }, [.75] = { .75, .5625, .375, .1875, 0 } } do
+      local source = sampler.confidence(d, { start = ranked, target = target ~= .5 and target or nil })
+      expect({ source.first_seen.index:totable(), source.first_seen.confidence:totable() }):equals { { 1, 2, 0, 4, 3 }, wanted }
+    end
+  end)
+end)

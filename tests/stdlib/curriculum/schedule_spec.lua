@@ -386,3 +386,43 @@ describe("a value by part", function()
       alpha = schedule.by_part { { numbers, .5 } } }):fails_with "expected classes as labels"
   end)
 end)
+
+describe("a value by part, for those who plan", function()
+  local support = require "support"
+  local d = support.points(40)
+  it("tells its ends, its rows and its parts, and is its lowest where nobody is asked", function()
+    local parts = { { d:first(10), .7 }, { d:last(30), g.linspace(.2, .5, 30) } }
+    local one = schedule.by_part(parts)
+    expect(one.between):near({ .2, .7 }, 1e-6)
+    expect({ rawequal(one.of_rows, d.base), rawequal(one.parts, parts), one.holds, tostring(one) }):equals
+      { true, true, false, "0.2 to 0.7 by part" }
+    expect(one(at(.5))):near(.2, 1e-6)
+    expect(one.of_batch({ x = g.zeros(1), index = g.tensor({ 0 }, "int64") }).dtype):equals "float64"
+  end)
+  it("goes by the last part that has the row", function()
+    local one = schedule.by_part { { d, .7 }, { d:first(2), .1 } }
+    expect(one.of_batch({ x = g.zeros(2), index = g.tensor({ 0, 2 }, "int64") }):totable()):equals { .1, .7 }
+  end)
+  for what, case in pairs {
+    ["a number for a part"] = { { 5 }, "schedule.by_part: part 1: expected { data, value }; got 5" },
+    ["a table of values"] = { { { d, .1 }, { d, {} } }, "part 2: expected a number, or a tensor of 40; got a table" },
+    ["a column of values"] = { { { d, g.zeros(40, 1) } }, "part 1: expected a number, or a tensor of 40; got Tensor [40, 1] float32" },
+    ["a value that is infinite"] = { { { d, g.full({ 40 }, math.huge) } }, "part 1: expected finite values" },
+  } do
+    it("refuses " .. what, function() expect(function() schedule.by_part(case[1]) end):fails_with(case[2]) end)
+  end
+  it("by the teacher's entropy is that of no idea where there is none", function()
+    local t = schedule.by_entropy(1, 5).of_batch { x = g.zeros(3, 2) }
+    expect({ t.dtype, t:totable() }):equals { "float64", { 5, 5, 5 } }
+  end)
+end)
+
+describe("pieces that do not come one after the other", function()
+  it("are refused from the second on, and told", function()
+    for text, list in pairs { ["share 0 does not come after 0"] = { { 0, 6 }, { 0, 4 } }, ["share -0.5 does not come after 0"] = { { 0, 6 },
+      { -.5, 4 } }, ["share 1.5 is never reached"] = { { 0, 6 }, { 1.5, 4 } } } do
+      expect(function() schedule.pieces(list) end):fails_with("schedule.pieces: " .. text)
+    end
+    expect(curve(schedule.pieces { { 0, 6 }, { 1, 4 } }, { 0, .99, 1 })):equals { 6, 6, 4 }
+  end)
+end)

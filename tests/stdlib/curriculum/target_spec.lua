@@ -139,3 +139,129 @@ describe("a target", function()
     it("refuses " .. case[1], function() expect(case[2]):fails_with(case[3]) end)
   end
 end)
+
+describe("a target on a device", function()
+  it("has its teachers there; on the CPU they stay what they are", function()
+    local asked = {}
+    local Moved = g.nn.class "Moved"
+    function Moved:init(name) self.name = name end
+    function Moved:forward(x) return x end
+    function Moved:to(device)
+      asked[#asked + 1] = self.name .. " to " .. device
+      return self
+    end
+    for _, case in ipairs { { Moved "a", { "a to cuda" } }, { { Moved "a", Moved "b" }, { "a to cuda", "b to cuda" } },
+      { "labels", {} } } do
+      local one = g.target.resolve("target", case[1])
+      expect(rawequal(one:on "cpu", one)):is_true()
+      expect(asked):equals {}
+      expect(rawequal(one:on "cuda", one)):is_true()
+      expect(asked):equals(case[2])
+      asked = {}
+    end
+  end)
+end)
+
+describe("a layer's target in numbers", function()
+  local teacher, student = nn.Sequential { nn.Embedding(5, 3) }, nn.Sequential { nn.Embedding(5, 4) }
+  local padded = nn.Sequential { teacher[0] }
+  padded.pad_token = 0
+  local x = g.tensor({ { 1, 2, 0 }, { 3, 0, 0 } }, "int64")
+  local places = { { 1, 1, 0 }, { 1, 0, 0 } }
+  local P = g.loss.projection(3, 4, 7)
+
+  local function goal(of, more)
+    local options = { teacher = of, from = "0", to = "0", seed = 7 }
+    for key, value in pairs(more or {}) do options[key] = value end
+    local made = target.layer(options)
+    made.prepare(student, function() return x end)
+    return made
+  end
+  -- The mean of each position's squared error, by these weights of positions.
+  local function by_hand(wanted, weights)
+    local squares, sum, total = (student[0](x) - wanted):square():mean({ dim = { -1 } }):detach():totable(), 0, 0
+    for n, row in ipairs(weights) do
+      for i, weight in ipairs(row) do sum, total = sum + weight * squares[n][i], total + weight end
+    end
+    return sum / total
+  end
+  it("is centred and scaled by the positions that are no padding", function()
+    local projected = teacher[0](x):detach():matmul(P)
+    for _, case in ipairs { { padded, { 0, 1, 3 } }, { teacher, { 0, 1, 2, 3, 4, 5 } } } do
+      local rows = projected:reshape({ 6, 4 }):index_select(0, g.tensor(case[2], "int64"))
+      local mean, sd = rows:mean { dim = { 0 } }, rows:std { dim = { 0 }, correction = 0 }
+      expect(goal(case[1]).of(x):allclose((projected - mean) / sd, { rtol = 1e-4, atol = 1e-4 })):is_true()
+    end
+  end)
+  it("has the mean over positions that are no padding, by the rows' weights, and their mass", function()
+    local weight = g.tensor { 3, 1 }
+    local apart, alike = goal(padded), goal(teacher)
+    local b = { x = x, teacher = apart.of(x) }
+    expect(apart.loss(student, b):item()):near(by_hand(b.teacher, places), 1e-5)
+    expect(apart.mass(b):item()):equals(3)
+    b.weight = weight
+    expect(apart.loss(student, b):item()):near(by_hand(b.teacher, { { 3, 3, 0 }, { 1, 0, 0 } }), 1e-5)
+    expect(apart.mass(b):item()):equals(7)
+    b = { x = x, teacher = alike.of(x) }
+    expect(alike.loss(student, b):item()):near(by_hand(b.teacher, { { 1, 1, 1 }, { 1, 1, 1 } }), 1e-5)
+    expect(alike.mass(b)):equals(2)
+    b.weight = weight
+    expect(alike.loss(student, b):item()):near(by_hand(b.teacher, { { 3, 3, 3 }, { 1, 1, 1 } }), 1e-5)
+    expect(alike.mass(b):item()):equals(4)
+  end)
+  it("takes channels and places of an image together", function()
+    local theirs, ours = nn.Sequential { nn.Conv2d(1, 2, 3) }, nn.Sequential { nn.Conv2d(1, 3, 3) }
+    local images = g.randn { 4, 1, 4, 4 }
+    local one = target.layer { teacher = theirs, from = "0", to = "0", seed = 7, normalise = false }
+    one.prepare(ours, function() return images end)
+    expect({ one.of(images).shape == g.zeros(4, 12).shape, one.student(ours, images).shape == g.zeros(4, 12).shape }):equals { true, true }
+    expect(one.of(images):allclose(theirs[0](images):detach():flatten(1):matmul(g.loss.projection(8, 12, 7)))):is_true()
+  end)
+  it("tells what it is", function()
+    expect(goal(teacher).detail):equals { from = "0", to = "0", seed = 7, teacher_width = 3, student_width = 4, normalise = true, rows = 2 }
+    expect(goal(padded, { normalise = false }).detail.normalise):is_false()
+    expect({ goal(teacher).text, goal(teacher).kind }):equals { "layer 0 -> 0", "layer" }
+  end)
+  it("is none of a layer that is constant", function()
+    local dead = scaled(0)
+    local one = target.layer { teacher = nn.Sequential { dead }, from = "0", to = "0", seed = 7 }
+    expect(function() one.prepare(nn.Sequential { nn.Linear(3, 2) }, function() return g.randn(6, 3) end) end):fails_with
+      "target.layer: '0' of the teacher is constant on 6 rows; it teaches nothing"
+  end)
+  it("is in doubt only where some of it is out of reach", function()
+    local positive = nn.Sequential { nn.Linear(3, 2), nn.ReLU() }
+    local drawn = g.randn(200, 3)
+    local above = drawn:index_select(0, drawn:matmul(g.loss.projection(3, 2, 7)):amin({ dim = { 1 } }):gt(0):nonzero():flatten())
+    for sign, doubt in pairs { [1] = false, [-1] = true } do
+      local theirs = nn.Sequential { scaled(sign) }
+      local one = target.layer { teacher = theirs, from = "0", to = "1", seed = 7, normalise = false, reach = false }
+      one.prepare(positive, function() return above end)
+      expect({ one.doubt ~= nil, one.detail.out_of_reach, one.detail.cut }):equals { doubt, doubt and 1 or 0 }
+    end
+  end)
+end)
+
+describe("what a layer's target depends on", function()
+  it("is the teacher, the layer, and all that was measured", function()
+    local teacher, x = nn.MLP { 4, 8, 3 }, g.randn(64, 4)
+    local function identity(more)
+      local options = { teacher = teacher, from = "layers.1", to = "layers.1", seed = 7 }
+      for key, value in pairs(more) do options[key] = value end
+      local made = target.layer(options)
+      made.prepare(nn.MLP { 4, 5, 3 }, function() return x end)
+      return made.identity(), made
+    end
+    local function words(list)
+      local said = { rawequal(list[1], teacher), list[2] }
+      for i = 3, 5 do said[i] = g.is_tensor(list[i]) and tostring(list[i].shape) or list[i] end
+      return said
+    end
+    expect(words((identity {}))):equals { true, "layers.1", "{8, 5}", "{5}", true }
+    expect(words((identity { reach = false }))):equals { true, "layers.1", "{8, 5}", "{5}", false }
+    expect(words((identity { normalise = false }))):equals { true, "layers.1", "{8, 5}", false, true }
+    local list, made = identity {}
+    local wide = x * 2
+    local _, taps = teacher:forward_taps(wide, { "layers.1" })
+    expect(made.of(wide):allclose((taps["layers.1"]:detach():matmul(list[3]) + list[4]):relu())):is_true()
+  end)
+end)

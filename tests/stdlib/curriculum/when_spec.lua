@@ -493,3 +493,17 @@ describe("combined verdicts", function()
     expect({ verdict, numbers }):equals { false, { ["val/acc"] = .5, threshold = .9 } }
   end)
 end)
+
+describe("saturated, of which nothing is told,", function()
+  -- each a plateau of means over five evaluations, so far above the first value
+  local function risen(by)
+    return when.saturated "val/acc"(after { ["val/acc"] = { .5, .5 + by, .5 + by, .5 + by, .5 + by, .5 + by, .5 + by } })
+  end
+  it("has progressed by more than .01", function()
+    expect({ (risen(.009)), (risen(.0101)), (risen(.015)) }):equals { false, "next", "next" }
+  end)
+  it("gains less than .01", function()
+    local function gaining(by) return (when.saturated("val/acc", { smooth = 1 })(after { ["val/acc"] = { .5, .7, .7 + by } })) end
+    expect({ gaining(.0099), gaining(.0101), gaining(.015) }):equals { "next", false, false }
+  end)
+end)

@@ -294,3 +294,76 @@ describe("a guard", function()
     if not ok then error(err, 0) end
   end)
 end)
+
+describe("an update that is refused", function()
+  it("puts back each buffer that the step has changed, be it but one, and takes note only of such a step", function()
+    local recording = require "gradus.base.recording"
+    local p = parameter { 1 }
+    local opt = optim.SGD({ p }, { lr = 1 })
+    for count = 0, 2 do
+      recording.changes = recording.no_changes()
+      local module, names = {}, {}
+      for i = 1, count do
+        names[i] = "buffer" .. i
+        module[names[i]] = g.full({ 2 }, i)
+      end
+      local ok, err = pcall(function()
+        recording.about_to_change(module, names)
+        for _, name in ipairs(names) do module[name]:fill_(9) end
+        opt:minimize((p * (0 / 0)):sum(), { guard = true })
+        for i, name in ipairs(names) do expect(list(module[name])):equals { i, i } end
+        expect({ recording.changes.taken, list(p) }):equals { count > 0, { 1 } }
+      end)
+      recording.changes = nil
+      if not ok then error(err, 0) end
+    end
+  end)
+end)
+
+describe("an update of a group as a whole", function()
+  it("is seen by whoever kept its parameters for a backward pass", function()
+    for _, name in ipairs { "SGD", "AdamW" } do
+      local p, q = parameter { 1, 2 }, parameter { 3 }
+      local opt = optim[name]({ p, q }, { lr = .1 })
+      local loss = (p * p):sum() + (q * q):sum()
+      opt:apply { g.ones(2), g.ones(1) }
+      expect(function() loss:backward() end):fails_with "modified by an inplace operation"
+    end
+  end)
+end)
+
+describe("within a step that guards", function()
+  local recording = require "gradus.base.recording"
+  local function guarded(fn)
+    local before = recording.guarded
+    recording.guarded = true
+    local ok, err = pcall(fn)
+    recording.guarded = before
+    if not ok then error(err, 0) end
+  end
+  it("a loss of float32 is what guards, else the gradients' norm, which is returned", function()
+    guarded(function()
+      local p = nn.Parameter(g.tensor({ 3, 4 }, "float64"))
+      local opt = optim.SGD({ p }, { lr = 0 })
+      expect(opt:minimize((p * p):sum():float())):equals(nil)
+      expect(opt:minimize((p * p):sum()):item()):near(10, 1e-9)
+      expect(opt:minimize((p * p):sum():float(), { guard = true }):item()):near(10, 1e-9)
+      expect(opt:minimize((p * p):sum():float(), { guard = false })):equals(nil)
+      expect(opt:apply({ g.tensor({ 3, 4 }, "float64") }):item()):near(5, 1e-9)
+    end)
+  end)
+  it("nothing is changed by gradients that are not finite, whoever made them", function()
+    guarded(function()
+      for _, bad in ipairs { 0 / 0, 1 / 0 } do
+        local p = parameter { 3, 4 }
+        local opt = optim.SGD({ p }, { lr = 1 })
+        opt:apply { g.tensor { 1, bad } };
+        (p * bad):sum():backward()
+        expect(opt:step():isfinite():item()):is_false()
+        expect(list(p)):equals { 3, 4 }
+        opt:step { guard = false }
+        expect(list(p)):differs_from { 3, 4 }
+      end
+    end)
+  end)
+end)

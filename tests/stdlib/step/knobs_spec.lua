@@ -73,3 +73,16 @@ describe("the knobs of a step", function()
       :fails_with "step: no knob 'alfa' was given; did you mean 'alpha'?"
   end)
 end)
+
+describe("a warning of a knob", function()
+  it("is given once for each name, to whoever takes it", function()
+    local said = {}
+    local one = require("gradus.step.step").new(function(b, k) return b.x * k.lr end, function(name, text)
+      said[#said + 1] = name .. ": " .. text:match "the knob .*$"
+    end)
+    for _, knobs in ipairs { { lr = 1, rl = 2 }, { lr = 1, rl = 2, far = 3 }, { lr = 1, rl = 2, far = 3 } } do
+      one({ x = g.ones(2) }, knobs)
+    end
+    expect(said):equals { "step_knob: the knob 'rl'; did you mean 'lr'?", "step_knob: the knob 'far'; it asks for lr" }
+  end)
+end)

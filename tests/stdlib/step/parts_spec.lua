@@ -211,3 +211,104 @@ describe("a scan's edges", function()
     expect(function() doubled():scan({ x = g.ones(3) }, { scale = 1 }, { finite = "y" }) end):fails_with "scan: 'finite': expected a table"
   end)
 end)
+
+describe("recordings in vain", function()
+  it("are counted from none after a call that fits, by itself or in a scan", function()
+    for _, fitting in ipairs { function(one) one { x = g.ones(1) } end, function(one) one:scan { x = g.ones(3, 1) } end } do
+      local texts = {}
+      local one = step.new(function(b) return { y = b.x * 2 } end, function(name) texts[#texts + 1] = name end)
+      one { x = g.ones(1) }
+      fitting(one)
+      for i = 2, 17 do one { x = g.ones(i) } end
+      expect(texts):equals {}
+      one { x = g.ones(18) }
+      expect(texts):equals { "step_eager" }
+    end
+  end)
+end)
+
+describe("the plan that fitted last", function()
+  it("is the first, wherever it stood, and the others keep their order", function()
+    local one, plan = step.new(function(b) return { y = b.x * 2 } end), {}
+    for i = 1, 4 do
+      one { x = g.ones(i) }
+      plan[one.plans[1]] = i
+    end
+    for _, case in ipairs { { 4, "4321" }, { 3, "3421" }, { 2, "2341" }, { 1, "1234" } } do
+      one { x = g.ones(case[1]) }
+      local order = ""
+      for _, entry in ipairs(one.plans) do order = order .. plan[entry] end
+      expect(order):equals(case[2])
+    end
+  end)
+end)
+
+describe("a step that depends on more than its arguments", function()
+  it("is found at the next audit, after twice as many steps each, whose number is told", function()
+    for audited, found in pairs { [1] = 2, [2] = 4, [3] = 4, [4] = 8, [7] = 8, [8] = 16 } do
+      local hidden = { scale = 1 }
+      local one = step.new(function(b) return { y = b.x * hidden.scale } end)
+      for _ = 1, audited do one { x = g.ones(2) } end
+      hidden.scale = 3
+      for _ = audited + 1, found - 1 do expect(one({ x = g.ones(2) }).y:totable()):equals { 1, 1 } end
+      expect(function() one { x = g.ones(2) } end):fails_with(
+        ("step at .*parts_spec.lua:%%d+: replayed and eager results differ at step %d: output 'y' "):format(found))
+    end
+  end)
+  it("may ask another step where neither is recorded, and only there", function()
+    local inner = step.new(function(b) return { y = b.x + 1 } end)
+    local outer = step.new(function(b) return { y = inner({ x = b.x * 2 }).y } end)
+    expect(function() outer { x = g.ones(1) } end):fails_with "called inside of the step at .*parts_spec.lua:%d+"
+    g.step_mode "eager"
+    local ok, out = pcall(outer, { x = g.ones(1) })
+    g.step_mode "replay"
+    assert(ok, out)
+    expect(out.y:item()):equals(3)
+    expect(recording.active):is_false()
+  end)
+end)
+
+describe("after a step", function()
+  it("nothing more is recorded, whatever became of it", function()
+    local net = g.nn.Linear(1, 1)
+    for _, fails in ipairs { false, true } do
+      local one = step.new(function(b)
+        local y = net(b.x)
+        if fails then error("inside", 0) end
+        return y
+      end)
+      for _ = 1, 3 do
+        pcall(one, { x = g.ones(1, 1) })
+        expect({ recording.modules, recording.notes, recording.active, recording.guarded, recording.changes }):equals
+          { nil, nil, false, false }
+      end
+    end
+  end)
+  it("that was forgotten recordings in vain are counted anew, and asked knobs too, until that is undone", function()
+    local said = {}
+    local one = step.new(function(b, k) return { y = b.x * k.lr } end, function(name) said[#said + 1] = name end)
+    for i = 1, 10 do one({ x = g.ones(i) }, { lr = 1 }) end
+    expect({ #one.plans, one.asked.lr }):equals { 8, true }
+    local undo = one:forget()
+    expect({ #one.plans, one.asked.lr }):equals { 0 }
+    for i = 1, 16 do one({ x = g.ones(i) }, { lr = 1 }) end
+    expect(said):equals {}
+    undo()
+    expect({ #one.plans, one.asked.lr, one.vain }):equals { 0, true, 10 }
+    one({ x = g.ones(1) }, { lr = 1 })
+    expect({ #one.plans, said }):equals { 1, {} }
+  end)
+  it("that cannot be replayed forgetting lets it be recorded again", function()
+    local count = 0
+    local one = step.new(function(b)
+      count = count + 1
+      return b.x
+    end, function() end)
+    one { x = g.ones(1) }
+    expect(one.unrecordable):matches "it changes 'count', which a replay would not do"
+    local undo = one:forget()
+    expect({ one.unrecordable, one:can_replay() }):equals { nil, true }
+    undo()
+    expect({ one.unrecordable ~= nil, one:can_replay() }):equals { true, false }
+  end)
+end)

@@ -233,3 +233,31 @@ describe("scan", function()
     refused("scan: finite: expected an output of the step; got 'los'", { x = g.ones(3, 1) }, { lr = 1 }, { finite = { "los" } })
   end)
 end)
+
+describe("a scan whose first step fails", function()
+  it("fails with that, later or not, and has none to leave to the next call", function()
+    for _, options in ipairs { {}, { later = true } } do
+      local s = step.new(function() error("the first fails", 0) end)
+      expect(function() s:scan({ x = g.ones(3, 2) }, nil, options) end):fails_with "^the first fails$"
+    end
+  end)
+end)
+
+describe("a scan with a list for a knob", function()
+  it("is one call as well, each step with its own number, and one row's too", function()
+    local s = step.new(function(b, k) return { y = b.x * k.scale } end)
+    for _ = 1, 4 do s({ x = g.ones(2) }, { scale = 1 }) end
+    local entry, asked = s.plans[1], {}
+    entry.audit_at, entry.real = 1000, entry.plan
+    entry.plan = setmetatable({}, { __index = function(_, name)
+      return function(_, ...)
+        asked[#asked + 1] = name
+        return entry.real[name](entry.real, ...)
+      end
+    end })
+    local out = s:scan({ x = g.ones(3, 2) }, { scale = { 2, 3, 4 } })
+    expect({ out.y:totable(), asked }):equals { { { 2, 2 }, { 3, 3 }, { 4, 4 } }, { "stacked", "scan" } }
+    out = s:scan({ x = g.ones(1, 2) }, { scale = { 5 } })
+    expect({ out.y:totable(), asked, entry.calls }):equals { { { 5, 5 } }, { "stacked", "scan", "stacked", "scan" }, 8 }
+  end)
+end)

@@ -213,3 +213,52 @@ describe("the threads of loader and store", function()
     expect(seen):equals(wanted)
   end)
 end)
+
+describe("the cores of a machine that others use", function()
+  -- What a run of so many threads by its work, or by --threads, shares, sets, stores and says, beside others that use so many of 8 cores.
+  local function beside(others, given, before)
+    local seen = { shared = {}, now = {}, amended = {}, said = 0, told = {} }
+    local run = { options = { threads = given }, threads = before or 0, line = { say = function() seen.said = seen.said + 1 end },
+      event = function(_, kind, name) seen.told[#seen.told + 1] = kind .. " " .. name end,
+      writer = { amend = function(_, one) seen.amended[#seen.amended + 1] = one.threads end } }
+    instead({ { engine, "cores", function() return 8 end }, { engine, "large_share", function() return 1 end },
+      { engine, "set_threads", function(count) seen.now[#seen.now + 1] = count end },
+      { host, "share_cores", function(count) seen.shared[#seen.shared + 1] = count return others end } }, function()
+      threads.choose(run, function() return 6e8 end)
+    end)
+    return seen
+  end
+  it("are enough where exactly as many are left: nothing is said", function()
+    for _, others in ipairs { 0, 1, 2 } do
+      expect(beside(others)):equals { shared = { 6 }, now = { 6 }, amended = { 6 }, said = 0, told = { "threads 6" } }
+    end
+    expect(beside(3).said):equals(1)
+  end)
+  it("are taken as --threads says, whoever uses them, and shared", function()
+    expect(beside(8, 7)):equals { shared = { 7 }, now = { 7 }, amended = { 7 }, said = 0, told = {} }
+  end)
+  it("are stored of the training that takes the most", function()
+    expect({ beside(0, nil, 5).amended, beside(0, nil, 6).amended, beside(0, nil, 7).amended }):equals { { 6 }, {}, {} }
+  end)
+end)
+
+describe("a machine of one core", function()
+  it("leaves nothing to choose, so that the work is not asked for, nor told", function()
+    local function asked_on(count)
+      local seen = { asked = 0, told = 0, now = {} }
+      local run = { options = {}, threads = 0, line = { say = print }, event = function() seen.told = seen.told + 1 end,
+        writer = { amend = function() end } }
+      instead({ { engine, "cores", function() return count end }, { engine, "large_share", function() return 1 end },
+        { engine, "set_threads", function(now) seen.now[#seen.now + 1] = now end },
+        { host, "share_cores", function() return 0 end } }, function()
+        threads.choose(run, function()
+          seen.asked = seen.asked + 1
+          return 9e8
+        end)
+      end)
+      return seen
+    end
+    expect(asked_on(1)):equals { asked = 0, told = 0, now = { 1 } }
+    expect(asked_on(2)):equals { asked = 1, told = 1, now = { 2 } }
+  end)
+end)
