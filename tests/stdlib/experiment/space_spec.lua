@@ -90,3 +90,17 @@ describe("a list of a sweep", function()
     end
   end)
 end)
+
+describe("a value in words", function()
+  it("is a number of six digits, and all else as it is", function()
+    expect({ space.in_words(.123456789), space.in_words(3), space.in_words "a", space.in_words(true) })
+      :equals { "0.123457", "3", "a", "true" }
+  end)
+end)
+
+describe("a range of a parameter that is none", function()
+  it("blames who gave it", function()
+    expect(function() space.parse("zzzzzzzz", "lin(0,1)", specs) end):fails_with "--set: no parameter 'zzzzzzzz'"
+    expect(function() space.declare("zzzzzzzz", { lin = { 0, 1 } }, specs) end):fails_with ": sweep: no parameter 'zzzzzzzz'"
+  end)
+end)
