@@ -104,3 +104,22 @@ describe("a range of a parameter that is none", function()
     expect(function() space.declare("zzzzzzzz", { lin = { 0, 1 } }, specs) end):fails_with ": sweep: no parameter 'zzzzzzzz'"
   end)
 end)
+
+describe("what ends the command where a range is wrong", function()
+  local host, instead = require "gradus.host", require "instead"
+  it("is its usage where it was typed, else the script", function()
+    local codes = {}
+    instead({ { host, "fail", function(_, code)
+      codes[#codes + 1] = code or "the script's"
+      error("told", 0)
+    end } }, function()
+      for _, given in ipairs { { "T", "lin(2,1)" }, { "tag", "lin(0,1)" }, { "T", "lon(1,2)" }, { "zz", "lin(0,1)" } } do
+        pcall(space.parse, given[1], given[2], specs)
+      end
+      for _, given in ipairs { { "T", { lin = { 2, 1 } } }, { "tag", { lin = { 0, 1 } } }, { "T", 5 } } do
+        pcall(space.declare, given[1], given[2], specs)
+      end
+    end)
+    expect(codes):equals { 64, 64, 64, 64, "the script's", "the script's", "the script's" }
+  end)
+end)
