@@ -232,3 +232,27 @@ describe("the rows of a sampler of all rows", function()
     end
   end)
 end)
+
+describe("the state that a knob is asked with in a second stage", function()
+  -- What the stage from a quarter on sees at its beginning and end.
+  local function seen(name, more)
+    local one = planned({ { "a", advance = when.progress(.25) }, { "b", temperature = function(s) return s[name] end } }, more).seen[2]
+    local values = one.knobs.temperature.values
+    return values and { values[1], values[#values] } or {}
+  end
+  for budget, cases in pairs {
+    steps = { progress = { .25, 1 }, stage_index = { 2, 2 }, step_progress = { .01, .01 }, step = { 25, 100 }, samples = { 250, 1000 },
+      epoch = { 5, 20 }, stage_steps = { 0, 75 }, stage_samples = { 0, 750 }, stage_epochs = { 0, 15 }, seconds = {}, flops = {} },
+    seconds = { seconds = { 2, 8 }, stage_seconds = { 0, 6 }, progress = { .25, 1 }, flops = {}, stage_flops = {}, step = {} },
+    flops = { flops = { 250, 1000 }, stage_flops = { 0, 750 }, seconds = {}, stage_seconds = {}, stage_steps = { 0, 37.5 } },
+  } do
+    it("counts in " .. budget, function()
+      local amount = ({ steps = 100, seconds = 8, flops = 1000 })[budget]
+      for name, wanted in pairs(cases) do
+        local got = seen(name, { budget = { [budget] = amount }, total_steps = budget == "steps" and 100 or 0 })
+        expect({ name, #got }):equals { name, #wanted }
+        expect(got):near(wanted, 1e-9)
+      end
+    end)
+  end
+end)

@@ -105,3 +105,15 @@ describe("the event of what a run returned", function()
     end)
   end)
 end)
+
+describe("problems of many results", function()
+  it("are told in the order of their names", function()
+    local returned, wanted = {}, {}
+    for i = 1, 20 do
+      local name = ("r%02d"):format(21 - i)
+      returned[name] = {}
+      wanted[21 - i] = ("result '%s': expected a number, a tensor of one element, a text or a boolean; got %s"):format(name, "a table")
+    end
+    expect(sorted(returned)[3]):equals(wanted)
+  end)
+end)

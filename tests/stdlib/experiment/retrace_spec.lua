@@ -92,3 +92,14 @@ describe("the line of a run that is done again", function()
     expect({ done.cleared, failed.cleared }):equals { 1, 1 }
   end)
 end)
+
+describe("what ends the command where a run has no such step", function()
+  it("is the data's fault", function()
+    local codes = {}
+    require "instead"({ { require "gradus.host", "fail", function(_, code)
+      codes[#codes + 1] = code
+      error("told", 0)
+    end } }, function() pcall(retraced, { 2, 12 }, { 9 }) end)
+    expect(codes):equals { 65 }
+  end)
+end)

@@ -65,3 +65,17 @@ describe("the data of a training", function()
     expect(sameness.check_data({}, kept, "data")):equals { "data train was aaaaaaaaaaaa, now nil", "data val was bbbbbbbbbbbb, now nil" }
   end)
 end)
+
+describe("what ends the command where a run would have other bits", function()
+  it("is the data, or the usage where a name is none", function()
+    local codes = {}
+    require "instead"({ { host, "fail", function(_, code)
+      codes[#codes + 1] = code
+      error("told", 0)
+    end } }, function()
+      pcall(sameness.agree, "resume", { { name = "torch", was = "1", now = "2" } })
+      pcall(sameness.agree, "resume", {}, "treads")
+    end)
+    expect(codes):equals { 65, 64 }
+  end)
+end)

@@ -38,3 +38,21 @@ describe("g.seeds", function()
     it("refuse " .. name, function() expect(function() g.seeds(case[1]) end):fails_with(case[2]) end)
   end
 end)
+
+describe("the limits of what seeds are calculated from", function()
+  local function count(more)
+    local options = { sd = 1, effect = 3 }
+    for name, value in pairs(more) do options[name] = value end
+    return pcall(g.seeds, options)
+  end
+  it("are taken, and nothing beyond them", function()
+    for name, case in pairs { power = { .5, .999, .49, .9995 }, level = { 1e-6, .5, .9e-6, .51 }, first = { 0, 1e6, -1, .5 } } do
+      for i, value in ipairs(case) do
+        local ok, why = count { [name] = value }
+        expect({ name, value, ok }):equals { name, value, i <= 2 }
+        if not ok then expect(tostring(why)):matches("'" .. name .. "'") end
+      end
+    end
+    expect(g.seeds { sd = 1, effect = 3, first = 0 }):equals { 0, 1, 2, 3 }
+  end)
+end)

@@ -90,3 +90,36 @@ describe("a list of a sweep", function()
     end
   end)
 end)
+
+describe("a value in words", function()
+  it("is a number of six digits, and all else as it is", function()
+    expect({ space.in_words(.123456789), space.in_words(3), space.in_words "a", space.in_words(true) })
+      :equals { "0.123457", "3", "a", "true" }
+  end)
+end)
+
+describe("a range of a parameter that is none", function()
+  it("blames who gave it", function()
+    expect(function() space.parse("zzzzzzzz", "lin(0,1)", specs) end):fails_with "--set: no parameter 'zzzzzzzz'"
+    expect(function() space.declare("zzzzzzzz", { lin = { 0, 1 } }, specs) end):fails_with ": sweep: no parameter 'zzzzzzzz'"
+  end)
+end)
+
+describe("what ends the command where a range is wrong", function()
+  local host, instead = require "gradus.host", require "instead"
+  it("is its usage where it was typed, else the script", function()
+    local codes = {}
+    instead({ { host, "fail", function(_, code)
+      codes[#codes + 1] = code or "the script's"
+      error("told", 0)
+    end } }, function()
+      for _, given in ipairs { { "T", "lin(2,1)" }, { "tag", "lin(0,1)" }, { "T", "lon(1,2)" }, { "zz", "lin(0,1)" } } do
+        pcall(space.parse, given[1], given[2], specs)
+      end
+      for _, given in ipairs { { "T", { lin = { 2, 1 } } }, { "tag", { lin = { 0, 1 } } }, { "T", 5 } } do
+        pcall(space.declare, given[1], given[2], specs)
+      end
+    end)
+    expect(codes):equals { 64, 64, 64, 64, "the script's", "the script's", "the script's" }
+  end)
+end)

@@ -357,3 +357,12 @@ describe("what is said of a column, and of a run that failed", function()
     expect((shown({}, { done, bare }, one, plan))):matches "nil +1\n"
   end)
 end)
+
+describe("a column under a heading of its own", function()
+  it("is looked for by its name, also among texts, which need no other name", function()
+    local list = texts(acc, { others = { acb = "good" } })
+    local _, err = shown({}, list, experiment { columns = { { "acb", "heading" }, { "acd", "acb" } } })
+    expect(err):equals("column 1: no run returned a number named 'acb'\n"
+      .. "column 2: no run returned a number named 'acd'; did you mean 'acc'?\n")
+  end)
+end)
