@@ -93,3 +93,19 @@ describe("the teacher's answers of a loop over run:batches", function()
     expect(told({ augment = .5, teacher_view = "clean" })[1]):equals { "miss", 24 }
   end)
 end)
+
+describe("what a teacher sees in a loop over run:batches", function()
+  it("is what the student does, or the rows without augmentation", function()
+    for view, clean in pairs { augmented = false, clean = true } do
+      support.with_run(nil, function(run)
+        local d, teacher = support.points(24), support.student(16)
+        for _, b in run:batches(d, { size = SIZE, steps = 2, teacher = teacher, teacher_view = view, teacher_cache = false, augment = 1,
+          augmentations = { noise = .5 } }) do
+          local plain = d.base.x:index_select(0, b.index)
+          expect(b.x:equal(plain)):is_false()
+          expect(b.teacher:allclose(teacher(clean and plain or b.x), { atol = 1e-6 })):is_true()
+        end
+      end)
+    end
+  end)
+end)
