@@ -178,3 +178,31 @@ describe("advice on a temperature", function()
     expect(of { task = { kind = "numbers", labels = { classes = 3 } } }):equals(nil)
   end)
 end)
+
+describe("advice that is stored", function()
+  local fine = { name = "a", text = "fine", numbers = { n = 1 } }
+  local amiss = { name = "b", text = "far off", amiss = true, numbers = { n = 2 } }
+  local amiss = { name = "b", text = "far off", amiss = true, numbers = { n = 2 } }
+  local mistake = { name = "c", text = "ruins", amiss = true, mistake = true, numbers = {} }
+  local function stored(known, again, strict)
+    local told, blamed = {}, {}
+    local t = { where = "fit", reporter = { is_news = function(_, text) return not known[text] end,
+      blame = function(_, text) blamed[#blamed + 1] = text end },
+      run = { options = { strict = strict }, warn = function(_, ...) told[#told + 1] = { "warn", ... } end,
+        advise = function(_, name, text, numbers, where) told[#told + 1] = { "advise", name, text, numbers.n, where } end } }
+    advice.store(t, { fine, amiss, mistake }, again)
+    return told, blamed
+  end
+  local all = { { "advise", "a", "fine", 1 }, { "advise", "b", "far off", 2, "fit: " }, { "warn", "c", "fit: ruins" } }
+  it("is told and blamed, a mistake as a warning", function()
+    expect({ stored {} }):equals { all, { "far off", "ruins" } }
+    expect({ stored { fine = true, ruins = true } }):equals { all, { "far off", "ruins" } }
+  end)
+  it("is left out where it is told again, unless it is strict and amiss", function()
+    local known = { fine = true, ["far off"] = true, ruins = true }
+    expect({ stored(known, true) }):equals { {}, { "far off", "ruins" } }
+    expect(stored(known, true, true)):equals { all[2], all[3] }
+    expect(stored({ fine = true }, true)):equals { all[2], all[3] }
+    expect(stored({ ["far off"] = true }, true)):equals { all[1], all[3] }
+  end)
+end)

@@ -484,3 +484,20 @@ describe("a feed's state", function()
     end)
   end)
 end)
+
+describe("a source that is told again, of a feed that goes on", function()
+  it("has the number that it had, and so the same rows", function()
+    support.with_run({ seed = 4 }, function()
+      local d, other = support.points(30), support.points(40)
+      local one, s = feed.new { size = 4 }, support.state()
+      one:draw_from("spec", other, d, s)
+      local number = one.source.number
+      one:next(0)
+      for _ = 1, 3 do sampler.uniform(d) end
+      local kept, made = require "gradus.base.copy"(one:state()), sampler.numbered()
+      local wanted = one:next(0).index:totable()
+      one:load_state(kept, function() one:draw_from("spec", other, d, s) end)
+      expect({ one.source.number, sampler.numbered(), one:next(0).index:totable() }):equals { number, made, wanted }
+    end)
+  end)
+end)
