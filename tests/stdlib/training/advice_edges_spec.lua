@@ -182,7 +182,6 @@ end)
 describe("advice that is stored", function()
   local fine = { name = "a", text = "fine", numbers = { n = 1 } }
   local amiss = { name = "b", text = "far off", amiss = true, numbers = { n = 2 } }
-  local amiss = { name = "b", text = "far off", amiss = true, numbers = { n = 2 } }
   local mistake = { name = "c", text = "ruins", amiss = true, mistake = true, numbers = {} }
   local function stored(known, again, strict)
     local told, blamed = {}, {}
