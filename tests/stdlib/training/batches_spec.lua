@@ -63,3 +63,49 @@ describe("the operations of a loop over run:batches", function()
     end)):equals(wanted)
   end)
 end)
+
+describe("the teacher's answers of a loop over run:batches", function()
+  local a_run = require "a_run"
+  -- What is told of the cache, and the operations that were charged.
+  local function told(options)
+    local found
+    a_run(function(run, events, rows)
+      options.size, options.steps, options.teacher = SIZE, STEPS, support.student(16)
+      for _ in run:batches(support.points(24), options) do found = true end
+      assert(found)
+      found = {}
+      for _, one in ipairs(events()) do
+        if one.kind == "teacher_cache" then found[#found + 1] = { one.name, one.detail.why or one.detail.rows } end
+      end
+      found.charged = rows "SELECT flops FROM progress WHERE run_id = ? ORDER BY step DESC LIMIT 1"[1].flops
+    end)
+    return found
+  end
+  local forward = 2 * (6 * 16 + 16 * 3)  -- of a row
+  it("are known from the cache where that is asked for, and asked at each step elsewhere", function()
+    local known = told { teacher_cache = true }
+    expect({ known[1], known[2], known.charged }):equals { { "miss", 24 }, nil, STEPS * SIZE * forward }
+    local asked = told { teacher_cache = false }
+    expect({ asked[1], asked.charged }):equals { { "none", "teacher_cache = false" }, STEPS * SIZE * forward }
+  end)
+  it("are not known of rows that are augmented, unless the teacher sees them clean", function()
+    expect(told({ augment = .5 })[1]):equals { "none", "the teacher sees augmented inputs; expected augment = 0 or teacher_view = 'clean'" }
+    expect(told({ augment = .5, teacher_view = "clean" })[1]):equals { "miss", 24 }
+  end)
+end)
+
+describe("what a teacher sees in a loop over run:batches", function()
+  it("is what the student does, or the rows without augmentation", function()
+    for view, clean in pairs { augmented = false, clean = true } do
+      support.with_run(nil, function(run)
+        local d, teacher = support.points(24), support.student(16)
+        for _, b in run:batches(d, { size = SIZE, steps = 2, teacher = teacher, teacher_view = view, teacher_cache = false, augment = 1,
+          augmentations = { noise = .5 } }) do
+          local plain = d.base.x:index_select(0, b.index)
+          expect(b.x:equal(plain)):is_false()
+          expect(b.teacher:allclose(teacher(clean and plain or b.x), { atol = 1e-6 })):is_true()
+        end
+      end)
+    end
+  end)
+end)

@@ -173,3 +173,18 @@ describe("a stage that goes on", function()
     end
   end)
 end)
+
+describe("rows that a layer is measured on", function()
+  it("are 4096, or as many positions of sequences, where a run is no dry one", function()
+    local seen
+    local function long(rows, dtype) return g.data.tensors(g.zeros({ rows, 8 }, { dtype = dtype }), g.zeros({ rows }, { dtype = "int64" }),
+      { classes = 1 }) end
+    for _, case in ipairs { { long(4100, "float32"), 4096 }, { long(4000, "float32"), 4000 }, { long(600, "int64"), 512 } } do
+      local self = training { train = case[1], rows = function(x) seen = x.shape return 1 end }
+      self.run.dry = nil
+      function self.stages.answer_in() end
+      entering.enter(self, 1)
+      expect(seen):equals { case[2], 8 }
+    end
+  end)
+end)

@@ -173,3 +173,14 @@ describe("a stage's own rows", function()
     expect(measured()):equals(nil)
   end)
 end)
+
+describe("the loss of the student as it comes", function()
+  it("is the most of a suite, however small", function()
+    local one = made { suites = { easy = points:first(5), hard = points:first(8) } }
+    one:baselines()
+    expect(one.untrained_loss):equals(.8)
+    one = made { suites = { easy = points:first(5) } }
+    one:baselines()
+    expect(one.untrained_loss):equals(.5)
+  end)
+end)

@@ -450,3 +450,54 @@ describe("what is said of the rows that are drawn", function()
     expect(said(function(train) return g.sampler.confidence(train) end)[2]):equals(2)
   end)
 end)
+
+describe("a feed's state", function()
+  it("has where each source of the run stands, to which a later stage may come back", function()
+    support.with_run({ seed = 4 }, function()
+      local a, b = sampler.uniform(support.points(30)), sampler.uniform(support.points(40))
+      local one = feed.new { source = a, size = 4 }
+      one:next(0)
+      one:use(b)
+      one:next(0)
+      local kept, made = require "gradus.base.copy"(one:state()), sampler.numbered()
+      local function rows() return { a:draw(4):totable(), b:draw(4):totable(), a:draw(4):totable(), b:draw(4):totable() } end
+      local wanted, asked = rows(), 0
+      sampler.uniform(support.points(10))
+      one:load_state(kept, function() asked = asked + 1 end)
+      expect({ rows(), asked, sampler.numbered() }):equals { wanted, 1, made }
+    end)
+  end)
+  it("has the one sampler of all views, while another source is drawn from", function()
+    support.with_run({ seed = 4 }, function()
+      local d = support.points(30)
+      local one, s = feed.new { size = 4 }, support.state()
+      one:draw_from("spec", d:first(20), d, s)
+      one:next(0)
+      local views = one.source
+      one:draw_from("spec", sampler.uniform(support.points(40)), d, s)
+      one:next(0)
+      local kept = require "gradus.base.copy"(one:state())
+      local wanted = { views:draw(8):totable(), views:draw(8):totable() }
+      one:load_state(kept, function() end)
+      expect({ views:draw(8):totable(), views:draw(8):totable() }):equals(wanted)
+      expect(views:size()):equals(20)
+    end)
+  end)
+end)
+
+describe("a source that is told again, of a feed that goes on", function()
+  it("has the number that it had, and so the same rows", function()
+    support.with_run({ seed = 4 }, function()
+      local d, other = support.points(30), support.points(40)
+      local one, s = feed.new { size = 4 }, support.state()
+      one:draw_from("spec", other, d, s)
+      local number = one.source.number
+      one:next(0)
+      for _ = 1, 3 do sampler.uniform(d) end
+      local kept, made = require "gradus.base.copy"(one:state()), sampler.numbered()
+      local wanted = one:next(0).index:totable()
+      one:load_state(kept, function() one:draw_from("spec", other, d, s) end)
+      expect({ one.source.number, sampler.numbered(), one:next(0).index:totable() }):equals { number, made, wanted }
+    end)
+  end)
+end)

@@ -71,3 +71,39 @@ describe("probe.landscape", function()
     expect(support.weights(model)):equals(before)
   end)
 end)
+
+describe("what a landscape is asked with", function()
+  local d, model = support.points(12), support.student()
+  it("is 21 places each way within 1, along two directions, where nothing is said; 3 in a dry run", function()
+    local found = g.probe.landscape(model, d, { seed = 1 })
+    expect({ #found.at, found.at[1], found.at[2], found.at[11], found.at[21] }):near { 21, -1, -.9, 0, 1 }
+    expect(found.loss.shape):equals { 21, 21 }
+    local current = require "gradus.base.current"
+    local before = current.run
+    current.run = { dry = true }
+    local ok, dry = pcall(g.probe.landscape, model, d, { seed = 1, points = 7, reach = 2 })
+    current.run = before
+    expect({ ok, dry.at }):equals { true, { -2, 0, 2 } }
+  end)
+  it("has limits", function()
+    for name, wrong in pairs { points = { 1, 2 }, reach = { 0, -1 }, directions = { 0, 3 }, seed = { -1 } } do
+      for _, value in ipairs(wrong) do
+        expect(function() g.probe.landscape(model, d, { [name] = value }) end):fails_with(name)
+      end
+    end
+    expect(#g.probe.landscape(model, d, { points = 3, seed = 0, directions = 1, reach = .01 }).at):equals(3)
+  end)
+  it("has its first direction in each row, its second from row to row", function()
+    local both = g.probe.landscape(model, d, { points = 5, seed = 4 })
+    local one = g.probe.landscape(model, d, { points = 5, seed = 4, directions = 1 })
+    expect(both.loss[2]:totable()):near(one.loss:totable(), 1e-9)
+    expect(both.acc[2]:totable()):near(one.acc:totable(), 1e-9)
+    expect(one.center):equals(both.center)
+    expect(math.abs(both.loss[0][2]:item() - both.loss[2][0]:item()) > 1e-6):is_true()  -- directions of their own
+    local words = ("loss %.4g at the model, from %.4g to %.4g within 1 of it")
+      :format(one.center.loss, one.loss:amin():item(), one.loss:amax():item())
+    expect(tostring(one)):matches("\n" .. words:gsub("%p", "%%%0") .. "$")
+    expect(select(2, tostring(one):gsub("\n", ""))):equals(1)
+    expect(select(2, tostring(both):gsub("\n", ""))):equals(5)
+  end)
+end)

@@ -254,3 +254,47 @@ describe("sparkline", function()
     expect(g.sparkline {}):equals ""
   end)
 end)
+
+describe("how many samples a probe takes", function()
+  local current = require "gradus.base.current"
+  local Counting = nn.class "Counting"
+  function Counting:init(inner) self.inner, self.rows, self.most = inner, 0, 0 end
+  function Counting:forward(x)
+    self.rows, self.most = self.rows + x:size(0), math.max(self.most, x:size(0))
+    return self.inner(x)
+  end
+  -- Rows that were asked for, in a dry run or not.
+  local function rows_of(name, inner, options, dry)
+    local model, before = Counting(inner), current.run
+    options.seed = 3
+    if dry then current.run = { dry = true } end
+    local ok, found = pcall(probe[name], model, options)
+    current.run = before
+    if not ok then error(found, 0) end
+    return model.rows, found, model.most
+  end
+  local function linear() return nn.Linear(4, 2) end
+  it("is said, or each probe's own, and few in a dry run", function()
+    local rows, found, most = rows_of("correlation", linear(), { d = 4, k = 2, layer = "inner" })
+    expect({ rows, most, found.values.shape[1], found.values.shape[2] }):equals { 20000, 4096, 4, 500 }
+    expect({ (rows_of("monomials", linear(), { d = 4, k = 2 })) }):equals { 100000 }
+    for _, case in ipairs { { 1, 1 }, { 4096, 4096 }, { 4097, 4097 }, { 64, 64, true }, { 65, 64, true }, { 63, 63, true } } do
+      expect({ (rows_of("monomials", linear(), { d = 4, k = 2, samples = case[1] }, case[3])) }):equals { case[2] }
+    end
+    local function parser() return Parser(1) end
+    local function sentences(count, dry)
+      return (rows_of("boundary", parser(), { grammar = GRAMMAR, layer = "inner", sentences = count, steps = 1 }, dry))
+    end
+    expect({ sentences(), sentences(9), sentences(9, true), sentences(7, true), sentences(1500) }):equals { 400, 9, 8, 7, 1500 }
+  end)
+  it("may leave one set outside of the support, which does not spread", function()
+    local found = probe.monomials(linear(), { d = 3 + 1, k = 3, degrees = 1, samples = 50 })
+    expect({ found[1].n_inside, found[1].n_outside, found[1].outside_sd }):equals { 3, 1, 0 }
+  end)
+  it("and of a spread at least one value, of a support of one or all", function()
+    local found = { values = g.tensor { { 1, 2 }, { 3, 4 } } }
+    expect(probe.spread(found, 1, 1)):equals { inside = { 1 }, outside = { 3 } }
+    expect(probe.spread(found, 2)):equals { inside = { 1, 3, 2, 4 }, outside = {} }
+    expect(function() probe.spread(found, 0) end):fails_with "'k'"
+  end)
+end)

@@ -221,3 +221,14 @@ describe("what is read of a step", function()
       false }
   end)
 end)
+
+describe("the first evaluation", function()
+  it("has the mean of all steps before it", function()
+    local one, told = heard()
+    local d = g.data.tensors(g.zeros { 8, 2 }, g.zeros({ 8 }, { dtype = "int64" }))
+    local s = { step = 2, progress = .5, findings = {} }
+    for _, loss in ipairs { 1, 4 } do one:log({ ["train/loss"] = loss }, {}, {}, nil, 1, s) end
+    one:evaluation({}, nil, s, { source = { data = d, size = function() return 8 end }, train = d })
+    expect(told[3]):equals { "log", { ["train/mean_loss"] = 2.5 } }
+  end)
+end)

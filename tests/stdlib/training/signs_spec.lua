@@ -63,3 +63,13 @@ describe("a sign", function()
     expect(signs.pace(long, sums)):near(6 / (12 - 1))
   end)
 end)
+
+describe("turns of a curve that swings", function()
+  it("are those within the window alone, the first and the last of it too", function()
+    expect(signs.swings({ 4, 8, 5, 8, 7, 6.5, 6, 5.5 }, .01, 0)):is_true()     -- at the second, third and fourth
+    expect(signs.swings({ 5, 5.5, 6, 6.5, 7, 8, 5, 8 }, .01, 0)):is_false()    -- two
+    expect(signs.swings({ 5, 5.5, 6, 6.5, 8, 5, 8, 5 }, .01, 0)):is_true()     -- the last two moves are turns
+    expect(signs.swings({ 9, 5, 5.5, 6, 6.5, 7, 8, 5, 8 }, .01, 0)):is_false() -- that at the window's edge lies before it
+    expect(signs.swings({ 5, 8, 5, 8, 8, 7.5, 7, 6.5 }, .01, 0)):is_false()    -- two, and a stretch that is level
+  end)
+end)

@@ -267,3 +267,13 @@ describe("what a rule says", function()
     end
   end)
 end)
+
+describe("a target's function that returns nothing", function()
+  it("is refused where there is a teacher, and leaves it at that where there is none", function()
+    local self = made { { name = "a", target = function() end } }
+    expect(function() self:target "t" end):fails_with
+      "stage 'a': target: the function returned nothing; expected the teacher (s.teacher), another, or 'labels'"
+    expect(self:target(nil)):equals(nil)
+    expect(made({ { target = function() return "labels" end } }):target(nil)):equals "labels"
+  end)
+end)

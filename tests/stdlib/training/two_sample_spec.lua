@@ -57,3 +57,18 @@ describe("probe.two_sample", function()
     it("refuses " .. name, function() expect(function() two_sample(unpack(case[1])) end):fails_with(case[2]) end)
   end
 end)
+
+describe("what the two-sample test is asked with", function()
+  it("has limits", function()
+    local a, b = g.randn(3, 2), g.randn(3, 2)
+    for name, wrong in pairs { rows = { 1, 2001 }, permutations = { 0 }, seed = { -1 } } do
+      for _, value in ipairs(wrong) do
+        expect(function() two_sample(a, b, { [name] = value }) end):fails_with(("probe.two_sample: '%s'"):format(name))
+      end
+    end
+    expect(two_sample(a, b, { rows = 2, permutations = 1 }).rows):equals { 2, 2 }
+    expect(two_sample(a, b, { rows = 2000, seed = 0 })):equals(two_sample(a, b))
+    expect(two_sample(g.ones(2, 2), g.zeros(2, 1) + g.zeros(2, 2), { permutations = 3 }).rows):equals { 2, 2 }
+    expect(function() two_sample(g.ones(2, 0), g.ones(2, 0)) end):fails_with "a: expected two rows or more"
+  end)
+end)
