@@ -241,3 +241,24 @@ describe("the others", function()
     expect(function() loss.projection(0, 3) end):fails_with "expected a whole number of at least 1"
   end)
 end)
+
+describe("options of losses", function()
+  it("count alike without logits as with them", function()
+    local hidden, weight, taught = g.randn({ 4, 3 }), g.randn({ 5, 3 }), g.randn({ 4, 5 })
+    local y = g.tensor({ 0, 4, -100, 2 }, "int64")
+    for _, o in ipairs { {}, { t2 = false }, { label_smoothing = .3 }, { temperature = 2, alpha = .4, t2 = false } } do
+      local one = loss.linear_kd(hidden, { weight = weight }, taught, { weight = g.eye(5) }, y, o)
+      local other = loss.kd_loss(hidden:matmul(weight:transpose(0, 1)), taught, y, o)
+      for _, name in ipairs { "loss", "ce", "kl" } do expect(one[name]:item()):near(other[name]:item(), 1e-4) end
+    end
+  end)
+  it("give each of two samples its own temperature", function()
+    local s, t = g.randn({ 2, 3 }), g.randn({ 2, 3 })
+    for _, name in ipairs { "kl", "reverse_kl", "jsd" } do
+      local first = loss[name](s:slice(0, 0, 1), t:slice(0, 0, 1), { temperature = 2 })
+      local second = loss[name](s:slice(0, 1), t:slice(0, 1), { temperature = 5 })
+      expect(loss[name](s, t, { temperature = g.tensor { 2, 5 } }):item()):near((first:item() + second:item()) / 2, 1e-4)
+      expect(loss[name](s, t):item()):near(loss[name](s, t, { temperature = 1 }):item(), 1e-6)
+    end
+  end)
+end)
