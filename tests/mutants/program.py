@@ -32,7 +32,7 @@ EVERY = "program host contract odd_world compare surroundings"
 
 # File of bindings -> specs (tests/stdlib/*/NAME_spec.lua) of what uses it, where their names do not tell it.
 SPECS = {"statistics_module": "seeds", "store_module": "runs known_runs children", "host_sources": "traced cached reachable", "children_module": "farm grid",
-         "file_watch": "children live_files watch", "calls": "traced cached reachable", "source_loader": "editor", "length_operator": "editor",
+         "file_watch": "children live_files watch", "calls": "traced cached reachable", "source_loader": "editor", "length_operator": "editor", "interpreter": "pairs",
          "files": "snapshots student_artifact", "transfer": "device_run", "replay": "recorded"}
 
 
