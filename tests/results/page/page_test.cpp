@@ -582,6 +582,21 @@ TEST_F(PageTest, AColumnOfNumbersIsOneWhereRunsWereLost) {
   EXPECT_NE(text.find("| name | runs | x |\n| --- | ---: | ---: |"), std::string::npos) << text;
 }
 
+TEST_F(PageTest, ATableHasSixResultsAndTheFirstOfTheKnownMetrics) {
+  auto store = create();
+  auto run = store->begin({.name = "many"});
+  for (const char* key : {"train/loss", "val/loss", "result/a", "result/b", "result/c", "result/d", "result/e",
+                          "result/f", "result/g", "own"})
+    run->log(run->key(key), 1, 0.5);
+  run->finish("finished");
+  const Json table = ask_page("/api/runs", {});
+  std::vector<std::string> found;
+  for (const Json& column : table["columns"])
+    if (const std::string name = column; name.find(':') != std::string::npos) found.push_back(name);
+  EXPECT_EQ(found, (std::vector<std::string>{"last:result/a", "last:result/b", "last:result/c", "last:result/d",
+                                             "last:result/e", "last:result/f", "best:val/loss", "last:val/loss"}));
+}
+
 TEST_F(PageTest, AReportIsNotTitledByEveryName) {
   auto store = create();
   ReportOptions options;

@@ -30,6 +30,8 @@ describe("augmentations", function()
     expect(augment.check("a", { shift = 7, erase = 1, noise = 0, mixup = .2 }, g.data.digits()).shift):equals(7)
     expect(augment.check("a", { shift = 0, erase = 0 }, points).erase):equals(0)
     expect(augment.check("a", augment.default(tiny), tiny)):equals { noise = .3 }
+    local line = g.data.tensors(g.zeros { 4, 1, 1, 8 }, g.tensor({ 0, 1, 0, 1 }, "int64"))
+    expect({ augment.default(line), augment.default(nil) }):equals { { noise = .3 }, { noise = .3 } }
     expect({ augment.default(g.data.digits()), augment.default(points) }):equals { { noise = .3, shift = 1 }, { noise = .3 } }
   end)
   it("are explained with their units under each name", function()
