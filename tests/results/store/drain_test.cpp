@@ -126,6 +126,20 @@ TEST_F(DrainTest, AtMostAsManyAsAreAskedForAndEachOnce) {
   EXPECT_EQ(sqlite3_total_changes(database_->handle()) - before, 4) << "its key, the value, its summary, the position";
 }
 
+// What the statement before was given is not this key's.
+TEST_F(DrainTest, AKeyOfNaNHasNoPlaceOfAnothersExtremes) {
+  Spool spool = this->spool();
+  RunDrain drain = this->drain();
+  for (const char* name : {"a", "b", "c"}) {
+    const auto key = static_cast<std::uint32_t>(spool.key(name));
+    for (int step = 1; step <= 2; ++step) spool.metric(key, step, *name == 'b' ? NAN : step);
+  }
+  drain.apply(10, false);
+  EXPECT_EQ(summary("a"), "2.0 1.0 2.0 at 1 2, 2 of 2, nan 0");
+  EXPECT_EQ(summary("b"), "NULL NULL NULL at - -, 2 of 2, nan 2");
+  EXPECT_EQ(summary("c"), "2.0 1.0 2.0 at 1 2, 2 of 2, nan 0");
+}
+
 // Fifty rows go into one statement, those that are left over one by one.
 TEST_F(DrainTest, AnyNumberOfRows) {
   Spool spool = this->spool();
