@@ -199,6 +199,8 @@ LineEditor::Read LineEditor::read(const std::string& prompt, Completion (*comple
   self.context = context;
   self.interrupted = false;
   edit().resize(self.editor);
+  // Before the prompt is seen: what is typed right after it would be the terminal's, which takes Ctrl-R for itself.
+  edit().set(self.editor, EL_PREP_TERM, 1);
   int count = 0;
   const char* text = edit().gets(self.editor, &count);
   if (self.interrupted) return std::fputs("\n", stdout), Read::interrupted;
