@@ -74,6 +74,17 @@ describe("a teacher's answers", function()
       end)
     end
   end)
+  it("are computed on the threads that a batch of the teacher's deserves", function()
+    local threads = require "gradus.step.threads"
+    with_folder(function(path)
+      local asked = {}
+      instead({ { threads, "with", function(_, flops, fn, ...)
+        asked[#asked + 1] = flops
+        return fn(...)
+      end } }, function() session(path) end)
+      expect(asked):equals { 12 * 2 * (6 * 20 + 20 * 3) }  -- products of 12 rows
+    end)
+  end)
   it("are charged for each sample, and spent only where they are computed", function()
     with_folder(function(path)
       local without = session(path, { distill = { teacher_cache = false } })
