@@ -87,6 +87,7 @@ describe("a module", function()
     net:save(path)
     local found = { #warnings(), odd() }
     os.remove(path)
+    os.remove((path:gsub("%.safetensors$", "")))
     expect(found):equals { 1, 6 }
   end)
 end)
