@@ -13,6 +13,17 @@ local function copy(summary)
   return result
 end
 
+-- What a process finds of the summary in whose library nn/layers.lua has this text.
+local function changed_with(text, summary)
+  local library_text = host.library_text
+  host.library_text = function(file) return file == "nn/layers.lua" and text or library_text(file) end
+  package.loaded["gradus.base.reached"] = nil
+  local ok, found = pcall(function() return require("gradus.base.reached").changed(summary) end)
+  host.library_text, package.loaded["gradus.base.reached"] = library_text, reached
+  if not ok then error(found, 0) end
+  return found
+end
+
 describe("what ran of the library", function()
   it("is the functions that were called, and none of another file's", function()
     local summary = reached.by(forward(linear, x))
@@ -60,16 +71,7 @@ describe("what ran of the library", function()
   it("has not changed where comments and empty lines have", function()
     local summary, text = reached.by(forward(linear, x)), host.library_text "nn/layers.lua"
 
-    -- What a process finds in whose library the file has this text.
-    local function changed(other)
-      local library_text = host.library_text
-      host.library_text = function(file) return file == "nn/layers.lua" and other or library_text(file) end
-      package.loaded["gradus.base.reached"] = nil
-      local ok, found = pcall(function() return require("gradus.base.reached").changed(summary) end)
-      host.library_text, package.loaded["gradus.base.reached"] = library_text, reached
-      if not ok then error(found, 0) end
-      return found
-    end
+    local function changed(other) return changed_with(other, summary) end
     expect(changed(text)):equals(nil)
     for _, more in ipairs { "\n", "\n\n  \n", "\n  -- said\n", "\n--- said\n\n" } do
       expect(changed((text:gsub("\n", more .. "\n")))):equals(nil)
@@ -104,13 +106,7 @@ describe("a function that did not run", function()
     local function changed(from, to)
       local other, count = text:gsub(from, to)
       expect(count):equals(1)
-      local library_text = host.library_text
-      host.library_text = function(file) return file == "nn/layers.lua" and other or library_text(file) end
-      package.loaded["gradus.base.reached"] = nil
-      local ok, found = pcall(function() return require("gradus.base.reached").changed(summary) end)
-      host.library_text, package.loaded["gradus.base.reached"] = library_text, reached
-      if not ok then error(found, 0) end
-      return found
+      return changed_with(other, summary)
     end
     expect(changed('%("in_features=%%d', '("inputs=%%%%d')):equals(nil)
     expect(changed("function Linear:extra_repr%(%)", "function Linear:extra_repr(more)")):equals "nn/layers.lua"

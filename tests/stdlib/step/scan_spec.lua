@@ -89,6 +89,17 @@ local CASES = {
   end,
 }
 
+-- Notes in `asked` what the recording is called for from here on; no audit calls it.
+local function note_calls(entry, asked)
+  entry.audit_at, entry.real = 1000, entry.plan
+  entry.plan = setmetatable({}, { __index = function(_, name)
+    return function(_, ...)
+      asked[#asked + 1] = name
+      return entry.real[name](entry.real, ...)
+    end
+  end })
+end
+
 describe("scan gives the bits of as many calls:", function()
   for name, make in pairs(CASES) do
     it(name, function()
@@ -165,13 +176,7 @@ describe("scan", function()
     local b = batches(N, 5)
     s:scan(b)
     local entry = s.plans[1]
-    entry.audit_at, entry.real = 1000, entry.plan
-    entry.plan = setmetatable({}, { __index = function(_, name)
-      return function(_, ...)
-        asked[#asked + 1] = name
-        return entry.real[name](entry.real, ...)
-      end
-    end })
+    note_calls(entry, asked)
     s:scan(b)
     expect(asked):equals { "stacked", "scan" }
     expect(entry.calls):equals(2 * N)
@@ -248,13 +253,7 @@ describe("a scan with a list for a knob", function()
     local s = step.new(function(b, k) return { y = b.x * k.scale } end)
     for _ = 1, 4 do s({ x = g.ones(2) }, { scale = 1 }) end
     local entry, asked = s.plans[1], {}
-    entry.audit_at, entry.real = 1000, entry.plan
-    entry.plan = setmetatable({}, { __index = function(_, name)
-      return function(_, ...)
-        asked[#asked + 1] = name
-        return entry.real[name](entry.real, ...)
-      end
-    end })
+    note_calls(entry, asked)
     local out = s:scan({ x = g.ones(3, 2) }, { scale = { 2, 3, 4 } })
     expect({ out.y:totable(), asked }):equals { { { 2, 2 }, { 3, 3 }, { 4, 4 } }, { "stacked", "scan" } }
     out = s:scan({ x = g.ones(1, 2) }, { scale = { 5 } })
