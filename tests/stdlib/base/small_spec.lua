@@ -1,4 +1,5 @@
 -- Small parts that others are made of.
+local instead = require "instead"
 local g = require "gradus"
 local copy = require "gradus.base.copy"
 local current = require "gradus.base.current"
@@ -233,13 +234,7 @@ describe("who watches what is read", function()
 end)
 
 describe("the current run", function()
-  local function with_run(run, fn)
-    local before = current.run
-    current.run = run
-    local ok, err = pcall(fn)
-    current.run = before
-    if not ok then error(err, 0) end
-  end
+  local function with_run(run, fn) instead({ { current, "run", run } }, fn) end
   it("has streams by name and number, of seed 0 outside of a run", function()
     local derive = engine.data.derive_seed
     with_run({ seed = 5 }, function()

@@ -2,6 +2,7 @@
 local g = require "gradus"
 local engine = require "gradus.engine"
 local groups = require "gradus.optim.groups"
+local instead = require "instead"
 local nn, optim = g.nn, g.optim
 
 local function parameter(list) return nn.Parameter(g.tensor(list)) end
@@ -334,13 +335,7 @@ end)
 
 describe("within a step that guards", function()
   local recording = require "gradus.base.recording"
-  local function guarded(fn)
-    local before = recording.guarded
-    recording.guarded = true
-    local ok, err = pcall(fn)
-    recording.guarded = before
-    if not ok then error(err, 0) end
-  end
+  local function guarded(fn) instead({ { recording, "guarded", true } }, fn) end
   it("a loss of float32 is what guards, else the gradients' norm, which is returned", function()
     guarded(function()
       local p = nn.Parameter(g.tensor({ 3, 4 }, "float64"))
